@@ -1,0 +1,36 @@
+# Every target installs what it needs into .venv and says so.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench matrix clean
+
+help:  ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
+
+# The stamp is named by what it holds; setup.cfg is the one list of dependencies.
+$(VENV)/.installed: setup.cfg pyproject.toml
+	@.ci/venv "$(PYTHON)" "$(VENV)"
+	@echo "Installing dermpack with everything it needs into $(VENV) (TensorFlow is large: a minute or more) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off --editable '.[all]'
+	@$(BIN)/python -m pip check
+	@touch $@
+
+test: $(VENV)/.installed  ## Run the tests (no network, generated pictures; real ones where they are)
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed  ## Formatting, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: $(VENV)/.installed  ## Rewrite the sources in the one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed  ## Time our own work, as ratios (pytest-benchmark)
+	$(BIN)/python -m pytest tests/perf --benchmark-enable --benchmark-only
+
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) .matrix demo build dist *.egg-info

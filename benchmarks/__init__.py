@@ -1,0 +1,1 @@
+"""From .tflite files to figures of speed and accuracy."""

@@ -1,0 +1,62 @@
+"""Progress, notes and tables for a person (stderr), results for a pipe (stdout)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from dermpack.errors import printable
+from dermpack.progress import Item, Track, silent
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def output_options(command: Command) -> Command:
+    """The two options that every command has: `as_json` and `quiet`."""
+    with_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+    with_quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no tables, only results.")
+    return with_json(with_quiet(command))
+
+
+def track(*, quiet: bool) -> Track:
+    """A progress bar on stderr, or silence."""
+    return silent if quiet else _bar
+
+
+def note(text: str, *, quiet: bool) -> None:
+    """One line for a person, on stderr."""
+    if not quiet:
+        click.echo(printable(text), err=True)
+
+
+def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]], *, quiet: bool) -> None:
+    """A table on stderr; the first column is text, the others are figures."""
+    if quiet:
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=title, title_justify="left", header_style="bold")
+    for at, name in enumerate(header):
+        drawn.add_column(name, justify="left" if at == 0 else "right", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(printable(str(cell))) for cell in row))
+    Console(stderr=True).print(drawn)
+
+
+def result(value: object, text: str, *, as_json: bool) -> None:
+    """The answer itself, on stdout."""
+    click.echo(json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False) if as_json else text)
+
+
+def _bar(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield from progress.track(items, total=total, description=what)

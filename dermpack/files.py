@@ -1,0 +1,159 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dermpack.errors import DermpackError, OutputError, TableError
+
+CHUNK_BYTES = 1 << 20
+MAX_JSON_BYTES = 256 << 20  # a hostile file must not fill the memory
+RENAME_EXCHANGE, AT_FDCWD = 2, -100  # linux/fs.h, fcntl.h
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def json_text(value: object) -> str:
+    """The one JSON form of every artifact: sorted keys, two spaces, a final newline, no NaN."""
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, or an error that says where it is broken."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise TableError(path, f"is larger than {MAX_JSON_BYTES >> 20} MiB", "make it again")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TableError(path, f"cannot be read ({error.strerror})", "check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise TableError(path, f"is not JSON ({error})", "make it again") from error
+    if not isinstance(value, dict):
+        raise TableError(path, "is not a JSON object", "make it again")
+    return value
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write beside, flush to the disk, rename: a reader sees the old file or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
+
+
+def safe_relative(text: str) -> PurePosixPath | None:
+    """The path if it stays below where it is joined to, else None: safe_relative("../x") → None."""
+    path = PurePosixPath(text)
+    inside = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+    return path if inside and "\0" not in text and "\\" not in text else None
+
+
+@contextmanager
+def new_folder(path: Path, *, marker: str, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a folder beside `path` that takes its place when the block ends well, and vanishes otherwise.
+
+    `marker` is the file that says "one of ours": nothing else is ever overwritten.
+    """
+    path = path.absolute()
+    refuse_existing(path, marker=marker, overwrite=overwrite)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
+        beside.mkdir()
+        yield beside
+        _take_place(beside, path)
+    except OSError as error:
+        if not _is_about(error, path.parent):
+            raise
+        raise _cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def refuse_existing(path: Path, *, marker: str, overwrite: bool) -> None:
+    """Say early, before long work, that a result cannot go where it was asked to go."""
+    if not path.exists() and not path.is_symlink():
+        return
+    ours = path.is_dir() and not path.is_symlink() and ((path / marker).is_file() or not any(path.iterdir()))
+    if not ours:
+        raise OutputError(path, f"exists and holds no {marker}", "choose another output")
+    if not overwrite and any(path.iterdir()):
+        raise OutputError(path, "exists already", "choose another output, or add --overwrite")
+
+
+def _take_place(beside: Path, path: Path) -> None:
+    """Swap old and new in one step where the system can (the old one is then removed as `beside`)."""
+    if not path.exists():
+        beside.rename(path)
+    elif not _exchange(beside, path):
+        old = beside.with_suffix(".old")
+        path.rename(old)
+        beside.rename(path)
+        shutil.rmtree(old)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    arguments = (AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE)
+    return renameat2 is not None and renameat2(*arguments) == 0
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a killed process of the same output left beside it."""
+    for beside in path.parent.glob(f".{path.name}.*.partial"):
+        pid = beside.name.split(".")[-2]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_about(error: OSError, folder: Path) -> bool:
+    """Whether writing below the folder failed, and not something else that the block did."""
+    named = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(folder)
+    return named or error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _cannot_write(path: Path, error: OSError) -> DermpackError:
+    return OutputError(
+        path, f"cannot be written ({error.strerror or error})", "check the folder and the free space"
+    )

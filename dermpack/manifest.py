@@ -1,0 +1,246 @@
+"""Which pictures, which labels, which split, which group: a dataset folder, written and read back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from dermpack.errors import DatasetError, TableError
+from dermpack.files import json_text, read_json, safe_relative, sha256_of, write_bytes, write_text
+
+SCHEMA = 1
+DATASET_FILE = "dataset.json"
+MANIFEST_FILE = "manifest.csv"
+FIXED_COLUMNS = ("picture", "sha256", "width", "height", "label", "split", "group", "cluster")
+MAX_CELL_CHARACTERS = 1 << 16
+AGAIN = "import the pictures again"
+
+
+class Split(Enum):
+    """What a picture is for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One row of the manifest; `path` is relative to the dataset's root, with forward slashes."""
+
+    path: str
+    sha256: str  # of the file's bytes
+    width: int  # after EXIF orientation
+    height: int
+    label: str
+    split: Split
+    group: str  # pictures of one group (a lesion, a patient) never part
+    cluster: str  # near duplicates of each other; empty for a picture without any
+    metadata: tuple[str, ...]  # one cell a metadata column; empty where missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that a person should know of a picture: `kind` is a fixed word, `detail` a sentence."""
+
+    kind: str
+    picture: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The pictures in the order of their paths, and the names of the metadata columns."""
+
+    pictures: tuple[Picture, ...]
+    columns: tuple[str, ...] = ()
+
+    def of(self, split: Split) -> tuple[Picture, ...]:
+        return tuple(picture for picture in self.pictures if picture.split is split)
+
+    def column(self, name: str) -> tuple[str, ...]:
+        """The cells of one metadata column, a picture each."""
+        at = self.columns.index(name)
+        return tuple(picture.metadata[at] for picture in self.pictures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A manifest with what a person must know of it; `folder` is where it was read from."""
+
+    folder: Path
+    root: str  # where the pictures are, relative to the folder
+    classes: tuple[str, ...]  # sorted; the order of every model's outputs
+    manifest: Manifest
+    format: str
+    source: str  # the name of the imported folder; no absolute path
+    licence: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)  # split, seed, group column … as given
+    refused: tuple[Finding, ...] = ()  # pictures left out, each with its reason
+    notes: tuple[Finding, ...] = ()  # kept, but worth knowing: duplicates, given splits that leak …
+    sha256: str = ""  # of manifest.csv: the dataset's name in every artifact made from it
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        return self.manifest.pictures
+
+    def file(self, picture: Picture) -> Path:
+        return self.folder / self.root / picture.path
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Split → class → pictures, with the empty ones."""
+        counted = Counter((picture.split, picture.label) for picture in self.pictures)
+        return {split.value: {name: counted[split, name] for name in self.classes} for split in Split}
+
+
+def write_dataset(dataset: Dataset, folder: Path) -> str:
+    """Write manifest.csv and dataset.json into the folder; answer the manifest's sha256."""
+    table = manifest_text(dataset.manifest).encode("utf-8")
+    write_bytes(folder / MANIFEST_FILE, table)
+    sha256 = sha256_of(table)
+    write_text(folder / DATASET_FILE, json_text(_record(dataset, sha256)))
+    return sha256
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read a dataset folder, hostile until checked; the pictures themselves are not opened."""
+    record = read_json(folder / DATASET_FILE)
+    path = folder / MANIFEST_FILE
+    try:
+        table = path.read_bytes()
+        text = table.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TableError(path, f"cannot be read ({error})", AGAIN) from error
+    dataset = _dataset(folder, record, parse_manifest(text, where=path), sha256_of(table))
+    if record.get("manifest_sha256") != dataset.sha256:
+        raise DatasetError(path, f"is not the one that {DATASET_FILE} describes", AGAIN)
+    return dataset
+
+
+def manifest_text(manifest: Manifest) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow((*FIXED_COLUMNS, *manifest.columns))
+    writer.writerows(_cells(picture) for picture in manifest.pictures)
+    return buffer.getvalue()
+
+
+def parse_manifest(text: str, *, where: Path) -> Manifest:
+    """Read manifest.csv; an error names the file and the line."""
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = tuple(next(reader, ()))
+        if header[: len(FIXED_COLUMNS)] != FIXED_COLUMNS or len(set(header)) != len(header):
+            raise TableError(where, "has another header than a manifest", AGAIN)
+        pictures = tuple(_pictures(reader, len(header), where))
+    except csv.Error as error:
+        raise TableError(f"{where}:{reader.line_num}", str(error), AGAIN) from error
+    if len({picture.path for picture in pictures}) != len(pictures):
+        raise TableError(where, "names a picture twice", AGAIN)
+    return Manifest(pictures=pictures, columns=header[len(FIXED_COLUMNS) :])
+
+
+def relative_root(pictures: Path, folder: Path) -> str:
+    """The root to keep in dataset.json: relative_root("/a/pictures", "/a/sets/x") → "../../pictures"."""
+    return Path(os.path.relpath(pictures.resolve(), folder.resolve())).as_posix()
+
+
+def _cells(picture: Picture) -> tuple[object, ...]:
+    split, size = picture.split.value, (picture.width, picture.height)
+    fixed = (picture.path, picture.sha256, *size, picture.label, split, picture.group, picture.cluster)
+    return (*fixed, *picture.metadata)
+
+
+def _pictures(rows: Any, width: int, where: Path) -> Iterator[Picture]:
+    for row in rows:
+        if len(row) != width:
+            problem = f"has {len(row)} cells where the header has {width}"
+            raise TableError(f"{where}:{rows.line_num}", problem, AGAIN)
+        try:
+            yield _picture(row)
+        except ValueError as error:
+            raise TableError(f"{where}:{rows.line_num}", str(error), AGAIN) from error
+
+
+def _picture(row: list[str]) -> Picture:
+    path, sha256, width, height, label, split, group, cluster, *metadata = row
+    if safe_relative(path) is None:
+        raise ValueError(f"the path {path!r} leaves the root")
+    if not label:
+        raise ValueError("has no label")
+    return Picture(
+        path=path,
+        sha256=sha256,
+        width=int(width),
+        height=int(height),
+        label=label,
+        split=Split(split),
+        group=group,
+        cluster=cluster,
+        metadata=tuple(metadata),
+    )
+
+
+def _record(dataset: Dataset, sha256: str) -> dict[str, object]:
+    return {
+        "schema": SCHEMA,
+        "root": dataset.root,
+        "classes": list(dataset.classes),
+        "format": dataset.format,
+        "source": dataset.source,
+        "licence": dataset.licence,
+        "options": dict(dataset.options),
+        "counts": dataset.counts(),
+        "refused": [_finding_record(finding) for finding in dataset.refused],
+        "notes": [_finding_record(finding) for finding in dataset.notes],
+        "manifest_sha256": sha256,
+    }
+
+
+def _finding_record(finding: Finding) -> dict[str, str]:
+    return {"kind": finding.kind, "picture": finding.picture, "detail": finding.detail}
+
+
+def _dataset(folder: Path, record: Mapping[str, Any], manifest: Manifest, sha256: str) -> Dataset:
+    where = folder / DATASET_FILE
+    if record.get("schema") != SCHEMA:
+        raise DatasetError(where, f"has schema {record.get('schema')!r}, not {SCHEMA}", AGAIN)
+    try:
+        dataset = Dataset(
+            folder=folder,
+            root=_text(record["root"]),
+            classes=tuple(_text(name) for name in record["classes"]),
+            manifest=manifest,
+            format=_text(record["format"]),
+            source=_text(record["source"]),
+            licence=_text(record["licence"]),
+            options={_text(key): _text(value) for key, value in record["options"].items()},
+            refused=tuple(_finding(item) for item in record["refused"]),
+            notes=tuple(_finding(item) for item in record["notes"]),
+            sha256=sha256,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(where, f"is not as dermpack writes it ({error})", AGAIN) from error
+    strange = {picture.label for picture in manifest.pictures} - set(dataset.classes)
+    if strange:
+        problem = f"lacks the class {min(strange)!r} that the manifest has"
+        raise DatasetError(where, problem, AGAIN)
+    return dataset
+
+
+def _finding(item: Mapping[str, Any]) -> Finding:
+    return Finding(kind=_text(item["kind"]), picture=_text(item["picture"]), detail=_text(item["detail"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value

@@ -1,0 +1,1 @@
+"""One small module for each layout in which people download skin pictures."""
