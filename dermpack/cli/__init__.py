@@ -5,46 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 import click
 
 from dermpack import __version__
+from dermpack.cli.lazy import LazyGroup
 from dermpack.errors import DermpackError, missing_extra, printable
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
-COMMANDS = {  # name → module, and the line that --help shows; nothing is imported for it
+TEXT = """Turn a folder of skin pictures into a small, fast, trustworthy .tflite.
+
+Research software, not a medical device: nothing it prints is a diagnosis.
+"""
+COMMANDS = {
     "data": ("dermpack.cli.data", "Bring pictures in, split them honestly, check and look at them."),
 }
-
-
-class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(import_module(COMMANDS[cmd_name][0]), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
-@click.version_option(__version__, prog_name="dermpack", message="%(prog)s %(version)s")
-def program() -> None:
-    """Turn a folder of skin pictures into a small, fast, trustworthy .tflite.
-
-    Research software, not a medical device: nothing it prints is a diagnosis.
-    """
+program = LazyGroup(commands_in=COMMANDS, name="dermpack", text=TEXT)
+click.version_option(__version__, prog_name="dermpack", message="%(prog)s %(version)s")(program)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,9 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = program.main(args=arguments, prog_name="dermpack", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        return _say("interrupted", INTERRUPTED)
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return _say("interrupted", INTERRUPTED)
     except click.ClickException as error:
         error.show()
