@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench matrix clean
+.PHONY: help demo test check format bench real matrix base clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,15 @@ format: $(VENV)/.installed  ## Rewrite the sources in the one format
 
 bench: $(VENV)/.installed  ## Time our own work, as ratios (pytest-benchmark)
 	$(BIN)/python -m pytest tests/perf --benchmark-enable --benchmark-only
+
+real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where they are
+	$(BIN)/python -m pytest -m real_data
+
+matrix:  ## Run the tests that need no TensorFlow on every supported Python found
+	@.ci/matrix
+
+base:  ## Build the wheel, install it without extras, try it
+	@.ci/base "$(PYTHON)"
 
 clean:  ## Remove what the targets made
 	rm -rf $(VENV) .matrix demo build dist *.egg-info
