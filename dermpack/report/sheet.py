@@ -1,0 +1,79 @@
+"""Contact sheets: many pictures at a glance, as a model would see them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from dermpack.errors import InputError, PictureError, printable
+from dermpack.pixels import prepare
+from dermpack.report.page import Media
+
+Sheet: TypeAlias = Any  # PIL.Image.Image: to name it would load Pillow
+Pen: TypeAlias = Any  # PIL.ImageDraw.ImageDraw
+
+GAP = 4
+CAPTION_HEIGHT, CAPTION_SIZE = 16, 11
+MAX_CAPTION = 80  # characters looked at; the width of the cell decides
+MAX_PIXELS = 40_000_000  # of a whole sheet: 120 MB in memory
+JPEG_QUALITY = 85
+WHITE, INK, EMPTY, CROSS = "#ffffff", "#1c2330", "#eceff3", "#a8480a"
+
+
+def contact_sheet(
+    entries: Sequence[tuple[Path, str]], *, cell: int = 128, columns: int = 6, media: Media = Media.PNG
+) -> bytes:
+    """Draw each picture with its caption; one that cannot be decoded is a crossed, empty cell."""
+    from PIL import Image, ImageDraw
+
+    columns = max(1, min(columns, len(entries)))
+    rows = -(-len(entries) // columns)
+    size = (columns * (cell + GAP) + GAP, rows * (cell + CAPTION_HEIGHT + GAP) + GAP)
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InputError("contact sheet", f"would have {size[0]}×{size[1]} pixels", "show fewer pictures")
+    sheet = Image.new("RGB", size, WHITE)
+    pen = ImageDraw.Draw(sheet)
+    for at, (path, caption) in enumerate(entries):
+        row, column = divmod(at, columns)
+        corner = (GAP + column * (cell + GAP), GAP + row * (cell + CAPTION_HEIGHT + GAP))
+        _draw_picture(sheet, pen, path, corner=corner, cell=cell)
+        _draw_caption(pen, caption, corner=(corner[0], corner[1] + cell), width=cell)
+    return _encoded(sheet, media)
+
+
+def _draw_picture(sheet: Sheet, pen: Pen, path: Path, *, corner: tuple[int, int], cell: int) -> None:
+    from PIL import Image
+
+    try:
+        pixels = prepare(path, cell)
+    except (PictureError, OSError):  # a report shows what is there, and what is not
+        left, top = corner
+        right, bottom = left + cell - 1, top + cell - 1
+        pen.rectangle((left, top, right, bottom), fill=EMPTY, outline=CROSS)
+        pen.line((left, top, right, bottom), fill=CROSS)
+        pen.line((left, bottom, right, top), fill=CROSS)
+    else:
+        sheet.paste(Image.fromarray(pixels), corner)
+
+
+def _draw_caption(pen: Pen, caption: str, *, corner: tuple[int, int], width: int) -> None:
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(CAPTION_SIZE)
+    text = printable(caption)[:MAX_CAPTION]
+    if font.getlength(text) > width:
+        while text and font.getlength(f"{text}…") > width:
+            text = text[:-1]
+        text = f"{text}…"
+    pen.text(corner, text, fill=INK, font=font)
+
+
+def _encoded(sheet: Sheet, media: Media) -> bytes:
+    buffer = io.BytesIO()
+    if media is Media.JPEG:
+        sheet.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    else:
+        sheet.save(buffer, "PNG")
+    return buffer.getvalue()
