@@ -1,0 +1,91 @@
+"""Decode a picture that is hostile until checked."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from dermpack.pixels.colour import to_rgb
+from dermpack.pixels.exif import orientation_of, upright
+from dermpack.pixels.formats import Format, recognise
+from dermpack.pixels.source import name_of, read_source
+from dermpack.pixels.verdict import DEFAULT_LIMITS, Limits, Note, Reason, refusal
+
+Pixels = NDArray[np.uint8]
+
+# Everything that Pillow was seen to throw, or says it throws, on hostile bytes.
+PILLOW_ERRORS = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(EOFError, MemoryError, RuntimeError, AssertionError, struct.error, zlib.error),
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A picture as a person sees it: uint8 [height, width, 3], upright, RGB."""
+
+    pixels: Pixels
+    notes: tuple[Note, ...] = ()
+
+
+def decode(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS, at_least: int | None = None) -> Decoded:
+    """Decode one picture, or raise a PictureError that names the reason.
+
+    With `at_least`, a JPEG may come reduced (1/2, 1/4, 1/8) while its short side stays at least that long.
+    """
+    image, notes = decode_image(source, limits=limits, at_least=at_least)
+    return Decoded(pixels=np.asarray(image), notes=notes)
+
+
+def decode_image(
+    source: Path | bytes, *, limits: Limits, at_least: int | None
+) -> tuple[Image.Image, tuple[Note, ...]]:
+    """`decode`, left in Pillow's memory for what comes next."""
+    data, where = read_source(source, limits=limits), name_of(source)
+    form = recognise(data, where=where)
+    notes = _extension_notes(source, form)
+    try:
+        image = form.opened(BytesIO(data))
+        _check_size(image.size, limits, where)
+        _check_frames(image, where)
+        return _loaded(image, at_least, where, notes)
+    except PILLOW_ERRORS as error:
+        reason = Reason.TRUNCATED if "truncated" in str(error).lower() else Reason.BROKEN
+        raise refusal(where, reason, f"cannot be decoded ({error or type(error).__name__})") from error
+
+
+def _extension_notes(source: Path | bytes, form: Format) -> tuple[Note, ...]:
+    suffix = "" if isinstance(source, bytes) else source.suffix.lower()
+    return (Note.WRONG_EXTENSION,) if suffix and suffix not in form.suffixes else ()
+
+
+def _check_size(size: tuple[int, int], limits: Limits, where: str) -> None:
+    width, height = size
+    if max(size) > limits.max_side or width * height > limits.max_pixels:
+        limit = f"{limits.max_pixels:,} pixels and {limits.max_side:,} a side are allowed"
+        raise refusal(where, Reason.TOO_LARGE, f"says it is {width} × {height} where {limit}")
+
+
+def _check_frames(image: ImageFile, where: str) -> None:
+    if getattr(image, "is_animated", False):
+        raise refusal(where, Reason.ANIMATED, "holds several frames")
+
+
+def _loaded(
+    image: ImageFile, at_least: int | None, where: str, notes: tuple[Note, ...]
+) -> tuple[Image.Image, tuple[Note, ...]]:
+    if at_least is not None:
+        image.draft(None, (at_least, at_least))
+    image.load()
+    orientation, exif_notes = orientation_of(image.info.get("exif"))
+    rgb, colour_notes = to_rgb(image, where)
+    return upright(rgb, orientation), (*notes, *exif_notes, *colour_notes)
