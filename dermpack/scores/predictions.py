@@ -1,0 +1,96 @@
+"""Predictions: what a model said of each picture, beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dermpack.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+SUM_ERROR = 0.02  # an 8-bit output is a step of 1/256: each class may be half a step off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predictions:
+    """One row a picture; a class may lack pictures, a picture never lacks its class."""
+
+    classes: tuple[str, ...]
+    pictures: tuple[str, ...]
+    groups: tuple[str, ...]  # an empty name is a group of its own
+    truth: Integers  # [n], positions in classes
+    probabilities: Floats  # [n, k]
+
+    def __post_init__(self) -> None:
+        n, k = len(self.pictures), len(self.classes)
+        if k < 2 or len(set(self.classes)) != k:
+            raise _wrong(f"have {k} classes, or one twice", "give two or more classes, each once")
+        if n == 0:
+            raise _wrong("hold no picture", "choose a split that has pictures")
+        shapes = len(self.groups) == n and self.truth.shape == (n,) and self.probabilities.shape == (n, k)
+        if not shapes:
+            raise _wrong(f"do not fit {n} pictures and {k} classes", "give one row a picture")
+        if self.truth.min() < 0 or self.truth.max() >= k:
+            raise _wrong("have a truth outside of the classes", "number the classes from 0")
+        _check_probabilities(self.probabilities, self.pictures)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def predicted(self) -> Integers:
+        """The most probable class of each picture; the first of equals, as on a device."""
+        return np.asarray(np.argmax(self.probabilities, axis=1), dtype=np.int64)
+
+    @property
+    def confidence(self) -> Floats:
+        """The probability of the predicted class."""
+        return np.asarray(self.probabilities.max(axis=1), dtype=np.float64)
+
+    @property
+    def correct(self) -> Flags:
+        return np.asarray(self.predicted == self.truth)
+
+    def group_codes(self) -> Integers:
+        """A number a picture, from 0; pictures of one group share it."""
+        codes: dict[object, int] = {}
+        named = (group or (at,) for at, group in enumerate(self.groups))
+        return np.array([codes.setdefault(name, len(codes)) for name in named], dtype=np.int64)
+
+    def take(self, rows: Sequence[int] | Integers) -> Predictions:
+        """Some of the pictures, in the order given."""
+        at = np.asarray(rows, dtype=np.int64)
+        return Predictions(
+            classes=self.classes,
+            pictures=tuple(self.pictures[row] for row in at),
+            groups=tuple(self.groups[row] for row in at),
+            truth=self.truth[at],
+            probabilities=self.probabilities[at],
+        )
+
+
+def _check_probabilities(probabilities: Floats, pictures: Sequence[str]) -> None:
+    finite = np.isfinite(probabilities).all(axis=1)
+    inside = (probabilities >= -1e-6).all(axis=1) & (probabilities <= 1 + 1e-6).all(axis=1)
+    allowed = max(SUM_ERROR, probabilities.shape[1] / 256)
+    sums = np.abs(np.where(finite, probabilities.sum(axis=1), np.nan) - 1) <= allowed
+    bad = np.flatnonzero(~(finite & inside & sums))
+    if bad.size:
+        values = [round(float(value), 4) for value in probabilities[bad[0]]]
+        what = f"of {pictures[bad[0]]} are no probabilities: {values[:8]}"
+        raise _wrong(what, "end the model with a softmax, or train it at a lower rate")
+
+
+def _wrong(what: str, cure: str) -> InputError:
+    return InputError("predictions", what, cure)
+
+
+def as_truth(values: Any) -> Integers:
+    """Positions of classes, in the one integer type that Predictions take."""
+    return np.asarray(values, dtype=np.int64)
