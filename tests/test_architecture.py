@@ -34,7 +34,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "dermpack.runtime": ("numpy", "dermpack.contract", "dermpack.pixels", *INTERPRETERS),
     "dermpack.tflitefile": ("flatbuffers", "dermpack.contract", "ai_edge_litert"),
     "dermpack.evaluate": ("numpy", "dermpack.manifest", "dermpack.pixels", "dermpack.scores"),
-    "dermpack.report": ("numpy", "dermpack.scores", "dermpack.manifest", "matplotlib", "jinja2", "PIL"),
+    "dermpack.report": (
+        *("numpy", "dermpack.scores", "dermpack.manifest", "dermpack.pixels"),
+        *("matplotlib", "jinja2", "PIL"),
+    ),
     "dermpack.bundle": (
         *("dermpack.contract", "dermpack.runtime", "dermpack.pixels", "dermpack.pictures"),
         *("dermpack.tflitefile", "dermpack.report", "numpy", "cryptography"),
@@ -60,21 +63,16 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield name.removesuffix(".__init__"), path
 
 
-def imports(tree: ast.Module) -> Iterator[tuple[str, bool]]:
-    """Each imported name, and whether it is imported at the file's top."""
-    top = {id(node) for node in ast.walk(tree) if not _inside_function(tree, node)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, id(node) in top) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"line {node.lineno}: relative import"
-            module = node.module or ""
-            yield from ((f"{module}.{alias.name}", id(node) in top) for alias in node.names)
-
-
-def _inside_function(tree: ast.Module, node: ast.AST) -> bool:
-    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
-    return any(node in ast.walk(function) for function in functions if function is not node)
+def imports(node: ast.AST, *, is_top: bool = True) -> Iterator[tuple[str, bool]]:
+    """Each imported name below the node, and whether it is imported at the file's top."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, is_top) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"line {child.lineno}: relative import"
+            yield from ((f"{child.module}.{alias.name}", is_top) for alias in child.names)
+        inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        yield from imports(child, is_top=is_top and not inside)
 
 
 def rule_of(module: str, table: dict[str, tuple[str, ...]]) -> str | None:
