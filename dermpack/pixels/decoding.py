@@ -52,15 +52,19 @@ def decode_image(
     """`decode`, left in Pillow's memory for what comes next."""
     data, where = read_source(source, limits=limits), name_of(source)
     form = recognise(data, where=where)
-    notes = _extension_notes(source, form)
+    container = form.read(data, where=where)
+    if container.size is not None:
+        _check_size(container.size, limits, where)
+    orientation, exif_notes = orientation_of(container.exif)
     try:
-        image = form.opened(BytesIO(data))
-        _check_size(image.size, limits, where)
-        _check_frames(image, where)
-        return _loaded(image, at_least, where, notes)
+        opened = form.opened(BytesIO(container.data))
+        _check_size(opened.size, limits, where)
+        rgb, colour_notes = to_rgb(_loaded(opened, at_least), depth=container.depth, where=where)
+        image = upright(rgb, orientation)
     except PILLOW_ERRORS as error:
         reason = Reason.TRUNCATED if "truncated" in str(error).lower() else Reason.BROKEN
         raise refusal(where, reason, f"cannot be decoded ({error or type(error).__name__})") from error
+    return image, (*_extension_notes(source, form), *exif_notes, *colour_notes)
 
 
 def _extension_notes(source: Path | bytes, form: Format) -> tuple[Note, ...]:
@@ -75,17 +79,8 @@ def _check_size(size: tuple[int, int], limits: Limits, where: str) -> None:
         raise refusal(where, Reason.TOO_LARGE, f"says it is {width} × {height} where {limit}")
 
 
-def _check_frames(image: ImageFile, where: str) -> None:
-    if getattr(image, "is_animated", False):
-        raise refusal(where, Reason.ANIMATED, "holds several frames")
-
-
-def _loaded(
-    image: ImageFile, at_least: int | None, where: str, notes: tuple[Note, ...]
-) -> tuple[Image.Image, tuple[Note, ...]]:
+def _loaded(image: ImageFile, at_least: int | None) -> ImageFile:
     if at_least is not None:
-        image.draft(None, (at_least, at_least))
+        image.draft(None, (at_least, at_least))  # JPEG only; the other formats do nothing
     image.load()
-    orientation, exif_notes = orientation_of(image.info.get("exif"))
-    rgb, colour_notes = to_rgb(image, where)
-    return upright(rgb, orientation), (*notes, *exif_notes, *colour_notes)
+    return image

@@ -22,15 +22,15 @@ TURNS = {
 }
 
 
-def orientation_of(exif: object) -> tuple[int, tuple[Note, ...]]:
+def orientation_of(exif: bytes) -> tuple[int, tuple[Note, ...]]:
     """1 to 8, and what is worth saying of it; EXIF that cannot be read means upright.
 
     Only the first directory is walked, in place: no value is copied, so no EXIF can fill the memory.
     """
-    if not isinstance(exif, bytes) or not exif:
+    if not exif:
         return UPRIGHT, ()
     try:
-        orientation = _orientation(exif.removeprefix(b"Exif\x00\x00"))
+        orientation = _orientation(exif)
     except struct.error:
         return UPRIGHT, (Note.BROKEN_EXIF,)
     if orientation in TURNS:

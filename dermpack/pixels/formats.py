@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
+from typing import Protocol
 
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -14,24 +13,36 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from dermpack.pixels.containers.container import Container
+from dermpack.pixels.containers.jpeg import read_jpeg
+from dermpack.pixels.containers.plain import read_bmp, read_gif
+from dermpack.pixels.containers.png import read_png
+from dermpack.pixels.containers.tiff import read_tiff
+from dermpack.pixels.containers.webp import read_webp
 from dermpack.pixels.verdict import Reason, refusal
+
+
+class Reader(Protocol):
+    """Read what surrounds the pixels, or refuse it."""
+
+    def __call__(self, data: bytes, *, where: str) -> Container: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A format that is opened; `opened` reads its header by Pillow's class of it, and by no other."""
+    """A format that is opened, by Pillow's class of it and by no other."""
 
-    name: str
     suffixes: frozenset[str]
-    opened: Callable[[BytesIO], ImageFile]
+    read: Reader
+    opened: type[ImageFile]
 
 
-JPEG = Format(name="JPEG", suffixes=frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}), opened=JpegImageFile)
-PNG = Format(name="PNG", suffixes=frozenset({".png"}), opened=PngImageFile)
-WEBP = Format(name="WebP", suffixes=frozenset({".webp"}), opened=WebPImageFile)
-BMP = Format(name="BMP", suffixes=frozenset({".bmp", ".dib"}), opened=BmpImageFile)
-TIFF = Format(name="TIFF", suffixes=frozenset({".tif", ".tiff"}), opened=TiffImageFile)
-GIF = Format(name="GIF", suffixes=frozenset({".gif"}), opened=GifImageFile)
+JPEG = Format(suffixes=frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}), read=read_jpeg, opened=JpegImageFile)
+PNG = Format(suffixes=frozenset({".png"}), read=read_png, opened=PngImageFile)
+WEBP = Format(suffixes=frozenset({".webp"}), read=read_webp, opened=WebPImageFile)
+BMP = Format(suffixes=frozenset({".bmp", ".dib"}), read=read_bmp, opened=BmpImageFile)
+TIFF = Format(suffixes=frozenset({".tif", ".tiff"}), read=read_tiff, opened=TiffImageFile)
+GIF = Format(suffixes=frozenset({".gif"}), read=read_gif, opened=GifImageFile)
 
 BEGINNINGS = (
     (b"\xff\xd8\xff", JPEG),

@@ -17,7 +17,6 @@ class Reason(Enum):
     BROKEN = "broken"
     TOO_LARGE = "too-large"  # pixels or a side, by the header
     TOO_HEAVY = "too-heavy"  # bytes of the file
-    METADATA = "metadata"  # text, profile or EXIF of a size that only an attack has
     ANIMATED = "animated"
     SEVERAL_PAGES = "several-pages"
     UNSUPPORTED = "unsupported"  # samples or a compression that cannot be converted faithfully
@@ -59,7 +58,6 @@ _CURES = {
     Reason.SEVERAL_PAGES: "save one page of it",
     Reason.UNSUPPORTED: "save it as an 8-bit RGB JPEG or PNG",
     Reason.NOT_A_PICTURE: "remove it, or save it as a JPEG or PNG",
-    Reason.METADATA: "save it without metadata",
 }
 
 
