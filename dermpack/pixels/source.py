@@ -35,16 +35,24 @@ def _read_file(path: Path, limits: Limits) -> bytes:
         descriptor = os.open(path, OPEN_FLAGS)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise _cannot_open(path, error) from error
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise refusal(path, Reason.NOT_A_FILE, "is not a file")
-        if status.st_size > limits.max_bytes:
-            raise _too_heavy(path, status.st_size, limits)
-        try:
-            return file.read(limits.max_bytes + 1) if status.st_size else b""
-        except OSError as error:
-            raise _cannot_open(path, error) from error
+    try:
+        return _read_regular(path, descriptor, limits)
+    except OSError as error:
+        raise _cannot_open(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _read_regular(path: Path, descriptor: int, limits: Limits) -> bytes:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise refusal(path, Reason.NOT_A_FILE, "is not a file")
+    if status.st_size > limits.max_bytes:
+        raise _too_heavy(path, status.st_size, limits)
+    if not status.st_size:
+        return b""  # also what /proc holds: it has no size, and no end
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        return file.readall()
 
 
 def _cannot_open(path: Path, error: OSError | ValueError) -> Exception:
