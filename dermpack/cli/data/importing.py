@@ -1,0 +1,179 @@
+"""dermpack data import."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dermpack.cli.console import note, output_options, result, table, track
+
+if TYPE_CHECKING:
+    from dermpack.manifest import Dataset
+    from dermpack.pixels import Limits
+
+FORMATS = ("auto", "folders", "dermnet", "isic", "csv", "ham10000", "hmnist", "cifar10")
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+MEGAPIXEL = 1 << 20
+
+
+@click.command("import", short_help="Write a dataset folder from pictures as people download them.")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", metavar="DATASET", required=True, type=click.Path(path_type=Path), help="A new folder."
+)
+@click.option("--format", "layout", type=click.Choice(FORMATS), default="auto", show_default=True)
+@click.option("--positive", multiple=True, metavar="CLASS", help="Make a binary task: this class or not.")
+@click.option("--negative", multiple=True, metavar="CLASS", help="Against these classes only.")
+@click.option("--map", "map_file", type=EXISTING_FILE, metavar="CSV", help="Merge, rename or pick classes.")
+@click.option(
+    "--metadata", "metadata_file", type=EXISTING_FILE, metavar="CSV", help="The table, if elsewhere."
+)
+@click.option("--split", "shares", metavar="TRAIN/VALIDATION/TEST", help="Shares; 70/15/15 when not given.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another split.")
+@click.option("--group", "group_column", metavar="COLUMN", default="", help="Never part equal cells of it.")
+@click.option(
+    "--keep-splits/--new-splits",
+    "keep_splits",
+    default=None,
+    help="Whether the source's own splits stay. They stay unless --split is given.",
+)
+@click.option("--mend", is_flag=True, help="Where kept splits leak, leave out the training side.")
+@click.option("--copy", is_flag=True, help="Copy the pictures into the dataset.")
+@click.option("--strict", is_flag=True, help="Stop if any picture cannot be used.")
+@click.option("--overwrite", is_flag=True, help="Replace a dataset that is there.")
+@click.option("--licence", default="", metavar="TEXT", help="The pictures' licence, kept in the dataset.")
+@click.option("--max-megapixels", type=click.FloatRange(min=0, min_open=True), help="Refuse larger pictures.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; all processors when not given.")
+@output_options
+def command(
+    source: Path,
+    output: Path,
+    layout: str,
+    positive: tuple[str, ...],
+    negative: tuple[str, ...],
+    map_file: Path | None,
+    metadata_file: Path | None,
+    shares: str | None,
+    seed: int,
+    group_column: str,
+    keep_splits: bool | None,
+    mend: bool,
+    copy: bool,
+    strict: bool,
+    overwrite: bool,
+    licence: str,
+    max_megapixels: float | None,
+    jobs: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write a dataset folder from the pictures in SOURCE.
+
+    Every picture is decoded once; the bad ones are listed with their reason and left out. Duplicates are
+    found and never parted by the split. SOURCE stays as it is.
+    """
+    from trainer.datasets.importer import import_dataset
+    from trainer.datasets.layouts import Format, SourceRequest
+    from trainer.datasets.request import ImportRequest, Refusals, Splits, Storage
+    from trainer.datasets.shares import parse_shares
+
+    if keep_splits is None:
+        keep_splits = shares is None
+    kept = Splits.MENDED if mend else Splits.AS_GIVEN
+    request = ImportRequest(
+        source=source,
+        output=output,
+        reading=SourceRequest(
+            format=Format(layout),
+            positive=positive,
+            negative=negative,
+            map_file=map_file,
+            metadata_file=metadata_file,
+        ),
+        shares=parse_shares(shares) if shares is not None else None,
+        seed=seed,
+        group_column=group_column,
+        splits=kept if keep_splits else Splits.NEW,
+        storage=Storage.COPIED if copy else Storage.IN_PLACE,
+        refusals=Refusals.FATAL if strict else Refusals.LISTED,
+        overwrite=overwrite,
+        licence=licence,
+        limits=_limits(max_megapixels),
+        jobs=jobs,
+    )
+    dataset = import_dataset(request, track=track(quiet=quiet))
+    _tell(dataset, output, quiet=quiet)
+    result(_answer(dataset), str(output), as_json=as_json)
+
+
+def _limits(max_megapixels: float | None) -> Limits:
+    from dermpack.pixels import DEFAULT_LIMITS
+
+    if max_megapixels is None:
+        return DEFAULT_LIMITS
+    return replace(DEFAULT_LIMITS, max_pixels=max(1, int(max_megapixels * MEGAPIXEL)))
+
+
+def _tell(dataset: Dataset, output: Path, *, quiet: bool) -> None:
+    """What a person should know before training."""
+    counts = dataset.counts()
+    rows = [(name, *(counts[split][name] for split in counts)) for name in dataset.classes]
+    sums = ("all", *(sum(counts[split].values()) for split in counts))
+    table(f"{len(dataset.pictures)} pictures", ("class", *counts), [*rows, sums], quiet=quiet)
+    for line in (*_refused_lines(dataset), *_duplicate_lines(dataset), *_other_lines(dataset)):
+        note(line, quiet=quiet)
+    note(f"next: dermpack data report {output}", quiet=quiet)
+
+
+def _refused_lines(dataset: Dataset) -> Iterator[str]:
+    """One line a reason."""
+    counted = Counter(finding.kind for finding in dataset.refused)
+    first = {finding.kind: finding for finding in reversed(dataset.refused)}
+    for kind, count in sorted(counted.items()):
+        yield f"left out, {kind}: {count}, as {first[kind].picture} ({first[kind].detail})"
+
+
+def _duplicate_lines(dataset: Dataset) -> Iterator[str]:
+    counted = Counter(finding.kind for finding in dataset.notes)
+    clusters = len({picture.cluster for picture in dataset.pictures} - {""})
+    near = counted["near-duplicate"] + counted["near-duplicate-other-label"]
+    if clusters:
+        yield (
+            f"duplicates: {counted['identical']} identical and {near} near duplicates "
+            f"in {clusters} clusters, never parted by a new split"
+        )
+    if counted["near-duplicate-other-label"]:
+        yield f"near duplicates under different labels: {counted['near-duplicate-other-label']}; look at them"
+    if counted["leak"]:
+        yield (
+            f"the given splits leak: {counted['leak']} pictures have their group or a duplicate in a split "
+            "further out; add --mend to leave them out (the test split stays as given), or --new-splits"
+        )
+
+
+def _other_lines(dataset: Dataset) -> Iterator[str]:
+    told = ("identical", "near-duplicate", "near-duplicate-other-label", "leak")
+    others = [finding for finding in dataset.notes if finding.kind not in told]
+    for finding in others:
+        if not finding.picture:
+            yield f"{finding.kind}: {finding.detail}"
+    for kind, count in sorted(Counter(finding.kind for finding in others if finding.picture).items()):
+        yield f"kept, {kind}: {count}"
+
+
+def _answer(dataset: Dataset) -> dict[str, object]:
+    return {
+        "classes": list(dataset.classes),
+        "clusters": len({picture.cluster for picture in dataset.pictures} - {""}),
+        "counts": dataset.counts(),
+        "format": dataset.format,
+        "manifest_sha256": dataset.sha256,
+        "notes": dict(Counter(finding.kind for finding in dataset.notes)),
+        "pictures": len(dataset.pictures),
+        "refused": dict(Counter(finding.kind for finding in dataset.refused)),
+    }

@@ -1,0 +1,31 @@
+"""Copy pictures into a dataset folder, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dermpack.errors import InputError
+from dermpack.files import sha256_of
+from dermpack.manifest import Picture
+from dermpack.progress import Track, silent
+
+
+def copy_pictures(pictures: Sequence[Picture], root: Path, folder: Path, *, track: Track = silent) -> None:
+    """Copy what was examined, or say which file is no longer the same."""
+    for picture in track(pictures, total=len(pictures), what="copy"):
+        target = folder / picture.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(_same_bytes(root / picture.path, picture))
+
+
+def _same_bytes(file: Path, picture: Picture) -> bytes:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            file, f"vanished while it was imported ({error.strerror})", "import again"
+        ) from error
+    if sha256_of(data) != picture.sha256:
+        raise InputError(file, "changed while it was imported", "import again")
+    return data

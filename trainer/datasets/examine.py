@@ -1,0 +1,98 @@
+"""Decode every picture of a listing once, on all cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from dermpack.errors import InputError, PictureError
+from dermpack.files import sha256_file
+from dermpack.manifest import Finding
+from dermpack.pixels import DEFAULT_LIMITS, Limits, decode
+from dermpack.progress import Track, silent
+from trainer.datasets.crew import WorkerLostError, answers, available_jobs
+from trainer.datasets.signature import Signature, signature
+
+CHUNK_PICTURES = 16  # a task: large enough to make the pipe's cost small, small enough for a lively bar
+CHANGED = "changed"  # the reason of a file that was rewritten or vanished meanwhile
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What one decoding told."""
+
+    path: str
+    sha256: str  # of the file's bytes
+    width: int  # after EXIF orientation
+    height: int
+    notes: tuple[str, ...]  # words of dermpack.pixels.Note
+    signature: Signature
+
+
+def examine(
+    root: Path,
+    paths: Sequence[str],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    jobs: int | None = None,
+    track: Track = silent,
+) -> tuple[tuple[Examined, ...], tuple[Finding, ...]]:
+    """Every usable picture, and a finding for each refused one; both in the order of `paths`."""
+    chunks = [tuple(paths[at : at + CHUNK_PICTURES]) for at in range(0, len(paths), CHUNK_PICTURES)]
+    told = track(_told(root, chunks, limits, jobs or available_jobs()), total=len(paths), what="examine")
+    by_path = {each.path if isinstance(each, Examined) else each.picture: each for each in told}
+    ordered = [by_path[path] for path in paths]
+    usable = tuple(each for each in ordered if isinstance(each, Examined))
+    return usable, tuple(each for each in ordered if isinstance(each, Finding))
+
+
+def _told(
+    root: Path, chunks: Sequence[tuple[str, ...]], limits: Limits, jobs: int
+) -> Iterator[Examined | Finding]:
+    try:
+        for _, told in answers(partial(_look_at_all, root, limits), chunks, jobs=jobs):
+            yield from told
+    except WorkerLostError as error:
+        chunk = chunks[error.task]
+        problem = (
+            f"a worker process ended early ({error.ending}) at one of {len(chunk)} pictures to {chunk[-1]}"
+        )
+        cure = "take the picture away, or lower --max-megapixels or --jobs"
+        raise InputError(root / chunk[0], problem, cure) from error
+
+
+def _look_at_all(root: Path, limits: Limits, chunk: tuple[str, ...]) -> list[Examined | Finding]:
+    return [_look(root, path, limits) for path in chunk]
+
+
+def _look(root: Path, path: str, limits: Limits) -> Examined | Finding:
+    try:
+        return _examined(root, path, limits)
+    except PictureError as error:
+        return Finding(kind=error.reason, picture=path, detail=error.what)
+    except FileNotFoundError:
+        return Finding(kind=CHANGED, picture=path, detail="vanished while it was imported")
+    except OSError as error:
+        return Finding(kind=UNREADABLE, picture=path, detail=error.strerror or "cannot be read")
+
+
+def _examined(root: Path, path: str, limits: Limits) -> Examined | Finding:
+    file = root / path
+    before = file.stat()
+    decoded = decode(file, limits=limits)
+    sha256 = sha256_file(file)
+    after = file.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        return Finding(kind=CHANGED, picture=path, detail="changed while it was imported")
+    height, width = decoded.pixels.shape[:2]
+    return Examined(
+        path=path,
+        sha256=sha256,
+        width=width,
+        height=height,
+        notes=tuple(note.value for note in decoded.notes),
+        signature=signature(decoded.pixels),
+    )

@@ -1,0 +1,166 @@
+"""Write a dataset folder from pictures as people download them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dermpack.errors import InputError
+from dermpack.files import new_folder, refuse_existing
+from dermpack.manifest import (
+    DATASET_FILE,
+    Dataset,
+    Finding,
+    Manifest,
+    relative_root,
+    write_dataset,
+)
+from dermpack.progress import Track, silent
+from trainer.datasets.arrange import Arranged, Candidate, arrange
+from trainer.datasets.copying import copy_pictures
+from trainer.datasets.examine import Examined, examine
+from trainer.datasets.layouts import read_source
+from trainer.datasets.layouts.refusal import ABOUT_CLASSES
+from trainer.datasets.listing import Found, Listing
+from trainer.datasets.request import ImportRequest, Refusals, Storage
+from trainer.datasets.shares import DEFAULT_SHARES
+
+PICTURES_FOLDER = "pictures"
+SHOWN = 3  # of many bad pictures, as many stand in the error
+
+
+def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
+    """Read, examine, compare, split; the folder appears whole or not at all."""
+    _check_output(request)
+    with new_folder(request.output, marker=DATASET_FILE, overwrite=request.overwrite) as beside:
+        pictures = beside / PICTURES_FOLDER
+        pictures.mkdir()
+        listing = read_source(request.source, request.reading, pictures=pictures)
+        dataset = _dataset(request, listing, pictures, track)
+        if request.storage is Storage.COPIED and listing.root != pictures:
+            copy_pictures(dataset.pictures, listing.root, pictures, track=track)
+        if dataset.root != PICTURES_FOLDER:
+            pictures.rmdir()
+        sha256 = write_dataset(dataset, beside)
+    return replace(dataset, sha256=sha256)
+
+
+def _check_output(request: ImportRequest) -> None:
+    """Refuse before long work what cannot end well."""
+    refuse_existing(request.output, marker=DATASET_FILE, overwrite=request.overwrite)
+    source, output = request.source.resolve(), request.output.resolve()
+    if output.is_relative_to(source):
+        raise InputError(request.output, "lies inside the source", "choose an output outside of it")
+    if source.is_relative_to(output):
+        raise InputError(request.output, "holds the source", "choose another output")
+
+
+def _dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Track) -> Dataset:
+    paths = [found.path for found in listing.pictures]
+    usable, refused = examine(listing.root, paths, limits=request.limits, jobs=request.jobs, track=track)
+    refused = (*listing.refused, *refused)
+    _check_refusals(request, listing, refused)
+    candidates = _candidates(request, listing, usable)
+    arranged = arrange(candidates, request, track=track)
+    _check_classes(request, listing, arranged, refused)
+    written = request.storage is Storage.COPIED or listing.root == pictures
+    return Dataset(
+        folder=request.output,
+        root=PICTURES_FOLDER if written else relative_root(listing.root, request.output),
+        classes=tuple(sorted({picture.label for picture in arranged.pictures})),
+        manifest=Manifest(pictures=arranged.pictures, columns=listing.columns),
+        format=listing.format,
+        source=request.source.resolve().name,
+        licence=request.licence,
+        options=_options(request),
+        refused=(*refused, *arranged.refused),
+        notes=(*_picture_notes(candidates), *arranged.notes),
+    )
+
+
+def _candidates(
+    request: ImportRequest, listing: Listing, usable: Sequence[Examined]
+) -> tuple[Candidate, ...]:
+    """What is known of each usable picture, in the order of the paths."""
+    found_at = {found.path: found for found in listing.pictures}
+    column = _group_column(request, listing)
+    pairs = ((found_at[each.path], each) for each in sorted(usable, key=lambda each: each.path))
+    return tuple(Candidate(found=_grouped(found, column), examined=each) for found, each in pairs)
+
+
+def _group_column(request: ImportRequest, listing: Listing) -> int | None:
+    if not request.group_column:
+        return None
+    if request.group_column not in listing.columns:
+        there = ", ".join(listing.columns) or "none"
+        cure = f"choose one of the columns that came along: {there}"
+        raise InputError(f"--group {request.group_column}", "is no column of the source", cure)
+    return listing.columns.index(request.group_column)
+
+
+def _grouped(found: Found, column: int | None) -> Found:
+    return found if column is None else replace(found, group=found.metadata[column])
+
+
+def _check_refusals(request: ImportRequest, listing: Listing, refused: Sequence[Finding]) -> None:
+    bad = [finding for finding in refused if finding.kind not in ABOUT_CLASSES]
+    if bad and request.refusals is Refusals.FATAL:
+        problem = f"has {len(bad)} pictures that cannot be used: {_shown(bad)}"
+        raise InputError(request.source, problem, "remove them, or leave --strict away")
+    if bad and len(refused) and not listing.pictures:
+        raise InputError(request.source, f"has no usable picture: {_shown(bad)}", "check the source")
+
+
+def _check_classes(
+    request: ImportRequest, listing: Listing, arranged: Arranged, refused: Sequence[Finding]
+) -> None:
+    classes = {picture.label for picture in arranged.pictures}
+    if not classes:
+        bad = (*refused, *arranged.refused)
+        why = f": {_shown(bad)}" if bad else ""
+        raise InputError(request.source, f"has no usable picture{why}", "check the source and --format")
+    if len(classes) == 1:
+        problem = f"has usable pictures of one class only ({min(classes)}), read as {listing.format}"
+        raise InputError(request.source, problem, "give at least two classes; see --positive and --map")
+
+
+def _shown(findings: Sequence[Finding]) -> str:
+    shown = [f"{finding.picture} ({finding.kind})" for finding in findings[:SHOWN]]
+    return ", ".join(shown) + (f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else "")
+
+
+def _picture_notes(candidates: Sequence[Candidate]) -> list[Finding]:
+    return [
+        Finding(kind=note, picture=each.examined.path, detail=NOTE_TEXTS.get(note, "kept"))
+        for each in candidates
+        for note in each.examined.notes
+    ]
+
+
+NOTE_TEXTS = {
+    "wrong-extension": "the name says another format than the content",
+    "oriented": "turned or mirrored as its EXIF says",
+    "broken-exif": "EXIF that cannot be read; taken as upright",
+    "grey": "has no colour",
+    "palette": "converted from a palette",
+    "alpha": "transparency laid over white",
+    "cmyk": "converted from CMYK",
+    "sixteen-bit": "converted from 16 bits; the high byte is kept",
+}
+
+
+def _options(request: ImportRequest) -> dict[str, str]:
+    reading = request.reading
+    given = {
+        "split": str(request.shares or DEFAULT_SHARES),
+        "seed": str(request.seed),
+        "splits": request.splits.value,
+        "group": request.group_column,
+        "positive": ", ".join(reading.positive),
+        "negative": ", ".join(reading.negative),
+        "map": reading.map_file.name if reading.map_file else "",
+        "metadata": reading.metadata_file.name if reading.metadata_file else "",
+        "max_pixels": str(request.limits.max_pixels),
+    }
+    return {name: value for name, value in given.items() if value}
