@@ -1,1 +1,6 @@
-"""One small module for each layout in which people download skin pictures."""
+"""The layouts of pictures as people download them, one small file each."""
+
+from trainer.datasets.layouts.reading import read_source
+from trainer.datasets.layouts.request import Format, SourceRequest
+
+__all__ = ["Format", "SourceRequest", "read_source"]

@@ -1,0 +1,125 @@
+"""Read CIFAR-10: the python batches or the binary ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dermpack.errors import InputError, TableError
+from dermpack.manifest import Split
+from trainer.datasets.layouts.pickled import Plain, is_pixels, pixels_of, read_pickle
+from trainer.datasets.layouts.request import Format, SourceRequest
+from trainer.datasets.listing import Found, Listing
+
+TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
+FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin")  # what the archives unpack to
+SIDE = 32
+PIXELS = SIDE * SIDE * 3  # all red, then all green, then all blue
+MAX_PICTURES = 50_000  # in one batch; the published ones have 10,000
+MAX_NAMES_BYTES = 1 << 16
+DOWNLOAD = "give the batches as they were downloaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The pictures of one file: uint8 [n, 3072] and a label number each."""
+
+    pixels: np.ndarray[tuple[int, int], np.dtype[np.uint8]]
+    labels: Sequence[int]
+
+
+def recognises(source: Path) -> bool:
+    return _folder(source) is not None
+
+
+def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  # noqa: ARG001 - needs no choice
+    """Write one PNG a picture, in a folder for each batch; the given splits are kept."""
+    folder = _folder(source)
+    if folder is None:
+        raise InputError(source, f"holds no {TRAIN[0]} or {TRAIN[0]}.bin", DOWNLOAD)
+    names = _names(folder)
+    found = [
+        picture
+        for split, batches in ((Split.TRAIN, TRAIN), (Split.TEST, TEST))
+        for name in batches
+        for picture in _pictures(folder, name, names, split, pictures)
+    ]
+    return Listing(root=pictures, format=Format.CIFAR10.value, pictures=tuple(found))
+
+
+def _folder(source: Path) -> Path | None:
+    folders = (source, *(source / name for name in FOLDERS)) if source.is_dir() else ()
+    batches = [*TRAIN, *TEST, *(f"{name}.bin" for name in (*TRAIN, *TEST))]
+    return next((folder for folder in folders if any((folder / name).is_file() for name in batches)), None)
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    """The class names, from batches.meta or batches.meta.txt."""
+    path, text = folder / "batches.meta", folder / "batches.meta.txt"
+    if not path.is_file() and not text.is_file():
+        raise TableError(path, "is missing", "put it beside the batches")
+    names = _pickled_names(path) if path.is_file() else _written_names(text)
+    sound = 2 <= len(names) <= 256 and len(set(names)) == len(names)
+    if not sound or not all(name and name.isprintable() for name in names):
+        raise TableError(path if path.is_file() else text, "names no classes", DOWNLOAD)
+    return names
+
+
+def _pickled_names(path: Path) -> tuple[str, ...]:
+    names = _record(path).get("label_names")
+    if not isinstance(names, list):
+        raise TableError(path, "has no list label_names", DOWNLOAD)
+    return tuple(name.strip() if isinstance(name, str) else "" for name in names)
+
+
+def _written_names(path: Path) -> tuple[str, ...]:
+    if path.stat().st_size > MAX_NAMES_BYTES:
+        raise TableError(path, "is too large for a list of names", DOWNLOAD)
+    lines = path.read_bytes().decode("utf-8", "replace").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _pictures(
+    folder: Path, name: str, names: tuple[str, ...], split: Split, pictures: Path
+) -> Iterator[Found]:
+    path = next((file for file in (folder / name, folder / f"{name}.bin") if file.is_file()), None)
+    if path is None:
+        return
+    batch = _written_batch(path) if path.suffix else _pickled_batch(path)
+    if not all(0 <= number < len(names) for number in batch.labels):
+        raise TableError(path, f"has a label that is none of 0 to {len(names) - 1}", DOWNLOAD)
+    (pictures / name).mkdir()
+    for at, (pixels, number) in enumerate(zip(batch.pixels, batch.labels, strict=True)):
+        file = f"{name}/{at:05d}.png"
+        Image.fromarray(pixels.reshape(3, SIDE, SIDE).transpose(1, 2, 0).copy()).save(pictures / file)
+        yield Found(path=file, label=names[number], split=split)
+
+
+def _written_batch(path: Path) -> Batch:
+    """The binary version: one byte of label and 3,072 of pixels, again and again."""
+    size = path.stat().st_size
+    if size == 0 or size % (PIXELS + 1) or size > MAX_PICTURES * (PIXELS + 1):
+        raise TableError(path, f"has {size} bytes, no multiple of {PIXELS + 1}", DOWNLOAD)
+    rows = np.fromfile(path, dtype=np.uint8).reshape(-1, PIXELS + 1)
+    return Batch(pixels=rows[:, 1:], labels=[int(number) for number in rows[:, 0]])
+
+
+def _pickled_batch(path: Path) -> Batch:
+    record = _record(path)
+    labels, data = record.get("labels"), record.get("data")
+    if not isinstance(labels, list) or not all(type(number) is int for number in labels):
+        raise TableError(path, "has no list of label numbers", DOWNLOAD)
+    if not 0 < len(labels) <= MAX_PICTURES or not is_pixels(data, (len(labels), PIXELS)):
+        raise TableError(path, f"has no bytes of {len(labels)} pictures of {PIXELS} as its data", DOWNLOAD)
+    return Batch(pixels=pixels_of(data, (len(labels), PIXELS)), labels=labels)
+
+
+def _record(path: Path) -> dict[str, Plain]:
+    record = read_pickle(path)
+    if not isinstance(record, dict):
+        raise TableError(path, "is not a pickled dictionary", DOWNLOAD)
+    return record

@@ -1,0 +1,173 @@
+"""Read a table that names a picture and its label in each row."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermpack.errors import InputError, TableError, printable
+from dermpack.files import safe_relative
+from dermpack.manifest import Finding, Split
+from trainer.datasets.layouts.given import split_named
+from trainer.datasets.layouts.refusal import Refusal, refused
+from trainer.datasets.layouts.request import Format, SourceRequest
+from trainer.datasets.layouts.walk import is_plain_name, why_finding
+from trainer.datasets.listing import Found, Listing
+from trainer.datasets.tables import Row, Table, metadata_columns, need, read_header, read_table
+
+TAKEN = ("picture", "label", "split", "group")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Where the columns stand that a picture is made of."""
+
+    picture: int
+    label: int
+    split: int | None
+    group: int | None
+    metadata: tuple[int, ...]
+
+
+def recognises(source: Path) -> bool:
+    """Whether the source is such a table, or a folder with one."""
+    return len(_tables(source)) == 1
+
+
+def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  # noqa: ARG001 - writes none
+    """Paths are relative to the table's folder, or to SOURCE where the table lies elsewhere."""
+    path = request.metadata_file or _only_table(source)
+    root = source if source.is_dir() else source.parent
+    table = read_table(path)
+    metadata, names = metadata_columns(table, TAKEN)
+    columns = Columns(
+        picture=need(table, "picture"),
+        label=need(table, "label"),
+        split=table.position("split"),
+        group=table.position("group"),
+        metadata=metadata,
+    )
+    found, findings = _settle(table, columns, root)
+    return Listing(
+        root=root,
+        format=Format.CSV.value,
+        pictures=tuple(sorted(found, key=lambda picture: picture.path)),
+        columns=names,
+        refused=tuple(findings),
+    )
+
+
+def _tables(source: Path) -> list[Path]:
+    candidates = sorted(source.glob("*.[cC][sS][vV]")) if source.is_dir() else [source]
+    return [
+        path for path in candidates if path.is_file() and {"picture", "label"} <= set(read_header(path) or ())
+    ]
+
+
+def _only_table(source: Path) -> Path:
+    if source.is_file():
+        return source
+    tables = _tables(source)
+    if len(tables) != 1:
+        names = ", ".join(path.name for path in tables) or "none"
+        problem = f"needs one CSV file with the columns picture and label (found {names})"
+        raise InputError(source, problem, "name the file itself as the source")
+    return tables[0]
+
+
+def _settle(table: Table, columns: Columns, root: Path) -> tuple[list[Found], list[Finding]]:
+    """Rows to pictures: equal rows count once, rows that contradict each other leave the picture out."""
+    kept: dict[str, tuple[Row, Found]] = {}
+    contradicted: dict[str, Finding] = {}
+    findings: list[Finding] = []
+    folders: dict[Path, bool] = {}
+    for row in table.rows:
+        picture = _picture(table, row, columns)
+        finding = _finding(picture, root, folders)
+        if finding is not None:
+            findings.append(finding)
+            continue
+        first = kept.setdefault(picture.path, (row, picture))
+        if first[1].label != picture.label:
+            contradicted[picture.path] = _two_labels(first, row, picture)
+        elif first[1] != picture:
+            problem = f"says something else of {picture.path} than line {first[0].line}"
+            raise TableError(table.place(row), problem, "keep one row for each picture")
+    found = [picture for path, (_, picture) in kept.items() if path not in contradicted]
+    return found, [*findings, *contradicted.values()]
+
+
+def _picture(table: Table, row: Row, columns: Columns) -> Found:
+    """One row as it stands; its words must be readable, its path is not believed yet."""
+    cells = row.cells
+    split, group = _cell(row, columns.split), _cell(row, columns.group)
+    if not (cells[columns.label] + group).isprintable():
+        raise TableError(table.place(row), "has a line break in its label or group", "mend the line")
+    return Found(
+        path=_normal(cells[columns.picture]),
+        label=cells[columns.label],
+        split=_split(split, table.place(row)),
+        group=group,
+        metadata=tuple(cells[at] for at in columns.metadata),
+    )
+
+
+def _cell(row: Row, at: int | None) -> str:
+    return "" if at is None else row.cells[at]
+
+
+def _normal(text: str) -> str:
+    """The one spelling of a path within the source: "./a//b.jpg" → "a/b.jpg"; any other stays as it is."""
+    path = safe_relative(text)
+    return text if path is None else str(path)
+
+
+def _split(word: str, place: str) -> Split | None:
+    split = split_named(word)
+    if word and split is None:
+        raise TableError(
+            place, f"has the split {word!r}", "write train, validation or test, or leave it empty"
+        )
+    return split
+
+
+def _finding(picture: Found, root: Path, folders: dict[Path, bool]) -> Finding | None:
+    """Why the row cannot be a picture, if it cannot; `folders` remembers which ones are links."""
+    if not is_plain_name(picture.path):
+        return why_finding(Refusal.NAME, printable(picture.path))
+    if safe_relative(picture.path) is None:
+        return refused(Refusal.OUTSIDE, picture.path, "is not a path within the source")
+    if not picture.label:
+        return refused(Refusal.NO_LABEL, picture.path, "has an empty label")
+    file = root / picture.path
+    if any(_is_link(folder, folders) for folder in _parents(file, root)) or file.is_symlink():
+        return why_finding(Refusal.LINK, picture.path)
+    return (
+        None
+        if _is_file(file)
+        else refused(Refusal.NO_FILE, picture.path, "is named in the table, but is no file")
+    )
+
+
+def _parents(file: Path, root: Path) -> Iterator[Path]:
+    return (folder for folder in file.parents if folder != root and folder.is_relative_to(root))
+
+
+def _is_link(folder: Path, folders: dict[Path, bool]) -> bool:
+    if folder not in folders:
+        folders[folder] = folder.is_symlink()
+    return folders[folder]
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except OSError:
+        return False  # missing, or a name that is too long for any file
+
+
+def _two_labels(first: tuple[Row, Found], row: Row, picture: Found) -> Finding:
+    detail = f"is {first[1].label} in line {first[0].line} and {picture.label} in line {row.line}"
+    return refused(Refusal.TWO_LABELS, picture.path, detail)

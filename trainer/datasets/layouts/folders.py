@@ -1,0 +1,105 @@
+"""Read class folders, with or without split folders above them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermpack.errors import InputError
+from dermpack.manifest import Finding, Split
+from trainer.datasets.layouts.given import split_named
+from trainer.datasets.layouts.refusal import Refusal, refused
+from trainer.datasets.layouts.request import Format, SourceRequest
+from trainer.datasets.layouts.walk import Walked, walk
+from trainer.datasets.listing import Found, Listing
+
+SHAPE = "SOURCE/<class>/*.jpg, or SOURCE/train/<class>/*.jpg with valid and test beside it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassFolder:
+    """One folder named as a class: "train/Eczema Photos" has the split TRAIN."""
+
+    path: str
+    label: str
+    split: Split | None
+
+
+def recognises(source: Path) -> bool:
+    """Whether any folder of the source holds a picture."""
+    return source.is_dir() and any("/" in path for path in walk(source).pictures)
+
+
+def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  # noqa: ARG001 - writes none
+    return read_class_folders(source, Format.FOLDERS)
+
+
+def read_class_folders(source: Path, layout: Format) -> Listing:
+    """One picture each file below a class folder; whatever stands outside one is refused."""
+    root = unwrapped(source)
+    walked = walk(root)
+    classes = {folder.path: folder for folder in class_folders(root, walked)}
+    depth = 2 if any(folder.split for folder in classes.values()) else 1
+    found, findings = [], list(walked.refused)
+    for path in walked.pictures:
+        folder = classes.get("/".join(path.split("/")[:depth]))
+        if folder is None:
+            findings.append(refused(Refusal.NO_CLASS, path, "lies in no class folder"))
+        else:
+            found.append(Found(path=path, label=folder.label, split=folder.split))
+    findings += _empty_classes(classes.values(), found, depth)
+    return Listing(root=root, format=layout.value, pictures=tuple(found), refused=tuple(findings))
+
+
+def class_folders(source: Path, walked: Walked) -> tuple[ClassFolder, ...]:
+    """The folders that name classes: those below split folders, or the top ones."""
+    tops = [path for path in walked.folders if "/" not in path]
+    splits = {top: split_named(top) for top in tops}
+    if not _are_split_folders(source, splits, walked):
+        return tuple(ClassFolder(path=top, label=top.strip(), split=None) for top in tops)
+    below = [path.split("/") for path in walked.folders if path.count("/") == 1]
+    return tuple(
+        ClassFolder(path=f"{top}/{name}", label=name.strip(), split=splits[top])
+        for top, name in below
+        if splits[top] is not None
+    )
+
+
+def unwrapped(source: Path) -> Path:
+    """The folder that holds the split folders: archives often unpack into one folder more."""
+    tops = [path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    if len(tops) != 1 or tops[0].is_symlink() or split_named(tops[0].name):
+        return source
+    inner = [path.name for path in tops[0].iterdir() if path.is_dir() and not path.is_symlink()]
+    return tops[0] if inner and all(split_named(name) for name in inner) else source
+
+
+def _are_split_folders(source: Path, splits: dict[str, Split | None], walked: Walked) -> bool:
+    """Whether the top folders are splits; an error where only some of them can be."""
+    holding = {path.partition("/")[0] for path in walked.pictures if "/" in path}
+    deep = {path.partition("/")[0] for path in walked.pictures if path.count("/") > 1}
+    named = [top for top in splits if splits[top] and top in deep]
+    if not named:
+        return False
+    others = sorted(top for top in holding if not splits[top])
+    if others:
+        problem = f"holds split folders ({named[0]}) beside class folders ({others[0]})"
+        raise InputError(source, problem, f"move one kind away; looked for {SHAPE}")
+    _refuse_two_of_a_split(source, {top: split for top, split in splits.items() if split and top in holding})
+    return True
+
+
+def _refuse_two_of_a_split(source: Path, splits: dict[str, Split]) -> None:
+    for split, count in Counter(splits.values()).items():
+        if count > 1:
+            names = " and ".join(sorted(top for top in splits if splits[top] is split))
+            raise InputError(source, f"has {names} for the {split.value} split", "keep one of them")
+
+
+def _empty_classes(folders: Iterable[ClassFolder], found: Iterable[Found], depth: int) -> Iterable[Finding]:
+    filled = {"/".join(picture.path.split("/")[:depth]) for picture in found}
+    for folder in folders:
+        if folder.path not in filled:
+            yield refused(Refusal.EMPTY_CLASS, folder.path, "holds no picture")

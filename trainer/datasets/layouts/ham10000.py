@@ -1,0 +1,117 @@
+"""Read HAM10000: HAM10000_metadata.csv, and its pictures in one folder or several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dermpack.errors import InputError, TableError
+from dermpack.manifest import Finding
+from trainer.datasets.layouts.refusal import Refusal, refused
+from trainer.datasets.layouts.request import Format, SourceRequest
+from trainer.datasets.layouts.walk import walk
+from trainer.datasets.listing import Found, Listing
+from trainer.datasets.tables import Table, metadata_columns, need, read_table
+
+METADATA_NAMES = ("ham10000_metadata.csv", "ham10000_metadata.tab", "ham10000_metadata")  # Kaggle, Dataverse
+TAKEN = ("lesion_id", "image_id", "dx")
+UNKNOWN = "unknown"  # what the original writes for a missing sex or localization
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesion:
+    """One row of the metadata, without its picture."""
+
+    line: int
+    name: str  # image_id
+    label: str  # dx
+    group: str  # lesion_id
+    metadata: tuple[str, ...]
+
+
+def recognises(source: Path) -> bool:
+    """Whether the metadata lies in the folder, and pictures below it."""
+    return find_metadata(source) is not None and bool(walk(source).pictures)
+
+
+def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  # noqa: ARG001 - writes none
+    """One picture each row that has its file; rows and files without each other are refused."""
+    path = request.metadata_file or find_metadata(source)
+    if path is None:
+        raise InputError(source, "holds no HAM10000_metadata.csv", "put it beside the picture folders")
+    lesions, columns = read_lesions(read_table(path))
+    walked = walk(source)
+    files, repeated = _by_name(walked.pictures)
+    found = [_found(lesion, files[lesion.name]) for lesion in lesions if lesion.name in files]
+    findings = [*walked.refused, *repeated, *_without_each_other(lesions, files)]
+    return Listing(
+        root=source,
+        format=Format.HAM10000.value,
+        pictures=tuple(sorted(found, key=lambda picture: picture.path)),
+        columns=columns,
+        refused=tuple(findings),
+    )
+
+
+def find_metadata(source: Path) -> Path | None:
+    """The metadata file beside the picture folders, by any of its names."""
+    if not source.is_dir():
+        return None
+    files = {path.name.casefold(): path for path in sorted(source.iterdir()) if path.is_file()}
+    return next((files[name] for name in METADATA_NAMES if name in files), None)
+
+
+def read_lesions(table: Table) -> tuple[tuple[Lesion, ...], tuple[str, ...]]:
+    """The rows in their order, and the names of their metadata columns; "unknown" becomes empty."""
+    name, label, group = need(table, "image_id"), need(table, "dx"), need(table, "lesion_id")
+    kept, columns = metadata_columns(table, TAKEN)
+    lesions = tuple(
+        Lesion(
+            line=row.line,
+            name=row.cells[name],
+            label=row.cells[label],
+            group=row.cells[group],
+            metadata=tuple("" if row.cells[at].casefold() == UNKNOWN else row.cells[at] for at in kept),
+        )
+        for row in table.rows
+    )
+    _refuse_broken(table, lesions)
+    return lesions, columns
+
+
+def _refuse_broken(table: Table, lesions: tuple[Lesion, ...]) -> None:
+    lines: dict[str, int] = {}
+    for lesion in lesions:
+        place = f"{table.where}:{lesion.line}"
+        words = (lesion.name, lesion.label, lesion.group)
+        if not all(word and word.isprintable() for word in words):
+            raise TableError(place, "lacks its image_id, dx or lesion_id", "mend the line")
+        first = lines.setdefault(lesion.name, lesion.line)
+        if first != lesion.line:
+            raise TableError(place, f"names {lesion.name} again after line {first}", "keep one of the rows")
+
+
+def _by_name(pictures: tuple[str, ...]) -> tuple[dict[str, str], list[Finding]]:
+    """The first file of each name, and a finding for every other one."""
+    files: dict[str, str] = {}
+    repeated = []
+    for path in pictures:
+        first = files.setdefault(PurePosixPath(path).stem, path)
+        if first != path:
+            repeated.append(refused(Refusal.REPEATED, path, f"has the name of {first}, which is kept"))
+    return files, repeated
+
+
+def _found(lesion: Lesion, path: str) -> Found:
+    return Found(path=path, label=lesion.label, group=lesion.group, metadata=lesion.metadata)
+
+
+def _without_each_other(lesions: tuple[Lesion, ...], files: dict[str, str]) -> list[Finding]:
+    named = {lesion.name for lesion in lesions}
+    rows = [
+        refused(Refusal.NO_FILE, lesion.name, f"is in line {lesion.line} of the metadata, but has no file")
+        for lesion in lesions
+        if lesion.name not in files
+    ]
+    alone = (path for name, path in files.items() if name not in named)
+    return [*rows, *(refused(Refusal.NO_ROW, path, "has no row in the metadata") for path in alone)]

@@ -1,0 +1,113 @@
+"""Read HAM10000 as a table of pixels: hmnist_28_28_RGB.csv, or hmnist_28_28_L.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from dermpack.errors import InputError, TableError
+from trainer.datasets.layouts.ham10000 import Lesion, find_metadata, read_lesions
+from trainer.datasets.layouts.request import Format, SourceRequest
+from trainer.datasets.listing import Found, Listing
+from trainer.datasets.tables import read_table
+
+NAMES = ("hmnist_28_28_RGB.csv", "hmnist_28_28_L.csv")  # the better one first
+SIDE = 28
+MODE_OF_PIXELS = {SIDE * SIDE * 3: "RGB", SIDE * SIDE: "L"}
+LABELS = ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")  # the published order of the numbers 0 to 6
+MAX_LINE_BYTES = 1 << 16  # 2,352 pixels of three digits need 9,410
+MAX_ROWS = 1_000_000  # the published table has 10,015
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pixels:
+    """One row of the table."""
+
+    line: int
+    values: bytes
+    label: str
+
+
+def recognises(source: Path) -> bool:
+    return _table(source) is not None
+
+
+def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:
+    """Write one PNG a row, named by its number; lesions come along from the metadata, if there is one."""
+    table = _table(source)
+    if table is None:
+        raise InputError(source, f"holds no {NAMES[0]}", "name the table itself as the source")
+    metadata = request.metadata_file or find_metadata(table.parent)
+    lesions, columns = read_lesions(read_table(metadata)) if metadata is not None else (None, ())
+    found: list[Found] = []
+    for row in _rows(table):
+        lesion = None if lesions is None else _lesion(table, row, lesions, len(found))
+        path = f"{len(found) + 1:06d}.png"
+        Image.frombytes(MODE_OF_PIXELS[len(row.values)], (SIDE, SIDE), row.values).save(pictures / path)
+        found.append(_found(path, row, lesion))
+    if lesions is not None and len(found) != len(lesions):
+        raise _disagree(table, f"has {len(found)} rows where the metadata has {len(lesions)}")
+    return Listing(root=pictures, format=Format.HMNIST.value, pictures=tuple(found), columns=columns)
+
+
+def _table(source: Path) -> Path | None:
+    if source.is_file():
+        return source if source.name.casefold() in {name.casefold() for name in NAMES} else None
+    return next((source / name for name in NAMES if (source / name).is_file()), None)
+
+
+def _rows(table: Path) -> Iterator[Pixels]:
+    """The rows one by one: memory stays the same whatever their number."""
+    with table.open("rb") as file:
+        header = file.readline(MAX_LINE_BYTES).strip().split(b",")
+        if header[-1].strip(b'"') != b"label" or len(header) - 1 not in MODE_OF_PIXELS:
+            problem = f"has {len(header)} columns, not 2,352 or 784 pixels and a label at the end"
+            raise TableError(f"{table}:1", problem, f"give {NAMES[0]} as it was downloaded")
+        line = 1
+        while text := file.readline(MAX_LINE_BYTES):
+            line += 1
+            if text.strip():
+                yield _pixels(text, len(header), line, f"{table}:{line}")
+            if line > MAX_ROWS:
+                raise TableError(table, f"has more than {MAX_ROWS:,} rows", "split the table")
+
+
+def _pixels(text: bytes, width: int, line: int, place: str) -> Pixels:
+    cells = text.strip().split(b",")
+    if len(cells) != width:
+        raise TableError(place, f"has {len(cells)} cells where the header has {width}", "mend the line")
+    try:
+        *values, label = (int(cell) for cell in cells)
+        return Pixels(line=line, values=bytes(values), label=_label(label))
+    except ValueError as error:
+        raise TableError(
+            place, "has a cell that is no pixel (0 to 255) or label (0 to 6)", "mend the line"
+        ) from error
+
+
+def _label(number: int) -> str:
+    if not 0 <= number < len(LABELS):
+        raise ValueError(number)
+    return LABELS[number]
+
+
+def _lesion(table: Path, row: Pixels, lesions: tuple[Lesion, ...], at: int) -> Lesion:
+    if at >= len(lesions):
+        raise _disagree(f"{table}:{row.line}", f"goes on where the metadata ends after {len(lesions)} rows")
+    if lesions[at].label != row.label:
+        problem = f"is {row.label} where line {lesions[at].line} of the metadata says {lesions[at].label}"
+        raise _disagree(f"{table}:{row.line}", problem)
+    return lesions[at]
+
+
+def _disagree(where: object, problem: str) -> TableError:
+    return TableError(where, problem, "give the metadata of this very table, or move it away")
+
+
+def _found(path: str, row: Pixels, lesion: Lesion | None) -> Found:
+    if lesion is None:
+        return Found(path=path, label=row.label)
+    return Found(path=path, label=row.label, group=lesion.group, metadata=lesion.metadata)

@@ -1,0 +1,82 @@
+"""Read a source in whichever layout it has, and make the asked task of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from dermpack.errors import InputError
+from trainer.datasets import mapping
+from trainer.datasets.layouts import cifar10, csvfile, dermnet, folders, ham10000, hmnist, isic
+from trainer.datasets.layouts.request import Format, SourceRequest
+from trainer.datasets.listing import Listing
+
+
+class Layout(Protocol):
+    """A module that knows one layout."""
+
+    def recognises(self, source: Path) -> bool: ...
+
+    def read(self, source: Path, request: SourceRequest, *, pictures: Path) -> Listing: ...
+
+
+LAYOUTS: dict[Format, Layout] = {
+    Format.DERMNET: dermnet,
+    Format.ISIC: isic,
+    Format.CSV: csvfile,
+    Format.HAM10000: ham10000,
+    Format.HMNIST: hmnist,
+    Format.CIFAR10: cifar10,
+    Format.FOLDERS: folders,
+}
+LOOKED_FOR = (
+    f"{folders.SHAPE}, a CSV with the columns picture and label, "
+    "HAM10000_metadata.csv with pictures, hmnist_28_28_RGB.csv, or CIFAR-10 batches"
+)
+
+
+def read_source(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:
+    """Everything the source claims, in the order of its paths; `pictures` takes those that no file holds."""
+    if not source.exists():
+        raise InputError(source, "does not exist", "check the path")
+    layout = recognised(source) if request.format is Format.AUTO else request.format
+    if layout in (Format.FOLDERS, Format.DERMNET, Format.ISIC, Format.HAM10000) and not source.is_dir():
+        raise InputError(
+            source, f"is no folder, as {layout.value} needs", "name the folder that holds the pictures"
+        )
+    listing = mapping.apply_task(LAYOUTS[layout].read(source, request, pictures=pictures), request)
+    if not listing.pictures:
+        problem = f"holds no picture that {layout.value} can use ({_reasons(listing)})"
+        raise InputError(source, problem, f"looked for {LOOKED_FOR}")
+    _refuse_labels_that_differ_in_case(source, listing)
+    ordered = tuple(sorted(listing.pictures, key=lambda picture: picture.path))
+    return replace(listing, pictures=ordered)
+
+
+def recognised(source: Path) -> Format:
+    """The one layout that fits; plain class folders only where nothing more particular does."""
+    fitting = [layout for layout, module in LAYOUTS.items() if module.recognises(source)]
+    if len(fitting) > 1 and Format.FOLDERS in fitting:
+        fitting.remove(Format.FOLDERS)
+    if not fitting:
+        raise InputError(source, "has no layout that dermpack knows", f"looked for {LOOKED_FOR}")
+    if len(fitting) > 1:
+        names = " and ".join(layout.value for layout in fitting)
+        raise InputError(source, f"fits {names}", f"choose one with --format {fitting[0].value}")
+    return fitting[0]
+
+
+def _reasons(listing: Listing) -> str:
+    counted = Counter(finding.kind for finding in listing.refused)
+    return ", ".join(f"{kind}: {count}" for kind, count in sorted(counted.items())) or "it is empty"
+
+
+def _refuse_labels_that_differ_in_case(source: Path, listing: Listing) -> None:
+    spelling: dict[str, str] = {}
+    for picture in listing.pictures:
+        first = spelling.setdefault(picture.label.casefold(), picture.label)
+        if first != picture.label:
+            problem = f"has the classes {first!r} and {picture.label!r}, which differ in case only"
+            raise InputError(source, problem, "rename one, or merge them with --map")

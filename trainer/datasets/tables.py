@@ -1,0 +1,144 @@
+"""Read a table that a stranger wrote."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dermpack.errors import TableError
+from dermpack.manifest import FIXED_COLUMNS, MAX_CELL_CHARACTERS
+
+MAX_TABLE_BYTES = 64 << 20  # ten million pictures; a hostile table must not fill the memory
+DELIMITERS = (",", "\t", ";")  # the one that the header has most of; a comma where none
+COLLISION_PREFIX = "source_"  # a metadata column named as one of the manifest's own gets it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """The stripped cells of one row, and the line where it ends."""
+
+    line: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A header without repeats, and at least one row, each as wide as the header."""
+
+    where: Path
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def position(self, name: str) -> int | None:
+        """Where the column stands, whatever the case of its name."""
+        names = [column.casefold() for column in self.header]
+        return names.index(name) if name in names else None
+
+    def place(self, row: Row) -> str:
+        return f"{self.where}:{row.line}"
+
+
+def read_table(path: Path) -> Table:
+    """Read a whole table; what is wrong with it is said with file and line."""
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    text = _text(path)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    try:
+        header = _header(next(reader, []), path)
+        rows = tuple(_rows(reader, len(header), path))
+    except csv.Error as error:
+        raise TableError(f"{path}:{reader.line_num}", str(error), "mend the line") from error
+    if not rows:
+        raise TableError(path, "has a header and no row", "add a row for each picture")
+    return Table(where=path, header=header, rows=rows)
+
+
+def read_header(path: Path) -> tuple[str, ...] | None:
+    """The column names in lower case, or None for a file that begins with no line of text."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(MAX_CELL_CHARACTERS).decode("utf-8-sig")
+        cells = next(csv.reader([first], delimiter=_delimiter(first)), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return None
+    return tuple(cell.strip().casefold() for cell in cells)
+
+
+def need(table: Table, name: str) -> int:
+    """Where the column stands, or an error that names the ones there are."""
+    position = table.position(name)
+    if position is None:
+        there = ", ".join(table.header[:10])
+        raise TableError(f"{table.where}:1", f"has no column {name} (but {there})", f"name a column {name}")
+    return position
+
+
+def metadata_columns(table: Table, taken: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Positions and names of the columns that are not taken: "Width" → "source_Width"."""
+    kept = [at for at, name in enumerate(table.header) if name.casefold() not in taken]
+    names = [_apart(table.header[at]) for at in kept]
+    repeated = _repeated(names)
+    if repeated:
+        raise TableError(f"{table.where}:1", f"has two columns for {repeated}", "rename one of them")
+    return tuple(kept), tuple(names)
+
+
+def _apart(name: str) -> str:
+    return f"{COLLISION_PREFIX}{name}" if name.casefold() in FIXED_COLUMNS else name
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TABLE_BYTES + 1)
+    except OSError as error:
+        raise TableError(path, f"cannot be read ({error.strerror})", "check the path") from error
+    if len(data) > MAX_TABLE_BYTES:
+        raise TableError(path, f"is larger than {MAX_TABLE_BYTES >> 20} MiB", "split the table")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise TableError(f"{path}:{line}", "is not UTF-8", "save the table as UTF-8") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise TableError(f"{path}:{line}", "has a NUL in it", "save the table as UTF-8 text")
+    return text
+
+
+def _delimiter(text: str) -> str:
+    first = text.partition("\n")[0]
+    return max(DELIMITERS, key=first.count)
+
+
+def _header(cells: list[str], path: Path) -> tuple[str, ...]:
+    header = tuple(cell.strip() for cell in cells)
+    if not header:
+        raise TableError(path, "is empty", "give a table with a header and a row for each picture")
+    if not all(name and name.isprintable() for name in header):
+        raise TableError(f"{path}:1", "has a column without a readable name", "name each column")
+    repeated = _repeated(list(header))
+    if repeated:
+        raise TableError(f"{path}:1", f"has two columns {repeated}", "rename one of them")
+    return header
+
+
+def _repeated(names: list[str]) -> str | None:
+    counted = Counter(name.casefold() for name in names)
+    return next((name for name in names if counted[name.casefold()] > 1), None)
+
+
+def _rows(reader: Any, width: int, path: Path) -> Iterator[Row]:  # csv names no type for its reader
+    for cells in reader:
+        stripped = tuple(cell.strip() for cell in cells)
+        if not any(stripped):
+            continue  # spreadsheets leave empty lines behind
+        if len(stripped) != width:
+            problem = f"has {len(stripped)} cells where the header has {width}"
+            raise TableError(f"{path}:{reader.line_num}", problem, "mend the line")
+        yield Row(line=reader.line_num, cells=stripped)
