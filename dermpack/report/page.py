@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -16,7 +16,7 @@ from dermpack.errors import printable
 
 TEMPLATES = Path(__file__).parent
 RESEARCH_ONLY = "Research software, not a medical device: nothing on this page is a diagnosis."
-FIGURE = re.compile(r"[-+−±<>≤≥~]?\s?[\d.,]*\d\s?(%|ms|s|px|KB|MB|KiB|MiB)?(\s.*\d.*)?")
+FIGURE = re.compile(r"[-+−±<>≤≥~]?\s?[\d.,]*\d\s?(%|ms|s|px|KB|MB|KiB|MiB)?(\s?[(±–][\d\s.,%()±–+-]*)?")
 
 
 class Media(Enum):
@@ -24,6 +24,9 @@ class Media(Enum):
 
     PNG = "image/png"
     JPEG = "image/jpeg"
+
+
+SUFFIX = {Media.PNG: "png", Media.JPEG: "jpg"}
 
 
 class Surface(Enum):
@@ -154,9 +157,27 @@ def render_page(title: str, *, subtitle: str, sections: Sequence[Section]) -> st
     )
 
 
+def image_files(sections: Sequence[Section]) -> dict[str, bytes]:
+    """Every picture of the page as a file of its own: "02-classes-1.png" → its bytes."""
+    files: dict[str, bytes] = {}
+    for at, section in enumerate(sections, start=1):
+        for number, image in enumerate(_images(section.blocks), start=1):
+            stem = "-".join(part for part in (f"{at:02}", _slug(section.title), str(number)) if part)
+            files[f"{stem}.{SUFFIX[image.media]}"] = image.data
+    return files
+
+
 def is_figure(cell: str) -> bool:
     """Whether a cell is set to the right: is_figure("12.5 %") → True; is_figure("nv") → False."""
     return FIGURE.fullmatch(cell.strip()) is not None if len(cell) < 40 else False
+
+
+def _images(blocks: Sequence[Block]) -> Iterator[Image]:
+    for block in blocks:
+        if isinstance(block, Image):
+            yield block
+        elif isinstance(block, Gallery):
+            yield from block.images
 
 
 def _harmless(value: object) -> object:

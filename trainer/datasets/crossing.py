@@ -1,0 +1,63 @@
+"""Count the classes within each value, or each band, of a metadata column."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.datasets.columns import AGE, Column, Kind, most_common
+
+MAX_VALUES = 20
+BANDS = 10
+OLDEST_BAND = 90  # years; few are older, and they are easily known by it
+OTHER, MISSING = "(other values)", "(missing)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossing:
+    """Pictures by value and class: `counts[i][j]` are of `values[i]` and of the dataset's class j."""
+
+    column: str
+    kind: Kind
+    values: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    folded: int = 0  # rare values that share the row of the others
+
+
+def cross(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Crossing:
+    """Bands for numbers, the most frequent values for all else; missing cells have a row of their own."""
+    bands = _bands(column) if column.kind is Kind.NUMBERS else {}
+    in_order = list(dict.fromkeys(bands.values())) or most_common(column.cells, MAX_VALUES)
+    known = set(in_order)
+    values = [bands.get(number, "") for number in column.numbers] if bands else column.cells
+    rows = [MISSING if not value else value if value in known else OTHER for value in values]
+    counted = Counter(zip(rows, labels, strict=True))
+    shown = [name for name in (*in_order, OTHER, MISSING) if name in set(rows)]
+    return Crossing(
+        column=column.name,
+        kind=column.kind,
+        values=tuple(shown),
+        counts=tuple(tuple(counted[name, label] for label in classes) for name in shown),
+        folded=0 if bands else max(column.different - MAX_VALUES, 0),
+    )
+
+
+def _bands(column: Column) -> dict[float, str]:
+    """Each number's band, in ascending order: 47 years → "40–49"; other columns have ten equal bands."""
+    numbers = sorted({number for number in column.numbers if not math.isnan(number)})
+    if column.name.casefold() == AGE:
+        return {number: _age_band(number) for number in numbers}
+    low, width = numbers[0], (numbers[-1] - numbers[0]) / BANDS or 1.0
+    return {number: _equal_band(number, low=low, width=width) for number in numbers}
+
+
+def _age_band(years: float) -> str:
+    start = int(years // 10) * 10
+    return f"{OLDEST_BAND}+" if start >= OLDEST_BAND else f"{start}–{start + 9}"
+
+
+def _equal_band(number: float, *, low: float, width: float) -> str:
+    at = min(int((number - low) / width), BANDS - 1)
+    return f"{low + at * width:.4g} – {low + (at + 1) * width:.4g}"

@@ -1,0 +1,71 @@
+"""Look at a dataset before anybody trains on it: what is there, what is missing, what is odd."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dermpack.manifest import Dataset, Finding
+from dermpack.progress import Track, silent
+from trainer.datasets.columns import Kind, read_columns
+from trainer.datasets.crossing import Crossing, cross
+from trainer.datasets.importance import Importance, importance
+from trainer.datasets.imputation import Imputation, imputation
+from trainer.datasets.kinship import Kinship, kinship
+from trainer.datasets.resolution import Resolution, resolution
+
+CROSSED = (Kind.NUMBERS, Kind.CATEGORIES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exploration:
+    """Everything that the report shows, as values."""
+
+    classes: tuple[str, ...]
+    counts: dict[str, dict[str, int]]  # split → class → pictures
+    groups: dict[str, dict[str, int]]  # split → class → groups
+    crossings: tuple[Crossing, ...]
+    resolution: Resolution | None  # None: no picture
+    kinship: Kinship
+    refused: tuple[tuple[str, int], ...]  # reason, pictures
+    notes: tuple[tuple[str, int], ...]  # kind, pictures
+    imputations: tuple[Imputation, ...]
+    importance: Importance
+
+    @property
+    def pictures(self) -> int:
+        return sum(sum(split.values()) for split in self.counts.values())
+
+    def of_class(self, label: str) -> int:
+        return sum(split[label] for split in self.counts.values())
+
+
+def explore(dataset: Dataset, *, seed: int, track: Track = silent) -> Exploration:
+    """Count, cross and measure; no picture is opened."""
+    columns = read_columns(dataset.manifest)
+    labels = [picture.label for picture in dataset.pictures]
+    tracked = track(columns, total=len(columns), what="columns")
+    return Exploration(
+        classes=dataset.classes,
+        counts=dataset.counts(),
+        groups=_groups(dataset),
+        crossings=tuple(cross(c, labels, dataset.classes) for c in tracked if c.kind in CROSSED),
+        resolution=resolution(dataset.pictures),
+        kinship=kinship(dataset.pictures),
+        refused=_by_kind(dataset.refused),
+        notes=_by_kind(dataset.notes),
+        imputations=tuple(imputation(column, dataset.pictures) for column in columns),
+        importance=importance(dataset, columns, seed=seed),
+    )
+
+
+def _groups(dataset: Dataset) -> dict[str, dict[str, int]]:
+    pairs = {(p.split.value, p.label, p.group or p.path) for p in dataset.pictures}
+    counted = Counter((split, label) for split, label, _ in pairs)
+    return {split: {name: counted[split, name] for name in of} for split, of in dataset.counts().items()}
+
+
+def _by_kind(findings: Sequence[Finding]) -> tuple[tuple[str, int], ...]:
+    counted = Counter(finding.kind for finding in findings)
+    return tuple(sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])))

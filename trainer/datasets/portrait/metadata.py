@@ -1,0 +1,125 @@
+"""The metadata columns: what is in them, what is missing, what they tell of the label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dermpack.report.page import Block, Gallery, Image, Section, Table, Text
+from dermpack.report.plots import bars, figure_png, heat_map, height_for
+from trainer.datasets.columns import Kind
+from trainer.datasets.crossing import Crossing
+from trainer.datasets.explore import Exploration
+from trainer.datasets.importance import Importance
+from trainer.datasets.imputation import Imputation, Strategy
+from trainer.datasets.portrait.shares import percent
+
+MAX_CLASSES_ACROSS = 12  # a table with more columns is for report.json
+FILLED = {Strategy.MEDIAN: "median", Strategy.MOST_FREQUENT: "most frequent"}
+
+
+def crossing_section(crossing: Crossing, exploration: Exploration) -> Section:
+    totals = [sum(row) for row in crossing.counts]
+    names = [f"{value} ({total:,})" for value, total in zip(crossing.values, totals, strict=True)]
+    shares = [
+        [n / total if total else 0.0 for n in row] for row, total in zip(crossing.counts, totals, strict=True)
+    ]
+    height = height_for(len(names))
+    plain = figure_png(bars(crossing.values, totals, unit="pictures"), height_inches=height)
+    within = figure_png(
+        heat_map(names, exploration.classes, shares, across="class", down="", top=1.0),
+        width_inches=max(6.4, 2.5 + 0.5 * len(exploration.classes)),
+        height_inches=height,
+    )
+    images = [
+        Image(data=plain, alt=f"Pictures by {crossing.column}.", caption=f"Pictures by {crossing.column}."),
+        Image(
+            data=within,
+            alt=f"The share of each class within each {crossing.column}.",
+            caption=f"Classes within {crossing.column}: each row adds up to 100 %.",
+        ),
+    ]
+    blocks: list[Block] = [Gallery(images=images), _crossing_table(crossing, exploration)]
+    if crossing.folded:
+        blocks.append(Text(text=f"{crossing.folded:,} rarer values share the row of the other values."))
+    return Section(title=f"By {crossing.column}", blocks=blocks)
+
+
+def _crossing_table(crossing: Crossing, exploration: Exploration) -> Table:
+    few = len(exploration.classes) <= MAX_CLASSES_ACROSS
+    rows = [
+        [value, f"{sum(row):,}", percent(sum(row), exploration.pictures)] + [f"{n:,}" for n in row if few]
+        for value, row in zip(crossing.values, crossing.counts, strict=True)
+    ]
+    header = [crossing.column, "pictures", "share", *(exploration.classes if few else ())]
+    return Table(caption=f"Pictures by {crossing.column} and class", header=header, rows=rows)
+
+
+def missing_section(imputations: Sequence[Imputation], pictures: int) -> Section | None:
+    if not imputations:
+        return None
+    rows = [
+        [
+            *(one.column, one.kind.value, f"{one.different:,}", f"{one.missing:,}"),
+            *(percent(one.missing, pictures), f"{one.unreadable:,}", _filling(one)),
+        ]
+        for one in imputations
+    ]
+    header = [
+        "column",
+        "holds",
+        "different values",
+        "missing",
+        "share",
+        "of it unreadable",
+        "would be filled with",
+    ]
+    text = (
+        "Filling values are learned from the train split alone. Nothing was filled: the manifest keeps its "
+        "empty cells, and words such as “unknown” count as missing."
+    )
+    table = Table(caption="Metadata columns and their gaps", header=header, rows=rows)
+    return Section(title="Missing metadata", blocks=[Text(text=text), table])
+
+
+def _filling(one: Imputation) -> str:
+    if one.strategy is None:
+        return "nothing: empty" if one.kind is Kind.EMPTY else "nothing: it names things"
+    return f"{one.value} ({FILLED[one.strategy]} of {one.n:,})"
+
+
+def importance_section(measured: Importance, imputations: Sequence[Imputation]) -> Section | None:
+    if not imputations and measured.refusal:
+        return None
+    title = "What metadata tells of the label"
+    excluded = [Table(caption="Columns left aside", header=["column", "why: it"], rows=measured.excluded)]
+    if measured.refusal:
+        refusal = Text(text=f"Not measured: {measured.refusal}.")
+        return Section(title=title, blocks=[refusal, *excluded[: len(measured.excluded)]])
+    names = [one.column for one in measured.columns]
+    plot = bars(
+        names,
+        [one.mean for one in measured.columns],
+        unit="loss of balanced accuracy when the column is shuffled",
+        form="{:.3f}",
+        spreads=[one.deviation for one in measured.columns],
+    )
+    image = Image(
+        data=figure_png(plot, height_inches=height_for(len(names))),
+        alt=f"Importance of {len(names)} columns; the greatest is {names[0]}. The table has the numbers.",
+        caption=f"Mean and standard deviation over {measured.repeats} permutations.",
+    )
+    rows = [[one.column, f"{one.mean:.3f}", f"± {one.deviation:.3f}"] for one in measured.columns]
+    table = Table(caption="Permutation importance", header=["column", "mean", "deviation"], rows=rows)
+    blocks: list[Block] = [Text(text=_how(measured)), image, table, *excluded[: len(measured.excluded)]]
+    return Section(title=title, blocks=blocks)
+
+
+def _how(measured: Importance) -> str:
+    return (
+        f"A random forest was fitted to the metadata of {measured.n_fitted:,} pictures and scored on "
+        f"{measured.n_held_out:,} others ({measured.held_out}): balanced accuracy "
+        f"{measured.balanced_accuracy:.3f}, where guessing gives {measured.chance:.3f}. Importance is how "
+        "much of it is lost when one column is shuffled; columns that say the same share it. A column "
+        "that is filled in after the diagnosis (how it was confirmed, for example) tells of the label "
+        "and must not be fed to a model."
+    )

@@ -1,0 +1,92 @@
+"""Write the report of a dataset: report.json is the truth, the page and the plots are drawn from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+
+from dermpack.errors import OutputError
+from dermpack.files import json_text, new_folder, refuse_existing, write_bytes, write_text
+from dermpack.manifest import Dataset
+from dermpack.progress import Track, silent
+from dermpack.report.page import image_files, render_page
+from trainer.datasets.explore import Exploration, explore
+from trainer.datasets.lineup import class_lineups, cluster_lineup
+from trainer.datasets.portrait import portrait
+from trainer.datasets.remarks import remarks
+
+SCHEMA = 1
+RECORD_FILE, PAGE_FILE = "report.json", "report.html"
+PICTURES_PER_CLASS = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Where the report is, and the record that it holds."""
+
+    page: Path
+    record: dict[str, object]
+
+
+def write_report(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    seed: int = 0,
+    pictures: int = PICTURES_PER_CLASS,
+    overwrite: bool = False,
+    track: Track = silent,
+) -> Written:
+    """Explore, draw, write: the folder appears whole or not at all; no pictures with `pictures=0`."""
+    _refuse_inside(dataset, folder)
+    refuse_existing(folder, marker=RECORD_FILE, overwrite=overwrite)
+    exploration = explore(dataset, seed=seed, track=track)
+    lineups = class_lineups(dataset, pictures=pictures, seed=seed, track=track)
+    near = cluster_lineup(dataset) if pictures else None
+    sections = portrait(dataset, exploration, lineups=lineups, near=near)
+    subtitle = f"A look at {exploration.pictures:,} pictures before anybody trains on them"
+    page = render_page(f"Dataset {dataset.source}", subtitle=subtitle, sections=sections)
+    record = report_record(dataset, exploration, seed=seed)
+    with new_folder(folder, marker=RECORD_FILE, overwrite=overwrite) as beside:
+        for name, data in image_files(sections).items():
+            write_bytes(beside / name, data)
+        write_text(beside / PAGE_FILE, page)
+        write_text(beside / RECORD_FILE, json_text(record))
+    return Written(page=folder / PAGE_FILE, record=record)
+
+
+def report_record(dataset: Dataset, exploration: Exploration, *, seed: int) -> dict[str, object]:
+    """What report.json holds; `dataset_sha256` names the dataset that it was made from."""
+    return {
+        "schema": SCHEMA,
+        "dataset_sha256": dataset.sha256,
+        "source": dataset.source,
+        "format": dataset.format,
+        "licence": dataset.licence,
+        "seed": seed,
+        "pictures": exploration.pictures,
+        "leaks": exploration.kinship.leaks,
+        "remarks": plain(remarks(exploration)),
+        "exploration": plain(exploration),
+    }
+
+
+def plain(value: object) -> object:
+    """Dataclasses, enums and tuples as JSON has them."""
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def _refuse_inside(dataset: Dataset, folder: Path) -> None:
+    if folder.resolve().is_relative_to(dataset.folder.resolve()):
+        raise OutputError(
+            folder, "is inside the dataset, which a report never edits", "choose another output"
+        )
