@@ -12,17 +12,11 @@ from trainer.datasets.duplicates import Alike, clusters, find_duplicates
 from trainer.datasets.examine import Examined
 from trainer.datasets.kept import Kept, keep_given
 from trainer.datasets.listing import Found
+from trainer.datasets.remark import Remark, remark
 from trainer.datasets.request import ImportRequest, Splits
 from trainer.datasets.shares import DEFAULT_SHARES
 from trainer.datasets.split import Member, split
 from trainer.datasets.unions import Unions
-
-CONTRADICTION = "contradiction"
-LEAK = "leak"
-IDENTICAL = "identical"
-NEAR = "near-duplicate"
-NEAR_OTHER_LABEL = "near-duplicate-other-label"
-FEW_GROUPS = "few-groups"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +51,16 @@ def arrange(candidates: Sequence[Candidate], request: ImportRequest, *, track: T
         for row, at in enumerate(staying)
         if row not in mended
     ]
-    leaks = [_leak(pictures_of(candidates, staying)[row], kept, row) for row in sorted(kept.leaks)]
+    leaks = [_leak(candidates[staying[row]].found.path, kept, row) for row in sorted(kept.leaks)]
     return Arranged(
         pictures=tuple(pictures),
         refused=(*(finding for _, finding in contradictions), *(leaks if mended else ())),
         notes=(
             *_duplicate_notes(candidates, alike, staying),
             *(() if mended else leaks),
-            *_few_groups(members, kept),
+            *_missing_classes(members, kept),
         ),
     )
-
-
-def pictures_of(candidates: Sequence[Candidate], staying: Sequence[int]) -> list[str]:
-    return [candidates[at].examined.path for at in staying]
 
 
 def _contradictions(candidates: Sequence[Candidate], alike: Alike) -> list[tuple[int, Finding]]:
@@ -80,7 +70,7 @@ def _contradictions(candidates: Sequence[Candidate], alike: Alike) -> list[tuple
         labels = sorted({candidates[at].found.label for at in members})
         if len(labels) > 1:
             detail = f"the same picture stands under {', '.join(labels)}"
-            found += [(at, _finding(CONTRADICTION, candidates[at], detail)) for at in members]
+            found += [(at, remark(Remark.CONTRADICTION, candidates[at].found.path, detail)) for at in members]
     return sorted(found, key=lambda pair: pair[0])
 
 
@@ -129,7 +119,7 @@ def _picture(candidate: Candidate, cluster: str, chosen: Split) -> Picture:
 
 def _leak(path: str, kept: Kept, row: int) -> Finding:
     detail = f"is in {kept.splits[row].value}, its group or cluster also in {kept.leaks[row].value}"
-    return Finding(kind=LEAK, picture=path, detail=detail)
+    return remark(Remark.LEAK, path, detail)
 
 
 def _duplicate_notes(
@@ -142,20 +132,16 @@ def _duplicate_notes(
         for at in others:
             same = alike.exact[at] == alike.exact[first]
             other_label = candidates[at].found.label != candidates[first].found.label
-            kind = IDENTICAL if same else NEAR_OTHER_LABEL if other_label else NEAR
+            word = Remark.NEAR_OTHER_LABEL if other_label else Remark.IDENTICAL if same else Remark.NEAR
             detail = f"shows what {candidates[first].found.path} shows"
-            yield _finding(kind, candidates[at], detail)
+            yield remark(word, candidates[at].found.path, detail)
 
 
-def _few_groups(members: Sequence[Member], kept: Kept) -> Iterator[Finding]:
+def _missing_classes(members: Sequence[Member], kept: Kept) -> Iterator[Finding]:
     """A class that cannot stand in every split that has pictures."""
     counts = Counter((member.label, chosen) for member, chosen in zip(members, kept.splits, strict=True))
     used = [each for each in Split if each in set(kept.splits)]
     for label in sorted({member.label for member in members}):
         missing = [each.value for each in used if not counts[label, each]]
         if missing:
-            yield Finding(kind=FEW_GROUPS, picture="", detail=f"{label} has none in {' and '.join(missing)}")
-
-
-def _finding(kind: str, candidate: Candidate, detail: str) -> Finding:
-    return Finding(kind=kind, picture=candidate.found.path, detail=detail)
+            yield remark(Remark.MISSING_CLASS, "", f"{label} has no picture in {' and '.join(missing)}")

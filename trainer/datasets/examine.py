@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from dermpack.errors import InputError, PictureError
@@ -13,11 +14,10 @@ from dermpack.manifest import Finding
 from dermpack.pixels import DEFAULT_LIMITS, Limits, decode
 from dermpack.progress import Track, silent
 from trainer.datasets.crew import WorkerLostError, answers, available_jobs
+from trainer.datasets.remark import Remark, remark
 from trainer.datasets.signature import Signature, signature
 
 CHUNK_PICTURES = 16  # a task: large enough to make the pipe's cost small, small enough for a lively bar
-CHANGED = "changed"  # the reason of a file that was rewritten or vanished meanwhile
-UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,7 @@ def examine(
     track: Track = silent,
 ) -> tuple[tuple[Examined, ...], tuple[Finding, ...]]:
     """Every usable picture, and a finding for each refused one; both in the order of `paths`."""
+    import_module("imagehash")  # missing here, it is one line; missing in a worker, a death
     chunks = [tuple(paths[at : at + CHUNK_PICTURES]) for at in range(0, len(paths), CHUNK_PICTURES)]
     told = track(_told(root, chunks, limits, jobs or available_jobs()), total=len(paths), what="examine")
     by_path = {each.path if isinstance(each, Examined) else each.picture: each for each in told}
@@ -74,19 +75,19 @@ def _look(root: Path, path: str, limits: Limits) -> Examined | Finding:
     except PictureError as error:
         return Finding(kind=error.reason, picture=path, detail=error.what)
     except FileNotFoundError:
-        return Finding(kind=CHANGED, picture=path, detail="vanished while it was imported")
+        return remark(Remark.CHANGED, path, "vanished while it was imported")
     except OSError as error:
-        return Finding(kind=UNREADABLE, picture=path, detail=error.strerror or "cannot be read")
+        return remark(Remark.UNREADABLE, path, error.strerror or "cannot be read")
 
 
 def _examined(root: Path, path: str, limits: Limits) -> Examined | Finding:
     file = root / path
-    before = file.stat()
+    before = file.lstat()  # a link is the decoder's to refuse
     decoded = decode(file, limits=limits)
     sha256 = sha256_file(file)
-    after = file.stat()
+    after = file.lstat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        return Finding(kind=CHANGED, picture=path, detail="changed while it was imported")
+        return remark(Remark.CHANGED, path, "changed while it was imported")
     height, width = decoded.pixels.shape[:2]
     return Examined(
         path=path,

@@ -60,7 +60,7 @@ def _dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Tr
     paths = [found.path for found in listing.pictures]
     usable, refused = examine(listing.root, paths, limits=request.limits, jobs=request.jobs, track=track)
     refused = (*listing.refused, *refused)
-    _check_refusals(request, listing, refused)
+    _check_refusals(request, refused)
     candidates = _candidates(request, listing, usable)
     arranged = arrange(candidates, request, track=track)
     _check_classes(request, listing, arranged, refused)
@@ -103,13 +103,11 @@ def _grouped(found: Found, column: int | None) -> Found:
     return found if column is None else replace(found, group=found.metadata[column])
 
 
-def _check_refusals(request: ImportRequest, listing: Listing, refused: Sequence[Finding]) -> None:
+def _check_refusals(request: ImportRequest, refused: Sequence[Finding]) -> None:
     bad = [finding for finding in refused if finding.kind not in ABOUT_CLASSES]
     if bad and request.refusals is Refusals.FATAL:
         problem = f"has {len(bad)} pictures that cannot be used: {_shown(bad)}"
         raise InputError(request.source, problem, "remove them, or leave --strict away")
-    if bad and len(refused) and not listing.pictures:
-        raise InputError(request.source, f"has no usable picture: {_shown(bad)}", "check the source")
 
 
 def _check_classes(

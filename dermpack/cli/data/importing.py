@@ -84,6 +84,8 @@ def command(
 
     if keep_splits is None:
         keep_splits = shares is None
+    if mend and not keep_splits:
+        raise click.UsageError("--mend mends kept splits; add --keep-splits, or leave it away.")
     kept = Splits.MENDED if mend else Splits.AS_GIVEN
     request = ImportRequest(
         source=source,

@@ -1,0 +1,98 @@
+"""Verify a dataset folder: files, hashes, and nothing that belongs together in two splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from dermpack.files import read_json, sha256_file
+from dermpack.manifest import DATASET_FILE, Dataset, Finding, Picture, read_dataset
+from dermpack.progress import Track, silent
+
+
+class Problem(Enum):
+    """What can be wrong; `.value` is the word in the finding."""
+
+    MISSING = "missing"
+    CHANGED = "changed"
+    UNREADABLE = "unreadable"
+    LINK = "link"
+    SIZE = "size"
+    COUNTS = "counts"
+    GROUP_LEAK = "group-leak"
+    CLUSTER_LEAK = "cluster-leak"
+    UNRECORDED_LEAK = "unrecorded-leak"  # duplicates in two splits that no cluster records
+    CONTRADICTION = "contradiction"  # pixel-identical under different labels
+    NO_PICTURE = "no-picture"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A dataset and everything that is wrong with it."""
+
+    dataset: Dataset
+    problems: tuple[Finding, ...]
+
+
+def check_dataset(folder: Path, *, track: Track = silent) -> Checked:
+    """Read the folder and verify what it says; needs the base install only."""
+    dataset = read_dataset(folder)
+    problems = (*_counts(dataset), *_files(dataset, track), *_leaks(dataset))
+    return Checked(dataset=dataset, problems=problems)
+
+
+def problem(word: Problem, picture: str, detail: str) -> Finding:
+    return Finding(kind=word.value, picture=picture, detail=detail)
+
+
+def _counts(dataset: Dataset) -> Iterator[Finding]:
+    if not dataset.pictures:
+        yield problem(Problem.NO_PICTURE, "", "the manifest names no picture")
+    if read_json(dataset.folder / DATASET_FILE).get("counts") != dataset.counts():
+        yield problem(Problem.COUNTS, "", f"the counts in {DATASET_FILE} are not those of the manifest")
+
+
+def _files(dataset: Dataset, track: Track) -> list[Finding]:
+    pictures = track(dataset.pictures, total=len(dataset.pictures), what="verify")
+    return [found for picture in pictures for found in _file(dataset.file(picture), picture)]
+
+
+def _file(file: Path, picture: Picture) -> Iterator[Finding]:
+    if picture.width < 1 or picture.height < 1:
+        yield problem(Problem.SIZE, picture.path, f"is said to be {picture.width} × {picture.height}")
+    if file.is_symlink():
+        yield problem(Problem.LINK, picture.path, "is a link now")
+    elif not file.is_file():
+        yield problem(Problem.MISSING, picture.path, "is not there")
+    else:
+        yield from _content(file, picture)
+
+
+def _content(file: Path, picture: Picture) -> Iterator[Finding]:
+    try:
+        same = sha256_file(file) == picture.sha256
+    except OSError as error:
+        yield problem(Problem.UNREADABLE, picture.path, error.strerror or "cannot be read")
+        return
+    if not same:
+        yield problem(Problem.CHANGED, picture.path, "is not the file that was imported")
+
+
+def _leaks(dataset: Dataset) -> Iterator[Finding]:
+    yield from leaks(dataset, lambda picture: picture.group, Problem.GROUP_LEAK)
+    yield from leaks(dataset, lambda picture: picture.cluster, Problem.CLUSTER_LEAK)
+
+
+def leaks(dataset: Dataset, name_of: Callable[[Picture], str], word: Problem) -> Iterator[Finding]:
+    """A finding for each picture whose set also stands in another split."""
+    sets: dict[str, list[Picture]] = {}
+    for picture in dataset.pictures:
+        if name_of(picture):
+            sets.setdefault(name_of(picture), []).append(picture)
+    for name, pictures in sets.items():
+        splits = sorted({picture.split.value for picture in pictures})
+        if len(splits) > 1:
+            detail = f"{name} stands in {' and '.join(splits)}"
+            yield from (problem(word, picture.path, detail) for picture in pictures)
