@@ -12,7 +12,7 @@ from trainer.datasets.duplicates import Alike, clusters, find_duplicates
 from trainer.datasets.examine import Examined
 from trainer.datasets.kept import Kept, keep_given
 from trainer.datasets.listing import Found
-from trainer.datasets.remark import Remark, remark
+from trainer.datasets.outcome import Outcome, outcome
 from trainer.datasets.request import ImportRequest, Splits
 from trainer.datasets.shares import DEFAULT_SHARES
 from trainer.datasets.split import Member, split
@@ -70,7 +70,9 @@ def _contradictions(candidates: Sequence[Candidate], alike: Alike) -> list[tuple
         labels = sorted({candidates[at].found.label for at in members})
         if len(labels) > 1:
             detail = f"the same picture stands under {', '.join(labels)}"
-            found += [(at, remark(Remark.CONTRADICTION, candidates[at].found.path, detail)) for at in members]
+            found += [
+                (at, outcome(Outcome.CONTRADICTION, candidates[at].found.path, detail)) for at in members
+            ]
     return sorted(found, key=lambda pair: pair[0])
 
 
@@ -119,7 +121,7 @@ def _picture(candidate: Candidate, cluster: str, chosen: Split) -> Picture:
 
 def _leak(path: str, kept: Kept, row: int) -> Finding:
     detail = f"is in {kept.splits[row].value}, its group or cluster also in {kept.leaks[row].value}"
-    return remark(Remark.LEAK, path, detail)
+    return outcome(Outcome.LEAK, path, detail)
 
 
 def _duplicate_notes(
@@ -132,9 +134,9 @@ def _duplicate_notes(
         for at in others:
             same = alike.exact[at] == alike.exact[first]
             other_label = candidates[at].found.label != candidates[first].found.label
-            word = Remark.NEAR_OTHER_LABEL if other_label else Remark.IDENTICAL if same else Remark.NEAR
+            word = Outcome.NEAR_OTHER_LABEL if other_label else Outcome.IDENTICAL if same else Outcome.NEAR
             detail = f"shows what {candidates[first].found.path} shows"
-            yield remark(word, candidates[at].found.path, detail)
+            yield outcome(word, candidates[at].found.path, detail)
 
 
 def _missing_classes(members: Sequence[Member], kept: Kept) -> Iterator[Finding]:
@@ -144,4 +146,4 @@ def _missing_classes(members: Sequence[Member], kept: Kept) -> Iterator[Finding]
     for label in sorted({member.label for member in members}):
         missing = [each.value for each in used if not counts[label, each]]
         if missing:
-            yield remark(Remark.MISSING_CLASS, "", f"{label} has no picture in {' and '.join(missing)}")
+            yield outcome(Outcome.MISSING_CLASS, "", f"{label} has no picture in {' and '.join(missing)}")

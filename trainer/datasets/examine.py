@@ -14,7 +14,7 @@ from dermpack.manifest import Finding
 from dermpack.pixels import DEFAULT_LIMITS, Limits, decode
 from dermpack.progress import Track, silent
 from trainer.datasets.crew import WorkerLostError, answers, available_jobs
-from trainer.datasets.remark import Remark, remark
+from trainer.datasets.outcome import Outcome, outcome
 from trainer.datasets.signature import Signature, signature
 
 CHUNK_PICTURES = 16  # a task: large enough to make the pipe's cost small, small enough for a lively bar
@@ -75,9 +75,9 @@ def _look(root: Path, path: str, limits: Limits) -> Examined | Finding:
     except PictureError as error:
         return Finding(kind=error.reason, picture=path, detail=error.what)
     except FileNotFoundError:
-        return remark(Remark.CHANGED, path, "vanished while it was imported")
+        return outcome(Outcome.CHANGED, path, "vanished while it was imported")
     except OSError as error:
-        return remark(Remark.UNREADABLE, path, error.strerror or "cannot be read")
+        return outcome(Outcome.UNREADABLE, path, error.strerror or "cannot be read")
 
 
 def _examined(root: Path, path: str, limits: Limits) -> Examined | Finding:
@@ -87,7 +87,7 @@ def _examined(root: Path, path: str, limits: Limits) -> Examined | Finding:
     sha256 = sha256_file(file)
     after = file.lstat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        return remark(Remark.CHANGED, path, "changed while it was imported")
+        return outcome(Outcome.CHANGED, path, "changed while it was imported")
     height, width = decoded.pixels.shape[:2]
     return Examined(
         path=path,

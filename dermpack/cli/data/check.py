@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import click
 from dermpack.cli.console import note, output_options, result, table, track
 
 if TYPE_CHECKING:
-    from trainer.datasets.check import Checked
+    from dermpack.manifest import Dataset, Finding
 
 SHOWN = 20  # a table longer than a screen is not read; --json has them all
 
@@ -29,45 +30,41 @@ def command(
 
     Exits with 1 on any problem.
     """
-    from dataclasses import replace
-
     from trainer.datasets.check import check_dataset
 
     checked = check_dataset(dataset, track=track(quiet=quiet))
+    problems = checked.problems
     if again:
         from trainer.datasets.again import check_again
 
-        found = check_again(checked.dataset, jobs=jobs, track=track(quiet=quiet))
-        checked = replace(checked, problems=(*checked.problems, *found))
-    _tell(checked, quiet=quiet)
-    result(_answer(checked), _sentence(checked), as_json=as_json)
-    context.exit(1 if checked.problems else 0)
+        problems += check_again(checked.dataset, jobs=jobs, track=track(quiet=quiet))
+    _tell(problems, quiet=quiet)
+    result(_answer(checked.dataset, problems), _sentence(checked.dataset, problems), as_json=as_json)
+    context.exit(1 if problems else 0)
 
 
-def _tell(checked: Checked, *, quiet: bool) -> None:
-    if not checked.problems:
+def _tell(problems: Sequence[Finding], *, quiet: bool) -> None:
+    if not problems:
         return
-    rows = [(finding.kind, finding.picture, finding.detail) for finding in checked.problems[:SHOWN]]
+    rows = [(finding.kind, finding.picture, finding.detail) for finding in problems[:SHOWN]]
     table("problems", ("kind", "picture", "detail"), rows, quiet=quiet)
-    if len(checked.problems) > SHOWN:
-        note(f"and {len(checked.problems) - SHOWN} more; --json shows all", quiet=quiet)
+    if len(problems) > SHOWN:
+        note(f"and {len(problems) - SHOWN} more; --json shows all", quiet=quiet)
 
 
-def _sentence(checked: Checked) -> str:
-    pictures = len(checked.dataset.pictures)
-    kinds = Counter(finding.kind for finding in checked.problems)
-    if not kinds:
-        return f"{pictures} pictures, no problem"
-    return f"{pictures} pictures, " + ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
+def _sentence(dataset: Dataset, problems: Sequence[Finding]) -> str:
+    kinds = Counter(finding.kind for finding in problems)
+    told = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
+    return f"{len(dataset.pictures)} pictures, {told or 'no problem'}"
 
 
-def _answer(checked: Checked) -> dict[str, object]:
+def _answer(dataset: Dataset, problems: Sequence[Finding]) -> dict[str, object]:
     return {
-        "counts": checked.dataset.counts(),
-        "pictures": len(checked.dataset.pictures),
+        "counts": dataset.counts(),
+        "pictures": len(dataset.pictures),
         "problems": [
             {"kind": finding.kind, "picture": finding.picture, "detail": finding.detail}
-            for finding in checked.problems
+            for finding in problems
         ],
-        "sound": not checked.problems,
+        "sound": not problems,
     }

@@ -7,7 +7,7 @@ from enum import Enum
 from dermpack.manifest import Finding
 
 
-class Remark(Enum):
+class Outcome(Enum):
     """The closed vocabulary; `.value` is the word in the finding."""
 
     CONTRADICTION = "contradiction"  # pixel-identical under different labels; left out
@@ -20,5 +20,5 @@ class Remark(Enum):
     MISSING_CLASS = "missing-class"  # a split without pictures of a class
 
 
-def remark(word: Remark, picture: str, detail: str) -> Finding:
+def outcome(word: Outcome, picture: str, detail: str) -> Finding:
     return Finding(kind=word.value, picture=picture, detail=detail)
