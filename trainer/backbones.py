@@ -16,6 +16,7 @@ IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])  # RGB in [0, 1]; EfficientNet
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
 CAFFE_MEAN_BGR = np.array([103.939, 116.779, 123.68])  # in [0, 255]; ResNet50
 HALF_RANGE = 127.5  # pixel = (x + 1) · 127.5
+OWN_CHANCE = {"rng_type": "stateful", "seed": 0}  # dropout that `trainer.initialise` can seed
 
 Keras = Any  # tf_keras ships no types
 Application = Callable[..., Keras]
@@ -82,7 +83,10 @@ def _above_normalization(source: Keras, mapped: Keras) -> Keras:
 
 
 def _anew(layer: Keras) -> Keras:
-    return type(layer).from_config(layer.get_config())
+    config = layer.get_config()
+    if isinstance(layer, tf_keras.layers.Dropout):
+        config |= OWN_CHANCE
+    return type(layer).from_config(config)
 
 
 def _plain_cnn(spec: NetworkSpec, tensor: Keras) -> Keras:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import tf_keras
 
-from trainer.backbones import backbone
+from trainer.backbones import OWN_CHANCE, backbone
 from trainer.cut import POOL
-from trainer.initialise import initialise
+from trainer.initialise import initialise, reseed
 from trainer.spec import Arch, Head, NetworkSpec, Weights
 from trainer.weights import load_backbone, load_imagenet
 
-__all__ = ["PREDICTIONS", "Arch", "Head", "NetworkSpec", "Weights", "as_softmax", "build"]
+__all__ = ["PREDICTIONS", "Arch", "Head", "NetworkSpec", "Weights", "as_softmax", "build", "reseed"]
 
 PREDICTIONS = "predictions"  # the last layer
 
@@ -29,7 +29,7 @@ def build(spec: NetworkSpec, *, weights: Path | Weights, seed: int) -> Keras:
     """The network; the same arguments give the same weights, whatever was drawn before."""
     pixels = tf_keras.Input((spec.size, spec.size, 3), name="pixels")
     features = backbone(spec, pixels)
-    model = tf_keras.Model(pixels, _head(spec, features, seed=seed), name=spec.arch.value)
+    model = tf_keras.Model(pixels, _head(spec, features), name=spec.arch.value)
     initialise(model, seed=seed)
     match weights:
         case Weights.NONE:
@@ -58,12 +58,12 @@ def _after_zeros(weight: Keras) -> Keras:
     return np.concatenate([np.zeros_like(weight), weight], axis=-1)
 
 
-def _head(spec: NetworkSpec, features: Keras, *, seed: int) -> Keras:
+def _head(spec: NetworkSpec, features: Keras) -> Keras:
     """Global average pooling, dropout, dense layers, probabilities (float32 in mixed precision too)."""
     layers = tf_keras.layers
     tensor = layers.GlobalAveragePooling2D(name=POOL)(features)
     if spec.dropout > 0:
-        tensor = layers.Dropout(spec.dropout, seed=seed, name="dropout")(tensor)
+        tensor = layers.Dropout(spec.dropout, name="dropout", **OWN_CHANCE)(tensor)
     for number, units in enumerate(spec.dense, start=1):
         tensor = layers.Dense(units, activation="relu", name=f"dense_{number}")(tensor)
     units = spec.classes if spec.head is Head.SOFTMAX else 1
