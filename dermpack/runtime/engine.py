@@ -1,0 +1,26 @@
+"""Choose an interpreter: both are first-class, one of them must be installed."""
+
+from __future__ import annotations
+
+from enum import Enum
+from importlib.util import find_spec
+
+from dermpack.errors import MissingExtraError
+
+
+class Engine(Enum):
+    """The packages that interpret a .tflite without TensorFlow, the kept one first."""
+
+    LITERT = "ai_edge_litert"
+    TFLITE_RUNTIME = "tflite_runtime"
+
+
+def installed() -> tuple[Engine, ...]:
+    return tuple(engine for engine in Engine if find_spec(engine.value) is not None)
+
+
+def first_installed() -> Engine:
+    """The interpreter to take where nobody asked for one."""
+    for engine in installed():
+        return engine
+    raise MissingExtraError(Engine.LITERT.value, "device")

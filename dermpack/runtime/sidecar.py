@@ -1,0 +1,94 @@
+"""Read what a model needs to be told of: its labels, how pictures become squares, its temperature."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from dermpack.errors import TableError
+from dermpack.files import read_json
+from dermpack.pixels import Policy
+
+SIDECAR_FILE = "model.json"
+MAX_LABELS_BYTES = 1 << 20
+MAX_LABELS = 10_000
+AGAIN = "export the model again, or give --labels"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """The labels in the order of the outputs; what is left out has the program's own default."""
+
+    labels: tuple[str, ...]
+    policy: Policy = Policy.CENTRE_SQUARE
+    temperature: float = 1.0
+
+
+def find_sidecar(model: Path) -> Path | None:
+    """The file that speaks of the model: a.tflite → a.json, else model.json, else None."""
+    beside = (model.with_suffix(".json"), model.with_name(SIDECAR_FILE))
+    return next((path for path in beside if path.is_file()), None)
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Read the JSON beside a model, and believe nothing that is not as it should be."""
+    record = read_json(path)
+    policy = _section(record, "input", path).get("policy", Policy.CENTRE_SQUARE.value)
+    temperature = _section(record, "output", path).get("temperature", 1.0)
+    known = {of.value: of for of in Policy}
+    if not isinstance(policy, str) or policy not in known:
+        raise TableError(path, f"has an input policy that is none of {', '.join(known)}", AGAIN)
+    return Sidecar(
+        labels=_checked(record.get("labels"), path),
+        policy=known[policy],
+        temperature=_temperature(temperature, path),
+    )
+
+
+def read_labels(path: Path) -> Sidecar:
+    """Read a list of labels: one a line, or a JSON list."""
+    try:
+        if path.stat().st_size > MAX_LABELS_BYTES:
+            raise TableError(path, f"is larger than {MAX_LABELS_BYTES >> 20} MiB", "give a list of labels")
+        text = path.read_text(encoding="utf-8-sig")
+        listed = json.loads(text) if text.lstrip().startswith("[") else _lines(text)
+    except OSError as error:
+        raise TableError(path, f"cannot be read ({error.strerror})", "check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise TableError(path, f"is no list of labels ({error})", "write one label a line") from error
+    return Sidecar(labels=_checked(listed, path))
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _checked(listed: Any, path: Path) -> tuple[str, ...]:
+    names = listed if isinstance(listed, list) else []
+    if not 2 <= len(names) <= MAX_LABELS or not all(isinstance(name, str) and name for name in names):
+        raise TableError(path, f"holds no list of 2 to {MAX_LABELS} labels", AGAIN)
+    twice = sorted(name for name in set(names) if names.count(name) > 1)
+    if twice:
+        raise TableError(path, f"names the label {twice[0]!r} twice", AGAIN)
+    return tuple(names)
+
+
+def _section(record: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+    section = record.get(name, {})
+    if not isinstance(section, dict):
+        raise TableError(path, f"has an {name!r} that is no object", AGAIN)
+    return section
+
+
+def _temperature(value: Any, path: Path) -> float:
+    number = value.get("value") if isinstance(value, dict) else value
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if number is None:
+        return 1.0
+    if not is_number or not isfinite(number) or number <= 0:
+        raise TableError(path, f"has the temperature {number!r}", AGAIN)
+    return float(number)

@@ -1,0 +1,148 @@
+"""What stands around a model is checked before an interpreter sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dermpack.errors import InputError, TableError
+from dermpack.pixels import Policy
+from dermpack.runtime import Sidecar, find_sidecar, modelfile, open_classifier, read_labels, read_sidecar
+from dermpack.runtime.tensors import Number, Tensor, dequantize, input_table, two_sided
+
+
+def sidecar(folder: Path, record: object) -> Path:
+    path = folder / "model.json"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return path
+
+
+def quantized(number: Number, scale: float, zero_point: int) -> Tensor:
+    return Tensor(shape=(1, 8, 8, 3), number=number, scale=scale, zero_point=zero_point)
+
+
+@pytest.mark.parametrize("data", [b"", b"TFL3", b"PK\3\4TFL", b"\0" * 100])
+def test_what_is_no_flatbuffer_of_tflite_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="no TensorFlow Lite model"):
+        modelfile.read_model(path)
+
+
+def test_a_model_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    with path.open("wb") as file:
+        file.truncate(modelfile.MAX_MODEL_BYTES + 1)
+    with pytest.raises(InputError, match="larger than 512 MiB"):
+        modelfile.read_model(path)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_refused(tmp_path: Path, make: object) -> None:
+    assert callable(make)
+    make(tmp_path / "model.tflite")
+    with pytest.raises(InputError, match="is no file"):
+        modelfile.read_model(tmp_path / "model.tflite")
+
+
+def test_a_missing_model_is_an_error_of_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="cannot be read"),
+        open_classifier(tmp_path / "none.tflite", sidecar=Sidecar(labels=("a", "b"))),
+    ):
+        pass
+
+
+def test_a_sidecar_gives_labels_policy_and_temperature(tmp_path: Path) -> None:
+    record = {
+        "labels": ["a", "b"],
+        "input": {"policy": Policy.WHOLE.value},
+        "output": {"temperature": 1.5},
+        "more": 1,
+    }
+    expected = Sidecar(labels=("a", "b"), policy=Policy.WHOLE, temperature=1.5)
+    assert read_sidecar(sidecar(tmp_path, record)) == expected
+
+
+def test_a_sidecar_of_labels_alone_has_the_defaults(tmp_path: Path) -> None:
+    assert read_sidecar(sidecar(tmp_path, {"labels": ["a", "b"]})) == Sidecar(labels=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"labels": "ab"},
+        {"labels": ["a"]},
+        {"labels": ["a", "a"]},
+        {"labels": ["a", 1]},
+        {"labels": ["a", ""]},
+        {"labels": ["a", "b"], "input": []},
+        {"labels": ["a", "b"], "input": {"policy": "stretch-7"}},
+        {"labels": ["a", "b"], "input": {"policy": ["x"]}},
+        {"labels": ["a", "b"], "output": {"temperature": 0}},
+        {"labels": ["a", "b"], "output": {"temperature": "hot"}},
+        {"labels": ["a", "b"], "output": {"temperature": True}},
+        ["a", "b"],
+    ],
+)
+def test_a_sidecar_that_is_wrong_is_refused(tmp_path: Path, record: object) -> None:
+    with pytest.raises(TableError, match=r"model\.json"):
+        read_sidecar(sidecar(tmp_path, record))
+
+
+def test_a_sidecar_of_the_models_own_name_comes_first(tmp_path: Path) -> None:
+    own = tmp_path / "small.json"
+    own.write_text("{}", encoding="utf-8")
+    sidecar(tmp_path, {})
+    assert find_sidecar(tmp_path / "small.tflite") == own
+    assert find_sidecar(tmp_path / "other.tflite") == tmp_path / "model.json"
+
+
+@pytest.mark.parametrize("text", ["nv\nmel\n", "\ufeffnv\r\nmel", '["nv", "mel"]', "\n nv \n\nmel"])
+def test_labels_come_one_a_line_or_as_a_list(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text(text, encoding="utf-8")
+    assert read_labels(path).labels == ("nv", "mel")
+
+
+@pytest.mark.parametrize("data", [b"", b"one", b"a\na", b"[1, 2]", b"[" * 100_000, b"\xff\xfe\xff"])
+def test_what_is_no_list_of_labels_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_bytes(data)
+    with pytest.raises(TableError, match=r"labels\.txt"):
+        read_labels(path)
+
+
+def test_float_inputs_run_from_minus_one_to_one() -> None:
+    table = input_table(quantized(Number.FLOAT32, 0.0, 0))
+    assert table.dtype == np.float32
+    assert (table[0], table[255]) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point"),
+    [(2 / 255, 127), (2 / 255, 128), (1 / 128, 128), (1 / 255, 0), (1.0, 0), (0.0, 0)],
+)
+def test_raw_pixels_are_fed_where_the_quantization_says_so(scale: float, zero_point: int) -> None:
+    assert input_table(quantized(Number.UINT8, scale, zero_point)).tolist() == list(range(256))
+    signed = input_table(quantized(Number.INT8, scale, zero_point - 128 if scale else 0))
+    assert signed.tolist() == list(range(-128, 128))
+
+
+def test_an_input_of_another_range_is_fed_by_its_scale() -> None:
+    table = input_table(quantized(Number.UINT8, 4 / 255, 128))
+    assert (table[0], table[255]) == (64, 192)
+
+
+def test_outputs_are_read_by_scale_and_zero_point() -> None:
+    output = quantized(Number.INT8, 1 / 256, -128)
+    assert dequantize(np.array([[-128, 0]], np.int8), output).tolist() == [[0.0, 0.5]]
+
+
+def test_a_single_output_is_the_probability_of_the_second_label() -> None:
+    assert two_sided(np.array([[0.25]]), ("benign", "malignant")).tolist() == [[0.75, 0.25]]
