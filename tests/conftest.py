@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dermpack.cli import main
+from dermpack.pictures import render_demo
+
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 
@@ -15,6 +18,22 @@ def _real(variable: str, default: Path, name: str) -> Path:
     if not (folder / name).exists():
         pytest.skip(f"no {name} in {folder} (set {variable})")
     return folder / name
+
+
+@pytest.fixture(scope="session")
+def demo_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small folder of demo pictures, as `dermpack data demo` renders it."""
+    folder = tmp_path_factory.mktemp("demo") / "pictures"
+    render_demo(folder, classes=2, pictures=24, size=64, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_dataset(demo_pictures: Path) -> Path:
+    """The demo pictures, imported."""
+    folder = demo_pictures.parent / "dataset"
+    assert main(["data", "import", str(demo_pictures), "-o", str(folder), "--quiet"]) == 0
+    return folder
 
 
 @pytest.fixture(scope="session")
