@@ -58,11 +58,17 @@ def _within(
 
 def _pairs(starts: Indices, ends: Indices) -> Iterator[tuple[Indices, Indices]]:
     """(query, place) for every place of each query's range, in chunks of bounded size."""
-    total = np.concatenate(([0], np.cumsum(ends - starts)))
-    for low in range(0, int(total[-1]), CHUNK_PAIRS):
-        place = np.arange(low, min(low + CHUNK_PAIRS, int(total[-1])))
-        query = np.searchsorted(total, place, side="right") - 1
-        yield query, starts[query] + place - total[query]
+    counts = ends - starts
+    asking = np.flatnonzero(counts)
+    until = np.cumsum(counts[asking])
+    total = int(until[-1]) if len(until) else 0
+    cuts = np.searchsorted(until, np.arange(0, total, CHUNK_PAIRS))
+    for low, high in zip(cuts, (*cuts[1:], len(asking)), strict=True):
+        queries = asking[low:high]
+        sizes = counts[queries]
+        first = np.cumsum(sizes) - sizes  # where each query's pairs begin in this chunk
+        within = np.arange(int(sizes.sum())) - np.repeat(first, sizes)
+        yield np.repeat(queries, sizes), np.repeat(starts[queries], sizes) + within
 
 
 def distance(first: Hashes, second: Hashes) -> NDArray[np.intp]:

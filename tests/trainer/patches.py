@@ -1,0 +1,44 @@
+"""Small pictures that differ, and files of them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+
+def patch(seed: int, *, size: int = 48) -> Pixels:
+    """Coloured blotches; another seed, another picture."""
+    grid = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return np.array(Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def png(pixels: Pixels) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def jpeg(pixels: Pixels, *, quality: int = 90) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def class_folders(root: Path, *, classes: int = 2, each: int = 6) -> Path:
+    """`root/<class>/<number>.png`, all pictures different."""
+    for label in range(classes):
+        for number in range(each):
+            write(root / f"class{label}" / f"{number}.png", png(patch(100 * label + number)))
+    return root
