@@ -65,10 +65,10 @@ def height_for(rows: int) -> float:
     return 0.92 + 0.26 * max(rows, 2)
 
 
-def short(text: str) -> str:
-    """A label that fits beside a plot."""
+def short(text: str, *, most: int = MAX_LABEL) -> str:
+    """A label that fits beside a plot: short("melanoma", most=5) → "mela…"."""
     text = printable(text)
-    return text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def bars(

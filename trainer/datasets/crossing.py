@@ -34,7 +34,8 @@ def cross(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Cros
     values = [bands.get(number, "") for number in column.numbers] if bands else column.cells
     rows = [MISSING if not value else value if value in known else OTHER for value in values]
     counted = Counter(zip(rows, labels, strict=True))
-    shown = [name for name in (*in_order, OTHER, MISSING) if name in set(rows)]
+    there = set(rows)
+    shown = [name for name in dict.fromkeys((*in_order, OTHER, MISSING)) if name in there]
     return Crossing(
         column=column.name,
         kind=column.kind,

@@ -15,6 +15,7 @@ from trainer.datasets.imputation import Imputation, imputation
 from trainer.datasets.kinship import Kinship, kinship
 from trainer.datasets.resolution import Resolution, resolution
 
+MAX_CROSSED = 24  # columns that get plots of their own; the others stand in the table of columns
 CROSSED = (Kind.NUMBERS, Kind.CATEGORIES)
 
 
@@ -45,12 +46,13 @@ def explore(dataset: Dataset, *, seed: int, track: Track = silent) -> Exploratio
     """Count, cross and measure; no picture is opened."""
     columns = read_columns(dataset.manifest)
     labels = [picture.label for picture in dataset.pictures]
-    tracked = track(columns, total=len(columns), what="columns")
+    crossed = [column for column in columns if column.kind in CROSSED][:MAX_CROSSED]
+    tracked = track(crossed, total=len(crossed), what="columns")
     return Exploration(
         classes=dataset.classes,
         counts=dataset.counts(),
         groups=_groups(dataset),
-        crossings=tuple(cross(c, labels, dataset.classes) for c in tracked if c.kind in CROSSED),
+        crossings=tuple(cross(column, labels, dataset.classes) for column in tracked),
         resolution=resolution(dataset.pictures),
         kinship=kinship(dataset.pictures),
         refused=_by_kind(dataset.refused),

@@ -19,6 +19,7 @@ from trainer.datasets.remarks import remarks
 SCHEMA = 1
 RECORD_FILE, PAGE_FILE = "report.json", "report.html"
 PICTURES_PER_CLASS = 24
+FEWEST_SHOWN, MOST_SHOWN = 4, 1200  # of one class; on the whole page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,9 @@ def write_report(
     _refuse_inside(dataset, folder)
     refuse_existing(folder, marker=RECORD_FILE, overwrite=overwrite)
     exploration = explore(dataset, seed=seed, track=track)
-    lineups = class_lineups(dataset, pictures=pictures, seed=seed, track=track)
+    lineups = class_lineups(
+        dataset, pictures=pictures_shown(pictures, classes=len(dataset.classes)), seed=seed, track=track
+    )
     near = cluster_lineup(dataset) if pictures else None
     sections = portrait(dataset, exploration, lineups=lineups, near=near)
     subtitle = f"A look at {exploration.pictures:,} pictures before anybody trains on them"
@@ -54,6 +57,11 @@ def write_report(
         write_text(beside / PAGE_FILE, page)
         write_text(beside / RECORD_FILE, json_text(record))
     return Written(page=folder / PAGE_FILE, record=record)
+
+
+def pictures_shown(pictures: int, *, classes: int) -> int:
+    """Fewer pictures a class where there are very many classes: the page must stay one that opens."""
+    return min(pictures, max(FEWEST_SHOWN, MOST_SHOWN // max(classes, 1)))
 
 
 def report_record(dataset: Dataset, exploration: Exploration, *, seed: int) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dermpack.report.page import Block, Gallery, Image, Section, Table, Text
-from dermpack.report.plots import bars, figure_png, heat_map, height_for
+from dermpack.report.plots import bars, figure_png, heat_map, height_for, short
 from trainer.datasets.columns import Kind
 from trainer.datasets.crossing import Crossing
 from trainer.datasets.explore import Exploration
@@ -14,12 +14,15 @@ from trainer.datasets.imputation import Imputation, Strategy
 from trainer.datasets.portrait.shares import percent
 
 MAX_CLASSES_ACROSS = 12  # a table with more columns is for report.json
+ROOM = 18  # characters of a value beside its count
 FILLED = {Strategy.MEDIAN: "median", Strategy.MOST_FREQUENT: "most frequent"}
 
 
 def crossing_section(crossing: Crossing, exploration: Exploration) -> Section:
     totals = [sum(row) for row in crossing.counts]
-    names = [f"{value} ({total:,})" for value, total in zip(crossing.values, totals, strict=True)]
+    names = [
+        f"{short(value, most=ROOM)} ({total:,})" for value, total in zip(crossing.values, totals, strict=True)
+    ]
     shares = [
         [n / total if total else 0.0 for n in row] for row, total in zip(crossing.counts, totals, strict=True)
     ]

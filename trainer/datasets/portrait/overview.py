@@ -35,7 +35,7 @@ def classes_section(exploration: Exploration) -> Section:
     splits = list(counts)
     rows = [_class_row(exploration, name) for name in names]
     totals = [f"{sum(counts[split].values()):,}" for split in splits]
-    rows.append(["all", f"{exploration.pictures:,}", "100.0 %", *totals])
+    rows.append(["all", f"{exploration.pictures:,}", "100.0%", *totals])
     header = ["class", "pictures", "share", *splits]
     largest = max(names, key=exploration.of_class, default="")
     alt = f"Pictures per class, in parts by split; the largest class is {largest}. The table has the numbers."

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermpack.report.plots import (
+    Draw,
+    bars,
+    figure_png,
+    heat_map,
+    height_for,
+    histogram,
+    lines,
+    short,
+    stacked_bars,
+)
+
+NAMES = ["nv", "mel"]
+PLOTS = {
+    "bars": bars(NAMES, [1.0, 20.0], unit="pictures", spreads=[0.5, 1.0]),
+    "stacked bars": stacked_bars(NAMES, {"train": [1, 2], "test": [3, 4]}, unit="pictures"),
+    "histogram": histogram([0, 10, 20], [3, 4], unit="years", counted="pictures"),
+    "heat map": heat_map(NAMES, NAMES, [[0.0, 1.0], [0.5, 0.2]], across="class", down="sex"),
+    "lines": lines({"nv": ([0, 1], [0, 1]), "mel": ([0, 1], [1, 0])}, across="x", up="y"),
+    "empty bars": bars([], [], unit="pictures"),
+    "empty heat map": heat_map(["a"], ["b"], [[0.0]], across="class", down="sex"),
+}
+
+
+@pytest.mark.parametrize("draw", [pytest.param(draw, id=name) for name, draw in PLOTS.items()])
+def test_a_plot_is_the_same_bytes_twice(draw: Draw) -> None:
+    assert figure_png(draw) == figure_png(draw)
+
+
+@pytest.mark.parametrize(
+    "draw", [pytest.param(PLOTS[name], id=name) for name in ("bars", "heat map", "lines")]
+)
+def test_something_is_drawn(draw: Draw) -> None:
+    pixels = np.asarray(Image.open(io.BytesIO(figure_png(draw))).convert("RGB"))
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 10
+
+
+def test_a_plot_tells_neither_program_nor_date() -> None:
+    info = Image.open(io.BytesIO(figure_png(PLOTS["bars"]))).info
+    assert set(info) == {"dpi"}
+
+
+def test_settings_of_the_machine_change_nothing() -> None:
+    import matplotlib
+
+    before = figure_png(PLOTS["bars"])
+    with matplotlib.rc_context({"font.size": 30.0, "axes.facecolor": "red"}):
+        assert figure_png(PLOTS["bars"]) == before
+
+
+def test_our_settings_stay_ours() -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    figure_png(PLOTS["bars"])
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("label", ["$\\frac{", "皮肤科", "a\nb\x00", "x" * 5000, "\ud800"])
+def test_a_hostile_label_is_drawn_without_a_word(label: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert figure_png(bars([label], [1.0], unit="pictures"))
+
+
+def test_a_long_label_is_cut() -> None:
+    assert short("melanoma", most=5) == "mela…"
+    assert short("nv") == "nv"
+
+
+def test_more_rows_are_higher() -> None:
+    assert height_for(7) == pytest.approx(2.74)
+    assert height_for(1) < height_for(20)
