@@ -25,7 +25,7 @@ from dermpack.manifest import Finding
 from trainer.datasets.layouts.refusal import Refusal, refused
 from trainer.datasets.layouts.request import SourceRequest
 from trainer.datasets.listing import Found, Listing
-from trainer.datasets.tables import need, read_table
+from trainer.datasets.tables import is_one_line, need, read_table
 
 WORDS_FOR_PICTURES = (" photos", " pictures", " images")
 ANY_CLASS = "*"
@@ -123,8 +123,10 @@ def _rules(path: Path) -> tuple[Rule, ...]:
             pattern=glob.casefold() or "*",
             label=row.cells[label],
         )
-        if not rule.name or not rule.label.isprintable():
-            raise TableError(rule.place, "lacks its class, or has a line break in its label", "mend the line")
+        if not rule.name or not is_one_line(rule.label):
+            raise TableError(
+                rule.place, "lacks its class, or has a control character in its label", "mend the line"
+            )
         rules.append(rule)
     return tuple(rules)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from dermpack.manifest import FIXED_COLUMNS, MAX_CELL_CHARACTERS
 
 MAX_TABLE_BYTES = 64 << 20  # ten million pictures; a hostile table must not fill the memory
 DELIMITERS = (",", "\t", ";")  # the one that the header has most of; a comma where none
+BREAKS_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, undecodable byte, line, paragraph
 COLLISION_PREFIX = "source_"  # a metadata column named as one of the manifest's own gets it
 
 
@@ -69,6 +71,11 @@ def read_header(path: Path) -> tuple[str, ...] | None:
     return tuple(cell.strip().casefold() for cell in cells)
 
 
+def is_one_line(text: str) -> bool:
+    """Whether a terminal shows the text on one line, and UTF-8 can hold it."""
+    return not any(unicodedata.category(character) in BREAKS_A_LINE for character in text)
+
+
 def need(table: Table, name: str) -> int:
     """Where the column stands, or an error that names the ones there are."""
     position = table.position(name)
@@ -120,7 +127,7 @@ def _header(cells: list[str], path: Path) -> tuple[str, ...]:
     header = tuple(cell.strip() for cell in cells)
     if not header:
         raise TableError(path, "is empty", "give a table with a header and a row for each picture")
-    if not all(name and name.isprintable() for name in header):
+    if not all(name and is_one_line(name) for name in header):
         raise TableError(f"{path}:1", "has a column without a readable name", "name each column")
     repeated = _repeated(list(header))
     if repeated:

@@ -13,7 +13,9 @@ from dermpack.errors import InputError, TableError
 from dermpack.manifest import Split
 from trainer.datasets.layouts.pickled import Plain, is_pixels, pixels_of, read_pickle
 from trainer.datasets.layouts.request import Format, SourceRequest
+from trainer.datasets.layouts.walk import is_own_file
 from trainer.datasets.listing import Found, Listing
+from trainer.datasets.tables import is_one_line
 
 TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
 FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin")  # what the archives unpack to
@@ -54,18 +56,18 @@ def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  #
 def _folder(source: Path) -> Path | None:
     folders = (source, *(source / name for name in FOLDERS)) if source.is_dir() else ()
     batches = [*TRAIN, *TEST, *(f"{name}.bin" for name in (*TRAIN, *TEST))]
-    return next((folder for folder in folders if any((folder / name).is_file() for name in batches)), None)
+    return next((folder for folder in folders if any(is_own_file(folder / name) for name in batches)), None)
 
 
 def _names(folder: Path) -> tuple[str, ...]:
     """The class names, from batches.meta or batches.meta.txt."""
     path, text = folder / "batches.meta", folder / "batches.meta.txt"
-    if not path.is_file() and not text.is_file():
+    if not is_own_file(path) and not is_own_file(text):
         raise TableError(path, "is missing", "put it beside the batches")
-    names = _pickled_names(path) if path.is_file() else _written_names(text)
+    names = _pickled_names(path) if is_own_file(path) else _written_names(text)
     sound = 2 <= len(names) <= 256 and len(set(names)) == len(names)
-    if not sound or not all(name and name.isprintable() for name in names):
-        raise TableError(path if path.is_file() else text, "names no classes", DOWNLOAD)
+    if not sound or not all(name and is_one_line(name) for name in names):
+        raise TableError(path if is_own_file(path) else text, "names no classes", DOWNLOAD)
     return names
 
 
@@ -86,7 +88,7 @@ def _written_names(path: Path) -> tuple[str, ...]:
 def _pictures(
     folder: Path, name: str, names: tuple[str, ...], split: Split, pictures: Path
 ) -> Iterator[Found]:
-    path = next((file for file in (folder / name, folder / f"{name}.bin") if file.is_file()), None)
+    path = next((file for file in (folder / name, folder / f"{name}.bin") if is_own_file(file)), None)
     if path is None:
         return
     batch = _written_batch(path) if path.suffix else _pickled_batch(path)

@@ -13,9 +13,17 @@ from dermpack.manifest import Finding, Split
 from trainer.datasets.layouts.given import split_named
 from trainer.datasets.layouts.refusal import Refusal, refused
 from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.layouts.walk import is_plain_name, why_finding
+from trainer.datasets.layouts.walk import is_own_file, is_plain_name, mode_of, why_finding
 from trainer.datasets.listing import Found, Listing
-from trainer.datasets.tables import Row, Table, metadata_columns, need, read_header, read_table
+from trainer.datasets.tables import (
+    Row,
+    Table,
+    is_one_line,
+    metadata_columns,
+    need,
+    read_header,
+    read_table,
+)
 
 TAKEN = ("picture", "label", "split", "group")
 
@@ -62,7 +70,9 @@ def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  #
 def _tables(source: Path) -> list[Path]:
     candidates = sorted(source.glob("*.[cC][sS][vV]")) if source.is_dir() else [source]
     return [
-        path for path in candidates if path.is_file() and {"picture", "label"} <= set(read_header(path) or ())
+        path
+        for path in candidates
+        if is_own_file(path) and {"picture", "label"} <= set(read_header(path) or ())
     ]
 
 
@@ -103,8 +113,8 @@ def _picture(table: Table, row: Row, columns: Columns) -> Found:
     """One row as it stands; its words must be readable, its path is not believed yet."""
     cells = row.cells
     split, group = _cell(row, columns.split), _cell(row, columns.group)
-    if not (cells[columns.label] + group).isprintable():
-        raise TableError(table.place(row), "has a line break in its label or group", "mend the line")
+    if not is_one_line(cells[columns.label] + group):
+        raise TableError(table.place(row), "has a control character in its label or group", "mend the line")
     return Found(
         path=_normal(cells[columns.picture]),
         label=cells[columns.label],
@@ -142,11 +152,11 @@ def _finding(picture: Found, root: Path, folders: dict[Path, bool]) -> Finding |
     if not picture.label:
         return refused(Refusal.NO_LABEL, picture.path, "has an empty label")
     file = root / picture.path
-    if any(_is_link(folder, folders) for folder in _parents(file, root)) or file.is_symlink():
+    if any(_is_link(folder, folders) for folder in _parents(file, root)) or stat.S_ISLNK(mode_of(file)):
         return why_finding(Refusal.LINK, picture.path)
     return (
         None
-        if _is_file(file)
+        if is_own_file(file)
         else refused(Refusal.NO_FILE, picture.path, "is named in the table, but is no file")
     )
 
@@ -157,15 +167,8 @@ def _parents(file: Path, root: Path) -> Iterator[Path]:
 
 def _is_link(folder: Path, folders: dict[Path, bool]) -> bool:
     if folder not in folders:
-        folders[folder] = folder.is_symlink()
+        folders[folder] = stat.S_ISLNK(mode_of(folder))
     return folders[folder]
-
-
-def _is_file(file: Path) -> bool:
-    try:
-        return stat.S_ISREG(file.lstat().st_mode)
-    except OSError:
-        return False  # missing, or a name that is too long for any file
 
 
 def _two_labels(first: tuple[Row, Found], row: Row, picture: Found) -> Finding:

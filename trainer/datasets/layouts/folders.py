@@ -12,7 +12,7 @@ from dermpack.manifest import Finding, Split
 from trainer.datasets.layouts.given import split_named
 from trainer.datasets.layouts.refusal import Refusal, refused
 from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.layouts.walk import Walked, walk
+from trainer.datasets.layouts.walk import Walked, entries_of, is_plain_name, walk
 from trainer.datasets.listing import Found, Listing
 
 SHAPE = "SOURCE/<class>/*.jpg, or SOURCE/train/<class>/*.jpg with valid and test beside it"
@@ -58,22 +58,27 @@ def class_folders(source: Path, walked: Walked) -> tuple[ClassFolder, ...]:
     tops = [path for path in walked.folders if "/" not in path]
     splits = {top: split_named(top) for top in tops}
     if not _are_split_folders(source, splits, walked):
-        return tuple(ClassFolder(path=top, label=top.strip(), split=None) for top in tops)
+        return tuple(ClassFolder(path=top, label=top.strip(), split=None) for top in tops if top.strip())
     below = [path.split("/") for path in walked.folders if path.count("/") == 1]
     return tuple(
         ClassFolder(path=f"{top}/{name}", label=name.strip(), split=splits[top])
         for top, name in below
-        if splits[top] is not None
+        if splits[top] is not None and name.strip()
     )
 
 
 def unwrapped(source: Path) -> Path:
     """The folder that holds the split folders: archives often unpack into one folder more."""
-    tops = [path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    if len(tops) != 1 or tops[0].is_symlink() or split_named(tops[0].name):
+    tops = _visible_folders(source)
+    if len(tops) != 1 or split_named(tops[0]):
         return source
-    inner = [path.name for path in tops[0].iterdir() if path.is_dir() and not path.is_symlink()]
-    return tops[0] if inner and all(split_named(name) for name in inner) else source
+    inner = _visible_folders(source / tops[0])
+    return source / tops[0] if inner and all(split_named(name) for name in inner) else source
+
+
+def _visible_folders(folder: Path) -> list[str]:
+    folders = [entry.name for entry in entries_of(folder) if entry.is_dir(follow_symlinks=False)]
+    return [name for name in folders if not name.startswith(".") and is_plain_name(name)]
 
 
 def _are_split_folders(source: Path, splits: dict[str, Split | None], walked: Walked) -> bool:

@@ -9,9 +9,9 @@ from dermpack.errors import InputError, TableError
 from dermpack.manifest import Finding
 from trainer.datasets.layouts.refusal import Refusal, refused
 from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.layouts.walk import walk
+from trainer.datasets.layouts.walk import is_own_file, walk
 from trainer.datasets.listing import Found, Listing
-from trainer.datasets.tables import Table, metadata_columns, need, read_table
+from trainer.datasets.tables import Table, is_one_line, metadata_columns, need, read_table
 
 METADATA_NAMES = ("ham10000_metadata.csv", "ham10000_metadata.tab", "ham10000_metadata")  # Kaggle, Dataverse
 TAKEN = ("lesion_id", "image_id", "dx")
@@ -57,7 +57,7 @@ def find_metadata(source: Path) -> Path | None:
     """The metadata file beside the picture folders, by any of its names."""
     if not source.is_dir():
         return None
-    files = {path.name.casefold(): path for path in sorted(source.iterdir()) if path.is_file()}
+    files = {path.name.casefold(): path for path in sorted(source.iterdir()) if is_own_file(path)}
     return next((files[name] for name in METADATA_NAMES if name in files), None)
 
 
@@ -84,7 +84,7 @@ def _refuse_broken(table: Table, lesions: tuple[Lesion, ...]) -> None:
     for lesion in lesions:
         place = f"{table.where}:{lesion.line}"
         words = (lesion.name, lesion.label, lesion.group)
-        if not all(word and word.isprintable() for word in words):
+        if not all(word and is_one_line(word) for word in words):
             raise TableError(place, "lacks its image_id, dx or lesion_id", "mend the line")
         first = lines.setdefault(lesion.name, lesion.line)
         if first != lesion.line:

@@ -11,6 +11,7 @@ from PIL import Image
 from dermpack.errors import InputError, TableError
 from trainer.datasets.layouts.ham10000 import Lesion, find_metadata, read_lesions
 from trainer.datasets.layouts.request import Format, SourceRequest
+from trainer.datasets.layouts.walk import is_own_file
 from trainer.datasets.listing import Found, Listing
 from trainer.datasets.tables import read_table
 
@@ -56,7 +57,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:
 def _table(source: Path) -> Path | None:
     if source.is_file():
         return source if source.name.casefold() in {name.casefold() for name in NAMES} else None
-    return next((source / name for name in NAMES if (source / name).is_file()), None)
+    return next((source / name for name in NAMES if is_own_file(source / name)), None)
 
 
 def _rows(table: Path) -> Iterator[Pixels]:
@@ -80,7 +81,7 @@ def _pixels(text: bytes, width: int, line: int, place: str) -> Pixels:
     if len(cells) != width:
         raise TableError(place, f"has {len(cells)} cells where the header has {width}", "mend the line")
     try:
-        *values, label = (int(cell) for cell in cells)
+        *values, label = (int(cell) if cell.isdigit() else -1 for cell in cells)
         return Pixels(line=line, values=bytes(values), label=_label(label))
     except ValueError as error:
         raise TableError(

@@ -198,8 +198,10 @@ class Machine:
             target[_key(key)] = value
 
     def admit(self, module: Plain, name: Plain) -> None:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise RefusedError("imports what is no name")
         if (module, name) not in ADMITTED:
-            raise RefusedError(f"names {str(module)[:80]}.{str(name)[:80]}")
+            raise RefusedError(f"names {module[:80]}.{name[:80]}")
         self.stack.append(Name(module=module, name=name))
 
     def call(self) -> None:
@@ -217,9 +219,10 @@ class Machine:
 
 def _key(key: Plain) -> str:
     """Keys are words: anything deeper would have to be hashed, and hashing a deep tuple can kill."""
-    if not isinstance(key, str | bytes):
+    word = _bytes(key)
+    if word is None:
         raise RefusedError("has a key that is no word")
-    return key if isinstance(key, str) else key.decode("utf-8")
+    return word.decode("latin-1")
 
 
 def _remember(machine: Machine, index: int) -> None:

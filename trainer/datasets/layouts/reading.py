@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from dermpack.errors import InputError
 from trainer.datasets import mapping
 from trainer.datasets.layouts import cifar10, csvfile, dermnet, folders, ham10000, hmnist, isic
 from trainer.datasets.layouts.request import Format, SourceRequest
+from trainer.datasets.layouts.walk import entries_of
 from trainer.datasets.listing import Listing
 
 
@@ -39,8 +41,7 @@ LOOKED_FOR = (
 
 def read_source(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:
     """Everything the source claims, in the order of its paths; `pictures` takes those that no file holds."""
-    if not source.exists():
-        raise InputError(source, "does not exist", "check the path")
+    _refuse_unreadable(source)
     layout = recognised(source) if request.format is Format.AUTO else request.format
     if layout in (Format.FOLDERS, Format.DERMNET, Format.ISIC, Format.HAM10000) and not source.is_dir():
         raise InputError(
@@ -53,6 +54,15 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path) -> List
     _refuse_labels_that_differ_in_case(source, listing)
     ordered = tuple(sorted(listing.pictures, key=lambda picture: picture.path))
     return replace(listing, pictures=ordered)
+
+
+def _refuse_unreadable(source: Path) -> None:
+    try:
+        is_folder = stat.S_ISDIR(source.stat().st_mode)
+    except (OSError, ValueError) as error:
+        raise InputError(source, "does not exist, or cannot be reached", "check the path") from error
+    if is_folder:
+        entries_of(source)
 
 
 def recognised(source: Path) -> Format:

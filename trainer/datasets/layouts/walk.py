@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import unicodedata
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,9 @@ from pathlib import Path
 from dermpack.errors import InputError
 from dermpack.manifest import Finding
 from trainer.datasets.layouts.refusal import Refusal, refused
+from trainer.datasets.tables import is_one_line
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-BREAKS_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, undecodable byte, line, paragraph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +43,34 @@ def walk(folder: Path) -> Walked:
     )
 
 
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise InputError(folder, f"cannot be read ({error.strerror})", "check the path") from error
+
+
+def mode_of(path: Path) -> int:
+    """The kind of what lies there, of a link itself and not of its end; 0 where nothing can lie."""
+    try:
+        return path.lstat().st_mode
+    except (OSError, ValueError):
+        return 0
+
+
+def is_own_file(path: Path) -> bool:
+    """Whether a regular file lies there, and no link to one."""
+    return stat.S_ISREG(mode_of(path))
+
+
 def is_picture_name(name: str) -> bool:
     return os.path.splitext(name)[1].casefold() in PICTURE_SUFFIXES  # noqa: PTH122 - quick, for many names
 
 
 def is_plain_name(name: str) -> bool:
     """Whether a table and a terminal can hold the name on one line."""
-    return "\\" not in name and not any(unicodedata.category(c) in BREAKS_A_LINE for c in name)
+    return "\\" not in name and is_one_line(name)
 
 
 def why_finding(why: Refusal, path: str) -> Finding:
@@ -65,22 +86,13 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
-        for entry in _scan(folder, prefix):
+        for entry in entries_of(folder / prefix):
             if entry.name.startswith("."):
                 continue
             path = f"{prefix}{entry.name}"
             yield path, entry
             if entry.is_dir(follow_symlinks=False) and is_plain_name(entry.name):
                 waiting.append(f"{path}/")
-
-
-def _scan(folder: Path, prefix: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder / prefix) as entries:
-            return list(entries)
-    except OSError as error:
-        where = folder / prefix
-        raise InputError(where, f"cannot be read ({error.strerror})", "check the path") from error
 
 
 def _why_refused(entry: os.DirEntry[str]) -> Refusal | None:

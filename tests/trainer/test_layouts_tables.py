@@ -1,0 +1,312 @@
+"""Tables of pictures are read whole or refused with file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dermpack.errors import InputError, TableError
+from dermpack.manifest import MAX_CELL_CHARACTERS, Split
+from tests import sources
+from trainer.datasets import tables
+from trainer.datasets.layouts import Format, SourceRequest, hmnist, read_source
+from trainer.datasets.listing import Found, Listing
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder of two pictures that waits for its table."""
+    for at in range(2):
+        sources.write_picture(tmp_path / "source" / f"{at}.png", at)
+    return tmp_path / "source"
+
+
+def listed(source: Path, text: str | bytes) -> Listing:
+    data = text if isinstance(text, bytes) else text.encode("utf-8")
+    (source / "t.csv").write_bytes(data)
+    return read_source(source, SourceRequest(format=Format.CSV), pictures=source)
+
+
+def kinds(listing: Listing) -> dict[str, str]:
+    return {finding.picture: finding.kind for finding in listing.refused}
+
+
+def lesions(source: Path, request: SourceRequest | None = None) -> Listing:
+    pictures = source.parent / "pictures"
+    pictures.mkdir(exist_ok=True)
+    return read_source(source, request or SourceRequest(), pictures=pictures)
+
+
+# csv
+
+
+def test_a_row_becomes_a_picture_with_split_group_and_metadata(source: Path) -> None:
+    listing = listed(source, "Picture, label ,split,group,age\n./0.png, mel ,Valid,p7, 45 \n")
+    expected = Found(path="0.png", label="mel", split=Split.VALIDATION, group="p7", metadata=("45",))
+    assert (listing.pictures, listing.columns) == ((expected,), ("age",))
+
+
+def test_the_table_itself_can_be_the_source(tmp_path: Path) -> None:
+    source = sources.write_csv(tmp_path / "source")
+    listing = read_source(source / "pictures.csv", SourceRequest(), pictures=tmp_path)
+    assert (listing.root, len(listing.pictures)) == (source, 6)
+
+
+def test_a_table_elsewhere_names_pictures_of_the_source(source: Path, tmp_path: Path) -> None:
+    table = sources.write_table(tmp_path / "t.csv", [("picture", "label"), ("0.png", "a")])
+    request = SourceRequest(format=Format.CSV, metadata_file=table)
+    assert [p.path for p in read_source(source, request, pictures=tmp_path).pictures] == ["0.png"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_delimiter_is_that_of_the_header(source: Path, delimiter: str) -> None:
+    rows = [("picture", "label"), ("0.png", "a,b;c")]
+    sources.write_table(source / "t.csv", rows, delimiter=delimiter)
+    listing = read_source(source, SourceRequest(format=Format.CSV), pictures=source)
+    assert [(picture.path, picture.label) for picture in listing.pictures] == [("0.png", "a,b;c")]
+
+
+def test_a_byte_order_mark_is_passed_over(source: Path) -> None:
+    assert len(listed(source, b"\xef\xbb\xbfpicture,label\n0.png,a\n").pictures) == 1
+
+
+def test_empty_lines_are_passed_over(source: Path) -> None:
+    assert len(listed(source, "picture,label\n\n0.png,a\n,\n1.png,b\n").pictures) == 2
+
+
+def test_a_column_named_as_one_of_the_manifest_gets_a_prefix(source: Path) -> None:
+    listing = listed(source, "picture,label,Width,cluster,age\n0.png,a,1,2,3\n")
+    assert listing.columns == ("source_Width", "source_cluster", "age")
+
+
+@pytest.mark.parametrize("path", ["../0.png", "/etc/passwd", "a/../../x.png", "", ".", "sub/.."])
+def test_a_path_that_leaves_the_source_is_refused(source: Path, path: str) -> None:
+    listing = listed(source, f"picture,label\n0.png,a\n{path},b\n")
+    assert (kinds(listing), len(listing.pictures)) == ({path: "outside"}, 1)
+
+
+@pytest.mark.parametrize("path", ["none.png", "x" * 5000 + ".png", "0.png/1.png", "folder"])
+def test_a_row_without_its_file_is_refused(source: Path, path: str) -> None:
+    (source / "folder").mkdir()
+    assert kinds(listed(source, f"picture,label\n0.png,a\n{path},b\n")) == {path: "no file"}
+
+
+@pytest.mark.parametrize("path", ["link.png", "linked/0.png"])
+def test_a_row_that_names_a_link_is_refused(source: Path, path: str) -> None:
+    (source / "link.png").symlink_to(source / "1.png")
+    (source / "linked").symlink_to(source)
+    assert kinds(listed(source, f"picture,label\n0.png,a\n{path},b\n")) == {path: "link"}
+
+
+@pytest.mark.parametrize("path", ["a\\b.png", "two\nlines.png", "esc\x1b[2J.png"])
+def test_a_row_with_an_unholdable_name_is_refused(source: Path, path: str) -> None:
+    listing = listed(source, f'picture,label\n0.png,a\n"{path}",b\n')
+    assert list(kinds(listing).values()) == ["name"]
+
+
+def test_a_row_without_label_is_refused(source: Path) -> None:
+    assert kinds(listed(source, "picture,label\n0.png,a\n1.png,\n")) == {"1.png": "no label"}
+
+
+def test_equal_rows_count_once(source: Path) -> None:
+    listing = listed(source, "picture,label\n0.png,a\n./0.png,a\n1.png,b\n")
+    assert (len(listing.pictures), listing.refused) == (2, ())
+
+
+def test_a_picture_under_two_labels_is_left_out(source: Path) -> None:
+    listing = listed(source, "picture,label\n0.png,a\n1.png,b\n0.png,c\n0.png,a\n")
+    (finding,) = listing.refused
+    assert [picture.path for picture in listing.pictures] == ["1.png"]
+    assert (finding.kind, finding.detail) == ("two labels", "is a in line 2 and c in line 4")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"", "t.csv: is empty"),
+        (b"picture,label\n", "t.csv: has a header and no row"),
+        (b"file,label\n0.png,a\n", "t.csv:1: has no column picture"),
+        (b"picture,label,label\n0.png,a,b\n", "t.csv:1: has two columns label"),
+        (b"picture,label,\n0.png,a,b\n", "t.csv:1: has a column without a readable name"),
+        (b"picture,label,width,source_width\n0.png,a,1,2\n", "t.csv:1: has two columns for source_width"),
+        (b"picture,label\n0.png,a\n1.png\n", "t.csv:3: has 1 cells where the header has 2"),
+        (b"picture,label\n0.png,a,b\n", "t.csv:2: has 3 cells where the header has 2"),
+        (b"picture,label\n0.png,\xe9\n", "t.csv:2: is not UTF-8"),
+        ("picture,label\n0.png,a\n".encode("utf-16"), "t.csv:1: is not UTF-8"),
+        (b"picture,label\n0.png,a\x00\n", "t.csv:2: has a NUL"),
+        (b'picture,label\n0.png,"two\nlines"\n', "t.csv:3: has a control character in its label"),
+        (b'picture,label\n0.png,"open\n', "t.csv:2: unexpected end of data"),
+        (b"picture,label,split\n0.png,a,holdout\n", "t.csv:2: has the split 'holdout'"),
+        (b"picture,label,group\n0.png,a,x\n0.png,a,y\n", "t.csv:3: says something else of 0.png than line 2"),
+        (b"picture,label\n0.png," + b"x" * (MAX_CELL_CHARACTERS + 1), "t.csv:2: field larger"),
+    ],
+)
+def test_a_broken_table_is_an_error_that_names_the_place(source: Path, text: bytes, problem: str) -> None:
+    (source / "t.csv").write_bytes(text)
+    request = SourceRequest(format=Format.CSV, metadata_file=source / "t.csv")
+    with pytest.raises(TableError) as error:
+        read_source(source, request, pictures=source)
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_that_is_too_large_is_an_error(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 10)
+    with pytest.raises(TableError, match="is larger than"):
+        listed(source, "picture,label\n0.png,a\n")
+
+
+def test_two_tables_are_an_error_that_names_them(source: Path) -> None:
+    (source / "u.csv").write_text("picture,label\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"found t.csv, u.csv"):
+        listed(source, "picture,label\n0.png,a\n")
+
+
+def test_a_linked_table_is_not_taken(source: Path, tmp_path: Path) -> None:
+    table = sources.write_table(tmp_path / "t.csv", [("picture", "label"), ("0.png", "a")])
+    (source / "t.csv").symlink_to(table)
+    with pytest.raises(InputError, match="found none"):
+        read_source(source, SourceRequest(format=Format.CSV), pictures=source)
+
+
+# HAM10000
+
+
+def test_a_lesion_is_the_group_and_unknown_is_empty(tmp_path: Path) -> None:
+    listing = lesions(sources.write_ham10000(tmp_path / "source", ("nv", "mel")))
+    assert listing.columns == ("dx_type", "age", "sex", "localization")
+    assert [(p.label, p.group, p.metadata) for p in listing.pictures] == [
+        ("nv", "HAM_0000000", ("histo", "45.0", "male", "back")),
+        ("mel", "HAM_0000001", ("histo", "45.0", "", "back")),
+    ]
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("HAM10000_metadata.tab", "\t"), ("HAM10000_metadata", ",")])
+def test_the_metadata_is_read_as_dataverse_gives_it(tmp_path: Path, name: str, delimiter: str) -> None:
+    source = sources.write_ham10000(tmp_path / "source")
+    (source / "HAM10000_metadata.csv").unlink()
+    rows = (sources.HAM_HEADER, *sources.ham_rows(sources.DX))
+    sources.write_table(source / name, rows, delimiter=delimiter)
+    assert len(lesions(source).pictures) == 7
+
+
+def test_a_row_without_file_and_a_file_without_row_are_refused(tmp_path: Path) -> None:
+    source = sources.write_ham10000(tmp_path / "source")
+    (source / "HAM10000_images_part_1" / "ISIC_0000000.jpg").rename(
+        source / "HAM10000_images_part_1" / "x.jpg"
+    )
+    listing = lesions(source)
+    assert len(listing.pictures) == 6
+    assert kinds(listing) == {"ISIC_0000000": "no file", "HAM10000_images_part_1/x.jpg": "no row"}
+
+
+def test_a_second_file_of_one_name_is_refused(tmp_path: Path) -> None:
+    source = sources.write_ham10000(tmp_path / "source")
+    sources.write_picture(source / "ham10000_images_part_1" / "ISIC_0000000.jpg")
+    listing = lesions(source)
+    assert len(listing.pictures) == 7
+    assert kinds(listing) == {"ham10000_images_part_1/ISIC_0000000.jpg": "repeated"}
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (("HAM_1", "ISIC_0000000", "nv", "", "", "", ""), ":9: names ISIC_0000000 again after line 2"),
+        (("HAM_1", "ISIC_9", "", "", "", "", ""), ":9: lacks its image_id, dx or lesion_id"),
+        (("HAM_1", "ISIC_9"), ":9: has 2 cells where the header has 7"),
+    ],
+)
+def test_a_broken_metadata_row_is_an_error(tmp_path: Path, row: tuple[str, ...], problem: str) -> None:
+    source = sources.write_ham10000(tmp_path / "source")
+    rows = (sources.HAM_HEADER, *sources.ham_rows(sources.DX), row)
+    sources.write_table(source / "HAM10000_metadata.csv", rows)
+    with pytest.raises(TableError, match=problem):
+        lesions(source)
+
+
+# hmnist
+
+
+def test_the_numbers_of_hmnist_are_the_published_diagnoses(tmp_path: Path) -> None:
+    listing = lesions(sources.write_hmnist(tmp_path / "source"))
+    assert [picture.label for picture in listing.pictures] == list(sources.DX)
+
+
+@pytest.mark.parametrize(("pixels", "mode"), [(2352, "RGB"), (784, "L")])
+def test_a_row_of_pixels_is_written_as_it_is(tmp_path: Path, pixels: int, mode: str) -> None:
+    source = sources.write_hmnist(tmp_path / "source", (4,), pixels=pixels)
+    listing = lesions(source)
+    with Image.open(listing.root / listing.pictures[0].path) as picture:
+        written = ",".join(str(value) for value in picture.tobytes())
+        assert (picture.mode, picture.size, picture.format) == (mode, (28, 28), "PNG")
+    assert written + ",4" == next(source.glob("*.csv")).read_text(encoding="utf-8").splitlines()[1]
+
+
+def test_the_metadata_of_hmnist_brings_groups(tmp_path: Path) -> None:
+    source = sources.write_hmnist(tmp_path / "source")
+    sources.write_hmnist_metadata(source)
+    listing = lesions(source)
+    assert (listing.format, listing.columns) == ("hmnist", ("dx_type", "age", "sex", "localization"))
+    assert [picture.group for picture in listing.pictures] == [f"HAM_{at:07d}" for at in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        (sources.DX[::-1], ":2: is akiec where line 2 of the metadata says mel"),
+        (sources.DX[:6], ":8: goes on where the metadata ends after 6 rows"),
+        ((*sources.DX, "nv"), "has 7 rows where the metadata has 8"),
+    ],
+)
+def test_metadata_of_another_table_is_an_error(tmp_path: Path, labels: tuple[str, ...], problem: str) -> None:
+    source = sources.write_hmnist(tmp_path / "source")
+    table = sources.write_hmnist_metadata(tmp_path / "elsewhere", labels)
+    with pytest.raises(TableError, match=problem):
+        lesions(source, SourceRequest(metadata_file=table))
+
+
+@pytest.mark.parametrize(
+    "cell", ["", "x", "-1", "256", "1.5", "nan", "1_0", "9" * 5000, "\u0663"], ids=lambda cell: cell[:5]
+)
+def test_a_cell_that_is_no_pixel_is_an_error(tmp_path: Path, cell: str) -> None:
+    source = sources.write_hmnist(tmp_path / "source")
+    table = source / "hmnist_28_28_RGB.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    lines[3] = f"{cell},{lines[3].partition(',')[2]}"
+    table.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(TableError, match=r"RGB.csv:4: has a cell that is no pixel"):
+        lesions(source)
+
+
+@pytest.mark.parametrize("number", [7, 255])
+def test_a_number_of_no_diagnosis_is_an_error(tmp_path: Path, number: int) -> None:
+    with pytest.raises(TableError, match=":2: has a cell that is no pixel"):
+        lesions(sources.write_hmnist(tmp_path / "source", (number,)))
+
+
+@pytest.mark.parametrize(
+    ("tail", "problem"),
+    [("1,2,3\n", ":9: has 3 cells"), ("1," * 100_000, ":9: has .* cells")],
+    ids=["short", "endless"],
+)
+def test_a_row_of_another_width_is_an_error(tmp_path: Path, tail: str, problem: str) -> None:
+    source = sources.write_hmnist(tmp_path / "source")
+    with (source / "hmnist_28_28_RGB.csv").open("a", encoding="utf-8") as file:
+        file.write(tail)
+    with pytest.raises(TableError, match=problem):
+        lesions(source)
+
+
+def test_another_header_is_an_error(tmp_path: Path) -> None:
+    source = sources.write_hmnist(tmp_path / "source", pixels=784)
+    (source / "hmnist_28_28_L.csv").write_text("a,b,label\n1,2,3\n", encoding="utf-8")
+    with pytest.raises(TableError, match=r"L.csv:1: has 3 columns"):
+        lesions(source)
+
+
+def test_an_endless_hmnist_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hmnist, "MAX_ROWS", 3)
+    with pytest.raises(TableError, match="more than 3 rows"):
+        lesions(sources.write_hmnist(tmp_path / "source"))
