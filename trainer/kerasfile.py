@@ -1,7 +1,7 @@
 """Read the arrays of a Keras weights file (HDF5), and nothing else of it.
 
 A file may hold a whole model with code in its `model_config`; that is never looked at. Only datasets of
-plain floats that lie in the file itself are read: no link, no outside storage, no pickled attribute.
+plain numbers that lie in the file itself are read: no link, no outside storage, no pickled attribute.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dermpack.errors import InputError
 
 MAX_FILE_BYTES = 1 << 30  # ResNet50 takes 0.1 GiB
 MAX_WEIGHT_BYTES = 1 << 30  # unpacked: a small file can claim a large array
+NUMBERS = "iuf"  # kinds of dtype: EfficientNet's Normalization counts in integers
 MAX_NAMES = 5_000
 MAX_NAME_LENGTH = 200
 CURE = "give a file saved by tf_keras's model.save_weights('….h5')"
@@ -124,8 +125,8 @@ def _inside(path: Path, group: Hdf5, name: str) -> Hdf5:
 
 
 def _check_dataset(path: Path, dataset: Hdf5, name: str) -> None:
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f":
-        raise InputError(path, f"{name} is no array of floats", CURE)
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in NUMBERS:
+        raise InputError(path, f"{name} is no array of numbers", CURE)
     if dataset.external or dataset.is_virtual:
         raise InputError(path, f"{name} lies outside the file", CURE)
 
