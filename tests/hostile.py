@@ -102,6 +102,21 @@ def webp_of_declared_size(width: int, height: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+def with_gif_comment(data: bytes, blocks: int) -> bytes:
+    """Put a comment of many one-byte blocks before the picture."""
+    at = 13 + (3 << (data[10] & 7) + 1)  # behind the header and its table
+    return data[:at] + b"\x21\xfe" + b"\x01a" * blocks + b"\0" + data[at:]
+
+
+def jpeg_of_scans(count: int) -> bytes:
+    """A progressive JPEG that repeats its last scan."""
+    buffer = BytesIO()
+    Image.fromarray(scene()).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
 def exif_bomb() -> bytes:
     """A directory whose 5,000 entries each claim all 60,000 bytes of it."""
     entries = b"".join(struct.pack("<HHII", 0x9000 + n, 7, 60_000, 8) for n in range(5_000))
@@ -149,6 +164,7 @@ def _kept(name: str, data: bytes, *notes: Note) -> Case:
 def _cases() -> Iterator[Case]:
     yield from _no_pictures()
     yield from _cut()
+    yield from _slow()
     yield from _too_large()
     yield from _several()
     yield from _unsupported()
@@ -186,6 +202,18 @@ def _cut() -> Iterator[Case]:
     yield _refused(
         "no-tables.jpg", Reason.BROKEN, b"\xff\xd8\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00\xff\xd9"
     )
+
+
+def _slow() -> Iterator[Case]:
+    """Small or plain files that would keep a decoder busy for minutes."""
+    jpeg, png_data = encoded(scene(), "JPEG"), encoded(scene(), "PNG")
+    yield _refused("scans.jpg", Reason.BROKEN, jpeg_of_scans(3000))
+    yield _refused("segments.jpg", Reason.BROKEN, jpeg[:2] + b"\xff\xfe\0\2" * 10_000 + jpeg[2:])
+    yield _refused("fill.jpg", Reason.BROKEN, jpeg[:2] + b"\xff" * 10_000 + jpeg[2:])
+    empty = _chunk(b"tEXt", b"") * 70_000
+    yield _refused("chunks.png", Reason.BROKEN, png_data[:33] + empty + png_data[33:])
+    blocks = with_gif_comment(encoded(scene(), "GIF", mode="1"), 600_000)
+    yield _refused("blocks.gif", Reason.BROKEN, blocks)
 
 
 def _too_large() -> Iterator[Case]:
@@ -257,6 +285,9 @@ def _odd_but_well() -> Iterator[Case]:
     yield _kept("rubbish-behind.png", png_data + b"rubbish" * 100)
     yield _kept("text-bomb.png", with_png_chunk(png_data, b"zTXt", text))
     yield _kept("profile-bomb.png", with_png_chunk(png_data, b"iCCP", text))
+    yield _kept("comment.gif", with_gif_comment(encoded(scene(), "GIF", mode="1"), 1000), Note.GREY)
+    tail = encoded(scene(), "JPEG") * 200  # a film or previews behind the end
+    yield _kept("pictures-behind.jpg", jpeg + tail)
     yield _kept("exif-bomb.jpg", with_jpeg_segment(jpeg, 0xE1, exif_bomb()))
     yield _kept("exif-rubbish.jpg", with_jpeg_segment(jpeg, 0xE1, b"Exif\0\0rubbish"), Note.BROKEN_EXIF)
     nine = encoded(scene(), "JPEG", orientation=9)

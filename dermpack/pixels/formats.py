@@ -13,9 +13,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from dermpack.pixels.containers.bmp import read_bmp
 from dermpack.pixels.containers.container import Container
+from dermpack.pixels.containers.gif import read_gif
 from dermpack.pixels.containers.jpeg import read_jpeg
-from dermpack.pixels.containers.plain import read_bmp, read_gif
 from dermpack.pixels.containers.png import read_png
 from dermpack.pixels.containers.tiff import read_tiff
 from dermpack.pixels.containers.webp import read_webp

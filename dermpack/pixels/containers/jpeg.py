@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from dermpack.pixels.containers.container import Container
@@ -11,6 +12,10 @@ APP0, APP1, APP15, COMMENT = 0xE0, 0xE1, 0xEF, 0xFE
 JFIF, ADOBE = APP0, 0xEE  # these two say how to read the colours
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 EXIF_BEGINNING = b"Exif\x00\x00"
+MAX_SEGMENTS = 4096  # 64 KiB each; a long profile has a few dozen
+MAX_FILL_BYTES = 64  # before a marker; writers that align use a few
+MAX_SCANS = 100  # a progressive JPEG has about ten; each costs a pass over all coefficients
+NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)  # behind the bytes of a scan
 
 
 def read_jpeg(data: bytes, *, where: str) -> Container:
@@ -24,6 +29,7 @@ def read_jpeg(data: bytes, *, where: str) -> Container:
             cut = True
         else:
             kept.append(data[start:end])
+    _check_scans(data, at, where)
     return Container(data=b"".join([*kept, memoryview(data)[at:]]) if cut else data, exif=exif)
 
 
@@ -34,17 +40,41 @@ def _is_metadata(marker: int) -> bool:
 def _segments(data: bytes, where: str) -> Iterator[tuple[int, int, int]]:
     """Marker, first and behind the last byte of each segment before the first scan."""
     at = 2
-    while True:
-        while data[at : at + 2] == b"\xff\xff":  # fill bytes are allowed
-            at += 1
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        end = at + 2 + length
-        if end > len(data) or at + 4 > len(data):
-            raise refusal(where, Reason.TRUNCATED, "ends within its header")
-        marker = data[at + 1]
-        if data[at] != 0xFF or marker in (0, END_OF_IMAGE) or length < 2:
+    for _ in range(MAX_SEGMENTS):
+        at = _behind_fill(data, at)
+        first, marker, length = _marker(data, at, where)
+        if first != 0xFF or marker in (0, 0xFF, END_OF_IMAGE) or length < 2:
             raise refusal(where, Reason.BROKEN, "has a broken header")
+        end = at + 2 + length
+        if end > len(data):
+            raise refusal(where, Reason.TRUNCATED, "ends within its header")
         if marker == START_OF_SCAN:
             return
         yield marker, at, end
         at = end
+    raise refusal(where, Reason.BROKEN, f"has more than {MAX_SEGMENTS} segments before its pixels")
+
+
+def _marker(data: bytes, at: int, where: str) -> tuple[int, int, int]:
+    if at + 4 > len(data):
+        raise refusal(where, Reason.TRUNCATED, "ends within its header")
+    return data[at], data[at + 1], data[at + 2] << 8 | data[at + 3]
+
+
+def _behind_fill(data: bytes, at: int) -> int:
+    last = at + MAX_FILL_BYTES
+    while at < last and data[at : at + 2] == b"\xff\xff":
+        at += 1
+    return at
+
+
+def _check_scans(data: bytes, at: int, where: str) -> None:
+    """Count what looks like a scan, which is quick, and only where that is much, what is one."""
+    if data.count(b"\xff\xda", at) <= MAX_SCANS:
+        return
+    scans = 0
+    while (marker := NEXT_MARKER.search(data, at)) and marker[1][0] != END_OF_IMAGE:
+        scans += marker[1][0] == START_OF_SCAN
+        if scans > MAX_SCANS:
+            raise refusal(where, Reason.BROKEN, f"has more than {MAX_SCANS} scans")
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")

@@ -10,12 +10,15 @@ from dermpack.pixels.verdict import Reason, refusal
 SIGNATURE_BYTES = 8
 AROUND_BYTES = 12  # length, name and checksum of a chunk
 DEPTH_AT = 24  # width and height stand before it in the first chunk
+MAX_CHUNKS = 1 << 16  # usual writers make chunks of 8 KiB and more
 NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 
 def read_png(data: bytes, *, where: str) -> Container:
-    kept, exif, cut, at, name = [data[:SIGNATURE_BYTES]], b"", False, SIGNATURE_BYTES, b""
+    kept, exif, skipped, at, name = [data[:SIGNATURE_BYTES]], b"", 0, SIGNATURE_BYTES, b""
     while name != b"IEND":
+        if len(kept) + skipped > MAX_CHUNKS:
+            raise refusal(where, Reason.BROKEN, f"has more than {MAX_CHUNKS:,} chunks")
         if at + AROUND_BYTES > len(data):
             raise refusal(where, Reason.TRUNCATED, "ends before its last chunk")
         length, name = struct.unpack_from(">I4s", data, at)
@@ -29,7 +32,7 @@ def read_png(data: bytes, *, where: str) -> Container:
         if name in NEEDED:
             kept.append(data[start:at])
         else:
-            cut = True
+            skipped += 1
     if kept[1:] and kept[1][4:8] != b"IHDR":
         raise refusal(where, Reason.BROKEN, "does not begin with its header")
-    return Container(data=b"".join(kept) if cut else data, exif=exif, depth=data[DEPTH_AT])
+    return Container(data=b"".join(kept) if skipped else data, exif=exif, depth=data[DEPTH_AT])

@@ -15,6 +15,7 @@ BITS, COMPRESSION, PHOTOMETRIC, SAMPLE_FORMAT, TILE_WIDTH = 258, 259, 262, 339, 
 STRIP_STARTS, STRIP_BYTES = 273, 279
 SINGLE_TAGS = frozenset({256, 257, COMPRESSION, PHOTOMETRIC, 266, 277, 278, 284, 317})
 PIXEL_TAGS = SINGLE_TAGS | {BITS, STRIP_STARTS, STRIP_BYTES, 320, 338}
+MAX_VALUES = 1 << 17  # a strip for each row of four planes
 JUDGED_TAGS = frozenset({SAMPLE_FORMAT, TILE_WIDTH})
 COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate, old", 32773: "PackBits"}
 WHITE_IS_ZERO, UNSIGNED = 0, 1
@@ -63,7 +64,7 @@ def _directory(data: bytes, order: str, where: str) -> dict[int, Entry]:
 
 def _entry(data: bytes, at: int, order: str, where: str) -> Entry:
     tag, kind, count = struct.unpack_from(order + "HHI", data, at)
-    if kind not in FORMATS or not count or (tag in SINGLE_TAGS and count > 1):
+    if kind not in FORMATS or not 0 < count <= (1 if tag in SINGLE_TAGS else MAX_VALUES):
         raise refusal(where, Reason.BROKEN, "has a broken directory")
     size_bytes = struct.calcsize(order + FORMATS[kind]) * count
     value_at = at + 8 if size_bytes <= 4 else struct.unpack_from(order + "I", data, at + 8)[0]
