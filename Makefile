@@ -16,6 +16,15 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	@$(BIN)/python -m pip check
 	@touch $@
 
+DERMPACK := $(BIN)/dermpack
+demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results in demo/
+	@rm -rf demo
+	$(DERMPACK) data demo -o demo/pictures
+	$(DERMPACK) data import demo/pictures -o demo/dataset
+	$(DERMPACK) data check demo/dataset
+	$(DERMPACK) data report demo/dataset -o demo/report
+	@echo "Look at demo/report/report.html"
+
 test: $(VENV)/.installed  ## Run the tests (no network, generated pictures; real ones where they are)
 	$(BIN)/python -m pytest
 
