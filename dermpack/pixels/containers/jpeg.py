@@ -10,6 +10,7 @@ from dermpack.pixels.verdict import Reason, refusal
 
 APP0, APP1, APP15, COMMENT = 0xE0, 0xE1, 0xEF, 0xFE
 JFIF, ADOBE = APP0, 0xEE  # these two say how to read the colours
+SEQUENTIAL_FRAMES = frozenset({0xC0, 0xC1})
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 EXIF_BEGINNING = b"Exif\x00\x00"
 MAX_SEGMENTS = 4096  # 64 KiB each; a long profile has a few dozen
@@ -19,17 +20,23 @@ NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)  # behind t
 
 
 def read_jpeg(data: bytes, *, where: str) -> Container:
-    kept, exif, cut = [data[:2]], b"", False
+    kept, exif, components, cut = [data[:2]], b"", b"", False
     at = 2
     for marker, start, end in _segments(data, where):
         at = end
         if marker == APP1 and data.startswith(EXIF_BEGINNING, start + 4):
             exif = exif or data[start + 4 + len(EXIF_BEGINNING) : end]
+        if marker in SEQUENTIAL_FRAMES:
+            components = data[start + 9 : start + 10]
         if _is_metadata(marker):
             cut = True
         else:
             kept.append(data[start:end])
-    _check_scans(data, at, where)
+    scan_at = _behind_fill(data, at)
+    if (
+        data[scan_at + 4 : scan_at + 5] != components
+    ):  # else one scan has all there is, and is the only one read
+        _check_scans(data, scan_at, where)
     return Container(data=b"".join([*kept, memoryview(data)[at:]]) if cut else data, exif=exif)
 
 
