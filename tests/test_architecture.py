@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "benchmarks": GROUND_FLOOR,
     "benchmarks.worker": ("numpy", *INTERPRETERS),
     "trainer.datasets": (*GROUND_FLOOR, "imagehash", "sklearn", "pandas"),
-    "trainer": (*GROUND_FLOOR, *TENSORFLOW, "trainer.datasets", "h5py"),
+    "trainer": (*GROUND_FLOOR, *TENSORFLOW, "trainer.datasets", "h5py", "tomllib", "tomli"),
     "converter": (*GROUND_FLOOR, *TENSORFLOW, "trainer.run", "trainer.feed", "trainer.fit"),
 }
 ALWAYS = ("dermpack.errors", "dermpack.files", "dermpack.progress")

@@ -19,6 +19,8 @@ Research software, not a medical device: nothing it prints is a diagnosis.
 """
 COMMANDS = {
     "data": ("dermpack.cli.data", "Bring pictures in, split them honestly, check and look at them."),
+    "train": ("dermpack.cli.train", "Train a network on a dataset; the same command again goes on."),
+    "evaluate": ("dermpack.cli.evaluate", "Score a run or a .tflite on a dataset, with intervals."),
 }
 program = LazyGroup(commands_in=COMMANDS, name="dermpack", text=TEXT)
 click.version_option(__version__, prog_name="dermpack", message="%(prog)s %(version)s")(program)

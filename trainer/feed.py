@@ -1,0 +1,136 @@
+"""Batches for training, in an order that seed and epoch decide; examples for validation.
+
+Any step can be reached without the steps before it, so that an interrupted fit goes on exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dermpack.files import json_text, sha256_of
+from trainer.augment import augmented, mixed, to_inputs
+from trainer.augmentation import Augmentation
+from trainer.balance import Balance, class_weights, epoch_rows
+from trainer.examples import Examples as Examples
+from trainer.examples import Rows
+
+Dataset = Any  # TensorFlow ships no types
+Tensor = Any
+AHEAD = 2  # batches made ready while one trains
+PREDICT_BATCH = 64
+ORDER, COPY, CHANGE, MIX = range(4)  # independent draws of one seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Feed:
+    """What fit eats: `batches` to train on, `validation` to judge by."""
+
+    train: Examples
+    validation: Examples
+    batch: int
+    seed: int
+    augmentation: Augmentation = Augmentation()  # noqa: RUF009 - frozen
+    balance: Balance = Balance.NONE
+    balance_power: float = 1.0
+
+    @property
+    def classes(self) -> int:
+        return len(self.train.classes)
+
+    @property
+    def class_weights(self) -> tuple[float, ...]:
+        return class_weights(self.balance, self.train.counts, power=self.balance_power)
+
+    @property
+    def steps(self) -> int:
+        """In an epoch; what does not fill a batch waits for another epoch's order."""
+        return max(1, len(self.order(0)) // self.batch)
+
+    def order(self, epoch: int) -> Any:
+        seed = (self.seed, epoch, ORDER)
+        return epoch_rows(self.balance, self.train.truth, power=self.balance_power, seed=seed)
+
+    def fingerprint(self) -> str:
+        """Names what decides the batches, for a checkpoint to compare."""
+        return sha256_of(
+            json_text(
+                {
+                    "pictures": [*self.train.names, *self.validation.names],
+                    "shape": list(self.train.rows.shape),
+                    "batch": self.batch,
+                    "seed": self.seed,
+                    "augmentation": self.augmentation.record(),
+                    "balance": [self.balance.value, self.balance_power],
+                }
+            ).encode()
+        )
+
+    def batches(self, first: int, last: int) -> Dataset:
+        """(inputs, targets [n, k], weights [n]) of the steps first to last - 1, counted over all epochs."""
+        steps = tf.data.Dataset.range(first, last)
+        finish = _finisher(self)
+        gather = _gatherer(self)
+        return steps.map(gather).map(finish).prefetch(AHEAD)
+
+    def validation_batches(self) -> Dataset:
+        return plain_batches(self.validation)
+
+
+def plain_batches(examples: Examples) -> Dataset:
+    """The inputs of all examples in their order, unchanged."""
+    n = len(examples)
+
+    def part(start: int) -> Rows:
+        return np.ascontiguousarray(examples.rows[0, start : start + PREDICT_BATCH])
+
+    def read(start: Tensor) -> Tensor:
+        rows = tf.numpy_function(part, [start], examples.rows.dtype)
+        rows.set_shape([None, *examples.shape])
+        return to_inputs(rows)
+
+    return tf.data.Dataset.range(0, n, PREDICT_BATCH).map(read).prefetch(AHEAD)
+
+
+def _gatherer(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """step → (step, rows, targets), read from the mapped file."""
+    epoch_order = lru_cache(maxsize=2)(feed.order)
+    steps, size = feed.steps, min(feed.batch, len(feed.order(0)))
+    one_hot = np.eye(feed.classes, dtype=np.float32)
+
+    def read(step: int) -> tuple[Rows, Rows]:
+        epoch, place = divmod(int(step), steps)
+        chosen = epoch_order(epoch)[place * size : (place + 1) * size]
+        draw = np.random.default_rng((feed.seed, int(step), COPY))
+        copies = draw.integers(len(feed.train.rows), size=len(chosen))
+        return feed.train.rows[copies, chosen], one_hot[feed.train.truth[chosen]]
+
+    def gather(step: Tensor) -> tuple[Tensor, ...]:
+        rows, targets = tf.numpy_function(read, [step], [feed.train.rows.dtype, tf.float32])
+        rows.set_shape([size, *feed.train.shape])
+        targets.set_shape([size, feed.classes])
+        return step, rows, targets
+
+    return gather
+
+
+def _finisher(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
+    """(step, rows, targets) → (inputs, targets, weights), changed as the augmentation says."""
+    weights = tf.constant(feed.class_weights, tf.float32)
+    values = feed.augmentation
+    is_picture = feed.train.rows.dtype == np.uint8
+
+    def finish(step: Tensor, rows: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        change, mix = (tf.stack([step, tf.constant(4 * feed.seed + use, tf.int64)]) for use in (CHANGE, MIX))
+        changed = is_picture and values.changes_pixels
+        inputs = augmented(rows, values, seed=change) if changed else to_inputs(rows)
+        if values.mixup:
+            inputs, targets = mixed(inputs, targets, values.mixup, seed=mix)
+        return inputs, targets, tf.linalg.matvec(targets, weights)
+
+    return finish

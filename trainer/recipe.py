@@ -1,0 +1,251 @@
+"""Everything that decides a training, decoded once; a TOML file and the command line say it alike."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from dermpack.errors import TableError
+from dermpack.files import sha256_file
+from trainer.augmentation import NAMED, Augmentation, augmentation_from
+from trainer.balance import Balance
+from trainer.plan import Goal, Schedule
+from trainer.spec import PLAIN_FILTERS, PLAIN_KERNEL, Arch, Head, NetworkSpec, Weights
+from trainer.toml import read_toml
+
+CURE = "see `dermpack train --help`"
+ALL = "all"
+Word = TypeVar("Word", bound=Enum)
+Decoder: TypeAlias = Callable[[Any], Any]
+
+
+class Precision(Enum):
+    """What the network computes in; its weights are float32 always."""
+
+    FLOAT32 = "none"
+    BFLOAT16 = "bfloat16"  # faster where the processor has it, slower elsewhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The defaults were chosen by measuring on HAM10000."""
+
+    arch: Arch = Arch.MOBILENET_V2
+    alpha: float = 1.0
+    size: int = 160
+    weights: Weights | Path = Weights.IMAGENET
+    head: Head = Head.SOFTMAX
+    dense: tuple[int, ...] = ()
+    dropout: float = 0.2
+    filters: tuple[int, ...] = PLAIN_FILTERS
+    kernel: int = PLAIN_KERNEL
+    fine_tune: int | None = None  # layers of the backbone, from the top; None: all of them
+    copies: int = 0  # of changed activations at the boundary; 0: fresh pictures in every epoch
+    head_copies: int = 1  # of changed features that the head learns from
+    head_epochs: int = 10
+    head_rate: float = 1e-3
+    epochs: int = 10
+    batch: int = 32
+    rate: float = 3e-4
+    schedule: Schedule = Schedule.COSINE
+    warm_up: float = 1.0  # epochs
+    augment: Augmentation = NAMED["strong"]
+    balance: Balance = Balance.WEIGHTS
+    balance_power: float = 1.0
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+    patience: int = 0
+    metric: Goal = Goal.BALANCED_ACCURACY
+    mixed_precision: Precision = Precision.FLOAT32
+    seed: int = 0
+    threads: int = 0  # 0: as many as there are processors
+    time_limit: float = 0.0  # minutes; 0: none
+    sensitivity: tuple[tuple[str, float], ...] = ()  # (label, wanted sensitivity)
+
+    def spec(self, *, classes: int) -> NetworkSpec:
+        """The network that is asked for."""
+        return NetworkSpec(
+            arch=self.arch,
+            alpha=self.alpha,
+            size=self.size,
+            classes=classes,
+            head=self.head,
+            dense=self.dense,
+            dropout=self.dropout,
+            filters=self.filters,
+            kernel=self.kernel,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """As JSON; a file of weights by its hash, and nothing that only says how long or how wide to work."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: _plain(value) for name, value in named.items() if name not in OF_THE_MACHINE}
+
+
+OF_THE_MACHINE = ("threads", "time_limit")
+
+
+def recipe_from(values: Mapping[str, Any], *, where: object, base: Recipe | None = None) -> Recipe:
+    """Decode options by their names onto the base; an unknown name is an error that tells the nearest."""
+    decoded = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in DECODERS:
+            near = difflib.get_close_matches(name, DECODERS, n=1, cutoff=0.0)
+            raise TableError(where, f"has no option {key!r}", f"the nearest is {near[0]!r}")
+        try:
+            decoded[name] = DECODERS[name](value)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise TableError(where, f"{name} = {value!r} {_reason(error)}", CURE) from error
+    return replace(base or Recipe(), **decoded)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A TOML file with options as keys; paths in it are relative to the file."""
+    values = dict(read_toml(path))
+    for name in ("weights", "augment"):
+        value = values.get(name)
+        if isinstance(value, str) and value.endswith((".h5", ".toml")):
+            values[name] = str(path.parent / value)
+    return recipe_from(values, where=path)
+
+
+class _WrongError(ValueError):
+    """A value that was understood, and is not one."""
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, _WrongError) else "cannot be understood"
+
+
+def _word(vocabulary: type[Word]) -> Decoder:
+    def decode(value: Any) -> Word:
+        try:
+            return vocabulary(value)
+        except ValueError:
+            words = ", ".join(str(word.value) for word in vocabulary)
+            raise _WrongError(f"is none of {words}") from None
+
+    return decode
+
+
+def _number(*, least: float, most: float) -> Decoder:
+    def decode(value: Any) -> float:
+        number = float(_parsed(value, float))
+        if not least <= number <= most:
+            raise _WrongError(f"is not between {least:g} and {most:g}")
+        return number
+
+    return decode
+
+
+def _whole(*, least: int, most: int = 1 << 31) -> Decoder:
+    def decode(value: Any) -> int:
+        number = int(_parsed(value, int))
+        if not least <= number <= most:
+            raise _WrongError(
+                f"is not a whole number from {least}" + (f" to {most}" if most < 1 << 31 else "")
+            )
+        return number
+
+    return decode
+
+
+def _parsed(value: Any, kind: type[int] | type[float]) -> Any:
+    if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        raise _WrongError("is not a whole number" if kind is int else "is not a number")
+    return kind(value)
+
+
+def _wholes(value: Any) -> tuple[int, ...]:
+    """128,64 at the command line, [128, 64] in a file."""
+    parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return tuple(_whole(least=1)(part) for part in ([parts] if isinstance(parts, int) else parts))
+
+
+def _weights(value: Any) -> Weights | Path:
+    words = {word.value: word for word in Weights}
+    if value in words:
+        return words[value]
+    path = Path(value)
+    if not path.is_file():
+        raise _WrongError(f"is no file, and none of {', '.join(words)}")
+    return path
+
+
+def _layers(value: Any) -> int | None:
+    return None if value == ALL else int(_whole(least=0)(value))
+
+
+def _augmentation(value: Any) -> Augmentation:
+    """A name, a file of exact values, or the values themselves."""
+    if isinstance(value, Mapping):
+        return augmentation_from(value, where="augment")
+    if value in NAMED:
+        return NAMED[value]
+    path = Path(value)
+    if not path.is_file():
+        raise _WrongError(f"is no file, and none of {', '.join(NAMED)}")
+    return augmentation_from(read_toml(path), where=path)
+
+
+def _sensitivities(value: Any) -> tuple[tuple[str, float], ...]:
+    """("mel=0.95",) at the command line, {mel = 0.95} in a file."""
+    pairs = value.items() if isinstance(value, Mapping) else (item.rpartition("=")[::2] for item in value)
+    read = tuple((str(label), float(_number(least=0, most=1)(wanted))) for label, wanted in pairs)
+    if not all(label and wanted > 0 for label, wanted in read):
+        raise _WrongError("is not LABEL=SHARE, like mel=0.95")
+    return read
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Enum():
+            return value.value
+        case Path():
+            return {"sha256": sha256_file(value)}
+        case Augmentation():
+            return value.record()
+        case tuple():
+            return [_plain(item) for item in value]
+    return value
+
+
+SHARE = _number(least=0, most=0.999999)
+DECODERS: Mapping[str, Decoder] = {
+    "arch": _word(Arch),
+    "alpha": _number(least=0, most=2),
+    "size": _whole(least=1),
+    "weights": _weights,
+    "head": _word(Head),
+    "dense": _wholes,
+    "dropout": SHARE,
+    "filters": _wholes,
+    "kernel": _whole(least=1),
+    "fine_tune": _layers,
+    "copies": _whole(least=0, most=64),
+    "head_copies": _whole(least=1, most=64),
+    "head_epochs": _whole(least=0),
+    "head_rate": _number(least=1e-9, most=10),
+    "epochs": _whole(least=0),
+    "batch": _whole(least=1, most=4096),
+    "rate": _number(least=1e-9, most=10),
+    "schedule": _word(Schedule),
+    "warm_up": _number(least=0, most=1000),
+    "augment": _augmentation,
+    "balance": _word(Balance),
+    "balance_power": _number(least=0, most=2),
+    "label_smoothing": SHARE,
+    "ema": SHARE,
+    "patience": _whole(least=0),
+    "metric": _word(Goal),
+    "mixed_precision": _word(Precision),
+    "seed": _whole(least=0),
+    "threads": _whole(least=0, most=1024),
+    "time_limit": _number(least=0, most=1e6),
+    "sensitivity": _sensitivities,
+}

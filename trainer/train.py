@@ -1,0 +1,165 @@
+"""Train a network on a dataset: from a dataset folder to a run folder."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dermpack.errors import DatasetError, InputError
+from dermpack.files import new_folder, refuse_existing, sha256_file
+from dermpack.manifest import Dataset, Split, relative_root
+from dermpack.pixels import Policy
+from dermpack.progress import Track, silent
+from dermpack.scores.abstention import abstain
+from dermpack.scores.calibration import calibrated, fit_temperature
+from dermpack.scores.metrics import accuracy, auroc, balanced_accuracy, ece
+from dermpack.scores.predictions import Predictions, as_truth
+from dermpack.scores.thresholds import operating_threshold
+from trainer.balance import class_weights
+from trainer.cache import cache_folder, cached_pictures
+from trainer.examples import Examples
+from trainer.fit import predict
+from trainer.machine import processors, set_up, versions
+from trainer.network import build
+from trainer.phases import Material, train_phases
+from trainer.recipe import Recipe
+from trainer.run import RUN_FILE, WEIGHTS_FILE, Phase, Run, read_run, write_run
+from trainer.story import write_story
+from trainer.watch import Watch, unwatched
+from trainer.weights import save_weights
+from trainer.work import work_folder
+
+Keras = Any  # tf_keras ships no types
+POLICY = Policy.CENTRE_SQUARE
+COVERAGE = 0.9  # of the validation pictures get an answer; the curve beside it shows other choices
+FOR_THE_END = 0.95  # of a time limit is for the epochs, the rest for scoring and writing
+LOGS = "logs"
+
+
+def train(
+    dataset: Dataset,
+    run: Path,
+    recipe: Recipe,
+    *,
+    overwrite: bool = False,
+    track: Track = silent,
+    watch: Watch = unwatched,
+) -> Run:
+    """Train as the recipe says; the same call goes on where a killed one was, and ends alike."""
+    deadline = time.monotonic() + recipe.time_limit * 60 * FOR_THE_END if recipe.time_limit else math.inf
+    _check(dataset, recipe)
+    refuse_existing(run, marker=RUN_FILE, overwrite=overwrite)
+    asked = {"recipe": recipe.record(), "manifest_sha256": dataset.sha256, **versions()}
+    with work_folder(run, asked, overwrite=overwrite) as work:
+        set_up(seed=recipe.seed, threads=recipe.threads, precision=recipe.mixed_precision)
+        material = Material(
+            recipe=recipe,
+            train=_examples(dataset, Split.TRAIN, recipe, track),
+            validation=_examples(dataset, Split.VALIDATION, recipe, track),
+            work=work,
+            deadline=deadline,
+            track=track,
+            watch=watch,
+        )
+        spec = recipe.spec(classes=len(dataset.classes))
+        model = build(spec, weights=recipe.weights, seed=recipe.seed)
+        phases = train_phases(model, material)
+        with new_folder(run, marker=RUN_FILE, overwrite=overwrite) as folder:
+            _write(folder, run, model, material, phases, dataset)
+        shutil.rmtree(work)
+    return read_run(run)
+
+
+def _check(dataset: Dataset, recipe: Recipe) -> None:
+    """Say before any work what would fail after it."""
+    recipe.spec(classes=len(dataset.classes))
+    counts = dataset.counts()
+    for name in dataset.classes:
+        if not counts[Split.TRAIN.value][name]:
+            cure = "import the pictures again with --map, or another split"
+            raise DatasetError(dataset.folder, f"has no training picture of {name!r}", cure)
+    if not sum(counts[Split.VALIDATION.value].values()):
+        raise DatasetError(dataset.folder, "has no validation picture", "import with a validation share")
+    for label, _ in recipe.sensitivity:
+        if not counts[Split.VALIDATION.value].get(label):
+            known = ", ".join(dataset.classes)
+            what = "has no validation picture, or is no class"
+            raise InputError(f"sensitivity {label}", what, f"the classes are {known}")
+
+
+def _examples(dataset: Dataset, split: Split, recipe: Recipe, track: Track) -> Examples:
+    pictures = dataset.manifest.of(split)
+    rows = cached_pictures(
+        dataset,
+        pictures,
+        size=recipe.size,
+        policy=POLICY,
+        folder=cache_folder(),
+        processes=processors(recipe.threads),
+        track=track,
+    )
+    return Examples(
+        rows=rows[np.newaxis],
+        truth=as_truth([dataset.classes.index(picture.label) for picture in pictures]),
+        classes=dataset.classes,
+        names=tuple(picture.path for picture in pictures),
+        groups=tuple(picture.group for picture in pictures),
+    )
+
+
+def _write(
+    folder: Path,
+    run: Path,
+    model: Keras,
+    material: Material,
+    phases: tuple[Phase, ...],
+    dataset: Dataset,
+) -> None:
+    """Weights, record, plots and page; everything fitted on validation is fitted here."""
+    save_weights(model, folder / WEIGHTS_FILE)
+    recipe, raw = material.recipe, predict(model, material.validation)
+    temperature = fit_temperature(raw)
+    predictions = calibrated(raw, temperature)
+    counts = material.train.counts
+    weights = class_weights(recipe.balance, counts, power=recipe.balance_power)
+    points = (
+        operating_threshold(predictions, label, sensitivity=wanted) for label, wanted in recipe.sensitivity
+    )
+    record = Run(
+        folder=folder,
+        spec=recipe.spec(classes=len(dataset.classes)),
+        policy=POLICY,
+        classes=dataset.classes,
+        recipe=recipe.record(),
+        dataset={"manifest_sha256": dataset.sha256, "path": relative_root(dataset.folder, run.absolute())},
+        licence=dataset.licence,
+        counts=dict(zip(dataset.classes, counts.tolist(), strict=True)),
+        class_weights=dict(zip(dataset.classes, weights, strict=True)),
+        phases=phases,
+        validation=_figures(predictions),
+        temperature=temperature,
+        thresholds=tuple(points),
+        abstention=abstain(predictions, coverage=COVERAGE),
+        versions=versions(),
+        weights_sha256=sha256_file(folder / WEIGHTS_FILE),
+    )
+    write_run(record)
+    write_story(record)
+    if (material.work / LOGS).is_dir():
+        shutil.copytree(material.work / LOGS, folder / LOGS)
+
+
+def _figures(predictions: Predictions) -> Mapping[str, Any]:
+    return {
+        "n": len(predictions),
+        "balanced_accuracy": balanced_accuracy(predictions),
+        "accuracy": accuracy(predictions),
+        "auroc": auroc(predictions),
+        "ece": ece(predictions),
+    }

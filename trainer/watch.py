@@ -1,0 +1,73 @@
+"""How a fit says where it stands; somebody else shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """One line of a history; nothing in it depends on the clock."""
+
+    number: int  # from 1
+    loss: float  # mean over the training batches
+    rate: float  # of the last step
+    validation: Mapping[str, float]  # balanced_accuracy, auroc, accuracy, loss
+
+    def record(self) -> dict[str, Any]:
+        return {**asdict(self), "validation": dict(self.validation)}
+
+
+def epoch_from(record: Mapping[str, Any]) -> Epoch:
+    """Read what `record` wrote; KeyError, TypeError or ValueError where it is something else."""
+    figures = {str(name): float(value) for name, value in record["validation"].items()}
+    return Epoch(
+        number=int(record["number"]),
+        loss=float(record["loss"]),
+        rate=float(record["rate"]),
+        validation=figures,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Where a fit stands: within an epoch, or, with `ended`, at its end."""
+
+    name: str
+    epoch: int  # from 1
+    epochs: int
+    step: int
+    steps: int
+    pictures_per_s: float
+    remaining_s: float
+    ended: Epoch | None = None
+    is_best: bool = False
+
+    def line(self) -> str:
+        """head 3/10 · loss 0.934 · balanced accuracy 0.612 · auroc 0.901 · 812/s · 0:24 left · best."""
+        parts = [f"{self.name} {self.epoch}/{self.epochs}", *self._figures(), self._pace()]
+        return " · ".join([*parts, "best"] if self.is_best else parts)
+
+    def _figures(self) -> list[str]:
+        if self.ended is None:
+            return [f"step {self.step}/{self.steps}"]
+        figures = self.ended.validation
+        return [
+            f"loss {self.ended.loss:.3f}",
+            f"balanced accuracy {figures['balanced_accuracy']:.3f}",
+            f"auroc {figures['auroc']:.3f}",
+        ]
+
+    def _pace(self) -> str:
+        minutes, seconds = divmod(round(self.remaining_s), 60)
+        return f"{self.pictures_per_s:.0f}/s · {minutes}:{seconds:02d} left"
+
+
+Watch: TypeAlias = Callable[[Moment], None]  # told of every step; shows what it likes
+
+
+def unwatched(moment: Moment) -> None:
+    """Nobody looks."""
+    del moment
