@@ -42,6 +42,7 @@ STYLE: Mapping[str, object] = {
 }
 THICKNESS = 0.72  # of a bar
 MAX_LABEL = 28  # characters
+LETTER_INCHES = 0.075
 ROOM_ACROSS = 80  # characters of column names that stand side by side
 LIGHT_TEXT_ABOVE = 0.55  # of a heat map's range
 
@@ -63,6 +64,12 @@ def figure_png(draw: Draw, *, width_inches: float = 6.4, height_inches: float = 
 def height_for(rows: int) -> float:
     """Inches for a plot with one line of text a row: height_for(7) → 2.74."""
     return 0.92 + 0.26 * max(rows, 2)
+
+
+def heat_height_for(rows: int, columns: Sequence[str]) -> float:
+    """Inches for a heat map, with room for column names that stand upright."""
+    upright = max(len(short(name)) for name in columns) if _stand_upright(columns) else 0
+    return height_for(rows) + LETTER_INCHES * upright
 
 
 def short(text: str, *, most: int = MAX_LABEL) -> str:
@@ -157,9 +164,8 @@ def heat_map(
                 axes.text(
                     beside, at, form.format(value), ha="center", va="center", color=colour, fontsize=7.5
                 )
-        many = max((len(short(name)) for name in columns), default=0) * len(columns) > ROOM_ACROSS
         axes.set_xticks(range(len(columns)), [short(name) for name in columns])
-        axes.tick_params(axis="x", labelrotation=90.0 if many else 0.0)
+        axes.tick_params(axis="x", labelrotation=90.0 if _stand_upright(columns) else 0.0)
         axes.set_yticks(range(len(rows)), [short(name) for name in rows])
         axes.set_xlabel(across)
         axes.set_ylabel(down)
@@ -190,6 +196,10 @@ def lines(
     return draw
 
 
+def _stand_upright(columns: Sequence[str]) -> bool:
+    return max((len(short(name)) for name in columns), default=0) * len(columns) > ROOM_ACROSS
+
+
 @contextmanager
 def _style() -> Iterator[None]:
     """Our settings alone, whatever matplotlibrc says; a letter that the font lacks is a box."""
@@ -197,6 +207,7 @@ def _style() -> Iterator[None]:
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        warnings.filterwarnings("ignore", message="constrained_layout not applied", category=UserWarning)
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(cast("Any", STYLE))
         yield
@@ -210,7 +221,7 @@ def _write_beside(axes: Axes, end: float, row: int, text: str) -> None:
 
 def _name_rows(axes: Axes, names: Sequence[str], *, unit: str) -> None:
     axes.set_yticks(range(len(names)), [short(name) for name in names])
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.margins(x=0.12)
     axes.set_xlabel(unit)
     axes.grid(axis="x")

@@ -11,6 +11,7 @@ from dermpack.report.plots import (
     Draw,
     bars,
     figure_png,
+    heat_height_for,
     heat_map,
     height_for,
     histogram,
@@ -80,3 +81,15 @@ def test_a_long_label_is_cut() -> None:
 def test_more_rows_are_higher() -> None:
     assert height_for(7) == pytest.approx(2.74)
     assert height_for(1) < height_for(20)
+
+
+def test_long_column_names_make_a_heat_map_higher() -> None:
+    assert heat_height_for(3, ["nv", "mel"]) == height_for(3)
+    assert heat_height_for(3, ["Eczema Photos"] * 23) > height_for(3) + 0.5
+
+
+def test_a_plot_too_small_for_its_labels_is_drawn_without_a_word() -> None:
+    names = ["x" * 28] * 40
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert figure_png(heat_map(["a"], names, [[0.0] * 40], across="", down=""), height_inches=1.0)

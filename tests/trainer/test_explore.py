@@ -54,6 +54,17 @@ def test_ages_fall_into_decades() -> None:
     assert crossed.counts == ((2,), (1,), (1,), (1,))
 
 
+@pytest.mark.parametrize("age", ["-1", "999"])
+def test_an_impossible_age_is_missing(age: str) -> None:
+    column = read_column("age", [*map(str, range(20, 60)), age])
+    assert (column.kind, column.unreadable, column.missing) == (Kind.NUMBERS, 1, 1)
+
+
+def test_codes_stand_in_their_own_order() -> None:
+    crossed = cross(read_column("skin_tone", ["6", "6", "1", "10", "2"]), ["nv"] * 5, ["nv"])
+    assert crossed.values == ("1", "2", "6", "10")
+
+
 def test_other_numbers_fall_into_equal_bands() -> None:
     cells = [f"{at / 10}" for at in range(101)]
     crossed = cross(read_column("diameter", cells), ["nv"] * 101, ["nv"])

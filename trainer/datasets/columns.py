@@ -20,7 +20,7 @@ MOSTLY = 0.95  # of the cells are numbers where a column is one of numbers
 MAX_CODES = 8  # so few different numbers are codes: the Fitzpatrick types, 0 and 1
 MIN_NAMES = 20  # so many different cells may be names of things
 NAMES_SHARE = 0.5  # of the cells differ where a column names each thing
-AGE = "age"
+AGE, OLDEST = "age", 125  # years
 
 
 class Kind(Enum):
@@ -41,7 +41,7 @@ class Column:
     kind: Kind
     cells: tuple[str, ...]
     numbers: tuple[float, ...] = ()  # NaN where missing; for a column of numbers only
-    unreadable: int = 0  # words among numbers, taken for missing
+    unreadable: int = 0  # words among numbers, impossible ages: taken for missing
 
     @property
     def missing(self) -> int:
@@ -60,7 +60,7 @@ def read_columns(manifest: Manifest) -> tuple[Column, ...]:
 def read_column(name: str, cells: Sequence[str]) -> Column:
     """Decide what a column holds: read_column("age", ["45", "unknown"]) → numbers, one missing."""
     cleaned = tuple(_clean(cell) for cell in cells)
-    numbers = tuple(number_in(cell) for cell in cleaned)
+    numbers = tuple(_plausible(name, number_in(cell)) for cell in cleaned)
     present = [cell for cell in cleaned if cell]
     readable = [number for number in numbers if not math.isnan(number)]
     if present and len(readable) >= MOSTLY * len(present):
@@ -85,6 +85,11 @@ def most_common(cells: Sequence[str], most: int) -> list[str]:
     return sorted(counted, key=lambda value: (-counted[value], value))[:most]
 
 
+def _plausible(name: str, number: float) -> float:
+    """Nobody is -1 or 999 years old: that is how some tables write "unknown"."""
+    return math.nan if name.casefold() == AGE and not 0 <= number <= OLDEST else number
+
+
 def _clean(cell: str) -> str:
     text = " ".join(cell.split())[:MAX_CHARACTERS]
     return "" if text.casefold() in MISSING_WORDS else text
@@ -94,11 +99,12 @@ def _kind_of_numbers(name: str, numbers: Sequence[float]) -> Kind:
     different = len(set(numbers))
     if different == 1:
         return Kind.CONSTANT
+    if name.casefold() == AGE:
+        return Kind.NUMBERS
     whole = all(number.is_integer() for number in numbers)
     if whole and different > MIN_NAMES and different == len(numbers):
         return Kind.NAMES
-    few = different <= MAX_CODES and name.casefold() != AGE
-    return Kind.CATEGORIES if few and whole else Kind.NUMBERS
+    return Kind.CATEGORIES if whole and different <= MAX_CODES else Kind.NUMBERS
 
 
 def _kind_of_words(present: Sequence[str]) -> Kind:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainer.datasets.columns import AGE, Column, Kind, most_common
+from trainer.datasets.columns import AGE, Column, Kind, most_common, number_in
 
 MAX_VALUES = 20
 BANDS = 10
@@ -29,7 +29,7 @@ class Crossing:
 def cross(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Crossing:
     """Bands for numbers, the most frequent values for all else; missing cells have a row of their own."""
     bands = _bands(column) if column.kind is Kind.NUMBERS else {}
-    in_order = list(dict.fromkeys(bands.values())) or most_common(column.cells, MAX_VALUES)
+    in_order = list(dict.fromkeys(bands.values())) or _frequent(column)
     known = set(in_order)
     values = [bands.get(number, "") for number in column.numbers] if bands else column.cells
     rows = [MISSING if not value else value if value in known else OTHER for value in values]
@@ -43,6 +43,13 @@ def cross(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Cros
         counts=tuple(tuple(counted[name, label] for label in classes) for name in shown),
         folded=0 if bands else max(column.different - MAX_VALUES, 0),
     )
+
+
+def _frequent(column: Column) -> list[str]:
+    """The most frequent values first; codes in their own order: the skin types from 1 to 6."""
+    values = most_common(column.cells, MAX_VALUES)
+    codes = [number_in(value) for value in values]
+    return values if any(map(math.isnan, codes)) else sorted(values, key=number_in)
 
 
 def _bands(column: Column) -> dict[float, str]:

@@ -27,7 +27,7 @@ class Imputation:
     column: str
     kind: Kind
     missing: int
-    unreadable: int  # words among numbers; they count as missing
+    unreadable: int  # words among numbers, impossible ages: they count as missing
     different: int
     n: int = 0
     strategy: Strategy | None = None  # None: nothing to learn a value from

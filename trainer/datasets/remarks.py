@@ -11,6 +11,7 @@ from trainer.datasets.explore import Exploration
 
 FEW_PICTURES = 30  # of a class in a split: the 95 % interval of a recall is then wider than 0.3
 UNEVEN, VERY_UNEVEN = 3, 10  # times as many pictures as the smallest class
+MAX_NAMED = 5
 MANY_MISSING = 0.2
 MANY_REFUSED = 0.05
 TELLING = 0.1  # balanced accuracy that a column is worth
@@ -77,7 +78,7 @@ def _contradictions(exploration: Exploration) -> Iterator[Remark]:
 def _balance(exploration: Exploration) -> Iterator[Remark]:
     sizes = {label: exploration.of_class(label) for label in exploration.classes}
     present = {label: n for label, n in sizes.items() if n}
-    for label in sorted(set(sizes) - set(present)):
+    for label in sorted(set(sizes) - set(present))[:MAX_NAMED]:
         yield Remark(level=WARNING, text=f"The class “{label}” has no picture.")
     if len(present) < 2:
         return
@@ -96,9 +97,11 @@ def _small_parts(exploration: Exploration) -> Iterator[Remark]:
     for split, of in exploration.counts.items():
         if split == "train" or not any(of.values()):
             continue
-        few = [f"{label} ({n:,})" for label, n in of.items() if n < FEW_PICTURES]
+        few = sorted((n, label) for label, n in of.items() if n < FEW_PICTURES)
         if few:
-            text = f"The {split} split has fewer than {FEW_PICTURES} pictures of {', '.join(few)}"
+            named = ", ".join(f"{label} ({n:,})" for n, label in few[:MAX_NAMED])
+            others = f" and {len(few) - MAX_NAMED:,} other classes" if len(few) > MAX_NAMED else ""
+            text = f"The {split} split has fewer than {FEW_PICTURES} pictures of {named}{others}"
             yield Remark(level=NOTE, text=f"{text}: one split proves little of them.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dermpack.report.page import Block, Gallery, Image, Section, Table, Text
-from dermpack.report.plots import bars, figure_png, heat_map, height_for, short
+from dermpack.report.plots import bars, figure_png, heat_height_for, heat_map, height_for, short
 from trainer.datasets.columns import Kind
 from trainer.datasets.crossing import Crossing
 from trainer.datasets.explore import Exploration
@@ -31,17 +31,20 @@ def crossing_section(crossing: Crossing, exploration: Exploration) -> Section:
     within = figure_png(
         heat_map(names, exploration.classes, shares, across="class", down="", top=1.0),
         width_inches=max(6.4, 2.5 + 0.5 * len(exploration.classes)),
-        height_inches=height,
+        height_inches=heat_height_for(len(names), exploration.classes),
     )
-    images = [
-        Image(data=plain, alt=f"Pictures by {crossing.column}.", caption=f"Pictures by {crossing.column}."),
-        Image(
-            data=within,
-            alt=f"The share of each class within each {crossing.column}.",
-            caption=f"Classes within {crossing.column}: each row adds up to 100 %.",
-        ),
-    ]
-    blocks: list[Block] = [Gallery(images=images), _crossing_table(crossing, exploration)]
+    by_value = Image(
+        data=plain, alt=f"Pictures by {crossing.column}.", caption=f"Pictures by {crossing.column}."
+    )
+    by_class = Image(
+        data=within,
+        alt=f"The share of each class within each {crossing.column}.",
+        caption=f"Classes within {crossing.column}: each row adds up to 100%.",
+    )
+    side_by_side = len(exploration.classes) <= MAX_CLASSES_ACROSS
+    first = Gallery(images=[by_value, by_class]) if side_by_side else by_value
+    blocks: list[Block] = [first, *([] if side_by_side else [Gallery(images=[by_class])])]
+    blocks.append(_crossing_table(crossing, exploration))
     if crossing.folded:
         blocks.append(Text(text=f"{crossing.folded:,} rarer values share the row of the other values."))
     return Section(title=f"By {crossing.column}", blocks=blocks)
