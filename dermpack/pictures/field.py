@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Field = npt.NDArray[np.float32]  # [side, side], or [side, side, 3] for a colour
+Field = npt.NDArray[np.float32]  # [side, side], or [3, side, side] for a colour
 
 # Plain arithmetic (no sine, no exponential), so that little can differ between machines.
 

@@ -39,7 +39,8 @@ def psoriasis(rng: np.random.Generator, skin: Surface) -> Surface:
         more = scattered(rng, int(rng.integers(1, 5)), spread=0.65, smallest=0.06, largest=0.16)
         shape = np.maximum(shape, dots(more, side, soft=0.3))
     grain = fractal(rng, side, int(rng.integers(9, 16)), octaves=3)
-    plates = step(grain, rng.uniform(-0.5, 0.1), 0.5) * step(shape, 0.5, 1)
+    plates = step(grain, rng.uniform(-0.5, 0.0), 0.8) * step(shape, 0.4, 1)
+    plates = plates * step(smooth(rng, side, rng.uniform(30, 55)), -0.8, 0.4)
     cracks = ridges(smooth(rng, side, rng.uniform(12, 20)), 0.12) * plates
     raised = skin.stained(shape * _much(rng, 0.4, 0.95), _blood(rng)).raised(shape * _much(rng, 0.15, 0.4))
     scaly = raised.covered(plates * _much(rng, 0.15, 0.6), SCALE).raised(plates * _much(rng, 0.1, 0.35))
@@ -60,7 +61,7 @@ def acne(rng: np.random.Generator, skin: Surface) -> Surface:
     red = skin.stained(halo * _much(rng, 0.4, 0.9), _blood(rng)).stained(
         core * _much(rng, 0.2, 0.6), _blood(rng)
     )
-    swollen = red.raised(core * _much(rng, 0.6, 1.3) + halo * np.float32(0.25))
+    swollen = red.raised(core * _much(rng, 0.3, 0.8) + halo * np.float32(0.25))
     return swollen.covered(step(ripe, 0.35, 0.9) * np.float32(0.75), PUS).covered(
         pores * np.float32(0.6), COMEDO
     )

@@ -54,9 +54,9 @@ def bcc(rng: np.random.Generator, skin: Surface) -> Surface:
     side = skin.side
     spot = site(rng, smallest=0.22, largest=0.42)
     inside = depth(rng, side, spot, irregular=0.15)
-    shape, rim = step(inside, -0.05, 0.25), step(inside, 0, 0.15) * (1 - step(inside, 0.2, 0.55))
-    pearl = skin.covered(shape * _much(rng, 0.15, 0.5), PEARL).raised(rim * _much(rng, 0.6, 1.4) + shape / 3)
-    trees = drawn(_trees(rng, spot), side=side, width=0.012) * step(inside, -0.15, 0.1)
+    shape, rim = step(inside, -0.1, 0.35), step(inside, -0.05, 0.25) * (1 - step(inside, 0.25, 0.7))
+    pearl = skin.covered(shape * _much(rng, 0.1, 0.45), PEARL).raised(rim * _much(rng, 0.4, 0.9) + shape / 2)
+    trees = drawn(_trees(rng, spot), side=side, width=0.009) * step(inside, -0.15, 0.1)
     vessels = pearl.stained(trees * _much(rng, 0.4, 0.9), VESSEL)
     return _ulcerated(rng, vessels, inside)
 

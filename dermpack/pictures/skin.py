@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dermpack.pictures.field import Field, fractal, ridges, smooth, step
-from dermpack.pictures.surface import Colour, Surface
+from dermpack.pictures.surface import Colour, Surface, planes
 
 TONES = ("I", "II", "III", "IV", "V", "VI")  # Fitzpatrick
 TONE_COLOURS: tuple[Colour, ...] = (
@@ -29,19 +29,19 @@ def skin(rng: np.random.Generator, side: int, *, tone: int) -> Surface:
 
 
 def _complexion(rng: np.random.Generator, side: int, tone: int) -> Field:
-    base = np.asarray(TONE_COLOURS[tone], dtype=np.float32)
-    personal = base * (1 + rng.uniform(-0.05, 0.05, 3).astype(np.float32))
-    blotches = fractal(rng, side, 4, octaves=5)[..., np.newaxis] * np.float32(rng.uniform(0.015, 0.045))
-    colour: Field = personal * (1 + blotches * np.asarray((0.6, 1.0, 1.1), dtype=np.float32))
+    base = planes(TONE_COLOURS[tone])
+    personal = base * (1 + rng.uniform(-0.05, 0.05, (3, 1, 1)).astype(np.float32))
+    blotches = fractal(rng, side, 4, octaves=5) * np.float32(rng.uniform(0.015, 0.045))
+    colour: Field = personal * (1 + blotches * planes((0.6, 1.0, 1.1)))
     return colour
 
 
 def _relief(rng: np.random.Generator, side: int) -> Field:
     """The net of fine furrows, and a grain below it."""
-    cells = rng.uniform(26, 44)
+    cells = rng.uniform(32, 58)
     net = ridges(smooth(rng, side, cells, stretch=1.5), 0.35) + ridges(smooth(rng, side, cells), 0.3)
     grain = smooth(rng, side, side)
-    return np.float32(rng.uniform(-0.10, -0.03)) * net + grain * np.float32(0.015)
+    return np.float32(rng.uniform(-0.07, -0.015)) * net + grain * np.float32(0.02)
 
 
 def _flush(rng: np.random.Generator) -> Colour:

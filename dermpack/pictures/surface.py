@@ -15,7 +15,7 @@ Colour = tuple[float, float, float]  # red, green, blue; 1 is white for a paint,
 class Surface:
     """What a camera would see in flat light, and the relief that real light shades."""
 
-    colour: Field  # [side, side, 3], 0 to 1
+    colour: Field  # [3, side, side], 0 to 1: whole planes are quicker than pixels
     height: Field  # [side, side], in units of which 1 is a thick crust
 
     @property
@@ -24,13 +24,12 @@ class Surface:
 
     def stained(self, amount: Field, tint: Colour) -> Surface:
         """Multiply by the tint where `amount` is 1: pigment and blood darken what is there."""
-        loss = np.asarray([1 - part for part in tint], dtype=np.float32)
-        return replace(self, colour=self.colour * (1 - amount[..., np.newaxis] * loss))
+        loss = 1 - planes(tint)
+        return replace(self, colour=self.colour * (1 - amount * loss))
 
     def covered(self, amount: Field, paint: Colour) -> Surface:
         """Mix with the paint where `amount` is 1: scale, crust and hair hide what is there."""
-        mixed = (np.asarray(paint, dtype=np.float32) - self.colour) * amount[..., np.newaxis]
-        return replace(self, colour=self.colour + mixed)
+        return replace(self, colour=self.colour + (planes(paint) - self.colour) * amount)
 
     def raised(self, amount: Field) -> Surface:
         return replace(self, height=self.height + amount)
@@ -40,5 +39,10 @@ class Surface:
         across, down = slopes(self.height)
         scale = np.float32(self.side / 100)  # the same relief at every size
         shade = np.clip((across * np.float32(light[0]) + down * np.float32(light[1])) * scale, -0.45, 0.45)
-        lit: Field = self.colour * (1 + shade[..., np.newaxis])
+        lit: Field = self.colour * (1 + shade)
         return lit
+
+
+def planes(colour: Colour) -> Field:
+    """One number a plane: [3, 1, 1], to be spread over [3, side, side]."""
+    return np.asarray(colour, dtype=np.float32)[:, np.newaxis, np.newaxis]

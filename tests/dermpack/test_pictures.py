@@ -22,7 +22,7 @@ from dermpack.pictures.crew import FEW, crew
 
 COLOUR_BOUND = 0.65  # of test pictures that mean colour may get right; networks start at 0.80
 SPREAD_BOUND = 0.70  # the same for mean and standard deviation
-SMALL, MANY = 32, 1600
+SMALL, MANY = 32, 1000
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
