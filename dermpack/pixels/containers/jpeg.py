@@ -33,9 +33,8 @@ def read_jpeg(data: bytes, *, where: str) -> Container:
         else:
             kept.append(data[start:end])
     scan_at = _behind_fill(data, at)
-    if (
-        data[scan_at + 4 : scan_at + 5] != components
-    ):  # else one scan has all there is, and is the only one read
+    has_one_scan = data[scan_at + 4 : scan_at + 5] == components  # with all components: no other is read
+    if not has_one_scan:
         _check_scans(data, scan_at, where)
     return Container(data=b"".join([*kept, memoryview(data)[at:]]) if cut else data, exif=exif)
 
