@@ -127,7 +127,9 @@ def _per_class(predictions: Predictions, *, resamples: int, seed: int) -> tuple[
 def _figure(value: float, draws: Floats | None) -> Figure:
     if np.isnan(value):
         return Figure(value=None, ci95=None)
-    return Figure(value=float(value), ci95=None if draws is None else interval(draws))
+    found = None if draws is None else interval(draws)
+    is_point = found is not None and found[0] == found[1]  # no draw changed it: that is not certainty
+    return Figure(value=float(value), ci95=None if is_point else found)
 
 
 def _label_record(scores: LabelScores) -> dict[str, Any]:

@@ -1,0 +1,205 @@
+"""dermpack evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dermpack.cli.console import note, output_options, result, table, track
+
+if TYPE_CHECKING:
+    from dermpack.evaluate import Evaluation, Predictor
+    from dermpack.runtime import Sidecar
+
+SPLITS = ("train", "validation", "test")
+RUN_FILE = "training.json"
+RESEARCH_ONLY = "research software, not a medical device: no figure here is a diagnosis"
+SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "ece", "brier")
+
+
+@click.command("evaluate", short_help="Score a run or a .tflite on a dataset, with intervals.")
+@click.argument("model", type=click.Path(path_type=Path), metavar="RUN|MODEL.tflite")
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
+@click.option("-o", "--output", metavar="REPORT", type=click.Path(path_type=Path), help="A new folder.")
+@click.option(
+    "--labels",
+    "labels_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Labels of the outputs, one a line or a JSON list; else those of model.json beside the model.",
+)
+@click.option(
+    "--predictions",
+    "table_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Write one row a picture.",
+)
+@click.option("--no-pictures", is_flag=True, help="No picture of the dataset in the report.")
+@click.option("--bootstrap", "resamples", type=click.IntRange(1000, 100_000), default=1000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the intervals.")
+@click.option(
+    "--slice",
+    "columns",
+    multiple=True,
+    metavar="COLUMN",
+    help="Score by this column's values too; all columns with few values when not given.",
+)
+@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace a report that is there.")
+@output_options
+def command(
+    model: Path,
+    dataset: Path,
+    split: str,
+    output: Path | None,
+    labels_file: Path | None,
+    table_file: Path | None,
+    no_pictures: bool,
+    resamples: int,
+    seed: int,
+    columns: tuple[str, ...],
+    threads: int,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Score a trained RUN or any MODEL.tflite on a split of DATASET.
+
+    Every figure is a fraction and has a 95 % interval by bootstrap over groups. A run is never edited; a
+    .tflite runs in a process of its own and needs no TensorFlow.
+    """
+    from dermpack.evaluate import evaluate, predictions_table, telling_columns
+    from dermpack.files import write_text
+    from dermpack.manifest import Split, read_dataset
+
+    if output is not None:
+        _check_report(output, overwrite=overwrite)
+    data, part = read_dataset(dataset), Split(split)
+    with _opened(model, labels_file, threads=threads) as (predictor, about):
+        evaluation = evaluate(
+            predictor,
+            data,
+            model=about,
+            split=part,
+            columns=columns or telling_columns(data, part),
+            resamples=resamples,
+            seed=seed,
+            track=track(quiet=quiet),
+        )
+    if table_file is not None:
+        write_text(table_file, predictions_table(evaluation.predictions))
+    if output is not None:
+        _write_report(evaluation, output, with_pictures=not no_pictures, overwrite=overwrite)
+    _tell(evaluation, quiet=quiet)
+    result(evaluation.record(), _sentences(evaluation), as_json=as_json)
+
+
+@contextmanager
+def _opened(model: Path, labels: Path | None, *, threads: int) -> Iterator[tuple[Predictor, dict[str, Any]]]:
+    """The predictor of a run folder or of a .tflite, and what tells it from others."""
+    from dermpack.files import sha256_file
+
+    if (model / RUN_FILE).is_file():
+        from trainer.run import load_predictor
+
+        about = {"kind": "run", "name": model.resolve().name, "sha256": sha256_file(model / RUN_FILE)}
+        yield load_predictor(model), about
+        return
+    from dermpack.runtime import open_classifier
+
+    with open_classifier(model, sidecar=_sidecar(model, labels), threads=threads) as classifier:
+        about = {"kind": "tflite", "name": model.name, "sha256": sha256_file(model)}
+        yield classifier, {**about, "engine": classifier.engine}
+
+
+def _sidecar(model: Path, labels: Path | None) -> Sidecar:
+    from dermpack.errors import InputError
+    from dermpack.runtime import find_sidecar, read_labels, read_sidecar
+
+    if model.is_dir():
+        raise InputError(model, f"holds no {RUN_FILE}", "give a run folder or a .tflite")
+    if not model.exists():
+        raise InputError(model, "does not exist", "give a run folder or a .tflite")
+    if labels is not None:
+        return read_labels(labels)
+    beside = find_sidecar(model)
+    if beside is None:
+        raise InputError(model, "has no model.json beside it that names its labels", "give --labels FILE")
+    return read_sidecar(beside)
+
+
+def _check_report(folder: Path, *, overwrite: bool) -> None:
+    """Say before the long work that there will be no report."""
+    from importlib.util import find_spec
+
+    from dermpack.errors import EXTRA_OF_MODULE, MissingExtraError
+    from dermpack.files import refuse_existing
+    from dermpack.report.evaluation_files import RECORD_FILE
+
+    for module in ("jinja2", "matplotlib"):
+        if find_spec(module) is None:
+            raise MissingExtraError(module, EXTRA_OF_MODULE[module])
+    refuse_existing(folder, marker=RECORD_FILE, overwrite=overwrite)
+
+
+def _write_report(evaluation: Evaluation, folder: Path, *, with_pictures: bool, overwrite: bool) -> None:
+    from dermpack.files import new_folder, write_bytes
+    from dermpack.report.evaluation_files import RECORD_FILE, evaluation_files
+
+    data = evaluation.dataset
+    files = evaluation_files(
+        evaluation.predictions,
+        evaluation.scores,
+        record=evaluation.record(),
+        model=str(evaluation.model["name"]),
+        source=data.source,
+        slices=evaluation.slices,
+        files={of.path: data.file(of) for of in data.pictures} if with_pictures else None,
+    )
+    with new_folder(folder, marker=RECORD_FILE, overwrite=overwrite) as beside:
+        for name, content in files.items():
+            write_bytes(beside / name, content)
+
+
+def _tell(evaluation: Evaluation, *, quiet: bool) -> None:
+    """Labels and slices for a person, as wide as a terminal is at least; the report has all figures."""
+    from dermpack.report.evaluation import brief
+    from dermpack.scores.summary import FEW_GROUPS
+
+    labels = [
+        (of.label, of.n, *(brief(of.figures[name]) for name in ("recall", "precision", "auroc")))
+        for of in evaluation.scores.per_class
+    ]
+    slices = [
+        (
+            f"{of.column}: {of.value}",
+            of.groups,
+            brief(of.figures["balanced_accuracy"]),
+            brief(of.figures["accuracy"]),
+        )
+        for of in evaluation.slices
+    ]
+    table("labels", ("label", "pictures", "recall", "precision", "AUROC"), labels, quiet=quiet)
+    if slices:
+        table("slices", ("slice", "groups", "balanced accuracy", "accuracy"), slices, quiet=quiet)
+    few = [f"{of.column}: {of.value} ({of.groups})" for of in evaluation.slices if of.warning]
+    small = [f"fewer than {FEW_GROUPS} groups, too small to speak: {', '.join(few)}"] if few else []
+    for line in (*evaluation.scores.notes, *small, RESEARCH_ONLY):
+        note(line, quiet=quiet)
+
+
+def _sentences(evaluation: Evaluation) -> str:
+    """The figures of all labels together, one a line, and what they were counted on."""
+    from dermpack.report.evaluation import OVERALL, figure_text
+
+    scores = evaluation.scores
+    counted = f"{scores.n} pictures, {scores.groups} groups, split {scores.split}"
+    known = [(OVERALL[name], scores.figures[name]) for name in SHOWN]
+    lines = [f"{name:<28} {figure_text(figure)}" for name, figure in known if figure.value is not None]
+    return "\n".join((counted, *lines))

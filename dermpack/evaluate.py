@@ -1,0 +1,148 @@
+"""Score a predictor on a dataset; whose predictor it is, a run's or a .tflite's, makes no difference."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from dermpack.errors import DatasetError, InputError
+from dermpack.manifest import Dataset, Picture, Split
+from dermpack.progress import Track, silent
+from dermpack.scores.intervals import RESAMPLES
+from dermpack.scores.predictions import Floats, Predictions, as_truth
+from dermpack.scores.slices import MISSING, Slice, banded, score_slices
+from dermpack.scores.summary import Scores, score
+
+SCHEMA = 1
+MOST_SLICES = 20  # of a column that nobody asked for
+DECIMALS = 9  # of a probability in a table: beyond what a float32 holds
+
+
+class Predictor(Protocol):
+    """Files in, float64 [n, k] out, in the order of `classes`."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What a model said of a split, and what that is worth."""
+
+    model: Mapping[str, Any]  # its name, its sha256: whatever tells it from others
+    dataset: Dataset
+    split: Split
+    predictions: Predictions
+    scores: Scores
+    slices: tuple[Slice, ...]
+
+    def record(self) -> dict[str, Any]:
+        return {
+            **self.scores.record(),
+            "schema": SCHEMA,
+            "model": dict(self.model),
+            "dataset": {"sha256": self.dataset.sha256, "source": self.dataset.source},
+            "slices": [part.record() for part in self.slices],
+        }
+
+
+def evaluate(
+    predictor: Predictor,
+    dataset: Dataset,
+    *,
+    model: Mapping[str, Any],
+    split: Split = Split.TEST,
+    columns: Sequence[str] = (),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    track: Track = silent,
+) -> Evaluation:
+    """Predict and score the pictures of a split, and the slices of the columns; nothing is written."""
+    for column in columns:
+        _check_column(dataset, column)
+    predictions = predict(predictor, dataset, split=split, track=track)
+    sliced = track(columns, total=len(columns), what="slices")
+    slices = [
+        part
+        for column in sliced
+        for part in score_slices(
+            predictions, column, cells_of(dataset, split, column), resamples=resamples, seed=seed
+        )
+    ]
+    return Evaluation(
+        model=model,
+        dataset=dataset,
+        split=split,
+        predictions=predictions,
+        scores=score(predictions, split=split.value, resamples=resamples, seed=seed),
+        slices=tuple(slices),
+    )
+
+
+def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Track = silent) -> Predictions:
+    """The predictions for a split; labels are matched by name, and the dataset may lack some."""
+    pictures = dataset.manifest.of(split)
+    if not pictures:
+        raise DatasetError(dataset.folder, f"has no {split.value} picture", "choose another --split")
+    truth = _truth(pictures, predictor.classes, dataset)
+    return Predictions(
+        classes=predictor.classes,
+        pictures=tuple(picture.path for picture in pictures),
+        groups=tuple(picture.group for picture in pictures),
+        truth=as_truth(truth),
+        probabilities=predictor([dataset.file(picture) for picture in pictures], track=track),
+    )
+
+
+def telling_columns(dataset: Dataset, split: Split) -> tuple[str, ...]:
+    """The metadata columns with few values each, or numbers: what is worth slicing by."""
+    return tuple(name for name in dataset.manifest.columns if _tells(cells_of(dataset, split, name)))
+
+
+def cells_of(dataset: Dataset, split: Split, column: str) -> list[str]:
+    at = dataset.manifest.columns.index(column)
+    return [picture.metadata[at] for picture in dataset.manifest.of(split)]
+
+
+def predictions_table(predictions: Predictions) -> str:
+    """CSV with one row a picture: what it is, what it was taken for, the probability of each class."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("picture", "group", "truth", "predicted", *predictions.classes))
+    names = np.array(predictions.classes, dtype=object)
+    named = zip(names[predictions.truth], names[predictions.predicted], strict=True)
+    rows = zip(predictions.pictures, predictions.groups, named, predictions.probabilities, strict=True)
+    for picture, group, both, probabilities in rows:
+        writer.writerow((picture, group, *both, *(f"{value:.{DECIMALS}g}" for value in probabilities)))
+    return buffer.getvalue()
+
+
+def _truth(pictures: Sequence[Picture], classes: Sequence[str], dataset: Dataset) -> list[int]:
+    at = {name: position for position, name in enumerate(classes)}
+    unknown = Counter(picture.label for picture in pictures if picture.label not in at)
+    if unknown:
+        label, count = min(unknown.items())
+        what = f"has {count} pictures of {label!r}, which the model does not know"
+        cure = f"import with --map or --negative to have its labels only: {', '.join(classes)}"
+        raise InputError(dataset.folder, what, cure)
+    return [at[picture.label] for picture in pictures]
+
+
+def _check_column(dataset: Dataset, column: str) -> None:
+    if column not in dataset.manifest.columns:
+        known = ", ".join(dataset.manifest.columns) or "it has none"
+        raise InputError(dataset.folder, f"has no column {column!r}", f"choose one of its columns: {known}")
+
+
+def _tells(cells: Sequence[str]) -> bool:
+    values = set(banded(cells)) - {MISSING}
+    return 2 <= len(values) <= MOST_SLICES and len(values) < len(cells)

@@ -1,0 +1,174 @@
+"""The page of an evaluation: the figures first, what they are worth, and where the model is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dermpack.report.page import (
+    Block,
+    Callout,
+    Facts,
+    Gallery,
+    Image,
+    Level,
+    Section,
+    Surface,
+    Table,
+    Text,
+    render_page,
+)
+from dermpack.scores.slices import Slice
+from dermpack.scores.summary import FEW_GROUPS, Figure, LabelScores, Scores
+
+NOTHING = "–"
+FIRST = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "accuracy": "accuracy"}
+OVERALL = {
+    **FIRST,
+    **{"macro_precision": "precision, mean of labels", "macro_f1": "F1, mean of labels"},
+    **{"average_precision": "average precision, mean of labels"},
+    **{"top3": "top 3", "top5": "top 5", "ece": "calibration error (15 bins)", "brier": "Brier score"},
+}
+LABEL_COLUMNS = {"recall": "recall", "precision": "precision", "f1": "F1", "auroc": "AUROC"}
+COSTS = {
+    "specificity_at_sensitivity_90": "specificity at sensitivity .90",
+    "specificity_at_sensitivity_95": "specificity at sensitivity .95",
+    "sensitivity_at_specificity_90": "sensitivity at specificity .90",
+    "sensitivity_at_specificity_95": "sensitivity at specificity .95",
+}
+SLICE_COLUMNS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "auroc": "AUROC"}
+ALT = {
+    "confusion.png": "Confusion matrix: truth in rows, predictions in columns",
+    "labels.png": "Recall, precision and AUROC of each label with intervals",
+    "roc.png": "ROC curves, one label against the rest",
+    "precision-recall.png": "Precision-recall curves, one label against the rest",
+    "reliability.png": "Accuracy against confidence",
+    "coverage.png": "Accuracy against the share of answered pictures",
+}
+
+
+def evaluation_page(
+    scores: Scores,
+    *,
+    model: str,
+    source: str,
+    slices: Sequence[Slice] = (),
+    plots: Mapping[str, bytes],
+    mistakes: bytes | None,
+) -> str:
+    """One HTML page with everything; `mistakes` is a contact sheet, or None to show no picture."""
+    sections = [
+        Section(title="Figures", blocks=_overall(scores)),
+        Section(title="Labels", blocks=_labels(scores, plots)),
+        Section(title="Thresholds", blocks=_thresholds(scores, plots)),
+        Section(title="Confidence", blocks=_confidence(plots)),
+        *_slices(slices),
+        *_mistakes(mistakes),
+    ]
+    subtitle = f"Scored on {scores.n:,} pictures of the {scores.split} split of {source}"
+    return render_page(f"Evaluation of {model}", subtitle=subtitle, sections=sections)
+
+
+def figure_text(figure: Figure) -> str:
+    """A fraction with its interval, as a person reads it: "0.742 (0.701 to 0.780)"."""
+    if figure.value is None:
+        return NOTHING
+    value = f"{figure.value:.3f}"
+    return value if figure.ci95 is None else f"{value} ({figure.ci95[0]:.3f} to {figure.ci95[1]:.3f})"
+
+
+def brief(figure: Figure) -> str:
+    """The same where there is little room: "0.74 (0.70–0.78)"."""
+    if figure.value is None:
+        return NOTHING
+    value = f"{figure.value:.2f}"
+    return value if figure.ci95 is None else f"{value} ({figure.ci95[0]:.2f}–{figure.ci95[1]:.2f})"
+
+
+def _overall(scores: Scores) -> list[Block]:
+    facts = [(name, _short(scores.figures[key])) for key, name in FIRST.items()]
+    counted = [("pictures", f"{scores.n:,}"), ("groups", f"{scores.groups:,}")]
+    rows = [(name, figure_text(scores.figures[key])) for key, name in OVERALL.items()]
+    method = (
+        f"In brackets the 95 % interval: {scores.resamples:,} bootstrap draws over groups, seed "
+        f"{scores.seed}; pictures of one group are drawn together. Balanced accuracy is the mean recall of "
+        "the labels that have pictures, AUROC the mean over them of one against the rest."
+    )
+    notes = [Callout(level=Level.WARNING, text=note) for note in scores.notes]
+    table = Table(caption="All labels together", header=("figure", "value"), rows=rows)
+    return [Facts(facts=[*facts, *counted]), *notes, table, Text(text=method)]
+
+
+def _labels(scores: Scores, plots: Mapping[str, bytes]) -> list[Block]:
+    header = ("label", "pictures", "groups", *LABEL_COLUMNS.values())
+    rows = [_label_row(of, LABEL_COLUMNS) for of in scores.per_class]
+    table = Table(caption="Each label", header=header, rows=rows)
+    return [table, _image(plots, "labels.png"), _image(plots, "confusion.png")]
+
+
+def _thresholds(scores: Scores, plots: Mapping[str, bytes]) -> list[Block]:
+    header = ("label", "pictures", "groups", *COSTS.values())
+    table = Table(
+        caption="What a threshold on a label's probability would reach on this split, chosen in hindsight",
+        header=header,
+        rows=[_label_row(of, COSTS) for of in scores.per_class],
+    )
+    images = [_image(plots, name) for name in ("roc.png", "precision-recall.png") if name in plots]
+    return [table, Gallery(images=images)] if images else [table]
+
+
+def _confidence(plots: Mapping[str, bytes]) -> list[Block]:
+    return [Gallery(images=[_image(plots, name) for name in ("reliability.png", "coverage.png")])]
+
+
+def _slices(slices: Sequence[Slice]) -> list[Section]:
+    if not slices:
+        return []
+    columns = list(dict.fromkeys(part.column for part in slices))
+    header = ("value", "pictures", "groups", "labels", *SLICE_COLUMNS.values(), "")
+    tables = [
+        Table(
+            caption=column,
+            header=header,
+            rows=[_slice_row(part) for part in slices if part.column == column],
+        )
+        for column in columns
+    ]
+    text = (
+        "A slice has other labels in other shares than the whole: compare its figures with its own interval "
+        "in mind. The means are over the labels that occur in it. "
+        f"With fewer than {FEW_GROUPS} groups it is too small to speak: what stands there is chance."
+    )
+    return [Section(title="Slices", blocks=[Text(text=text), *tables])]
+
+
+def _mistakes(sheet: bytes | None) -> list[Section]:
+    if sheet is None:
+        return []
+    text = "Wrong predictions, the least probable truth first; captions are truth → prediction, confidence."
+    alt = "The pictures that the model is most wrongly sure of"
+    image = Image(data=sheet, alt=alt, surface=Surface.PHOTOGRAPH)
+    return [Section(title="Worst mistakes", blocks=[Text(text=text), image])]
+
+
+def _label_row(of: LabelScores, columns: Mapping[str, str]) -> tuple[str, ...]:
+    return of.label, f"{of.n}", f"{of.groups}", *(figure_text(of.figures[name]) for name in columns)
+
+
+def _slice_row(part: Slice) -> tuple[str, ...]:
+    figures = (brief(part.figures[name]) for name in SLICE_COLUMNS)
+    return (
+        part.value,
+        f"{part.n}",
+        f"{part.groups}",
+        f"{part.labels}",
+        *figures,
+        "too small to speak" if part.warning else "",
+    )
+
+
+def _image(plots: Mapping[str, bytes], name: str) -> Image:
+    return Image(data=plots[name], alt=ALT[name], caption=ALT[name])
+
+
+def _short(figure: Figure) -> str:
+    return NOTHING if figure.value is None else f"{figure.value:.3f}"

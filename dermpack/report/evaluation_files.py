@@ -1,0 +1,44 @@
+"""Everything that an evaluation report holds, by file name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dermpack.files import json_text
+from dermpack.report.evaluation import evaluation_page
+from dermpack.report.evaluation_plots import evaluation_plots
+from dermpack.report.sheet import contact_sheet
+from dermpack.scores.mistakes import worst_mistakes
+from dermpack.scores.predictions import Predictions
+from dermpack.scores.slices import Slice
+from dermpack.scores.summary import Scores
+
+RECORD_FILE, PAGE_FILE, SHEET_FILE = "report.json", "report.html", "mistakes.png"
+WORST = 24  # mistakes on the contact sheet
+
+
+def evaluation_files(
+    predictions: Predictions,
+    scores: Scores,
+    *,
+    record: Mapping[str, Any],
+    model: str,
+    source: str,
+    slices: Sequence[Slice] = (),
+    files: Mapping[str, Path] | None = None,
+) -> dict[str, bytes]:
+    """File name → bytes; `files` says where the pictures are, None that none may be shown."""
+    plots = evaluation_plots(predictions, scores)
+    sheet = None if files is None else _mistakes_sheet(predictions, files)
+    page = evaluation_page(scores, model=model, source=source, slices=slices, plots=plots, mistakes=sheet)
+    shown = {SHEET_FILE: sheet} if sheet else {}
+    texts = {PAGE_FILE: page, RECORD_FILE: json_text(record)}
+    return {**plots, **shown, **{name: text.encode("utf-8") for name, text in texts.items()}}
+
+
+def _mistakes_sheet(predictions: Predictions, files: Mapping[str, Path]) -> bytes | None:
+    worst = worst_mistakes(predictions, most=WORST)
+    entries = [(files[of.picture], f"{of.truth} → {of.predicted} {of.confidence:.2f}") for of in worst]
+    return contact_sheet(entries) if entries else None

@@ -1,0 +1,163 @@
+"""A predictor and a dataset give scores; labels are matched by name."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from dermpack.errors import DatasetError, InputError, PictureError
+from dermpack.evaluate import evaluate, predict, predictions_table, telling_columns
+from dermpack.manifest import Split
+from dermpack.pixels import decode
+from dermpack.progress import Track, silent
+from dermpack.report.evaluation_files import evaluation_files
+from tests.dermpack.small_dataset import make_dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brightness:
+    """Calls the bright pictures by the last of its classes, the dark ones by the first."""
+
+    classes: tuple[str, ...] = ("akiec", "bcc", "mel")
+
+    def __call__(self, files: Sequence[Path], *, track: Track = silent) -> npt.NDArray[np.float64]:
+        rows = []
+        for file in track(files, total=len(files), what="predict"):
+            share = float(decode(file).pixels.mean() / 255)
+            rows.append([1 - share] + [0.0] * (len(self.classes) - 2) + [share])
+        return np.array(rows, dtype=np.float64)
+
+
+ABOUT = {"kind": "test", "name": "brightness", "sha256": "0"}
+
+
+def test_a_predictor_that_sees_the_difference_is_right(tmp_path: Path) -> None:
+    evaluation = evaluate(Brightness(), make_dataset(tmp_path / "set"), model=ABOUT)
+    assert evaluation.scores.value("accuracy") == 1.0
+    assert (evaluation.scores.n, evaluation.scores.groups, evaluation.scores.split) == (24, 13, "test")
+
+
+def test_labels_are_matched_by_name_not_by_position(tmp_path: Path) -> None:
+    upside_down = Brightness(classes=("mel", "bcc", "akiec"))
+    evaluation = evaluate(upside_down, make_dataset(tmp_path / "set"), model=ABOUT)
+    assert evaluation.scores.value("accuracy") == 0.0
+
+
+def test_the_dataset_may_lack_a_label_of_the_model(tmp_path: Path) -> None:
+    evaluation = evaluate(Brightness(), make_dataset(tmp_path / "set"), model=ABOUT)
+    assert evaluation.scores.value("balanced_accuracy") == 1.0
+    assert any("no picture of bcc" in note for note in evaluation.scores.notes)
+
+
+def test_a_label_unknown_to_the_model_is_named_with_the_cure(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set", labels=("akiec", "nv"))
+    with pytest.raises(InputError, match="of 'nv', which the model does not know; import with --map"):
+        evaluate(Brightness(), dataset, model=ABOUT)
+
+
+def test_a_class_of_the_dataset_without_pictures_may_be_unknown(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set", classes=("akiec", "mel", "nv"))
+    assert evaluate(Brightness(), dataset, model=ABOUT).scores.n == 24
+
+
+def test_a_split_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="has no validation picture"):
+        predict(Brightness(), make_dataset(tmp_path / "set"), split=Split.VALIDATION)
+
+
+def test_a_picture_that_no_longer_decodes_is_named(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set")
+    dataset.file(dataset.pictures[7]).write_bytes(b"broken")
+    with pytest.raises(PictureError, match=r"007\.png"):
+        predict(Brightness(), dataset, split=Split.TEST)
+
+
+def test_columns_that_tell_something_are_found(tmp_path: Path) -> None:
+    assert telling_columns(make_dataset(tmp_path / "set"), Split.TEST) == ("age", "sex")
+
+
+def test_slices_are_of_the_split_that_is_scored(tmp_path: Path) -> None:
+    evaluation = evaluate(Brightness(), make_dataset(tmp_path / "set"), model=ABOUT, columns=("sex",))
+    assert {of.value: of.n for of in evaluation.slices} == {"f": 8, "m": 8, "(missing)": 8}
+
+
+def test_an_unknown_column_is_refused_before_any_work(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set")
+    dataset.file(dataset.pictures[7]).unlink()
+    with pytest.raises(InputError, match="no column 'skin'; choose one of its columns: age, sex, name"):
+        evaluate(Brightness(), dataset, model=ABOUT, columns=("skin",))
+
+
+def test_the_table_has_one_row_a_picture(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set")
+    predictions = predict(Brightness(), dataset, split=Split.TEST)
+    rows = list(csv.DictReader(io.StringIO(predictions_table(predictions))))
+    assert [row["picture"] for row in rows] == [of.path for of in dataset.manifest.of(Split.TEST)]
+    assert [row["truth"] for row in rows] == [row["predicted"] for row in rows]
+    assert float(rows[3]["mel"]) == pytest.approx(predictions.probabilities[3, 2], abs=1e-8)
+
+
+def test_the_record_names_model_and_dataset(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set")
+    record = evaluate(Brightness(), dataset, model=ABOUT).record()
+    assert record["model"] == ABOUT
+    assert record["dataset"] == {"sha256": dataset.sha256, "source": "small"}
+    assert str(tmp_path) not in json.dumps(record)
+
+
+def report(folder: Path, *, n: int = 24, with_pictures: bool = True) -> dict[str, bytes]:
+    dataset = make_dataset(folder, n=n)
+    upside_down = Brightness(classes=("mel", "bcc", "akiec"))
+    evaluation = evaluate(upside_down, dataset, model=ABOUT, columns=("sex",))
+    return evaluation_files(
+        evaluation.predictions,
+        evaluation.scores,
+        record=evaluation.record(),
+        model="<b>upside down</b>",
+        source=dataset.source,
+        slices=evaluation.slices,
+        files={of.path: dataset.file(of) for of in dataset.pictures} if with_pictures else None,
+    )
+
+
+def test_a_report_holds_record_page_and_plots(tmp_path: Path) -> None:
+    files = report(tmp_path / "set")
+    plots = {name for name in files if name.endswith(".png")}
+    assert {"report.json", "report.html"} <= set(files)
+    assert plots == {
+        *("confusion.png", "coverage.png", "labels.png", "mistakes.png"),
+        *("precision-recall.png", "reliability.png", "roc.png"),
+    }
+    assert all(files[name].startswith(b"\x89PNG") for name in plots)
+
+
+def test_the_same_evaluation_gives_the_same_bytes(tmp_path: Path) -> None:
+    assert report(tmp_path / "a") == report(tmp_path / "b")
+
+
+def test_a_report_without_pictures_shows_none(tmp_path: Path) -> None:
+    files = report(tmp_path / "set", with_pictures=False)
+    assert "mistakes.png" not in files
+    assert b"Worst mistakes" not in files["report.html"]
+
+
+def test_a_page_warns_of_slices_too_small_to_speak(tmp_path: Path) -> None:
+    assert b"too small to speak" in report(tmp_path / "set")["report.html"]
+
+
+def test_a_page_escapes_the_names_that_it_is_given(tmp_path: Path) -> None:
+    page = report(tmp_path / "set")["report.html"]
+    assert b"<b>upside" not in page
+    assert b"&lt;b&gt;upside" in page
+
+
+def test_a_single_picture_has_a_report_too(tmp_path: Path) -> None:
+    assert b"a single group" in report(tmp_path / "set", n=1)["report.html"]
