@@ -19,6 +19,7 @@ NAMES = ("hmnist_28_28_RGB.csv", "hmnist_28_28_L.csv")  # the better one first
 SIDE = 28
 MODE_OF_PIXELS = {SIDE * SIDE * 3: "RGB", SIDE * SIDE: "L"}
 LABELS = ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")  # the published order of the numbers 0 to 6
+BYTE_OF_TEXT = {str(value).encode(): value for value in range(256)}  # stricter than int(), and quicker
 MAX_LINE_BYTES = 1 << 16  # 2,352 pixels of three digits need 9,410
 MAX_ROWS = 1_000_000  # the published table has 10,015
 
@@ -81,18 +82,11 @@ def _pixels(text: bytes, width: int, line: int, place: str) -> Pixels:
     if len(cells) != width:
         raise TableError(place, f"has {len(cells)} cells where the header has {width}", "mend the line")
     try:
-        *values, label = (int(cell) if cell.isdigit() else -1 for cell in cells)
-        return Pixels(line=line, values=bytes(values), label=_label(label))
-    except ValueError as error:
-        raise TableError(
-            place, "has a cell that is no pixel (0 to 255) or label (0 to 6)", "mend the line"
-        ) from error
-
-
-def _label(number: int) -> str:
-    if not 0 <= number < len(LABELS):
-        raise ValueError(number)
-    return LABELS[number]
+        values = bytes(map(BYTE_OF_TEXT.__getitem__, cells))
+        return Pixels(line=line, values=values[:-1], label=LABELS[values[-1]])
+    except LookupError as error:
+        problem = "has a cell that is no pixel (0 to 255) or label (0 to 6)"
+        raise TableError(place, problem, "mend the line") from error
 
 
 def _lesion(table: Path, row: Pixels, lesions: tuple[Lesion, ...], at: int) -> Lesion:
