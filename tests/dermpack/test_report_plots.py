@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import warnings
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -41,8 +40,9 @@ def test_a_plot_is_the_same_bytes_twice(draw: Draw) -> None:
     "draw", [pytest.param(PLOTS[name], id=name) for name in ("bars", "heat map", "lines")]
 )
 def test_something_is_drawn(draw: Draw) -> None:
-    pixels = np.asarray(Image.open(io.BytesIO(figure_png(draw))).convert("RGB"))
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 10
+    colours = Image.open(io.BytesIO(figure_png(draw))).convert("RGB").getcolors(1 << 20)
+    assert colours is not None
+    assert len(colours) > 10
 
 
 def test_a_plot_tells_neither_program_nor_date() -> None:
