@@ -24,16 +24,16 @@ def eczema(rng: np.random.Generator, skin: Surface) -> Surface:
     mottled = shape * step(fractal(rng, side, 7, octaves=4), -0.9, 0.5)
     papules = shape * step(smooth(rng, side, rng.uniform(24, 36)), 0.12, 0.75)
     flakes = _flakes(rng, side, rng.uniform(50, 75)) * mottled
-    red = skin.stained(mottled * _much(rng, 0.25, 0.8), _blood(rng))
-    rough = red.stained(papules * _much(rng, 0.25, 0.7), _blood(rng)).raised(papules * _much(rng, 0.12, 0.32))
-    dry = rough.covered(flakes * _much(rng, 0.1, 0.45), SCALE).raised(flakes / 14)
+    red = skin.stained(mottled * _much(rng, 0.4, 0.85), _blood(rng))
+    rough = red.stained(papules * _much(rng, 0.4, 0.8), _blood(rng)).raised(papules * _much(rng, 0.18, 0.36))
+    dry = rough.covered(flakes * _much(rng, 0.18, 0.5), SCALE).raised(flakes / 14)
     return _scratched(rng, _crusted(rng, dry, papules))
 
 
 def psoriasis(rng: np.random.Generator, skin: Surface) -> Surface:
     """Plaques with a clear border, raised, even red, under large silvery scales."""
     side = skin.side
-    soft = rng.uniform(0.08, 0.35)
+    soft = rng.uniform(0.08, 0.25)
     shape = blob(rng, side, site(rng, smallest=0.28, largest=0.52), irregular=0.28, soft=soft)
     if rng.random() < 0.5:
         more = scattered(rng, int(rng.integers(1, 5)), spread=0.65, smallest=0.06, largest=0.16)
@@ -43,7 +43,7 @@ def psoriasis(rng: np.random.Generator, skin: Surface) -> Surface:
     plates = plates * step(smooth(rng, side, rng.uniform(30, 55)), -0.8, 0.4)
     cracks = ridges(smooth(rng, side, rng.uniform(12, 20)), 0.12) * plates
     raised = skin.stained(shape * _much(rng, 0.4, 0.95), _blood(rng)).raised(shape * _much(rng, 0.15, 0.4))
-    scaly = raised.covered(plates * _much(rng, 0.15, 0.6), SCALE).raised(plates * _much(rng, 0.1, 0.35))
+    scaly = raised.covered(plates * _much(rng, 0.2, 0.6), SCALE).raised(plates * _much(rng, 0.1, 0.35))
     return scaly.stained(cracks / 2, (0.80, 0.66, 0.62)).raised(-cracks / 8)
 
 
