@@ -62,6 +62,8 @@ def _pairs(starts: Indices, ends: Indices) -> Iterator[tuple[Indices, Indices]]:
     asking = np.flatnonzero(counts)
     until = np.cumsum(counts[asking])
     total = int(until[-1]) if len(until) else 0
+    if not total:
+        return
     cuts = np.searchsorted(until, np.arange(0, total, CHUNK_PAIRS))
     for low, high in zip(cuts, (*cuts[1:], len(asking)), strict=True):
         queries = asking[low:high]
