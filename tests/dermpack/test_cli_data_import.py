@@ -1,0 +1,134 @@
+"""dermpack data import and check, as a person and as a program calls them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dermpack.cli import main
+from tests.trainer.patches import class_folders, jpeg, patch, write
+
+
+def imported(source: Path, *options: str) -> int:
+    output = source.parent / "dataset"
+    return main(["data", "import", str(source), "-o", str(output), "--jobs", "1", *options])
+
+
+def test_the_answer_has_fixed_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source")
+    write(source / "class0" / "bad.png", b"")
+    write(source / "class0" / "near.jpg", jpeg(patch(0)))
+    assert imported(source, "--json", "--quiet") == 0
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert set(answer) == {
+        *("classes", "clusters", "counts", "format", "manifest_sha256", "notes", "pictures", "refused"),
+    }
+    assert (answer["pictures"], answer["clusters"]) == (13, 1)
+    assert (answer["refused"], answer["notes"]) == ({"empty": 1}, {"near-duplicate": 1})
+    assert err == ""
+
+
+def test_a_person_reads_counts_reasons_and_what_comes_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = class_folders(tmp_path / "source")
+    write(source / "class0" / "bad.png", b"")
+    write(source / "class0" / "near.jpg", jpeg(patch(0)))
+    assert imported(source) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'dataset'}\n"
+    assert "13 pictures" in err
+    assert "left out, empty: 1, as class0/bad.png" in err
+    assert "0 identical and 1 near duplicates in 1 clusters" in err
+    assert "next: dermpack data report" in err
+
+
+def test_a_leak_comes_with_its_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for at, label in enumerate("ab"):
+        for number in range(3):
+            for part in ("train", "val", "test"):
+                seed = 100 * at + 10 * number + len(part)
+                write(tmp_path / "source" / part / label / f"{number}.jpg", jpeg(patch(seed)))
+    write(tmp_path / "source" / "train" / "a" / "copy.jpg", jpeg(patch(4), quality=70))  # of test/a/0.jpg
+    write(tmp_path / "source" / "test" / "a" / "0.jpg", jpeg(patch(4)))
+    write(tmp_path / "source" / "train" / "a" / "0.jpg", jpeg(patch(999)))
+    write(tmp_path / "source" / "train" / "b" / "0.jpg", jpeg(patch(998)))
+    assert imported(tmp_path / "source") == 0
+    assert "the given splits leak" in capsys.readouterr().err
+    assert main(["data", "check", str(tmp_path / "dataset")]) == 1
+    assert imported(tmp_path / "source", "--overwrite", "--mend") == 0
+    assert main(["data", "check", str(tmp_path / "dataset")]) == 0
+
+
+def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert imported(tmp_path / "nowhere") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and err.count("\n") == 1
+
+
+def test_strict_stops_at_a_bad_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source")
+    write(source / "class0" / "bad.png", b"")
+    assert imported(source, "--strict", "--quiet") == 1
+    assert "class0/bad.png (empty)" in capsys.readouterr().err
+    assert not (tmp_path / "dataset").exists()
+
+
+@pytest.mark.parametrize("options", [("--mend", "--new-splits"), ("--jobs", "0"), ("--format", "xls")])
+def test_options_that_make_no_sense_are_usage_errors(tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert imported(class_folders(tmp_path / "source"), *options) == 2
+
+
+def test_the_megapixel_limit_is_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source", each=2)
+    write(source / "class0" / "large.jpg", jpeg(patch(7, size=120)))
+    assert imported(source, "--json", "-q", "--max-megapixels", "0.01") == 0
+    assert json.loads(capsys.readouterr().out)["refused"] == {"too-large": 1}
+
+
+def test_check_answers_and_exits_by_what_it_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source")
+    imported(source, "-q")
+    capsys.readouterr()
+    assert main(["data", "check", str(tmp_path / "dataset"), "-q"]) == 0
+    assert capsys.readouterr().out == "12 pictures, no problem\n"
+    (source / "class0" / "0.png").unlink()
+    assert main(["data", "check", str(tmp_path / "dataset"), "--json", "-q"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer) == {"counts", "pictures", "problems", "sound"}
+    assert answer["sound"] is False
+    assert answer["problems"] == [{"kind": "missing", "picture": "class0/0.png", "detail": "is not there"}]
+
+
+def test_check_again_decodes_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    imported(class_folders(tmp_path / "source"), "-q")
+    capsys.readouterr()
+    assert main(["data", "check", str(tmp_path / "dataset"), "--again", "--jobs", "1", "-q"]) == 0
+    assert "no problem" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_a_stopped_import_leaves_the_old_dataset_and_no_process(tmp_path: Path, stop: signal.Signals) -> None:
+    """Stopped as soon as its unfinished folder stands; a worker left behind would hold stderr open."""
+    source = class_folders(tmp_path / "source", each=40)
+    imported(source, "-q")
+    before = (tmp_path / "dataset" / "manifest.csv").read_bytes()
+    command = ["data", "import", str(source), "-o", str(tmp_path / "dataset"), "--overwrite", "--seed", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "dermpack", *command, "--jobs", "2", "-q"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not list(tmp_path.glob(".dataset.*.partial")):
+            assert process.poll() is None
+        process.send_signal(stop)
+        _, err = process.communicate()
+    assert process.returncode == (130 if stop is signal.SIGINT else -stop)
+    assert stop is signal.SIGKILL or err.strip() == "interrupted"
+    assert (tmp_path / "dataset" / "manifest.csv").read_bytes() == before
+    assert imported(source, "-q", "--overwrite", "--seed", "2") == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"source", "dataset"}
