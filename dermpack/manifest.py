@@ -227,7 +227,7 @@ def _dataset(folder: Path, record: Mapping[str, Any], manifest: Manifest, sha256
             notes=tuple(_finding(item) for item in record["notes"]),
             sha256=sha256,
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, UnicodeEncodeError) as error:
         raise DatasetError(where, f"is not as dermpack writes it ({error})", AGAIN) from error
     strange = {picture.label for picture in manifest.pictures} - set(dataset.classes)
     if strange:
@@ -243,4 +243,5 @@ def _finding(item: Mapping[str, Any]) -> Finding:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
+    value.encode("utf-8")  # half a character, as JSON can hold it, could be written nowhere
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermpack.errors import DatasetError, TableError
-from dermpack.files import json_text, read_json
+from dermpack.files import read_json
 from dermpack.manifest import (
     Dataset,
     Finding,
@@ -136,7 +137,7 @@ def test_an_edited_manifest_is_refused(tmp_path: Path) -> None:
 def test_a_strange_record_is_refused(tmp_path: Path, key: str, value: object) -> None:
     write_dataset(dataset(tmp_path, picture()), tmp_path)
     record = {**read_json(tmp_path / "dataset.json"), key: value}
-    (tmp_path / "dataset.json").write_text(json_text(record))
+    (tmp_path / "dataset.json").write_text(json.dumps(record))
     with pytest.raises(DatasetError, match=r"dataset\.json"):
         read_dataset(tmp_path)
 
