@@ -63,17 +63,22 @@ def write_rows(path: Path, rows: Iterator[Rows], *, shape: tuple[int, ...], dtyp
     header = {"descr": NPY.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            NPY.write_array_header_1_0(file, header)
-            for row in rows:
-                file.write(np.ascontiguousarray(row, dtype=dtype).data)
+        _stream(beside, header, rows, dtype)
         write_text(_seal(path), sha256_file(beside) + "\n")
         beside.replace(path)
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
         raise OutputError(path, what, f"free some space, or set {CACHE_VARIABLE}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        if beside.exists():
+            beside.unlink()
+
+
+def _stream(path: Path, header: dict[str, Any], rows: Iterator[Rows], dtype: Any) -> None:
+    with path.open("wb") as file:
+        NPY.write_array_header_1_0(file, header)
+        for row in rows:
+            file.write(np.ascontiguousarray(row, dtype=dtype).data)
 
 
 def map_rows(path: Path) -> Rows:

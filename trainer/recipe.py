@@ -101,6 +101,8 @@ def recipe_from(values: Mapping[str, Any], *, where: object, base: Recipe | None
             decoded[name] = DECODERS[name](value)
         except (ValueError, TypeError, AttributeError) as error:
             raise TableError(where, f"{name} = {value!r} {_reason(error)}", CURE) from error
+    if decoded.get("arch") is Arch.SCRATCH_CNN:
+        decoded.setdefault("weights", Weights.NONE)  # nobody published any
     return replace(base or Recipe(), **decoded)
 
 

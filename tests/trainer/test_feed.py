@@ -1,0 +1,170 @@
+"""Feeds: every row has its turn, any step can be reached, classes get their say; the cache is checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dermpack.errors import DatasetError, OutputError
+from dermpack.manifest import Dataset, Split, read_dataset
+from dermpack.pixels import Policy, prepare
+from trainer.augmentation import NAMED, Augmentation
+from trainer.balance import Balance, class_weights, epoch_rows
+from trainer.cache import cache_folder, cached_pictures
+
+pytestmark = pytest.mark.tensorflow
+
+TRUTH = np.repeat([0, 1, 2], [20, 8, 4]).astype(np.int64)
+
+
+def feed(**options: Any) -> Any:
+    from trainer.feed import Examples, Feed
+
+    rows = np.arange(len(TRUTH), dtype=np.uint8)[None, :, None, None, None].repeat(3, axis=4)
+    names = tuple(str(at) for at in range(len(TRUTH)))
+    classes = ("a", "b", "c")
+    examples = Examples(rows=rows, truth=TRUTH, classes=classes, names=names, groups=names)
+    return Feed(**{"train": examples, "validation": examples, "batch": 8, "seed": 1, **options})
+
+
+def rows_of(batches: Any) -> list[int]:
+    """The rows' numbers, read back from their pixels."""
+    inputs = np.concatenate([batch[0].numpy()[:, 0, 0, 0] for batch in batches])
+    return [int(value) for value in np.rint((inputs + 1) * 127.5)]
+
+
+def test_an_epoch_has_every_row_once() -> None:
+    assert sorted(rows_of(feed().batches(0, 4))) == list(range(len(TRUTH)))
+
+
+def test_another_epoch_has_another_order() -> None:
+    one = feed()
+    assert rows_of(one.batches(0, 4)) != rows_of(one.batches(4, 8))
+
+
+def test_any_step_is_reached_without_those_before_it() -> None:
+    one = feed(augmentation=replace(NAMED["strong"], mixup=0.4))
+    whole = [[part.numpy() for part in batch] for batch in one.batches(0, 8)]
+    tail = [[part.numpy() for part in batch] for batch in one.batches(5, 8)]
+    for found, wanted in zip(tail, whole[5:], strict=True):
+        for part, other in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(part, other)
+
+
+def test_weights_of_a_batch_are_those_of_its_classes() -> None:
+    one = feed(balance=Balance.WEIGHTS)
+    _, targets, weights = next(iter(one.batches(0, 1)))
+    expected = np.array(one.class_weights)[targets.numpy().argmax(axis=1)]
+    np.testing.assert_allclose(weights.numpy(), expected, rtol=1e-6)
+
+
+def test_a_batch_draws_from_all_copies() -> None:
+    one = feed()
+    copies = np.stack([one.train.rows[0], one.train.rows[0] + 100])
+    doubled = replace(one, train=one.train.with_rows(copies))
+    found = rows_of(doubled.batches(0, 4))
+    assert {row >= 100 for row in found} == {True, False}
+    assert sorted(row % 100 for row in found) == list(range(len(TRUTH)))
+
+
+def test_activations_are_not_scaled() -> None:
+    one = feed()
+    rows = one.train.with_rows(np.full((1, len(TRUTH), 5), 3.5, np.float16))
+    inputs = next(iter(replace(one, train=rows).batches(0, 1)))[0]
+    assert (inputs.numpy() == 3.5).all()
+
+
+def test_class_weights_have_mean_one_over_the_pictures() -> None:
+    counts = np.array([30, 10])
+    weights = class_weights(Balance.WEIGHTS, counts, power=1.0)
+    assert weights == pytest.approx((2 / 3, 2.0))
+    assert np.dot(weights, counts) == pytest.approx(counts.sum())
+
+
+def test_effective_weights_are_milder_than_inverse_ones() -> None:
+    counts = np.array([3000, 40])
+    inverse, effective = (
+        class_weights(kind, counts, power=1.0) for kind in (Balance.WEIGHTS, Balance.EFFECTIVE)
+    )
+    assert 1 < effective[1] / effective[0] < inverse[1] / inverse[0]
+
+
+def test_oversampling_gives_every_class_as_many_turns() -> None:
+    rows = epoch_rows(Balance.OVERSAMPLE, TRUTH, power=1.0, seed=(0,))
+    counts = np.bincount(TRUTH[rows])
+    assert np.ptp(counts) <= 1
+    assert set(rows[TRUTH[rows] == 2]) == set(np.flatnonzero(TRUTH == 2))
+
+
+def test_undersampling_takes_no_row_twice() -> None:
+    rows = epoch_rows(Balance.UNDERSAMPLE, TRUTH, power=1.0, seed=(0,))
+    assert np.bincount(TRUTH[rows]).tolist() == [4, 4, 4]
+    assert len(set(rows.tolist())) == len(rows)
+
+
+def cached(dataset: Dataset, folder: Path) -> Any:
+    pictures = dataset.manifest.of(Split.TRAIN)
+    policy = Policy.CENTRE_SQUARE
+    return cached_pictures(dataset, pictures, size=20, policy=policy, folder=folder, processes=1)
+
+
+def test_the_cache_holds_what_preparing_gives(coloured: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(coloured)
+    rows = cached(dataset, tmp_path)
+    first = dataset.manifest.of(Split.TRAIN)[0]
+    np.testing.assert_array_equal(rows[0], prepare(dataset.file(first), 20))
+
+
+def test_the_cache_is_made_once(coloured: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(coloured)
+    cached(dataset, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    cached(dataset, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")} == before
+
+
+def test_a_damaged_cache_is_made_anew(coloured: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(coloured)
+    good = np.array(cached(dataset, tmp_path))
+    (path,) = tmp_path.rglob("*.npy")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 255
+    path.write_bytes(bytes(data))
+    np.testing.assert_array_equal(cached(dataset, tmp_path), good)
+
+
+def test_a_picture_that_changed_after_the_import_is_named(coloured: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(coloured)
+    first = replace(dataset.manifest.of(Split.TRAIN)[0], sha256="0" * 64)
+    other = replace(dataset, manifest=replace(dataset.manifest, pictures=(first,)))
+    with pytest.raises(DatasetError, match="no longer the picture that was imported"):
+        cached(other, tmp_path)
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_a_cache_folder_that_is_a_file_is_a_clear_error(coloured: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").write_text("in the way")
+    with pytest.raises(OutputError, match="DERMPACK_CACHE"):
+        cached(read_dataset(coloured), tmp_path)
+
+
+def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DERMPACK_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+
+
+def test_activations_are_what_the_trunk_gives(tmp_path: Path) -> None:
+    import tf_keras
+
+    from trainer.activations import recorded
+
+    pixels = tf_keras.Input((1, 1, 3))
+    trunk = tf_keras.Model(pixels, tf_keras.layers.Flatten()(pixels))
+    path = tmp_path / "rows.npy"
+    found = recorded(trunk, feed().train, augmentation=Augmentation(), copies=3, seed=0, path=path)
+    assert found.rows.shape == (1, len(TRUTH), 3)  # nothing changes pixels: one copy says all
+    np.testing.assert_allclose(found.rows[0, :, 0], np.arange(len(TRUTH)) / 127.5 - 1, atol=1e-3)

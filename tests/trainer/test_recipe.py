@@ -1,0 +1,120 @@
+"""Recipes: the file and the command line say the same, and a slip is named."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from dermpack.errors import InputError, TableError
+from trainer.augmentation import NAMED, Augmentation
+from trainer.balance import Balance
+from trainer.recipe import DECODERS, Precision, Recipe, read_recipe, recipe_from
+from trainer.spec import Arch, Weights
+
+STUDIES = Path(__file__).resolve().parent.parent.parent / "trainer" / "studies"
+
+
+def read(tmp_path: Path, text: str) -> Recipe:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_recipe(path)
+
+
+def test_every_value_of_a_recipe_can_be_given() -> None:
+    assert set(DECODERS) == {field.name for field in fields(Recipe)}
+
+
+def test_every_value_of_a_recipe_is_an_option_of_the_command() -> None:
+    from dermpack.cli.train import command
+
+    options = {option.name for option in command.params if isinstance(option, click.Option)}
+    assert set(DECODERS) <= options
+
+
+def test_a_file_and_the_command_line_decode_alike(tmp_path: Path) -> None:
+    text = 'fine_tune = 55\ndense = [128, 64]\nrate = 1e-4\nsensitivity = { mel = 0.95 }\naugment = "light"'
+    typed = {"fine_tune": "55", "dense": "128,64", "rate": "1e-4", "augment": "light"}
+    typed_recipe = recipe_from({**typed, "sensitivity": ("mel=0.95",)}, where="command line")
+    assert read(tmp_path, text) == typed_recipe
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    base = read(tmp_path, "epochs = 3\nbatch = 16")
+    recipe = recipe_from({"epochs": "5"}, where="command line", base=base)
+    assert (recipe.epochs, recipe.batch) == (5, 16)
+
+
+def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="has no option 'finetune'; the nearest is 'fine_tune'"):
+        read(tmp_path, "finetune = 55")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('arch = "vgg"', "is none of mobilenet_v2"),
+        ("epochs = 1.5", "is not a whole number"),
+        ("epochs = true", "is not a whole number"),
+        ("epochs = -1", "is not a whole number from 0"),
+        ('rate = "fast"', "cannot be understood"),
+        ("rate = nan", "is not between"),
+        ("dropout = 1.0", "is not between 0 and 0.999999"),
+        ('weights = "nowhere.h5"', "is no file, and none of imagenet, none"),
+        ('augment = "wild"', "is no file, and none of none, light, strong"),
+        ("augment = { spin = 3 }", "has no value 'spin'"),
+        ("sensitivity = { mel = 0 }", "is not LABEL=SHARE"),
+        ("epochs = ", "is not TOML"),
+    ],
+)
+def test_a_wrong_value_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read(tmp_path, text)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TableError, match="is not TOML"):
+        read_recipe(path)
+
+
+def test_a_weights_file_is_found_beside_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "w.h5").write_bytes(b"x")
+    assert read(tmp_path, 'weights = "w.h5"').weights == tmp_path / "w.h5"
+
+
+def test_exact_augmentation_comes_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("flips = true\nrotation_degrees = 18", encoding="utf-8")
+    recipe = recipe_from({"augment": str(path)}, where="command line")
+    assert recipe.augment == Augmentation(flips=True, rotation_degrees=18)
+
+
+def test_the_record_has_no_path_and_nothing_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "w.h5").write_bytes(b"x")
+    record = recipe_from({"weights": str(tmp_path / "w.h5"), "threads": "2"}, where="command line").record()
+    assert str(tmp_path) not in str(record)
+    assert "threads" not in record
+    assert "time_limit" not in record
+
+
+def test_words_become_what_they_name() -> None:
+    values = {"arch": "resnet50", "balance": "effective", "mixed_precision": "bfloat16", "fine_tune": "all"}
+    recipe = recipe_from(values, where="command line")
+    found: tuple[Any, ...] = (recipe.arch, recipe.balance, recipe.mixed_precision, recipe.fine_tune)
+    assert found == (Arch.RESNET50, Balance.EFFECTIVE, Precision.BFLOAT16, None)
+
+
+def test_a_plain_network_starts_from_nothing() -> None:
+    assert recipe_from({"arch": "scratch_cnn"}, where="command line").weights is Weights.NONE
+
+
+def test_the_plain_recipe_is_as_the_studies_have_it() -> None:
+    plain = read_recipe(STUDIES / "plain.toml")
+    assert (plain.head_epochs, plain.epochs, plain.fine_tune, plain.rate) == (4, 8, 55, 1e-4)
+    assert (plain.balance, plain.balance_power) == (Balance.WEIGHTS, 0.5)
+    assert plain.augment != NAMED["none"]

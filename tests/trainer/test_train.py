@@ -1,0 +1,123 @@
+"""The command: from a dataset folder to a run folder, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dermpack.cli import main
+from tests.trainer.conftest import OPTIONS
+
+pytestmark = pytest.mark.tensorflow
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_the_same_command_gives_the_same_bytes(trained: Path, coloured: Path) -> None:
+    run = coloured.parent / "again"
+    assert main(["train", str(coloured), "-o", str(run), "--sensitivity", "red=0.9", *OPTIONS]) == 0
+    assert files_of(run) == files_of(trained)
+
+
+def test_another_seed_gives_other_weights(trained: Path, coloured: Path) -> None:
+    run = coloured.parent / "seeded"
+    assert main(["train", str(coloured), "-o", str(run), "--seed", "1", *OPTIONS]) == 0
+    assert files_of(run)["weights.npz"] != files_of(trained)["weights.npz"]
+
+
+def test_nothing_is_left_beside_a_run(trained: Path) -> None:
+    assert not list(trained.parent.glob(f".{trained.name}*"))
+
+
+def test_a_run_that_is_there_is_kept(
+    trained: Path, coloured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files_of(trained)
+    assert main(["train", str(coloured), "-o", str(trained), *OPTIONS]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert files_of(trained) == before
+
+
+def test_json_tells_the_figures(coloured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = coloured.parent / "told"
+    assert main(["train", str(coloured), "-o", str(run), "--json", *OPTIONS, "--epochs", "1"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["validation"]) == {"n", "accuracy", "balanced_accuracy", "auroc", "ece"}
+
+
+def test_a_backbone_trains_in_two_phases_from_activations(coloured: Path) -> None:
+    from trainer.run import read_run
+
+    run = coloured.parent / "phases"
+    small = ("--arch", "mobilenet_v2", "--alpha", "0.35", "--size", "96", "--batch", "8", "--quiet")
+    steps = ("--weights", str(_random_backbone(coloured.parent)), "--fine-tune", "25", "--copies", "2")
+    epochs = ("--head-epochs", "2", "--epochs", "1")
+    assert main(["train", str(coloured), "-o", str(run), *small, *steps, *epochs]) == 0
+    assert [phase.name for phase in read_run(run).phases] == ["head", "fine-tuning"]
+
+
+def _random_backbone(folder: Path) -> Path:
+    import tf_keras
+
+    path = folder / "backbone.h5"
+    shape = (96, 96, 3)
+    model = tf_keras.applications.MobileNetV2(alpha=0.35, include_top=False, weights=None, input_shape=shape)
+    model.save_weights(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--sensitivity", "purple=0.9"), "sensitivity purple"),
+        (("--arch", "vgg"), "is none of mobilenet_v2"),
+        (("--weights", "nowhere.h5"), "is no file"),
+        (("--size", "27"), "size 27"),
+        (("--head", "sigmoid"), "is for two classes, not 3"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_leaves_nothing(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str], said: str
+) -> None:
+    run = tmp_path / "out" / "run"
+    assert main(["train", str(coloured), "-o", str(run), *OPTIONS, *options]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_without_training_pictures_is_named(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dataclasses import replace
+
+    from dermpack.manifest import Split, read_dataset, write_dataset
+
+    folder = tmp_path / "dataset"
+    shutil.copytree(coloured, folder)
+    dataset = read_dataset(folder)
+    pictures = tuple(
+        replace(picture, split=Split.TEST) if picture.label == "blue" else picture
+        for picture in dataset.pictures
+    )
+    write_dataset(replace(dataset, manifest=replace(dataset.manifest, pictures=pictures)), folder)
+    assert main(["train", str(folder), "-o", str(tmp_path / "run"), *OPTIONS]) == 1
+    assert "has no training picture of 'blue'" in capsys.readouterr().err
+
+
+def test_a_missing_picture_is_named(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DERMPACK_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "dataset"
+    shutil.copytree(coloured, folder)
+    (folder / "red-00.png").unlink()
+    assert main(["train", str(folder), "-o", str(tmp_path / "run"), *OPTIONS]) == 1
+    assert "red-00.png" in capsys.readouterr().err
