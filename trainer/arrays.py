@@ -44,7 +44,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             return {member.filename.removesuffix(".npy"): _read(archive, member) for member in members}
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror or error})", "check the path") from error
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
         raise InputError(path, f"is no file of arrays ({error})", CURE) from error
 
 

@@ -59,7 +59,10 @@ def train_from_nothing(model: Keras) -> None:
 
 
 def boundary(model: Keras) -> str:
-    """The layer at which to cut: below it nothing trains, and nothing but its output crosses."""
+    """The layer at which to cut: below it nothing trains, and nothing but its output crosses.
+
+    Where a cut would save no work it is the input itself.
+    """
     layers = model.layers
     places = {layer.name: place for place, layer in enumerate(layers)}
     lowest = min(place for place, layer in enumerate(layers) if layer.trainable_weights)
@@ -70,7 +73,8 @@ def boundary(model: Keras) -> str:
         if farthest <= place:
             cut = place
         farthest = max(farthest, *readers[place])
-    return str(layers[cut].name)
+    saves_work = any(layer.weights and layer.name != INPUT_MAP for layer in layers[: cut + 1])
+    return str(layers[cut if saves_work else 0].name)
 
 
 def split_at(model: Keras, name: str) -> tuple[Keras, Keras]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import Enum
+from itertools import pairwise
 from typing import Any
 
 from dermpack.errors import InputError
@@ -12,6 +13,7 @@ from dermpack.errors import InputError
 ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)  # the widths that ImageNet weights were published for
 MIN_SIZE, MIN_BACKBONE_SIZE, MAX_SIZE = 28, 96, 600
 MAX_UNITS = 8192  # per layer of ours: beyond it a phone has no use for the network
+MAX_WEIGHTS = 100_000_000  # of ours together: 0.4 GB, three times that in training
 PLAIN_FILTERS, PLAIN_KERNEL = (32, 64, 128), 3
 
 
@@ -66,8 +68,9 @@ class NetworkSpec:
     kernel: int = PLAIN_KERNEL  # scratch_cnn only
 
     def __post_init__(self) -> None:
-        for error in (*_shape_errors(self), *_head_errors(self), *_plain_errors(self)):
-            raise error
+        for errors in (_shape_errors, _head_errors, _plain_errors, _weight_errors):
+            for error in errors(self):
+                raise error
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -154,6 +157,17 @@ def _plain_errors(spec: NetworkSpec) -> Iterator[InputError]:
         yield InputError(f"{len(filters)} filters", f"halve {spec.size} px away", "give fewer of them")
     if not 1 <= kernel <= 11:
         yield InputError(f"kernel {kernel}", "is not a window's width", "choose 1 to 11")
+
+
+def _weight_errors(spec: NetworkSpec) -> Iterator[InputError]:
+    """What the widths multiply to, backbones of others left out."""
+    plain = spec.arch is Arch.SCRATCH_CNN
+    channels = (3, *spec.filters) if plain else (0,)
+    convolutions = sum(a * b * spec.kernel**2 for a, b in pairwise(channels))
+    dense = sum(a * b for a, b in pairwise((channels[-1], *spec.dense, spec.classes)))
+    if convolutions + dense > MAX_WEIGHTS:
+        what = f"ask for {(convolutions + dense) // 1_000_000} million weights"
+        yield InputError("filters, kernel and dense", what, "choose smaller ones")
 
 
 def _list(counts: tuple[int, ...]) -> str:

@@ -79,7 +79,7 @@ def set_named_weights(model: Keras, arrays: Mapping[str, Array], *, where: objec
     """Set every weight, or, if one is missing, odd or left over, none."""
     variables = _variables(model)
     for name, variable in variables.items():
-        _check_array(where, name, tuple(variable.shape), arrays.get(name))
+        _check_array(where, name, variable, arrays.get(name))
     if odd := sorted(set(arrays) - set(variables)):
         raise InputError(where, f"holds {odd[0]}, which the network has not", RUN_CURE)
     for name, variable in variables.items():
@@ -101,11 +101,14 @@ def _leaf(variable: Keras) -> str:
     return name.rsplit("/", 1)[-1].partition(":")[0]
 
 
-def _check_array(where: object, name: str, shape: tuple[int, ...], array: Array | None) -> None:
+def _check_array(where: object, name: str, variable: Keras, array: Array | None) -> None:
     if array is None:
         raise InputError(where, f"has no {name}", RUN_CURE)
+    shape, kind = tuple(variable.shape), variable.dtype.name
     if array.shape != shape:
         raise InputError(where, f"{name} is {_shape(array.shape)}, not {_shape(shape)}", RUN_CURE)
+    if array.dtype.name != kind:
+        raise InputError(where, f"{name} is of {array.dtype.name}, not {kind}", RUN_CURE)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(where, f"{name} holds a NaN or an infinity", RUN_CURE)
 

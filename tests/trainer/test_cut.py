@@ -172,14 +172,15 @@ def test_from_nothing_batch_normalisation_trains_too() -> None:
 
 
 @pytest.mark.slow
-def test_the_input_map_never_trains() -> None:
-    from trainer.cut import All, freeze_below, train_from_nothing
+def test_the_input_map_never_trains_and_is_not_worth_a_cut() -> None:
+    from trainer.cut import All, boundary, freeze_below, train_from_nothing
 
     model = made(NetworkSpec(arch=Arch.RESNET50, size=SIZE, classes=3))
     train_from_nothing(model)
     assert not model.get_layer("input_map").trainable
     freeze_below(model, All.ALL)
     assert not model.get_layer("input_map").trainable
+    assert boundary(model) == "pixels"
 
 
 def test_features_are_the_pooled_output_of_the_backbone(mobilenet: Any) -> None:

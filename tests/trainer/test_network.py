@@ -193,6 +193,8 @@ def test_a_broken_description_is_refused(change: dict[str, Any], message: str) -
         ({"filters": (8,)}, "filters and kernel: mean nothing to mobilenet_v2"),
         ({"filters": (), "arch": Arch.SCRATCH_CNN}, "is no row of counts"),
         ({"filters": (8,) * 8, "arch": Arch.SCRATCH_CNN}, "8 filters: halve 96 px away"),
+        ({"dense": (8192,) * 3}, "filters, kernel and dense: ask for 134 million weights"),
+        ({"filters": (4096, 4096), "arch": Arch.SCRATCH_CNN}, "ask for 151 million weights"),
         ({"kernel": 0, "arch": Arch.SCRATCH_CNN}, "kernel 0: is not a window's width"),
     ],
 )

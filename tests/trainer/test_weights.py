@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -246,7 +247,42 @@ def test_efficientnet_leaves_the_normalization_to_the_input_map(tmp_path: Path) 
     assert "normalizes otherwise than ImageNet" in refusal_of(path, spec)
 
 
+def test_a_badly_spoiled_file_is_refused_or_read_but_brings_nothing_down(file: Path) -> None:
+    from trainer.kerasfile import read_layers
+
+    whole, chance = file.read_bytes(), np.random.default_rng(0)
+    for _ in range(3):
+        data = bytearray(whole)
+        for at in chance.integers(100, 8000, 40):
+            data[at] = chance.integers(256)
+        file.write_bytes(data)
+        with contextlib.suppress(InputError):
+            read_layers(file)
+
+
 # ImageNet
+
+
+def test_a_download_that_fails_names_the_file_as_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tf_keras
+
+    def fails(**_: object) -> None:
+        raise Exception("URL fetch failure: None")
+
+    monkeypatch.setattr(tf_keras.applications, "MobileNetV2", fails)
+    spec = NetworkSpec(alpha=0.35, size=96, classes=3)
+    with pytest.raises(
+        InputError, match=r"cannot be downloaded \(URL fetch failure: None\); .*--weights FILE"
+    ):
+        load_imagenet_of(spec)
+
+
+def load_imagenet_of(spec: NetworkSpec) -> None:
+    import tf_keras
+
+    from trainer.weights import load_imagenet
+
+    load_imagenet(tf_keras.Sequential(), spec)
 
 
 @pytest.mark.real_data
@@ -330,12 +366,13 @@ def test_numpy_reads_the_file_too(model: Any, tmp_path: Path) -> None:
     [
         ({"predictions/bias": None}, "has no predictions/bias"),
         ({"predictions/bias": np.zeros(4, np.float32)}, "predictions/bias is 4, not 3"),
+        ({"predictions/bias": np.zeros(3, np.float64)}, "predictions/bias is of float64, not float32"),
         ({"predictions/bias": np.full(3, np.nan, np.float32)}, "holds a NaN"),
         ({"other/bias": np.zeros(3, np.float32)}, "holds other/bias, which the network has not"),
     ],
 )
 def test_weights_of_another_network_are_refused(
-    model: Any, tmp_path: Path, change: dict[str, NDArray[np.float32] | None], message: str
+    model: Any, tmp_path: Path, change: dict[str, NDArray[Any] | None], message: str
 ) -> None:
     from trainer.arrays import write_arrays
     from trainer.weights import load_weights, named_weights
