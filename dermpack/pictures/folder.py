@@ -12,16 +12,17 @@ from pathlib import Path
 
 from PIL import Image
 
+from dermpack.crew import answers, available_jobs
 from dermpack.errors import InputError
 from dermpack.files import json_text, new_folder, write_text
 from dermpack.pictures.case import Case, case, group_of
-from dermpack.pictures.crew import crew
 from dermpack.pictures.scene import Pixels, views
 from dermpack.pictures.skin import TONES
 from dermpack.progress import Track, silent
 
 RECORD_FILE, TABLE_FILE, README_FILE = "demo.json", "pictures.csv", "README.txt"
 FOLDER = "pictures"
+FEW = 100  # lesions; below, starting workers takes longer than the work
 COLUMNS = ("picture", "label", "group", "age", "sex", "localization", "skin_tone")
 DEFAULT_PICTURES, DEFAULT_SIZE = 1000, 224
 SMALLEST, LARGEST = 16, 1024  # pixels; more says nothing of skin, or takes too long
@@ -82,8 +83,9 @@ def render_demo(
     with new_folder(folder, marker=RECORD_FILE, overwrite=overwrite) as beside:
         (beside / FOLDER).mkdir()
         tasks = _tasks(beside, classes=classes, pictures=pictures, size=size, seed=seed)
-        done = track(crew(_write_lesion, tasks), total=len(tasks), what="lesions")
-        rows = [row for lesion in done for row in lesion]
+        jobs = available_jobs() if len(tasks) >= FEW else 1
+        done = dict(track(answers(_write_lesion, tasks, jobs=jobs), total=len(tasks), what="lesions"))
+        rows = [row for at in range(len(tasks)) for row in done[at]]
         rows += _write_broken(beside / FOLDER, rows[0])
         rendered = _counted(rows, lesions=len(tasks))
         write_text(beside / TABLE_FILE, _table(rows))

@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from dermpack.errors import InputError, OutputError
 from dermpack.pictures import render, render_demo
 from dermpack.pictures.case import CLASSES, case, group_of
-from dermpack.pictures.crew import FEW, crew
+from dermpack.pictures.folder import FEW
 
 COLOUR_BOUND = 0.65  # of test pictures that mean colour may get right; networks start at 0.80
 SPREAD_BOUND = 0.70  # the same for mean and standard deviation
@@ -166,8 +166,14 @@ def test_numbers_out_of_range_are_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_many_workers_answer_in_order() -> None:
-    assert list(crew(abs, range(-FEW, 0))) == list(range(FEW, 0, -1))
+def test_many_workers_write_the_bytes_of_one(tmp_path: Path) -> None:
+    folders = {pictures: tmp_path / str(pictures) for pictures in (20, 3 * FEW)}
+    for pictures, folder in folders.items():
+        render_demo(folder, pictures=pictures, size=24)
+    few = sorted((folders[20] / "pictures").glob("demo_*.jpg"))
+    assert len(few) == 20
+    for path in few:
+        assert path.read_bytes() == (folders[3 * FEW] / "pictures" / path.name).read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dermpack.crew import WorkerLostError, answers
 from dermpack.errors import InputError
 from dermpack.files import sha256_file
 from dermpack.pixels import Limits
 from tests.hostile import plant_all
 from tests.trainer.patches import patch, png, write
-from trainer.datasets.crew import WorkerLostError, answers
 from trainer.datasets.examine import CHUNK_PICTURES, examine
 
 

@@ -8,12 +8,12 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from dermpack.crew import WorkerLostError, answers, available_jobs
 from dermpack.errors import InputError, PictureError
 from dermpack.files import sha256_file
 from dermpack.manifest import Finding
 from dermpack.pixels import DEFAULT_LIMITS, Limits, decode
 from dermpack.progress import Track, silent
-from trainer.datasets.crew import WorkerLostError, answers, available_jobs
 from trainer.datasets.outcome import Outcome, outcome
 from trainer.datasets.signature import Signature, signature
 
