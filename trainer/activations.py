@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from dermpack.progress import Track, silent
 from trainer.augment import augmented, to_inputs
 from trainer.augmentation import Augmentation
 from trainer.cache import is_whole, map_rows, write_rows
@@ -28,36 +28,64 @@ def recorded(
     augmentation: Augmentation,
     copies: int,
     seed: int,
-    path: Path,
-    track: Track = silent,
+    folder: Path,
 ) -> Examples:
-    """The examples with the trunk's outputs, float16 [copies, n, …], kept at `path` and taken from there.
+    """The examples as the trunk's outputs, float16; each copy is made in the epoch that first asks for it.
 
     Where the augmentation changes pixels each copy is changed anew; otherwise one copy says all.
     """
-    copies = copies if augmentation.changes_pixels else 1
-    shape = (copies, len(examples), *trunk.output_shape[1:])
-    if not is_whole(path, shape):
-        total = copies * -(-len(examples) // BATCH)
-        batches = _batches(trunk, examples, augmentation, copies, seed)
-        write_rows(
-            path, track(batches, total=total, what="Running the frozen layers"), shape=shape, dtype=np.float16
-        )
-    return examples.with_rows(map_rows(path))
+    changes = augmentation.changes_pixels
+    activations = Activations(
+        run=_runner(trunk, augmentation),
+        shape=tuple(trunk.output_shape[1:]),
+        pictures=examples,
+        count=copies if changes else 1,
+        seed=seed,
+        folder=folder,
+    )
+    return examples.with_copies(activations)
 
 
-def _batches(
-    trunk: Keras, examples: Examples, augmentation: Augmentation, copies: int, seed: int
-) -> Iterator[Rows]:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Activations:
+    """What a trunk makes of pictures: a file a copy."""
+
+    run: Callable[[Any, Any], Any]
+    shape: tuple[int, ...]
+    pictures: Examples
+    count: int
+    seed: int
+    folder: Path
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.float16)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, copy: int) -> Rows:
+        path = self.folder / f"{copy:03}.npy"
+        shape = (len(self.pictures), *self.shape)
+        if not is_whole(path, shape):
+            write_rows(path, self._batches(copy), shape=shape, dtype=self.dtype)
+        return map_rows(path)
+
+    def _batches(self, copy: int) -> Iterator[Rows]:
+        n, pictures = len(self.pictures), self.pictures.copies[0]
+        for start in range(0, n, BATCH):
+            rows = tf.constant(np.ascontiguousarray(pictures[start : start + BATCH]))
+            seed = tf.constant([copy * n + start, 8 * self.seed + SALT], tf.int64)
+            yield self.run(rows, seed).numpy()
+
+
+def _runner(trunk: Keras, augmentation: Augmentation) -> Callable[[Any, Any], Any]:
     changes = augmentation.changes_pixels
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def run(rows: Any, seeds: Any) -> Any:
-        inputs = augmented(rows, augmentation, seed=seeds) if changes else to_inputs(rows)
+    def run(rows: Any, seed: Any) -> Any:
+        inputs = augmented(rows, augmentation, seed=seed) if changes else to_inputs(rows)
         outputs = tf.cast(trunk(inputs, training=False), tf.float32)
         return tf.cast(tf.clip_by_value(outputs, -LARGEST, LARGEST), tf.float16)
 
-    for copy in range(copies):
-        for start in range(0, len(examples), BATCH):
-            rows = tf.constant(np.ascontiguousarray(examples.rows[0, start : start + BATCH]))
-            yield run(rows, tf.constant([copy * len(examples) + start, 8 * seed + SALT], tf.int64)).numpy()
+    compiled: Callable[[Any, Any], Any] = tf.function(run, reduce_retracing=True)
+    return compiled

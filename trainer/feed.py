@@ -18,13 +18,14 @@ from trainer.augment import augmented, mixed, to_inputs
 from trainer.augmentation import Augmentation
 from trainer.balance import Balance, class_weights, epoch_rows
 from trainer.examples import Examples as Examples
+from trainer.examples import Once as Once
 from trainer.examples import Rows
 
 Dataset = Any  # TensorFlow ships no types
 Tensor = Any
 AHEAD = 2  # batches made ready while one trains
 PREDICT_BATCH = 64
-ORDER, COPY, CHANGE, MIX = range(4)  # independent draws of one seed
+ORDER, CHANGE, MIX = range(3)  # independent draws of one seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +63,7 @@ class Feed:
             json_text(
                 {
                     "pictures": [*self.train.names, *self.validation.names],
-                    "shape": list(self.train.rows.shape),
+                    "rows": [len(self.train.copies), *self.train.copies.shape],
                     "batch": self.batch,
                     "seed": self.seed,
                     "augmentation": self.augmentation.record(),
@@ -86,12 +87,14 @@ def plain_batches(examples: Examples) -> Dataset:
     """The inputs of all examples in their order, unchanged."""
     n = len(examples)
 
+    copies, held = examples.copies, examples.copies[0]
+
     def part(start: int) -> Rows:
-        return np.ascontiguousarray(examples.rows[0, start : start + PREDICT_BATCH])
+        return np.ascontiguousarray(held[start : start + PREDICT_BATCH])
 
     def read(start: Tensor) -> Tensor:
-        rows = tf.numpy_function(part, [start], examples.rows.dtype)
-        rows.set_shape([None, *examples.shape])
+        rows = tf.numpy_function(part, [start], copies.dtype)
+        rows.set_shape([None, *copies.shape])
         return to_inputs(rows)
 
     return tf.data.Dataset.range(0, n, PREDICT_BATCH).map(read).prefetch(AHEAD)
@@ -99,20 +102,20 @@ def plain_batches(examples: Examples) -> Dataset:
 
 def _gatherer(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
     """step → (step, rows, targets), read from the mapped file."""
+    copies = feed.train.copies
     epoch_order = lru_cache(maxsize=2)(feed.order)
+    copy_of = lru_cache(maxsize=2)(copies.__getitem__)
     steps, size = feed.steps, min(feed.batch, len(feed.order(0)))
     one_hot = np.eye(feed.classes, dtype=np.float32)
 
     def read(step: int) -> tuple[Rows, Rows]:
         epoch, place = divmod(int(step), steps)
         chosen = epoch_order(epoch)[place * size : (place + 1) * size]
-        draw = np.random.default_rng((feed.seed, int(step), COPY))
-        copies = draw.integers(len(feed.train.rows), size=len(chosen))
-        return feed.train.rows[copies, chosen], one_hot[feed.train.truth[chosen]]
+        return copy_of(epoch % len(copies))[chosen], one_hot[feed.train.truth[chosen]]
 
     def gather(step: Tensor) -> tuple[Tensor, ...]:
-        rows, targets = tf.numpy_function(read, [step], [feed.train.rows.dtype, tf.float32])
-        rows.set_shape([size, *feed.train.shape])
+        rows, targets = tf.numpy_function(read, [step], [copies.dtype, tf.float32])
+        rows.set_shape([size, *copies.shape])
         targets.set_shape([size, feed.classes])
         return step, rows, targets
 
@@ -123,7 +126,7 @@ def _finisher(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
     """(step, rows, targets) → (inputs, targets, weights), changed as the augmentation says."""
     weights = tf.constant(feed.class_weights, tf.float32)
     values = feed.augmentation
-    is_picture = feed.train.rows.dtype == np.uint8
+    is_picture = feed.train.copies.dtype == np.uint8
 
     def finish(step: Tensor, rows: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         change, mix = (tf.stack([step, tf.constant(4 * feed.seed + use, tf.int64)]) for use in (CHANGE, MIX))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dermpack.progress import Track, silent
 from trainer.activations import recorded
 from trainer.augmentation import Augmentation
 from trainer.cut import All, boundary, freeze_below, split_at, train_from_nothing
@@ -36,7 +35,6 @@ class Material:
     validation: Examples
     work: Path
     deadline: float = math.inf
-    track: Track = silent
     watch: Watch = unwatched
 
 
@@ -87,18 +85,14 @@ def _cut(model: Keras, material: Material, *, copies: int, seed: int, name: str)
     if not keeps or at == model.layers[0].name:
         return model, _fresh(material, seed=seed)
     trunk, rest = split_at(model, at)
-    folder = material.work / name
-    train = recorded(
-        trunk,
-        material.train,
-        augmentation=augmentation,
-        copies=max(copies, 1),
-        seed=seed,
-        path=folder / "train.npy",
-        track=material.track,
+    folder, copies = material.work / name / "activations", max(copies, 1)
+    train, validation = (
+        recorded(trunk, part, augmentation=changes, copies=copies, seed=seed, folder=folder / split)
+        for split, part, changes in (
+            ("train", material.train, augmentation),
+            ("validation", material.validation, Augmentation()),
+        )
     )
-    plain, path = Augmentation(), folder / "validation.npy"
-    validation = recorded(trunk, material.validation, augmentation=plain, copies=1, seed=seed, path=path)
     return rest, replace(_fresh(material, seed=seed), train=train, validation=validation)
 
 

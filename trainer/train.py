@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dermpack.errors import DatasetError, InputError
 from dermpack.files import new_folder, refuse_existing, sha256_file
 from dermpack.manifest import Dataset, Split, relative_root
@@ -23,7 +21,7 @@ from dermpack.scores.predictions import Predictions, as_truth
 from dermpack.scores.thresholds import operating_threshold
 from trainer.balance import class_weights
 from trainer.cache import cache_folder, cached_pictures
-from trainer.examples import Examples
+from trainer.examples import Examples, Once
 from trainer.fit import predict
 from trainer.machine import processors, set_up, versions
 from trainer.network import build
@@ -64,7 +62,6 @@ def train(
             validation=_examples(dataset, Split.VALIDATION, recipe, track),
             work=work,
             deadline=deadline,
-            track=track,
             watch=watch,
         )
         spec = recipe.spec(classes=len(dataset.classes))
@@ -105,7 +102,7 @@ def _examples(dataset: Dataset, split: Split, recipe: Recipe, track: Track) -> E
         track=track,
     )
     return Examples(
-        rows=rows[np.newaxis],
+        copies=Once(rows=rows),
         truth=as_truth([dataset.classes.index(picture.label) for picture in pictures]),
         classes=dataset.classes,
         names=tuple(picture.path for picture in pictures),

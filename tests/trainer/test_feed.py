@@ -22,12 +22,12 @@ TRUTH = np.repeat([0, 1, 2], [20, 8, 4]).astype(np.int64)
 
 
 def feed(**options: Any) -> Any:
-    from trainer.feed import Examples, Feed
+    from trainer.feed import Examples, Feed, Once
 
-    rows = np.arange(len(TRUTH), dtype=np.uint8)[None, :, None, None, None].repeat(3, axis=4)
+    rows = np.arange(len(TRUTH), dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
     names = tuple(str(at) for at in range(len(TRUTH)))
     classes = ("a", "b", "c")
-    examples = Examples(rows=rows, truth=TRUTH, classes=classes, names=names, groups=names)
+    examples = Examples(copies=Once(rows=rows), truth=TRUTH, classes=classes, names=names, groups=names)
     return Feed(**{"train": examples, "validation": examples, "batch": 8, "seed": 1, **options})
 
 
@@ -62,18 +62,31 @@ def test_weights_of_a_batch_are_those_of_its_classes() -> None:
     np.testing.assert_allclose(weights.numpy(), expected, rtol=1e-6)
 
 
-def test_a_batch_draws_from_all_copies() -> None:
+class Twice:
+    """Rows, and the same a hundred brighter."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows, self.shape, self.dtype = rows, rows.shape[1:], rows.dtype
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, copy: int) -> Any:
+        return self.rows + 100 * copy
+
+
+def test_epochs_take_the_copies_in_turn() -> None:
     one = feed()
-    copies = np.stack([one.train.rows[0], one.train.rows[0] + 100])
-    doubled = replace(one, train=one.train.with_rows(copies))
-    found = rows_of(doubled.batches(0, 4))
-    assert {row >= 100 for row in found} == {True, False}
-    assert sorted(row % 100 for row in found) == list(range(len(TRUTH)))
+    doubled = replace(one, train=one.train.with_copies(Twice(one.train.copies[0])))
+    brighter = [min(rows_of(doubled.batches(4 * epoch, 4 * epoch + 4))) >= 100 for epoch in range(4)]
+    assert brighter == [False, True, False, True]
 
 
 def test_activations_are_not_scaled() -> None:
+    from trainer.feed import Once
+
     one = feed()
-    rows = one.train.with_rows(np.full((1, len(TRUTH), 5), 3.5, np.float16))
+    rows = one.train.with_copies(Once(rows=np.full((len(TRUTH), 5), 3.5, np.float16)))
     inputs = next(iter(replace(one, train=rows).batches(0, 1)))[0]
     assert (inputs.numpy() == 3.5).all()
 
@@ -158,13 +171,26 @@ def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_activations_are_what_the_trunk_gives(tmp_path: Path) -> None:
+    found = flattened(tmp_path, Augmentation()).copies
+    assert len(found) == 1  # nothing changes pixels: one copy says all
+    np.testing.assert_allclose(found[0][:, 0], np.arange(len(TRUTH)) / 127.5 - 1, atol=1e-3)
+
+
+def test_a_copy_is_made_when_it_is_asked_for_and_kept(tmp_path: Path) -> None:
+    copies = flattened(tmp_path, Augmentation(brightness=0.5)).copies
+    assert not list(tmp_path.iterdir())
+    first, second = np.array(copies[0]), np.array(copies[1])
+    assert not np.array_equal(first, second)
+    assert {path.name for path in tmp_path.glob("*.npy")} == {"000.npy", "001.npy"}
+    np.testing.assert_array_equal(flattened(tmp_path, Augmentation(brightness=0.5)).copies[1], second)
+
+
+def flattened(folder: Path, augmentation: Augmentation) -> Any:
+    """Three copies by a trunk that only flattens."""
     import tf_keras
 
     from trainer.activations import recorded
 
     pixels = tf_keras.Input((1, 1, 3))
     trunk = tf_keras.Model(pixels, tf_keras.layers.Flatten()(pixels))
-    path = tmp_path / "rows.npy"
-    found = recorded(trunk, feed().train, augmentation=Augmentation(), copies=3, seed=0, path=path)
-    assert found.rows.shape == (1, len(TRUTH), 3)  # nothing changes pixels: one copy says all
-    np.testing.assert_allclose(found.rows[0, :, 0], np.arange(len(TRUTH)) / 127.5 - 1, atol=1e-3)
+    return recorded(trunk, feed().train, augmentation=augmentation, copies=3, seed=0, folder=folder)

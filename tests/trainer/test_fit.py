@@ -22,13 +22,15 @@ PLAN = Plan(name="all", epochs=4, rate=5e-3, seed=4, warm_up=1, ema=0.9, label_s
 
 
 def examples(count: int, *, seed: int) -> Any:
-    from trainer.feed import Examples
+    from trainer.feed import Examples, Once
 
     draw = np.random.default_rng(seed)
     truth = np.arange(count, dtype=np.int64) % len(CLASSES)
-    rows = draw.integers(0, 60, (1, count, 12, 12, 3)) + truth[None, :, None, None, None] * 90
+    rows = draw.integers(0, 60, (count, 12, 12, 3)) + truth[:, None, None, None] * 90
     names = tuple(f"{seed}/{at}" for at in range(count))
-    return Examples(rows=rows.astype(np.uint8), truth=truth, classes=CLASSES, names=names, groups=names)
+    return Examples(
+        copies=Once(rows=rows.astype(np.uint8)), truth=truth, classes=CLASSES, names=names, groups=names
+    )
 
 
 def feed() -> Any:
@@ -140,15 +142,15 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    from trainer.feed import Once
     from trainer.fit import fit
 
     with pytest.raises(Interruption):
         fitted(tmp_path, watch=interrupting(3, 1))
     before = (tmp_path / "checkpoint.npz").read_bytes()
     broken = feed()
-    rows = np.array(broken.train.rows, np.float16) / 100
-    rows[:] = np.nan
-    poisoned = replace(broken, train=broken.train.with_rows(rows))
+    rows = np.full((48, 12, 12, 3), np.nan, np.float16)
+    poisoned = replace(broken, train=broken.train.with_copies(Once(rows=rows)))
     with pytest.raises(InputError, match=r"no longer a number at step 1 of 6 .*; train with a lower --rate"):
         fit(model(), poisoned, replace(PLAN, ema=0.0), tmp_path / "other")
     assert (tmp_path / "checkpoint.npz").read_bytes() == before
