@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,10 +15,13 @@ import numpy as np
 from dermpack.errors import DatasetError, InputError
 from dermpack.manifest import Dataset, Picture, Split
 from dermpack.progress import Track, silent
+from dermpack.scores.abstention import Abstention
 from dermpack.scores.intervals import RESAMPLES
+from dermpack.scores.operating import Answered, Reached, answered, reached
 from dermpack.scores.predictions import Floats, Predictions, as_truth
 from dermpack.scores.slices import MISSING, Slice, banded, score_slices
 from dermpack.scores.summary import Scores, score
+from dermpack.scores.thresholds import OperatingPoint
 
 SCHEMA = 1
 MOST_SLICES = 20  # of a column that nobody asked for
@@ -35,6 +38,15 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What a run brings along, fitted on its validation split, and the dataset that it has seen."""
+
+    dataset_sha256: str = ""
+    points: tuple[OperatingPoint, ...] = ()
+    abstention: Abstention | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """What a model said of a split, and what that is worth."""
 
@@ -44,6 +56,8 @@ class Evaluation:
     predictions: Predictions
     scores: Scores
     slices: tuple[Slice, ...]
+    operating: tuple[Reached, ...]
+    answered: Answered | None
 
     def record(self) -> dict[str, Any]:
         return {
@@ -51,8 +65,13 @@ class Evaluation:
             "schema": SCHEMA,
             "model": dict(self.model),
             "dataset": {"sha256": self.dataset.sha256, "source": self.dataset.source},
+            "operating": [point.record() for point in self.operating],
+            "answered": self.answered and self.answered.record(),
             "slices": [part.record() for part in self.slices],
         }
+
+
+UNFITTED = Fitted()
 
 
 def evaluate(
@@ -60,6 +79,7 @@ def evaluate(
     dataset: Dataset,
     *,
     model: Mapping[str, Any],
+    fitted: Fitted = UNFITTED,
     split: Split = Split.TEST,
     columns: Sequence[str] = (),
     resamples: int = RESAMPLES,
@@ -78,13 +98,20 @@ def evaluate(
             predictions, column, cells_of(dataset, split, column), resamples=resamples, seed=seed
         )
     ]
+    scores = score(predictions, split=split.value, resamples=resamples, seed=seed)
+    points = [reached(predictions, point, resamples=resamples, seed=seed) for point in fitted.points]
+    abstention = fitted.abstention
     return Evaluation(
         model=model,
         dataset=dataset,
         split=split,
         predictions=predictions,
-        scores=score(predictions, split=split.value, resamples=resamples, seed=seed),
+        scores=replace(scores, notes=(*_familiarity(fitted, dataset, split), *scores.notes)),
         slices=tuple(slices),
+        operating=tuple(points),
+        answered=None
+        if abstention is None
+        else answered(predictions, abstention, resamples=resamples, seed=seed),
     )
 
 
@@ -124,6 +151,16 @@ def predictions_table(predictions: Predictions) -> str:
     for picture, group, both, probabilities in rows:
         writer.writerow((picture, group, *both, *(f"{value:.{DECIMALS}g}" for value in probabilities)))
     return buffer.getvalue()
+
+
+def _familiarity(fitted: Fitted, dataset: Dataset, split: Split) -> Iterator[str]:
+    """What the model may have seen before."""
+    if not fitted.dataset_sha256:
+        return
+    if fitted.dataset_sha256 != dataset.sha256:
+        yield "another dataset than the run was trained on: pictures or people may stand in both"
+    elif split is not Split.TEST:
+        yield f"the run has seen the {split.value} split: these figures flatter it"
 
 
 def _truth(pictures: Sequence[Picture], classes: Sequence[str], dataset: Dataset) -> list[int]:

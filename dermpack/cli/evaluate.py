@@ -12,7 +12,7 @@ import click
 from dermpack.cli.console import note, output_options, result, table, track
 
 if TYPE_CHECKING:
-    from dermpack.evaluate import Evaluation, Predictor
+    from dermpack.evaluate import Evaluation, Fitted, Predictor
     from dermpack.runtime import Sidecar
 
 SPLITS = ("train", "validation", "test")
@@ -81,11 +81,12 @@ def command(
     if output is not None:
         _check_report(output, overwrite=overwrite)
     data, part = read_dataset(dataset), Split(split)
-    with _opened(model, labels_file, threads=threads) as (predictor, about):
+    with _opened(model, labels_file, threads=threads) as (predictor, about, fitted):
         evaluation = evaluate(
             predictor,
             data,
             model=about,
+            fitted=fitted,
             split=part,
             columns=columns or telling_columns(data, part),
             resamples=resamples,
@@ -101,21 +102,35 @@ def command(
 
 
 @contextmanager
-def _opened(model: Path, labels: Path | None, *, threads: int) -> Iterator[tuple[Predictor, dict[str, Any]]]:
-    """The predictor of a run folder or of a .tflite, and what tells it from others."""
+def _opened(
+    model: Path, labels: Path | None, *, threads: int
+) -> Iterator[tuple[Predictor, dict[str, Any], Fitted]]:
+    """The predictor of a run folder or of a .tflite, what tells it from others, what it brings along."""
+    from dermpack.evaluate import Fitted
     from dermpack.files import sha256_file
 
     if (model / RUN_FILE).is_file():
-        from trainer.run import load_predictor
-
         about = {"kind": "run", "name": model.resolve().name, "sha256": sha256_file(model / RUN_FILE)}
-        yield load_predictor(model), about
+        predictor, fitted = _of_run(model)
+        yield predictor, about, fitted
         return
     from dermpack.runtime import open_classifier
 
     with open_classifier(model, sidecar=_sidecar(model, labels), threads=threads) as classifier:
         about = {"kind": "tflite", "name": model.name, "sha256": sha256_file(model)}
-        yield classifier, {**about, "engine": classifier.engine}
+        yield classifier, {**about, "engine": classifier.engine}, Fitted()
+
+
+def _of_run(folder: Path) -> tuple[Predictor, Fitted]:
+    from dermpack.cli.hush import hushed
+    from dermpack.evaluate import Fitted
+    from trainer.run import load_predictor, read_run
+
+    run = read_run(folder)  # without TensorFlow: what is wrong with the folder is said at once
+    with hushed():
+        predictor = load_predictor(folder)
+    sha256 = run.dataset.get("manifest_sha256", "")
+    return predictor, Fitted(dataset_sha256=sha256, points=run.thresholds, abstention=run.abstention)
 
 
 def _sidecar(model: Path, labels: Path | None) -> Sidecar:
@@ -160,6 +175,8 @@ def _write_report(evaluation: Evaluation, folder: Path, *, with_pictures: bool, 
         model=str(evaluation.model["name"]),
         source=data.source,
         slices=evaluation.slices,
+        operating=evaluation.operating,
+        answered=evaluation.answered,
         files={of.path: data.file(of) for of in data.pictures} if with_pictures else None,
     )
     with new_folder(folder, marker=RECORD_FILE, overwrite=overwrite) as beside:

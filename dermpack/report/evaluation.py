@@ -17,6 +17,7 @@ from dermpack.report.page import (
     Text,
     render_page,
 )
+from dermpack.scores.operating import Answered, Reached
 from dermpack.scores.slices import Slice
 from dermpack.scores.summary import FEW_GROUPS, Figure, LabelScores, Scores
 
@@ -52,6 +53,8 @@ def evaluation_page(
     model: str,
     source: str,
     slices: Sequence[Slice] = (),
+    operating: Sequence[Reached] = (),
+    answered: Answered | None = None,
     plots: Mapping[str, bytes],
     mistakes: bytes | None,
 ) -> str:
@@ -59,8 +62,8 @@ def evaluation_page(
     sections = [
         Section(title="Figures", blocks=_overall(scores)),
         Section(title="Labels", blocks=_labels(scores, plots)),
-        Section(title="Thresholds", blocks=_thresholds(scores, plots)),
-        Section(title="Confidence", blocks=_confidence(plots)),
+        Section(title="Thresholds", blocks=[*_operating(operating), *_thresholds(scores, plots)]),
+        Section(title="Confidence", blocks=[*_answered(answered), *_confidence(plots)]),
         *_slices(slices),
         *_mistakes(mistakes),
     ]
@@ -103,6 +106,32 @@ def _labels(scores: Scores, plots: Mapping[str, bytes]) -> list[Block]:
     rows = [_label_row(of, LABEL_COLUMNS) for of in scores.per_class]
     table = Table(caption="Each label", header=header, rows=rows)
     return [table, _image(plots, "labels.png"), _image(plots, "confusion.png")]
+
+
+def _operating(points: Sequence[Reached]) -> list[Block]:
+    if not points:
+        return []
+    header = ("label", "threshold", "pictures", "sensitivity wanted", "sensitivity here", "specificity here")
+    rows = [
+        (
+            *(of.label, f"{of.threshold:.4f}", f"{of.positives}", f"{of.wanted_sensitivity:.3f}"),
+            *(figure_text(of.sensitivity), figure_text(of.specificity)),
+        )
+        for of in points
+    ]
+    caption = "Thresholds that the run brings along, fitted on its validation split"
+    return [Table(caption=caption, header=header, rows=rows)]
+
+
+def _answered(of: Answered | None) -> list[Block]:
+    if of is None:
+        return []
+    text = (
+        f'The run says "not sure" below a confidence of {of.threshold:.3f}, fitted on its validation split. '
+        f"Here it answers {figure_text(of.coverage)} of the pictures; "
+        f"{figure_text(of.accuracy)} of the answers are right."
+    )
+    return [Text(text=text)]
 
 
 def _thresholds(scores: Scores, plots: Mapping[str, bytes]) -> list[Block]:

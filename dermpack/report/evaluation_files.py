@@ -11,6 +11,7 @@ from dermpack.report.evaluation import evaluation_page
 from dermpack.report.evaluation_plots import evaluation_plots
 from dermpack.report.sheet import contact_sheet
 from dermpack.scores.mistakes import worst_mistakes
+from dermpack.scores.operating import Answered, Reached
 from dermpack.scores.predictions import Predictions
 from dermpack.scores.slices import Slice
 from dermpack.scores.summary import Scores
@@ -27,12 +28,23 @@ def evaluation_files(
     model: str,
     source: str,
     slices: Sequence[Slice] = (),
+    operating: Sequence[Reached] = (),
+    answered: Answered | None = None,
     files: Mapping[str, Path] | None = None,
 ) -> dict[str, bytes]:
     """File name → bytes; `files` says where the pictures are, None that none may be shown."""
     plots = evaluation_plots(predictions, scores)
     sheet = None if files is None else _mistakes_sheet(predictions, files)
-    page = evaluation_page(scores, model=model, source=source, slices=slices, plots=plots, mistakes=sheet)
+    page = evaluation_page(
+        scores,
+        model=model,
+        source=source,
+        slices=slices,
+        operating=operating,
+        answered=answered,
+        plots=plots,
+        mistakes=sheet,
+    )
     shown = {SHEET_FILE: sheet} if sheet else {}
     texts = {PAGE_FILE: page, RECORD_FILE: json_text(record)}
     return {**plots, **shown, **{name: text.encode("utf-8") for name, text in texts.items()}}

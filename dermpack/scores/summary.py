@@ -92,7 +92,7 @@ def overall_figures(predictions: Predictions, *, resamples: int, seed: int) -> d
     """The figures of all classes together, by name."""
     values = overall(predictions, np.ones((1, len(predictions))))
     draws = bootstrap(predictions, overall, resamples=resamples, seed=seed)
-    return {name: _figure(value[0], draws.get(name)) for name, value in values.items()}
+    return {name: figure_from(value[0], draws.get(name)) for name, value in values.items()}
 
 
 def count_groups(predictions: Predictions) -> int:
@@ -116,7 +116,7 @@ def _per_class(predictions: Predictions, *, resamples: int, seed: int) -> tuple[
             groups=len(np.unique(codes[predictions.truth == at])),
             predicted=int((predicted == at).sum()),
             figures={
-                name: _figure(value[0, at], draws[name][:, at] if draws else None)
+                name: figure_from(value[0, at], draws[name][:, at] if draws else None)
                 for name, value in values.items()
             },
         )
@@ -124,7 +124,8 @@ def _per_class(predictions: Predictions, *, resamples: int, seed: int) -> tuple[
     )
 
 
-def _figure(value: float, draws: Floats | None) -> Figure:
+def figure_from(value: float, draws: Floats | None) -> Figure:
+    """A figure of its value and its draws; None for what does not exist."""
     if np.isnan(value):
         return Figure(value=None, ci95=None)
     found = None if draws is None else interval(draws)

@@ -14,11 +14,13 @@ import numpy.typing as npt
 import pytest
 
 from dermpack.errors import DatasetError, InputError, PictureError
-from dermpack.evaluate import evaluate, predict, predictions_table, telling_columns
+from dermpack.evaluate import Fitted, evaluate, predict, predictions_table, telling_columns
 from dermpack.manifest import Split
 from dermpack.pixels import decode
 from dermpack.progress import Track, silent
 from dermpack.report.evaluation_files import evaluation_files
+from dermpack.scores.abstention import abstain
+from dermpack.scores.thresholds import operating_threshold
 from tests.dermpack.small_dataset import make_dataset
 
 
@@ -161,3 +163,30 @@ def test_a_page_escapes_the_names_that_it_is_given(tmp_path: Path) -> None:
 
 def test_a_single_picture_has_a_report_too(tmp_path: Path) -> None:
     assert b"a single group" in report(tmp_path / "set", n=1)["report.html"]
+
+
+def test_the_split_that_a_run_was_trained_on_flatters_it(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set")
+    seen = Fitted(dataset_sha256=dataset.sha256)
+    scored = {
+        split: evaluate(Brightness(), dataset, model=ABOUT, fitted=seen, split=split).scores.notes
+        for split in (Split.TRAIN, Split.TEST)
+    }
+    assert any("flatter" in note for note in scored[Split.TRAIN])
+    assert not any("flatter" in note for note in scored[Split.TEST])
+
+
+def test_another_dataset_than_that_of_the_run_is_noted(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set")
+    notes = evaluate(Brightness(), dataset, model=ABOUT, fitted=Fitted(dataset_sha256="0")).scores.notes
+    assert any("another dataset" in note for note in notes)
+
+
+def test_what_a_run_brings_along_is_scored(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set")
+    predictions = predict(Brightness(), dataset, split=Split.TEST)
+    point = operating_threshold(predictions, "mel", sensitivity=1.0)
+    fitted = Fitted(points=(point,), abstention=abstain(predictions, coverage=0.5))
+    record = evaluate(Brightness(), dataset, model=ABOUT, fitted=fitted).record()
+    assert record["operating"][0]["sensitivity"] == 1.0
+    assert record["answered"]["coverage"] >= 0.5
