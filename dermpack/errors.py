@@ -20,9 +20,11 @@ EXTRA_OF_MODULE = {
     "pandas": "data",
     "scipy": "data",
     "sklearn": "data",
+    "h5py": "train",
     "tensorflow": "train",
     "tensorflow_model_optimization": "train",
     "tf_keras": "train",
+    "tomli": "train",
     "ai_edge_litert": "device",
     "tflite_runtime": "device",
 }
