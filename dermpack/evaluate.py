@@ -90,28 +90,17 @@ def evaluate(
     for column in columns:
         _check_column(dataset, column)
     predictions = predict(predictor, dataset, split=split, track=track)
-    sliced = track(columns, total=len(columns), what="slices")
-    slices = [
-        part
-        for column in sliced
-        for part in score_slices(
-            predictions, column, cells_of(dataset, split, column), resamples=resamples, seed=seed
-        )
-    ]
+    cells = {column: cells_of(dataset, split, column) for column in columns}
     scores = score(predictions, split=split.value, resamples=resamples, seed=seed)
-    points = [reached(predictions, point, resamples=resamples, seed=seed) for point in fitted.points]
-    abstention = fitted.abstention
     return Evaluation(
         model=model,
         dataset=dataset,
         split=split,
         predictions=predictions,
         scores=replace(scores, notes=(*_familiarity(fitted, dataset, split), *scores.notes)),
-        slices=tuple(slices),
-        operating=tuple(points),
-        answered=None
-        if abstention is None
-        else answered(predictions, abstention, resamples=resamples, seed=seed),
+        slices=_sliced(predictions, cells, resamples=resamples, seed=seed, track=track),
+        operating=tuple(reached(predictions, of, resamples=resamples, seed=seed) for of in fitted.points),
+        answered=_answered(predictions, fitted, resamples=resamples, seed=seed),
     )
 
 
@@ -151,6 +140,20 @@ def predictions_table(predictions: Predictions) -> str:
     for picture, group, both, probabilities in rows:
         writer.writerow((picture, group, *both, *(f"{value:.{DECIMALS}g}" for value in probabilities)))
     return buffer.getvalue()
+
+
+def _sliced(
+    predictions: Predictions, cells: Mapping[str, Sequence[str]], *, resamples: int, seed: int, track: Track
+) -> tuple[Slice, ...]:
+    columns = track(cells.items(), total=len(cells), what="Slicing")
+    scored = (score_slices(predictions, *column, resamples=resamples, seed=seed) for column in columns)
+    return tuple(part for parts in scored for part in parts)
+
+
+def _answered(predictions: Predictions, fitted: Fitted, *, resamples: int, seed: int) -> Answered | None:
+    if fitted.abstention is None:
+        return None
+    return answered(predictions, fitted.abstention, resamples=resamples, seed=seed)
 
 
 def _familiarity(fitted: Fitted, dataset: Dataset, split: Split) -> Iterator[str]:

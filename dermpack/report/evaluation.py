@@ -42,7 +42,7 @@ ALT = {
     "labels.png": "Recall, precision and AUROC of each label with intervals",
     "roc.png": "ROC curves, one label against the rest",
     "precision-recall.png": "Precision-recall curves, one label against the rest",
-    "reliability.png": "Accuracy against confidence",
+    "reliability.png": "Accuracy against confidence; pale: fewer than ten pictures",
     "coverage.png": "Accuracy against the share of answered pictures",
 }
 
@@ -173,7 +173,7 @@ def _slices(slices: Sequence[Slice]) -> list[Section]:
 def _mistakes(sheet: bytes | None) -> list[Section]:
     if sheet is None:
         return []
-    text = "Wrong predictions, the least probable truth first; captions are truth → prediction, confidence."
+    text = "Wrong predictions, the least probable truth first; a caption says what it is, as what it was taken, how surely."
     alt = "The pictures that the model is most wrongly sure of"
     image = Image(data=sheet, alt=alt, surface=Surface.PHOTOGRAPH)
     return [Section(title="Worst mistakes", blocks=[Text(text=text), image])]

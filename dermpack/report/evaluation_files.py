@@ -52,5 +52,5 @@ def evaluation_files(
 
 def _mistakes_sheet(predictions: Predictions, files: Mapping[str, Path]) -> bytes | None:
     worst = worst_mistakes(predictions, most=WORST)
-    entries = [(files[of.picture], f"{of.truth} → {of.predicted} {of.confidence:.2f}") for of in worst]
+    entries = [(files[of.picture], f"{of.truth} as {of.predicted} {of.confidence:.2f}") for of in worst]
     return contact_sheet(entries) if entries else None

@@ -29,6 +29,7 @@ MOST_CURVES = 7  # as many as there are colours; the labels with most pictures
 SIDE_INCHES = 4.8  # of a square plot
 BARS = {"recall": "recall", "precision": "precision", "auroc": "AUROC"}
 BAR_INCHES = 0.2
+FEW_IN_BIN = 10  # pictures: a paler bar says that it may be chance
 DEEPEST = 0.15  # of the bars below the reliability plot that count pictures
 COUNTS_UP_TO = 14  # classes: beyond, the cells are too small to be read
 
@@ -107,13 +108,14 @@ def reliability_plot(bins: Sequence[Bin]) -> Draw:
         most = max(of.n for of in used)
         centres = [(of.low + of.high) / 2 for of in used]
         width = 0.92 / len(bins)
-        axes.bar(centres, [cast("float", of.accuracy) for of in used], width=width, color=PALETTE[0])
+        colours = [PALETTE[0] if of.n >= FEW_IN_BIN else PALETTE[4] for of in used]
+        axes.bar(centres, [cast("float", of.accuracy) for of in used], width=width, color=colours)
         axes.bar(
             centres,
             [-DEEPEST * of.n / most for of in used],
             width=width,
             color=PALETTE[6],
-            label=f"pictures, {most} in the deepest",
+            label=f"pictures (most: {most})",
         )
         means = [cast("float", of.confidence) for of in used]
         axes.scatter(means, means, marker="_", s=70, color=PALETTE[1], zorder=3, label="mean confidence")
@@ -124,7 +126,7 @@ def reliability_plot(bins: Sequence[Bin]) -> Draw:
         axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
         axes.set_xlabel("confidence")
         axes.set_ylabel("accuracy")
-        axes.legend(loc="upper left", fontsize=8)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, fontsize=7)
 
     return draw
 

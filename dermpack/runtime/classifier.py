@@ -43,7 +43,7 @@ class Classifier:
         parts: list[Floats] = []
         with ThreadPoolExecutor(self._threads) as pool:
             coming = self._submit(pool, chunks[0]) if chunks else []
-            for at in track(range(len(chunks)), total=len(chunks), what="classify"):
+            for at in track(range(len(chunks)), total=len(chunks), what="Classifying"):
                 pixels = np.stack([picture.result() for picture in coming])
                 coming = self._submit(pool, chunks[at + 1]) if at + 1 < len(chunks) else []
                 parts.append(self.classify(pixels))
