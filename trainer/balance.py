@@ -16,6 +16,7 @@ class Balance(Enum):
     """How classes of unlike size are treated."""
 
     NONE = "none"
+    PRIOR = "prior"  # the loss expects large classes to be frequent, so the network need not say it
     WEIGHTS = "weights"  # a class weighs the inverse of its count, raised to a power
     EFFECTIVE = "effective"  # the inverse of its effective number of pictures
     OVERSAMPLE = "oversample"  # an epoch is as long as ever; small classes get more turns in it
@@ -33,6 +34,18 @@ def class_weights(balance: Balance, counts: Integers, *, power: float) -> tuple[
         case _:
             raw = np.ones_like(present)
     return tuple((raw * counts.sum() / (raw * counts).sum()).tolist())
+
+
+def logit_offsets(balance: Balance, counts: Integers, *, power: float) -> tuple[float, ...]:
+    """What the loss adds to each logit: the class's log-share of the pictures (Menon et al. 2021).
+
+    A network that is right with these offsets is right for equally frequent classes without them. Unlike
+    weights, they keep their say when every training picture is right already.
+    """
+    if balance is not Balance.PRIOR:
+        return (0.0,) * len(counts)
+    shares = np.maximum(counts, 1) / counts.sum()
+    return tuple((power * np.log(shares)).tolist())
 
 
 def epoch_rows(balance: Balance, truth: Integers, *, power: float, seed: tuple[int, ...]) -> Integers:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from dermpack.files import json_text, sha256_of
 from trainer.augment import augmented, mixed, to_inputs
 from trainer.augmentation import Augmentation
-from trainer.balance import Balance, class_weights, epoch_rows
+from trainer.balance import Balance, class_weights, epoch_rows, logit_offsets
 from trainer.examples import Examples as Examples
 from trainer.examples import Once as Once
 from trainer.examples import Rows
@@ -47,6 +47,10 @@ class Feed:
     @property
     def class_weights(self) -> tuple[float, ...]:
         return class_weights(self.balance, self.train.counts, power=self.balance_power)
+
+    @property
+    def logit_offsets(self) -> tuple[float, ...]:
+        return logit_offsets(self.balance, self.train.counts, power=self.balance_power)
 
     @property
     def steps(self) -> int:

@@ -51,7 +51,7 @@ def fit(
     `folder` keeps the checkpoint: the same call goes on where a killed one was, and ends alike. `deadline`
     is a time of `time.monotonic`; an epoch that it interrupts is dropped.
     """
-    learner = Learner(model, plan)
+    learner = Learner(model, plan, logit_offsets=feed.logit_offsets)
     identity = _identity(model, feed, plan)
     state = read_checkpoint(folder, identity=identity) or _before(learner, identity)
     learner.set_state(state.now)

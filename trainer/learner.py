@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,14 +17,16 @@ from trainer.plan import Plan
 Array = NDArray[Any]
 Keras = Any  # tf_keras ships no types
 Tensor = Any
+TINY = 1e-7  # an output that is no plain softmax may be 0
 EMA_LEAD = 10  # (1 + t) / (10 + t): an average of few steps must not be held by the first weights
 
 
 class Learner:
     """Holds the variables of a fit; knows of a model only its weights, inputs and outputs."""
 
-    def __init__(self, model: Keras, plan: Plan) -> None:
+    def __init__(self, model: Keras, plan: Plan, *, logit_offsets: Sequence[float] = (0.0,)) -> None:
         self.model, self.plan = model, plan
+        self.offsets = tf.constant(logit_offsets, tf.float32)
         self.trained = list(model.trainable_variables)
         self.optimizer = tf_keras.optimizers.Adam(plan.rate)
         self.optimizer.build(self.trained)
@@ -82,12 +84,18 @@ class Learner:
         self.optimizer.learning_rate.assign(rate)
         with tf.GradientTape() as tape:
             outputs = self.model(inputs, training=True)
-            loss = tf.reduce_mean(_losses(outputs, targets, self.plan.label_smoothing) * weights)
+            loss = tf.reduce_mean(self._losses(outputs, targets) * weights)
             total = tf.add_n([loss, *self.model.losses]) if self.model.losses else loss
         gradients = tape.gradient(total, self.trained)
         self.optimizer.apply_gradients(zip(gradients, self.trained, strict=True))
         self._average()
         return loss
+
+    def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of each example."""
+        smoothing = self.plan.label_smoothing
+        smooth = targets * (1 - smoothing) + smoothing / targets.shape[-1]
+        return tf.nn.softmax_cross_entropy_with_logits(smooth, _logits(outputs) + self.offsets)
 
     def _average(self) -> None:
         if not self.averages:
@@ -98,12 +106,14 @@ class Learner:
             average.assign_add((variable - average) * (1 - decay))
 
 
-def _losses(outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy of each example; one output is the probability of the second of two classes."""
-    smooth = targets * (1 - smoothing) + smoothing / targets.shape[-1]
-    if outputs.shape[-1] == 1:
-        return tf_keras.losses.binary_crossentropy(smooth[:, 1:], outputs)
-    return tf_keras.losses.categorical_crossentropy(smooth, outputs)
+def _logits(outputs: Tensor) -> Tensor:
+    """[n, k] before the last activation, up to a constant a row; one output is the second of two classes."""
+    kind = outputs.op.type
+    if outputs.shape[-1] > 1:
+        return outputs.op.inputs[0] if kind == "Softmax" else tf.math.log(tf.maximum(outputs, TINY))
+    inside = tf.clip_by_value(outputs, TINY, 1 - TINY)
+    second = outputs.op.inputs[0] if kind == "Sigmoid" else tf.math.log(inside / (1 - inside))
+    return tf.concat([tf.zeros_like(second), second], axis=-1)
 
 
 def _outputs_of(model: Keras) -> Any:

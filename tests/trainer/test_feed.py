@@ -13,7 +13,7 @@ from dermpack.errors import DatasetError, OutputError
 from dermpack.manifest import Dataset, Split, read_dataset
 from dermpack.pixels import Policy, prepare
 from trainer.augmentation import NAMED, Augmentation
-from trainer.balance import Balance, class_weights, epoch_rows
+from trainer.balance import Balance, class_weights, epoch_rows, logit_offsets
 from trainer.cache import cache_folder, cached_pictures
 
 pytestmark = pytest.mark.tensorflow
@@ -104,6 +104,13 @@ def test_effective_weights_are_milder_than_inverse_ones() -> None:
         class_weights(kind, counts, power=1.0) for kind in (Balance.WEIGHTS, Balance.EFFECTIVE)
     )
     assert 1 < effective[1] / effective[0] < inverse[1] / inverse[0]
+
+
+def test_only_the_prior_moves_logits_and_it_weighs_nothing() -> None:
+    counts = np.array([30, 10])
+    assert logit_offsets(Balance.PRIOR, counts, power=1.0) == pytest.approx((np.log(0.75), np.log(0.25)))
+    assert class_weights(Balance.PRIOR, counts, power=1.0) == (1.0, 1.0)
+    assert logit_offsets(Balance.WEIGHTS, counts, power=1.0) == (0.0, 0.0)
 
 
 def test_oversampling_gives_every_class_as_many_turns() -> None:
