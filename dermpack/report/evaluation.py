@@ -173,7 +173,7 @@ def _slices(slices: Sequence[Slice]) -> list[Section]:
 def _mistakes(sheet: bytes | None) -> list[Section]:
     if sheet is None:
         return []
-    text = "Wrong predictions, the least probable truth first; a caption says what it is, as what it was taken, how surely."
+    text = "Wrong predictions, the least probable truth first: what it is, as what, how surely."
     alt = "The pictures that the model is most wrongly sure of"
     image = Image(data=sheet, alt=alt, surface=Surface.PHOTOGRAPH)
     return [Section(title="Worst mistakes", blocks=[Text(text=text), image])]

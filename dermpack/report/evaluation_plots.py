@@ -29,6 +29,7 @@ MOST_CURVES = 7  # as many as there are colours; the labels with most pictures
 SIDE_INCHES = 4.8  # of a square plot
 BARS = {"recall": "recall", "precision": "precision", "auroc": "AUROC"}
 BAR_INCHES = 0.2
+PALE = "#c3d3e5"
 FEW_IN_BIN = 10  # pictures: a paler bar says that it may be chance
 DEEPEST = 0.15  # of the bars below the reliability plot that count pictures
 COUNTS_UP_TO = 14  # classes: beyond, the cells are too small to be read
@@ -38,7 +39,7 @@ def evaluation_plots(predictions: Predictions, scores: Scores) -> dict[str, byte
     """File name → PNG; a plot that has nothing to show is left out."""
     known = [at for at, of in enumerate(scores.per_class) if of.figures["auroc"].value is not None]
     most = sorted(known, key=lambda at: -scores.per_class[at].n)[:MOST_CURVES]
-    rankings = {short(predictions.classes[at]): rank_label(predictions, at) for at in sorted(most)}
+    rankings = {predictions.classes[at]: rank_label(predictions, at) for at in sorted(most)}
     size = 1.6 + 0.5 * min(len(scores.classes), 24)
     plots = {
         "confusion.png": figure_png(
@@ -91,7 +92,7 @@ def label_plot(per_class: Sequence[LabelScores]) -> Draw:
             _whiskers(axes, at, figures)
         names = [f"{short(of.label)}  ({of.n})" for of in per_class]
         axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
+        axes.set_ylim(len(names) - 0.45, -0.55)
         axes.set_xlim(0, 1)
         axes.set_xlabel("fraction, with 95 % interval; pictures in brackets")
         axes.grid(axis="x")
@@ -108,7 +109,7 @@ def reliability_plot(bins: Sequence[Bin]) -> Draw:
         most = max(of.n for of in used)
         centres = [(of.low + of.high) / 2 for of in used]
         width = 0.92 / len(bins)
-        colours = [PALETTE[0] if of.n >= FEW_IN_BIN else PALETTE[4] for of in used]
+        colours = [PALETTE[0] if of.n >= FEW_IN_BIN else PALE for of in used]
         axes.bar(centres, [cast("float", of.accuracy) for of in used], width=width, color=colours)
         axes.bar(
             centres,
