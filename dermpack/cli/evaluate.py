@@ -74,12 +74,15 @@ def command(
     Every figure is a fraction and has a 95 % interval by bootstrap over groups. A run is never edited; a
     .tflite runs in a process of its own and needs no TensorFlow.
     """
+    from dermpack.errors import OutputError
     from dermpack.evaluate import evaluate, predictions_table, telling_columns
     from dermpack.files import write_text
     from dermpack.manifest import Split, read_dataset
 
     if output is not None:
         _check_report(output, overwrite=overwrite)
+    if table_file is not None and not table_file.absolute().parent.is_dir():
+        raise OutputError(table_file, "lies in a folder that is not there", "make the folder first")
     data, part = read_dataset(dataset), Split(split)
     with _opened(model, labels_file, threads=threads) as (predictor, about, fitted):
         evaluation = evaluate(

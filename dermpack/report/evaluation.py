@@ -40,8 +40,8 @@ SLICE_COLUMNS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy
 ALT = {
     "confusion.png": "Confusion matrix: truth in rows, predictions in columns",
     "labels.png": "Recall, precision and AUROC of each label with intervals",
-    "roc.png": "ROC curves, one label against the rest",
-    "precision-recall.png": "Precision-recall curves, one label against the rest",
+    "roc.png": "ROC curves, one label against the rest; of many, the seven with most pictures",
+    "precision-recall.png": "Precision-recall curves of the same labels",
     "reliability.png": "Accuracy against confidence; pale: fewer than ten pictures",
     "coverage.png": "Accuracy against the share of answered pictures",
 }
