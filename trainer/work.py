@@ -12,6 +12,7 @@ from typing import Any
 
 from dermpack.errors import OutputError
 from dermpack.files import json_text, read_json, write_text
+from trainer.checkpoint import CHECKPOINT_FILE
 
 ASKED_FILE, LOCK_FILE = "asked.json", "lock"
 RESTART = "give the same options to go on, or add --overwrite to begin anew"
@@ -25,24 +26,16 @@ def work_folder(run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> Iter
     """
     folder = run.absolute().with_name(f".{run.absolute().name}.partial")
     try:
-        if overwrite and not is_interrupted(folder, asked):
-            shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOCK_FILE).open("w") as lock:
             _take(lock, run)
-            _compare(folder, run, asked)
+            _claim(folder, run, asked, overwrite=overwrite)
             yield folder
     except OSError as error:
         if not _is_below(error, folder.parent):
             raise
         what = f"cannot be written ({error.strerror or error})"
         raise OutputError(run, what, "check the folder and the free space") from error
-
-
-def is_interrupted(folder: Path, asked: Mapping[str, Any]) -> bool:
-    """Whether the folder holds a training of exactly these options."""
-    path = folder / ASKED_FILE
-    return path.is_file() and path.read_text(encoding="utf-8") == json_text(asked)
 
 
 def _take(lock: Any, run: Path) -> None:
@@ -52,13 +45,18 @@ def _take(lock: Any, run: Path) -> None:
         raise OutputError(run, "is being trained by another process", "wait for it") from None
 
 
-def _compare(folder: Path, run: Path, asked: Mapping[str, Any]) -> None:
+def _claim(folder: Path, run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Go on with these options' own work; work of other options is only removed where none is lost by it."""
     path = folder / ASKED_FILE
-    if not path.exists():
-        write_text(path, json_text(asked))
-    elif not is_interrupted(folder, asked):
+    if path.is_file() and path.read_text(encoding="utf-8") == json_text(asked):
+        return
+    if not overwrite and any(folder.rglob(CHECKPOINT_FILE)):
         change = _first_change(read_json(path), asked)
         raise OutputError(run, f"was interrupted with other options ({change})", RESTART)
+    for child in folder.iterdir():
+        if child.is_dir():
+            shutil.rmtree(child)
+    write_text(path, json_text(asked))
 
 
 def _first_change(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

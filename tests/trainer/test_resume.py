@@ -56,6 +56,8 @@ def interrupted(dataset: Path, run: Path) -> Path:
     folder = run.with_name(f".{run.name}.partial")
     folder.mkdir()
     write_text(folder / "asked.json", json_text(asked))
+    (folder / "everything").mkdir()
+    (folder / "everything" / "checkpoint.npz").write_bytes(b"an epoch's work")
     return folder
 
 
@@ -68,6 +70,13 @@ def test_other_options_on_an_interrupted_training_are_refused(
     error = capsys.readouterr().err
     assert "was interrupted with other options (rate: 0.0003, now 0.5)" in error
     assert "--overwrite" in error
+
+
+def test_other_options_take_over_where_no_epoch_was_finished(coloured: Path, tmp_path: Path) -> None:
+    folder = interrupted(coloured, tmp_path / "run")
+    (folder / "everything" / "checkpoint.npz").unlink()
+    options = (*TINY, "--quiet", "--rate", "0.005", "--epochs", "1")
+    assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *options]) == 0
 
 
 def test_overwrite_begins_anew(coloured: Path, tmp_path: Path) -> None:
@@ -94,7 +103,7 @@ def test_a_full_disk_is_one_line_and_the_work_is_kept(
     coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = interrupted(coloured, tmp_path / "run")
-    (folder / "everything").mkdir()
+    (folder / "everything" / "checkpoint.npz").unlink()
     (folder / "everything" / f".checkpoint.npz.{os.getpid()}.partial").symlink_to("/dev/full")
     assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *TINY, "--quiet"]) == 1
     error = capsys.readouterr().err
