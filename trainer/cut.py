@@ -23,6 +23,7 @@ from dermpack.errors import InputError
 from trainer.backbones import INPUT_MAP
 
 POOL = "pool"  # the first layer of the head
+MOMENTUM = 0.9  # of batch normalisation: 0.999, made for days of ImageNet, has not forgotten its start
 
 Keras = Any  # tf_keras ships no types
 
@@ -56,6 +57,8 @@ def train_from_nothing(model: Keras) -> None:
     """Set `trainable` of every layer but the fixed input map; compile afterwards."""
     for layer in model.layers:
         layer.trainable = layer.name != INPUT_MAP
+        if _is_norm(layer):
+            layer.momentum = MOMENTUM
 
 
 def boundary(model: Keras) -> str:

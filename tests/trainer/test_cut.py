@@ -187,3 +187,16 @@ def test_features_are_the_pooled_output_of_the_backbone(mobilenet: Any) -> None:
     from trainer.cut import features
 
     assert features(mobilenet).output_shape == (None, 1280)
+
+
+def test_from_nothing_batch_normalisation_forgets_its_start_within_a_hundred_steps() -> None:
+    from trainer.cut import features, train_from_nothing
+
+    model = made(NetworkSpec(arch=Arch.MOBILENET_V2, alpha=0.35, size=SIZE, classes=2))
+    train_from_nothing(model)
+    trunk = features(model)
+    pixels = np.random.default_rng(0).uniform(-1, 1, (4, SIZE, SIZE, 3)).astype(np.float32)
+    for _ in range(100):
+        trained = trunk(pixels, training=True).numpy()
+    inferred = trunk(pixels, training=False).numpy()
+    assert np.corrcoef(trained.ravel(), inferred.ravel())[0, 1] > 0.5  # at Keras's momentum it is 0.0
