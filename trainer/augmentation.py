@@ -53,7 +53,14 @@ NAMED: Mapping[str, Augmentation] = {
         flips=True, rotation_degrees=20, zoom_in=0.1, zoom_out=0.1, shift=0.05, brightness=0.05, contrast=0.05
     ),
     "strong": Augmentation(
-        flips=True, rotation_degrees=180, zoom_in=0.3, zoom_out=0.05, shift=0.1, brightness=0.15, contrast=0.2
+        flips=True,
+        rotation_degrees=180,
+        zoom_in=0.3,
+        zoom_out=0.05,
+        shift=0.1,
+        brightness=0.15,
+        contrast=0.2,
+        mixup=0.2,
     ),
 }
 

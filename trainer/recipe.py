@@ -46,18 +46,18 @@ class Recipe:
     fine_tune: int | None = None  # layers of the backbone, from the top; None: all of them
     copies: int = 0  # of changed activations at the boundary; 0: fresh pictures in every epoch
     head_copies: int = 1  # of changed features that the head learns from
-    head_epochs: int = 10
+    head_epochs: int = 8
     head_rate: float = 1e-3
-    epochs: int = 10
+    epochs: int = 12
     batch: int = 32
-    rate: float = 3e-4
+    rate: float = 1e-4
     schedule: Schedule = Schedule.COSINE
     warm_up: float = 1.0  # epochs
     augment: Augmentation = NAMED["strong"]
-    balance: Balance = Balance.WEIGHTS
+    balance: Balance = Balance.PRIOR
     balance_power: float = 1.0
     label_smoothing: float = 0.0
-    ema: float = 0.0
+    ema: float = 0.99
     patience: int = 0
     metric: Goal = Goal.BALANCED_ACCURACY
     mixed_precision: Precision = Precision.FLOAT32
@@ -86,6 +86,7 @@ class Recipe:
         return {name: _plain(value) for name, value in named.items() if name not in OF_THE_MACHINE}
 
 
+RATE_FROM_NOTHING = 1e-3  # there is nothing yet that a large step could spoil
 OF_THE_MACHINE = ("threads", "time_limit")
 
 
@@ -103,6 +104,8 @@ def recipe_from(values: Mapping[str, Any], *, where: object, base: Recipe | None
             raise TableError(where, f"{name} = {value!r} {_reason(error)}", CURE) from error
     if decoded.get("arch") is Arch.SCRATCH_CNN:
         decoded.setdefault("weights", Weights.NONE)  # nobody published any
+    if decoded.get("weights") is Weights.NONE:
+        decoded.setdefault("rate", RATE_FROM_NOTHING)
     return replace(base or Recipe(), **decoded)
 
 

@@ -68,7 +68,7 @@ def test_other_options_on_an_interrupted_training_are_refused(
     options = (*TINY, "--quiet", "--rate", "0.5")
     assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *options]) == 1
     error = capsys.readouterr().err
-    assert "was interrupted with other options (rate: 0.0003, now 0.5)" in error
+    assert "was interrupted with other options (rate: 0.001, now 0.5)" in error
     assert "--overwrite" in error
 
 
