@@ -6,12 +6,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
-from dermpack.errors import InputError
+from dermpack.errors import DermpackError, InputError
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -50,6 +51,13 @@ def answers(
         yield from crew.run(tasks)
     finally:
         crew.dismiss()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failed:
+    """What the work raised, on its way to the parent."""
+
+    error: DermpackError | OSError
 
 
 class _Crew(Generic[Task, Answer]):
@@ -97,11 +105,13 @@ class _Crew(Generic[Task, Answer]):
 
     def _take(self, pipe: Connection) -> Answer:
         try:
-            answer: Answer = pipe.recv()
+            answer: Answer | _Failed = pipe.recv()
         except (EOFError, ConnectionResetError) as error:
             process = self.workers[pipe]
             process.join()
             raise WorkerLostError(self.at[pipe], _ending(process.exitcode)) from error
+        if isinstance(answer, _Failed):
+            raise answer.error
         return answer
 
     def dismiss(self) -> None:
@@ -116,7 +126,15 @@ def _serve(work: Callable[[Task], Answer], pipe: Connection) -> None:
     """Answer task after task; the parent's end or death ends it."""
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            pipe.send(work(pipe.recv()))
+            pipe.send(_answer(work, pipe.recv()))
+
+
+def _answer(work: Callable[[Task], Answer], task: Task) -> Answer | _Failed:
+    """The answer, or what a person should be told instead; a bug ends the worker, with its traceback."""
+    try:
+        return work(task)
+    except (DermpackError, OSError) as error:
+        return _Failed(error=error)
 
 
 def _ending(exitcode: int | None) -> str:

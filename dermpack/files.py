@@ -92,6 +92,7 @@ def new_folder(path: Path, *, marker: str, overwrite: bool = False) -> Iterator[
         _remove_abandoned(path)
         beside.mkdir()
         yield beside
+        refuse_existing(path, marker=marker, overwrite=overwrite)  # another process may have been quicker
         _take_place(beside, path)
     except OSError as error:
         if not _is_about(error, path.parent):
@@ -148,9 +149,11 @@ def _is_alive(pid: int) -> bool:
 
 
 def _is_about(error: OSError, folder: Path) -> bool:
-    """Whether writing below the folder failed, and not something else that the block did."""
-    named = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(folder)
-    return named or error.errno in (errno.ENOSPC, errno.EDQUOT)
+    """Whether making the folder or writing below it failed, and not something else that the block did."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    named = Path(os.fsdecode(error.filename)) if error.filename is not None else None
+    return named is not None and (named.is_relative_to(folder) or folder.is_relative_to(named))
 
 
 def _cannot_write(path: Path, error: OSError) -> DermpackError:

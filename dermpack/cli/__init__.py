@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; answer the exit code: 0 well, 1 bad input, 2 usage, 130 interrupted."""
     try:
         code = program.main(args=arguments, prog_name="dermpack", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # `dermpack … >&-` leaves none
+            sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _say("interrupted", INTERRUPTED)
     except click.ClickException as error:

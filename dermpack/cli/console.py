@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from dermpack.errors import printable
+from dermpack.errors import OutputError, printable
 from dermpack.progress import Item, Track, silent
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -49,8 +49,14 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]], *
 
 
 def result(value: object, text: str, *, as_json: bool) -> None:
-    """The answer itself, on stdout."""
-    click.echo(json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False) if as_json else text)
+    """The answer itself, on stdout: JSON in ASCII, or text in UTF-8, a path in the bytes that it has."""
+    shown = json.dumps(value, sort_keys=True, indent=2) if as_json else text
+    try:
+        click.echo(shown.encode("utf-8", "surrogateescape"))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError("stdout", f"cannot be written ({error.strerror})", "check where it goes") from error
 
 
 def _bar(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:

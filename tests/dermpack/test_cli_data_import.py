@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -132,3 +133,35 @@ def test_a_stopped_import_leaves_the_old_dataset_and_no_process(tmp_path: Path, 
     assert (tmp_path / "dataset" / "manifest.csv").read_bytes() == before
     assert imported(source, "-q", "--overwrite", "--seed", "2") == 0
     assert {path.name for path in tmp_path.iterdir()} == {"source", "dataset"}
+
+
+def test_a_path_of_any_bytes_is_printed_as_it_is(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    source, output = class_folders(tmp_path / "source"), os.fsencode(tmp_path) + b"/odd\xff"
+    assert main(["data", "import", str(source), "-o", os.fsdecode(output), "--jobs", "1", "-q"]) == 0
+    assert capfdbinary.readouterr().out == output + b"\n"
+
+
+def test_json_is_ascii_whatever_it_names(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    source = class_folders(tmp_path / "source")
+    (source / "class1").rename(source / "ÿ")
+    assert imported(source, "--json", "-q") == 0
+    out = capfdbinary.readouterr().out
+    assert out.isascii()
+    assert json.loads(out)["classes"] == ["class0", "ÿ"]
+
+
+def test_a_closed_stdout_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert imported(class_folders(tmp_path / "source"), "-q") == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_stdout_is_one_line(tmp_path: Path) -> None:
+    imported(class_folders(tmp_path / "source"), "-q")
+    command = [sys.executable, "-m", "dermpack", "data", "check", str(tmp_path / "dataset"), "-q"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: stdout: cannot be written") and done.stderr.count("\n") == 1

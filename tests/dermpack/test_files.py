@@ -149,3 +149,18 @@ def test_a_folder_below_a_file_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="cannot be written"):
         make(tmp_path / "file" / "set", "x")
+
+
+def test_a_folder_whose_ancestor_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputError, match="cannot be written"):
+        make(tmp_path / "link" / "a" / "set", "x")
+
+
+def test_a_quicker_process_keeps_its_result(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="--overwrite"), new_folder(tmp_path / "set", marker="mark") as slow:
+        (slow / "mark").write_text("slow")
+        (tmp_path / "set").mkdir()
+        (tmp_path / "set" / "mark").write_text("quick")
+    assert (tmp_path / "set" / "mark").read_text() == "quick"
+    assert names(tmp_path) == ["set"]

@@ -132,6 +132,7 @@ def test_an_edited_manifest_is_refused(tmp_path: Path) -> None:
         ("root", None),
         ("refused", [{}]),
         ("options", []),
+        ("source", "half \ud800"),
     ],
 )
 def test_a_strange_record_is_refused(tmp_path: Path, key: str, value: object) -> None:

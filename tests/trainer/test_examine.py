@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -80,6 +81,12 @@ def slain(task: int) -> int:
     return task
 
 
+def without_room(task: int) -> int:
+    if task == 1:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    return task
+
+
 def process_of(_task: int) -> int:
     return os.getpid()
 
@@ -88,6 +95,12 @@ def test_a_killed_worker_is_named_with_its_task() -> None:
     with pytest.raises(WorkerLostError, match="SIGKILL") as caught:
         list(answers(slain, [0, 1, 2, 3], jobs=2))
     assert caught.value.task == 1
+
+
+def test_a_full_disk_in_a_worker_is_the_parents_error() -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        list(answers(without_room, [0, 1, 2, 3], jobs=2))
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_no_worker_outlives_an_abandoned_iteration() -> None:
