@@ -78,6 +78,12 @@ def png_pixels(row: bytes, height: int) -> tuple[bytes, bytes]:
     return b"IDAT", zlib.compress((b"\0" + row) * height, 9)
 
 
+def interlaced_png(stream_bytes: int) -> bytes:
+    """A black 8 × 8 RGB in the seven passes of Adam7, which are 207 bytes when whole."""
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 1)
+    return png((b"IHDR", header), (b"IDAT", zlib.compress(bytes(stream_bytes))), (b"IEND", b""))
+
+
 def with_png_chunk(data: bytes, name: bytes, content: bytes) -> bytes:
     """Put one more chunk behind the header."""
     behind_header = 8 + 12 + 13
@@ -196,6 +202,9 @@ def _cut() -> Iterator[Case]:
     yield _refused("no-end.jpg", Reason.TRUNCATED, jpeg[:-2])
     yield _refused("no-end.png", Reason.TRUNCATED, png_data[:-12])
     yield _refused("beginning-only.jpg", Reason.TRUNCATED, jpeg[:3])
+    rows_missing = png(png_header(8, 8), png_pixels(bytes(24), 7), (b"IEND", b""))
+    yield _refused("rows-missing.png", Reason.TRUNCATED, rows_missing)
+    yield _refused("rows-missing-interlaced.png", Reason.TRUNCATED, interlaced_png(206))
     wrong = bytearray(png_data)
     wrong[png_data.index(b"IDAT") + 10] ^= 0xFF
     yield _refused("wrong-checksum.png", Reason.BROKEN, bytes(wrong))
@@ -281,6 +290,8 @@ def _odd_but_well() -> Iterator[Case]:
     yield _kept("jpeg.png", jpeg, Note.WRONG_EXTENSION)
     yield _kept("png.jpg", png_data, Note.WRONG_EXTENSION)
     yield _kept("no-extension", png_data)
+    yield _kept("black.png", encoded(np.zeros((16, 24, 3), np.uint8), "PNG"))
+    yield _kept("black-interlaced.png", interlaced_png(207))
     yield _kept("rubbish-behind.jpg", jpeg + b"rubbish" * 100)
     yield _kept("rubbish-behind.png", png_data + b"rubbish" * 100)
     yield _kept("text-bomb.png", with_png_chunk(png_data, b"zTXt", text))

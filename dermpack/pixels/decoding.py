@@ -62,7 +62,9 @@ def decode_image(
     try:
         opened = form.opened(BytesIO(container.data))
         _check_size(opened.size, limits, where)
-        rgb, colour_notes = to_rgb(_loaded(opened, at_least), depth=container.depth, where=where)
+        loaded = _loaded(opened, at_least)
+        _check_rows(loaded, form, container.data, where)
+        rgb, colour_notes = to_rgb(loaded, depth=container.depth, where=where)
         image = upright(rgb, orientation)
     except PILLOW_ERRORS as error:
         what = f"cannot be decoded ({str(error) or type(error).__name__})"
@@ -95,6 +97,17 @@ def _loaded(image: ImageFile, at_least: int | None) -> ImageFile:
         image.draft(None, (at_least, at_least))  # JPEG only; the other formats do nothing
     image.load()
     return image
+
+
+def _check_rows(image: ImageFile, form: Format, data: bytes, where: str) -> None:
+    """Pillow leaves the rows that a stream lacks at zero: where the last ones are so, count."""
+    if form.has_all_rows is None:
+        return
+    last = np.asarray(
+        image.crop((0, max(image.height - 2, 0), *image.size))
+    )  # two: interlaced ones alternate
+    if not last.reshape(len(last), -1).any(axis=1).all() and not form.has_all_rows(data):
+        raise refusal(where, Reason.TRUNCATED, "holds fewer rows than it says")
 
 
 def _array(image: Image.Image) -> Pixels:

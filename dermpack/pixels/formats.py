@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from dermpack.pixels.containers.bmp import read_bmp
 from dermpack.pixels.containers.container import Container
 from dermpack.pixels.containers.gif import read_gif
 from dermpack.pixels.containers.jpeg import read_jpeg
-from dermpack.pixels.containers.png import read_png
+from dermpack.pixels.containers.png import has_all_rows, read_png
 from dermpack.pixels.containers.tiff import read_tiff
 from dermpack.pixels.containers.webp import read_webp
 from dermpack.pixels.verdict import Reason, refusal
@@ -36,10 +37,11 @@ class Format:
     suffixes: frozenset[str]
     read: Reader
     opened: type[ImageFile]
+    has_all_rows: Callable[[bytes], bool] | None = None  # for a decoder that does not tell
 
 
 JPEG = Format(suffixes=frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}), read=read_jpeg, opened=JpegImageFile)
-PNG = Format(suffixes=frozenset({".png"}), read=read_png, opened=PngImageFile)
+PNG = Format(suffixes=frozenset({".png"}), read=read_png, opened=PngImageFile, has_all_rows=has_all_rows)
 WEBP = Format(suffixes=frozenset({".webp"}), read=read_webp, opened=WebPImageFile)
 BMP = Format(suffixes=frozenset({".bmp", ".dib"}), read=read_bmp, opened=BmpImageFile)
 TIFF = Format(suffixes=frozenset({".tif", ".tiff"}), read=read_tiff, opened=TiffImageFile)

@@ -20,7 +20,7 @@ def test_json_prints_the_counts(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert counts == {
         "pictures": 9,
         "lesions": 5,
-        "per_class": {"eczema": 7, "not_eczema": 2},
+        "per_class": {"eczema": 7, "not eczema": 2},
         "copies": 1,
         "near_duplicates": 2,
         "broken": 3,
