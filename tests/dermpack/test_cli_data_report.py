@@ -140,14 +140,6 @@ def test_a_broken_picture_does_not_stop_the_report(small: Dataset, tmp_path: Pat
     assert report(small, tmp_path / "out") == 0
 
 
-def test_half_a_character_does_not_stop_the_report(small: Dataset, tmp_path: Path) -> None:
-    record = json.loads((small.folder / "dataset.json").read_text())
-    record["source"] = record["refused"][0]["kind"] = "half \ud800"
-    (small.folder / "dataset.json").write_text(json.dumps(record))
-    assert report(small, tmp_path / "out", "--no-pictures") == 0
-    assert "half \\ud800" in (tmp_path / "out" / "report.html").read_text()
-
-
 def test_a_broken_dataset_is_one_line_and_leaves_nothing(
     small: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -7,10 +8,12 @@ from random import Random
 import pytest
 
 from dermpack.manifest import Picture, Split
+from dermpack.report.page import Image, Table, Text
 from tests.trainer.small_dataset import dataset, of_pictures, picture
 from trainer.datasets.columns import Kind, read_column, read_columns
 from trainer.datasets.importance import HEIGHT, MAX_COLUMNS, WIDTH, Importance, importance
 from trainer.datasets.imputation import Imputation, Strategy, imputation
+from trainer.datasets.portrait.metadata import importance_section
 
 N = 400
 TRAIN = tuple(replace(picture(at, "nv"), split=Split.TRAIN) for at in range(5))
@@ -141,3 +144,22 @@ def test_so_many_columns_that_it_would_never_end_are_cut() -> None:
     excluded = dict(importance(made, columns, seed=0).excluded)
     assert "c19" not in excluded
     assert excluded["c20"] == excluded["c21"] == "stands behind 20 others"
+
+
+def test_metadata_that_tells_nothing_has_no_importances_and_the_page_says_so() -> None:
+    random = Random(0)
+    labels = [random.choice(["mel", "nv"]) for _ in range(N)]
+    made = dataset(Path("nowhere"), labels, {"noise": [random.choice("abc") for _ in range(N)]})
+    measured = importance(made, read_columns(made.manifest), seed=0)
+    assert (measured.columns, measured.is_better_than_guessing) == ((), False)
+    section = importance_section(measured, [filled("noise", ["a"] * 5)])
+    assert section is not None
+    first, *others = section.blocks
+    assert isinstance(first, Text) and "no better than guessing" in first.text
+    assert [block.caption for block in others if isinstance(block, Table)] == ["Columns left aside"]
+    assert not any(isinstance(block, Image) for block in others)
+
+
+def test_the_luck_of_guessing_shrinks_with_the_pictures(planted: Importance) -> None:
+    half = math.sqrt(0.25 / (planted.n_held_out / 2) * 2) / 2
+    assert planted.luck == pytest.approx(2 * half, rel=0.02)  # the classes are nearly of one size

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import balanced_accuracy_score, make_scorer
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -22,6 +24,7 @@ from dermpack.manifest import Dataset, Picture, Split
 from trainer.datasets.columns import Column, Kind
 from trainer.datasets.imputation import Strategy
 
+LUCK = 2  # standard deviations: who guesses comes further one time in forty
 REPEATS = 10  # permutations of a column: the mean is steady to its second decimal
 TREES, LEAF = 50, 5
 MAX_ROWS = 10_000  # more change nothing but the time
@@ -53,8 +56,14 @@ class Importance:
     held_out: str = ""  # which pictures
     balanced_accuracy: float = 0.0  # of the forest, on the held-out pictures
     chance: float = 0.0  # of who always says the same
+    luck: float = 0.0  # how far above it guessing may well come on so many pictures
     repeats: int = REPEATS
     refusal: str = ""
+
+    @property
+    def is_better_than_guessing(self) -> bool:
+        """Else no column was measured: the loss of nothing is noise."""
+        return self.balanced_accuracy > self.chance + self.luck
 
 
 def importance(dataset: Dataset, columns: Sequence[Column], *, seed: int) -> Importance:
@@ -86,27 +95,49 @@ def _measured(
     table = _table(columns)
     labels = np.array([picture.label for picture in pictures], dtype=object)
     forest = _forest(columns, seed=seed).fit(table.iloc[fitted], labels[fitted])
-    scorer = make_scorer(balanced_accuracy_score)
     rows, truth = table.iloc[held_out], labels[held_out]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
-        score = float(scorer(forest, rows, truth))
-        drops = permutation_importance(
-            forest, rows, truth, scoring=scorer, n_repeats=REPEATS, random_state=seed
-        ).importances
-    measured = [
-        ColumnImportance(column=column.name, mean=float(drop.mean()), deviation=float(drop.std(ddof=1)))
-        for column, drop in zip(columns, drops, strict=True)
-    ]
-    return Importance(
-        columns=tuple(sorted(measured, key=lambda one: (-one.mean, one.column))),
+    measured = Importance(
         excluded=excluded,
         n_fitted=len(fitted),
         n_held_out=len(held_out),
         held_out=which,
-        balanced_accuracy=score,
+        balanced_accuracy=balanced_accuracy(forest, rows, truth),
         chance=1 / len(set(truth)),
+        luck=LUCK * _deviation_of_guessing(truth),
     )
+    if not measured.is_better_than_guessing:
+        return measured
+    return replace(measured, columns=_permuted(forest, columns, rows, truth, seed=seed))
+
+
+def _permuted(
+    forest: Pipeline, columns: Sequence[Column], rows: pd.DataFrame, truth: Any, *, seed: int
+) -> tuple[ColumnImportance, ...]:
+    drops = permutation_importance(
+        forest, rows, truth, scoring=balanced_accuracy, n_repeats=REPEATS, random_state=seed
+    ).importances
+    measured = [
+        ColumnImportance(column=column.name, mean=float(drop.mean()), deviation=float(drop.std(ddof=1)))
+        for column, drop in zip(columns, drops, strict=True)
+    ]
+    return tuple(sorted(measured, key=lambda one: (-one.mean, one.column)))
+
+
+def balanced_accuracy(forest: Pipeline, rows: pd.DataFrame, truth: Any) -> float:
+    """The mean recall of the classes that are there; a class that was fitted on alone does not count."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
+        return float(balanced_accuracy_score(truth, forest.predict(rows)))
+
+
+def _deviation_of_guessing(truth: Any) -> float:
+    """The standard deviation of the balanced accuracy of who names the classes at random, each as often.
+
+    Two classes of 50 pictures each: sqrt(0.25 / 50 + 0.25 / 50) / 2 → 0.05
+    """
+    sizes = list(Counter(truth).values())
+    chance = 1 / len(sizes)
+    return math.sqrt(sum(chance * (1 - chance) / size for size in sizes)) / len(sizes)
 
 
 def _size_columns(pictures: Sequence[Picture]) -> tuple[Column, ...]:

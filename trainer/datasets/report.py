@@ -69,9 +69,9 @@ def report_record(dataset: Dataset, exploration: Exploration, *, seed: int) -> d
     return {
         "schema": SCHEMA,
         "dataset_sha256": dataset.sha256,
-        "source": plain(dataset.source),
-        "format": plain(dataset.format),
-        "licence": plain(dataset.licence),
+        "source": dataset.source,
+        "format": dataset.format,
+        "licence": dataset.licence,
         "seed": seed,
         "pictures": exploration.pictures,
         "leaks": exploration.kinship.leaks,
@@ -81,15 +81,13 @@ def report_record(dataset: Dataset, exploration: Exploration, *, seed: int) -> d
 
 
 def plain(value: object) -> object:
-    """Dataclasses, enums and tuples as JSON has them; text as UTF-8 can hold it."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Dataclasses, enums and tuples as JSON has them."""
     if isinstance(value, Enum):
         return value.value
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {str(plain(key)): plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value

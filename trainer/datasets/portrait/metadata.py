@@ -97,10 +97,16 @@ def importance_section(measured: Importance, imputations: Sequence[Imputation]) 
     if not imputations and measured.refusal:
         return None
     title = "What metadata tells of the label"
-    excluded = [Table(caption="Columns left aside", header=["column", "why: it"], rows=measured.excluded)]
+    aside = Table(caption="Columns left aside", header=["column", "why: it"], rows=measured.excluded)
+    excluded = [aside] if measured.excluded else []
     if measured.refusal:
-        refusal = Text(text=f"Not measured: {measured.refusal}.")
-        return Section(title=title, blocks=[refusal, *excluded[: len(measured.excluded)]])
+        return Section(title=title, blocks=[Text(text=f"Not measured: {measured.refusal}."), *excluded])
+    if not measured.is_better_than_guessing:
+        return Section(title=title, blocks=[Text(text=_nothing(measured)), *excluded])
+    return Section(title=title, blocks=[Text(text=_how(measured)), *_importances(measured), *excluded])
+
+
+def _importances(measured: Importance) -> tuple[Image, Table]:
     names = [one.column for one in measured.columns]
     plot = bars(
         names,
@@ -116,15 +122,27 @@ def importance_section(measured: Importance, imputations: Sequence[Imputation]) 
     )
     rows = [[one.column, f"{one.mean:.3f}", f"± {one.deviation:.3f}"] for one in measured.columns]
     table = Table(caption="Permutation importance", header=["column", "mean", "deviation"], rows=rows)
-    blocks: list[Block] = [Text(text=_how(measured)), image, table, *excluded[: len(measured.excluded)]]
-    return Section(title=title, blocks=blocks)
+    return image, table
+
+
+def _score(measured: Importance) -> str:
+    return (
+        f"A random forest was fitted to the metadata of {measured.n_fitted:,} pictures and scored on "
+        f"{measured.n_held_out:,} others ({measured.held_out}): balanced accuracy "
+        f"{measured.balanced_accuracy:.3f}, where guessing gives {measured.chance:.3f} ± {measured.luck:.3f}"
+    )
+
+
+def _nothing(measured: Importance) -> str:
+    return (
+        f"{_score(measured)}. That is no better than guessing: on so many pictures the metadata was not seen "
+        "to tell anything of the label, and no column has an importance."
+    )
 
 
 def _how(measured: Importance) -> str:
     return (
-        f"A random forest was fitted to the metadata of {measured.n_fitted:,} pictures and scored on "
-        f"{measured.n_held_out:,} others ({measured.held_out}): balanced accuracy "
-        f"{measured.balanced_accuracy:.3f}, where guessing gives {measured.chance:.3f}. Importance is how "
+        f"{_score(measured)}. Importance is how "
         "much of it is lost when one column is shuffled; columns that say the same share it. A column "
         "that is filled in after the diagnosis (how it was confirmed, for example) tells of the label "
         "and must not be fed to a model."
