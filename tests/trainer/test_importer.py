@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from PIL import Image
 from dermpack.errors import InputError, OutputError
 from dermpack.manifest import Dataset, Finding, Split, read_dataset
 from dermpack.pixels import Limits
+from tests.sources import write_ham10000
 from tests.trainer.patches import class_folders, jpeg, patch, png, write
 from trainer.datasets.check import check_dataset
 from trainer.datasets.importer import import_dataset
@@ -242,9 +245,32 @@ def test_a_binary_task_is_made_of_the_asked_classes(tmp_path: Path) -> None:
     assert dataset.options["positive"] == "class1"
 
 
-@pytest.mark.real_data
-def test_the_real_part_of_ham10000_imports_whole(tmp_path: Path, ham10000: Path) -> None:
-    dataset = import_dataset(ImportRequest(source=ham10000, output=tmp_path / "dataset"))
-    assert (len(dataset.classes), len(dataset.pictures), dataset.refused) == (7, 5984, ())
-    assert "identical" not in {finding.kind for finding in dataset.notes}
-    assert check_dataset(tmp_path / "dataset").problems == ()
+@pytest.mark.parametrize("storage", list(Storage))
+def test_a_folder_that_utf8_cannot_name_is_refused_or_copied(tmp_path: Path, storage: Storage) -> None:
+    source = class_folders(tmp_path / os.fsdecode(b"odd\xff"))
+    if storage is Storage.COPIED:
+        assert import_dataset(asked(source, storage=storage)).source == "odd\\xff"
+        assert check_dataset(tmp_path / "dataset").problems == ()
+    else:
+        with pytest.raises(InputError, match=r"not UTF-8.*--copy"):
+            import_dataset(asked(source, storage=storage))
+        assert not (tmp_path / "dataset").exists()
+
+
+def test_text_of_any_bytes_is_kept_readable(tmp_path: Path) -> None:
+    dataset = import_dataset(asked(class_folders(tmp_path / "source"), licence=os.fsdecode(b"CC\xff")))
+    assert read_dataset(tmp_path / "dataset").licence == dataset.licence == "CC\\xff"
+
+
+def test_the_options_say_what_was_done_where_nothing_was_asked(tmp_path: Path) -> None:
+    plain = import_dataset(asked(class_folders(tmp_path / "source")))
+    assert plain.options == {"seed": "0", "split": "70/15/15", "splits": "new"}
+    given = import_dataset(asked(split_folders(tmp_path / "given"), output=tmp_path / "kept"))
+    assert given.options["splits"] == "as given"
+
+
+def test_copies_of_a_part_do_not_stop_a_strict_import(tmp_path: Path) -> None:
+    source = write_ham10000(tmp_path / "source")
+    shutil.copytree(source / "HAM10000_images_part_1", source / "ham10000_images_part_1")
+    dataset = import_dataset(asked(source, refusals=Refusals.FATAL))
+    assert kinds(dataset.refused) == [("copies", "ham10000_images_part_1")]

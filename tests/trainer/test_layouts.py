@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from dermpack.errors import InputError
 from dermpack.manifest import Split
+from dermpack.progress import Item
 from tests import sources
 from trainer.datasets.layouts import Format, SourceRequest, read_source
 from trainer.datasets.listing import Listing
@@ -98,13 +99,13 @@ def test_a_hidden_folder_is_passed_over(tmp_path: Path) -> None:
 def test_a_picture_in_no_class_folder_is_refused(tmp_path: Path) -> None:
     source = sources.write_folders(tmp_path / "source")
     sources.write_picture(source / "stray.png")
-    assert kinds(listing_of(source)) == {"stray.png": "no class"}
+    assert kinds(listing_of(source)) == {"stray.png": "no-class"}
 
 
 def test_an_empty_class_folder_is_reported(tmp_path: Path) -> None:
     source = sources.write_folders(tmp_path / "source")
     (source / "rare").mkdir()
-    assert kinds(listing_of(source)) == {"rare": "empty class"}
+    assert kinds(listing_of(source)) == {"rare": "empty-class"}
 
 
 def test_a_linked_picture_is_refused(tmp_path: Path) -> None:
@@ -194,9 +195,30 @@ def test_an_unknown_source_says_what_was_looked_for(tmp_path: Path) -> None:
 
 
 def test_a_source_that_fits_two_layouts_names_both(tmp_path: Path) -> None:
-    source = sources.write_hmnist(sources.write_ham10000(tmp_path / "source"))
-    with pytest.raises(InputError, match="fits ham10000 and hmnist"):
+    source = sources.write_cifar10(sources.write_ham10000(tmp_path / "source"))
+    with pytest.raises(InputError, match="fits ham10000 and cifar10"):
         listing_of(source)
+
+
+def test_pictures_are_read_rather_than_the_tables_of_their_pixels(tmp_path: Path) -> None:
+    source = sources.write_hmnist(sources.write_ham10000(tmp_path / "source"))
+    assert listing_of(source).format == "ham10000"
+
+
+@pytest.mark.parametrize("write", [sources.write_hmnist, sources.write_cifar10])
+def test_writing_pictures_is_tracked(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    passed: list[object] = []
+
+    def counting(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:  # noqa: ARG001
+        for item in items:
+            passed.append(item)
+            yield item
+
+    (tmp_path / "pictures").mkdir()
+    listing = read_source(
+        write(tmp_path / "source"), SourceRequest(), pictures=tmp_path / "pictures", track=counting
+    )
+    assert len(passed) == len(listing.pictures)
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

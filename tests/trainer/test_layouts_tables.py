@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ def test_a_path_that_leaves_the_source_is_refused(source: Path, path: str) -> No
 @pytest.mark.parametrize("path", ["none.png", "x" * 5000 + ".png", "0.png/1.png", "folder"])
 def test_a_row_without_its_file_is_refused(source: Path, path: str) -> None:
     (source / "folder").mkdir()
-    assert kinds(listed(source, f"picture,label\n0.png,a\n{path},b\n")) == {path: "no file"}
+    assert kinds(listed(source, f"picture,label\n0.png,a\n{path},b\n")) == {path: "no-file"}
 
 
 @pytest.mark.parametrize("path", ["link.png", "linked/0.png"])
@@ -107,7 +108,7 @@ def test_a_row_with_an_unholdable_name_is_refused(source: Path, path: str) -> No
 
 
 def test_a_row_without_label_is_refused(source: Path) -> None:
-    assert kinds(listed(source, "picture,label\n0.png,a\n1.png,\n")) == {"1.png": "no label"}
+    assert kinds(listed(source, "picture,label\n0.png,a\n1.png,\n")) == {"1.png": "no-label"}
 
 
 def test_equal_rows_count_once(source: Path) -> None:
@@ -119,7 +120,7 @@ def test_a_picture_under_two_labels_is_left_out(source: Path) -> None:
     listing = listed(source, "picture,label\n0.png,a\n1.png,b\n0.png,c\n0.png,a\n")
     (finding,) = listing.refused
     assert [picture.path for picture in listing.pictures] == ["1.png"]
-    assert (finding.kind, finding.detail) == ("two labels", "is a in line 2 and c in line 4")
+    assert (finding.kind, finding.detail) == ("two-labels", "is a in line 2 and c in line 4")
 
 
 @pytest.mark.parametrize(
@@ -155,6 +156,15 @@ def test_a_broken_table_is_an_error_that_names_the_place(source: Path, text: byt
 def test_a_table_that_is_too_large_is_an_error(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 10)
     with pytest.raises(TableError, match="is larger than"):
+        listed(source, "picture,label\n0.png,a\n")
+
+
+@pytest.mark.parametrize(("limit", "problem"), [("MAX_ROWS", "lines"), ("MAX_COLUMNS", "columns")])
+def test_a_table_of_too_many_cells_is_an_error(
+    source: Path, monkeypatch: pytest.MonkeyPatch, limit: str, problem: str
+) -> None:
+    monkeypatch.setattr(tables, limit, 1)
+    with pytest.raises(TableError, match=f"has more than 1 {problem}"):
         listed(source, "picture,label\n0.png,a\n")
 
 
@@ -199,15 +209,25 @@ def test_a_row_without_file_and_a_file_without_row_are_refused(tmp_path: Path) -
     )
     listing = lesions(source)
     assert len(listing.pictures) == 6
-    assert kinds(listing) == {"ISIC_0000000": "no file", "HAM10000_images_part_1/x.jpg": "no row"}
+    assert kinds(listing) == {"ISIC_0000000": "no-file", "HAM10000_images_part_1/x.jpg": "no-row"}
 
 
 def test_a_second_file_of_one_name_is_refused(tmp_path: Path) -> None:
     source = sources.write_ham10000(tmp_path / "source")
-    sources.write_picture(source / "ham10000_images_part_1" / "ISIC_0000000.jpg")
+    sources.write_picture(source / "ham10000_images_part_1" / "ISIC_0000000.jpg", 99)
     listing = lesions(source)
     assert len(listing.pictures) == 7
     assert kinds(listing) == {"ham10000_images_part_1/ISIC_0000000.jpg": "repeated"}
+
+
+def test_a_part_that_was_unpacked_twice_is_one_finding_with_a_count(tmp_path: Path) -> None:
+    source = sources.write_ham10000(tmp_path / "source")
+    shutil.copytree(source / "HAM10000_images_part_1", source / "ham10000_images_part_1")
+    listing = lesions(source)
+    assert len(listing.pictures) == 7
+    (finding,) = listing.refused
+    assert (finding.kind, finding.picture) == ("copies", "ham10000_images_part_1")
+    assert finding.detail == "holds 4 files that are there already, byte for byte"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,15 @@ from dermpack.manifest import (
     relative_root,
     write_dataset,
 )
+from dermpack.pixels import DEFAULT_LIMITS
 from dermpack.progress import Track, silent
 from trainer.datasets.arrange import Arranged, Candidate, arrange
 from trainer.datasets.copying import copy_pictures
 from trainer.datasets.examine import Examined, examine
 from trainer.datasets.layouts import read_source
-from trainer.datasets.layouts.refusal import ABOUT_CLASSES
+from trainer.datasets.layouts.refusal import FAULTLESS
 from trainer.datasets.listing import Found, Listing
-from trainer.datasets.request import ImportRequest, Refusals, Storage
+from trainer.datasets.request import ImportRequest, Refusals, Splits, Storage
 from trainer.datasets.shares import DEFAULT_SHARES
 
 PICTURES_FOLDER = "pictures"
@@ -36,7 +38,7 @@ def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
     with new_folder(request.output, marker=DATASET_FILE, overwrite=request.overwrite) as beside:
         pictures = beside / PICTURES_FOLDER
         pictures.mkdir()
-        listing = read_source(request.source, request.reading, pictures=pictures)
+        listing = read_source(request.source, request.reading, pictures=pictures, track=track)
         dataset = _dataset(request, listing, pictures, track)
         if request.storage is Storage.COPIED and listing.root != pictures:
             copy_pictures(dataset.pictures, listing.root, pictures, track=track)
@@ -67,13 +69,13 @@ def _dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Tr
     written = request.storage is Storage.COPIED or listing.root == pictures
     return Dataset(
         folder=request.output,
-        root=PICTURES_FOLDER if written else relative_root(listing.root, request.output),
+        root=PICTURES_FOLDER if written else _root(listing.root, request.output),
         classes=tuple(sorted({picture.label for picture in arranged.pictures})),
         manifest=Manifest(pictures=arranged.pictures, columns=listing.columns),
         format=listing.format,
-        source=request.source.resolve().name,
-        licence=request.licence,
-        options=_options(request),
+        source=_text(request.source.resolve().name),
+        licence=_text(request.licence),
+        options=_options(request, listing),
         refused=(*refused, *arranged.refused),
         notes=(*_picture_notes(candidates), *arranged.notes),
     )
@@ -104,7 +106,7 @@ def _grouped(found: Found, column: int | None) -> Found:
 
 
 def _check_refusals(request: ImportRequest, refused: Sequence[Finding]) -> None:
-    bad = [finding for finding in refused if finding.kind not in ABOUT_CLASSES]
+    bad = [finding for finding in refused if finding.kind not in FAULTLESS]
     if bad and request.refusals is Refusals.FATAL:
         problem = f"has {len(bad)} pictures that cannot be used: {_shown(bad)}"
         raise InputError(request.source, problem, "remove them, or leave --strict away")
@@ -148,17 +150,32 @@ NOTE_TEXTS = {
 }
 
 
-def _options(request: ImportRequest) -> dict[str, str]:
+def _root(pictures: Path, output: Path) -> str:
+    root = relative_root(pictures, output)
+    if _text(root) != root:
+        problem = "has a byte in its path that is not UTF-8, which dataset.json cannot hold"
+        raise InputError(pictures, problem, "rename the folder, or add --copy")
+    return root
+
+
+def _text(given: str) -> str:
+    """What was given in whatever bytes, as UTF-8 can hold it."""
+    return os.fsencode(given).decode("utf-8", "backslashreplace")
+
+
+def _options(request: ImportRequest, listing: Listing) -> dict[str, str]:
+    """What was asked, in the words of the command line; what was left alone is not there."""
     reading = request.reading
+    has_splits = any(found.split for found in listing.pictures)
     given = {
         "split": str(request.shares or DEFAULT_SHARES),
         "seed": str(request.seed),
-        "splits": request.splits.value,
+        "splits": request.splits.value if has_splits else Splits.NEW.value,
         "group": request.group_column,
         "positive": ", ".join(reading.positive),
         "negative": ", ".join(reading.negative),
         "map": reading.map_file.name if reading.map_file else "",
         "metadata": reading.metadata_file.name if reading.metadata_file else "",
-        "max_pixels": str(request.limits.max_pixels),
+        "max_pixels": "" if request.limits == DEFAULT_LIMITS else f"{request.limits.max_pixels:,}",
     }
-    return {name: value for name, value in given.items() if value}
+    return {name: _text(value) for name, value in given.items() if value}

@@ -14,7 +14,8 @@ from typing import Any
 from dermpack.errors import TableError
 from dermpack.manifest import FIXED_COLUMNS, MAX_CELL_CHARACTERS
 
-MAX_TABLE_BYTES = 64 << 20  # ten million pictures; a hostile table must not fill the memory
+# A hostile table must not fill the memory: a row costs some 350 bytes, however short it is.
+MAX_TABLE_BYTES, MAX_ROWS, MAX_COLUMNS = 64 << 20, 1_000_000, 1000
 DELIMITERS = (",", "\t", ";")  # the one that the header has most of; a comma where none
 BREAKS_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, undecodable byte, line, paragraph
 COLLISION_PREFIX = "source_"  # a metadata column named as one of the manifest's own gets it
@@ -127,6 +128,8 @@ def _header(cells: list[str], path: Path) -> tuple[str, ...]:
     header = tuple(cell.strip() for cell in cells)
     if not header:
         raise TableError(path, "is empty", "give a table with a header and a row for each picture")
+    if len(header) > MAX_COLUMNS:
+        raise TableError(f"{path}:1", f"has more than {MAX_COLUMNS:,} columns", "leave some of them out")
     if not all(name and is_one_line(name) for name in header):
         raise TableError(f"{path}:1", "has a column without a readable name", "name each column")
     repeated = _repeated(list(header))
@@ -142,6 +145,8 @@ def _repeated(names: list[str]) -> str | None:
 
 def _rows(reader: Any, width: int, path: Path) -> Iterator[Row]:  # csv names no type for its reader
     for cells in reader:
+        if reader.line_num > MAX_ROWS:
+            raise TableError(path, f"has more than {MAX_ROWS:,} lines", "split the table")
         stripped = tuple(cell.strip() for cell in cells)
         if not any(stripped):
             continue  # spreadsheets leave empty lines behind

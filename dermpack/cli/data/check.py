@@ -19,8 +19,18 @@ SHOWN = 20  # a table longer than a screen is not read; --json has them all
 
 @click.command("check", short_help="Verify files, hashes and splits; exit 1 on leakage.")
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--again", is_flag=True, help="Decode all pictures and find duplicates anew (the data extra).")
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; all processors when not given.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Also decode all pictures and look for duplicates anew, without believing what the import recorded "
+    "(needs the data extra).",
+)
+@click.option(
+    "--jobs",
+    metavar="NUMBER",
+    type=click.IntRange(min=1),
+    help="With --again: how many processes decode.  [default: one for each processor]",
+)
 @output_options
 @click.pass_context
 def command(
@@ -29,6 +39,11 @@ def command(
     """Verify that DATASET is what was imported, and that no group or cluster stands in two splits.
 
     Exits with 1 on any problem.
+
+    \b
+    Examples:
+      dermpack data check dataset
+      dermpack data check dataset --again --json
     """
     from trainer.datasets.check import check_dataset
 

@@ -15,6 +15,7 @@ from dermpack.cli.console import note, output_options, result, table, track
     "--output",
     type=click.Path(path_type=Path),
     required=True,
+    metavar="FOLDER",
     help="The folder to write; it must not exist.",
 )
 @click.option(
@@ -22,10 +23,10 @@ from dermpack.cli.console import note, output_options, result, table, track
     type=click.Choice(["2", "7"]),
     default="2",
     show_default=True,
-    help="2: eczema or not. 7: like the classes of dermatoscopic collections.",
+    help="2: eczema or not. 7: eczema, psoriasis, nevus, melanoma and others.",
 )
-@click.option("--pictures", type=int, help="How many different pictures.  [default: 1000]")
-@click.option("--size", type=int, help="Their width and height in pixels.  [default: 224]")
+@click.option("--pictures", metavar="NUMBER", type=int, help="How many different pictures.  [default: 1000]")
+@click.option("--size", metavar="NUMBER", type=int, help="Their width and height in pixels.  [default: 224]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other pictures.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier folder of demo pictures.")
 @output_options

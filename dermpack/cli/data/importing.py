@@ -24,31 +24,96 @@ MEGAPIXEL = 1 << 20
 @click.command("import", short_help="Write a dataset folder from pictures as people download them.")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", metavar="DATASET", required=True, type=click.Path(path_type=Path), help="A new folder."
+    "-o",
+    "--output",
+    metavar="DATASET",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The folder to write; it must not exist, and must lie outside of SOURCE.",
 )
-@click.option("--format", "layout", type=click.Choice(FORMATS), default="auto", show_default=True)
-@click.option("--positive", multiple=True, metavar="CLASS", help="Make a binary task: this class or not.")
-@click.option("--negative", multiple=True, metavar="CLASS", help="Against these classes only.")
-@click.option("--map", "map_file", type=EXISTING_FILE, metavar="CSV", help="Merge, rename or pick classes.")
 @click.option(
-    "--metadata", "metadata_file", type=EXISTING_FILE, metavar="CSV", help="The table, if elsewhere."
+    "--format",
+    "layout",
+    type=click.Choice(FORMATS),
+    default="auto",
+    show_default=True,
+    help="How SOURCE is laid out (the table in the README); auto finds out.",
 )
-@click.option("--split", "shares", metavar="TRAIN/VALIDATION/TEST", help="Shares; 70/15/15 when not given.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another split.")
-@click.option("--group", "group_column", metavar="COLUMN", default="", help="Never part equal cells of it.")
+@click.option(
+    "--positive",
+    multiple=True,
+    metavar="CLASS",
+    help="Make two classes of all: this one, and all others as “not” it. Repeat it to join several.",
+)
+@click.option(
+    "--negative",
+    multiple=True,
+    metavar="CLASS",
+    help="With --positive: take only this class as “not” it, and leave the rest out. May be repeated.",
+)
+@click.option(
+    "--map",
+    "map_file",
+    type=EXISTING_FILE,
+    metavar="CSV",
+    help="A table class,pattern,label: gives the pictures of a class whose file names fit the pattern that "
+    "label; an empty label leaves them out.",
+)
+@click.option(
+    "--metadata",
+    "metadata_file",
+    type=EXISTING_FILE,
+    metavar="CSV",
+    help="The table of a csv, ham10000 or hmnist source, where it does not lie in SOURCE.",
+)
+@click.option(
+    "--split",
+    "shares",
+    metavar="TRAIN/VALIDATION/TEST",
+    help="How much goes where, as 80/10/10; 0/0/100 where the pictures are only tested on.  "
+    "[default: 70/15/15]",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another number, another random split.")
+@click.option(
+    "--group",
+    "group_column",
+    metavar="COLUMN",
+    default="",
+    help="A column of the source's table that names the patient or the lesion: pictures with the same name "
+    "never stand in different splits.",
+)
 @click.option(
     "--keep-splits/--new-splits",
     "keep_splits",
     default=None,
-    help="Whether the source's own splits stay. They stay unless --split is given.",
+    help="Keep the splits that SOURCE has (train, test …), or forget them and split anew.  [default: keep, "
+    "unless --split is given]",
 )
-@click.option("--mend", is_flag=True, help="Where kept splits leak, leave out the training side.")
-@click.option("--copy", is_flag=True, help="Copy the pictures into the dataset.")
-@click.option("--strict", is_flag=True, help="Stop if any picture cannot be used.")
-@click.option("--overwrite", is_flag=True, help="Replace a dataset that is there.")
-@click.option("--licence", default="", metavar="TEXT", help="The pictures' licence, kept in the dataset.")
-@click.option("--max-megapixels", type=click.FloatRange(min=0, min_open=True), help="Refuse larger pictures.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; all processors when not given.")
+@click.option(
+    "--mend",
+    is_flag=True,
+    help="Where kept splits leak (the same lesion or picture in two of them), leave out the training side.",
+)
+@click.option(
+    "--copy", is_flag=True, help="Copy the pictures into DATASET; else it refers to where they are now."
+)
+@click.option(
+    "--strict", is_flag=True, help="Stop if any picture cannot be used; else those are listed and left out."
+)
+@click.option("--overwrite", is_flag=True, help="Replace DATASET if it is there already.")
+@click.option("--licence", default="", metavar="TEXT", help="What the pictures' licence is; kept in DATASET.")
+@click.option(
+    "--max-megapixels",
+    metavar="NUMBER",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Leave out larger pictures before they fill the memory.  [default: 64]",
+)
+@click.option(
+    "--jobs",
+    metavar="NUMBER",
+    type=click.IntRange(min=1),
+    help="How many processes decode.  [default: one for each processor]",
+)
 @output_options
 def command(
     source: Path,
@@ -75,7 +140,14 @@ def command(
     """Write a dataset folder from the pictures in SOURCE.
 
     Every picture is decoded once; the bad ones are listed with their reason and left out. Duplicates are
-    found and never parted by the split. SOURCE stays as it is.
+    found, and a new split never parts them. SOURCE stays as it is.
+
+    \b
+    Examples:
+      dermpack data import pictures -o dataset
+      dermpack data import HAM10000 -o dataset --split 80/10/10 --seed 1
+      dermpack data import dermnet -o dataset --positive "Eczema Photos" --mend
+      dermpack data import pictures -o dataset --group patient --strict
     """
     from trainer.datasets.importer import import_dataset
     from trainer.datasets.layouts import Format, SourceRequest
@@ -126,7 +198,12 @@ def _tell(dataset: Dataset, output: Path, *, quiet: bool) -> None:
     counts = dataset.counts()
     rows = [(name, *(counts[split][name] for split in counts)) for name in dataset.classes]
     sums = ("all", *(sum(counts[split].values()) for split in counts))
-    table(f"{len(dataset.pictures)} pictures", ("class", *counts), [*rows, sums], quiet=quiet)
+    table(
+        f"{len(dataset.pictures)} pictures, read as {dataset.format}",
+        ("class", *counts),
+        [*rows, sums],
+        quiet=quiet,
+    )
     for line in (*_refused_lines(dataset), *_duplicate_lines(dataset), *_other_lines(dataset)):
         note(line, quiet=quiet)
     note(f"next: dermpack data report {output}", quiet=quiet)

@@ -15,11 +15,17 @@ from dermpack.cli.console import note, output_options, result, track
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder of the report.  [default: DATASET-report, beside the dataset]",
+    metavar="FOLDER",
+    help="The folder to write the report into.  [default: DATASET-report, beside the dataset]",
 )
-@click.option("--no-pictures", is_flag=True, help="No contact sheets: figures and plots only.")
+@click.option("--no-pictures", is_flag=True, help="Show no picture: plots and tables only.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Chooses the pictures."
+    "--seed",
+    metavar="NUMBER",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Another number, another random choice of pictures.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a report that is there already.")
 @output_options
@@ -37,6 +43,10 @@ def command(
 
     Classes, splits, metadata, sizes, duplicates and leaks of the folder DATASET, with a contact
     sheet a class, as report.html, its plots as PNG, and report.json with all the figures.
+
+    \b
+    Example:
+      dermpack data report dataset -o report
     """
     from dermpack.manifest import read_dataset
     from trainer.datasets.report import PICTURES_PER_CLASS, write_report

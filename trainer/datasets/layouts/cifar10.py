@@ -11,6 +11,7 @@ from PIL import Image
 
 from dermpack.errors import InputError, TableError
 from dermpack.manifest import Split
+from dermpack.progress import Track
 from trainer.datasets.layouts.pickled import Plain, is_pixels, pixels_of, read_pickle
 from trainer.datasets.layouts.request import Format, SourceRequest
 from trainer.datasets.layouts.walk import is_own_file
@@ -38,7 +39,7 @@ def recognises(source: Path) -> bool:
     return _folder(source) is not None
 
 
-def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  # noqa: ARG001 - needs no choice
+def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
     """Write one PNG a picture, in a folder for each batch; the given splits are kept."""
     folder = _folder(source)
     if folder is None:
@@ -48,7 +49,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  #
         picture
         for split, batches in ((Split.TRAIN, TRAIN), (Split.TEST, TEST))
         for name in batches
-        for picture in _pictures(folder, name, names, split, pictures)
+        for picture in _pictures(folder, name, names, split, pictures, track)
     ]
     return Listing(root=pictures, format=Format.CIFAR10.value, pictures=tuple(found))
 
@@ -86,7 +87,7 @@ def _written_names(path: Path) -> tuple[str, ...]:
 
 
 def _pictures(
-    folder: Path, name: str, names: tuple[str, ...], split: Split, pictures: Path
+    folder: Path, name: str, names: tuple[str, ...], split: Split, pictures: Path, track: Track
 ) -> Iterator[Found]:
     path = next((file for file in (folder / name, folder / f"{name}.bin") if is_own_file(file)), None)
     if path is None:
@@ -95,7 +96,8 @@ def _pictures(
     if not all(0 <= number < len(names) for number in batch.labels):
         raise TableError(path, f"has a label that is none of 0 to {len(names) - 1}", DOWNLOAD)
     (pictures / name).mkdir()
-    for at, (pixels, number) in enumerate(zip(batch.pixels, batch.labels, strict=True)):
+    rows = track(zip(batch.pixels, batch.labels, strict=True), total=len(batch.labels), what=f"write {name}")
+    for at, (pixels, number) in enumerate(rows):
         file = f"{name}/{at:05d}.png"
         Image.fromarray(pixels.reshape(3, SIDE, SIDE).transpose(1, 2, 0).copy()).save(pictures / file)
         yield Found(path=file, label=names[number], split=split)

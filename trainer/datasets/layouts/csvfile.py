@@ -10,6 +10,7 @@ from pathlib import Path
 from dermpack.errors import InputError, TableError, printable
 from dermpack.files import safe_relative
 from dermpack.manifest import Finding, Split
+from dermpack.progress import Track
 from trainer.datasets.layouts.given import split_named
 from trainer.datasets.layouts.refusal import Refusal, refused
 from trainer.datasets.layouts.request import Format, SourceRequest
@@ -44,7 +45,7 @@ def recognises(source: Path) -> bool:
     return len(_tables(source)) == 1
 
 
-def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  # noqa: ARG001 - writes none
+def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
     """Paths are relative to the table's folder, or to SOURCE where the table lies elsewhere."""
     path = request.metadata_file or _only_table(source)
     root = source if source.is_dir() else source.parent

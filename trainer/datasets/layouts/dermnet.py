@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermpack.progress import Track
 from trainer.datasets.layouts.folders import class_folders, read_class_folders, unwrapped
 from trainer.datasets.layouts.request import Format, SourceRequest
 from trainer.datasets.layouts.walk import walk
@@ -53,5 +54,5 @@ def holds_classes(source: Path, names: frozenset[str]) -> bool:
     return len(here & names) >= LEAST_FOLDERS
 
 
-def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  # noqa: ARG001 - writes none
+def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
     return read_class_folders(source, Format.DERMNET)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dermpack.errors import InputError
 from dermpack.manifest import Finding, Split
+from dermpack.progress import Track
 from trainer.datasets.layouts.given import split_named
 from trainer.datasets.layouts.refusal import Refusal, refused
 from trainer.datasets.layouts.request import Format, SourceRequest
@@ -32,7 +33,7 @@ def recognises(source: Path) -> bool:
     return source.is_dir() and any("/" in path for path in walk(source).pictures)
 
 
-def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  # noqa: ARG001 - writes none
+def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
     return read_class_folders(source, Format.FOLDERS)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import filecmp
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dermpack.errors import InputError, TableError
 from dermpack.manifest import Finding
+from dermpack.progress import Track
 from trainer.datasets.layouts.refusal import Refusal, refused
 from trainer.datasets.layouts.request import Format, SourceRequest
 from trainer.datasets.layouts.walk import is_own_file, walk
@@ -34,15 +38,16 @@ def recognises(source: Path) -> bool:
     return find_metadata(source) is not None and bool(walk(source).pictures)
 
 
-def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  # noqa: ARG001 - writes none
+def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
     """One picture each row that has its file; rows and files without each other are refused."""
     path = request.metadata_file or find_metadata(source)
     if path is None:
         raise InputError(source, "holds no HAM10000_metadata.csv", "put it beside the picture folders")
     lesions, columns = read_lesions(read_table(path))
     walked = walk(source)
-    files, repeated = _by_name(walked.pictures)
+    files, others = _by_name(walked.pictures)
     found = [_found(lesion, files[lesion.name]) for lesion in lesions if lesion.name in files]
+    repeated = _repeated(source, track(others, total=len(others), what="compare copies"))
     findings = [*walked.refused, *repeated, *_without_each_other(lesions, files)]
     return Listing(
         root=source,
@@ -91,15 +96,30 @@ def _refuse_broken(table: Table, lesions: tuple[Lesion, ...]) -> None:
             raise TableError(place, f"names {lesion.name} again after line {first}", "keep one of the rows")
 
 
-def _by_name(pictures: tuple[str, ...]) -> tuple[dict[str, str], list[Finding]]:
-    """The first file of each name, and a finding for every other one."""
+def _by_name(pictures: tuple[str, ...]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The first file of each name, and every further one with its first."""
     files: dict[str, str] = {}
-    repeated = []
-    for path in pictures:
-        first = files.setdefault(PurePosixPath(path).stem, path)
-        if first != path:
-            repeated.append(refused(Refusal.REPEATED, path, f"has the name of {first}, which is kept"))
-    return files, repeated
+    pairs = [(path, files.setdefault(PurePosixPath(path).stem, path)) for path in pictures]
+    return files, [(path, first) for path, first in pairs if path != first]
+
+
+def _repeated(source: Path, pairs: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """A finding for each folder of mere copies, and for each file that only has the name of another."""
+    copies: Counter[str] = Counter()
+    for path, first in pairs:
+        if _same_bytes(source / path, source / first):
+            copies[path.rpartition("/")[0]] += 1
+        else:
+            yield refused(Refusal.REPEATED, path, f"has the name of {first}, which is kept")
+    for folder, count in sorted(copies.items()):
+        yield refused(Refusal.COPIES, folder, f"holds {count:,} files that are there already, byte for byte")
+
+
+def _same_bytes(first: Path, second: Path) -> bool:
+    try:
+        return filecmp.cmp(first, second, shallow=False)
+    except OSError:
+        return False
 
 
 def _found(lesion: Lesion, path: str) -> Found:

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from dermpack.errors import InputError, TableError
+from dermpack.progress import Track
 from trainer.datasets.layouts.ham10000 import Lesion, find_metadata, read_lesions
 from trainer.datasets.layouts.request import Format, SourceRequest
 from trainer.datasets.layouts.walk import is_own_file
@@ -37,7 +38,7 @@ def recognises(source: Path) -> bool:
     return _table(source) is not None
 
 
-def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:
+def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:
     """Write one PNG a row, named by its number; lesions come along from the metadata, if there is one."""
     table = _table(source)
     if table is None:
@@ -45,7 +46,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:
     metadata = request.metadata_file or find_metadata(table.parent)
     lesions, columns = read_lesions(read_table(metadata)) if metadata is not None else (None, ())
     found: list[Found] = []
-    for row in _rows(table):
+    for row in track(_rows(table), total=None if lesions is None else len(lesions), what="write"):
         lesion = None if lesions is None else _lesion(table, row, lesions, len(found))
         path = f"{len(found) + 1:06d}.png"
         Image.frombytes(MODE_OF_PIXELS[len(row.values)], (SIDE, SIDE), row.values).save(pictures / path)

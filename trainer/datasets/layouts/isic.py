@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermpack.progress import Track
 from trainer.datasets.layouts.dermnet import holds_classes
 from trainer.datasets.layouts.folders import read_class_folders
 from trainer.datasets.layouts.request import Format, SourceRequest
@@ -29,5 +30,5 @@ def recognises(source: Path) -> bool:
     return source.is_dir() and holds_classes(source, CLASSES)
 
 
-def read(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:  # noqa: ARG001 - writes none
+def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
     return read_class_folders(source, Format.ISIC)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dermpack.errors import InputError
+from dermpack.progress import Track, silent
 from trainer.datasets import mapping
 from trainer.datasets.layouts import cifar10, csvfile, dermnet, folders, ham10000, hmnist, isic
 from trainer.datasets.layouts.request import Format, SourceRequest
@@ -21,7 +22,7 @@ class Layout(Protocol):
 
     def recognises(self, source: Path) -> bool: ...
 
-    def read(self, source: Path, request: SourceRequest, *, pictures: Path) -> Listing: ...
+    def read(self, source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing: ...
 
 
 LAYOUTS: dict[Format, Layout] = {
@@ -33,13 +34,17 @@ LAYOUTS: dict[Format, Layout] = {
     Format.CIFAR10: cifar10,
     Format.FOLDERS: folders,
 }
+BETTER = {
+    Format.FOLDERS: frozenset(LAYOUTS) - {Format.FOLDERS},  # nothing is less particular
+    Format.HMNIST: frozenset({Format.HAM10000}),  # a download has both: pictures, and tables of their pixels
+}
 LOOKED_FOR = (
     f"{folders.SHAPE}, a CSV with the columns picture and label, "
     "HAM10000_metadata.csv with pictures, hmnist_28_28_RGB.csv, or CIFAR-10 batches"
 )
 
 
-def read_source(source: Path, request: SourceRequest, *, pictures: Path) -> Listing:
+def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: Track = silent) -> Listing:
     """Everything the source claims, in the order of its paths; `pictures` takes those that no file holds."""
     _refuse_unreadable(source)
     layout = recognised(source) if request.format is Format.AUTO else request.format
@@ -47,7 +52,8 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path) -> List
         raise InputError(
             source, f"is no folder, as {layout.value} needs", "name the folder that holds the pictures"
         )
-    listing = mapping.apply_task(LAYOUTS[layout].read(source, request, pictures=pictures), request)
+    listing = LAYOUTS[layout].read(source, request, pictures=pictures, track=track)
+    listing = mapping.apply_task(listing, request)
     if not listing.pictures:
         problem = f"holds no picture that {layout.value} can use ({_reasons(listing)})"
         raise InputError(source, problem, f"looked for {LOOKED_FOR}")
@@ -66,10 +72,9 @@ def _refuse_unreadable(source: Path) -> None:
 
 
 def recognised(source: Path) -> Format:
-    """The one layout that fits; plain class folders only where nothing more particular does."""
+    """The one layout that fits; a lesser one only where its better does not."""
     fitting = [layout for layout, module in LAYOUTS.items() if module.recognises(source)]
-    if len(fitting) > 1 and Format.FOLDERS in fitting:
-        fitting.remove(Format.FOLDERS)
+    fitting = [layout for layout in fitting if not BETTER.get(layout, frozenset()) & set(fitting)]
     if not fitting:
         raise InputError(source, "has no layout that dermpack knows", f"looked for {LOOKED_FOR}")
     if len(fitting) > 1:

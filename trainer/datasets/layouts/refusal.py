@@ -13,18 +13,19 @@ class Refusal(Enum):
     LINK = "link"  # a symbolic link, or a path through one
     OUTSIDE = "outside"  # a path that leaves the source
     NAME = "name"  # a file name that no table can hold on one line
-    NO_CLASS = "no class"  # a picture in no class folder
-    NO_LABEL = "no label"  # a row with an empty label
-    NO_FILE = "no file"  # a row without its picture
-    NO_ROW = "no row"  # a picture without its row
-    REPEATED = "repeated"  # a second file for one row
-    TWO_LABELS = "two labels"  # rows that contradict each other
-    EMPTY_CLASS = "empty class"  # a class folder without pictures
+    NO_CLASS = "no-class"  # a picture in no class folder
+    NO_LABEL = "no-label"  # a row with an empty label
+    NO_FILE = "no-file"  # a row without its picture
+    NO_ROW = "no-row"  # a picture without its row
+    REPEATED = "repeated"  # a second, other file for one row
+    COPIES = "copies"  # second files for their rows, byte for byte: a download that was unpacked twice
+    TWO_LABELS = "two-labels"  # rows that contradict each other
+    EMPTY_CLASS = "empty-class"  # a class folder without pictures
     UNMAPPED = "unmapped"  # a class that the asked task does not name
 
 
-# Said of a class or of a choice, not of a picture that is at fault.
-ABOUT_CLASSES = frozenset({Refusal.EMPTY_CLASS.value, Refusal.UNMAPPED.value})
+# Said of a folder, a class or a choice, not of a picture that is at fault.
+FAULTLESS = frozenset({Refusal.EMPTY_CLASS.value, Refusal.UNMAPPED.value, Refusal.COPIES.value})
 
 
 def refused(why: Refusal, picture: str, detail: str) -> Finding:
