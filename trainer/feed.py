@@ -14,14 +14,20 @@ import numpy as np
 import tensorflow as tf
 
 from dermpack.files import json_text, sha256_of
+from dermpack.manifest import Dataset, Split
+from dermpack.pixels import Policy
+from dermpack.progress import Track, silent
+from dermpack.scores.predictions import as_truth
 from trainer.augment import augmented, mixed, to_inputs
 from trainer.augmentation import Augmentation
 from trainer.balance import Balance, class_weights, epoch_rows, logit_offsets
+from trainer.cache import cache_folder, cached_pictures
 from trainer.examples import Examples as Examples
 from trainer.examples import Once as Once
 from trainer.examples import Rows
+from trainer.machine import processors
 
-Dataset = Any  # TensorFlow ships no types
+Batches = Any  # TensorFlow ships no types
 Tensor = Any
 AHEAD = 2  # batches made ready while one trains
 PREDICT_BATCH = 64
@@ -76,18 +82,41 @@ class Feed:
             ).encode()
         )
 
-    def batches(self, first: int, last: int) -> Dataset:
+    def batches(self, first: int, last: int) -> Batches:
         """(inputs, targets [n, k], weights [n]) of the steps first to last - 1, counted over all epochs."""
         steps = tf.data.Dataset.range(first, last)
         finish = _finisher(self)
         gather = _gatherer(self)
         return steps.map(gather).map(finish).prefetch(AHEAD)
 
-    def validation_batches(self) -> Dataset:
+    def validation_batches(self) -> Batches:
         return plain_batches(self.validation)
 
 
-def plain_batches(examples: Examples) -> Dataset:
+def read_examples(
+    dataset: Dataset, split: Split, *, size: int, policy: Policy, threads: int, track: Track = silent
+) -> Examples:
+    """The pictures of a split, prepared once and mapped from the user's cache afterwards."""
+    pictures = dataset.manifest.of(split)
+    rows = cached_pictures(
+        dataset,
+        pictures,
+        size=size,
+        policy=policy,
+        folder=cache_folder(),
+        processes=processors(threads),
+        track=track,
+    )
+    return Examples(
+        copies=Once(rows=rows),
+        truth=as_truth([dataset.classes.index(picture.label) for picture in pictures]),
+        classes=dataset.classes,
+        names=tuple(picture.path for picture in pictures),
+        groups=tuple(picture.group for picture in pictures),
+    )
+
+
+def plain_batches(examples: Examples) -> Batches:
     """The inputs of all examples in their order, unchanged."""
     n = len(examples)
 

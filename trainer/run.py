@@ -104,6 +104,13 @@ def load_model(run: Run) -> Keras:
     return model
 
 
+def load_softmax(run: Run) -> Keras:
+    """The trained network with an output a class, which is what every exported file has."""
+    from trainer.network import as_softmax
+
+    return as_softmax(load_model(run))
+
+
 def load_predictor(folder: Path) -> RunPredictor:
     """What `evaluate` asks: files in, calibrated probabilities out."""
     run = read_run(folder)

@@ -17,13 +17,12 @@ from dermpack.progress import Track, silent
 from dermpack.scores.abstention import abstain
 from dermpack.scores.calibration import calibrated, fit_temperature
 from dermpack.scores.metrics import accuracy, auroc, balanced_accuracy, ece
-from dermpack.scores.predictions import Predictions, as_truth
+from dermpack.scores.predictions import Predictions
 from dermpack.scores.thresholds import operating_threshold
 from trainer.balance import class_weights
-from trainer.cache import cache_folder, cached_pictures
-from trainer.examples import Examples, Once
+from trainer.feed import Examples, read_examples
 from trainer.fit import predict
-from trainer.machine import processors, set_up, versions
+from trainer.machine import set_up, versions
 from trainer.network import build
 from trainer.phases import Material, train_phases
 from trainer.recipe import Recipe
@@ -91,23 +90,7 @@ def _check(dataset: Dataset, recipe: Recipe) -> None:
 
 
 def _examples(dataset: Dataset, split: Split, recipe: Recipe, track: Track) -> Examples:
-    pictures = dataset.manifest.of(split)
-    rows = cached_pictures(
-        dataset,
-        pictures,
-        size=recipe.size,
-        policy=POLICY,
-        folder=cache_folder(),
-        processes=processors(recipe.threads),
-        track=track,
-    )
-    return Examples(
-        copies=Once(rows=rows),
-        truth=as_truth([dataset.classes.index(picture.label) for picture in pictures]),
-        classes=dataset.classes,
-        names=tuple(picture.path for picture in pictures),
-        groups=tuple(picture.group for picture in pictures),
-    )
+    return read_examples(dataset, split, size=recipe.size, policy=POLICY, threads=recipe.threads, track=track)
 
 
 def _write(
