@@ -40,12 +40,14 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]], *
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=title, title_justify="left", header_style="bold")
+    drawn = Table(header_style="bold")
     for at, name in enumerate(header):
         drawn.add_column(name, justify="left" if at == 0 else "right", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(printable(str(cell))) for cell in row))
-    Console(stderr=True).print(drawn)
+    console = Console(stderr=True)
+    console.print(Text(printable(title), style="italic"))  # a table's own title is cut to its width
+    console.print(drawn)
 
 
 def result(value: object, text: str, *, as_json: bool) -> None:
