@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,9 @@ from typing import Any
 from dermpack.errors import DermpackError, OutputError, TableError
 
 CHUNK_BYTES = 1 << 20
-MAX_JSON_BYTES = 256 << 20  # a hostile file must not fill the memory
+MAX_JSON_BYTES = (
+    64 << 20
+)  # a hostile file must not fill the memory: in it, an object may take 30 times as much
 RENAME_EXCHANGE, AT_FDCWD = 2, -100  # linux/fs.h, fcntl.h
 
 
@@ -37,14 +40,26 @@ def json_text(value: object) -> str:
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def read_bytes(path: Path, *, most: int, cure: str) -> bytes:
+    """The bytes of a regular file that is not larger than `most`; a pipe or a device could be without end."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise TableError(path, "is no file", "give the path of a file")
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or str(error)
+        raise TableError(path, f"cannot be read ({why})", "check the path") from error
+    if len(data) > most:
+        raise TableError(path, f"is larger than {most >> 20} MiB", cure)
+    return data
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or an error that says where it is broken."""
+    data = read_bytes(path, most=MAX_JSON_BYTES, cure="make it again")
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise TableError(path, f"is larger than {MAX_JSON_BYTES >> 20} MiB", "make it again")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TableError(path, f"cannot be read ({error.strerror})", "check the path") from error
+        value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise TableError(path, f"is not JSON ({error})", "make it again") from error
     if not isinstance(value, dict):

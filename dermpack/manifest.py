@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from dermpack.errors import DatasetError, TableError
-from dermpack.files import json_text, read_json, safe_relative, sha256_of, write_bytes, write_text
+from dermpack.files import json_text, read_bytes, read_json, safe_relative, sha256_of, write_bytes, write_text
 
 SCHEMA = 1
 DATASET_FILE = "dataset.json"
 MANIFEST_FILE = "manifest.csv"
 FIXED_COLUMNS = ("picture", "sha256", "width", "height", "label", "split", "group", "cluster")
 MAX_CELL_CHARACTERS = 1 << 16
+MAX_MANIFEST_BYTES = 256 << 20  # a million pictures
+MAX_SIDE_DIGITS = 6
+MAX_ROOT_CHARACTERS = 4096  # what Linux opens
 AGAIN = "import the pictures again"
 
 
@@ -113,11 +116,11 @@ def read_dataset(folder: Path) -> Dataset:
     """Read a dataset folder, hostile until checked; the pictures themselves are not opened."""
     record = read_json(folder / DATASET_FILE)
     path = folder / MANIFEST_FILE
+    table = read_bytes(path, most=MAX_MANIFEST_BYTES, cure=AGAIN)
     try:
-        table = path.read_bytes()
         text = table.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TableError(path, f"cannot be read ({error})", AGAIN) from error
+    except UnicodeDecodeError as error:
+        raise TableError(path, f"is not UTF-8 ({error})", AGAIN) from error
     dataset = _dataset(folder, record, parse_manifest(text, where=path), sha256_of(table))
     if record.get("manifest_sha256") != dataset.sha256:
         raise DatasetError(path, f"is not the one that {DATASET_FILE} describes", AGAIN)
@@ -179,14 +182,20 @@ def _picture(row: list[str]) -> Picture:
     return Picture(
         path=path,
         sha256=sha256,
-        width=int(width),
-        height=int(height),
+        width=_side(width),
+        height=_side(height),
         label=label,
         split=Split(split),
         group=group,
         cluster=cluster,
         metadata=tuple(metadata),
     )
+
+
+def _side(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_SIDE_DIGITS:
+        raise ValueError(f"has the size {text[:20]!r}")
+    return int(text)
 
 
 def _record(dataset: Dataset, sha256: str) -> dict[str, object]:
@@ -216,8 +225,8 @@ def _dataset(folder: Path, record: Mapping[str, Any], manifest: Manifest, sha256
     try:
         dataset = Dataset(
             folder=folder,
-            root=_text(record["root"]),
-            classes=tuple(_text(name) for name in record["classes"]),
+            root=_root(record["root"]),
+            classes=_classes(record["classes"]),
             manifest=manifest,
             format=_text(record["format"]),
             source=_text(record["source"]),
@@ -227,13 +236,28 @@ def _dataset(folder: Path, record: Mapping[str, Any], manifest: Manifest, sha256
             notes=tuple(_finding(item) for item in record["notes"]),
             sha256=sha256,
         )
-    except (KeyError, TypeError, AttributeError, UnicodeEncodeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DatasetError(where, f"is not as dermpack writes it ({error})", AGAIN) from error
     strange = {picture.label for picture in manifest.pictures} - set(dataset.classes)
     if strange:
         problem = f"lacks the class {min(strange)!r} that the manifest has"
         raise DatasetError(where, problem, AGAIN)
     return dataset
+
+
+def _root(value: object) -> str:
+    root = _text(value)
+    if "\0" in root or len(root) > MAX_ROOT_CHARACTERS:
+        raise ValueError("its root is no path")
+    return root
+
+
+def _classes(value: object) -> tuple[str, ...]:
+    """The names in their one order: a model's outputs would be mistaken in another."""
+    names = [_text(name) for name in value] if isinstance(value, list) else []
+    if not isinstance(value, list) or names != sorted(set(names)):
+        raise ValueError("its classes are no sorted list")
+    return tuple(names)
 
 
 def _finding(item: Mapping[str, Any]) -> Finding:

@@ -85,6 +85,19 @@ def test_a_parted_group_is_found(folder: Path) -> None:
     assert {kind for kind, _ in found(folder)} == {"group-leak"}
 
 
+def test_a_path_that_no_system_opens_is_a_finding(folder: Path) -> None:
+    long = "x" * 5000
+    rewrite(folder, lambda p: replace(p, path=long) if p.path == "class1/2.png" else p)
+    assert found(folder) == {("unreadable", long)}
+
+
+def test_a_folder_in_the_place_of_a_picture_is_a_change(folder: Path) -> None:
+    file = folder.parent / "source" / "class1" / "2.png"
+    file.unlink()
+    file.mkdir()
+    assert found(folder) == {("changed", "class1/2.png")}
+
+
 def test_an_impossible_size_is_found(folder: Path) -> None:
     rewrite(folder, lambda picture: replace(picture, width=0) if picture.path == "class1/2.png" else picture)
     assert found(folder) == {("size", "class1/2.png")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -62,22 +63,16 @@ def _files(dataset: Dataset, track: Track) -> list[Finding]:
 def _file(file: Path, picture: Picture) -> Iterator[Finding]:
     if picture.width < 1 or picture.height < 1:
         yield problem(Problem.SIZE, picture.path, f"is said to be {picture.width} × {picture.height}")
-    if file.is_symlink():
-        yield problem(Problem.LINK, picture.path, "is a link now")
-    elif not file.is_file():
-        yield problem(Problem.MISSING, picture.path, "is not there")
-    else:
-        yield from _content(file, picture)
-
-
-def _content(file: Path, picture: Picture) -> Iterator[Finding]:
     try:
-        same = sha256_file(file) == picture.sha256
+        mode = file.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            yield problem(Problem.LINK, picture.path, "is a link now")
+        elif not stat.S_ISREG(mode) or sha256_file(file) != picture.sha256:
+            yield problem(Problem.CHANGED, picture.path, "is not the file that was imported")
+    except (FileNotFoundError, NotADirectoryError):
+        yield problem(Problem.MISSING, picture.path, "is not there")
     except OSError as error:
         yield problem(Problem.UNREADABLE, picture.path, error.strerror or "cannot be read")
-        return
-    if not same:
-        yield problem(Problem.CHANGED, picture.path, "is not the file that was imported")
 
 
 def _leaks(dataset: Dataset) -> Iterator[Finding]:

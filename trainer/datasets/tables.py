@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dermpack.errors import TableError
+from dermpack.files import read_bytes
 from dermpack.manifest import FIXED_COLUMNS, MAX_CELL_CHARACTERS
 
 # A hostile table must not fill the memory: a row costs some 350 bytes, however short it is.
@@ -101,13 +102,7 @@ def _apart(name: str) -> str:
 
 
 def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_TABLE_BYTES + 1)
-    except OSError as error:
-        raise TableError(path, f"cannot be read ({error.strerror})", "check the path") from error
-    if len(data) > MAX_TABLE_BYTES:
-        raise TableError(path, f"is larger than {MAX_TABLE_BYTES >> 20} MiB", "split the table")
+    data = read_bytes(path, most=MAX_TABLE_BYTES, cure="split the table")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

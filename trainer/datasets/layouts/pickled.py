@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dermpack.errors import TableError
+from dermpack.files import read_bytes
 
 MAX_PICKLE_BYTES = 64 << 20  # a published CIFAR-10 batch has 31 MB
 MAX_INSTRUCTIONS = 500_000  # a published batch has about 40,000; each may cost a hundred bytes
@@ -72,13 +73,7 @@ MARK = object()
 
 def read_pickle(path: Path) -> Plain:
     """The value that the pickle describes, with each call written down instead of made."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_PICKLE_BYTES + 1)
-    except OSError as error:
-        raise TableError(path, f"cannot be read ({error.strerror})", "check the path") from error
-    if len(data) > MAX_PICKLE_BYTES:
-        raise TableError(path, f"is larger than {MAX_PICKLE_BYTES >> 20} MiB", "split the batch")
+    data = read_bytes(path, most=MAX_PICKLE_BYTES, cure="split the batch")
     try:
         return _run(data)
     except RefusedError as error:
