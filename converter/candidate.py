@@ -1,0 +1,94 @@
+"""A file that may become the export, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converter.calibration import choose_pictures, fingerprint, unsettled
+from converter.ranges import Ranges, measure_ranges, with_ranges
+from converter.recipes import Recipe, convert, quantize, unquantized
+from converter.request import Method, Request
+from converter.source import Source
+from dermpack.manifest import Picture, Split
+from dermpack.pixels import prepare
+from dermpack.progress import Track, silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    """The training pictures that ranges are measured on."""
+
+    pictures: tuple[Picture, ...]
+    rows: NDArray[np.uint8]
+    seed: int
+
+    @property
+    def sha256(self) -> str:
+        return fingerprint(self.pictures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate:
+    """The bytes, without metadata yet; `kept` names the tensors that stay in floating point."""
+
+    recipe: Recipe
+    method: Method | None  # None where there is but one way
+    data: bytes
+    seconds: float
+    material: Material | None = None
+    kept: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+Step: TypeAlias = Callable[[Source, Request, Material, Track], Candidate]
+
+
+def read_material(source: Source, *, count: int, seed: int, threads: int) -> Material:
+    """Class-balanced pictures of the training split, prepared."""
+    dataset, run = source.dataset, source.run
+    pictures = choose_pictures(dataset.manifest.of(Split.TRAIN), count=count, seed=seed)
+    work = partial(prepare, size=run.spec.size, policy=run.policy)
+    with ThreadPoolExecutor(threads) as pool:
+        rows = np.stack(list(pool.map(work, map(dataset.file, pictures))))
+    return Material(pictures=pictures, rows=rows, seed=seed)
+
+
+def plainly(source: Source, recipe: Recipe, request: Request) -> Candidate:
+    """A recipe that measures nothing."""
+    began = perf_counter()
+    data = convert(source.frozen, recipe, io=request.io_of(recipe))
+    return Candidate(recipe=recipe, method=None, data=data, seconds=perf_counter() - began)
+
+
+def by_measuring(
+    source: Source, recipe: Recipe, request: Request, material: Material, track: Track = silent
+) -> Candidate:
+    """Post-training quantization: the network as it is, with ranges measured on pictures."""
+    began = perf_counter()
+    start = unquantized(source.frozen, recipe)
+    ranges = measure_ranges(start, material.rows, threads=request.threads, track=track)
+    data = quantize(with_ranges(start, ranges.over_all()), recipe, io=request.io_of(recipe))
+    return Candidate(
+        recipe=recipe,
+        method=Method.PTQ,
+        data=data,
+        seconds=perf_counter() - began,
+        material=material,
+        notes=_restless(ranges),
+    )
+
+
+def _restless(ranges: Ranges) -> tuple[str, ...]:
+    names = unsettled(ranges)
+    if not names:
+        return ()
+    share = f"{len(names)} of {len(ranges.names)} tensors"
+    return (f"the ranges of {share} differ by more than 20 % between two halves of the pictures",)

@@ -1,0 +1,47 @@
+"""What a conversion is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from converter.calibration import ENOUGH
+from converter.recipes import Io, Recipe
+from dermpack.errors import InputError
+
+MAX_DROP = 1.0  # points of balanced accuracy
+
+
+class Method(Enum):
+    """How a network comes to integers."""
+
+    AUTO = "auto"  # the first of the others that loses little enough
+    PTQ = "ptq"
+    QAT = "qat"
+    SELECTIVE = "selective"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The recipes, and how they are followed."""
+
+    recipes: tuple[Recipe, ...] = (Recipe.INT8,)
+    method: Method = Method.AUTO  # of int8
+    io: Io | None = None  # None: what each recipe does unasked
+    pictures: int = ENOUGH  # to measure ranges on
+    max_drop: float = MAX_DROP
+    seed: int = 0
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        for recipe in self.recipes:
+            if self.io is not None and self.io not in recipe.ios:
+                known = ", ".join(io.value for io in recipe.ios)
+                raise InputError(
+                    f"--io {self.io.value}", f"is nothing {recipe.value} can do", f"it has {known}"
+                )
+        if Recipe.INT8 not in self.recipes and self.method is not Method.AUTO:
+            raise InputError(f"--method {self.method.value}", "is for int8 alone", "add --int8")
+
+    def io_of(self, recipe: Recipe) -> Io:
+        return self.io or recipe.ios[0]

@@ -1,0 +1,63 @@
+"""What every file of a run is made of: its network, frozen, and the dataset it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from converter.freeze import Frozen, freeze
+from dermpack.errors import DatasetError, TableError
+from dermpack.files import sha256_file
+from dermpack.manifest import Dataset, Split, read_dataset
+from dermpack.progress import Track, silent
+from dermpack.scores.predictions import Predictions
+from trainer.feed import Examples, read_examples
+from trainer.fit import predict
+from trainer.run import RUN_FILE, Run, load_softmax
+
+Keras = Any  # tf_keras ships no types
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """A run, opened; `plain` is what its network says of the validation split, before any temperature."""
+
+    run: Run
+    run_sha256: str
+    dataset: Dataset
+    model: Keras
+    frozen: Frozen
+    validation: Examples
+    plain: Predictions
+
+
+def open_source(run: Run, dataset: Dataset, *, threads: int, track: Track = silent) -> Source:
+    """Load the network, freeze it, and let it speak first."""
+    model = load_softmax(run)
+    validation = read_examples(
+        dataset, Split.VALIDATION, size=run.spec.size, policy=run.policy, threads=threads, track=track
+    )
+    return Source(
+        run=run,
+        run_sha256=sha256_file(run.folder / RUN_FILE),
+        dataset=dataset,
+        model=model,
+        frozen=freeze(model),
+        validation=validation,
+        plain=predict(model, validation),
+    )
+
+
+def find_dataset(run: Run, given: Path | None) -> Dataset:
+    """The dataset that the run names, where it was or where it is said to be now."""
+    folder = given or run.folder / run.dataset["path"]
+    try:
+        dataset = read_dataset(folder)
+    except TableError as error:
+        if given is None:
+            raise DatasetError(folder, "is no longer the run's dataset", "name it by --data") from error
+        raise
+    if dataset.sha256 != run.dataset["manifest_sha256"]:
+        raise DatasetError(folder, "is not the dataset that the run was trained on", "name that by --data")
+    return dataset
