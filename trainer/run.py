@@ -17,6 +17,7 @@ from dermpack.scores.abstention import Abstention, abstention_from
 from dermpack.scores.calibration import Temperature, apply_temperature, temperature_from
 from dermpack.scores.predictions import Floats
 from dermpack.scores.thresholds import OperatingPoint, operating_point_from
+from trainer.recipe import Recipe, recipe_from
 from trainer.spec import NetworkSpec, Weights
 from trainer.watch import Epoch, epoch_from
 
@@ -24,6 +25,7 @@ SCHEMA = 1
 RUN_FILE, WEIGHTS_FILE = "training.json", "weights.npz"
 AGAIN = "train it again"
 BATCH = 32
+FOR_A_LATER_FIT = ("batch", "rate", "augment", "balance", "balance_power", "label_smoothing", "metric")
 Keras = Any  # tf_keras ships no types
 
 
@@ -102,6 +104,12 @@ def load_model(run: Run) -> Keras:
     model = build(run.spec, weights=Weights.NONE, seed=0)
     load_weights(model, run.weights)
     return model
+
+
+def fitting_of(run: Run) -> Recipe:
+    """The run's recipe as far as a later fit follows it; the rest has its defaults."""
+    known = {name: run.recipe[name] for name in FOR_A_LATER_FIT if name in run.recipe}
+    return recipe_from(known, where=run.folder / RUN_FILE)
 
 
 def load_softmax(run: Run) -> Keras:
