@@ -1,0 +1,56 @@
+"""The contract beside every .tflite: what to feed, what comes out, what was measured."""
+
+from dermpack.contract.contract import (
+    MAX_SIDE,
+    SCHEMA,
+    TASK,
+    Activation,
+    Contract,
+    Input,
+    Number,
+    Operator,
+    Output,
+    Parents,
+    Recipe,
+)
+from dermpack.contract.document import CONTRACT_FILE, contract_from, contract_text, read_contract
+from dermpack.contract.figures import (
+    Abstention,
+    Accuracy,
+    Calibration,
+    Compared,
+    Covered,
+    OperatingPoint,
+    RuntimeResult,
+    Runtimes,
+    Temperature,
+    runtimes_of,
+)
+
+__all__ = [
+    "CONTRACT_FILE",
+    "MAX_SIDE",
+    "SCHEMA",
+    "TASK",
+    "Abstention",
+    "Accuracy",
+    "Activation",
+    "Calibration",
+    "Compared",
+    "Contract",
+    "Covered",
+    "Input",
+    "Number",
+    "OperatingPoint",
+    "Operator",
+    "Output",
+    "Parents",
+    "Recipe",
+    "RuntimeResult",
+    "Runtimes",
+    "Temperature",
+    "contract_from",
+    "contract_text",
+    "read_contract",
+    "runtimes_of",
+]

@@ -1,0 +1,33 @@
+"""The contract as a file: model.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dermpack.contract.contract import SCHEMA, Contract
+from dermpack.contract.decoding import decode, encode
+from dermpack.errors import TableError
+from dermpack.files import json_text, read_json
+
+CONTRACT_FILE = "model.json"
+AGAIN = "export the model again"
+
+
+def contract_text(contract: Contract) -> str:
+    return json_text(encode(contract))
+
+
+def read_contract(path: Path) -> Contract:
+    """Read model.json, hostile until checked."""
+    return contract_from(read_json(path), where=path)
+
+
+def contract_from(record: dict[str, Any], *, where: object) -> Contract:
+    """The contract that a JSON object holds; an error names the key."""
+    if record.get("schema") != SCHEMA:
+        raise TableError(where, f"is no contract of schema {SCHEMA}", AGAIN)
+    try:
+        return decode(Contract, record)
+    except ValueError as error:
+        raise TableError(where, str(error), AGAIN) from error
