@@ -71,7 +71,7 @@ BCC = Kind(paint=pigmented.bcc, age=66, sites=("face", "scalp", "neck"))
 CLASSES: dict[int, dict[str, tuple[Kind, ...]]] = {
     2: {
         "eczema": (ECZEMA,),
-        "not eczema": (PSORIASIS, FLUSHED, ACNE, PSORIASIS, FLUSHED, ACNE, NEVUS, HEALTHY),
+        "not eczema": (PSORIASIS, FLUSHED, ACNE, ACNE, FLUSHED, ACNE, NEVUS, HEALTHY),
     },
     7: {
         "bcc": (BCC,),
