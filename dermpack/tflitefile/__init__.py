@@ -9,6 +9,7 @@ from dermpack.tflitefile.metadata import (
 )
 from dermpack.tflitefile.model import ModelFile, Operator, Share, Tensor
 from dermpack.tflitefile.reading import read_model
+from dermpack.tflitefile.writing import with_metadata
 
 __all__ = [
     "Metadata",
@@ -21,4 +22,5 @@ __all__ = [
     "Transformation",
     "read_model",
     "temperature_calibration",
+    "with_metadata",
 ]
