@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench real matrix base clean
+.PHONY: help demo test check format bench bench-train real matrix base clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -12,7 +12,8 @@ help:  ## Show the targets
 $(VENV)/.installed: setup.cfg pyproject.toml
 	@.ci/venv "$(PYTHON)" "$(VENV)"
 	@echo "Installing dermpack with everything it needs into $(VENV) (TensorFlow is large: a minute or more) ..."
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off --editable '.[all]'
+	@$(BIN)/python -m pip install --disable-pip-version-check --editable '.[all]' | sed -n 's/^Collecting /  /p'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[all]'
 	@$(BIN)/python -m pip check
 	@touch $@
 
@@ -23,7 +24,9 @@ demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results 
 	$(DERMPACK) data import demo/pictures -o demo/dataset
 	$(DERMPACK) data check demo/dataset
 	$(DERMPACK) data report demo/dataset -o demo/report
-	@echo "Look at demo/report/report.html"
+	$(DERMPACK) train demo/dataset -o demo/run --size 96 --alpha 0.35 --weights none --epochs 40 --augment light
+	$(DERMPACK) evaluate demo/run demo/dataset -o demo/evaluation --predictions demo/predictions.csv
+	@echo "Look at demo/report/report.html, demo/run/report.html and demo/evaluation/report.html"
 
 test: $(VENV)/.installed  ## Run the tests (no network, generated pictures; real ones where they are)
 	$(BIN)/python -m pytest
@@ -40,6 +43,9 @@ format: $(VENV)/.installed  ## Rewrite the sources in the one format
 
 bench: $(VENV)/.installed  ## Time our own work, as ratios (pytest-benchmark)
 	$(BIN)/python -m pytest tests/perf --benchmark-enable --benchmark-only
+
+bench-train: $(VENV)/.installed  ## Time training as ratios; DATASET=… WEIGHTS=… adds the cold start
+	$(BIN)/python -m tests.perf.bench_train $(if $(DATASET),--dataset $(DATASET)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where they are
 	$(BIN)/python -m pytest -m real_data
