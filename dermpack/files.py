@@ -119,12 +119,17 @@ def new_folder(path: Path, *, marker: str, overwrite: bool = False) -> Iterator[
 
 def refuse_existing(path: Path, *, marker: str, overwrite: bool) -> None:
     """Say early, before long work, that a result cannot go where it was asked to go."""
-    if not path.exists() and not path.is_symlink():
+    try:
+        mode = path.lstat().st_mode
+        is_empty = stat.S_ISDIR(mode) and not any(path.iterdir())
+        is_ours = stat.S_ISDIR(mode) and (path / marker).is_file()
+    except (FileNotFoundError, NotADirectoryError):
         return
-    ours = path.is_dir() and not path.is_symlink() and ((path / marker).is_file() or not any(path.iterdir()))
-    if not ours:
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    if not is_empty and not is_ours:
         raise OutputError(path, f"exists and holds no {marker}", "choose another output")
-    if not overwrite and any(path.iterdir()):
+    if not overwrite and not is_empty:
         raise OutputError(path, "exists already", "choose another output, or add --overwrite")
 
 

@@ -81,7 +81,16 @@ def test_strict_stops_at_a_bad_picture(tmp_path: Path, capsys: pytest.CaptureFix
     assert not (tmp_path / "dataset").exists()
 
 
-@pytest.mark.parametrize("options", [("--mend", "--new-splits"), ("--jobs", "0"), ("--format", "xls")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--mend", "--new-splits"),
+        ("--jobs", "0"),
+        ("--format", "xls"),
+        ("--max-megapixels", "inf"),
+        ("--max-megapixels", "nan"),
+    ],
+)
 def test_options_that_make_no_sense_are_usage_errors(tmp_path: Path, options: tuple[str, ...]) -> None:
     assert imported(class_folders(tmp_path / "source"), *options) == 2
 

@@ -171,3 +171,14 @@ def test_a_quicker_process_keeps_its_result(tmp_path: Path) -> None:
         (tmp_path / "set" / "mark").write_text("quick")
     assert (tmp_path / "set" / "mark").read_text() == "quick"
     assert names(tmp_path) == ["set"]
+
+
+def test_a_name_that_no_system_takes_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        make(tmp_path / ("x" * 300), "x")
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    make(tmp_path / "set", "one")
+    assert names(tmp_path / "set") == ["mark"]

@@ -188,6 +188,12 @@ def test_a_single_picture_as_the_source_is_an_error(tmp_path: Path, layout: Form
         listing_of(sources.write_picture(tmp_path / "x.png"), SourceRequest(format=layout))
 
 
+def test_a_table_that_the_layout_does_not_read_is_an_error(tmp_path: Path) -> None:
+    table = sources.write_hmnist_metadata(tmp_path)
+    with pytest.raises(InputError, match=r"is no table for folders.*--format"):
+        listing_of(sources.write_folders(tmp_path / "source"), SourceRequest(metadata_file=table))
+
+
 def test_an_unknown_source_says_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     with pytest.raises(InputError, match=r"looked for .*HAM10000_metadata.csv"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -190,6 +191,8 @@ def _limits(max_megapixels: float | None) -> Limits:
 
     if max_megapixels is None:
         return DEFAULT_LIMITS
+    if not math.isfinite(max_megapixels):
+        raise click.BadParameter("is no number that ends", param_hint="--max-megapixels")
     return replace(DEFAULT_LIMITS, max_pixels=max(1, int(max_megapixels * MEGAPIXEL)))
 
 

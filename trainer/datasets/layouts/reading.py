@@ -38,6 +38,7 @@ BETTER = {
     Format.FOLDERS: frozenset(LAYOUTS) - {Format.FOLDERS},  # nothing is less particular
     Format.HMNIST: frozenset({Format.HAM10000}),  # a download has both: pictures, and tables of their pixels
 }
+WITH_METADATA = frozenset({Format.CSV, Format.HAM10000, Format.HMNIST})
 LOOKED_FOR = (
     f"{folders.SHAPE}, a CSV with the columns picture and label, "
     "HAM10000_metadata.csv with pictures, hmnist_28_28_RGB.csv, or CIFAR-10 batches"
@@ -52,6 +53,9 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
         raise InputError(
             source, f"is no folder, as {layout.value} needs", "name the folder that holds the pictures"
         )
+    if request.metadata_file is not None and layout not in WITH_METADATA:
+        problem = f"is no table for {layout.value}, as the source was read"
+        raise InputError(request.metadata_file, problem, "choose another --format, or leave --metadata away")
     listing = LAYOUTS[layout].read(source, request, pictures=pictures, track=track)
     listing = mapping.apply_task(listing, request)
     if not listing.pictures:

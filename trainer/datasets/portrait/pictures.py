@@ -8,7 +8,7 @@ from dermpack.report.page import Block, Gallery, Image, Media, Section, Surface,
 from dermpack.report.plots import figure_png, histogram
 from trainer.datasets.kinship import Kinship
 from trainer.datasets.lineup import Lineup
-from trainer.datasets.resolution import Resolution
+from trainer.datasets.resolution import Histogram, Resolution
 
 
 def lineups_section(lineups: Sequence[Lineup]) -> Section | None:
@@ -31,14 +31,6 @@ def resolution_section(sizes: Resolution | None) -> Section | None:
         only = sizes.shapes[0]
         text = f"Every picture has {only.width:,} × {only.height:,} pixels."
         return Section(title="Resolution", blocks=[Text(text=text)])
-    short = figure_png(
-        histogram(
-            sizes.short_side.edges, sizes.short_side.counts, unit="shorter side, pixels", counted="pictures"
-        )
-    )
-    aspect = figure_png(
-        histogram(sizes.aspect.edges, sizes.aspect.counts, unit="width / height", counted="pictures")
-    )
     spreads = [("width, px", sizes.widths), ("height, px", sizes.heights), ("width / height", sizes.aspects)]
     table = Table(
         caption="Size of the pictures, after orientation",
@@ -51,10 +43,15 @@ def resolution_section(sizes: Resolution | None) -> Section | None:
         rows=[[f"{s.width:,} × {s.height:,}", f"{s.pictures:,}"] for s in sizes.shapes],
     )
     images = [
-        Image(data=short, alt="Histogram of the shorter side; the table has its spread."),
-        Image(data=aspect, alt="Histogram of width by height; the table has its spread."),
+        _histogram(sizes.short_side, unit="shorter side, pixels"),
+        _histogram(sizes.aspect, unit="width / height"),
     ]
     return Section(title="Resolution", blocks=[Gallery(images=images), table, frequent])
+
+
+def _histogram(of: Histogram, *, unit: str) -> Image:
+    plot = figure_png(histogram(of.edges, of.counts, unit=unit, counted="pictures"))
+    return Image(data=plot, alt=f"Pictures by {unit}; the table has its spread.")
 
 
 def kinship_section(kin: Kinship, near: Lineup | None) -> Section:
