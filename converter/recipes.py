@@ -70,7 +70,7 @@ FLAGS: Mapping[Recipe, Flags] = {
 
 def convert(frozen: Frozen, recipe: Recipe, *, io: Io) -> bytes:
     """The file of a float recipe, or of a function that brings its own ranges."""
-    return bytes(_converter(frozen, recipe, io=io).convert())
+    return _converted(_converter(frozen, recipe, io=io))
 
 
 def unquantized(frozen: Frozen, recipe: Recipe) -> bytes:
@@ -79,9 +79,7 @@ def unquantized(frozen: Frozen, recipe: Recipe) -> bytes:
     picture = np.zeros((1, frozen.size, frozen.size, 3), np.float32)
     converter.representative_dataset = lambda: iter([[picture]])  # the ranges themselves are measured later
     converter._experimental_calibrate_only = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it misses statistics that only an older converter used
-        return bytes(converter.convert())
+    return _converted(converter)
 
 
 def quantize(ranged: bytes, recipe: Recipe, *, io: Io) -> bytes:
@@ -91,6 +89,12 @@ def quantize(ranged: bytes, recipe: Recipe, *, io: Io) -> bytes:
         types = {"input_data_type": asked, "output_data_type": asked}
         return bytes(mlir_quantize(ranged, inference_type=types_pb2.QUANTIZED_INT8, **types))
     return _sixteen_bit(ranged, asked)
+
+
+def _converted(converter: Any) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it misses statistics that only an older converter used
+        return bytes(converter.convert())
 
 
 def _sixteen_bit(ranged: bytes, io: Any) -> bytes:
@@ -105,7 +109,9 @@ def _converter(frozen: Frozen, recipe: Recipe, *, io: Io) -> Any:
     flags = FLAGS[recipe]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.function], frozen.function)
     converter.optimizations = [tf.lite.Optimize.DEFAULT] if flags.optimizes else []
-    converter.target_spec.supported_ops = [flags.ops]
+    # "Integers only" asks for pictures to measure ranges on, also of a function that brings its own.
+    ops = OPS.TFLITE_BUILTINS if frozen.brings_ranges else flags.ops
+    converter.target_spec.supported_ops = [ops]
     converter.target_spec.supported_types = list(flags.types)
     converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io.value)
     # A dense layer with a scale a channel needs FULLY_CONNECTED 12, which tflite-runtime 2.14.0 lacks.

@@ -22,7 +22,9 @@ from trainer.learner import Learner
 from trainer.plan import Goal as Goal
 from trainer.plan import Plan as Plan
 from trainer.plan import Schedule as Schedule
-from trainer.watch import Epoch, Moment, Watch, unwatched
+from trainer.watch import Epoch, Moment
+from trainer.watch import Watch as Watch
+from trainer.watch import unwatched as unwatched
 
 Keras = Any  # tf_keras ships no types
 TINY = 1e-7  # below it a probability says nothing that a loss should count
