@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converter.candidate import Candidate, Material, Step
+from converter.candidate import Candidate, Step
 from converter.judge import Verdict, judge
 from converter.request import Request
 from converter.source import Source
@@ -63,10 +63,10 @@ def limit_of(predictions: Predictions, *, max_drop: float) -> Limit:
 
 
 def attempt(
-    steps: Sequence[Step], source: Source, request: Request, material: Material, *, track: Track = silent
+    steps: Sequence[Step], source: Source, request: Request, *, track: Track = silent
 ) -> tuple[Tried, ...]:
     """Everything that was tried; only the last can be within the limit."""
-    return tuple(_until_within(steps, source, request, material, track))
+    return tuple(_until_within(steps, source, request, track))
 
 
 def best_of(tried: Sequence[Tried]) -> Tried:
@@ -74,12 +74,11 @@ def best_of(tried: Sequence[Tried]) -> Tried:
     return max(tried, key=lambda one: (one.is_within, one.verdict.balanced_accuracy.difference))
 
 
-def _until_within(
-    steps: Sequence[Step], source: Source, request: Request, material: Material, track: Track
-) -> Iterator[Tried]:
+def _until_within(steps: Sequence[Step], source: Source, request: Request, track: Track) -> Iterator[Tried]:
     limit = limit_of(source.plain, max_drop=request.max_drop)
     for step in steps:
-        candidate = step(source, request, material, track)
+        candidate = step()
+        candidate.check(candidate.data, source)
         verdict = judge(candidate.data, source, seed=request.seed, threads=request.threads, track=track)
         tried = Tried(candidate=candidate, verdict=verdict, is_within=limit.allows(verdict))
         yield tried

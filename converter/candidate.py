@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.calibration import choose_pictures, fingerprint, unsettled
+from converter.promise import Promise
 from converter.ranges import Ranges, measure_ranges, with_ranges
-from converter.recipes import Recipe, convert, quantize, unquantized
+from converter.recipes import Io, Recipe, convert, quantize, unquantized
 from converter.request import Method, Request
 from converter.source import Source
 from dermpack.manifest import Picture, Split
 from dermpack.pixels import prepare
 from dermpack.progress import Track, silent
+from dermpack.tflitefile import ModelFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,6 +42,7 @@ class Candidate:
     """The bytes, without metadata yet; `kept` names the tensors that stay in floating point."""
 
     recipe: Recipe
+    io: Io
     method: Method | None  # None where there is but one way
     data: bytes
     seconds: float
@@ -47,8 +50,20 @@ class Candidate:
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def check(self, data: bytes, source: Source) -> ModelFile:
+        """What the bytes say of themselves, if they keep what was promised for this candidate."""
+        run = source.run
+        promise = Promise(
+            recipe=self.recipe,
+            io=self.io,
+            size=run.spec.size,
+            labels=len(run.classes),
+            keeps_floats=bool(self.kept),
+        )
+        return promise.check(data)
 
-Step: TypeAlias = Callable[[Source, Request, Material, Track], Candidate]
+
+Step: TypeAlias = Callable[[], Candidate]
 
 
 def read_material(source: Source, *, count: int, seed: int, threads: int) -> Material:
@@ -64,20 +79,22 @@ def read_material(source: Source, *, count: int, seed: int, threads: int) -> Mat
 def plainly(source: Source, recipe: Recipe, request: Request) -> Candidate:
     """A recipe that measures nothing."""
     began = perf_counter()
-    data = convert(source.frozen, recipe, io=request.io_of(recipe))
-    return Candidate(recipe=recipe, method=None, data=data, seconds=perf_counter() - began)
+    io = request.io_of(recipe)
+    data = convert(source.frozen, recipe, io=io)
+    return Candidate(recipe=recipe, io=io, method=None, data=data, seconds=perf_counter() - began)
 
 
 def by_measuring(
     source: Source, recipe: Recipe, request: Request, material: Material, track: Track = silent
 ) -> Candidate:
     """Post-training quantization: the network as it is, with ranges measured on pictures."""
-    began = perf_counter()
+    began, io = perf_counter(), request.io_of(recipe)
     start = unquantized(source.frozen, recipe)
     ranges = measure_ranges(start, material.rows, threads=request.threads, track=track)
-    data = quantize(with_ranges(start, ranges.over_all()), recipe, io=request.io_of(recipe))
+    data = quantize(with_ranges(start, ranges.over_all()), recipe, io=io)
     return Candidate(
         recipe=recipe,
+        io=io,
         method=Method.PTQ,
         data=data,
         seconds=perf_counter() - began,

@@ -20,6 +20,8 @@ Research software, not a medical device: nothing it prints is a diagnosis.
 COMMANDS = {
     "data": ("dermpack.cli.data", "Bring pictures in, split them honestly, check and look at them."),
     "train": ("dermpack.cli.train", "Train a network on a dataset; the same command again goes on."),
+    "convert": ("dermpack.cli.convert", "Turn a run into a .tflite that is read back, run and measured."),
+    "inspect": ("dermpack.cli.inspect", "Show what a .tflite is, and what would go wrong with it."),
     "evaluate": ("dermpack.cli.evaluate", "Score a run or a .tflite on a dataset, with intervals."),
 }
 program = LazyGroup(commands_in=COMMANDS, name="dermpack", text=TEXT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 
 @contextmanager
@@ -24,3 +24,23 @@ def hushed() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextmanager
+def python_alone() -> Iterator[None]:
+    """Within the block Python still speaks on stderr, and C++ does not."""
+    if not _is_the_terminals():
+        with hushed():
+            yield
+        return
+    sys.stderr.flush()
+    with os.fdopen(os.dup(2), "w", buffering=1) as own, hushed(), redirect_stderr(own):
+        yield
+
+
+def _is_the_terminals() -> bool:
+    """Whether Python's stderr is the one that C++ knows; a test's is not."""
+    try:
+        return sys.stderr.fileno() == 2
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -1,0 +1,194 @@
+"""dermpack convert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dermpack.cli.console import note, output_options, result, table, track
+from dermpack.cli.epochs import epoch_lines
+from dermpack.cli.hush import hushed, python_alone
+
+if TYPE_CHECKING:
+    from dermpack.scores.predictions import Predictions
+
+Conversion = Any  # of converter, which is imported within the command only
+Request = Any
+Tried = Any
+FOLDER = click.Path(path_type=Path)
+RECIPES = ("int8", "float32", "float16", "dynamic", "int16x8")
+METHODS, IOS = ("auto", "ptq", "qat", "selective"), ("uint8", "int8", "float32")
+HEADER = ("file", "balanced", "points lost (95 %)", "AUROC", "same label", "MB", "s", "")
+MEGABYTE = 1e6
+
+
+@click.command("convert", short_help="Turn a run into a .tflite that is read back, run and measured.")
+@click.argument("run", type=FOLDER)
+@click.option("-o", "--output", metavar="EXPORT", required=True, type=FOLDER, help="A new folder.")
+@click.option("--data", metavar="DATASET", type=FOLDER, help="Where the run's dataset is, if it was moved.")
+@click.option("--int8", is_flag=True, help="Integers only; small, and fast on every phone. The default.")
+@click.option("--float32", is_flag=True, help="As it was trained.")
+@click.option("--float16", is_flag=True, help="Half the size; for GPUs.")
+@click.option("--dynamic", is_flag=True, help="8-bit weights, activations in floating point.")
+@click.option("--int16x8", is_flag=True, help="16-bit activations, 8-bit weights: exact, but slow.")
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="auto",
+    show_default=True,
+    help="How int8 is reached: ptq measures ranges, qat trains for them, selective leaves the worst layers "
+    "in floating point; auto takes the first that loses little enough.",
+)
+@click.option(
+    "--io",
+    type=click.Choice(IOS),
+    help="What goes in and comes out; int8 takes raw bytes (uint8) unasked, the others float32.",
+)
+@click.option(
+    "--calibration",
+    "pictures",
+    type=click.IntRange(1, 10_000),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Training pictures to measure ranges on, as many of each label as there are.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    default=1.0,
+    show_default=True,
+    metavar="POINTS",
+    help="Of balanced accuracy on the validation split that int8 may lose.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Chooses the pictures."
+)
+@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace an export that is there.")
+@output_options
+def command(
+    run: Path,
+    output: Path,
+    data: Path | None,
+    method: str,
+    io: str | None,
+    pictures: int,
+    max_drop: float,
+    seed: int,
+    threads: int,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **recipes: bool,
+) -> None:
+    """Convert a trained RUN into EXPORT: model.tflite, its contract model.json, and what was proven of it.
+
+    Several recipes at once make a folder of exports. What auto tried and did not choose goes to
+    EXPORT.rejected; where nothing loses little enough, the best is kept and the exit code is 1.
+    """
+    note("Starting TensorFlow ...", quiet=quiet)
+    with hushed():
+        from converter.conversion import convert_run
+        from converter.recipes import Io, Recipe
+        from converter.request import Method
+        from converter.request import Request as Asked
+        from converter.training import Audience
+
+    request = Asked(
+        recipes=tuple(Recipe(name) for name in RECIPES if recipes[name]) or (Recipe.INT8,),
+        method=Method(method),
+        io=Io(io) if io else None,
+        pictures=pictures,
+        max_drop=max_drop,
+        seed=seed,
+        threads=threads,
+    )
+    audience = Audience(
+        track=track(quiet=quiet), watch=epoch_lines(quiet=quiet), begun=partial(_begun, quiet=quiet)
+    )
+    with python_alone():
+        conversion = convert_run(run, output, request, data=data, overwrite=overwrite, audience=audience)
+    _tell(conversion, quiet=quiet)
+    result(_record(conversion, output), str(output), as_json=as_json)
+    if not conversion.is_within:
+        raise _too_much(conversion, output, request)
+    first = output if len(request.recipes) == 1 else output / request.recipes[0].value
+    note(f"Next: dermpack evaluate {first}/model.tflite DATASET", quiet=quiet)
+
+
+def _begun(predictions: Predictions, *, quiet: bool) -> None:
+    from dermpack.scores.metrics import balanced_accuracy
+
+    figure = f"balanced accuracy {balanced_accuracy(predictions):.3f}"
+    note(f"By integers, before any training for them: {figure} (validation split)", quiet=quiet)
+
+
+def _tell(conversion: Conversion, *, quiet: bool) -> None:
+    tried = [(one, one is made.best) for made in conversion.made for one in made.tried]
+    first = tried[0][0].verdict
+    figures = f"balanced accuracy {first.balanced_accuracy.first:.3f}, AUROC {first.auroc.first:.3f}"
+    title = f"The float network has {figures} (validation split, n = {len(first.predictions)})"
+    rows = [_row(one, "kept" if is_kept else "rejected") for one, is_kept in tried]
+    table(title, HEADER, rows, quiet=quiet)
+    for line in dict.fromkeys(_remarks(conversion)):
+        note(line, quiet=quiet)
+
+
+def _row(one: Tried, fate: str) -> tuple[str, ...]:
+    candidate, verdict = one.candidate, one.verdict
+    accuracy, method = verdict.balanced_accuracy, candidate.method
+    return (
+        f"{candidate.recipe.value} {method.value}" if method else candidate.recipe.value,
+        f"{accuracy.second:.3f}",
+        f"{_points(accuracy.difference)}{_interval(accuracy.ci95)}",
+        f"{verdict.auroc.second:.4f}",
+        f"{verdict.agreement:.1%}",
+        f"{len(candidate.data) / MEGABYTE:.2f}",
+        f"{candidate.seconds:.1f}",
+        fate,
+    )
+
+
+def _points(difference: float) -> str:
+    """What was lost, of a difference: -0.012 → 1.2; never -0.0."""
+    return f"{round(-100 * difference, 1) + 0.0:.1f}"
+
+
+def _interval(ci95: tuple[float, float] | None) -> str:
+    return f" ({_points(ci95[1])} to {_points(ci95[0])})" if ci95 else ""
+
+
+def _remarks(conversion: Conversion) -> Iterator[str]:
+    for made in conversion.made:
+        for one in made.tried:
+            yield from one.candidate.notes
+        for runtime in made.contract.runtimes.tried:
+            verdict = "runs" if runtime.works else "does not run as it should"
+            yield f"{made.recipe.value} {verdict} on {runtime.runtime} {runtime.version}: {runtime.result}"
+    yield conversion.limit.sentence()
+
+
+def _record(conversion: Conversion, output: Path) -> dict[str, Any]:
+    import json
+
+    from dermpack.contract import contract_text
+
+    return {
+        "export": str(output),
+        "rejected": conversion.rejected and str(conversion.rejected),
+        "is_within": conversion.is_within,
+        "models": {made.recipe.value: json.loads(contract_text(made.contract)) for made in conversion.made},
+    }
+
+
+def _too_much(conversion: Conversion, output: Path, request: Request) -> Exception:
+    from dermpack.errors import OutputError
+
+    best = conversion.made[0].best.verdict
+    what = f"the best file loses {best.drop:.1f} points, more than {request.max_drop:g}"
+    return OutputError(output, what, "train longer or on more pictures, or allow more by --max-drop")
