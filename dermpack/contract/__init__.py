@@ -13,7 +13,13 @@ from dermpack.contract.contract import (
     Parents,
     Recipe,
 )
-from dermpack.contract.document import CONTRACT_FILE, contract_from, contract_text, read_contract
+from dermpack.contract.document import (
+    CONTRACT_FILE,
+    contract_from,
+    contract_record,
+    contract_text,
+    read_contract,
+)
 from dermpack.contract.figures import (
     Abstention,
     Accuracy,
@@ -50,6 +56,7 @@ __all__ = [
     "Runtimes",
     "Temperature",
     "contract_from",
+    "contract_record",
     "contract_text",
     "read_contract",
     "runtimes_of",

@@ -15,7 +15,14 @@ AGAIN = "export the model again"
 
 
 def contract_text(contract: Contract) -> str:
-    return json_text(encode(contract))
+    return json_text(contract_record(contract))
+
+
+def contract_record(contract: Contract) -> dict[str, Any]:
+    """The JSON object that stands in the file."""
+    record = encode(contract)
+    assert isinstance(record, dict)
+    return record
 
 
 def read_contract(path: Path) -> Contract:
