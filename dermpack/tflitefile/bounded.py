@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import isfinite
 from typing import Any, TypeVar
 
 Table = TypeVar("Table")
@@ -46,7 +47,10 @@ class Budget:
     def numbers(self, length: int, as_array: Callable[[], Any]) -> tuple[Any, ...]:
         """The numbers of a vector, paid for before they are copied."""
         self._pay(4 * length)
-        return tuple(as_array().tolist()) if length else ()
+        numbers = tuple(as_array().tolist()) if length else ()
+        if not all(map(isfinite, numbers)):
+            raise Malformed("a number that is not finite")
+        return numbers
 
     def data(self, length: int, as_array: Callable[[], Any]) -> bytes:
         """The bytes of a vector."""

@@ -45,8 +45,8 @@ def associated_files(metadata: Metadata) -> dict[str, bytes]:
     """The files that the metadata speaks of, by name."""
     files = {LABELS_FILE: "".join(f"{label}\n" for label in metadata.labels)} if metadata.labels else {}
     if metadata.calibration:
-        sigmoids = metadata.calibration.sigmoids
-        files[CALIBRATION_FILE] = "".join(f"{of.scale!r},{of.slope!r},{of.offset!r}\n" for of in sigmoids)
+        lines = [f"{of.scale!r},{of.slope!r},{of.offset!r}" for of in metadata.calibration.sigmoids]
+        files[CALIBRATION_FILE] = "\n".join(lines)  # MediaPipe takes a final newline for one line more
     return {name: text.encode("utf-8") for name, text in files.items()}
 
 

@@ -103,11 +103,12 @@ def _tensor(tensor: Any, parts: Parts) -> Tensor:
 
 
 def _quantization(quantization: Any, budget: Budget) -> dict[str, Any]:
-    return {
-        "scales": budget.numbers(quantization.ScaleLength(), quantization.ScaleAsNumpy),
-        "zero_points": budget.numbers(quantization.ZeroPointLength(), quantization.ZeroPointAsNumpy),
-        "axis": quantization.QuantizedDimension(),
-    }
+    scales = budget.numbers(quantization.ScaleLength(), quantization.ScaleAsNumpy)
+    zeros = budget.numbers(quantization.ZeroPointLength(), quantization.ZeroPointAsNumpy) or (0,)
+    zeros = zeros * len(scales) if len(zeros) == 1 else zeros  # one for all channels, or none at all
+    if len(zeros) != len(scales):
+        raise Malformed(f"{len(scales)} scales with {len(zeros)} zero points")
+    return {"scales": scales, "zero_points": zeros, "axis": quantization.QuantizedDimension()}
 
 
 def _operators(parts: Parts) -> Iterator[Operator]:

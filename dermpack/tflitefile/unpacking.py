@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
+from math import isfinite
 from typing import Any
 
 from flatbuffers import number_types as numbers
@@ -29,7 +30,10 @@ class Table:
 
     def number(self, field: IntEnum, kind: Any) -> Any:
         at = self._at(field)
-        return self._flat.Get(kind, at) if at else kind.py_type(0)
+        number = self._flat.Get(kind, at) if at else kind.py_type(0)
+        if not isfinite(number):
+            raise Malformed("a number that is not finite")
+        return number
 
     def floats(self, field: IntEnum) -> tuple[float, ...]:
         at = self._at(field) - self._flat.Pos

@@ -104,6 +104,23 @@ def test_parts_that_overlap_many_times_are_not_read_again_and_again() -> None:
             budget.numbers(len(numbers), lambda: numbers)
 
 
+def test_scales_and_zero_points_must_fit() -> None:
+    odd = made.picture()
+    odd.quantization.scale, odd.quantization.zeroPoint = [0.1, 0.2, 0.3], [1, 2]
+    assert "3 scales with 2 zero points" in refusal(made.model([odd, made.scores()]))
+
+
+def test_a_scale_that_is_no_number_is_refused() -> None:
+    odd = made.picture(steps=(float("nan"), 0))
+    assert "not finite" in refusal(made.model([odd, made.scores()]))
+
+
+def test_a_zero_point_that_is_left_out_is_zero() -> None:
+    plain = made.picture()
+    plain.quantization.zeroPoint = None
+    assert read(made.model([plain, made.scores()])).inputs[0].zero_points == (0,)
+
+
 def test_more_tables_than_any_network_has_are_refused() -> None:
     with pytest.raises(ValueError, match="more than 200000 tables"):
         list(Budget(b"").tables(1 << 20, lambda _: object()))
