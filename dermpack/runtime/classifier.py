@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from dermpack.errors import InputError
 from dermpack.pixels import prepare
 from dermpack.progress import Track, silent
-from dermpack.runtime.engine import Engine, first_installed
+from dermpack.runtime.engine import Engine, Kernels, first_installed
 from dermpack.runtime.modelfile import read_model
-from dermpack.runtime.process import Worker, open_worker
+from dermpack.runtime.process import Host, Worker, open_host
 from dermpack.runtime.sidecar import Sidecar
 from dermpack.runtime.tensors import Floats, Tensor, dequantize, input_table, soften, tensor_from, two_sided
 
@@ -36,6 +36,7 @@ class Classifier:
         self.classes = sidecar.labels
         self.size = input_.shape[1]
         self.engine = str(worker.described["engine"])
+        self.is_delegated = bool(worker.described["delegated"])
 
     def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
         """Prepare and classify the files; one that cannot be decoded is a PictureError that names it."""
@@ -67,11 +68,24 @@ def open_classifier(
 ) -> Iterator[Classifier]:
     """Check the file, start an interpreter for it in a process of its own, check what it says."""
     model = read_model(path)
-    engine = engine or first_installed()
-    with open_worker(model, where=path, engine=engine, threads=threads) as worker:
-        input_, output = _tensors(worker, path)
-        _check_labels(sidecar, output, path)
-        yield Classifier(worker, sidecar, input_, output, threads)
+    with open_host(engine or first_installed()) as host:
+        yield classifier_on(host, model, where=path, sidecar=sidecar, threads=threads)
+
+
+def classifier_on(
+    host: Host,
+    model: bytes,
+    *,
+    where: Path,
+    sidecar: Sidecar,
+    threads: int = 1,
+    kernels: Kernels = Kernels.XNNPACK,
+) -> Classifier:
+    """A classifier in a process that other models had before; it works until the next one comes."""
+    worker = host.load(model, where=where, threads=threads, kernels=kernels)
+    input_, output = _tensors(worker, where)
+    _check_labels(sidecar, output, where)
+    return Classifier(worker, sidecar, input_, output, threads)
 
 
 def _tensors(worker: Worker, path: Path) -> tuple[Tensor, Tensor]:

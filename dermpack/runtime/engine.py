@@ -14,6 +14,18 @@ class Engine(Enum):
     LITERT = "ai_edge_litert"
     TFLITE_RUNTIME = "tflite_runtime"
 
+    @property
+    def package(self) -> str:
+        """The name it is installed by: "ai-edge-litert"."""
+        return self.value.replace("_", "-")
+
+
+class Kernels(Enum):
+    """What computes the operators: what the interpreter chooses unasked, or its own kernels alone."""
+
+    XNNPACK = "xnnpack"
+    BUILTIN = "none"
+
 
 def installed() -> tuple[Engine, ...]:
     return tuple(engine for engine in Engine if find_spec(engine.value) is not None)

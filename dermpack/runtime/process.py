@@ -10,58 +10,100 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 from dermpack.errors import InputError
-from dermpack.runtime.engine import Engine
-from dermpack.runtime.worker import LENGTH
+from dermpack.runtime.engine import Engine, Kernels
+from dermpack.runtime.worker import LENGTH, RUN
 
 WORKER = Path(__file__).with_name("worker.py")
 PATIENCE_SECONDS = 120.0  # for one answer: the largest network takes seconds for a picture on a Pi
+MAX_ANSWER_BYTES = 1 << 30  # of an interpreter whose memory a model may have spoilt
 BROKEN = "it is broken or needs what this interpreter lacks; export it again"
+
+Process: TypeAlias = "subprocess.Popen[bytes]"
 
 
 class Worker:
-    """A running interpreter: `describe` comes once, at the start; `run` as often as wanted."""
+    """A model in its interpreter, until the next one is loaded: what it is, and its outputs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], where: Path, described: dict[str, Any]) -> None:
-        self._process, self._where = process, where
+    def __init__(
+        self, process: Process, where: Path, described: dict[str, Any], patience_seconds: float | None
+    ) -> None:
+        self._process, self._where, self._patience_seconds = process, where, patience_seconds
         self.described = described
 
     def run(self, pictures: bytes) -> bytes:
         """The outputs of pictures that are laid out as the input wants them."""
-        return _ask(self._process, pictures, self._where)
+        return _ask(self._process, (RUN, pictures), self._where, self._patience_seconds)
+
+
+class Host:
+    """One process for many models, one after the other; it is started again only after it died."""
+
+    def __init__(self, engine: Engine, *, patience_seconds: float | None = None) -> None:
+        self.engine, self._patience_seconds = engine, patience_seconds
+        self._process: Process | None = None
+        self.starts = 0
+
+    def load(self, model: bytes, *, where: Path, threads: int, kernels: Kernels = Kernels.XNNPACK) -> Worker:
+        """Show the process a model; it takes the place of the one before."""
+        process, order = self._living(), {"threads": threads, "kernels": kernels.value}
+        answer = _ask(process, (json.dumps(order).encode(), model), where, self._patience_seconds)
+        try:
+            described = json.loads(answer)
+        except ValueError as error:
+            process.kill()
+            raise InputError(where, "the interpreter gave no description", BROKEN) from error
+        return Worker(process, where, described, self._patience_seconds)
+
+    def close(self) -> None:
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            _close(pipe)
+        self._process = None
+
+    def _living(self) -> Process:
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            command = [sys.executable, str(WORKER), self.engine.value]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+            self.starts += 1
+        return self._process
 
 
 @contextmanager
-def open_worker(model: bytes, *, where: Path, engine: Engine, threads: int) -> Iterator[Worker]:
-    """Start a process, show it the model; the process ends with the block."""
-    command = [sys.executable, str(WORKER), engine.value, str(threads)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+def open_host(engine: Engine, *, patience_seconds: float | None = None) -> Iterator[Host]:
+    """A place for models; its process ends with the block."""
+    host = Host(engine, patience_seconds=patience_seconds)
     try:
-        described = json.loads(_ask(process, model, where))
-        yield Worker(process, where, described)
+        yield host
     finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            _close(pipe)
+        host.close()
 
 
-def _ask(process: subprocess.Popen[bytes], data: bytes, where: Path) -> bytes:
-    """Send a frame, wait for the two of the answer; a process that thinks too long is ended."""
+def _ask(
+    process: Process, request: tuple[bytes, bytes], where: Path, patience_seconds: float | None
+) -> bytes:
+    """Send two frames, wait for the two of the answer; a process that thinks too long is ended."""
     assert process.stdin is not None and process.stdout is not None
-    late = threading.Event()
-    watch = threading.Timer(PATIENCE_SECONDS, _end, (process, late))
+    late, patience = threading.Event(), patience_seconds or PATIENCE_SECONDS
+    watch = threading.Timer(patience, _end, (process, late))
     watch.start()
     try:
-        process.stdin.write(LENGTH.pack(len(data)) + data)
+        process.stdin.write(b"".join(LENGTH.pack(len(frame)) + frame for frame in request))
         process.stdin.flush()
         problem, answer = (_frame(process.stdout) for _ in range(2))
     except (BrokenPipeError, EOFError) as error:
-        raise _death(process, where, in_time=not late.is_set()) from error
+        raise _death(process, where, None if not late.is_set() else patience) from error
+    except OverflowError as error:
+        process.kill()
+        raise InputError(where, "the interpreter answered too much", BROKEN) from error
     finally:
         watch.cancel()
     if problem:
@@ -70,7 +112,7 @@ def _ask(process: subprocess.Popen[bytes], data: bytes, where: Path) -> bytes:
     return answer
 
 
-def _end(process: subprocess.Popen[bytes], late: threading.Event) -> None:
+def _end(process: Process, late: threading.Event) -> None:
     late.set()  # first: the other thread looks at it as soon as the process is gone
     process.kill()
 
@@ -78,16 +120,18 @@ def _end(process: subprocess.Popen[bytes], late: threading.Event) -> None:
 def _frame(stream: IO[bytes]) -> bytes:
     head = stream.read(LENGTH.size)
     length = LENGTH.unpack(head)[0] if len(head) == LENGTH.size else 1
+    if length > MAX_ANSWER_BYTES:
+        raise OverflowError
     data = stream.read(length)
     if len(data) < length:
         raise EOFError
     return data
 
 
-def _death(process: subprocess.Popen[bytes], where: Path, *, in_time: bool) -> InputError:
+def _death(process: Process, where: Path, waited_seconds: float | None) -> InputError:
     code = process.wait()
-    if not in_time:
-        return InputError(where, f"the interpreter gave no answer in {PATIENCE_SECONDS:.0f} s", BROKEN)
+    if waited_seconds is not None:
+        return InputError(where, f"the interpreter gave no answer in {waited_seconds:g} s", BROKEN)
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return InputError(where, f"the interpreter died of it ({how})", BROKEN)
 

@@ -1,7 +1,8 @@
-"""Interpret one model, alone in a process: what kills it kills nothing else.
+"""Interpret models, alone in a process: what kills it kills nothing else.
 
 Stands alone, without the rest of the program. Frames on stdin and stdout are eight bytes of length and then
-the bytes. First comes the model, answered by what its tensors are; then come pictures, answered by outputs.
+the bytes. A request is two frames: how to load, as JSON, and a model, answered by what its tensors are; or
+the word RUN and pictures, answered by outputs of the model that was loaded last.
 """
 
 from __future__ import annotations
@@ -16,22 +17,28 @@ from typing import Any, BinaryIO
 import numpy as np
 
 LENGTH = struct.Struct("<Q")
+RUN = b"run"
+RESOLVERS = {"xnnpack": "AUTO", "none": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
 MEMORY_BYTES = 8 << 30  # of addresses: a model that asks for more is refused by the system
 REFUSALS = (ValueError, RuntimeError, TypeError, MemoryError, OverflowError, LookupError, SystemError)
 
 
 def main() -> None:
-    engine, threads = sys.argv[1], int(sys.argv[2])
+    engine = sys.argv[1]
     requests, answers = sys.stdin.buffer, _private_stdout()
     _limit_memory()
-    model = read_frame(requests)
-    try:
-        interpreter = _interpreter(engine, model, threads)
-        _answer(answers, json.dumps(_described(interpreter, engine)).encode())
-        while pictures := read_frame(requests):
-            _answer(answers, _run(interpreter, pictures))
-    except REFUSALS as error:
-        _answer(answers, b"", problem=f"{type(error).__name__}: {error}")
+    interpreter = None
+    while order := read_frame(requests):
+        data = read_frame(requests)
+        try:
+            if order == RUN:
+                _answer(answers, _run(interpreter, data))
+                continue
+            interpreter = None  # the old one is freed first
+            interpreter = _interpreter(engine, data, **json.loads(order))
+            _answer(answers, json.dumps(_described(interpreter, engine)).encode())
+        except REFUSALS as error:
+            _answer(answers, b"", problem=f"{type(error).__name__}: {error}")
 
 
 def read_frame(stream: BinaryIO) -> bytes:
@@ -40,9 +47,12 @@ def read_frame(stream: BinaryIO) -> bytes:
     return stream.read(LENGTH.unpack(head)[0]) if len(head) == LENGTH.size else b""
 
 
-def _interpreter(engine: str, model: bytes, threads: int) -> Any:
-    made = importlib.import_module(f"{engine}.interpreter").Interpreter
-    interpreter = made(model_content=model, num_threads=threads)
+def _interpreter(engine: str, model: bytes, *, threads: int, kernels: str) -> Any:
+    module = importlib.import_module(f"{engine}.interpreter")
+    resolver = getattr(module.OpResolverType, RESOLVERS[kernels])
+    interpreter = module.Interpreter(
+        model_content=model, num_threads=threads, experimental_op_resolver_type=resolver
+    )
     interpreter.allocate_tensors()
     return interpreter
 
@@ -51,9 +61,16 @@ def _described(interpreter: Any, engine: str) -> dict[str, Any]:
     version = getattr(importlib.import_module(engine), "__version__", "")
     return {
         "engine": f"{engine} {version}".strip(),
+        "delegated": _delegated(interpreter),
         "inputs": [_tensor(details) for details in interpreter.get_input_details()],
         "outputs": [_tensor(details) for details in interpreter.get_output_details()],
     }
+
+
+def _delegated(interpreter: Any) -> int:
+    """How many parts of the graph XNNPACK took; an interpreter that cannot say so counts as none."""
+    listed: Any = getattr(interpreter, "_get_ops_details", list)()
+    return sum(operator["op_name"] == "DELEGATE" for operator in listed)
 
 
 def _tensor(details: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +85,8 @@ def _tensor(details: dict[str, Any]) -> dict[str, Any]:
 
 def _run(interpreter: Any, pictures: bytes) -> bytes:
     """One picture at a time, as a phone does."""
+    if interpreter is None:
+        raise ValueError("no model is loaded")
     of, to = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     batch = np.frombuffer(pictures, dtype=of["dtype"]).reshape(-1, *of["shape"])
     outputs = []
