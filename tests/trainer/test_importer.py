@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from PIL import Image
 from dermpack.errors import InputError, OutputError
 from dermpack.manifest import Dataset, Finding, Split, read_dataset
 from dermpack.pixels import Limits
+from dermpack.progress import Item
 from tests.sources import write_ham10000
 from tests.trainer.patches import class_folders, jpeg, patch, png, write
 from trainer.datasets.check import check_dataset
+from trainer.datasets.grouping import joined
 from trainer.datasets.importer import import_dataset
 from trainer.datasets.layouts import SourceRequest
 from trainer.datasets.request import ImportRequest, Refusals, Splits, Storage
@@ -95,6 +98,58 @@ def test_a_column_may_be_the_group(tmp_path: Path) -> None:
     dataset = import_dataset(asked(grouped_table(tmp_path / "source"), group_column="patient"))
     split_of = {(picture.group, picture.split) for picture in dataset.pictures}
     assert sorted(group for group, _ in split_of) == ["p0", "p1", "p2", "p3"]
+
+
+def lesions_and_patients(root: Path) -> Path:
+    """Lesions of two pictures each; a patient is named in the second of one lesion and the first of the next."""
+    rows = [("picture", "label", "group", "patient")]
+    for number in range(16):
+        write(root / f"{number:02}.png", png(patch(number)))
+        patient = f"p{(number + 1) // 2 // 2}" if number % 4 in (1, 2) else ""
+        rows.append((f"{number:02}.png", "ab"[number // 4 % 2], f"l{number // 2}", patient))
+    with (root / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return root
+
+
+def test_an_asked_group_joins_the_groups_of_the_source(tmp_path: Path) -> None:
+    source = lesions_and_patients(tmp_path / "source")
+    dataset = import_dataset(asked(source, group_column="patient"))
+    split_of = {f"l{at // 2}": set[Split]() for at in range(16)}
+    for at, picture in enumerate(dataset.pictures):
+        split_of[f"l{at // 2}"].add(picture.split)
+    assert all(len(splits) == 1 for splits in split_of.values())
+    assert {(picture.group, picture.split) for picture in dataset.pictures} == {
+        (group, next(p.split for p in dataset.pictures if p.group == group))
+        for group in ("p0", "p1", "p2", "p3")
+    }
+
+
+def test_a_group_without_an_asked_name_keeps_its_own_apart_from_the_asked_ones() -> None:
+    assert joined(["l1", "l1", "", "x", ""], ["p2", "p1", "p1", "", "x"]) == [
+        *("p1", "p1", "p1"),
+        *("x (of the source)", "x"),
+    ]
+
+
+def test_the_column_that_is_the_group_already_may_be_asked_for(tmp_path: Path) -> None:
+    import_dataset(asked(write_ham10000(tmp_path / "source")))
+    import_dataset(asked(tmp_path / "source", output=tmp_path / "again", group_column="lesion_id"))
+    assert (tmp_path / "dataset" / "manifest.csv").read_bytes() == (
+        tmp_path / "again" / "manifest.csv"
+    ).read_bytes()
+
+
+def test_an_unknown_group_column_is_refused_before_a_picture_is_opened(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterable[Item]:  # noqa: ARG001 - a Track
+        seen.append(what)
+        return items
+
+    with pytest.raises(InputError, match="none came along; leave it away"):
+        import_dataset(asked(class_folders(tmp_path / "source"), group_column="lesion"), track=track)
+    assert "examine" not in seen
 
 
 def test_an_unknown_group_column_is_an_error_that_names_the_others(tmp_path: Path) -> None:

@@ -22,9 +22,10 @@ from dermpack.progress import Track, silent
 from trainer.datasets.arrange import Arranged, Candidate, arrange
 from trainer.datasets.copying import copy_pictures
 from trainer.datasets.examine import Examined, examine
+from trainer.datasets.grouping import grouped
 from trainer.datasets.layouts import read_source
 from trainer.datasets.layouts.refusal import FAULTLESS
-from trainer.datasets.listing import Found, Listing
+from trainer.datasets.listing import Listing
 from trainer.datasets.request import ImportRequest, Refusals, Splits, Storage
 from trainer.datasets.shares import DEFAULT_SHARES
 
@@ -39,6 +40,7 @@ def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
         pictures = beside / PICTURES_FOLDER
         pictures.mkdir()
         listing = read_source(request.source, request.reading, pictures=pictures, track=track)
+        listing = grouped(listing, column=request.group_column)
         dataset = _dataset(request, listing, pictures, track)
         if request.storage is Storage.COPIED and listing.root != pictures:
             copy_pictures(dataset.pictures, listing.root, pictures, track=track)
@@ -63,7 +65,7 @@ def _dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Tr
     usable, refused = examine(listing.root, paths, limits=request.limits, jobs=request.jobs, track=track)
     refused = (*listing.refused, *refused)
     _check_refusals(request, refused)
-    candidates = _candidates(request, listing, usable)
+    candidates = _candidates(listing, usable)
     arranged = arrange(candidates, request, track=track)
     _check_classes(request, listing, arranged, refused)
     written = request.storage is Storage.COPIED or listing.root == pictures
@@ -81,28 +83,11 @@ def _dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Tr
     )
 
 
-def _candidates(
-    request: ImportRequest, listing: Listing, usable: Sequence[Examined]
-) -> tuple[Candidate, ...]:
+def _candidates(listing: Listing, usable: Sequence[Examined]) -> tuple[Candidate, ...]:
     """What is known of each usable picture, in the order of the paths."""
     found_at = {found.path: found for found in listing.pictures}
-    column = _group_column(request, listing)
-    pairs = ((found_at[each.path], each) for each in sorted(usable, key=lambda each: each.path))
-    return tuple(Candidate(found=_grouped(found, column), examined=each) for found, each in pairs)
-
-
-def _group_column(request: ImportRequest, listing: Listing) -> int | None:
-    if not request.group_column:
-        return None
-    if request.group_column not in listing.columns:
-        there = ", ".join(listing.columns) or "none"
-        cure = f"choose one of the columns that came along: {there}"
-        raise InputError(f"--group {request.group_column}", "is no column of the source", cure)
-    return listing.columns.index(request.group_column)
-
-
-def _grouped(found: Found, column: int | None) -> Found:
-    return found if column is None else replace(found, group=found.metadata[column])
+    in_order = sorted(usable, key=lambda each: each.path)
+    return tuple(Candidate(found=found_at[each.path], examined=each) for each in in_order)
 
 
 def _check_refusals(request: ImportRequest, refused: Sequence[Finding]) -> None:

@@ -27,4 +27,5 @@ class Listing:
     format: str
     pictures: tuple[Found, ...]
     columns: tuple[str, ...] = ()
+    group_column: str = ""  # where the source's groups come from; empty where it has none
     refused: tuple[Finding, ...] = ()  # links, paths that leave the source, rows without a file …

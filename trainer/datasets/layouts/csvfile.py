@@ -64,6 +64,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         format=Format.CSV.value,
         pictures=tuple(sorted(found, key=lambda picture: picture.path)),
         columns=names,
+        group_column="" if columns.group is None else "group",
         refused=tuple(findings),
     )
 

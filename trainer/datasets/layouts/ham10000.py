@@ -18,7 +18,8 @@ from trainer.datasets.listing import Found, Listing
 from trainer.datasets.tables import Table, is_one_line, metadata_columns, need, read_table
 
 METADATA_NAMES = ("ham10000_metadata.csv", "ham10000_metadata.tab", "ham10000_metadata")  # Kaggle, Dataverse
-TAKEN = ("lesion_id", "image_id", "dx")
+GROUP_COLUMN = "lesion_id"
+TAKEN = (GROUP_COLUMN, "image_id", "dx")
 UNKNOWN = "unknown"  # what the original writes for a missing sex or localization
 
 
@@ -54,6 +55,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         format=Format.HAM10000.value,
         pictures=tuple(sorted(found, key=lambda picture: picture.path)),
         columns=columns,
+        group_column=GROUP_COLUMN,
         refused=tuple(findings),
     )
 
@@ -68,7 +70,7 @@ def find_metadata(source: Path) -> Path | None:
 
 def read_lesions(table: Table) -> tuple[tuple[Lesion, ...], tuple[str, ...]]:
     """The rows in their order, and the names of their metadata columns; "unknown" becomes empty."""
-    name, label, group = need(table, "image_id"), need(table, "dx"), need(table, "lesion_id")
+    name, label, group = need(table, "image_id"), need(table, "dx"), need(table, GROUP_COLUMN)
     kept, columns = metadata_columns(table, TAKEN)
     lesions = tuple(
         Lesion(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dermpack.errors import InputError, TableError
 from dermpack.progress import Track
-from trainer.datasets.layouts.ham10000 import Lesion, find_metadata, read_lesions
+from trainer.datasets.layouts.ham10000 import GROUP_COLUMN, Lesion, find_metadata, read_lesions
 from trainer.datasets.layouts.request import Format, SourceRequest
 from trainer.datasets.layouts.walk import is_own_file
 from trainer.datasets.listing import Found, Listing
@@ -53,7 +53,13 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         found.append(_found(path, row, lesion))
     if lesions is not None and len(found) != len(lesions):
         raise _disagree(table, f"has {len(found)} rows where the metadata has {len(lesions)}")
-    return Listing(root=pictures, format=Format.HMNIST.value, pictures=tuple(found), columns=columns)
+    return Listing(
+        root=pictures,
+        format=Format.HMNIST.value,
+        pictures=tuple(found),
+        columns=columns,
+        group_column="" if lesions is None else GROUP_COLUMN,
+    )
 
 
 def _table(source: Path) -> Path | None:

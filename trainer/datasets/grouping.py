@@ -1,0 +1,60 @@
+"""Join the groups of a source with those of an asked column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dermpack.errors import InputError
+from trainer.datasets.listing import Found, Listing
+from trainer.datasets.unions import Unions, members_of
+
+
+def grouped(listing: Listing, *, column: str) -> Listing:
+    """What hangs together by the source's groups or by the column is one group; "" leaves all as it is."""
+    if not column or column.casefold() == listing.group_column.casefold():
+        return listing
+    cells = _cells(listing, column)
+    own = [found.group for found in listing.pictures]
+    names = joined(own, cells)
+    pictures = (replace(found, group=name) for found, name in zip(listing.pictures, names, strict=True))
+    return replace(listing, pictures=tuple(pictures))
+
+
+def joined(own: Sequence[str], asked: Sequence[str]) -> list[str]:
+    """A group's name each: joined(["l1", "l1", ""], ["p1", "p2", "p2"]) → ["p1", "p1", "p1"]."""
+    unions = Unions(len(own))
+    unions.join_equal([name or None for name in own])
+    unions.join_equal([name or None for name in asked])
+    taken, names = set(asked), [""] * len(own)
+    for members in members_of(unions.roots()).values():
+        name = _name({asked[at] for at in members}, {own[at] for at in members}, taken)
+        for at in members:
+            names[at] = name
+    return names
+
+
+def _name(asked: set[str], own: set[str], taken: set[str]) -> str:
+    """The first of the asked names, or else the source's, told apart from an asked one spelled alike."""
+    if any(asked):
+        return min(asked - {""})
+    name = max(own)
+    return f"{name} (of the source)" if name in taken - {""} else name
+
+
+def _cells(listing: Listing, column: str) -> tuple[str, ...]:
+    names = [name.casefold() for name in listing.columns]
+    if column.casefold() not in names:
+        raise InputError(f"--group {column}", "is no column of the source", _cure(listing))
+    at = names.index(column.casefold())
+    return tuple(_cell(found, at) for found in listing.pictures)
+
+
+def _cell(found: Found, at: int) -> str:
+    return found.metadata[at] if found.metadata else ""
+
+
+def _cure(listing: Listing) -> str:
+    if not listing.columns:
+        return "none came along; leave it away, or give a CSV with the columns picture, label and group"
+    return f"choose one of the columns that came along: {', '.join(listing.columns)}"
