@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-train real matrix base clean
+.PHONY: help demo test check format bench bench-train real mediapipe matrix base clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -50,6 +50,9 @@ bench-train: $(VENV)/.installed  ## Time training as ratios; DATASET=… WEIGHTS
 real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where they are
 	$(BIN)/python -m pytest -m real_data
 
+mediapipe: $(VENV)/.installed  ## Check that MediaPipe Tasks loads and agrees; EXPORTS="…" adds folders
+	@.ci/mediapipe "$(PYTHON)" "$(BIN)/python"
+
 matrix:  ## Run the tests that need no TensorFlow on every supported Python found
 	@.ci/matrix
 
@@ -57,4 +60,4 @@ base:  ## Build the wheel, install it without extras, try it
 	@.ci/base "$(PYTHON)"
 
 clean:  ## Remove what the targets made
-	rm -rf $(VENV) .matrix demo build dist *.egg-info
+	rm -rf $(VENV) .venv-mediapipe .matrix demo build dist *.egg-info
