@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,8 @@ def test_the_readme_shows_true_commands_and_output(
     for command, shown in steps():
         name, *arguments = shlex.split(command)
         assert name == "dermpack", command
+        if arguments[0] == "train" and find_spec("tensorflow") is None:
+            pytest.skip("the train extra is missing: the walk through ends before training")
         assert main(arguments) == 0, command
         captured = capfd.readouterr()
         printed = {shape(line) for line in (captured.err + captured.out).splitlines()}
