@@ -39,6 +39,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("numpy", "dermpack.scores", "dermpack.manifest", "dermpack.pixels"),
         *("matplotlib", "jinja2", "PIL"),
     ),
+    "dermpack.verify": (
+        *("dermpack.contract", "dermpack.runtime", "dermpack.tflitefile", "dermpack.evaluate"),
+        *("dermpack.scores", "dermpack.manifest", "dermpack.pixels", "dermpack.pictures", "numpy", "PIL"),
+    ),
     "dermpack.bundle": (
         *("dermpack.contract", "dermpack.runtime", "dermpack.pixels", "dermpack.pictures"),
         *("dermpack.tflitefile", "dermpack.report", "numpy", "cryptography"),

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": ("dermpack.cli.train", "Train a network on a dataset; the same command again goes on."),
     "convert": ("dermpack.cli.convert", "Turn a run into a .tflite that is read back, run and measured."),
     "inspect": ("dermpack.cli.inspect", "Show what a .tflite is, and what would go wrong with it."),
+    "verify": ("dermpack.cli.verify", "Prove again, from the files alone, what an export promises."),
     "evaluate": ("dermpack.cli.evaluate", "Score a run or a .tflite on a dataset, with intervals."),
 }
 program = LazyGroup(commands_in=COMMANDS, name="dermpack", text=TEXT)

@@ -1,0 +1,124 @@
+"""dermpack verify."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dermpack.cli.console import note, output_options, result, table, track
+
+if TYPE_CHECKING:
+    from dermpack.verify import Network, Verified
+
+SPLITS = ("train", "validation", "test")
+SCHEMA = 1  # of the JSON
+SHOWN_FAILURES = 3
+
+
+@click.command("verify", short_help="Prove again, from the files alone, what an export promises.")
+@click.argument("path", type=click.Path(path_type=Path), metavar="EXPORT|MODEL.tflite")
+@click.argument("dataset", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(path_type=Path),
+    help="The run that it was made of: what its network says stands beside.",
+)
+@click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
+@click.option(
+    "--pictures",
+    type=click.IntRange(1, 1000),
+    default=16,
+    show_default=True,
+    help="So many generated ones on each interpreter, and so many of DATASET.",
+)
+@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
+@output_options
+def command(
+    path: Path,
+    dataset: Path | None,
+    run_folder: Path | None,
+    split: str,
+    pictures: int,
+    threads: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Try every proof again: an export folder, a folder of them, or a .tflite beside its model.json.
+
+    Hash and size, contract against file, each installed interpreter in a process of its own with and
+    without XNNPACK, outputs against each other; with DATASET its scores, on the split and on those that
+    the contract has figures of; with --run the trained network's outputs and scores beside them.
+    Exit code 1 when a proof fails.
+    """
+    from dermpack.manifest import Split, read_dataset
+    from dermpack.verify import Means, find_exports, gather, open_hosts, verify_export
+
+    exports = find_exports(path)
+    data, part, show = (read_dataset(dataset) if dataset else None), Split(split), track(quiet=quiet)
+    network = _network(run_folder) if run_folder else None
+    with gather(pictures=pictures, dataset=data, split=part) as material, open_hosts() as hosts:
+        means = Means(hosts=hosts, material=material, network=network, threads=threads, track=show)
+        shown = show(exports, total=len(exports), what="Verifying") if len(exports) > 1 else exports
+        verified = [verify_export(export, means) for export in shown]
+    _tell(verified, quiet=quiet)
+    dataset_sha256 = data.sha256 if data else None
+    record = {
+        "schema": SCHEMA,
+        "dataset": dataset_sha256,
+        "split": split if data else None,
+        "exports": [of.record() for of in verified],
+        "holds": not any(of.failed for of in verified),
+    }
+    result(record, "\n".join(_sentence(of) for of in verified), as_json=as_json)
+    _refuse(path, verified)
+
+
+def _network(folder: Path) -> Network:
+    """The run's network as its file is compared with it: without the temperature of either."""
+    from dataclasses import replace
+
+    from dermpack.cli.hush import hushed
+    from dermpack.files import sha256_file
+    from dermpack.verify import Network
+    from trainer.run import RUN_FILE, load_predictor, read_run
+
+    run = read_run(folder)  # without TensorFlow: what is wrong with the folder is said at once
+    with hushed():
+        predictor = load_predictor(folder)
+    plain = replace(run, temperature=replace(run.temperature, value=1.0))
+    return Network(
+        predictor=replace(predictor, run=plain),
+        run_sha256=sha256_file(folder / RUN_FILE),
+        weights_sha256=run.weights_sha256,
+    )
+
+
+def _tell(verified: Sequence[Verified], *, quiet: bool) -> None:
+    for of in verified:
+        rows = [(proof.name, proof.outcome.value, proof.detail) for proof in of.proofs]
+        table(of.name, ("proof", "result", "detail"), rows, quiet=quiet)
+    if any(proof.outcome.value == "noted" for of in verified for proof in of.proofs):
+        note("noted: not what one could expect, and no fault of the file; the detail says why", quiet=quiet)
+
+
+def _sentence(of: Verified) -> str:
+    from dermpack.verify import Outcome
+
+    counted = ", ".join(f"{of.count(outcome)} {outcome.value}" for outcome in Outcome if of.count(outcome))
+    return f"{of.name}: {'fails' if of.failed else 'holds'} ({counted})"
+
+
+def _refuse(path: Path, verified: Sequence[Verified]) -> None:
+    """The one line of an error, after the tables: which proofs failed."""
+    from dermpack.errors import InputError
+
+    several = len(verified) > 1
+    failed = [f"{of.name}: {proof.name}" if several else proof.name for of in verified for proof in of.failed]
+    if failed:
+        more = f" and {len(failed) - SHOWN_FAILURES} more" if len(failed) > SHOWN_FAILURES else ""
+        what = f"does not keep its promises: {', '.join(failed[:SHOWN_FAILURES])}{more}"
+        raise InputError(path, what, "get or export it again, and do not ship it")

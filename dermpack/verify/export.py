@@ -1,0 +1,51 @@
+"""Find what is to be verified: models with their contracts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermpack.contract import CONTRACT_FILE
+from dermpack.errors import InputError
+from dermpack.runtime import find_sidecar
+
+MODEL_FILE = "model.tflite"
+CURE = "give an export folder, or a .tflite with its model.json beside it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """A model and the contract that speaks of it; either may turn out to be missing or broken."""
+
+    name: str
+    model: Path
+    contract: Path
+
+
+def find_exports(path: Path) -> tuple[Export, ...]:
+    """The export that is a .tflite or a folder, or the exports in a folder of folders, by name."""
+    if not path.exists():
+        raise InputError(path, "does not exist", CURE)
+    if not path.is_dir():
+        return (_of_file(path),)
+    if _is_export(path):
+        return (_of_folder(path),)
+    inside = sorted(folder for folder in path.iterdir() if folder.is_dir() and _is_export(folder))
+    if not inside:
+        raise InputError(path, f"holds no {MODEL_FILE}, and no folder in it does", CURE)
+    return tuple(_of_folder(folder) for folder in inside)
+
+
+def _of_file(path: Path) -> Export:
+    beside = find_sidecar(path)
+    if beside is None:
+        raise InputError(path, f"has no {CONTRACT_FILE} beside it", CURE)
+    return Export(name=path.stem, model=path, contract=beside)
+
+
+def _of_folder(folder: Path) -> Export:
+    return Export(name=folder.resolve().name, model=folder / MODEL_FILE, contract=folder / CONTRACT_FILE)
+
+
+def _is_export(folder: Path) -> bool:
+    return (folder / MODEL_FILE).is_file() or (folder / CONTRACT_FILE).is_file()
