@@ -74,6 +74,15 @@ def read_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
     return found
 
 
+def read_history(path: Path) -> tuple[Epoch, ...]:
+    """The epochs of any fit's checkpoint; whose it is, is not asked."""
+    try:
+        record = json.loads(read_arrays(path)[RECORD].tobytes())
+        return tuple(epoch_from(epoch) for epoch in record["history"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(path, f"is no checkpoint ({error})", CURE) from error
+
+
 def _checkpoint(record: Mapping[str, Any], arrays: Mapping[str, Array]) -> Checkpoint:
     return Checkpoint(
         identity=str(record["identity"]),

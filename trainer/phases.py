@@ -43,6 +43,10 @@ def train_phases(model: Keras, material: Material) -> tuple[Phase, ...]:
     return tuple(_phases(model, material))
 
 
+def planned_epochs(recipe: Recipe, phase: str) -> int:
+    return recipe.head_epochs if phase == HEAD else recipe.epochs
+
+
 def _phases(model: Keras, material: Material) -> Iterator[Phase]:
     recipe = material.recipe
     if recipe.weights is Weights.NONE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
@@ -14,10 +14,11 @@ from dermpack.files import sha256_file
 from trainer.augmentation import NAMED, Augmentation, augmentation_from
 from trainer.balance import Balance
 from trainer.plan import Goal, Schedule
-from trainer.spec import PLAIN_FILTERS, PLAIN_KERNEL, Arch, Head, NetworkSpec, Weights
+from trainer.spec import ALPHAS, PLAIN_FILTERS, PLAIN_KERNEL, Arch, Head, NetworkSpec, Weights
 from trainer.toml import read_toml
 
 CURE = "see `dermpack train --help`"
+COMMAND_LINE = "command line"
 ALL = "all"
 Word = TypeVar("Word", bound=Enum)
 Decoder: TypeAlias = Callable[[Any], Any]
@@ -101,7 +102,7 @@ def recipe_from(values: Mapping[str, Any], *, where: object, base: Recipe | None
         try:
             decoded[name] = DECODERS[name](value)
         except (ValueError, TypeError, AttributeError) as error:
-            raise TableError(where, f"{name} = {value!r} {_reason(error)}", CURE) from error
+            raise _wrong(where, name, value, error) from error
     if decoded.get("arch") is Arch.SCRATCH_CNN:
         decoded.setdefault("weights", Weights.NONE)  # nobody published any
     if decoded.get("weights") is Weights.NONE:
@@ -120,7 +121,27 @@ def read_recipe(path: Path) -> Recipe:
 
 
 class _WrongError(ValueError):
-    """A value that was understood, and is not one."""
+    """A value that was understood, and is not one; `cure` may know what was meant."""
+
+    def __init__(self, what: str, cure: str = CURE) -> None:
+        super().__init__(what)
+        self.cure = cure
+
+
+def _wrong(where: object, name: str, value: Any, error: Exception) -> TableError:
+    """Name the option as it was given: --arch vgg at the command line, arch = 'vgg' in a file."""
+    what, cure = _reason(error), getattr(error, "cure", CURE)
+    if where == COMMAND_LINE:
+        given = ", ".join(value) if isinstance(value, tuple) else value
+        return TableError(f"--{name.replace('_', '-')} {given}", what, cure)
+    return TableError(where, f"{name} = {value!r} {what}", cure)
+
+
+def _none_of(value: Any, words: Iterable[str]) -> _WrongError:
+    """The words there are, and the one that was meant."""
+    known = list(words)
+    near = difflib.get_close_matches(str(value), known, n=1)
+    return _WrongError(f"is none of {', '.join(known)}", f"did you mean {near[0]}?" if near else CURE)
 
 
 def _reason(error: Exception) -> str:
@@ -132,8 +153,7 @@ def _word(vocabulary: type[Word]) -> Decoder:
         try:
             return vocabulary(value)
         except ValueError:
-            words = ", ".join(str(word.value) for word in vocabulary)
-            raise _WrongError(f"is none of {words}") from None
+            raise _none_of(value, (str(word.value) for word in vocabulary)) from None
 
     return decode
 
@@ -161,9 +181,13 @@ def _whole(*, least: int, most: int = 1 << 31) -> Decoder:
 
 
 def _parsed(value: Any, kind: type[int] | type[float]) -> Any:
+    odd = _WrongError("is not a whole number" if kind is int else "is not a number")
     if isinstance(value, bool) or (kind is int and isinstance(value, float)):
-        raise _WrongError("is not a whole number" if kind is int else "is not a number")
-    return kind(value)
+        raise odd
+    try:
+        return kind(value)
+    except ValueError:
+        raise odd from None
 
 
 def _wholes(value: Any) -> tuple[int, ...]:
@@ -200,11 +224,18 @@ def _augmentation(value: Any) -> Augmentation:
 
 def _sensitivities(value: Any) -> tuple[tuple[str, float], ...]:
     """("mel=0.95",) at the command line, {mel = 0.95} in a file."""
-    pairs = value.items() if isinstance(value, Mapping) else (item.rpartition("=")[::2] for item in value)
+    pairs = value.items() if isinstance(value, Mapping) else map(_pair, value)
     read = tuple((str(label), float(_number(least=0, most=1)(wanted))) for label, wanted in pairs)
     if not all(label and wanted > 0 for label, wanted in read):
         raise _WrongError("is not LABEL=SHARE, like mel=0.95")
     return read
+
+
+def _pair(item: str) -> tuple[str, str]:
+    label, equals, share = item.rpartition("=")
+    if not equals:
+        raise _WrongError("is not LABEL=SHARE, like mel=0.95")
+    return label, share
 
 
 def _plain(value: Any) -> Any:
@@ -253,4 +284,16 @@ DECODERS: Mapping[str, Decoder] = {
     "threads": _whole(least=0, most=1024),
     "time_limit": _number(least=0, most=1e6),
     "sensitivity": _sensitivities,
+}
+WORDS: Mapping[str, tuple[str, ...]] = {  # what a shell can offer; a file is as good for some of them
+    "arch": tuple(word.value for word in Arch),
+    "alpha": tuple(map(str, ALPHAS)),
+    "weights": tuple(word.value for word in Weights),
+    "head": tuple(word.value for word in Head),
+    "fine_tune": (ALL,),
+    "schedule": tuple(word.value for word in Schedule),
+    "augment": tuple(NAMED),
+    "balance": tuple(word.value for word in Balance),
+    "metric": tuple(word.value for word in Goal),
+    "mixed_precision": tuple(word.value for word in Precision),
 }

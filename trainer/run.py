@@ -70,6 +70,7 @@ class Run:
     abstention: Abstention
     versions: Mapping[str, str]
     weights_sha256: str
+    remarks: tuple[str, ...] = ()  # what a person must know before the figures
 
     @property
     def weights(self) -> Path:
@@ -172,6 +173,7 @@ def _record(run: Run) -> dict[str, Any]:
         "abstention": run.abstention.record(),
         "versions": dict(run.versions),
         "weights_sha256": run.weights_sha256,
+        "remarks": list(run.remarks),
     }
 
 
@@ -197,6 +199,7 @@ def _run(folder: Path, record: Mapping[str, Any]) -> Run:
         abstention=abstention_from(record["abstention"]),
         versions={_text(key): _text(value) for key, value in record["versions"].items()},
         weights_sha256=_text(record["weights_sha256"]),
+        remarks=tuple(_text(remark) for remark in record.get("remarks", ())),
     )
 
 

@@ -121,25 +121,27 @@ def _shape_errors(spec: NetworkSpec) -> Iterator[InputError]:
     least = MIN_SIZE if spec.arch is Arch.SCRATCH_CNN else MIN_BACKBONE_SIZE
     if not least <= spec.size <= MAX_SIZE:
         yield InputError(
-            f"size {spec.size}", f"does not suit {spec.arch.value}", f"choose {least} to {MAX_SIZE} px"
+            f"--size {spec.size}", f"does not suit {spec.arch.value}", f"choose {least} to {MAX_SIZE} px"
         )
     if spec.arch is Arch.MOBILENET_V2 and spec.alpha not in ALPHAS:
         choices = ", ".join(map(str, ALPHAS))
-        yield InputError(f"alpha {spec.alpha}", "is not a width of mobilenet_v2", f"choose one of {choices}")
+        yield InputError(
+            f"--alpha {spec.alpha}", "is not a width of mobilenet_v2", f"choose one of {choices}"
+        )
     if spec.arch is not Arch.MOBILENET_V2 and spec.alpha != 1.0:
-        yield InputError(f"alpha {spec.alpha}", f"means nothing to {spec.arch.value}", "leave it out")
+        yield InputError(f"--alpha {spec.alpha}", f"means nothing to {spec.arch.value}", "leave it out")
 
 
 def _head_errors(spec: NetworkSpec) -> Iterator[InputError]:
     if spec.classes < 2:
         yield InputError(f"{spec.classes} classes", "cannot be told apart", "give at least two classes")
     if spec.head is Head.SIGMOID and spec.classes != 2:
-        yield InputError("head sigmoid", f"is for two classes, not {spec.classes}", "choose head softmax")
+        yield InputError("--head sigmoid", f"is for two classes, not {spec.classes}", "choose --head softmax")
     if not 0 <= spec.dropout < 1:
-        yield InputError(f"dropout {spec.dropout}", "is not a share", "choose 0 or more, below 1")
+        yield InputError(f"--dropout {spec.dropout}", "is not a share", "choose 0 or more, below 1")
     if not all(1 <= units <= MAX_UNITS for units in spec.dense):
         yield InputError(
-            f"dense {_list(spec.dense)}", "has an odd width", f"choose widths of 1 to {MAX_UNITS}"
+            f"--dense {_list(spec.dense)}", "has an odd width", f"choose widths of 1 to {MAX_UNITS}"
         )
 
 
@@ -148,15 +150,17 @@ def _plain_errors(spec: NetworkSpec) -> Iterator[InputError]:
     if spec.arch is not Arch.SCRATCH_CNN:
         if (filters, kernel) != (PLAIN_FILTERS, PLAIN_KERNEL):
             yield InputError(
-                "filters and kernel", f"mean nothing to {spec.arch.value}", "choose arch scratch_cnn"
+                "--filters and --kernel", f"mean nothing to {spec.arch.value}", "choose --arch scratch_cnn"
             )
         return
     if not filters or not all(1 <= count <= MAX_UNITS for count in filters):
-        yield InputError(f"filters {_list(filters)}", "is no row of counts", f"choose 1 to {MAX_UNITS} each")
+        yield InputError(
+            f"--filters {_list(filters)}", "is no row of counts", f"choose 1 to {MAX_UNITS} each"
+        )
     if spec.size >> len(filters) < 1:
-        yield InputError(f"{len(filters)} filters", f"halve {spec.size} px away", "give fewer of them")
+        yield InputError(f"--filters {_list(filters)}", f"halve {spec.size} px away", "give fewer of them")
     if not 1 <= kernel <= 11:
-        yield InputError(f"kernel {kernel}", "is not a window's width", "choose 1 to 11")
+        yield InputError(f"--kernel {kernel}", "is not a window's width", "choose 1 to 11")
 
 
 def _weight_errors(spec: NetworkSpec) -> Iterator[InputError]:
@@ -167,7 +171,7 @@ def _weight_errors(spec: NetworkSpec) -> Iterator[InputError]:
     dense = sum(a * b for a, b in pairwise((channels[-1], *spec.dense, spec.classes)))
     if convolutions + dense > MAX_WEIGHTS:
         what = f"ask for {(convolutions + dense) // 1_000_000} million weights"
-        yield InputError("filters, kernel and dense", what, "choose smaller ones")
+        yield InputError("--filters, --kernel and --dense", what, "choose smaller ones")
 
 
 def _list(counts: tuple[int, ...]) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from dermpack.files import write_bytes, write_text
-from dermpack.report.page import Facts, Image, Section, Table, Text, render_page
+from dermpack.report.page import Block, Callout, Facts, Image, Level, Section, Table, Text, render_page
 from dermpack.report.plots import figure_png, lines
 from trainer.run import Phase, Run
 
 PAGE_FILE = "report.html"
+FEWEST_POINTS = 2  # of a curve: one is a plot of nothing
 SHOWN = ("balanced_accuracy", "auroc", "accuracy")
 
 
@@ -28,6 +30,8 @@ def _plots(run: Run) -> Iterator[tuple[str, bytes]]:
         yield f"{_slug(phase)}-loss.png", _figure(phase, {"training": "loss", "validation": "validation"})
         yield f"{_slug(phase)}-figures.png", _figure(phase, {name.replace("_", " "): name for name in SHOWN})
     curve = run.abstention.curve
+    if len(curve) < FEWEST_POINTS:
+        return
     points = ([point.coverage for point in curve], [point.accuracy for point in curve])
     across = "share of pictures that get an answer"
     yield "coverage.png", figure_png(lines({"accuracy": points}, across=across, up="accuracy of the answers"))
@@ -53,9 +57,10 @@ def _page(run: Run, plots: Mapping[str, bytes]) -> str:
         title="On the validation split",
         blocks=[
             Facts(facts=[*facts, ("pictures", str(n))]),
+            *(Callout(level=Level.WARNING, text=remark) for remark in run.remarks),
             Text(
                 text="These pictures chose the best epoch, and temperature, thresholds and coverage "
-                "were fitted on them: the figures flatter. `dermpack evaluate` scores the test split."
+                "were fitted on them: the figures flatter. The test split is left to dermpack evaluate."
             ),
         ],
     )
@@ -92,11 +97,18 @@ def _decisions(run: Run, plots: Mapping[str, bytes]) -> Section:
         f"{temperature.ece_before:.3f} to {temperature.ece_after:.3f}."
     )
     unsure = (
-        f"Below a confidence of {abstention.threshold:.3f} the answer is “not sure”; the other "
-        f"{abstention.coverage:.0%} are right in {abstention.accuracy:.1%}."
+        f"Below a confidence of {abstention.threshold:.3f} the answer is “not sure”. "
+        f"{abstention.coverage:.0%} of the pictures get another answer, and {abstention.accuracy:.1%} of "
+        "these are right."
     )
-    image = Image(data=plots["coverage.png"], alt="Accuracy of the answers at each coverage")
-    return Section(title="Decisions", blocks=[Text(text=calibration), *table, Text(text=unsure), image])
+    blocks = [Text(text=calibration), *table, Text(text=unsure), *_coverage(plots)]
+    return Section(title="Decisions", blocks=blocks)
+
+
+def _coverage(plots: Mapping[str, bytes]) -> list[Block]:
+    if "coverage.png" not in plots:
+        return [Text(text="All confidences are equal: no threshold would choose among the pictures.")]
+    return [Image(data=plots["coverage.png"], alt="Accuracy of the answers at each coverage")]
 
 
 def _classes(run: Run) -> Section:
@@ -106,11 +118,29 @@ def _classes(run: Run) -> Section:
 
 
 def _recipe(run: Run) -> Section:
-    rows = [(name, str(value)) for name, value in sorted(run.recipe.items())]
+    rows = [(name.replace("_", "-"), option_text(value)) for name, value in sorted(run.recipe.items())]
     table = Table(caption="Options", header=("option", "value"), rows=rows)
     versions = ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
     licence = Text(text=f"Licence of the pictures: {run.licence or 'not stated'}.")
     return Section(title="Recipe", blocks=[table, Text(text=f"Made with {versions}."), licence])
+
+
+def option_text(value: Any) -> str:
+    """An option's value as a person would give it: [] → "none"; {"flips": true} → "flips yes"."""
+    match value:
+        case None:
+            return "all"
+        case bool():
+            return "yes" if value else "no"
+        case {"sha256": str(sha256)}:
+            return f"a file, sha256 {sha256}"
+        case dict():
+            return ", ".join(f"{name.replace('_', ' ')} {option_text(item)}" for name, item in value.items())
+        case list():
+            return ", ".join(map(option_text, value)) or "none"
+        case float():
+            return f"{value:g}"
+    return str(value)
 
 
 def _slug(phase: Phase) -> str:

@@ -5,32 +5,34 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dermpack.errors import DatasetError, InputError
-from dermpack.files import new_folder, refuse_existing, sha256_file
+from dermpack.files import new_folder, sha256_file
 from dermpack.manifest import Dataset, Split, relative_root
 from dermpack.pixels import Policy
 from dermpack.progress import Track, silent
 from dermpack.scores.abstention import abstain
-from dermpack.scores.calibration import calibrated, fit_temperature
+from dermpack.scores.calibration import Temperature, calibrated, fit_temperature
+from dermpack.scores.guess import guess
 from dermpack.scores.metrics import accuracy, auroc, balanced_accuracy, ece
 from dermpack.scores.predictions import Predictions
 from dermpack.scores.thresholds import operating_threshold
+from trainer.asked import check_asked
 from trainer.balance import class_weights
 from trainer.feed import Examples, read_examples
 from trainer.fit import predict
 from trainer.machine import set_up, versions
 from trainer.network import build
-from trainer.phases import Material, train_phases
+from trainer.phases import Material, planned_epochs, train_phases
 from trainer.recipe import Recipe
 from trainer.run import RUN_FILE, WEIGHTS_FILE, Phase, Run, read_run, write_run
 from trainer.story import write_story
 from trainer.watch import Watch, unwatched
 from trainer.weights import save_weights
-from trainer.work import work_folder
+from trainer.work import GoingOn, left_at, unsaid, work_folder
 
 Keras = Any  # tf_keras ships no types
 POLICY = Policy.CENTRE_SQUARE
@@ -47,14 +49,18 @@ def train(
     overwrite: bool = False,
     track: Track = silent,
     watch: Watch = unwatched,
+    going_on: GoingOn = unsaid,
 ) -> Run:
     """Train as the recipe says; the same call goes on where a killed one was, and ends alike."""
     deadline = time.monotonic() + recipe.time_limit * 60 * FOR_THE_END if recipe.time_limit else math.inf
-    _check(dataset, recipe)
-    refuse_existing(run, marker=RUN_FILE, overwrite=overwrite)
+    check_asked(dataset, run, recipe, overwrite=overwrite)
     asked = {"recipe": recipe.record(), "manifest_sha256": dataset.sha256, **versions()}
     with work_folder(run, asked, overwrite=overwrite) as work:
+        if left := left_at(work, planned=partial(planned_epochs, recipe)):
+            going_on(left)
         set_up(seed=recipe.seed, threads=recipe.threads, precision=recipe.mixed_precision)
+        spec = recipe.spec(classes=len(dataset.classes))
+        model = build(spec, weights=recipe.weights, seed=recipe.seed)  # what has to be fetched is, first
         material = Material(
             recipe=recipe,
             train=_examples(dataset, Split.TRAIN, recipe, track),
@@ -63,30 +69,11 @@ def train(
             deadline=deadline,
             watch=watch,
         )
-        spec = recipe.spec(classes=len(dataset.classes))
-        model = build(spec, weights=recipe.weights, seed=recipe.seed)
         phases = train_phases(model, material)
         with new_folder(run, marker=RUN_FILE, overwrite=overwrite) as folder:
             _write(folder, run, model, material, phases, dataset)
         shutil.rmtree(work)
     return read_run(run)
-
-
-def _check(dataset: Dataset, recipe: Recipe) -> None:
-    """Say before any work what would fail after it."""
-    recipe.spec(classes=len(dataset.classes))
-    counts = dataset.counts()
-    for name in dataset.classes:
-        if not counts[Split.TRAIN.value][name]:
-            cure = "import the pictures again with --map, or another split"
-            raise DatasetError(dataset.folder, f"has no training picture of {name!r}", cure)
-    if not sum(counts[Split.VALIDATION.value].values()):
-        raise DatasetError(dataset.folder, "has no validation picture", "import with a validation share")
-    for label, _ in recipe.sensitivity:
-        if not counts[Split.VALIDATION.value].get(label):
-            known = ", ".join(dataset.classes)
-            what = "has no validation picture, or is no class"
-            raise InputError(f"sensitivity {label}", what, f"the classes are {known}")
 
 
 def _examples(dataset: Dataset, split: Split, recipe: Recipe, track: Track) -> Examples:
@@ -111,6 +98,7 @@ def _write(
     points = (
         operating_threshold(predictions, label, sensitivity=wanted) for label, wanted in recipe.sensitivity
     )
+    remarks = _remarks(predictions, temperature)
     record = Run(
         folder=folder,
         spec=recipe.spec(classes=len(dataset.classes)),
@@ -128,11 +116,23 @@ def _write(
         abstention=abstain(predictions, coverage=COVERAGE),
         versions=versions(),
         weights_sha256=sha256_file(folder / WEIGHTS_FILE),
+        remarks=tuple(remarks),
     )
     write_run(record)
     write_story(record)
     if (material.work / LOGS).is_dir():
         shutil.copytree(material.work / LOGS, folder / LOGS)
+
+
+def _remarks(predictions: Predictions, temperature: Temperature) -> Iterator[str]:
+    """What a person must know of a run before its figures."""
+    if guessed := guess(predictions):
+        yield guessed
+    if temperature.is_bound:
+        yield (
+            f"temperature {temperature.value:g} is the end of what is tried: the confidences say little, "
+            "and thresholds on them as little"
+        )
 
 
 def _figures(predictions: Predictions) -> Mapping[str, Any]:

@@ -46,7 +46,7 @@ class Moment:
     is_best: bool = False
 
     def line(self) -> str:
-        """head 3/10 · loss 0.934 · balanced accuracy 0.612 · auroc 0.901 · 812/s · 0:24 left · best."""
+        """head 3/10 · loss 0.934 · balanced accuracy 0.612 · auroc 0.901 · 812 pictures/s · 0:24 left · best."""
         parts = [f"{self.name} {self.epoch}/{self.epochs}", *self._figures(), self._pace()]
         return " · ".join([*parts, "best"] if self.is_best else parts)
 
@@ -62,7 +62,7 @@ class Moment:
 
     def _pace(self) -> str:
         minutes, seconds = divmod(round(self.remaining_s), 60)
-        return f"{self.pictures_per_s:.0f}/s · {minutes}:{seconds:02d} left"
+        return f"{self.pictures_per_s:.0f} pictures/s · {minutes}:{seconds:02d} left"
 
 
 Watch: TypeAlias = Callable[[Moment], None]  # told of every step; shows what it likes

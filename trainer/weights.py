@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tf_keras
 from numpy.typing import NDArray
 
 from dermpack.errors import InputError
@@ -51,10 +52,11 @@ def load_imagenet(backbone: Keras, spec: NetworkSpec) -> None:
     """Fill the backbone with what Keras downloads (into its own cache folder)."""
     if spec.arch is Arch.SCRATCH_CNN:
         raise InputError("weights imagenet", "do not exist for scratch_cnn", "choose weights none")
+    tf_keras.utils.disable_interactive_logging()  # it prints its download on stdout, where results go
     try:
         source = application(spec, weights="imagenet")
     except Exception as error:  # Keras's get_file raises nothing narrower when a download fails
-        cure = "give a file that you have: --weights FILE.h5, or --weights none"
+        cure = "connect to a network, or give a file that you have (--weights FILE.h5), or --weights none"
         raise InputError("weights imagenet", f"cannot be downloaded ({error})", cure) from error
     for layer in backbone.layers:
         if layer.weights and layer.name != INPUT_MAP:

@@ -5,24 +5,44 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dermpack.errors import OutputError
 from dermpack.files import json_text, read_json, write_text
-from trainer.checkpoint import CHECKPOINT_FILE
+from trainer.checkpoint import CHECKPOINT_FILE, read_history
 
 ASKED_FILE, LOCK_FILE = "asked.json", "lock"
-RESTART = "give the same options to go on, or add --overwrite to begin anew"
+DATASET = "manifest_sha256"
+RESTART = "give the same dataset and options to go on, or add --overwrite to begin anew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """Where an interrupted training stands."""
+
+    phase: str
+    epochs: int  # finished in this phase
+    planned: int
+
+
+GoingOn: TypeAlias = Callable[[Left], None]
+
+
+def unsaid(left: Left) -> None:
+    """Nobody asked."""
+    del left
 
 
 @contextmanager
 def work_folder(run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> Iterator[Path]:
     """Yield the folder, new or as an interrupted training of the same options left it.
 
-    Whatever ends the block, the folder stays: the caller removes it when the run is whole.
+    An error after a finished epoch leaves the folder, one before it leaves nothing; the caller removes it
+    when the run is whole.
     """
     folder = run.absolute().with_name(f".{run.absolute().name}.partial")
     try:
@@ -30,12 +50,26 @@ def work_folder(run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> Iter
         with (folder / LOCK_FILE).open("w") as lock:
             _take(lock, run)
             _claim(folder, run, asked, overwrite=overwrite)
-            yield folder
+            try:
+                yield folder
+            finally:
+                if not any(folder.rglob(CHECKPOINT_FILE)):
+                    shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         if not _is_below(error, folder.parent):
             raise
         what = f"cannot be written ({error.strerror or error})"
         raise OutputError(run, what, "check the folder and the free space") from error
+
+
+def left_at(folder: Path, *, planned: Callable[[str], int]) -> Left | None:
+    """The phase that was last at work, or None where no epoch was finished."""
+    found = sorted(folder.glob(f"*/{CHECKPOINT_FILE}"), key=lambda path: path.stat().st_mtime_ns)
+    history = read_history(found[-1]) if found else ()
+    if not history:
+        return None
+    phase = found[-1].parent.name
+    return Left(phase=phase, epochs=len(history), planned=planned(phase))
 
 
 def _take(lock: Any, run: Path) -> None:
@@ -51,20 +85,22 @@ def _claim(folder: Path, run: Path, asked: Mapping[str, Any], *, overwrite: bool
     if path.is_file() and path.read_text(encoding="utf-8") == json_text(asked):
         return
     if not overwrite and any(folder.rglob(CHECKPOINT_FILE)):
-        change = _first_change(read_json(path), asked)
-        raise OutputError(run, f"was interrupted with other options ({change})", RESTART)
+        what = f"was interrupted with {_change(read_json(path), asked)}"
+        raise OutputError(run, what, RESTART)
     for child in folder.iterdir():
         if child.is_dir():
             shutil.rmtree(child)
     write_text(path, json_text(asked))
 
 
-def _first_change(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """old and new of the first option that differs: "epochs: 8, now 9"."""
+def _change(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs: "another dataset", or the first option with its old and new value."""
+    if old.get(DATASET) != new.get(DATASET):
+        return "another dataset"
     before, after = ({**asked, **asked.get("recipe", {})} for asked in (old, new))
     names = sorted((set(before) | set(after)) - {"recipe"})
     changed = next(name for name in names if before.get(name) != after.get(name))
-    return f"{changed}: {before.get(changed)}, now {after.get(changed)}"
+    return f"other options ({changed}: {before.get(changed)}, now {after.get(changed)})"
 
 
 def _is_below(error: OSError, folder: Path) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -12,41 +12,85 @@ from dermpack.cli.console import note, output_options, result, table, track
 from dermpack.cli.epochs import epoch_lines
 from dermpack.cli.hush import hushed
 
+Run: TypeAlias = Any  # of trainer, of which nothing is imported before the command is called
 NEW_FOLDER = click.Path(path_type=Path)
 RECIPE_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FIGURES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "ece": "calibration error"}
+
+
+def offered(_context: click.Context, option: click.Parameter, begun: str) -> list[str]:
+    """What a shell completes an option with."""
+    from trainer.recipe import WORDS
+
+    return [word for word in WORDS[str(option.name)] if word.startswith(begun)]
 
 
 @click.command("train", short_help="Train a network on a dataset; the same command again goes on.")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="RUN", required=True, type=NEW_FOLDER, help="A new folder.")
 @click.option("--recipe", "recipe_file", metavar="FILE.toml", type=RECIPE_FILE, help="Options as keys.")
-@click.option("--arch", help="mobilenet_v2, efficientnet_b0 to b4, resnet50 or scratch_cnn.")
-@click.option("--alpha", help="Width of mobilenet_v2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.")
+@click.option(
+    "--arch", shell_complete=offered, help="mobilenet_v2, efficientnet_b0 to b4, resnet50 or scratch_cnn."
+)
+@click.option(
+    "--alpha", shell_complete=offered, help="Width of mobilenet_v2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4."
+)
 @click.option("--size", metavar="PX", help="Side of the pictures: 28 to 600, backbones from 96.")
-@click.option("--weights", metavar="imagenet|none|FILE.h5", help="Where the backbone starts.")
-@click.option("--head", metavar="softmax|sigmoid", help="sigmoid is for two classes.")
+@click.option(
+    "--weights",
+    shell_complete=offered,
+    metavar="imagenet|none|FILE.h5",
+    help="Where the backbone starts; imagenet needs a network the first time.",
+)
+@click.option("--head", shell_complete=offered, metavar="softmax|sigmoid", help="sigmoid is for two classes.")
 @click.option("--dense", metavar="N,N", help="Widths of dense layers in the head.")
 @click.option("--dropout", metavar="SHARE", help="Before the head's layers.")
 @click.option("--filters", metavar="N,N", help="Of scratch_cnn.")
 @click.option("--kernel", metavar="N", help="Of scratch_cnn.")
-@click.option("--fine-tune", metavar="N|all", help="Layers of the backbone that train, from the top.")
-@click.option("--copies", metavar="N", help="Changed activations kept at the boundary; 0: fresh pictures.")
+@click.option(
+    "--fine-tune",
+    shell_complete=offered,
+    metavar="N|all",
+    help="Layers of the backbone that train, from the top.",
+)
+@click.option(
+    "--copies",
+    metavar="N",
+    help="Changed copies of each picture, kept where the layers that train begin; 0: fresh ones.",
+)
 @click.option("--head-copies", metavar="N", help="Changed features that the head learns from.")
 @click.option("--head-epochs", metavar="N", help="On the frozen backbone.")
 @click.option("--head-rate", metavar="RATE", help="Learning rate of the head phase.")
 @click.option("--epochs", metavar="N", help="Of fine-tuning; of everything with --weights none.")
 @click.option("--batch", metavar="N", help="Pictures a step.")
 @click.option("--rate", metavar="RATE", help="Learning rate of fine-tuning.")
-@click.option("--schedule", metavar="cosine|constant", help="How the rate moves.")
+@click.option("--schedule", shell_complete=offered, metavar="cosine|constant", help="How the rate moves.")
 @click.option("--warm-up", metavar="EPOCHS", help="Until the rate is reached.")
-@click.option("--augment", metavar="none|light|strong|FILE.toml", help="How pictures are changed.")
-@click.option("--balance", metavar="KIND", help="none, prior, weights, oversample, undersample or effective.")
+@click.option(
+    "--augment",
+    shell_complete=offered,
+    metavar="none|light|strong|FILE.toml",
+    help="How pictures are changed.",
+)
+@click.option(
+    "--balance",
+    shell_complete=offered,
+    metavar="KIND",
+    help="none, prior, weights, oversample, undersample or effective.",
+)
 @click.option("--balance-power", metavar="P", help="1 makes classes equal, 0.5 goes half the way.")
 @click.option("--label-smoothing", metavar="SHARE")
 @click.option("--ema", metavar="DECAY", help="Average the weights, like 0.99; 0 does not.")
 @click.option("--patience", metavar="EPOCHS", help="Stop after so many without a better figure; 0: never.")
-@click.option("--metric", metavar="balanced_accuracy|auroc", help="Names the best epoch.")
-@click.option("--mixed-precision", metavar="none|bfloat16", help="bfloat16 where the processor has it.")
+@click.option(
+    "--metric", shell_complete=offered, metavar="balanced_accuracy|auroc", help="Names the best epoch."
+)
+@click.option(
+    "--mixed-precision",
+    shell_complete=offered,
+    metavar="none|bfloat16",
+    help="bfloat16 where the processor has it.",
+)
 @click.option("--sensitivity", multiple=True, metavar="LABEL=SHARE", help="Fit a threshold; repeatable.")
 @click.option("--threads", metavar="N", help="Of the processor; all when not given.")
 @click.option("--seed", metavar="N", help="The same seed gives the same weights on the same machine.")
@@ -66,30 +110,62 @@ def command(
 
     Killed at any moment, the same command goes on and ends with the same weights. The validation split
     chooses the epoch, the temperature and the thresholds; the test split is left to `dermpack evaluate`.
+    First the head learns on the frozen backbone, then fine-tuning moves both; with --weights none everything
+    learns at once. A dataset whose splits leak is refused.
     """
     from dermpack.manifest import read_dataset
-    from trainer.recipe import Recipe, read_recipe, recipe_from
+    from trainer.asked import check_asked
+    from trainer.recipe import COMMAND_LINE, Recipe, read_recipe, recipe_from
 
     base = read_recipe(recipe_file) if recipe_file else Recipe()
     given = {name: value for name, value in options.items() if value not in (None, ())}
-    recipe = recipe_from(given, where="command line", base=base)
+    recipe = recipe_from(given, where=COMMAND_LINE, base=base)
     pictures = read_dataset(dataset)
+    check_asked(pictures, output, recipe, overwrite=overwrite)
     note("Starting TensorFlow ...", quiet=quiet)
     with hushed():
         from trainer.train import train
 
+    def going_on(left: Any) -> None:
+        note(f"going on after epoch {left.epochs} of {left.planned} ({left.phase})", quiet=quiet)
+
     bar, watch = track(quiet=quiet), epoch_lines(quiet=quiet)
-    run = train(pictures, output, recipe, overwrite=overwrite, track=bar, watch=watch)
-    thresholds = {point.label: point.threshold for point in run.thresholds}
-    _show(run.validation, thresholds, quiet=quiet)
-    record = {"run": str(output), "weights_sha256": run.weights_sha256, "validation": dict(run.validation)}
-    result(record, str(output), as_json=as_json)
+    run = train(pictures, output, recipe, overwrite=overwrite, track=bar, watch=watch, going_on=going_on)
+    _show(run, quiet=quiet or as_json)
+    for line in (*run.remarks, *_early(run)):
+        note(line, quiet=quiet)
+    result(_record(run, output), str(output), as_json=as_json)
 
 
-def _show(figures: Mapping[str, Any], thresholds: Mapping[str, float], *, quiet: bool) -> None:
-    n = figures["n"]
-    rows = [(name.replace("_", " "), f"{value:.3f}") for name, value in figures.items() if name != "n"]
-    rows += [(f"threshold of {label}", f"{threshold:.3f}") for label, threshold in thresholds.items()]
+def _show(run: Run, *, quiet: bool) -> None:
+    n = run.validation["n"]
+    rows = [
+        (FIGURES.get(name, name), f"{value:.3f}") for name, value in run.validation.items() if name != "n"
+    ]
+    rows += [(f"threshold of {point.label}", f"{point.threshold:.3f}") for point in run.thresholds]
     table(
         f"Validation split, n = {n} (it chose the epoch: it flatters)", ("figure", "value"), rows, quiet=quiet
     )
+
+
+def _early(run: Run) -> Iterator[str]:
+    """What ended before all of its epochs, and why."""
+    for phase in run.phases:
+        planned, done = phase.plan["epochs"], len(phase.history)
+        if done < planned:
+            yield f"{phase.name} ended after epoch {done} of {planned}: {phase.stop}"
+
+
+def _record(run: Run, output: Path) -> dict[str, Any]:
+    phases = [
+        {
+            "name": phase.name,
+            "epochs": len(phase.history),
+            "planned_epochs": phase.plan["epochs"],
+            "best_epoch": phase.best_epoch,
+            "stop": phase.stop,
+        }
+        for phase in run.phases
+    ]
+    figures = {"validation": dict(run.validation), "remarks": list(run.remarks), "phases": phases}
+    return {"run": str(output), "weights_sha256": run.weights_sha256, **figures}

@@ -13,6 +13,7 @@ from dermpack.scores.predictions import Floats, Predictions
 from dermpack.scores.reliability import negative_log_likelihood
 
 COLDEST, HOTTEST = 0.05, 20.0  # a perfect validation split has no finite optimum
+NEAR = 1.001  # a bisection ends beside its bound
 LARGEST_FLOOR = 1 / 512  # half a step of an 8-bit output, which rounds small probabilities to 0
 HALVINGS = 60  # of the bracket: beyond the last bit of a double
 
@@ -28,6 +29,11 @@ class Temperature:
     nll_after: float
     ece_before: float
     ece_after: float
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the best lies at, or beyond, what is tried."""
+        return not COLDEST * NEAR < self.value < HOTTEST / NEAR
 
     def record(self) -> dict[str, Any]:
         return asdict(self)

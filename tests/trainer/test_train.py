@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
-from tests.trainer.conftest import OPTIONS
+from tests.trainer.conftest import OPTIONS, TINY
+from trainer.watch import Moment
+from trainer.work import Left
 
 pytestmark = pytest.mark.tensorflow
 
@@ -40,7 +42,7 @@ def test_a_run_that_is_there_is_kept(
 ) -> None:
     before = files_of(trained)
     assert main(["train", str(coloured), "-o", str(trained), *OPTIONS]) == 1
-    assert "exists already" in capsys.readouterr().err
+    assert "is finished; evaluate it" in capsys.readouterr().err
     assert files_of(trained) == before
 
 
@@ -49,6 +51,66 @@ def test_json_tells_the_figures(coloured: Path, capsys: pytest.CaptureFixture[st
     assert main(["train", str(coloured), "-o", str(run), "--json", *OPTIONS, "--epochs", "1"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["validation"]) == {"n", "accuracy", "balanced_accuracy", "auroc", "ece"}
+    assert [(phase["epochs"], phase["stop"]) for phase in told["phases"]] == [(1, "all epochs")]
+
+
+def test_weights_are_checked_before_pictures_are_prepared_and_nothing_is_kept(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DERMPACK_CACHE", str(tmp_path / "cache"))
+    weights = tmp_path / "weights.h5"
+    weights.write_bytes(b"no HDF5")
+    small = ("--arch", "mobilenet_v2", "--alpha", "0.35", "--size", "96", "--quiet")
+    run = tmp_path / "run"
+    assert main(["train", str(coloured), "-o", str(run), *small, "--weights", str(weights)]) == 1
+    assert "weights.h5" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [weights]
+
+
+def test_a_network_that_does_not_look_is_called_by_its_name(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = alike(coloured, tmp_path / "dataset")
+    options = (*OPTIONS[:-1], "--epochs", "1")
+    assert main(["train", str(folder), "-o", str(tmp_path / "run"), *options]) == 0
+    said = "no better than guessing: every answer is "
+    assert said in capsys.readouterr().err
+    assert said in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def alike(dataset: Path, folder: Path) -> Path:
+    """The same dataset, but every picture shows the same."""
+    from dataclasses import replace
+
+    from dermpack.manifest import read_dataset, write_dataset
+
+    shutil.copytree(dataset, folder)
+    read = read_dataset(folder)
+    one = read.pictures[0]
+    for picture in read.pictures:
+        (folder / picture.path).write_bytes((dataset / one.path).read_bytes())
+    pictures = tuple(replace(picture, sha256=one.sha256) for picture in read.pictures)
+    write_dataset(replace(read, manifest=replace(read.manifest, pictures=pictures)), folder)
+    return folder
+
+
+def test_an_interrupted_training_says_that_it_goes_on(coloured: Path, tmp_path: Path) -> None:
+    from dermpack.manifest import read_dataset
+    from trainer.recipe import recipe_from
+    from trainer.train import train
+
+    names = [name.removeprefix("--").replace("-", "_") for name in TINY[::2]]
+    recipe = recipe_from(dict(zip(names, TINY[1::2], strict=True)), where="test")
+    told: list[Left] = []
+
+    def stop(moment: Moment) -> None:
+        if moment.ended and moment.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(read_dataset(coloured), tmp_path / "run", recipe, watch=stop)
+    train(read_dataset(coloured), tmp_path / "run", recipe, going_on=told.append)
+    assert told == [Left(phase="everything", epochs=1, planned=6)]
 
 
 def test_a_backbone_trains_in_two_phases_from_activations(coloured: Path) -> None:
@@ -79,7 +141,7 @@ def _random_backbone(folder: Path) -> Path:
         (("--arch", "vgg"), "is none of mobilenet_v2"),
         (("--weights", "nowhere.h5"), "is no file"),
         (("--size", "27"), "size 27"),
-        (("--head", "sigmoid"), "is for two classes, not 3"),
+        (("--head", "sigmoid"), "--head sigmoid: is for two classes, not 3"),
     ],
 )
 def test_a_wrong_option_is_one_line_and_leaves_nothing(

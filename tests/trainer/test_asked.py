@@ -1,0 +1,99 @@
+"""What a training refuses before it begins, in a process without TensorFlow."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dermpack.errors import InputError, OutputError
+from dermpack.manifest import Dataset, Manifest, Split, read_dataset
+from trainer.asked import check_asked
+from trainer.recipe import Recipe, recipe_from
+from trainer.spec import Arch
+
+PLAIN = Recipe(arch=Arch.SCRATCH_CNN, size=28)
+
+
+def related(dataset: Dataset, column: str) -> Dataset:
+    """The first red picture of each split gets the same name in a column."""
+    firsts = {
+        next(picture for picture in dataset.manifest.of(split) if picture.label == "red") for split in Split
+    }
+    named = {
+        "group": lambda picture: replace(picture, group="one"),
+        "cluster": lambda picture: replace(picture, cluster="one"),
+    }
+    pictures = [picture if picture not in firsts else named[column](picture) for picture in dataset.pictures]
+    return replace(dataset, manifest=Manifest(pictures=tuple(pictures)))
+
+
+@pytest.mark.parametrize("column", ["group", "cluster"])
+def test_splits_that_leak_are_refused_with_their_number_and_cure(
+    coloured: Path, tmp_path: Path, column: str
+) -> None:
+    leaking = related(read_dataset(coloured), column)
+    with pytest.raises(InputError, match=r"has 3 pictures whose group .*--mend`, or with --new-splits"):
+        check_asked(leaking, tmp_path / "run", PLAIN, overwrite=False)
+
+
+def test_a_finished_run_says_what_can_be_done(coloured: Path, tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"is finished; evaluate it, .*--overwrite"):
+        check_asked(read_dataset(coloured), tmp_path, PLAIN, overwrite=False)
+    check_asked(read_dataset(coloured), tmp_path, PLAIN, overwrite=True)
+
+
+def test_a_dataset_that_moved_alone_says_where_its_pictures_are_looked_for(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    moved = tmp_path / "moved" / "set"
+    moved.mkdir(parents=True)
+    for name in ("dataset.json", "manifest.csv"):
+        shutil.copy(coloured / name, moved)
+    dataset = replace(read_dataset(moved), root="../pictures")
+    with pytest.raises(InputError, match=r"lacks 49 of 49 pictures, looked for in moved/pictures: blue-00"):
+        check_asked(dataset, tmp_path / "run", PLAIN, overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"arch": "mobilnet_v2"}, "--arch mobilnet_v2: is none of .*; did you mean mobilenet_v2"),
+        ({"balance": "wieghts"}, "--balance wieghts: is none of .*; did you mean weights"),
+        ({"mixed_precision": "half"}, "--mixed-precision half: is none of"),
+        ({"sensitivity": ("mel",)}, "--sensitivity mel: is not LABEL=SHARE"),
+        ({"epochs": "1.5"}, "--epochs 1.5: is not a whole number"),
+        ({"alpha": "0.3"}, "--alpha 0.3: is not a width of mobilenet_v2; choose one of 0.35"),
+        ({"size": "50"}, "--size 50: does not suit mobilenet_v2"),
+    ],
+)
+def test_an_option_is_named_as_it_was_typed(options: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=f"^{said}"):
+        recipe_from(options, where="command line").spec(classes=3)
+
+
+def test_a_refusal_needs_no_tensorflow(coloured: Path, tmp_path: Path) -> None:
+    code = "import sys; from dermpack.cli import main; main(sys.argv[1:]); print('tensorflow' in sys.modules)"
+    arguments = ["train", str(coloured), "-o", str(tmp_path / "run"), "--alpha", "0.3"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+    assert done.stderr.startswith("error: --alpha 0.3") and done.stderr.count("\n") == 1
+
+
+def test_the_shell_is_offered_the_words_of_an_option() -> None:
+    from click.shell_completion import ShellComplete
+
+    from dermpack.cli import program
+
+    offered = ShellComplete(program, {}, "dermpack", "_DERMPACK_COMPLETE")
+    words = [item.value for item in offered.get_completions(["train", "--balance"], "o")]
+    assert words == ["oversample"]
+    assert "0.35" in [item.value for item in offered.get_completions(["train", "--alpha"], "")]

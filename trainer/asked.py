@@ -1,0 +1,77 @@
+"""Check what a training is asked for, before any work and without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dermpack.errors import DatasetError, InputError, OutputError
+from dermpack.files import refuse_existing
+from dermpack.manifest import Dataset, Split
+from trainer.datasets.check import Problem, leaks
+from trainer.recipe import Recipe
+from trainer.run import RUN_FILE
+
+SEEN = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack evaluate`
+
+
+def check_asked(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bool) -> None:
+    """Raise what would fail after the work, or would make its figures worthless."""
+    recipe.spec(classes=len(dataset.classes))
+    _check_output(run, overwrite=overwrite)
+    _check_counts(dataset)
+    _check_sensitivity(dataset, recipe)
+    _check_leaks(dataset)
+    _check_files(dataset)
+
+
+def _check_output(run: Path, *, overwrite: bool) -> None:
+    if not overwrite and (run / RUN_FILE).is_file():
+        cure = "evaluate it, choose another output, or add --overwrite to train anew"
+        raise OutputError(run, "is finished", cure)
+    refuse_existing(run, marker=RUN_FILE, overwrite=overwrite)
+
+
+def _check_counts(dataset: Dataset) -> None:
+    counts = dataset.counts()
+    for name in dataset.classes:
+        if not counts[Split.TRAIN.value][name]:
+            cure = "import the pictures again with --map, or another split"
+            raise DatasetError(dataset.folder, f"has no training picture of {name!r}", cure)
+    if not sum(counts[Split.VALIDATION.value].values()):
+        raise DatasetError(dataset.folder, "has no validation picture", "import with a validation share")
+
+
+def _check_sensitivity(dataset: Dataset, recipe: Recipe) -> None:
+    counts = dataset.counts()[Split.VALIDATION.value]
+    for label, _ in recipe.sensitivity:
+        if not counts.get(label):
+            known = ", ".join(dataset.classes)
+            what = "has no validation picture, or is no class"
+            raise InputError(f"--sensitivity {label}", what, f"the classes are {known}")
+
+
+def _check_leaks(dataset: Dataset) -> None:
+    """Figures from a split that knows the answers would be believed: no option lets them through."""
+    found = [
+        *leaks(dataset, lambda picture: picture.group, Problem.GROUP_LEAK),
+        *leaks(dataset, lambda picture: picture.cluster, Problem.CLUSTER_LEAK),
+    ]
+    if count := len({finding.picture for finding in found}):
+        what = f"has {_pictures(count)} whose group or duplicates stand in another split too"
+        cure = "make it again with `dermpack data import … --mend`, or with --new-splits"
+        raise DatasetError(dataset.folder, what, cure)
+
+
+def _check_files(dataset: Dataset) -> None:
+    wanted = [picture for picture in dataset.pictures if picture.split in SEEN]
+    gone = [picture.path for picture in wanted if not dataset.file(picture).is_file()]
+    if gone:
+        where = os.path.relpath((dataset.folder / dataset.root).resolve())
+        what = f"lacks {len(gone)} of {_pictures(len(wanted))}, looked for in {where}: {gone[0]}"
+        cure = "put them there, or import again (with --copy, a dataset can be moved alone)"
+        raise DatasetError(dataset.folder, what, cure)
+
+
+def _pictures(count: int) -> str:
+    return f"{count} picture{'s' if count != 1 else ''}"
