@@ -47,6 +47,8 @@ BMP = Format(suffixes=frozenset({".bmp", ".dib"}), read=read_bmp, opened=BmpImag
 TIFF = Format(suffixes=frozenset({".tif", ".tiff"}), read=read_tiff, opened=TiffImageFile)
 GIF = Format(suffixes=frozenset({".gif"}), read=read_gif, opened=GifImageFile)
 
+SUFFIXES = frozenset().union(*(form.suffixes for form in (JPEG, PNG, WEBP, BMP, TIFF, GIF)))
+
 BEGINNINGS = (
     (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", PNG),

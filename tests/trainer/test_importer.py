@@ -101,7 +101,7 @@ def test_a_column_may_be_the_group(tmp_path: Path) -> None:
 
 
 def lesions_and_patients(root: Path) -> Path:
-    """Lesions of two pictures each; a patient is named in the second of one lesion and the first of the next."""
+    """Lesions of two pictures; a patient is named in the second of one lesion and the first of the next."""
     rows = [("picture", "label", "group", "patient")]
     for number in range(16):
         write(root / f"{number:02}.png", png(patch(number)))

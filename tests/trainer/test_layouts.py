@@ -82,12 +82,39 @@ def test_folders_nested_below_a_class_belong_to_it(tmp_path: Path) -> None:
     assert labels["benign/2019/may/x.JPG"] == "benign"
 
 
-@pytest.mark.parametrize("name", ["Thumbs.db", ".DS_Store", "notes.txt", ".hidden.png"])
-def test_what_is_no_picture_by_its_name_is_passed_over(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", [".DS_Store", ".hidden.png"])
+def test_what_is_hidden_is_passed_over(tmp_path: Path, name: str) -> None:
     source = sources.write_folders(tmp_path / "source")
     (source / "benign" / name).write_bytes(b"x")
     listing = listing_of(source)
     assert (len(listing.pictures), listing.refused) == (6, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("Thumbs.db", "other-file"), ("notes.txt", "other-file"), ("LICENSE", "other-file")),
+        *(("1.heic", "unread-format"), ("1.DNG", "unread-format")),
+    ],
+)
+def test_what_is_no_readable_picture_in_a_class_folder_is_told(tmp_path: Path, name: str, kind: str) -> None:
+    source = sources.write_folders(tmp_path / "source")
+    (source / "benign" / name).write_bytes(b"x")
+    assert (len(listing_of(source).pictures), kinds(listing_of(source))) == (6, {f"benign/{name}": kind})
+
+
+@pytest.mark.parametrize("name", ["IMG_0001", "IMG_0001.jfif"])
+def test_a_picture_needs_no_known_extension(tmp_path: Path, name: str) -> None:
+    source = sources.write_folders(tmp_path / "source")
+    sources.write_picture(source / "benign" / "x.jpg").rename(source / "benign" / name)
+    assert f"benign/{name}" in [picture.path for picture in listing_of(source).pictures]
+
+
+def test_a_folder_of_unread_formats_is_told_to_convert_them(tmp_path: Path) -> None:
+    (tmp_path / "source" / "a").mkdir(parents=True)
+    (tmp_path / "source" / "a" / "1.HEIC").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"holds 1 pictures of formats .* a/1\.HEIC; convert them to JPEG"):
+        listing_of(tmp_path / "source")
 
 
 def test_a_hidden_folder_is_passed_over(tmp_path: Path) -> None:

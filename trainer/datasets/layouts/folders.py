@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,7 @@ def read_class_folders(source: Path, layout: Format) -> Listing:
             findings.append(refused(Refusal.NO_CLASS, path, "lies in no class folder"))
         else:
             found.append(Found(path=path, label=folder.label, split=folder.split))
+    findings += _others(walked, classes, depth)
     findings += _empty_classes(classes.values(), found, depth)
     return Listing(root=root, format=layout.value, pictures=tuple(found), refused=tuple(findings))
 
@@ -102,6 +103,13 @@ def _refuse_two_of_a_split(source: Path, splits: dict[str, Split]) -> None:
         if count > 1:
             names = " and ".join(sorted(top for top in splits if splits[top] is split))
             raise InputError(source, f"has {names} for the {split.value} split", "keep one of them")
+
+
+def _others(walked: Walked, classes: Collection[str], depth: int) -> Iterable[Finding]:
+    """What lies among the pictures of a class and is none."""
+    for path in walked.others:
+        if "/".join(path.split("/")[:depth]) in classes:
+            yield refused(Refusal.OTHER, path, "is no picture by its name")
 
 
 def _empty_classes(folders: Iterable[ClassFolder], found: Iterable[Found], depth: int) -> Iterable[Finding]:

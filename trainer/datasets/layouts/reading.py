@@ -12,8 +12,9 @@ from dermpack.errors import InputError
 from dermpack.progress import Track, silent
 from trainer.datasets import mapping
 from trainer.datasets.layouts import cifar10, csvfile, dermnet, folders, ham10000, hmnist, isic
+from trainer.datasets.layouts.refusal import Refusal
 from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.layouts.walk import entries_of
+from trainer.datasets.layouts.walk import entries_of, walk
 from trainer.datasets.listing import Listing
 
 
@@ -80,11 +81,21 @@ def recognised(source: Path) -> Format:
     fitting = [layout for layout, module in LAYOUTS.items() if module.recognises(source)]
     fitting = [layout for layout in fitting if not BETTER.get(layout, frozenset()) & set(fitting)]
     if not fitting:
+        _refuse_unread(source)
         raise InputError(source, "has no layout that dermpack knows", f"looked for {LOOKED_FOR}")
     if len(fitting) > 1:
         names = " and ".join(layout.value for layout in fitting)
         raise InputError(source, f"fits {names}", f"choose one with --format {fitting[0].value}")
     return fitting[0]
+
+
+def _refuse_unread(source: Path) -> None:
+    """A folder straight from a phone: pictures there are, in a format that nothing here opens."""
+    refused = walk(source).refused if source.is_dir() else ()
+    unread = [finding for finding in refused if finding.kind == Refusal.UNREAD.value]
+    if unread:
+        problem = f"holds {len(unread)} pictures of formats that are not read, e.g. {unread[0].picture}"
+        raise InputError(source, problem, "convert them to JPEG or PNG")
 
 
 def _reasons(listing: Listing) -> str:

@@ -21,11 +21,15 @@ class Refusal(Enum):
     COPIES = "copies"  # second files for their rows, byte for byte: a download that was unpacked twice
     TWO_LABELS = "two-labels"  # rows that contradict each other
     EMPTY_CLASS = "empty-class"  # a class folder without pictures
+    UNREAD = "unread-format"  # a picture, by its extension, in a format that is not opened
+    OTHER = "other-file"  # no picture by its extension, and none by how it begins
     UNMAPPED = "unmapped"  # a class that the asked task does not name
 
 
 # Said of a folder, a class or a choice, not of a picture that is at fault.
-FAULTLESS = frozenset({Refusal.EMPTY_CLASS.value, Refusal.UNMAPPED.value, Refusal.COPIES.value})
+FAULTLESS = frozenset(
+    each.value for each in (Refusal.EMPTY_CLASS, Refusal.UNMAPPED, Refusal.COPIES, Refusal.OTHER)
+)
 
 
 def refused(why: Refusal, picture: str, detail: str) -> Finding:

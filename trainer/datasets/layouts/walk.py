@@ -8,37 +8,60 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dermpack.errors import InputError
+from dermpack.errors import InputError, PictureError
 from dermpack.manifest import Finding
+from dermpack.pixels.formats import SUFFIXES, recognise
 from trainer.datasets.layouts.refusal import Refusal, refused
 from trainer.datasets.tables import is_one_line
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+# Pictures all the same: a person must hear that they are left out.
+UNREAD_SUFFIXES = frozenset(
+    (
+        ".heic",
+        ".heif",
+        ".hif",
+        ".avif",
+        ".jp2",
+        ".jxl",
+        ".dng",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".raf",
+        ".orf",
+    )
+) | {".raw", ".rw2", ".dcm", ".psd", ".svg"}
+BEGINNING_BYTES = 16  # as much as tells every format that is opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walked:
     """Everything below a folder that is not hidden; paths are relative, with forward slashes, sorted."""
 
-    pictures: tuple[str, ...]  # by their extension; none was opened
+    pictures: tuple[str, ...]  # by their extension, or by how they begin where they have none
     folders: tuple[str, ...]
+    others: tuple[str, ...]  # files that are no pictures
     refused: tuple[Finding, ...]
 
 
 def walk(folder: Path) -> Walked:
     """Find pictures, folders and what is refused by its kind or its name."""
-    pictures, folders, findings = [], [], []
+    pictures: list[str] = []
+    others: list[str] = []
+    folders, findings = [], []
     for path, entry in _entries(folder):
         why = _why_refused(entry)
         if why is not None:
             findings.append(why_finding(why, path))
         elif entry.is_dir(follow_symlinks=False):
             folders.append(path)
-        elif entry.is_file(follow_symlinks=False) and is_picture_name(entry.name):
-            pictures.append(path)
+        elif entry.is_file(follow_symlinks=False):
+            (pictures if is_picture(entry) else others).append(path)
     return Walked(
         pictures=tuple(sorted(pictures)),
         folders=tuple(sorted(folders)),
+        others=tuple(sorted(others)),
         refused=tuple(sorted(findings, key=lambda finding: finding.picture)),
     )
 
@@ -64,8 +87,10 @@ def is_own_file(path: Path) -> bool:
     return stat.S_ISREG(mode_of(path))
 
 
-def is_picture_name(name: str) -> bool:
-    return os.path.splitext(name)[1].casefold() in PICTURE_SUFFIXES  # noqa: PTH122 - quick, for many names
+def is_picture(entry: os.DirEntry[str]) -> bool:
+    """Whether the file's extension says so, or its first bytes where it has none."""
+    suffix = _suffix(entry.name)
+    return suffix in SUFFIXES or (not suffix and _begins_as_a_picture(Path(entry.path)))
 
 
 def is_plain_name(name: str) -> bool:
@@ -77,6 +102,7 @@ def why_finding(why: Refusal, path: str) -> Finding:
     details = {
         Refusal.LINK: "is a symbolic link; only files within the source are read",
         Refusal.NAME: "has a backslash, a line break or an undecodable byte in its name",
+        Refusal.UNREAD: f"{_suffix(path)[1:].upper()} is not read; convert it to JPEG or PNG",
     }
     return refused(why, path.encode("utf-8", "backslashreplace").decode("utf-8"), details[why])
 
@@ -98,4 +124,20 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
 def _why_refused(entry: os.DirEntry[str]) -> Refusal | None:
     if not is_plain_name(entry.name):
         return Refusal.NAME
-    return Refusal.LINK if entry.is_symlink() else None
+    if entry.is_symlink():
+        return Refusal.LINK
+    unread = _suffix(entry.name) in UNREAD_SUFFIXES and entry.is_file(follow_symlinks=False)
+    return Refusal.UNREAD if unread else None
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].casefold()  # noqa: PTH122 - quick, for many names
+
+
+def _begins_as_a_picture(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            recognise(file.read(BEGINNING_BYTES), where=path.name)
+    except (OSError, PictureError):
+        return False
+    return True
