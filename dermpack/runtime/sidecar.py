@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from dermpack.contract import CONTRACT_FILE, contract_from
 from dermpack.errors import TableError
 from dermpack.files import read_json
 from dermpack.pixels import Policy
 
-SIDECAR_FILE = "model.json"
 MAX_LABELS_BYTES = 1 << 20
 MAX_LABELS = 10_000
 AGAIN = "export the model again, or give --labels"
@@ -30,22 +28,24 @@ class Sidecar:
 
 def find_sidecar(model: Path) -> Path | None:
     """The file that speaks of the model: a.tflite → a.json, else model.json, else None."""
-    beside = (model.with_suffix(".json"), model.with_name(SIDECAR_FILE))
+    beside = (model.with_suffix(".json"), model.with_name(CONTRACT_FILE))
     return next((path for path in beside if path.is_file()), None)
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """Read the JSON beside a model, and believe nothing that is not as it should be."""
+    """Read the contract beside a model; of a JSON file that is none, the labels alone."""
     record = read_json(path)
-    policy = _section(record, "input", path).get("policy", Policy.CENTRE_SQUARE.value)
-    temperature = _section(record, "output", path).get("temperature", 1.0)
+    if "schema" not in record:
+        return Sidecar(labels=_checked(record.get("labels"), path))
+    contract = contract_from(record, where=path)
     known = {of.value: of for of in Policy}
-    if not isinstance(policy, str) or policy not in known:
+    if contract.input.policy not in known:
         raise TableError(path, f"has an input policy that is none of {', '.join(known)}", AGAIN)
+    temperature = contract.output.temperature
     return Sidecar(
-        labels=_checked(record.get("labels"), path),
-        policy=known[policy],
-        temperature=_temperature(temperature, path),
+        labels=contract.labels,
+        policy=known[contract.input.policy],
+        temperature=temperature.value if temperature else 1.0,
     )
 
 
@@ -75,20 +75,3 @@ def _checked(listed: Any, path: Path) -> tuple[str, ...]:
     if twice:
         raise TableError(path, f"names the label {twice[0]!r} twice", AGAIN)
     return tuple(names)
-
-
-def _section(record: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
-    section = record.get(name, {})
-    if not isinstance(section, dict):
-        raise TableError(path, f"has an {name!r} that is no object", AGAIN)
-    return section
-
-
-def _temperature(value: Any, path: Path) -> float:
-    number = value.get("value") if isinstance(value, dict) else value
-    is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if number is None:
-        return 1.0
-    if not is_number or not isfinite(number) or number <= 0:
-        raise TableError(path, f"has the temperature {number!r}", AGAIN)
-    return float(number)

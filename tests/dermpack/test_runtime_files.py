@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dermpack.contract import contract_record
 from dermpack.errors import InputError, TableError
 from dermpack.pixels import Policy
 from dermpack.runtime import Sidecar, find_sidecar, modelfile, open_classifier, read_labels, read_sidecar
 from dermpack.runtime.tensors import Number, Tensor, dequantize, input_table, two_sided
+from tests.dermpack.contracts import contract_for
 
 
 def sidecar(folder: Path, record: object) -> Path:
@@ -57,15 +60,24 @@ def test_a_missing_model_is_an_error_of_one_line(tmp_path: Path) -> None:
         pass
 
 
-def test_a_sidecar_gives_labels_policy_and_temperature(tmp_path: Path) -> None:
-    record = {
-        "labels": ["a", "b"],
-        "input": {"policy": Policy.WHOLE.value},
-        "output": {"temperature": 1.5},
-        "more": 1,
-    }
-    expected = Sidecar(labels=("a", "b"), policy=Policy.WHOLE, temperature=1.5)
+def test_a_contract_gives_labels_policy_and_temperature(tmp_path: Path) -> None:
+    contract = contract_for()
+    record = contract_record(replace(contract, input=replace(contract.input, policy=Policy.WHOLE.value)))
+    expected = Sidecar(labels=contract.labels, policy=Policy.WHOLE, temperature=1.25)
     assert read_sidecar(sidecar(tmp_path, record)) == expected
+
+
+def test_a_contract_without_temperature_leaves_probabilities_alone(tmp_path: Path) -> None:
+    contract = contract_for()
+    record = contract_record(replace(contract, output=replace(contract.output, temperature=None)))
+    assert read_sidecar(sidecar(tmp_path, record)).temperature == 1.0
+
+
+def test_a_contract_of_an_unknown_policy_is_refused(tmp_path: Path) -> None:
+    contract = contract_for()
+    record = contract_record(replace(contract, input=replace(contract.input, policy="stretch-7")))
+    with pytest.raises(TableError, match="input policy that is none of"):
+        read_sidecar(sidecar(tmp_path, record))
 
 
 def test_a_sidecar_of_labels_alone_has_the_defaults(tmp_path: Path) -> None:
@@ -81,12 +93,7 @@ def test_a_sidecar_of_labels_alone_has_the_defaults(tmp_path: Path) -> None:
         {"labels": ["a", "a"]},
         {"labels": ["a", 1]},
         {"labels": ["a", ""]},
-        {"labels": ["a", "b"], "input": []},
-        {"labels": ["a", "b"], "input": {"policy": "stretch-7"}},
-        {"labels": ["a", "b"], "input": {"policy": ["x"]}},
-        {"labels": ["a", "b"], "output": {"temperature": 0}},
-        {"labels": ["a", "b"], "output": {"temperature": "hot"}},
-        {"labels": ["a", "b"], "output": {"temperature": True}},
+        {"labels": ["a", "b"], "schema": 1},
         ["a", "b"],
     ],
 )
