@@ -17,6 +17,7 @@ from converter.promise import Promise
 from converter.ranges import Ranges, measure_ranges, with_ranges
 from converter.recipes import Io, Recipe, convert, quantize, unquantized
 from converter.request import Method, Request
+from converter.selective import LayerError
 from converter.source import Source
 from dermpack.manifest import Picture, Split
 from dermpack.pixels import prepare
@@ -48,7 +49,14 @@ class Candidate:
     seconds: float
     material: Material | None = None
     kept: tuple[str, ...] = ()
+    errors: tuple[LayerError, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Tells it from others of the same recipe: ptq, qat, selective-10."""
+        spared = f"-{len(self.kept)}" if self.kept else ""
+        return f"{self.method.value if self.method else self.recipe.value}{spared}"
 
     def check(self, data: bytes, source: Source) -> ModelFile:
         """What the bytes say of themselves, if they keep what was promised for this candidate."""
@@ -84,22 +92,38 @@ def plainly(source: Source, recipe: Recipe, request: Request) -> Candidate:
     return Candidate(recipe=recipe, io=io, method=None, data=data, seconds=perf_counter() - began)
 
 
-def by_measuring(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranged:
+    """The float file that holds measured ranges: where every file of integers starts."""
+
+    data: bytes
+    ranges: Ranges
+    seconds: float
+
+
+def read_ranges(
     source: Source, recipe: Recipe, request: Request, material: Material, track: Track = silent
-) -> Candidate:
-    """Post-training quantization: the network as it is, with ranges measured on pictures."""
-    began, io = perf_counter(), request.io_of(recipe)
+) -> Ranged:
+    """Run the float file on the pictures."""
+    began = perf_counter()
     start = unquantized(source.frozen, recipe)
     ranges = measure_ranges(start, material.rows, threads=request.threads, track=track)
-    data = quantize(with_ranges(start, ranges.over_all()), recipe, io=io)
+    data = with_ranges(start, ranges.over_all())
+    return Ranged(data=data, ranges=ranges, seconds=perf_counter() - began)
+
+
+def by_measuring(recipe: Recipe, request: Request, material: Material, ranged: Ranged) -> Candidate:
+    """Post-training quantization: the network as it is, with the ranges that were measured."""
+    began, io = perf_counter(), request.io_of(recipe)
+    data = quantize(ranged.data, recipe, io=io)
     return Candidate(
         recipe=recipe,
         io=io,
         method=Method.PTQ,
         data=data,
-        seconds=perf_counter() - began,
+        seconds=ranged.seconds + perf_counter() - began,
         material=material,
-        notes=_restless(ranges),
+        notes=_restless(ranged.ranges),
     )
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from converter.auto import Limit, Tried, attempt, best_of, limit_of
-from converter.candidate import Material, Step, by_measuring, plainly, read_material
 from converter.export import write_export
 from converter.recipes import Recipe
-from converter.request import Method, Request
+from converter.request import Request
 from converter.source import Source, find_dataset, open_source
-from converter.training import Audience, by_training
+from converter.steps import steps_of
+from converter.training import Audience
 from dermpack.contract import CONTRACT_FILE, Contract
 from dermpack.files import json_text, new_folder, refuse_existing, write_text
 from trainer.run import read_run
@@ -67,8 +66,10 @@ def convert_run(
     source = open_source(run, find_dataset(run, data), threads=request.threads, track=audience.track)
     work = output.absolute().with_name(f".{output.name}.{source.run_sha256[:12]}.training")
     tried = {
-        recipe: attempt(steps, source, request, track=audience.track)
-        for recipe, steps in _steps(source, request, work, audience).items()
+        recipe: attempt(
+            steps_of(source, recipe, request, work, audience), source, request, track=audience.track
+        )
+        for recipe in request.recipes
     }
     best = {recipe: best_of(of) for recipe, of in tried.items()}
     contracts = _write_best(output, source, best, overwrite=overwrite)
@@ -83,46 +84,6 @@ def convert_run(
         limit=limit_of(source.plain, max_drop=request.max_drop),
         rejected=rejected if others else None,
     )
-
-
-def _steps(
-    source: Source, request: Request, work: Path, audience: Audience
-) -> dict[Recipe, tuple[Step, ...]]:
-    """For each recipe, what is to be tried in turn."""
-    measures = any(recipe.needs_ranges for recipe in request.recipes)
-    material = _material(source, request) if measures else None
-    steps: dict[Recipe, tuple[Step, ...]] = {}
-    for recipe in request.recipes:
-        if material is None or not recipe.needs_ranges:
-            steps[recipe] = (partial(plainly, source, recipe, request),)
-        elif recipe is Recipe.INT8:
-            ways = _ways(source, request, material, work, audience)
-            steps[recipe] = tuple(ways[method] for method in _methods(source, request.method))
-        else:
-            steps[recipe] = (partial(by_measuring, source, recipe, request, material, audience.track),)
-    return steps
-
-
-def _ways(
-    source: Source, request: Request, material: Material, work: Path, audience: Audience
-) -> dict[Method, Step]:
-    """Every way to int8."""
-    return {
-        Method.PTQ: partial(by_measuring, source, Recipe.INT8, request, material, audience.track),
-        Method.QAT: partial(by_training, source, request, material, work, audience),
-    }
-
-
-def _methods(source: Source, asked: Method) -> tuple[Method, ...]:
-    """What auto tries, the cheapest first."""
-    if asked is not Method.AUTO:
-        return (asked,)
-    trains = source.run.spec.arch.qat_refusal is None
-    return (Method.PTQ, Method.QAT) if trains else (Method.PTQ,)
-
-
-def _material(source: Source, request: Request) -> Material:
-    return read_material(source, count=request.pictures, seed=request.seed, threads=request.threads)
 
 
 def _write_best(
@@ -152,6 +113,6 @@ def _write_others(rejected: Path, source: Source, others: Sequence[Tried]) -> No
     if not others:
         shutil.rmtree(rejected, ignore_errors=True)  # ours, or it would have been refused
         return
-    named = {one.candidate.method.value: one for one in others if one.candidate.method}
+    named = {one.candidate.name: one for one in others}
     with new_folder(rejected, marker=SEVERAL_FILE, overwrite=True) as folder:
         _write_several(folder, source, named)

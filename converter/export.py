@@ -25,7 +25,7 @@ def write_export(folder: Path, source: Source, tried: Tried) -> Contract:
     model = tried.candidate.check(data, source)
     write_bytes(folder / MODEL_FILE, data)
     expected = tried.verdict.predictions.probabilities
-    runtimes = try_runtimes(folder / MODEL_FILE, source, tried.candidate.recipe, expected)
+    runtimes = try_runtimes(folder / MODEL_FILE, source, expected)
     proven = Proven(data=data, model=model, runtimes=runtimes)
     contract = contract_of(source, tried, proven, temperature)
     text = contract_text(contract)
@@ -67,7 +67,12 @@ def _proof(contract: Contract, text: str, tried: Tried) -> dict[str, object]:
             "kept": True,
         },
         "runtimes": [
-            {"runtime": f"{of.runtime} {of.version}", "works": of.works, "result": of.result}
+            {
+                "runtime": f"{of.runtime} {of.version}",
+                "delegate": of.delegate,
+                "works": of.works,
+                "result": of.result,
+            }
             for of in contract.runtimes.tried
         ],
         "notes": list(tried.candidate.notes),

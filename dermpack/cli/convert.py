@@ -14,6 +14,7 @@ from dermpack.cli.epochs import epoch_lines
 from dermpack.cli.hush import hushed, python_alone
 
 if TYPE_CHECKING:
+    from dermpack.contract import Runtimes
     from dermpack.scores.predictions import Predictions
 
 Conversion = Any  # of converter, which is imported within the command only
@@ -91,6 +92,9 @@ def command(
     Several recipes at once make a folder of exports. What auto tried and did not choose goes to
     EXPORT.rejected; where nothing loses little enough, the best is kept and the exit code is 1.
     """
+    from trainer.run import read_run
+
+    read_run(run)  # without TensorFlow: what is wrong with the folder is said at once
     note("Starting TensorFlow ...", quiet=quiet)
     with hushed():
         from converter.conversion import convert_run
@@ -115,8 +119,8 @@ def command(
         conversion = convert_run(run, output, request, data=data, overwrite=overwrite, audience=audience)
     _tell(conversion, quiet=quiet)
     result(_record(conversion, output), str(output), as_json=as_json)
-    if not conversion.is_within:
-        raise _too_much(conversion, output, request)
+    if request.method is Method.AUTO and not conversion.is_within:
+        raise _too_much(conversion, output)
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
     note(f"Next: dermpack evaluate {first}/model.tflite DATASET", quiet=quiet)
 
@@ -167,10 +171,17 @@ def _remarks(conversion: Conversion) -> Iterator[str]:
     for made in conversion.made:
         for one in made.tried:
             yield from one.candidate.notes
-        for runtime in made.contract.runtimes.tried:
-            verdict = "runs" if runtime.works else "does not run as it should"
-            yield f"{made.recipe.value} {verdict} on {runtime.runtime} {runtime.version}: {runtime.result}"
+        yield from (f"{made.recipe.value} {line}" for line in _runs(made.contract.runtimes))
     yield conversion.limit.sentence()
+
+
+def _runs(runtimes: Runtimes) -> Iterator[str]:
+    """Where the file ran, and each place where it did not."""
+    working = dict.fromkeys(f"{of.runtime} {of.version}" for of in runtimes.tried if of.works)
+    yield f"runs on {', '.join(working) or 'no interpreter'}"
+    for of in runtimes.tried:
+        if not of.works:
+            yield f"does not run as it should on {of.runtime} {of.version} ({of.delegate}): {of.result}"
 
 
 def _record(conversion: Conversion, output: Path) -> dict[str, Any]:
@@ -186,9 +197,10 @@ def _record(conversion: Conversion, output: Path) -> dict[str, Any]:
     }
 
 
-def _too_much(conversion: Conversion, output: Path, request: Request) -> Exception:
+def _too_much(conversion: Conversion, output: Path) -> Exception:
     from dermpack.errors import OutputError
 
-    best = conversion.made[0].best.verdict
-    what = f"the best file loses {best.drop:.1f} points, more than {request.max_drop:g}"
+    best = next(made.best for made in conversion.made if made.recipe.value == "int8")
+    drop, agreement = _points(best.verdict.balanced_accuracy.difference), best.verdict.agreement
+    what = f"holds the best int8 file, which loses too much ({drop} points, {agreement:.1%} same labels)"
     return OutputError(output, what, "train longer or on more pictures, or allow more by --max-drop")
