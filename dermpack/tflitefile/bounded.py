@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 Table = TypeVar("Table")
 MAX_TABLES = 200_000  # of all kinds; the largest network we know of has a tenth of it
+MAX_NUMBERS = 8_000_000  # shapes and scales of all tensors; each becomes an object of 32 bytes
 MAX_TEXT_BYTES = 1 << 20
 
 
@@ -31,7 +32,8 @@ class Budget:
     """An honest file is read about once: reading far more than all of it means that parts overlap."""
 
     def __init__(self, data: bytes) -> None:
-        self._tables, self._bytes = MAX_TABLES, 2 * len(data) + (1 << 16)  # texts may be shared
+        self._tables, self._numbers = MAX_TABLES, MAX_NUMBERS
+        self._bytes = 2 * len(data) + (1 << 16)  # texts may be shared
 
     def tables(self, length: int, at: Callable[[int], Table | None]) -> Iterator[Table]:
         """The tables of a vector, each paid for."""
@@ -47,6 +49,9 @@ class Budget:
     def numbers(self, length: int, as_array: Callable[[], Any]) -> tuple[Any, ...]:
         """The numbers of a vector, paid for before they are copied."""
         self._pay(4 * length)
+        self._numbers -= length
+        if self._numbers < 0:
+            raise Malformed(f"more than {MAX_NUMBERS} numbers about tensors")
         numbers = tuple(as_array().tolist()) if length else ()
         if not all(map(isfinite, numbers)):
             raise Malformed("a number that is not finite")

@@ -104,6 +104,11 @@ def test_parts_that_overlap_many_times_are_not_read_again_and_again() -> None:
             budget.numbers(len(numbers), lambda: numbers)
 
 
+def test_more_numbers_than_any_network_has_are_refused_before_they_are_copied() -> None:
+    with pytest.raises(ValueError, match="more than 8000000 numbers"):
+        Budget(bytes(64 << 20)).numbers(9_000_000, lambda: pytest.fail("copied"))
+
+
 def test_scales_and_zero_points_must_fit() -> None:
     odd = made.picture()
     odd.quantization.scale, odd.quantization.zeroPoint = [0.1, 0.2, 0.3], [1, 2]
