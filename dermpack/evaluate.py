@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -97,7 +98,7 @@ def evaluate(
         dataset=dataset,
         split=split,
         predictions=predictions,
-        scores=replace(scores, notes=(*_familiarity(fitted, dataset, split), *scores.notes)),
+        scores=replace(scores, notes=(*scores.notes, *_familiarity(fitted, dataset, split))),
         slices=_sliced(predictions, cells, resamples=resamples, seed=seed, track=track),
         operating=tuple(reached(predictions, of, resamples=resamples, seed=seed) for of in fitted.points),
         answered=_answered(predictions, fitted, resamples=resamples, seed=seed),
@@ -109,6 +110,7 @@ def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Trac
     pictures = dataset.manifest.of(split)
     if not pictures:
         raise DatasetError(dataset.folder, f"has no {split.value} picture", "choose another --split")
+    _check_files(dataset, pictures)
     truth = _truth(pictures, predictor.classes, dataset)
     return Predictions(
         classes=predictor.classes,
@@ -164,6 +166,18 @@ def _familiarity(fitted: Fitted, dataset: Dataset, split: Split) -> Iterator[str
         yield "another dataset than the run was trained on: pictures or people may stand in both"
     elif split is not Split.TEST:
         yield f"the run has seen the {split.value} split: these figures flatter it"
+    elif count := _related(dataset, split):
+        yield (
+            f"the group or a duplicate of {count} of these pictures stands in another split, which the run "
+            "has seen: these figures flatter it"
+        )
+
+
+def _related(dataset: Dataset, split: Split) -> int:
+    """Pictures of the split that are not strangers to the others."""
+    others = [picture for picture in dataset.pictures if picture.split is not split]
+    groups, clusters = {of.group for of in others} - {""}, {of.cluster for of in others} - {""}
+    return sum(of.group in groups or of.cluster in clusters for of in dataset.manifest.of(split))
 
 
 def _truth(pictures: Sequence[Picture], classes: Sequence[str], dataset: Dataset) -> list[int]:
@@ -175,6 +189,15 @@ def _truth(pictures: Sequence[Picture], classes: Sequence[str], dataset: Dataset
         cure = f"import with --map or --negative to have its labels only: {', '.join(classes)}"
         raise InputError(dataset.folder, what, cure)
     return [at[picture.label] for picture in pictures]
+
+
+def _check_files(dataset: Dataset, pictures: Sequence[Picture]) -> None:
+    gone = [picture.path for picture in pictures if not dataset.file(picture).is_file()]
+    if gone:
+        where = os.path.relpath((dataset.folder / dataset.root).resolve())
+        what = f"lacks {len(gone)} of {len(pictures)} pictures, looked for in {where}: {gone[0]}"
+        cure = "put them there, or import again (with --copy, a dataset can be moved alone)"
+        raise DatasetError(dataset.folder, what, cure)
 
 
 def _check_column(dataset: Dataset, column: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dermpack.cli.console import note, output_options, result, table, track
+from dermpack.cli.hush import python_alone
 
 if TYPE_CHECKING:
     from dermpack.evaluate import Evaluation, Fitted, Predictor
@@ -71,20 +72,22 @@ def command(
 ) -> None:
     """Score a trained RUN or any MODEL.tflite on a split of DATASET.
 
-    Every figure is a fraction and has a 95 % interval by bootstrap over groups. A run is never edited; a
-    .tflite runs in a process of its own and needs no TensorFlow.
+    Every figure is a fraction, with a 95 % interval by bootstrap over groups: "(–)" where no draw changed it,
+    or where there is but one group. A run is never edited; a .tflite runs in a process of its own and needs
+    no TensorFlow.
     """
     from dermpack.errors import OutputError
     from dermpack.evaluate import evaluate, predictions_table, telling_columns
     from dermpack.files import write_text
     from dermpack.manifest import Split, read_dataset
+    from dermpack.report.evaluation_files import PAGE_FILE
 
     if output is not None:
         _check_report(output, overwrite=overwrite)
     if table_file is not None and not table_file.absolute().parent.is_dir():
         raise OutputError(table_file, "lies in a folder that is not there", "make the folder first")
     data, part = read_dataset(dataset), Split(split)
-    with _opened(model, labels_file, threads=threads) as (predictor, about, fitted):
+    with _opened(model, labels_file, threads=threads, quiet=quiet) as (predictor, about, fitted):
         evaluation = evaluate(
             predictor,
             data,
@@ -100,13 +103,14 @@ def command(
         write_text(table_file, predictions_table(evaluation.predictions))
     if output is not None:
         _write_report(evaluation, output, with_pictures=not no_pictures, overwrite=overwrite)
-    _tell(evaluation, quiet=quiet)
-    result(evaluation.record(), _sentences(evaluation), as_json=as_json)
+    _tell(evaluation, quiet=quiet or as_json)
+    written = [str(output / PAGE_FILE)] if output is not None else []
+    result(evaluation.record(), "\n".join([_sentences(evaluation), *written]), as_json=as_json)
 
 
 @contextmanager
 def _opened(
-    model: Path, labels: Path | None, *, threads: int
+    model: Path, labels: Path | None, *, threads: int, quiet: bool
 ) -> Iterator[tuple[Predictor, dict[str, Any], Fitted]]:
     """The predictor of a run folder or of a .tflite, what tells it from others, what it brings along."""
     from dermpack.evaluate import Fitted
@@ -114,8 +118,9 @@ def _opened(
 
     if (model / RUN_FILE).is_file():
         about = {"kind": "run", "name": model.resolve().name, "sha256": sha256_file(model / RUN_FILE)}
-        predictor, fitted = _of_run(model)
-        yield predictor, about, fitted
+        with python_alone():  # TensorFlow speaks when it is loaded, and again when it computes
+            predictor, fitted = _of_run(model, quiet=quiet)
+            yield predictor, about, fitted
         return
     from dermpack.runtime import open_classifier
 
@@ -124,14 +129,13 @@ def _opened(
         yield classifier, {**about, "engine": classifier.engine}, Fitted()
 
 
-def _of_run(folder: Path) -> tuple[Predictor, Fitted]:
-    from dermpack.cli.hush import hushed
+def _of_run(folder: Path, *, quiet: bool) -> tuple[Predictor, Fitted]:
     from dermpack.evaluate import Fitted
     from trainer.run import load_predictor, read_run
 
     run = read_run(folder)  # without TensorFlow: what is wrong with the folder is said at once
-    with hushed():
-        predictor = load_predictor(folder)
+    note("Starting TensorFlow ...", quiet=quiet)
+    predictor = load_predictor(folder)
     sha256 = run.dataset.get("manifest_sha256", "")
     return predictor, Fitted(dataset_sha256=sha256, points=run.thresholds, abstention=run.abstention)
 
@@ -190,6 +194,7 @@ def _write_report(evaluation: Evaluation, folder: Path, *, with_pictures: bool, 
 def _tell(evaluation: Evaluation, *, quiet: bool) -> None:
     """Labels and slices for a person, as wide as a terminal is at least; the report has all figures."""
     from dermpack.report.evaluation import brief
+    from dermpack.scores.guess import guess
     from dermpack.scores.summary import FEW_GROUPS
 
     labels = [
@@ -209,17 +214,19 @@ def _tell(evaluation: Evaluation, *, quiet: bool) -> None:
     if slices:
         table("slices", ("slice", "groups", "balanced accuracy", "accuracy"), slices, quiet=quiet)
     few = [f"{of.column}: {of.value} ({of.groups})" for of in evaluation.slices if of.warning]
-    small = [f"fewer than {FEW_GROUPS} groups, too small to speak: {', '.join(few)}"] if few else []
-    for line in (*evaluation.scores.notes, *small, RESEARCH_ONLY):
+    small = [f"fewer than {FEW_GROUPS} groups, so mostly chance: {', '.join(few)}"] if few else []
+    notes = [line for line in evaluation.scores.notes if line != guess(evaluation.predictions)]
+    for line in (*notes, *small, RESEARCH_ONLY):
         note(line, quiet=quiet)
 
 
 def _sentences(evaluation: Evaluation) -> str:
     """The figures of all labels together, one a line, and what they were counted on."""
     from dermpack.report.evaluation import OVERALL, figure_text
+    from dermpack.scores.guess import guess
 
     scores = evaluation.scores
     counted = f"{scores.n} pictures, {scores.groups} groups, split {scores.split}"
     known = [(OVERALL[name], scores.figures[name]) for name in SHOWN]
     lines = [f"{name:<28} {figure_text(figure)}" for name, figure in known if figure.value is not None]
-    return "\n".join((counted, *lines))
+    return "\n".join(filter(None, (counted, *lines, guess(evaluation.predictions))))

@@ -31,10 +31,14 @@ OVERALL = {
 }
 LABEL_COLUMNS = {"recall": "recall", "precision": "precision", "f1": "F1", "auroc": "AUROC"}
 COSTS = {
-    "specificity_at_sensitivity_90": "specificity at sensitivity .90",
-    "specificity_at_sensitivity_95": "specificity at sensitivity .95",
-    "sensitivity_at_specificity_90": "sensitivity at specificity .90",
-    "sensitivity_at_specificity_95": "sensitivity at specificity .95",
+    "Specificity where a threshold finds this share of the label's pictures": {
+        "specificity_at_sensitivity_90": "sensitivity .90",
+        "specificity_at_sensitivity_95": "sensitivity .95",
+    },
+    "Sensitivity where a threshold rejects this share of the others": {
+        "sensitivity_at_specificity_90": "specificity .90",
+        "sensitivity_at_specificity_95": "specificity .95",
+    },
 }
 SLICE_COLUMNS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "auroc": "AUROC"}
 ALT = {
@@ -72,11 +76,12 @@ def evaluation_page(
 
 
 def figure_text(figure: Figure) -> str:
-    """A fraction with its interval, as a person reads it: "0.742 (0.701 to 0.780)"."""
+    """A fraction with its interval, or a dash for one: "0.742 (0.701 to 0.780)", "0.500 (–)"."""
     if figure.value is None:
         return NOTHING
     value = f"{figure.value:.3f}"
-    return value if figure.ci95 is None else f"{value} ({figure.ci95[0]:.3f} to {figure.ci95[1]:.3f})"
+    interval = NOTHING if figure.ci95 is None else f"{figure.ci95[0]:.3f} to {figure.ci95[1]:.3f}"
+    return f"{value} ({interval})"
 
 
 def brief(figure: Figure) -> str:
@@ -84,16 +89,19 @@ def brief(figure: Figure) -> str:
     if figure.value is None:
         return NOTHING
     value = f"{figure.value:.2f}"
-    return value if figure.ci95 is None else f"{value} ({figure.ci95[0]:.2f}–{figure.ci95[1]:.2f})"
+    interval = NOTHING if figure.ci95 is None else f"{figure.ci95[0]:.2f}–{figure.ci95[1]:.2f}"
+    return f"{value} ({interval})"
 
 
 def _overall(scores: Scores) -> list[Block]:
     facts = [(name, _short(scores.figures[key])) for key, name in FIRST.items()]
     counted = [("pictures", f"{scores.n:,}"), ("groups", f"{scores.groups:,}")]
-    rows = [(name, figure_text(scores.figures[key])) for key, name in OVERALL.items()]
+    known = ((key, name) for key, name in OVERALL.items() if scores.value(key) is not None or key in FIRST)
+    rows = [(name, figure_text(scores.figures[key])) for key, name in known]
     method = (
         f"In brackets the 95 % interval: {scores.resamples:,} bootstrap draws over groups, seed "
-        f"{scores.seed}; pictures of one group are drawn together. Balanced accuracy is the mean recall of "
+        f"{scores.seed}; pictures of one group are drawn together; a dash where no draw "
+        "changed the figure, or there was but one group. Balanced accuracy is the mean recall of "
         "the labels that have pictures, AUROC the mean over them of one against the rest."
     )
     notes = [Callout(level=Level.WARNING, text=note) for note in scores.notes]
@@ -135,18 +143,22 @@ def _answered(of: Answered | None) -> list[Block]:
 
 
 def _thresholds(scores: Scores, plots: Mapping[str, bytes]) -> list[Block]:
-    header = ("label", "pictures", "groups", *COSTS.values())
-    table = Table(
-        caption="What a threshold on a label's probability would reach on this split, chosen in hindsight",
-        header=header,
-        rows=[_label_row(of, COSTS) for of in scores.per_class],
-    )
+    tables: list[Block] = [
+        Table(
+            caption=f"{caption}, chosen on this split in hindsight",
+            header=("label", "pictures", "groups", *columns.values()),
+            rows=[_label_row(of, columns) for of in scores.per_class],
+        )
+        for caption, columns in COSTS.items()
+    ]
     images = [_image(plots, name) for name in ("roc.png", "precision-recall.png") if name in plots]
-    return [table, Gallery(images=images)] if images else [table]
+    return [*tables, Gallery(images=images)] if images else tables
 
 
 def _confidence(plots: Mapping[str, bytes]) -> list[Block]:
-    return [Gallery(images=[_image(plots, name) for name in ("reliability.png", "coverage.png")])]
+    images = [_image(plots, name) for name in ("reliability.png", "coverage.png") if name in plots]
+    alike = [Text(text="All confidences are equal: none could be left unanswered before the others.")]
+    return [Gallery(images=images), *([] if "coverage.png" in plots else alike)]
 
 
 def _slices(slices: Sequence[Slice]) -> list[Section]:
@@ -165,7 +177,7 @@ def _slices(slices: Sequence[Slice]) -> list[Section]:
     text = (
         "A slice has other labels in other shares than the whole: compare its figures with its own interval "
         "in mind. The means are over the labels that occur in it. "
-        f"With fewer than {FEW_GROUPS} groups it is too small to speak: what stands there is chance."
+        f"With fewer than {FEW_GROUPS} groups a slice is too small to tell: its figures are mostly chance."
     )
     return [Section(title="Slices", blocks=[Text(text=text), *tables])]
 
@@ -191,7 +203,7 @@ def _slice_row(part: Slice) -> tuple[str, ...]:
         f"{part.groups}",
         f"{part.labels}",
         *figures,
-        "too small to speak" if part.warning else "",
+        "mostly chance" if part.warning else "",
     )
 
 

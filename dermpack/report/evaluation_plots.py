@@ -19,7 +19,7 @@ from dermpack.report.plots import (
     lines,
     short,
 )
-from dermpack.scores.abstention import coverage_curve
+from dermpack.scores.abstention import Covered, coverage_curve
 from dermpack.scores.predictions import Floats, Predictions
 from dermpack.scores.ranking import Ranking, rank_label
 from dermpack.scores.reliability import Bin, reliability_bins
@@ -47,8 +47,10 @@ def evaluation_plots(predictions: Predictions, scores: Scores) -> dict[str, byte
         ),
         "labels.png": figure_png(label_plot(scores.per_class), height_inches=_height(scores.per_class)),
         "reliability.png": _square(reliability_plot(reliability_bins(predictions))),
-        "coverage.png": _square(_coverage_plot(predictions)),
     }
+    curve = coverage_curve(predictions)
+    if len(curve) > 1:
+        plots["coverage.png"] = _square(_coverage_plot(curve))
     if rankings:
         plots["roc.png"] = _square(roc_plot(rankings))
         plots["precision-recall.png"] = _square(precision_recall_plot(rankings))
@@ -162,11 +164,10 @@ def precision_recall_plot(rankings: Mapping[str, Ranking]) -> Draw:
     return draw
 
 
-def _coverage_plot(predictions: Predictions) -> Draw:
+def _coverage_plot(curve: Sequence[Covered]) -> Draw:
     """What is gained by leaving the least sure pictures unanswered."""
 
     def draw(axes: Axes) -> None:
-        curve = coverage_curve(predictions)
         xs, ys = [point.coverage for point in curve], [point.accuracy for point in curve]
         axes.plot(xs, ys, color=PALETTE[0], marker="o", markersize=3.5, linewidth=1.6)
         axes.set_xlim(0, 1.02)

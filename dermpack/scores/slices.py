@@ -72,7 +72,7 @@ def banded(cells: Sequence[str]) -> list[str]:
 
 def _slice(column: str, value: str, part: Predictions, *, resamples: int, seed: int) -> Slice:
     groups = count_groups(part)
-    few = f"{groups} groups, fewer than {FEW_GROUPS}: too small to speak"
+    few = f"{groups} groups, fewer than {FEW_GROUPS}: mostly chance"
     return Slice(
         column=column,
         value=value,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dermpack.scores.confusion import confusion
+from dermpack.scores.guess import guess
 from dermpack.scores.intervals import RESAMPLES, Interval, bootstrap, interval
 from dermpack.scores.metrics import by_label, overall
 from dermpack.scores.predictions import Floats, Predictions
@@ -84,7 +85,7 @@ def score(predictions: Predictions, *, split: str, resamples: int = RESAMPLES, s
         confusion=tuple(tuple(row) for row in confusion(predictions).tolist()),
         resamples=resamples,
         seed=seed,
-        notes=tuple(_notes(per_class, groups)),
+        notes=tuple(_notes(predictions, per_class, groups)),
     )
 
 
@@ -138,16 +139,15 @@ def _label_record(scores: LabelScores) -> dict[str, Any]:
     return {**figure_record(scores.figures), **counted}
 
 
-def _notes(per_class: Sequence[LabelScores], groups: int) -> list[str]:
+def _notes(predictions: Predictions, per_class: Sequence[LabelScores], groups: int) -> list[str]:
+    guessed = guess(predictions)
     absent = [of.label for of in per_class if of.n == 0]
     few = [f"{of.label} ({of.groups})" for of in per_class if 0 < of.groups < FEW_GROUPS]
-    notes = []
+    notes = [guessed] if guessed else []
     if absent:
         notes.append(f"no picture of {', '.join(absent)}: means are over the other labels")
     if few:
         notes.append(f"fewer than {FEW_GROUPS} groups of {', '.join(few)}: their figures say little")
     if groups < 2:
         notes.append("a single group: there is nothing to draw intervals from")
-    if len(per_class) <= 5:
-        notes.append(f"{len(per_class)} classes: a top-k that no model can miss is left out")
     return notes

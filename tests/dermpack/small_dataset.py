@@ -46,7 +46,7 @@ def _picture(folder: Path, at: int, label: str, generator: np.random.Generator) 
         height=SIZE,
         label=label,
         split=Split.TRAIN if at == 0 else Split.TEST,
-        group=f"lesion{at // 2}",
+        group=f"lesion{at // 2}" if at else "another",
         cluster="",
         metadata=(f"{5 * at}", ("f", "m", "")[at % 3], f"somebody {at}"),
     )

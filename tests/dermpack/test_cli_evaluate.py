@@ -83,9 +83,12 @@ def test_labels_come_from_a_file_where_no_sidecar_is(
     assert run(tmp_path / "bare.tflite", dataset, "--labels", tmp_path / "labels.txt") == 0
 
 
-def test_report_and_table_are_written(model: Path, dataset: Path, tmp_path: Path) -> None:
+def test_report_and_table_are_written(
+    model: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, csv_file = tmp_path / "report", tmp_path / "predictions.csv"
     assert run(model, dataset, "-o", folder, "--predictions", csv_file, "-q") == 0
+    assert capsys.readouterr().out.endswith(f"\n{folder / 'report.html'}\n")
     assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["schema"] == 1
     assert (folder / "report.html").is_file() and (folder / "roc.png").is_file()
     assert len(csv_file.read_text(encoding="utf-8").splitlines()) == 25

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -151,8 +152,8 @@ def test_a_report_without_pictures_shows_none(tmp_path: Path) -> None:
     assert b"Worst mistakes" not in files["report.html"]
 
 
-def test_a_page_warns_of_slices_too_small_to_speak(tmp_path: Path) -> None:
-    assert b"too small to speak" in report(tmp_path / "set")["report.html"]
+def test_a_page_warns_of_slices_that_are_mostly_chance(tmp_path: Path) -> None:
+    assert b"mostly chance" in report(tmp_path / "set")["report.html"]
 
 
 def test_a_page_escapes_the_names_that_it_is_given(tmp_path: Path) -> None:
@@ -190,3 +191,44 @@ def test_what_a_run_brings_along_is_scored(tmp_path: Path) -> None:
     record = evaluate(Brightness(), dataset, model=ABOUT, fitted=fitted).record()
     assert record["operating"][0]["sensitivity"] == 1.0
     assert record["answered"]["coverage"] >= 0.5
+
+
+def test_a_leak_from_the_splits_that_a_run_has_seen_is_said(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set")
+    strangers = evaluate(Brightness(), dataset, model=ABOUT, fitted=Fitted(dataset_sha256=dataset.sha256))
+    pictures = tuple(replace(picture, cluster="one") for picture in dataset.pictures)
+    leaking = replace(dataset, manifest=replace(dataset.manifest, pictures=pictures))
+    related = evaluate(Brightness(), leaking, model=ABOUT, fitted=Fitted(dataset_sha256=dataset.sha256))
+    assert "a duplicate of" not in " ".join(strangers.scores.notes)
+    assert "a duplicate of 24 of these" in " ".join(related.scores.notes)
+
+
+def test_pictures_that_are_gone_are_counted_and_looked_for_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dataset = make_dataset(tmp_path / "set")
+    shutil.move(tmp_path / "set" / "pictures", tmp_path / "elsewhere")
+    with pytest.raises(DatasetError, match=r"lacks 24 of 24 pictures, looked for in set/pictures: 001.png"):
+        evaluate(Brightness(), dataset, model=ABOUT)
+
+
+def test_a_model_that_always_answers_alike_has_no_coverage_plot_and_is_called_a_guess(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set")
+    evaluation = evaluate(Blind(), dataset, model=ABOUT)
+    files = evaluation_files(
+        evaluation.predictions, evaluation.scores, record=evaluation.record(), model="blind", source="small"
+    )
+    assert "coverage.png" not in files
+    assert "no better than guessing: every answer is akiec" in files["report.html"].decode()
+    assert "0.500 (–)" in files["report.html"].decode()
+
+
+class Blind:
+    """Says the same of every picture."""
+
+    classes = ("akiec", "mel")
+
+    def __call__(self, files: Sequence[Path], *, track: Track = silent) -> npt.NDArray[np.float64]:
+        del track
+        return np.tile([0.6, 0.4], (len(files), 1))

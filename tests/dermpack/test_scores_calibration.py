@@ -136,3 +136,12 @@ def test_the_curve_ends_where_all_is_answered() -> None:
 def test_an_abstention_is_read_back_as_written() -> None:
     chosen = abstention.abstain(made(50, 3), coverage=0.9)
     assert abstention.abstention_from(json.loads(json.dumps(chosen.record()))) == chosen
+
+
+def test_a_temperature_at_its_bound_says_so() -> None:
+    sure = np.tile([0.999, 0.001], (40, 1))
+    truth = np.arange(40) % 2
+    names = tuple(map(str, range(40)))
+    wrong = Predictions(classes=("a", "b"), pictures=names, groups=names, truth=truth, probabilities=sure)
+    assert calibration.fit_temperature(wrong).is_bound
+    assert not calibration.fit_temperature(made(200, 3)).is_bound

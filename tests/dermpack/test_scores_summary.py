@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from dermpack.errors import InputError
 from dermpack.scores import slices
+from dermpack.scores.guess import guess
 from dermpack.scores.mistakes import worst_mistakes
 from dermpack.scores.summary import score
 from tests.dermpack.test_scores import exact, made
@@ -129,3 +131,12 @@ def test_the_least_probable_truth_is_the_worst_mistake() -> None:
 
 def test_a_model_without_mistakes_has_none_to_show() -> None:
     assert worst_mistakes(exact([0, 1], [[0.9, 0.1], [0.1, 0.9]]), most=5) == ()
+
+
+def test_a_single_answer_is_a_guess_where_there_was_a_choice() -> None:
+    predictions = made(40, 3)
+    always = replace(predictions, probabilities=np.tile([0.1, 0.7, 0.2], (40, 1)))
+    assert guess(always) == "no better than guessing: every answer is c1"
+    assert score(always, split="test").notes[0] == guess(always)
+    assert guess(predictions) == ""
+    assert guess(replace(always, truth=np.ones_like(always.truth))) == ""

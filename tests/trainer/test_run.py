@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,3 +113,29 @@ def test_weights_of_another_run_are_refused(trained: Path, tmp_path: Path) -> No
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"training.json: cannot be read"):
         read_run(tmp_path)
+
+
+def test_an_evaluation_of_a_run_says_nothing_of_tensorflows(trained: Path, coloured: Path) -> None:
+    arguments = ["evaluate", str(trained), str(coloured)]
+    code = "import sys; from dermpack.cli import main; sys.exit(main(sys.argv[1:]))"
+    quiet = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-c", code, *arguments, "--json", "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=quiet)
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["n"] == 11
+
+
+def test_a_page_tells_the_recipe_in_words(trained: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from trainer.story import option_text, write_story
+
+    assert [option_text(value) for value in (None, True, [], [4, 8], 1e-4)] == [
+        *("all", "yes", "none", "4, 8", "0.0001")
+    ]
+    run = read_run(trained)
+    one_point = replace(run.abstention, curve=run.abstention.curve[-1:])
+    write_story(replace(run, folder=tmp_path, abstention=one_point, remarks=("a remark",)))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "{&#39;" not in page and "`" not in page and "a remark" in page
+    assert not (tmp_path / "coverage.png").exists()
