@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,13 @@ class Dataset:
     def pictures(self) -> tuple[Picture, ...]:
         return self.manifest.pictures
 
+    @property
+    def pictures_folder(self) -> Path:
+        """Where the pictures are looked for, in the words of a person."""
+        return _tidy(self.folder / self.root)
+
     def file(self, picture: Picture) -> Path:
-        return self.folder / self.root / picture.path
+        return self.pictures_folder / picture.path
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Split → class → pictures, with the empty ones."""
@@ -114,6 +120,10 @@ def write_dataset(dataset: Dataset, folder: Path) -> str:
 
 def read_dataset(folder: Path) -> Dataset:
     """Read a dataset folder, hostile until checked; the pictures themselves are not opened."""
+    if not (folder / DATASET_FILE).exists():
+        raise DatasetError(
+            folder, f"is no dataset: it has no {DATASET_FILE}", "make one with dermpack data import"
+        )
     record = read_json(folder / DATASET_FILE)
     path = folder / MANIFEST_FILE
     table = read_bytes(path, most=MAX_MANIFEST_BYTES, cure=AGAIN)
@@ -154,6 +164,13 @@ def parse_manifest(text: str, *, where: Path) -> Manifest:
 def relative_root(pictures: Path, folder: Path) -> str:
     """The root to keep in dataset.json: relative_root("/a/pictures", "/a/sets/x") → "../../pictures"."""
     return Path(os.path.relpath(pictures.resolve(), folder.resolve())).as_posix()
+
+
+@lru_cache(maxsize=8)
+def _tidy(path: Path) -> Path:
+    """_tidy("sets/moved/../pictures") → "sets/pictures", unless a link on the way makes it another place."""
+    short = Path(os.path.normpath(path))
+    return short if os.path.realpath(short) == os.path.realpath(path) else path
 
 
 def _cells(picture: Picture) -> tuple[object, ...]:

@@ -140,6 +140,23 @@ def test_a_broken_picture_does_not_stop_the_report(small: Dataset, tmp_path: Pat
     assert report(small, tmp_path / "out") == 0
 
 
+def test_pictures_that_are_gone_are_a_warning_on_the_page_and_beside_it(
+    small: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for picture in small.pictures[:2]:
+        small.file(picture).unlink()
+    assert report(small, tmp_path / "out") == 0
+    assert "WARNING: 2 pictures are not in" in capsys.readouterr().err
+    assert (
+        "2 of 24 pictures are not where the dataset looks" in (tmp_path / "out" / "report.html").read_text()
+    )
+
+
+def test_the_page_is_named_after_the_dataset(small: Dataset, tmp_path: Path) -> None:
+    report(small, tmp_path / "out", "-q")
+    assert f"<h1>Dataset {small.folder.name}</h1>" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_broken_dataset_is_one_line_and_leaves_nothing(
     small: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,5 +151,5 @@ def test_a_strange_record_is_refused(tmp_path: Path, key: str, value: object) ->
 
 
 def test_a_folder_without_a_dataset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match=r"dataset\.json"):
+    with pytest.raises(DatasetError, match=r"is no dataset: it has no dataset\.json"):
         read_dataset(tmp_path)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dermpack.manifest import Finding, Split
+from dermpack.progress import Item
 from dermpack.report.page import Level
 from tests.trainer.small_dataset import dataset, of_pictures, picture
 from trainer.datasets.columns import Kind, read_column
@@ -118,7 +120,7 @@ def test_a_group_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     explored = explore(of_pictures(tmp_path, rows), seed=0)
     assert explored.kinship.groups_across_splits == explored.kinship.leaks == 1
     assert remarks(explored)[0].level is Level.WARNING
-    assert "1 group has pictures in more than one split" in remarks(explored)[0].text
+    assert "parted: 1 group, 0 clusters" in remarks(explored)[0].text
 
 
 def test_near_duplicates_in_two_splits_are_a_leak_and_come_first(tmp_path: Path) -> None:
@@ -128,6 +130,31 @@ def test_near_duplicates_in_two_splits_are_a_leak_and_come_first(tmp_path: Path)
     assert kin.clusters_across_splits == 1
     assert [cluster.name for cluster in kin.largest_clusters] == ["b", "a"]
     assert kin.cluster_sizes == ((2, 1), (5, 1))
+
+
+def test_a_repeated_file_in_two_splits_is_told_once(tmp_path: Path) -> None:
+    twins = [replace(picture(at, "nv"), cluster="c", sha256="same") for at in range(2)]
+    rows = [replace(twins[0], split=Split.TRAIN), replace(twins[1], split=Split.TEST)]
+    explored = explore(of_pictures(tmp_path, rows), seed=0)
+    warnings = [each.text for each in remarks(explored) if each.level is Level.WARNING]
+    assert [text.startswith("1 picture leaks: ") for text in warnings] == [True]
+
+
+def test_a_folder_or_class_left_out_is_no_picture_left_out(tmp_path: Path) -> None:
+    left_out = [Finding(kind=kind, picture="x", detail="y") for kind in ("empty", "empty-class", "unmapped")]
+    explored = explore(replace(dataset(tmp_path, LABELS), refused=tuple(left_out)), seed=0)
+    assert explored.left_out == 1
+
+
+def test_without_columns_no_column_is_tracked(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:  # noqa: ARG001 - a Track
+        seen.append(what)
+        return iter(items)
+
+    explore(dataset(tmp_path, LABELS), seed=0, track=track)
+    assert "columns" not in seen
 
 
 def test_the_same_file_under_two_labels_is_a_contradiction(tmp_path: Path) -> None:

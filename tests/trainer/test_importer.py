@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,9 +143,9 @@ def test_the_column_that_is_the_group_already_may_be_asked_for(tmp_path: Path) -
 def test_an_unknown_group_column_is_refused_before_a_picture_is_opened(tmp_path: Path) -> None:
     seen: list[str] = []
 
-    def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterable[Item]:  # noqa: ARG001 - a Track
+    def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:  # noqa: ARG001 - a Track
         seen.append(what)
-        return items
+        return iter(items)
 
     with pytest.raises(InputError, match="none came along; leave it away"):
         import_dataset(asked(class_folders(tmp_path / "source"), group_column="lesion"), track=track)

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dermpack.manifest import Dataset, Finding, Picture
 from dermpack.progress import Track, silent
-from trainer.datasets.check import Problem, leaks, problem
+from trainer.datasets.check import Problem, cluster_of, group_of, problem
 from trainer.datasets.duplicates import clusters, find_duplicates
 from trainer.datasets.examine import examine
+from trainer.datasets.leaks import leaking
 
 
 def check_again(dataset: Dataset, *, jobs: int | None = None, track: Track = silent) -> tuple[Finding, ...]:
@@ -40,7 +41,12 @@ def _unrecorded(
         for root, members in sets.items()
         for at in members
     }
-    recorded = leaks(dataset, lambda picture: picture.cluster, Problem.CLUSTER_LEAK)
-    told = {finding.picture for finding in recorded}
-    anew = leaks(dataset, lambda picture: found.get(picture.path, ""), Problem.UNRECORDED_LEAK)
-    yield from (finding for finding in anew if finding.picture not in told)
+    by_look = leaking(dataset.pictures, group_of, cluster_of, lambda picture: found.get(picture.path, ""))
+    told = leaking(dataset.pictures, group_of, cluster_of)
+    for at, into in by_look.items():
+        if at not in told:
+            picture = dataset.pictures[at]
+            detail = (
+                f"is in {picture.split.value}, {found.get(picture.path, 'its group')} also in {into.value}"
+            )
+            yield problem(Problem.UNRECORDED_LEAK, picture.path, detail)

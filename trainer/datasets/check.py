@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from dermpack.files import read_json, sha256_file
 from dermpack.manifest import DATASET_FILE, Dataset, Finding, Picture, read_dataset
 from dermpack.progress import Track, silent
+from trainer.datasets.leaks import leaking
 
 
 class Problem(Enum):
@@ -40,7 +41,7 @@ class Checked:
 def check_dataset(folder: Path, *, track: Track = silent) -> Checked:
     """Read the folder and verify what it says; needs the base install only."""
     dataset = read_dataset(folder)
-    problems = (*_counts(dataset), *_files(dataset, track), *_leaks(dataset))
+    problems = (*_counts(dataset), *_together(_files(dataset, track), dataset), *_leaks(dataset))
     return Checked(dataset=dataset, problems=problems)
 
 
@@ -60,6 +61,20 @@ def _files(dataset: Dataset, track: Track) -> list[Finding]:
     return [found for picture in pictures for found in _file(dataset.file(picture), picture)]
 
 
+def _together(found: list[Finding], dataset: Dataset) -> list[Finding]:
+    """One finding in the place of as many as there are pictures: the folder is not where it was."""
+    if not found or not all(each.kind == Problem.MISSING.value for each in found):
+        return found
+    if len(found) < len(dataset.pictures):
+        return found
+    where = str(dataset.pictures_folder)
+    detail = (
+        f"none of the {len(found):,} pictures is there: move the source along with the dataset, "
+        "or import again with --copy"
+    )
+    return [problem(Problem.MISSING, where, detail)]
+
+
 def _file(file: Path, picture: Picture) -> Iterator[Finding]:
     if picture.width < 1 or picture.height < 1:
         yield problem(Problem.SIZE, picture.path, f"is said to be {picture.width} × {picture.height}")
@@ -76,18 +91,21 @@ def _file(file: Path, picture: Picture) -> Iterator[Finding]:
 
 
 def _leaks(dataset: Dataset) -> Iterator[Finding]:
-    yield from leaks(dataset, lambda picture: picture.group, Problem.GROUP_LEAK)
-    yield from leaks(dataset, lambda picture: picture.cluster, Problem.CLUSTER_LEAK)
+    """A finding for each picture that leaks, by its group or else by its cluster."""
+    by_group = leaking(dataset.pictures, group_of)
+    for at, into in leaking(dataset.pictures, group_of, cluster_of).items():
+        picture = dataset.pictures[at]
+        word, what = (
+            (Problem.GROUP_LEAK, f"group {picture.group}")
+            if at in by_group
+            else (Problem.CLUSTER_LEAK, f"cluster {picture.cluster}")
+        )
+        yield problem(word, picture.path, f"is in {picture.split.value}, its {what} also in {into.value}")
 
 
-def leaks(dataset: Dataset, name_of: Callable[[Picture], str], word: Problem) -> Iterator[Finding]:
-    """A finding for each picture whose set also stands in another split."""
-    sets: dict[str, list[Picture]] = {}
-    for picture in dataset.pictures:
-        if name_of(picture):
-            sets.setdefault(name_of(picture), []).append(picture)
-    for name, pictures in sets.items():
-        splits = sorted({picture.split.value for picture in pictures})
-        if len(splits) > 1:
-            detail = f"{name} stands in {' and '.join(splits)}"
-            yield from (problem(word, picture.path, detail) for picture in pictures)
+def group_of(picture: Picture) -> str:
+    return picture.group
+
+
+def cluster_of(picture: Picture) -> str:
+    return picture.cluster

@@ -13,6 +13,7 @@ from trainer.datasets.crossing import Crossing, cross
 from trainer.datasets.importance import Importance, importance
 from trainer.datasets.imputation import Imputation, imputation
 from trainer.datasets.kinship import Kinship, kinship
+from trainer.datasets.layouts.refusal import FAULTLESS
 from trainer.datasets.resolution import Resolution, resolution
 
 MAX_CROSSED = 24  # columns that get plots of their own; the others stand in the table of columns
@@ -33,10 +34,16 @@ class Exploration:
     notes: tuple[tuple[str, int], ...]  # kind, pictures
     imputations: tuple[Imputation, ...]
     importance: Importance
+    absent: int = 0  # pictures that are not where the dataset looks for them
 
     @property
     def pictures(self) -> int:
         return sum(sum(split.values()) for split in self.counts.values())
+
+    @property
+    def left_out(self) -> int:
+        """Pictures that an import could not use; folders and classes that nobody asked for are none."""
+        return sum(n for kind, n in self.refused if kind not in FAULTLESS)
 
     def of_class(self, label: str) -> int:
         return sum(split[label] for split in self.counts.values())
@@ -47,7 +54,7 @@ def explore(dataset: Dataset, *, seed: int, track: Track = silent) -> Exploratio
     columns = read_columns(dataset.manifest)
     labels = [picture.label for picture in dataset.pictures]
     crossed = [column for column in columns if column.kind in CROSSED][:MAX_CROSSED]
-    tracked = track(crossed, total=len(crossed), what="columns")
+    tracked = track(crossed, total=len(crossed), what="columns") if crossed else ()
     return Exploration(
         classes=dataset.classes,
         counts=dataset.counts(),

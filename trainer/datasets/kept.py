@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dermpack.manifest import Split
+from trainer.datasets.leaks import ORDER, lesser
 from trainer.datasets.shares import Shares
 from trainer.datasets.split import Member, split
-from trainer.datasets.unions import members_of
-
-ORDER = (Split.TRAIN, Split.VALIDATION, Split.TEST)  # what is held out further wins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +33,7 @@ def keep_given(
     splits = [given[at] or held[member.unit] for at, member in enumerate(members)]
     for at, chosen in zip(cuttable, fresh, strict=True):
         splits[at] = chosen
-    return Kept(splits=tuple(splits), leaks=_leaks(members, splits))
+    return Kept(splits=tuple(splits), leaks=lesser([member.unit for member in members], splits))
 
 
 def _held_out_furthest(members: Sequence[Member], given: Sequence[Split | None]) -> dict[int, Split]:
@@ -50,12 +48,3 @@ def _cut_shares(shares: Shares, given: set[Split]) -> Shares:
         if each in given:
             shares = shares.without(each)
     return shares if shares.wanted() else Shares(train=1, validation=0, test=0)
-
-
-def _leaks(members: Sequence[Member], splits: Sequence[Split]) -> dict[int, Split]:
-    """Each member that stands in a lesser split than another of its unit, and that other's split."""
-    leaks: dict[int, Split] = {}
-    for unit in members_of(member.unit for member in members).values():
-        furthest = max((splits[at] for at in unit), key=ORDER.index)
-        leaks |= {at: furthest for at in unit if splits[at] is not furthest}
-    return leaks

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dermpack.manifest import Picture
+from trainer.datasets.leaks import leaking
 
 MAX_CLUSTERS = 20
 
@@ -29,20 +30,17 @@ class Kinship:
     groups_of_several: int
     largest_group: int
     groups_across_classes: int
-    groups_across_splits: int  # a leak each
+    groups_across_splits: int
     clusters: int
     clustered: int  # pictures in a cluster
     cluster_sizes: tuple[tuple[int, int], ...]  # size, clusters of it
     clusters_across_classes: int
-    clusters_across_splits: int  # a leak each
+    clusters_across_splits: int
     files_repeated: int  # byte for byte
     files_across_classes: int
-    files_across_splits: int  # a leak each
+    files_across_splits: int
+    leaks: int  # pictures, as the import counts them
     largest_clusters: tuple[Cluster, ...]
-
-    @property
-    def leaks(self) -> int:
-        return self.groups_across_splits + self.clusters_across_splits + self.files_across_splits
 
 
 def kinship(pictures: Sequence[Picture]) -> Kinship:
@@ -64,6 +62,7 @@ def kinship(pictures: Sequence[Picture]) -> Kinship:
         files_repeated=len(files),
         files_across_classes=_parted(files, lambda picture: picture.label),
         files_across_splits=_parted(files, lambda picture: picture.split),
+        leaks=len(leaking(pictures, lambda p: p.group, lambda p: p.cluster, lambda p: p.sha256)),
         largest_clusters=_largest(clusters),
     )
 

@@ -29,6 +29,7 @@ class Remark:
 def remarks(exploration: Exploration) -> tuple[Remark, ...]:
     """Warnings first, then notes, then what is well."""
     found = (
+        *_absent(exploration),
         *_leaks(exploration),
         *_contradictions(exploration),
         *_balance(exploration),
@@ -48,18 +49,33 @@ def counted(n: int, one: str, many: str) -> str:
 
 def _leaks(exploration: Exploration) -> Iterator[Remark]:
     kin = exploration.kinship
-    cure = "scores on these splits are too high; import again without the given splits"
-    if kin.groups_across_splits:
-        what = counted(kin.groups_across_splits, "group has", "groups have")
-        yield Remark(level=WARNING, text=f"{what} pictures in more than one split: {cure}.")
-    if kin.clusters_across_splits:
-        what = counted(kin.clusters_across_splits, "cluster", "clusters")
-        yield Remark(level=WARNING, text=f"{what} of near duplicates in more than one split: {cure}.")
-    if kin.files_across_splits:
-        what = counted(kin.files_across_splits, "file is", "files are")
-        yield Remark(level=WARNING, text=f"{what} in more than one split, byte for byte: {cure}.")
-    if not kin.leaks and exploration.pictures:
+    if kin.leaks:
+        what = counted(kin.leaks, "picture leaks: its", "pictures leak: their")
+        parted = ", ".join(
+            (
+                counted(kin.groups_across_splits, "group", "groups"),
+                counted(
+                    kin.clusters_across_splits, "cluster of near duplicates", "clusters of near duplicates"
+                ),
+                counted(kin.files_across_splits, "repeated file", "repeated files"),
+            )
+        )
+        text = (
+            f"{what} group or a duplicate stands in a split nearer to test (parted: {parted}). Scores on "
+            "these splits are too high; import again with --mend, or with --new-splits."
+        )
+        yield Remark(level=WARNING, text=text)
+    elif exploration.pictures:
         yield Remark(level=GOOD, text="No group, no recorded cluster and no file is in two splits.")
+
+
+def _absent(exploration: Exploration) -> Iterator[Remark]:
+    if exploration.absent:
+        text = (
+            f"{exploration.absent:,} of {counted(exploration.pictures, 'picture is', 'pictures are')} not "
+            "where the dataset looks for them: move the source along with it, or import with --copy."
+        )
+        yield Remark(level=WARNING, text=text)
 
 
 def _contradictions(exploration: Exploration) -> Iterator[Remark]:
@@ -100,13 +116,14 @@ def _small_parts(exploration: Exploration) -> Iterator[Remark]:
         few = sorted((n, label) for label, n in of.items() if n < FEW_PICTURES)
         if few:
             named = ", ".join(f"{label} ({n:,})" for n, label in few[:MAX_NAMED])
-            others = f" and {len(few) - MAX_NAMED:,} other classes" if len(few) > MAX_NAMED else ""
+            more = counted(len(few) - MAX_NAMED, "other class", "other classes")
+            others = f" and {more}" if len(few) > MAX_NAMED else ""
             text = f"The {split} split has fewer than {FEW_PICTURES} pictures of {named}{others}"
             yield Remark(level=NOTE, text=f"{text}: one split proves little of them.")
 
 
 def _left_out(exploration: Exploration) -> Iterator[Remark]:
-    refused = sum(n for _, n in exploration.refused)
+    refused = exploration.left_out
     if refused:
         share = refused / (refused + exploration.pictures)
         level = WARNING if share >= MANY_REFUSED else NOTE

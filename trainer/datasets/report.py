@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+import os
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Written:
 
     page: Path
     record: dict[str, object]
+    absent: int  # pictures that are not there
 
 
 def write_report(
@@ -42,21 +44,26 @@ def write_report(
     """Explore, draw, write: the folder appears whole or not at all; no pictures with `pictures=0`."""
     _refuse_inside(dataset, folder)
     refuse_existing(folder, marker=RECORD_FILE, overwrite=overwrite)
-    exploration = explore(dataset, seed=seed, track=track)
+    exploration = replace(explore(dataset, seed=seed, track=track), absent=absent(dataset))
     lineups = class_lineups(
         dataset, pictures=pictures_shown(pictures, classes=len(dataset.classes)), seed=seed, track=track
     )
     near = cluster_lineup(dataset) if pictures else None
     sections = portrait(dataset, exploration, lineups=lineups, near=near)
     subtitle = f"A look at {exploration.pictures:,} pictures before anybody trains on them"
-    page = render_page(f"Dataset {dataset.source}", subtitle=subtitle, sections=sections)
+    page = render_page(f"Dataset {dataset.folder.resolve().name}", subtitle=subtitle, sections=sections)
     record = report_record(dataset, exploration, seed=seed)
     with new_folder(folder, marker=RECORD_FILE, overwrite=overwrite) as beside:
         for name, data in image_files(sections).items():
             write_bytes(beside / name, data)
         write_text(beside / PAGE_FILE, page)
         write_text(beside / RECORD_FILE, json_text(record))
-    return Written(page=folder / PAGE_FILE, record=record)
+    return Written(page=folder / PAGE_FILE, record=record, absent=exploration.absent)
+
+
+def absent(dataset: Dataset) -> int:
+    """How many pictures are not where the dataset looks for them."""
+    return sum(not os.path.lexists(dataset.file(picture)) for picture in dataset.pictures)
 
 
 def pictures_shown(pictures: int, *, classes: int) -> int:

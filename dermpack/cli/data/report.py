@@ -51,14 +51,18 @@ def command(
     from dermpack.manifest import read_dataset
     from trainer.datasets.report import PICTURES_PER_CLASS, write_report
 
+    opened = read_dataset(dataset)
     written = write_report(
-        read_dataset(dataset),
+        opened,
         output or beside(dataset),
         seed=seed,
         pictures=0 if no_pictures else PICTURES_PER_CLASS,
         overwrite=overwrite,
         track=track(quiet=quiet),
     )
+    if written.absent:
+        told = f"{written.absent:,} pictures are not in {opened.pictures_folder}, and are missing on the page"
+        note(f"WARNING: {told}: move the source along with the dataset", quiet=quiet)
     note("research software, not a medical device: nothing in the report is a diagnosis", quiet=quiet)
     result({"page": str(written.page), **written.record}, str(written.page), as_json=as_json)
 

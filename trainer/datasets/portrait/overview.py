@@ -17,8 +17,8 @@ def first_section(exploration: Exploration) -> Section:
         ("classes", f"{len(exploration.classes):,}"),
         ("groups", f"{kin.groups:,}"),
         ("in clusters of near duplicates", f"{kin.clustered:,}"),
-        ("left out", f"{sum(n for _, n in exploration.refused):,}"),
-        ("leaks between splits", f"{kin.leaks:,}"),
+        ("left out", f"{exploration.left_out:,}"),
+        ("that leak between splits", f"{kin.leaks:,}"),
     ]
     callouts = [Callout(level=remark.level, text=remark.text) for remark in remarks(exploration)]
     return Section(title="What to know first", blocks=[Facts(facts=facts), *callouts])
