@@ -45,7 +45,7 @@ def test_a_person_reads_counts_reasons_and_what_comes_next(
     out, err = capsys.readouterr()
     assert out == f"{tmp_path / 'dataset'}\n"
     assert "13 pictures" in err
-    assert "left out, empty: 1, as class0/bad.png" in err
+    assert f"left out, empty: 1, e.g. class0/bad.png (is empty)\nall that was left out: {tmp_path}" in err
     assert "0 identical and 1 near duplicates in 1 clusters" in err
     assert "next: dermpack data report" in err
 
@@ -61,10 +61,30 @@ def test_a_leak_comes_with_its_mend(tmp_path: Path, capsys: pytest.CaptureFixtur
     write(tmp_path / "source" / "train" / "a" / "0.jpg", jpeg(patch(999)))
     write(tmp_path / "source" / "train" / "b" / "0.jpg", jpeg(patch(998)))
     assert imported(tmp_path / "source") == 0
-    assert "the given splits leak" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.splitlines()[-1].startswith("WARNING: the given splits leak: 1 picture has")
+    assert "--mend" in err.splitlines()[-1] and "--new-splits" in err.splitlines()[-1]
+    assert "never parted" not in err
     assert main(["data", "check", str(tmp_path / "dataset")]) == 1
+    out, err = capsys.readouterr()
+    assert "cluster-leak: train/a/copy.jpg: is in train" in err and "--mend or --new-splits" in err
+    assert out.endswith("pictures, cluster-leak: 1\n")
     assert imported(tmp_path / "source", "--overwrite", "--mend") == 0
+    assert "duplicates:" not in capsys.readouterr().err
     assert main(["data", "check", str(tmp_path / "dataset")]) == 0
+
+
+def test_shares_that_cut_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for at, place in enumerate((part, label) for part in ("train", "val", "test") for label in "ab"):
+        write(tmp_path / "source" / "/".join(place) / "0.jpg", jpeg(patch(at)))
+    assert imported(tmp_path / "source", "--split", "80/10/10", "--keep-splits") == 0
+    assert "split-unused: --split 80/10/10 cut nothing" in capsys.readouterr().err
+
+
+def test_classes_left_out_are_counted_as_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source", classes=3)
+    assert imported(source, "--positive", "class0", "--negative", "class1") == 0
+    assert "left out, unmapped: 1 class, e.g. class2" in capsys.readouterr().err
 
 
 def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,8 +129,10 @@ def test_check_answers_and_exits_by_what_it_finds(tmp_path: Path, capsys: pytest
     assert main(["data", "check", str(tmp_path / "dataset"), "-q"]) == 0
     assert capsys.readouterr().out == "12 pictures, no problem\n"
     (source / "class0" / "0.png").unlink()
-    assert main(["data", "check", str(tmp_path / "dataset"), "--json", "-q"]) == 1
-    answer = json.loads(capsys.readouterr().out)
+    assert main(["data", "check", str(tmp_path / "dataset"), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert "class0/0.png" not in err
+    answer = json.loads(out)
     assert set(answer) == {"counts", "pictures", "problems", "sound"}
     assert answer["sound"] is False
     assert answer["problems"] == [{"kind": "missing", "picture": "class0/0.png", "detail": "is not there"}]

@@ -46,6 +46,8 @@ def arrange(candidates: Sequence[Candidate], request: ImportRequest, *, track: T
     members = _members(candidates, names, staying)
     kept = _splits(members, [candidates[at].found.split for at in staying], request)
     mended = set(kept.leaks) if request.splits is Splits.MENDED else set()
+    remaining = [at for row, at in enumerate(staying) if row not in mended]
+    names = _cluster_names(alike, remaining)
     pictures = [
         _picture(candidates[at], names.get(at, ""), kept.splits[row])
         for row, at in enumerate(staying)
@@ -56,9 +58,10 @@ def arrange(candidates: Sequence[Candidate], request: ImportRequest, *, track: T
         pictures=tuple(pictures),
         refused=(*(finding for _, finding in contradictions), *(leaks if mended else ())),
         notes=(
-            *_duplicate_notes(candidates, alike, staying),
+            *_duplicate_notes(candidates, alike, remaining),
             *(() if mended else leaks),
             *_missing_classes(members, kept),
+            *_unused_shares(candidates, request),
         ),
     )
 
@@ -137,6 +140,14 @@ def _duplicate_notes(
             word = Outcome.NEAR_OTHER_LABEL if other_label else Outcome.IDENTICAL if same else Outcome.NEAR
             detail = f"shows what {candidates[first].found.path} shows"
             yield outcome(word, candidates[at].found.path, detail)
+
+
+def _unused_shares(candidates: Sequence[Candidate], request: ImportRequest) -> Iterator[Finding]:
+    """Asked shares cut only what the source does not give."""
+    given = {each.found.split for each in candidates}
+    if request.shares and request.splits is not Splits.NEW and {Split.VALIDATION, Split.TEST} <= given:
+        detail = "the source gives validation and test, which are kept; add --new-splits to split anew"
+        yield outcome(Outcome.UNUSED_SHARES, "", f"--split {request.shares} cut nothing: {detail}")
 
 
 def _missing_classes(members: Sequence[Member], kept: Kept) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ class Outcome(Enum):
     IDENTICAL = "identical"  # repeats the pixels of an earlier picture with the same label
     NEAR = "near-duplicate"
     NEAR_OTHER_LABEL = "near-duplicate-other-label"
+    UNUSED_SHARES = "split-unused"  # asked shares, where the source gives every split
     MISSING_CLASS = "missing-class"  # a split without pictures of a class
 
 

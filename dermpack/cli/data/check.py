@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import note, output_options, result, table, track
+from dermpack.cli.console import note, output_options, result, track
 
 if TYPE_CHECKING:
     from dermpack.manifest import Dataset, Finding
 
-SHOWN = 20  # a table longer than a screen is not read; --json has them all
+SHOWN = 20  # a list longer than a screen is not read; --json has them all
+MEND = "scores on these splits are too high: import again with --overwrite, and --mend or --new-splits"
 
 
 @click.command("check", short_help="Verify files, hashes and splits; exit 1 on leakage.")
@@ -53,7 +54,7 @@ def command(
         from trainer.datasets.again import check_again
 
         problems += check_again(checked.dataset, jobs=jobs, track=track(quiet=quiet))
-    _tell(problems, quiet=quiet)
+    _tell(problems, quiet=quiet or as_json)
     result(_answer(checked.dataset, problems), _sentence(checked.dataset, problems), as_json=as_json)
     context.exit(1 if problems else 0)
 
@@ -61,10 +62,12 @@ def command(
 def _tell(problems: Sequence[Finding], *, quiet: bool) -> None:
     if not problems:
         return
-    rows = [(finding.kind, finding.picture, finding.detail) for finding in problems[:SHOWN]]
-    table("problems", ("kind", "picture", "detail"), rows, quiet=quiet)
+    for finding in problems[:SHOWN]:  # lines: a table would break the paths, which are copied from here
+        note(": ".join(filter(None, (finding.kind, finding.picture, finding.detail))), quiet=quiet)
     if len(problems) > SHOWN:
         note(f"and {len(problems) - SHOWN} more; --json shows all", quiet=quiet)
+    if any(finding.kind.endswith("-leak") for finding in problems):
+        note(MEND, quiet=quiet)
 
 
 def _sentence(dataset: Dataset, problems: Sequence[Finding]) -> str:

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 FORMATS = ("auto", "folders", "dermnet", "isic", "csv", "ham10000", "hmnist", "cifar10")
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MEGAPIXEL = 1 << 20
+COUNTED_AS = {
+    "empty-class": ("folder", "folders"),
+    "copies": ("folder", "folders"),
+    "unmapped": ("class", "classes"),
+}
+CURES = {
+    "contradiction": "all of its copies are left out: keep it under one label and import again",
+}
 
 
 @click.command("import", short_help="Write a dataset folder from pictures as people download them.")
@@ -99,7 +107,9 @@ MEGAPIXEL = 1 << 20
     "--copy", is_flag=True, help="Copy the pictures into DATASET; else it refers to where they are now."
 )
 @click.option(
-    "--strict", is_flag=True, help="Stop if any picture cannot be used; else those are listed and left out."
+    "--strict",
+    is_flag=True,
+    help="An error, once all are examined, if any picture cannot be used; else those are left out.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace DATASET if it is there already.")
 @click.option("--licence", default="", metavar="TEXT", help="What the pictures' licence is; kept in DATASET.")
@@ -207,17 +217,27 @@ def _tell(dataset: Dataset, output: Path, *, quiet: bool) -> None:
         [*rows, sums],
         quiet=quiet,
     )
-    for line in (*_refused_lines(dataset), *_duplicate_lines(dataset), *_other_lines(dataset)):
+    for line in (*_refused_lines(dataset, output), *_duplicate_lines(dataset), *_other_lines(dataset)):
         note(line, quiet=quiet)
     note(f"next: dermpack data report {output}", quiet=quiet)
+    for line in _leak_lines(dataset):  # last, where it is read
+        note(line, quiet=quiet)
 
 
-def _refused_lines(dataset: Dataset) -> Iterator[str]:
-    """One line a reason."""
+def _refused_lines(dataset: Dataset, output: Path) -> Iterator[str]:
+    """One line a reason, and where all of them are listed."""
     counted = Counter(finding.kind for finding in dataset.refused)
     first = {finding.kind: finding for finding in reversed(dataset.refused)}
     for kind, count in sorted(counted.items()):
-        yield f"left out, {kind}: {count}, as {first[kind].picture} ({first[kind].detail})"
+        counted_as = _counted(count, *COUNTED_AS[kind]) if kind in COUNTED_AS else f"{count}"
+        cure = f"; {CURES[kind]}" if kind in CURES else ""
+        yield f"left out, {kind}: {counted_as}, e.g. {first[kind].picture} ({first[kind].detail}){cure}"
+    if counted:
+        yield f"all that was left out: {output / 'dataset.json'}"
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _duplicate_lines(dataset: Dataset) -> Iterator[str]:
@@ -225,16 +245,20 @@ def _duplicate_lines(dataset: Dataset) -> Iterator[str]:
     clusters = len({picture.cluster for picture in dataset.pictures} - {""})
     near = counted["near-duplicate"] + counted["near-duplicate-other-label"]
     if clusters:
-        yield (
-            f"duplicates: {counted['identical']} identical and {near} near duplicates "
-            f"in {clusters} clusters, never parted by a new split"
-        )
+        together = ", never parted by a new split" if dataset.options.get("splits") == "new" else ""
+        found = f"{counted['identical']} identical and {near} near duplicates in {clusters} clusters"
+        yield f"duplicates: {found}{together}"
     if counted["near-duplicate-other-label"]:
         yield f"near duplicates under different labels: {counted['near-duplicate-other-label']}; look at them"
-    if counted["leak"]:
+
+
+def _leak_lines(dataset: Dataset) -> Iterator[str]:
+    leaks = sum(finding.kind == "leak" for finding in dataset.notes)
+    if leaks:
         yield (
-            f"the given splits leak: {counted['leak']} pictures have their group or a duplicate in a split "
-            "further out; add --mend to leave them out (the test split stays as given), or --new-splits"
+            f"WARNING: the given splits leak: {_counted(leaks, 'picture has its', 'pictures have their')} group "
+            "or a duplicate in a split nearer to test, and every score there will be too high; import again with "
+            "--mend to leave them out (the test split stays as given), or with --new-splits to split anew"
         )
 
 
