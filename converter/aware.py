@@ -1,10 +1,11 @@
 """Make a network that feels integers while it trains, and starts where the float one stands.
 
-Three things that the tutorial recipe leaves out are done here, before the first step:
+What the tutorial recipe leaves out is done here, before the first step:
 
 - depthwise channels are equalized (one scale has to serve a whole depthwise kernel),
 - every range is measured; a new one is ±6, and would need thousands of steps to find its place,
-- batch normalisation stays in inference mode, with the statistics that float training left.
+- batch normalisation stays in inference mode, with the statistics that float training left,
+- its offsets take back the constant errors of rounding.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from numpy.typing import NDArray
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import QuantizeLayer
 
 from converter.equalize import equalize
+from converter.means import restore_means
 from converter.ranges import MIDDLE, PIXEL_RANGE
 from dermpack.errors import InputError
 
 Keras = Any  # tf_keras ships no types
 Variables = Mapping[str, Any]
+FEW = 32  # pictures are enough for a mean over all places of all of them
 BATCH = 16  # pictures whose extremes count as one; the mean over batches is the range
 INPUT = "quantize_pixels"
 BEFORE, AFTER = "_pre_activation_vars", "_post_activation_vars"  # what tfmot keeps of an activation
@@ -46,6 +49,7 @@ def make_aware(model: Keras, pictures: NDArray[np.uint8]) -> Keras:
     _keep_frozen(aware)
     _set_weight_ranges(aware)
     _set_activation_ranges(tuple(_sites(even, aware)), even, pictures)
+    restore_means(aware, even, _inputs(pictures[:FEW]))
     return aware
 
 
@@ -136,4 +140,8 @@ def _set_activation_ranges(sites: tuple[Site, ...], even: Keras, pictures: NDArr
 
 def _batches(pictures: NDArray[np.uint8]) -> Iterator[Any]:
     for start in range(0, len(pictures), BATCH):
-        yield tf.constant(np.float32(pictures[start : start + BATCH]) / np.float32(MIDDLE) - 1)
+        yield tf.constant(_inputs(pictures[start : start + BATCH]))
+
+
+def _inputs(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(np.float32(pictures) / np.float32(MIDDLE) - 1, np.float32)

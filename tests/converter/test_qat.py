@@ -114,13 +114,37 @@ def test_a_range_holds_what_the_pictures_reach(network: Keras, start: Keras) -> 
     assert 0.8 * pooled.max() <= high <= pooled.max()
 
 
-def test_the_statistics_of_batch_normalisation_stay(network: Keras, trained: Any) -> None:
+def test_the_statistics_of_batch_normalisation_are_those_of_float_training(
+    network: Keras, start: Keras
+) -> None:
     from converter.equalize import equalize
 
-    before = [weight for norm in norms(equalize(network)) for weight in norm.get_weights()]
-    after = [weight for norm in norms(trained.model) for weight in norm.get_weights()]
+    pairs = list(zip(norms(equalize(network)), norms(start), strict=True))
+    assert len(pairs) == 5
+    for one, other in pairs:
+        for name in ("gamma", "moving_mean", "moving_variance"):
+            assert np.array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_batch_normalisation_stays_while_kernels_train(start: Keras, trained: Any) -> None:
+    before, after = (
+        [weight for norm in norms(model) for weight in norm.get_weights()] for model in (start, trained.model)
+    )
     assert len(before) == 4 * 5
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_no_channel_mean_is_lost_to_rounding(network: Keras, start: Keras) -> None:
+    import tf_keras
+
+    inputs = np.float32(pictures()[:32]) / 127.5 - 1
+    for name in ("one_depthwise_bn", "two_depthwise_bn"):
+        tensors = (network.get_layer(name).output, start.get_layer(f"quant_{name}").output)
+        models = (
+            tf_keras.Model(model.input, of) for model, of in zip((network, start), tensors, strict=True)
+        )
+        wanted, found = (model(inputs, training=False).numpy().mean(axis=(0, 1, 2)) for model in models)
+        assert found == pytest.approx(wanted, abs=1e-4)
 
 
 def test_kernels_do_train(network: Keras, tmp_path: Path) -> None:
