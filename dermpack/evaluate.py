@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -194,7 +193,7 @@ def _truth(pictures: Sequence[Picture], classes: Sequence[str], dataset: Dataset
 def _check_files(dataset: Dataset, pictures: Sequence[Picture]) -> None:
     gone = [picture.path for picture in pictures if not dataset.file(picture).is_file()]
     if gone:
-        where = os.path.relpath((dataset.folder / dataset.root).resolve())
+        where = dataset.pictures_folder
         what = f"lacks {len(gone)} of {len(pictures)} pictures, looked for in {where}: {gone[0]}"
         cure = "put them there, or import again (with --copy, a dataset can be moved alone)"
         raise DatasetError(dataset.folder, what, cure)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from dermpack.errors import DatasetError, InputError, OutputError
 from dermpack.files import refuse_existing
 from dermpack.manifest import Dataset, Split
-from trainer.datasets.check import Problem, leaks
+from trainer.datasets.check import cluster_of, group_of
+from trainer.datasets.leaks import leaking
 from trainer.recipe import Recipe
 from trainer.run import RUN_FILE
 
@@ -53,12 +53,8 @@ def _check_sensitivity(dataset: Dataset, recipe: Recipe) -> None:
 
 def _check_leaks(dataset: Dataset) -> None:
     """Figures from a split that knows the answers would be believed: no option lets them through."""
-    found = [
-        *leaks(dataset, lambda picture: picture.group, Problem.GROUP_LEAK),
-        *leaks(dataset, lambda picture: picture.cluster, Problem.CLUSTER_LEAK),
-    ]
-    if count := len({finding.picture for finding in found}):
-        what = f"has {_pictures(count)} whose group or duplicates stand in another split too"
+    if count := len(leaking(dataset.pictures, group_of, cluster_of)):
+        what = f"has {_pictures(count)} whose group or duplicates are held out in another split"
         cure = "make it again with `dermpack data import … --mend`, or with --new-splits"
         raise DatasetError(dataset.folder, what, cure)
 
@@ -67,7 +63,7 @@ def _check_files(dataset: Dataset) -> None:
     wanted = [picture for picture in dataset.pictures if picture.split in SEEN]
     gone = [picture.path for picture in wanted if not dataset.file(picture).is_file()]
     if gone:
-        where = os.path.relpath((dataset.folder / dataset.root).resolve())
+        where = dataset.pictures_folder
         what = f"lacks {len(gone)} of {_pictures(len(wanted))}, looked for in {where}: {gone[0]}"
         cure = "put them there, or import again (with --copy, a dataset can be moved alone)"
         raise DatasetError(dataset.folder, what, cure)

@@ -37,7 +37,7 @@ def test_splits_that_leak_are_refused_with_their_number_and_cure(
     coloured: Path, tmp_path: Path, column: str
 ) -> None:
     leaking = related(read_dataset(coloured), column)
-    with pytest.raises(InputError, match=r"has 3 pictures whose group .*--mend`, or with --new-splits"):
+    with pytest.raises(InputError, match=r"has 2 pictures whose group .*--mend`, or with --new-splits"):
         check_asked(leaking, tmp_path / "run", PLAIN, overwrite=False)
 
 
@@ -49,15 +49,14 @@ def test_a_finished_run_says_what_can_be_done(coloured: Path, tmp_path: Path) ->
 
 
 def test_a_dataset_that_moved_alone_says_where_its_pictures_are_looked_for(
-    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    coloured: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     moved = tmp_path / "moved" / "set"
     moved.mkdir(parents=True)
     for name in ("dataset.json", "manifest.csv"):
         shutil.copy(coloured / name, moved)
     dataset = replace(read_dataset(moved), root="../pictures")
-    with pytest.raises(InputError, match=r"lacks 49 of 49 pictures, looked for in moved/pictures: blue-00"):
+    with pytest.raises(InputError, match=r"lacks 49 of 49 pictures, looked for in .*moved/pictures: blue-00"):
         check_asked(dataset, tmp_path / "run", PLAIN, overwrite=False)
 
 
