@@ -27,6 +27,7 @@ WEIGHTS = {
     Recipe.INT8: "int8",
     Recipe.INT16X8: "int8",
 }
+ACTIVATIONS = {Recipe.INT8: "int8", Recipe.INT16X8: "int16"}  # of the others float32
 FLOATS = {"float32", "float16"}
 SMALL = 1024  # numbers: dynamic range leaves what is smaller as it is
 NEWEST_DENSE = 11  # FULLY_CONNECTED of tflite-runtime 2.14.0
@@ -54,6 +55,7 @@ class Promise:
         yield from self._broken_operators(model)
         yield from self._broken_tensors(model)
         yield from self._broken_weights(model)
+        yield from self._broken_activations(model)
 
     def _broken_edges(self, model: ModelFile) -> Iterator[str]:
         for which, tensors, shape in (
@@ -95,3 +97,10 @@ class Promise:
         fitting = sum(tensor.parameters for tensor in stored if tensor.dtype == WEIGHTS[self.recipe])
         if 2 * fitting < sum(tensor.parameters for tensor in stored):
             yield f"fewer than half of its weights are {WEIGHTS[self.recipe]}"
+
+    def _broken_activations(self, model: ModelFile) -> Iterator[str]:
+        """Most of what is computed has the type of the recipe."""
+        wanted = ACTIVATIONS.get(self.recipe, "float32")
+        fitting = sum(tensor.dtype == wanted for tensor in model.computed)
+        if not self.keeps_floats and 2 * fitting < len(model.computed):
+            yield f"fewer than half of its activations are {wanted}"

@@ -54,7 +54,7 @@ def find_dataset(run: Run, given: Path | None) -> Dataset:
     folder = given or run.folder / run.dataset["path"]
     try:
         dataset = read_dataset(folder)
-    except TableError as error:
+    except (TableError, DatasetError) as error:
         if given is None:
             raise DatasetError(folder, "is no longer the run's dataset", "name it by --data") from error
         raise

@@ -1,0 +1,113 @@
+"""One way to integers after the other, until one loses little enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dermpack.errors import OutputError
+from dermpack.scores.predictions import Predictions, as_truth
+
+pytestmark = pytest.mark.tensorflow
+Step = Callable[[], Any]
+
+
+@pytest.fixture(scope="module")
+def source(run: Path) -> Any:
+    from converter.source import find_dataset, open_source
+    from trainer.run import read_run
+
+    read = read_run(run)
+    return open_source(read, find_dataset(read, None), threads=2)
+
+
+@pytest.fixture(scope="module")
+def good(source: Any) -> Any:
+    """A candidate that loses nothing."""
+    from converter.candidate import plainly
+    from converter.recipes import Recipe
+    from converter.request import Request
+
+    return plainly(source, Recipe.FLOAT32, Request())
+
+
+@pytest.fixture(scope="module")
+def bad(source: Any, good: Any) -> Any:
+    """A candidate that always says the same."""
+    import tf_keras
+
+    from converter.freeze import freeze
+    from converter.recipes import Io, Recipe, convert
+
+    model = tf_keras.models.clone_model(source.model)
+    model.set_weights([np.zeros_like(weight) for weight in source.model.get_weights()])
+    return replace(good, data=convert(freeze(model), Recipe.FLOAT32, io=Io.FLOAT32))
+
+
+def tried(source: Any, *candidates: Any) -> tuple[Any, ...]:
+    from converter.auto import attempt
+    from converter.request import Request
+
+    steps: list[Step] = [lambda one=one: one for one in candidates]  # type: ignore[misc] # bound now
+    return attempt(steps, source, Request())
+
+
+def test_what_loses_nothing_ends_the_search(source: Any, good: Any, bad: Any) -> None:
+    assert [one.is_within for one in tried(source, good, bad)] == [True]
+
+
+def test_what_loses_too_much_is_followed_by_the_next(source: Any, good: Any, bad: Any) -> None:
+    assert [one.is_within for one in tried(source, bad, good)] == [False, True]
+
+
+def test_the_best_is_the_one_that_loses_least(source: Any, good: Any, bad: Any) -> None:
+    from converter.auto import best_of
+
+    assert best_of(tried(source, bad, good)).candidate is good
+    assert best_of(tried(source, bad, bad)).candidate is bad
+
+
+def test_a_candidate_that_breaks_its_promise_ends_everything(source: Any, good: Any) -> None:
+    from converter.recipes import Recipe
+
+    with pytest.raises(OutputError, match="breaks the promise of int8"):
+        tried(source, replace(good, recipe=Recipe.INT8))
+
+
+def predictions(*counts: int) -> Predictions:
+    truth = np.repeat(np.arange(len(counts)), counts)
+    n, k = len(truth), len(counts)
+    return Predictions(
+        classes=tuple("abc"[:k]),
+        pictures=tuple(f"{at}.png" for at in range(n)),
+        groups=("",) * n,
+        truth=as_truth(truth),
+        probabilities=np.full((n, k), 1 / k),
+    )
+
+
+def test_a_picture_of_the_rarest_label_has_its_worth() -> None:
+    from converter.auto import limit_of
+
+    limit = limit_of(predictions(100, 10), max_drop=1.0)
+    assert limit.one_picture == pytest.approx(5.0)
+    assert limit.is_too_fine
+
+
+def test_a_limit_coarser_than_a_picture_is_held_by_balanced_accuracy() -> None:
+    from converter.auto import limit_of
+
+    limit = limit_of(predictions(100, 100), max_drop=1.0)
+    assert not limit.is_too_fine
+    assert "balanced accuracy" in limit.sentence()
+
+
+def test_a_limit_finer_than_a_picture_is_said_to_be() -> None:
+    from converter.auto import limit_of
+
+    assert "rarest label is worth 5.0 points" in limit_of(predictions(100, 10), max_drop=1.0).sentence()

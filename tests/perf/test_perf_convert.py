@@ -1,0 +1,115 @@
+"""Converting from one frozen function, against the usual door."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pytest_benchmark.fixture import BenchmarkFixture
+
+pytestmark = pytest.mark.tensorflow
+SIZE, LABELS, PICTURES = 224, 7, 200
+FLOAT_RATIO, QAT_RATIO, PTQ_RATIO = 8.0, 8.0, 3.0
+ROUNDS = 2
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """MobileNetV2 1.0 at 224 px."""
+    from trainer.network import Arch, NetworkSpec, Weights, build
+
+    spec = NetworkSpec(arch=Arch.MOBILENET_V2, alpha=1.0, size=SIZE, classes=LABELS)
+    return build(spec, weights=Weights.NONE, seed=0)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (PICTURES, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def usual(model: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.lite.TFLiteConverter.from_keras_model(model)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def best(work: Callable[[], object]) -> float:
+    """The best of some rounds: other work on the machine only ever adds."""
+    return min(seconds(work) for _ in range(ROUNDS))
+
+
+def test_float_is_eight_times_as_fast(benchmark: BenchmarkFixture, model: Any) -> None:
+    from converter.freeze import freeze
+    from converter.recipes import Io, Recipe, convert
+
+    def ours() -> bytes:
+        return convert(freeze(model), Recipe.FLOAT32, io=Io.FLOAT32)
+
+    ours()
+    ratio = seconds(usual(model).convert) / best(ours)
+    benchmark.extra_info["ratio"] = round(ratio, 1)
+    benchmark(ours)
+    assert ratio >= FLOAT_RATIO
+
+
+def test_quantization_aware_is_eight_times_as_fast(
+    benchmark: BenchmarkFixture, model: Any, pictures: NDArray[np.uint8]
+) -> None:
+    from converter.aware import make_aware
+    from converter.freeze import freeze
+    from converter.recipes import Io, Recipe, convert
+
+    aware = make_aware(model, pictures[:4])
+
+    def ours() -> bytes:
+        return convert(freeze(aware), Recipe.INT8, io=Io.UINT8)
+
+    ours()
+    ratio = seconds(_usual_integers(aware).convert) / best(ours)
+    benchmark.extra_info["ratio"] = round(ratio, 1)
+    benchmark(ours)
+    assert ratio >= QAT_RATIO
+
+
+def test_post_training_is_three_times_as_fast(
+    benchmark: BenchmarkFixture, model: Any, pictures: NDArray[np.uint8]
+) -> None:
+    from converter.freeze import freeze
+    from converter.ranges import measure_ranges, with_ranges
+    from converter.recipes import Io, Recipe, quantize, unquantized
+
+    def ours() -> bytes:
+        start = unquantized(freeze(model), Recipe.INT8)
+        return quantize(
+            with_ranges(start, measure_ranges(start, pictures).over_all()), Recipe.INT8, io=Io.UINT8
+        )
+
+    def examples() -> Iterator[list[Any]]:
+        return ([np.float32(picture[None]) / np.float32(127.5) - 1] for picture in pictures)
+
+    converter = _usual_integers(model)
+    converter.representative_dataset = examples
+    ratio = seconds(converter.convert) / best(ours)
+    benchmark.extra_info["ratio"] = round(ratio, 1)
+    benchmark(ours)
+    assert ratio >= PTQ_RATIO
+
+
+def _usual_integers(model: Any) -> Any:
+    import tensorflow as tf
+
+    converter = usual(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.uint8
+    return converter
