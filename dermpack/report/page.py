@@ -18,6 +18,8 @@ TEMPLATES = Path(__file__).parent
 RESEARCH_ONLY = "Research software, not a medical device: nothing on this page is a diagnosis."
 FIGURE = re.compile(r"[-+−±<>≤≥~]?\s?[\d.,]*\d\s?(%|ms|s|px|KB|MB|KiB|MiB)?(\s?[(±–][\d\s.,%()±–+-]*)?")
 
+GAPS = ("", "–")  # cells without a figure
+
 
 class Media(Enum):
     """How a picture on a page is encoded."""
@@ -90,6 +92,12 @@ class Table:
     def kind(self) -> str:
         return "table"
 
+    @property
+    def figure_columns(self) -> tuple[bool, ...]:
+        """Which columns are set to the right: those of figures alone, or of figures and gaps."""
+        columns = [[row[at] for row in self.rows] for at in range(len(self.header))]
+        return (False, *(_holds_figures(cells) for cells in columns[1:]))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
@@ -145,7 +153,6 @@ def render_page(title: str, *, subtitle: str, sections: Sequence[Section]) -> st
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.tests["figure"] = is_figure
     style = (TEMPLATES / "page.css.html.j2").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(
         title=title,
@@ -170,6 +177,11 @@ def image_files(sections: Sequence[Section]) -> dict[str, bytes]:
 def is_figure(cell: str) -> bool:
     """Whether a cell is set to the right: is_figure("12.5 %") → True; is_figure("nv") → False."""
     return FIGURE.fullmatch(cell.strip()) is not None if len(cell) < 40 else False
+
+
+def _holds_figures(cells: Sequence[str]) -> bool:
+    told = [cell for cell in cells if cell not in GAPS]
+    return bool(told) and all(map(is_figure, told))
 
 
 def _images(blocks: Sequence[Block]) -> Iterator[Image]:

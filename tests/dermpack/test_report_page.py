@@ -145,3 +145,9 @@ def test_a_figure_is_set_to_the_right(cell: str) -> None:
 @pytest.mark.parametrize("cell", ["", "nv", "50 (median of 4,167)", "0–9 years", "1" * 50])
 def test_words_are_set_to_the_left(cell: str) -> None:
     assert not is_figure(cell)
+
+
+def test_a_column_is_set_to_one_side() -> None:
+    rows = [("a", "1", "0.5", "–"), ("b", "none", "–", "–")]
+    table = Table(caption="t", header=("name", "mixed", "figures", "gaps"), rows=rows)
+    assert table.figure_columns == (False, False, True, False)
