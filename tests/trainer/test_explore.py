@@ -67,6 +67,11 @@ def test_codes_stand_in_their_own_order() -> None:
     assert crossed.values == ("1", "2", "6", "10")
 
 
+def test_skin_types_in_roman_numbers_stand_in_their_own_order() -> None:
+    column = read_column("skin_tone", ["IV"] * 9 + ["VI"] * 5 + ["I"] * 3 + ["V"] * 2)
+    assert cross(column, ["nv"] * 19, ["nv"]).values == ("I", "IV", "V", "VI")
+
+
 def test_other_numbers_fall_into_equal_bands() -> None:
     cells = [f"{at / 10}" for at in range(101)]
     crossed = cross(read_column("diameter", cells), ["nv"] * 101, ["nv"])

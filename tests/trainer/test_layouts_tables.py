@@ -49,6 +49,24 @@ def test_a_row_becomes_a_picture_with_split_group_and_metadata(source: Path) -> 
     assert (listing.pictures, listing.columns) == ((expected,), ("age",))
 
 
+def test_other_columns_are_told_with_what_is_needed(source: Path) -> None:
+    table = sources.write_table(source / "bad.csv", [("image", "class"), ("0.png", "a")])
+    for given in (source, table):
+        with pytest.raises(
+            TableError, match=r"bad\.csv:1: has the columns image, class; needs picture and label"
+        ):
+            read_source(given, SourceRequest(), pictures=source)
+
+
+def test_a_stray_table_among_class_folders_says_what_it_passes_over(tmp_path: Path) -> None:
+    source = sources.write_folders(tmp_path / "source")
+    listing = listed(source, "picture,label\nbenign/0.png,a\nbenign/1.png,b\n")
+    (finding,) = listing.refused
+    assert (finding.kind, finding.picture) == ("not-in-table", "benign/2.png")
+    assert "4 pictures are in no row of t.csv" in finding.detail
+    assert "--format folders" in finding.detail
+
+
 def test_the_table_itself_can_be_the_source(tmp_path: Path) -> None:
     source = sources.write_csv(tmp_path / "source")
     listing = read_source(source / "pictures.csv", SourceRequest(), pictures=tmp_path)

@@ -49,24 +49,24 @@ def test_a_class_name_is_a_label_in_its_plain_spelling(name: str, label: str) ->
 
 def test_a_positive_class_stands_against_all_others(dermnet: Path) -> None:
     listing = chosen(dermnet, ("Eczema Photos",))
-    assert (labels(listing), listing.refused) == ({"eczema": 4, "not eczema": 8}, ())
+    assert (labels(listing), listing.refused) == ({"Eczema": 4, "not Eczema": 8}, ())
 
 
 @pytest.mark.parametrize("name", ["eczema", "ECZEMA PHOTOS"])
 def test_a_class_is_found_by_its_plain_name(dermnet: Path, name: str) -> None:
-    assert labels(chosen(dermnet, (name,))) == {"eczema": 4, "not eczema": 8}
+    assert labels(chosen(dermnet, (name,))) == {"Eczema": 4, "not Eczema": 8}
 
 
 def test_several_positive_classes_are_one_label(dermnet: Path) -> None:
     listing = chosen(dermnet, ("Eczema Photos", "Atopic Dermatitis Photos"))
-    joined = "eczema or atopic dermatitis"
+    joined = "Eczema or Atopic Dermatitis"
     assert labels(listing) == {joined: 8, f"not {joined}": 4}
 
 
 def test_classes_that_are_neither_are_left_out_and_counted(dermnet: Path) -> None:
     listing = chosen(dermnet, ("Eczema Photos",), ("Atopic Dermatitis Photos",))
     (finding,) = listing.refused
-    assert labels(listing) == {"eczema": 4, "not eczema": 4}
+    assert labels(listing) == {"Eczema": 4, "not Eczema": 4}
     assert (finding.kind, finding.picture) == ("unmapped", "Acne and Rosacea Photos")
     assert "4 pictures" in finding.detail
 
@@ -74,6 +74,11 @@ def test_classes_that_are_neither_are_left_out_and_counted(dermnet: Path) -> Non
 def test_a_misspelled_class_is_answered_with_the_nearest(dermnet: Path) -> None:
     with pytest.raises(InputError, match="names no class 'Exzema Photos'; did you mean 'Eczema Photos'"):
         chosen(dermnet, ("Exzema Photos",))
+
+
+def test_a_map_s_unknown_class_is_told_as_it_is_written(dermnet: Path) -> None:
+    with pytest.raises(TableError, match="names no class 'Mole'"):
+        mapped(dermnet, ("Mole", "", "mole"))
 
 
 def test_a_class_cannot_be_positive_and_negative(dermnet: Path) -> None:
@@ -139,7 +144,7 @@ def test_given_splits_and_groups_survive_a_map(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        (("Exzema", "", "x"), "map.csv:2: names no class 'exzema'; did you mean 'Eczema Photos'"),
+        (("Exzema", "", "x"), "map.csv:2: names no class 'Exzema'; did you mean 'Eczema Photos'"),
         (("Eczema Photos", "*foot*", "x"), "map.csv:2: fits no file name"),
         (("", "*foot*", "x"), "map.csv:2: lacks its class"),
         (("Eczema Photos", "two\nlines"), "map.csv:3: has 2 cells where the header has 3"),

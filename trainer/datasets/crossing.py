@@ -12,6 +12,7 @@ from trainer.datasets.columns import AGE, Column, Kind, most_common, number_in
 MAX_VALUES = 20
 BANDS = 10
 OLDEST_BAND = 90  # years; few are older, and they are easily known by it
+ROMAN = ("I", "II", "III", "IV", "V", "VI")  # the Fitzpatrick types
 OTHER, MISSING = "(other values)", "(missing)"
 
 
@@ -46,8 +47,10 @@ def cross(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Cros
 
 
 def _frequent(column: Column) -> list[str]:
-    """The most frequent values first; codes in their own order: the skin types from 1 to 6."""
+    """The most frequent values first; codes in their own order: the skin types from 1 to 6, or I to VI."""
     values = most_common(column.cells, MAX_VALUES)
+    if all(value in ROMAN for value in values):
+        return sorted(values, key=ROMAN.index)
     codes = [number_in(value) for value in values]
     return values if any(map(math.isnan, codes)) else sorted(values, key=number_in)
 

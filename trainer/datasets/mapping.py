@@ -1,6 +1,6 @@
 """Make the asked task of the classes that a source has.
 
-`--positive "Eczema Photos"` makes two labels, "eczema" and "not eczema": the class name in lower case
+`--positive "Eczema Photos"` makes two labels, "Eczema" and "not Eczema": the class name as it is spelled,
 without a final "photos", "pictures" or "images". Several positives are joined by " or ". Without
 `--negative`, every other class is negative; with it, only the named ones are. Names are matched in any
 case, with or without that last word.
@@ -38,7 +38,8 @@ class Rule:
     """One row of a map: what it fits, and the label it gives."""
 
     place: str
-    name: str  # of a class, in the plain spelling
+    written: str  # the name of a class
+    name: str  # the same, in the plain spelling
     pattern: str
     label: str
 
@@ -61,7 +62,7 @@ def by_names(listing: Listing, positive: tuple[str, ...], negative: tuple[str, .
     both = sorted(set(positives) & set(negatives))
     if both:
         raise InputError("--negative", f"names {both[0]!r}, which is positive too", "name it once")
-    label = " or ".join(dict.fromkeys(plain(name) for name in positives))
+    label = " or ".join(dict.fromkeys(as_label(name) for name in positives))
     others = set(negatives) if negatives else set(classes) - set(positives)
     label_of = {**dict.fromkeys(others, f"not {label}"), **dict.fromkeys(positives, label)}
     return lambda picture: label_of.get(picture.label)
@@ -78,10 +79,16 @@ def by_map(listing: Listing, path: Path) -> LabelOf:
     return label_of
 
 
+def as_label(name: str) -> str:
+    """The name without a word for pictures: as_label("Eczema Photos") → "Eczema"."""
+    text = " ".join(name.split())
+    ending = next((word for word in WORDS_FOR_PICTURES if text.casefold().endswith(word)), "")
+    return text[: len(text) - len(ending)]
+
+
 def plain(name: str) -> str:
-    """The name as a label: plain("Eczema Photos") → "eczema"."""
-    text = " ".join(name.casefold().split())
-    return next((text.removesuffix(word) for word in WORDS_FOR_PICTURES if text.endswith(word)), text)
+    """The name in whatever spelling: plain("Eczema Photos") → "eczema"."""
+    return as_label(name.casefold())
 
 
 def _refuse_unclear(request: SourceRequest) -> None:
@@ -119,6 +126,7 @@ def _rules(path: Path) -> tuple[Rule, ...]:
         glob = row.cells[pattern] if pattern is not None else ""
         rule = Rule(
             place=table.place(row),
+            written=row.cells[name],
             name=plain(row.cells[name]),
             pattern=glob.casefold() or "*",
             label=row.cells[label],
@@ -143,7 +151,7 @@ def _refuse_idle(rules: tuple[Rule, ...], listing: Listing) -> None:
     known = {plain(name) for name in classes} | {ANY_CLASS}
     for rule in rules:
         if rule.name not in known:
-            raise TableError(rule.place, f"names no class {rule.name!r}", _nearest(rule.name, classes))
+            raise TableError(rule.place, f"names no class {rule.written!r}", _nearest(rule.name, classes))
         if not any(_fits(rule, picture) for picture in listing.pictures):
             raise TableError(rule.place, f"fits no file name with {rule.pattern!r}", "mend the pattern")
 

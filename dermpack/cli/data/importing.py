@@ -255,10 +255,11 @@ def _duplicate_lines(dataset: Dataset) -> Iterator[str]:
 def _leak_lines(dataset: Dataset) -> Iterator[str]:
     leaks = sum(finding.kind == "leak" for finding in dataset.notes)
     if leaks:
+        what = _counted(leaks, "picture has its", "pictures have their")
         yield (
-            f"WARNING: the given splits leak: {_counted(leaks, 'picture has its', 'pictures have their')} group "
-            "or a duplicate in a split nearer to test, and every score there will be too high; import again with "
-            "--mend to leave them out (the test split stays as given), or with --new-splits to split anew"
+            f"WARNING: the given splits leak: {what} group or a duplicate in a split nearer to test, and "
+            "every score there will be too high; import again with --mend to leave them out (the test split "
+            "stays as given), or with --new-splits to split anew"
         )
 
 

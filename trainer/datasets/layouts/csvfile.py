@@ -14,7 +14,7 @@ from dermpack.progress import Track
 from trainer.datasets.layouts.given import split_named
 from trainer.datasets.layouts.refusal import Refusal, refused
 from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.layouts.walk import is_own_file, is_plain_name, mode_of, why_finding
+from trainer.datasets.layouts.walk import is_own_file, is_plain_name, mode_of, walk, why_finding
 from trainer.datasets.listing import Found, Listing
 from trainer.datasets.tables import (
     Row,
@@ -59,6 +59,8 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         metadata=metadata,
     )
     found, findings = _settle(table, columns, root)
+    if source.is_dir():
+        findings += _passed_over(source, table, {row.cells[columns.picture] for row in table.rows})
     return Listing(
         root=root,
         format=Format.CSV.value,
@@ -69,13 +71,30 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
     )
 
 
+def refuse_other_table(source: Path) -> None:
+    """A CSV named as the source, or alone in it, with other columns: say which ones it needs."""
+    candidates = _csv_files(source)
+    header = read_header(candidates[0]) if len(candidates) == 1 and is_own_file(candidates[0]) else None
+    if header:
+        lacking = " and ".join(sorted({"picture", "label"} - set(header), reverse=True))
+        named = printable(", ".join(header[:10]))
+        raise TableError(
+            f"{candidates[0]}:1", f"has the columns {named}", f"needs picture and label; lacks {lacking}"
+        )
+
+
 def _tables(source: Path) -> list[Path]:
-    candidates = sorted(source.glob("*.[cC][sS][vV]")) if source.is_dir() else [source]
     return [
         path
-        for path in candidates
+        for path in (_csv_files(source) if source.is_dir() else [source])
         if is_own_file(path) and {"picture", "label"} <= set(read_header(path) or ())
     ]
+
+
+def _csv_files(source: Path) -> list[Path]:
+    if source.is_dir():
+        return sorted(source.glob("*.[cC][sS][vV]"))
+    return [source] if source.suffix.casefold() == ".csv" else []
 
 
 def _only_table(source: Path) -> Path:
@@ -87,6 +106,18 @@ def _only_table(source: Path) -> Path:
         problem = f"needs one CSV file with the columns picture and label (found {names})"
         raise InputError(source, problem, "name the file itself as the source")
     return tables[0]
+
+
+def _passed_over(source: Path, table: Table, named: set[str]) -> Iterator[Finding]:
+    """One finding for all pictures that no row names: the table may be a stray one among class folders."""
+    known = {_normal(path) for path in named}
+    others = [path for path in walk(source).pictures if path not in known]
+    if len(others) > len(known):  # fewer are a choice that somebody made
+        detail = (
+            f"and the others of {len(others)} pictures are in no row of {table.where.name}, which was read"
+        )
+        cure = "; --format folders reads class folders" if "/" in others[0] else ""
+        yield refused(Refusal.NOT_IN_TABLE, others[0], detail + cure)
 
 
 def _settle(table: Table, columns: Columns, root: Path) -> tuple[list[Found], list[Finding]]:

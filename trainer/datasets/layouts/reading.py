@@ -81,6 +81,7 @@ def recognised(source: Path) -> Format:
     fitting = [layout for layout, module in LAYOUTS.items() if module.recognises(source)]
     fitting = [layout for layout in fitting if not BETTER.get(layout, frozenset()) & set(fitting)]
     if not fitting:
+        csvfile.refuse_other_table(source)
         _refuse_unread(source)
         raise InputError(source, "has no layout that dermpack knows", f"looked for {LOOKED_FOR}")
     if len(fitting) > 1:

@@ -17,6 +17,7 @@ class Refusal(Enum):
     NO_LABEL = "no-label"  # a row with an empty label
     NO_FILE = "no-file"  # a row without its picture
     NO_ROW = "no-row"  # a picture without its row
+    NOT_IN_TABLE = "not-in-table"  # pictures beside a table that does not name them, in one finding
     REPEATED = "repeated"  # a second, other file for one row
     COPIES = "copies"  # second files for their rows, byte for byte: a download that was unpacked twice
     TWO_LABELS = "two-labels"  # rows that contradict each other
@@ -28,7 +29,8 @@ class Refusal(Enum):
 
 # Said of a folder, a class or a choice, not of a picture that is at fault.
 FAULTLESS = frozenset(
-    each.value for each in (Refusal.EMPTY_CLASS, Refusal.UNMAPPED, Refusal.COPIES, Refusal.OTHER)
+    each.value
+    for each in (Refusal.EMPTY_CLASS, Refusal.UNMAPPED, Refusal.COPIES, Refusal.OTHER, Refusal.NOT_IN_TABLE)
 )
 
 
