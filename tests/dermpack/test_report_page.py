@@ -151,3 +151,16 @@ def test_a_column_is_set_to_one_side() -> None:
     rows = [("a", "1", "0.5", "–"), ("b", "none", "–", "–")]
     table = Table(caption="t", header=("name", "mixed", "figures", "gaps"), rows=rows)
     assert table.figure_columns == (False, False, True, False)
+
+
+def test_a_caption_stands_outside_of_what_scrolls_below_it() -> None:
+    table = Table(caption="The caption", header=("name", "n"), rows=[("a", "1")])
+    page = render_page("t", subtitle="s", sections=[Section(title="One", blocks=[table])])
+    assert page.index('<p class="caption">The caption</p>') < page.index('<div class="scroll"')
+    assert "<caption>" not in page
+
+
+def test_a_cell_breaks_no_word_that_could_scroll() -> None:
+    page = render_page("t", subtitle="s", sections=[])
+    cells = page[page.index("th, td {") :].partition("}")[0]
+    assert "overflow-wrap: break-word" in cells
