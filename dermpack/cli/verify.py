@@ -62,7 +62,8 @@ def command(
     network = _network(run_folder) if run_folder else None
     with gather(pictures=pictures, dataset=data, split=part) as material, open_hosts() as hosts:
         means = Means(hosts=hosts, material=material, network=network, threads=threads, track=show)
-        shown = show(exports, total=len(exports), what="Verifying") if len(exports) > 1 else exports
+        is_quick = data is None  # else each split has a bar of its own
+        shown = show(exports, total=len(exports), what="Verifying") if is_quick else exports
         verified = [verify_export(export, means) for export in shown]
     _tell(verified, quiet=quiet)
     dataset_sha256 = data.sha256 if data else None
@@ -83,7 +84,7 @@ def _network(folder: Path) -> Network:
 
     from dermpack.cli.hush import hushed
     from dermpack.files import sha256_file
-    from dermpack.verify import Network
+    from dermpack.verify import Network, Remembered
     from trainer.run import RUN_FILE, load_predictor, read_run
 
     run = read_run(folder)  # without TensorFlow: what is wrong with the folder is said at once
@@ -91,7 +92,7 @@ def _network(folder: Path) -> Network:
         predictor = load_predictor(folder)
     plain = replace(run, temperature=replace(run.temperature, value=1.0))
     return Network(
-        predictor=replace(predictor, run=plain),
+        predictor=Remembered(replace(predictor, run=plain)),
         run_sha256=sha256_file(folder / RUN_FILE),
         weights_sha256=run.weights_sha256,
     )

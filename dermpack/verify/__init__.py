@@ -2,7 +2,7 @@
 
 from dermpack.verify.export import Export, find_exports
 from dermpack.verify.material import Material, gather
-from dermpack.verify.network import Network
+from dermpack.verify.network import Network, Remembered
 from dermpack.verify.proof import Outcome, Proof, Verified
 from dermpack.verify.verify import Means, open_hosts, verify_export
 
@@ -13,6 +13,7 @@ __all__ = [
     "Network",
     "Outcome",
     "Proof",
+    "Remembered",
     "Verified",
     "find_exports",
     "gather",

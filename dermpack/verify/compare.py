@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dermpack.contract import Contract, Runtimes
+from dermpack.runtime import Kernels
 from dermpack.scores.predictions import SUM_ERROR, Floats
 from dermpack.verify.interpreted import Ran
 from dermpack.verify.proof import Outcome, Proof
@@ -50,7 +51,7 @@ def check_runs(runs: Sequence[Ran], contract: Contract) -> Iterator[Proof]:
             outcome, detail = Outcome.FAILS, "its outputs are no probabilities"
         else:
             outcome = Outcome.NOTED if said is False else Outcome.HOLDS
-            detail = _how(ran) + ("; the contract says that it does not run" if said is False else "")
+            detail = _how(ran) + ("; the contract says that it does not work here" if said is False else "")
         yield Proof(name=f"runs on {ran}", outcome=outcome, detail=detail)
     yield from _missing(runs, contract.runtimes)
 
@@ -124,7 +125,9 @@ def _said(ran: Ran, runtimes: Runtimes) -> bool | None:
 
 def _how(ran: Ran) -> str:
     assert ran.outputs is not None
-    kernels = "; XNNPACK takes no part of it" if "XNNPACK" in str(ran) and not ran.is_delegated else ""
+    kernels = (
+        "; XNNPACK takes no part of it" if ran.kernels is Kernels.XNNPACK and not ran.is_delegated else ""
+    )
     return f"{len(ran.outputs)} pictures{kernels}"
 
 

@@ -24,6 +24,13 @@ class Export:
 
 def find_exports(path: Path) -> tuple[Export, ...]:
     """The export that is a .tflite or a folder, or the exports in a folder of folders, by name."""
+    try:
+        return _found(path)
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", CURE) from error
+
+
+def _found(path: Path) -> tuple[Export, ...]:
     if not path.exists():
         raise InputError(path, "does not exist", CURE)
     if not path.is_dir():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from dermpack.contract import Contract
 from dermpack.evaluate import Predictor
+from dermpack.progress import Track, silent
+from dermpack.scores.predictions import Floats
 from dermpack.verify.compare import ROUNDING, apart, told
 from dermpack.verify.interpreted import Ran
 from dermpack.verify.material import Material
@@ -27,6 +32,24 @@ class Network:
     def fits(self, contract: Contract) -> bool:
         """Whether its labels are the contract's; others could not be compared."""
         return self.predictor.classes == contract.labels
+
+
+class Remembered:
+    """A predictor that is asked of each file once: all files of a run are held against the same answers."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._known: dict[Path, Floats] = {}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._predictor.classes
+
+    def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
+        new = [file for file in dict.fromkeys(files) if file not in self._known]
+        if new:
+            self._known.update(zip(new, self._predictor(new, track=track), strict=True))
+        return np.array([self._known[file] for file in files])
 
 
 def check_network(

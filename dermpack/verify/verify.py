@@ -7,11 +7,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from dermpack.contract import Contract, read_contract
-from dermpack.errors import DermpackError, InputError
+from dermpack.errors import DermpackError, InputError, PictureError
 from dermpack.files import read_bytes, sha256_of
 from dermpack.pixels import Policy
 from dermpack.progress import Track, silent
-from dermpack.runtime import MAX_SIDE, Engine, Host, Sidecar, classifier_on, installed, open_host
+from dermpack.runtime import (
+    MAX_SIDE,
+    Engine,
+    Host,
+    Sidecar,
+    classifier_on,
+    first_installed,
+    installed,
+    open_host,
+)
 from dermpack.tflitefile import ModelFile, read_model
 from dermpack.verify.compare import check_outputs, check_runs, reference
 from dermpack.verify.described import check_bytes, check_description
@@ -30,6 +39,7 @@ Hosts = Mapping[Engine, Host]
 @contextmanager
 def open_hosts(*, patience_seconds: float | None = None) -> Iterator[Hosts]:
     """A process for each installed interpreter; all exports go through the same ones."""
+    first_installed()  # an error that says how to get one
     with ExitStack() as stack:
         yield {
             engine: stack.enter_context(open_host(engine, patience_seconds=patience_seconds))
@@ -119,6 +129,8 @@ def _scored(
             predictor = network.predictor if network and network.fits(contract) else None
             scored = score_split(classifier, predictor, dataset, split, track=means.track)
             yield from check_scores(scored, contract, dataset)
+    except PictureError:
+        raise  # the dataset's fault
     except InputError as error:
         yield _failed("figures", error)
 

@@ -15,7 +15,7 @@ from dermpack.manifest import Dataset, Split
 from dermpack.progress import Track, silent
 from dermpack.runtime import Engine, Kernels
 from dermpack.scores.predictions import Floats
-from dermpack.verify import Network, Outcome, Proof, gather
+from dermpack.verify import Network, Outcome, Proof, Remembered, gather
 from dermpack.verify.interpreted import Ran
 from dermpack.verify.network import check_network
 from dermpack.verify.scored import check_scores, score_split, splits_of
@@ -26,7 +26,7 @@ RIGHT_OF_TEN = 8
 
 
 class Guess:
-    """Right on the first of every ten pictures, as sure as it is told to be."""
+    """Right on some of every ten pictures, as sure as it is told to be."""
 
     classes = LABELS
 
@@ -162,3 +162,18 @@ def test_another_run_than_the_parent_fails(dataset: Dataset) -> None:
         (proof,) = check_network(other, said, material, None)
     assert proof.outcome is Outcome.FAILS
     assert "another run" in proof.detail
+
+
+def test_a_network_is_asked_of_each_picture_once(dataset: Dataset) -> None:
+    asked: list[Path] = []
+
+    class Asked(Guess):
+        def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
+            asked.extend(files)
+            return super().__call__(files, track=track)
+
+    files = [dataset.file(picture) for picture in dataset.pictures[:4]]
+    remembered = Remembered(Asked(dataset))
+    first = remembered(files)
+    assert np.array_equal(remembered(files[::-1]), first[::-1])
+    assert asked == files
