@@ -90,7 +90,7 @@ def test_a_moved_dataset_is_told_where_it_looks_and_what_helps(folder: Path) -> 
     moved.parent.mkdir()
     folder.rename(moved)
     (problem,) = check_dataset(moved).problems
-    assert (problem.kind, problem.picture) == ("missing", str(folder.parent / "elsewhere" / "source"))
+    assert (problem.kind, problem.picture) == ("missing-folder", str(folder.parent / "elsewhere" / "source"))
     assert "none of the 13 pictures is there: move the source along" in problem.detail
 
 

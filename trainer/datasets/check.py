@@ -18,6 +18,7 @@ class Problem(Enum):
     """What can be wrong; `.value` is the word in the finding."""
 
     MISSING = "missing"
+    MOVED = "missing-folder"  # none of the pictures is where they are looked for
     CHANGED = "changed"
     UNREADABLE = "unreadable"
     LINK = "link"
@@ -72,7 +73,7 @@ def _together(found: list[Finding], dataset: Dataset) -> list[Finding]:
         f"none of the {len(found):,} pictures is there: move the source along with the dataset, "
         "or import again with --copy"
     )
-    return [problem(Problem.MISSING, where, detail)]
+    return [problem(Problem.MOVED, where, detail)]
 
 
 def _file(file: Path, picture: Picture) -> Iterator[Finding]:
