@@ -118,8 +118,9 @@ def _refuse(path: Path, verified: Sequence[Verified]) -> None:
     from dermpack.errors import InputError
 
     several = len(verified) > 1
-    failed = [f"{of.name}: {proof.name}" if several else proof.name for of in verified for proof in of.failed]
+    failed = [(f"{of.name}: " if several else "", proof) for of in verified for proof in of.failed]
     if failed:
+        names = [f"{where}{proof.name}" for where, proof in failed[:SHOWN_FAILURES]]
         more = f" and {len(failed) - SHOWN_FAILURES} more" if len(failed) > SHOWN_FAILURES else ""
-        what = f"does not keep its promises: {', '.join(failed[:SHOWN_FAILURES])}{more}"
+        what = f"does not keep its promises: {', '.join(names)}{more} (first: {failed[0][1].detail})"
         raise InputError(path, what, "get or export it again, and do not ship it")

@@ -56,7 +56,7 @@ def test_a_proof_that_fails_is_a_line_and_exit_code_1(
     captured = capsys.readouterr()
     assert captured.out.startswith("export: fails (")
     (line,) = captured.err.splitlines()
-    assert line.startswith(f"error: {export}: does not keep its promises: flatbuffer, bytes")
+    assert line.startswith(f"error: {export}: does not keep its promises: flatbuffer, bytes (first: is ")
 
 
 def test_a_foreign_file_is_told_from_a_broken_export(
@@ -77,6 +77,6 @@ def test_what_is_no_run_is_refused(export: Path, tmp_path: Path, capsys: pytest.
 def test_one_bad_export_of_several_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_export(tmp_path / "all" / "good")
     bad = write_export(tmp_path / "all" / "bad")
-    (bad / "model.json").write_text("[]", encoding="utf-8")
+    (bad / "model.json").write_text("{}", encoding="utf-8")
     assert run(tmp_path / "all", "--quiet") == 1
-    assert "promises: bad: contract;" in capsys.readouterr().err
+    assert "promises: bad: contract (first: is no contract" in capsys.readouterr().err
