@@ -87,7 +87,7 @@ class Feed:
         steps = tf.data.Dataset.range(first, last)
         finish = _finisher(self)
         gather = _gatherer(self)
-        return steps.map(gather).map(finish).prefetch(AHEAD)
+        return steps.map(gather).map(finish).prefetch(AHEAD).with_options(_options())
 
     def validation_batches(self) -> Batches:
         return plain_batches(self.validation)
@@ -131,6 +131,15 @@ def plain_batches(examples: Examples) -> Batches:
         return to_inputs(rows)
 
     return tf.data.Dataset.range(0, n, PREDICT_BATCH).map(read).prefetch(AHEAD)
+
+
+def _options() -> Any:
+    """One thread: what is made ready must not take processors from the step that it is made for."""
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+    return options
 
 
 def _gatherer(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:

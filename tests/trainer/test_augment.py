@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dermpack.errors import TableError
+from tests.trainer.patches import patch
 from trainer.augmentation import NAMED, Augmentation, augmentation_from
 
 pytestmark = pytest.mark.tensorflow
@@ -60,6 +61,34 @@ def pictures_of(rows: Any) -> Any:
     import tensorflow as tf
 
     return tf.constant(rows)
+
+
+def test_a_moved_picture_is_what_exact_interpolation_gives() -> None:
+    import tensorflow as tf
+
+    from trainer.augment import DRAWS, _transforms, augmented
+
+    smooth = np.stack([patch(seed, size=40) for seed in range(4)])
+    moves = replace(NAMED["strong"], brightness=0.0, contrast=0.0, zoom_out=0.4)
+    drawn = tf.random.stateless_uniform([4, DRAWS], SEED)
+    exact = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(smooth, tf.float32),
+        transforms=tf.pad(tf.transpose(_transforms(drawn, moves, 40)), [[0, 0], [0, 2]]),
+        output_shape=[40, 40],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+    found = (augmented(pictures_of(smooth), moves, seed=SEED).numpy() + 1) * 127.5
+    assert np.abs(found - exact.numpy()).mean() < 0.5  # of 255: positions are sixteenths of a pixel
+
+
+def test_a_batch_of_another_length_is_changed_alike() -> None:
+    from trainer.augment import augmented
+
+    few = augmented(pictures()[:3], NAMED["strong"], seed=SEED).numpy()
+    assert few.shape == (3, 16, 16, 3)
+    np.testing.assert_allclose(few, changed(NAMED["strong"])[:3], atol=1e-6)
 
 
 def test_brightness_moves_every_pixel_alike() -> None:
