@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from converter.aware import make_aware
 from dermpack.errors import InputError
+from dermpack.files import sha256_of
 from dermpack.scores.predictions import Predictions
 from trainer.feed import Feed
 from trainer.fit import Fitted, Goal, Plan, Watch, fit, predict, unwatched
@@ -70,8 +71,9 @@ def train_aware(
     aware = make_aware(model, calibration)
     start, zero_epoch = aware.get_weights(), predict(aware, feed.validation)
     begun(zero_epoch)
-    folder.mkdir(parents=True, exist_ok=True)
-    fitted = fit(aware, feed, plan, folder, watch=watch, deadline=deadline)
+    own = folder / _fingerprint(start)
+    own.mkdir(parents=True, exist_ok=True)
+    fitted = fit(aware, feed, plan, own, watch=watch, deadline=deadline)
     is_better = _best_figure(fitted, plan.goal) > plan.goal.of(zero_epoch)
     if not is_better:
         aware.set_weights(start)
@@ -86,6 +88,11 @@ def train_aware(
 def _be_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
     tf_keras.utils.set_random_seed(seed)
+
+
+def _fingerprint(weights: Sequence[NDArray[Any]]) -> str:
+    """Names the start: a checkpoint of another network, or of other ranges, is not taken up."""
+    return sha256_of(b"".join(np.ascontiguousarray(weight).tobytes() for weight in weights))
 
 
 def _best_figure(fitted: Fitted, goal: Goal) -> float:

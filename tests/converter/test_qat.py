@@ -214,6 +214,15 @@ def test_a_bad_start_can_be_refused_before_any_epoch(network: Keras, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+def test_each_network_has_a_checkpoint_of_its_own(network: Keras, tmp_path: Path) -> None:
+    other = spread(network)
+    head = other.get_layer("predictions")
+    head.set_weights([2 * weight for weight in head.get_weights()])
+    for model in (network, other, network):
+        train(model, tmp_path, epochs=0)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_epochs_that_only_harm_are_dropped(network: Keras, tmp_path: Path) -> None:
     from trainer.fit import predict
 
