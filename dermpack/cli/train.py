@@ -11,6 +11,7 @@ import click
 from dermpack.cli.console import note, output_options, result, table, track
 from dermpack.cli.epochs import epoch_lines
 from dermpack.cli.hush import hushed
+from dermpack.cli.sections import TrainCommand
 
 Run: TypeAlias = Any  # of trainer, of which nothing is imported before the command is called
 NEW_FOLDER = click.Path(path_type=Path)
@@ -25,10 +26,18 @@ def offered(_context: click.Context, option: click.Parameter, begun: str) -> lis
     return [word for word in WORDS[str(option.name)] if word.startswith(begun)]
 
 
-@click.command("train", short_help="Train a network on a dataset; the same command again goes on.")
+@click.command(
+    "train", cls=TrainCommand, short_help="Train a network on a dataset; the same command again goes on."
+)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="RUN", required=True, type=NEW_FOLDER, help="A new folder.")
-@click.option("--recipe", "recipe_file", metavar="FILE.toml", type=RECIPE_FILE, help="Options as keys.")
+@click.option(
+    "--recipe",
+    "recipe_file",
+    metavar="FILE.toml",
+    type=RECIPE_FILE,
+    help="Options as keys, like fine_tune = 55; given ones win.",
+)
 @click.option(
     "--arch", shell_complete=offered, help="mobilenet_v2, efficientnet_b0 to b4, resnet50 or scratch_cnn."
 )
@@ -63,7 +72,7 @@ def offered(_context: click.Context, option: click.Parameter, begun: str) -> lis
 @click.option("--head-rate", metavar="RATE", help="Learning rate of the head phase.")
 @click.option("--epochs", metavar="N", help="Of fine-tuning; of everything with --weights none.")
 @click.option("--batch", metavar="N", help="Pictures a step.")
-@click.option("--rate", metavar="RATE", help="Learning rate of fine-tuning.")
+@click.option("--rate", metavar="RATE", help="Learning rate of fine-tuning; from nothing 0.001.")
 @click.option("--schedule", shell_complete=offered, metavar="cosine|constant", help="How the rate moves.")
 @click.option("--warm-up", metavar="EPOCHS", help="Until the rate is reached.")
 @click.option(
@@ -79,7 +88,7 @@ def offered(_context: click.Context, option: click.Parameter, begun: str) -> lis
     help="none, prior, weights, oversample, undersample or effective.",
 )
 @click.option("--balance-power", metavar="P", help="1 makes classes equal, 0.5 goes half the way.")
-@click.option("--label-smoothing", metavar="SHARE")
+@click.option("--label-smoothing", metavar="SHARE", help="Of each target, spread over all classes.")
 @click.option("--ema", metavar="DECAY", help="Average the weights, like 0.99; 0 does not.")
 @click.option("--patience", metavar="EPOCHS", help="Stop after so many without a better figure; 0: never.")
 @click.option(
@@ -92,7 +101,7 @@ def offered(_context: click.Context, option: click.Parameter, begun: str) -> lis
     help="bfloat16 where the processor has it.",
 )
 @click.option("--sensitivity", multiple=True, metavar="LABEL=SHARE", help="Fit a threshold; repeatable.")
-@click.option("--threads", metavar="N", help="Of the processor; all when not given.")
+@click.option("--threads", metavar="N", help="Of the processor.")
 @click.option("--seed", metavar="N", help="The same seed gives the same weights on the same machine.")
 @click.option("--time-limit", metavar="MINUTES", help="Stop in time, and keep the best epoch.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is there.")
@@ -112,6 +121,13 @@ def command(
     chooses the epoch, the temperature and the thresholds; the test split is left to `dermpack evaluate`.
     First the head learns on the frozen backbone, then fine-tuning moves both; with --weights none everything
     learns at once. A dataset whose splits leak is refused.
+
+    \b
+    Examples:
+      dermpack train dataset -o run
+      dermpack train dataset -o run --weights mobilenet_v2_1.0_224_no_top.h5 --epochs 20
+      dermpack train dataset -o run --weights none --alpha 0.35 --size 96 --epochs 40
+      dermpack train dataset -o run --recipe recipe.toml --sensitivity mel=0.95 --time-limit 30
     """
     from dermpack.manifest import read_dataset
     from trainer.asked import check_asked

@@ -9,9 +9,11 @@ from typing import Any
 import click
 import pytest
 
+from dermpack.cli import main
 from dermpack.errors import InputError, TableError
 from trainer.augmentation import NAMED, Augmentation
 from trainer.balance import Balance
+from trainer.defaults import default_texts
 from trainer.recipe import DECODERS, Precision, Recipe, read_recipe, recipe_from
 from trainer.spec import Arch, Weights
 
@@ -33,6 +35,30 @@ def test_every_value_of_a_recipe_is_an_option_of_the_command() -> None:
 
     options = {option.name for option in command.params if isinstance(option, click.Option)}
     assert set(DECODERS) <= options
+
+
+def test_help_shows_each_default_that_a_recipe_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--size PX Side of the pictures: 28 to 600, backbones from 96. [default: 160]" in shown
+    for name, text in default_texts().items():
+        assert f"--{name.replace('_', '-')} " in shown
+        assert f"[default: {text}]" in shown
+
+
+def test_help_shows_every_option_once() -> None:
+    from dermpack.cli.sections import SECTIONS
+    from dermpack.cli.train import command
+
+    named = [name for names in SECTIONS.values() for name in names]
+    assert sorted(named) == sorted(DECODERS)
+    assert set(named) <= {param.name for param in command.params}
+
+
+def test_defaults_are_values_that_a_recipe_takes() -> None:
+    words = ("threads", "time_limit")  # "all" and "none" say what 0 means
+    texts = {name: text for name, text in default_texts().items() if name not in words}
+    assert recipe_from(texts, where="command line") == Recipe()
 
 
 def test_a_file_and_the_command_line_decode_alike(tmp_path: Path) -> None:
