@@ -182,3 +182,10 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     make(tmp_path / "set", "one")
     assert names(tmp_path / "set") == ["mark"]
+
+
+@pytest.mark.parametrize("name", ["file/below", "x" * 300, "nowhere/file"])
+def test_a_file_that_cannot_be_there_is_an_output_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_bytes(tmp_path / name, b"x")
