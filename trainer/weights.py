@@ -14,6 +14,7 @@ Any arrays beside them (an optimizer's state) go through `trainer.arrays` in the
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ Array = NDArray[Any]
 Keras = Any  # tf_keras ships no types
 
 NORMALIZATION = {"mean", "variance", "count"}  # of Keras's EfficientNet; here the input map does its work
+SILENCE_S = 20.0  # of a download, before it is given up: without it a dead network hangs for minutes
 FILE_CURE = "give the file of this arch and alpha"
 RUN_CURE = "give the weights of this very network"
 
@@ -53,11 +55,15 @@ def load_imagenet(backbone: Keras, spec: NetworkSpec) -> None:
     if spec.arch is Arch.SCRATCH_CNN:
         raise InputError("weights imagenet", "do not exist for scratch_cnn", "choose weights none")
     tf_keras.utils.disable_interactive_logging()  # it prints its download on stdout, where results go
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE_S)
     try:
         source = application(spec, weights="imagenet")
     except Exception as error:  # Keras's get_file raises nothing narrower when a download fails
         cure = "connect to a network, or give a file that you have (--weights FILE.h5), or --weights none"
         raise InputError("weights imagenet", f"cannot be downloaded ({error})", cure) from error
+    finally:
+        socket.setdefaulttimeout(before)
     for layer in backbone.layers:
         if layer.weights and layer.name != INPUT_MAP:
             layer.set_weights(source.get_layer(layer.name).get_weights())
