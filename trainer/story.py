@@ -6,13 +6,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dermpack.files import write_bytes, write_text
-from dermpack.report.page import Block, Callout, Facts, Image, Level, Section, Table, Text, render_page
-from dermpack.report.plots import figure_png, lines
+from dermpack.report.page import (
+    Block,
+    Callout,
+    Facts,
+    Image,
+    Level,
+    Section,
+    Table,
+    Text,
+    render_page,
+)
+from dermpack.report.plots import DASHES, SOFT, Axes, Draw, figure_png, lines
 from trainer.run import Phase, Run
 
 PAGE_FILE = "report.html"
 FEWEST_POINTS = 2  # of a curve: one is a plot of nothing
-SHOWN = ("balanced_accuracy", "auroc", "accuracy")
+SHOWN = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "accuracy": "accuracy"}
 
 
 def write_story(run: Run) -> None:
@@ -28,7 +38,7 @@ def _plots(run: Run) -> Iterator[tuple[str, bytes]]:
         if not phase.history:
             continue
         yield f"{_slug(phase)}-loss.png", _figure(phase, {"training": "loss", "validation": "validation"})
-        yield f"{_slug(phase)}-figures.png", _figure(phase, {name.replace("_", " "): name for name in SHOWN})
+        yield f"{_slug(phase)}-figures.png", _figure(phase, {label: name for name, label in SHOWN.items()})
     curve = run.abstention.curve
     if len(curve) < FEWEST_POINTS:
         return
@@ -41,7 +51,21 @@ def _figure(phase: Phase, named: Mapping[str, str]) -> bytes:
     numbers = [float(epoch.number) for epoch in phase.history]
     curves = {label: (numbers, _series(phase, name)) for label, name in named.items()}
     up = "loss" if "training" in named else "share"
-    return figure_png(lines(curves, across="epoch", up=up))
+    return figure_png(_with_epochs(lines(curves, across="epoch", up=up), best=phase.best_epoch))
+
+
+def _with_epochs(draw: Draw, *, best: int) -> Draw:
+    """Whole numbers below, dashes that part curves which cover each other, and the best epoch."""
+
+    def with_epochs(axes: Axes) -> None:
+        draw(axes)
+        for line, dash in zip(axes.lines, DASHES, strict=False):
+            line.set(linestyle=dash, marker="o", markersize=2.5)  # one epoch alone draws no line
+        axes.axvline(best, color=SOFT, linewidth=0.8, label="best epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        axes.legend(loc="best", fontsize=8)
+
+    return with_epochs
 
 
 def _series(phase: Phase, name: str) -> list[float]:
@@ -52,7 +76,7 @@ def _series(phase: Phase, name: str) -> list[float]:
 
 def _page(run: Run, plots: Mapping[str, bytes]) -> str:
     n = run.validation["n"]
-    facts = [(name.replace("_", " "), f"{run.validation[name]:.3f}") for name in SHOWN]
+    facts = [(label, f"{run.validation[name]:.3f}") for name, label in SHOWN.items()]
     best = Section(
         title="On the validation split",
         blocks=[
