@@ -39,6 +39,8 @@ POLICY = Policy.CENTRE_SQUARE
 COVERAGE = 0.9  # of the validation pictures get an answer; the curve beside it shows other choices
 FOR_THE_END = 0.95  # of a time limit is for the epochs, the rest for scoring and writing
 LOGS = "logs"
+TOO_SURE = "the validation split was too easy to fit confidences on; on other pictures they may be too high"
+UNSURE = "the confidences say little, and thresholds on them as little"
 
 
 def train(
@@ -129,10 +131,8 @@ def _remarks(predictions: Predictions, temperature: Temperature) -> Iterator[str
     if guessed := guess(predictions):
         yield guessed
     if temperature.is_bound:
-        yield (
-            f"temperature {temperature.value:g} is the end of what is tried: the confidences say little, "
-            "and thresholds on them as little"
-        )
+        tried = f"temperature {temperature.value:g} is the end of what is tried"
+        yield f"{tried}: {TOO_SURE if temperature.value < 1 else UNSURE}"
 
 
 def _figures(predictions: Predictions) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from dermpack.scores.predictions import Floats, Predictions
 from dermpack.scores.reliability import negative_log_likelihood
 
 COLDEST, HOTTEST = 0.05, 20.0  # a perfect validation split has no finite optimum
-NEAR = 1.001  # a bisection ends beside its bound
+NEAR = 1.2  # the slope of a perfect split vanishes before the bisection is at the bound
 LARGEST_FLOOR = 1 / 512  # half a step of an 8-bit output, which rounds small probabilities to 0
 HALVINGS = 60  # of the bracket: beyond the last bit of a double
 

@@ -183,3 +183,20 @@ def test_a_missing_picture_is_named(
     (folder / "red-00.png").unlink()
     assert main(["train", str(folder), "-o", str(tmp_path / "run"), *OPTIONS]) == 1
     assert "red-00.png" in capsys.readouterr().err
+
+
+def test_a_temperature_at_either_end_says_what_that_means() -> None:
+    import numpy as np
+
+    from dermpack.scores.calibration import fit_temperature
+    from dermpack.scores.predictions import Predictions
+    from trainer.train import _remarks
+
+    names = tuple(map(str, range(40)))
+    sure = np.tile([[0.9, 0.1], [0.1, 0.9]], (20, 1))
+    for truth, said in ((np.arange(40) % 2, "too easy"), (1 - np.arange(40) % 2, "say little")):
+        predictions = Predictions(
+            classes=("a", "b"), pictures=names, groups=names, truth=truth, probabilities=sure
+        )
+        (remark,) = _remarks(predictions, fit_temperature(predictions))
+        assert said in remark
