@@ -132,13 +132,15 @@ def command(
     from dermpack.manifest import read_dataset
     from trainer.asked import check_asked
     from trainer.recipe import COMMAND_LINE, Recipe, read_recipe, recipe_from
+    from trainer.spec import Weights
 
     base = read_recipe(recipe_file) if recipe_file else Recipe()
     given = {name: value for name, value in options.items() if value not in (None, ())}
     recipe = recipe_from(given, where=COMMAND_LINE, base=base)
     pictures = read_dataset(dataset)
     check_asked(pictures, output, recipe, overwrite=overwrite)
-    note("Starting TensorFlow ...", quiet=quiet)
+    fetching = ", fetching weights unless they are here already" if recipe.weights is Weights.IMAGENET else ""
+    note(f"Starting TensorFlow{fetching} ...", quiet=quiet)
     with hushed():
         from trainer.train import train
 
