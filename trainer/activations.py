@@ -71,12 +71,12 @@ class Activations:
             write_rows(path, self._batches(copy), shape=shape, dtype=self.dtype)
         return map_rows(path)
 
-    def _batches(self, copy: int) -> Iterator[Rows]:
+    def _batches(self, copy: int) -> Iterator[tuple[int, Rows]]:
         n, pictures = len(self.pictures), self.pictures.copies[0]
         for start in range(0, n, BATCH):
             rows = tf.constant(np.ascontiguousarray(pictures[start : start + BATCH]))
             seed = tf.constant([copy * n + start, 8 * self.seed + SALT], tf.int64)
-            yield self.run(rows, seed).numpy()
+            yield start, self.run(rows, seed).numpy()
 
 
 def _runner(trunk: Keras, augmentation: Augmentation) -> Callable[[Any, Any], Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dermpack.crew import WorkerLostError, answers
 from dermpack.errors import DatasetError, OutputError
 from dermpack.files import sha256_file, sha256_of, write_text
 from dermpack.manifest import Dataset, Picture
@@ -20,6 +20,8 @@ from dermpack.pixels import Policy, prepare
 from dermpack.progress import Track, silent
 
 Rows = NDArray[Any]
+Job: TypeAlias = tuple[Path, str]  # a picture's file, and the sha256 that it must have
+Work: TypeAlias = Callable[[Job], Rows]
 NPY: Any = np.lib.format  # its functions are untyped
 CACHE_VARIABLE = "DERMPACK_CACHE"
 ENOUGH_FOR_PROCESSES = 256  # fewer pictures are decoded before another process has started
@@ -47,15 +49,15 @@ def cached_pictures(
     path = folder / "pictures" / f"{_key(pictures, size, policy)}.npy"
     shape = (len(pictures), size, size, 3)
     if not is_whole(path, shape):
-        work = partial(_prepared, size=size, policy=policy)
         jobs = [(dataset.file(picture), picture.sha256) for picture in pictures]
-        with_bar = track(_in_processes(work, jobs, processes), total=len(jobs), what="Preparing pictures")
+        rows = _prepared_rows(jobs, partial(_prepared, size=size, policy=policy), processes)
+        with_bar = track(rows, total=len(jobs), what="Preparing pictures")
         write_rows(path, with_bar, shape=shape, dtype=np.uint8)
     return map_rows(path)
 
 
-def write_rows(path: Path, rows: Iterator[Rows], *, shape: tuple[int, ...], dtype: Any) -> None:
-    """Stream rows into an .npy file that appears whole, with its sha256 beside it.
+def write_rows(path: Path, parts: Iterable[tuple[int, Rows]], *, shape: tuple[int, ...], dtype: Any) -> None:
+    """Write parts, each with its first row's number, into an .npy file that appears whole, its sha256 beside.
 
     Written, not mapped: a full disk is then an error, and not a dead process.
     """
@@ -63,7 +65,7 @@ def write_rows(path: Path, rows: Iterator[Rows], *, shape: tuple[int, ...], dtyp
     header = {"descr": NPY.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _stream(beside, header, rows, dtype)
+        _stream(beside, header, parts)
         write_text(_seal(path), sha256_file(beside) + "\n")
         beside.replace(path)
     except OSError as error:
@@ -74,11 +76,15 @@ def write_rows(path: Path, rows: Iterator[Rows], *, shape: tuple[int, ...], dtyp
             beside.unlink()
 
 
-def _stream(path: Path, header: dict[str, Any], rows: Iterator[Rows], dtype: Any) -> None:
+def _stream(path: Path, header: dict[str, Any], parts: Iterable[tuple[int, Rows]]) -> None:
+    dtype, shape = np.dtype(header["descr"]), header["shape"]
+    row_bytes = dtype.itemsize * math.prod(shape[1:])
     with path.open("wb") as file:
         NPY.write_array_header_1_0(file, header)
-        for row in rows:
-            file.write(np.ascontiguousarray(row, dtype=dtype).data)
+        begin = file.tell()
+        for first, rows in parts:
+            file.seek(begin + first * row_bytes)
+            file.write(np.ascontiguousarray(rows, dtype=dtype).data)
 
 
 def map_rows(path: Path) -> Rows:
@@ -107,25 +113,23 @@ def _key(pictures: Sequence[Picture], size: int, policy: Policy) -> str:
     return sha256_of("\n".join(parts).encode())[:40]
 
 
-def _in_processes(work: Any, jobs: Sequence[tuple[Path, str]], processes: int) -> Iterator[Rows]:
-    if processes < 2 or len(jobs) < ENOUGH_FOR_PROCESSES:
-        yield from map(work, jobs)
-        return
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:  # TensorFlow's threads survive no fork
-        yield from _bounded(pool, work, iter(jobs), at_once=processes * CHUNK * 8)
+def _prepared_rows(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[int, Rows]]:
+    """Each picture with its number, as they come; in memory are a few of them."""
+    chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
+    crew = processes if len(jobs) >= ENOUGH_FOR_PROCESSES else 1
+    try:
+        for chunk, rows in answers(partial(_all_of, work), chunks, jobs=crew):
+            yield from enumerate(rows, start=chunk * CHUNK)
+    except WorkerLostError as error:
+        where, what = chunks[error.task][0][0], "a worker process ended early at it or soon after"
+        raise DatasetError(where, f"{what} ({error.ending})", "try again with --threads 1") from error
 
 
-def _bounded(pool: Any, work: Any, jobs: Iterator[tuple[Path, str]], *, at_once: int) -> Iterator[Rows]:
-    """In order, never more than two handfuls of pictures in memory."""
-    waiting = pool.map_async(work, list(islice(jobs, at_once)), CHUNK)
-    while batch := list(islice(jobs, at_once)):
-        following = pool.map_async(work, batch, CHUNK)
-        yield from waiting.get()
-        waiting = following
-    yield from waiting.get()
+def _all_of(work: Work, jobs: Sequence[Job]) -> list[Rows]:
+    return [work(job) for job in jobs]
 
 
-def _prepared(job: tuple[Path, str], *, size: int, policy: Policy) -> Rows:
+def _prepared(job: Job, *, size: int, policy: Policy) -> Rows:
     path, sha256 = job
     pixels = prepare(path, size, policy=policy)
     if sha256_file(path) != sha256:

@@ -139,6 +139,23 @@ def test_the_cache_holds_what_preparing_gives(coloured: Path, tmp_path: Path) ->
     np.testing.assert_array_equal(rows[0], prepare(dataset.file(first), 20))
 
 
+def test_several_processes_prepare_what_one_does(coloured: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(coloured)
+    pictures = dataset.manifest.of(Split.TRAIN) * 8  # enough for processes
+    one, two = (
+        cached_pictures(
+            dataset,
+            pictures,
+            size=20,
+            policy=Policy.CENTRE_SQUARE,
+            folder=tmp_path / str(processes),
+            processes=processes,
+        )
+        for processes in (1, 2)
+    )
+    np.testing.assert_array_equal(one, two)
+
+
 def test_the_cache_is_made_once(coloured: Path, tmp_path: Path) -> None:
     dataset = read_dataset(coloured)
     cached(dataset, tmp_path)
