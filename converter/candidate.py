@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from converter.biases import correct_biases
 from converter.calibration import choose_pictures, fingerprint, unsettled
 from converter.promise import Promise
 from converter.ranges import Ranges, measure_ranges, with_ranges
@@ -104,11 +105,13 @@ class Ranged:
 def read_ranges(
     source: Source, recipe: Recipe, request: Request, material: Material, track: Track = silent
 ) -> Ranged:
-    """Run the float file on the pictures."""
+    """Run the float file on the pictures; 8 bits shift its means, which its biases then take back."""
     began = perf_counter()
     start = unquantized(source.frozen, recipe)
     ranges = measure_ranges(start, material.rows, threads=request.threads, track=track)
     data = with_ranges(start, ranges.over_all())
+    if recipe is Recipe.INT8:
+        data = correct_biases(data, material.rows, threads=request.threads, track=track)
     return Ranged(data=data, ranges=ranges, seconds=perf_counter() - began)
 
 

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 from converter.auto import Tried
-from converter.candidate import Material
+from converter.candidate import Candidate
 from converter.judge import Verdict
+from converter.recipes import Recipe as FileRecipe
+from converter.request import Method
 from converter.source import Source
 from dermpack.contract import (
     Abstention,
@@ -89,7 +91,7 @@ def contract_of(source: Source, tried: Tried, proven: Proven, temperature: Fitte
             float_layers=candidate.kept,
             versions={package: version(package) for package in PACKAGES},
         ),
-        calibration=_calibration(candidate.material),
+        calibration=_calibration(candidate),
         operators=tuple(Operator(name=of.name, version=of.version) for of in proven.model.operators),
         runtimes=runtimes_of(proven.runtimes),
         accuracy=(_accuracy(tried.verdict),),
@@ -133,12 +135,14 @@ def _steps(tensor: Tensor) -> tuple[float | None, int | None]:
     return (tensor.scales[0], tensor.zero_points[0]) if tensor.scales else (None, None)
 
 
-def _calibration(material: Material | None) -> Calibration | None:
+def _calibration(candidate: Candidate) -> Calibration | None:
+    material = candidate.material
     if material is None:
         return None
+    corrects = candidate.recipe is FileRecipe.INT8 and candidate.method is not Method.QAT
     counted = Counter(picture.label for picture in material.pictures)
     return Calibration(
-        method="minmax",
+        method="minmax, biases corrected" if corrects else "minmax",
         split=Split.TRAIN.value,
         n=len(material.pictures),
         seed=material.seed,

@@ -50,16 +50,16 @@ def layer_errors(
 
     `pictures` are uint8 [n, size, size, 3]; a few dozen are enough.
     """
-    interpreter = _interpreter(mlir_quantize(ranged, enable_numeric_verify=True))
-    comparisons = tuple(_comparisons(interpreter))
+    interpreter = comparing(ranged)
+    compared = tuple(comparisons(interpreter))
     entrance = interpreter.get_input_details()[0]["index"]
-    squares = np.zeros(len(comparisons))
+    squares = np.zeros(len(compared))
     for picture in track(pictures, total=len(pictures), what="Comparing layers"):
         interpreter.set_tensor(entrance, np.float32(picture[None]) / np.float32(MIDDLE) - 1)
         interpreter.invoke()
-        squares += [_mean_square(interpreter.get_tensor(one.difference)) for one in comparisons]
+        squares += [_mean_square(interpreter.get_tensor(one.difference)) for one in compared]
     errors = np.sqrt(squares / max(len(pictures), 1))
-    return tuple(one.told(float(error)) for one, error in zip(comparisons, errors, strict=True))
+    return tuple(one.told(float(error)) for one, error in zip(compared, errors, strict=True))
 
 
 def worst(errors: Sequence[LayerError], *, count: int) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def keep_floats(ranged: bytes, layers: Sequence[str], *, io: Io) -> Selected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Comparison:
+class Comparison:
     """One operation, and the tensor that holds how far integers are off."""
 
     layer: str
@@ -91,7 +91,8 @@ class _Comparison:
         )
 
 
-def _comparisons(interpreter: Interpreter) -> Iterator[_Comparison]:
+def comparisons(interpreter: Interpreter) -> Iterator[Comparison]:
+    """Where a comparing interpreter keeps what it found."""
     tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     operations = interpreter._get_ops_details()
     maker = {index: operation["op_name"] for operation in operations for index in operation["outputs"]}
@@ -99,7 +100,7 @@ def _comparisons(interpreter: Interpreter) -> Iterator[_Comparison]:
         if operation["op_name"] == COMPARES:
             integers, difference = operation["inputs"][0], operation["outputs"][0]
             name = tensors[difference]["name"].removeprefix(f"{COMPARES}/").rpartition(":")[0]
-            yield _Comparison(
+            yield Comparison(
                 layer=name[:-1],  # one digit was added to the float tensor's own name
                 operator=maker[integers],
                 difference=difference,
@@ -109,6 +110,11 @@ def _comparisons(interpreter: Interpreter) -> Iterator[_Comparison]:
 
 def _mean_square(difference: NDArray[np.float32]) -> float:
     return float(np.square(difference, dtype=np.float64).mean())
+
+
+def comparing(ranged: bytes) -> Interpreter:
+    """Runs each operation twice on the same inputs: by integers, and in floating point."""
+    return _interpreter(mlir_quantize(ranged, enable_numeric_verify=True))
 
 
 def _interpreter(model: bytes) -> Interpreter:
