@@ -1,4 +1,4 @@
-"""Training costs what the network costs: ratios against a bare step, interleaved in one process."""
+"""Training costs what the network costs: ratios of processor time a picture, interleaved in one process."""
 
 from __future__ import annotations
 

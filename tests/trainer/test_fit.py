@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,6 +158,79 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path)
     with pytest.raises(InputError, match=r"no longer a number at step 1 of 6 .*; train with a lower --rate"):
         fit(model(), poisoned, replace(PLAN, ema=0.0), tmp_path / "other")
     assert (tmp_path / "checkpoint.npz").read_bytes() == before
+
+
+class Turning:
+    """Copies that are good in the first two epochs, and no numbers in the third."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows, self.shape, self.dtype = rows, rows.shape[1:], np.dtype(np.float16)
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, copy: int) -> Any:
+        return (
+            self.rows.astype(np.float16) / 255 if copy < 2 else np.full(self.rows.shape, np.nan, np.float16)
+        )
+
+
+def test_a_loss_that_is_no_number_after_good_epochs_keeps_their_checkpoint(tmp_path: Path) -> None:
+    from trainer.fit import fit
+
+    good = feed()
+    turning = replace(good, train=good.train.with_copies(Turning(good.train.copies[0])))
+    with pytest.raises(InputError, match=r"epoch 3: .* \(the checkpoint of epoch 2 is kept\)"):
+        fit(model(), turning, PLAN, tmp_path)
+    assert finished_epochs(tmp_path, turning) == 2
+
+
+def finished_epochs(folder: Path, eaten: Any) -> int:
+    from trainer.checkpoint import read_checkpoint
+    from trainer.fit import _identity
+
+    kept = read_checkpoint(folder, identity=_identity(model(), eaten, PLAN))
+    return len(kept.history) if kept else 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder))
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(("umount", str(folder)), check=True)
+
+
+def test_a_disk_that_fills_up_keeps_the_last_checkpoint_and_goes_on_when_it_is_free(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    filler = small_disk / "filler"
+
+    def filling(moment: Any) -> None:
+        if (moment.epoch, moment.step) == (3, 1):
+            fill(filler)
+
+    with pytest.raises(OutputError, match="No space left on device") as raised:
+        fitted(small_disk, watch=filling)
+    assert "\n" not in str(raised.value)
+    assert finished_epochs(small_disk, feed()) == 2
+    filler.unlink()
+    again, weights = fitted(small_disk)
+    (tmp_path / "whole").mkdir()
+    done, others = fitted(tmp_path / "whole")
+    assert again == done
+    assert same(weights, others)
+
+
+def fill(path: Path) -> None:
+    """Write until nothing more goes in."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.trainer.test_train import files_of
 
 pytestmark = pytest.mark.tensorflow
 
-LONG = (*TINY, "--epochs", "40", "--rate", "0.005", "--ema", "0.9")
+LONG = (*TINY, "--epochs", "16", "--rate", "0.005", "--ema", "0.9")
 
 
 def killed(dataset: Path, run: Path, *, after: str) -> None:
@@ -34,7 +34,7 @@ def killed(dataset: Path, run: Path, *, after: str) -> None:
 def test_a_killed_training_ends_like_an_undisturbed_one(coloured: Path) -> None:
     whole, broken = coloured.parent / "whole", coloured.parent / "broken"
     assert main(["train", str(coloured), "-o", str(whole), "--quiet", *LONG]) == 0
-    killed(coloured, broken, after="everything 3/40")
+    killed(coloured, broken, after="everything 3/16")
     assert not broken.exists()
     checkpoint = coloured.parent / ".broken.partial" / "everything" / "checkpoint.npz"
     assert checkpoint.is_file()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dermpack.cli import main
 from dermpack.errors import InputError
 from dermpack.manifest import Split, read_dataset
 from trainer.run import read_run
@@ -113,6 +114,20 @@ def test_weights_of_another_run_are_refused(trained: Path, tmp_path: Path) -> No
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"training.json: cannot be read"):
         read_run(tmp_path)
+
+
+def test_a_run_is_evaluated_on_the_test_split_of_its_dataset(
+    trained: Path, coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "predictions.csv"
+    before = (trained / "training.json").read_bytes()
+    assert main(["evaluate", str(trained), str(coloured), "--json", "--predictions", str(rows)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["n"], told["groups"], told["split"]) == (11, 11, "test")
+    assert told["balanced_accuracy"] > 0.8
+    assert "balanced_accuracy_ci95" in told
+    assert len(rows.read_text(encoding="utf-8").splitlines()) == 12
+    assert (trained / "training.json").read_bytes() == before
 
 
 def test_an_evaluation_of_a_run_says_nothing_of_tensorflows(trained: Path, coloured: Path) -> None:
