@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
 
 Keras = Any  # tf_keras ships no types
 PIXELS = "pixels"  # the name of the input in every file
@@ -17,14 +17,14 @@ class Frozen:
     """A function of one picture, float32 [1, size, size, 3] in [-1, 1], that holds its weights itself."""
 
     function: Any  # a concrete function
+    graph: Any  # the same as a GraphDef
     size: int
 
     @property
     def brings_ranges(self) -> bool:
         """Whether it was trained for integers, and knows the range of each tensor."""
-        graph = self.function.graph.as_graph_def()
-        functions = (node for function in graph.library.function for node in function.node_def)
-        return any(node.op.startswith("FakeQuant") for node in (*graph.node, *functions))
+        functions = (node for function in self.graph.library.function for node in function.node_def)
+        return any(node.op.startswith("FakeQuant") for node in (*self.graph.node, *functions))
 
 
 def freeze(model: Keras) -> Frozen:
@@ -32,4 +32,5 @@ def freeze(model: Keras) -> Frozen:
     size = int(model.inputs[0].shape[1])
     signature = tf.TensorSpec((1, size, size, 3), tf.float32, name=PIXELS)
     function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(signature)
-    return Frozen(function=convert_variables_to_constants_v2(function), size=size)
+    constant, graph = convert_variables_to_constants_v2_as_graph(function, lower_control_flow=False)
+    return Frozen(function=constant, graph=graph, size=size)

@@ -108,6 +108,8 @@ def _converter(frozen: Frozen, recipe: Recipe, *, io: Io) -> Any:
     """Every flag of the converter is set here."""
     flags = FLAGS[recipe]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.function], frozen.function)
+    parts = frozen.graph, frozen.function.inputs, frozen.function.outputs, frozen.function
+    converter._freeze_concrete_function = lambda: parts  # it would do again what is done: half of its time
     converter.optimizations = [tf.lite.Optimize.DEFAULT] if flags.optimizes else []
     # "Integers only" asks for pictures to measure ranges on, also of a function that brings its own.
     ops = OPS.TFLITE_BUILTINS if frozen.brings_ranges else flags.ops
