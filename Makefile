@@ -26,6 +26,8 @@ demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results 
 	$(DERMPACK) data report demo/dataset -o demo/report
 	$(DERMPACK) train demo/dataset -o demo/run --size 96 --alpha 0.35 --weights none --epochs 40 --augment light
 	$(DERMPACK) evaluate demo/run demo/dataset -o demo/evaluation --predictions demo/predictions.csv
+	$(DERMPACK) convert demo/run -o demo/export --max-drop 3
+	$(DERMPACK) verify demo/export demo/dataset
 	@echo "Look at demo/report/report.html, demo/run/report.html and demo/evaluation/report.html"
 
 test: $(VENV)/.installed  ## Run the tests (no network, generated pictures; real ones where they are)

@@ -16,7 +16,7 @@ from dermpack.scores.predictions import Floats
 
 PICTURES = 16  # of the validation split: an interpreter without fast kernels takes 50 ms for one
 # Between probabilities on two interpreters: kernels round in their own ways, wrong ones are far apart.
-MOST_APART, MEAN_APART = 0.25, 0.02
+MOST_APART, MEAN_APART = 0.25, 0.05  # as `dermpack verify` holds them
 
 
 def try_runtimes(path: Path, source: Source, expected: Floats) -> tuple[RuntimeResult, ...]:

@@ -30,7 +30,7 @@ def steps() -> list[tuple[str, list[str]]]:
 
 def shape(line: str) -> str:
     """A line without its figures and spacing: versions of the libraries move the last digit."""
-    return re.sub(r"[\d.]+", "#", re.sub(r"\s+|[━─]+", " ", line)).strip()
+    return re.sub(r"-?[\d.]+", "#", re.sub(r"\s+|[━─]+", " ", line)).strip()
 
 
 def test_the_readme_shows_true_commands_and_output(

@@ -46,7 +46,7 @@ class Moment:
     is_best: bool = False
 
     def line(self) -> str:
-        """head 3/10 · loss 0.934 · balanced accuracy 0.612 · auroc 0.901 · 812 pictures/s · 0:24 left · best."""
+        """head 3/10 · loss 0.934 · balanced accuracy 0.612 · auroc 0.901 · 812 pictures/s · 0:24 left."""
         parts = [f"{self.name} {self.epoch}/{self.epochs}", *self._figures(), self._pace()]
         return " · ".join([*parts, "best"] if self.is_best else parts)
 
