@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -66,15 +67,13 @@ class _Crew(Generic[Task, Answer]):
     def __init__(self, work: Callable[[Task], Answer], size: int) -> None:
         self.workers: dict[Connection, BaseProcess] = {}
         self.at: dict[Connection, int] = {}  # the task that a worker has now
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for the parent alone
         try:
-            for _ in range(size):
-                self._hire(work)
+            with _undisturbed():
+                for _ in range(size):
+                    self._hire(work)
         except BaseException:
             self.dismiss()
             raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def _hire(self, work: Callable[[Task], Answer]) -> None:
         ours, theirs = SPAWN.Pipe()
@@ -120,6 +119,28 @@ class _Crew(Generic[Task, Answer]):
         for pipe, process in self.workers.items():
             process.join()
             pipe.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the workers stand: they are born deaf to it, and a half-started one would complain.
+
+    Blocking the signal makes the children deaf; the handler is needed too, since another thread of this
+    process may take the signal, and Python then raises it here all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _serve(work: Callable[[Task], Answer], pipe: Connection) -> None:
