@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -152,8 +153,12 @@ def test_a_stopped_import_leaves_the_old_dataset_and_no_process(tmp_path: Path, 
     imported(source, "-q")
     before = (tmp_path / "dataset" / "manifest.csv").read_bytes()
     command = ["data", "import", str(source), "-o", str(tmp_path / "dataset"), "--overwrite", "--seed", "1"]
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background is deaf to it
     with subprocess.Popen(
-        [sys.executable, "-m", "dermpack", *command, "--jobs", "2", "-q"], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "dermpack", *command, "--jobs", "2", "-q"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hears,
     ) as process:
         while not list(tmp_path.glob(".dataset.*.partial")):
             assert process.poll() is None
