@@ -1,0 +1,101 @@
+"""What targets answer: raw rounds, counts and outputs; every other figure is derived of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.plan import Plan, Setting
+from dermpack.progress import Track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorTime:
+    """One kind of operator in one inference; where a delegate took it, the delegate's name for it."""
+
+    name: str
+    count: int
+    share: float  # of the time, or under emulation of the instructions
+    is_delegated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """One model under one setting; the rounds of several models were interleaved."""
+
+    model: str
+    setting: Setting
+    load_ms: float
+    first_ms: float  # the first inference pages the weights in
+    warm_up_rounds: int
+    rounds_ms: tuple[float, ...]  # in the order of the clock
+    peak_bytes: int | None  # of a process that ran this model alone
+    delegated: str  # "all", "some of 66 operators", "none": what XNNPACK took
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Instructions, of an emulated processor; milliseconds are never told of one."""
+
+    model: str
+    setting: Setting
+    instructions: tuple[int, ...]  # of each counted inference, in order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answered:
+    """The raw outputs for the scored pictures, as the model gave them: [n, k] in its own type."""
+
+    model: str
+    setting: Setting
+    outputs: NDArray[np.generic]
+    scale: float  # 0: the numbers are what they are
+    zero_point: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A model that does not run under a setting."""
+
+    model: str
+    setting: Setting
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiled:
+    """Where the time of one inference goes."""
+
+    model: str
+    setting: Setting
+    operators: tuple[OperatorTime, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Everything that one target answered."""
+
+    target: str  # host, ssh:pi@raspberry, adb:SERIAL, qemu:cortex-a72
+    is_emulated: bool
+    environment: Mapping[str, str]  # device, soc, cores, features, governor, temperature_before, …; by name
+    timed: tuple[Timed, ...] = ()
+    counted: tuple[Counted, ...] = ()
+    answered: tuple[Answered, ...] = ()
+    profiled: tuple[Profiled, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    notes: Sequence[str] = ()
+
+
+class Target(Protocol):
+    """A place where models run."""
+
+    @property
+    def name(self) -> str: ...
+
+    def measure(self, plan: Plan, *, track: Track) -> Measured:
+        """Ask the whole plan; what does not run there is Refused, what cannot be reached is an error."""
+        ...
