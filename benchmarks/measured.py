@@ -38,6 +38,34 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """All that is known of the rounds of one process whose tool keeps them to itself: no p90, no raw rounds."""
+
+    load_ms: float
+    first_ms: float
+    warm_up_rounds: int
+    rounds: int
+    mean_ms: float
+    deviation_ms: float
+    min_ms: float
+    max_ms: float
+    p5_ms: float | None  # None: builds of the tool before 2024 tell no percentiles
+    median_ms: float | None
+    p95_ms: float | None
+    footprint_bytes: int | None  # what the tool says it grew by: approximate, no peak
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summarized:
+    """One model under one setting, timed by benchmark_model on a phone."""
+
+    model: str
+    setting: Setting
+    passes: tuple[Pass, ...]  # by the clock; the n-th passes of all models ran side by side
+    delegated: str  # "all", "some of 66 operators", "none"; "" where the tool did not say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
     """Instructions, of an emulated processor; milliseconds are never told of one."""
 
@@ -83,6 +111,7 @@ class Measured:
     is_emulated: bool
     environment: Mapping[str, str]  # device, soc, cores, features, governor, temperature_before, …; by name
     timed: tuple[Timed, ...] = ()
+    summarized: tuple[Summarized, ...] = ()
     counted: tuple[Counted, ...] = ()
     answered: tuple[Answered, ...] = ()
     profiled: tuple[Profiled, ...] = ()
