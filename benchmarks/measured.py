@@ -39,7 +39,7 @@ class Timed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """All that is known of the rounds of one process whose tool keeps them to itself: no p90, no raw rounds."""
+    """What a tool that keeps its rounds to itself says of one process: no raw rounds, no p90."""
 
     load_ms: float
     first_ms: float
@@ -49,7 +49,7 @@ class Pass:
     deviation_ms: float
     min_ms: float
     max_ms: float
-    p5_ms: float | None  # None: builds of the tool before 2024 tell no percentiles
+    p5_ms: float | None  # None: older builds of the tool tell no percentiles
     median_ms: float | None
     p95_ms: float | None
     footprint_bytes: int | None  # what the tool says it grew by: approximate, no peak
