@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,9 @@ class Limit:
         return self.one_picture > self.max_drop
 
     def allows(self, verdict: Verdict) -> bool:
+        """What XNNPACK refuses, most apps cannot run, whatever it is worth."""
+        if verdict.refusal:
+            return False
         if self.is_too_fine:
             auroc = -verdict.auroc.difference
             return auroc <= MAX_AUROC_DROP and verdict.agreement >= LEAST_AGREEMENT
@@ -63,18 +66,22 @@ def limit_of(predictions: Predictions, *, max_drop: float) -> Limit:
 
 
 def attempt(
-    steps: Sequence[Step], source: Source, request: Request, *, track: Track = silent
+    steps: Iterable[Step], source: Source, request: Request, *, track: Track = silent
 ) -> tuple[Tried, ...]:
     """Everything that was tried; only the last can be within the limit."""
     return tuple(_until_within(steps, source, request, track))
 
 
 def best_of(tried: Sequence[Tried]) -> Tried:
-    """One within the limit before any other, then the least loss; the earlier of equals."""
-    return max(tried, key=lambda one: (one.is_within, one.verdict.balanced_accuracy.difference))
+    """One within the limit before any other, then one that runs, the least loss, the earlier of equals."""
+    return max(tried, key=_worth)
 
 
-def _until_within(steps: Sequence[Step], source: Source, request: Request, track: Track) -> Iterator[Tried]:
+def _worth(one: Tried) -> tuple[bool, bool, float]:
+    return one.is_within, not one.verdict.refusal, one.verdict.balanced_accuracy.difference
+
+
+def _until_within(steps: Iterable[Step], source: Source, request: Request, track: Track) -> Iterator[Tried]:
     limit = limit_of(source.plain, max_drop=request.max_drop)
     for step in steps:
         candidate = step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,9 +73,8 @@ def convert_run(
         for recipe in request.recipes
     }
     best = {recipe: best_of(of) for recipe, of in tried.items()}
-    contracts = _write_best(output, source, best, overwrite=overwrite)
     others = [one for recipe, of in tried.items() for one in of if one is not best[recipe]]
-    _write_others(rejected, source, others)
+    contracts = _write(output, rejected, source, best, others, overwrite=overwrite)
     shutil.rmtree(work, ignore_errors=True)
     return Conversion(
         made=tuple(
@@ -84,6 +84,26 @@ def convert_run(
         limit=limit_of(source.plain, max_drop=request.max_drop),
         rejected=rejected if others else None,
     )
+
+
+def _write(
+    output: Path,
+    rejected: Path,
+    source: Source,
+    best: Mapping[Recipe, Tried],
+    others: Sequence[Tried],
+    *,
+    overwrite: bool,
+) -> dict[Recipe, Contract]:
+    """Both folders are whole before either takes its place."""
+    with ExitStack() as stack:
+        if others:
+            beside = stack.enter_context(new_folder(rejected, marker=SEVERAL_FILE, overwrite=True))
+            _write_several(beside, source, {one.candidate.name: one for one in others})
+        contracts = _write_best(output, source, best, overwrite=overwrite)
+    if not others:
+        shutil.rmtree(rejected, ignore_errors=True)  # of the export before: ours, or it would be refused
+    return contracts
 
 
 def _write_best(
@@ -106,13 +126,3 @@ def _write_several(folder: Path, source: Source, named: Mapping[str, Tried]) -> 
         contracts.append(write_export(folder / name, source, tried))
     write_text(folder / SEVERAL_FILE, json_text({"schema": SCHEMA, "exports": sorted(named)}))
     return contracts
-
-
-def _write_others(rejected: Path, source: Source, others: Sequence[Tried]) -> None:
-    """What an earlier conversion rejected goes with its export."""
-    if not others:
-        shutil.rmtree(rejected, ignore_errors=True)  # ours, or it would have been refused
-        return
-    named = {one.candidate.name: one for one in others}
-    with new_folder(rejected, marker=SEVERAL_FILE, overwrite=True) as folder:
-        _write_several(folder, source, named)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from converter.source import Source
+from dermpack.errors import InputError
 from dermpack.progress import Track, silent
-from dermpack.runtime import Sidecar, open_classifier
+from dermpack.runtime import Classifier, Kernels, Sidecar, classifier_on, first_installed, open_host
 from dermpack.scores.intervals import RESAMPLES
 from dermpack.scores.metrics import Metric, weighted_accuracy, weighted_auroc, weighted_balanced_accuracy
 from dermpack.scores.paired import Difference, agreement, difference
 from dermpack.scores.predictions import Floats, Predictions
 
 CHUNK = 16  # pictures in one message to the interpreter
+WHERE = Path("model.tflite")  # it is in no folder yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,6 +30,7 @@ class Verdict:
     accuracy: Difference
     auroc: Difference
     agreement: float
+    refusal: str = ""  # why XNNPACK does not take it: the interpreter's own kernels answered
 
     @property
     def drop(self) -> float:
@@ -37,8 +40,19 @@ class Verdict:
 
 def judge(data: bytes, source: Source, *, seed: int, threads: int, track: Track = silent) -> Verdict:
     """Run the file in a process of its own on every picture of the validation split."""
+    with open_host(first_installed()) as host:
+        sidecar = Sidecar(labels=source.run.classes)
+        load = partial(classifier_on, host, data, where=WHERE, sidecar=sidecar, threads=threads)
+        try:
+            classifier, refusal = load(kernels=Kernels.XNNPACK), ""
+        except InputError as error:
+            classifier, refusal = load(kernels=Kernels.BUILTIN), error.what
+        return _verdict(classifier, source, refusal=refusal, seed=seed, track=track)
+
+
+def _verdict(classifier: Classifier, source: Source, *, refusal: str, seed: int, track: Track) -> Verdict:
     plain = source.plain
-    predictions = replace(plain, probabilities=_probabilities(data, source, threads=threads, track=track))
+    predictions = replace(plain, probabilities=_probabilities(classifier, source, track))
 
     def differ(metric: Metric) -> Difference:
         return difference(plain, predictions, metric, resamples=RESAMPLES, seed=seed)
@@ -49,15 +63,12 @@ def judge(data: bytes, source: Source, *, seed: int, threads: int, track: Track 
         accuracy=differ(weighted_accuracy),
         auroc=differ(weighted_auroc),
         agreement=agreement(plain, predictions),
+        refusal=refusal,
     )
 
 
-def _probabilities(data: bytes, source: Source, *, threads: int, track: Track) -> Floats:
+def _probabilities(classifier: Classifier, source: Source, track: Track) -> Floats:
     rows = source.validation.copies[0]
     starts = range(0, len(rows), CHUNK)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.tflite"
-        path.write_bytes(data)
-        with open_classifier(path, sidecar=Sidecar(labels=source.run.classes), threads=threads) as classifier:
-            shown = track(starts, total=len(starts), what="Running the file")
-            return np.concatenate([classifier.classify(np.asarray(rows[at : at + CHUNK])) for at in shown])
+    shown = track(starts, total=len(starts), what="Running the file")
+    return np.concatenate([classifier.classify(np.asarray(rows[at : at + CHUNK])) for at in shown])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 from converter.candidate import (
-    Candidate,
     Material,
     Ranged,
     Step,
@@ -17,48 +18,63 @@ from converter.candidate import (
 )
 from converter.recipes import Recipe
 from converter.request import Method, Request
-from converter.selective import LayerError
 from converter.source import Source
-from converter.sparing import COUNTS, by_sparing, read_errors
+from converter.sparing import Weighed, by_sparing, counts_for, weigh
 from converter.training import Audience, by_training
 
 
-def steps_of(source: Source, recipe: Recipe, request: Request, work: Path, audience: Audience) -> list[Step]:
-    """What makes candidates, the cheapest first; what several need is made once, when it is needed."""
-    track = audience.track
+def steps_of(
+    source: Source, recipe: Recipe, request: Request, work: Path, audience: Audience
+) -> Iterator[Step]:
+    """What makes candidates, the cheapest first."""
+    shared = _shared(source, recipe, request, audience)
+    if not recipe.needs_ranges:
+        yield partial(plainly, source, recipe, request)
+    elif recipe is not Recipe.INT8:
+        yield lambda: by_measuring(recipe, request, shared.material(), shared.ranged())
+    else:
+        for method in _methods(source, request.method):
+            yield from _int8_steps(method, source, request, shared, work, audience)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What several ways need; each is made once, when it is asked for first."""
+
+    material: Callable[[], Material]
+    ranged: Callable[[], Ranged]
+    weighed: Callable[[], Weighed]
+
+
+def _shared(source: Source, recipe: Recipe, request: Request, audience: Audience) -> Shared:
     @cache
     def material() -> Material:
         return read_material(source, count=request.pictures, seed=request.seed, threads=request.threads)
 
     @cache
     def ranged() -> Ranged:
-        return read_ranges(source, recipe, request, material(), track)
+        return read_ranges(source, recipe, request, material(), audience.track)
 
     @cache
-    def errors() -> tuple[LayerError, ...]:
-        return read_errors(material(), ranged(), track)
+    def weighed() -> Weighed:
+        return weigh(material(), ranged(), audience.track)
 
-    def measured() -> Candidate:
-        return by_measuring(recipe, request, material(), ranged())
+    return Shared(material=material, ranged=ranged, weighed=weighed)
 
-    def trained() -> Candidate:
-        return by_training(source, request, material(), work, audience)
 
-    def spared(count: int) -> Candidate:
-        return by_sparing(request, material(), ranged(), errors(), count=count)
-
-    if not recipe.needs_ranges:
-        return [partial(plainly, source, recipe, request)]
-    if recipe is not Recipe.INT8:
-        return [measured]
-    sparing: list[Step] = [partial(spared, count) for count in COUNTS]
-    ways: dict[Method, list[Step]] = {
-        Method.PTQ: [measured],
-        Method.QAT: [trained],
-        Method.SELECTIVE: sparing,
-    }
-    return [step for method in _methods(source, request.method) for step in ways[method]]
+def _int8_steps(
+    method: Method, source: Source, request: Request, shared: Shared, work: Path, audience: Audience
+) -> Iterator[Step]:
+    """How many layers can be spared is known only when they were compared."""
+    if method is Method.PTQ:
+        yield lambda: by_measuring(Recipe.INT8, request, shared.material(), shared.ranged())
+    elif method is Method.QAT:
+        yield lambda: by_training(source, request, shared.material(), work, audience)
+    else:
+        for count in counts_for(len(shared.weighed().errors)):
+            yield partial(
+                by_sparing, request, shared.material(), shared.ranged(), shared.weighed(), count=count
+            )
 
 
 def _methods(source: Source, asked: Method) -> tuple[Method, ...]:

@@ -145,9 +145,9 @@ def _tell(conversion: Conversion, *, quiet: bool) -> None:
 
 def _row(one: Tried, fate: str) -> tuple[str, ...]:
     candidate, verdict = one.candidate, one.verdict
-    accuracy, method = verdict.balanced_accuracy, candidate.method
+    accuracy = verdict.balanced_accuracy
     return (
-        f"{candidate.recipe.value} {method.value}" if method else candidate.recipe.value,
+        _name(one),
         f"{accuracy.second:.3f}",
         f"{_points(accuracy.difference)}{_interval(accuracy.ci95)}",
         f"{verdict.auroc.second:.4f}",
@@ -156,6 +156,12 @@ def _row(one: Tried, fate: str) -> tuple[str, ...]:
         f"{candidate.seconds:.1f}",
         fate,
     )
+
+
+def _name(one: Tried) -> str:
+    """int8 ptq, int8 selective-2; float32, which is made in one way only."""
+    candidate = one.candidate
+    return f"{candidate.recipe.value} {candidate.name}" if candidate.method else str(candidate.name)
 
 
 def _points(difference: float) -> str:
@@ -171,6 +177,8 @@ def _remarks(conversion: Conversion) -> Iterator[str]:
     for made in conversion.made:
         for one in made.tried:
             yield from one.candidate.notes
+            if one.verdict.refusal:
+                yield f"{_name(one)} is not taken by XNNPACK: {one.verdict.refusal}"
         yield from (f"{made.recipe.value} {line}" for line in _runs(made.contract.runtimes))
     yield conversion.limit.sentence()
 

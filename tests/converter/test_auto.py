@@ -79,6 +79,17 @@ def test_a_candidate_that_breaks_its_promise_ends_everything(source: Any, good: 
         tried(source, replace(good, recipe=Recipe.INT8))
 
 
+def test_what_xnnpack_refuses_is_never_good_enough(source: Any, good: Any) -> None:
+    from converter.auto import best_of, limit_of
+
+    (well,) = tried(source, good)
+    refused = replace(well, verdict=replace(well.verdict, refusal="it cannot"), is_within=False)
+    worse = replace(well, is_within=False)
+    assert limit_of(source.plain, max_drop=100.0).allows(well.verdict)
+    assert not limit_of(source.plain, max_drop=100.0).allows(refused.verdict)
+    assert best_of([refused, worse]) is worse
+
+
 def predictions(*counts: int) -> Predictions:
     truth = np.repeat(np.arange(len(counts)), counts)
     n, k = len(truth), len(counts)

@@ -113,6 +113,16 @@ def test_every_layer_can_be_named(ranged: bytes, errors: Any, at: int) -> None:
     assert operators(selected.data)["DEQUANTIZE"] >= 1
 
 
+@pytest.mark.parametrize(
+    ("layers", "counts"),
+    [(110, (1, 2, 5, 10, 20)), (30, (1, 2, 5, 10, 15)), (10, (1, 2, 5)), (7, (1, 2, 3)), (2, (1,))],
+)
+def test_a_few_layers_are_spared_first_and_never_more_than_half(layers: int, counts: tuple[int, ...]) -> None:
+    from converter.sparing import counts_for
+
+    assert counts_for(layers) == counts
+
+
 def test_no_layer_kept_is_the_plain_file(ranged: bytes) -> None:
     from converter.recipes import Io, Recipe, quantize
     from converter.selective import keep_floats
