@@ -23,12 +23,13 @@ from dermpack.files import write_bytes
 from dermpack.pixels import Policy, prepare
 from dermpack.progress import Track, silent
 
-WORKER = Path(__file__).with_name("worker.py")
 WORKER_FILE, JOB_FILE = "worker.py", "job.json"
+SCRIPTS = (WORKER_FILE, "worker_place.py", "worker_operators.py")  # beside this file
 MEMORY_BYTES = 8 << 30  # of addresses: a model that asks for more is refused by the system
 PATIENCE_SECONDS = 120.0  # to start and to load
 PICTURE_SECONDS = 5.0  # of patience for one inference: the largest network on the slowest device
 WARM_UPS = 6  # of patience: the worker's own limit
+PROFILED = ("ai-edge-litert",)  # the runtimes that say how long their operators take
 INFERENCES = 3  # counted ones: they repeat exactly
 PROBE = Timing(warm_up_seconds=0.0, rounds=5, seconds=0.0, most_seconds=30.0)  # for the peak of its memory
 
@@ -79,13 +80,15 @@ class Pieces:
     answered: tuple[Answered, ...] = ()
     profiled: tuple[Profiled, ...] = ()
     refused: tuple[Refused, ...] = ()
+    notes: tuple[str, ...] = ()
     environment_after: Mapping[str, str] = field(default_factory=dict)  # of the last timed setting
 
 
 def lay_out(plan: Plan, folder: Path) -> Laid:
     """Write the worker and everything that jobs name into an existing folder."""
-    shutil.copyfile(WORKER, folder / WORKER_FILE)
-    files, models, pixels = [WORKER_FILE], [], dict[tuple[int, Policy], str]()
+    for script in SCRIPTS:
+        shutil.copyfile(Path(__file__).with_name(script), folder / script)
+    files, models, pixels = list(SCRIPTS), [], dict[tuple[int, Policy], str]()
     for at, model in enumerate(plan.models):
         named = {"name": model.name, "file": f"model-{at}.tflite", "table": f"table-{at}.npy"}
         write_bytes(folder / named["file"], model.data)
@@ -146,6 +149,7 @@ class _Found:
     answered: list[Answered] = field(default_factory=list)
     profiled: list[Profiled] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     peaks: dict[tuple[Setting, str], int | None] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)
 
@@ -159,6 +163,7 @@ class _Found:
             answered=tuple(self.answered),
             profiled=tuple(self.profiled),
             refused=tuple(self.refused),
+            notes=tuple(self.notes),
             environment_after=self.after,
         )
 
@@ -170,7 +175,7 @@ def _steps(plan: Plan, laid: Laid, settings: Sequence[Setting], kinds: Collectio
         alone = [Kind.COUNT] if Kind.COUNT in kinds else []
         if combination not in asked:
             alone += [Kind.ANSWER] if Kind.ANSWER in kinds and plan.scored else []
-            alone += [Kind.PROFILE] if Kind.PROFILE in kinds else []
+            alone += [Kind.PROFILE] if Kind.PROFILE in kinds and setting.runtime in PROFILED else []
         asked.add(combination)
         for model in laid.models:
             if Kind.TIME in kinds:
@@ -184,17 +189,17 @@ def _steps(plan: Plan, laid: Laid, settings: Sequence[Setting], kinds: Collectio
 def _take(step: _Step, plan: Plan, carry: Carry, found: _Found) -> None:
     """One job; a model that the worker dies of, or refuses, is not asked again under the setting."""
     standing = [model for model in step.models if found.stands(step.setting, model["name"])]
+    names = [model["name"] for model in standing]
     if not standing:
         return
     try:
         said = carry(_job(step, standing, plan))
-        entries = replies.entries(said, names=[model["name"] for model in standing])
-        for model, entry in zip(standing, entries, strict=True):
-            _keep(step, plan, model["name"], entry, said, found)
+        for name, entry in zip(names, replies.entries(said, names=names), strict=True):
+            _keep(step, plan, name, entry, said, found)
     except WorkerDied as death:
-        _refuse(step, standing, f"the interpreter died of it ({death.why})", found)
+        _refuse(step, names, f"the interpreter died of it ({death.why})", found)
     except replies.UnreadableError as error:
-        _refuse(step, standing, f"the interpreter's answer cannot be read ({error})", found)
+        _refuse(step, names, f"the interpreter's answer cannot be read ({error})", found)
 
 
 def _keep(
@@ -202,7 +207,7 @@ def _keep(
 ) -> None:
     setting = step.setting
     if "refused" in entry:
-        found.refused.append(Refused(model=name, setting=setting, why=replies.text(entry["refused"])))
+        _refuse(step, [name], replies.text(entry["refused"]), found)
     elif step.is_probe:
         found.peaks[setting, name] = replies.peak_bytes(said)
     elif step.kind is Kind.TIME:
@@ -218,8 +223,12 @@ def _keep(
         found.profiled.append(replies.profiled(entry, model=name, setting=setting))
 
 
-def _refuse(step: _Step, models: Sequence[Mapping[str, str]], why: str, found: _Found) -> None:
-    found.refused += [Refused(model=model["name"], setting=step.setting, why=why) for model in models]
+def _refuse(step: _Step, names: Sequence[str], why: str, found: _Found) -> None:
+    """A model that runs but cannot be profiled is not refused, only noted."""
+    if step.kind is Kind.PROFILE:
+        found.notes += [f"{name}: its operators are not known under {step.setting} ({why})" for name in names]
+    else:
+        found.refused += [Refused(model=name, setting=step.setting, why=why) for name in names]
 
 
 def _job(step: _Step, models: Sequence[Mapping[str, str]], plan: Plan) -> dict[str, Any]:

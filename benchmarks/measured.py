@@ -25,7 +25,7 @@ class OperatorTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """One model under one setting; the rounds of several models were interleaved."""
+    """One model under one setting; several models were interleaved, turn by turn."""
 
     model: str
     setting: Setting
@@ -33,6 +33,7 @@ class Timed:
     first_ms: float  # the first inference pages the weights in
     warm_up_rounds: int
     rounds_ms: tuple[float, ...]  # in the order of the clock
+    turns: int = 1  # the rounds in so many equal parts, between which the other models had theirs
     peak_bytes: int | None  # of a process that ran this model alone
     delegated: str  # "all", "some of 66 operators", "none": what XNNPACK took
 

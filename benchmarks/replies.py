@@ -61,6 +61,9 @@ def timed(entry: Mapping[str, Any], *, model: str, setting: Setting, peak_bytes:
     rounds_ms = entry.get("rounds_ms")
     if not isinstance(rounds_ms, list) or not 0 < len(rounds_ms) <= MOST_ROUNDS:
         raise UnreadableError("it has no rounds")
+    turns = _whole(entry, "turns")
+    if not turns or len(rounds_ms) % turns:
+        raise UnreadableError("its rounds are in no equal turns")
     return Timed(
         model=model,
         setting=setting,
@@ -68,6 +71,7 @@ def timed(entry: Mapping[str, Any], *, model: str, setting: Setting, peak_bytes:
         first_ms=_number(entry.get("first_ms")),
         warm_up_rounds=_whole(entry, "warm_up_rounds"),
         rounds_ms=tuple(_number(of) for of in rounds_ms),
+        turns=turns,
         peak_bytes=peak_bytes,
         delegated=text(entry.get("delegated")),
     )

@@ -2,7 +2,7 @@
 
 Stands alone, on Python 3.9 or later with numpy and one interpreter: it is copied to where models run.
 `python worker.py JOB.json`, in the folder that holds what the job names, prints one JSON object; what
-fails is one line on stderr. `benchmarks/jobs.py` writes the jobs.
+fails is one line on stderr. `benchmarks/jobs.py` writes the jobs; the neighbours worker_*.py come along.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import gc
 import importlib
 import importlib.util
 import json
+import math
 import os
 import signal
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,8 +32,10 @@ BEGIN, END = 0x7E570001, 0x7E570002  # larger than any process id
 STABLE = 0.03  # the medians of two neighbouring windows differ by less
 WINDOW_ROUNDS = 10
 MOST_WARM_UPS = 6  # a warm-up that does not settle ends after so many times its seconds
-
-MOST_TEXT_BYTES = 1 << 16  # of a file that describes the device
+# Models take turns of many rounds: after every single round of another model, its weights would fill the
+# caches and its threads still spin (a model of 0.29 ms was seen to take 0.49 ms, with two threads 12 ms).
+TURNS = 25
+SETTLE_SECONDS = 0.01  # of untimed rounds when a model's turn begins
 
 Job = dict[str, Any]
 
@@ -53,24 +55,27 @@ def main() -> None:
 
 
 def describe(job: Job) -> Job:
-    return {"environment": _environment(job["read"]), "runtimes": _runtimes()}
+    """Where this is, and what can interpret models here."""
+    place = _neighbour("worker_place")
+    return {"environment": place.environment(job["read"]), "runtimes": place.versions(RUNTIMES)}
 
 
 def time_models(job: Job) -> Job:
-    """Load all models, warm them up, then time them in turns: A B A B."""
-    runs = [Run(job, model) for model in job["models"]]
-    timing, standing = job["timing"], [run for run in runs if run.loads()]
+    """Load all models, warm each up, then time them in turns: A … A B … B A … A B … B."""
+    runs, timing = [Run(job, model) for model in job["models"]], job["timing"]
+    standing = [run for run in runs if run.loads()]
     gc.disable()
-    _warm_up(standing, timing["warm_up_seconds"])
-    _measure(standing, timing)
-    answer = {"models": [run.timed() for run in runs], "environment_after": _environment(job["read"])}
-    return {**answer, "peak_bytes": _peak_bytes()}
+    for run in standing:
+        run.warm_up(timing["warm_up_seconds"])
+    turns = _take_turns(standing, timing)
+    models, place = [run.timed(turns) for run in runs], _neighbour("worker_place")
+    after, peak_bytes = place.environment(job["read"]), place.peak_bytes()
+    return {"models": models, "environment_after": after, "peak_bytes": peak_bytes}
 
 
 def answer_models(job: Job) -> Job:
     """The outputs for all pictures, as the model gives them."""
-    answers = [_outputs(Run(job, model), None) for model in job["models"]]
-    return {"models": answers, "peak_bytes": _peak_bytes()}
+    return {"models": [_outputs(Run(job, model), None) for model in job["models"]]}
 
 
 def count_models(job: Job) -> Job:
@@ -79,8 +84,8 @@ def count_models(job: Job) -> Job:
 
 
 def profile_models(job: Job) -> Job:
-    why = "no interpreter says here how long an operator takes"
-    return {"models": [{"name": model["name"], "refused": why} for model in job["models"]]}
+    """Where the time of an inference goes."""
+    return {"models": [_profiled(job, model) for model in job["models"]]}
 
 
 KINDS = {
@@ -98,16 +103,16 @@ class Run:
     def __init__(self, job: Job, model: Job) -> None:
         self.job, self.model, self.refused = job, model, ""
         self.rounds_ns: list[int] = []
-        self.warm_up_rounds = 0
+        self.warm_up_rounds, self.turn_rounds = 0, 1
 
     def loads(self) -> bool:
         """Whether the interpreter takes it; the first inference pages the weights in and is told apart."""
         try:
+            _module(self.job)  # importing the interpreter is no part of loading a model
             start = time.perf_counter_ns()
             self.interpreter = _interpreter(self.job, self.model["file"])
             self.load_ns = time.perf_counter_ns() - start
             self.feed = _Feed(self.interpreter, self.model)
-            self.feed.show(0)
             self.first_ns = self.round_ns()
         except REFUSALS as error:
             self.refused = _line(error)
@@ -120,7 +125,27 @@ class Run:
         self.interpreter.invoke()
         return time.perf_counter_ns() - start
 
-    def timed(self) -> Job:
+    def warm_up(self, seconds: float) -> None:
+        """At least so many seconds, then until the median stands still, or it has taken too long."""
+        rounds: list[int] = []
+        start = time.perf_counter()
+        while (passed := time.perf_counter() - start) < seconds * MOST_WARM_UPS:
+            if passed >= seconds and _is_stable(rounds):
+                break
+            rounds.append(self.round_ns())
+        self.warm_up_rounds = len(rounds)
+        self.typical_ns = float(np.median(rounds[-WINDOW_ROUNDS:] or [self.first_ns]))
+
+    def take_turn(self, *, is_alone: bool) -> None:
+        start = time.perf_counter()
+        while not is_alone and time.perf_counter() - start < SETTLE_SECONDS:
+            self.round_ns()
+        self.rounds_ns += [self.round_ns() for _ in range(self.turn_rounds)]
+
+    def has_enough(self, timing: Job) -> bool:
+        return len(self.rounds_ns) >= timing["rounds"] and sum(self.rounds_ns) >= timing["seconds"] * 1e9
+
+    def timed(self, turns: int) -> Job:
         name = self.model["name"]
         if self.refused:
             return {"name": name, "refused": self.refused}
@@ -130,7 +155,8 @@ class Run:
             "first_ms": self.first_ns / 1e6,
             "warm_up_rounds": self.warm_up_rounds,
             "rounds_ms": [nanoseconds / 1e6 for nanoseconds in self.rounds_ns],
-            "delegated": _delegated(self.interpreter),
+            "turns": turns,
+            "delegated": _neighbour("worker_operators").delegated(self.interpreter),
         }
 
 
@@ -149,38 +175,24 @@ class _Feed:
         self.interpreter.set_tensor(self.index, self.picture)
 
 
-def _warm_up(runs: list[Run], seconds: float) -> None:
-    """At least so many seconds each, then until no model's median moves, or it has taken too long."""
-    if not runs or seconds <= 0:
-        return
-    rounds: list[list[int]] = [[] for _ in runs]
-    start, least, most = time.perf_counter(), seconds * len(runs), seconds * len(runs) * MOST_WARM_UPS
-    while True:
-        for at in range(len(runs)):
-            rounds[at].append(runs[at].round_ns())
-            runs[at].warm_up_rounds += 1
-        passed = time.perf_counter() - start
-        if passed >= most or (passed >= least and all(_is_stable(of) for of in rounds)):
-            return
-
-
 def _is_stable(rounds_ns: list[int]) -> bool:
-    if len(rounds_ns) < 2 * WINDOW_ROUNDS:
-        return False
     before, last = rounds_ns[-2 * WINDOW_ROUNDS : -WINDOW_ROUNDS], rounds_ns[-WINDOW_ROUNDS:]
-    return bool(abs(np.median(last) / np.median(before) - 1) < STABLE)
+    return len(before) == WINDOW_ROUNDS and bool(abs(np.median(last) / np.median(before) - 1) < STABLE)
 
 
-def _measure(runs: list[Run], timing: Job) -> None:
-    """In turns to the end, so that whatever happens to one happens to all."""
-    start, totals = time.perf_counter(), [0] * len(runs)
-    while runs and time.perf_counter() - start < timing["most_seconds"]:
-        for at in range(len(runs)):
-            nanoseconds = runs[at].round_ns()
-            runs[at].rounds_ns.append(nanoseconds)
-            totals[at] += nanoseconds
-        if len(runs[0].rounds_ns) >= timing["rounds"] and min(totals) >= timing["seconds"] * 1e9:
-            return
+def _take_turns(runs: list[Run], timing: Job) -> int:
+    """How many turns all had, each model with its own number of rounds: what befalls one befalls all."""
+    for run in runs:
+        wanted = timing["rounds"], timing["seconds"] * 1e9 / run.typical_ns
+        run.turn_rounds = max(1, math.ceil(max(wanted) / TURNS))
+    start, turns = time.perf_counter(), 0
+    while not turns or time.perf_counter() - start < timing["most_seconds"]:
+        for run in runs:
+            run.take_turn(is_alone=len(runs) == 1)
+        turns += 1
+        if all(run.has_enough(timing) for run in runs):
+            break
+    return turns
 
 
 def _outputs(run: Run, inferences: int | None) -> Job:
@@ -214,78 +226,38 @@ def _mark(which: int) -> None:
         os.getsid(which)
 
 
+def _profiled(job: Job, model: Job) -> Job:
+    name, operators = model["name"], _neighbour("worker_operators")
+    try:
+        if job["runtime"] not in operators.RUNTIMES:
+            raise RuntimeError("this runtime does not say how long its operators take")
+        found = operators.profile(model["file"], threads=job["threads"], kernels=job["kernels"])
+    except (OSError, AttributeError, *REFUSALS) as error:
+        return {"name": name, "refused": _line(error)}
+    return {"name": name, "operators": found}
+
+
+def _neighbour(name: str) -> Any:
+    """A file that is copied along with this one; there is no package where they are."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _module(job: Job) -> Any:
+    return importlib.import_module(f"{RUNTIMES[job['runtime']]}.interpreter")
+
+
 def _interpreter(job: Job, file: str) -> Any:
-    module = importlib.import_module(f"{RUNTIMES[job['runtime']]}.interpreter")
+    module = _module(job)
     resolver = getattr(module.OpResolverType, RESOLVERS[job["kernels"]])
     interpreter = module.Interpreter(
         model_path=file, num_threads=job["threads"], experimental_op_resolver_type=resolver
     )
     interpreter.allocate_tensors()
     return interpreter
-
-
-def _delegated(interpreter: Any) -> str:
-    """What XNNPACK took: it stands as one operator for each part of the graph that it computes."""
-    listed: Any = getattr(interpreter, "_get_ops_details", list)()
-    delegates = [operator for operator in listed if operator["op_name"] == "DELEGATE"]
-    if not delegates:
-        return "none"
-    own = [operator for operator in listed if operator["op_name"] != "DELEGATE"]
-    taken = sum(len(_within(delegate, own)) for delegate in delegates)
-    return "all" if taken == len(own) else f"{taken} of {len(own)} operators"
-
-
-def _within(delegate: Job, own: list[Job]) -> set[int]:
-    """The operators between the delegate's inputs and its outputs."""
-    makers = {int(tensor): at for at, operator in enumerate(own) for tensor in operator["outputs"]}
-    given, wanted, found = set(map(int, delegate["inputs"])), list(map(int, delegate["outputs"])), set()
-    while wanted:
-        at = makers.get(wanted.pop())
-        if at is not None and at not in found:
-            found.add(at)
-            wanted.extend(int(tensor) for tensor in own[at]["inputs"] if int(tensor) not in given)
-    return found
-
-
-def _runtimes() -> dict[str, str]:
-    """The version of each runtime that is installed."""
-    found = {}
-    for package in RUNTIMES:
-        if importlib.util.find_spec(RUNTIMES[package]) is not None:
-            try:
-                found[package] = metadata.version(package)
-            except metadata.PackageNotFoundError:  # copied there, not installed
-                found[package] = "of unknown version"
-    return found
-
-
-def _environment(patterns: list[str]) -> Job:
-    """What the asked files say, by their paths, and what no file does; what cannot be read is left out."""
-    paths = (path for pattern in patterns for path in sorted(Path("/").glob(pattern.lstrip("/"))))
-    texts = {str(path): _read(path) for path in paths}
-    own = {"machine": os.uname().machine, "kernel": os.uname().release, "cores": str(_cores())}
-    versions = {"python": sys.version.split()[0], "numpy": np.__version__}
-    return {**own, **versions, **{path: text for path, text in texts.items() if text}}
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(MOST_TEXT_BYTES).decode("utf-8", "replace").strip("\0 \n\t")
-    except OSError:
-        return ""
-
-
-def _peak_bytes() -> int | None:
-    lines = (line.split() for line in _read(Path("/proc/self/status")).splitlines())
-    return next((int(line[1]) * 1024 for line in lines if line[0] == "VmHWM:"), None)
 
 
 def _limit(job: Job) -> None:
