@@ -34,7 +34,6 @@ def unsettled(ranges: Ranges) -> tuple[str, ...]:
     """The tensors whose range is another on every other picture."""
     if len(ranges) < 2:
         return ranges.names
-    halves = (ranges.take(range(start, len(ranges), 2)).over_all() for start in (0, 1))
-    first, second = (limits[:, 1] - limits[:, 0] for limits in halves)
+    first, second = (limits[:, 1] - limits[:, 0] for limits in ranges.halves())
     differ = np.abs(first - second) > SETTLED * np.maximum(first, second)
     return tuple(name for name, differs in zip(ranges.names, differ, strict=True) if differs)

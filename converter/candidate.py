@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from converter.biases import correct_biases
 from converter.calibration import choose_pictures, fingerprint, unsettled
+from converter.clipping import Clipping
 from converter.promise import Promise
 from converter.ranges import Ranges, measure_ranges, with_ranges
 from converter.recipes import Io, Recipe, convert, quantize, unquantized
@@ -49,6 +50,7 @@ class Candidate:
     data: bytes
     seconds: float
     material: Material | None = None
+    clipping: Clipping = Clipping.MINMAX  # of the ranges that were measured
     kept: tuple[str, ...] = ()
     errors: tuple[LayerError, ...] = ()
     notes: tuple[str, ...] = ()
@@ -108,8 +110,10 @@ def read_ranges(
     """Run the float file on the pictures; 8 bits shift its means, which its biases then take back."""
     began = perf_counter()
     start = unquantized(source.frozen, recipe)
-    ranges = measure_ranges(start, material.rows, threads=request.threads, track=track)
-    data = with_ranges(start, ranges.over_all())
+    ranges = measure_ranges(
+        start, material.rows, clipping=request.clipping, threads=request.threads, track=track
+    )
+    data = with_ranges(start, ranges.limits())
     if recipe is Recipe.INT8:
         data = correct_biases(data, material.rows, threads=request.threads, track=track)
     return Ranged(data=data, ranges=ranges, seconds=perf_counter() - began)
@@ -126,6 +130,7 @@ def by_measuring(recipe: Recipe, request: Request, material: Material, ranged: R
         data=data,
         seconds=ranged.seconds + perf_counter() - began,
         material=material,
+        clipping=ranged.ranges.clipping,
         notes=_restless(ranged.ranges),
     )
 

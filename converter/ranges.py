@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -15,12 +14,18 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
+from converter.clipping import Clipping, clip
+from converter.histogram import BINS, Counts, count
 from dermpack.progress import Track, silent
 
 Array = NDArray[np.float32]
 PIXEL_RANGE = (-1.0, 1.0)  # of the input, whatever the pictures reach: a raw byte is then one step
 MIDDLE = 127.5  # of a byte
 PLAIN_KERNELS = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+
+
+def _uncounted() -> Counts:
+    return np.zeros((2, 0, 0), np.uint32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,34 +35,57 @@ class Ranges:
     names: tuple[str, ...]
     lowest: Array
     highest: Array
+    clipping: Clipping = Clipping.MINMAX
+    counts: Counts = field(default_factory=_uncounted)  # [even and odd pictures, tensors, bins]
 
     def __len__(self) -> int:
         return len(self.lowest)
 
     def over_all(self) -> Array:
-        """[tensors, 2]"""
-        return np.stack([self.lowest.min(axis=0), self.highest.max(axis=0)], axis=1)
+        """All that was reached: [tensors, 2]."""
+        return _reached(self.lowest, self.highest)
 
-    def take(self, rows: Sequence[int]) -> Ranges:
-        return Ranges(names=self.names, lowest=self.lowest[list(rows)], highest=self.highest[list(rows)])
+    def limits(self) -> Array:
+        """What a file is quantized with: [tensors, 2]."""
+        return clip(self.over_all(), self.counts.sum(axis=0, dtype=np.uint32), self.clipping)
+
+    def halves(self) -> tuple[Array, Array]:
+        """The limits as every other picture alone has them, and as the others have."""
+        even, odd = (_reached(self.lowest[start::2], self.highest[start::2]) for start in (0, 1))
+        return clip(even, self.counts[0], self.clipping), clip(odd, self.counts[1], self.clipping)
 
 
 def measure_ranges(
-    unquantized: bytes, pictures: NDArray[np.uint8], *, threads: int = 2, track: Track = silent
+    unquantized: bytes,
+    pictures: NDArray[np.uint8],
+    *,
+    clipping: Clipping = Clipping.MINMAX,
+    threads: int = 2,
+    track: Track = silent,
 ) -> Ranges:
     """Run the float file on the pictures, uint8 [n, size, size, 3], and look at each tensor.
 
     The stock calibrator takes four times as long, and sees of a tensor that an addition may overwrite only
     what the addition left there.
     """
-    tensors = _ranged(unquantized)
-    free: SimpleQueue[Any] = SimpleQueue()
-    for _ in range(threads):
-        free.put(_interpreter(unquantized))
+    stations = [_station(unquantized, clipping) for _ in range(threads)]
+    free: SimpleQueue[Station] = SimpleQueue()
+    for station in stations:
+        free.put(station)
     with ThreadPoolExecutor(threads) as pool:
-        rows = pool.map(partial(_measure, free, tuple(tensors)), pictures)
+        rows = pool.map(partial(_measure, free), range(len(pictures)), pictures)
         found = np.stack(list(track(rows, total=len(pictures), what="Measuring ranges")))
-    return Ranges(names=tuple(tensors.values()), lowest=found[:, 0], highest=found[:, 1])
+    return Ranges(
+        names=tuple(_ranged(unquantized).values()),
+        lowest=found[:, 0],
+        highest=found[:, 1],
+        clipping=clipping,
+        counts=np.sum([station.counts for station in stations], axis=0, dtype=np.uint32),
+    )
+
+
+def _reached(lowest: Array, highest: Array) -> Array:
+    return np.stack([lowest.min(axis=0), highest.max(axis=0)], axis=1)
 
 
 def with_ranges(unquantized: bytes, limits: Array) -> bytes:
@@ -92,17 +120,42 @@ def _interpreter(model: bytes) -> Any:
     return interpreter
 
 
-def _measure(free: SimpleQueue[Any], tensors: tuple[int, ...], picture: NDArray[np.uint8]) -> Array:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Station:
+    """An interpreter, and what one thread at a time has counted with it."""
+
+    interpreter: Any
+    entrance: int
+    tensors: tuple[int, ...]
+    counts: Counts
+
+
+def _station(unquantized: bytes, clipping: Clipping) -> Station:
+    interpreter, tensors = _interpreter(unquantized), tuple(_ranged(unquantized))
+    bins = BINS if clipping.counts else 0
+    return Station(
+        interpreter=interpreter,
+        entrance=interpreter.get_input_details()[0]["index"],
+        tensors=tensors,
+        counts=np.zeros((2, len(tensors), bins), np.uint32),
+    )
+
+
+def _measure(free: SimpleQueue[Station], number: int, picture: NDArray[np.uint8]) -> Array:
     """[2, tensors]: the lowest and the highest values on one picture."""
-    interpreter = free.get()
-    entrance = interpreter.get_input_details()[0]["index"]
-    interpreter.set_tensor(entrance, np.float32(picture[None]) / np.float32(MIDDLE) - 1)
-    interpreter.invoke()
-    values = (interpreter.tensor(tensor)() for tensor in tensors)
-    limits = [
-        PIXEL_RANGE if at == entrance else (of.min(), of.max())
-        for at, of in zip(tensors, values, strict=True)
-    ]
-    del values
-    free.put(interpreter)
-    return np.array(limits, np.float32).T
+    station = free.get()
+    station.interpreter.set_tensor(station.entrance, np.float32(picture[None]) / np.float32(MIDDLE) - 1)
+    station.interpreter.invoke()
+    limits = np.array([_look(station, at, number) for at in range(len(station.tensors))], np.float32)
+    free.put(station)
+    return limits.T
+
+
+def _look(station: Station, at: int, number: int) -> tuple[float, float]:
+    """The ends of one tensor; its values are counted where the station has bins."""
+    if station.tensors[at] == station.entrance:
+        return PIXEL_RANGE
+    values = station.interpreter.tensor(station.tensors[at])()
+    if station.counts.size:
+        station.counts[number % 2, at] += count(values, start=number)
+    return values.min(), values.max()

@@ -140,9 +140,10 @@ def _calibration(candidate: Candidate) -> Calibration | None:
     if material is None:
         return None
     corrects = candidate.recipe is FileRecipe.INT8 and candidate.method is not Method.QAT
+    described = candidate.clipping.described
     counted = Counter(picture.label for picture in material.pictures)
     return Calibration(
-        method="minmax, biases corrected" if corrects else "minmax",
+        method=f"{described}, biases corrected" if corrects else described,
         split=Split.TRAIN.value,
         n=len(material.pictures),
         seed=material.seed,

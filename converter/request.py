@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from converter.calibration import ENOUGH
+from converter.clipping import Clipping
 from converter.recipes import Io, Recipe
 from dermpack.errors import InputError
 
@@ -29,6 +30,7 @@ class Request:
     method: Method = Method.AUTO  # of int8
     io: Io | None = None  # None: what each recipe does unasked
     pictures: int = ENOUGH  # to measure ranges on
+    clipping: Clipping = Clipping.MINMAX  # of the ranges that are measured
     max_drop: float = MAX_DROP
     seed: int = 0
     threads: int = 2
@@ -42,6 +44,17 @@ class Request:
                 )
         if Recipe.INT8 not in self.recipes and self.method is not Method.AUTO:
             raise InputError(f"--method {self.method.value}", "is for int8 alone", "add --int8")
+        if self.clipping is not Clipping.MINMAX:
+            self._check_clipping()
+
+    def _check_clipping(self) -> None:
+        """Say where no range would be measured."""
+        where = f"--calibration-method {self.clipping.value}"
+        measured = [recipe for recipe in self.recipes if recipe.needs_ranges]
+        if not measured:
+            raise InputError(where, "is for int8 and int16x8 alone", "add --int8")
+        if measured == [Recipe.INT8] and self.method is Method.QAT:
+            raise InputError(where, "is for ranges that are measured; qat trains them", "use --method ptq")
 
     def io_of(self, recipe: Recipe) -> Io:
         return self.io or recipe.ios[0]

@@ -50,6 +50,7 @@ def by_sparing(
         data=selected.data,
         seconds=ranged.seconds + weighed.seconds + perf_counter() - began,
         material=material,
+        clipping=ranged.ranges.clipping,
         kept=selected.kept,
         errors=weighed.errors,
         notes=(f"selective: {len(selected.kept)} of {len(weighed.errors)} layers stay in floating point",),

@@ -23,6 +23,7 @@ Tried = Any
 FOLDER = click.Path(path_type=Path)
 RECIPES = ("int8", "float32", "float16", "dynamic", "int16x8")
 METHODS, IOS = ("auto", "ptq", "qat", "selective"), ("uint8", "int8", "float32")
+CLIPPINGS = ("minmax", "percentile", "mse")
 HEADER = ("file", "balanced", "points lost (95 %)", "AUROC", "same label", "MB", "s", "")
 MEGABYTE = 1e6
 
@@ -59,6 +60,15 @@ MEGABYTE = 1e6
     help="Training pictures to measure ranges on, as many of each label as there are.",
 )
 @click.option(
+    "--calibration-method",
+    "clipping",
+    type=click.Choice(CLIPPINGS),
+    default="minmax",
+    show_default=True,
+    help="What a measured range holds: all values, 99.9 % of them, or as many as make the error of 8 bits "
+    "least. Where a few values reach far, the last two cut them off for finer steps.",
+)
+@click.option(
     "--max-drop",
     type=click.FloatRange(0, 100),
     default=1.0,
@@ -79,6 +89,7 @@ def command(
     method: str,
     io: str | None,
     pictures: int,
+    clipping: str,
     max_drop: float,
     seed: int,
     threads: int,
@@ -97,6 +108,7 @@ def command(
     read_run(run)  # without TensorFlow: what is wrong with the folder is said at once
     note("Starting TensorFlow ...", quiet=quiet)
     with hushed():
+        from converter.clipping import Clipping
         from converter.conversion import convert_run
         from converter.recipes import Io, Recipe
         from converter.request import Method
@@ -108,6 +120,7 @@ def command(
         method=Method(method),
         io=Io(io) if io else None,
         pictures=pictures,
+        clipping=Clipping(clipping),
         max_drop=max_drop,
         seed=seed,
         threads=threads,

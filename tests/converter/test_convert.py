@@ -127,6 +127,17 @@ def test_a_folder_without_a_run_is_refused_in_a_line(
     assert capsys.readouterr().err.startswith("error: ")
 
 
+def test_the_contract_says_what_the_ranges_hold(export: Path, run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "export"
+    way = ("--method", "ptq", "--calibration-method", "percentile")
+    assert main(["convert", str(run), "-o", str(output), *way, "-q"]) == 0
+    told = [read_contract(folder / "model.json").calibration for folder in (export, output)]
+    assert [of and of.method for of in told] == [
+        "minmax, biases corrected",
+        "percentile 99.9, biases corrected",
+    ]
+
+
 def test_json_holds_the_contract(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "export"
     assert main(["convert", str(run), "-o", str(output), "--dynamic", "--json", "-q"]) == 0
