@@ -27,6 +27,7 @@ EXTRA_OF_MODULE = {
     "tomli": "train",
     "ai_edge_litert": "device",
     "tflite_runtime": "device",
+    "cryptography": "sign",
 }
 
 

@@ -45,7 +45,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "dermpack.bundle": (
         *("dermpack.contract", "dermpack.runtime", "dermpack.pixels", "dermpack.pictures"),
-        *("dermpack.tflitefile", "dermpack.report", "numpy", "cryptography"),
+        *("dermpack.tflitefile", "dermpack.report", "dermpack.scores", "dermpack.verify"),
+        *("numpy", "PIL", "cryptography"),
+    ),
+    "dermpack.predict": (
+        *("dermpack.contract", "dermpack.runtime", "dermpack.pixels", "dermpack.scores"),
+        *("dermpack.tflitefile", "numpy"),
     ),
     "dermpack.cli": ("dermpack", "trainer", "converter", "benchmarks", "click", "rich"),
     "benchmarks": GROUND_FLOOR,

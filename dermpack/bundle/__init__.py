@@ -1,0 +1,1 @@
+"""One file that an app developer embeds: a Gradle module with model, code, golden vectors and checksums."""
