@@ -60,7 +60,6 @@ NAMED: Mapping[str, Augmentation] = {
         shift=0.1,
         brightness=0.15,
         contrast=0.2,
-        mixup=0.2,
     ),
 }
 

@@ -49,11 +49,11 @@ class Recipe:
     head_copies: int = 1  # of changed features that the head learns from
     head_epochs: int = 8
     head_rate: float = 1e-3
-    epochs: int = 12
-    batch: int = 32
+    epochs: int = 16
+    batch: int = 16
     rate: float = 1e-4
     schedule: Schedule = Schedule.COSINE
-    warm_up: float = 1.0  # epochs
+    warm_up: float = 0.25  # epochs
     augment: Augmentation = NAMED["strong"]
     balance: Balance = Balance.PRIOR
     balance_power: float = 1.0
