@@ -1,0 +1,145 @@
+"""dermpack predict."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dermpack.cli.console import note, output_options, result, track
+
+if TYPE_CHECKING:
+    from dermpack.predict import Answers, Found, Model, Ran
+    from dermpack.runtime import Host
+
+RESEARCH_ONLY = "research software, not a medical device: nothing here is a diagnosis"
+MANY = 20  # pictures: fewer are answered before a bar is drawn
+SHOWN = 8  # labels that are counted by name
+
+
+@click.command("predict", short_help="Say what a .tflite takes pictures for, and how sure it is.")
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite|EXPORT")
+@click.argument(
+    "names", type=click.Path(path_type=Path), metavar="PICTURE|FOLDER...", nargs=-1, required=True
+)
+@click.option(
+    "--top", type=click.IntRange(1, 10_000), default=3, show_default=True, help="So many labels a picture."
+)
+@click.option(
+    "--labels",
+    "labels_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Labels of the outputs, one a line or a JSON list; then no contract is read.",
+)
+@click.option(
+    "--csv",
+    "table_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write one row a picture, safe to open in a spreadsheet.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 64), default=None, help="Processors to use.  [default: all]"
+)
+@output_options
+def command(
+    model: Path,
+    names: tuple[Path, ...],
+    top: int,
+    labels_file: Path | None,
+    table_file: Path | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Show each PICTURE, and every picture below each FOLDER, to a MODEL.tflite or the one in an EXPORT.
+
+    Probabilities are calibrated as the contract beside the model says; below its threshold the answer is "not
+    sure". A .tflite without a contract needs --labels, unless labels are inside it. A picture that cannot be
+    decoded is a line on stderr while the others go on, and exit code 1 at the end.
+    """
+    from dermpack.runtime import first_installed, open_host
+
+    with open_host(first_installed()) as host:  # first, before what takes long to import
+        from dermpack.predict import answers_of, find_pictures, open_model, record, table_bytes, text
+
+        found, known = find_pictures(names), open_model(model, labels_file=labels_file)
+        target = _table_path(table_file) if table_file else None
+        ran = _run(known, found, host, threads=threads, quiet=quiet) if found.pictures else None
+    answers = answers_of(known, found, ran.rows if ran else (), top=top)
+    if target is not None:
+        _write(target, table_bytes(known, answers))
+    if answers.answered or as_json:
+        told = record(known, answers, runtime=ran.runtime if ran else None)
+        result(told, text(known, answers), as_json=as_json)
+    for line in (*_remarks(known, found, answers, ran), RESEARCH_ONLY):
+        note(line, quiet=quiet)
+    for failure in answers.failures:
+        note(f"error: {failure.error}", quiet=False)
+    return 1 if answers.failures else 0
+
+
+def _run(model: Model, found: Found, host: Host, *, threads: int | None, quiet: bool) -> Ran:
+    from dermpack.predict import hosts_for, run
+    from dermpack.runtime import open_host
+
+    count = len(found.pictures)
+    more = hosts_for(count, threads=threads) - 1
+    with ExitStack() as stack:
+        hosts = [host, *(stack.enter_context(open_host(host.engine)) for _ in range(more))]
+        return run(model, found.pictures, hosts=hosts, track=track(quiet=quiet or count < MANY))
+
+
+def _table_path(path: Path) -> Path:
+    """Where the table goes, said before the long work: a new file or an old one, never a device."""
+    from dermpack.errors import OutputError
+
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise OutputError(path, "lies in a folder that is not there", "make the folder first")
+    if target.exists() and not target.is_file():
+        raise OutputError(path, "is no file", "give the path of a file")
+    return target
+
+
+def _write(target: Path, data: bytes) -> None:
+    from dermpack.files import write_bytes
+
+    write_bytes(target, data)
+
+
+def _remarks(model: Model, found: Found, answers: Answers, ran: Ran | None) -> Iterator[str]:
+    """What a person should know beside the answers."""
+    if len(answers.outcomes) > 1:
+        yield _counted(answers)
+    if found.left_out:
+        yield f"left out, no pictures by their names: {', '.join(_most(found.left_out))}"
+    if ran is None:
+        return
+    if answers.kind.value == "output":
+        yield "the outputs do not add up to 1: they are shown as they are, and are no probabilities"
+    elif model.temperature is None:
+        yield "no temperature is known: probabilities are as the model gives them"
+    if model.size is None and ran.number.value == "float32":
+        yield "no contract says what to feed: pixels were fed as -1 to 1"
+
+
+def _counted(answers: Answers) -> str:
+    from dermpack.predict import NOT_SURE
+
+    counts = Counter(of.label or NOT_SURE for of in answers.answered)
+    failed = [f"{len(answers.failures)} without an answer"] if answers.failures else []
+    return f"{len(answers.outcomes)} in all: {', '.join([*_most(counts), *failed])}"
+
+
+def _most(counts: Counter[str]) -> list[str]:
+    """The most frequent, and how many there are of the others: 7 mel, 2 nv."""
+    most = counts.most_common(SHOWN)
+    rest = sum(counts.values()) - sum(count for _, count in most)
+    return [*(f"{count} {name}" for name, count in most), *([f"{rest} of others"] if rest else [])]

@@ -1,0 +1,115 @@
+"""Read a .tflite and all that is known of it: its contract, or the labels that somebody names."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dermpack.contract import CONTRACT_FILE, Contract, OperatingPoint, contract_from
+from dermpack.errors import DermpackError, InputError
+from dermpack.files import read_json, sha256_of
+from dermpack.pixels import Policy
+from dermpack.predict.pictures import is_folder
+from dermpack.runtime import Sidecar, find_sidecar, read_labels, read_sidecar
+from dermpack.runtime.modelfile import read_model
+from dermpack.scores.calibration import Temperature, temperature_from
+
+MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
+GIVE = "give a .tflite or an export folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What to run, and what to make of its outputs; without a contract, the labels alone."""
+
+    path: Path
+    data: bytes
+    sha256: str
+    labels: tuple[str, ...]
+    policy: Policy = Policy.CENTRE_SQUARE
+    name: str = ""
+    version: str = ""
+    size: int | None = None  # side of its input, where the contract says so
+    temperature: Temperature | None = None
+    abstain_below: float | None = None
+    points: tuple[OperatingPoint, ...] = ()
+
+
+def open_model(path: Path, *, labels_file: Path | None = None) -> Model:
+    """The model that is a .tflite or lies in an export folder; a contract of another file is refused."""
+    file = _model_file(path)
+    data = read_model(file)
+    if labels_file is not None:
+        return _plain(file, data, read_labels(labels_file))
+    beside = find_sidecar(file)
+    if beside is None:
+        return _plain(file, data, Sidecar(labels=_labels_inside(file, data)))
+    record = read_json(beside)
+    if "schema" not in record:
+        return _plain(file, data, read_sidecar(beside))
+    return _contracted(file, data, contract_from(record, where=beside), beside)
+
+
+def _model_file(path: Path) -> Path:
+    if not is_folder(path):
+        return path
+    if (path / MODEL_FILE).is_file():
+        return path / MODEL_FILE
+    if (path / RUN_FILE).is_file():
+        raise InputError(path, "is a run, not yet a .tflite", f"run: dermpack convert {path} -o EXPORT")
+    inside = sorted(folder.parent.name for folder in path.glob(f"*/{MODEL_FILE}"))
+    cure = f"give one of the exports in it: {', '.join(inside)}" if inside else GIVE
+    raise InputError(path, f"holds no {MODEL_FILE}", cure)
+
+
+def _plain(path: Path, data: bytes, sidecar: Sidecar) -> Model:
+    return Model(path=path, data=data, sha256=sha256_of(data), labels=sidecar.labels, policy=sidecar.policy)
+
+
+def _contracted(path: Path, data: bytes, contract: Contract, beside: Path) -> Model:
+    sha256 = sha256_of(data)
+    if contract.sha256 != sha256:
+        cure = "export it again, or give --labels FILE to go without the contract"
+        raise InputError(beside, f"describes another model, not {path.name}", cure)
+    abstention = contract.abstention
+    return Model(
+        path=path,
+        data=data,
+        sha256=sha256,
+        labels=contract.labels,
+        policy=read_sidecar(beside).policy,
+        name=contract.name,
+        version=contract.version,
+        size=contract.input.width,
+        temperature=_temperature(contract, beside),
+        abstain_below=abstention.threshold if abstention else None,
+        points=contract.thresholds,
+    )
+
+
+def _temperature(contract: Contract, beside: Path) -> Temperature | None:
+    """The temperature as the scores know it: the thresholds were found on what these make of outputs."""
+    given = contract.output.temperature
+    if given is None:
+        return None
+    try:
+        return temperature_from(asdict(given))
+    except ValueError as error:
+        raise InputError(beside, f"holds {error}, which no fit gives", "export it again") from error
+
+
+def _labels_inside(path: Path, data: bytes) -> tuple[str, ...]:
+    """The labels that TFLite metadata carries, of a file that lies alone."""
+    unnamed = InputError(
+        path, f"has no {CONTRACT_FILE} beside it that names its labels", "give --labels FILE"
+    )
+    try:
+        from dermpack.tflitefile import read_model as read_flatbuffer
+
+        metadata = read_flatbuffer(data, where=path).metadata
+    except (ModuleNotFoundError, DermpackError) as error:  # the schema comes with one interpreter only
+        raise unnamed from error
+    labels = tuple(metadata.labels) if metadata else ()
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise unnamed
+    return labels
