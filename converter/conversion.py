@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from converter.auto import Limit, Tried, attempt, best_of, limit_of
 from converter.export import write_export
+from converter.layers import write_layers
 from converter.recipes import Recipe
 from converter.request import Request
 from converter.source import Source, find_dataset, open_source
@@ -23,6 +24,7 @@ SEVERAL_FILE = "exports.json"  # names the exports in a folder of several
 SCHEMA = 1
 REJECTED = ".rejected"
 UNHEARD = Audience()
+Write = Callable[[Path, Source, Tried], Contract]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,8 +69,8 @@ def convert_run(
     source = open_source(run, find_dataset(run, data), threads=request.threads, track=audience.track)
     work = output.absolute().with_name(f".{output.name}.{source.run_sha256[:12]}.training")
     tried = {
-        recipe: attempt(
-            steps_of(source, recipe, request, work, audience), source, request, track=audience.track
+        recipe: _sharing_errors(
+            attempt(steps_of(source, recipe, request, work, audience), source, request, track=audience.track)
         )
         for recipe in request.recipes
     }
@@ -84,6 +86,12 @@ def convert_run(
         limit=limit_of(source.plain, max_drop=request.max_drop),
         rejected=rejected if others else None,
     )
+
+
+def _sharing_errors(tried: Sequence[Tried]) -> tuple[Tried, ...]:
+    """Layers are compared for one way to integers; what was seen is of use whichever is kept."""
+    errors = next((one.candidate.errors for one in tried if one.candidate.errors), ())
+    return tuple(replace(one, candidate=replace(one.candidate, errors=errors)) for one in tried)
 
 
 def _write(
@@ -113,16 +121,25 @@ def _write_best(
     if len(best) == 1:
         ((recipe, tried),) = best.items()
         with new_folder(output, marker=CONTRACT_FILE, overwrite=overwrite) as folder:
-            return {recipe: write_export(folder, source, tried)}
+            return {recipe: _write_with_layers(folder, source, tried)}
     named = {recipe.value: tried for recipe, tried in best.items()}
     with new_folder(output, marker=SEVERAL_FILE, overwrite=overwrite) as folder:
-        return dict(zip(best, _write_several(folder, source, named), strict=True))
+        return dict(zip(best, _write_several(folder, source, named, write=_write_with_layers), strict=True))
 
 
-def _write_several(folder: Path, source: Source, named: Mapping[str, Tried]) -> list[Contract]:
+def _write_with_layers(folder: Path, source: Source, tried: Tried) -> Contract:
+    """An export that is kept tells of its layers, where they were compared."""
+    if tried.candidate.errors:
+        write_layers(folder, tried.candidate.errors, kept=tried.candidate.kept)
+    return write_export(folder, source, tried)
+
+
+def _write_several(
+    folder: Path, source: Source, named: Mapping[str, Tried], *, write: Write = write_export
+) -> list[Contract]:
     contracts = []
     for name, tried in named.items():
         (folder / name).mkdir()
-        contracts.append(write_export(folder / name, source, tried))
+        contracts.append(write(folder / name, source, tried))
     write_text(folder / SEVERAL_FILE, json_text({"schema": SCHEMA, "exports": sorted(named)}))
     return contracts

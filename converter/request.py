@@ -32,6 +32,7 @@ class Request:
     pictures: int = ENOUGH  # to measure ranges on
     clipping: Clipping = Clipping.MINMAX  # of the ranges that are measured
     max_drop: float = MAX_DROP
+    layer_errors: bool = False  # of int8: told also where no layer is spared
     seed: int = 0
     threads: int = 2
 
@@ -44,6 +45,8 @@ class Request:
                 )
         if Recipe.INT8 not in self.recipes and self.method is not Method.AUTO:
             raise InputError(f"--method {self.method.value}", "is for int8 alone", "add --int8")
+        if Recipe.INT8 not in self.recipes and self.layer_errors:
+            raise InputError("--layer-errors", "is for int8 alone", "add --int8")
         if self.clipping is not Clipping.MINMAX:
             self._check_clipping()
 

@@ -21,6 +21,7 @@ from converter.recipes import Io
 from dermpack.progress import Track, silent
 
 HEALTHY = 1 / 12**0.5  # of a layer that only rounds
+COMPUTING = ("Conv2D", "depthwise", "MatMul")  # what a fused operation is named after
 COMPARES = "NumericVerify"  # the operation that subtracts the float output from that of integers
 Interpreter = Any
 
@@ -33,6 +34,14 @@ class LayerError:
     operator: str
     error: float  # RMSE / scale
     scale: float  # of one step of its output
+
+    @property
+    def name(self) -> str:
+        """As the network calls it: "net/a_relu/Relu6;net/a_bn/…;net/a/Conv2D;…" → "a"."""
+        parts = self.layer.split(";")
+        computing = (part for part in parts if part.rpartition("/")[2].startswith(COMPUTING))
+        *above, last = next(computing, parts[0]).split("/")
+        return above[-1] if above else last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

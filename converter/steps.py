@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
 from converter.candidate import (
+    Candidate,
     Material,
     Ranged,
     Step,
@@ -34,7 +35,8 @@ def steps_of(
         yield lambda: by_measuring(recipe, request, shared.material(), shared.ranged())
     else:
         for method in _methods(source, request.method):
-            yield from _int8_steps(method, source, request, shared, work, audience)
+            for step in _int8_steps(method, source, request, shared, work, audience):
+                yield partial(_with_errors, step, shared) if request.layer_errors else step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,10 @@ def _int8_steps(
             yield partial(
                 by_sparing, request, shared.material(), shared.ranged(), shared.weighed(), count=count
             )
+
+
+def _with_errors(step: Step, shared: Shared) -> Candidate:
+    return replace(step(), errors=shared.weighed().errors)
 
 
 def _methods(source: Source, asked: Method) -> tuple[Method, ...]:

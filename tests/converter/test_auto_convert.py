@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.converter.harmed import write_cancelling, write_spread
 
 pytestmark = pytest.mark.tensorflow
 FILES = {"model.tflite", "model.json", "verification.json"}
+LAYERS = {"layers.csv", "layers.png"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,10 @@ def test_the_spared_file_runs_everywhere(mended: Converted) -> None:
     assert all(of.works for of in mended.contract.runtimes.tried)
 
 
+def test_an_export_tells_of_its_layers_where_any_was_spared(mended: Converted, lost: Converted) -> None:
+    assert names(mended.export) == names(lost.export) == FILES | LAYERS
+
+
 def test_each_rejected_file_is_an_export_of_its_own(mended: Converted) -> None:
     assert set(mended.rejected) == {"ptq", "qat"}
     assert all(names(folder) == FILES for folder in mended.rejected.values())
@@ -113,7 +119,6 @@ def test_nothing_is_left_of_the_work(mended: Converted, lost: Converted) -> None
 
 def test_where_nothing_is_within_the_limit_the_exit_code_is_one_and_the_best_is_kept(lost: Converted) -> None:
     assert lost.code == 1
-    assert names(lost.export) == FILES
     figures = [balanced_accuracy(folder) for folder in runnable([*lost.rejected.values()])]
     assert balanced_accuracy(lost.export) >= max(figures, default=0.0)
 
@@ -131,11 +136,10 @@ def test_what_xnnpack_refuses_is_rejected_and_says_so(lost: Converted) -> None:
 
 
 def test_another_conversion_takes_the_rejected_ones_away(
-    lost: Converted, run: Path, capsys: pytest.CaptureFixture[str]
+    lost: Converted, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    again = convert(
-        lost.export.with_name("run"), run.parent / "dataset", "--float32", "--overwrite", "--json"
-    )
+    there = shutil.copytree(lost.export.parent, tmp_path / "there")
+    again = convert(there / "run", run.parent / "dataset", "--float32", "--overwrite", "--json")
     assert again.code == 0
     assert again.names == {"run", "export"}
     assert json.loads(capsys.readouterr().out)["rejected"] is None
