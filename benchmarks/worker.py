@@ -143,7 +143,8 @@ class Run:
         self.rounds_ns += [self.round_ns() for _ in range(self.turn_rounds)]
 
     def has_enough(self, timing: Job) -> bool:
-        return len(self.rounds_ns) >= timing["rounds"] and sum(self.rounds_ns) >= timing["seconds"] * 1e9
+        has_rounds = len(self.rounds_ns) >= int(timing["rounds"])
+        return has_rounds and sum(self.rounds_ns) >= float(timing["seconds"]) * 1e9
 
     def timed(self, turns: int) -> Job:
         name = self.model["name"]
@@ -190,7 +191,7 @@ def _take_turns(runs: list[Run], timing: Job) -> int:
         for run in runs:
             run.take_turn(is_alone=len(runs) == 1)
         turns += 1
-        if all(run.has_enough(timing) for run in runs):
+        if turns >= TURNS and all(run.has_enough(timing) for run in runs):
             break
     return turns
 
