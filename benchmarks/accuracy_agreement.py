@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.accuracy_answers import Told
 from benchmarks.record import Agreement, Where
+from dermpack.scores.predictions import Integers
 
 
 def agreements(told: Sequence[Told]) -> tuple[Agreement, ...]:
@@ -45,21 +46,25 @@ def _alike(one: Where, other: Where) -> tuple[object, ...]:
 
 
 def _agreement(one: Told, other: Told, first: Where) -> Agreement:
-    labels = [
-        np.argmax(of.real, axis=1) if of.predictions is None else of.predictions.predicted
-        for of in (one, other)
-    ]
+    labels = [_labels(of) for of in (one, other)]
+    with np.errstate(invalid="ignore"):  # a broken model may say infinity
+        most = float(np.abs(one.real - other.real).max())
     return Agreement(
         model=one.model,
         first=first,
         where=(),
         outputs=one.outputs.size,
-        differing=int((one.outputs != other.outputs).sum()),
-        most=float(np.abs(one.real - other.real).max()),
+        differing=int((one.outputs != other.outputs).sum()) if one is not other else 0,
+        most=most if np.isfinite(most) else None,
         n=len(one.outputs),
         other_labels=int((labels[0] != labels[1]).sum()),
         steps=_steps(one, other),
     )
+
+
+def _labels(told: Told) -> Integers:
+    seen = told.predictions
+    return np.asarray(np.argmax(told.real, axis=1) if seen is None else seen.predicted, dtype=np.int64)
 
 
 def _steps(one: Told, other: Told) -> dict[str, int] | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.measured import Answered, Measured
 from benchmarks.plan import Model, Plan
 from benchmarks.record import Where
+from benchmarks.record_lookup import where_of
 from dermpack.errors import InputError
 from dermpack.manifest import Picture
 from dermpack.runtime.sidecar import Sidecar
@@ -51,13 +52,8 @@ def tell(measured: Sequence[Measured], plan: Plan) -> tuple[Told, ...]:
     return tuple(sorted(found.values(), key=lambda of: order.index(of.model)))
 
 
-def where_of(target: str, answered: Answered) -> Where:
-    setting = answered.setting
-    return Where(target=target, runtime=setting.runtime, kernels=setting.kernels, threads=setting.threads)
-
-
 def _answers(measured: Iterable[Measured]) -> Iterable[tuple[Where, Answered]]:
-    return ((where_of(of.target, answered), answered) for of in measured for answered in of.answered)
+    return ((where_of(of.target, answered.setting), answered) for of in measured for answered in of.answered)
 
 
 def _sha256(answered: Answered) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.plan import Setting
+from benchmarks.drift import Drift
+from benchmarks.measured import OperatorTime, Pass
+from benchmarks.plan import Setting, Timing
+from dermpack.manifest import Split
 from dermpack.runtime import Kernels
 from dermpack.scores.intervals import Interval
 from dermpack.scores.summary import Figure
@@ -108,7 +111,111 @@ class Agreement:
     where: tuple[Where, ...]
     outputs: int
     differing: int
-    most: float  # in real values
+    most: float | None  # in real values; None where an output is no number
     n: int
     other_labels: int
     steps: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """Which file was measured."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    side_pixels: int  # of its input
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Which pictures were answered; `truth` and `group` are numbers, one a picture."""
+
+    sha256: str  # of the dataset's manifest
+    source: str
+    split: Split
+    n: int
+    groups: int
+    labels: tuple[str, ...]
+    pictures: tuple[str, ...]
+    truth: tuple[int, ...]
+    group: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A target, and what is known of it."""
+
+    target: str
+    is_emulated: bool
+    environment: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """One model under one setting; what a tool keeps to itself is missing."""
+
+    load_ms: float
+    first_ms: float
+    warm_up_rounds: int
+    rounds: int
+    min_ms: float
+    max_ms: float
+    mean_ms: float
+    deviation_ms: float
+    delegated: str
+    p5_ms: float | None = None
+    median_ms: float | None = None
+    median_ci95_ms: Interval | None = None
+    p90_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    drift: Drift | None = None
+    peak_bytes: int | None = None
+    turns: int | None = None  # with the other models: equal parts of the rounds
+    rounds_ms: tuple[float, ...] | None = None  # in the order of the clock
+    passes: tuple[Pass, ...] | None = None  # of a tool that keeps its rounds to itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One model under one setting on one target; in JSON the times stand beside the other keys."""
+
+    model: str
+    where: Where
+    refused: str | None = None
+    times: Times | None = None  # never of an emulated processor
+    instructions_per_inference: int | None = None
+    instructions: tuple[int, ...] | None = None
+    operators: tuple[OperatorTime, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """A model against the first one, timed in turns under one setting."""
+
+    model: str
+    first: str
+    where: Where
+    times_as_fast: float  # the first one's median by this one's
+    ci95: Interval | None
+    is_told: bool  # whether a difference could be shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A whole report."""
+
+    dermpack: str  # the version that wrote it
+    seed: int  # of every interval
+    timing: Timing
+    models: tuple[ModelFacts, ...]
+    data: Data | None
+    targets: tuple[Place, ...]
+    results: tuple[Result, ...]
+    answers: tuple[Answer, ...]
+    paces: tuple[Pace, ...]
+    drops: tuple[Drop, ...]
+    agreements: tuple[Agreement, ...]

@@ -103,7 +103,7 @@ def timed(
         model=model,
         setting=setting,
         load_ms=3.5,
-        first_ms=around_ms * 2,
+        first_ms=around_ms * 2.0,
         warm_up_rounds=12,
         rounds_ms=tuple(np.round(drawn, 6).tolist()),
         peak_bytes=48 << 20,
