@@ -12,11 +12,10 @@ from converter.source import Source
 from dermpack.contract import RuntimeResult
 from dermpack.errors import InputError
 from dermpack.runtime import Engine, Kernels, Sidecar, classifier_on, installed, open_host
+from dermpack.scores.kernels import MEAN_APART, MOST_APART
 from dermpack.scores.predictions import Floats
 
 PICTURES = 16  # of the validation split: an interpreter without fast kernels takes 50 ms for one
-# Between probabilities on two interpreters: kernels round in their own ways, wrong ones are far apart.
-MOST_APART, MEAN_APART = 0.25, 0.05  # as `dermpack verify` holds them
 
 
 def try_runtimes(path: Path, source: Source, expected: Floats) -> tuple[RuntimeResult, ...]:

@@ -9,16 +9,12 @@ import numpy as np
 
 from dermpack.contract import Contract, Runtimes
 from dermpack.runtime import Kernels
+from dermpack.scores.kernels import MEAN_APART, MOST_APART
 from dermpack.scores.predictions import SUM_ERROR, Floats
 from dermpack.verify.interpreted import Ran
 from dermpack.verify.proof import Outcome, Proof
 
 ROUNDING = 1e-6
-
-
-# A weak network of 66 integer layers was seen .021 apart on XNNPACK and the interpreter's own kernels; what
-# integers themselves cost a network, .036 from its float original, is the measure.
-KNOWN_MEAN = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +27,17 @@ class Allowance:
     reason: str
 
 
-# Rounding that differs inside a network of integers is one step there, and many steps behind a softmax.
 INTEGERS = "XNNPACK rounds between integer layers otherwise than the interpreter's own kernels"
 ALLOWANCES = {
     "float32": Allowance(strict=1e-4, known=1e-4, known_mean=1e-4, reason=""),
     "float16": Allowance(strict=1e-4, known=1e-2, known_mean=1e-3, reason="some compute in half precision"),
     "dynamic": Allowance(
-        strict=1e-4, known=0.25, known_mean=KNOWN_MEAN, reason="each rounds activations anew, in its own way"
+        strict=1e-4,
+        known=MOST_APART,
+        known_mean=MEAN_APART,
+        reason="each rounds activations anew, in its own way",
     ),
-    "int8": Allowance(strict=1 / 256, known=0.25, known_mean=KNOWN_MEAN, reason=INTEGERS),
+    "int8": Allowance(strict=1 / 256, known=MOST_APART, known_mean=MEAN_APART, reason=INTEGERS),
     "int16x8": Allowance(strict=1 / 256, known=1 / 256, known_mean=1 / 256, reason=""),
 }
 SELECTIVE = "where layers of floats and of integers meet, kernels round in their own ways"
