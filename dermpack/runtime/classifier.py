@@ -55,7 +55,7 @@ class Classifier:
         answer = self._worker.run(self._table[pixels].tobytes())
         outputs = np.frombuffer(answer, dtype=self._output.number.dtype).reshape(len(pixels), -1)
         real = two_sided(dequantize(outputs, self._output), self.classes)
-        return soften(real, self._sidecar.temperature)
+        return soften(real, self._sidecar.temperature, floor=self._sidecar.floor)
 
     def _submit(self, pool: ThreadPoolExecutor, files: Sequence[Path]) -> list[Future[Pixels]]:
         policy = self._sidecar.policy

@@ -24,6 +24,7 @@ class Sidecar:
     labels: tuple[str, ...]
     policy: Policy = Policy.CENTRE_SQUARE
     temperature: float = 1.0
+    floor: float = 0.0  # what a probability below it is taken for, before the temperature
 
 
 def find_sidecar(model: Path) -> Path | None:
@@ -46,6 +47,7 @@ def read_sidecar(path: Path) -> Sidecar:
         labels=contract.labels,
         policy=known[contract.input.policy],
         temperature=temperature.value if temperature else 1.0,
+        floor=temperature.floor if temperature else 0.0,
     )
 
 

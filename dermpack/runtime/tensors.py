@@ -73,11 +73,15 @@ def dequantize(outputs: NDArray[Any], tensor: Tensor) -> Floats:
     return values if tensor.scale == 0 else (values - tensor.zero_point) * tensor.scale
 
 
-def soften(probabilities: Floats, temperature: float) -> Floats:
-    """Divide log-probabilities by the temperature and normalise; 1 changes no bit."""
-    if temperature == 1.0:
+def soften(probabilities: Floats, temperature: float, *, floor: float = 0.0) -> Floats:
+    """Divide log-probabilities by the temperature and normalise; what is below the floor is taken for it.
+
+    A temperature of 1 without a floor changes no bit.
+    """
+    if temperature == 1.0 and floor == 0.0:
         return probabilities
-    powers = np.clip(probabilities, 0, None) ** (1 / temperature)
+    raised = np.maximum(probabilities, floor)
+    powers = (raised / raised.max(axis=1, keepdims=True)) ** (1 / temperature)
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 

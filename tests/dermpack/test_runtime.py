@@ -13,6 +13,7 @@ from PIL import Image
 from dermpack.errors import InputError, PictureError
 from dermpack.runtime import Classifier, Engine, Sidecar, open_classifier
 from dermpack.runtime.engine import installed
+from dermpack.scores.calibration import Temperature, apply_temperature
 from tests.dermpack.tflite_models import LABELS, SIZE, float_model, graph, integer_model
 
 pytestmark = pytest.mark.tensorflow
@@ -79,6 +80,19 @@ def test_a_temperature_softens_and_keeps_the_order(tmp_path: Path) -> None:
         after = softened.classify(pixels)
     roots = np.sqrt(before)
     assert after == pytest.approx(roots / roots.sum(axis=1, keepdims=True))
+
+
+def test_outputs_are_those_that_the_temperature_was_fitted_for(tmp_path: Path) -> None:
+    path, pixels = written(tmp_path, integer_model("uint8")), pictures(5)
+    floor = 0.25  # higher than it ever is: some outputs lie below it
+    with open_classifier(path, sidecar=SIDECAR) as plain:
+        before = plain.classify(pixels)
+    with open_classifier(path, sidecar=Sidecar(labels=LABELS, temperature=1.7, floor=floor)) as calibrated:
+        after = calibrated.classify(pixels)
+    zeros = {"nll_before": 0.0, "nll_after": 0.0, "ece_before": 0.0, "ece_after": 0.0}
+    fitted = Temperature(value=1.7, floor=floor, n=1, **zeros)
+    assert (before < floor).any()
+    assert after == pytest.approx(apply_temperature(before, fitted), abs=1e-12)
 
 
 def test_a_picture_that_does_not_decode_is_named(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from dermpack.contract import contract_record
 from dermpack.errors import InputError, TableError
 from dermpack.pixels import Policy
 from dermpack.runtime import Sidecar, find_sidecar, modelfile, open_classifier, read_labels, read_sidecar
-from dermpack.runtime.tensors import Number, Tensor, dequantize, input_table, two_sided
+from dermpack.runtime.tensors import Number, Tensor, dequantize, input_table, soften, two_sided
+from dermpack.scores.calibration import Temperature, apply_temperature
 from tests.dermpack.contracts import contract_for
 
 
@@ -63,14 +64,15 @@ def test_a_missing_model_is_an_error_of_one_line(tmp_path: Path) -> None:
 def test_a_contract_gives_labels_policy_and_temperature(tmp_path: Path) -> None:
     contract = contract_for()
     record = contract_record(replace(contract, input=replace(contract.input, policy=Policy.WHOLE.value)))
-    expected = Sidecar(labels=contract.labels, policy=Policy.WHOLE, temperature=1.25)
+    expected = Sidecar(labels=contract.labels, policy=Policy.WHOLE, temperature=1.25, floor=1 / 512)
     assert read_sidecar(sidecar(tmp_path, record)) == expected
 
 
 def test_a_contract_without_temperature_leaves_probabilities_alone(tmp_path: Path) -> None:
     contract = contract_for()
     record = contract_record(replace(contract, output=replace(contract.output, temperature=None)))
-    assert read_sidecar(sidecar(tmp_path, record)).temperature == 1.0
+    plain = read_sidecar(sidecar(tmp_path, record))
+    assert (plain.temperature, plain.floor) == (1.0, 0.0)
 
 
 def test_a_contract_of_an_unknown_policy_is_refused(tmp_path: Path) -> None:
@@ -153,3 +155,17 @@ def test_outputs_are_read_by_scale_and_zero_point() -> None:
 
 def test_a_single_output_is_the_probability_of_the_second_label() -> None:
     assert two_sided(np.array([[0.25]]), ("benign", "malignant")).tolist() == [[0.75, 0.25]]
+
+
+@pytest.mark.parametrize("value", [0.05, 0.7, 1.0, 1.25, 20.0])
+@pytest.mark.parametrize("floor", [1 / 512, 1e-9])
+def test_a_temperature_is_applied_as_it_was_fitted(value: float, floor: float) -> None:
+    steps = np.array([[256, 0, 0], [255, 1, 0], [100, 100, 56], [0, 3, 253]]) / 256
+    zeros = {"nll_before": 0.0, "nll_after": 0.0, "ece_before": 0.0, "ece_after": 0.0}
+    fitted = Temperature(value=value, floor=floor, n=4, **zeros)
+    assert soften(steps, value, floor=floor) == pytest.approx(apply_temperature(steps, fitted), abs=1e-12)
+
+
+def test_no_temperature_changes_no_bit() -> None:
+    probabilities = np.array([[0.3, 0.7, 0.0]])
+    assert soften(probabilities, 1.0) is probabilities
