@@ -55,6 +55,13 @@ real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where t
 mediapipe: $(VENV)/.installed  ## Check that MediaPipe Tasks loads and agrees; EXPORTS="…" adds folders
 	@.ci/mediapipe "$(PYTHON)" "$(BIN)/python"
 
+.PHONY: arm arm-test
+arm:  ## Prepare emulated ARM (on Debian 12) in the user's cache folder
+	@.ci/arm "$(PYTHON)" "$(VENV)"
+
+arm-test: $(VENV)/.installed arm  ## Run the tests on emulated ARM
+	$(BIN)/python -m pytest -m arm tests/benchmarks
+
 matrix:  ## Run the tests that need no TensorFlow on every supported Python found
 	@.ci/matrix
 

@@ -1,0 +1,59 @@
+"""Read what the plugin counted between the worker's marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# As benchmarks/arm/counter.c orders them.
+KINDS = (
+    "dot products of int8 (SDOT, UDOT)",
+    "other vector and floating-point instructions",
+    "loads and stores",
+    "everything else",
+)
+BEGIN, END = "begin", "end"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """The instructions from one mark to the next, by kind."""
+
+    kinds: tuple[int, ...]  # in the order of KINDS
+
+    @property
+    def instructions(self) -> int:
+        return sum(self.kinds)
+
+
+class UncountedError(ValueError):
+    """The plugin's lines are not whole."""
+
+
+def read_counts(path: Path) -> list[Inference]:
+    """Every counted inference, in order; an inference that failed has a beginning only."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UncountedError("the plugin counted nothing") from error
+    return list(_between([line.split() for line in lines]))
+
+
+def _between(lines: Sequence[Sequence[str]]) -> Iterator[Inference]:
+    began: tuple[int, ...] | None = None
+    for word, *numbers in lines:
+        totals = _totals(numbers)
+        if word == BEGIN:
+            began = totals
+        elif word == END and began is not None:
+            yield Inference(kinds=tuple(after - before for before, after in zip(began, totals, strict=True)))
+            began = None
+        else:
+            raise UncountedError(f"the plugin said {word} where nothing had begun")
+
+
+def _totals(numbers: Sequence[str]) -> tuple[int, ...]:
+    if len(numbers) != len(KINDS) or not all(number.isdecimal() for number in numbers):
+        raise UncountedError("the plugin's totals are cut off")
+    return tuple(map(int, numbers))

@@ -1,0 +1,155 @@
+"""Run models on an emulated ARM processor: their answers and their instructions, never their time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks import jobs
+from benchmarks.counting import KINDS, Inference, UncountedError, read_counts
+from benchmarks.cpus import Cpu, cpu_named
+from benchmarks.jobs import JOB_FILE, WORKER_FILE, Described, Kind, Laid, WorkerDied
+from benchmarks.measured import Counted, Measured, OperatorTime, Profiled
+from benchmarks.plan import Plan, Setting
+from benchmarks.qemu_process import say
+from benchmarks.sysroot import CURE, Sysroot, emulator, find_sysroot, sysroot_folder
+from dermpack.errors import InputError, printable
+from dermpack.files import write_text
+from dermpack.progress import Track
+from dermpack.runtime import Kernels
+
+SLOWER = 10  # than the devices that the jobs' patience was meant for: every instruction is translated
+COUNTS_FILE = "counts.txt"
+OWN_WORDS = ("processor", "features", "machine", "python", "numpy")  # the worker's others are the host's
+HOW = (
+    "emulated: its answers and instructions are a real one's; no time on it means anything, and none is told"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QemuTarget:
+    """One emulated processor, and what runs on it."""
+
+    cpu: Cpu
+    sysroot: Sysroot
+
+    @property
+    def name(self) -> str:
+        return f"qemu:{self.cpu.name}"
+
+    def measure(self, plan: Plan, *, track: Track) -> Measured:
+        """Answers and instructions of every model with each runtime: one thread, its default kernels."""
+        with TemporaryDirectory(prefix="dermpack-qemu-") as folder:
+            laid, counts = jobs.lay_out(plan, Path(folder)), _Counts()
+            carry = partial(_carry, self, laid, counts)
+            described = self._described(carry)
+            pieces = jobs.ask(
+                plan,
+                laid,
+                carry,
+                settings=_settings(plan, described, where=self.name),
+                kinds=(Kind.COUNT, Kind.ANSWER),
+                track=track,
+                what=f"Emulating a {self.cpu.title}",
+            )
+        return Measured(
+            target=self.name,
+            is_emulated=True,
+            environment={**self._environment(described), **described.runtimes},
+            counted=pieces.counted,
+            answered=pieces.answered,
+            profiled=tuple(counts.profiled(of) for of in pieces.counted),
+            refused=pieces.refused,
+            notes=(HOW, *pieces.notes),
+        )
+
+    def _described(self, carry: jobs.Carry) -> Described:
+        try:
+            return jobs.describe(carry)
+        except WorkerDied as death:
+            cure = f"remove {self.sysroot.folder}; {CURE}"
+            raise InputError(self.name, f"the emulated Python died ({death.why})", cure) from death
+
+    def _environment(self, described: Described) -> dict[str, str]:
+        version = subprocess.run(
+            [emulator(), "--version"], capture_output=True, text=True, check=False
+        ).stdout
+        return {
+            "device": f"emulated {self.cpu.title}, the processor of a {self.cpu.board}",
+            **{name: text for name, text in described.environment.items() if name in OWN_WORDS},
+            "emulator": printable(version.partition("\n")[0]),
+            "sysroot": f"sha256 {self.sysroot.sha256}",
+        }
+
+
+def qemu_target(name: str, *, folder: Path | None = None) -> QemuTarget:
+    """The target that is called qemu:NAME; an error where it is not emulated, or not prepared."""
+    cpu = cpu_named(name)
+    sysroot = find_sysroot(folder or sysroot_folder())
+    emulator()
+    return QemuTarget(cpu=cpu, sysroot=sysroot)
+
+
+class _Counts:
+    """The kinds of instructions of what was counted, until the answers have been read."""
+
+    def __init__(self) -> None:
+        self._typical: dict[tuple[str, str], Inference] = {}
+
+    def keep(self, job: Mapping[str, Any], inferences: Sequence[Inference]) -> None:
+        typical = sorted(inferences, key=lambda of: of.instructions)[(len(inferences) - 1) // 2]
+        self._typical[job["runtime"], job["models"][0]["name"]] = typical
+
+    def profiled(self, of: Counted) -> Profiled:
+        typical = self._typical[of.setting.runtime, of.model]
+        operators = (
+            OperatorTime(name=name, count=count, share=count / typical.instructions, is_delegated=False)
+            for name, count in zip(KINDS, typical.kinds, strict=True)
+        )
+        return Profiled(model=of.model, setting=of.setting, operators=tuple(operators))
+
+
+def _settings(plan: Plan, described: Described, *, where: str) -> list[Setting]:
+    """One thread, for two cannot be counted; the kernels that the runtime chooses by itself."""
+    runtimes = [of for of in described.runtimes if not plan.runtimes or of in plan.runtimes]
+    if not runtimes:
+        allowed = " or ".join(f"--runtime {of}" for of in described.runtimes)
+        raise InputError(where, f"has no {', '.join(plan.runtimes)}", f"give {allowed}")
+    return [Setting(runtime=of, kernels=Kernels.XNNPACK, threads=1) for of in runtimes]
+
+
+def _carry(target: QemuTarget, laid: Laid, counts: _Counts, job: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Run one job on the emulated processor; one that counts is answered with its instructions."""
+    patient = {**job, "patience_seconds": SLOWER * job["patience_seconds"]}
+    write_text(laid.folder / JOB_FILE, json.dumps(patient))
+    file = laid.folder / COUNTS_FILE if job["kind"] == Kind.COUNT.value else None
+    command = [*target.sysroot.command(target.cpu, counts=file), "-B", WORKER_FILE, JOB_FILE]
+    said = say(
+        command,
+        environment=target.sysroot.environment(),
+        folder=laid.folder,
+        seconds=patient["patience_seconds"],
+    )
+    return said if file is None else _with_instructions(said, job, file, counts)
+
+
+def _with_instructions(
+    said: Mapping[str, Any], job: Mapping[str, Any], file: Path, counts: _Counts
+) -> Mapping[str, Any]:
+    """A job that counts names one model."""
+    entry = said["models"][0] if isinstance(said.get("models"), list) and len(said["models"]) == 1 else None
+    if not isinstance(entry, dict) or "refused" in entry:
+        return said
+    try:
+        inferences = read_counts(file)
+    except UncountedError as error:
+        raise WorkerDied(str(error)) from error
+    if inferences:
+        counts.keep(job, inferences)
+    return {**said, "models": [{**entry, "instructions": [of.instructions for of in inferences]}]}
