@@ -11,7 +11,8 @@ import click
 from dermpack.cli.console import note, output_options, result, table, track
 
 if TYPE_CHECKING:
-    from dermpack.verify import Network, Verified
+    from dermpack.bundle.reading import Read
+    from dermpack.verify import Means, Network, Verified
 
 SPLITS = ("train", "validation", "test")
 SCHEMA = 1  # of the JSON
@@ -19,7 +20,7 @@ SHOWN_FAILURES = 3
 
 
 @click.command("verify", short_help="Prove again, from the files alone, what an export promises.")
-@click.argument("path", type=click.Path(path_type=Path), metavar="EXPORT|MODEL.tflite")
+@click.argument("path", type=click.Path(path_type=Path), metavar="EXPORT|MODEL.tflite|BUNDLE")
 @click.argument("dataset", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--run",
@@ -27,6 +28,7 @@ SHOWN_FAILURES = 3
     type=click.Path(path_type=Path),
     help="The run that it was made of: what its network says stands beside.",
 )
+@click.option("--key", type=click.Path(path_type=Path), help="Of a bundle: who must have signed it (PEM).")
 @click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
 @click.option(
     "--pictures",
@@ -41,30 +43,33 @@ def command(
     path: Path,
     dataset: Path | None,
     run_folder: Path | None,
+    key: Path | None,
     split: str,
     pictures: int,
     threads: int,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Try every proof again: an export folder, a folder of them, or a .tflite beside its model.json.
+    """Try every proof again: an export folder, a folder of them, a .tflite beside its model.json, a bundle.
 
     Hash and size, contract against file, each installed interpreter in a process of its own with and
     without XNNPACK, outputs against each other; with DATASET its scores, on the split and on those that
     the contract has figures of; with --run the trained network's outputs and scores beside them.
+    A bundle, packed or unpacked, is refused where a byte is not as it says; its golden vectors are run.
     Exit code 1 when a proof fails.
     """
     from dermpack.manifest import Split, read_dataset
     from dermpack.verify import Means, find_exports, gather, open_hosts, verify_export
 
-    exports = find_exports(path)
+    bundle = _bundle(path, key)
+    exports = () if bundle else find_exports(path)
     data, part, show = (read_dataset(dataset) if dataset else None), Split(split), track(quiet=quiet)
     network = _network(run_folder) if run_folder else None
     with gather(pictures=pictures, dataset=data, split=part) as material, open_hosts() as hosts:
         means = Means(hosts=hosts, material=material, network=network, threads=threads, track=show)
         is_quick = data is None  # else each split has a bar of its own
-        shown = show(exports, total=len(exports), what="Verifying") if is_quick else exports
-        verified = [verify_export(export, means) for export in shown]
+        shown = show(exports, total=len(exports), what="Verifying") if is_quick and exports else exports
+        verified = [verify_export(export, means) for export in shown] or _verified(bundle, means)
     _tell(verified, quiet=quiet)
     dataset_sha256 = data.sha256 if data else None
     record = {
@@ -76,6 +81,24 @@ def command(
     }
     result(record, "\n".join(_sentence(of) for of in verified), as_json=as_json)
     _refuse(path, verified)
+
+
+def _bundle(path: Path, key: Path | None) -> Read | None:
+    """The bundle that the path is, every byte checked; None where it is something else."""
+    from dermpack.bundle.reading import is_bundle, read_bundle
+    from dermpack.errors import InputError
+
+    if is_bundle(path):
+        return read_bundle(path, key=key)
+    if key is not None:
+        raise InputError(path, "is no bundle, and only bundles are signed", "leave --key out")
+    return None
+
+
+def _verified(bundle: Read | None, means: Means) -> list[Verified]:
+    from dermpack.bundle.checking import verify_bundle
+
+    return list(verify_bundle(bundle, means)) if bundle else []
 
 
 def _network(folder: Path) -> Network:

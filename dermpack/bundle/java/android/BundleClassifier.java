@@ -1,0 +1,246 @@
+package dermpack.bundle;
+
+import android.content.Context;
+import android.content.res.AssetFileDescriptor;
+import android.graphics.Bitmap;
+import android.graphics.BitmapFactory;
+import java.io.ByteArrayOutputStream;
+import java.io.Closeable;
+import java.io.FileInputStream;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.charset.Charset;
+import java.util.Arrays;
+import java.util.List;
+import org.tensorflow.lite.InterpreterApi;
+
+/**
+ * The model of this bundle on Android. Open it once, off the main thread; classify from any thread; close it.
+ *
+ * <p>It says what a model says, and that is no diagnosis.
+ */
+public final class BundleClassifier implements Closeable {
+    private static final String ASSETS = "bundle";
+    private static final Charset UTF_8 = Charset.forName("UTF-8");
+    private static final int WARM_UP_ROUNDS = 3; // the first call pages the weights in
+    private static final int CHUNK_BYTES = 1 << 16;
+
+    /** The files of this bundle that do the same work; the first one is taken unasked. */
+    public enum Variant {
+        INT8(""); // the variants that the bundle holds
+
+        private final String folder;
+
+        Variant(String folder) {
+            this.folder = folder;
+        }
+    }
+
+    private final PictureClassifier classifier;
+    private final FileSource files;
+
+    private BundleClassifier(PictureClassifier classifier, FileSource files) {
+        this.classifier = classifier;
+        this.files = files;
+    }
+
+    /** Opens the first variant on one thread. */
+    public static BundleClassifier open(Context context) throws IOException {
+        return open(context, Variant.values()[0], 1);
+    }
+
+    /** Opens a variant; for a small model, more threads are often slower: measure. */
+    public static BundleClassifier open(Context context, Variant variant, int threads) throws IOException {
+        Assets files = new Assets(context);
+        Contract contract = Contract.read(new String(files.read(variant.folder + "model.json"), UTF_8));
+        contract.checkLabels(new String(files.read("labels.txt"), UTF_8));
+        InterpreterApi.Options options = new InterpreterApi.Options().setNumThreads(threads);
+        InterpreterApi interpreter = InterpreterApi.create(files.map(variant.folder + "model.tflite"), options);
+        try {
+            interpreter.allocateTensors();
+            contract.getInput().checkBytes(interpreter.getInputTensor(0).numBytes());
+            contract.getOutput().checkBytes(interpreter.getOutputTensor(0).numBytes());
+        } catch (RuntimeException error) {
+            interpreter.close();
+            throw error;
+        }
+        return new BundleClassifier(new PictureClassifier(contract, new LiteEngine(interpreter)), files);
+    }
+
+    /** What model.json says. */
+    public Contract getContract() {
+        return classifier.getContract();
+    }
+
+    /** The bytes of a JPEG, PNG or WebP as the camera or a file has them; EXIF is looked at. */
+    public Result classify(byte[] file) throws IOException {
+        long start = System.nanoTime();
+        Bitmap bitmap = decode(file, getContract().getSize());
+        try {
+            long decodeNanos = System.nanoTime() - start;
+            return classifier.classify(new BitmapRaster(bitmap), Exif.orientation(file), decodeNanos);
+        } finally {
+            bitmap.recycle();
+        }
+    }
+
+    /** As above, from a stream, such as ContentResolver.openInputStream(uri); it is read to its end. */
+    public Result classify(InputStream file) throws IOException {
+        return classify(readAll(file));
+    }
+
+    /** An upright bitmap, not scaled by you: the model's own resize must do that. */
+    public Result classify(Bitmap upright) {
+        return classifier.classify(new BitmapRaster(upright), Orientation.UPRIGHT);
+    }
+
+    /** Runs the golden vectors on this very device. Takes seconds: not on the main thread. */
+    public List<SelfCheck.Check> selfCheck() throws IOException {
+        return SelfCheck.run(classifier, files, new BitmapDecoder());
+    }
+
+    /** The median time of one answer of the model alone, over so many rounds after a warm-up. */
+    public double medianInvokeMs(int rounds) {
+        classifier.feed(new byte[3 * getContract().getSize() * getContract().getSize()]);
+        for (int round = 0; round < WARM_UP_ROUNDS; round++) {
+            classifier.invoke();
+        }
+        long[] nanos = new long[rounds];
+        for (int round = 0; round < rounds; round++) {
+            long start = System.nanoTime();
+            classifier.invoke();
+            nanos[round] = System.nanoTime() - start;
+        }
+        Arrays.sort(nanos);
+        return (nanos[(rounds - 1) / 2] + nanos[rounds / 2]) / 2e6;
+    }
+
+    @Override
+    public void close() {
+        classifier.close();
+    }
+
+    /** Reduced as far as the preparation allows, in plain 8-bit samples that no alpha was multiplied into. */
+    private static Bitmap decode(byte[] file, int size) throws IOException {
+        BitmapFactory.Options options = new BitmapFactory.Options();
+        options.inJustDecodeBounds = true;
+        BitmapFactory.decodeByteArray(file, 0, file.length, options);
+        if (options.outWidth <= 0 || options.outHeight <= 0) {
+            throw new IOException("this is no picture that Android can decode");
+        }
+        options.inJustDecodeBounds = false;
+        options.inSampleSize =
+                Exif.isJpeg(file) ? Preparer.sampleSize(options.outWidth, options.outHeight, size) : 1;
+        options.inPreferredConfig = Bitmap.Config.ARGB_8888;
+        options.inPremultiplied = false;
+        options.inScaled = false;
+        Bitmap bitmap = BitmapFactory.decodeByteArray(file, 0, file.length, options);
+        if (bitmap == null) {
+            throw new IOException("this picture is broken");
+        }
+        return bitmap;
+    }
+
+    private static byte[] readAll(InputStream stream) throws IOException {
+        ByteArrayOutputStream into = new ByteArrayOutputStream();
+        byte[] chunk = new byte[CHUNK_BYTES];
+        for (int count = stream.read(chunk); count >= 0; count = stream.read(chunk)) {
+            into.write(chunk, 0, count);
+        }
+        return into.toByteArray();
+    }
+
+    /** The assets of this model. */
+    private static final class Assets implements FileSource {
+        private final Context context;
+
+        Assets(Context context) {
+            this.context = context.getApplicationContext();
+        }
+
+        @Override
+        public byte[] read(String name) throws IOException {
+            InputStream stream = context.getAssets().open(ASSETS + "/" + name);
+            try {
+                return readAll(stream);
+            } finally {
+                stream.close();
+            }
+        }
+
+        /** Mapped where the app stores the asset uncompressed, as it should; else copied. */
+        ByteBuffer map(String name) throws IOException {
+            AssetFileDescriptor descriptor;
+            try {
+                descriptor = context.getAssets().openFd(ASSETS + "/" + name);
+            } catch (FileNotFoundException compressed) {
+                byte[] data = read(name);
+                ByteBuffer copy = ByteBuffer.allocateDirect(data.length).order(ByteOrder.nativeOrder());
+                copy.put(data);
+                Tensor.start(copy);
+                return copy;
+            }
+            FileInputStream stream = new FileInputStream(descriptor.getFileDescriptor());
+            try {
+                FileChannel channel = stream.getChannel();
+                return channel.map(
+                        FileChannel.MapMode.READ_ONLY, descriptor.getStartOffset(), descriptor.getDeclaredLength());
+            } finally {
+                stream.close();
+                descriptor.close();
+            }
+        }
+    }
+
+    private static final class LiteEngine implements Engine {
+        private final InterpreterApi interpreter;
+
+        LiteEngine(InterpreterApi interpreter) {
+            this.interpreter = interpreter;
+        }
+
+        @Override
+        public void run(ByteBuffer input, ByteBuffer output) {
+            interpreter.run(input, output);
+        }
+
+        @Override
+        public void close() {
+            interpreter.close();
+        }
+    }
+
+    private static final class BitmapDecoder implements Decoder {
+        @Override
+        public Raster decode(byte[] file, int size) throws IOException {
+            return new BitmapRaster(BundleClassifier.decode(file, size));
+        }
+    }
+
+    private static final class BitmapRaster implements Raster {
+        private final Bitmap bitmap;
+
+        BitmapRaster(Bitmap bitmap) {
+            this.bitmap = bitmap;
+        }
+
+        @Override
+        public int getWidth() {
+            return bitmap.getWidth();
+        }
+
+        @Override
+        public int getHeight() {
+            return bitmap.getHeight();
+        }
+
+        @Override
+        public void read(int[] into, int left, int top, int width, int height) {
+            bitmap.getPixels(into, 0, width, left, top, width, height);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+package dermpack.bundle;
+
+/** A decoded picture as it is stored, before its orientation is looked at. */
+public interface Raster {
+    int getWidth();
+
+    int getHeight();
+
+    /** Fills `into` with ARGB, not premultiplied, row by row without gaps. */
+    void read(int[] into, int left, int top, int width, int height);
+}

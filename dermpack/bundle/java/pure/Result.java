@@ -1,0 +1,69 @@
+package dermpack.bundle;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+/** What the model says of one picture. No diagnosis. */
+public final class Result {
+    private final List<Score> scores;
+    private final List<Score> called;
+    private final boolean isSure;
+    private final Timing timing;
+
+    Result(List<Score> scores, List<Score> called, boolean isSure, Timing timing) {
+        this.scores = Collections.unmodifiableList(scores);
+        this.called = Collections.unmodifiableList(called);
+        this.isSure = isSure;
+        this.timing = timing;
+    }
+
+    /** All labels, the most probable first. */
+    public List<Score> getScores() {
+        return scores;
+    }
+
+    /** The most probable label. */
+    public Score getTop() {
+        return scores.get(0);
+    }
+
+    /** The most probable labels, so many or as many as there are. */
+    public List<Score> top(int count) {
+        return new ArrayList<Score>(scores.subList(0, Math.min(count, scores.size())));
+    }
+
+    /** Labels whose probability reaches the threshold that was fixed for them; often none. */
+    public List<Score> getCalled() {
+        return called;
+    }
+
+    /** Whether the model is sure enough to answer; if not, show "not sure" and not the label. */
+    public boolean isSure() {
+        return isSure;
+    }
+
+    public Timing getTiming() {
+        return timing;
+    }
+
+    /** A label and its calibrated probability. */
+    public static final class Score {
+        private final String label;
+        private final double probability;
+
+        Score(String label, double probability) {
+            this.label = label;
+            this.probability = probability;
+        }
+
+        public String getLabel() {
+            return label;
+        }
+
+        /** Between 0 and 1. */
+        public double getProbability() {
+            return probability;
+        }
+    }
+}

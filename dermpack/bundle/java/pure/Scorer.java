@@ -1,0 +1,61 @@
+package dermpack.bundle;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
+
+/** From an output to labels with calibrated probabilities. */
+final class Scorer {
+    private Scorer() {}
+
+    /** Probabilities in the order of the labels, under the contract's temperature. */
+    static double[] probabilities(Contract contract, double[] real) {
+        double[] both = contract.isSigmoid() ? new double[] {1 - real[0], real[0]} : real;
+        boolean isPlain = contract.temperature() == 1.0 && contract.floor() == 0.0;
+        return isPlain ? both : softened(both, contract.temperature(), contract.floor());
+    }
+
+    static Result result(Contract contract, double[] probabilities, Timing timing) {
+        List<Result.Score> scores = new ArrayList<Result.Score>();
+        List<Result.Score> called = new ArrayList<Result.Score>();
+        for (int i = 0; i < probabilities.length; i++) {
+            String label = contract.getLabels().get(i);
+            Result.Score score = new Result.Score(label, probabilities[i]);
+            scores.add(score);
+            Double threshold = contract.getThresholds().get(label);
+            if (threshold != null && probabilities[i] >= threshold) {
+                called.add(score);
+            }
+        }
+        Collections.sort(scores, new MostProbableFirst()); // stable: of equals, the first label
+        boolean isSure = scores.get(0).getProbability() >= contract.getAbstainBelow();
+        return new Result(scores, called, isSure, timing);
+    }
+
+    /** Divides log-probabilities by the temperature and normalises; what is below the floor is taken for it. */
+    private static double[] softened(double[] probabilities, double temperature, double floor) {
+        double[] logs = new double[probabilities.length];
+        double highest = Double.NEGATIVE_INFINITY;
+        for (int i = 0; i < logs.length; i++) {
+            logs[i] = Math.log(Math.max(probabilities[i], floor)) / temperature;
+            highest = Math.max(highest, logs[i]);
+        }
+        double sum = 0;
+        for (int i = 0; i < logs.length; i++) {
+            logs[i] = Math.exp(logs[i] - highest);
+            sum += logs[i];
+        }
+        for (int i = 0; i < logs.length; i++) {
+            logs[i] /= sum;
+        }
+        return logs;
+    }
+
+    private static final class MostProbableFirst implements Comparator<Result.Score> {
+        @Override
+        public int compare(Result.Score one, Result.Score other) {
+            return Double.compare(other.getProbability(), one.getProbability());
+        }
+    }
+}

@@ -1,0 +1,127 @@
+package dermpack.bundle;
+
+import java.nio.Buffer;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+
+/** The one input or the one output: its numbers, and what they mean. */
+public final class Tensor {
+    private static final double MOST_OFF = 0.02; // a zero point of 127 or 128 stands for 127.5
+    private static final double[][] PIXEL_RANGES = {{-1, 1}, {0, 1}, {0, 255}};
+
+    private final String what;
+    private final NumberType type;
+    private final int numbers;
+    private final double scale;
+    private final int zeroPoint;
+
+    Tensor(String what, NumberType type, int numbers, double scale, int zeroPoint) {
+        this.what = what;
+        this.type = type;
+        this.numbers = numbers;
+        this.scale = scale;
+        this.zeroPoint = zeroPoint;
+    }
+
+    public NumberType getType() {
+        return type;
+    }
+
+    /** What an app hands over or gets: numbers times bytes of a number. */
+    public int getSizeBytes() {
+        return numbers * type.getSizeBytes();
+    }
+
+    public double getScale() {
+        return scale;
+    }
+
+    public int getZeroPoint() {
+        return zeroPoint;
+    }
+
+    /** Refuses a buffer or a tensor of another size, before an interpreter says it less clearly. */
+    public void checkBytes(int bytes) {
+        if (bytes != getSizeBytes()) {
+            throw new IllegalArgumentException(
+                    "the " + what + " holds " + bytes + " bytes where " + getSizeBytes() + " are needed: "
+                            + numbers + " numbers of " + type + "; feed what model.json says");
+        }
+    }
+
+    /** A direct buffer in the order of bytes that interpreters want. */
+    public ByteBuffer newBuffer() {
+        return ByteBuffer.allocateDirect(getSizeBytes()).order(ByteOrder.nativeOrder());
+    }
+
+    /** To the beginning of a full buffer; by Buffer's own method, which every Android and every Java has. */
+    static void start(Buffer buffer) {
+        buffer.clear();
+    }
+
+    /** Pixels as this input wants them; mean and std say what the network took for a pixel. */
+    void feed(byte[] pixels, double mean, double std, ByteBuffer into) {
+        checkBytes(into.capacity());
+        start(into);
+        if (type == NumberType.FLOAT32) {
+            float[] table = floatTable(mean, std);
+            for (byte pixel : pixels) {
+                into.putFloat(table[pixel & 255]);
+            }
+        } else {
+            byte[] table = byteTable(mean, std);
+            for (byte pixel : pixels) {
+                into.put(table[pixel & 255]);
+            }
+        }
+        start(into);
+    }
+
+    /** Real values of an output: 128 at scale 1/256 and zero point 0 is 0.5. */
+    double[] real(ByteBuffer output) {
+        checkBytes(output.capacity());
+        start(output);
+        double[] values = new double[numbers];
+        for (int i = 0; i < numbers; i++) {
+            values[i] = type == NumberType.FLOAT32 ? output.getFloat() : dequantized(output.get());
+        }
+        return values;
+    }
+
+    private double dequantized(byte raw) {
+        int number = type == NumberType.UINT8 ? raw & 255 : raw;
+        return scale == 0 ? number : (number - zeroPoint) * scale;
+    }
+
+    private static float[] floatTable(double mean, double std) {
+        float[] table = new float[256];
+        for (int pixel = 0; pixel < 256; pixel++) {
+            table[pixel] = (float) ((pixel - mean) / std);
+        }
+        return table;
+    }
+
+    /** A pixel itself where the input is one, else the nearest step, ties to even. */
+    private byte[] byteTable(double mean, double std) {
+        int lowest = type.lowest();
+        boolean isRaw = scale == 0 || isPixels(lowest);
+        byte[] table = new byte[256];
+        for (int pixel = 0; pixel < 256; pixel++) {
+            double step = isRaw ? pixel + lowest : Math.rint((pixel - mean) / std / scale) + zeroPoint;
+            table[pixel] = (byte) (int) Math.min(Math.max(step, lowest), lowest + 255);
+        }
+        return table;
+    }
+
+    private boolean isPixels(int lowest) {
+        double first = (lowest - zeroPoint) * scale;
+        double last = (lowest + 255 - zeroPoint) * scale;
+        for (double[] range : PIXEL_RANGES) {
+            double off = Math.max(Math.abs(first - range[0]), Math.abs(last - range[1]));
+            if (off <= MOST_OFF * (range[1] - range[0])) {
+                return true;
+            }
+        }
+        return false;
+    }
+}

@@ -1,0 +1,29 @@
+package dermpack.bundle;
+
+/** How long the parts of one answer took. */
+public final class Timing {
+    private static final double NANOS_PER_MILLI = 1e6;
+
+    private final long decodeNanos;
+    private final long resizeNanos;
+    private final long invokeNanos;
+
+    Timing(long decodeNanos, long resizeNanos, long invokeNanos) {
+        this.decodeNanos = decodeNanos;
+        this.resizeNanos = resizeNanos;
+        this.invokeNanos = invokeNanos;
+    }
+
+    /** Of the file; 0 where a decoded picture was given. */
+    public double getDecodeMs() {
+        return decodeNanos / NANOS_PER_MILLI;
+    }
+
+    public double getResizeMs() {
+        return resizeNanos / NANOS_PER_MILLI;
+    }
+
+    public double getInvokeMs() {
+        return invokeNanos / NANOS_PER_MILLI;
+    }
+}

@@ -1,0 +1,6 @@
+package org.tensorflow.lite;
+
+/** Stands in for the runtime's own, to compile against. */
+public interface Tensor {
+    int numBytes();
+}

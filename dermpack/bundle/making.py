@@ -1,0 +1,129 @@
+"""Make a bundle of one or several exports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermpack.bundle.bundle import BUNDLE_FILE, MAX_CHARACTERS, Bundle, Format, Part, bundle_text
+from dermpack.bundle.card import card_text
+from dermpack.bundle.compiling import classes_jar
+from dermpack.bundle.golden import GOLDEN_FILE, golden_files, golden_from
+from dermpack.bundle.guide import guide_text
+from dermpack.bundle.module import RUNTIME, aar_files, assets_folder, module_files, part
+from dermpack.bundle.naming import Names, names_of
+from dermpack.bundle.notices import materials_text, notice_text
+from dermpack.bundle.pictures import generated, given
+from dermpack.bundle.scored import Scored
+from dermpack.bundle.sources import java_sources
+from dermpack.bundle.sums import SUMS_FILE, sums_text
+from dermpack.bundle.variant import Variant
+from dermpack.bundle.zipping import zipped
+from dermpack.errors import InputError
+from dermpack.files import sha256_of
+
+GOLDEN_FOLDER = "golden"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asks for beyond the exports; "" takes the main model's own."""
+
+    format: Format = Format.MODULE
+    name: str = ""
+    version: str = ""
+    golden: tuple[Path, ...] = ()  # pictures of the user's own, instead of generated ones
+    scores: tuple[Scored, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A bundle and its one file; `close` are the golden pictures whose second label is near the first."""
+
+    bundle: Bundle
+    data: bytes
+    close: tuple[str, ...]
+
+
+def make_bundle(variants: Sequence[Variant], request: Request) -> Made:
+    """The bundle of these variants, which are run for the golden vectors."""
+    names = names_of(request.name or _plain_name(variants[0]))
+    for what in ("name", "version"):
+        _check_text(what, getattr(request, what))
+    bundle = _bundle(variants, request, names)
+    pictures = given(request.golden) if request.golden else generated(variants[0].contract.input.width)
+    golden = golden_files(pictures, variants)
+    index = golden_from(json.loads(golden[GOLDEN_FILE]), where=GOLDEN_FILE)
+    assets = {**_assets(variants), **{f"{GOLDEN_FOLDER}/{name}": data for name, data in golden.items()}}
+    files = {
+        **{bundle.path(name): data for name, data in assets.items()},
+        **_frame(request.format, names, [of.name for of in variants]),
+        "README.md": guide_text(bundle, variants, golden),
+        "MODEL_CARD.md": card_text(bundle, variants, request.scores),
+        "LICENSE": part("LICENSE"),
+        "NOTICE": notice_text(bundle, variants),
+        "bom.cdx.json": materials_text(bundle, variants),
+        BUNDLE_FILE: bundle_text(bundle).encode(),
+    }
+    close = (of.picture for of in index.vectors if any(each.is_close for each in of.expected.values()))
+    data = _one_file({**files, SUMS_FILE: sums_text(files).encode()}, request.format, names)
+    return Made(bundle=bundle, data=data, close=tuple(close))
+
+
+def _one_file(files: Mapping[str, bytes], form: Format, names: Names) -> bytes:
+    """An Android archive has its files at the top, the others in a folder of their own."""
+    root = "" if form is Format.AAR else f"{names.slug}/"
+    return zipped({f"{root}{name}": data for name, data in files.items()})
+
+
+def _plain_name(main: Variant) -> str:
+    """mobilenet_v2-1.0-160-int8 → mobilenet_v2-1.0-160: the recipe is the variant's."""
+    return main.contract.name.removesuffix(f"-{main.name}")
+
+
+def _check_text(what: str, text: str) -> None:
+    if len(text) > MAX_CHARACTERS or not text.isprintable():
+        raise InputError(f"{what} {text[:80]!r}", "is no short line", f"give a {what} of a few words")
+
+
+def _bundle(variants: Sequence[Variant], request: Request, names: Names) -> Bundle:
+    parts = tuple(
+        Part(
+            name=of.name,
+            folder=of.name if at else "",
+            model_sha256=of.contract.sha256,
+            contract_sha256=sha256_of(of.contract_bytes),
+        )
+        for at, of in enumerate(variants)
+    )
+    return Bundle(
+        format=request.format,
+        name=request.name or _plain_name(variants[0]),
+        version=request.version or variants[0].contract.version,
+        slug=names.slug,
+        package=names.package,
+        class_name=names.class_name,
+        runtime=RUNTIME,
+        assets=assets_folder(request.format, names),
+        variants=parts,
+    )
+
+
+def _assets(variants: Sequence[Variant]) -> dict[str, bytes]:
+    """The main variant beside the labels, the others in folders by their names."""
+    labels = "".join(f"{label}\n" for label in variants[0].contract.labels).encode()
+    files = {"labels.txt": labels}
+    for at, of in enumerate(variants):
+        folder = f"{of.name}/" if at else ""
+        files |= {f"{folder}model.tflite": of.model, f"{folder}model.json": of.contract_bytes}
+    return files
+
+
+def _frame(form: Format, names: Names, variants: Sequence[str]) -> dict[str, bytes]:
+    """What stands around the assets."""
+    if form is Format.ASSETS:
+        return {}
+    sources = java_sources(names, variants)
+    return module_files(names, sources) if form is Format.MODULE else aar_files(names, classes_jar(sources))

@@ -1,0 +1,140 @@
+"""dermpack package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dermpack.cli.console import note, output_options, result
+
+if TYPE_CHECKING:
+    from dermpack.bundle.making import Made
+
+FORMATS = ("module", "assets", "aar")
+SCHEMA = 1  # of the JSON
+FILE = click.Path(path_type=Path)
+
+
+@click.command("package", short_help="Make one file of an export that an Android app embeds.")
+@click.argument("export", type=FILE)
+@click.option("-o", "--output", metavar="BUNDLE", required=True, type=FILE, help="A new file.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="module",
+    show_default=True,
+    help="A Gradle library module, the bare files, or an Android archive (needs a JDK).",
+)
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME",
+    help="Of a folder of exports, bundle this one; several side by side, the main one first.",
+)
+@click.option("--name", default="", help="Of module, package and class; the model's own when not given.")
+@click.option("--version", default="", help="Of the bundle; the model's own when not given.")
+@click.option(
+    "--golden",
+    multiple=True,
+    type=FILE,
+    metavar="PICTURE",
+    help="Test the app with this PNG or JPEG of yours; it goes into the app. Else with generated ones.",
+)
+@click.option(
+    "--scores",
+    multiple=True,
+    type=FILE,
+    metavar="REPORT",
+    help="What dermpack evaluate found of a variant, slices too: into the model card.",
+)
+@click.option("--sign", "key", type=FILE, metavar="KEY", help="An Ed25519 key in PEM: signs into BUNDLE.sig.")
+@click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
+@output_options
+def command(
+    export: Path,
+    output: Path,
+    form: str,
+    variants: tuple[str, ...],
+    name: str,
+    version: str,
+    golden: tuple[Path, ...],
+    scores: tuple[Path, ...],
+    key: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Make BUNDLE of EXPORT: a zip that unpacks into a Gradle module which drops into any app.
+
+    Model, contract, labels, Java that prepares pictures bit for bit as in training, golden vectors that show
+    it on the phone, README, model card, checksums, bill of materials. The same export gives the same bytes;
+    dermpack verify BUNDLE proves it again.
+    """
+    from dermpack.bundle.bundle import Format
+    from dermpack.bundle.making import Request, make_bundle
+    from dermpack.bundle.scored import read_scores
+    from dermpack.bundle.signing import read_private_key
+    from dermpack.bundle.variant import read_variants
+
+    _check_output(output, overwrite=overwrite)
+    private = read_private_key(key) if key else None
+    chosen = read_variants(export, variants)
+    request = Request(
+        format=Format(form), name=name, version=version, golden=golden, scores=read_scores(scores, chosen)
+    )
+    made = make_bundle(chosen, request)
+    signature = _write(output, made.data, private.sign(made.data) if private else None)
+    if made.close:
+        near = ", ".join(made.close)
+        note(f"near ties, of which a phone may answer the second label: {near}", quiet=quiet)
+    record = {**_record(made), "bundle": str(output), "signature": signature}
+    result(record, str(output), as_json=as_json)
+
+
+def _record(made: Made) -> dict[str, Any]:
+    from dermpack.files import sha256_of
+
+    bundle = made.bundle
+    return {
+        "schema": SCHEMA,
+        "sha256": sha256_of(made.data),
+        "size_bytes": len(made.data),
+        "format": bundle.format.value,
+        "module": bundle.slug,
+        "class": f"{bundle.package}.{bundle.class_name}",
+        "variants": [of.name for of in bundle.variants],
+        "near_ties": list(made.close),
+    }
+
+
+def _check_output(output: Path, *, overwrite: bool) -> None:
+    """Say before the work that there will be no bundle."""
+    from dermpack.bundle.reading import is_bundle
+    from dermpack.errors import OutputError
+
+    if output.is_dir() or (output.exists() and not is_bundle(output)):
+        raise OutputError(output, "exists and is no bundle", "choose another output")
+    if output.exists() and not overwrite:
+        raise OutputError(output, "exists already", "choose another output, or add --overwrite")
+
+
+def _write(output: Path, data: bytes, signature: bytes | None) -> str | None:
+    """The bundle, and its signature or none: an old one would be another bundle's."""
+    from dermpack.bundle.signing import signature_path
+    from dermpack.errors import OutputError
+    from dermpack.files import write_bytes
+
+    beside = signature_path(output)
+    try:
+        output.absolute().parent.mkdir(parents=True, exist_ok=True)
+        beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(output, f"cannot be written ({error.strerror})", "check the folder") from error
+    write_bytes(output, data)
+    if signature is not None:
+        write_bytes(beside, signature)
+    return str(beside) if signature is not None else None

@@ -1,0 +1,47 @@
+"""Export folders to bundle: the model made by hand, which runs everywhere and needs no TensorFlow."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from dermpack.contract import contract_text
+from dermpack.tflitefile import Metadata, with_metadata
+from tests.dermpack.colour_model import LABELS, SIZE, colour_model
+from tests.dermpack.contracts import contract_for
+from tests.dermpack.small_export import contract_of
+
+DTYPES = {"int8": "uint8", "float32": "float32"}
+__all__ = ["LABELS", "SIZE", "write_export", "write_exports"]
+
+
+@cache
+def model_bytes(recipe: str) -> bytes:
+    """With metadata in, as the converter writes it."""
+    contract = contract_for()
+    metadata = Metadata(
+        name=contract.name,
+        version=contract.version,
+        licence=contract.license,
+        labels=LABELS,
+        mean=(127.5,),
+        std=(127.5,),
+        lowest=(-1.0,),
+        highest=(1.0,),
+    )
+    return with_metadata(colour_model(DTYPES[recipe]), metadata)
+
+
+def write_export(folder: Path, recipe: str = "int8") -> Path:
+    folder.mkdir(parents=True)
+    data = model_bytes(recipe)
+    (folder / "model.tflite").write_bytes(data)
+    (folder / "model.json").write_text(contract_text(contract_of(data, recipe)), encoding="utf-8")
+    return folder
+
+
+def write_exports(folder: Path) -> Path:
+    """A folder of exports, as a conversion to several recipes leaves it."""
+    for recipe in DTYPES:
+        write_export(folder / recipe, recipe)
+    return folder

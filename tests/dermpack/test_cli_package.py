@@ -1,0 +1,97 @@
+"""dermpack package, and dermpack verify of what it makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dermpack.cli import main
+from tests.dermpack.bundle_exports import write_export, write_exports
+from tests.hostile import encoded, scene
+
+
+def package(*arguments: object) -> int:
+    return main(["package", *map(str, arguments)])
+
+
+def test_a_bundle_is_made_and_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export, bundle = write_export(tmp_path / "export", "float32"), tmp_path / "new" / "skin.zip"
+    assert package(export, "-o", bundle, "--name", "skin", "--json", "--quiet") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["module"], answer["class"]) == ("skin", "dermpack.skin.SkinClassifier")
+    assert answer["size_bytes"] == bundle.stat().st_size
+    assert [path.name for path in bundle.parent.iterdir()] == ["skin.zip"]
+    assert main(["verify", str(bundle), "--pictures", "1", "--quiet"]) == 0
+    assert capsys.readouterr().out.startswith("bundle skin: holds (")
+
+
+def test_variants_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exports = write_exports(tmp_path / "exports")
+    chosen = ("--variant", "int8", "--variant", "float32")
+    assert package(exports, "-o", tmp_path / "b.zip", *chosen, "--json", "--quiet") == 0
+    assert json.loads(capsys.readouterr().out)["variants"] == ["int8", "float32"]
+
+
+def test_ones_own_pictures_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export = write_export(tmp_path / "export")
+    (tmp_path / "own.png").write_bytes(encoded(scene(), "PNG"))
+    assert package(export, "-o", tmp_path / "b.zip", "--golden", tmp_path / "own.png", "-q") == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'b.zip'}\n"
+
+
+def test_a_bundle_is_overwritten_only_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export, bundle = write_export(tmp_path / "export"), tmp_path / "b.zip"
+    assert [package(export, "-o", bundle, "-q") for _ in range(2)] == [0, 1]
+    assert "exists already; choose another output, or add --overwrite" in capsys.readouterr().err
+    first = bundle.read_bytes()
+    assert package(export, "-o", bundle, "-q", "--overwrite") == 0
+    assert bundle.read_bytes() == first
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    assert package(export, "-o", tmp_path / "mine.txt", "--overwrite") == 1
+    assert "exists and is no bundle" in capsys.readouterr().err
+
+
+def test_a_signed_bundle_is_verified_with_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("cryptography")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    pem, info = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    private, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    keys = [Ed25519PrivateKey.generate() for _ in range(2)]
+    (tmp_path / "key").write_bytes(keys[0].private_bytes(pem, private, plain))
+    for name, key in zip(("mine", "other"), keys, strict=True):
+        (tmp_path / name).write_bytes(key.public_key().public_bytes(pem, info))
+    export, bundle = write_export(tmp_path / "export", "float32"), tmp_path / "b.zip"
+    assert package(export, "-o", bundle, "--sign", tmp_path / "key", "-q") == 0
+    verify = ["verify", str(bundle), "--pictures", "1", "-q", "--key"]
+    assert main([*verify, str(tmp_path / "mine")]) == 0
+    assert main([*verify, str(tmp_path / "other")]) == 1
+    assert "was not signed by the owner of" in capsys.readouterr().err
+
+
+def test_a_key_that_is_none_is_said_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("cryptography")
+    (tmp_path / "key").write_text("secret", encoding="utf-8")
+    assert package(tmp_path / "missing", "-o", tmp_path / "b.zip", "--sign", tmp_path / "key") == 1
+    assert "is no private key in PEM" in capsys.readouterr().err
+
+
+def test_an_export_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert package(tmp_path / "missing", "-o", tmp_path / "b.zip") == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'missing'}: is no folder; give an export folder\n"
+    assert not (tmp_path / "b.zip").exists()
+
+
+def test_a_bundle_with_a_byte_changed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export, bundle = write_export(tmp_path / "export"), tmp_path / "b.zip"
+    assert package(export, "-o", bundle, "-q") == 0
+    data = bytearray(bundle.read_bytes())
+    data[len(data) // 2] ^= 1
+    bundle.write_bytes(bytes(data))
+    assert main(["verify", str(bundle), "-q"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {bundle}: ")
