@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ from benchmarks.jobs import JOB_FILE, WORKER_FILE, Described, Kind, Laid, Worker
 from benchmarks.measured import Counted, Measured, OperatorTime, Profiled
 from benchmarks.plan import Plan, Setting
 from benchmarks.qemu_process import say
+from benchmarks.settings import settings_of
 from benchmarks.sysroot import CURE, Sysroot, emulator, find_sysroot, sysroot_folder
 from dermpack.errors import InputError, printable
 from dermpack.files import write_text
@@ -27,9 +28,8 @@ from dermpack.runtime import Kernels
 SLOWER = 10  # than the devices that the jobs' patience was meant for: every instruction is translated
 COUNTS_FILE = "counts.txt"
 OWN_WORDS = ("processor", "features", "machine", "python", "numpy")  # the worker's others are the host's
-HOW = (
-    "emulated: its answers and instructions are a real one's; no time on it means anything, and none is told"
-)
+HOW = "emulated, on one thread, with the kernels that each runtime chooses: answers and counts, never times"
+RUNTIMES = "give --runtime tflite-runtime or --runtime ai-edge-litert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +49,12 @@ class QemuTarget:
             laid, counts = jobs.lay_out(plan, Path(folder)), _Counts()
             carry = partial(_carry, self, laid, counts)
             described = self._described(carry)
+            settings, left_out = _settings(plan, described, where=self.name)
             pieces = jobs.ask(
                 plan,
                 laid,
                 carry,
-                settings=_settings(plan, described, where=self.name),
+                settings=settings,
                 kinds=(Kind.COUNT, Kind.ANSWER),
                 track=track,
                 what=f"Emulating a {self.cpu.title}",
@@ -66,7 +67,7 @@ class QemuTarget:
             answered=pieces.answered,
             profiled=tuple(counts.profiled(of) for of in pieces.counted),
             refused=pieces.refused,
-            notes=(HOW, *pieces.notes),
+            notes=(HOW, *left_out, *pieces.notes),
         )
 
     def _described(self, carry: jobs.Carry) -> Described:
@@ -115,13 +116,10 @@ class _Counts:
         return Profiled(model=of.model, setting=of.setting, operators=tuple(operators))
 
 
-def _settings(plan: Plan, described: Described, *, where: str) -> list[Setting]:
-    """One thread, for two cannot be counted; the kernels that the runtime chooses by itself."""
-    runtimes = [of for of in described.runtimes if not plan.runtimes or of in plan.runtimes]
-    if not runtimes:
-        allowed = " or ".join(f"--runtime {of}" for of in described.runtimes)
-        raise InputError(where, f"has no {', '.join(plan.runtimes)}", f"give {allowed}")
-    return [Setting(runtime=of, kernels=Kernels.XNNPACK, threads=1) for of in runtimes]
+def _settings(plan: Plan, described: Described, *, where: str) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
+    """One thread, for counts of two do not repeat; the kernels that the runtime chooses by itself."""
+    one = replace(plan, threads=(1,), kernels=(Kernels.XNNPACK,))
+    return settings_of(one, where=where, runtimes=list(described.runtimes), cores=1, install=RUNTIMES)
 
 
 def _carry(target: QemuTarget, laid: Laid, counts: _Counts, job: Mapping[str, Any]) -> Mapping[str, Any]:

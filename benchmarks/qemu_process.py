@@ -29,10 +29,12 @@ def say(
             _limit(process.pid)  # the worker's own limits do not reach an emulator
             code = process.wait(seconds + LEAVE_SECONDS)
         except TimeoutExpired:
-            raise WorkerDied(f"it did not end within {seconds:.0f} seconds") from None
+            code = -signal.SIGALRM
         finally:
             process.kill()
             process.wait()
+        if code == -signal.SIGALRM:
+            raise WorkerDied(f"no answer in {seconds:g} s")
         if code:
             raise WorkerDied(_ending(code, _text(stderr)))
         return _object(_text(stdout))
