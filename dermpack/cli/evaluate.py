@@ -153,7 +153,7 @@ def _sidecar(model: Path, labels: Path | None) -> Sidecar:
     beside = find_sidecar(model)
     if beside is None:
         raise InputError(model, "has no model.json beside it that names its labels", "give --labels FILE")
-    return read_sidecar(beside)
+    return read_sidecar(beside, of=model)
 
 
 def _check_report(folder: Path, *, overwrite: bool) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from dermpack.contract import CONTRACT_FILE, contract_from
 from dermpack.errors import TableError
-from dermpack.files import read_json
+from dermpack.files import read_json, sha256_of
 from dermpack.pixels import Policy
+from dermpack.runtime.modelfile import read_model
 
 MAX_LABELS_BYTES = 1 << 20
 MAX_LABELS = 10_000
@@ -33,13 +34,19 @@ def find_sidecar(model: Path) -> Path | None:
     return next((path for path in beside if path.is_file()), None)
 
 
-def read_sidecar(path: Path) -> Sidecar:
-    """Read the contract beside a model; of a JSON file that is none, the labels alone."""
+def read_sidecar(path: Path, *, of: Path | None = None) -> Sidecar:
+    """Read the contract beside a model; of a JSON file that is none, the labels alone.
+
+    A contract of another model than `of`, where that is named, is refused.
+    """
     record = read_json(path)
     if "schema" not in record:
         return Sidecar(labels=_checked(record.get("labels"), path))
     contract = contract_from(record, where=path)
-    known = {of.value: of for of in Policy}
+    if of is not None and contract.sha256 != sha256_of(read_model(of)):
+        cure = "export it again, or give --labels FILE to go without the contract"
+        raise TableError(path, f"describes another model, not {of.name}", cure)
+    known = {policy.value: policy for policy in Policy}
     if contract.input.policy not in known:
         raise TableError(path, f"has an input policy that is none of {', '.join(known)}", AGAIN)
     temperature = contract.output.temperature

@@ -138,6 +138,20 @@ def test_the_contract_says_what_the_ranges_hold(export: Path, run: Path, tmp_pat
     ]
 
 
+def test_a_contract_of_another_file_is_no_help_to_evaluate(
+    export: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(export, tmp_path / "other")
+    with (other / "model.tflite").open("ab") as file:
+        file.write(bytes(4))
+    dataset = str(run.parent / "dataset")
+    assert main(["evaluate", str(export / "model.tflite"), dataset, "-q"]) == 0
+    assert main(["evaluate", str(other / "model.tflite"), dataset, "-q"]) == 1
+    error = capsys.readouterr().err
+    assert "model.json: describes another model, not model.tflite" in error
+    assert error.count("\n") == 1
+
+
 def test_json_holds_the_contract(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "export"
     assert main(["convert", str(run), "-o", str(output), "--dynamic", "--json", "-q"]) == 0

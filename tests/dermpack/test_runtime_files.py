@@ -12,6 +12,7 @@ import pytest
 
 from dermpack.contract import contract_record
 from dermpack.errors import InputError, TableError
+from dermpack.files import sha256_of
 from dermpack.pixels import Policy
 from dermpack.runtime import Sidecar, find_sidecar, modelfile, open_classifier, read_labels, read_sidecar
 from dermpack.runtime.tensors import Number, Tensor, dequantize, input_table, soften, two_sided
@@ -80,6 +81,22 @@ def test_a_contract_of_an_unknown_policy_is_refused(tmp_path: Path) -> None:
     record = contract_record(replace(contract, input=replace(contract.input, policy="stretch-7")))
     with pytest.raises(TableError, match="input policy that is none of"):
         read_sidecar(sidecar(tmp_path, record))
+
+
+def test_a_contract_of_another_model_is_refused(tmp_path: Path) -> None:
+    model, data = tmp_path / "foreign.tflite", b"\0\0\0\0TFL3"
+    model.write_bytes(data)
+    contract = contract_for()
+    foreign = sidecar(tmp_path, contract_record(contract))
+    with pytest.raises(TableError, match=r"describes another model, not foreign\.tflite; .* --labels FILE"):
+        read_sidecar(foreign, of=model)
+    own = sidecar(tmp_path, contract_record(replace(contract, sha256=sha256_of(data))))
+    assert read_sidecar(own, of=model).labels == contract.labels
+
+
+def test_labels_alone_are_of_any_model(tmp_path: Path) -> None:
+    labels = sidecar(tmp_path, {"labels": ["a", "b"]})
+    assert read_sidecar(labels, of=tmp_path / "any.tflite").labels == ("a", "b")
 
 
 def test_a_sidecar_of_labels_alone_has_the_defaults(tmp_path: Path) -> None:
