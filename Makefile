@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-train real mediapipe matrix base clean
+.PHONY: help demo test check format bench bench-train real remote mediapipe matrix base clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -51,6 +51,9 @@ bench-train: $(VENV)/.installed  ## Time training as ratios; DATASET=… WEIGHTS
 
 real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where they are
 	$(BIN)/python -m pytest -m real_data
+
+remote: $(VENV)/.installed  ## Test measuring over ssh against a real sshd on loopback
+	@.ci/remote "$(BIN)/python"
 
 mediapipe: $(VENV)/.installed  ## Check that MediaPipe Tasks loads and agrees; EXPORTS="…" adds folders
 	@.ci/mediapipe "$(PYTHON)" "$(BIN)/python"

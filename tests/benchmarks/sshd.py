@@ -1,0 +1,119 @@
+"""A real sshd on loopback, with keys of its own, for as long as a block runs."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REQUIRED = "DERMPACK_SSHD"  # set by make remote: a test that cannot run is then a failure
+SERVER = next((path for path in ("/usr/sbin/sshd", "/usr/local/sbin/sshd") if Path(path).exists()), None)
+SEPARATION = Path("/run/sshd")  # sshd wants it where root starts it
+CONFIGURATION = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {folder}/host_key
+PidFile none
+AuthorizedKeysFile {folder}/key.pub
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+PrintMotd no
+SetEnv TMPDIR={folder}/tmp
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where it listens, and what opens it."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[str]
+
+    @property
+    def address(self) -> str:
+        return f"{getpass.getuser()}@127.0.0.1:{self.port}"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "key"
+
+    @property
+    def temporary(self) -> Path:
+        """Where the other side makes its folders."""
+        return self.folder / "tmp"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """For ssh -o: nothing of the user's own is read, nothing of it is written."""
+        known = f"UserKnownHostsFile={self.folder / 'known_hosts'}"
+        return (known, "GlobalKnownHostsFile=/dev/null", "IdentitiesOnly=yes", "IdentityAgent=none")
+
+    def cut(self) -> None:
+        """Kill the processes of every session, as if the cable were cut."""
+        for session in _descendants(self.process.pid):
+            if _name(session).startswith("sshd"):
+                os.kill(session, signal.SIGKILL)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    _refuse_without()
+    (folder / "tmp").mkdir()
+    for name in ("host_key", "key", "other_key"):
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name))
+    port = _free_port()
+    (folder / "config").write_text(CONFIGURATION.format(folder=folder, port=port), encoding="utf-8")
+    host_key = (folder / "host_key.pub").read_text(encoding="utf-8")
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}", encoding="utf-8")
+    command = [str(SERVER), "-D", "-e", "-f", str(folder / "config")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr
+            said = process.stderr.readline()
+            assert "Server listening" in said, said
+            yield Server(folder, port, process)
+        finally:
+            process.terminate()
+
+
+def _refuse_without() -> None:
+    missing = "" if SERVER else "sshd is not installed"
+    missing = missing or ("" if shutil.which("ssh") else "ssh is not installed")
+    if os.getuid() == 0 and not SEPARATION.is_dir():
+        missing = missing or f"there is no {SEPARATION}"
+    if missing and os.environ.get(REQUIRED):
+        pytest.fail(missing)
+    elif missing:
+        pytest.skip(f"{missing}; run: make remote")
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def _descendants(process: int) -> list[int]:
+    children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()
+    return [below for child in map(int, children) for below in (child, *_descendants(child))]
+
+
+def _name(process: int) -> str:
+    return Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip()
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
