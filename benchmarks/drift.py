@@ -29,18 +29,22 @@ class Drift:
     @property
     def sentence(self) -> str | None:
         """What a reader must know, or None where the rounds stayed the same."""
-        percent = f"{abs(self.change):.0%}".replace("%", " %")
         if self.is_told and self.change > 0:
-            return f"{percent} slower at the end than at the beginning: throttled, or another program began"
+            return f"the end took {_more(self.change)} the beginning: throttled, or another program began"
         if self.is_told:
-            return f"{percent} faster at the end than at the beginning: another program may have ended"
+            slower = _more(1 / (1 + self.change) - 1)
+            return f"the beginning took {slower} the end: another program may have ended"
         if self.spread >= LEAST_SPREAD:
-            spread = f"{self.spread:.0%}".replace("%", " %")
-            return f"unsteady: slow moments took {spread} longer than fast ones; something else was running"
+            return f"unsteady: slow moments took {_more(self.spread)} fast ones; something else was running"
         return None
 
     def record(self) -> dict[str, Any]:
         return {**asdict(self), "sentence": self.sentence}
+
+
+def _more(by: float) -> str:
+    """0.25 → "25 % longer than"; 2.1 → "3.1 times as long as"."""
+    return f"{by * 100:.0f} % longer than" if by < 1 else f"{by + 1:.2g} times as long as"
 
 
 def drift_of(medians_ms: Sequence[float]) -> Drift:

@@ -50,6 +50,9 @@ THROTTLING = {
         19: "soft limit was reached",
     },
 }
+PASSING_NAMES = ("temperature", "mhz", "load", "throttled", "under_voltage", "throttle_count")
+BUSY = 0.5  # of a core's time that others take
+SLOW_GOVERNORS = ("powersave", "conservative")
 Texts = Mapping[str, str]
 
 
@@ -68,7 +71,8 @@ def lasting(texts: Texts) -> dict[str, str]:
         "virtual": texts.get(HYPERVISOR, "")
         or ("yes" if "hypervisor" in cpu.get("flags", "").split() else ""),
         "os": _fields(texts.get(OS_RELEASE, ""), "=").get("PRETTY_NAME", "").strip('"'),
-        **{name: texts.get(name, "") for name in ("machine", "kernel", "cores", "python", "numpy")},
+        **{name: texts.get(name, "") for name in ("machine", "kernel", "python", "numpy")},
+        "cores": texts.get("cores", "") if texts.get("cores", "").isdecimal() else "",
     }
     return _lines(found)
 
@@ -79,13 +83,35 @@ def passing(texts: Texts) -> dict[str, str]:
     found = {
         "temperature": f"{max(degrees):.1f} °C" if degrees else "",
         "mhz": " ".join(_megahertz(texts, NOW_KHZ)),
-        "load": texts.get(LOAD, "").partition(" ")[0],
+        "load": next(iter(re.findall(r"^\d{1,6}\.\d+", texts.get(LOAD, ""))), ""),
         "throttled": _throttled(texts.get(THROTTLED, "")),
         "under_voltage": {"0": "no", "1": "yes"}.get(_joined(texts, VOLTAGE), ""),
         "throttle_count": str(sum(map(int, filter(str.isdigit, _all(texts, THROTTLE_COUNT))))),
     }
     counted = any(True for _ in _all(texts, THROTTLE_COUNT))
     return _lines({**found, "throttle_count": found["throttle_count"] if counted else ""})
+
+
+def around(before: Texts, after: Texts) -> dict[str, str]:
+    """What lasted, and what passed twice: {"temperature_before": "48.0 °C", "temperature_after": …}."""
+    lasted = {name: text for name, text in before.items() if name not in PASSING_NAMES}
+    first = {f"{name}_before": before[name] for name in PASSING_NAMES if name in before}
+    return {**lasted, **first, **{f"{name}_after": after[name] for name in PASSING_NAMES if name in after}}
+
+
+def warnings(before: Texts, after: Texts) -> Iterator[str]:
+    """What makes times here worth less than they look."""
+    load, cores = before.get("load", "0"), before.get("cores", "1")
+    if float(load) > BUSY * int(cores):
+        yield f"other programs ran beside (load {load} on {cores} cores): times are longer than need be"
+    if after.get("throttled", "never") not in ("never", before.get("throttled")):
+        yield f"it was held back while it was measured: {after['throttled']}"
+    if after.get("throttle_count", "0") != before.get("throttle_count", "0"):
+        yield "it became too warm and was held back while it was measured"
+    if before.get("governor") in SLOW_GOVERNORS:
+        yield f"its clock is governed by {before['governor']}: it may be faster under performance"
+    if before.get("virtual"):
+        yield "it is a virtual machine: it shares its processor with others unseen"
 
 
 def _processor(cpuinfo: str) -> str:

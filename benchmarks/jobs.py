@@ -231,18 +231,26 @@ def _refuse(step: _Step, names: Sequence[str], why: str, found: _Found) -> None:
         found.refused += [Refused(model=name, setting=step.setting, why=why) for name in names]
 
 
-def _job(step: _Step, models: Sequence[Mapping[str, str]], plan: Plan) -> dict[str, Any]:
-    setting, timing = step.setting, PROBE if step.is_probe else plan.timing
-    job: dict[str, Any] = {
+def head_of(
+    kind: str, setting: Setting, models: Sequence[Mapping[str, Any]], *, patience_seconds: float
+) -> dict[str, Any]:
+    """What every job about models says."""
+    return {
         "schema": SCHEMA,
-        "kind": step.kind.value,
+        "kind": kind,
         "runtime": setting.runtime,
         "kernels": setting.kernels.value,
         "threads": setting.threads,
         "models": [dict(model) for model in models],
         "memory_bytes": MEMORY_BYTES,
-        "patience_seconds": _patience_seconds(step, plan, timing),
+        "patience_seconds": patience_seconds,
     }
+
+
+def _job(step: _Step, models: Sequence[Mapping[str, str]], plan: Plan) -> dict[str, Any]:
+    timing = PROBE if step.is_probe else plan.timing
+    patience_seconds = _patience_seconds(step, plan, timing)
+    job = head_of(step.kind.value, step.setting, models, patience_seconds=patience_seconds)
     if step.kind is Kind.TIME:
         job |= {"timing": asdict(timing), "read": list(PASSING)}
     elif step.kind is Kind.COUNT:

@@ -105,6 +105,20 @@ class Profiled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """From a picture file to its label, step by step: the median of so many rounds each."""
+
+    model: str
+    setting: Setting
+    rounds: int
+    decode_ms: float  # read, decode, turn upright
+    resize_ms: float  # crop and resize
+    copy_ms: float  # make the model's input of it
+    invoke_ms: float
+    whole_ms: float  # all of it, and the label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """Everything that one target answered."""
 
@@ -116,6 +130,7 @@ class Measured:
     counted: tuple[Counted, ...] = ()
     answered: tuple[Answered, ...] = ()
     profiled: tuple[Profiled, ...] = ()
+    steps: tuple[Steps, ...] = ()
     refused: tuple[Refused, ...] = ()
     notes: Sequence[str] = ()
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measured import Answered, Counted, OperatorTime, Profiled, Timed
+from benchmarks.measured import Answered, Counted, OperatorTime, Profiled, Steps, Timed
 from benchmarks.plan import Setting
 from dermpack.errors import printable
 
@@ -74,6 +74,21 @@ def timed(entry: Mapping[str, Any], *, model: str, setting: Setting, peak_bytes:
         turns=turns,
         peak_bytes=peak_bytes,
         delegated=text(entry.get("delegated")),
+    )
+
+
+def steps(entry: Mapping[str, Any], *, model: str, setting: Setting) -> Steps:
+    if "refused" in entry:
+        raise UnreadableError(text(entry["refused"]))
+    return Steps(
+        model=model,
+        setting=setting,
+        rounds=_whole(entry, "rounds"),
+        decode_ms=_number(entry.get("decode_ms")),
+        resize_ms=_number(entry.get("resize_ms")),
+        copy_ms=_number(entry.get("copy_ms")),
+        invoke_ms=_number(entry.get("invoke_ms")),
+        whole_ms=_number(entry.get("whole_ms")),
     )
 
 

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,19 +36,21 @@ MOST_WARM_UPS = 6  # a warm-up that does not settle ends after so many times its
 # Models take turns of many rounds: after every single round of another model, its weights would fill the
 # caches and its threads still spin (a model of 0.29 ms was seen to take 0.49 ms, with two threads 12 ms).
 TURNS = 25
+MOST_ANSWER_BYTES = 1 << 30  # a model may spoil the memory of what runs it
 SETTLE_SECONDS = 0.01  # of untimed rounds when a model's turn begins
 
 Job = dict[str, Any]
+Kinds = Mapping[str, Callable[[Job], Job]]
 
 
-def main() -> None:
+def main(kinds: Kinds) -> None:
     answers = _private_stdout()
     try:
         job = json.loads(Path(sys.argv[1]).read_bytes())
         if job.get("schema") != SCHEMA:
             raise ValueError(f"the job has schema {job.get('schema')}, this worker {SCHEMA}")
         _limit(job)
-        answer = KINDS[job["kind"]](job)
+        answer = kinds[job["kind"]](job)
     except (OSError, KeyError, IndexError, ImportError, *REFUSALS) as error:
         sys.exit(_line(error))
     answers.write(json.dumps(answer, sort_keys=True).encode())
@@ -269,7 +272,8 @@ def _limit(job: Job) -> None:
         import resource
     except ModuleNotFoundError:  # not on Windows
         return
-    for limit, value in ((resource.RLIMIT_AS, job.get("memory_bytes")), (resource.RLIMIT_CORE, 0)):
+    limits = {resource.RLIMIT_AS: job.get("memory_bytes"), resource.RLIMIT_FSIZE: MOST_ANSWER_BYTES}
+    for limit, value in {**limits, resource.RLIMIT_CORE: 0}.items():
         hard = resource.getrlimit(limit)[1]
         if value is not None:
             resource.setrlimit(limit, (value if hard < 0 else min(value, hard), hard))
@@ -287,4 +291,4 @@ def _line(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(KINDS)

@@ -1,0 +1,133 @@
+"""Read the models that are to be measured: .tflite files, export folders, folders of exports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.plan import Model
+from dermpack.contract import CONTRACT_FILE, Contract, contract_from
+from dermpack.errors import InputError
+from dermpack.files import read_json, sha256_of
+from dermpack.runtime import MAX_SIDE, Sidecar, find_sidecar, read_labels, read_sidecar
+from dermpack.runtime.modelfile import read_model
+from dermpack.runtime.tensors import Number, Tensor, input_table
+from dermpack.tflitefile import Metadata
+from dermpack.tflitefile import Tensor as Stored
+from dermpack.tflitefile import read_model as read_flatbuffer
+
+MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
+UNQUANTIZED = "float32"  # the recipe that the others of a folder are compared with
+GIVE = "give .tflite files or export folders"
+OTHER_INPUT = "give a classifier of one square RGB picture"
+
+
+def read_models(paths: Sequence[Path], *, labels: Path | None = None) -> tuple[Model, ...]:
+    """In the order given; `labels` speak for the models that have no model.json beside them."""
+    given = read_labels(labels) if labels is not None else None
+    files = [file for path in paths for file in _files(path)]
+    if not files:
+        raise InputError("the models", "are none", GIVE)
+    for file in files:
+        if [other.resolve() for other in files].count(file.resolve()) > 1:
+            raise InputError(file, "is given twice", "give each model once")
+    return tuple(_model(file, name, given) for file, name in zip(files, names_of(files), strict=True))
+
+
+def names_of(files: Sequence[Path]) -> list[str]:
+    """Short names, each once: runs/a/model.tflite and runs/b/model.tflite → "a" and "b"."""
+    parts = [_parts(file) for file in files]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(of[-length:]) for of in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{name} ({at})" for at, name in enumerate(names, start=1)]  # a.tflite beside a/model.tflite
+
+
+def _parts(file: Path) -> tuple[str, ...]:
+    file = file.absolute()
+    named = file.parent if file.name == MODEL_FILE else file.with_suffix("")
+    return named.parts[1:] or (file.stem,)
+
+
+def _files(path: Path) -> list[Path]:
+    """Of a folder of exports the unquantized one comes first: it is what others are compared with."""
+    try:
+        if not path.exists():
+            raise InputError(path, "does not exist", "check the path")
+        if not path.is_dir():
+            return [path]
+        if (path / MODEL_FILE).is_file():
+            return [path / MODEL_FILE]
+        inside = sorted(path.glob(f"*/{MODEL_FILE}"))
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from error
+    if not inside and (path / RUN_FILE).is_file():
+        raise InputError(path, "is a run, not yet a .tflite", f"run: dermpack convert {path} -o EXPORT")
+    if not inside:
+        raise InputError(path, f"holds no {MODEL_FILE}, and no folder in it does", GIVE)
+    return sorted(inside, key=lambda file: (file.parent.name != UNQUANTIZED, file.parent.name))
+
+
+def _model(file: Path, name: str, given: Sidecar | None) -> Model:
+    data = read_model(file)
+    stored, contract = read_flatbuffer(data, where=file), _contract(file, sha256_of(data))
+    tensor = _input(stored.inputs, file)
+    return Model(
+        name=name,
+        data=data,
+        sha256=sha256_of(data),
+        size=tensor.shape[1],
+        table=input_table(tensor),
+        recipe=_recipe(contract),
+        sidecar=_sidecar(file) or given or _inside(stored.metadata),
+    )
+
+
+def _contract(file: Path, sha256: str) -> Contract | None:
+    """The contract beside the file, which must be of this very file."""
+    beside = find_sidecar(file)
+    record = read_json(beside) if beside else {}
+    if beside is None or "schema" not in record:
+        return None
+    contract = contract_from(record, where=beside)
+    if contract.sha256 != sha256:
+        cure = f"export it again, or move the {CONTRACT_FILE} away and give --labels"
+        raise InputError(beside, f"describes another model, not {file.name}", cure)
+    return contract
+
+
+def _recipe(contract: Contract | None) -> str:
+    """The recipe and how it was calibrated: "int8 ptq", "float32"."""
+    if contract is None:
+        return ""
+    method = contract.recipe.method
+    return contract.recipe.name if method == "none" else f"{contract.recipe.name} {method}"
+
+
+def _sidecar(file: Path) -> Sidecar | None:
+    beside = find_sidecar(file)
+    return read_sidecar(beside) if beside else None
+
+
+def _inside(metadata: Metadata | None) -> Sidecar | None:
+    """What the file's own metadata names, where it lies alone."""
+    labels = metadata.labels if metadata else ()
+    return Sidecar(labels=tuple(labels)) if len(labels) == len(set(labels)) > 1 else None
+
+
+def _input(inputs: Sequence[Stored], file: Path) -> Tensor:
+    if len(inputs) != 1:
+        raise InputError(file, f"has {len(inputs)} inputs", OTHER_INPUT)
+    stored = inputs[0]
+    side = stored.shape[1] if len(stored.shape) == 4 else 0
+    if stored.shape != (1, side, side, 3) or not 0 < side <= MAX_SIDE:
+        raise InputError(file, f"takes {list(stored.shape)}, not one square RGB picture", OTHER_INPUT)
+    if stored.dtype not in (number.value for number in Number) or stored.is_per_channel:
+        raise InputError(file, f"takes pictures as {stored.dtype}", OTHER_INPUT)
+    scale, zero_point = next(_steps(stored), (0.0, 0))
+    return Tensor(shape=stored.shape, number=Number(stored.dtype), scale=scale, zero_point=zero_point)
+
+
+def _steps(stored: Stored) -> Iterator[tuple[float, int]]:
+    return zip(stored.scales, stored.zero_points, strict=True)

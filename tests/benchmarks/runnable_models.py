@@ -1,0 +1,107 @@
+"""Tiny .tflite files that run, made by hand: the mean colour, a matrix, a softmax over three labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+SIZE, LABELS = 8, ("dark", "grey", "bright")
+MATRIX = np.array([[-4, -4, -4], [0, 0, 0], [4, 4, 4]], dtype=np.float32)
+Steps = tuple[float, int]
+PICTURE_STEPS, MATRIX_STEPS, SUM_STEPS, SHARE_STEPS = (2 / 255, 0), (4 / 127, 0), (0.1, 0), (1 / 256, -128)
+HUGE_SIDE = 6_000  # tiles of 8 pixels: 27 GB
+
+
+@cache
+def float_model(size: int = SIZE) -> bytes:
+    """float32 in [-1, 1] → float32."""
+    tensors = [
+        _tensor("picture", (1, size, size, 3), np.float32),
+        _tensor("mean", (1, 1, 1, 3), np.float32),
+        _tensor("matrix", (3, 3), np.float32, buffer=1),
+        _tensor("sums", (1, 3), np.float32),
+        _tensor("scores", (1, 3), np.float32),
+    ]
+    return _packed(tensors, [MATRIX], _classifier(size))
+
+
+@cache
+def integer_model(size: int = SIZE) -> bytes:
+    """The same in int8."""
+    matrix = np.rint(MATRIX / MATRIX_STEPS[0]).astype(np.int8)
+    tensors = [
+        _tensor("picture", (1, size, size, 3), np.int8, steps=PICTURE_STEPS),
+        _tensor("mean", (1, 1, 1, 3), np.int8, steps=PICTURE_STEPS),
+        _tensor("matrix", (3, 3), np.int8, steps=MATRIX_STEPS, buffer=1),
+        _tensor("sums", (1, 3), np.int8, steps=SUM_STEPS),
+        _tensor("scores", (1, 3), np.int8, steps=SHARE_STEPS),
+    ]
+    return _packed(tensors, [matrix], _classifier(size))
+
+
+@cache
+def huge_model() -> bytes:
+    """Looks harmless, and asks for more memory than any of our processes may have."""
+    tiles = np.array([1, HUGE_SIDE, HUGE_SIDE, 1], dtype=np.int32)
+    side = SIZE * HUGE_SIDE
+    tensors = [
+        _tensor("picture", (1, SIZE, SIZE, 3), np.float32),
+        _tensor("tiles", (4,), np.int32, buffer=1),
+        _tensor("wall", (1, side, side, 3), np.float32),
+    ]
+    tile = _operator(0, [0, 1], [2], schema.BuiltinOptions.NONE, None)
+    return _packed(tensors, [tiles], [(schema.BuiltinOperator.TILE, tile)])
+
+
+def _classifier(size: int) -> list[tuple[int, Any]]:
+    pool = schema.Pool2DOptionsT(
+        padding=schema.Padding.VALID, strideW=1, strideH=1, filterWidth=size, filterHeight=size
+    )
+    options, operators = schema.BuiltinOptions, schema.BuiltinOperator
+    connected, soft = schema.FullyConnectedOptionsT(), schema.SoftmaxOptionsT(beta=1.0)
+    return [
+        (operators.AVERAGE_POOL_2D, _operator(0, [0], [1], options.Pool2DOptions, pool)),
+        (operators.FULLY_CONNECTED, _operator(1, [1, 2, -1], [3], options.FullyConnectedOptions, connected)),
+        (operators.SOFTMAX, _operator(2, [3], [4], options.SoftmaxOptions, soft)),
+    ]
+
+
+def _operator(at: int, inputs: Sequence[int], outputs: Sequence[int], kind: int, options: Any) -> Any:
+    return schema.OperatorT(
+        opcodeIndex=at,
+        inputs=list(inputs),
+        outputs=list(outputs),
+        builtinOptionsType=kind,
+        builtinOptions=options,
+    )
+
+
+def _tensor(
+    name: str, shape: Sequence[int], number: Any, *, steps: Steps | None = None, buffer: int = 0
+) -> Any:
+    quantization = schema.QuantizationParametersT()
+    if steps:
+        quantization.scale, quantization.zeroPoint = [steps[0]], [steps[1]]
+    kind = getattr(schema.TensorType, np.dtype(number).name.upper())
+    return schema.TensorT(name=name, shape=list(shape), type=kind, buffer=buffer, quantization=quantization)
+
+
+def _packed(
+    tensors: Sequence[Any], constants: Sequence[NDArray[Any]], operators: Sequence[tuple[int, Any]]
+) -> bytes:
+    graph = schema.SubGraphT(name="main", tensors=list(tensors), inputs=[0], outputs=[len(tensors) - 1])
+    graph.operators = [operator for _, operator in operators]
+    codes = [
+        schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code, version=1) for code, _ in operators
+    ]
+    buffers = [schema.BufferT(), *(schema.BufferT(data=list(of.tobytes())) for of in constants)]
+    tree = schema.ModelT(version=3, subgraphs=[graph], operatorCodes=codes, buffers=buffers)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
