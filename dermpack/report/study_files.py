@@ -1,0 +1,79 @@
+"""Everything that a study writes, by file name: the record is the truth, the others are rendered from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dermpack.files import json_text
+from dermpack.report.evaluation import brief
+from dermpack.report.page import RESEARCH_ONLY
+from dermpack.report.study import COMPARED, Study, tested_figure
+from dermpack.report.study_page import study_page
+from dermpack.report.study_plots import study_plots
+from dermpack.report.study_words import (
+    COSTS,
+    HEADER,
+    METHOD,
+    VERSUS,
+    best_sentence,
+    counted,
+    failures,
+    remarks,
+    result_rows,
+    versus_rows,
+)
+
+RECORD_FILE, MARKDOWN_FILE, PAGE_FILE = "study.json", "study.md", "study.html"
+
+
+def study_files(study: Study) -> dict[str, bytes]:
+    """File name → bytes."""
+    plots = study_plots(study)
+    texts = {
+        RECORD_FILE: json_text(study.record()),
+        MARKDOWN_FILE: study_markdown(study),
+        PAGE_FILE: study_page(study, plots),
+    }
+    return {**plots, **{name: text.encode("utf-8") for name, text in texts.items()}}
+
+
+def study_markdown(study: Study) -> str:
+    """The tables as GitHub shows them."""
+    return "\n\n".join(_paragraphs(study)) + "\n"
+
+
+def _paragraphs(study: Study) -> Iterator[str]:
+    yield f"# Study {_escaped(study.name)}"
+    yield f"{_escaped(study.datasets[0].source)}: {counted(study)}."
+    yield _table(HEADER, list(result_rows(study)))
+    yield best_sentence(study)
+    if notes := [*failures(study), *remarks(study)]:
+        yield "\n".join(f"- {_escaped(note)}" for note in notes)
+    if rows := list(versus_rows(study)):
+        yield f"Against {_escaped(study.base)}:"
+        yield _table(VERSUS, rows)
+        yield METHOD
+    yield COSTS
+    for at, dataset in enumerate(study.datasets[1:], start=1):
+        counted_here = f"{dataset.counts[dataset.split]:,} pictures of the {dataset.split} split"
+        yield f"Tested on {_escaped(dataset.source)}, {counted_here}:"
+        yield _table(("recipe", *COMPARED.values()), _elsewhere(study, at))
+    yield RESEARCH_ONLY
+
+
+def _elsewhere(study: Study, at: int) -> list[tuple[str, ...]]:
+    return [
+        (row.name, *(brief(tested_figure(trained, name, dataset=at)) for name in COMPARED))
+        for row, trained in study.finished
+    ]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first column is text, the others are figures."""
+    ruler = ("---", *("---:" for _ in header[1:]))
+    lines = (header, ruler, *(tuple(map(_escaped, row)) for row in rows))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,72 @@
+"""dermpack study, from the command line; what it trains is tested with the trainer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dermpack.cli import main
+
+ABSENT = '[recipes.a]\nweights = "gone.h5"\n'
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    path = tmp_path / "study.toml"
+    path.write_text(ABSENT, encoding="utf-8")
+    return path
+
+
+def run(*arguments: object) -> int:
+    return main(["study", *(str(argument) for argument in arguments)])
+
+
+def test_where_nothing_can_be_trained_the_table_says_why_and_the_exit_code_is_1(
+    demo_dataset: Path, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(demo_dataset, study, "-o", tmp_path / "out") == 1
+    told = capsys.readouterr()
+    assert told.out == f"{tmp_path / 'out'}\n"
+    assert "a was not trained: the weights gone.h5 are not there" in told.err
+    assert "[1/1] a" in told.err
+
+
+def test_json_is_the_record(
+    demo_dataset: Path, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(demo_dataset, study, "-o", tmp_path / "out", "--json", "-q")
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((tmp_path / "out" / "study.json").read_text("utf-8"))
+    assert (told["schema"], told["best"], told["base"]) == (1, None, "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[recipes.a]\nepoch = 3", "has no option 'epoch'; the nearest is 'epochs'"),
+        ("[recipes.a]\nsize = 50", "[recipes.a] --size 50: does not suit mobilenet_v2"),
+        (ABSENT, "has no recipe 'b' as its base"),
+    ],
+)
+def test_a_mistake_in_a_study_is_one_line_and_leaves_nothing(
+    demo_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    base = ("--base", "b") if "base" in said else ()
+    assert run(demo_dataset, path, "-o", tmp_path / "out", *base) == 1
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_shell_is_offered_the_shipped_studies() -> None:
+    from click.shell_completion import ShellComplete
+
+    from dermpack.cli import program
+
+    complete = ShellComplete(program, {}, "dermpack", "_DERMPACK_COMPLETE")
+    words = [item.value for item in complete.get_completions(["study", "dataset"], "h")]
+    assert "hmnist" in words
