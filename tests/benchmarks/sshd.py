@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +64,9 @@ class Server:
     def cut(self) -> None:
         """Kill the processes of every session, as if the cable were cut."""
         for session in _descendants(self.process.pid):
-            if _name(session).startswith("sshd"):
-                os.kill(session, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                if _proc(session, "comm").startswith("sshd"):
+                    os.kill(session, signal.SIGKILL)
 
 
 @contextmanager
@@ -107,12 +108,16 @@ def _free_port() -> int:
 
 
 def _descendants(process: int) -> list[int]:
-    children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()
+    children = _proc(process, f"task/{process}/children").split()
     return [below for child in map(int, children) for below in (child, *_descendants(child))]
 
 
-def _name(process: int) -> str:
-    return Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip()
+def _proc(process: int, name: str) -> str:
+    """What the kernel says of a process; nothing of one that has ended meanwhile."""
+    try:
+        return Path(f"/proc/{process}/{name}").read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _run(*command: str) -> None:
