@@ -1,8 +1,9 @@
-"""What the whole suite shares: where real pictures and weights are, if they are."""
+"""What the whole suite shares: small datasets, one tiny trained network, real pictures where they are."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.pictures import render_demo
+from tests.trainer.coloured import write_coloured
 
 # The converter is TensorFlow from its first line: without it there is nothing to collect.
 collect_ignore_glob = [] if find_spec("tensorflow") else ["converter/*"]
+TINY = ("--arch", "scratch_cnn", "--size", "28", "--filters", "4,8", "--batch", "8", "--epochs", "6")
+OPTIONS = (*TINY, "--rate", "0.005", "--ema", "0.9", "--label-smoothing", "0.05", "--quiet")
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 
@@ -21,6 +25,30 @@ def _real(variable: str, default: Path, name: str) -> Path:
     if not (folder / name).exists():
         pytest.skip(f"no {name} in {folder} (set {variable})")
     return folder / name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is taken from the user's cache, and nothing is left in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DERMPACK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset folder that a tiny network learns in seconds: three colours, 60 pictures, some rarer."""
+    folder = tmp_path_factory.mktemp("coloured") / "dataset"
+    write_coloured(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(coloured: Path) -> Path:
+    """A run folder beside it, trained by the command; it has a threshold for red."""
+    run = coloured.parent / "run"
+    assert main(["train", str(coloured), "-o", str(run), "--sensitivity", "red=0.9", *OPTIONS]) == 0
+    return run
 
 
 @pytest.fixture(scope="session")

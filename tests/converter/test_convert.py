@@ -31,7 +31,7 @@ def test_an_export_is_exactly_one_model_with_its_papers(export: Path) -> None:
 
 
 def test_nothing_is_left_beside_an_export(export: Path) -> None:
-    assert names(export.parent) == {"dataset", "run", "export"}
+    assert names(export.parent) == {"export"}
 
 
 def test_the_contract_speaks_of_the_file(export: Path, run: Path) -> None:
