@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.environment import around, warnings
 from benchmarks.jobs import SCRIPTS, Described, Kind, Pieces, WorkerDied, ask, describe, lay_out
 from benchmarks.measured import Measured
+from benchmarks.operators import reasons
 from benchmarks.plan import Plan, Setting
-from benchmarks.ssh_address import Address
+from benchmarks.settings import settings_of
+from benchmarks.ssh_address import Address, read_address
 from benchmarks.ssh_connection import Connection, connected
 from dermpack.errors import InputError
-from dermpack.progress import Track
+from dermpack.progress import Track, silent
 
 HERE = Path(__file__).parent
 KINDS = (Kind.TIME, Kind.ANSWER, Kind.PROFILE)
@@ -21,7 +24,6 @@ OLD_RUNTIME, ITS_LAST_NUMPY = (
     "tflite-runtime",
     1,
 )  # built for numpy 1: with 2 it dies of the first interpreter
-SUCCESSOR = "ai-edge-litert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,21 +39,21 @@ class SshTarget:
     def name(self) -> str:
         return self.address.name
 
-    def measure(self, plan: Plan, *, track: Track) -> Measured:
+    def measure(self, plan: Plan, *, track: Track = silent) -> Measured:
         """Ask the whole plan there; a connection lost in the middle is an error, and leaves nothing there."""
         place = connected(self.address, python=self.python, identity=self.identity, options=self.options)
         with TemporaryDirectory(prefix="dermpack-ssh-") as folder, place as connection:
-            described = self._described(connection)
-            runtimes, notes = self._usable(plan, described)
-            laid = lay_out(plan, Path(folder))
-            rest = [file for file in laid.files if file not in SCRIPTS]
-            for file in track(rest, total=len(rest), what=f"Copying to {self.address.text}"):
+            there = self._described(connection)
+            settings, left_out = self._settings(plan, there)
+            laid, where = lay_out(plan, Path(folder)), self.address.text
+            files = [file for file in laid.files if file not in SCRIPTS]
+            for file in track(files, total=len(files), what=f"Copying to {where}"):
                 connection.put(laid.folder / file)
-            what, settings = f"Measuring on {self.address.text}", tuple(_settings(plan, runtimes))
-            pieces = ask(plan, laid, connection.carry, settings=settings, kinds=KINDS, track=track, what=what)
-        if connection.removed:
-            notes = (*notes, f"removed there what {connection.removed} killed measurements had left")
-        return self._measured(described, pieces, notes)
+            what, carry = f"Measuring on {where}", connection.carry
+            pieces = ask(plan, laid, carry, settings=settings, kinds=KINDS, track=track, what=what)
+        notes = (*left_out, *warnings(there.environment, pieces.environment_after), *pieces.notes)
+        measured = self._measured(there, pieces)
+        return replace(measured, notes=(*notes, *_removed(connection), *reasons(measured, plan)))
 
     def _described(self, connection: Connection) -> Described:
         """Where it is, before anything large is made or copied."""
@@ -60,52 +62,50 @@ class SshTarget:
         try:
             return describe(connection.carry)
         except WorkerDied as death:
-            cure = f"run there: {self.python} -m pip install {SUCCESSOR}"
-            raise InputError(self.name, f"the worker does not run ({death.why})", cure) from death
+            what = f"the benchmark's worker does not start ({death.why})"
+            raise InputError(self.name, what, self._install("numpy ai-edge-litert")) from death
 
-    def _usable(self, plan: Plan, described: Described) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The runtimes to measure, and a note of one that was left out."""
-        there, wanted = described.runtimes, plan.runtimes or tuple(described.runtimes)
-        if missing := [runtime for runtime in (wanted or [SUCCESSOR]) if runtime not in there]:
-            cure = f"run there: {self.python} -m pip install {' '.join(missing)}"
-            raise InputError(self.name, f"has no {' and no '.join(missing)}", cure)
-        numpy = described.environment.get("numpy", "")
-        if OLD_RUNTIME not in wanted or not _is_too_new(numpy):
-            return tuple(wanted), ()
-        what = f"{OLD_RUNTIME} {there[OLD_RUNTIME]} does not run with numpy {numpy}"
-        rest = tuple(runtime for runtime in wanted if runtime != OLD_RUNTIME)
-        if plan.runtimes or not rest:
-            raise InputError(self.name, what, f"run there: {self.python} -m pip install 'numpy<2'")
-        return rest, (f"{what}: it was left out",)
+    def _settings(self, plan: Plan, there: Described) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
+        """What to run there; a runtime that numpy is too new for is left out, or refused if none is left."""
+        numpy, runtimes, notes = there.environment.get("numpy", ""), list(there.runtimes), []
+        if OLD_RUNTIME in runtimes and _is_too_new(numpy):
+            runtimes.remove(OLD_RUNTIME)
+            what = f"{OLD_RUNTIME} {there.runtimes[OLD_RUNTIME]} does not run with numpy {numpy}"
+            if not runtimes or OLD_RUNTIME in plan.runtimes:
+                raise InputError(self.name, what, self._install("'numpy<2'"))
+            notes.append(f"{what} and was left out")
+        cores, install = int(there.environment.get("cores", "1")), self._install("ai-edge-litert")
+        settings, left_out = settings_of(
+            plan, where=self.name, runtimes=runtimes, cores=cores, install=install
+        )
+        return settings, (*notes, *left_out)
 
-    def _measured(self, described: Described, pieces: Pieces, notes: tuple[str, ...]) -> Measured:
+    def _install(self, packages: str) -> str:
+        return f"run there: {self.python} -m pip install {packages}"
+
+    def _measured(self, there: Described, pieces: Pieces) -> Measured:
+        environment = around(there.environment, pieces.environment_after)
         return Measured(
             target=self.name,
             is_emulated=False,
-            environment=_environment(described, pieces.environment_after),
+            environment={**environment, **there.runtimes},
             timed=pieces.timed,
             answered=pieces.answered,
             profiled=pieces.profiled,
             refused=pieces.refused,
-            notes=(*notes, *pieces.notes),
         )
 
 
-def _settings(plan: Plan, runtimes: Sequence[str]) -> Iterator[Setting]:
-    for runtime in runtimes:
-        for threads in plan.threads:
-            for kernels in plan.kernels:
-                yield Setting(runtime=runtime, kernels=kernels, threads=threads)
+def ssh_target(address: str, *, python: str) -> SshTarget:
+    """The machine of that address, [user@]host[:port]."""
+    return SshTarget(address=read_address(address), python=python)
+
+
+def _removed(connection: Connection) -> tuple[str, ...]:
+    what = f"{connection.removed} folders that killed measurements had left there were removed"
+    return (what,) if connection.removed else ()
 
 
 def _is_too_new(numpy: str) -> bool:
     major = numpy.partition(".")[0]
-    return major.isdigit() and int(major) > ITS_LAST_NUMPY
-
-
-def _environment(described: Described, after: Mapping[str, str]) -> dict[str, str]:
-    """What was looked at again at the end stands there twice, by when it was."""
-    before = {
-        f"{name}_before" if name in after else name: text for name, text in described.environment.items()
-    }
-    return {**before, **described.runtimes, **{f"{name}_after": text for name, text in after.items()}}
+    return major.isdecimal() and int(major) > ITS_LAST_NUMPY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
@@ -173,3 +174,12 @@ def test_a_file_that_cannot_be_written_there_is_told(kept: Kept, tmp_path: Path)
     with pytest.raises(StreamBrokenError, match="it gave up: IsADirectoryError"):
         kept.put("worker.py", "x" * (1 << 20))
         kept.connection.carry(JOB)
+
+
+def test_the_keeper_is_written_for_python_3_9() -> None:
+    ast.parse(KEEPER.read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
+def test_the_bootstrap_is_one_line_for_every_shell() -> None:
+    assert BOOTSTRAP.isascii() and BOOTSTRAP.isprintable()
+    assert not set("'!`$\\") & set(BOOTSTRAP)
