@@ -33,42 +33,27 @@ class Ran:
         return f"{self.engine.package} {self.version}, {how}"
 
 
-def run_everywhere(
-    model: bytes,
-    *,
-    where: Path,
-    hosts: Mapping[Engine, Host],
-    sidecar: Sidecar,
-    pixels: Pixels,
-    threads: int,
-) -> tuple[Ran, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Task:
+    """A file, and the pictures that it is run on: uint8 [n, size, size, 3]."""
+
+    model: bytes
+    where: Path
+    sidecar: Sidecar
+    pixels: Pixels
+    threads: int
+
+
+def run_everywhere(task: Task, hosts: Mapping[Engine, Host]) -> tuple[Ran, ...]:
     """The interpreter's own kernels first: they are what the others are held against."""
-    pairs = [(engine, kernels) for kernels in (Kernels.BUILTIN, Kernels.XNNPACK) for engine in hosts]
-    return tuple(
-        _ran(hosts[engine], kernels, model, where, sidecar, pixels, threads) for engine, kernels in pairs
-    )
+    pairs = [(hosts[engine], kernels) for kernels in (Kernels.BUILTIN, Kernels.XNNPACK) for engine in hosts]
+    return tuple(_ran(task, host, kernels) for host, kernels in pairs)
 
 
-def _ran(
-    host: Host,
-    kernels: Kernels,
-    model: bytes,
-    where: Path,
-    sidecar: Sidecar,
-    pixels: Pixels,
-    threads: int,
-) -> Ran:
+def _ran(task: Task, host: Host, kernels: Kernels) -> Ran:
     outputs, is_delegated, problem = None, False, ""
     try:
-        classifier = classifier_on(
-            host, model, where=where, sidecar=sidecar, threads=threads, kernels=kernels
-        )
-        if classifier.size != pixels.shape[1]:
-            size = pixels.shape[1]
-            raise InputError(where, f"takes pictures of {classifier.size} px, not {size}", "export it again")
-        starts = range(0, len(pixels), CHUNK)
-        outputs = np.concatenate([classifier.classify(pixels[at : at + CHUNK]) for at in starts])
-        is_delegated = classifier.is_delegated
+        outputs, is_delegated = _outputs(task, host, kernels)
     except InputError as error:
         problem = error.what
     return Ran(
@@ -79,3 +64,17 @@ def _ran(
         is_delegated=is_delegated,
         problem=problem,
     )
+
+
+def _outputs(task: Task, host: Host, kernels: Kernels) -> tuple[Floats, bool]:
+    """What the file says, and whether XNNPACK took any part of it."""
+    where, pixels = task.where, task.pixels
+    classifier = classifier_on(
+        host, task.model, where=where, sidecar=task.sidecar, threads=task.threads, kernels=kernels
+    )
+    size = pixels.shape[1]
+    if classifier.size != size:
+        raise InputError(where, f"takes pictures of {classifier.size} px, not {size}", "export it again")
+    starts = range(0, len(pixels), CHUNK)
+    outputs = np.concatenate([classifier.classify(pixels[at : at + CHUNK]) for at in starts])
+    return outputs, classifier.is_delegated

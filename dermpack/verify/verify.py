@@ -25,7 +25,7 @@ from dermpack.tflitefile import ModelFile, read_model
 from dermpack.verify.compare import check_outputs, check_runs, reference
 from dermpack.verify.described import check_bytes, check_description
 from dermpack.verify.export import Export
-from dermpack.verify.interpreted import run_everywhere
+from dermpack.verify.interpreted import Task, run_everywhere
 from dermpack.verify.material import Material
 from dermpack.verify.network import Network, check_network
 from dermpack.verify.proof import Outcome, Proof, Verified
@@ -100,14 +100,14 @@ def _tried(
         yield Proof(name="runs", outcome=Outcome.UNTRIED, detail=why)
         return
     sidecar = Sidecar(labels=contract.labels, policy=policy)  # no temperature: outputs as they are
-    runs = run_everywhere(
-        data,
+    task = Task(
+        model=data,
         where=export.model,
-        hosts=means.hosts,
         sidecar=sidecar,
         pixels=means.material.pixels(contract.input.width, policy),
         threads=means.threads,
     )
+    runs = run_everywhere(task, means.hosts)
     yield from check_runs(runs, contract)
     yield from check_outputs(runs, contract)
     if means.network is not None:
