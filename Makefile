@@ -49,6 +49,10 @@ bench: $(VENV)/.installed  ## Time our own work, as ratios (pytest-benchmark)
 bench-train: $(VENV)/.installed  ## Time training as ratios; DATASET=… WEIGHTS=… adds the cold start
 	$(BIN)/python -m tests.perf.bench_train $(if $(DATASET),--dataset $(DATASET)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
+.PHONY: slow
+slow: $(VENV)/.installed  ## Run the tests that take minutes (500 mutated files, the larger networks)
+	$(BIN)/python -m pytest -m "slow and not real_data"
+
 real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where they are
 	$(BIN)/python -m pytest -m real_data
 
