@@ -1,0 +1,123 @@
+"""The README's table of files: `python -m tests.perf.conversion_table RUN DATASET FOLDER`.
+
+Each recipe is converted from RUN, then all files are measured in turns on this machine, one thread, on the
+test split of DATASET. FOLDER keeps the exports and the whole report; what is there is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+RUNTIMES = ("ai-edge-litert", "tflite-runtime")
+WAYS = {  # folder → what is converted into it
+    "measured": ("--float32", "--float16", "--dynamic", "--int8", "--int16x8", "--method", "ptq"),
+    "trained": ("--int8", "--method", "qat"),
+}
+FILES = {  # what the table calls it → its export, below the folder
+    "float32": "measured/float32",
+    "float16": "measured/float16",
+    "dynamic": "measured/dynamic",
+    "int8 PTQ": "measured/int8",
+    "int8 QAT": "trained",
+    "int16x8": "measured/int16x8",
+}
+HEADER = ("file", "balanced accuracy (95 %)", "points against float32", "same label", "MB", "conversion, s")
+
+
+def main() -> None:
+    """Print the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("run", "dataset", "folder"):
+        parser.add_argument(name, type=Path)
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    seconds = {way: _converted(asked, way) for way in WAYS}
+    report = _measured(asked)
+    sys.stdout.write("\n".join(_lines(report, seconds)) + "\n")
+
+
+def _converted(asked: argparse.Namespace, way: str) -> dict[str, float]:
+    """Seconds a recipe; of what was converted before, as it was written down then."""
+    noted = asked.folder / f"{way}.json"
+    if not noted.is_file():
+        arguments = (
+            str(asked.run),
+            "--data",
+            str(asked.dataset),
+            "-o",
+            str(asked.folder / way),
+            "--overwrite",
+        )
+        noted.write_bytes(_dermpack("convert", *arguments, *WAYS[way], "--json"))
+    told: dict[str, float] = json.loads(noted.read_bytes())["seconds"]
+    return told
+
+
+def _measured(asked: argparse.Namespace) -> dict[str, Any]:
+    report = asked.folder / "report"
+    if not report.is_dir():
+        models = [str(asked.folder / below) for below in FILES.values()]
+        where = ("--data", str(asked.dataset), "--threads", "1", "-o", str(report), "--no-pictures")
+        _dermpack("benchmark", *models, *where)
+    record: dict[str, Any] = json.loads((report / "report.json").read_bytes())
+    return record
+
+
+def _dermpack(*arguments: str) -> bytes:
+    return subprocess.run(
+        [sys.executable, "-m", "dermpack", *arguments], stdout=subprocess.PIPE, check=True
+    ).stdout
+
+
+def _lines(report: dict[str, Any], seconds: dict[str, dict[str, float]]) -> list[str]:
+    header = (*HEADER, *(f"median ms, {runtime}" for runtime in RUNTIMES))
+    rows = [header, ("---",) * len(header)]
+    for (title, below), model in zip(FILES.items(), report["models"], strict=True):
+        way, _, recipe = below.partition("/")
+        made = seconds[way][recipe or "int8"]
+        rows.append((title, *_scores(report, model), f"{made:.1f}", *_medians(report, model["name"])))
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    data, place = report["data"], report["targets"][0]["environment"]
+    lines += [
+        "",
+        f"{data['n']} pictures in {data['groups']} groups, split {data['split']}; 1 thread, XNNPACK",
+    ]
+    return [*lines, json.dumps(place, sort_keys=True)]
+
+
+def _scores(report: dict[str, Any], model: dict[str, Any]) -> tuple[str, ...]:
+    answer = _told(report["answers"], model["name"])
+    drop = _told(report["drops"], model["name"])
+    scored, size = answer["balanced_accuracy"], f"{model['size_bytes'] / 1e6:.2f}"
+    figure = f"{scored['value']:.3f} ({scored['ci95'][0]:.3f} to {scored['ci95'][1]:.3f})"
+    if drop is None:
+        return figure, "–", "–", size
+    change = drop["balanced_accuracy"]
+    low, high = (100 * end for end in change["ci95"])
+    points = f"{100 * change['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+    return figure, points, f"{drop['top1_agreement']:.1%}", size
+
+
+def _told(parts: list[dict[str, Any]], name: str) -> Any:
+    """What the newer runtime said with XNNPACK, as an app would have it."""
+    return next((of for of in parts if of["model"] == name and any(map(_is_usual, of["where"]))), None)
+
+
+def _is_usual(where: dict[str, Any]) -> bool:
+    return bool(where["runtime"] == RUNTIMES[0] and where["kernels"] == "xnnpack")
+
+
+def _medians(report: dict[str, Any], name: str) -> list[str]:
+    mine = [of for of in report["results"] if of["model"] == name and of["kernels"] == "xnnpack"]
+    by_runtime = {of["runtime"]: of.get("median_ms") for of in mine}
+    shown = [by_runtime.get(runtime) for runtime in RUNTIMES]
+    return [f"{ms:.2f}" if ms is not None else "does not run" for ms in shown]
+
+
+if __name__ == "__main__":
+    main()
