@@ -64,13 +64,22 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The turn of one of several; whoever has several of them says it."""
+
+    name: str
+    number: int  # from 1
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preparing:
     """Pictures are decoded for the first time."""
 
     pictures: int
 
 
-Told: TypeAlias = Moment | Left | Preparing
+Told: TypeAlias = Begun | Moment | Left | Preparing
 Tell: TypeAlias = Callable[[Told], None]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,23 +11,13 @@ from dermpack.files import write_bytes
 from dermpack.manifest import Dataset, Split
 from dermpack.report.study import Pictures, Row, Study
 from dermpack.report.study_files import study_files
-from trainer.apart import Ask, Job, Told, train_apart
+from trainer.apart import Ask, Begun, Job, Told, train_apart
 from trainer.asked import check_asked
 from trainer.study_file import Entry, StudyPlan
 from trainer.study_folder import Place, changed, study_folder
 from trainer.study_scores import SEEN, Scored, answered, held_against, scored
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A recipe's turn."""
-
-    name: str
-    number: int  # from 1
-    recipes: int
-
-
-Event: TypeAlias = Begun | Told | Row
+Event: TypeAlias = Told | Row
 Listen: TypeAlias = Callable[[Event], None]
 
 
@@ -57,7 +46,7 @@ def run_study(
     with study_folder(folder, dataset, overwrite=overwrite):
         _settle(plan, folder, overwrite=overwrite)
         for number, entry in enumerate(_base_first(plan), start=1):
-            listen(Begun(name=entry.name, number=number, recipes=len(plan.entries)))
+            listen(Begun(name=entry.name, number=number, of=len(plan.entries)))
             is_new = bool(_asks(Place(folder=folder, name=entry.name), datasets))
             found[entry.name] = _trained(entry, folder, datasets, listen)
             study = _study(plan, found, datasets)

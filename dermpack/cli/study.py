@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dermpack.cli.console import note, output_options, result, table
-from dermpack.cli.epochs import epoch_lines
+from dermpack.cli.telling import teller
 
 if TYPE_CHECKING:
     from dermpack.report.study import Row, Study
@@ -79,25 +79,14 @@ def command(
 def _teller(*, quiet: bool) -> Any:
     """Say what happens, as it happens."""
     from dermpack.report.study import Row
-    from trainer.apart import Preparing
-    from trainer.study import Begun
-    from trainer.watch import Moment
-    from trainer.work import Left
 
-    watch = epoch_lines(quiet=quiet)
+    others = teller(quiet=quiet)
 
-    def tell(event: object) -> None:
-        match event:
-            case Begun():
-                note(f"[{event.number}/{event.recipes}] {event.name}", quiet=quiet)
-            case Preparing():
-                note(f"preparing {event.pictures:,} pictures", quiet=quiet)
-            case Left():
-                note(f"going on after epoch {event.epochs} of {event.planned} ({event.phase})", quiet=quiet)
-            case Moment():
-                watch(event)
-            case Row():
-                note(_outcome(event), quiet=quiet)
+    def tell(event: Any) -> None:
+        if isinstance(event, Row):
+            note(_outcome(event), quiet=quiet)
+        else:
+            others(event)
 
     return tell
 

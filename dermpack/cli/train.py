@@ -10,6 +10,7 @@ import click
 
 from dermpack.cli.console import note, output_options, result, table, track
 from dermpack.cli.epochs import epoch_lines
+from dermpack.cli.folds import run_folds
 from dermpack.cli.hush import hushed
 from dermpack.cli.sections import TrainCommand
 
@@ -104,12 +105,19 @@ def offered(_context: click.Context, option: click.Parameter, begun: str) -> lis
 @click.option("--threads", metavar="N", help="Of the processor.")
 @click.option("--seed", metavar="N", help="The same seed gives the same weights on the same machine.")
 @click.option("--time-limit", metavar="MINUTES", help="Stop in time, and keep the best epoch.")
+@click.option(
+    "--folds",
+    metavar="K",
+    type=click.IntRange(2, 20),
+    help="Train K runs; each holds out another part of the train and validation splits.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a run that is there.")
 @output_options
 def command(
     dataset: Path,
     output: Path,
     recipe_file: Path | None,
+    folds: int | None,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -128,6 +136,7 @@ def command(
       dermpack train dataset -o run --weights mobilenet_v2_1.0_224_no_top.h5 --epochs 20
       dermpack train dataset -o run --weights none --alpha 0.35 --size 96 --epochs 40
       dermpack train dataset -o run --recipe recipe.toml --sensitivity mel=0.95 --time-limit 30
+      dermpack train dataset -o folds --folds 5
     """
     from dermpack.manifest import read_dataset
     from trainer.asked import check_asked
@@ -138,6 +147,9 @@ def command(
     given = {name: value for name, value in options.items() if value not in (None, ())}
     recipe = recipe_from(given, where=COMMAND_LINE, base=base)
     pictures = read_dataset(dataset)
+    if folds is not None:
+        run_folds(pictures, output, recipe, folds=folds, overwrite=overwrite, as_json=as_json, quiet=quiet)
+        return
     check_asked(pictures, output, recipe, overwrite=overwrite)
     fetching = ", fetching weights unless they are here already" if recipe.weights is Weights.IMAGENET else ""
     note(f"Starting TensorFlow{fetching} ...", quiet=quiet)

@@ -16,10 +16,10 @@ import pytest
 from dermpack.errors import OutputError
 from dermpack.manifest import Dataset, read_dataset
 from dermpack.report.study import Row, Study
-from trainer.apart import Preparing
+from trainer.apart import Begun, Preparing
 from trainer.plan import Goal
 from trainer.recipe import recipe_from
-from trainer.study import Begun, run_study
+from trainer.study import run_study
 from trainer.study_file import Entry, StudyPlan, find_study, read_study
 from trainer.study_folder import Place, changed, study_folder
 from trainer.watch import Moment

@@ -1,0 +1,177 @@
+"""Train once a fold, and score every picture by the run that has not seen it.
+
+fold-1 … fold-K      a run folder each
+datasets/fold-1 …    the dataset that it was trained on; what it has not seen is the test split
+folds.json           figures over all out-of-fold predictions, and from fold to fold
+out-of-fold.csv      a row a picture
+state/               what was asked, and answers of the runs
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dermpack.errors import DermpackError, InputError, OutputError
+from dermpack.files import json_text, read_json, refuse_existing, write_text
+from dermpack.manifest import DATASET_FILE, Dataset, Split, write_dataset
+from dermpack.scores.predictions import Predictions
+from trainer.apart import Ask, Begun, Job, Tell, train_apart, untold
+from trainer.asked import check_asked
+from trainer.folds import fold_datasets
+from trainer.folds_scores import Fold, Folded, folded, out_of_fold_table
+from trainer.recipe import Recipe
+from trainer.run import read_run
+from trainer.study_folder import read_answers
+from trainer.study_scores import answered
+
+RECORD_FILE, TABLE_FILE = "folds.json", "out-of-fold.csv"
+STATE = Path("state")
+MARKER = STATE / "folds.json"
+
+
+def train_folds(
+    dataset: Dataset,
+    folder: Path,
+    recipe: Recipe,
+    *,
+    folds: int,
+    overwrite: bool = False,
+    tell: Tell = untold,
+) -> Folded:
+    """Train a run a fold; killed at any moment, the same call goes on."""
+    folder = folder.resolve()
+    parts = fold_datasets(dataset, folds=folds, seed=recipe.seed, folder=folder / "datasets")
+    check_asked(dataset, folder / parts[0].folder.name, recipe, overwrite=True)
+    for part in parts:
+        _check(part, folder / part.folder.name, recipe)
+    asked = {"manifest_sha256": dataset.sha256, "folds": folds, "recipe": recipe.record()}
+    with _held(folder, asked, overwrite=overwrite):
+        found = []
+        for number, part in enumerate(parts, start=1):
+            tell(Begun(name=part.folder.name, number=number, of=folds))
+            found.append(_trained(part, number, folder, recipe, tell))
+        about = {"sha256": dataset.sha256, "source": dataset.source}
+        done = folded(found, dataset=about, recipe=recipe.record(), seed=recipe.seed)
+        write_text(folder / TABLE_FILE, out_of_fold_table(found))
+        write_text(folder / RECORD_FILE, json_text(done.record()))
+    return done
+
+
+def _check(part: Dataset, run: Path, recipe: Recipe) -> None:
+    """Of each fold before any is trained: a fold may leave none of a rare label to train on."""
+    try:
+        check_asked(part, run, recipe, overwrite=True)
+    except InputError as error:
+        cure = "take fewer folds, or more pictures"
+        raise InputError(part.folder.name, error.what, cure) from error
+
+
+def _trained(part: Dataset, number: int, folder: Path, recipe: Recipe, tell: Tell) -> Fold:
+    name = part.folder.name
+    if not (part.folder / DATASET_FILE).is_file():
+        part.folder.mkdir(parents=True, exist_ok=True)
+        write_dataset(part, part.folder)
+    job = _job(part, folder, recipe)
+    if not job.asks[0].answers.is_file():
+        try:
+            train_apart(job, tell=tell)
+        except DermpackError as error:
+            raise InputError(f"{name}: {error.where}", error.what, error.cure) from error
+    run, predictions = read_run(job.run), _predictions(part, job)
+    counts = {split.value: len(part.manifest.of(split)) for split in (Split.TRAIN, Split.VALIDATION)}
+    return Fold(
+        number=number,
+        run=name,
+        weights_sha256=run.weights_sha256,
+        counts={**counts, "held_out": len(predictions)},
+        training_seconds=float(read_json(job.clock)["seconds"]) if job.clock.is_file() else 0.0,
+        predictions=predictions,
+    )
+
+
+def _job(part: Dataset, folder: Path, recipe: Recipe) -> Job:
+    name = part.folder.name
+    state = folder / STATE / name
+    ask = Ask(dataset=part.folder, split=Split.TEST, answers=state / "answers.npz")
+    return Job(
+        dataset=part.folder,
+        run=folder / name,
+        recipe=recipe,
+        asks=(ask,),
+        clock=state / "clock.json",
+        log=state / "log.txt",
+    )
+
+
+def _predictions(part: Dataset, job: Job) -> Predictions:
+    path = job.asks[0].answers
+    return answered(part, Split.TEST, part.classes, read_answers(path))
+
+
+@contextmanager
+def _held(folder: Path, asked: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
+    """Hold the folder, new or as the same call left it."""
+    if not (folder / MARKER).is_file():
+        refuse_existing(folder, marker=str(MARKER), overwrite=False)
+    try:
+        (folder / STATE).mkdir(parents=True, exist_ok=True)
+        with (folder / STATE / "lock").open("w") as lock:
+            _take(lock, folder)
+            _claim(folder, asked, overwrite=overwrite)
+            yield
+    except OSError as error:
+        if error.filename is None or not Path(str(error.filename)).is_relative_to(folder):
+            raise
+        what = f"cannot be written ({error.strerror or error})"
+        raise OutputError(folder, what, "check the folder and the free space") from error
+
+
+def _take(lock: Any, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputError(folder, "is being trained by another process", "wait for it") from None
+
+
+def _claim(folder: Path, asked: Mapping[str, Any], *, overwrite: bool) -> None:
+    path = folder / MARKER
+    before = read_json(path) if path.is_file() else asked
+    is_done = (folder / RECORD_FILE).is_file()
+    if (is_done or before != asked) and not overwrite:
+        what = (
+            "is finished" if is_done and before == asked else f"was made otherwise ({_change(before, asked)})"
+        )
+        raise OutputError(folder, what, "choose another output, or add --overwrite to train anew")
+    if is_done or before != asked:
+        _clear(folder)
+    write_text(path, json_text(asked))
+
+
+def _clear(folder: Path) -> None:
+    for child in folder.iterdir():
+        if child.name == STATE.name:
+            _remove([of for of in child.iterdir() if of.is_dir()])
+        else:
+            _remove([child])
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _change(before: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """The first thing that differs: "folds: 3, now 5"."""
+    if before.get("manifest_sha256") != asked["manifest_sha256"]:
+        return "another dataset"
+    old, new = ({**of, **of.get("recipe", {})} for of in (before, asked))
+    name = next(name for name in sorted(new) if name != "recipe" and old.get(name) != new[name])
+    return f"{name}: {old.get(name)}, now {new[name]}"
