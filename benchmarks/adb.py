@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,9 +23,10 @@ from benchmarks.adb_phone import (
     shell,
 )
 from benchmarks.adb_state import description, fixed_clocks, is_throttled, warmth
-from benchmarks.benchmark_model import PROFILE
+from benchmarks.benchmark_model import PROFILE, RUNTIME
 from benchmarks.measured import Measured
 from benchmarks.plan import Plan
+from benchmarks.settings import settings_of
 from dermpack.errors import InputError
 from dermpack.files import read_bytes, sha256_of, write_bytes
 from dermpack.progress import Track
@@ -33,6 +34,7 @@ from dermpack.progress import Track
 TOOL = "benchmark_model"
 MOST_TOOL_BYTES = 256 << 20
 LOADING_SECONDS = 60.0  # of patience, beside what the timing allows
+MOST_CORES = 64  # of a phone that does not say how many it has
 TIMED_OUT = 124  # as timeout(1) says it
 # e_machine of an ELF file, by the name that Android gives it
 ABI_OF_MACHINE = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a"}
@@ -40,6 +42,7 @@ OWN_SUMMARY = (
     "benchmark_model keeps its rounds to itself: each figure is its own, of one process; "
     "no 90th percentile and no interval of the median can be had"
 )
+LEFT_SO = "until it restarts its clocks may stay as they were set"
 NO_ACCURACY = "benchmark_model is fed with noise: the accuracy of these files was not measured on this phone"
 
 
@@ -59,13 +62,17 @@ class AdbTarget:
         phone, tool = ready_phone(self.serial), _tool(self.benchmark_model)
         known = {**description(phone), TOOL: f"sha256 {sha256_of(tool)}"}
         _refuse_foreign(self.benchmark_model, tool, known)
-        found = Found(environment=known, notes=[OWN_SUMMARY, *([NO_ACCURACY] if plan.scored else [])])
+        cores = int(known["cores"]) if known.get("cores", "").isdecimal() else MOST_CORES
+        asked = replace(plan, runtimes=())  # those of Python do not run there
+        settings, left_out = settings_of(asked, where=self.name, runtimes=[RUNTIME], cores=cores)
+        notes = [OWN_SUMMARY, *([NO_ACCURACY] if plan.scored else []), *left_out]
+        found = Found(settings=settings, environment=known, notes=notes)
         try:
             _visit(phone, plan, tool, found, track)
         except PhoneLostError as error:
             if not found.told:
                 raise
-            found.notes.append(f"{error}; what it told until then is kept")
+            found.notes.append(f"{error}; what it told until then is kept, and {LEFT_SO}")
         return found.measured(plan, target=self.name)
 
 
@@ -88,7 +95,7 @@ def _visit(phone: Listed, plan: Plan, tool: bytes, found: Found, track: Track) -
         _push_all(
             phone, {TOOL: tool, **{_file(at): model.data for at, model in enumerate(plan.models)}}, folder
         )
-        before, todo = warmth(phone), steps(plan)
+        before, todo = warmth(phone), steps(plan, found.settings)
         found.environment.update(_named(before, "before"))
         for step in track(todo, total=len(todo), what=f"Measuring on {phone.model or phone.serial}"):
             if not found.refuses(step):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from benchmarks.adb_phone import Said
 from benchmarks.benchmark_model import (
-    RUNTIME,
     Told,
     complaint,
     profile_arguments,
@@ -42,26 +41,21 @@ class Step:
         return profile_arguments(graph, setting=self.setting)
 
 
-def steps(plan: Plan) -> tuple[Step, ...]:
+def steps(plan: Plan, settings: Sequence[Setting]) -> tuple[Step, ...]:
     """Under each setting all models in turns for the time, then each once for its operators."""
     found = []
-    for setting in _settings(plan):
+    for setting in settings:
         for kind in (*[Kind.TIME] * PASSES, Kind.PROFILE):
             for at, model in enumerate(plan.models):
                 found.append(Step(setting=setting, kind=kind, at=at, model=model.name))
     return tuple(found)
 
 
-def _settings(plan: Plan) -> Iterator[Setting]:
-    for threads in plan.threads:
-        for kernels in plan.kernels:
-            yield Setting(runtime=RUNTIME, kernels=kernels, threads=threads)
-
-
 @dataclass(slots=True, kw_only=True)
 class Found:
     """What the phone told so far."""
 
+    settings: tuple[Setting, ...]
     environment: dict[str, str]
     notes: list[str]
     told: dict[tuple[str, Setting], list[Told]] = field(default_factory=dict)
@@ -86,7 +80,10 @@ class Found:
             self.told.pop(key, None)
 
     def measured(self, plan: Plan, *, target: str) -> Measured:
-        asked = {(step.model, step.setting): "the phone was lost before it was asked" for step in steps(plan)}
+        asked = {
+            (step.model, step.setting): "the phone was lost before it was asked"
+            for step in steps(plan, self.settings)
+        }
         refused = {key: why for key, why in asked.items() if key not in self.told} | self.refused
         return Measured(
             target=target,

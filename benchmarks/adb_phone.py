@@ -20,6 +20,7 @@ MARK = "dermpack-exit="  # adb tells no exit code where the phone is old, and 0 
 END = re.compile(rf"{MARK}(\d+)\r?\n")
 HEADER = "List of devices attached"
 READY = "device"
+LOOK = "see to its cable, and measure again"
 CURES = {
     "unauthorized": "unlock it and accept the question about this computer's key",
     "offline": "unplug it, plug it in again, and see that USB debugging is on",
@@ -91,9 +92,7 @@ def shell(serial: str, command: str, *, seconds: float = QUESTION_SECONDS) -> Sa
     _, text = _adb(("-s", serial, "shell", line), where=f"adb:{serial}", seconds=seconds)
     ends = list(END.finditer(text))
     if not ends:
-        raise PhoneLostError(
-            f"adb:{serial}", f"the phone was lost ({_last_line(text)})", "see to its cable, and measure again"
-        )
+        raise PhoneLostError(f"adb:{serial}", f"the phone was lost ({_last_line(text)})", LOOK)
     start, end = ends[-1].span()  # behind it may stand what the shell says of a crash
     return Said(code=int(ends[-1][1]), text=text[:start] + text[end:])
 
@@ -105,10 +104,8 @@ def push(serial: str, file: Path, to: str) -> None:
     if code == 0:
         return
     why = _last_line(text)
-    if "not found" in why or "offline" in why or "no devices" in why:
-        raise PhoneLostError(
-            f"adb:{serial}", f"the phone was lost ({why})", "see to its cable, and try again"
-        )
+    if not any(phone.serial == serial and phone.state == READY for phone in listed()):
+        raise PhoneLostError(f"adb:{serial}", f"the phone was lost ({why})", LOOK)
     raise InputError(f"adb:{serial}", f"does not take {file.name} ({why})", f"make room below {ROOM}")
 
 
@@ -152,7 +149,7 @@ def _adb(arguments: Sequence[str], *, where: str, seconds: float) -> tuple[int, 
         if len(said) > MOST_BYTES:
             raise InputError(where, f"says more than {MOST_BYTES >> 20} MiB", "do not trust this phone")
         if process.wait() == -signal.SIGKILL:
-            raise PhoneSilentError(where, f"did not answer within {seconds:.0f} s", "see to its cable")
+            raise PhoneSilentError(where, f"did not answer within {seconds:.0f} s", LOOK)
         return process.returncode, said.decode("utf-8", "replace")
     finally:
         timer.cancel()

@@ -62,6 +62,7 @@ class StandIn:
         (root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").write_text("sched_pixel\n")
         (root / "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq").write_text("2850000\n")
         self.program(root, "getprop", "\n".join(f"echo '[{k}]: [{v}]'" for k, v in PROPERTIES.items()))
+        self.program(root, "nproc", "echo 8")
         self.program(root, "dumpsys", f"cat <<'END'\n{WARMTH.format(status=0)}END")
         self.program(root, "cmd", f'echo "$*" >> {root}/asked')
         listed = "usb:1-4 product:phone7 model:Phone_7 device:phone7 transport_id:1"

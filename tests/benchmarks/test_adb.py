@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ from dermpack.files import sha256_of
 from dermpack.progress import silent
 from dermpack.runtime import Kernels
 from tests.benchmarks.adb_stand_in import StandIn, standing_in
+from tests.benchmarks.ssh_workers import ends
 
 QUICK = Timing(warm_up_seconds=0.0, rounds=1, seconds=0.0, most_seconds=1.0)
 
@@ -107,6 +111,7 @@ def test_the_phone_is_described(ordinary: Ordinary) -> None:
     assert environment["os"] == "Android 14 (API 34)"
     assert environment["abis"] == "arm64-v8a,armeabi-v7a,armeabi"
     assert environment["features"] == "fp asimd asimddp"
+    assert environment["cores"] == "8"
     assert environment["governor"] == "sched_pixel"
     assert environment["highest_mhz"] == "2850"
     assert environment["temperature_before"] == "CPU 43.2 °C, skin 33.1 °C"
@@ -265,6 +270,32 @@ def test_a_tool_that_does_not_end_is_ended(stand_in: StandIn, monkeypatch: pytes
     (refused,) = measure(stand_in, a_plan()).refused
     assert "did not end within 2 seconds" in refused.why
     assert not any(str(root) in command for command in running())
+
+
+def test_ctrl_c_ends_the_tool_and_leaves_nothing(stand_in: StandIn) -> None:
+    root, fifo = stand_in.phone("R58M"), stand_in.folder / "fifo"
+    os.mkfifo(fifo)
+    stand_in.say(tool="endless", fifo=str(fifo))
+    program = f"""
+from tests.benchmarks.test_adb import AdbTarget, Path, a_plan, silent
+AdbTarget(serial="R58M", benchmark_model=Path({str(stand_in.tool)!r})).measure(a_plan(), track=silent)
+"""
+    house = Path(__file__).resolve().parent.parent.parent
+    with subprocess.Popen([sys.executable, "-c", program], cwd=house, stderr=subprocess.DEVNULL) as process:
+        tool = int(fifo.read_text())
+        process.send_signal(signal.SIGINT)
+        process.wait(30.0)
+    assert ends(tool)
+    assert list((root / "data/local/tmp").iterdir()) == []
+    assert (root / "asked").read_text().splitlines()[-1].endswith("false")  # its clocks are as before
+
+
+def test_more_threads_than_cores_are_left_out(stand_in: StandIn) -> None:
+    root = stand_in.phone("R58M")
+    stand_in.program(root, "nproc", "echo 2")
+    measured = measure(stand_in, a_plan(threads=(1, 4)))
+    assert {of.setting.threads for of in measured.summarized} == {1}
+    assert any("4 threads were left out" in note for note in measured.notes)
 
 
 def test_an_old_phone_ends_its_lines_otherwise(stand_in: StandIn) -> None:

@@ -1,7 +1,8 @@
 """Behave like the native benchmark_model: its flags, its outputs, its exit codes.
 
 A model's first byte is its pace. ADB_STAND_IN says where recorded outputs are (`texts`), and may say `tool`:
-"old" for a build that tells no percentiles, "mute" for one that tells nothing, "crashing", "endless".
+"old" for a build that tells no percentiles, "mute" for one that tells nothing, "crashing", "endless"
+(which first writes its number into `fifo`, if there is one).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ def main(arguments: list[str]) -> int:
     if build == "crashing":
         os.kill(os.getpid(), signal.SIGSEGV)
     if build == "endless":
+        if "fifo" in told:
+            os.write(os.open(told["fifo"], os.O_WRONLY), str(os.getpid()).encode())
         time.sleep(600)
     if model[4:8] != b"TFL3":
         return say(f"{texts}/refused.txt", flags["graph"], pace=1) or 1
