@@ -62,21 +62,15 @@ def convert_run(
 ) -> Conversion:
     """Write `output`, and beside it what was tried and not chosen; nothing else is touched."""
     run = read_run(run_folder)
-    rejected = output.with_name(output.name + REJECTED)
     marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
     refuse_existing(output, marker=marker, overwrite=overwrite)
-    refuse_existing(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
+    refuse_existing(_rejected(output), marker=SEVERAL_FILE, overwrite=overwrite)
     source = open_source(run, find_dataset(run, data), threads=request.threads, track=audience.track)
     work = output.absolute().with_name(f".{output.name}.{source.run_sha256[:12]}.training")
-    tried = {
-        recipe: _sharing_errors(
-            attempt(steps_of(source, recipe, request, work, audience), source, request, track=audience.track)
-        )
-        for recipe in request.recipes
-    }
+    tried = {recipe: _tried(source, recipe, request, work, audience) for recipe in request.recipes}
     best = {recipe: best_of(of) for recipe, of in tried.items()}
     others = [one for recipe, of in tried.items() for one in of if one is not best[recipe]]
-    contracts = _write(output, rejected, source, best, others, overwrite=overwrite)
+    contracts = _write(output, source, best, others, overwrite=overwrite)
     shutil.rmtree(work, ignore_errors=True)
     return Conversion(
         made=tuple(
@@ -84,19 +78,26 @@ def convert_run(
             for recipe, of in tried.items()
         ),
         limit=limit_of(source.plain, max_drop=request.max_drop),
-        rejected=rejected if others else None,
+        rejected=_rejected(output) if others else None,
     )
 
 
-def _sharing_errors(tried: Sequence[Tried]) -> tuple[Tried, ...]:
+def _rejected(output: Path) -> Path:
+    return output.with_name(output.name + REJECTED)
+
+
+def _tried(
+    source: Source, recipe: Recipe, request: Request, work: Path, audience: Audience
+) -> tuple[Tried, ...]:
     """Layers are compared for one way to integers; what was seen is of use whichever is kept."""
+    steps = steps_of(source, recipe, request, work, audience)
+    tried = attempt(steps, source, request, track=audience.track)
     errors = next((one.candidate.errors for one in tried if one.candidate.errors), ())
     return tuple(replace(one, candidate=replace(one.candidate, errors=errors)) for one in tried)
 
 
 def _write(
     output: Path,
-    rejected: Path,
     source: Source,
     best: Mapping[Recipe, Tried],
     others: Sequence[Tried],
@@ -104,6 +105,7 @@ def _write(
     overwrite: bool,
 ) -> dict[Recipe, Contract]:
     """Both folders are whole before either takes its place."""
+    rejected = _rejected(output)
     with ExitStack() as stack:
         if others:
             beside = stack.enter_context(new_folder(rejected, marker=SEVERAL_FILE, overwrite=True))

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import note, output_options, result, table, track
+from dermpack.cli.console import note, output_options, result, track
+from dermpack.cli.converted import record, tell, too_much
 from dermpack.cli.epochs import epoch_lines
 from dermpack.cli.hush import hushed, python_alone
 
 if TYPE_CHECKING:
-    from dermpack.contract import Runtimes
     from dermpack.scores.predictions import Predictions
 
-Conversion = Any  # of converter, which is imported within the command only
-Request = Any
-Tried = Any
 FOLDER = click.Path(path_type=Path)
 RECIPES = ("int8", "float32", "float16", "dynamic", "int16x8")
 METHODS, IOS = ("auto", "ptq", "qat", "selective"), ("uint8", "int8", "float32")
 CLIPPINGS = ("minmax", "percentile", "mse")
-HEADER = ("file", "balanced", "points lost (95 %)", "AUROC", "same label", "MB", "s", "")
-LAYER_HEADER = ("layer", "operator", "error (rounding alone: 0.289 steps)", "")
-WORST = 10  # layers in the terminal
-MEGABYTE = 1e6
 
 
 @click.command("convert", short_help="Turn a run into a .tflite that is read back, run and measured.")
@@ -140,10 +132,10 @@ def command(
     )
     with python_alone():
         conversion = convert_run(run, output, request, data=data, overwrite=overwrite, audience=audience)
-    _tell(conversion, quiet=quiet)
-    result(_record(conversion, output), str(output), as_json=as_json)
+    tell(conversion, quiet=quiet)
+    result(record(conversion, output), str(output), as_json=as_json)
     if request.method is Method.AUTO and not conversion.is_within:
-        raise _too_much(conversion, output)
+        raise too_much(conversion, output)
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
     note(f"Next: dermpack evaluate {first}/model.tflite DATASET", quiet=quiet)
 
@@ -153,110 +145,3 @@ def _begun(predictions: Predictions, *, quiet: bool) -> None:
 
     figure = f"balanced accuracy {balanced_accuracy(predictions):.3f}"
     note(f"By integers, before any training for them: {figure} (validation split)", quiet=quiet)
-
-
-def _tell(conversion: Conversion, *, quiet: bool) -> None:
-    tried = [(one, one is made.best) for made in conversion.made for one in made.tried]
-    first = tried[0][0].verdict
-    figures = f"balanced accuracy {first.balanced_accuracy.first:.3f}, AUROC {first.auroc.first:.3f}"
-    title = f"The float network has {figures} (validation split, n = {len(first.predictions)})"
-    rows = [_row(one, "kept" if is_kept else "rejected") for one, is_kept in tried]
-    table(title, HEADER, rows, quiet=quiet)
-    _tell_layers(conversion, quiet=quiet)
-    for line in dict.fromkeys(_remarks(conversion)):
-        note(line, quiet=quiet)
-
-
-def _tell_layers(conversion: Conversion, *, quiet: bool) -> None:
-    """The layers that integers harm most."""
-    for candidate in (made.best.candidate for made in conversion.made):
-        if candidate.errors:
-            worst = sorted(candidate.errors, key=lambda one: -one.error)[:WORST]
-            title = f"Measured ranges: the worst {len(worst)} of {len(candidate.errors)} layers by integers"
-            rows = [
-                (
-                    one.name,
-                    one.operator,
-                    f"{one.error:.3f}",
-                    "float" if one.layer in candidate.kept else "int8",
-                )
-                for one in worst
-            ]
-            table(title, LAYER_HEADER, rows, quiet=quiet)
-
-
-def _row(one: Tried, fate: str) -> tuple[str, ...]:
-    candidate, verdict = one.candidate, one.verdict
-    accuracy = verdict.balanced_accuracy
-    return (
-        _name(one),
-        f"{accuracy.second:.3f}",
-        f"{_points(accuracy.difference)}{_interval(accuracy.ci95)}",
-        f"{verdict.auroc.second:.4f}",
-        f"{verdict.agreement:.1%}",
-        f"{len(candidate.data) / MEGABYTE:.2f}",
-        f"{candidate.seconds:.1f}",
-        fate,
-    )
-
-
-def _name(one: Tried) -> str:
-    """int8 ptq, int8 selective-2; float32, which is made in one way only."""
-    candidate = one.candidate
-    return f"{candidate.recipe.value} {candidate.name}" if candidate.method else str(candidate.name)
-
-
-def _points(difference: float) -> str:
-    """What was lost, of a difference: -0.012 → 1.2; never -0.0."""
-    return f"{round(-100 * difference, 1) + 0.0:.1f}"
-
-
-def _interval(ci95: tuple[float, float] | None) -> str:
-    return f" ({_points(ci95[1])} to {_points(ci95[0])})" if ci95 else ""
-
-
-def _remarks(conversion: Conversion) -> Iterator[str]:
-    for made in conversion.made:
-        for one in made.tried:
-            yield from one.candidate.notes
-            if one.verdict.refusal:
-                yield f"{_name(one)} is not taken by XNNPACK: {one.verdict.refusal}"
-        yield from (f"{made.recipe.value} {line}" for line in _runs(made.contract.runtimes))
-    yield conversion.limit.sentence()
-
-
-def _runs(runtimes: Runtimes) -> Iterator[str]:
-    """Where the file ran, and each place where it did not."""
-    working = dict.fromkeys(f"{of.runtime} {of.version}" for of in runtimes.tried if of.works)
-    yield f"runs on {', '.join(working) or 'no interpreter'}"
-    for of in runtimes.tried:
-        if not of.works:
-            yield f"does not run as it should on {of.runtime} {of.version} ({of.delegate}): {of.result}"
-
-
-def _record(conversion: Conversion, output: Path) -> dict[str, Any]:
-    import json
-    from dataclasses import asdict
-
-    from dermpack.contract import contract_text
-
-    return {
-        "export": str(output),
-        "rejected": conversion.rejected and str(conversion.rejected),
-        "is_within": conversion.is_within,
-        "layers": {
-            made.recipe.value: [asdict(one) for one in made.best.candidate.errors]
-            for made in conversion.made
-            if made.best.candidate.errors
-        },
-        "models": {made.recipe.value: json.loads(contract_text(made.contract)) for made in conversion.made},
-    }
-
-
-def _too_much(conversion: Conversion, output: Path) -> Exception:
-    from dermpack.errors import OutputError
-
-    best = next(made.best for made in conversion.made if made.recipe.value == "int8")
-    drop, agreement = _points(best.verdict.balanced_accuracy.difference), best.verdict.agreement
-    what = f"holds the best int8 file, which loses too much ({drop} points, {agreement:.1%} same labels)"
-    return OutputError(output, what, "train longer or on more pictures, or allow more by --max-drop")
