@@ -53,6 +53,7 @@ THROTTLING = {
 PASSING_NAMES = ("temperature", "mhz", "load", "throttled", "under_voltage", "throttle_count")
 BUSY = 0.5  # of a core's time that others take
 SLOW_GOVERNORS = ("powersave", "conservative")
+NUMBER = r"^-?[0-9]{1,9}$"
 Texts = Mapping[str, str]
 
 
@@ -72,24 +73,24 @@ def lasting(texts: Texts) -> dict[str, str]:
         or ("yes" if "hypervisor" in cpu.get("flags", "").split() else ""),
         "os": _fields(texts.get(OS_RELEASE, ""), "=").get("PRETTY_NAME", "").strip('"'),
         **{name: texts.get(name, "") for name in ("machine", "kernel", "python", "numpy")},
-        "cores": texts.get("cores", "") if texts.get("cores", "").isdecimal() else "",
+        "cores": next(iter(re.findall(NUMBER, texts.get("cores", ""))), ""),
     }
     return _lines(found)
 
 
 def passing(texts: Texts) -> dict[str, str]:
     """What does change: how warm, how fast, how busy, and whether it was held back."""
-    degrees = [int(of) / 1000 for of in _all(texts, TEMPERATURE) if of.lstrip("-").isdigit()]
+    degrees = [of / 1000 for of in _numbers(texts, TEMPERATURE)]
+    counts = list(_numbers(texts, THROTTLE_COUNT))
     found = {
         "temperature": f"{max(degrees):.1f} °C" if degrees else "",
         "mhz": " ".join(_megahertz(texts, NOW_KHZ)),
         "load": next(iter(re.findall(r"^\d{1,6}\.\d+", texts.get(LOAD, ""))), ""),
         "throttled": _throttled(texts.get(THROTTLED, "")),
         "under_voltage": {"0": "no", "1": "yes"}.get(_joined(texts, VOLTAGE), ""),
-        "throttle_count": str(sum(map(int, filter(str.isdigit, _all(texts, THROTTLE_COUNT))))),
+        "throttle_count": str(sum(counts)) if counts else "",
     }
-    counted = any(True for _ in _all(texts, THROTTLE_COUNT))
-    return _lines({**found, "throttle_count": found["throttle_count"] if counted else ""})
+    return _lines(found)
 
 
 def around(before: Texts, after: Texts) -> dict[str, str]:
@@ -129,7 +130,7 @@ def _core(block: Texts) -> str:
 def _quota(text: str) -> str:
     """What a container may use: "150000 100000" → "1.5 processors"."""
     quota, _, period = text.partition(" ")
-    is_limit = quota.isdigit() and period.isdigit() and int(period) > 0
+    is_limit = all(re.fullmatch(NUMBER, of) for of in (quota, period)) and int(period) > 0
     return f"{int(quota) / int(period):g} processors" if is_limit else ""
 
 
@@ -160,7 +161,11 @@ def _joined(texts: Texts, pattern: str) -> str:
 
 
 def _megahertz(texts: Texts, pattern: str) -> Iterator[str]:
-    return (str(int(of) // 1000) for of in dict.fromkeys(_all(texts, pattern)) if of.isdigit())
+    return (str(of // 1000) for of in dict.fromkeys(_numbers(texts, pattern)))
+
+
+def _numbers(texts: Texts, pattern: str) -> Iterator[int]:
+    return (int(of) for of in _all(texts, pattern) if re.fullmatch(NUMBER, of))
 
 
 def _lines(found: Texts) -> dict[str, str]:

@@ -113,11 +113,11 @@ def _successor(slower: Slower, measured: Measured) -> Iterator[str]:
     if heir is None:
         return
     setting = Setting(runtime=heir, kernels=slower.setting.kernels, threads=slower.setting.threads)
-    for find, unit in ((_time, "times as fast"), (_count, "times fewer instructions")):
+    for find, verdict in ((_time, "was {} times as fast"), (_count, "took {} times fewer instructions")):
         before, after = find(measured, slower.model, slower.setting), find(measured, slower.model, setting)
         if before is not None and after is not None:
             factor = _number(_cost(before) / _cost(after))
-            yield f"its successor {heir} was {factor} {unit} with the same file"
+            yield f"its successor {heir} {verdict.format(factor)} with the same file"
             return
     yield f"its successor {heir} was not measured"
 

@@ -187,8 +187,9 @@ def _is_stable(rounds_ns: list[int]) -> bool:
 def _take_turns(runs: list[Run], timing: Job) -> int:
     """How many turns all had, each model with its own number of rounds: what befalls one befalls all."""
     for run in runs:
-        wanted = timing["rounds"], timing["seconds"] * 1e9 / run.typical_ns
-        run.turn_rounds = max(1, math.ceil(max(wanted) / TURNS))
+        wanted = max(timing["rounds"], timing["seconds"] * 1e9 / run.typical_ns)
+        most = timing["most_seconds"] * 1e9 / len(runs) / run.typical_ns
+        run.turn_rounds = max(1, math.ceil(min(wanted, most) / TURNS))
     start, turns = time.perf_counter(), 0
     while not turns or time.perf_counter() - start < timing["most_seconds"]:
         for run in runs:

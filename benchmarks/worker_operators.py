@@ -17,7 +17,8 @@ RUNTIMES = ("ai-edge-litert",)
 LIBRARY = "libLiteRt.so"
 CPU = 1  # of the accelerators
 KERNEL_MODES = {"xnnpack": 0, "none": 2}  # the delegate; the built-in kernels
-WARM_UP_ROUNDS, ROUNDS = 20, 40
+WARM_UP_ROUNDS = 20
+SESSIONS, SESSION_ROUNDS = 10, 10  # a session's clock has whole microseconds; a neighbour spoils one or two
 TITLE, DELEGATE = "Summary by node type", "Delegate/"
 COLUMNS = 6  # after the name: count, mean ms, share, cumulated share, memory, times called
 TENSOR_TYPE_WORDS = 64  # more than any version's description of a tensor takes
@@ -53,15 +54,15 @@ def _within(delegate: dict[str, Any], own: list[dict[str, Any]]) -> set[int]:
 
 
 def profile(file: str, *, threads: int, kernels: str) -> list[dict[str, Any]]:
-    """The kinds of operators, the longest first; each share is the median of many runs."""
+    """The kinds of operators, the longest first; each share is the median of some sessions."""
     model = _Compiled(file, threads=threads, kernel_mode=KERNEL_MODES[kernels])
     for _ in range(WARM_UP_ROUNDS):
         model.run()
-    runs = [shares for shares in (summary_shares(model.summary()) for _ in range(ROUNDS)) if shares]
-    if not runs:
-        raise RuntimeError("its profiler saw no operator")
-    counts = {name: of[0] for name, of in runs[-1].items()}
-    typical = {name: median(run.get(name, (0, 0.0))[1] for run in runs) for name in counts}
+    sessions = [shares for shares in (summary_shares(model.summary()) for _ in range(SESSIONS)) if shares]
+    if not sessions:
+        raise RuntimeError("the profiler saw no operator take any time")
+    counts = {name: of[0] for name, of in sessions[-1].items()}
+    typical = {name: median(of.get(name, (0, 0.0))[1] for of in sessions) for name in counts}
     total = sum(typical.values()) or 1.0
     ranked = sorted(typical, key=lambda name: (-typical[name], name))
     return [_operator(name, counts[name], typical[name] / total) for name in ranked]
@@ -75,7 +76,7 @@ def summary_shares(text: str) -> Shares:
         if len(cells) <= COLUMNS or not cells[3].endswith("%"):
             break
         shares[cells[0].strip()] = (int(cells[1]), float(cells[3][:-1]) / 100)
-    return shares
+    return shares if 0 < sum(share for _, share in shares.values()) < 2 else {}  # else they are no numbers
 
 
 def _operator(name: str, count: int, share: float) -> dict[str, Any]:
@@ -102,10 +103,11 @@ class _Compiled:
         _call("LiteRtRunCompiledModel", self.compiled, first, one, self.inputs, one, self.outputs)
 
     def summary(self) -> str:
-        """What the profiler says of one run."""
+        """What the profiler says of some runs."""
         _call("LiteRtResetProfiler", self.profiler)
         _call("LiteRtStartProfiler", self.profiler)
-        self.run()
+        for _ in range(SESSION_ROUNDS):
+            self.run()
         _call("LiteRtStopProfiler", self.profiler)
         text = ctypes.c_char_p()
         _call("LiteRtGetProfileSummary", self.profiler, self.compiled, ctypes.byref(text))

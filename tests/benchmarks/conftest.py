@@ -1,18 +1,44 @@
-"""What tests on emulated ARM share."""
+"""Plans of tiny models that run everywhere: no TensorFlow makes them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks.sysroot import Sysroot, emulator, find_sysroot, sysroot_folder
-from dermpack.errors import DermpackError
+from benchmarks.models import read_models
+from benchmarks.plan import Plan, Scored, Timing
+from dermpack.manifest import Split
+from dermpack.runtime import Kernels, installed
+from tests.benchmarks.runnable_models import LABELS, float_model, integer_model
+from tests.dermpack.small_dataset import make_dataset
+
+QUICK = Timing(warm_up_seconds=0.01, rounds=30, seconds=0.0, most_seconds=20.0)
+PICTURES = 12
 
 
-@pytest.fixture(scope="session")
-def sysroot() -> Sysroot:
-    """What `make arm` prepared, or a skip that says so."""
-    try:
-        emulator()
-        return find_sysroot(sysroot_folder())
-    except DermpackError as error:
-        pytest.skip(f"emulated ARM: {error}")
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder of two exports, with labels beside each."""
+    folder = tmp_path / "exports"
+    for name, data in (("float32", float_model()), ("int8", integer_model())):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "model.tflite").write_bytes(data)
+        labels = ", ".join(f'"{label}"' for label in LABELS)
+        (folder / name / "model.json").write_text(f'{{"labels": [{labels}]}}', encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def plan(models: Path, tmp_path: Path) -> Plan:
+    """Both models and a dozen pictures, under as few settings as there can be."""
+    dataset = make_dataset(tmp_path / "data", n=PICTURES, labels=LABELS)
+    pictures = dataset.manifest.of(Split.TEST)
+    return Plan(
+        models=read_models([models]),
+        scored=Scored(dataset=dataset, split=Split.TEST, pictures=pictures),
+        runtimes=[installed()[0].package],
+        threads=(1,),
+        kernels=(Kernels.XNNPACK,),
+        timing=QUICK,
+    )

@@ -11,8 +11,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-SIZE, LABELS = 8, ("dark", "grey", "bright")
+SIZE, LABELS = 8, ("akiec", "nv", "mel")  # dark, grey and bright, as small_dataset paints them
 MATRIX = np.array([[-4, -4, -4], [0, 0, 0], [4, 4, 4]], dtype=np.float32)
+LEANING = np.array([0, 2, 0], dtype=np.float32)  # towards grey, where it is neither dark nor bright
 Steps = tuple[float, int]
 PICTURE_STEPS, MATRIX_STEPS, SUM_STEPS, SHARE_STEPS = (2 / 255, 0), (4 / 127, 0), (0.1, 0), (1 / 256, -128)
 HUGE_SIDE = 6_000  # tiles of 8 pixels: 27 GB
@@ -26,23 +27,26 @@ def float_model(size: int = SIZE) -> bytes:
         _tensor("mean", (1, 1, 1, 3), np.float32),
         _tensor("matrix", (3, 3), np.float32, buffer=1),
         _tensor("sums", (1, 3), np.float32),
+        _tensor("leaning", (3,), np.float32, buffer=2),
         _tensor("scores", (1, 3), np.float32),
     ]
-    return _packed(tensors, [MATRIX], _classifier(size))
+    return _packed(tensors, [MATRIX, LEANING], _classifier(size))
 
 
 @cache
 def integer_model(size: int = SIZE) -> bytes:
     """The same in int8."""
     matrix = np.rint(MATRIX / MATRIX_STEPS[0]).astype(np.int8)
+    leaning = np.rint(LEANING / (PICTURE_STEPS[0] * MATRIX_STEPS[0])).astype(np.int32)
     tensors = [
         _tensor("picture", (1, size, size, 3), np.int8, steps=PICTURE_STEPS),
         _tensor("mean", (1, 1, 1, 3), np.int8, steps=PICTURE_STEPS),
         _tensor("matrix", (3, 3), np.int8, steps=MATRIX_STEPS, buffer=1),
         _tensor("sums", (1, 3), np.int8, steps=SUM_STEPS),
+        _tensor("leaning", (3,), np.int32, steps=(PICTURE_STEPS[0] * MATRIX_STEPS[0], 0), buffer=2),
         _tensor("scores", (1, 3), np.int8, steps=SHARE_STEPS),
     ]
-    return _packed(tensors, [matrix], _classifier(size))
+    return _packed(tensors, [matrix, leaning], _classifier(size))
 
 
 @cache
@@ -67,8 +71,8 @@ def _classifier(size: int) -> list[tuple[int, Any]]:
     connected, soft = schema.FullyConnectedOptionsT(), schema.SoftmaxOptionsT(beta=1.0)
     return [
         (operators.AVERAGE_POOL_2D, _operator(0, [0], [1], options.Pool2DOptions, pool)),
-        (operators.FULLY_CONNECTED, _operator(1, [1, 2, -1], [3], options.FullyConnectedOptions, connected)),
-        (operators.SOFTMAX, _operator(2, [3], [4], options.SoftmaxOptions, soft)),
+        (operators.FULLY_CONNECTED, _operator(1, [1, 2, 4], [3], options.FullyConnectedOptions, connected)),
+        (operators.SOFTMAX, _operator(2, [3], [5], options.SoftmaxOptions, soft)),
     ]
 
 
