@@ -110,6 +110,7 @@ def record(conversion: Conversion, output: Path) -> dict[str, Any]:
         "export": str(output),
         "rejected": conversion.rejected and str(conversion.rejected),
         "is_within": conversion.is_within,
+        "seconds": {made.recipe.value: made.best.candidate.seconds for made in conversion.made},
         "layers": {
             made.recipe.value: [asdict(one) for one in made.best.candidate.errors]
             for made in conversion.made
