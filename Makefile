@@ -43,8 +43,10 @@ format: $(VENV)/.installed  ## Rewrite the sources in the one format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed  ## Time our own work, as ratios (pytest-benchmark)
-	$(BIN)/python -m pytest tests/perf --benchmark-enable --benchmark-only
+bench: $(VENV)/.installed  ## Time our own work, as ratios (pytest-benchmark); results in .benchmarks/
+	@mkdir -p .benchmarks
+	$(BIN)/python -m pytest tests/perf --benchmark-enable --benchmark-only --benchmark-json=.benchmarks/$$(date -u +%Y%m%dT%H%M%SZ).json
+	@$(BIN)/python -m tests.perf.ratios .benchmarks
 
 bench-train: $(VENV)/.installed  ## Time training as ratios; DATASET=… WEIGHTS=… adds the cold start
 	$(BIN)/python -m tests.perf.bench_train $(if $(DATASET),--dataset $(DATASET)) $(if $(WEIGHTS),--weights $(WEIGHTS))
