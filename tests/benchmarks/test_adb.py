@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -281,10 +282,13 @@ from tests.benchmarks.test_adb import AdbTarget, Path, a_plan, silent
 AdbTarget(serial="R58M", benchmark_model=Path({str(stand_in.tool)!r})).measure(a_plan(), track=silent)
 """
     house = Path(__file__).resolve().parent.parent.parent
-    with subprocess.Popen([sys.executable, "-c", program], cwd=house, stderr=subprocess.DEVNULL) as process:
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background is deaf to it
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=house, stderr=subprocess.DEVNULL, preexec_fn=hears) as process:
         tool = int(fifo.read_text())
         process.send_signal(signal.SIGINT)
         process.wait(30.0)
+    assert process.returncode == -signal.SIGINT
     assert ends(tool)
     assert list((root / "data/local/tmp").iterdir()) == []
     assert (root / "asked").read_text().splitlines()[-1].endswith("false")  # its clocks are as before

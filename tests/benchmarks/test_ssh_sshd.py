@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -152,7 +153,9 @@ target = SshTarget(address=read_address({server.address!r}), python={sys.executa
 _linger(target, Path({str(tmp_path)!r}), [])
 """
     house = Path(__file__).resolve().parent.parent.parent
-    with subprocess.Popen([sys.executable, "-c", program], cwd=house, stderr=subprocess.DEVNULL) as process:
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background is deaf to it
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=house, stderr=subprocess.DEVNULL, preexec_fn=hears) as process:
         lingering = ssh_workers.told(tmp_path / "fifo")
         process.send_signal(signal.SIGINT)
         process.wait(ssh_workers.PATIENCE_SECONDS)

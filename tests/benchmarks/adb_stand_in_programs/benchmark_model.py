@@ -23,7 +23,9 @@ def main(arguments: list[str]) -> int:
         os.kill(os.getpid(), signal.SIGSEGV)
     if build == "endless":
         if "fifo" in told:
-            os.write(os.open(told["fifo"], os.O_WRONLY), str(os.getpid()).encode())
+            fifo = os.open(told["fifo"], os.O_WRONLY)
+            os.write(fifo, str(os.getpid()).encode())
+            os.close(fifo)
         time.sleep(600)
     if model[4:8] != b"TFL3":
         return say(f"{texts}/refused.txt", flags["graph"], pace=1) or 1
