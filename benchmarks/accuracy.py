@@ -55,8 +55,8 @@ def _drop(first: Told, here: Told, where: tuple[Where, ...], *, seed: int) -> Dr
         model=here.model,
         first=first.model,
         where=where,
-        accuracy=change(before, now, weighted_accuracy, seed=seed),
-        balanced_accuracy=change(before, now, weighted_balanced_accuracy, seed=seed),
+        accuracy=change_of(before, now, weighted_accuracy, seed=seed),
+        balanced_accuracy=change_of(before, now, weighted_balanced_accuracy, seed=seed),
         only_first=uneven.only_first,
         only_here=uneven.only_second,
         mcnemar_p=uneven.p_value,
@@ -68,7 +68,7 @@ def _drop(first: Told, here: Told, where: tuple[Where, ...], *, seed: int) -> Dr
     )
 
 
-def change(before: Predictions, now: Predictions, metric: Metric, *, seed: int) -> Change:
+def change_of(before: Predictions, now: Predictions, metric: Metric, *, seed: int) -> Change:
     """Now minus before, under the same draws of groups; no interval where no draw shows a difference."""
     found = difference(before, now, metric, resamples=RESAMPLES, seed=seed)
     is_point = found.ci95 is not None and found.ci95[0] == found.ci95[1]

@@ -111,7 +111,7 @@ def _seen(answered: Answered, sidecar: Sidecar, *, pictures: int) -> Floats:
         what = f"its outputs {list(real.shape)} are not one a label for {pictures} pictures"
         raise InputError(answered.model, what, "give --labels with one label an output")
     with np.errstate(invalid="ignore"):  # what is no probability is refused by Predictions
-        return soften(real, sidecar.temperature)
+        return soften(real, sidecar.temperature, floor=sidecar.floor)
 
 
 def _pictures(plan: Plan) -> tuple[Picture, ...]:

@@ -180,6 +180,18 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepTimes:
+    """From a picture file to its label: the median of each step."""
+
+    rounds: int
+    decode_ms: float
+    resize_ms: float
+    copy_ms: float
+    invoke_ms: float
+    whole_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One model under one setting on one target; in JSON the times stand beside the other keys."""
 
@@ -187,6 +199,7 @@ class Result:
     where: Where
     refused: str | None = None
     times: Times | None = None  # never of an emulated processor
+    steps: StepTimes | None = None  # likewise
     instructions_per_inference: int | None = None
     instructions: tuple[int, ...] | None = None
     operators: tuple[OperatorTime, ...] | None = None

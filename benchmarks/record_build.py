@@ -15,7 +15,7 @@ from benchmarks.plan import Model, Plan, Setting
 from benchmarks.record import Data, ModelFacts, Place, Record, Result
 from benchmarks.record_lookup import where_of
 from benchmarks.record_pace import paces
-from benchmarks.record_times import times_of_passes, times_of_rounds
+from benchmarks.record_times import step_times_of, times_of_passes, times_of_rounds
 from dermpack import __version__
 
 
@@ -96,6 +96,8 @@ def _told(measured: Measured, plan: Plan) -> Iterator[tuple[Setting, str, dict[s
             yield timed.setting, timed.model, {"times": times_of_rounds(timed, seed=plan.seed)}
         for tool in measured.summarized:
             yield tool.setting, tool.model, {"times": times_of_passes(tool)}
+        for steps in measured.steps:
+            yield steps.setting, steps.model, {"steps": step_times_of(steps)}
     for of in measured.counted:
         typical = median_low(of.instructions)
         yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from math import isclose
 from statistics import median
 
@@ -75,10 +76,12 @@ def _check_positions(name: str, positions: tuple[int, ...], many: int) -> None:
 
 
 def _check_result(result: Result, at: str, *, is_emulated: bool) -> None:
-    if is_emulated and result.times is not None:
+    if is_emulated and (result.times, result.steps) != (None, None):
         raise ValueError(f"{at} has times of an emulated processor, which mean nothing")
     if not is_emulated and result.instructions is not None:
         raise ValueError(f"{at} counts instructions of a processor that is not emulated")
+    for name, value in asdict(result.steps).items() if result.steps else ():
+        check(value >= 0, f"{at}.steps.{name}", value, "0 or more")
     if result.times is not None:
         _check_times(result.times, at)
     for operator in result.operators or ():
@@ -88,6 +91,8 @@ def _check_result(result: Result, at: str, *, is_emulated: bool) -> None:
 def _check_times(times: Times, at: str) -> None:
     told = (times.load_ms, times.first_ms, times.min_ms, times.max_ms, times.mean_ms, times.deviation_ms)
     check(min(told) >= 0 and times.min_ms <= times.max_ms, at, list(told), "times")
+    drift = times.drift
+    check(drift is None or drift.change > -1, f"{at}.drift.change", drift and drift.change, "greater than -1")
     if times.rounds_ms is None:
         return
     check(len(times.rounds_ms) == times.rounds, f"{at}.rounds", times.rounds, "their number")

@@ -6,8 +6,8 @@ from dataclasses import fields
 from statistics import median
 
 from benchmarks.latency import latency_of
-from benchmarks.measured import Summarized, Timed
-from benchmarks.record import Times
+from benchmarks.measured import Steps, Summarized, Timed
+from benchmarks.record import StepTimes, Times
 
 DECIMALS = 4  # of a millisecond: a clock tells no more
 
@@ -47,6 +47,10 @@ def times_of_passes(tool: Summarized) -> Times:
         p95_ms=_middle([of.p95_ms for of in passes]),
         passes=passes,
     )
+
+
+def step_times_of(steps: Steps) -> StepTimes:
+    return StepTimes(**{of.name: getattr(steps, of.name) for of in fields(StepTimes)})
 
 
 def _middle(told: list[float | None]) -> float | None:

@@ -169,6 +169,7 @@ def spoil(path: str, value: object) -> Callable[[Json], None]:
         ("results.0.kernels", "magic", "none of xnnpack"),
         ("results.0.threads", 10**6, "1 to 1024"),
         ("results.0.strange", 1, "strange"),
+        ("results.0.drift.change", -1.0, "greater than -1"),
         ("models.0.sha256", "abc", "64 digits"),
         ("models.0.name", "int8", "each once"),
         ("data.truth.0", 99, "numbers below 3"),

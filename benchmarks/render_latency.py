@@ -1,0 +1,213 @@
+"""The sections of a report's page on what an inference costs: time, and under emulation instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from benchmarks.measured import OperatorTime
+from benchmarks.record import Place, Record, Result, StepTimes, Times, Where
+from benchmarks.record_lookup import base_of, median_ms, result_at, results_of, settings_of, where_of
+from benchmarks.render_figures import MIB, NOTHING, factor, median_text, millions, ms
+from benchmarks.render_plots import instructions_image, operators_image, spread_images, steps_image
+from dermpack.report.page import Block, Gallery, Section, Table, Text
+
+TIMES_HEADER = ("p90", "p99", "min", "first", "load", "peak MiB")
+STEPS = ("decode", "resize", "copy", "invoke")
+MOST_ROWS = 6
+
+
+def latency_sections(record: Record) -> Iterator[Section]:
+    for place in record.targets:
+        timed = [of for of in results_of(record, place.target) if of.times is not None]
+        if timed:
+            yield Section(title=f"Latency on {place.target}", blocks=_latency(record, place, timed))
+        counted = [of for of in results_of(record, place.target) if of.instructions is not None]
+        if counted:
+            yield Section(
+                title=f"Instructions on {place.target}", blocks=_instructions(record, place, counted)
+            )
+
+
+def how_timed(record: Record, results: Sequence[Result]) -> str:
+    """The rule and what came of it: n, warm-up, rounds."""
+    times = [of.times for of in results if of.times is not None]
+    rounds, warm_ups = [of.rounds for of in times], [of.warm_up_rounds for of in times]
+    timing = record.timing
+    return (
+        f"Warm-up of {timing.warm_up_seconds:g} s ({_range(warm_ups)} rounds), then at least "
+        f"{timing.rounds:,} rounds and {timing.seconds:g} s, at most {timing.most_seconds:g} s "
+        f"({_range(rounds)} rounds); the models of one setting took turns. Load and first inference stand "
+        "apart, they are not among the rounds. Peak memory is that of a process which ran this model alone."
+    )
+
+
+def device_text(place: Place) -> str:
+    """The few words that tell a device from another."""
+    names = ("device", "soc", "processor", "machine", "os")
+    told = dict.fromkeys(place.environment[name] for name in names if place.environment.get(name))
+    cores = place.environment.get("cores")
+    return (
+        ", ".join([*told, *([f"{cores} cores"] if cores else [])]) or "a device that says nothing of itself"
+    )
+
+
+def _latency(record: Record, place: Place, timed: Sequence[Result]) -> list[Block]:
+    kernels = dict.fromkeys(_kernels(of) for of in timed)
+    tables = [_table(record, [of for of in timed if _kernels(of) == name], name) for name in kernels]
+    passes = [Text(text=PASSES)] if any(of.times and of.times.passes for of in timed) else []
+    images = spread_images(record, place.target)
+    gallery = [Gallery(images=images)] if images else []
+    about = Text(text=f"Measured on {device_text(place)}. {how_timed(record, timed)}")
+    return [
+        about,
+        medians(record, place),
+        *gallery,
+        *tables,
+        *passes,
+        *_steps(record, place),
+        *_operators(record, place),
+    ]
+
+
+def medians(record: Record, place: Place) -> Table:
+    """A row a setting, a column a model."""
+    settings = settings_of(record, place.target)
+    rows = [(str(setting), *_medians(record, where_of(place.target, setting))) for setting in settings]
+    header = ("setting", *(model.name for model in record.models))
+    return Table(caption=f"{place.target}: median of one inference, ms", header=header, rows=rows)
+
+
+def _medians(record: Record, where: Where) -> Iterator[str]:
+    for model in record.models:
+        result = result_at(record, model.name, where)
+        yield "refused" if result and result.refused is not None else ms(median_ms(result))
+
+
+def _table(record: Record, results: Sequence[Result], name: str) -> Table:
+    faster = ["times as fast"] if record.paces else []
+    header = ("model", "threads", "rounds", "median (95 %)", *faster, *TIMES_HEADER)
+    rows = [_times_row(record, of, of.times) for of in results if of.times is not None]
+    against = f", and times as fast as {record.models[0].name}" if record.paces else ""
+    caption = f"{results[0].where.target} with {name}: milliseconds{against}"
+    return Table(caption=caption, header=header, rows=rows)
+
+
+def _kernels(result: Result) -> str:
+    """ "ai-edge-litert, XNNPACK"."""
+    return str(result.where.setting).rpartition(", ")[0]
+
+
+PASSES = (
+    "Where a tool keeps its rounds to itself, figures are its own: the middle of its passes, without an "
+    "interval, and no 90th percentile; ~ marks a mean where it tells no median."
+)
+
+
+def _times_row(record: Record, of: Result, times: Times) -> tuple[str, ...]:
+    return (
+        *(of.model, f"{of.where.threads}", f"{times.rounds:,}", median_text(times)),
+        *((_speed(record, of),) if record.paces else ()),
+        *(ms(value) for value in (times.p90_ms, times.p99_ms, times.min_ms, times.first_ms, times.load_ms)),
+        f"{times.peak_bytes / MIB:.0f}" if times.peak_bytes else NOTHING,
+    )
+
+
+def _speed(record: Record, of: Result) -> str:
+    """ "2.1 (1.9–2.2)" times as fast as the first model."""
+    pace = next((pace for pace in record.paces if (pace.model, pace.where) == (of.model, of.where)), None)
+    if pace is None:
+        return NOTHING
+    interval = f" ({factor(pace.ci95[0])}–{factor(pace.ci95[1])})" if pace.ci95 else ""
+    return f"{factor(pace.times_as_fast)}{interval}"
+
+
+def _instructions(record: Record, place: Place, counted: Sequence[Result]) -> list[Block]:
+    image = instructions_image(record, place.target)
+    exact = all(len(set(of.instructions or ())) == 1 for of in counted)
+    repeats = (
+        "Every count repeated exactly." if exact else "Not every count repeated: the middle one stands here."
+    )
+    return [
+        *(counts(record, place), Text(text=repeats)),
+        *([image] if image else []),
+        *_operators(record, place),
+    ]
+
+
+def counts(record: Record, place: Place) -> Table:
+    """A row a setting, a column a model: "113.7 (0.92)" is 0.92 times the first one's."""
+    settings = settings_of(record, place.target)
+    rows = [(str(setting), *_counts(record, where_of(place.target, setting))) for setting in settings]
+    header = ("setting", *(model.name for model in record.models))
+    first = f" (times those of {record.models[0].name})" if len(record.models) > 1 else ""
+    caption = f"{place.target}: million instructions of one inference{first}, counted and not timed"
+    return Table(caption=caption, header=header, rows=rows)
+
+
+def _counts(record: Record, where: Where) -> Iterator[str]:
+    base = base_of(record, where)
+    first = base.instructions_per_inference if base else None
+    for model in record.models:
+        result = result_at(record, model.name, where)
+        count = result.instructions_per_inference if result else None
+        ratio = f" ({factor(count / first)})" if count and first and result is not base else ""
+        yield "refused" if result and result.refused is not None else f"{millions(count)}{ratio}"
+
+
+def _steps(record: Record, place: Place) -> list[Block]:
+    """From a picture file to its label."""
+    stepped = [of for of in results_of(record, place.target) if of.steps is not None]
+    if not stepped:
+        return []
+    header = ("model", "runtime and kernels", *STEPS, "file to label", "pictures")
+    rows = [
+        (*(of.model, str(of.where.setting)), *_step_cells(of.steps)) for of in stepped if of.steps is not None
+    ]
+    table = Table(caption=f"{place.target}: from a picture file to its label, ms", header=header, rows=rows)
+    return [table, steps_image(stepped)]
+
+
+def _step_cells(of: StepTimes) -> tuple[str, ...]:
+    steps = (of.decode_ms, of.resize_ms, of.copy_ms, of.invoke_ms, of.whole_ms)
+    return (*(ms(step) for step in steps), f"{of.rounds:,}")
+
+
+def _operators(record: Record, place: Place) -> list[Block]:
+    """A row a kind of operator, a column a model."""
+    profiled = [of for of in results_of(record, place.target) if of.operators]
+    if not profiled:
+        return []
+    names = dict.fromkeys(_kernels(of) for of in profiled)
+    rows = [row for name in names for row in _kinds(record, [of for of in profiled if _kernels(of) == name])]
+    header = ("runtime and kernels", "kind of operator", *(model.name for model in record.models))
+    caption = f"{place.target}: kinds of operators, their share of one inference (and how many)"
+    image = operators_image(record, place.target)
+    return [*([image] if image else []), Table(caption=caption, header=header, rows=rows)]
+
+
+def _kinds(record: Record, profiled: Sequence[Result]) -> Iterator[tuple[str, ...]]:
+    """Those with the largest share in any model."""
+    by_model = {of.model: {_kind(operator): operator for operator in of.operators or ()} for of in profiled}
+    shares: dict[str, float] = {}
+    for operators in by_model.values():
+        for kind, of in operators.items():
+            shares[kind] = max(shares.get(kind, 0.0), of.share)
+    for kind in sorted(shares, key=lambda kind: -shares[kind])[:MOST_ROWS]:
+        found = (by_model.get(model.name, {}).get(kind) for model in record.models)
+        yield (_kernels(profiled[0]), kind, *(_operator_cell(of) for of in found))
+
+
+def _operator_cell(of: OperatorTime | None) -> str:
+    """ "62.0 % (34)"; a runtime that tells no time has the number alone."""
+    if of is None:
+        return NOTHING
+    return f"{100 * of.share:.1f} % ({of.count})" if of.share else f"({of.count})"
+
+
+def _kind(operator: OperatorTime) -> str:
+    return f"{operator.name}, in XNNPACK" if operator.is_delegated else operator.name
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
