@@ -24,6 +24,7 @@ COMMANDS = {
     "convert": ("dermpack.cli.convert", "Turn a run into a .tflite that is read back, run and measured."),
     "inspect": ("dermpack.cli.inspect", "Show what a .tflite is, and what would go wrong with it."),
     "verify": ("dermpack.cli.verify", "Prove again, from the files alone, what an export promises."),
+    "benchmark": ("dermpack.cli.benchmark", "Measure how fast .tflite files are, and what each one loses."),
     "package": ("dermpack.cli.package", "Make one file of an export that an Android app embeds."),
     "predict": ("dermpack.cli.predict", "Say what a .tflite takes pictures for, and how sure it is."),
     "evaluate": ("dermpack.cli.evaluate", "Score a run or a .tflite on a dataset, with intervals."),
