@@ -72,7 +72,7 @@ class AdbTarget:
         except PhoneLostError as error:
             if not found.told:
                 raise
-            found.notes.append(f"{error}; what it told until then is kept, and {LEFT_SO}")
+            found.notes.append(f"{error.what}; what it told until then is kept, and {LEFT_SO}")
         return found.measured(plan, target=self.name)
 
 
@@ -97,7 +97,7 @@ def _visit(phone: Listed, plan: Plan, tool: bytes, found: Found, track: Track) -
         )
         before, todo = warmth(phone), steps(plan, found.settings)
         found.environment.update(_named(before, "before"))
-        for step in track(todo, total=len(todo), what=f"Measuring on {phone.model or phone.serial}"):
+        for step in track(todo, total=len(todo), what=f"Measuring on adb:{phone.serial}"):
             if not found.refuses(step):
                 said = _run(phone, step, plan, folder)
                 found.take(step, said)

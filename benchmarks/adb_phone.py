@@ -92,7 +92,7 @@ def shell(serial: str, command: str, *, seconds: float = QUESTION_SECONDS) -> Sa
     _, text = _adb(("-s", serial, "shell", line), where=f"adb:{serial}", seconds=seconds)
     ends = list(END.finditer(text))
     if not ends:
-        raise PhoneLostError(f"adb:{serial}", f"the phone was lost ({_last_line(text)})", LOOK)
+        raise PhoneLostError(f"adb:{serial}", f"the phone was lost ({_own_words(text)})", LOOK)
     start, end = ends[-1].span()  # behind it may stand what the shell says of a crash
     return Said(code=int(ends[-1][1]), text=text[:start] + text[end:])
 
@@ -155,6 +155,12 @@ def _adb(arguments: Sequence[str], *, where: str, seconds: float) -> tuple[int, 
         timer.cancel()
         process.kill()
         process.communicate()
+
+
+def _own_words(text: str) -> str:
+    """What adb itself says of a loss; mostly it says nothing."""
+    words = [line for line in text.splitlines() if line.startswith(("error:", "adb:"))]
+    return _last_line("\n".join(words)) if words else "it fell silent in the middle of an answer"
 
 
 def _last_line(text: str) -> str:
