@@ -71,6 +71,10 @@ arm:  ## Prepare emulated ARM (on Debian 12) in the user's cache folder
 arm-test: $(VENV)/.installed arm  ## Run the tests on emulated ARM
 	$(BIN)/python -m pytest -m arm tests/benchmarks
 
+.PHONY: android
+android: $(VENV)/.installed  ## Build and check the Android demo without Gradle; EXPORT=… bundles yours
+	@.ci/android "$(BIN)/python" $(EXPORT)
+
 matrix:  ## Run the tests that need no TensorFlow on every supported Python found
 	@.ci/matrix
 

@@ -56,8 +56,7 @@ public final class BundleClassifier implements Closeable {
     /** Opens a variant; for a small model, more threads are often slower: measure. */
     public static BundleClassifier open(Context context, Variant variant, int threads) throws IOException {
         Assets files = new Assets(context);
-        Contract contract = Contract.read(new String(files.read(variant.folder + "model.json"), UTF_8));
-        contract.checkLabels(new String(files.read("labels.txt"), UTF_8));
+        Contract contract = contract(files, variant);
         InterpreterApi.Options options = new InterpreterApi.Options().setNumThreads(threads);
         InterpreterApi interpreter = InterpreterApi.create(files.map(variant.folder + "model.tflite"), options);
         try {
@@ -69,6 +68,17 @@ public final class BundleClassifier implements Closeable {
             throw error;
         }
         return new BundleClassifier(new PictureClassifier(contract, new LiteEngine(interpreter)), files);
+    }
+
+    /** The first variant's contract alone; no model is opened. */
+    public static Contract readContract(Context context) throws IOException {
+        return contract(new Assets(context), Variant.values()[0]);
+    }
+
+    private static Contract contract(Assets files, Variant variant) throws IOException {
+        Contract contract = Contract.read(new String(files.read(variant.folder + "model.json"), UTF_8));
+        contract.checkLabels(new String(files.read("labels.txt"), UTF_8));
+        return contract;
     }
 
     /** What model.json says. */

@@ -1,6 +1,8 @@
 package android.graphics;
 
+import java.awt.color.ColorSpace;
 import java.awt.image.BufferedImage;
+import java.awt.image.Raster;
 
 /** Stands in for Android's own: a picture of the desktop's. */
 public class Bitmap {
@@ -19,7 +21,24 @@ public class Bitmap {
     }
 
     public void getPixels(int[] into, int offset, int stride, int x, int y, int width, int height) {
-        image.getRGB(x, y, width, height, into, offset, stride);
+        if (image.getColorModel().getColorSpace().getType() != ColorSpace.TYPE_GRAY) {
+            image.getRGB(x, y, width, height, into, offset, stride);
+            return;
+        }
+        for (int row = 0; row < height; row++) {
+            for (int column = 0; column < width; column++) {
+                into[offset + row * stride + column] = grey(x + column, y + row);
+            }
+        }
+    }
+
+    /** The sample itself, of 16 bits the high byte; getRGB would take greys for linear light. */
+    private int grey(int x, int y) {
+        Raster raster = image.getRaster();
+        int shift = image.getColorModel().getComponentSize(0) - 8;
+        int value = raster.getSample(x, y, 0) >> shift;
+        int alpha = raster.getNumBands() > 1 ? raster.getSample(x, y, 1) >> shift : 255;
+        return alpha << 24 | value << 16 | value << 8 | value;
     }
 
     public void recycle() {}

@@ -1,0 +1,220 @@
+"""The parts of `make android` that a shell does badly: versions, archives, and what an APK must be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+PLUGIN = "3.6.1"  # maven-dependency-plugin
+ARTIFACTS = (  # group, name, its version in the catalog, packaging
+    ("com.jakewharton.android.repackaged", "dalvik-dx", "dx", "jar"),
+    ("org.tensorflow", "tensorflow-lite", "tensorflowLite", "aar"),
+    ("org.tensorflow", "tensorflow-lite-api", "tensorflowLite", "aar"),
+    ("org.robolectric", "android-all", "androidAll", "jar"),
+    ("org.robolectric", "android-all", "androidAllOldest", "jar"),
+    ("net.java.dev.jna", "jna", "jna", "jar"),
+    ("junit", "junit", "junit", "jar"),
+    ("org.hamcrest", "hamcrest-core", "hamcrest", "jar"),
+)
+PERMISSIONS: frozenset[str] = frozenset()  # none: pictures come from the picker and the camera app
+ALIGNED_BYTES = 4  # what zipalign gives the model
+DECLARED = ("android/", "com/android/internal/annotations/", "org/xmlpull/")
+JAVA_8 = 52  # version of class files
+PAGE_BYTES = 16384  # Android 15 and later
+LOCAL_HEADER_BYTES = 30
+DEX_MAGIC, DEX_HEAD_BYTES, DEX_SUM_FROM = b"dex\n03", 112, 32
+NEEDED_CLASSES = (
+    b"Ldermpack/demo/MainActivity;",
+    b"Ldermpack/skin/SkinClassifier;",
+    b"Lorg/tensorflow/lite/InterpreterApi;",
+)
+TEST = """package dermpack.skin;
+
+import static org.junit.Assert.assertEquals;
+
+import android.content.Context;
+import java.util.List;
+import org.junit.Test;
+
+/** The README's own lines. */
+public final class SnippetTest {{
+    @Test
+    public void theLinesOfTheReadmeWork() throws Exception {{
+        Context context = Desk.context();
+        byte[] picture = Desk.asset("golden/turned-6.jpg");
+{lines}
+        assertEquals(Math.min(3, result.getScores().size()), bars.size());
+        assertEquals(result.isSure() ? bars.get(0).getLabel() : "not sure", answer);
+    }}
+}}
+"""
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def pom(catalog: str, into: str) -> None:
+    """A file that lets mvn copy every artifact in the version of Gradle's own catalog."""
+    versions = dict(
+        re.findall(r'^(\w+) = "([^"]+)"', Path(catalog).read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    items = "".join(
+        f"<artifactItem><groupId>{group}</groupId><artifactId>{name}</artifactId>"
+        f"<version>{versions[version]}</version><type>{kind}</type></artifactItem>\n"
+        for group, name, version, kind in ARTIFACTS
+    )
+    Path(into).write_text(
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>\n'
+        "<groupId>dermpack</groupId><artifactId>android-tools</artifactId><version>1</version>"
+        "<packaging>pom</packaging>\n<build><plugins><plugin><groupId>org.apache.maven.plugins</groupId>"
+        f"<artifactId>maven-dependency-plugin</artifactId><version>{PLUGIN}</version><configuration>\n"
+        f"<artifactItems>\n{items}</artifactItems></configuration></plugin></plugins></build></project>\n",
+        encoding="utf-8",
+    )
+
+
+def unpack(jars: str) -> None:
+    """Plain names without versions; the classes and native libraries of the AARs."""
+    folder = Path(jars)
+    for name in ("dalvik-dx", "jna", "junit", "hamcrest-core"):
+        next(folder.glob(f"{name}-*.jar")).rename(folder / f"{name}.jar")
+    for path in sorted(folder.glob("*.aar")):
+        with zipfile.ZipFile(path) as archive:
+            name = re.sub(r"-[\d.]+\.aar$", ".jar", path.name)
+            (folder / name).write_bytes(archive.read("classes.jar"))
+            for entry in archive.namelist():
+                if entry.startswith("jni/") and entry.endswith(".so"):
+                    archive.extract(entry, folder)
+    for path in sorted(folder.glob("android-all-*.jar")):
+        _declare(path, folder / path.name.replace("android-all", "android"))
+
+
+def _declare(jar: Path, into: Path) -> None:
+    """Android's own classes, marked as old ones: a compiler of any JDK reads their declarations."""
+    with zipfile.ZipFile(jar) as archive, zipfile.ZipFile(into, "w") as declared:
+        for name in archive.namelist():
+            if name.startswith(DECLARED) and name.endswith(".class"):
+                data = archive.read(name)
+                (version,) = struct.unpack_from(">H", data, 6)
+                marked = struct.pack(">H", min(version, JAVA_8))
+                declared.writestr(name, data[:6] + marked + data[8:])
+
+
+def export(into: str) -> None:
+    """The reference model: a tiny integer network, made here."""
+    sys.path.insert(0, str(Path.cwd()))
+    from tests.dermpack.small_export import write_export
+
+    write_export(Path(into))
+
+
+def assemble(base: str, into: str, dex: str, libraries: str) -> None:
+    """Everything as it must lie: native libraries stored, so that they can be mapped."""
+    with zipfile.ZipFile(base) as old, zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            new.writestr(info, old.read(info), compress_type=info.compress_type)
+        new.write(dex, "classes.dex")
+        for path in sorted(Path(libraries).rglob("*.so")):
+            name = f"lib/{path.relative_to(libraries).as_posix()}"
+            new.write(path, name, compress_type=zipfile.ZIP_STORED)
+
+
+def check(apk: str, bundle: str, permissions: str) -> None:
+    """Everything that goes wrong in real apps, asserted of this one."""
+    data = Path(apk).read_bytes()
+    with zipfile.ZipFile(apk) as archive, zipfile.ZipFile(bundle) as given:
+        _models(archive, given, data)
+        _dex(archive.read("classes.dex"))
+        _libraries(archive, data)
+    asked = set(re.findall(r"uses-permission: name='([^']+)'", Path(permissions).read_text(encoding="utf-8")))
+    _hold(asked == PERMISSIONS, f"permissions: {', '.join(sorted(asked)) or 'none'}")
+    say(f"APK: {len(data):,} bytes, signed and verified")
+
+
+def _hold(is_well: bool, claim: str) -> None:
+    say(f"{'holds' if is_well else 'FAILS'}  {claim}")
+    if not is_well:
+        sys.exit(1)
+
+
+def _models(archive: zipfile.ZipFile, given: zipfile.ZipFile, data: bytes) -> None:
+    from dermpack.tflitefile import inner_floats, read_model
+
+    models = [info for info in archive.infolist() if info.filename.endswith(".tflite")]
+    bundled = {name.partition("src/main/")[2]: name for name in given.namelist() if name.endswith(".tflite")}
+    _hold({info.filename for info in models} == set(bundled), f"models: {', '.join(sorted(bundled))}")
+    for info in models:
+        at = _start(data, info)
+        stored = info.compress_type == zipfile.ZIP_STORED and at % ALIGNED_BYTES == 0
+        _hold(stored, f"{info.filename} is stored as it is, at a multiple of {ALIGNED_BYTES}")
+        _hold(archive.read(info) == given.read(bundled[info.filename]), f"{info.filename} is the bundle's")
+    contract = json.loads(archive.read("assets/skin/model.json"))
+    main = read_model(archive.read("assets/skin/model.tflite"), where="model.tflite")
+    is_integer = contract["recipe"]["name"] == "int8" and not inner_floats(main)
+    _hold(is_integer, "the main model is int8 inside: no float model by mistake")
+
+
+def _start(data: bytes, info: zipfile.ZipInfo) -> int:
+    """Where the bytes of an entry begin."""
+    name_bytes, extra_bytes = struct.unpack_from("<HH", data, info.header_offset + 26)
+    return info.header_offset + LOCAL_HEADER_BYTES + int(name_bytes) + int(extra_bytes)
+
+
+def _dex(dex: bytes) -> None:
+    sums = (
+        dex[8:12] == struct.pack("<I", zlib.adler32(dex[12:]))
+        and dex[12:32] == hashlib.sha1(dex[DEX_SUM_FROM:], usedforsecurity=False).digest()
+    )
+    whole = dex.startswith(DEX_MAGIC) and struct.unpack_from("<II", dex, 32) == (len(dex), DEX_HEAD_BYTES)
+    (classes,) = struct.unpack_from("<I", dex, 96)
+    named = all(name in dex for name in NEEDED_CLASSES)
+    _hold(sums and whole and named, f"classes.dex is valid: {classes} classes, {len(dex):,} bytes")
+
+
+def _libraries(archive: zipfile.ZipFile, data: bytes) -> None:
+    for info in archive.infolist():
+        if info.filename.endswith(".so"):
+            aligned = min(_alignments(archive.read(info)))
+            placed = _start(data, info) % PAGE_BYTES == 0
+            fits = "fits" if aligned >= PAGE_BYTES else "does NOT fit"
+            say(
+                f"note   {info.filename}: segments at multiples of {aligned:,}, {fits} 16 KB pages"
+                f"{'' if placed else '; in the APK not at a page'}"
+            )
+    say("note   of TensorFlow Lite 2.16.1; the Gradle files pin LiteRT, which is not to be had here")
+
+
+def _alignments(library: bytes) -> Iterator[int]:
+    path = Path("build/android/library.so")
+    path.write_bytes(library)
+    told = subprocess.run(["readelf", "-lW", str(path)], capture_output=True, text=True, check=True).stdout
+    path.unlink()
+    yield from (int(line.split()[-1], 16) for line in told.splitlines() if line.lstrip().startswith("LOAD"))
+
+
+def snippet(readme: str, into: str) -> None:
+    """The Java lines that the bundle's README shows, in a test of their own."""
+    block = re.search(
+        r"^```java\n(.*?)^```", Path(readme).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert block is not None, readme
+    Path(into).mkdir(parents=True, exist_ok=True)
+    text = TEST.format(lines="".join(f"        {line}\n" for line in block[1].splitlines()))
+    (Path(into) / "SnippetTest.java").write_text(text, encoding="utf-8")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    of.__name__: of for of in (pom, unpack, export, assemble, check, snippet)
+}
+
+if __name__ == "__main__":
+    COMMANDS[sys.argv[1]](*sys.argv[2:])

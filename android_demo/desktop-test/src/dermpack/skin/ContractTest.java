@@ -1,0 +1,128 @@
+package dermpack.skin;
+
+import static org.junit.Assert.assertArrayEquals;
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertTrue;
+import static org.junit.Assert.fail;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import org.junit.Test;
+
+/** What model.json says, and what follows from it for numbers, labels and "not sure". */
+public final class ContractTest {
+    @Test
+    public void theBundlesOwnContractIsRead() throws IOException {
+        Contract contract = contract("", "");
+        assertEquals(3, contract.getLabels().size());
+        assertEquals(contract.getSize() * contract.getSize() * 3, contract.getInput().getSizeBytes());
+        contract.checkLabels(new String(Desk.asset("labels.txt"), "UTF-8"));
+    }
+
+    @Test
+    public void anotherModelsLabelsAreRefused() throws IOException {
+        try {
+            contract("", "").checkLabels("nv\nmel\nakiec\n");
+            fail("these are in another order");
+        } catch (IllegalArgumentException error) {
+            assertTrue(error.getMessage().startsWith("labels.txt: "));
+        }
+    }
+
+    @Test
+    public void whatIsMissingIsNamed() throws IOException {
+        try {
+            contract("\"dtype\": \"uint8\"", "\"dtype\": \"int4\"");
+            fail("there is no int4");
+        } catch (IllegalArgumentException error) {
+            assertEquals("dtype is int4, none of uint8, int8, float32", error.getMessage());
+        }
+    }
+
+    @Test
+    public void aBufferOfAnotherSizeIsRefusedWithTypeAndBytes() throws IOException {
+        Tensor input = contract("", "").getInput();
+        try {
+            input.checkBytes(1);
+            fail("one byte is no picture");
+        } catch (IllegalArgumentException error) {
+            assertTrue(error.getMessage(), error.getMessage().contains("1 bytes where " + input.getSizeBytes()));
+            assertTrue(error.getMessage(), error.getMessage().contains("uint8"));
+        }
+    }
+
+    @Test
+    public void rawPixelsGoInAsTheyAre() {
+        assertArrayEquals(new byte[] {0, 127, -1}, fed(new Tensor("input", NumberType.UINT8, 3, 1 / 127.5, 127)));
+        assertArrayEquals(new byte[] {-128, -1, 127}, fed(new Tensor("input", NumberType.INT8, 3, 1 / 127.5, -1)));
+    }
+
+    @Test
+    public void otherStepsAreRoundedToTheNearest() {
+        assertArrayEquals(new byte[] {-64, 0, 64}, fed(new Tensor("input", NumberType.INT8, 3, 1 / 64.0, 0)));
+    }
+
+    @Test
+    public void outputsMeanProbabilities() {
+        Tensor output = new Tensor("output", NumberType.UINT8, 3, 1 / 256.0, 0);
+        ByteBuffer raw = output.newBuffer();
+        raw.put(new byte[] {0, (byte) 128, (byte) 255});
+        assertArrayEquals(new double[] {0, 0.5, 255 / 256.0}, output.real(raw), 0);
+    }
+
+    @Test
+    public void aTemperatureSoftensAndItsFloorHolds() throws IOException {
+        Contract contract = contract("", "");
+        double[] found = Scorer.probabilities(contract, new double[] {0, 0.25, 0.75});
+        double floor = Math.pow(1 / 512.0, 1 / 1.25);
+        double sum = floor + Math.pow(0.25, 1 / 1.25) + Math.pow(0.75, 1 / 1.25);
+        assertEquals(floor / sum, found[0], 1e-12);
+        assertEquals(Math.pow(0.75, 1 / 1.25) / sum, found[2], 1e-12);
+    }
+
+    @Test
+    public void belowTheThresholdItIsNotSure() throws IOException {
+        Contract contract = contract("", "");
+        Timing none = new Timing(0, 0, 0);
+        Result unsure = Scorer.result(contract, new double[] {0.1, 0.59, 0.31}, none);
+        Result sure = Scorer.result(contract, new double[] {0.1, 0.6, 0.3}, none);
+        assertFalse(unsure.isSure());
+        assertTrue(sure.isSure());
+        assertEquals("mel", sure.getTop().getLabel());
+        assertEquals(1, sure.getCalled().size());
+        assertTrue(Scorer.result(contract, new double[] {0.71, 0.29, 0}, none).getCalled().isEmpty());
+    }
+
+    @Test
+    public void equalProbabilitiesKeepTheOrderOfTheLabels() throws IOException {
+        Result result = Scorer.result(contract("", ""), new double[] {0.4, 0.2, 0.4}, new Timing(0, 0, 0));
+        assertEquals("akiec", result.getTop().getLabel());
+        assertEquals(2, result.top(2).size());
+        assertEquals("nv", result.top(2).get(1).getLabel());
+        assertEquals(3, result.top(9).size());
+    }
+
+    @Test
+    public void aSigmoidIsTheSecondOfTwoLabels() throws IOException {
+        String json = new String(Desk.asset("model.json"), "UTF-8")
+                .replace("\"softmax\"", "\"sigmoid\"")
+                .replaceFirst("\"labels\": \\[[^\\]]*\\]", "\"labels\": [\"no\", \"yes\"]")
+                .replaceFirst("\"value\": 1.25", "\"value\": 1.0");
+        double[] found = Scorer.probabilities(Contract.read(json), new double[] {0.75});
+        assertArrayEquals(new double[] {0.25, 0.75}, found, 1e-12);
+    }
+
+    private static byte[] fed(Tensor input) {
+        ByteBuffer into = input.newBuffer();
+        input.feed(new byte[] {0, 127, -1}, 127.5, 127.5, into);
+        byte[] bytes = new byte[3];
+        into.get(bytes);
+        return bytes;
+    }
+
+    private static Contract contract(String from, String to) throws IOException {
+        String json = new String(Desk.asset("model.json"), "UTF-8");
+        return Contract.read(from.isEmpty() ? json : json.replace(from, to));
+    }
+}
