@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+from benchmarks.measured import OperatorTime
 from benchmarks.record import Agreement, Change, Result, Times
 from benchmarks.record_lookup import median_ms
 from dermpack.scores.intervals import Interval
 from dermpack.scores.summary import Figure
 
 NOTHING = "–"
+DETAILS = re.compile(r"\([^()]*\)")
 MILLION, MIB, KIB = 1_000_000, 1 << 20, 1 << 10
 
 
@@ -70,8 +74,13 @@ def range_text(ci95: Interval) -> str:
 
 
 def factor(ratio: float) -> str:
-    """How many times: 2.134 → "2.13", 21.34 → "21.3"."""
-    return f"{ratio:.{2 if ratio < 10 else 1}f}"
+    """How many times: 0.0134 → "0.013", 2.134 → "2.13", 21.34 → "21.3"."""
+    return f"{ratio:.{3 if ratio < 0.1 else 2 if ratio < 10 else 1}f}"
+
+
+def kind_text(operator: OperatorTime) -> str:
+    """The kind without its layouts and types: "Convolution (NHWC, QC8) DWConv" → "Convolution DWConv"."""
+    return " ".join(DETAILS.sub(" ", operator.name).split()) or operator.name
 
 
 def apart_text(agreement: Agreement) -> str:

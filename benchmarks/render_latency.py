@@ -7,8 +7,14 @@ from collections.abc import Iterator, Sequence
 from benchmarks.measured import OperatorTime
 from benchmarks.record import Place, Record, Result, StepTimes, Times, Where
 from benchmarks.record_lookup import base_of, median_ms, result_at, results_of, settings_of, where_of
-from benchmarks.render_figures import MIB, NOTHING, factor, median_text, millions, ms
-from benchmarks.render_plots import instructions_image, operators_image, spread_images, steps_image
+from benchmarks.render_figures import MIB, NOTHING, factor, kind_text, median_text, millions, ms
+from benchmarks.render_plots import (
+    instructions_image,
+    kernels_text,
+    operators_image,
+    spread_images,
+    steps_image,
+)
 from dermpack.report.page import Block, Gallery, Section, Table, Text
 
 TIMES_HEADER = ("p90", "p99", "min", "first", "load", "peak MiB")
@@ -159,7 +165,7 @@ def _steps(record: Record, place: Place) -> list[Block]:
     stepped = [of for of in results_of(record, place.target) if of.steps is not None]
     if not stepped:
         return []
-    header = ("model", "runtime and kernels", *STEPS, "file to label", "pictures")
+    header = ("model", "runtime and kernels", *STEPS, "file to label", "rounds")
     rows = [
         (*(of.model, str(of.where.setting)), *_step_cells(of.steps)) for of in stepped if of.steps is not None
     ]
@@ -179,7 +185,7 @@ def _operators(record: Record, place: Place) -> list[Block]:
         return []
     names = dict.fromkeys(_kernels(of) for of in profiled)
     rows = [row for name in names for row in _kinds(record, [of for of in profiled if _kernels(of) == name])]
-    header = ("runtime and kernels", "kind of operator", *(model.name for model in record.models))
+    header = ("kind of operator", "kernels", *(model.name for model in record.models))
     caption = f"{place.target}: kinds of operators, their share of one inference (and how many)"
     image = operators_image(record, place.target)
     return [*([image] if image else []), Table(caption=caption, header=header, rows=rows)]
@@ -187,25 +193,32 @@ def _operators(record: Record, place: Place) -> list[Block]:
 
 def _kinds(record: Record, profiled: Sequence[Result]) -> Iterator[tuple[str, ...]]:
     """Those with the largest share in any model."""
-    by_model = {of.model: {_kind(operator): operator for operator in of.operators or ()} for of in profiled}
-    shares: dict[str, float] = {}
-    for operators in by_model.values():
-        for kind, of in operators.items():
-            shares[kind] = max(shares.get(kind, 0.0), of.share)
-    for kind in sorted(shares, key=lambda kind: -shares[kind])[:MOST_ROWS]:
+    by_model = {of.model: _summed(of.operators or ()) for of in profiled}
+    largest: dict[str, float] = {}
+    for kinds in by_model.values():
+        for kind, (share, _) in kinds.items():
+            largest[kind] = max(largest.get(kind, 0.0), share)
+    for kind in sorted(largest, key=lambda kind: -largest[kind])[:MOST_ROWS]:
         found = (by_model.get(model.name, {}).get(kind) for model in record.models)
-        yield (_kernels(profiled[0]), kind, *(_operator_cell(of) for of in found))
+        yield (kind, kernels_text(profiled[0].where.setting), *(_operator_cell(of) for of in found))
 
 
-def _operator_cell(of: OperatorTime | None) -> str:
+def _summed(operators: Sequence[OperatorTime]) -> dict[str, tuple[float, int]]:
+    """Kind → its share, and how many there are."""
+    found: dict[str, tuple[float, int]] = {}
+    for of in operators:
+        kind = f"{kind_text(of)}, in XNNPACK" if of.is_delegated else kind_text(of)
+        share, count = found.get(kind, (0.0, 0))
+        found[kind] = (share + of.share, count + of.count)
+    return found
+
+
+def _operator_cell(of: tuple[float, int] | None) -> str:
     """ "62.0 % (34)"; a runtime that tells no time has the number alone."""
     if of is None:
         return NOTHING
-    return f"{100 * of.share:.1f} % ({of.count})" if of.share else f"({of.count})"
-
-
-def _kind(operator: OperatorTime) -> str:
-    return f"{operator.name}, in XNNPACK" if operator.is_delegated else operator.name
+    share, count = of
+    return f"{100 * share:.1f} % ({count})" if share else f"({count})"
 
 
 def _range(numbers: Sequence[int]) -> str:

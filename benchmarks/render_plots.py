@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from benchmarks.plan import Setting
 from benchmarks.record import Record, Result
 from benchmarks.record_lookup import answer_at, cost, is_measured, results_of
-from benchmarks.render_figures import KIB, MILLION, threads_text
+from benchmarks.render_figures import KIB, MILLION, kind_text, threads_text
 from dermpack.report.benchmark_plots import Point, Spread, parts_plot, spread_plot, tradeoff_plot
 from dermpack.report.page import Image
 from dermpack.report.plots import bars, figure_png, height_for
@@ -150,14 +150,14 @@ def _largest_kinds(profiled: Sequence[Result]) -> list[str]:
     sums: dict[str, float] = {}
     for of in profiled:
         for operator in of.operators or ():
-            sums[operator.name] = sums.get(operator.name, 0.0) + operator.share
+            kind = kind_text(operator)
+            sums[kind] = sums.get(kind, 0.0) + operator.share
     return sorted(sums, key=lambda kind: (-sums[kind], kind))[:MOST_OPERATORS]
 
 
 def _share(result: Result, kind: str, kinds: Sequence[str]) -> float:
-    operators = result.operators or ()
-    fits = (of for of in operators if (of.name == kind if kind != REST else of.name not in kinds))
-    return 100 * sum(of.share for of in fits)
+    told = [(kind_text(of), of.share) for of in result.operators or ()]
+    return 100 * sum(share for name, share in told if (name not in kinds if kind == REST else name == kind))
 
 
 def _names(record: Record) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from benchmarks.record import Agreement, Change, Drop, Pace, Record, Result, Where
-from benchmarks.record_lookup import base_of, is_measured, place_of, primary, result_at
+from benchmarks.record_lookup import base_of, is_measured, place_of, primary, result_at, results_of
 from benchmarks.render_figures import apart_text, cost_text, factor, millions, points, range_text, share
 
 EMULATED = (
@@ -27,13 +27,30 @@ def notes(record: Record) -> list[str]:
 
 def warnings(record: Record) -> list[str]:
     """What makes figures worth less, or is missing."""
-    drifts = [
-        f"{of.model} on {of.where}: {of.times.drift.sentence}"
-        for of in record.results
-        if of.times is not None and of.times.drift is not None and of.times.drift.sentence
-    ]
     unscored = [f"{of.model} is not scored: {of.unscored}" for of in record.answers if of.unscored]
-    return [*drifts, *refusals(record), *dict.fromkeys(unscored)]
+    return [*_drifts(record), *refusals(record), *dict.fromkeys((*unscored, *_guesses(record)))]
+
+
+def _drifts(record: Record) -> Iterator[str]:
+    """One sentence a target: how many results, and the worst of them."""
+    for place in record.targets:
+        timed = [of for of in results_of(record, place.target) if of.times and of.times.drift]
+        known = [(of, of.times.drift) for of in timed if of.times and of.times.drift]
+        told = [(of, drift) for of, drift in known if drift.sentence]
+        if told:
+            worst, drift = max(told, key=lambda pair: pair[1].spread)
+            many = f"{len(told)} of {len(known)} times did not hold still; " if len(told) > 1 else ""
+            yield f"{place.target}: {many}{worst.model} with {worst.where.setting}: {drift.sentence}"
+
+
+def _guesses(record: Record) -> Iterator[str]:
+    """A model with one answer for every picture."""
+    for of in record.answers:
+        if record.data is not None and of.predicted is not None and len(set(record.data.truth)) > 1:
+            answers = set(of.predicted)
+            if len(answers) == 1:
+                label = record.data.labels[answers.pop()]
+                yield f"{of.model} is no better than guessing: every answer is {label}"
 
 
 def refusals(record: Record) -> list[str]:

@@ -61,11 +61,11 @@ def spread_plot(rows: Sequence[Spread], *, models: Sequence[str], unit: str) -> 
 
 
 def parts_plot(names: Sequence[str], parts: Mapping[str, Sequence[float]], *, unit: str, form: str) -> Draw:
-    """Bars in parts whose names are long: they stand above in rows of three."""
+    """Bars in parts whose names are long: they stand above, two in a row."""
 
     def draw(axes: Axes) -> None:
         stacked_bars(names, parts, unit=unit, form=form)(axes)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, fontsize=8)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, fontsize=8)
 
     return draw
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.markdown import markdown
-from benchmarks.measured import Steps
+from benchmarks.measured import OperatorTime, Steps
 from benchmarks.plan import Plan
 from benchmarks.record import Record
 from benchmarks.record_build import build_record
@@ -202,6 +202,26 @@ def test_what_makes_figures_worth_less_is_a_warning() -> None:
         "int8 does not run on host with tflite-runtime, own kernels, 1 thread" in of
         for of in warnings(record)
     )
+
+
+def test_a_model_with_one_answer_for_all_is_no_better_than_guessing() -> None:
+    record = build_record([measured(answered=(saying([2] * 10),))], a_plan())
+    assert warnings(record) == ["float32 is no better than guessing: every answer is nv"]
+
+
+def test_many_unsteady_times_are_one_warning() -> None:
+    slowing = tuple(10.0 + 0.02 * at for at in range(200))
+    both = [replace(timed(model=name, rounds=200), rounds_ms=slowing) for name in ("float32", "int8")]
+    (said,) = warnings(build_record([measured(timed=tuple(both))], a_plan()))
+    assert said.startswith("host: 2 of 2 times did not hold still; float32 with ai-edge-litert")
+
+
+def test_operators_of_one_kind_are_one_row_whatever_their_layouts() -> None:
+    kind = OperatorTime(name="Convolution (NHWC, F32) DWConv", count=17, share=0.4, is_delegated=True)
+    other = replace(kind, name="Convolution (NHWC, QC8) DWConv", count=3, share=0.2)
+    host = measured(timed=(timed(),), profiled=(replace(profiled(), operators=(kind, other)),))
+    shown = page(build_record([host], a_plan()))
+    assert "Convolution DWConv, in XNNPACK" in shown and "60.0 % (20)" in shown
 
 
 def test_a_model_without_labels_is_timed_and_said_not_to_be_scored() -> None:
