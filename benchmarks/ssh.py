@@ -102,7 +102,7 @@ def ssh_target(address: str, *, python: str) -> SshTarget:
 
 
 def _removed(connection: Connection) -> tuple[str, ...]:
-    what = f"{connection.removed} folders that killed measurements had left there were removed"
+    what = f"what killed measurements had left there was removed (folders: {connection.removed})"
     return (what,) if connection.removed else ()
 
 

@@ -92,6 +92,17 @@ def test_what_a_login_script_prints_is_skipped(tmp_path: Path, monkeypatch: pyte
     assert measure(a_plan()).refused
 
 
+def test_what_a_killed_measurement_left_is_removed_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = an_ssh(tmp_path, monkeypatch)
+    (there / "dermpack-remote-dead").mkdir()
+    (there / "dermpack-remote-dead/.alive").touch()  # nobody holds its lock
+    measured = measure(a_plan())
+    assert "what killed measurements had left there was removed (folders: 1)" in measured.notes
+    assert list(there.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("script", "said"),
     [
