@@ -64,6 +64,7 @@ def command(
     sure". A .tflite without a contract needs --labels, unless labels are inside it. A picture that cannot be
     decoded is a line on stderr while the others go on, and exit code 1 at the end.
     """
+    from dermpack.files import write_bytes
     from dermpack.runtime import first_installed, open_host
 
     with open_host(first_installed()) as host:  # first, before what takes long to import
@@ -74,7 +75,7 @@ def command(
         ran = _run(known, found, host, threads=threads, quiet=quiet) if found.pictures else None
     answers = answers_of(known, found, ran.rows if ran else (), top=top)
     if target is not None:
-        _write(target, table_bytes(known, answers))
+        write_bytes(target, table_bytes(known, answers))
     if answers.answered or as_json:
         told = record(known, answers, runtime=ran.runtime if ran else None)
         result(told, text(known, answers), as_json=as_json)
@@ -101,17 +102,11 @@ def _table_path(path: Path) -> Path:
     from dermpack.errors import OutputError
 
     target = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise OutputError(path, "is no file", "give the path of a file")
     if not target.parent.is_dir():
         raise OutputError(path, "lies in a folder that is not there", "make the folder first")
-    if target.exists() and not target.is_file():
-        raise OutputError(path, "is no file", "give the path of a file")
     return target
-
-
-def _write(target: Path, data: bytes) -> None:
-    from dermpack.files import write_bytes
-
-    write_bytes(target, data)
 
 
 def _remarks(model: Model, found: Found, answers: Answers, ran: Ran | None) -> Iterator[str]:

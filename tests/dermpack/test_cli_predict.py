@@ -132,7 +132,7 @@ def test_a_table_has_one_row_a_picture(export: Path, pictures: Path, monkeypatch
     assert rows[1][-1] != "" and rows[2][-1] == ""
 
 
-@pytest.mark.parametrize("where", ["there/is/none.csv", "pictures"])
+@pytest.mark.parametrize("where", ["there/is/none.csv", "pictures", "/dev/full"])
 def test_a_table_that_cannot_be_written_is_said_first(
     export: Path, pictures: Path, where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
