@@ -23,6 +23,12 @@ ARTIFACTS = (  # group, name, its version in the catalog, packaging
     ("net.java.dev.jna", "jna", "jna", "jar"),
     ("junit", "junit", "junit", "jar"),
     ("org.hamcrest", "hamcrest-core", "hamcrest", "jar"),
+    ("org.jetbrains.kotlin", "kotlin-compiler-embeddable", "kotlin", "jar"),
+    ("org.jetbrains.kotlin", "kotlin-stdlib", "kotlin", "jar"),
+    ("org.jetbrains.kotlin", "kotlin-script-runtime", "kotlin", "jar"),
+    ("org.jetbrains.kotlinx", "kotlinx-coroutines-core-jvm", "kotlinCoroutines", "jar"),
+    ("org.jetbrains.intellij.deps", "trove4j", "trove", "jar"),
+    ("org.jetbrains", "annotations", "kotlinAnnotations", "jar"),
 )
 PERMISSIONS: frozenset[str] = frozenset()  # none: pictures come from the picker and the camera app
 ALIGNED_BYTES = 4  # what zipalign gives the model
@@ -36,7 +42,7 @@ NEEDED_CLASSES = (
     b"Ldermpack/skin/SkinClassifier;",
     b"Lorg/tensorflow/lite/InterpreterApi;",
 )
-TEST = """package dermpack.skin;
+JAVA_TEST = """package dermpack.skin;
 
 import static org.junit.Assert.assertEquals;
 
@@ -56,6 +62,26 @@ public final class SnippetTest {{
     }}
 }}
 """
+KOTLIN_TEST = """import android.content.Context
+import android.content.res.AssetManager
+import dermpack.skin.SkinClassifier
+import java.io.File
+import org.junit.Assert.assertEquals
+import org.junit.Test
+
+/** The README's own lines. */
+class KotlinSnippetTest {{
+    @Test
+    fun theLinesOfTheReadmeWork() {{
+        val assets = File(System.getProperty("bundle.assets"))
+        val context = Context(AssetManager(assets))
+        val picture = File(assets, "skin/golden/turned-6.jpg").readBytes()
+{lines}
+        assertEquals(if (result.isSure) bars[0].first else "not sure", answer)
+    }}
+}}
+"""
+SNIPPETS = {"java": ("SnippetTest.java", JAVA_TEST), "kotlin": ("KotlinSnippetTest.kt", KOTLIN_TEST)}
 
 
 def say(line: str) -> None:
@@ -85,7 +111,7 @@ def pom(catalog: str, into: str) -> None:
 def unpack(jars: str) -> None:
     """Plain names without versions; the classes and native libraries of the AARs."""
     folder = Path(jars)
-    for name in ("dalvik-dx", "jna", "junit", "hamcrest-core"):
+    for name in ("dalvik-dx", "jna", "junit", "hamcrest-core", "kotlin-stdlib"):
         next(folder.glob(f"{name}-*.jar")).rename(folder / f"{name}.jar")
     for path in sorted(folder.glob("*.aar")):
         with zipfile.ZipFile(path) as archive:
@@ -202,14 +228,14 @@ def _alignments(library: bytes) -> Iterator[int]:
 
 
 def snippet(readme: str, into: str) -> None:
-    """The Java lines that the bundle's README shows, in a test of their own."""
-    block = re.search(
-        r"^```java\n(.*?)^```", Path(readme).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-    assert block is not None, readme
+    """The lines that the bundle's README shows, in tests of their own."""
+    text = Path(readme).read_text(encoding="utf-8")
     Path(into).mkdir(parents=True, exist_ok=True)
-    text = TEST.format(lines="".join(f"        {line}\n" for line in block[1].splitlines()))
-    (Path(into) / "SnippetTest.java").write_text(text, encoding="utf-8")
+    for language, (name, test) in SNIPPETS.items():
+        block = re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        assert block is not None, f"{readme} shows no {language}"
+        lines = "".join(f"        {line}\n" for line in block[1].splitlines())
+        (Path(into) / name).write_text(test.format(lines=lines), encoding="utf-8")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

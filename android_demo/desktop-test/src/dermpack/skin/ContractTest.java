@@ -12,18 +12,36 @@ import org.junit.Test;
 
 /** What model.json says, and what follows from it for numbers, labels and "not sure". */
 public final class ContractTest {
+    private static final String JSON = "{\"schema\": 1, \"name\": \"lesions\", \"version\": \"1\","
+            + " \"recipe\": {\"name\": \"int8\"}, \"license\": \"CC0\", \"intended_use\": \"research\","
+            + " \"labels\": [\"akiec\", \"mel\", \"nv\"],"
+            + " \"input\": {\"width\": 32, \"dtype\": \"uint8\", \"scale\": 0.007843137718737125, \"zero_point\": 127,"
+            + " \"mean\": 127.5, \"std\": 127.5, \"policy\": \"centre-square-1\"},"
+            + " \"output\": {\"dtype\": \"uint8\", \"scale\": 0.00390625, \"zero_point\": 0,"
+            + " \"activation\": \"softmax\", \"temperature\": {\"value\": 1.25, \"floor\": 0.001953125}},"
+            + " \"abstention\": {\"threshold\": 0.6}, \"thresholds\": [{\"label\": \"mel\", \"threshold\": 0.3}]}";
+
     @Test
     public void theBundlesOwnContractIsRead() throws IOException {
-        Contract contract = contract("", "");
-        assertEquals(3, contract.getLabels().size());
+        Contract contract = Contract.read(new String(Desk.asset("model.json"), "UTF-8"));
         assertEquals(contract.getSize() * contract.getSize() * 3, contract.getInput().getSizeBytes());
         contract.checkLabels(new String(Desk.asset("labels.txt"), "UTF-8"));
     }
 
     @Test
-    public void anotherModelsLabelsAreRefused() throws IOException {
+    public void aModelWithoutTemperatureAndAbstentionAlwaysAnswersAsItIs() {
+        String plain = JSON.replace("{\"value\": 1.25, \"floor\": 0.001953125}", "null")
+                .replace("{\"threshold\": 0.6}", "null");
+        Contract contract = Contract.read(plain);
+        double[] found = Scorer.probabilities(contract, new double[] {0, 0.4, 0.6});
+        assertArrayEquals(new double[] {0, 0.4, 0.6}, found, 0);
+        assertTrue(Scorer.result(contract, new double[] {0.3, 0.3, 0.4}, new Timing(0, 0, 0)).isSure());
+    }
+
+    @Test
+    public void anotherModelsLabelsAreRefused() {
         try {
-            contract("", "").checkLabels("nv\nmel\nakiec\n");
+            contract().checkLabels("nv\nmel\nakiec\n");
             fail("these are in another order");
         } catch (IllegalArgumentException error) {
             assertTrue(error.getMessage().startsWith("labels.txt: "));
@@ -31,9 +49,9 @@ public final class ContractTest {
     }
 
     @Test
-    public void whatIsMissingIsNamed() throws IOException {
+    public void whatIsMissingIsNamed() {
         try {
-            contract("\"dtype\": \"uint8\"", "\"dtype\": \"int4\"");
+            Contract.read(JSON.replace("uint8", "int4"));
             fail("there is no int4");
         } catch (IllegalArgumentException error) {
             assertEquals("dtype is int4, none of uint8, int8, float32", error.getMessage());
@@ -41,8 +59,8 @@ public final class ContractTest {
     }
 
     @Test
-    public void aBufferOfAnotherSizeIsRefusedWithTypeAndBytes() throws IOException {
-        Tensor input = contract("", "").getInput();
+    public void aBufferOfAnotherSizeIsRefusedWithTypeAndBytes() {
+        Tensor input = contract().getInput();
         try {
             input.checkBytes(1);
             fail("one byte is no picture");
@@ -72,8 +90,8 @@ public final class ContractTest {
     }
 
     @Test
-    public void aTemperatureSoftensAndItsFloorHolds() throws IOException {
-        Contract contract = contract("", "");
+    public void aTemperatureSoftensAndItsFloorHolds() {
+        Contract contract = contract();
         double[] found = Scorer.probabilities(contract, new double[] {0, 0.25, 0.75});
         double floor = Math.pow(1 / 512.0, 1 / 1.25);
         double sum = floor + Math.pow(0.25, 1 / 1.25) + Math.pow(0.75, 1 / 1.25);
@@ -82,8 +100,8 @@ public final class ContractTest {
     }
 
     @Test
-    public void belowTheThresholdItIsNotSure() throws IOException {
-        Contract contract = contract("", "");
+    public void belowTheThresholdItIsNotSure() {
+        Contract contract = contract();
         Timing none = new Timing(0, 0, 0);
         Result unsure = Scorer.result(contract, new double[] {0.1, 0.59, 0.31}, none);
         Result sure = Scorer.result(contract, new double[] {0.1, 0.6, 0.3}, none);
@@ -95,8 +113,8 @@ public final class ContractTest {
     }
 
     @Test
-    public void equalProbabilitiesKeepTheOrderOfTheLabels() throws IOException {
-        Result result = Scorer.result(contract("", ""), new double[] {0.4, 0.2, 0.4}, new Timing(0, 0, 0));
+    public void equalProbabilitiesKeepTheOrderOfTheLabels() {
+        Result result = Scorer.result(contract(), new double[] {0.4, 0.2, 0.4}, new Timing(0, 0, 0));
         assertEquals("akiec", result.getTop().getLabel());
         assertEquals(2, result.top(2).size());
         assertEquals("nv", result.top(2).get(1).getLabel());
@@ -104,11 +122,10 @@ public final class ContractTest {
     }
 
     @Test
-    public void aSigmoidIsTheSecondOfTwoLabels() throws IOException {
-        String json = new String(Desk.asset("model.json"), "UTF-8")
-                .replace("\"softmax\"", "\"sigmoid\"")
-                .replaceFirst("\"labels\": \\[[^\\]]*\\]", "\"labels\": [\"no\", \"yes\"]")
-                .replaceFirst("\"value\": 1.25", "\"value\": 1.0");
+    public void aSigmoidIsTheSecondOfTwoLabels() {
+        String json = JSON.replace("softmax", "sigmoid")
+                .replace("[\"akiec\", \"mel\", \"nv\"]", "[\"no\", \"mel\"]")
+                .replace("1.25", "1.0");
         double[] found = Scorer.probabilities(Contract.read(json), new double[] {0.75});
         assertArrayEquals(new double[] {0.25, 0.75}, found, 1e-12);
     }
@@ -121,8 +138,7 @@ public final class ContractTest {
         return bytes;
     }
 
-    private static Contract contract(String from, String to) throws IOException {
-        String json = new String(Desk.asset("model.json"), "UTF-8");
-        return Contract.read(from.isEmpty() ? json : json.replace(from, to));
+    private static Contract contract() {
+        return Contract.read(JSON);
     }
 }
