@@ -10,15 +10,39 @@ from threading import Event
 from benchmarks.measured import Measured, Target
 from benchmarks.plan import Plan
 from benchmarks.qemu import QemuTarget
+from dermpack.errors import DermpackError
 from dermpack.progress import Item, Track, silent
 
 
-def measure_all(targets: Sequence[Target], plan: Plan, *, track: Track = silent) -> tuple[Measured, ...]:
-    """Real places one after the other, for they are timed; emulated ones side by side: they are counted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visited:
+    """What the places told, and what became of those that told nothing."""
+
+    measured: tuple[Measured, ...]
+    failures: tuple[DermpackError, ...]
+
+
+def measure_all(targets: Sequence[Target], plan: Plan, *, track: Track = silent) -> Visited:
+    """Real places one after the other, for they are timed; emulated ones side by side: they are counted.
+
+    A place that fails takes nothing from the others; when all fail, the first failure is raised.
+    """
     counted = [target for target in targets if isinstance(target, QemuTarget)]
-    answers = {of.name: of.measure(plan, track=track) for of in targets if of not in counted}
+    answers = {of.name: _asked(of, plan, track) for of in targets if of not in counted}
     answers.update(_side_by_side(counted, plan, track))
-    return tuple(answers[target.name] for target in targets)
+    found = [answers[target.name] for target in targets]
+    failures = tuple(of for of in found if isinstance(of, DermpackError))
+    measured = tuple(of for of in found if isinstance(of, Measured))
+    if failures and not measured:
+        raise failures[0]
+    return Visited(measured=measured, failures=failures)
+
+
+def _asked(target: Target, plan: Plan, track: Track) -> Measured | DermpackError:
+    try:
+        return target.measure(plan, track=track)
+    except DermpackError as error:
+        return error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +59,14 @@ class _Until:
             yield item
 
 
-def _side_by_side(targets: Sequence[Target], plan: Plan, track: Track) -> dict[str, Measured]:
-    """The first of them has the bar; when one fails, or Ctrl-C comes, the others end after their step."""
+def _side_by_side(targets: Sequence[Target], plan: Plan, track: Track) -> dict[str, Measured | DermpackError]:
+    """The first of them has the bar; when Ctrl-C comes, all end after their step."""
     if not targets:
         return {}
     ending = Event()
     tracks = [_Until(track=track if target is targets[0] else silent, ending=ending) for target in targets]
     with ThreadPoolExecutor(len(targets)) as pool:
-        work = [pool.submit(of.measure, plan, track=own) for of, own in zip(targets, tracks, strict=True)]
+        work = [pool.submit(_asked, of, plan, own) for of, own in zip(targets, tracks, strict=True)]
         try:
             return {of.name: answer.result() for of, answer in zip(targets, work, strict=True)}
         finally:

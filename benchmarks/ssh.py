@@ -96,9 +96,9 @@ class SshTarget:
         )
 
 
-def ssh_target(address: str, *, python: str) -> SshTarget:
+def ssh_target(address: str, *, python: str, identity: Path | None = None) -> SshTarget:
     """The machine of that address, [user@]host[:port]."""
-    return SshTarget(address=read_address(address), python=python)
+    return SshTarget(address=read_address(address), python=python, identity=identity)
 
 
 def _removed(connection: Connection) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class Means:
     """What some places need beside their name."""
 
     python: str = "python3"  # on the machine that ssh reaches
+    identity: Path | None = None  # a private key for it
     benchmark_model: Path | None = None  # for phones
 
 
@@ -42,7 +43,7 @@ def _host(_: str, __: Means) -> tuple[Target, ...]:
 
 
 def _ssh(address: str, means: Means) -> tuple[Target, ...]:
-    return (ssh_target(address, python=means.python),)
+    return (ssh_target(address, python=means.python, identity=means.identity),)
 
 
 def _adb(serial: str, means: Means) -> tuple[Target, ...]:

@@ -74,6 +74,7 @@ def _share(_: click.Context, __: click.Parameter, value: str) -> float:
 @click.option("--seconds", type=click.FloatRange(0, 3600), help="At least, a model.  [default: 1]")
 @click.option("--mlperf", is_flag=True, help="1,024 rounds and 60 seconds a model, for the 90th percentile.")
 @click.option("--python", default="python3", show_default=True, metavar="PATH", help="On the ssh machine.")
+@click.option("--identity", type=PATH, metavar="FILE", help="A private key for the ssh machine.")
 @click.option(
     "--benchmark-model", type=PATH, metavar="PATH", help="TensorFlow's tool, built for the phones of adb."
 )
@@ -110,6 +111,7 @@ def command(
     quiet: bool,
     places: tuple[str, ...],
     python: str,
+    identity: Path | None,
     benchmark_model: Path | None,
     **asked: Any,
 ) -> None:
@@ -131,14 +133,18 @@ def command(
     from benchmarks.terminal import tables
 
     check_report(output, overwrite=overwrite)
-    targets = targets_from(places, Means(python=python, benchmark_model=benchmark_model))
-    plan = _plan(models, **asked)
-    measured = measure_all(targets, plan, track=track(quiet=quiet))
-    record = write_report(measured, plan, output, with_pictures=not no_pictures, overwrite=overwrite)
+    means = Means(python=python, identity=identity, benchmark_model=benchmark_model)
+    targets, plan = targets_from(places, means), _plan(models, **asked)
+    visited = measure_all(targets, plan, track=track(quiet=quiet))
+    record = write_report(visited.measured, plan, output, with_pictures=not no_pictures, overwrite=overwrite)
     for shown in tables(record):
         table(shown.caption, shown.header, shown.rows, quiet=quiet or as_json)
     note(RESEARCH_ONLY, quiet=quiet)
     result(record_json(record), str(output / PAGE_FILE), as_json=as_json)
+    for failure in visited.failures[1:]:
+        note(f"error: {failure}", quiet=False)
+    if visited.failures:  # the report holds the other places
+        raise visited.failures[0]
 
 
 def _plan(

@@ -97,6 +97,15 @@ def test_a_place_that_is_none_is_refused_in_one_line(
     assert not (tmp_path / "report").exists()
 
 
+def test_a_place_that_fails_takes_nothing_from_the_others(exports: Path, tmp_path: Path) -> None:
+    nowhere = ("--on", "host", "--on", "ssh:nobody@127.0.0.1:1")
+    quick = ("--threads", "1", "--kernels", "xnnpack", "--rounds", "5", "--seconds", "0", "-q")
+    report = tmp_path / "report"
+    assert main(["benchmark", str(exports / "int8"), *nowhere, *quick, "-o", str(report)]) == 1
+    record = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    assert [of["target"] for of in record["targets"]] == ["host"]
+
+
 def test_threads_are_counts(exports: Path, tmp_path: Path) -> None:
     report = str(tmp_path / "report")
     assert main(["benchmark", str(exports / "int8"), "--threads", "1,x", "-o", report]) == 2
