@@ -71,9 +71,12 @@ arm:  ## Prepare emulated ARM (on Debian 12) in the user's cache folder
 arm-test: $(VENV)/.installed arm  ## Run the tests on emulated ARM
 	$(BIN)/python -m pytest -m arm tests/benchmarks
 
-.PHONY: android
+.PHONY: android android-real
 android: $(VENV)/.installed  ## Build and check the Android demo without Gradle; EXPORT=… bundles yours
 	@.ci/android "$(BIN)/python" $(EXPORT)
+
+android-real: android  ## Compare 200 real pictures on the JVM with dermpack predict; EXPORT=… takes yours
+	@.ci/android-real "$(BIN)/python" $(EXPORT)
 
 matrix:  ## Run the tests that need no TensorFlow on every supported Python found
 	@.ci/matrix

@@ -36,6 +36,7 @@ DECLARED = ("android/", "com/android/internal/annotations/", "org/xmlpull/")
 JAVA_8 = 52  # version of class files
 PAGE_BYTES = 16384  # Android 15 and later
 LOCAL_HEADER_BYTES = 30
+CLOSE = 1e-9  # what Java and numpy may differ by in logarithms
 DEX_MAGIC, DEX_HEAD_BYTES, DEX_SUM_FROM = b"dex\n03", 112, 32
 NEEDED_CLASSES = (
     b"Ldermpack/demo/MainActivity;",
@@ -238,8 +239,52 @@ def snippet(readme: str, into: str) -> None:
         (Path(into) / name).write_text(test.format(lines=lines), encoding="utf-8")
 
 
+def pictures(data: str, into: str, count: str) -> None:
+    """So many pictures from all over a folder, as PNG: every decoder makes the same pixels of these."""
+    from PIL import Image
+
+    from dermpack.pixels import decode
+
+    there = sorted(Path(data).rglob("*.jpg"))
+    _hold(len(there) >= int(count), f"{data} holds {len(there)} pictures")
+    Path(into).mkdir(parents=True, exist_ok=True)
+    for at in range(int(count)):
+        path = there[at * len(there) // int(count)]
+        Image.fromarray(decode(path).pixels).save(Path(into) / f"{path.stem}.png", compress_level=1)
+
+
+def agree(export: str, folder: str, answers: str) -> None:
+    """Whether the JVM said of every picture what `dermpack predict` says, byte for byte."""
+    import numpy as np
+
+    from dermpack.bundle.answering import ask
+    from dermpack.bundle.variant import read_variants
+    from dermpack.pixels import prepare
+
+    (variant,) = read_variants(Path(export))
+    files = sorted(Path(folder).iterdir())
+    size = variant.contract.input.width
+    pixels = np.stack([prepare(path, size, policy=variant.policy) for path in files])
+    raw = {
+        path.name: of.output.hex() for path, of in zip(files, ask((variant,), pixels)[0].answers, strict=True)
+    }
+    command = [sys.executable, "-m", "dermpack", "predict", export, folder, "--json", "--quiet"]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["pictures"]
+    predicted = {Path(of["picture"]).name: of for of in told}
+    lines = [line.split("\t") for line in Path(answers).read_text(encoding="utf-8").splitlines()]
+    _hold(len(lines) == len(files) == len(predicted), f"{len(lines)} pictures were answered")
+    labels = sum(predicted[name]["top"][0]["label"] == label for name, label, *_ in lines)
+    sure = sum(predicted[name]["sure"] == (said == "true") for name, _, said, *_ in lines)
+    apart = max(abs(predicted[of[0]]["top"][0]["probability"] - float(of[3])) for of in lines)
+    same = sum(raw[of[0]] == of[4] for of in lines)
+    _hold(labels == len(lines), f"the same label on {labels} of {len(lines)}")
+    _hold(sure == len(lines), f"as sure or unsure on {sure}; probabilities at most {apart:.1g} apart")
+    _hold(apart < CLOSE, f"probabilities are the same to {CLOSE:g}")
+    _hold(same == len(lines), f"the same output bytes on {same} of {len(lines)}")
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
-    of.__name__: of for of in (pom, unpack, export, assemble, check, snippet)
+    of.__name__: of for of in (pom, unpack, export, assemble, check, snippet, pictures, agree)
 }
 
 if __name__ == "__main__":
