@@ -25,6 +25,7 @@ EXTRA_OF_MODULE = {
     "tensorflow_model_optimization": "train",
     "tf_keras": "train",
     "tomli": "train",
+    "optuna": "tune",
     "ai_edge_litert": "device",
     "tflite_runtime": "device",
     "cryptography": "sign",

@@ -21,6 +21,7 @@ COMMANDS = {
     "data": ("dermpack.cli.data", "Bring pictures in, split them honestly, check and look at them."),
     "train": ("dermpack.cli.train", "Train a network on a dataset; the same command again goes on."),
     "study": ("dermpack.cli.study", "Train a table of recipes, and hold them against each other."),
+    "tune": ("dermpack.cli.tune", "Search for the best recipe, with as many workers as you start."),
     "convert": ("dermpack.cli.convert", "Turn a run into a .tflite that is read back, run and measured."),
     "inspect": ("dermpack.cli.inspect", "Show what a .tflite is, and what would go wrong with it."),
     "verify": ("dermpack.cli.verify", "Prove again, from the files alone, what an export promises."),

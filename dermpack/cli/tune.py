@@ -1,0 +1,116 @@
+"""dermpack tune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dermpack.cli.console import note, output_options, result, table
+from dermpack.cli.telling import teller
+
+if TYPE_CHECKING:
+    from dermpack.report.tune import Search
+
+FOLDER = click.Path(path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OBJECTIVES = ("balanced_accuracy", "auroc", "accuracy,latency")
+MOST_ROWS = 10
+
+
+@click.command("tune", short_help="Search for the best recipe, with as many workers as you start.")
+@click.argument("dataset", type=FOLDER)
+@click.option("-o", "--output", metavar="STUDY", required=True, type=FOLDER, help="A folder that grows.")
+@click.option(
+    "--recipe", "recipe_file", metavar="FILE.toml", type=FILE, help="Searched from; else the defaults."
+)
+@click.option(
+    "--space", "space_file", metavar="FILE.toml", type=FILE, help="Where to look, instead of everywhere."
+)
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=30, show_default=True, help="Of all workers together."
+)
+@click.option(
+    "--time-limit", "minutes", type=click.FloatRange(min=0), metavar="MINUTES", default=0.0,
+    help="Begin no trial after it.",
+)  # fmt: skip
+@click.option(
+    "--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
+    help="On the validation split; latency is that of the int8 export here.",
+)  # fmt: skip
+@click.option("--storage", metavar="URL", default="", help="Any that Optuna takes; else SQLite in STUDY.")
+@click.option("--name", default="", help="Of the search in the storage; else that of STUDY.")
+@output_options
+def command(
+    dataset: Path,
+    output: Path,
+    recipe_file: Path | None,
+    space_file: Path | None,
+    trials: int,
+    minutes: float,
+    objective: str,
+    storage: str,
+    name: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Search for the recipe that does best on the validation split of DATASET.
+
+    Start the same command several times, in other terminals or, with --storage, on other machines, and the
+    workers share the trials. Killed at any moment, the same command goes on. A trial that is worse than
+    most at the same epoch is given up. The best recipe is STUDY/best.toml, for `dermpack train --recipe`.
+
+    \b
+    Examples:
+      dermpack tune dataset -o search --trials 50
+      dermpack tune dataset -o search --space space.toml --objective accuracy,latency
+      dermpack tune dataset -o search --storage mysql://user@host/trials --name lesions
+    """
+    from dermpack.cli.tune_latency import int8_latency_ms
+    from dermpack.manifest import read_dataset
+    from trainer.recipe import Recipe, read_recipe
+    from trainer.tune.space import read_space
+    from trainer.tune.storage import Objective
+    from trainer.tune.tune import tune
+
+    base = read_recipe(recipe_file) if recipe_file else Recipe()
+    space, wanted = read_space(space_file, base=base), Objective(objective)
+    if space.left_out:
+        note(f"left out of the space, since it means nothing here: {', '.join(space.left_out)}", quiet=quiet)
+    found = tune(
+        read_dataset(dataset),
+        output,
+        base,
+        space,
+        objective=wanted,
+        trials=trials,
+        minutes=minutes,
+        storage=storage,
+        name=name,
+        latency=int8_latency_ms if wanted.with_latency else None,
+        tell=teller(quiet=quiet),
+    )
+    _show(found, output, quiet=quiet or as_json)
+    result(found.record(), str(output), as_json=as_json)
+
+
+def _show(found: Search, output: Path, *, quiet: bool) -> None:
+    from dermpack.report.tune import State
+    from dermpack.report.tune_page import NAMES, drawn_text, value_texts
+
+    rows = [
+        (
+            f"★ {trial.number}" if trial.number in found.best else f"{trial.number}",
+            *value_texts(found, trial),
+            drawn_text(trial.drawn),
+        )
+        for trial in found.ranked[:MOST_ROWS]
+    ]
+    counts = ", ".join(f"{len(found.of(state))} {state.value}" for state in State if found.of(state))
+    header = ("trial", *(NAMES[name] for name in found.objectives), "drawn")
+    table(f"{counts or 'no trials'} (validation split: it chose, it flatters)", header, rows, quiet=quiet)
+    for trial in found.of(State.FAILED):
+        note(f"trial {trial.number} failed: {trial.reason}", quiet=quiet)
+    if found.best:
+        note(f"Next: dermpack train DATASET -o RUN --recipe {output / 'best.toml'}", quiet=quiet)

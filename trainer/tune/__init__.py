@@ -1,0 +1,1 @@
+"""Search for the best recipe, by as many workers as are started."""
