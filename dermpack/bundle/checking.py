@@ -83,7 +83,8 @@ def _problem(read: Read, vector: Vector) -> str:
 
 def _answers(read: Read, variant: Variant, host: Host, kernels: Kernels) -> Proof:
     """Whether the pixels still give the outputs: the same bytes, or as near as other kernels are."""
-    name = f"golden answers of {variant.name} on {host.engine.package}, {kernels.value}"
+    how = "XNNPACK" if kernels is Kernels.XNNPACK else "own kernels"
+    name = f"golden answers of {variant.name} on {host.engine.package}, {how}"
     side = read.golden.size
     try:
         stacked = b"".join(_golden(read, of.pixels) for of in read.golden.vectors)

@@ -14,6 +14,12 @@ WHATS = {
     Format.ASSETS: "The bare files of a classifier of pictures for Android",
     Format.AAR: "An Android archive with a classifier of pictures inside",
 }
+GOLDEN_OUT = {
+    Format.MODULE: """to keep them out of release builds, move the folder `golden` from
+      `src/main/assets/{slug}` to `src/debug/assets/{slug}`""",
+    Format.ASSETS: "to keep them out of release builds, copy `golden` to `src/debug/assets/{slug}` instead",
+    Format.AAR: "release builds carry them, too: take the module to leave them out",
+}
 MODULE_CONTENTS = {
     "build.gradle.kts": f"the module; minSdk {MIN_SDK}, the runtime pinned",
     "consumer-rules.pro": "what R8 must keep",
@@ -51,6 +57,7 @@ def guide_text(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str,
         thresholds=_thresholds(contract),
         tensors="\n".join(_tensors(variants)),
         golden_size=f"{sum(map(len, golden.values())) / 1e6:.1f} MB",
+        golden_out=GOLDEN_OUT[bundle.format].format(slug=bundle.slug),
         contents="\n".join(_contents(bundle)),
         tested=_tested(contract),
         **facts,
