@@ -82,8 +82,15 @@ def imports(node: ast.AST, *, is_top: bool = True) -> Iterator[tuple[str, bool]]
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, f"line {child.lineno}: relative import"
             yield from ((f"{child.module}.{alias.name}", is_top) for alias in child.names)
-        inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
-        yield from imports(child, is_top=is_top and not inside)
+        late = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) or is_for_types_only(child)
+        yield from imports(child, is_top=is_top and not late)
+
+
+def is_for_types_only(node: ast.AST) -> bool:
+    """`if TYPE_CHECKING:` loads nothing when the program runs."""
+    if not isinstance(node, ast.If) or not isinstance(node.test, ast.Name):
+        return False
+    return node.test.id == "TYPE_CHECKING" and not node.orelse
 
 
 def rule_of(module: str, table: dict[str, tuple[str, ...]]) -> str | None:

@@ -64,8 +64,8 @@ def found(*pictures: Path) -> Found:
     return replace(find_pictures([]), pictures=pictures)
 
 
-def foreign(model: Model, **changes: object) -> Model:
-    return replace(model, temperature=None, abstain_below=None, points=(), **changes)
+def foreign(model: Model) -> Model:
+    return replace(model, temperature=None, abstain_below=None, points=())
 
 
 def test_probabilities_are_calibrated_with_the_floor_of_the_contract(model: Model) -> None:
@@ -108,7 +108,7 @@ def test_outputs_that_are_no_probabilities_are_called_outputs(model: Model) -> N
 
 
 def test_rounded_probabilities_of_many_labels_are_probabilities(model: Model) -> None:
-    many = foreign(model, labels=tuple(f"label {at}" for at in range(1000)))
+    many = replace(foreign(model), labels=tuple(f"label {at}" for at in range(1000)))
     assert judged(many, np.full(1000, 0.0)).kind is Kind.PROBABILITY
     assert judged(many, np.full(1000, 0.5)).kind is Kind.OUTPUT
 
@@ -141,7 +141,7 @@ def test_what_is_not_certain_is_never_shown_as_certain(value: float, wanted: str
 
 
 def test_columns_are_aligned_for_wide_and_hostile_names(model: Model) -> None:
-    wide = foreign(model, labels=("皮膚", "a\x1b[2J", "nv"))
+    wide = replace(foreign(model), labels=("皮膚", "a\x1b[2J", "nv"))
     lines = text(wide, judged(wide, row(0.8, 0.1, 0.1), row(0.1, 0.8, 0.1))).splitlines()
     assert lines[0].startswith("0.jpg  皮膚      皮膚     80.0 %")
     assert lines[1].startswith("1.jpg  a\\x1b[2J  a\\x1b[2J 80.0 %")
@@ -242,8 +242,14 @@ def test_labels_that_are_named_leave_the_contract_unread(export: Path, tmp_path:
 
 def test_labels_inside_a_file_that_lies_alone_are_read(tmp_path: Path) -> None:
     metadata = Metadata(
-        **{"name": "n", "version": "1", "licence": "l", "labels": LABELS},
-        **{"mean": (127.5,), "std": (127.5,), "lowest": (-1.0,), "highest": (1.0,)},
+        name="n",
+        version="1",
+        licence="l",
+        labels=LABELS,
+        mean=(127.5,),
+        std=(127.5,),
+        lowest=(-1.0,),
+        highest=(1.0,),
     )
     (tmp_path / "a.tflite").write_bytes(with_metadata(colour_model(), metadata))
     assert open_model(tmp_path / "a.tflite").labels == LABELS
