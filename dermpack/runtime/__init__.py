@@ -1,9 +1,20 @@
-"""Run a .tflite as an app does, in a process of its own, on either interpreter."""
+"""Run a .tflite as an app does, in a process of its own, on either interpreter.
 
-from dermpack.runtime.classifier import MAX_SIDE, Classifier, classifier_on, open_classifier
+What needs no numpy is imported at once, all else when it is asked for: so an interpreter's process can start
+before its caller has imported anything heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from dermpack.runtime.engine import Engine, Kernels, first_installed, installed
 from dermpack.runtime.process import Host, open_host
-from dermpack.runtime.sidecar import Sidecar, find_sidecar, read_labels, read_sidecar
+
+if TYPE_CHECKING:
+    from dermpack.runtime.classifier import MAX_SIDE, Classifier, classifier_on, open_classifier
+    from dermpack.runtime.sidecar import Sidecar, find_sidecar, read_labels, read_sidecar
 
 __all__ = [
     "MAX_SIDE",
@@ -21,3 +32,13 @@ __all__ = [
     "read_labels",
     "read_sidecar",
 ]
+LATE = {
+    **dict.fromkeys(("MAX_SIDE", "Classifier", "classifier_on", "open_classifier"), "classifier"),
+    **dict.fromkeys(("Sidecar", "find_sidecar", "read_labels", "read_sidecar"), "sidecar"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{LATE[name]}"), name)

@@ -48,7 +48,7 @@ class Host:
 
     def load(self, model: bytes, *, where: Path, threads: int, kernels: Kernels = Kernels.XNNPACK) -> Worker:
         """Show the process a model; it takes the place of the one before."""
-        process, order = self._living(), {"threads": threads, "kernels": kernels.value}
+        process, order = self.start(), {"threads": threads, "kernels": kernels.value}
         answer = _ask(process, (json.dumps(order).encode(), model), where, self._patience_seconds)
         try:
             described = json.loads(answer)
@@ -56,6 +56,17 @@ class Host:
             process.kill()
             raise InputError(where, "the interpreter gave no description", BROKEN) from error
         return Worker(process, where, described, self._patience_seconds)
+
+    def start(self) -> Process:
+        """The process, started where none lives; it imports the interpreter while the caller goes on."""
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            command = [sys.executable, str(WORKER), self.engine.value]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+            self.starts += 1
+        return self._process
 
     def close(self) -> None:
         if self._process is None:
@@ -66,22 +77,13 @@ class Host:
             _close(pipe)
         self._process = None
 
-    def _living(self) -> Process:
-        if self._process is None or self._process.poll() is not None:
-            self.close()
-            command = [sys.executable, str(WORKER), self.engine.value]
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
-            self.starts += 1
-        return self._process
-
 
 @contextmanager
 def open_host(engine: Engine, *, patience_seconds: float | None = None) -> Iterator[Host]:
-    """A place for models; its process ends with the block."""
+    """A place for models; its process starts now, while the caller prepares, and ends with the block."""
     host = Host(engine, patience_seconds=patience_seconds)
     try:
+        host.start()
         yield host
     finally:
         host.close()

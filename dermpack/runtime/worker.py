@@ -14,8 +14,6 @@ import struct
 import sys
 from typing import Any, BinaryIO
 
-import numpy as np
-
 LENGTH = struct.Struct("<Q")
 RUN = b"run"
 RESOLVERS = {"xnnpack": "AUTO", "none": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
@@ -27,6 +25,7 @@ def main() -> None:
     engine = sys.argv[1]
     requests, answers = sys.stdin.buffer, _private_stdout()
     _limit_memory()
+    importlib.import_module(f"{engine}.interpreter")  # while the caller still reads the model
     interpreter = None
     while order := read_frame(requests):
         data = read_frame(requests)
@@ -74,6 +73,8 @@ def _delegated(interpreter: Any) -> int:
 
 
 def _tensor(details: dict[str, Any]) -> dict[str, Any]:
+    import numpy as np  # not at the top: who talks to this process takes its words from here
+
     scale, zero_point = details["quantization"]
     return {
         "shape": [int(side) for side in details["shape"]],
@@ -85,6 +86,8 @@ def _tensor(details: dict[str, Any]) -> dict[str, Any]:
 
 def _run(interpreter: Any, pictures: bytes) -> bytes:
     """One picture at a time, as a phone does."""
+    import numpy as np
+
     if interpreter is None:
         raise ValueError("no model is loaded")
     of, to = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
