@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-train real remote mediapipe matrix base clean
+.PHONY: help demo test check format bench bench-train table slow real remote mediapipe arm arm-test android android-real \
+	matrix base clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -24,11 +25,14 @@ demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results 
 	$(DERMPACK) data import demo/pictures -o demo/dataset
 	$(DERMPACK) data check demo/dataset
 	$(DERMPACK) data report demo/dataset -o demo/report
-	$(DERMPACK) train demo/dataset -o demo/run --size 96 --alpha 0.35 --weights none --epochs 40 --augment light
+	$(DERMPACK) train demo/dataset -o demo/run --size 96 --alpha 0.35 --weights none --epochs 40 --batch 32 --augment light
 	$(DERMPACK) evaluate demo/run demo/dataset -o demo/evaluation --predictions demo/predictions.csv
 	$(DERMPACK) convert demo/run -o demo/export --max-drop 3
 	$(DERMPACK) verify demo/export demo/dataset
-	@echo "Look at demo/report/report.html, demo/run/report.html and demo/evaluation/report.html"
+	$(DERMPACK) benchmark demo/export --data demo/dataset --threads 1 -o demo/benchmark
+	$(DERMPACK) package demo/export -o demo/skin.zip --name skin
+	$(DERMPACK) predict demo/export demo/pictures/pictures/demo_00000.jpg
+	@echo "Look at demo/report/report.html, demo/run/report.html, demo/evaluation/report.html and demo/benchmark/report.html"
 
 test: $(VENV)/.installed  ## Run the tests (no network, generated pictures; real ones where they are)
 	$(BIN)/python -m pytest
@@ -51,7 +55,9 @@ bench: $(VENV)/.installed  ## Time our own work, as ratios (pytest-benchmark); r
 bench-train: $(VENV)/.installed  ## Time training as ratios; DATASET=… WEIGHTS=… adds the cold start
 	$(BIN)/python -m tests.perf.bench_train $(if $(DATASET),--dataset $(DATASET)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
-.PHONY: slow
+table: $(VENV)/.installed  ## Make the README's table of files; RUN=… DATASET=…, into table/
+	$(BIN)/python -m tests.perf.conversion_table $(RUN) $(DATASET) table
+
 slow: $(VENV)/.installed  ## Run the tests that take minutes (500 mutated files, the larger networks)
 	$(BIN)/python -m pytest -m "slow and not real_data"
 
@@ -64,14 +70,12 @@ remote: $(VENV)/.installed  ## Test measuring over ssh against a real sshd on lo
 mediapipe: $(VENV)/.installed  ## Check that MediaPipe Tasks loads and agrees; EXPORTS="…" adds folders
 	@.ci/mediapipe "$(PYTHON)" "$(BIN)/python"
 
-.PHONY: arm arm-test
 arm:  ## Prepare emulated ARM (on Debian 12) in the user's cache folder
 	@.ci/arm "$(PYTHON)" "$(VENV)"
 
 arm-test: $(VENV)/.installed arm  ## Run the tests on emulated ARM
 	$(BIN)/python -m pytest -m arm tests/benchmarks
 
-.PHONY: android android-real
 android: $(VENV)/.installed  ## Build and check the Android demo without Gradle; EXPORT=… bundles yours
 	@.ci/android "$(BIN)/python" $(EXPORT)
 
