@@ -38,7 +38,7 @@ def study_files(study: Study) -> dict[str, bytes]:
 
 
 def study_markdown(study: Study) -> str:
-    """The tables as GitHub shows them."""
+    """The tables as Markdown."""
     return "\n\n".join(_paragraphs(study)) + "\n"
 
 
