@@ -1,7 +1,7 @@
 """Say what computes a model's operators, and how long they take.
 
 Stands alone beside worker.py. Interpreters have no profiler to ask in Python; the C library in the wheel of
-ai-edge-litert has, as its litert/c/litert_profiler.h declares it
+ai-edge-litert has, as its litert/c/litert_profiler.h declares it.
 """
 
 from __future__ import annotations
