@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import jobs
 from benchmarks.counting import KINDS, Inference, UncountedError, read_counts
 from benchmarks.cpus import Cpu, cpu_named
-from benchmarks.jobs import JOB_FILE, WORKER_FILE, Described, Kind, Laid, WorkerDied
+from benchmarks.jobs import JOB_FILE, SCRIPTS, WORKER_FILE, Described, Kind, Laid, WorkerDied
 from benchmarks.measured import Counted, Measured, OperatorTime, Profiled
 from benchmarks.plan import Plan, Setting
 from benchmarks.qemu_process import say
@@ -27,6 +27,7 @@ from dermpack.runtime import Kernels
 
 SLOWER = 10  # than the devices that the jobs' patience was meant for: every instruction is translated
 COUNTS_FILE = "counts.txt"
+ALONE = {"file": "model.tflite", "table": "table.npy", "pixels": "pixels.npy"}  # whatever the model's number
 OWN_WORDS = ("processor", "features", "machine", "python", "numpy")  # the worker's others are the host's
 HOW = "emulated, on one thread, with the kernels that each runtime chooses: answers and counts, never times"
 RUNTIMES = "give --runtime tflite-runtime or --runtime ai-edge-litert"
@@ -125,16 +126,30 @@ def _settings(plan: Plan, described: Described, *, where: str) -> tuple[tuple[Se
 def _carry(target: QemuTarget, laid: Laid, counts: _Counts, job: Mapping[str, Any]) -> Mapping[str, Any]:
     """Run one job on the emulated processor; one that counts is answered with its instructions."""
     patient = {**job, "patience_seconds": SLOWER * job["patience_seconds"]}
-    write_text(laid.folder / JOB_FILE, json.dumps(patient))
-    file = laid.folder / COUNTS_FILE if job["kind"] == Kind.COUNT.value else None
-    command = [*target.sysroot.command(target.cpu, counts=file), "-B", WORKER_FILE, JOB_FILE]
-    said = say(
-        command,
-        environment=target.sysroot.environment(),
-        folder=laid.folder,
-        seconds=patient["patience_seconds"],
-    )
-    return said if file is None else _with_instructions(said, job, file, counts)
+    if job["kind"] != Kind.COUNT.value:
+        return _ask(target, laid.folder, patient, counts=None)
+    with TemporaryDirectory(dir=laid.folder) as alone:
+        only, file = _only(patient, laid.folder, Path(alone)), Path(alone) / COUNTS_FILE
+        return _with_instructions(_ask(target, Path(alone), only, counts=file), job, file, counts)
+
+
+def _only(job: Mapping[str, Any], laid: Path, alone: Path) -> dict[str, Any]:
+    """The job of one model in a folder of its own: Python lists its folder, and what it holds would count."""
+    (model,) = job["models"]
+    for script in SCRIPTS:
+        (alone / script).hardlink_to(laid / script)
+    for part, name in ALONE.items():
+        (alone / name).hardlink_to(laid / model[part])
+    return {**job, "models": [{**model, **ALONE}]}
+
+
+def _ask(
+    target: QemuTarget, folder: Path, job: Mapping[str, Any], *, counts: Path | None
+) -> Mapping[str, Any]:
+    write_text(folder / JOB_FILE, json.dumps(job))
+    command = [*target.sysroot.command(target.cpu, counts=counts), "-B", WORKER_FILE, JOB_FILE]
+    environment = target.sysroot.environment()
+    return say(command, environment=environment, folder=folder, seconds=job["patience_seconds"])
 
 
 def _with_instructions(

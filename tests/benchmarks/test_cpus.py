@@ -10,6 +10,7 @@ import pytest
 from benchmarks.cpus import CORTEX_A72, CORTEX_A76, CPUS, Cpu, cpu_named, system_files
 from benchmarks.sysroot import Sysroot
 from dermpack.errors import InputError
+from tests.benchmarks.prepared_arm import prepared_sysroot
 
 # The kernel's names of the bits of AT_HWCAP on aarch64, from the lowest.
 HWCAP = (
@@ -22,6 +23,11 @@ c = ctypes.CDLL(None)
 c.getauxval.restype = ctypes.c_ulong
 print(c.getauxval(ctypes.c_ulong(16)))
 """
+
+
+@pytest.fixture(scope="module")
+def sysroot() -> Sysroot:
+    return prepared_sysroot()
 
 
 @pytest.mark.parametrize("name", ["", "max", "cortex-a53", "Cortex-A72", "host", "../cortex-a72"])
