@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # As benchmarks/arm/counter.c orders them.
-KINDS = (
-    "dot products of int8 (SDOT, UDOT)",
-    "other vector and floating-point instructions",
-    "loads and stores",
-    "everything else",
-)
+KINDS = ("dot products of int8", "other vectors and floats", "loads and stores", "everything else")
 BEGIN, END = "begin", "end"
 
 

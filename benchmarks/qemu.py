@@ -83,7 +83,7 @@ class QemuTarget:
             [emulator(), "--version"], capture_output=True, text=True, check=False
         ).stdout
         return {
-            "device": f"emulated {self.cpu.title}, the processor of a {self.cpu.board}",
+            "device": f"emulator of the processor of a {self.cpu.board}",
             **{name: text for name, text in described.environment.items() if name in OWN_WORDS},
             "emulator": printable(version.partition("\n")[0]),
             "sysroot": f"sha256 {self.sysroot.sha256}",
