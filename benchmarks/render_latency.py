@@ -131,7 +131,10 @@ def _instructions(record: Record, place: Place, counted: Sequence[Result]) -> li
     image = instructions_image(record, place.target)
     exact = all(len(set(of.instructions or ())) == 1 for of in counted)
     repeats = (
-        "Every count repeated exactly." if exact else "Not every count repeated: the middle one stands here."
+        "Every count repeated exactly."
+        if exact
+        else "The middle one of the counted inferences stands here: the first of a process also sets "
+        "memory up. A whole run repeats exactly."
     )
     return [
         *(counts(record, place), Text(text=repeats)),
@@ -185,8 +188,9 @@ def _operators(record: Record, place: Place) -> list[Block]:
         return []
     names = dict.fromkeys(_kernels(of) for of in profiled)
     rows = [row for name in names for row in _kinds(record, [of for of in profiled if _kernels(of) == name])]
-    header = ("kind of operator", "kernels", *(model.name for model in record.models))
-    caption = f"{place.target}: kinds of operators, their share of one inference (and how many)"
+    part = "instruction" if place.is_emulated else "operator"
+    header = (f"kind of {part}", "kernels", *(model.name for model in record.models))
+    caption = f"{place.target}: kinds of {part}s, their share of one inference (and how many)"
     image = operators_image(record, place.target)
     return [*([image] if image else []), Table(caption=caption, header=header, rows=rows)]
 

@@ -41,7 +41,8 @@ def title(record: Record) -> str:
 def subtitle(record: Record) -> str:
     targets = ", ".join(of.target for of in record.targets)
     if record.data is None:
-        return f"Timed on {targets}; no picture was scored"
+        is_timed = not all(of.is_emulated for of in record.targets)
+        return f"{'Timed' if is_timed else 'Counted'} on {targets}; no picture was scored"
     data = record.data
     return f"Scored on {data.n:,} pictures of the {data.split.value} split of {data.source}; on {targets}"
 

@@ -64,14 +64,14 @@ def instructions_image(record: Record, target: str) -> Image | None:
 
 
 def operators_image(record: Record, target: str) -> Image | None:
-    """A bar a model and runtime, in parts by kind of operator."""
+    """A bar a model and runtime, in parts by kind of operator, or under emulation of instruction."""
     told = ((of, sum(operator.share for operator in of.operators or ())) for of in results_of(record, target))
     profiled = [of for of, share in told if share > 0]
     if not profiled:
         return None
     kinds = _largest_kinds(profiled)
     parts = {kind: [_share(of, kind, kinds) for of in profiled] for kind in (*kinds, REST)}
-    caption = f"{target}: where one inference goes, by kind of operator."
+    caption = f"{target}: where one inference goes, by kind."
     return _parts_image(profiled, parts, unit="% of one inference", form="{:.0f}", caption=caption)
 
 
