@@ -109,11 +109,11 @@ def test_what_a_killed_measurement_left_is_removed_and_said(
         ("echo 'ssh: connect to host x: No route to host' >&2; exit 255", "is not reached .*No route"),
         ("echo 'bash: python3: command not found' >&2; exit 127", "does not start .*command not found"),
         ("echo dermpack-python-3.7 >&2; exit 1", "is Python 3.7, 3.9 is needed; name a newer interpreter"),
-        ("yes", "a login script there prints without end"),
+        ("exec yes", "a login script there prints without end"),
         ("head -c 100000 /dev/zero; sleep 1", "a line without an end"),
         ("echo '{\"error\": \"OSError: full\", \"bytes\": 0}'; cat", "OSError: full"),
         ("exit 0", "does not start .it just ended"),
-        ("yes error >&2", "does not start .it does not answer"),
+        ("exec yes error >&2", "does not start .it does not answer"),
     ],
 )  # fmt: skip
 def test_what_fails_at_the_start_is_said_in_one_line(
