@@ -113,7 +113,7 @@ def test_what_a_killed_measurement_left_is_removed_and_said(
         ("head -c 100000 /dev/zero; sleep 1", "a line without an end"),
         ("echo '{\"error\": \"OSError: full\", \"bytes\": 0}'; cat", "OSError: full"),
         ("exit 0", "does not start .it just ended"),
-        ("exec yes error >&2", "does not start .it does not answer"),
+        ("timeout 20 yes error >&2", "does not start .it does not answer"),
     ],
 )  # fmt: skip
 def test_what_fails_at_the_start_is_said_in_one_line(
