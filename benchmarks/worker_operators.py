@@ -18,6 +18,7 @@ LIBRARY = "libLiteRt.so"
 CPU = 1  # of the accelerators
 KERNEL_MODES = {"xnnpack": 0, "none": 2}  # the delegate; the built-in kernels
 WARM_UP_ROUNDS = 20
+NO_TIME = "the profiler saw no operator take any time"  # its clock is too coarse for the smallest models
 SESSIONS, SESSION_ROUNDS = 10, 10  # a session's clock has whole microseconds; a neighbour spoils one or two
 TITLE, DELEGATE = "Summary by node type", "Delegate/"
 COLUMNS = 6  # after the name: count, mean ms, share, cumulated share, memory, times called
@@ -59,11 +60,11 @@ def profile(file: str, *, threads: int, kernels: str) -> list[dict[str, Any]]:
     for _ in range(WARM_UP_ROUNDS):
         model.run()
     sessions = [shares for shares in (summary_shares(model.summary()) for _ in range(SESSIONS)) if shares]
-    if not sessions:
-        raise RuntimeError("the profiler saw no operator take any time")
-    counts = {name: of[0] for name, of in sessions[-1].items()}
+    counts = {name: of[0] for name, of in sessions[-1].items()} if sessions else {}
     typical = {name: median(of.get(name, (0, 0.0))[1] for of in sessions) for name in counts}
-    total = sum(typical.values()) or 1.0
+    total = sum(typical.values())
+    if not total:
+        raise RuntimeError(NO_TIME)
     ranked = sorted(typical, key=lambda name: (-typical[name], name))
     return [_operator(name, counts[name], typical[name] / total) for name in ranked]
 

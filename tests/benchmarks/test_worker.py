@@ -18,6 +18,7 @@ import pytest
 from benchmarks.host import carry_into
 from benchmarks.jobs import SCRIPTS, Carry, WorkerDied, head_of, lay_out
 from benchmarks.plan import Plan, Setting
+from benchmarks.worker_operators import NO_TIME
 from dermpack.runtime import Kernels, installed
 from tests.benchmarks.runnable_models import huge_model
 
@@ -90,10 +91,13 @@ def test_counted_inferences_are_the_first_pictures(asks: Asks) -> None:
         assert outputs[0].startswith(outputs[1])
 
 
-def test_operators_share_the_whole_time(asks: Asks) -> None:
+def test_operators_share_the_whole_time_or_took_too_little_to_be_seen(asks: Asks) -> None:
     if HERE.runtime != "ai-edge-litert":
         pytest.skip("ai-edge-litert is not installed")
     for model in asks("profile")["models"]:
+        if "refused" in model:  # of these, an inference takes microseconds
+            assert NO_TIME in model["refused"]
+            continue
         assert sum(operator["share"] for operator in model["operators"]) == pytest.approx(1)
         assert sum(operator["count"] for operator in model["operators"]) >= 3
 
