@@ -25,7 +25,7 @@ demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results 
 	$(DERMPACK) data import demo/pictures -o demo/dataset
 	$(DERMPACK) data check demo/dataset
 	$(DERMPACK) data report demo/dataset -o demo/report
-	$(DERMPACK) train demo/dataset -o demo/run --size 96 --alpha 0.35 --weights none --epochs 30 --batch 32 --augment light
+	$(DERMPACK) train demo/dataset -o demo/run --size 96 --alpha 0.35 --weights none --epochs 40 --batch 32 --augment light
 	$(DERMPACK) evaluate demo/run demo/dataset -o demo/evaluation --predictions demo/predictions.csv
 	$(DERMPACK) convert demo/run -o demo/export --max-drop 3
 	$(DERMPACK) verify demo/export demo/dataset
