@@ -13,6 +13,7 @@ WIDE_FROM = 20.0  # times from the least to the largest cost: beyond it, a logar
 ASIDE_INCHES = 0.08
 POINTS_PER_INCH, NAME_POINTS = 72, 10
 OF_AXES = 0.8  # of the height, nearly
+NAME_WIDTH = 0.25  # of the width of the plot
 NAME_LEFT_FROM = 0.6  # of the width: a name beyond it would leave the plot on the right
 MOST_CURVES = 28  # colours times dashes
 WIDTH_INCHES, HEIGHT_INCHES = 6.4, 4.2
@@ -116,11 +117,12 @@ def _slots(costs: Mapping[str, float]) -> dict[str, int]:
 def _names(axes: Axes, places: Mapping[str, tuple[float, float]]) -> None:
     """The names outside of all points of one cost, pushed up where two would cover each other."""
     height = HEIGHT_INCHES * POINTS_PER_INCH * OF_AXES
-    ends: dict[float, float] = {}
+    placed: list[tuple[float, float]] = []
     for name, (x, y) in sorted(places.items(), key=lambda item: item[1][1]):
         across, up = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))
-        free = max(up * height, ends.get(x, 0.0) + NAME_POINTS)
-        ends[x] = free
+        near = [end + NAME_POINTS for beside, end in placed if abs(beside - across) < NAME_WIDTH]
+        free = max([up * height, *near])
+        placed.append((across, free))
         wide = sum(cost == x for cost, _ in places.values()) * len(MARKERS) * ASIDE_INCHES * POINTS_PER_INCH
         is_right = across > NAME_LEFT_FROM
         axes.annotate(
