@@ -49,7 +49,7 @@ def tune(
     """
     folder = folder.absolute()
     base = replace(base, metric=Goal(objective.figure))
-    check_asked(dataset, folder / TRIALS, base, overwrite=True)
+    check_asked(dataset, folder / TRIALS / "any", base, overwrite=True)
     _open(folder)
     asked = {
         "manifest_sha256": dataset.sha256,
