@@ -6,10 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from dermpack.contract import contract_text
-from dermpack.tflitefile import Metadata, with_metadata
 from tests.dermpack.colour_model import LABELS, SIZE, colour_model
-from tests.dermpack.contracts import contract_for
-from tests.dermpack.small_export import contract_of
+from tests.dermpack.small_export import contract_of, described
 
 DTYPES = {"int8": "uint8", "float32": "float32"}
 __all__ = ["LABELS", "SIZE", "write_export", "write_exports"]
@@ -17,19 +15,7 @@ __all__ = ["LABELS", "SIZE", "write_export", "write_exports"]
 
 @cache
 def model_bytes(recipe: str) -> bytes:
-    """With metadata in, as the converter writes it."""
-    contract = contract_for()
-    metadata = Metadata(
-        name=contract.name,
-        version=contract.version,
-        licence=contract.license,
-        labels=LABELS,
-        mean=(127.5,),
-        std=(127.5,),
-        lowest=(-1.0,),
-        highest=(1.0,),
-    )
-    return with_metadata(colour_model(DTYPES[recipe]), metadata)
+    return described(colour_model(DTYPES[recipe]), labels=LABELS)
 
 
 def write_export(folder: Path, recipe: str = "int8") -> Path:

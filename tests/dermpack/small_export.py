@@ -19,18 +19,22 @@ from tests.dermpack.tflite_models import LABELS, float_model, integer_model
 @cache
 def export_bytes(recipe: str) -> bytes:
     """The tiny model of a recipe, int8 or float32, with metadata in."""
+    return described(integer_model("uint8") if recipe == "int8" else float_model(), labels=LABELS)
+
+
+def described(plain: bytes, *, labels: tuple[str, ...]) -> bytes:
+    """The model with metadata in, as the converter writes it."""
     contract = contract_for()
     metadata = Metadata(
         name=contract.name,
         version=contract.version,
         licence=contract.license,
-        labels=LABELS,
+        labels=labels,
         mean=(127.5,),
         std=(127.5,),
         lowest=(-1.0,),
         highest=(1.0,),
     )
-    plain = integer_model("uint8") if recipe == "int8" else float_model()
     return with_metadata(plain, metadata)
 
 
