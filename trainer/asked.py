@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from enum import Enum
 from pathlib import Path
 
 from dermpack.errors import DatasetError, InputError, OutputError
@@ -10,7 +12,7 @@ from dermpack.manifest import Dataset, Split
 from trainer.datasets.check import cluster_of, group_of
 from trainer.datasets.leaks import leaking
 from trainer.recipe import Recipe
-from trainer.run import RUN_FILE
+from trainer.run import RUN_FILE, Run, read_run
 
 SEEN = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack evaluate`
 
@@ -19,6 +21,7 @@ def check_asked(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bool)
     """Raise what would fail after the work, or would make its figures worthless."""
     recipe.spec(classes=len(dataset.classes))
     _check_output(run, overwrite=overwrite)
+    _check_runs(dataset, recipe)
     _check_counts(dataset)
     _check_sensitivity(dataset, recipe)
     _check_leaks(dataset)
@@ -30,6 +33,34 @@ def _check_output(run: Path, *, overwrite: bool) -> None:
         cure = "evaluate it, choose another output, or add --overwrite to train anew"
         raise OutputError(run, "is finished", cure)
     refuse_existing(run, marker=RUN_FILE, overwrite=overwrite)
+
+
+def _check_runs(dataset: Dataset, recipe: Recipe) -> None:
+    """A run that is started from or learned from must not have seen what is held out here."""
+    for option, folder in (("weights", recipe.weights), ("teacher", recipe.teacher)):
+        if not (isinstance(folder, Path) and folder.is_dir()):
+            continue
+        run = read_run(folder)
+        if run.dataset["manifest_sha256"] != dataset.sha256:
+            what = "was trained on another dataset or other splits, and may have seen pictures held out here"
+            raise InputError(f"--{option} {folder}", what, f"give a run that was trained on {dataset.folder}")
+        if option == "weights":
+            _check_same_network(run, recipe, classes=len(dataset.classes))
+
+
+def _check_same_network(run: Run, recipe: Recipe, *, classes: int) -> None:
+    """The size of the pictures and dropout may differ: no weight depends on them."""
+    asked = recipe.spec(classes=classes)
+    theirs = replace(run.spec, size=asked.size, dropout=asked.dropout)
+    if odd := [
+        field.name for field in fields(asked) if getattr(asked, field.name) != getattr(theirs, field.name)
+    ]:
+        cure = f"give the run's own: {', '.join(f'{name} {_said(getattr(theirs, name))}' for name in odd)}"
+        raise InputError(f"--weights {run.folder}", f"is of another network ({', '.join(odd)})", cure)
+
+
+def _said(value: object) -> str:
+    return str(value.value if isinstance(value, Enum) else value)
 
 
 def _check_counts(dataset: Dataset) -> None:

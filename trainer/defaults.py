@@ -8,9 +8,14 @@ from enum import Enum
 from typing import Any
 
 from trainer.augmentation import NAMED, Augmentation
-from trainer.recipe import ALL, Recipe
+from trainer.recipe import ALL, NO_TEACHER, Recipe
 
-IN_WORDS: Mapping[str, str] = {"fine_tune": ALL, "threads": "all", "time_limit": "none"}
+IN_WORDS: Mapping[str, str] = {
+    "teacher": NO_TEACHER,
+    "fine_tune": ALL,
+    "threads": "all",
+    "time_limit": "none",
+}
 EMPTY = ("dense", "sensitivity")
 
 

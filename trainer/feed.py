@@ -26,6 +26,7 @@ from trainer.examples import Examples as Examples
 from trainer.examples import Once as Once
 from trainer.examples import Rows
 from trainer.machine import processors
+from trainer.teacher import Teacher as Teacher
 
 Batches = Any  # TensorFlow ships no types
 Tensor = Any
@@ -45,6 +46,7 @@ class Feed:
     augmentation: Augmentation = Augmentation()  # noqa: RUF009 - frozen
     balance: Balance = Balance.NONE
     balance_power: float = 1.0
+    teacher: Teacher | None = None
 
     @property
     def classes(self) -> int:
@@ -78,6 +80,7 @@ class Feed:
                     "seed": self.seed,
                     "augmentation": self.augmentation.record(),
                     "balance": [self.balance.value, self.balance_power],
+                    **({"teacher": self.teacher.fingerprint()} if self.teacher else {}),
                 }
             ).encode()
         )
@@ -167,7 +170,7 @@ def _gatherer(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
 def _finisher(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
     """(step, rows, targets) → (inputs, targets, weights), changed as the augmentation says."""
     weights = tf.constant(feed.class_weights, tf.float32)
-    values = feed.augmentation
+    values, teacher, offsets = feed.augmentation, feed.teacher, feed.logit_offsets
     is_picture = feed.train.copies.dtype == np.uint8
 
     def finish(step: Tensor, rows: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
@@ -176,6 +179,9 @@ def _finisher(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
         inputs = augmented(rows, values, seed=change) if changed else to_inputs(rows)
         if values.mixup:
             inputs, targets = mixed(inputs, targets, values.mixup, seed=mix)
-        return inputs, targets, tf.linalg.matvec(targets, weights)
+        counted = tf.linalg.matvec(
+            targets, weights
+        )  # by the label: a teacher does not say how much it weighs
+        return inputs, teacher.beside(targets, inputs, offsets=offsets) if teacher else targets, counted
 
     return finish

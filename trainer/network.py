@@ -15,8 +15,9 @@ import tf_keras
 from trainer.backbones import OWN_CHANCE, backbone
 from trainer.cut import POOL
 from trainer.initialise import initialise, reseed
+from trainer.recipe import WEIGHTS_FILE
 from trainer.spec import Arch, Head, NetworkSpec, Weights
-from trainer.weights import load_backbone, load_imagenet
+from trainer.weights import load_backbone, load_imagenet, load_weights
 
 __all__ = ["PREDICTIONS", "Arch", "Head", "NetworkSpec", "Weights", "as_softmax", "build", "reseed"]
 
@@ -26,7 +27,10 @@ Keras = Any  # tf_keras ships no types
 
 
 def build(spec: NetworkSpec, *, weights: Path | Weights, seed: int) -> Keras:
-    """The network; the same arguments give the same weights, whatever was drawn before."""
+    """The network; the same arguments give the same weights, whatever was drawn before.
+
+    A file of weights fills the backbone, a run folder the head too.
+    """
     pixels = tf_keras.Input((spec.size, spec.size, 3), name="pixels")
     features = backbone(spec, pixels)
     model = tf_keras.Model(pixels, _head(spec, features), name=spec.arch.value)
@@ -36,6 +40,8 @@ def build(spec: NetworkSpec, *, weights: Path | Weights, seed: int) -> Keras:
             pass
         case Weights.IMAGENET:
             load_imagenet(tf_keras.Model(pixels, features), spec)
+        case path if path.is_dir():
+            load_weights(model, path / WEIGHTS_FILE)
         case path:
             load_backbone(tf_keras.Model(pixels, features), path)
     return model

@@ -19,6 +19,7 @@ from trainer.plan import Plan
 from trainer.recipe import Recipe
 from trainer.run import Phase
 from trainer.spec import Weights
+from trainer.teacher import Teacher
 from trainer.watch import Watch, unwatched
 
 Keras = Any  # tf_keras ships no types
@@ -34,6 +35,7 @@ class Material:
     train: Examples
     validation: Examples
     work: Path
+    teacher: Teacher | None = None
     deadline: float = math.inf
     watch: Watch = unwatched
 
@@ -97,7 +99,8 @@ def _cut(model: Keras, material: Material, *, copies: int, seed: int, name: str)
             ("validation", material.validation, Augmentation()),
         )
     )
-    return rest, replace(_fresh(material, seed=seed), train=train, validation=validation)
+    feed = _fresh(material, seed=seed)
+    return rest, replace(feed, train=train, validation=validation, teacher=None)  # it needs pictures
 
 
 def _fresh(material: Material, *, seed: int) -> Feed:
@@ -110,6 +113,7 @@ def _fresh(material: Material, *, seed: int) -> Feed:
         augmentation=recipe.augment,
         balance=recipe.balance,
         balance_power=recipe.balance_power,
+        teacher=material.teacher,
     )
 
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 from dermpack.errors import TableError
 from dermpack.files import sha256_file
 from trainer.augmentation import NAMED, Augmentation, augmentation_from
 from trainer.balance import Balance
+from trainer.decode import CURE, Decoder, WrongError, number, whole, wholes, word
 from trainer.plan import Goal, Schedule
 from trainer.spec import ALPHAS, PLAIN_FILTERS, PLAIN_KERNEL, Arch, Head, NetworkSpec, Weights
 from trainer.toml import read_toml
 
-CURE = "see `dermpack train --help`"
 COMMAND_LINE = "command line"
-ALL = "all"
-Word = TypeVar("Word", bound=Enum)
-Decoder: TypeAlias = Callable[[Any], Any]
+ALL, NO_TEACHER = "all", "none"
+RUN_FILE, WEIGHTS_FILE = "training.json", "weights.npz"  # of a run folder
+PATHS = ("weights", "teacher", "augment")  # options that may name a file or a folder
 
 
 class Precision(Enum):
@@ -38,7 +38,9 @@ class Recipe:
     arch: Arch = Arch.MOBILENET_V2
     alpha: float = 1.0
     size: int = 160
-    weights: Weights | Path = Weights.IMAGENET
+    weights: Weights | Path = Weights.IMAGENET  # a file of a backbone, or a run folder, head and all
+    teacher: Path | None = None  # a run folder
+    teacher_share: float = 0.7  # of each target; the label has the rest
     head: Head = Head.SOFTMAX
     dense: tuple[int, ...] = ()
     dropout: float = 0.2
@@ -82,7 +84,7 @@ class Recipe:
         )
 
     def record(self) -> dict[str, Any]:
-        """As JSON; a file of weights by its hash, and nothing that only says how long or how wide to work."""
+        """As JSON; files and runs by their hash, and nothing that only says how long or how wide to work."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: _plain(value) for name, value in named.items() if name not in OF_THE_MACHINE}
 
@@ -113,19 +115,19 @@ def recipe_from(values: Mapping[str, Any], *, where: object, base: Recipe | None
 def read_recipe(path: Path) -> Recipe:
     """A TOML file with options as keys; paths in it are relative to the file."""
     values = dict(read_toml(path))
-    for name in ("weights", "augment"):
-        value = values.get(name)
-        if isinstance(value, str) and value.endswith((".h5", ".toml")):
-            values[name] = str(path.parent / value)
-    return recipe_from(values, where=path)
+    return recipe_from(beside(path, values), where=path)
 
 
-class _WrongError(ValueError):
-    """A value that was understood, and is not one; `cure` may know what was meant."""
+def beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a file, their paths relative to it as paths from here; words stay words."""
+    return {name: _from_here(path, name, value) for name, value in values.items()}
 
-    def __init__(self, what: str, cure: str = CURE) -> None:
-        super().__init__(what)
-        self.cure = cure
+
+def _from_here(path: Path, name: str, value: Any) -> Any:
+    if name not in PATHS or not isinstance(value, str) or value in WORDS[name]:
+        return value
+    is_one = value.endswith((".h5", ".toml")) or "/" in value or (path.parent / value).exists()
+    return str(path.parent / value) if is_one else value
 
 
 def _wrong(where: object, name: str, value: Any, error: Exception) -> TableError:
@@ -137,77 +139,31 @@ def _wrong(where: object, name: str, value: Any, error: Exception) -> TableError
     return TableError(where, f"{name} = {value!r} {what}", cure)
 
 
-def _none_of(value: Any, words: Iterable[str]) -> _WrongError:
-    """The words there are, and the one that was meant."""
-    known = list(words)
-    near = difflib.get_close_matches(str(value), known, n=1)
-    return _WrongError(f"is none of {', '.join(known)}", f"did you mean {near[0]}?" if near else CURE)
-
-
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, _WrongError) else "cannot be understood"
-
-
-def _word(vocabulary: type[Word]) -> Decoder:
-    def decode(value: Any) -> Word:
-        try:
-            return vocabulary(value)
-        except ValueError:
-            raise _none_of(value, (str(word.value) for word in vocabulary)) from None
-
-    return decode
-
-
-def _number(*, least: float, most: float) -> Decoder:
-    def decode(value: Any) -> float:
-        number = float(_parsed(value, float))
-        if not least <= number <= most:
-            raise _WrongError(f"is not between {least:g} and {most:g}")
-        return number
-
-    return decode
-
-
-def _whole(*, least: int, most: int = 1 << 31) -> Decoder:
-    def decode(value: Any) -> int:
-        number = int(_parsed(value, int))
-        if not least <= number <= most:
-            raise _WrongError(
-                f"is not a whole number from {least}" + (f" to {most}" if most < 1 << 31 else "")
-            )
-        return number
-
-    return decode
-
-
-def _parsed(value: Any, kind: type[int] | type[float]) -> Any:
-    odd = _WrongError("is not a whole number" if kind is int else "is not a number")
-    if isinstance(value, bool) or (kind is int and isinstance(value, float)):
-        raise odd
-    try:
-        return kind(value)
-    except ValueError:
-        raise odd from None
-
-
-def _wholes(value: Any) -> tuple[int, ...]:
-    """128,64 at the command line, [128, 64] in a file."""
-    parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-    return tuple(_whole(least=1)(part) for part in ([parts] if isinstance(parts, int) else parts))
+    return str(error) if isinstance(error, WrongError) else "cannot be understood"
 
 
 def _weights(value: Any) -> Weights | Path:
-    words = {word.value: word for word in Weights}
+    words = {one.value: one for one in Weights}
     if value in words:
         return words[value]
     path = Path(value)
-    if not path.is_file():
-        raise _WrongError(f"is no file, and none of {', '.join(words)}")
+    if not path.exists():
+        raise WrongError(f"is no file or run folder, and none of {', '.join(words)}")
+    return path
+
+
+def _teacher(value: Any) -> Path | None:
+    if value == NO_TEACHER:
+        return None
+    path = Path(value)
+    if not path.is_dir():
+        raise WrongError("is no run folder", "give one that `dermpack train` made, or none")
     return path
 
 
 def _layers(value: Any) -> int | None:
-    return None if value == ALL else int(_whole(least=0)(value))
+    return None if value == ALL else int(whole(least=0)(value))
 
 
 def _augmentation(value: Any) -> Augmentation:
@@ -218,23 +174,23 @@ def _augmentation(value: Any) -> Augmentation:
         return NAMED[value]
     path = Path(value)
     if not path.is_file():
-        raise _WrongError(f"is no file, and none of {', '.join(NAMED)}")
+        raise WrongError(f"is no file, and none of {', '.join(NAMED)}")
     return augmentation_from(read_toml(path), where=path)
 
 
 def _sensitivities(value: Any) -> tuple[tuple[str, float], ...]:
     """("mel=0.95",) at the command line, {mel = 0.95} in a file."""
     pairs = value.items() if isinstance(value, Mapping) else map(_pair, value)
-    read = tuple((str(label), float(_number(least=0, most=1)(wanted))) for label, wanted in pairs)
+    read = tuple((str(label), float(number(least=0, most=1)(wanted))) for label, wanted in pairs)
     if not all(label and wanted > 0 for label, wanted in read):
-        raise _WrongError("is not LABEL=SHARE, like mel=0.95")
+        raise WrongError("is not LABEL=SHARE, like mel=0.95")
     return read
 
 
 def _pair(item: str) -> tuple[str, str]:
     label, equals, share = item.rpartition("=")
     if not equals:
-        raise _WrongError("is not LABEL=SHARE, like mel=0.95")
+        raise WrongError("is not LABEL=SHARE, like mel=0.95")
     return label, share
 
 
@@ -243,7 +199,7 @@ def _plain(value: Any) -> Any:
         case Enum():
             return value.value
         case Path():
-            return {"sha256": sha256_file(value)}
+            return {"sha256": sha256_file(value / WEIGHTS_FILE if value.is_dir() else value)}
         case Augmentation():
             return value.record()
         case tuple():
@@ -251,49 +207,52 @@ def _plain(value: Any) -> Any:
     return value
 
 
-SHARE = _number(least=0, most=0.999999)
+SHARE = number(least=0, most=0.999999)
 DECODERS: Mapping[str, Decoder] = {
-    "arch": _word(Arch),
-    "alpha": _number(least=0, most=2),
-    "size": _whole(least=1),
+    "arch": word(Arch),
+    "alpha": number(least=0, most=2),
+    "size": whole(least=1),
     "weights": _weights,
-    "head": _word(Head),
-    "dense": _wholes,
+    "teacher": _teacher,
+    "teacher_share": number(least=0, most=1),
+    "head": word(Head),
+    "dense": wholes,
     "dropout": SHARE,
-    "filters": _wholes,
-    "kernel": _whole(least=1),
+    "filters": wholes,
+    "kernel": whole(least=1),
     "fine_tune": _layers,
-    "copies": _whole(least=0, most=64),
-    "head_copies": _whole(least=1, most=64),
-    "head_epochs": _whole(least=0),
-    "head_rate": _number(least=1e-9, most=10),
-    "epochs": _whole(least=0),
-    "batch": _whole(least=1, most=4096),
-    "rate": _number(least=1e-9, most=10),
-    "schedule": _word(Schedule),
-    "warm_up": _number(least=0, most=1000),
+    "copies": whole(least=0, most=64),
+    "head_copies": whole(least=1, most=64),
+    "head_epochs": whole(least=0),
+    "head_rate": number(least=1e-9, most=10),
+    "epochs": whole(least=0),
+    "batch": whole(least=1, most=4096),
+    "rate": number(least=1e-9, most=10),
+    "schedule": word(Schedule),
+    "warm_up": number(least=0, most=1000),
     "augment": _augmentation,
-    "balance": _word(Balance),
-    "balance_power": _number(least=0, most=2),
+    "balance": word(Balance),
+    "balance_power": number(least=0, most=2),
     "label_smoothing": SHARE,
     "ema": SHARE,
-    "patience": _whole(least=0),
-    "metric": _word(Goal),
-    "mixed_precision": _word(Precision),
-    "seed": _whole(least=0),
-    "threads": _whole(least=0, most=1024),
-    "time_limit": _number(least=0, most=1e6),
+    "patience": whole(least=0),
+    "metric": word(Goal),
+    "mixed_precision": word(Precision),
+    "seed": whole(least=0),
+    "threads": whole(least=0, most=1024),
+    "time_limit": number(least=0, most=1e6),
     "sensitivity": _sensitivities,
 }
 WORDS: Mapping[str, tuple[str, ...]] = {  # what a shell can offer; a file is as good for some of them
-    "arch": tuple(word.value for word in Arch),
+    "arch": tuple(one.value for one in Arch),
     "alpha": tuple(map(str, ALPHAS)),
-    "weights": tuple(word.value for word in Weights),
-    "head": tuple(word.value for word in Head),
+    "weights": tuple(one.value for one in Weights),
+    "teacher": (NO_TEACHER,),
+    "head": tuple(one.value for one in Head),
     "fine_tune": (ALL,),
-    "schedule": tuple(word.value for word in Schedule),
+    "schedule": tuple(one.value for one in Schedule),
     "augment": tuple(NAMED),
-    "balance": tuple(word.value for word in Balance),
-    "metric": tuple(word.value for word in Goal),
-    "mixed_precision": tuple(word.value for word in Precision),
+    "balance": tuple(one.value for one in Balance),
+    "metric": tuple(one.value for one in Goal),
+    "mixed_precision": tuple(one.value for one in Precision),
 }

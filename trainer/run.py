@@ -17,12 +17,13 @@ from dermpack.scores.abstention import Abstention, abstention_from
 from dermpack.scores.calibration import Temperature, apply_temperature, temperature_from
 from dermpack.scores.predictions import Floats
 from dermpack.scores.thresholds import OperatingPoint, operating_point_from
+from trainer.recipe import RUN_FILE as RUN_FILE
+from trainer.recipe import WEIGHTS_FILE as WEIGHTS_FILE
 from trainer.recipe import Recipe, recipe_from
 from trainer.spec import NetworkSpec, Weights
 from trainer.watch import Epoch, epoch_from
 
 SCHEMA = 1
-RUN_FILE, WEIGHTS_FILE = "training.json", "weights.npz"
 AGAIN = "train it again"
 BATCH = 32
 FOR_A_LATER_FIT = ("batch", "rate", "augment", "balance", "balance_power", "label_smoothing", "metric")

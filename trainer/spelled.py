@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from trainer.augmentation import Augmentation
-from trainer.recipe import ALL, Recipe
+from trainer.recipe import ALL, NO_TEACHER, Recipe
 
 
 def spelled(recipe: Recipe) -> dict[str, Any]:
-    """Every option by its name; a file of weights by its absolute path, which no artifact may hold."""
+    """Every option by its name; files and runs by absolute paths, which no artifact may hold."""
     return {field.name: _plain(field.name, getattr(recipe, field.name)) for field in fields(recipe)}
 
 
 def _plain(name: str, value: Any) -> Any:
     match value:
         case None:
-            return ALL
+            return NO_TEACHER if name == "teacher" else ALL
         case Enum():
             return value.value
         case Path():

@@ -20,7 +20,7 @@ from typing import Any
 
 from dermpack.errors import InputError, TableError
 from trainer.plan import Goal
-from trainer.recipe import Recipe, recipe_from
+from trainer.recipe import Recipe, beside, recipe_from
 from trainer.spec import Weights
 from trainer.toml import read_toml
 
@@ -92,11 +92,7 @@ def _tables(path: Path, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _entry(path: Path, name: str, options: Mapping[str, Any]) -> Entry:
     """Paths are relative to the file; weights that are not there are no mistake of the file's."""
-    values, where = dict(options), f"{path} [recipes.{name}]"
-    for key in ("weights", "augment"):
-        value = values.get(key)
-        if isinstance(value, str) and value.endswith((".h5", ".toml")):
-            values[key] = str(path.parent / value)
+    values, where = beside(path, options), f"{path} [recipes.{name}]"
     lacks = _lacks(values)
     if lacks:
         del values["weights"]
@@ -106,7 +102,7 @@ def _entry(path: Path, name: str, options: Mapping[str, Any]) -> Entry:
 def _lacks(values: Mapping[str, Any]) -> str:
     weights = values.get("weights")
     words = {word.value for word in Weights}
-    if not isinstance(weights, str) or weights in words or Path(weights).is_file():
+    if not isinstance(weights, str) or weights in words or Path(weights).exists():
         return ""
     return f"the weights {Path(weights).name} are not there"
 

@@ -30,6 +30,7 @@ from trainer.phases import Material, planned_epochs, train_phases
 from trainer.recipe import Recipe
 from trainer.run import RUN_FILE, WEIGHTS_FILE, Phase, Run, read_run, write_run
 from trainer.story import write_story
+from trainer.teacher import Teacher, load_teacher
 from trainer.watch import Watch, unwatched
 from trainer.weights import save_weights
 from trainer.work import GoingOn, left_at, unsaid, work_folder
@@ -68,6 +69,7 @@ def train(
             train=_examples(dataset, Split.TRAIN, recipe, track),
             validation=_examples(dataset, Split.VALIDATION, recipe, track),
             work=work,
+            teacher=_teacher(recipe),
             deadline=deadline,
             watch=watch,
         )
@@ -76,6 +78,10 @@ def train(
             _write(folder, run, model, material, phases, dataset)
         shutil.rmtree(work)
     return read_run(run)
+
+
+def _teacher(recipe: Recipe) -> Teacher | None:
+    return load_teacher(recipe.teacher, share=recipe.teacher_share) if recipe.teacher else None
 
 
 def _examples(dataset: Dataset, split: Split, recipe: Recipe, track: Track) -> Examples:

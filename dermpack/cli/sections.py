@@ -20,6 +20,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "warm_up",
         "label_smoothing",
         "ema",
+        "teacher",
+        "teacher_share",
         "metric",
         "patience",
     ),

@@ -49,9 +49,13 @@ def offered(_context: click.Context, option: click.Parameter, begun: str) -> lis
 @click.option(
     "--weights",
     shell_complete=offered,
-    metavar="imagenet|none|FILE.h5",
-    help="Where the backbone starts; imagenet needs a network the first time.",
+    metavar="imagenet|none|FILE.h5|RUN",
+    help="Where the backbone starts; imagenet needs a network the first time. A run gives its head too.",
 )
+@click.option(
+    "--teacher", metavar="RUN", help="Learn from this run's answers too: a trained network of this dataset."
+)
+@click.option("--teacher-share", metavar="SHARE", help="Of the teacher in each target.")
 @click.option("--head", shell_complete=offered, metavar="softmax|sigmoid", help="sigmoid is for two classes.")
 @click.option("--dense", metavar="N,N", help="Widths of dense layers in the head.")
 @click.option("--dropout", metavar="SHARE", help="Before the head's layers.")
@@ -136,6 +140,8 @@ def command(
       dermpack train dataset -o run --weights mobilenet_v2_1.0_224_no_top.h5 --epochs 20
       dermpack train dataset -o run --weights none --alpha 0.35 --size 96 --epochs 40
       dermpack train dataset -o run --recipe recipe.toml --sensitivity mel=0.95 --time-limit 30
+      dermpack train dataset -o larger --weights run --size 224 --head-epochs 0 --epochs 6
+      dermpack train dataset -o small --alpha 0.35 --teacher run
       dermpack train dataset -o folds --folds 5
     """
     from dermpack.manifest import read_dataset

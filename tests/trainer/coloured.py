@@ -16,10 +16,10 @@ COUNTS = {"blue": 12, "green": 18, "red": 30}
 SIDE = 28
 
 
-def write_coloured(folder: Path) -> None:
+def write_coloured(folder: Path, *, seed: int = 0) -> None:
     """Split by turns: three of five train, one validates, one tests."""
     folder.mkdir(parents=True)
-    draw = np.random.default_rng(0)
+    draw = np.random.default_rng(seed)
     pictures = []
     for label, count in COUNTS.items():
         for at in range(count):

@@ -90,7 +90,7 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
         ("dense = [[]]", "cannot be understood"),
         ("rate = nan", "is not between"),
         ("dropout = 1.0", "is not between 0 and 0.999999"),
-        ('weights = "nowhere.h5"', "is no file, and none of imagenet, none"),
+        ('weights = "nowhere.h5"', "is no file or run folder, and none of imagenet, none"),
         ('augment = "wild"', "is no file, and none of none, light, strong"),
         ("augment = { spin = 3 }", "has no value 'spin'"),
         ("sensitivity = { mel = 0 }", "is not LABEL=SHARE"),

@@ -80,12 +80,13 @@ def _write_front(search: Search, base: Recipe, folder: Path) -> None:
 
 
 def _recipe_text(search: Search, number: int, base: Recipe, folder: Path) -> str:
-    """As `dermpack train --recipe` takes it; a file of weights is named relative to the folder."""
+    """As `dermpack train --recipe` takes it; files and runs are named relative to the folder."""
     trial = search.trial(number)
     recipe = recipe_of(trial.drawn, base)
     values = {name: value for name, value in spelled(recipe).items() if name not in OF_THE_MACHINE}
-    if isinstance(recipe.weights, Path):
-        values["weights"] = os.path.relpath(recipe.weights.resolve(), folder.resolve())
+    for name, path in (("weights", recipe.weights), ("teacher", recipe.teacher)):
+        if isinstance(path, Path):
+            values[name] = os.path.relpath(path.resolve(), folder.resolve())
     figures = ", ".join(
         f"{name} {value:.4g}" for name, value in zip(search.objectives, trial.values, strict=True)
     )

@@ -15,7 +15,15 @@ from trainer.toml import read_toml
 
 DEFAULT = Path(__file__).parents[1] / "studies" / "space.toml"
 MOST_CHOICES = 100
-FIXED = ("weights", "metric", "seed", "sensitivity", *OF_THE_MACHINE)  # not what a search is for
+FIXED = (
+    "weights",
+    "teacher",
+    "teacher_share",
+    "metric",
+    "seed",
+    "sensitivity",
+    *OF_THE_MACHINE,
+)  # not what a search is for
 CURE = "write key = [choices], or key = { low = …, high = … }"
 
 Scalar: TypeAlias = bool | int | float | str
@@ -112,7 +120,7 @@ def recipe_of(values: Mapping[str, Any], base: Recipe) -> Recipe:
 def meaningless(base: Recipe) -> Iterator[str]:
     """Options that change nothing in the base recipe, or cannot be chosen with it."""
     if base.arch is not Arch.MOBILENET_V2 or isinstance(base.weights, Path):
-        yield "alpha"  # a file of weights is of one width
+        yield "alpha"  # weights that are given are of one width
     if base.weights is Weights.NONE:
         yield from ("fine_tune", "head_rate", "head_epochs", "head_copies", "copies")
     if base.arch is Arch.SCRATCH_CNN:

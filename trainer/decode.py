@@ -1,0 +1,75 @@
+"""Decode the value of one option, said at the command line or in a TOML file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any, TypeAlias, TypeVar
+
+CURE = "see `dermpack train --help`"
+Word = TypeVar("Word", bound=Enum)
+Decoder: TypeAlias = Callable[[Any], Any]
+
+
+class WrongError(ValueError):
+    """A value that was understood, and is not one; `cure` may know what was meant."""
+
+    def __init__(self, what: str, cure: str = CURE) -> None:
+        super().__init__(what)
+        self.cure = cure
+
+
+def none_of(value: Any, words: Iterable[str]) -> WrongError:
+    """The words there are, and the one that was meant."""
+    known = list(words)
+    near = difflib.get_close_matches(str(value), known, n=1)
+    return WrongError(f"is none of {', '.join(known)}", f"did you mean {near[0]}?" if near else CURE)
+
+
+def word(vocabulary: type[Word]) -> Decoder:
+    def decode(value: Any) -> Word:
+        try:
+            return vocabulary(value)
+        except ValueError:
+            raise none_of(value, (str(one.value) for one in vocabulary)) from None
+
+    return decode
+
+
+def number(*, least: float, most: float) -> Decoder:
+    def decode(value: Any) -> float:
+        found = float(_parsed(value, float))
+        if not least <= found <= most:
+            raise WrongError(f"is not between {least:g} and {most:g}")
+        return found
+
+    return decode
+
+
+def whole(*, least: int, most: int = 1 << 31) -> Decoder:
+    def decode(value: Any) -> int:
+        found = int(_parsed(value, int))
+        if not least <= found <= most:
+            raise WrongError(
+                f"is not a whole number from {least}" + (f" to {most}" if most < 1 << 31 else "")
+            )
+        return found
+
+    return decode
+
+
+def _parsed(value: Any, kind: type[int] | type[float]) -> Any:
+    odd = WrongError("is not a whole number" if kind is int else "is not a number")
+    if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        raise odd
+    try:
+        return kind(value)
+    except ValueError:
+        raise odd from None
+
+
+def wholes(value: Any) -> tuple[int, ...]:
+    """128,64 at the command line, [128, 64] in a file."""
+    parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return tuple(whole(least=1)(part) for part in ([parts] if isinstance(parts, int) else parts))
