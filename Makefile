@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-train table slow real remote mediapipe arm arm-test android android-real \
+.PHONY: help demo test check format bench bench-train table figures slow real remote mediapipe arm arm-test android android-real \
 	matrix base clean
 
 help:  ## Show the targets
@@ -57,6 +57,9 @@ bench-train: $(VENV)/.installed  ## Time training as ratios; DATASET=… WEIGHTS
 
 table: $(VENV)/.installed  ## Make the README's table of files; RUN=… DATASET=…, into table/
 	$(BIN)/python -m tests.perf.conversion_table $(RUN) $(DATASET) table
+
+figures: $(VENV)/.installed  ## Write the tables of README and docs/results from the committed reports
+	$(BIN)/python -m tests.figures
 
 slow: $(VENV)/.installed  ## Run the tests that take minutes (500 mutated files, the larger networks)
 	$(BIN)/python -m pytest -m "slow and not real_data"

@@ -38,7 +38,7 @@ def main() -> None:
     asked.folder.mkdir(parents=True, exist_ok=True)
     seconds = {way: _converted(asked, way) for way in WAYS}
     report = _measured(asked)
-    sys.stdout.write("\n".join(_lines(report, seconds)) + "\n")
+    sys.stdout.write("\n".join([*table(report, seconds), *_told_below(report)]) + "\n")
 
 
 def _converted(asked: argparse.Namespace, way: str) -> dict[str, float]:
@@ -74,20 +74,21 @@ def _dermpack(*arguments: str) -> bytes:
     ).stdout
 
 
-def _lines(report: dict[str, Any], seconds: dict[str, dict[str, float]]) -> list[str]:
+def table(report: dict[str, Any], seconds: dict[str, dict[str, float]]) -> list[str]:
+    """The table, of a benchmark's report and of what each conversion took."""
     header = (*HEADER, *(f"median ms, {runtime}" for runtime in RUNTIMES))
     rows = [header, ("---",) * len(header)]
     for (title, below), model in zip(FILES.items(), report["models"], strict=True):
         way, _, recipe = below.partition("/")
         made = seconds[way][recipe or "int8"]
         rows.append((title, *_scores(report, model), f"{made:.1f}", *_medians(report, model["name"])))
-    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _told_below(report: dict[str, Any]) -> list[str]:
     data, place = report["data"], report["targets"][0]["environment"]
-    lines += [
-        "",
-        f"{data['n']} pictures in {data['groups']} groups, split {data['split']}; 1 thread, XNNPACK",
-    ]
-    return [*lines, json.dumps(place, sort_keys=True)]
+    counted = f"{data['n']} pictures in {data['groups']} groups, split {data['split']}; 1 thread, XNNPACK"
+    return ["", counted, json.dumps(place, sort_keys=True)]
 
 
 def _scores(report: dict[str, Any], model: dict[str, Any]) -> tuple[str, ...]:

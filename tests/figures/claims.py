@@ -1,0 +1,66 @@
+"""The sentences that tell a measured figure, each with its source; and the numbers that measure nothing."""
+
+from __future__ import annotations
+
+POOLED, INT8 = "lesions-recipes-pooled", "lesions-int8-pooled"
+RATES, COLD = "training-rates", "training-cold"
+STUDY = "study-five/datasets/0/counts"
+
+
+def _between(of: str, form: str = "points") -> str:
+    return f"{{{of}/ci95/0|{form}}} to {{{of}/ci95/1|{form}}}"
+
+
+def _lost(of: str, form: str) -> str:
+    """A loss is a difference turned round, and so are the ends of its interval."""
+    return f"{{{of}/difference|{form}}} ({{{of}/ci95/1|{form}}} to {{{of}/ci95/0|{form}}}"
+
+
+# Each stands on a page word for word, after its figures are filled in.
+CLAIMS = (
+    "{lesions-dataset/counts|total} dermoscopic pictures",
+    "its {lesions-default-0/n|count} test pictures",
+    "n = {lesions-default-0/n|count} test pictures a split",
+    f"the defaults are {{{POOLED}/balanced_accuracy/difference|points}} points of balanced accuracy better "
+    f"({_between(f'{POOLED}/balanced_accuracy')}, paired, over lesions)",
+    f"{{{POOLED}/auroc/difference|share}} of AUROC ({_between(f'{POOLED}/auroc', 'share')})",
+    f"({{{POOLED}/accuracy/difference|points}} points, {_between(f'{POOLED}/accuracy')})",
+    "has {lesions-default-0/per_class/df/n|count} test pictures",
+    f"({{{INT8}/n|count}} pictures of {{{INT8}/groups|count}} lesions)",
+    f"lost {_lost(f'{INT8}/balanced_accuracy', 'points_lost')}) points of balanced accuracy",
+    f"{_lost(f'{INT8}/auroc', 'share_lost')}) of AUROC",
+    f"with {{{INT8}/agreement|percent}} of the labels as before",
+    f"{{{COLD}/share (a third or less)|two}} of the time",
+    f"{{{COLD}/default recipe to that figure, s|whole}} s and {{{COLD}/the usual way, s|whole}} s",
+    f"{{{RATES}/fine-tuning over bare step (0.95 or more), by the clock|two}} of the rate",
+    f"{{{RATES}/boundary over whole (1.5 or more), by the clock|one}} times as fast",
+    f"{{{RATES}/forward passes a head phase costs (1.5 or less), by the clock|one}} forward passes",
+    f"{{{STUDY}/train|count}} to train on",
+    f"{{{STUDY}/validation|count}} validated, {{{STUDY}/test|count}} tested on",
+)
+
+# A pattern → why what it matches is no measurement of ours. Each must be of use.
+NO_MEASUREMENTS = {
+    r"\b95 %": "the confidence of every interval",
+    r"\b2026-11-21\b": "the day of measuring and of reading about others",
+    r"\bPython (below )?3\.\d+( to 3\.\d+)?|CPython 3[\d., and]+": "versions",
+    r"\bDebian 12\b|TensorFlow 2\.21\.0|litert 2\.3\.0|runtime 2\.14\.0": "versions",
+    r"CC BY-NC 4\.0": "a licence",
+    r"Rosendahl, Kittler 2018": "the year of a paper",
+    r"MobileNetV2 [01]\.\d+": "the width of a network",
+    r"\b(96|160|224) px": "the side of a network's input",
+    r"split 70/15/15|seeds? \d( and \d|, \d and \d)?": "how a split was asked for",
+    r"\b2 (virtual )?cores|\b1 thread": "the machine",
+    r"## Beside other tools .*? Sources: ": "what others say of themselves, with links to where they say it",
+    r"exit code 1\b|exits with 1\b": "a program's answer",
+    r"head for 4 epochs, .* at 1e-4": "settings of the plain recipe",
+    r"at least 50 rounds": "a setting of the benchmark",
+    r"the 23-class": "a dataset's labels",
+    r"0\.35 to 1\.4": "the widths to choose from",
+    r"\[-1, 1\]|scale 1/127\.5, zero point 127 or 128": "a network's input, which each conversion proves",
+    r"0\.289 steps": "the square root of a twelfth: rounding alone",
+    r"1, 2, 5, 10, then 20 of the worst": "a setting of the converter",
+    r'"2\.1 times as fast \(1\.9 to 2\.2\)"': "an example of a sentence",
+    r"Pi 4 or Pi 5": "names of boards",
+    r"with 3\.10\.13, 3\.12\.1 and 3\.13\.0": "versions",
+}

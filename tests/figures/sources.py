@@ -1,0 +1,52 @@
+"""Look a figure up in the committed reports, and spell it."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HOUSE = Path(__file__).resolve().parents[2]
+RESULTS = HOUSE / "docs" / "results"
+REFERENCE = re.compile(r"\{([^{}|]+)\|(\w+)\}")
+
+FORMS = {  # how a value is spelled
+    "count": lambda value: f"{value:,}",
+    "total": lambda value: f"{_total(value):,}",
+    "share": lambda value: f"{value:.3f}",
+    "share2": lambda value: f"{value:.2f}",
+    "percent": lambda value: f"{100 * value:.1f} %",
+    "points": lambda value: f"{100 * value:.1f}",
+    "points_lost": lambda value: f"{0 - 100 * value:.1f}",
+    "share_lost": lambda value: f"{0 - value:.3f}",
+    "one": lambda value: f"{value:.1f}",
+    "two": lambda value: f"{value:.2f}",
+    "whole": lambda value: f"{value:.0f}",
+    "megabytes": lambda value: f"{value / 1e6:.2f}",
+}
+
+
+@cache
+def report(name: str) -> Any:
+    """`lesions-default-0` → what docs/results/lesions-default-0.json says."""
+    return json.loads((RESULTS / f"{name}.json").read_bytes())
+
+
+def looked_up(reference: str) -> Any:
+    """`lesions-default-0/auroc_ci95/1` → 0.964…; a part of a list is named by its place."""
+    name, *keys = reference.split("/")
+    value = report(name)
+    for key in keys:
+        value = value[int(key)] if isinstance(value, list) else value[key]
+    return value
+
+
+def _total(counts: Any) -> int:
+    return sum(map(_total, counts.values())) if isinstance(counts, dict) else int(counts)
+
+
+def spelled(sentence: str) -> str:
+    """`{lesions-default-0/n|count} pictures` → `895 pictures`."""
+    return REFERENCE.sub(lambda found: FORMS[found[2]](looked_up(found[1])), sentence)

@@ -1,0 +1,78 @@
+"""Make the tables of figures from the committed reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tests.figures.sources import report, spelled
+from tests.perf.conversion_table import table as files_table
+
+RECIPES = ("default", "plain")
+SEEDS = ("0", "1")
+
+
+def recipes() -> list[str]:
+    """What the default recipe and the usual one gave on two splits."""
+    header = ("recipe", "split seed", "balanced accuracy (95 %)", "AUROC (95 %)", "accuracy", "minutes")
+    return markdown([header, *(_recipe(name, seed) for name in RECIPES for seed in SEEDS)])
+
+
+def _recipe(name: str, seed: str) -> tuple[str, ...]:
+    of = f"lesions-{name}-{seed}"
+    accuracy = spelled(f"{{{of}/accuracy|share}}")
+    minutes = spelled(f"{{lesions-minutes/{name}/{seed}|whole}}")
+    return (name, seed, _scored(of, "balanced_accuracy"), _scored(of, "auroc"), accuracy, minutes)
+
+
+def _scored(of: str, metric: str, form: str = "share") -> str:
+    low, high = f"{of}/{metric}_ci95/0", f"{of}/{metric}_ci95/1"
+    return spelled(f"{{{of}/{metric}|{form}}} ({{{low}|{form}}} to {{{high}|{form}}})")
+
+
+def files() -> list[str]:
+    """What each kind of file gave: accuracy, size, speed."""
+    seconds = {
+        "measured": report("files-conversion")["seconds"],
+        "trained": report("files-conversion-qat")["seconds"],
+    }
+    return files_table(report("files-benchmark"), seconds)
+
+
+def study() -> list[str]:
+    """Five recipes on few pictures."""
+    of = report("study-five")
+    header = (
+        "recipe",
+        "balanced accuracy, test (95 %)",
+        "AUROC (95 %)",
+        "points against the first (95 %)",
+        "parameters",
+    )
+    return markdown([header, *(_studied(of, name) for name in of["order"])])
+
+
+def _studied(of: dict[str, Any], name: str) -> tuple[str, ...]:
+    scores = f"study-five/recipes/{name}/tests/0/scores"
+    title = f"{name}, best on validation" if name == of["best"] else name
+    figures = [_scored(scores, metric, "share2") for metric in ("balanced_accuracy", "auroc")]
+    parameters = spelled(f"{{study-five/recipes/{name}/parameters|count}}")
+    return (title, *figures, _against(of["recipes"][name]), parameters)
+
+
+def _against(recipe: dict[str, Any]) -> str:
+    versus = recipe["tests"][0].get("versus_base")
+    if not versus:
+        return "–"
+    told = versus["differences"]["balanced_accuracy"]
+    low, high = (100 * end for end in told["ci95"])
+    return f"{100 * told['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows, the first of which is the header."""
+    ruled = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return [f"| {' | '.join(row)} |" for row in ruled]
+
+
+TABLES: dict[str, Callable[[], list[str]]] = {"recipes": recipes, "files": files, "study": study}

@@ -1,0 +1,66 @@
+"""Figures without a source fail, and so do sources without a figure."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.figures.claims import NO_MEASUREMENTS
+from tests.figures.pages import PAGES, TABLE, claims, page, unfounded, with_tables
+from tests.figures.sources import RESULTS
+from tests.figures.tables import TABLES
+
+MOST_BYTES = 200_000
+
+
+def prose() -> str:
+    """All pages, with their lines joined."""
+    return " ".join(" ".join(page(name).split()) for name in PAGES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_tables_of_figures_are_as_the_reports_have_them(name: str) -> None:
+    assert page(name) == with_tables(page(name)), "run: make figures"
+
+
+def test_each_table_of_figures_stands_on_a_page() -> None:
+    assert {found[1] for name in PAGES for found in TABLE.finditer(page(name))} == set(TABLES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_figure_is_without_a_source(name: str) -> None:
+    assert unfounded(page(name)) == [], "give it a sentence or a reason in tests/figures/claims.py"
+
+
+@pytest.mark.parametrize(
+    "text", ["It takes 3.1 ms.", "-0.5 points", "n = 12", "about 1,000 pictures", "97 %"]
+)
+def test_a_new_figure_is_found(text: str) -> None:
+    assert len(unfounded(f"{text}\n")) == 1
+
+
+@pytest.mark.parametrize("claim", claims())
+def test_each_sentence_with_figures_stands_on_a_page(claim: str) -> None:
+    assert claim in prose()
+
+
+@pytest.mark.parametrize("pattern", NO_MEASUREMENTS)
+def test_each_number_that_is_no_measurement_stands_on_a_page(pattern: str) -> None:
+    assert re.search(pattern, prose())
+
+
+def test_committed_reports_are_small_and_tell_of_no_machine_and_no_picture() -> None:
+    for path in RESULTS.glob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        json.loads(text)
+        assert len(text) < MOST_BYTES, path.name
+        assert not re.search(r'"/|"[A-Z]:\\\\|/home/|/tmp/|ISIC_\d|hostname', text), path.name
+
+
+def test_each_committed_report_says_how_it_was_made() -> None:
+    told = page("docs/results/README.md").replace("-N.json", "-0.json")
+    other_seeds = re.compile(r"-[1-9](?=\.json)")
+    names = {other_seeds.sub("-0", path.name) for path in RESULTS.glob("*.json")}
+    assert {name for name in names if f"`{name}`" not in told} == set()
