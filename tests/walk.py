@@ -1,0 +1,61 @@
+"""Run the commands that a page shows, and compare what they print with what the page shows below them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dermpack.cli import main
+
+BLOCK = re.compile(r"^```(console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One `dermpack` command, and the lines that a page shows of what it prints."""
+
+    command: str
+    shown: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        name, *arguments = shlex.split(self.command, comments=True)
+        assert name == "dermpack", self.command
+        return arguments
+
+
+def steps(page: Path) -> list[Step]:
+    """The commands of console blocks, with their lines; of sh blocks, the lines that begin with dermpack."""
+    found: list[Step] = []
+    for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        lines = block.replace("\\\n", " ").splitlines()
+        if kind == "console":
+            found.extend(_console(lines))
+        else:
+            found.extend(Step(command=line) for line in lines if line.startswith("dermpack "))
+    return found
+
+
+def play(step: Step, capfd: pytest.CaptureFixture[str], *, more: Sequence[str] = ()) -> None:
+    """Run it, with more options where the page's own would take too long; each shown line must be printed."""
+    assert main([*step.arguments, *more]) == 0, step.command
+    captured = capfd.readouterr()
+    printed = {shape(line) for line in (captured.err + captured.out).splitlines()}
+    assert {shape(line) for line in step.shown} <= printed, step.command
+
+
+def shape(line: str) -> str:
+    """A line without its figures and spacing: versions of the libraries move the last digit."""
+    return re.sub(r"-?[\d.]+", "#", re.sub(r"\s+|[━─]+", " ", line)).strip()
+
+
+def _console(lines: Sequence[str]) -> Iterator[Step]:
+    starts = [at for at, line in enumerate(lines) if line.startswith("$ ")]
+    assert starts[:1] == [0], "a console block begins with a command"
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        yield Step(command=lines[start].removeprefix("$ "), shown=tuple(lines[start + 1 : end]))
