@@ -26,6 +26,7 @@ EXTRA_OF_MODULE = {
     "tf_keras": "train",
     "tomli": "train",
     "optuna": "tune",
+    "sqlalchemy": "tune",
     "ai_edge_litert": "device",
     "tflite_runtime": "device",
     "cryptography": "sign",

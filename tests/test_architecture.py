@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "benchmarks": GROUND_FLOOR,
     "benchmarks.worker": ("numpy", *INTERPRETERS),
     "trainer.datasets": (*GROUND_FLOOR, "imagehash", "sklearn", "pandas"),
-    "trainer.tune": (*GROUND_FLOOR, "trainer", "optuna"),
+    "trainer.tune": (*GROUND_FLOOR, "trainer", "optuna", "sqlalchemy"),
     "trainer": (*GROUND_FLOOR, *TENSORFLOW, "trainer.datasets", "h5py", "tomllib", "tomli"),
     "converter": (*GROUND_FLOOR, *TENSORFLOW, "trainer.run", "trainer.feed", "trainer.fit"),
 }

@@ -39,7 +39,12 @@ MOST_ROWS = 10
     "--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
     help="On the validation split; latency is that of the int8 export here.",
 )  # fmt: skip
-@click.option("--storage", metavar="URL", default="", help="Any that Optuna takes; else SQLite in STUDY.")
+@click.option(
+    "--storage",
+    metavar="URL",
+    default="",
+    help="journal:FILE, or any that Optuna takes; else SQLite in STUDY.",
+)
 @click.option("--name", default="", help="Of the search in the storage; else that of STUDY.")
 @output_options
 def command(
@@ -71,24 +76,22 @@ def command(
     from dermpack.manifest import read_dataset
     from trainer.recipe import Recipe, read_recipe
     from trainer.tune.space import read_space
-    from trainer.tune.storage import Objective
     from trainer.tune.tune import tune
+    from trainer.tune.wanted import Objective, Wanted
 
     base = read_recipe(recipe_file) if recipe_file else Recipe()
-    space, wanted = read_space(space_file, base=base), Objective(objective)
+    space = read_space(space_file, base=base)
     if space.left_out:
         note(f"left out of the space, since it means nothing here: {', '.join(space.left_out)}", quiet=quiet)
+    wanted = Wanted(dataset=read_dataset(dataset), base=base, space=space, objective=Objective(objective))
     found = tune(
-        read_dataset(dataset),
+        wanted,
         output,
-        base,
-        space,
-        objective=wanted,
         trials=trials,
         minutes=minutes,
         storage=storage,
         name=name,
-        latency=int8_latency_ms if wanted.with_latency else None,
+        latency=int8_latency_ms if wanted.objective.with_latency else None,
         tell=teller(quiet=quiet),
     )
     _show(found, output, quiet=quiet or as_json)

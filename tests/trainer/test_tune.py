@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,11 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.errors import InputError
+from dermpack.manifest import read_dataset
 from dermpack.report.tune import Search, State, TrialRow
 from dermpack.report.tune_page import tune_page
 from dermpack.report.tune_plots import tune_plots
+from tests.trainer import small_dataset
 from trainer.recipe import Recipe, read_recipe, recipe_from
 from trainer.tune.space import Choices, Range, Space
 from trainer.watch import Epoch, Moment
@@ -26,14 +31,14 @@ optuna = pytest.importorskip("optuna")
 SPACE = Space(
     dimensions=(Range(name="rate", low=1e-5, high=1e-2, log=True), Choices(name="batch", values=(8, 16, 32)))
 )
-# A worker in a process of its own; the third argument is how many trials it lives for.
+# A worker in a process of its own; it lives for so many trials.
 WORKER = """
 import math, os, sys
 from pathlib import Path
 from tests.trainer.test_tune import SPACE, opened
 from trainer.tune.search import search
 
-folder, trials, lives = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+folder, trials, lives, url = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 tried = []
 
 def attempt(trial, values):
@@ -42,20 +47,34 @@ def attempt(trial, values):
         os._exit(9)
     return (1 / (1 + abs(math.log10(values["rate"]) + 3)) + values["batch"] / 1000,)
 
-search(opened(folder), SPACE, attempt, folder, trials=trials, deadline=math.inf, ended=lambda trial: None)
+study = opened(folder, url=url)
+search(study, SPACE, attempt, folder, trials=trials, deadline=math.inf, ended=lambda trial: None)
 """
 
 
-def opened(folder: Path, *, space: Space = SPACE, objective: str = "balanced_accuracy", seed: int = 0) -> Any:
-    from trainer.tune.storage import Objective, open_trials, sqlite_url
+def opened(
+    folder: Path,
+    *,
+    space: Space = SPACE,
+    objective: str = "balanced_accuracy",
+    seed: int = 0,
+    url: str = "",
+) -> Any:
+    from trainer.tune.storage import open_trials, sqlite_url
+    from trainer.tune.wanted import Objective, Wanted
 
     folder.mkdir(parents=True, exist_ok=True)
-    asked, wanted = {"space": space.record()}, Objective(objective)
-    return open_trials(sqlite_url(folder), "test", folder, objective=wanted, asked=asked, seed=seed)
+    wanted = Wanted(
+        dataset=small_dataset.of_pictures(Path("/set"), []),
+        base=Recipe(seed=seed),
+        space=space,
+        objective=Objective(objective),
+    )
+    return open_trials(wanted, url or sqlite_url(folder), "test", folder)
 
 
-def worker(folder: Path, *, trials: int, lives: int = 1000) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", WORKER, str(folder), str(trials), str(lives)]
+def worker(folder: Path, *, trials: int, lives: int = 1000, url: str = "") -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", WORKER, str(folder), str(trials), str(lives), url]
     return subprocess.Popen(command, cwd=Path(__file__).parents[2])
 
 
@@ -72,6 +91,44 @@ def test_workers_that_share_a_search_and_die_lose_and_repeat_no_trial(tmp_path: 
         dead.params
     ]
     assert len({trial.user_attrs["worker"] for trial in found}) >= 2
+
+
+def test_workers_of_two_machines_share_a_journal_file(tmp_path: Path) -> None:
+    """A folder of its own each: no lock of one is seen by the other."""
+    url = f"journal:{tmp_path / 'trials.log'}"
+    both = [worker(tmp_path / name, trials=12, url=url) for name in ("one", "other")]
+    assert [of.wait() for of in both] == [0, 0]
+    found = opened(tmp_path / "one", url=url).get_trials()
+    assert 12 <= len(found) <= 13 and {trial.state.name for trial in found} == {"COMPLETE"}
+    assert len({tuple(sorted(trial.params.items())) for trial in found}) == len(found)
+
+
+def test_a_worker_elsewhere_is_dead_when_it_was_silent_for_long(tmp_path: Path) -> None:
+    from trainer.tune.search import ALIVE, ORIGIN, SILENT_S, WORKER
+
+    study = opened(tmp_path)
+    for silent_s in (SILENT_S + 60, SILENT_S - 60):
+        trial = study.ask()
+        SPACE.drawn(trial)
+        trial.set_user_attr(WORKER, "elsewhere")
+        trial.set_user_attr(ALIVE, time.time() - silent_s)
+    found = searched(tmp_path, by_rate, trials=3).get_trials()
+    assert [of.state.name for of in found] == ["FAIL", "RUNNING", "COMPLETE", "COMPLETE"]
+    assert found[2].params == found[0].params and found[2].user_attrs[ORIGIN] == 0
+
+
+def test_a_worker_that_was_taken_for_dead_goes_on_with_another_trial(tmp_path: Path) -> None:
+    """A laptop slept: when it wakes, its trial has been failed by another machine."""
+    study = opened(tmp_path)
+
+    def slept(trial: Any, values: Mapping[str, Any]) -> tuple[float]:
+        if trial.number == 0:
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            trial.set_user_attr("seconds", 1.0)
+        return by_rate(trial, values)
+
+    found = searched(tmp_path, slept, trials=2, study=study).get_trials()
+    assert [of.state.name for of in found] == ["FAIL", "COMPLETE", "COMPLETE"]
 
 
 def searched(
@@ -182,11 +239,101 @@ def test_another_search_of_the_same_name_is_refused(tmp_path: Path) -> None:
         opened(tmp_path, space=other)
 
 
-def test_a_storage_that_cannot_be_opened_is_one_line(coloured: Path, tmp_path: Path, capsys: Any) -> None:
-    options = ("--storage", "mysql://nowhere/x", "--quiet")
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (
+            "nonsense://me:secret@host/x",
+            r"--storage nonsense://me:\*\*\*@host/x: cannot be opened \(Can't load",
+        ),
+        ("sqlite://", "--storage sqlite://: forgets everything at its end; name a file"),
+        ("sqlite:////nowhere/trials.db", "cannot be opened .*unable to open database file"),
+        ("journal:/nowhere/trials.log", "names no file in a folder that exists; write journal:FOLDER/FILE"),
+        ("journal:", "names no file in a folder that exists"),
+    ],
+)
+def test_a_storage_that_cannot_be_opened_is_one_line_without_the_password(
+    coloured: Path, tmp_path: Path, capsys: Any, url: str, said: str
+) -> None:
+    options = ("--storage", url, "--quiet")
     assert main(["tune", str(coloured), "-o", str(tmp_path / "search"), *options]) == 1
     error = capsys.readouterr().err
-    assert "error: --storage mysql://nowhere/x: cannot be opened" in error and error.count("\n") == 1
+    assert re.search(f"^error: .*{said}", error) and error.count("\n") == 1 and "secret" not in error
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "package"),
+    [
+        ("postgresql://me:secret@host/x", "psycopg", "'psycopg[binary]'"),
+        ("postgresql+psycopg2://me:secret@host/x", "psycopg2", "psycopg2-binary"),
+        ("mysql://me:secret@host/x", "MySQLdb", "mysqlclient"),
+        ("mssql://me:secret@host/x", "pyodbc", "pyodbc"),
+    ],
+)
+def test_a_missing_driver_is_named_with_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch, url: str, module: str, package: str
+) -> None:
+    from trainer.tune.address import open_storage
+
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError) as refused:
+        open_storage(url)
+    shown = url.replace("secret", "***")
+    assert str(refused.value) == f"--storage {shown}: needs the driver {module}; pip install {package}"
+
+
+def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sqlalchemy.exc import ProgrammingError
+
+    from trainer.tune import address
+
+    tries: list[str] = []
+
+    def made_by_two(url: str, **options: Any) -> str:
+        tries.append(url)
+        if len(tries) == 1:
+            raise ProgrammingError("CREATE TYPE", options, Exception('relation "studies" already exists'))
+        return "opened"
+
+    monkeypatch.setattr(address, "RDBStorage", made_by_two)
+    monkeypatch.setattr(address, "PAUSES_S", (0.0,))
+    assert str(address.open_storage("postgresql://host/x")) == "opened" and len(tries) == 2
+
+
+def test_a_storage_that_goes_away_ends_in_one_line(coloured: Path, tmp_path: Path) -> None:
+    """Its tables vanish after the first trial was begun: SQLite then fails as a lost server does."""
+    from trainer.tune.tune import tune
+    from trainer.tune.wanted import Objective, Wanted
+
+    base = recipe_from({"arch": "scratch_cnn", "size": 28}, where="test")
+    wanted = Wanted(
+        dataset=read_dataset(coloured), base=base, space=SPACE, objective=Objective.BALANCED_ACCURACY
+    )
+
+    def emptied(event: object) -> None:
+        del event
+        with sqlite3.connect(tmp_path / "trials.db") as database:
+            database.execute("DROP TABLE trial_user_attributes")
+
+    url = f"sqlite:///{tmp_path / 'trials.db'}"
+    with pytest.raises(InputError, match=r"^--storage sqlite:.*: was lost \(.*; start the same again$"):
+        tune(wanted, tmp_path / "search", trials=1, storage=url, tell=emptied)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("mysql://me:se@cr:et@host/x", "mysql://me:***@host/x"),
+        ("postgresql://host:5432/x?user=me&password=secret", "postgresql://host:5432/x?user=me&password=***"),
+        ("postgresql://me@host:5432/x", "postgresql://me@host:5432/x"),
+    ],
+)
+def test_a_password_is_not_shown(url: str, shown: str) -> None:
+    from trainer.tune.address import without_password
+
+    assert without_password(url) == shown
 
 
 def test_a_folder_of_something_else_is_kept(coloured: Path, tmp_path: Path, capsys: Any) -> None:
@@ -266,3 +413,36 @@ def test_the_command_searches_and_its_best_recipe_can_be_trained(
     assert str(tmp_path) not in (folder / "tune.json").read_text("utf-8")
     assert main(["tune", str(coloured), "-o", str(folder), *options]) == 0
     assert json.loads(capsys.readouterr().out) == told, "enough trials were there already"
+
+
+@pytest.mark.tensorflow
+def test_accuracy_is_searched_against_the_latency_of_the_int8_export(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, space, folder = tmp_path / "recipe.toml", tmp_path / "space.toml", tmp_path / "search"
+    text = 'arch = "scratch_cnn"\nsize = 28\nepochs = 1\naugment = "none"'
+    recipe.write_text(text, encoding="utf-8")
+    space.write_text("filters = [[2], [16, 16]]\nbatch = [8, 16]", encoding="utf-8")
+    options = ("--recipe", str(recipe), "--space", str(space), "--objective", "accuracy,latency")
+    command = ["tune", str(coloured), "-o", str(folder), *options, "--trials", "2", "--json"]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["objectives"] == ["balanced_accuracy", "latency_ms"]
+    assert [trial["state"] for trial in told["trials"]] == ["complete", "complete"]
+    values = {trial["number"]: trial["values"] for trial in told["trials"]}
+    assert all(0 <= accuracy <= 1 and 0 < latency < 1000 for accuracy, latency in values.values())
+    beaten = [at for at, of in values.items() if any(better(other, of) for other in values.values())]
+    assert set(told["best"]) == set(values) - set(beaten)
+    assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")
+    assert "Accuracy and latency" in (folder / "tune.html").read_text("utf-8")
+    assert json.loads((folder / "tune.json").read_text("utf-8")) == told
+    files = {path.name for path in (folder / "recipes").iterdir()}
+    assert files == {f"trial-{number}.toml" for number in told["best"]}
+    front = [read_recipe(folder / "recipes" / f"trial-{number}.toml") for number in told["best"]]
+    assert read_recipe(folder / "best.toml") == front[0]
+    assert not list((folder / "trials").rglob("export")), "what was timed is removed"
+
+
+def better(other: Sequence[float], of: Sequence[float]) -> bool:
+    """In one objective, and no worse in the other."""
+    return other != of and other[0] >= of[0] and other[1] <= of[1]

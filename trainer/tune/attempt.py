@@ -13,14 +13,13 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dermpack.errors import InputError
 from dermpack.files import read_json
-from dermpack.manifest import Dataset
 from trainer.apart import Begun, Job, Tell, Told, train_apart
 from trainer.asked import check_asked
 from trainer.recipe import Recipe
 from trainer.run import read_run
 from trainer.tune.search import ORIGIN, Unpromising
 from trainer.tune.space import recipe_of
-from trainer.tune.storage import Objective
+from trainer.tune.wanted import Wanted
 from trainer.watch import Epoch, Moment
 
 SECONDS, RECIPE, SAME_AS, WEIGHTS = "seconds", "recipe", "same_as", "weights_sha256"
@@ -31,12 +30,10 @@ Latency: TypeAlias = Callable[[Path], float]  # a run folder → milliseconds of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempts:
-    """How a trial is tried: what it is trained on, from which recipe, and how it is judged."""
+    """How a trial is tried: for what, where its run lies, and who hears of it."""
 
     study: optuna.Study
-    dataset: Dataset
-    base: Recipe
-    objective: Objective
+    wanted: Wanted
     folder: Path
     trials: int
     latency: Latency | None
@@ -44,17 +41,17 @@ class Attempts:
 
     def __call__(self, trial: Trial, values: Mapping[str, Any]) -> tuple[float, ...]:
         """The figures of the trial, in the order of the objectives."""
-        recipe = recipe_of(values, self.base)
+        recipe = recipe_of(values, self.wanted.recipe)
         place = place_of(trial, self.folder)
         trial.set_user_attr(RECIPE, recipe.record())
         self.tell(Begun(name=f"trial {trial.number}", number=trial.number + 1, of=self.trials))
         if (known := self._known(trial, recipe)) is not None:
             return known
-        check_asked(self.dataset, place / "run", recipe, overwrite=True)
+        check_asked(self.wanted.dataset, place / "run", recipe, overwrite=True)
         self._train(trial, recipe, place)
         run = read_run(place / "run")
         trial.set_user_attr(WEIGHTS, run.weights_sha256)
-        reached = float(run.validation[self.objective.figure])
+        reached = float(run.validation[self.wanted.objective.figure])
         if reached != reached:
             raise InputError(
                 place.name, "has no such figure on the validation split", "give it more pictures"
@@ -72,7 +69,7 @@ class Attempts:
     def _train(self, trial: Trial, recipe: Recipe, place: Path) -> None:
         clock = place / "clock.json"
         job = Job(
-            dataset=self.dataset.folder.absolute(),
+            dataset=self.wanted.dataset.folder.absolute(),
             run=place / "run",
             recipe=recipe,
             asks=(),
@@ -81,7 +78,7 @@ class Attempts:
         )
         watch = Judge(
             trial=trial,
-            figure=self.objective.figure,
+            figure=self.wanted.objective.figure,
             head_epochs=recipe.head_epochs,
             prunes=self.latency is None,
             tell=self.tell,

@@ -13,7 +13,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dermpack.errors import DermpackError
 from dermpack.files import json_text, write_bytes
-from dermpack.manifest import Dataset
 from dermpack.report.tune import Search, State, TrialRow
 from dermpack.report.tune_page import tune_page
 from dermpack.report.tune_plots import tune_plots
@@ -22,8 +21,8 @@ from trainer.spelled import spelled
 from trainer.toml_text import toml_text
 from trainer.tune.attempt import SAME_AS, SECONDS
 from trainer.tune.search import REASON
-from trainer.tune.space import Space, recipe_of
-from trainer.tune.storage import Objective
+from trainer.tune.space import recipe_of
+from trainer.tune.wanted import Objective, Wanted
 
 RECORD_FILE, PAGE_FILE, BEST_FILE = "tune.json", "tune.html", "best.toml"
 RECIPES = "recipes"
@@ -36,20 +35,19 @@ STATES = {
 }
 
 
-def found_so_far(
-    study: optuna.Study, dataset: Dataset, base: Recipe, space: Space, objective: Objective
-) -> Search:
+def found_so_far(study: optuna.Study, wanted: Wanted) -> Search:
     """Every trial that was begun; one whose worker died stands under the number of its repetition."""
     trials = [of for of in study.get_trials(deepcopy=False) if of.state in STATES and not _is_repeated(of)]
     best = sorted(study.best_trials, key=lambda of: (-of.values[0], of.number)) if _ended(study) else []
+    objective = wanted.objective
     return Search(
         name=study.study_name,
-        source=dataset.source,
-        dataset_sha256=dataset.sha256,
+        source=wanted.dataset.source,
+        dataset_sha256=wanted.dataset.sha256,
         objectives=(objective.figure, *(["latency_ms"] if objective.with_latency else [])),
-        space=space.record(),
-        left_out=space.left_out,
-        base=base.record(),
+        space=wanted.space.record(),
+        left_out=wanted.space.left_out,
+        base=wanted.recipe.record(),
         best=tuple(of.number for of in _distinct(best, objective)),
         importance=_importance(study),
         trials=tuple(map(_row, trials)),

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +26,7 @@ from trainer.tune.turn import WORKERS, turn
 WORKER, ALIVE, ORIGIN, REASON = "worker", "alive", "origin", "reason"
 BEAT_S = 20.0
 SILENT_S = 300.0  # of a worker on another machine, before it is taken for dead
+NOT_NOW = (optuna.exceptions.StorageInternalError, optuna.exceptions.UpdateFinishedTrialError)
 MOST_TRIES = 3  # of one set of values whose worker died: they may be what it dies of
 
 
@@ -120,7 +121,9 @@ def _try(study: optuna.Study, trial: Trial, space: Space, attempt: Attempt) -> N
         trial.set_user_attr(REASON, f"{error.where.rpartition('/')[2]}: {error.what}; {error.cure}")
         study.tell(trial, state=TrialState.FAIL)
         return
-    study.tell(trial, list(values))
+    except optuna.exceptions.UpdateFinishedTrialError:  # we were silent for so long that another took it over
+        return
+    study.tell(trial, list(values), skip_if_finished=True)
 
 
 def _frozen(study: optuna.Study, number: int) -> FrozenTrial:
@@ -145,7 +148,8 @@ def _heart(trial: Trial) -> Iterator[None]:
 
     def beat() -> None:
         while not end.wait(BEAT_S):
-            trial.set_user_attr(ALIVE, time.time())
+            with suppress(*NOT_NOW):
+                trial.set_user_attr(ALIVE, time.time())
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

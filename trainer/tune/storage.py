@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
-from enum import Enum
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +13,20 @@ from optuna.samplers import BaseSampler, TPESampler
 
 from dermpack.errors import InputError
 from dermpack.files import json_text, sha256_of
+from trainer.tune.address import open_storage, without_password
 from trainer.tune.turn import turn
+from trainer.tune.wanted import Objective, Wanted
 
 SQLITE_FILE = "tune.db"
-PATIENCE_S = 120.0  # for the lock of SQLite, which another worker may hold
 FIRST_RANDOM = 10  # trials, before what was found says where to look
 ASKED = "asked"
-
-
-class Objective(Enum):
-    """What is searched for; all figures are of the validation split."""
-
-    BALANCED_ACCURACY = "balanced_accuracy"
-    AUROC = "auroc"
-    ACCURACY_LATENCY = "accuracy,latency"  # balanced accuracy, against milliseconds of the int8 export
-
-    @property
-    def figure(self) -> str:
-        return "auroc" if self is Objective.AUROC else "balanced_accuracy"
-
-    @property
-    def with_latency(self) -> bool:
-        return self is Objective.ACCURACY_LATENCY
-
-    @property
-    def directions(self) -> Sequence[str]:
-        return ("maximize", "minimize") if self.with_latency else ("maximize",)
 
 
 def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{(folder / SQLITE_FILE).absolute()}"
 
 
-def open_trials(
-    url: str, name: str, folder: Path, *, objective: Objective, asked: Mapping[str, Any], seed: int
-) -> optuna.Study:
+def open_trials(wanted: Wanted, url: str, name: str, folder: Path) -> optuna.Study:
     """The study of this name, made if it is not there; one of another search is refused.
 
     Optuna's tables must not be made by two at once: the workers of the folder wait for each other.
@@ -59,21 +37,20 @@ def open_trials(
     try:
         with turn(folder):
             study = optuna.create_study(
-                storage=_storage(url),
+                storage=open_storage(url),
                 study_name=name,
-                directions=list(objective.directions),
-                sampler=SeededByNumber(seed),
-                pruner=_pruner(objective),
+                directions=list(wanted.objective.directions),
+                sampler=SeededByNumber(wanted.base.seed),
+                pruner=_pruner(wanted.objective),
                 load_if_exists=True,
             )
-            _claim(study, asked)
+            _claim(study, wanted.record())
     except InputError:
         raise
     except Exception as error:  # each database driver has errors of its own
-        what = f"cannot be opened ({' '.join(str(error).split())[:200]})"
-        raise InputError(
-            f"--storage {url}", what, "check the address, and that its driver is installed"
-        ) from error
+        said = without_password(" ".join(str(error).split()))[:200]
+        where, cure = f"--storage {without_password(url)}", "check the address, and that its server runs"
+        raise InputError(where, f"cannot be opened ({said})", cure) from error
     return study
 
 
@@ -122,13 +99,6 @@ def _pruner(objective: Objective) -> optuna.pruners.BasePruner:
     if objective.with_latency:
         return optuna.pruners.NopPruner()
     return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
-
-
-def _storage(url: str) -> Any:
-    if url.startswith("sqlite:"):
-        connect = {"connect_args": {"timeout": PATIENCE_S}}
-        return optuna.storages.RDBStorage(url, engine_kwargs=connect)
-    return optuna.storages.get_storage(url)
 
 
 def _claim(study: optuna.Study, asked: Mapping[str, Any]) -> None:

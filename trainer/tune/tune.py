@@ -5,37 +5,31 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from dermpack.errors import OutputError
+from dermpack.errors import InputError, OutputError
 from dermpack.files import refuse_existing
-from dermpack.manifest import Dataset
 from dermpack.report.tune import Search
 from trainer.apart import Tell, untold
 from trainer.asked import check_asked
-from trainer.plan import Goal
-from trainer.recipe import Recipe
+from trainer.tune.address import without_password
 from trainer.tune.attempt import TRIALS, Attempts, Latency, place_of
 from trainer.tune.outcome import found_so_far, write_search
 from trainer.tune.search import search
-from trainer.tune.space import Space
-from trainer.tune.storage import Objective, open_trials, sqlite_url
+from trainer.tune.storage import open_trials, sqlite_url
 from trainer.tune.turn import turn
+from trainer.tune.wanted import Wanted
 
 MARKER = ".dermpack-tune"  # says "one of ours"
 
 
 def tune(
-    dataset: Dataset,
+    wanted: Wanted,
     folder: Path,
-    base: Recipe,
-    space: Space,
     *,
-    objective: Objective = Objective.BALANCED_ACCURACY,
     trials: int,
     minutes: float = 0.0,
     storage: str = "",
@@ -48,35 +42,22 @@ def tune(
     Killed at any moment, the same call goes on. No trial is begun after `minutes`, where they are given.
     """
     folder = folder.absolute()
-    base = replace(base, metric=Goal(objective.figure))
-    check_asked(dataset, folder / TRIALS / "any", base, overwrite=True)
+    check_asked(wanted.dataset, folder / TRIALS / "any", wanted.recipe, overwrite=True)
     _open(folder)
-    asked = {
-        "manifest_sha256": dataset.sha256,
-        "base": base.record(),
-        "space": space.record(),
-        "objective": objective.value,
-    }
-    url, name = storage or sqlite_url(folder), name or folder.name
-    study = open_trials(url, name, folder, objective=objective, asked=asked, seed=base.seed)
+    url = storage or sqlite_url(folder)
+    study = open_trials(wanted, url, name or folder.name, folder)
+    attempts = Attempts(study=study, wanted=wanted, folder=folder, trials=trials, latency=latency, tell=tell)
 
     def ended(trial: FrozenTrial) -> None:
         del trial
-        _write(study, dataset, base, space, objective, folder)
+        _write(study, wanted, folder)
 
-    attempts = Attempts(
-        study=study,
-        dataset=dataset,
-        base=base,
-        objective=objective,
-        folder=folder,
-        trials=trials,
-        latency=latency,
-        tell=tell,
-    )
     deadline = time.monotonic() + minutes * 60 if minutes else math.inf
-    search(study, space, attempts, folder, trials=trials, deadline=deadline, ended=ended)
-    return _write(study, dataset, base, space, objective, folder)
+    try:
+        search(study, wanted.space, attempts, folder, trials=trials, deadline=deadline, ended=ended)
+        return _write(study, wanted, folder)
+    except optuna.exceptions.StorageInternalError as error:
+        raise _lost(url, error) from error
 
 
 def _open(folder: Path) -> None:
@@ -90,13 +71,17 @@ def _open(folder: Path) -> None:
         raise OutputError(folder, what, "check the folder and the free space") from error
 
 
-def _write(
-    study: optuna.Study, dataset: Dataset, base: Recipe, space: Space, objective: Objective, folder: Path
-) -> Search:
+def _lost(url: str, error: Exception) -> InputError:
+    """The database went away: what was written there is there still."""
+    said = without_password(" ".join(str(error.__cause__ or error).split()))[:200]
+    return InputError(f"--storage {without_password(url)}", f"was lost ({said})", "start the same again")
+
+
+def _write(study: optuna.Study, wanted: Wanted, folder: Path) -> Search:
     """One worker at a time, so that all files are of one moment."""
     with turn(folder, of="report"):
-        found = found_so_far(study, dataset, base, space, objective)
-        write_search(found, base, folder)
+        found = found_so_far(study, wanted)
+        write_search(found, wanted.recipe, folder)
         _forget(study, found, folder)
     return found
 
