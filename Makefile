@@ -18,21 +18,9 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	@$(BIN)/python -m pip check
 	@touch $@
 
-DERMPACK := $(BIN)/dermpack
-demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results in demo/
-	@rm -rf demo
-	$(DERMPACK) data demo -o demo/pictures
-	$(DERMPACK) data import demo/pictures -o demo/dataset
-	$(DERMPACK) data check demo/dataset
-	$(DERMPACK) data report demo/dataset -o demo/report
-	$(DERMPACK) train demo/dataset -o demo/run --size 96 --alpha 0.35 --weights none --epochs 40 --batch 32 --augment light
-	$(DERMPACK) evaluate demo/run demo/dataset -o demo/evaluation --predictions demo/predictions.csv
-	$(DERMPACK) convert demo/run -o demo/export --max-drop 3
-	$(DERMPACK) verify demo/export demo/dataset
-	$(DERMPACK) benchmark demo/export --data demo/dataset --threads 1 -o demo/benchmark
-	$(DERMPACK) package demo/export -o demo/skin.zip --name skin
-	$(DERMPACK) predict demo/export demo/pictures/pictures/demo_00000.jpg
-	@echo "Look at demo/report/report.html, demo/run/report.html, demo/evaluation/report.html and demo/benchmark/report.html"
+demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results in demo/, ANEW=1 removes old ones
+	@$(if $(ANEW),rm -rf demo)
+	$(BIN)/dermpack demo -o demo
 
 test: $(VENV)/.installed  ## Run the tests (no network, generated pictures; real ones where they are)
 	$(BIN)/python -m pytest

@@ -18,6 +18,7 @@ TEXT = """Turn a folder of skin pictures into a small, fast, trustworthy .tflite
 Research software, not a medical device: nothing it prints is a diagnosis.
 """
 COMMANDS = {
+    "demo": ("dermpack.cli.demo", "Run the whole chain on generated pictures, and sum it up."),
     "data": ("dermpack.cli.data", "Bring pictures in, split them honestly, check and look at them."),
     "train": ("dermpack.cli.train", "Train a network on a dataset; the same command again goes on."),
     "study": ("dermpack.cli.study", "Train a table of recipes, and hold them against each other."),

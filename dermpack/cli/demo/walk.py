@@ -1,0 +1,91 @@
+"""Walk the steps of a demo; a second walk goes on where the first one ended."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+
+from dermpack.cli.demo.chain import Options, Step
+from dermpack.cli.demo.kept import KEPT_FILE, Kept, Spent, read_kept, write_kept
+from dermpack.errors import InputError, OutputError
+from dermpack.files import refuse_existing
+
+Tell = Callable[[int, Step, Spent | None], None]  # the step's number; what it took, where it is skipped
+
+
+def begin(folder: Path, options: Options, *, overwrite: bool) -> Kept:
+    """What an earlier demo of this version and these options left; a folder of anything else is refused."""
+    refuse_existing(folder, marker=KEPT_FILE, overwrite=True)
+    fresh = Kept.of(options)
+    if not overwrite and (folder / KEPT_FILE).is_file():
+        kept = read_kept(folder / KEPT_FILE)
+        return kept if kept.asked == fresh.asked else fresh
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(folder, f"cannot be made ({error.strerror})", "check the path") from error
+    return fresh
+
+
+def walk(folder: Path, steps: Sequence[Step], kept: Kept, *, tell: Tell) -> Kept:
+    """Run what is not whole yet, and all that is made after it; answer what every step took."""
+    for number, step in enumerate(steps, start=1):
+        if _is_whole(step, kept):
+            tell(number, step, kept.spent[step.name])
+            continue
+        following = steps[number:] if step.makes is not None else ()
+        kept = kept.without(step.name, *(of.name for of in following))
+        write_kept(folder / KEPT_FILE, kept)
+        asked = _again(step)
+        tell(number, asked, None)
+        kept = _run(asked, kept, folder / KEPT_FILE)
+    return kept
+
+
+def _is_whole(step: Step, kept: Kept) -> bool:
+    """A proof never is: it is cheap, and files may have changed."""
+    return step.makes is not None and step.makes.exists() and step.name in kept.finished
+
+
+def _again(step: Step) -> Step:
+    """The step as it is run: what it made before, of an earlier dataset or run, is replaced."""
+    if step.makes is None or not step.makes.exists():
+        return step
+    return replace(step, arguments=(*step.arguments, "--overwrite"))
+
+
+def _run(step: Step, kept: Kept, path: Path) -> Kept:
+    """Run one step; what was spent is remembered even where it does not end well."""
+    started, used = time.monotonic(), _processor_seconds()
+    is_whole = False
+    try:
+        _invoke(step.arguments)
+        is_whole = True
+    finally:
+        took = Spent(seconds=time.monotonic() - started, processor_seconds=_processor_seconds() - used)
+        kept = kept.plus(step.name, took, is_whole=is_whole)
+        write_kept(path, kept)
+    return kept
+
+
+def _invoke(arguments: Sequence[str]) -> None:
+    """The command, in this process: TensorFlow is loaded once. Its answer is progress here, so on stderr."""
+    from dermpack.cli import program
+
+    with redirect_stdout(sys.stderr):
+        code = program.main(args=list(arguments), prog_name="dermpack", standalone_mode=False)
+    if code:
+        what, cure = f"ended with exit code {code}", "mend what it names above; then the demo goes on"
+        raise InputError(f"dermpack {shlex.join(arguments)}", what, cure)
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that it waited for."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
