@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cpus import CPUS, Cpu, system_files
+from dermpack.caches import cache_folder
 from dermpack.errors import InputError
 from dermpack.files import json_text, read_json, sha256_file, sha256_of
 
@@ -61,10 +61,8 @@ class Sysroot:
 
 
 def sysroot_folder() -> Path:
-    """In the user's cache folder, as the installed program finds it from everywhere: $DERMPACK_CACHE/arm."""
-    if chosen := os.environ.get("DERMPACK_CACHE"):
-        return Path(chosen).absolute() / "arm"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "dermpack" / "arm"
+    """Among the caches: $DERMPACK_CACHE/arm."""
+    return cache_folder() / "arm"
 
 
 def find_sysroot(folder: Path) -> Sysroot:

@@ -19,11 +19,12 @@ GROUND_FLOOR = (
     *("numpy", "PIL"),
 )
 
-# The longest matching prefix decides. Every room may import errors, files, progress, crew and itself.
+# The longest matching prefix decides. Every room may import errors, files, progress, crew, caches and itself.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "dermpack": (),
     "dermpack.__main__": ("dermpack.cli",),
     "dermpack.errors": (),
+    "dermpack.caches": (),
     "dermpack.crew": (),
     "dermpack.files": (),
     "dermpack.progress": (),
@@ -60,7 +61,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "trainer": (*GROUND_FLOOR, *TENSORFLOW, "trainer.datasets", "h5py", "tomllib", "tomli"),
     "converter": (*GROUND_FLOOR, *TENSORFLOW, "trainer.run", "trainer.feed", "trainer.fit"),
 }
-ALWAYS = ("dermpack.errors", "dermpack.files", "dermpack.progress", "dermpack.crew")
+ALWAYS = ("dermpack.errors", "dermpack.files", "dermpack.progress", "dermpack.crew", "dermpack.caches")
 ONLY_INSIDE_FUNCTIONS = {
     "dermpack.report": ("matplotlib", "jinja2", "PIL"),
     "dermpack.cli": ("rich", "trainer", "converter", "benchmarks", "numpy", "PIL"),

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from dermpack.caches import CACHE_VARIABLE
 from dermpack.crew import WorkerLostError, answers
 from dermpack.errors import DatasetError, OutputError
 from dermpack.files import sha256_file, sha256_of, write_text
@@ -23,16 +24,8 @@ Rows = NDArray[Any]
 Job: TypeAlias = tuple[Path, str]  # a picture's file, and the sha256 that it must have
 Work: TypeAlias = Callable[[Job], Rows]
 NPY: Any = np.lib.format  # its functions are untyped
-CACHE_VARIABLE = "DERMPACK_CACHE"
 ENOUGH_FOR_PROCESSES = 256  # fewer pictures are decoded before another process has started
 CHUNK = 16  # pictures a message between processes
-
-
-def cache_folder() -> Path:
-    """Where caches live: $DERMPACK_CACHE, else the user's cache folder."""
-    if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dermpack"
 
 
 def cached_pictures(

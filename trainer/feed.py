@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dermpack.caches import cache_folder
 from dermpack.files import json_text, sha256_of
 from dermpack.manifest import Dataset, Split
 from dermpack.pixels import Policy
@@ -21,7 +22,7 @@ from dermpack.scores.predictions import as_truth
 from trainer.augment import augmented, mixed, to_inputs
 from trainer.augmentation import Augmentation
 from trainer.balance import Balance, class_weights, epoch_rows, logit_offsets
-from trainer.cache import cache_folder, cached_pictures
+from trainer.cache import cached_pictures
 from trainer.examples import Examples as Examples
 from trainer.examples import Once as Once
 from trainer.examples import Rows

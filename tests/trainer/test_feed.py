@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dermpack.caches import cache_folder
 from dermpack.errors import DatasetError, OutputError
 from dermpack.manifest import Dataset, Split, read_dataset
 from dermpack.pixels import Policy, prepare
 from trainer.augmentation import NAMED, Augmentation
 from trainer.balance import Balance, class_weights, epoch_rows, logit_offsets
-from trainer.cache import cache_folder, cached_pictures
+from trainer.cache import cached_pictures
 
 pytestmark = pytest.mark.tensorflow
 
