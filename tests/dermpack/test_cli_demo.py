@@ -40,11 +40,14 @@ class Listener:
     def __init__(self, *, interrupt_at: str = "") -> None:
         self.begun: list[str] = []
         self.skipped: list[str] = []
+        self.replacing: list[str] = []
         self.interrupt_at = interrupt_at
 
     def __call__(self, number: int, step: Step, spent: Spent | None) -> None:
         del number
         (self.skipped if spent else self.begun).append(step.name)
+        if "--overwrite" in step.arguments:
+            self.replacing.append(step.name)
         if step.name == self.interrupt_at:
             raise CtrlCError
 
@@ -54,7 +57,8 @@ def data_steps(folder: Path) -> tuple[Step, ...]:
 
 
 def walk_data(folder: Path, tell: Listener, *, overwrite: bool = False) -> Kept:
-    return walk(folder, data_steps(folder), begin(folder, TINY, overwrite=overwrite), tell=tell)
+    kept = begin(folder, TINY, overwrite=overwrite)
+    return walk(folder, data_steps(folder), kept, overwrite=overwrite, tell=tell)
 
 
 @pytest.fixture(scope="session")
@@ -89,14 +93,14 @@ def test_what_was_made_of_a_lost_folder_is_made_again(walked: Path) -> None:
     shutil.rmtree(walked / "pictures")
     tell = Listener()
     walk_data(walked, tell)
-    assert (tell.skipped, tell.begun) == ([], list(DATA))
+    assert (tell.skipped, tell.begun, tell.replacing) == ([], list(DATA), ["import"])
 
 
 def test_overwriting_does_every_step_again(walked: Path) -> None:
     (walked / "dataset" / "manifest.csv").write_text("damaged")
     tell = Listener()
     walk_data(walked, tell, overwrite=True)
-    assert tell.begun == list(DATA)
+    assert (tell.begun, tell.replacing) == (list(DATA), ["pictures", "import"])
     assert main(["data", "check", str(walked / "dataset"), "--quiet"]) == 0
 
 
@@ -124,6 +128,14 @@ def test_attempts_that_did_not_end_well_count_and_earlier_successes_do_not() -> 
     done = tried.plus("train", took, is_whole=True)
     assert done.spent["train"] == Spent(seconds=4, processor_seconds=6)
     assert done.without("train").spent == {}
+
+
+def test_what_an_interrupted_step_left_is_gone_on_with_unless_overwritten(tmp_path: Path) -> None:
+    going_on, anew = Listener(interrupt_at="pictures"), Listener(interrupt_at="pictures")
+    for tell, overwrite in ((going_on, False), (anew, True)):
+        with pytest.raises(CtrlCError):
+            walk_data(tmp_path / "demo", tell, overwrite=overwrite)
+    assert (going_on.replacing, anew.replacing) == ([], ["pictures"])
 
 
 def test_a_folder_of_anything_else_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -226,7 +238,7 @@ def test_the_whole_chain_makes_what_its_summary_tells(
     pytest.importorskip("tensorflow")
     folder = tmp_path / "demo"
     steps = steps_in(folder, TINY, quiet=False)
-    kept = walk(folder, steps, begin(folder, TINY, overwrite=False), tell=Listener())
+    kept = walk(folder, steps, begin(folder, TINY, overwrite=False), overwrite=False, tell=Listener())
     summary = read_summary(folder, steps, kept)
     told = capsys.readouterr()
     assert told.out == ""

@@ -46,7 +46,8 @@ def command(*, output: Path, overwrite: bool, as_json: bool, quiet: bool) -> Non
     kept = begin(output, options, overwrite=overwrite)
     note(f"{len(steps)} steps into {output}, of which training takes longest. {GOES_ON}", quiet=quiet)
     try:
-        kept = walk(output, steps, kept, tell=teller(len(steps), quiet=quiet))
+        tell = teller(len(steps), quiet=quiet)
+        kept = walk(output, steps, kept, overwrite=overwrite, tell=tell)
     except (KeyboardInterrupt, click.exceptions.Abort, DermpackError):
         note(GOES_ON, quiet=quiet)
         raise

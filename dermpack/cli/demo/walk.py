@@ -33,7 +33,7 @@ def begin(folder: Path, options: Options, *, overwrite: bool) -> Kept:
     return fresh
 
 
-def walk(folder: Path, steps: Sequence[Step], kept: Kept, *, tell: Tell) -> Kept:
+def walk(folder: Path, steps: Sequence[Step], kept: Kept, *, overwrite: bool, tell: Tell) -> Kept:
     """Run what is not whole yet, and all that is made after it; answer what every step took."""
     for number, step in enumerate(steps, start=1):
         if _is_whole(step, kept):
@@ -42,7 +42,7 @@ def walk(folder: Path, steps: Sequence[Step], kept: Kept, *, tell: Tell) -> Kept
         following = steps[number:] if step.makes is not None else ()
         kept = kept.without(step.name, *(of.name for of in following))
         write_kept(folder / KEPT_FILE, kept)
-        asked = _again(step)
+        asked = _asked(step, overwrite=overwrite)
         tell(number, asked, None)
         kept = _run(asked, kept, folder / KEPT_FILE)
     return kept
@@ -53,10 +53,10 @@ def _is_whole(step: Step, kept: Kept) -> bool:
     return step.makes is not None and step.makes.exists() and step.name in kept.finished
 
 
-def _again(step: Step) -> Step:
+def _asked(step: Step, *, overwrite: bool) -> Step:
     """The step as it is run: what it made before, of an earlier dataset or run, is replaced."""
-    if step.makes is None or not step.makes.exists():
-        return step
+    if step.makes is None or not (overwrite or step.makes.exists()):
+        return step  # where training was interrupted, it goes on
     return replace(step, arguments=(*step.arguments, "--overwrite"))
 
 
