@@ -27,6 +27,11 @@ class Drift:
         return abs(self.change) >= LEAST_CHANGE and self.p_value < UNLIKELY_P
 
     @property
+    def worst(self) -> float:
+        """How far apart any of it lies: 0.5 is 50 % longer."""
+        return max(self.spread, self.change, 1 / (1 + self.change) - 1)
+
+    @property
     def sentence(self) -> str | None:
         """What a reader must know, or None where the rounds stayed the same."""
         if self.is_told and self.change > 0:

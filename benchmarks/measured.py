@@ -73,6 +73,7 @@ class Counted:
     model: str
     setting: Setting
     instructions: tuple[int, ...]  # of each counted inference, in order
+    delegated: str  # as of Timed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

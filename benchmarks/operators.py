@@ -27,12 +27,16 @@ class Slower:
     first: str
     setting: Setting
     factor: float
-    unit: str  # "times as long as", "times the instructions of"
+    is_counted: bool  # instructions, not time
     is_integer: bool
+
+    @property
+    def unit(self) -> str:
+        return "times the instructions of" if self.is_counted else "times as long as"
 
 
 def reasons(measured: Measured, plan: Plan) -> Iterator[str]:
-    """One sentence a model and runtime, for what an app gets unasked: XNNPACK, the threads named first."""
+    """One sentence a model and runtime, for what an app gets unasked, at the threads named first."""
     told = set[tuple[str, str]]()
     for slower in (*_timed(measured, plan), *_counted(measured, plan)):
         key = (slower.model, slower.setting.runtime)
@@ -54,7 +58,7 @@ def _timed(measured: Measured, plan: Plan) -> Iterator[Slower]:
             continue
         pair = compare(first.rounds_ms, here.rounds_ms, turns=here.turns, seed=plan.seed)
         if pair.is_told and pair.times_as_fast <= 1 / LEAST_FACTOR:
-            yield _slower(here, plan, 1 / pair.times_as_fast, "times as long as")
+            yield _slower(here, plan, 1 / pair.times_as_fast)
 
 
 def _counted(measured: Measured, plan: Plan) -> Iterator[Slower]:
@@ -64,28 +68,24 @@ def _counted(measured: Measured, plan: Plan) -> Iterator[Slower]:
             continue
         factor = median(here.instructions) / median(first.instructions)
         if factor >= LEAST_FACTOR:
-            yield _slower(here, plan, factor, "times the instructions of")
+            yield _slower(here, plan, factor)
 
 
-def _slower(here: Timed | Counted, plan: Plan, factor: float, unit: str) -> Slower:
+def _slower(here: Timed | Counted, plan: Plan, factor: float) -> Slower:
     model = next(model for model in plan.models if model.name == here.model)
     return Slower(
         model=here.model,
         first=plan.models[0].name,
         setting=here.setting,
         factor=factor,
-        unit=unit,
+        is_counted=isinstance(here, Counted),
         is_integer=model.recipe.startswith("int8") or model.table.dtype != np.float32,
     )
 
 
 def _why(slower: Slower, measured: Measured) -> str:
-    here, first = (_time(measured, name, slower.setting) for name in (slower.model, slower.first))
-    if here is None or first is None:
-        heir = slower.setting.runtime in SUCCESSORS
-        return (
-            "this runtime's kernels for it are older ones" if heir else "its kernels need more of them here"
-        )
+    here, first = (_run(measured, name, slower.setting) for name in (slower.model, slower.first))
+    assert here is not None and first is not None  # what is slower was measured
     if here.delegated == NONE and first.delegated != NONE:
         return f"this runtime runs it on older kernels of its own, and {first.model} through XNNPACK"
     largest = _largest(slower, measured)
@@ -94,12 +94,16 @@ def _why(slower: Slower, measured: Measured) -> str:
     features = measured.environment.get("features", "").split()
     if slower.is_integer and features and not set(DOT_PRODUCTS) & set(features):
         return f"this processor has no dot products of int8{largest}"
-    return f"its operators take longer here{largest}"
+    return (
+        "its operators need more of them here"
+        if slower.is_counted
+        else f"its operators take longer here{largest}"
+    )
 
 
 def _largest(slower: Slower, measured: Measured) -> str:
-    """The kind of operator that most of the time goes to."""
-    for profile in measured.profiled:
+    """The kind of operator that most of the time goes to; under emulation kinds are of instructions."""
+    for profile in () if slower.is_counted else measured.profiled:
         is_same = replace(profile.setting, threads=slower.setting.threads) == slower.setting
         if profile.model == slower.model and is_same:
             most = max(profile.operators, key=lambda operator: operator.share)
@@ -113,22 +117,28 @@ def _successor(slower: Slower, measured: Measured) -> Iterator[str]:
     if heir is None:
         return
     setting = Setting(runtime=heir, kernels=slower.setting.kernels, threads=slower.setting.threads)
-    for find, verdict in ((_time, "was {} times as fast"), (_count, "took {} times fewer instructions")):
-        before, after = find(measured, slower.model, slower.setting), find(measured, slower.model, setting)
-        if before is not None and after is not None:
-            factor = _number(_cost(before) / _cost(after))
-            yield f"its successor {heir} {verdict.format(factor)} with the same file"
-            return
-    yield f"its successor {heir} was not measured"
+    before, after = _run(measured, slower.model, slower.setting), _run(measured, slower.model, setting)
+    if before is None or after is None:
+        yield f"its successor {heir} was not measured"
+    elif slower.is_counted:
+        share = _number(_cost(after) / _cost(before))
+        yield f"its successor {heir} took {share} times the instructions with the same file"
+    else:
+        factor = _number(_cost(before) / _cost(after))
+        yield f"its successor {heir} was {factor} times as fast with the same file"
 
 
 def _number(factor: float) -> str:
-    """Two digits that tell: 1.07, 2.1, 16, 130."""
+    """Two digits that tell: 0.21, 1.07, 2.1, 16, 130."""
     return f"{factor:.2f}" if factor < 1.095 else f"{factor:.1f}" if factor < 9.95 else f"{factor:.0f}"
 
 
 def _cost(of: Timed | Counted) -> float:
     return median(of.rounds_ms) if isinstance(of, Timed) else median(of.instructions)
+
+
+def _run(measured: Measured, model: str, setting: Setting) -> Timed | Counted | None:
+    return _time(measured, model, setting) or _count(measured, model, setting)
 
 
 def _time(measured: Measured, model: str, setting: Setting) -> Timed | None:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from dermpack.manifest import Dataset, Picture, Split
 from dermpack.runtime import Kernels, Sidecar
 
+# What a runtime chooses unasked is XNNPACK for the operators that this takes, which may be none of a file's.
+KERNELS_WORDS = {Kernels.XNNPACK: "default kernels", Kernels.BUILTIN: "without XNNPACK"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Model:
@@ -35,7 +38,7 @@ class Setting:
 
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.runtime}, {'XNNPACK' if self.kernels is Kernels.XNNPACK else 'own kernels'}, {threads}"
+        return f"{self.runtime}, {KERNELS_WORDS[self.kernels]}, {threads}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from benchmarks.counting import KINDS, Inference, UncountedError, read_counts
 from benchmarks.cpus import Cpu, cpu_named
 from benchmarks.jobs import JOB_FILE, SCRIPTS, WORKER_FILE, Described, Kind, Laid, WorkerDied
 from benchmarks.measured import Counted, Measured, OperatorTime, Profiled
+from benchmarks.operators import reasons
 from benchmarks.plan import Plan, Setting
 from benchmarks.qemu_process import say
 from benchmarks.settings import settings_of
@@ -60,7 +61,7 @@ class QemuTarget:
                 track=track,
                 what=f"Emulating a {self.cpu.title}",
             )
-        return Measured(
+        measured = Measured(
             target=self.name,
             is_emulated=True,
             environment={**self._environment(described), **described.runtimes},
@@ -68,8 +69,8 @@ class QemuTarget:
             answered=pieces.answered,
             profiled=tuple(counts.profiled(of) for of in pieces.counted),
             refused=pieces.refused,
-            notes=(HOW, *left_out, *pieces.notes),
         )
+        return replace(measured, notes=(HOW, *left_out, *pieces.notes, *reasons(measured, plan)))
 
     def _described(self, carry: jobs.Carry) -> Described:
         try:

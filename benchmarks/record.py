@@ -165,7 +165,6 @@ class Times:
     max_ms: float
     mean_ms: float
     deviation_ms: float
-    delegated: str
     p5_ms: float | None = None
     median_ms: float | None = None
     median_ci95_ms: Interval | None = None
@@ -198,6 +197,7 @@ class Result:
     model: str
     where: Where
     refused: str | None = None
+    delegated: str | None = None  # what XNNPACK took: "all", "64 of 67 operators", "none"
     times: Times | None = None  # never of an emulated processor
     steps: StepTimes | None = None  # likewise
     instructions_per_inference: int | None = None

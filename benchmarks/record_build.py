@@ -93,17 +93,16 @@ def _told(measured: Measured, plan: Plan) -> Iterator[tuple[Setting, str, dict[s
     """What is known of a model under a setting, piece by piece."""
     if not measured.is_emulated:  # an emulator's milliseconds mean nothing: they are not kept
         for timed in measured.timed:
-            yield timed.setting, timed.model, {"times": times_of_rounds(timed, seed=plan.seed)}
+            told = {"times": times_of_rounds(timed, seed=plan.seed), "delegated": timed.delegated}
+            yield timed.setting, timed.model, told
         for tool in measured.summarized:
-            yield tool.setting, tool.model, {"times": times_of_passes(tool)}
+            told = {"times": times_of_passes(tool), "delegated": tool.delegated}
+            yield tool.setting, tool.model, told
         for steps in measured.steps:
             yield steps.setting, steps.model, {"steps": step_times_of(steps)}
     for of in measured.counted:
-        typical = median_low(of.instructions)
-        yield (
-            *(of.setting, of.model),
-            {"instructions": of.instructions, "instructions_per_inference": typical},
-        )
+        counts = {"instructions": of.instructions, "instructions_per_inference": median_low(of.instructions)}
+        yield of.setting, of.model, {**counts, "delegated": of.delegated}
     for profile in measured.profiled:
         yield profile.setting, profile.model, {"operators": profile.operators}
     for refused in measured.refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from benchmarks.measured import OperatorTime
 from benchmarks.record import Agreement, Change, Result, Times
@@ -96,6 +97,12 @@ def apart_text(agreement: Agreement) -> str:
 def share(part: int, whole: int, what: str = "") -> str:
     """ "82 of 2,100 outputs (3.9 %)"; nothing of it needs no share."""
     return f"{part:,} of {whole:,} {what}".rstrip() + (f" ({100 * part / whole:.1f} %)" if part else "")
+
+
+def listing(names: Iterable[str]) -> str:
+    """ "int8", "int8 and trained", "a, b and c"."""
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def threads_text(threads: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.measured import OperatorTime
 from benchmarks.record import Place, Record, Result, StepTimes, Times, Where
 from benchmarks.record_lookup import base_of, median_ms, result_at, results_of, settings_of, where_of
-from benchmarks.render_figures import MIB, NOTHING, factor, kind_text, median_text, millions, ms
+from benchmarks.render_figures import MIB, NOTHING, factor, kind_text, listing, median_text, millions, ms
 from benchmarks.render_plots import (
     instructions_image,
     kernels_text,
@@ -15,11 +15,17 @@ from benchmarks.render_plots import (
     spread_images,
     steps_image,
 )
-from dermpack.report.page import Block, Gallery, Section, Table, Text
+from benchmarks.render_sentences import unsteady, unsteady_text
+from dermpack.report.page import Block, Fold, Gallery, Section, Table, Text
+from dermpack.runtime import Kernels
 
-TIMES_HEADER = ("p90", "p99", "min", "first", "load", "peak MiB")
+TIMES_HEADER = ("p90", "p99", "min", "first", "load", "peak MiB", "in XNNPACK")
 STEPS = ("decode", "resize", "copy", "invoke")
 MOST_ROWS = 6
+NO_STEPS = (
+    "These are times of inference alone. What decoding a picture file, resizing and copying it take is "
+    "measured on host, and with --data."
+)
 
 
 def latency_sections(record: Record) -> Iterator[Section]:
@@ -35,16 +41,21 @@ def latency_sections(record: Record) -> Iterator[Section]:
 
 
 def how_timed(record: Record, results: Sequence[Result]) -> str:
-    """The rule and what came of it: n, warm-up, rounds."""
+    """The rule and what came of it: n, warm-up, rounds; where a tool measures, in how many processes."""
     times = [of.times for of in results if of.times is not None]
+    passes = [len(of.passes) for of in times if of.passes]
     rounds, warm_ups = [of.rounds for of in times], [of.warm_up_rounds for of in times]
-    timing = record.timing
-    return (
-        f"Warm-up of {timing.warm_up_seconds:g} s ({_range(warm_ups)} rounds), then at least "
-        f"{timing.rounds:,} rounds and {timing.seconds:g} s, at most {timing.most_seconds:g} s "
-        f"({_range(rounds)} rounds); the models of one setting took turns. Load and first inference stand "
-        "apart, they are not among the rounds. Peak memory is that of a process which ran this model alone."
+    rule = (
+        f"of {record.timing.warm_up_seconds:g} s ({_range(warm_ups)} rounds), then at least "
+        f"{record.timing.rounds:,} rounds and {record.timing.seconds:g} s, at most "
+        f"{record.timing.most_seconds:g} s ({_range(rounds)} rounds)"
     )
+    apart = "Load and first inference stand apart, they are not among the rounds."
+    if passes:
+        many = f"{_range(passes)} processes for each model and setting, the models in turns"
+        return f"{many}; in each a warm-up {rule.replace(' rounds)', ' rounds in all)')}. {apart}"
+    alone = "Peak memory is that of a process which ran this model alone."
+    return f"Warm-up {rule}; the models of one setting took turns. {apart} {alone}"
 
 
 def device_text(place: Place) -> str:
@@ -64,15 +75,8 @@ def _latency(record: Record, place: Place, timed: Sequence[Result]) -> list[Bloc
     images = spread_images(record, place.target)
     gallery = [Gallery(images=images)] if images else []
     about = Text(text=f"Measured on {device_text(place)}. {how_timed(record, timed)}")
-    return [
-        about,
-        medians(record, place),
-        *gallery,
-        *tables,
-        *passes,
-        *_steps(record, place),
-        *_operators(record, place),
-    ]
+    first = [about, medians(record, place), *_unsteady(record, place)]
+    return [*first, *gallery, *tables, *passes, *_steps(record, place), *_operators(record, place)]
 
 
 def medians(record: Record, place: Place) -> Table:
@@ -80,7 +84,30 @@ def medians(record: Record, place: Place) -> Table:
     settings = settings_of(record, place.target)
     rows = [(str(setting), *_medians(record, where_of(place.target, setting))) for setting in settings]
     header = ("setting", *(model.name for model in record.models))
-    return Table(caption=f"{place.target}: median of one inference, ms", header=header, rows=rows)
+    caption = f"{place.target}: median of one inference, ms{_untaken(record, place)}"
+    return Table(caption=caption, header=header, rows=rows)
+
+
+def _untaken(record: Record, place: Place) -> str:
+    """What XNNPACK leaves alone though it may take it: "; with tflite-runtime it takes nothing of int8"."""
+    models: dict[str, dict[str, None]] = {}
+    for of in results_of(record, place.target):
+        if of.where.kernels is Kernels.XNNPACK and of.delegated == "none":
+            models.setdefault(of.where.runtime, {})[of.model] = None
+    told = (
+        f"; of {listing(names)} XNNPACK takes nothing with {runtime}" for runtime, names in models.items()
+    )
+    return "".join(told)
+
+
+def _unsteady(record: Record, place: Place) -> list[Block]:
+    """All that the one warning sums up."""
+    told = unsteady(record, place.target)
+    if len(told) < 2:
+        return []
+    rows = [(of.model, str(of.where.setting), drift.sentence or "") for of, drift in told]
+    table = Table(caption="The worst first", header=("model", "setting", "its rounds"), rows=rows)
+    return [Fold(title=f"{unsteady_text(record, place.target)}: which, and how far", table=table)]
 
 
 def _medians(record: Record, where: Where) -> Iterator[str]:
@@ -99,13 +126,13 @@ def _table(record: Record, results: Sequence[Result], name: str) -> Table:
 
 
 def _kernels(result: Result) -> str:
-    """ "ai-edge-litert, XNNPACK"."""
+    """ "ai-edge-litert, default kernels"."""
     return str(result.where.setting).rpartition(", ")[0]
 
 
 PASSES = (
-    "Where a tool keeps its rounds to itself, figures are its own: the middle of its passes, without an "
-    "interval, and no 90th percentile; ~ marks a mean where it tells no median."
+    "Where a tool keeps its rounds to itself, figures are its own: the middle one of what its processes say, "
+    "without an interval, and no 90th percentile; ~ marks a mean where it tells no median."
 )
 
 
@@ -114,7 +141,7 @@ def _times_row(record: Record, of: Result, times: Times) -> tuple[str, ...]:
         *(of.model, f"{of.where.threads}", f"{times.rounds:,}", median_text(times)),
         *((_speed(record, of),) if record.paces else ()),
         *(ms(value) for value in (times.p90_ms, times.p99_ms, times.min_ms, times.first_ms, times.load_ms)),
-        f"{times.peak_bytes / MIB:.0f}" if times.peak_bytes else NOTHING,
+        *(f"{times.peak_bytes / MIB:.0f}" if times.peak_bytes else NOTHING, of.delegated or NOTHING),
     )
 
 
@@ -149,7 +176,8 @@ def counts(record: Record, place: Place) -> Table:
     rows = [(str(setting), *_counts(record, where_of(place.target, setting))) for setting in settings]
     header = ("setting", *(model.name for model in record.models))
     first = f" (times those of {record.models[0].name})" if len(record.models) > 1 else ""
-    caption = f"{place.target}: million instructions of one inference{first}, counted and not timed"
+    what = f"million instructions of one inference{first}, counted and not timed"
+    caption = f"{place.target}: {what}{_untaken(record, place)}"
     return Table(caption=caption, header=header, rows=rows)
 
 
@@ -167,7 +195,7 @@ def _steps(record: Record, place: Place) -> list[Block]:
     """From a picture file to its label."""
     stepped = [of for of in results_of(record, place.target) if of.steps is not None]
     if not stepped:
-        return []
+        return [Text(text=NO_STEPS)]
     header = ("model", "runtime and kernels", *STEPS, "file to label", "rounds")
     rows = [
         (*(of.model, str(of.where.setting)), *_step_cells(of.steps)) for of in stepped if of.steps is not None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks.plan import Setting
+from benchmarks.plan import KERNELS_WORDS, Setting
 from benchmarks.record import Record, Result
 from benchmarks.record_lookup import answer_at, cost, is_measured, results_of
 from benchmarks.render_figures import KIB, MILLION, kind_text, threads_text
 from dermpack.report.benchmark_plots import Point, Spread, parts_plot, spread_plot, tradeoff_plot
 from dermpack.report.page import Image
 from dermpack.report.plots import bars, figure_png, height_for
-from dermpack.runtime import Kernels
 
 MOST_OPERATORS = 5  # the rest is one part
 REST = "all others"
@@ -95,21 +94,21 @@ def _parts_image(
 
 
 def setting_text(setting: Setting) -> str:
-    """Short: "litert XNNPACK, 2 thr."."""
+    """Short: "litert default kernels, 2 thr."."""
     return f"{kernels_text(setting)}, {setting.threads} thr."
 
 
 def _row_text(setting: Setting) -> str:
-    """ "litert XNNPACK" for one thread, "litert own ×2": bars have little room."""
+    """ "litert default" for one thread, "litert default ×2": bars have little room."""
     return kernels_text(setting).removesuffix(" kernels") + (
         f" ×{setting.threads}" if setting.threads > 1 else ""
     )
 
 
 def kernels_text(setting: Setting) -> str:
-    """Shorter: "litert XNNPACK"."""
+    """Shorter: "litert default kernels"."""
     runtime = setting.runtime.replace("ai-edge-litert", "litert").replace("tflite-runtime", "tflite")
-    return f"{runtime} {'XNNPACK' if setting.kernels is Kernels.XNNPACK else 'own kernels'}"
+    return f"{runtime} {KERNELS_WORDS[setting.kernels]}"
 
 
 def _spread(record: Record, results: Sequence[Result]) -> Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from benchmarks.drift import Drift
 from benchmarks.record import Agreement, Change, Drop, Pace, Record, Result, Where
 from benchmarks.record_lookup import base_of, is_measured, place_of, primary, result_at, results_of
 from benchmarks.render_figures import apart_text, cost_text, factor, millions, points, range_text, share
@@ -34,13 +35,22 @@ def warnings(record: Record) -> list[str]:
 def _drifts(record: Record) -> Iterator[str]:
     """One sentence a target: how many results, and the worst of them."""
     for place in record.targets:
-        timed = [of for of in results_of(record, place.target) if of.times and of.times.drift]
-        known = [(of, of.times.drift) for of in timed if of.times and of.times.drift]
-        told = [(of, drift) for of, drift in known if drift.sentence]
-        if told:
-            worst, drift = max(told, key=lambda pair: pair[1].spread)
-            many = f"{len(told)} of {len(known)} times did not hold still; " if len(told) > 1 else ""
+        if told := unsteady(record, place.target):
+            worst, drift = told[0]
+            many = f"{unsteady_text(record, place.target)}; the worst: " if len(told) > 1 else ""
             yield f"{place.target}: {many}{worst.model} with {worst.where.setting}: {drift.sentence}"
+
+
+def unsteady(record: Record, target: str) -> list[tuple[Result, Drift]]:
+    """What did not hold still, the worst first."""
+    known = [(of, of.times.drift) for of in results_of(record, target) if of.times and of.times.drift]
+    return sorted((pair for pair in known if pair[1].sentence), key=lambda pair: -pair[1].worst)
+
+
+def unsteady_text(record: Record, target: str) -> str:
+    """ "3 of 16 medians come from rounds that did not hold still"."""
+    timed = [of for of in results_of(record, target) if of.times and of.times.drift]
+    return f"{len(unsteady(record, target))} of {len(timed)} medians come from rounds that did not hold still"
 
 
 def _guesses(record: Record) -> Iterator[str]:
@@ -99,7 +109,19 @@ def pace_text(pace: Pace) -> str:
 
 
 def _rounds(result: Result) -> str:
-    return f" (the median of {result.times.rounds:,} rounds)" if result.times else ""
+    """ " (the median of 50 rounds)"; a tool that keeps its rounds has a median a process."""
+    if result.times is None:
+        return ""
+    rounds, passes = f"{result.times.rounds:,} rounds", result.times.passes
+    if passes is None:
+        return f" (the median of {rounds})"
+    if result.times.median_ms is None:
+        return f" (the mean of {rounds} in {processes_text(len(passes))})"
+    return f" (the middle one of the medians of {processes_text(len(passes))}, {rounds} in all)"
+
+
+def processes_text(processes: int) -> str:
+    return "1 process" if processes == 1 else f"{processes} processes"
 
 
 def _drops(record: Record) -> Iterator[str]:

@@ -97,7 +97,8 @@ def counted(entry: Mapping[str, Any], *, model: str, setting: Setting, inference
     if not isinstance(instructions, list) or len(instructions) != inferences:
         raise UnreadableError("its inferences were not counted")
     counts = [_whole({"instructions": count}, "instructions") for count in instructions]
-    return Counted(model=model, setting=setting, instructions=tuple(counts))
+    delegated = text(entry.get("delegated"))
+    return Counted(model=model, setting=setting, instructions=tuple(counts), delegated=delegated)
 
 
 def answered(entry: Mapping[str, Any], *, model: str, setting: Setting, pictures: int) -> Answered:

@@ -222,6 +222,7 @@ def _outputs(run: Run, inferences: int | None) -> Job:
         "shape": list(outputs.shape),
         "scale": float(scale),
         "zero_point": int(zero_point),
+        "delegated": _neighbour("worker_operators").delegated(interpreter),
         "outputs": base64.b64encode(outputs.tobytes()).decode(),
     }
 

@@ -67,7 +67,7 @@ def _share(_: click.Context, __: click.Parameter, value: str) -> float:
     type=click.Choice(KERNELS),
     default=KERNELS,
     show_default=True,
-    help="XNNPACK's, or the interpreter's own.",
+    help="The runtime's default, XNNPACK for what it takes; or nothing of XNNPACK.",
 )
 @click.option("--threads", callback=_threads, default="1,2,4", show_default=True, metavar="N,…")
 @click.option("--rounds", type=click.IntRange(5, 1_000_000), help="At least, a model.  [default: 50]")

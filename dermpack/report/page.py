@@ -129,7 +129,19 @@ class Gallery:
         return "gallery"
 
 
-Block: TypeAlias = Text | Callout | Facts | Table | Image | Gallery
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """A table that a person opens to see: the details of one sentence."""
+
+    title: str
+    table: Table
+
+    @property
+    def kind(self) -> str:
+        return "fold"
+
+
+Block: TypeAlias = Text | Callout | Facts | Table | Image | Gallery | Fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

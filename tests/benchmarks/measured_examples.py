@@ -112,7 +112,7 @@ def timed(
 
 
 def counted(*, model: str = "float32", setting: Setting = LITERT, instructions: int = 120_000_000) -> Counted:
-    return Counted(model=model, setting=setting, instructions=(instructions,) * 3)
+    return Counted(model=model, setting=setting, instructions=(instructions,) * 3, delegated="all")
 
 
 def profiled(*, model: str = "float32", setting: Setting = LITERT) -> Profiled:

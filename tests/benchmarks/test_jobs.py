@@ -24,7 +24,7 @@ TIMED = {
 }
 OUTPUTS = base64.b64encode(np.zeros((12, 3), np.uint8).tobytes()).decode()
 ANSWERED = {"dtype": "uint8", "shape": [12, 3], "scale": 0.5, "zero_point": 3, "outputs": OUTPUTS}
-COUNTED = {**ANSWERED, "instructions": [5, 5, 5]}
+COUNTED = {**ANSWERED, "instructions": [5, 5, 5], "delegated": "all"}
 PROFILED = {"operators": [{"name": "ADD", "count": 2, "share": 1.0, "is_delegated": True}]}
 SAID = {"time": TIMED, "answer": ANSWERED, "count": COUNTED, "profile": PROFILED}
 ALL = (Kind.TIME, Kind.ANSWER, Kind.PROFILE)

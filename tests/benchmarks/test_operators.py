@@ -40,7 +40,7 @@ def test_a_runtime_without_xnnpack_for_integers_is_told_with_its_successor() -> 
     slow = [timed("float32", OLD, 2.0), timed("int8", OLD, 5.0, "none")]
     quick = [timed("float32", NEW, 2.0), timed("int8", NEW, 1.0)]
     assert list(reasons(here(*slow, *quick), PLAN)) == [
-        "int8 takes 2.5 times as long as float32 with tflite-runtime, XNNPACK, 1 thread: "
+        "int8 takes 2.5 times as long as float32 with tflite-runtime, default kernels, 1 thread: "
         "this runtime runs it on older kernels of its own, and float32 through XNNPACK; "
         "its successor ai-edge-litert was 5.0 times as fast with the same file"
     ]
@@ -82,12 +82,17 @@ def test_an_emulators_counts_have_reasons_too() -> None:
         is_emulated=True,
         environment={},
         counted=tuple(
-            Counted(model=model, setting=setting, instructions=(of, of, of))
+            Counted(
+                model=model,
+                setting=setting,
+                instructions=(of, of, of),
+                delegated="none" if (model, setting) == ("int8", OLD) else "all",
+            )
             for (model, setting), of in counts.items()
         ),
     )
     assert list(reasons(measured, PLAN)) == [
-        "int8 takes 2.4 times the instructions of float32 with tflite-runtime, XNNPACK, 1 thread: "
-        "this runtime's kernels for it are older ones; "
-        "its successor ai-edge-litert took 4.9 times fewer instructions with the same file"
+        "int8 takes 2.4 times the instructions of float32 with tflite-runtime, default kernels, 1 thread: "
+        "this runtime runs it on older kernels of its own, and float32 through XNNPACK; "
+        "its successor ai-edge-litert took 0.20 times the instructions with the same file"
     ]

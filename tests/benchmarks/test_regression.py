@@ -120,7 +120,7 @@ def test_a_drop_says_whether_other_pictures_might_not_show_it() -> None:
 def test_the_same_labels_are_told_as_such() -> None:
     found = labels(TRUTH, TRUTH)
     assert found.sentences == (
-        "float32 on host, ai-edge-litert, XNNPACK, 1 thread gives all 10 pictures the same labels",
+        "float32 on host, ai-edge-litert, default kernels, 1 thread gives all 10 pictures the same labels",
     )
 
 

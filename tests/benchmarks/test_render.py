@@ -23,6 +23,7 @@ from benchmarks.render_sentences import notes, summary, warnings
 from benchmarks.terminal import tables
 from dermpack.errors import OutputError
 from dermpack.report.benchmark_plots import Point, pareto
+from dermpack.runtime import Kernels
 from tests.benchmarks.measured_examples import (
     LITERT,
     LITERT_TWO,
@@ -143,7 +144,11 @@ def test_the_page_says_what_it_is_and_what_a_count_is_not() -> None:
             "Example CPU @ 2.0 GHz",
             "Debian GNU/Linux 12",
         ),
-        *("ai-edge-litert, XNNPACK, 2 threads", "Warm-up of 0.5 s (12 rounds)", "at least 50 rounds and 1 s"),
+        *(
+            "ai-edge-litert, default kernels, 2 threads",
+            "Warm-up of 0.5 s (12 rounds)",
+            "at least 50 rounds and 1 s",
+        ),
         *("d" * 64, "CONV_2D, in XNNPACK", "builtin_code", "another program was busy", "nv/009.png"),
         *("file to label", "13.20", "seed 0", "Latency on host", "Instructions on qemu:cortex-a72"),
     ],
@@ -199,7 +204,7 @@ def test_what_makes_figures_worth_less_is_a_warning() -> None:
     assert notes(record) == ["host: it was hot"]
     assert any("throttled" in of for of in warnings(record))
     assert any(
-        "int8 does not run on host with tflite-runtime, own kernels, 1 thread" in of
+        "int8 does not run on host with tflite-runtime, without XNNPACK, 1 thread" in of
         for of in warnings(record)
     )
 
@@ -212,8 +217,11 @@ def test_a_model_with_one_answer_for_all_is_no_better_than_guessing() -> None:
 def test_many_unsteady_times_are_one_warning() -> None:
     slowing = tuple(10.0 + 0.02 * at for at in range(200))
     both = [replace(timed(model=name, rounds=200), rounds_ms=slowing) for name in ("float32", "int8")]
-    (said,) = warnings(build_record([measured(timed=tuple(both))], a_plan()))
-    assert said.startswith("host: 2 of 2 times did not hold still; float32 with ai-edge-litert")
+    record = build_record([measured(timed=tuple(both))], a_plan())
+    (said,) = warnings(record)
+    told = "2 of 2 medians come from rounds that did not hold still"
+    assert said.startswith(f"host: {told}; the worst: float32 with ai-edge-litert")
+    assert re.search(rf"<summary>{told}: which, and how far</summary>.*int8.*</details>", page(record), re.S)
 
 
 def test_operators_of_one_kind_are_one_row_whatever_their_layouts() -> None:
@@ -239,6 +247,27 @@ def test_times_alone_make_a_page_too() -> None:
 def test_a_phone_without_raw_rounds_is_shown_and_explained() -> None:
     shown = page(build_record([measured("adb:0123", summarized=(summarized(),))], a_plan()))
     assert "keeps its rounds to itself" in shown and "7.90" in shown
+    assert "the middle one of the medians of 3 processes, 300 rounds in all" in shown
+    assert "3 processes for each model and setting" in shown
+
+
+def test_what_xnnpack_leaves_alone_is_said_with_every_table() -> None:
+    setting = replace(RUNTIME, kernels=Kernels.XNNPACK)
+    slow = replace(timed(model="int8", setting=setting), delegated="none")
+    arm = replace(counted(model="int8", setting=setting), delegated="none")
+    places = [
+        measured(timed=(timed(setting=setting), slow)),
+        measured("qemu:cortex-a72", counted=(counted(setting=setting), arm)),
+    ]
+    record = build_record(places, a_plan())
+    said = "of int8 XNNPACK takes nothing with tflite-runtime"
+    assert [said in of.caption for of in tables(record)] == [True, True]
+    assert page(record).count(said) >= 2
+
+
+def test_steps_that_were_not_measured_are_said_to_be_missing() -> None:
+    assert "measured on host, and with --data" in page(build_record([measured(timed=(timed(),))], a_plan()))
+    assert "measured on host, and with --data" not in the_page()
 
 
 def test_nothing_but_refusals_is_still_a_report() -> None:

@@ -14,7 +14,7 @@ BOTH = ("ai-edge-litert", "tflite-runtime")
 def test_everything_that_a_place_has_is_measured() -> None:
     settings, notes = settings_of(Plan(models=()), where="here", runtimes=BOTH, cores=4)
     assert len(settings) == len(set(settings)) == 2 * 2 * 3
-    assert str(settings[0]) == "ai-edge-litert, XNNPACK, 1 thread"
+    assert str(settings[0]) == "ai-edge-litert, default kernels, 1 thread"
     assert notes == ()
 
 
