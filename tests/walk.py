@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from dermpack.cli import main
 
-BLOCK = re.compile(r"^```(console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^( *)```(console|sh)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +33,8 @@ class Step:
 def steps(page: Path) -> list[Step]:
     """The commands of console blocks, with their lines; of sh blocks, the lines that begin with dermpack."""
     found: list[Step] = []
-    for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):
-        lines = block.replace("\\\n", " ").splitlines()
+    for _, kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        lines = dedent(block).replace("\\\n", " ").splitlines()
         if kind == "console":
             found.extend(_console(lines))
         else:

@@ -1,0 +1,90 @@
+"""Every command of docs/ runs and prints what its page shows; every link of the pages leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests import docs_place
+from tests.conftest import TINY
+from tests.walk import play, steps
+
+HOUSE = Path(__file__).resolve().parent.parent
+DOCS = HOUSE / "docs"
+BY_OTHER_TESTS = ("large-data.md", "studies.md")  # what they show takes pictures and runs of their own
+PAGES = sorted(path for path in DOCS.glob("*.md") if path.name not in BY_OTHER_TESTS)
+WITH_LINKS = [HOUSE / "README.md", HOUSE / "android_demo/README.md", *sorted(DOCS.rglob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+MAKES_EXPORTS = "choosing-a-quantization.md"  # the others find them there
+
+# The same commands on a tenth of the time: options that come last win.
+QUICKER: dict[str, Sequence[str]] = {
+    "train": (*TINY, "--epochs", "1"),
+    "convert": ("--calibration", "20"),
+    "benchmark": ("--threads", "1", "--kernels", "xnnpack", "--rounds", "6", "--seconds", "0"),
+    "verify": ("--pictures", "4"),
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once; each page gets a copy."""
+    pytest.importorskip("tensorflow")
+    folder = tmp_path_factory.mktemp("docs") / "demo"
+    docs_place.make_demo(folder)
+    docs_place.make_own_pictures(folder)
+    return folder
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_page_shows_true_commands_and_output(
+    page: Path,
+    demo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    here = tmp_path / "demo"
+    shutil.copytree(demo, here)
+    if page.name == MAKES_EXPORTS:
+        shutil.rmtree(here / "exports")
+    docs_place.connect_phone(here, monkeypatch)
+    docs_place.connect_pi(here, monkeypatch)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("COLUMNS", "120")
+    for step in steps(page):
+        more = () if "--compare" in step.arguments else QUICKER.get(step.arguments[0], ())
+        play(step, capfd, more=more)
+
+
+def test_every_page_stands_in_the_index() -> None:
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in DOCS.glob("[!R]*.md") if f"({page.name})" not in index] == []
+
+
+@pytest.mark.parametrize("page", WITH_LINKS, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    targets = LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+    assert [target for target in targets if not _leads(page, target)] == []
+
+
+def _leads(page: Path, target: str) -> bool:
+    """Whether the file is there, and the heading in it."""
+    if target.startswith(("https://", "http://")):
+        return True
+    name, _, anchor = target.partition("#")
+    path = (page.parent / name).resolve() if name else page
+    return path.exists() and (not anchor or anchor in _anchors(path))
+
+
+def _anchors(path: Path) -> set[str]:
+    """The names that headings get: "Is it 2.1 × as fast?" → "is-it-21--as-fast"."""
+    headings = HEADING.findall(FENCE.sub("", path.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
