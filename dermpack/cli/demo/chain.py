@@ -39,7 +39,7 @@ class Step:
 
 
 def check_installed() -> None:
-    """Name every missing extra in one line, before any work."""
+    """Name in one line, before any work, all extras that are missing."""
     modules = [of for of, extra in EXTRA_OF_MODULE.items() if extra in EXTRAS and of != ONLY_OLD_PYTHONS]
     missing = [of for of in modules if find_spec(of) is None]
     if not any(map(find_spec, INTERPRETERS)):
@@ -47,7 +47,7 @@ def check_installed() -> None:
     if missing:
         extras = {EXTRA_OF_MODULE[of] for of in missing}
         wanted = extras - {"data"} if "train" in extras else extras  # train holds data
-        raise MissingExtraError(", ".join(missing), ",".join(sorted(wanted)))
+        raise MissingExtraError(missing[0], ",".join(sorted(wanted)))
 
 
 def steps_in(folder: Path, options: Options, *, quiet: bool) -> tuple[Step, ...]:
