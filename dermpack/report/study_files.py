@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dermpack.files import json_text
+from dermpack.report import study_words as words
 from dermpack.report.evaluation import brief
 from dermpack.report.page import RESEARCH_ONLY
 from dermpack.report.study import COMPARED, Study, tested_figure
 from dermpack.report.study_page import study_page
 from dermpack.report.study_plots import study_plots
-from dermpack.report.study_words import (
-    COSTS,
-    HEADER,
-    METHOD,
-    VERSUS,
-    best_sentence,
-    counted,
-    failures,
-    remarks,
-    result_rows,
-    versus_rows,
-)
 
 RECORD_FILE, MARKDOWN_FILE, PAGE_FILE = "study.json", "study.md", "study.html"
 
@@ -44,16 +33,16 @@ def study_markdown(study: Study) -> str:
 
 def _paragraphs(study: Study) -> Iterator[str]:
     yield f"# Study {_escaped(study.name)}"
-    yield f"{_escaped(study.datasets[0].source)}: {counted(study)}."
-    yield _table(HEADER, list(result_rows(study)))
-    yield best_sentence(study)
-    if notes := [*failures(study), *remarks(study)]:
+    yield f"{_escaped(study.datasets[0].source)}: {words.counted(study)}."
+    yield _table(words.HEADER, list(words.result_rows(study)))
+    yield words.best_sentence(study)
+    if notes := [*words.failures(study), *words.remarks(study)]:
         yield "\n".join(f"- {_escaped(note)}" for note in notes)
-    if rows := list(versus_rows(study)):
+    if rows := list(words.versus_rows(study)):
         yield f"Against {_escaped(study.base)}:"
-        yield _table(VERSUS, rows)
-        yield METHOD
-    yield COSTS
+        yield _table(words.VERSUS, rows)
+        yield words.METHOD
+    yield words.COSTS
     for at, dataset in enumerate(study.datasets[1:], start=1):
         counted_here = f"{dataset.counts[dataset.split]:,} pictures of the {dataset.split} split"
         yield f"Tested on {_escaped(dataset.source)}, {counted_here}:"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dermpack.report import study_words as words
 from dermpack.report.evaluation import NOTHING, figure_text
 from dermpack.report.page import (
     Block,
@@ -20,18 +21,6 @@ from dermpack.report.page import (
 )
 from dermpack.report.study import COMPARED, Study, tested_figure
 from dermpack.report.study_plots import ALT
-from dermpack.report.study_words import (
-    COSTS,
-    HEADER,
-    METHOD,
-    VERSUS,
-    best_sentence,
-    counted,
-    failures,
-    remarks,
-    result_rows,
-    versus_rows,
-)
 
 ACROSS = ("accuracy-parameters.png", "accuracy-size.png", "accuracy-time.png")
 HISTORIES = ("history-validation.png", "history-loss.png")
@@ -48,12 +37,12 @@ def study_page(study: Study, plots: Mapping[str, bytes]) -> str:
         *_labels(study),
         Section(title="Options", blocks=_options(study)),
     ]
-    subtitle = f"{len(study.rows)} recipes on {study.datasets[0].source}: {counted(study)}"
+    subtitle = f"{len(study.rows)} recipes on {study.datasets[0].source}: {words.counted(study)}"
     return render_page(f"Study {study.name}", subtitle=subtitle, sections=sections)
 
 
 def _result(study: Study) -> list[Block]:
-    table = Table(caption=counted(study), header=HEADER, rows=list(result_rows(study)))
+    table = Table(caption=words.counted(study), header=words.HEADER, rows=list(words.result_rows(study)))
     best = [row for row in study.finished if row[0].name == study.best]
     facts = [
         (f"{label}, test split", f"{value:.3f}")
@@ -62,18 +51,18 @@ def _result(study: Study) -> list[Block]:
         if (value := tested_figure(trained, name).value) is not None
     ]
     shown: list[Block] = [Facts(facts=[("best recipe", study.best), *facts])] if study.best else []
-    warnings = (*failures(study), *remarks(study))
+    warnings = (*words.failures(study), *words.remarks(study))
     called = [Callout(level=Level.WARNING, text=text) for text in warnings]
-    return [*shown, table, *called, Text(text=best_sentence(study)), Text(text=COSTS)]
+    return [*shown, table, *called, Text(text=words.best_sentence(study)), Text(text=words.COSTS)]
 
 
 def _versus(study: Study, dataset: int) -> list[Block]:
-    rows = list(versus_rows(study, dataset=dataset))
+    rows = list(words.versus_rows(study, dataset=dataset))
     if not rows:
         return [Text(text="There is nothing to hold against it.")]
     source = study.datasets[dataset].source
-    table = Table(caption=f"This minus {study.base}, test split of {source}", header=VERSUS, rows=rows)
-    return [table, Text(text=METHOD)] if dataset == 0 else [table]
+    table = Table(caption=f"This minus {study.base}, test split of {source}", header=words.VERSUS, rows=rows)
+    return [table, Text(text=words.METHOD)] if dataset == 0 else [table]
 
 
 def _figures(title: str, names: tuple[str, ...], plots: Mapping[str, bytes]) -> list[Section]:
