@@ -16,7 +16,7 @@ IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])  # RGB in [0, 1]; EfficientNet
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
 CAFFE_MEAN_BGR = np.array([103.939, 116.779, 123.68])  # in [0, 255]; ResNet50
 HALF_RANGE = 127.5  # pixel = (x + 1) · 127.5
-OWN_CHANCE = {"rng_type": "stateful", "seed": 0}  # dropout that `trainer.initialise` can seed
+OWN_CHANCE = {"rng_type": "stateful", "seed": 0}  # dropout that `trainer.learner` can start anew
 
 Keras = Any  # tf_keras ships no types
 Application = Callable[..., Keras]

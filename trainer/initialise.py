@@ -1,12 +1,10 @@
-"""Give a network its own chance: first weights and dropout by a seed, not by the process's state."""
+"""Give a network its first weights by a seed, not by the process's state."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from typing import Any
-
-import tf_keras
 
 from trainer.backbones import INPUT_MAP
 
@@ -19,14 +17,6 @@ def initialise(model: Keras, *, seed: int) -> None:
         for initializer, variable in _drawn(layer):
             config = {**initializer.get_config(), "seed": _seed_of(layer.name, seed)}
             variable.assign(type(initializer).from_config(config)(variable.shape, dtype=variable.dtype))
-    reseed(model, seed=seed)
-
-
-def reseed(model: Keras, *, seed: int) -> None:
-    """Start every dropout's draws anew; a loop that calls it at each epoch can be resumed at each."""
-    for layer in model.layers:
-        if isinstance(layer, tf_keras.layers.Dropout):
-            layer._random_generator._generator.reset_from_seed(_seed_of(layer.name, seed))  # no public door
 
 
 def _drawn(layer: Keras) -> Iterator[tuple[Keras, Keras]]:

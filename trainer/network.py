@@ -14,12 +14,12 @@ import tf_keras
 
 from trainer.backbones import OWN_CHANCE, backbone
 from trainer.cut import POOL
-from trainer.initialise import initialise, reseed
+from trainer.initialise import initialise
 from trainer.recipe import WEIGHTS_FILE
 from trainer.spec import Arch, Head, NetworkSpec, Weights
 from trainer.weights import load_backbone, load_imagenet, load_weights
 
-__all__ = ["PREDICTIONS", "Arch", "Head", "NetworkSpec", "Weights", "as_softmax", "build", "reseed"]
+__all__ = ["PREDICTIONS", "Arch", "Head", "NetworkSpec", "Weights", "as_softmax", "build"]
 
 PREDICTIONS = "predictions"  # the last layer
 

@@ -125,19 +125,6 @@ def test_layers_of_one_shape_start_differently() -> None:
     assert not np.array_equal(weights["dense_2/kernel"], weights["dense_3/kernel"])
 
 
-def test_dropout_starts_anew_by_its_seed() -> None:
-    from trainer.network import reseed
-
-    model = made(PLAIN)
-    pixels = mapped(pixels_of(28))
-    draws = []
-    for seed in (5, 5, 6):
-        reseed(model, seed=seed)
-        draws.append([model(pixels, training=True).numpy() for _ in range(2)])
-    assert np.array_equal(draws[0], draws[1])
-    assert not np.array_equal(draws[0], draws[2])
-
-
 def test_a_sigmoid_is_exported_as_the_equal_softmax() -> None:
     from trainer.network import as_softmax
 
