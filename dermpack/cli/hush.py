@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from typing import Any, TextIO, cast
 
 
 @contextmanager
@@ -34,8 +35,21 @@ def python_alone() -> Iterator[None]:
             yield
         return
     sys.stderr.flush()
-    with os.fdopen(os.dup(2), "w", buffering=1) as own, hushed(), redirect_stderr(own):
+    with os.fdopen(os.dup(2), "w", buffering=1) as own, hushed(), redirect_stderr(cast("TextIO", _Lent(own))):
         yield
+
+
+class _Lent:
+    """A way to the terminal as long as the file is open, then whatever stderr is.
+
+    A logging handler that a library makes within the block keeps what it then finds as stderr.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr if self._file.closed else self._file, name)
 
 
 def _is_the_terminals() -> bool:
