@@ -23,7 +23,7 @@ def decode(of: type[Record], value: object, at: str = "") -> Record:
     known = {field.name: field for field in fields(of)}  # type: ignore[arg-type] # only records are asked for
     strange = sorted(set(value) - set(known))
     if strange:
-        raise ValueError(f"{_join(at, strange[0])} is no key of a contract")
+        raise ValueError(f"{_join(at, strange[0])} is no key that is known here")
     hints = get_type_hints(of)
     given: dict[str, Any] = {}
     for name, field in known.items():
