@@ -48,6 +48,7 @@ def study() -> list[str]:
         "AUROC (95 %)",
         "points against the first (95 %)",
         "parameters",
+        "training, s",
     )
     return markdown([header, *(_studied(of, name) for name in of["order"])])
 
@@ -57,7 +58,8 @@ def _studied(of: dict[str, Any], name: str) -> tuple[str, ...]:
     title = f"{name}, best on validation" if name == of["best"] else name
     figures = [_scored(scores, metric, "share2") for metric in ("balanced_accuracy", "auroc")]
     parameters = spelled(f"{{study-five/recipes/{name}/parameters|count}}")
-    return (title, *figures, _against(of["recipes"][name]), parameters)
+    seconds = spelled(f"{{study-five/recipes/{name}/training_seconds|whole}}")
+    return (title, *figures, _against(of["recipes"][name]), parameters, seconds)
 
 
 def _against(recipe: dict[str, Any]) -> str:
