@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -36,18 +36,27 @@ class Slower:
 
 
 def reasons(measured: Measured, plan: Plan) -> Iterator[str]:
-    """One sentence a model and runtime, for what an app gets unasked, at the threads named first."""
-    told = set[tuple[str, str]]()
+    """For what an app gets unasked, at the threads named first: a sentence for all models of one reason."""
+    told = dict[tuple[str, str], Slower]()
     for slower in (*_timed(measured, plan), *_counted(measured, plan)):
-        key = (slower.model, slower.setting.runtime)
-        if slower.setting.kernels is Kernels.XNNPACK and key not in told:
-            told.add(key)
-            yield _sentence(slower, measured)
+        if slower.setting.kernels is Kernels.XNNPACK:
+            told.setdefault((slower.model, slower.setting.runtime), slower)
+    alike = dict[tuple[Setting, str], list[Slower]]()
+    for slower in told.values():
+        alike.setdefault((slower.setting, _why(slower, measured)), []).append(slower)
+    for (setting, why), group in alike.items():
+        yield _sentence(group, setting, why, measured)
 
 
-def _sentence(slower: Slower, measured: Measured) -> str:
-    said = f"{slower.model} takes {_number(slower.factor)} {slower.unit} {slower.first} with {slower.setting}"
-    return "; ".join([f"{said}: {_why(slower, measured)}", *_successor(slower, measured)])
+def _sentence(group: Sequence[Slower], setting: Setting, why: str, measured: Measured) -> str:
+    """ "int8 takes 10, trained 11 times as long as float32 with …: …"."""
+    one, *others = group
+    told = [
+        f"{one.model} takes {_number(one.factor)}",
+        *(f"{of.model} {_number(of.factor)}" for of in others),
+    ]
+    said = f"{', '.join(told)} {one.unit} {one.first} with {setting}: {why}"
+    return "; ".join([said, *_successor(group, measured)])
 
 
 def _timed(measured: Measured, plan: Plan) -> Iterator[Slower]:
@@ -87,7 +96,7 @@ def _why(slower: Slower, measured: Measured) -> str:
     here, first = (_run(measured, name, slower.setting) for name in (slower.model, slower.first))
     assert here is not None and first is not None  # what is slower was measured
     if here.delegated == NONE and first.delegated != NONE:
-        return f"this runtime runs it on older kernels of its own, and {first.model} through XNNPACK"
+        return f"this runtime runs such a file on older kernels of its own, and {first.model} through XNNPACK"
     largest = _largest(slower, measured)
     if here.delegated not in (NONE, ALL):
         return f"XNNPACK took {here.delegated}, the runtime's own kernels compute the rest{largest}"
@@ -111,21 +120,28 @@ def _largest(slower: Slower, measured: Measured) -> str:
     return ""
 
 
-def _successor(slower: Slower, measured: Measured) -> Iterator[str]:
-    """What the same file costs on the interpreter that followed."""
-    heir = SUCCESSORS.get(slower.setting.runtime)
+def _successor(group: Sequence[Slower], measured: Measured) -> Iterator[str]:
+    """What the same files cost on the interpreter that followed."""
+    heir = SUCCESSORS.get(group[0].setting.runtime)
     if heir is None:
         return
-    setting = Setting(runtime=heir, kernels=slower.setting.kernels, threads=slower.setting.threads)
-    before, after = _run(measured, slower.model, slower.setting), _run(measured, slower.model, setting)
-    if before is None or after is None:
+    costs = [_costs(slower, replace(slower.setting, runtime=heir), measured) for slower in group]
+    known = [(before, after) for before, after in costs if before and after]
+    files = "the same file" if len(group) == 1 else "the same files"
+    if len(known) < len(costs):
         yield f"its successor {heir} was not measured"
-    elif slower.is_counted:
-        share = _number(_cost(after) / _cost(before))
-        yield f"its successor {heir} took {share} times the instructions with the same file"
+    elif group[0].is_counted:
+        shares = ", ".join(_number(after / before) for before, after in known)
+        yield f"its successor {heir} took {shares} times the instructions with {files}"
     else:
-        factor = _number(_cost(before) / _cost(after))
-        yield f"its successor {heir} was {factor} times as fast with the same file"
+        factors = ", ".join(_number(before / after) for before, after in known)
+        yield f"its successor {heir} was {factors} times as fast with {files}"
+
+
+def _costs(slower: Slower, other: Setting, measured: Measured) -> tuple[float, float]:
+    """Of the same model here and under another setting; 0: it was not measured."""
+    here, there = (_run(measured, slower.model, setting) for setting in (slower.setting, other))
+    return (_cost(here) if here else 0.0, _cost(there) if there else 0.0)
 
 
 def _number(factor: float) -> str:

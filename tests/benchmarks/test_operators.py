@@ -41,9 +41,17 @@ def test_a_runtime_without_xnnpack_for_integers_is_told_with_its_successor() -> 
     quick = [timed("float32", NEW, 2.0), timed("int8", NEW, 1.0)]
     assert list(reasons(here(*slow, *quick), PLAN)) == [
         "int8 takes 2.5 times as long as float32 with tflite-runtime, default kernels, 1 thread: "
-        "this runtime runs it on older kernels of its own, and float32 through XNNPACK; "
+        "this runtime runs such a file on older kernels of its own, and float32 through XNNPACK; "
         "its successor ai-edge-litert was 5.0 times as fast with the same file"
     ]
+
+
+def test_models_of_one_reason_share_a_sentence() -> None:
+    slow = [timed("float32", OLD, 2.0), timed("ptq", OLD, 5.0, "none"), timed("qat", OLD, 6.0, "none")]
+    quick = [timed("float32", NEW, 2.0), timed("ptq", NEW, 1.0), timed("qat", NEW, 1.0)]
+    (said,) = reasons(here(*slow, *quick), a_plan("float32", "ptq", "qat"))
+    assert said.startswith("ptq takes 2.5, qat 3.0 times as long as float32 with tflite-runtime")
+    assert said.endswith("its successor ai-edge-litert was 5.0, 6.0 times as fast with the same files")
 
 
 def test_a_successor_that_was_not_measured_is_told_as_such() -> None:
@@ -93,6 +101,6 @@ def test_an_emulators_counts_have_reasons_too() -> None:
     )
     assert list(reasons(measured, PLAN)) == [
         "int8 takes 2.4 times the instructions of float32 with tflite-runtime, default kernels, 1 thread: "
-        "this runtime runs it on older kernels of its own, and float32 through XNNPACK; "
+        "this runtime runs such a file on older kernels of its own, and float32 through XNNPACK; "
         "its successor ai-edge-litert took 0.20 times the instructions with the same file"
     ]
