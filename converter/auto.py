@@ -83,8 +83,12 @@ def _worth(one: Tried) -> tuple[bool, bool, float]:
 
 def _until_within(steps: Iterable[Step], source: Source, request: Request, track: Track) -> Iterator[Tried]:
     limit = limit_of(source.plain, max_drop=request.max_drop)
+    begun = False
     for step in steps:
         candidate = step()
+        if begun and candidate.spares_most:
+            return  # what comes next would spare more
+        begun = True
         candidate.check(candidate.data, source)
         verdict = judge(candidate.data, source, seed=request.seed, threads=request.threads, track=track)
         tried = Tried(candidate=candidate, verdict=verdict, is_within=limit.allows(verdict))

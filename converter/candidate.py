@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from converter.biases import correct_biases
 from converter.calibration import choose_pictures, fingerprint, unsettled
 from converter.clipping import Clipping
-from converter.promise import Promise
+from converter.promise import Promise, is_mostly
 from converter.ranges import Ranges, measure_ranges, with_ranges
 from converter.recipes import Io, Recipe, convert, quantize, unquantized
 from converter.request import Method, Request
@@ -24,7 +24,7 @@ from converter.source import Source
 from dermpack.manifest import Picture, Split
 from dermpack.pixels import prepare
 from dermpack.progress import Track, silent
-from dermpack.tflitefile import ModelFile
+from dermpack.tflitefile import ModelFile, read_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,6 +60,11 @@ class Candidate:
         """Tells it from others of the same recipe: ptq, qat, selective-10."""
         spared = f"-{len(self.kept)}" if self.kept else ""
         return f"{self.method.value if self.method else self.recipe.value}{spared}"
+
+    @property
+    def spares_most(self) -> bool:
+        """Whether the layers that were spared hold most weights: it is no file of its recipe any more."""
+        return bool(self.kept) and not is_mostly(read_model(self.data, where=self.name), self.recipe)
 
     def check(self, data: bytes, source: Source) -> ModelFile:
         """What the bytes say of themselves, if they keep what was promised for this candidate."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from converter.auto import Tried
-from converter.record import Proven, contract_of, model_name, model_version, temperature_of
+from converter.record import Proven, contract_of, licence_of, model_name, model_version, temperature_of
 from converter.runtimes import try_runtimes
 from converter.source import Source
 from dermpack.contract import CONTRACT_FILE, Contract, contract_text
@@ -42,7 +42,7 @@ def _metadata(source: Source, tried: Tried, temperature: Temperature) -> Metadat
         description="Research software, not a medical device.",
         version=model_version(source),
         author="dermpack",
-        licence=run.licence,
+        licence=licence_of(source),
         labels=run.classes,
         mean=(MIDDLE,),
         std=(MIDDLE,),

@@ -92,10 +92,7 @@ class Promise:
                 yield f"the tensor {tensor.name} is {tensor.dtype}"
 
     def _broken_weights(self, model: ModelFile) -> Iterator[str]:
-        """Most of what is stored has the type of the recipe."""
-        stored = [tensor for tensor in model.tensors if tensor.parameters > SMALL]
-        fitting = sum(tensor.parameters for tensor in stored if tensor.dtype == WEIGHTS[self.recipe])
-        if 2 * fitting < sum(tensor.parameters for tensor in stored):
+        if not is_mostly(model, self.recipe):
             yield f"fewer than half of its weights are {WEIGHTS[self.recipe]}"
 
     def _broken_activations(self, model: ModelFile) -> Iterator[str]:
@@ -104,3 +101,10 @@ class Promise:
         fitting = sum(tensor.dtype == wanted for tensor in model.computed)
         if not self.keeps_floats and 2 * fitting < len(model.computed):
             yield f"fewer than half of its activations are {wanted}"
+
+
+def is_mostly(model: ModelFile, recipe: Recipe) -> bool:
+    """Whether most of what is stored has the type of the recipe."""
+    stored = [tensor for tensor in model.tensors if tensor.parameters > SMALL]
+    fitting = sum(tensor.parameters for tensor in stored if tensor.dtype == WEIGHTS[recipe])
+    return 2 * fitting >= sum(tensor.parameters for tensor in stored)

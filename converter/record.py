@@ -68,6 +68,11 @@ def model_version(source: Source) -> str:
     return source.run.weights_sha256[:12]
 
 
+def licence_of(source: Source) -> str:
+    """The run's; of a run whose dataset named none then, what the dataset names now."""
+    return source.run.licence or source.dataset.licence
+
+
 def contract_of(source: Source, tried: Tried, proven: Proven, temperature: FittedTemperature) -> Contract:
     """Everything that is fitted on outputs is fitted on this file's own, on the validation split."""
     run, candidate = source.run, tried.candidate
@@ -98,7 +103,7 @@ def contract_of(source: Source, tried: Tried, proven: Proven, temperature: Fitte
         size_bytes=len(proven.data),
         sha256=sha256_of(proven.data),
         parents=Parents(run=source.run_sha256, weights=run.weights_sha256, dataset=source.dataset.sha256),
-        license=run.licence,
+        license=licence_of(source),
         intended_use=INTENDED_USE,
     )
 

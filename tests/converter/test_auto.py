@@ -57,6 +57,15 @@ def tried(source: Any, *candidates: Any) -> tuple[Any, ...]:
     return attempt(steps, source, Request())
 
 
+def test_a_licence_that_the_run_lacks_is_taken_from_its_dataset(source: Any) -> None:
+    from converter.record import licence_of
+
+    silent = replace(source, run=replace(source.run, licence=""))
+    assert licence_of(silent) == source.dataset.licence == "CC0"
+    other = replace(source, dataset=replace(source.dataset, licence="MIT"))
+    assert licence_of(other) == "CC0"
+
+
 def test_what_loses_nothing_ends_the_search(source: Any, good: Any, bad: Any) -> None:
     assert [one.is_within for one in tried(source, good, bad)] == [True]
 
@@ -77,6 +86,18 @@ def test_a_candidate_that_breaks_its_promise_ends_everything(source: Any, good: 
 
     with pytest.raises(OutputError, match="breaks the promise of int8"):
         tried(source, replace(good, recipe=Recipe.INT8))
+
+
+def test_the_search_ends_where_the_spared_layers_hold_most_weights(source: Any, good: Any, bad: Any) -> None:
+    import tf_keras
+
+    from converter.freeze import freeze
+    from converter.recipes import Io, Recipe, convert
+
+    layers = (tf_keras.Input((8, 8, 3)), tf_keras.layers.Conv2D(64, 3))
+    floats = convert(freeze(tf_keras.Sequential(layers)), Recipe.FLOAT32, io=Io.FLOAT32)
+    spared = replace(good, recipe=Recipe.INT8, kept=("a", "b"), data=floats)
+    assert [one.is_within for one in tried(source, bad, spared)] == [False]
 
 
 def test_what_xnnpack_refuses_is_never_good_enough(source: Any, good: Any) -> None:
