@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench bench-train table figures slow real remote mediapipe arm arm-test android android-real \
-	matrix base clean
+	matrix base models models-table clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -72,6 +72,12 @@ android: $(VENV)/.installed  ## Build and check the Android demo without Gradle;
 
 android-real: android  ## Compare 200 real pictures on the JVM with dermpack predict; EXPORT=… takes yours
 	@.ci/android-real "$(BIN)/python" $(EXPORT)
+
+models: $(VENV)/.installed  ## Train and package models/ again (hours); HAM=… WEIGHTS=… [SEED=0]
+	@.ci/models "$(BIN)" "$(HAM)" "$(WEIGHTS)" "$(SEED)"
+
+models-table: $(VENV)/.installed  ## Write the table in models/README.md from the reports beside it
+	$(BIN)/python -m tests.perf.models_table models
 
 matrix:  ## Run the tests that need no TensorFlow on every supported Python found
 	@.ci/matrix

@@ -64,7 +64,7 @@ class Evaluation:
             **self.scores.record(),
             "schema": SCHEMA,
             "model": dict(self.model),
-            "dataset": {"sha256": self.dataset.sha256, "source": self.dataset.source},
+            "dataset": _described(self.dataset),
             "operating": [point.record() for point in self.operating],
             "answered": self.answered and self.answered.record(),
             "slices": [part.record() for part in self.slices],
@@ -72,6 +72,16 @@ class Evaluation:
 
 
 UNFITTED = Fitted()
+
+
+def _described(dataset: Dataset) -> dict[str, Any]:
+    """On what, for those who have the figures and not the dataset."""
+    return {
+        "sha256": dataset.sha256,
+        **{name: getattr(dataset, name) for name in ("source", "format", "licence", "caution")},
+        "options": dict(dataset.options),
+        "counts": dataset.counts(),
+    }
 
 
 def evaluate(

@@ -86,6 +86,7 @@ class Dataset:
     format: str
     source: str  # the name of the imported folder; no absolute path
     licence: str = ""
+    caution: str = ""  # what the pictures do not show; every card of a model tells it
     options: Mapping[str, str] = field(default_factory=dict)  # split, seed, group column … as given
     refused: tuple[Finding, ...] = ()  # pictures left out, each with its reason
     notes: tuple[Finding, ...] = ()  # kept, but worth knowing: duplicates, given splits that leak …
@@ -223,6 +224,7 @@ def _record(dataset: Dataset, sha256: str) -> dict[str, object]:
         "format": dataset.format,
         "source": dataset.source,
         "licence": dataset.licence,
+        "caution": dataset.caution,
         "options": dict(dataset.options),
         "counts": dataset.counts(),
         "refused": [_finding_record(finding) for finding in dataset.refused],
@@ -248,6 +250,7 @@ def _dataset(folder: Path, record: Mapping[str, Any], manifest: Manifest, sha256
             format=_text(record["format"]),
             source=_text(record["source"]),
             licence=_text(record["licence"]),
+            caution=_text(record.get("caution", "")),  # older datasets have none
             options={_text(key): _text(value) for key, value in record["options"].items()},
             refused=tuple(_finding(item) for item in record["refused"]),
             notes=tuple(_finding(item) for item in record["notes"]),

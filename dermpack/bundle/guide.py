@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dermpack.bundle.bundle import Bundle, Format
+from dermpack.bundle.licence import licence_name
+from dermpack.bundle.markdown import cell
 from dermpack.bundle.module import MIN_SDK, part
 from dermpack.bundle.variant import Variant
 from dermpack.contract import Contract, Input, Output
@@ -52,6 +54,7 @@ def guide_text(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str,
         class_name=bundle.class_name,
         package=bundle.package,
         what=f"{WHATS[bundle.format]}: {len(contract.labels)} labels, one answer a picture.",
+        licence=cell(licence_name(contract.license)),
         install=part(f"install.{bundle.format.value}.md", **facts).decode().rstrip(),
         abstain=_abstain(contract),
         thresholds=_thresholds(contract),

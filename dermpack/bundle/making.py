@@ -19,12 +19,13 @@ from dermpack.bundle.pictures import generated, given
 from dermpack.bundle.scored import Scored
 from dermpack.bundle.sources import java_sources
 from dermpack.bundle.sums import SUMS_FILE, sums_text
+from dermpack.bundle.timed import Timed
 from dermpack.bundle.variant import Variant
 from dermpack.bundle.zipping import zipped
 from dermpack.errors import InputError
 from dermpack.files import sha256_of
 
-GOLDEN_FOLDER = "golden"
+GOLDEN_FOLDER, CARD_FILE = "golden", "MODEL_CARD.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Request:
     version: str = ""
     golden: tuple[Path, ...] = ()  # pictures of the user's own, instead of generated ones
     scores: tuple[Scored, ...] = ()
+    times: tuple[Timed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class Made:
 
     bundle: Bundle
     data: bytes
+    card: bytes  # the model card that stands in it, for those who lay it beside an export
     close: tuple[str, ...]
 
 
@@ -61,7 +64,7 @@ def make_bundle(variants: Sequence[Variant], request: Request) -> Made:
         **{bundle.path(name): data for name, data in assets.items()},
         **_frame(request.format, names, [of.name for of in variants]),
         "README.md": guide_text(bundle, variants, golden),
-        "MODEL_CARD.md": card_text(bundle, variants, request.scores),
+        CARD_FILE: card_text(bundle, variants, request.scores, request.times),
         "LICENSE": part("LICENSE"),
         "NOTICE": notice_text(bundle, variants),
         "bom.cdx.json": materials_text(bundle, variants),
@@ -69,7 +72,7 @@ def make_bundle(variants: Sequence[Variant], request: Request) -> Made:
     }
     close = (of.picture for of in index.vectors if any(each.is_close for each in of.expected.values()))
     data = _one_file({**files, SUMS_FILE: sums_text(files).encode()}, request.format, names)
-    return Made(bundle=bundle, data=data, close=tuple(close))
+    return Made(bundle=bundle, data=data, card=files[CARD_FILE], close=tuple(close))
 
 
 def _one_file(files: Mapping[str, bytes], form: Format, names: Names) -> bytes:

@@ -7,17 +7,18 @@ from typing import Any
 
 from dermpack import __version__
 from dermpack.bundle.bundle import Bundle
+from dermpack.bundle.licence import KNOWN, licence_name, source_of, spdx_of
 from dermpack.bundle.variant import Variant
 from dermpack.contract import Accuracy
 from dermpack.files import json_text
 
-SPDX = {"CC0": "CC0-1.0", "CC-BY-4.0": "CC-BY-4.0", "Apache-2.0": "Apache-2.0", "MIT": "MIT"}
 CONSIDERATIONS = "Research software, not a medical device: what the model says is no diagnosis."
 
 
 def notice_text(bundle: Bundle, variants: Sequence[Variant]) -> bytes:
     models = "".join(
-        f"  {of.contract.name} {of.contract.version}: {of.contract.license}\n" for of in variants
+        f"  {of.contract.name} {of.contract.version}: {licence_name(of.contract.license)}\n"
+        for of in variants
     )
     return f"""{bundle.name} {bundle.version}
 Made by dermpack {__version__}.
@@ -73,7 +74,6 @@ def _runtime(group: str, name: str, version: str, purl: str) -> dict[str, Any]:
 
 def _model(of: Variant, is_main: bool) -> dict[str, Any]:
     contract = of.contract
-    licence = SPDX.get(contract.license)
     return {
         "type": "machine-learning-model",
         "bom-ref": f"model-{of.name}",
@@ -81,7 +81,8 @@ def _model(of: Variant, is_main: bool) -> dict[str, Any]:
         "version": contract.version,
         "scope": "required" if is_main else "optional",
         "hashes": [{"alg": "SHA-256", "content": contract.sha256}],
-        "licenses": [{"license": {"id": licence} if licence else {"name": contract.license}}],
+        "licenses": [{"license": _licence(contract.license)}],
+        **({"copyright": whose} if (whose := source_of(contract.license)) else {}),
         "modelCard": {
             "modelParameters": {
                 "task": contract.task,
@@ -99,6 +100,12 @@ def _model(of: Variant, is_main: bool) -> dict[str, Any]:
         },
         "pedigree": {"notes": f"trained in run {contract.parents.run} on dataset {contract.parents.dataset}"},
     }
+
+
+def _licence(text: str) -> dict[str, str]:
+    """By its SPDX name and address, or in its own words."""
+    spdx = spdx_of(text)
+    return {"id": spdx, "url": KNOWN[spdx].address} if spdx else {"name": licence_name(text)}
 
 
 def _metrics(split: Accuracy) -> list[dict[str, Any]]:

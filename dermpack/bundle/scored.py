@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dermpack.bundle.variant import Variant
 from dermpack.errors import TableError
 from dermpack.files import read_json
+from dermpack.report.evaluation import LABEL_COLUMNS, OVERALL
 
 REPORT_FILE = "report.json"
 SCHEMA = 1
 ALL = "all pictures"
+NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,26 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRow:
+    """The pictures of one label; figures as they are shown, by the report's names for them."""
+
+    label: str
+    n: int
+    figures: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """The dataset that was scored on; what an older report does not tell is empty."""
+
+    sha256: str = ""
+    source: str = ""
+    caution: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # split → label → pictures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
     """One variant on one split."""
 
@@ -36,6 +58,13 @@ class Scored:
     split: str
     n: int
     groups: int
+    resamples: int
+    data: Data
+    figures: Mapping[str, str]  # as they are shown, by the report's names for them
+    labels: tuple[LabelRow, ...]
+    covered: str  # the share that was answered at the contract's threshold, and of these the right ones;
+    right: str  # both empty where the model always answers
+    notes: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
@@ -59,14 +88,35 @@ def _scored(record: Mapping[str, Any], path: Path, variants: Sequence[Variant]) 
         raise ValueError("schema")
     if not mine:
         raise TableError(path, "scores another model", "evaluate the model.tflite of the export")
-    rows = (_row(ALL, record), *(_row(f"{of['column']}: {of['value']}", of) for of in record["slices"]))
+    answered = record["answered"]
     return Scored(
         variant=mine[0],
         split=str(record["split"]),
         n=int(record["n"]),
         groups=int(record["groups"]),
-        rows=rows,
+        resamples=int(record["bootstrap"]["resamples"]),
+        data=_data(record["dataset"]),
+        figures={name: _figure(record, name) for name in OVERALL if record.get(name) is not None},
+        labels=tuple(_label_row(label, of) for label, of in record["per_class"].items()),
+        covered=_figure(answered, "coverage") if answered else "",
+        right=_figure(answered, "accuracy") if answered else "",
+        notes=tuple(str(note) for note in record["notes"]),
+        rows=(_row(ALL, record), *(_row(f"{of['column']}: {of['value']}", of) for of in record["slices"])),
     )
+
+
+def _data(record: Mapping[str, Any]) -> Data:
+    counts = record.get("counts", {})
+    return Data(
+        **{name: str(record.get(name, "")) for name in ("sha256", "source", "caution")},
+        options={str(name): str(value) for name, value in record.get("options", {}).items()},
+        counts={str(split): {str(label): int(n) for label, n in of.items()} for split, of in counts.items()},
+    )
+
+
+def _label_row(label: str, record: Mapping[str, Any]) -> LabelRow:
+    figures = {name: _figure(record, name) for name in LABEL_COLUMNS}
+    return LabelRow(label=label, n=int(record["n"]), figures=figures)
 
 
 def _row(name: str, record: Mapping[str, Any]) -> Row:
@@ -83,6 +133,6 @@ def _row(name: str, record: Mapping[str, Any]) -> Row:
 def _figure(record: Mapping[str, Any], name: str) -> str:
     value, interval = record[name], record[f"{name}_ci95"]
     if value is None:
-        return "–"
+        return NOTHING
     around = f" ({float(interval[0]):.3f} to {float(interval[1]):.3f})" if interval else ""
     return f"{float(value):.3f}{around}"

@@ -113,7 +113,6 @@ def _opened(
     model: Path, labels: Path | None, *, threads: int, quiet: bool
 ) -> Iterator[tuple[Predictor, dict[str, Any], Fitted]]:
     """The predictor of a run folder or of a .tflite, what tells it from others, what it brings along."""
-    from dermpack.evaluate import Fitted
     from dermpack.files import sha256_file
 
     if (model / RUN_FILE).is_file():
@@ -126,7 +125,7 @@ def _opened(
 
     with open_classifier(model, sidecar=_sidecar(model, labels), threads=threads) as classifier:
         about = {"kind": "tflite", "name": model.name, "sha256": sha256_file(model)}
-        yield classifier, {**about, "engine": classifier.engine}, Fitted()
+        yield classifier, {**about, "engine": classifier.engine}, _of_contract(model, labels)
 
 
 def _of_run(folder: Path, *, quiet: bool) -> tuple[Predictor, Fitted]:
@@ -138,6 +137,29 @@ def _of_run(folder: Path, *, quiet: bool) -> tuple[Predictor, Fitted]:
     predictor = load_predictor(folder)
     sha256 = run.dataset.get("manifest_sha256", "")
     return predictor, Fitted(dataset_sha256=sha256, points=run.thresholds, abstention=run.abstention)
+
+
+def _of_contract(model: Path, labels: Path | None) -> Fitted:
+    """What an export brings along of its run; a foreign model, or one asked under other labels, nothing."""
+    from dataclasses import asdict
+
+    from dermpack.contract import read_contract
+    from dermpack.evaluate import UNFITTED, Fitted
+    from dermpack.files import read_json
+    from dermpack.runtime import find_sidecar
+    from dermpack.scores.abstention import Abstention
+    from dermpack.scores.thresholds import OperatingPoint
+
+    beside = find_sidecar(model)
+    if labels is not None or beside is None or "schema" not in read_json(beside):
+        return UNFITTED
+    contract = read_contract(beside)
+    rule = contract.abstention
+    return Fitted(
+        dataset_sha256=contract.parents.dataset,
+        points=tuple(OperatingPoint(**asdict(point)) for point in contract.thresholds),
+        abstention=Abstention(**{**asdict(rule), "curve": ()}) if rule else None,
+    )
 
 
 def _sidecar(model: Path, labels: Path | None) -> Sidecar:

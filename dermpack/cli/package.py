@@ -51,6 +51,15 @@ FILE = click.Path(path_type=Path)
     metavar="REPORT",
     help="What dermpack evaluate found of a variant, slices too: into the model card.",
 )
+@click.option(
+    "--benchmark",
+    "times",
+    multiple=True,
+    type=FILE,
+    metavar="REPORT",
+    help="How fast dermpack benchmark found a variant: into the model card.",
+)
+@click.option("--card", "card_file", type=FILE, metavar="FILE.md", help="Write the model card here, too.")
 @click.option("--sign", "key", type=FILE, metavar="KEY", help="An Ed25519 key in PEM: signs into BUNDLE.sig.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 @output_options
@@ -63,6 +72,8 @@ def command(
     version: str,
     golden: tuple[Path, ...],
     scores: tuple[Path, ...],
+    times: tuple[Path, ...],
+    card_file: Path | None,
     key: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -78,15 +89,23 @@ def command(
     from dermpack.bundle.making import Request, make_bundle
     from dermpack.bundle.scored import read_scores
     from dermpack.bundle.signing import read_private_key
+    from dermpack.bundle.timed import read_times
     from dermpack.bundle.variant import read_variants
 
     _check_output(output, overwrite=overwrite)
     private = read_private_key(key) if key else None
     chosen = read_variants(export, variants)
     request = Request(
-        format=Format(form), name=name, version=version, golden=golden, scores=read_scores(scores, chosen)
+        format=Format(form),
+        name=name,
+        version=version,
+        golden=golden,
+        scores=read_scores(scores, chosen),
+        times=read_times(times, chosen),
     )
     made = make_bundle(chosen, request)
+    if card_file:
+        _write_card(card_file, made.card)
     signature = _write(output, made.data, private.sign(made.data) if private else None)
     if made.close:
         near = ", ".join(made.close)
@@ -120,6 +139,15 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
         raise OutputError(output, "exists and is no bundle", "choose another output")
     if output.exists() and not overwrite:
         raise OutputError(output, "exists already", "choose another output, or add --overwrite")
+
+
+def _write_card(path: Path, card: bytes) -> None:
+    from dermpack.errors import OutputError
+    from dermpack.files import write_bytes
+
+    if not path.absolute().parent.is_dir():
+        raise OutputError(path, "lies in a folder that is not there", "make the folder first")
+    write_bytes(path, card)
 
 
 def _write(output: Path, data: bytes, signature: bytes | None) -> str | None:

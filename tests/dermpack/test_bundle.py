@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +17,12 @@ from dermpack.bundle.making import Made, Request, make_bundle
 from dermpack.bundle.naming import names_of
 from dermpack.bundle.scored import read_scores
 from dermpack.bundle.sums import sums_text
-from dermpack.bundle.variant import read_variants
+from dermpack.bundle.timed import read_times
+from dermpack.bundle.variant import Variant, read_variants
 from dermpack.bundle.zipping import unzipped, zipped
 from dermpack.errors import InputError, TableError
 from dermpack.files import json_text, sha256_of
+from dermpack.report.evaluation import LABEL_COLUMNS, OVERALL
 from tests.dermpack.bundle_exports import LABELS, write_exports
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -117,22 +121,132 @@ def test_the_card_says_figures_with_intervals_and_that_it_is_no_device(files: di
     assert "Split validation, n = 100" in text
 
 
-def test_the_card_shows_slices_of_the_file_that_was_scored(tmp_path: Path, exports: Path) -> None:
-    variants = read_variants(exports, ("int8",))
-    figures = {"balanced_accuracy": 0.5, "balanced_accuracy_ci95": [0.4, 0.6], "accuracy": None, "n": 9}
-    part = {**figures, "accuracy_ci95": None, "groups": 9}
-    record = {
-        **part,
+def a_figure(value: float | None) -> dict[str, Any]:
+    """What a report says of all pictures, of a slice or of a label, where all figures are one."""
+    names = (*OVERALL, *LABEL_COLUMNS)
+    ends = {f"{name}_ci95": value and [value - 0.1, value + 0.1] for name in names}
+    return {**dict.fromkeys(names, value), **ends, "n": 9, "groups": 9}
+
+
+def evaluation(sha256: str, **more: object) -> dict[str, Any]:
+    return {
+        **a_figure(0.5),
         "schema": 1,
         "split": "test",
-        "model": {"sha256": variants[0].contract.sha256},
-        "slices": [{**part, "column": "sex", "value": "fe|male", "warning": "few"}],
+        "model": {"sha256": sha256},
+        "bootstrap": {"resamples": 1000},
+        "dataset": {"sha256": sha256_of(b"rows"), "source": "so|urce"},
+        "answered": None,
+        "per_class": {"mel": a_figure(0.25)},
+        "notes": [],
+        "slices": [{**a_figure(None), "column": "sex", "value": "fe|male", "warning": "few"}],
+        **more,
     }
-    (tmp_path / "report.json").write_text(json_text(record), encoding="utf-8")
-    scored = read_scores([tmp_path], variants)
+
+
+def carded(folder: Path, exports: Path, **more: object) -> str:
+    """The card of one variant, with an evaluation."""
+    variants = read_variants(exports, ("int8",))
+    report = evaluation(variants[0].contract.sha256, **more)
+    (folder / "report.json").write_text(json_text(report), encoding="utf-8")
     bundle = make_bundle(variants, REQUEST).bundle
-    text = card_text(bundle, variants, scored).decode()
-    assert "| sex: fe\\|male (few: mostly chance) | 9 | 9 | 0.500 (0.400 to 0.600) | – |" in text
+    return card_text(bundle, variants, read_scores([folder], variants)).decode()
+
+
+def test_the_card_shows_figures_labels_and_slices_of_the_file_that_was_scored(
+    tmp_path: Path, exports: Path
+) -> None:
+    text = carded(tmp_path, exports)
+    assert "| balanced accuracy | 0.500 (0.400 to 0.600) |" in text
+    assert "| mel | 9 | 0.250 (0.150 to 0.350) |" in text
+    assert "| sex: fe\\|male (few: mostly chance) | 9 | 9 | – | – |" in text
+
+
+def test_the_card_says_what_the_data_is_and_is_not(tmp_path: Path, exports: Path) -> None:
+    data = {
+        "sha256": sha256_of(b"rows"),
+        "source": "so|urce",
+        "caution": "One <b>camera</b>.",
+        "options": {"seed": "3", "split": "70/15/15"},
+        "counts": {"test": {"mel": 1}, "train": {"mel": 1200}, "validation": {"mel": 0}},
+    }
+    text = carded(tmp_path, exports, dataset=data)
+    assert "so\\|urce, 1,201 pictures (seed 3, split 70/15/15):" in text
+    assert "| label | train | test |" in text
+    assert "| mel | 1,200 | 1 |" in text
+    assert "Not for: pictures unlike those it knows. One &lt;b>camera&lt;/b>." in text
+
+
+def test_the_card_says_how_much_was_answered(tmp_path: Path, exports: Path) -> None:
+    answered = {"coverage": 0.9, "coverage_ci95": [0.8, 0.95], "accuracy": 0.7, "accuracy_ci95": None}
+    text = carded(tmp_path, exports, answered=answered)
+    assert "On the test split it answers 0.900 (0.800 to 0.950) of the pictures,\n  0.700 of these" in text
+
+
+def timed(sha256: str) -> dict[str, Any]:
+    environment = {"processor": "Cortex|A76", "cores": "4", "ai-edge-litert": "2.3.0"}
+    result = {"model": "m", "target": "host", "runtime": "ai-edge-litert", "kernels": "xnnpack", "threads": 1}
+    times = {"median_ms": 2.0, "median_ci95_ms": [1.9, 2.1], "p90_ms": 2.5, "rounds": 50, "warm_up_rounds": 9}
+    refused = {**result, "kernels": "none", "refused": "crashes"}
+    return {
+        "schema": 1,
+        "kind": "benchmark",
+        "models": [{"name": "m", "sha256": sha256}],
+        "targets": [{"target": "host", "environment": environment, "notes": ["busy"]}],
+        "results": [{**result, **times}, refused],
+    }
+
+
+def test_the_card_tells_times_with_their_device(tmp_path: Path, exports: Path) -> None:
+    variants = read_variants(exports, ("int8",))
+    report = timed(variants[0].contract.sha256)
+    (tmp_path / "report.json").write_text(json_text(report), encoding="utf-8")
+    bundle = make_bundle(variants, REQUEST).bundle
+    text = card_text(bundle, variants, timed=read_times([tmp_path], variants)).decode()
+    assert "int8 on Cortex\\|A76, 4 cores. No other device is meant" in text
+    assert "Note: busy." in text
+    assert "| ai-edge-litert 2.3.0 | XNNPACK | 1 | 2.00 (1.90 to 2.10) | 2.50 | 50 (9) |" in text
+
+
+@pytest.mark.parametrize(
+    ("record", "what"), [(timed("0" * 64), "times another model"), ({"schema": 1}, "is no report of")]
+)
+def test_times_of_something_else_are_refused(
+    tmp_path: Path, exports: Path, record: dict[str, Any], what: str
+) -> None:
+    (tmp_path / "report.json").write_text(json_text(record), encoding="utf-8")
+    with pytest.raises(TableError, match=what):
+        read_times([tmp_path], read_variants(exports, ("int8",)))
+
+
+NC = "CC-BY-NC-4.0; Pictures by A. Author (2018)"
+
+
+def licensed(variants: Sequence[Variant], text: str) -> list[Variant]:
+    return [replace(of, contract=replace(of.contract, license=text)) for of in variants]
+
+
+def test_a_licence_against_commerce_is_said_wherever_one_looks(exports: Path) -> None:
+    variants = licensed(read_variants(exports, ("int8",)), NC)
+    found = unzipped(make_bundle(variants, REQUEST).data, where="bundle")
+    card, notice, readme = (
+        found[f"skin_lesions/{name}"].decode() for name in ("MODEL_CARD.md", "NOTICE", "README.md")
+    )
+    assert "not for commerce" in card
+    assert "- Not for: commerce" in card
+    assert all("CC BY-NC 4.0" in text and "A. Author (2018)" in text for text in (card, notice, readme))
+    bill = json.loads(found["skin_lesions/bom.cdx.json"])["components"][0]
+    assert bill["licenses"][0]["license"]["id"] == "CC-BY-NC-4.0"
+    assert bill["copyright"] == "Pictures by A. Author (2018)"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("", "Not stated"), ("by my own rules", "by my own rules"), ("CC0", "CC0 1.0")]
+)
+def test_any_licence_is_told(exports: Path, text: str, told: str) -> None:
+    variants = licensed(read_variants(exports, ("int8",)), text)
+    bundle = make_bundle(variants, REQUEST).bundle
+    assert told in card_text(bundle, variants).decode()
 
 
 def test_scores_of_another_model_are_refused(tmp_path: Path, exports: Path) -> None:

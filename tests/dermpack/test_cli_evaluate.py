@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
+from tests.dermpack.bundle_exports import write_export
 from tests.dermpack.small_dataset import make_dataset
 from tests.dermpack.tflite_models import LABELS, float_model, integer_model
 
@@ -60,6 +61,16 @@ def test_labels_and_slices_stand_on_stderr(
     assert run(model, dataset) == 0
     told = capsys.readouterr().err
     assert "sex: f" in told and "not a medical device" in told
+
+
+def test_an_export_brings_its_thresholds_along(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = write_export(tmp_path / "own") / "model.tflite"
+    assert run(own, dataset, "--json", "-q") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["answered"]["threshold"], answer["operating"][0]["label"]) == (0.6, "mel")
+    assert any("another dataset" in note for note in answer["notes"])
 
 
 def test_float_and_integer_models_are_scored_alike(

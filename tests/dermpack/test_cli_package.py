@@ -27,6 +27,15 @@ def test_a_bundle_is_made_and_verified(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.startswith("bundle skin: holds (")
 
 
+def test_the_card_is_laid_beside_too(tmp_path: Path) -> None:
+    export, card = write_export(tmp_path / "export"), tmp_path / "MODEL_CARD.md"
+    assert package(export, "-o", tmp_path / "b.zip", "--card", card, "-q") == 0
+    assert card.read_bytes() in (tmp_path / "b.zip").read_bytes()
+    assert (
+        package(export, "-o", tmp_path / "b.zip", "--overwrite", "--card", tmp_path / "no" / "card.md") == 1
+    )
+
+
 def test_variants_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exports = write_exports(tmp_path / "exports")
     chosen = ("--variant", "int8", "--variant", "float32")

@@ -112,7 +112,9 @@ def test_the_record_names_model_and_dataset(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
     record = evaluate(Brightness(), dataset, model=ABOUT).record()
     assert record["model"] == ABOUT
-    assert record["dataset"] == {"sha256": dataset.sha256, "source": "small"}
+    assert (record["dataset"]["sha256"], record["dataset"]["source"]) == (dataset.sha256, "small")
+    assert record["dataset"]["counts"] == dataset.counts()
+    assert {"licence", "caution", "options"} <= set(record["dataset"])
     assert str(tmp_path) not in json.dumps(record)
 
 

@@ -61,10 +61,11 @@ def grouped_table(root: Path) -> Path:
 
 
 def test_the_folder_reads_back_as_it_was_answered(tmp_path: Path) -> None:
-    dataset = import_dataset(asked(class_folders(tmp_path / "source"), licence="CC0"))
+    dataset = import_dataset(asked(class_folders(tmp_path / "source"), licence="CC0", caution="demo"))
     assert read_dataset(tmp_path / "dataset") == dataset
     assert (dataset.classes, dataset.format, dataset.source) == (("class0", "class1"), "folders", "source")
     assert (dataset.licence, dataset.root, len(dataset.pictures)) == ("CC0", "../source", 12)
+    assert read_dataset(tmp_path / "dataset").caution == dataset.caution == "demo"
     assert check_dataset(tmp_path / "dataset").problems == ()
 
 

@@ -77,6 +77,7 @@ def _dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Tr
         format=listing.format,
         source=_text(request.source.resolve().name),
         licence=_text(request.licence),
+        caution=_text(request.caution),
         options=_options(request, listing),
         refused=(*refused, *arranged.refused),
         notes=(*_picture_notes(candidates), *arranged.notes),

@@ -48,5 +48,6 @@ class ImportRequest:
     refusals: Refusals = Refusals.LISTED
     overwrite: bool = False
     licence: str = ""
+    caution: str = ""
     limits: Limits = DEFAULT_LIMITS
     jobs: int | None = None

@@ -112,7 +112,18 @@ CURES = {
     help="An error, once all are examined, if any picture cannot be used; else those are left out.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace DATASET if it is there already.")
-@click.option("--licence", default="", metavar="TEXT", help="What the pictures' licence is; kept in DATASET.")
+@click.option(
+    "--licence",
+    default="",
+    metavar="TEXT",
+    help="What the pictures' licence is, as “CC-BY-4.0; whose they are”; DATASET, run and model keep it.",
+)
+@click.option(
+    "--caution",
+    default="",
+    metavar="TEXT",
+    help="What the pictures do not show (“one camera, light skin”); the card of each model tells it.",
+)
 @click.option(
     "--max-megapixels",
     metavar="NUMBER",
@@ -143,6 +154,7 @@ def command(
     strict: bool,
     overwrite: bool,
     licence: str,
+    caution: str,
     max_megapixels: float | None,
     jobs: int | None,
     as_json: bool,
@@ -188,6 +200,7 @@ def command(
         refusals=Refusals.FATAL if strict else Refusals.LISTED,
         overwrite=overwrite,
         licence=licence,
+        caution=caution,
         limits=_limits(max_megapixels),
         jobs=jobs,
     )

@@ -57,6 +57,7 @@ def origin_section(dataset: Dataset) -> Section:
         ["source", dataset.source],
         ["format", dataset.format],
         ["licence", dataset.licence or "not stated"],
+        *([["what the pictures do not show", dataset.caution]] if dataset.caution else []),
     ]
     rows += [[f"option {name}", value] for name, value in sorted(dataset.options.items())]
     rows.append(["sha256 of manifest.csv", dataset.sha256])
