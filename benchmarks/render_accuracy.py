@@ -98,7 +98,7 @@ def _merged(
 
 
 def _places(record: Record, model: str, where: Sequence[Where]) -> str:
-    """ "everywhere", or "host: all settings; qemu:cortex-a72: tflite default kernels"."""
+    """ "everywhere", or "host: all settings; qemu:cortex-a72: tflite default"."""
     known = {place for of in record.answers if of.model == model for place in of.where}
     if known <= set(where):
         return "everywhere"

@@ -141,7 +141,8 @@ def _times_row(record: Record, of: Result, times: Times) -> tuple[str, ...]:
         *(of.model, f"{of.where.threads}", f"{times.rounds:,}", median_text(times)),
         *((_speed(record, of),) if record.paces else ()),
         *(ms(value) for value in (times.p90_ms, times.p99_ms, times.min_ms, times.first_ms, times.load_ms)),
-        *(f"{times.peak_bytes / MIB:.0f}" if times.peak_bytes else NOTHING, of.delegated or NOTHING),
+        f"{times.peak_bytes / MIB:.0f}" if times.peak_bytes else NOTHING,
+        (of.delegated or NOTHING).removesuffix(" operators"),
     )
 
 
@@ -198,7 +199,9 @@ def _steps(record: Record, place: Place) -> list[Block]:
         return [Text(text=NO_STEPS)]
     header = ("model", "runtime and kernels", *STEPS, "file to label", "rounds")
     rows = [
-        (*(of.model, str(of.where.setting)), *_step_cells(of.steps)) for of in stepped if of.steps is not None
+        (*(of.model, kernels_text(of.where.setting)), *_step_cells(of.steps))
+        for of in stepped
+        if of.steps is not None
     ]
     table = Table(caption=f"{place.target}: from a picture file to its label, ms", header=header, rows=rows)
     return [table, steps_image(stepped)]

@@ -94,21 +94,19 @@ def _parts_image(
 
 
 def setting_text(setting: Setting) -> str:
-    """Short: "litert default kernels, 2 thr."."""
+    """Short: "litert default, 2 thr."."""
     return f"{kernels_text(setting)}, {setting.threads} thr."
 
 
 def _row_text(setting: Setting) -> str:
     """ "litert default" for one thread, "litert default ×2": bars have little room."""
-    return kernels_text(setting).removesuffix(" kernels") + (
-        f" ×{setting.threads}" if setting.threads > 1 else ""
-    )
+    return kernels_text(setting) + (f" ×{setting.threads}" if setting.threads > 1 else "")
 
 
 def kernels_text(setting: Setting) -> str:
-    """Shorter: "litert default kernels"."""
+    """Shorter: "litert default", "tflite without XNNPACK"."""
     runtime = setting.runtime.replace("ai-edge-litert", "litert").replace("tflite-runtime", "tflite")
-    return f"{runtime} {KERNELS_WORDS[setting.kernels]}"
+    return f"{runtime} {KERNELS_WORDS[setting.kernels].removesuffix(' kernels')}"
 
 
 def _spread(record: Record, results: Sequence[Result]) -> Image:

@@ -16,7 +16,7 @@ from dermpack.errors import printable
 
 TEMPLATES = Path(__file__).parent
 RESEARCH_ONLY = "Research software, not a medical device: nothing on this page is a diagnosis."
-FIGURE = re.compile(r"[-+−±<>≤≥~]?\s?[\d.,]*\d\s?(%|ms|s|px|KB|MB|KiB|MiB)?(\s?[(±–][\d\s.,%()±–+-]*)?")
+FIGURE = re.compile(r"[-+−±<>≤≥~]?\s?[\d.,]*\d\s?(%|ms|s|px|KB|MB|KiB|MiB)?(\s?[(±–][\d\s.,%()±–−…+-]*)?")
 
 GAPS = ("", "–")  # cells without a figure
 
