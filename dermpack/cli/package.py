@@ -91,8 +91,10 @@ def command(
     from dermpack.bundle.signing import read_private_key
     from dermpack.bundle.timed import read_times
     from dermpack.bundle.variant import read_variants
+    from dermpack.files import write_bytes
 
     _check_output(output, overwrite=overwrite)
+    _check_card(card_file)
     private = read_private_key(key) if key else None
     chosen = read_variants(export, variants)
     request = Request(
@@ -105,7 +107,7 @@ def command(
     )
     made = make_bundle(chosen, request)
     if card_file:
-        _write_card(card_file, made.card)
+        write_bytes(card_file, made.card)
     signature = _write(output, made.data, private.sign(made.data) if private else None)
     if made.close:
         near = ", ".join(made.close)
@@ -141,13 +143,11 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
         raise OutputError(output, "exists already", "choose another output, or add --overwrite")
 
 
-def _write_card(path: Path, card: bytes) -> None:
+def _check_card(path: Path | None) -> None:
     from dermpack.errors import OutputError
-    from dermpack.files import write_bytes
 
-    if not path.absolute().parent.is_dir():
+    if path is not None and not path.absolute().parent.is_dir():
         raise OutputError(path, "lies in a folder that is not there", "make the folder first")
-    write_bytes(path, card)
 
 
 def _write(output: Path, data: bytes, signature: bytes | None) -> str | None:
