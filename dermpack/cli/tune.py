@@ -70,7 +70,7 @@ def command(
     Examples:
       dermpack tune dataset -o search --trials 50
       dermpack tune dataset -o search --space space.toml --objective accuracy,latency
-      dermpack tune dataset -o search --storage mysql://user@host/trials --name lesions
+      dermpack tune dataset -o search --storage journal:/mnt/shared/trials.log --name lesions
     """
     from dermpack.cli.tune_latency import int8_latency_ms
     from dermpack.manifest import read_dataset

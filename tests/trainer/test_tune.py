@@ -99,6 +99,7 @@ def test_workers_of_two_machines_share_a_journal_file(tmp_path: Path) -> None:
     both = [worker(tmp_path / name, trials=12, url=url) for name in ("one", "other")]
     assert [of.wait() for of in both] == [0, 0]
     found = opened(tmp_path / "one", url=url).get_trials()
+    assert all(time.time() - trial.user_attrs["alive"] < 600 for trial in found)
     assert 12 <= len(found) <= 13 and {trial.state.name for trial in found} == {"COMPLETE"}
     assert len({tuple(sorted(trial.params.items())) for trial in found}) == len(found)
 

@@ -56,6 +56,7 @@ def search(
                 if is_enough(study.get_trials(deepcopy=False), trials):
                     return
                 trial = study.ask()
+                trial.set_user_attr(ALIVE, time.time())  # its start is in the hours of this machine's zone
                 trial.set_user_attr(WORKER, name)
             with _heart(trial):
                 _try(study, trial, space, attempt)
