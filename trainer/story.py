@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from dermpack.files import write_bytes, write_text
+from dermpack.report.options import option_text
 from dermpack.report.page import (
     Block,
     Callout,
@@ -147,24 +147,6 @@ def _recipe(run: Run) -> Section:
     versions = ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
     licence = Text(text=f"Licence of the pictures: {run.licence or 'not stated'}.")
     return Section(title="Recipe", blocks=[table, Text(text=f"Made with {versions}."), licence])
-
-
-def option_text(value: Any) -> str:
-    """An option's value as a person would give it: [] → "none"; {"flips": true} → "flips yes"."""
-    match value:
-        case None:
-            return "all"
-        case bool():
-            return "yes" if value else "no"
-        case {"sha256": str(sha256)}:
-            return f"a file, sha256 {sha256}"
-        case dict():
-            return ", ".join(f"{name.replace('_', ' ')} {option_text(item)}" for name, item in value.items())
-        case list():
-            return ", ".join(map(option_text, value)) or "none"
-        case float():
-            return f"{value:g}"
-    return str(value)
 
 
 def _slug(phase: Phase) -> str:

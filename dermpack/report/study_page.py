@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from dermpack.report import study_words as words
-from dermpack.report.evaluation import NOTHING, figure_text
+from dermpack.report.evaluation import figure_text
+from dermpack.report.options import option_text
 from dermpack.report.page import (
     Block,
     Callout,
@@ -106,23 +106,3 @@ def _options(study: Study) -> list[Block]:
     table = Table(caption="Options in which the recipes differ", header=header, rows=rows)
     rest = Text(text=f"The same for all: {', '.join(same).replace('_', '-')}.")
     return [table, *([rest] if same else [])]
-
-
-def option_text(value: Any) -> str:
-    """As it would be given: [] → "none", [4, 8] → "4,8", {"flips": true} → "flips"."""
-    match value:
-        case None:
-            return "all"
-        case bool():
-            return "yes" if value else "no"
-        case {"sha256": str(sha256)}:
-            return f"a file, sha256 {sha256[:12]}…"
-        case dict():
-            return ", ".join(f"{name} {option_text(item)}" for name, item in value.items() if item) or "none"
-        case list() if value and isinstance(value[0], list):
-            return ", ".join(f"{label} {wanted:g}" for label, wanted in value)
-        case list():
-            return ",".join(map(option_text, value)) or "none"
-        case float():
-            return f"{value:g}"
-    return str(value) or NOTHING

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dermpack.report.options import option_text
 from dermpack.report.page import Block, Callout, Facts, Image, Level, Section, Table, Text, render_page
-from dermpack.report.study_page import option_text
 from dermpack.report.study_words import duration
 from dermpack.report.tune import Search, State, TrialRow
 from dermpack.report.tune_plots import ALT

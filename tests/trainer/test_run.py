@@ -143,11 +143,8 @@ def test_an_evaluation_of_a_run_says_nothing_of_tensorflows(trained: Path, colou
 def test_a_page_tells_the_recipe_in_words(trained: Path, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from trainer.story import option_text, write_story
+    from trainer.story import write_story
 
-    assert [option_text(value) for value in (None, True, [], [4, 8], 1e-4)] == [
-        *("all", "yes", "none", "4, 8", "0.0001")
-    ]
     run = read_run(trained)
     one_point = replace(run.abstention, curve=run.abstention.curve[-1:])
     write_story(replace(run, folder=tmp_path, abstention=one_point, remarks=("a remark",)))
