@@ -9,29 +9,27 @@ state/               what was asked, and answers of the runs
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dermpack.errors import DermpackError, InputError, OutputError
-from dermpack.files import json_text, read_json, refuse_existing, write_text
+from dermpack.files import json_text, read_json, write_text
 from dermpack.manifest import DATASET_FILE, Dataset, Split, write_dataset
 from dermpack.scores.predictions import Predictions
 from trainer.apart import Ask, Begun, Job, Tell, train_apart, untold
 from trainer.asked import check_asked
 from trainer.folds import fold_datasets
 from trainer.folds_scores import Fold, Folded, folded, out_of_fold_table
+from trainer.held import STATE, held
 from trainer.recipe import Recipe
 from trainer.run import read_run
 from trainer.study_folder import read_answers
 from trainer.study_scores import answered
 
 RECORD_FILE, TABLE_FILE = "folds.json", "out-of-fold.csv"
-STATE = Path("state")
-MARKER = STATE / "folds.json"
+MARKER = Path(STATE) / "folds.json"
 
 
 def train_folds(
@@ -50,7 +48,8 @@ def train_folds(
     for part in parts:
         _check(part, folder / part.folder.name, recipe)
     asked = {"manifest_sha256": dataset.sha256, "folds": folds, "recipe": recipe.record()}
-    with _held(folder, asked, overwrite=overwrite):
+    with held(folder, marker=str(MARKER)):
+        _claim(folder, asked, overwrite=overwrite)
         found = []
         for number, part in enumerate(parts, start=1):
             tell(Begun(name=part.folder.name, number=number, of=folds))
@@ -113,31 +112,6 @@ def _predictions(part: Dataset, job: Job) -> Predictions:
     return answered(part, Split.TEST, part.classes, read_answers(path))
 
 
-@contextmanager
-def _held(folder: Path, asked: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
-    """Hold the folder, new or as the same call left it."""
-    if not (folder / MARKER).is_file():
-        refuse_existing(folder, marker=str(MARKER), overwrite=False)
-    try:
-        (folder / STATE).mkdir(parents=True, exist_ok=True)
-        with (folder / STATE / "lock").open("w") as lock:
-            _take(lock, folder)
-            _claim(folder, asked, overwrite=overwrite)
-            yield
-    except OSError as error:
-        if error.filename is None or not Path(str(error.filename)).is_relative_to(folder):
-            raise
-        what = f"cannot be written ({error.strerror or error})"
-        raise OutputError(folder, what, "check the folder and the free space") from error
-
-
-def _take(lock: Any, folder: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputError(folder, "is being trained by another process", "wait for it") from None
-
-
 def _claim(folder: Path, asked: Mapping[str, Any], *, overwrite: bool) -> None:
     path = folder / MARKER
     before = read_json(path) if path.is_file() else asked
@@ -154,7 +128,7 @@ def _claim(folder: Path, asked: Mapping[str, Any], *, overwrite: bool) -> None:
 
 def _clear(folder: Path) -> None:
     for child in folder.iterdir():
-        if child.name == STATE.name:
+        if child.name == STATE:
             _remove([of for of in child.iterdir() if of.is_dir()])
         else:
             _remove([child])

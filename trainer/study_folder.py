@@ -8,7 +8,6 @@ state/NAME/          clock.json (seconds trained), log.txt (of a process that di
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from dermpack.errors import OutputError
-from dermpack.files import json_text, read_json, refuse_existing, write_text
+from dermpack.files import json_text, read_json, write_text
 from dermpack.manifest import Dataset, Split
 from dermpack.scores.predictions import Floats
 from trainer.arrays import read_arrays
 from trainer.checkpoint import CHECKPOINT_FILE
+from trainer.held import held
 from trainer.recipe import Recipe
 from trainer.run import RUN_FILE
 from trainer.work import ASKED_FILE, DATASET
@@ -73,20 +73,10 @@ class Place:
 @contextmanager
 def study_folder(folder: Path, dataset: Dataset, *, overwrite: bool) -> Iterator[None]:
     """Hold the folder, new or as a study of the same dataset left it."""
-    if not (folder / MARKER).is_file():
-        refuse_existing(folder, marker=MARKER, overwrite=False)
-    try:
-        (folder / "state").mkdir(parents=True, exist_ok=True)
+    with held(folder, marker=MARKER):
         (folder / "runs").mkdir(exist_ok=True)
-        with (folder / "state" / "lock").open("w") as lock:
-            _take(lock, folder)
-            _claim(folder, dataset, overwrite=overwrite)
-            yield
-    except OSError as error:
-        if error.filename is None or not Path(str(error.filename)).is_relative_to(folder):
-            raise
-        what = f"cannot be written ({error.strerror or error})"
-        raise OutputError(folder, what, "check the folder and the free space") from error
+        _claim(folder, dataset, overwrite=overwrite)
+        yield
 
 
 def changed(place: Place, recipe: Recipe) -> str:
@@ -114,13 +104,6 @@ def _asked(place: Place) -> Mapping[str, Any] | None:
 
 def _partial(run: Path) -> Path:
     return run.with_name(f".{run.name}.partial")
-
-
-def _take(lock: Any, folder: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputError(folder, "is being worked in by another process", "wait for it") from None
 
 
 def _claim(folder: Path, dataset: Dataset, *, overwrite: bool) -> None:
