@@ -17,6 +17,10 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "DermpackError": ARGUMENTS,
     "PictureError": ("where", "reason", "what", "cure"),
 }
+WORDS_OF = {  # their words become those of an error, whole
+    ("trainer.decode", "WrongError"): ("what", "cure"),
+    ("trainer.hdf5", "OddFileError"): ("what",),
+}
 FIXED = ("MissingExtraError",)  # it has a form of its own
 MOST_FORMS = 32
 MOST_STEPS = 4  # from name to name
@@ -108,6 +112,7 @@ def _paired(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]
 def _makers(house: House) -> Makers:
     """The error classes, and the functions that hand their words on to one; until nothing new is found."""
     makers = {("dermpack.errors", name): parameters for name, parameters in PARAMETERS.items()}
+    makers.update(WORDS_OF)
     defined = [(name, node) for name in house for node in _defined(house[name].tree)]
     known = 0
     while known < len(makers):
