@@ -30,7 +30,7 @@ def make_demo(folder: Path) -> None:
     pictures, dataset, run = (str(folder / name) for name in ("pictures", "dataset", "run"))
     assert main(["data", "demo", "-o", pictures, "--pictures", "60", "--size", "48", "-q"]) == 0
     assert main(["data", "import", pictures, "-o", dataset, "-q"]) == 0
-    assert main(["train", dataset, "-o", run, *OPTIONS]) == 0
+    assert main(["train", dataset, "-o", run, *OPTIONS, "--epochs", "2"]) == 0
     recipes = ("--float32", "--float16", "--int8", "--method", "ptq", "--calibration", "20")
     assert main(["convert", run, "-o", str(folder / "exports"), *recipes, "-q"]) == 0
     shutil.copytree(folder / "exports" / "int8", folder / "export")
