@@ -9,8 +9,9 @@ import pytest
 
 from tests.figures.claims import NO_MEASUREMENTS
 from tests.figures.pages import PAGES, TABLE, claims, page, unfounded, with_tables
-from tests.figures.sources import RESULTS
+from tests.figures.sources import HOUSE, RESULTS, report
 from tests.figures.tables import TABLES
+from tests.walk import steps
 
 MOST_BYTES = 200_000
 
@@ -64,3 +65,9 @@ def test_each_committed_report_says_how_it_was_made() -> None:
     other_seeds = re.compile(r"-[1-9](?=\.json)")
     names = {other_seeds.sub("-0", path.name) for path in RESULTS.glob("*.json")}
     assert {name for name in names if f"`{name}`" not in told} == set()
+
+
+def test_the_walk_shows_what_was_printed_when_it_was_recorded() -> None:
+    recorded = {of["command"]: of["printed"] for of in report("walk")}
+    for step in steps(HOUSE / "README.md"):
+        assert [line for line in step.shown if line not in recorded[step.command]] == [], step.command

@@ -9,13 +9,13 @@ from tests.figures.claims import CLAIMS, NO_MEASUREMENTS
 from tests.figures.sources import HOUSE, spelled
 from tests.figures.tables import TABLES
 
-PAGES = ("README.md", "docs/results/README.md")
+PAGES = ("README.md", "docs/results/README.md", "docs/training.md")
 
 TABLE = re.compile(r"<!-- figures: (\w+) -->\n(.*?)<!-- end -->\n", re.DOTALL)
 UNSEEN = (  # what holds no prose
     re.compile(
         r"^```console\n.*?^```$", re.MULTILINE | re.DOTALL
-    ),  # on generated pictures, run by test_readme.py
+    ),  # of the README: held against docs/results/walk.json
     re.compile(r"(?<=\])\([^)\s]*\)"),  # where a link leads
     re.compile(r"<img [^<>]*>"),
     re.compile(r"`[^`\n]+`"),  # commands, options and file names

@@ -35,12 +35,21 @@ def report(name: str) -> Any:
 
 
 def looked_up(reference: str) -> Any:
-    """`lesions-default-0/auroc_ci95/1` → 0.964…; a part of a list is named by its place."""
+    """`lesions-default-0/auroc_ci95/1` → 0.964…; a part of a list by its place, or by what it says."""
     name, *keys = reference.split("/")
     value = report(name)
     for key in keys:
-        value = value[int(key)] if isinstance(value, list) else value[key]
+        value = _part(value, key) if isinstance(value, list) else value[key]
     return value
+
+
+def _part(parts: list[Any], key: str) -> Any:
+    """`1` → the second; `model=int8,kernels=xnnpack` → the one that says so."""
+    if "=" not in key:
+        return parts[int(key)]
+    asked = dict(pair.split("=") for pair in key.split(","))
+    (found,) = (part for part in parts if asked.items() <= part.items())
+    return found
 
 
 def _total(counts: Any) -> int:
