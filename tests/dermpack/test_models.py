@@ -16,7 +16,7 @@ from dermpack.cli import main
 from dermpack.pictures import render
 from dermpack.pixels import prepare
 from tests.hostile import encoded
-from tests.perf.models_table import exports, tables
+from tests.perf.models_table import exports, figure, points, tables
 from trainer.recipe import read_recipe
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -152,6 +152,12 @@ def test_the_small_one_is_small_and_all_are_no_burden() -> None:
     small = [of for of in exports(MODELS) if "-0.35-" in of.name]
     assert all((of / "model.tflite").stat().st_size <= MOST_BYTES_OF_SMALL for of in small)
     assert sum(path.stat().st_size for path in MODELS.rglob("*") if path.is_file()) <= MOST_BYTES
+
+
+def test_figures_are_written_as_the_tables_have_them() -> None:
+    assert figure({"a": 0.7153, "a_ci95": [0.64, 1.0]}, "a") == ".715 (.640 to 1.000)"
+    assert figure({"a": 1.0, "a_ci95": None}, "a") == "1.000"
+    assert points(-0.0042, [-0.011, 0.003]) == "-0.4 (-1.1 to +0.3)"
 
 
 def test_the_readme_shows_the_reports() -> None:

@@ -13,7 +13,7 @@ OTHER_SPLITS = "The same recipes on other splits of the same pictures; of those 
 NONE_YET = "None lies here yet: `make models` (below) makes them."
 HEADER = (
     *("model", "bundle", "input", "MB", "pictures of the test split", "balanced accuracy (95 %)"),
-    *("macro AUROC (95 %)", "points against float (95 %)", "ms"),
+    *("macro AUROC (95 %)", "points against float, validation split (95 %)", "ms"),
 )
 SEEDS_HEADER = (
     "model",
