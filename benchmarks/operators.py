@@ -98,11 +98,11 @@ def _why(slower: Slower, measured: Measured) -> str:
     if here.delegated == NONE and first.delegated != NONE:
         return f"this runtime runs such a file on older kernels of its own, and {first.model} through XNNPACK"
     largest = _largest(slower, measured)
-    if here.delegated not in (NONE, ALL):
-        return f"XNNPACK took {here.delegated}, the runtime's own kernels compute the rest{largest}"
     features = measured.environment.get("features", "").split()
     if slower.is_integer and features and not set(DOT_PRODUCTS) & set(features):
         return f"this processor has no dot products of int8{largest}"
+    if here.delegated not in (NONE, ALL):
+        return f"XNNPACK took {here.delegated}, the runtime's own kernels compute the rest{largest}"
     return (
         "its operators need more of them here"
         if slower.is_counted

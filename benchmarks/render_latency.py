@@ -253,7 +253,8 @@ def _operator_cell(of: tuple[float, int] | None) -> str:
     if of is None:
         return NOTHING
     share, count = of
-    return f"{100 * share:.1f} % ({count})" if share else f"({count})"
+    known = f"({count:,})" if count else NOTHING
+    return f"{100 * share:.1f} % {known}" if share else known
 
 
 def _range(numbers: Sequence[int]) -> str:

@@ -14,6 +14,7 @@ from dermpack.report.plots import bars, figure_png, height_for
 
 MOST_OPERATORS = 5  # the rest is one part
 REST = "all others"
+LEAST_PERCENT = 1e-6  # of a part that has a colour: what is left beside all others is rounding
 
 
 def spread_images(record: Record, target: str) -> list[Image]:
@@ -69,7 +70,8 @@ def operators_image(record: Record, target: str) -> Image | None:
     if not profiled:
         return None
     kinds = _largest_kinds(profiled)
-    parts = {kind: [_share(of, kind, kinds) for of in profiled] for kind in (*kinds, REST)}
+    every = {kind: [_share(of, kind, kinds) for of in profiled] for kind in (*kinds, REST)}
+    parts = {kind: shares for kind, shares in every.items() if max(shares) >= LEAST_PERCENT}
     caption = f"{target}: where one inference goes, by kind."
     return _parts_image(profiled, parts, unit="% of one inference", form="{:.0f}", caption=caption)
 

@@ -7,7 +7,16 @@ from collections.abc import Iterator, Sequence
 from benchmarks.drift import Drift
 from benchmarks.record import Agreement, Change, Drop, Pace, Record, Result, Where
 from benchmarks.record_lookup import base_of, is_measured, place_of, primary, result_at, results_of
-from benchmarks.render_figures import apart_text, cost_text, factor, millions, points, range_text, share
+from benchmarks.render_figures import (
+    apart_text,
+    cost_text,
+    factor,
+    listing,
+    millions,
+    points,
+    range_text,
+    share,
+)
 
 EMULATED = (
     "Emulated processors give correctness and counts of instructions. A count is not a latency: "
@@ -23,7 +32,11 @@ def summary(record: Record) -> list[str]:
 
 def notes(record: Record) -> list[str]:
     """What the targets say of themselves, and why a model is slow."""
-    return [f"{place.target}: {note}" for place in record.targets for note in place.notes]
+    told: dict[str, list[str]] = {}
+    for place in record.targets:
+        for note in place.notes:
+            told.setdefault(note, []).append(place.target)
+    return [f"{listing(targets)}: {note}" for note, targets in told.items()]
 
 
 def warnings(record: Record) -> list[str]:

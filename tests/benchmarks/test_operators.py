@@ -75,6 +75,8 @@ def test_a_processor_without_dot_products_is_told() -> None:
     slow = [timed("float32", NEW, 2.0), timed("int8", NEW, 3.0)]
     assert "no dot products of int8" in next(reasons(here(*slow, features="fp asimd"), PLAN))
     assert "no dot products" not in next(reasons(here(*slow), PLAN))
+    partly = [slow[0], timed("int8", NEW, 3.0, "64 of 67 operators")]
+    assert "no dot products of int8" in next(reasons(here(*partly, features="fp asimd"), PLAN))
 
 
 def test_nothing_is_told_of_what_is_not_slower() -> None:

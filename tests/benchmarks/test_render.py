@@ -214,6 +214,11 @@ def test_a_model_with_one_answer_for_all_is_no_better_than_guessing() -> None:
     assert warnings(record) == ["float32 is no better than guessing: every answer is nv"]
 
 
+def test_what_two_targets_say_alike_is_one_note() -> None:
+    places = [measured(of, counted=(counted(),), notes=("never times",)) for of in ("qemu:a", "qemu:b")]
+    assert notes(build_record(places, a_plan())) == ["qemu:a and qemu:b: never times"]
+
+
 def test_many_unsteady_times_are_one_warning() -> None:
     slowing = tuple(10.0 + 0.02 * at for at in range(200))
     both = [replace(timed(model=name, rounds=200), rounds_ms=slowing) for name in ("float32", "int8")]
