@@ -86,6 +86,8 @@ def write_run(run: Run) -> None:
 def read_run(folder: Path) -> Run:
     """Read a run folder, hostile until checked; no TensorFlow is needed for it."""
     path = folder / RUN_FILE
+    if not path.is_file():
+        raise InputError(folder, f"is no run: it has no {RUN_FILE}", "give a folder that dermpack train made")
     record = read_json(path)
     if record.get("schema") != SCHEMA:
         raise InputError(path, f"has schema {record.get('schema')!r}, not {SCHEMA}", AGAIN)

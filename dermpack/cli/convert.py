@@ -137,7 +137,7 @@ def command(
     if request.method is Method.AUTO and not conversion.is_within:
         raise too_much(conversion, output)
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
-    note(f"Next: dermpack evaluate {first}/model.tflite DATASET", quiet=quiet)
+    note(f"Next: dermpack evaluate {first} DATASET", quiet=quiet)
 
 
 def _begun(predictions: Predictions, *, quiet: bool) -> None:

@@ -23,7 +23,7 @@ SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "
 
 
 @click.command("evaluate", short_help="Score a run or a .tflite on a dataset, with intervals.")
-@click.argument("model", type=click.Path(path_type=Path), metavar="RUN|MODEL.tflite")
+@click.argument("model", type=click.Path(path_type=Path), metavar="RUN|EXPORT|MODEL.tflite")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
 @click.option("-o", "--output", metavar="REPORT", type=click.Path(path_type=Path), help="A new folder.")
@@ -70,7 +70,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score a trained RUN or any MODEL.tflite on a split of DATASET.
+    """Score a trained RUN, an EXPORT or any MODEL.tflite on a split of DATASET.
 
     Every figure is a fraction, with a 95 % interval by bootstrap over groups: "(–)" where no draw changed it,
     or where there is but one group. A run is never edited; a .tflite runs in a process of its own and needs
@@ -121,11 +121,14 @@ def _opened(
             predictor, fitted = _of_run(model, quiet=quiet)
             yield predictor, about, fitted
         return
+    from dermpack.predict import model_file
     from dermpack.runtime import open_classifier
 
-    with open_classifier(model, sidecar=_sidecar(model, labels), threads=threads) as classifier:
-        about = {"kind": "tflite", "name": model.name, "sha256": sha256_file(model)}
-        yield classifier, {**about, "engine": classifier.engine}, _of_contract(model, labels)
+    file = model_file(model)
+    with open_classifier(file, sidecar=_sidecar(file, labels), threads=threads) as classifier:
+        name = file.name if file == model else model.resolve().name
+        about = {"kind": "tflite", "name": name, "sha256": sha256_file(file)}
+        yield classifier, {**about, "engine": classifier.engine}, _of_contract(file, labels)
 
 
 def _of_run(folder: Path, *, quiet: bool) -> tuple[Predictor, Fitted]:
@@ -166,10 +169,8 @@ def _sidecar(model: Path, labels: Path | None) -> Sidecar:
     from dermpack.errors import InputError
     from dermpack.runtime import find_sidecar, read_labels, read_sidecar
 
-    if model.is_dir():
-        raise InputError(model, f"holds no {RUN_FILE}", "give a run folder or a .tflite")
     if not model.exists():
-        raise InputError(model, "does not exist", "give a run folder or a .tflite")
+        raise InputError(model, "does not exist", "give a run folder, an export folder or a .tflite")
     if labels is not None:
         return read_labels(labels)
     beside = find_sidecar(model)

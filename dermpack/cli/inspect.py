@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from dermpack.contract import Contract
     from dermpack.tflitefile import ModelFile, Tensor
 
-MODEL_FILE = "model.tflite"
 RUNTIMES = ("tflite-runtime==2.14.0", "ai-edge-litert==2.3.0")
 RESEARCH_ONLY = "research software, not a medical device"
 
@@ -36,10 +35,11 @@ def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) 
     no error.
     """
     from dermpack.files import sha256_of
+    from dermpack.predict import model_file
     from dermpack.runtime.modelfile import read_model as read_bytes
     from dermpack.tflitefile import disagreements, find_traps, read_model
 
-    path = model / MODEL_FILE if model.is_dir() else model
+    path = model_file(model)
     data = read_bytes(path)
     read = read_model(data, where=path)
     traps = find_traps(read, runtimes=runtimes or RUNTIMES)

@@ -1,7 +1,7 @@
 """What a .tflite says of picture files, in the words of its contract."""
 
 from dermpack.predict.answer import Answer, Answers, Failure, Flag, Guess, Kind, answers_of
-from dermpack.predict.model import Model, open_model
+from dermpack.predict.model import Model, model_file, open_model
 from dermpack.predict.pictures import Found, find_pictures
 from dermpack.predict.records import record, table_bytes
 from dermpack.predict.running import Ran, hosts_for, run
@@ -21,6 +21,7 @@ __all__ = [
     "answers_of",
     "find_pictures",
     "hosts_for",
+    "model_file",
     "open_model",
     "record",
     "run",

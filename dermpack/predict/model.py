@@ -37,7 +37,7 @@ class Model:
 
 def open_model(path: Path, *, labels_file: Path | None = None) -> Model:
     """The model that is a .tflite or lies in an export folder; a contract of another file is refused."""
-    file = _model_file(path)
+    file = model_file(path)
     data = read_model(file)
     if labels_file is not None:
         return _plain(file, data, read_labels(labels_file))
@@ -50,7 +50,8 @@ def open_model(path: Path, *, labels_file: Path | None = None) -> Model:
     return _contracted(file, data, contract_from(record, where=beside), beside)
 
 
-def _model_file(path: Path) -> Path:
+def model_file(path: Path) -> Path:
+    """The .tflite itself, or the one in an export folder; any other folder is refused, a run by its name."""
     if not is_folder(path):
         return path
     if (path / MODEL_FILE).is_file():

@@ -73,6 +73,17 @@ def test_an_export_brings_its_thresholds_along(
     assert any("another dataset" in note for note in answer["notes"])
 
 
+def test_an_export_is_given_by_its_folder_or_its_file(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, answers = write_export(tmp_path / "own"), []
+    for path in (folder, folder / "model.tflite"):
+        assert run(path, dataset, "--json", "-q") == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert [answer["model"].pop("name") for answer in answers] == ["own", "model.tflite"]
+    assert answers[0] == answers[1]
+
+
 def test_float_and_integer_models_are_scored_alike(
     model: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,7 +152,7 @@ def test_what_is_neither_run_nor_model_is_refused(
     if kind == "empty folder":
         path.mkdir()
     assert run(path, dataset) == 1
-    assert "give a run folder or a .tflite" in capsys.readouterr().err
+    assert "export folder" in capsys.readouterr().err
 
 
 def test_a_label_unknown_to_the_model_is_one_line(

@@ -159,6 +159,12 @@ def test_what_is_no_model_is_an_error_of_one_line(tmp_path: Path, capsys: pytest
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
+def test_a_run_is_told_to_be_converted_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "training.json").write_text("{}", encoding="utf-8")
+    assert main(["inspect", str(tmp_path)]) == 1
+    assert "is a run, not yet a .tflite" in capsys.readouterr().err
+
+
 def test_a_person_reads_what_json_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model.tflite").write_bytes(told())
     assert main(["inspect", str(tmp_path / "model.tflite")]) == 0

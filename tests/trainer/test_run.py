@@ -112,7 +112,9 @@ def test_weights_of_another_run_are_refused(trained: Path, tmp_path: Path) -> No
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"training.json: cannot be read"):
+    with pytest.raises(
+        InputError, match=r"is no run: it has no training.json; give a folder that dermpack train made"
+    ):
         read_run(tmp_path)
 
 
