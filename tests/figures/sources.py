@@ -30,8 +30,9 @@ FORMS = {  # how a value is spelled
 
 @cache
 def report(name: str) -> Any:
-    """`lesions-default-0` → what docs/results/lesions-default-0.json says."""
-    return json.loads((RESULTS / f"{name}.json").read_bytes())
+    """`study-five` → what docs/results/study-five.json says; `models:NAME:model` → models/NAME/model.json."""
+    path = RESULTS / f"{name}.json" if ":" not in name else HOUSE / f"{name.replace(':', '/')}.json"
+    return json.loads(path.read_bytes())
 
 
 def looked_up(reference: str) -> Any:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any
 
-from tests.figures.sources import report, spelled
+from tests.figures.sources import HOUSE, report, spelled
 from tests.perf.conversion_table import table as files_table
+from tests.perf.models_table import tables as models_tables
 
+MODELS = (
+    "Trained on HAM10000, so for research and demonstration, **not for commerce** (CC BY-NC 4.0).",
+    "[models](models/README.md) tells the labels, what the data is not, and how to make them again.",
+)
 RECIPES = ("default", "plain")
 SEEDS = ("0", "1")
+
+
+def models() -> list[str]:
+    """What can be embedded now: a section with the first table of models/README.md, if there is a model."""
+    told = models_tables(HOUSE / "models").replace("](", "](models/").splitlines()
+    table = list(takewhile(lambda line: line.startswith("|"), told))
+    return ["## Models you can embed now", "", *MODELS, "", *table, *told[len(table) :][:2]] if table else []
 
 
 def recipes() -> list[str]:
@@ -77,4 +90,9 @@ def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in ruled]
 
 
-TABLES: dict[str, Callable[[], list[str]]] = {"recipes": recipes, "files": files, "study": study}
+TABLES: dict[str, Callable[[], list[str]]] = {
+    "models": models,
+    "recipes": recipes,
+    "files": files,
+    "study": study,
+}
