@@ -6,6 +6,7 @@ DermpackError            where: what; cure            exit code 1
 │   ├── TableError       a CSV, JSON or TOML file, or a binary table
 │   └── DatasetError     a dataset folder
 ├── OutputError          a result cannot be written
+├── WorkerError          another worker of the same training is gone
 └── MissingExtraError    a part of the program that is not installed
 
 Anything else that escapes is a bug and keeps its traceback. The one boundary is `dermpack.cli.main`.
@@ -69,6 +70,10 @@ class PictureError(InputError):
 
 class OutputError(DermpackError):
     """A result cannot be written."""
+
+
+class WorkerError(DermpackError):
+    """Another worker of the same training is gone."""
 
 
 class MissingExtraError(DermpackError):

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from dermpack.errors import DermpackError, InputError, OutputError
 from dermpack.manifest import Split
+from trainer.asked import check_alone
 from trainer.recipe import Recipe
 from trainer.spelled import spelled
 from trainer.watch import Moment, epoch_from
@@ -93,6 +94,7 @@ def train_apart(job: Job, *, tell: Tell = untold) -> None:
 
     Where this process is interrupted, or dies, the other one leaves its checkpoint and ends too.
     """
+    check_alone(job.recipe)
     refusal: DermpackError | None = None
     with _process(job) as process:
         assert process.stdout is not None

@@ -29,7 +29,8 @@ from trainer.fit import predict
 from trainer.machine import set_up
 from trainer.recipe import Precision, Recipe, recipe_from
 from trainer.run import RUN_FILE, Run, load_model, read_run
-from trainer.train import POLICY, train
+from trainer.train import train
+from trainer.training import POLICY
 from trainer.watch import Moment
 from trainer.work import Left
 

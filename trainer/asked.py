@@ -9,9 +9,10 @@ from pathlib import Path
 from dermpack.errors import DatasetError, InputError, OutputError
 from dermpack.files import refuse_existing
 from dermpack.manifest import Dataset, Split
+from trainer.cluster import own_cluster
 from trainer.datasets.check import cluster_of, group_of
 from trainer.datasets.leaks import leaking
-from trainer.recipe import Recipe
+from trainer.recipe import Recipe, Strategy
 from trainer.run import RUN_FILE, Run, read_run
 
 SEEN = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack evaluate`
@@ -20,12 +21,20 @@ SEEN = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack ev
 def check_asked(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bool) -> None:
     """Raise what would fail after the work, or would make its figures worthless."""
     recipe.spec(classes=len(dataset.classes))
+    own_cluster(recipe)
     _check_output(run, overwrite=overwrite)
     _check_runs(dataset, recipe)
     _check_counts(dataset)
     _check_sensitivity(dataset, recipe)
     _check_leaks(dataset)
     _check_files(dataset)
+
+
+def check_alone(recipe: Recipe) -> None:
+    """Several trainings, one after another, each in a process of its own: no workers join those."""
+    if recipe.strategy is Strategy.MULTIWORKER:
+        cure = "train this recipe alone, or choose --strategy mirrored"
+        raise InputError("--strategy multiworker", "is for one training, not for a table of them", cure)
 
 
 def _check_output(run: Path, *, overwrite: bool) -> None:

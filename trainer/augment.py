@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.augmentation import Augmentation
+from trainer.part import WHOLE, Part
 
 Tensor = Any  # TensorFlow ships no types
 MIDDLE = 127.5  # of a byte; the network's inputs are in [-1, 1]
@@ -30,21 +31,33 @@ def to_inputs(rows: Tensor) -> Tensor:
     return values / MIDDLE - 1 if rows.dtype == tf.uint8 else values
 
 
-def augmented(pictures: Tensor, values: Augmentation, *, seed: Tensor) -> Tensor:
-    """uint8 [n, s, s, 3] → float32 inputs; `seed` is two whole numbers, and decides everything."""
-    drawn = tf.random.stateless_uniform([tf.shape(pictures)[0], DRAWS], seed)
+def augmented(pictures: Tensor, values: Augmentation, *, seed: Tensor, part: Part = WHOLE) -> Tensor:
+    """uint8 [n, s, s, 3] → float32 inputs; `seed` is two whole numbers, and decides everything.
+
+    Of a part of a batch, each picture is changed as it is in the whole.
+    """
+    n = tf.shape(pictures)[0] * part.of
+    drawn = _of_part(tf.random.stateless_uniform([n, DRAWS], seed), pictures, part, axis=0)
     side = pictures.shape[1]
     places, within = _places(_transforms(drawn, values, side), side=side)
     upper, lower = _looked_up(_pairs(pictures), places, side=side)
     return _blended(upper, lower, within, *_light(drawn, values))
 
 
-def mixed(inputs: Tensor, targets: Tensor, alpha: float, *, seed: Tensor) -> tuple[Tensor, Tensor]:
+def mixed(
+    inputs: Tensor, targets: Tensor, alpha: float, *, seed: Tensor, part: Part = WHOLE
+) -> tuple[Tensor, Tensor]:
     """Mixup: each example with its mirror in the batch, by a share from Beta(alpha, alpha)."""
-    gammas = tf.random.stateless_gamma([2, tf.shape(inputs)[0]], seed, alpha)
+    n = tf.shape(inputs)[0] * part.of
+    gammas = _of_part(tf.random.stateless_gamma([2, n], seed, alpha), inputs, part, axis=1)
     share = gammas[0] / tf.maximum(gammas[0] + gammas[1], 1e-12)
     share = tf.maximum(share, 1 - share)  # its own content stays the larger part
     return _with_mirror(inputs, share), _with_mirror(targets, share)
+
+
+def _of_part(drawn: Tensor, rows: Tensor, part: Part, *, axis: int) -> Tensor:
+    """Of the draws for a whole batch, those of the part's rows."""
+    return drawn if part.of == 1 else tf.gather(drawn, part.rows(rows.shape[0] * part.of), axis=axis)
 
 
 def _transforms(drawn: Tensor, values: Augmentation, side: int) -> Tensor:

@@ -27,6 +27,7 @@ from trainer.examples import Examples as Examples
 from trainer.examples import Once as Once
 from trainer.examples import Rows
 from trainer.machine import processors
+from trainer.part import WHOLE, Part
 from trainer.teacher import Teacher as Teacher
 
 Batches = Any  # TensorFlow ships no types
@@ -48,6 +49,7 @@ class Feed:
     balance: Balance = Balance.NONE
     balance_power: float = 1.0
     teacher: Teacher | None = None
+    part: Part = WHOLE  # of every batch, where workers share it
 
     @property
     def classes(self) -> int:
@@ -65,6 +67,11 @@ class Feed:
     def steps(self) -> int:
         """In an epoch; what does not fill a batch waits for another epoch's order."""
         return max(1, len(self.order(0)) // self.batch)
+
+    @property
+    def size(self) -> int:
+        """Of every batch."""
+        return min(self.batch, len(self.order(0)))
 
     def order(self, epoch: int) -> Any:
         seed = (self.seed, epoch, ORDER)
@@ -94,7 +101,8 @@ class Feed:
         return steps.map(gather).map(finish).prefetch(AHEAD).with_options(_options())
 
     def validation_batches(self) -> Batches:
-        return plain_batches(self.validation)
+        """Of the part's span of them, in their order."""
+        return plain_batches(self.validation, part=self.part)
 
 
 def read_examples(
@@ -120,21 +128,20 @@ def read_examples(
     )
 
 
-def plain_batches(examples: Examples) -> Batches:
-    """The inputs of all examples in their order, unchanged."""
-    n = len(examples)
-
+def plain_batches(examples: Examples, *, part: Part = WHOLE) -> Batches:
+    """The inputs of all examples in their order, unchanged; or of a part's span."""
+    first, end = part.span(len(examples))
     copies, held = examples.copies, examples.copies[0]
 
-    def part(start: int) -> Rows:
-        return np.ascontiguousarray(held[start : start + PREDICT_BATCH])
+    def chunk(start: int) -> Rows:
+        return np.ascontiguousarray(held[start : min(start + PREDICT_BATCH, end)])
 
     def read(start: Tensor) -> Tensor:
-        rows = tf.numpy_function(part, [start], copies.dtype)
+        rows = tf.numpy_function(chunk, [start], copies.dtype)
         rows.set_shape([None, *copies.shape])
         return to_inputs(rows)
 
-    return tf.data.Dataset.range(0, n, PREDICT_BATCH).map(read).prefetch(AHEAD)
+    return tf.data.Dataset.range(first, end, PREDICT_BATCH).map(read).prefetch(AHEAD)
 
 
 def _options() -> Any:
@@ -151,18 +158,19 @@ def _gatherer(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
     copies = feed.train.copies
     epoch_order = lru_cache(maxsize=2)(feed.order)
     copy_of = lru_cache(maxsize=2)(copies.__getitem__)
-    steps, size = feed.steps, min(feed.batch, len(feed.order(0)))
+    steps, size = feed.steps, feed.size
+    own = feed.part.rows(size)
     one_hot = np.eye(feed.classes, dtype=np.float32)
 
     def read(step: int) -> tuple[Rows, Rows]:
         epoch, place = divmod(int(step), steps)
-        chosen = epoch_order(epoch)[place * size : (place + 1) * size]
+        chosen = epoch_order(epoch)[place * size : (place + 1) * size][own]
         return copy_of(epoch % len(copies))[chosen], one_hot[feed.train.truth[chosen]]
 
     def gather(step: Tensor) -> tuple[Tensor, ...]:
         rows, targets = tf.numpy_function(read, [step], [copies.dtype, tf.float32])
-        rows.set_shape([size, *copies.shape])
-        targets.set_shape([size, feed.classes])
+        rows.set_shape([len(own), *copies.shape])
+        targets.set_shape([len(own), feed.classes])
         return step, rows, targets
 
     return gather
@@ -171,15 +179,15 @@ def _gatherer(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
 def _finisher(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
     """(step, rows, targets) → (inputs, targets, weights), changed as the augmentation says."""
     weights = tf.constant(feed.class_weights, tf.float32)
-    values, teacher, offsets = feed.augmentation, feed.teacher, feed.logit_offsets
+    values, part, teacher, offsets = feed.augmentation, feed.part, feed.teacher, feed.logit_offsets
     is_picture = feed.train.copies.dtype == np.uint8
 
     def finish(step: Tensor, rows: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         change, mix = (tf.stack([step, tf.constant(4 * feed.seed + use, tf.int64)]) for use in (CHANGE, MIX))
         changed = is_picture and values.changes_pixels
-        inputs = augmented(rows, values, seed=change) if changed else to_inputs(rows)
+        inputs = augmented(rows, values, seed=change, part=part) if changed else to_inputs(rows)
         if values.mixup:
-            inputs, targets = mixed(inputs, targets, values.mixup, seed=mix)
+            inputs, targets = mixed(inputs, targets, values.mixup, seed=mix, part=part)
         counted = tf.linalg.matvec(
             targets, weights
         )  # by the label: a teacher does not say how much it weighs

@@ -15,13 +15,14 @@ from dermpack.errors import InputError
 from dermpack.files import json_text, sha256_of
 from dermpack.scores.metrics import accuracy, auroc, balanced_accuracy
 from dermpack.scores.predictions import Floats, Predictions
-from trainer.checkpoint import Checkpoint, Stop, read_checkpoint, write_checkpoint
+from trainer.checkpoint import CHECKPOINT_FILE, Checkpoint, Stop, read_checkpoint, write_checkpoint
 from trainer.examples import Examples
 from trainer.feed import Feed, plain_batches
 from trainer.learner import Learner
 from trainer.plan import Goal as Goal
 from trainer.plan import Plan as Plan
 from trainer.plan import Schedule as Schedule
+from trainer.team import ALONE, Team
 from trainer.watch import Epoch, Moment
 from trainer.watch import Watch as Watch
 from trainer.watch import unwatched as unwatched
@@ -47,19 +48,25 @@ def fit(
     *,
     watch: Watch = unwatched,
     deadline: float = math.inf,
+    team: Team = ALONE,
 ) -> Fitted:
     """Train what is trainable, and leave the best epoch's weights in the model.
 
     `folder` keeps the checkpoint: the same call goes on where a killed one was, and ends alike. `deadline`
-    is a time of `time.monotonic`; an epoch that it interrupts is dropped.
+    is a time of `time.monotonic`; an epoch that it interrupts is dropped. Of a team's workers, the chief
+    has the checkpoint.
     """
-    learner = Learner(model, plan, logit_offsets=feed.logit_offsets)
+    learner = Learner(model, plan, logit_offsets=feed.logit_offsets, team=team)
     identity = _identity(model, feed, plan)
+    is_mixed = bool(feed.augmentation.mixup)
+    team.check_shares(batch=feed.size, judged=len(feed.validation), is_mixed=is_mixed)
+    team.hand_out(folder / CHECKPOINT_FILE)
     state = read_checkpoint(folder, identity=identity) or _before(learner, identity)
     learner.set_state(state.now)
     while state.stop is Stop.NOT_YET:
         state = _next(learner, feed, state, watch, deadline)
-        write_checkpoint(state, folder)
+        if team.is_chief:
+            write_checkpoint(state, folder)
     learner.set_weights(state.best)
     return Fitted(history=state.history, best_epoch=state.best_epoch, stop=state.stop)
 
@@ -87,17 +94,19 @@ def _next(learner: Learner, feed: Feed, state: Checkpoint, watch: Watch, deadlin
     """One epoch on: trained, judged, and compared with the best."""
     number, plan = len(state.history) + 1, learner.plan
     learner.begin_epoch(number)
-    clock = _Clock(learner=learner, feed=feed, number=number, watch=watch, began=time.monotonic())
+    clock = _Clock(
+        learner=learner, feed=feed, steps=feed.steps, number=number, watch=watch, began=time.monotonic()
+    )
     loss = _train_epoch(clock, deadline)
     if loss is None and state.history:
         return replace(state, stop=Stop.TIME_LIMIT)
     with learner.averaged():
         figures, weights = _judge(learner, feed, number), learner.weights()
-    rate = plan.rate_at(number * feed.steps - 1, steps=feed.steps)
+    rate = plan.rate_at(number * clock.steps - 1, steps=clock.steps)
     epoch = Epoch(number=number, loss=loss or 0.0, rate=rate, validation=figures)
     history = (*state.history, epoch)
     is_best = _is_best(history, plan.goal)
-    watch(replace(clock.moment(feed.steps), ended=epoch, is_best=is_best))
+    watch(replace(clock.moment(clock.steps), ended=epoch, is_best=is_best))
     best_epoch = number if is_best else state.best_epoch
     stop = Stop.TIME_LIMIT if loss is None else _stop(plan, number, best_epoch)
     return Checkpoint(
@@ -116,6 +125,7 @@ class _Clock:
 
     learner: Learner
     feed: Feed
+    steps: int  # in an epoch; the feed counts them by drawing an order of all pictures
     number: int
     watch: Watch
     began: float
@@ -123,13 +133,13 @@ class _Clock:
     def moment(self, step: int) -> Moment:
         plan, feed = self.learner.plan, self.feed
         per_step = (time.monotonic() - self.began) / max(step, 1)
-        left = (plan.epochs - self.number + 1) * feed.steps - step
+        left = (plan.epochs - self.number + 1) * self.steps - step
         return Moment(
             name=plan.name,
             epoch=self.number,
             epochs=plan.epochs,
             step=step,
-            steps=feed.steps,
+            steps=self.steps,
             pictures_per_s=feed.batch / max(per_step, 1e-9),
             remaining_s=left * per_step,
         )
@@ -137,11 +147,11 @@ class _Clock:
 
 def _train_epoch(clock: _Clock, deadline: float) -> float | None:
     """The mean loss of the epoch, or None where time ran out within it."""
-    learner, steps = clock.learner, clock.feed.steps
+    learner, steps = clock.learner, clock.steps
     first = (clock.number - 1) * steps
     total = 0.0
     for at, batch in enumerate(clock.feed.batches(first, first + steps)):
-        if time.monotonic() > deadline:
+        if deadline < math.inf and learner.team.any(time.monotonic() > deadline):
             return None
         loss = learner.step(*batch, rate=learner.plan.rate_at(first + at, steps=steps))
         if not math.isfinite(loss):
@@ -152,7 +162,8 @@ def _train_epoch(clock: _Clock, deadline: float) -> float | None:
 
 
 def _judge(learner: Learner, feed: Feed, number: int) -> Mapping[str, float]:
-    probabilities = learner.probabilities(feed.validation_batches())
+    own = learner.probabilities(feed.validation_batches())
+    probabilities = learner.team.joined(own, len(feed.validation))
     if not np.isfinite(probabilities).all():
         raise _no_number(number, "validation")
     predictions = feed.validation.predictions(probabilities)

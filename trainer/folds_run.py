@@ -19,7 +19,7 @@ from dermpack.files import json_text, read_json, write_text
 from dermpack.manifest import DATASET_FILE, Dataset, Split, write_dataset
 from dermpack.scores.predictions import Predictions
 from trainer.apart import Ask, Begun, Job, Tell, train_apart, untold
-from trainer.asked import check_asked
+from trainer.asked import check_alone, check_asked
 from trainer.folds import fold_datasets
 from trainer.folds_scores import Fold, Folded, folded, out_of_fold_table
 from trainer.held import STATE, held
@@ -42,6 +42,7 @@ def train_folds(
     tell: Tell = untold,
 ) -> Folded:
     """Train a run a fold; killed at any moment, the same call goes on."""
+    check_alone(recipe)
     folder = folder.resolve()
     parts = fold_datasets(dataset, folds=folds, seed=recipe.seed, folder=folder / "datasets")
     check_asked(dataset, folder / parts[0].folder.name, recipe, overwrite=True)

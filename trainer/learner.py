@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ import tf_keras
 from numpy.typing import NDArray
 
 from dermpack.scores.predictions import Floats
+from trainer.chance import SharedChance, chances
 from trainer.plan import Plan
+from trainer.team import ALONE, Team, together
+from trainer.whole_batch import see_whole_batch
 
 Array = NDArray[Any]
 Keras = Any  # tf_keras ships no types
@@ -24,17 +28,22 @@ EMA_LEAD = 10  # (1 + t) / (10 + t): an average of few steps must not be held by
 class Learner:
     """Holds the variables of a fit; knows of a model only its weights, inputs and outputs."""
 
-    def __init__(self, model: Keras, plan: Plan, *, logit_offsets: Sequence[float] = (0.0,)) -> None:
-        self.model, self.plan = model, plan
+    def __init__(
+        self, model: Keras, plan: Plan, *, logit_offsets: Sequence[float] = (0.0,), team: Team = ALONE
+    ) -> None:
+        self.model, self.plan, self.team = model, plan, team
         self.offsets = tf.constant(logit_offsets, tf.float32)
         self.trained = list(model.trainable_variables)
-        self.optimizer = tf_keras.optimizers.Adam(plan.rate)
-        self.optimizer.build(self.trained)
-        averages = self.trained if plan.ema else []
-        self.averages = [tf.Variable(variable, trainable=False) for variable in averages]
-        self._generators = [_own_generator(layer) for layer in _random_layers(model)]
+        if team.replicas > 1:
+            see_whole_batch(model, replicas=team.replicas)
+        with team.scope():
+            self.optimizer = tf_keras.optimizers.Adam(plan.rate)
+            self.optimizer.build(self.trained)
+            averages = self.trained if plan.ema else []
+            self.averages = [tf.Variable(variable, trainable=False) for variable in averages]
+        self._chances = chances(model, team)
         self._step = tf.function(self._train, reduce_retracing=True)
-        self._predict = tf.function(_outputs_of(model), reduce_retracing=True)
+        self._predict = tf.function(partial(team.of_each, _outputs_of(model)), reduce_retracing=True)
 
     def step(self, inputs: Tensor, targets: Tensor, weights: Tensor, *, rate: float) -> float:
         """Train on one batch; answer its loss."""
@@ -42,22 +51,20 @@ class Learner:
 
     def probabilities(self, batches: Any) -> Floats:
         """[n, k] of all examples, in their order."""
-        found: Floats = np.concatenate([self._predict(inputs).numpy() for inputs in batches]).astype(
-            np.float64
-        )
-        return found
+        found: Floats = np.concatenate([together(self._predict(inputs)) for inputs in batches])
+        return found.astype(np.float64)
 
     def begin_epoch(self, epoch: int) -> None:
         """Random layers draw by seed and epoch, however the fit came here."""
-        for at, generator in enumerate(self._generators):
-            generator.reset_from_seed(
+        for at, chance in enumerate(self._chances):
+            chance.reset_from_seed(
                 int(np.random.SeedSequence((self.plan.seed, epoch, at)).generate_state(1)[0])
             )
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Within the block the model has its averaged weights, where there are any."""
-        kept = [variable.numpy() for variable in self.trained] if self.averages else []
+        kept = [self.team.value(variable) for variable in self.trained] if self.averages else []
         for variable, average in zip(self.trained, self.averages, strict=False):
             variable.assign(average)
         yield
@@ -65,12 +72,15 @@ class Learner:
             variable.assign(value)
 
     def weights(self) -> dict[str, Array]:
-        return _numbered("model", self.model.weights)
+        return self._numbered("model", self.model.weights)
 
     def state(self) -> dict[str, Array]:
         """Everything that the next step depends on."""
-        optimizer = _numbered("optimizer", self.optimizer.variables)
-        return {**self.weights(), **optimizer, **_numbered("average", self.averages)}
+        optimizer = self._numbered("optimizer", self.optimizer.variables)
+        return {**self.weights(), **optimizer, **self._numbered("average", self.averages)}
+
+    def _numbered(self, kind: str, variables: Any) -> dict[str, Array]:
+        return {f"{kind}/{at:04d}": self.team.value(variable) for at, variable in enumerate(variables)}
 
     def set_state(self, arrays: Mapping[str, Array]) -> None:
         _assign("model", self.model.weights, arrays)
@@ -82,14 +92,23 @@ class Learner:
 
     def _train(self, inputs: Tensor, targets: Tensor, weights: Tensor, rate: Tensor) -> Tensor:
         self.optimizer.learning_rate.assign(rate)
+        for chance in self._chances:
+            if isinstance(chance, SharedChance):
+                chance.begin_step(inputs.shape[0] * self.team.part.of)
+        loss = self.team.total(self._learn, inputs, targets, weights)
+        self._average()
+        return loss
+
+    def _learn(self, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """One replica's part of the step, and of the loss; the optimizer adds up the gradients of all."""
         with tf.GradientTape() as tape:
             outputs = self.model(inputs, training=True)
             loss = tf.reduce_mean(self._losses(outputs, targets) * weights)
             total = tf.add_n([loss, *self.model.losses]) if self.model.losses else loss
-        gradients = tape.gradient(total, self.trained)
+            part = total / self.team.replicas
+        gradients = tape.gradient(part, self.trained)
         self.optimizer.apply_gradients(zip(gradients, self.trained, strict=True))
-        self._average()
-        return loss
+        return loss / self.team.replicas
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy of each example."""
@@ -122,24 +141,6 @@ def _outputs_of(model: Keras) -> Any:
         return tf.concat([1 - values, values], axis=-1) if values.shape[-1] == 1 else values
 
     return outputs
-
-
-def _random_layers(model: Keras) -> Iterator[Keras]:
-    layers = (layer for layer in model._flatten_layers() if hasattr(layer, "_random_generator"))
-    return (layer for layer in layers if not isinstance(layer, tf_keras.Model))
-
-
-def _own_generator(layer: Keras) -> Any:
-    """Give the layer a generator whose state can be set; Keras's own way to draw cannot be taken up again."""
-    source = layer._random_generator
-    if getattr(source, "_generator", None) is None:
-        source._rng_type, source._built = source.RNG_STATEFUL, False
-        source._maybe_init()
-    return source._generator
-
-
-def _numbered(kind: str, variables: Any) -> dict[str, Array]:
-    return {f"{kind}/{at:04d}": np.asarray(variable.numpy()) for at, variable in enumerate(variables)}
 
 
 def _assign(kind: str, variables: Any, arrays: Mapping[str, Array]) -> None:

@@ -20,6 +20,7 @@ from trainer.recipe import Recipe
 from trainer.run import Phase
 from trainer.spec import Weights
 from trainer.teacher import Teacher
+from trainer.team import ALONE, Team
 from trainer.watch import Watch, unwatched
 
 Keras = Any  # tf_keras ships no types
@@ -36,6 +37,7 @@ class Material:
     validation: Examples
     work: Path
     teacher: Teacher | None = None
+    team: Team = ALONE
     deadline: float = math.inf
     watch: Watch = unwatched
 
@@ -69,7 +71,8 @@ def _phases(model: Keras, material: Material) -> Iterator[Phase]:
 def _phase(model: Keras, feed: Feed, plan: Plan, material: Material) -> Phase:
     folder = material.work / plan.name
     folder.mkdir(exist_ok=True)
-    fitted = fit(model, feed, plan, folder, watch=material.watch, deadline=material.deadline)
+    team, watch, deadline = material.team, material.watch, material.deadline
+    fitted = fit(model, feed, plan, folder, watch=watch, deadline=deadline, team=team)
     write_logs(fitted.history, material.work / "logs" / plan.name)
     return _told(plan, fitted)
 
@@ -114,6 +117,7 @@ def _fresh(material: Material, *, seed: int) -> Feed:
         balance=recipe.balance,
         balance_power=recipe.balance_power,
         teacher=material.teacher,
+        part=material.team.part,
     )
 
 

@@ -31,6 +31,14 @@ class Precision(Enum):
     BFLOAT16 = "bfloat16"  # faster where the processor has it, slower elsewhere
 
 
+class Strategy(Enum):
+    """Where a step is computed; the batch is shared, so the figures are the same but for rounding."""
+
+    SINGLE = "single"
+    MIRRORED = "mirrored"  # on every device of this machine that is visible
+    MULTIWORKER = "multiworker"  # by processes that TF_CONFIG names, on one host or on several
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """The defaults were chosen by measuring on HAM10000."""
@@ -65,6 +73,7 @@ class Recipe:
     metric: Goal = Goal.BALANCED_ACCURACY
     mixed_precision: Precision = Precision.FLOAT32
     seed: int = 0
+    strategy: Strategy = Strategy.SINGLE
     threads: int = 0  # 0: as many as there are processors
     time_limit: float = 0.0  # minutes; 0: none
     sensitivity: tuple[tuple[str, float], ...] = ()  # (label, wanted sensitivity)
@@ -90,7 +99,7 @@ class Recipe:
 
 
 RATE_FROM_NOTHING = 1e-3  # there is nothing yet that a large step could spoil
-OF_THE_MACHINE = ("threads", "time_limit")
+OF_THE_MACHINE = ("strategy", "threads", "time_limit")
 
 
 def recipe_from(values: Mapping[str, Any], *, where: object, base: Recipe | None = None) -> Recipe:
@@ -239,6 +248,7 @@ DECODERS: Mapping[str, Decoder] = {
     "metric": word(Goal),
     "mixed_precision": word(Precision),
     "seed": whole(least=0),
+    "strategy": word(Strategy),
     "threads": whole(least=0, most=1024),
     "time_limit": number(least=0, most=1e6),
     "sensitivity": _sensitivities,
@@ -255,4 +265,5 @@ WORDS: Mapping[str, tuple[str, ...]] = {  # what a shell can offer; a file is as
     "balance": tuple(one.value for one in Balance),
     "metric": tuple(one.value for one in Goal),
     "mixed_precision": tuple(one.value for one in Precision),
+    "strategy": tuple(one.value for one in Strategy),
 }

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dermpack.files import new_folder, sha256_file
-from dermpack.manifest import Dataset, Split, relative_root
-from dermpack.pixels import Policy
+from dermpack.manifest import Dataset, relative_root
 from dermpack.progress import Track, silent
 from dermpack.scores.abstention import abstain
 from dermpack.scores.calibration import Temperature, calibrated, fit_temperature
@@ -22,23 +19,20 @@ from dermpack.scores.predictions import Predictions
 from dermpack.scores.thresholds import operating_threshold
 from trainer.asked import check_asked
 from trainer.balance import class_weights
-from trainer.feed import Examples, read_examples
+from trainer.cluster import own_cluster
 from trainer.fit import predict
-from trainer.machine import set_up, versions
-from trainer.network import build
-from trainer.phases import Material, planned_epochs, train_phases
+from trainer.machine import versions
+from trainer.muster import let_go, unbroken
+from trainer.phases import planned_epochs
 from trainer.recipe import Recipe
-from trainer.run import RUN_FILE, WEIGHTS_FILE, Phase, Run, read_run, write_run
+from trainer.run import RUN_FILE, WEIGHTS_FILE, Run, read_run, write_run
 from trainer.story import write_story
-from trainer.teacher import Teacher, load_teacher
+from trainer.training import POLICY, Trained, asked_for, deadline_of, trained
 from trainer.watch import Watch, unwatched
 from trainer.weights import save_weights
 from trainer.work import GoingOn, left_at, unsaid, work_folder
 
-Keras = Any  # tf_keras ships no types
-POLICY = Policy.CENTRE_SQUARE
 COVERAGE = 0.9  # of the validation pictures get an answer; the curve beside it shows other choices
-FOR_THE_END = 0.95  # of a time limit is for the epochs, the rest for scoring and writing
 LOGS = "logs"
 TOO_SURE = "the validation split was too easy to fit confidences on; on other pictures they may be too high"
 UNSURE = "the confidences say little, and thresholds on them as little"
@@ -55,48 +49,23 @@ def train(
     going_on: GoingOn = unsaid,
 ) -> Run:
     """Train as the recipe says; the same call goes on where a killed one was, and ends alike."""
-    deadline = time.monotonic() + recipe.time_limit * 60 * FOR_THE_END if recipe.time_limit else math.inf
+    deadline = deadline_of(recipe)
     check_asked(dataset, run, recipe, overwrite=overwrite)
-    asked = {"recipe": recipe.record(), "manifest_sha256": dataset.sha256, **versions()}
-    with work_folder(run, asked, overwrite=overwrite) as work:
+    cluster = own_cluster(recipe)
+    with work_folder(run, asked_for(dataset, recipe), overwrite=overwrite) as work, unbroken(cluster):
         if left := left_at(work, planned=partial(planned_epochs, recipe)):
             going_on(left)
-        set_up(seed=recipe.seed, threads=recipe.threads, precision=recipe.mixed_precision)
-        spec = recipe.spec(classes=len(dataset.classes))
-        model = build(spec, weights=recipe.weights, seed=recipe.seed)  # what has to be fetched is, first
-        material = Material(
-            recipe=recipe,
-            train=_examples(dataset, Split.TRAIN, recipe, track),
-            validation=_examples(dataset, Split.VALIDATION, recipe, track),
-            work=work,
-            teacher=_teacher(recipe),
-            deadline=deadline,
-            watch=watch,
-        )
-        phases = train_phases(model, material)
+        done = trained(dataset, recipe, work, cluster, deadline=deadline, track=track, watch=watch)
         with new_folder(run, marker=RUN_FILE, overwrite=overwrite) as folder:
-            _write(folder, run, model, material, phases, dataset)
+            _write(folder, run, done, dataset)
         shutil.rmtree(work)
+        let_go(done.material.team)
     return read_run(run)
 
 
-def _teacher(recipe: Recipe) -> Teacher | None:
-    return load_teacher(recipe.teacher, share=recipe.teacher_share) if recipe.teacher else None
-
-
-def _examples(dataset: Dataset, split: Split, recipe: Recipe, track: Track) -> Examples:
-    return read_examples(dataset, split, size=recipe.size, policy=POLICY, threads=recipe.threads, track=track)
-
-
-def _write(
-    folder: Path,
-    run: Path,
-    model: Keras,
-    material: Material,
-    phases: tuple[Phase, ...],
-    dataset: Dataset,
-) -> None:
+def _write(folder: Path, run: Path, done: Trained, dataset: Dataset) -> None:
     """Weights, record, plots and page; everything fitted on validation is fitted here."""
+    model, material = done.model, done.material
     save_weights(model, folder / WEIGHTS_FILE)
     recipe, raw = material.recipe, predict(model, material.validation)
     temperature = fit_temperature(raw)
@@ -117,7 +86,7 @@ def _write(
         licence=dataset.licence,
         counts=dict(zip(dataset.classes, counts.tolist(), strict=True)),
         class_weights=dict(zip(dataset.classes, weights, strict=True)),
-        phases=phases,
+        phases=done.phases,
         validation=_figures(predictions),
         temperature=temperature,
         thresholds=tuple(points),

@@ -33,7 +33,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "balance_power",
         "sensitivity",
     ),
-    "Machine": ("seed", "threads", "mixed_precision", "time_limit"),
+    "Machine": ("seed", "strategy", "threads", "mixed_precision", "time_limit"),
 }
 
 

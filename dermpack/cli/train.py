@@ -106,6 +106,12 @@ def offered(_context: click.Context, option: click.Parameter, begun: str) -> lis
     help="bfloat16 where the processor has it.",
 )
 @click.option("--sensitivity", multiple=True, metavar="LABEL=SHARE", help="Fit a threshold; repeatable.")
+@click.option(
+    "--strategy",
+    shell_complete=offered,
+    metavar="single|mirrored|multiworker",
+    help="Share each batch among all visible devices, or among the workers that TF_CONFIG names.",
+)
 @click.option("--threads", metavar="N", help="Of the processor.")
 @click.option("--seed", metavar="N", help="The same seed gives the same weights on the same machine.")
 @click.option("--time-limit", metavar="MINUTES", help="Stop in time, and keep the best epoch.")
@@ -132,7 +138,8 @@ def command(
     Killed at any moment, the same command goes on and ends with the same weights. The validation split
     chooses the epoch, the temperature and the thresholds; the test split is left to `dermpack evaluate`.
     First the head learns on the frozen backbone, then fine-tuning moves both; with --weights none everything
-    learns at once. A dataset whose splits leak is refused.
+    learns at once. A dataset whose splits leak is refused. With --strategy multiworker all workers get the
+    same command, each with its own TF_CONFIG; the first of them writes the run.
 
     \b
     Examples:
@@ -146,6 +153,7 @@ def command(
     """
     from dermpack.manifest import read_dataset
     from trainer.asked import check_asked
+    from trainer.cluster import START_MINUTES, own_cluster
     from trainer.recipe import COMMAND_LINE, Recipe, read_recipe, recipe_from
     from trainer.spec import Weights
 
@@ -159,6 +167,12 @@ def command(
     check_asked(pictures, output, recipe, overwrite=overwrite)
     fetching = ", fetching weights unless they are here already" if recipe.weights is Weights.IMAGENET else ""
     note(f"Starting TensorFlow{fetching} ...", quiet=quiet)
+    if cluster := own_cluster(recipe):
+        waits = f"waits for the others, at most {START_MINUTES} minutes"
+        note(f"{cluster.name(cluster.index)} {waits} ...", quiet=quiet)
+    if cluster and not cluster.is_chief:
+        _beside(pictures, output, recipe, cluster, as_json=as_json, quiet=quiet)
+        return
     with hushed():
         from trainer.train import train
 
@@ -171,6 +185,18 @@ def command(
     for line in (*run.remarks, *_early(run)):
         note(line, quiet=quiet)
     result(_record(run, output), str(output), as_json=as_json)
+
+
+def _beside(dataset: Any, output: Path, recipe: Any, cluster: Any, *, as_json: bool, quiet: bool) -> None:
+    """Of several workers, one that is not the chief."""
+    with hushed():
+        from trainer.training import train_beside
+
+    train_beside(dataset, output, recipe, cluster, track=track(quiet=quiet))
+    name = cluster.name(cluster.index)
+    note(f"{name} is done; the chief has written the run", quiet=quiet)
+    if as_json:
+        result({"run": None, "worker": cluster.index, "workers": len(cluster.workers)}, "", as_json=True)
 
 
 def _show(run: Run, *, quiet: bool) -> None:
