@@ -88,12 +88,12 @@ class Team:
         in_pairs = 2 * self.part.of if is_mixed and self.part.of > 1 else 1
         step = math.lcm(self.replicas, in_pairs)
         if batch % step:
-            what = f"cannot be dealt evenly to {self.replicas} replicas"
+            uneven = f"cannot be dealt evenly to {self.replicas} replicas"
             nearest = max(step, round(batch / step) * step)
-            raise InputError(f"batch of {batch}", what, f"choose --batch {nearest}")
+            raise InputError(f"batch of {batch}", uneven, f"choose --batch {nearest}")
         if judged < self.part.of:
-            what = f"has {judged} of them, fewer than the {self.part.of} workers"
-            raise InputError("validation pictures", what, "import with a larger validation share")
+            few = f"are {judged}, fewer than the {self.part.of} workers"
+            raise InputError("validation pictures", few, "import with a larger validation share")
 
     def any(self, flag: bool) -> bool:
         """Whether it holds on any worker."""
