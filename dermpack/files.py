@@ -6,6 +6,7 @@ import ctypes
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -17,9 +18,8 @@ from typing import Any
 from dermpack.errors import DermpackError, OutputError, TableError
 
 CHUNK_BYTES = 1 << 20
-MAX_JSON_BYTES = (
-    64 << 20
-)  # a hostile file must not fill the memory: in it, an object may take 30 times as much
+MAX_JSON_BYTES = 64 << 20  # a hostile file must not fill the memory: an object may take 30 times as much
+MAX_DIGITS = 30  # of a whole number in JSON: every one of ours fits into 64 bits
 RENAME_EXCHANGE, AT_FDCWD = 2, -100  # linux/fs.h, fcntl.h
 
 
@@ -59,12 +59,31 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or an error that says where it is broken."""
     data = read_bytes(path, most=MAX_JSON_BYTES, cure="make it again")
     try:
-        value = json.loads(data.decode("utf-8"))
+        value = parsed_json(data)
     except (ValueError, RecursionError) as error:
         raise TableError(path, f"is not JSON ({error})", "make it again") from error
     if not isinstance(value, dict):
         raise TableError(path, "is not a JSON object", "make it again")
     return value
+
+
+def parsed_json(data: bytes) -> Any:
+    """The value; ValueError, or RecursionError, where it is none that an artifact of ours could hold."""
+    return json.loads(data.decode("utf-8"), parse_int=_whole, parse_float=_finite, parse_constant=_finite)
+
+
+def _whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    """No artifact holds NaN or an infinity, and 1e999 would be one."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:MAX_DIGITS]} is no finite number")
+    return number
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -50,9 +50,11 @@ def _check_runs(dataset: Dataset, recipe: Recipe) -> None:
         if not (isinstance(folder, Path) and folder.is_dir()):
             continue
         run = read_run(folder)
-        if run.dataset["manifest_sha256"] != dataset.sha256:
+        if run.dataset.get("manifest_sha256") != dataset.sha256:
             what = "was trained on another dataset or other splits, and may have seen pictures held out here"
             raise InputError(f"--{option} {folder}", what, f"give a run that was trained on {dataset.folder}")
+        if run.classes != dataset.classes:
+            raise InputError(f"--{option} {folder}", "has other labels", "give a run of the same labels")
         if option == "weights":
             _check_same_network(run, recipe, classes=len(dataset.classes))
 

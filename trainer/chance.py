@@ -12,10 +12,8 @@ from trainer.team import Team
 
 Keras = Any  # tf_keras ships no types
 Tensor = Any
-PHILOX, COUNTER = (
-    1,
-    2,
-)  # the algorithm, and how many numbers of its state count; the one after them is its key
+PHILOX = 1  # the algorithm
+COUNTER = 2  # so many numbers of its state count; the one after them is its key
 
 
 def chances(model: Keras, team: Team) -> list[Any]:

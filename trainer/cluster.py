@@ -96,7 +96,8 @@ def _workers(value: Any) -> tuple[str, ...]:
 def _is_address(value: Any) -> bool:
     host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     plain = host.isprintable() and not any(character in host for character in " ,/;")
-    return bool(host and colon and plain and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536)
+    is_number = port.isascii() and port.isdigit() and len(port) <= len("65535")
+    return bool(host and colon and plain and is_number and 0 < int(port) < 65536)
 
 
 def _index(value: Any, count: int) -> int:

@@ -65,7 +65,7 @@ def _parsed(value: Any, kind: type[int] | type[float]) -> Any:
         raise odd
     try:
         return kind(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a file may hold a whole number of any length
         raise odd from None
 
 

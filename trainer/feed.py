@@ -188,9 +188,7 @@ def _finisher(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
         inputs = augmented(rows, values, seed=change, part=part) if changed else to_inputs(rows)
         if values.mixup:
             inputs, targets = mixed(inputs, targets, values.mixup, seed=mix, part=part)
-        counted = tf.linalg.matvec(
-            targets, weights
-        )  # by the label: a teacher does not say how much it weighs
+        counted = tf.linalg.matvec(targets, weights)  # a teacher does not say how much a label weighs
         return inputs, teacher.beside(targets, inputs, offsets=offsets) if teacher else targets, counted
 
     return finish

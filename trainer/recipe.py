@@ -112,7 +112,7 @@ def recipe_from(values: Mapping[str, Any], *, where: object, base: Recipe | None
             raise TableError(where, f"has no option {key!r}", f"the nearest is {near[0]!r}")
         try:
             decoded[name] = DECODERS[name](value)
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OSError) as error:  # OSError: a name that is too long
             raise _wrong(where, name, value, error) from error
     if decoded.get("arch") is Arch.SCRATCH_CNN:
         decoded.setdefault("weights", Weights.NONE)  # nobody published any
@@ -135,8 +135,17 @@ def beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
 def _from_here(path: Path, name: str, value: Any) -> Any:
     if name not in PATHS or not isinstance(value, str) or value in WORDS[name]:
         return value
-    is_one = value.endswith((".h5", ".toml")) or "/" in value or (path.parent / value).exists()
-    return str(path.parent / value) if is_one else value
+    here = path.parent / value
+    is_one = value.endswith((".h5", ".toml")) or "/" in value or is_there(here)
+    return str(here) if is_one else value
+
+
+def is_there(path: Path) -> bool:
+    """A file or a folder; where the name is too long for any, there is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _wrong(where: object, name: str, value: Any, error: Exception) -> TableError:
@@ -157,7 +166,7 @@ def _weights(value: Any) -> Weights | Path:
     if value in words:
         return words[value]
     path = Path(value)
-    if not path.exists():
+    if not is_there(path):
         raise WrongError(f"is no file or run folder, and none of {', '.join(words)}")
     return path
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from dermpack.errors import InputError, TableError
 from trainer.plan import Goal
-from trainer.recipe import Recipe, beside, recipe_from
+from trainer.recipe import Recipe, beside, is_there, recipe_from
 from trainer.spec import Weights
 from trainer.toml import read_toml
 
@@ -102,7 +102,7 @@ def _entry(path: Path, name: str, options: Mapping[str, Any]) -> Entry:
 def _lacks(values: Mapping[str, Any]) -> str:
     weights = values.get("weights")
     words = {word.value for word in Weights}
-    if not isinstance(weights, str) or weights in words or Path(weights).exists():
+    if not isinstance(weights, str) or weights in words or is_there(Path(weights)):
         return ""
     return f"the weights {Path(weights).name} are not there"
 

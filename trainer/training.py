@@ -67,9 +67,8 @@ def trained(
     team.agree(json_text({**asked_for(dataset, recipe), "time_limit": recipe.time_limit}))
     _check_shares(dataset, recipe, team)
     spec = recipe.spec(classes=len(dataset.classes))
-    model = team.shared(
-        build(spec, weights=recipe.weights, seed=recipe.seed)
-    )  # what has to be fetched is, first
+    built = build(spec, weights=recipe.weights, seed=recipe.seed)  # what has to be fetched is, first
+    model = team.shared(built)
     material = Material(
         recipe=recipe,
         train=_examples(dataset, Split.TRAIN, recipe, track),

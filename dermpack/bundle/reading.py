@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from dermpack.bundle.variant import MODEL_FILE, Variant
 from dermpack.bundle.zipping import LOCAL_MARK, MAX_BUNDLE_BYTES, MAX_FILES, refused, unzipped
 from dermpack.contract import CONTRACT_FILE, contract_from
 from dermpack.errors import InputError, TableError
-from dermpack.files import read_bytes, sha256_of
+from dermpack.files import parsed_json, read_bytes, sha256_of
 
 MAX_JSON_BYTES = 8 << 20
 
@@ -123,7 +122,7 @@ def _folder_files(folder: Path) -> dict[str, bytes]:
 def _json(files: Mapping[str, bytes], name: str, path: Path) -> dict[str, object]:
     data = _file(files, name, path)
     try:
-        value = json.loads(data.decode("utf-8")) if len(data) <= MAX_JSON_BYTES else None
+        value = parsed_json(data) if len(data) <= MAX_JSON_BYTES else None
     except (ValueError, RecursionError) as error:
         raise TableError(path, f"{name} in it is not JSON", "get the bundle again") from error
     if not isinstance(value, dict):

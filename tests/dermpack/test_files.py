@@ -61,6 +61,14 @@ def test_what_is_no_json_object_is_refused(tmp_path: Path, text: str) -> None:
         read_json(tmp_path / "x.json")
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 31])
+def test_a_number_that_no_artifact_holds_is_refused(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f'{{"n": [{number}]}}')
+    with pytest.raises(TableError, match=r"is not JSON \("):
+        read_json(path)
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.json")
     with pytest.raises(TableError, match="is no file"):

@@ -138,7 +138,7 @@ def test_every_picture_of_a_page_is_a_file_with_a_tame_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["5", "1,234", "12.5%", "-0.3", "± 0.02", "0.81 (0.79–0.83)", "+0.5 (−0.5…+1.9)"]
+    "cell", ["5", "1,234", "12.5%", "-0.3", "± 0.02", "0.81 (0.79–0.83)", "414 (414)", "+0.5 (−0.5…+1.9)"]
 )
 def test_a_figure_is_set_to_the_right(cell: str) -> None:
     assert is_figure(cell)

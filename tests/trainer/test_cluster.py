@@ -50,6 +50,7 @@ def test_a_worker_is_named_as_in_its_configuration() -> None:
         (config(["host-a", "host-b:2222"]), "worker 'host-a' is not HOST:PORT"),
         (config(["host-a:0", "host-b:2222"]), "worker 'host-a:0' is not HOST:PORT"),
         (config(["host-a:65536", "host-b:2222"]), "worker 'host-a:65536' is not HOST:PORT"),
+        (config(["host-a:0000222222", "host-b:2222"]), "worker 'host-a:0000222222' is not HOST:PORT"),
         (config(["host\na:1", "host-b:2222"]), "is not HOST:PORT"),
         (config([7, "host-b:2222"]), "worker 7 is not HOST:PORT"),
         (config(["host-a:2222"] * 2), "names one worker twice"),

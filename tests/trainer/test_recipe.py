@@ -95,6 +95,10 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
         ("augment = { spin = 3 }", "has no value 'spin'"),
         ("sensitivity = { mel = 0 }", "is not LABEL=SHARE"),
         ("epochs = ", "is not TOML"),
+        (f"rate = 1{'0' * 400}", "is not a number"),
+        (f'weights = "{"w" * 300}"', "is no file or run folder"),
+        (f'teacher = "{"t" * 300}"', "cannot be understood"),
+        (f'augment = "{"a" * 300}"', "cannot be understood"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path: Path, text: str, said: str) -> None:

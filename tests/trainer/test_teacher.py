@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,17 @@ def test_a_run_of_another_network_is_refused(
     wide = ("--filters", "8,8", "--weights", str(trained))
     assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *OPTIONS, *wide]) == 1
     assert "is of another network (filters); give the run's own: filters" in capsys.readouterr().err
+
+
+def test_a_teacher_of_other_labels_is_refused(
+    trained: Path, coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = shutil.copytree(coloured, tmp_path / "dataset")
+    record = json.loads((dataset / "dataset.json").read_text())
+    (dataset / "dataset.json").write_text(json.dumps({**record, "classes": [*record["classes"], "violet"]}))
+    asked = ["train", str(dataset), "-o", str(tmp_path / "run"), *OPTIONS, "--teacher", str(trained)]
+    assert main(asked) == 1
+    assert "has other labels; give a run of the same labels" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_run_is_refused(

@@ -15,15 +15,8 @@ from trainer.toml import read_toml
 
 DEFAULT = Path(__file__).parents[1] / "studies" / "space.toml"
 MOST_CHOICES = 100
-FIXED = (
-    "weights",
-    "teacher",
-    "teacher_share",
-    "metric",
-    "seed",
-    "sensitivity",
-    *OF_THE_MACHINE,
-)  # not what a search is for
+GIVEN = ("weights", "teacher", "teacher_share", "metric", "seed", "sensitivity")
+FIXED = (*GIVEN, *OF_THE_MACHINE)  # not what a search is for
 CURE = "write key = [choices], or key = { low = …, high = … }"
 
 Scalar: TypeAlias = bool | int | float | str
