@@ -32,7 +32,7 @@ def card_text(
         "MODEL_CARD.md",
         name=cell(bundle.name),
         version=cell(bundle.version),
-        licence=lines(f"{cell(line)}\n" for line in licence_lines(contract.license)),
+        licence=lines(f"{line}\n" for line in licence_lines(contract.license)),
         what=lines(_what(variants)),
         uses=lines(_uses(contract, data)),
         data=lines(_data(contract, data)),

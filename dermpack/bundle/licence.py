@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dermpack.bundle.markdown import cell
+
 UNSTATED = "Not stated by the dataset that it was trained on: ask whose the pictures are before you ship it."
 CREATIVE_COMMONS = "https://creativecommons.org"
 
@@ -66,11 +68,11 @@ def licence_name(text: str) -> str:
 
 
 def licence_lines(text: str) -> tuple[str, ...]:
-    """Sentences for a reader, as Markdown; the text is quoted by whoever shows it."""
+    """Sentences for a reader, as Markdown."""
     if not text.strip():
         return (UNSTATED,)
     spdx, source = spdx_of(text), source_of(text)
     if not spdx:
-        return (f"That of the pictures it was trained on: {source}.",)
+        return (f"That of the pictures it was trained on: {cell(source)}.",)
     of = KNOWN[spdx]
-    return (f"[{of.name}]({of.address}), that of the pictures it was trained on. {of.asks}", source)
+    return (f"[{of.name}]({of.address}), that of the pictures it was trained on. {of.asks}", cell(source))

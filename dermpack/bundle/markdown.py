@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 
 def cell(text: str) -> str:
-    """One line that breaks no table and starts no markup."""
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").replace("`", "'").split())
+    """One line that breaks no table and starts no markup: no heading, no link, no picture from elsewhere."""
+    line = re.sub(r"([\\|\[\]])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^(?=[#>=~+-])", r"\\", line.replace("<", "&lt;").replace("`", "'"))
 
 
 def lines(of: Iterable[str]) -> str:

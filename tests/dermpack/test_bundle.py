@@ -14,6 +14,7 @@ import pytest
 from dermpack.bundle.bundle import Format
 from dermpack.bundle.card import card_text
 from dermpack.bundle.making import Made, Request, make_bundle
+from dermpack.bundle.markdown import cell
 from dermpack.bundle.naming import names_of
 from dermpack.bundle.scored import read_scores
 from dermpack.bundle.sums import sums_text
@@ -247,6 +248,15 @@ def test_any_licence_is_told(exports: Path, text: str, told: str) -> None:
     variants = licensed(read_variants(exports, ("int8",)), text)
     bundle = make_bundle(variants, REQUEST).bundle
     assert told in card_text(bundle, variants).decode()
+
+
+def test_no_foreign_text_starts_markup_in_a_card(exports: Path) -> None:
+    text = "# Safe\n![](https://tracker.example/x.png) a\\|b <img src=x>"
+    variants = licensed(read_variants(exports, ("int8",)), f"CC-BY-4.0; {text}")
+    card = card_text(make_bundle(variants, REQUEST).bundle, variants).decode()
+    quoted = r"\# Safe !\[\](https://tracker.example/x.png) a\\\|b &lt;img src=x>"
+    assert quoted in card.splitlines()
+    assert cell(text) == quoted
 
 
 def test_scores_of_another_model_are_refused(tmp_path: Path, exports: Path) -> None:
