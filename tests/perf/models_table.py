@@ -38,8 +38,7 @@ def tables(folder: Path) -> str:
     models = exports(folder)
     if not models:
         return NONE_YET
-    device = _speed(models[0])[1]
-    told = f"`ms`: median of a picture on {device}; {RUNTIME}, XNNPACK, {THREADS} thread; never on a phone."
+    told = f"`ms`: median of a picture{_how_timed(models)}; never on a phone."
     seeds = [row for model in models for row in _seeds(model)]
     others = ("", OTHER_SPLITS, "", *_table(SEEDS_HEADER, seeds)) if len(seeds) > len(models) else ()
     return "\n".join((*_table(HEADER, map(_row, models)), "", told, *others))
@@ -63,13 +62,15 @@ def _row(model: Path) -> tuple[str, ...]:
         *(f"{side}×{side}", f"{contract['size_bytes'] / 1e6:.2f}", f"{report['n']:,}"),
         *(figure(report, "balanced_accuracy"), figure(report, "auroc")),
         points(lost["difference"], lost["ci95"]),
-        _speed(model)[0],
+        f"{_timed(model)['median_ms']:.2f}",
     )
 
 
 def _seeds(model: Path) -> Iterator[tuple[str, ...]]:
     reports = {"0": model / "evaluation" / "report.json"}
-    reports |= {path.stem: path for path in sorted((model / "seeds").glob("*.json"))}
+    reports |= {
+        path.stem: path for path in sorted((model / "seeds").glob("*.json"), key=lambda of: int(of.stem))
+    }
     for seed, path in reports.items():
         report = _read(path)
         yield (
@@ -91,14 +92,27 @@ def points(difference: float, ci95: Sequence[float] | None) -> str:
     return f"{difference * 100:+.1f}{around}"
 
 
-def _speed(model: Path) -> tuple[str, str]:
-    """Milliseconds, and on which device."""
-    report = _read(model / "benchmark" / "report.json")
-    wanted = (RUNTIME, KERNELS, THREADS)
-    of = next(of for of in report["results"] if (of["runtime"], of["kernels"], of["threads"]) == wanted)
-    about = report["targets"][0]["environment"]
+def _how_timed(models: Sequence[Path]) -> str:
+    """On which device, by what, in how many rounds, and what makes the figures worth less."""
+    about = _benchmark(models[0])["targets"][0]["environment"]
     device = ", ".join(filter(None, (about.get("processor"), about.get("machine"), about.get("os"))))
-    return f"{of['median_ms']:.2f}", device
+    timed = [_timed(model) for model in models]
+    rounds = " and ".join(f"{of['rounds']:,}" for of in timed)
+    warm_up = " and ".join(f"{of['warm_up_rounds']:,}" for of in timed)
+    how = f"{RUNTIME}, XNNPACK, {THREADS} thread, {rounds} rounds after {warm_up} of warm-up"
+    places = (place for model in models for place in _benchmark(model)["targets"])
+    notes = dict.fromkeys(note.partition(" (load")[0] for place in places for note in place["notes"])
+    return "; ".join((f" on {device}", how, *notes))
+
+
+def _timed(model: Path) -> dict[str, Any]:
+    wanted = (RUNTIME, KERNELS, THREADS)
+    results: list[dict[str, Any]] = _benchmark(model)["results"]
+    return next(of for of in results if (of["runtime"], of["kernels"], of["threads"]) == wanted)
+
+
+def _benchmark(model: Path) -> dict[str, Any]:
+    return _read(model / "benchmark" / "report.json")
 
 
 def _share(value: float) -> str:
