@@ -7,6 +7,7 @@ RATES, COLD = "training-rates", "training-cold"
 FASTEST = "files-benchmark/results/model=int8,runtime=ai-edge-litert,kernels=xnnpack"
 LARGE = "models:lesions7-mobilenet-v2-1.0-224-int8:evaluation:report"
 SMALL = "models:lesions7-mobilenet-v2-0.35-160-int8:evaluation:report"
+ON_ARM = "arm-benchmark/agreements"  # of the files: 10 is PTQ through XNNPACK, 12 through older kernels
 STUDY = "study-five/datasets/0/counts"
 
 
@@ -38,6 +39,10 @@ CLAIMS = (
     f"lost {_lost(f'{INT8}/balanced_accuracy', 'points_lost')}) points of balanced accuracy",
     f"{_lost(f'{INT8}/auroc', 'share_lost')}) of AUROC",
     f"with {{{INT8}/agreement|percent}} of the labels as before",
+    "{arm-benchmark/data/n|count} of the test pictures: instructions",
+    f"{{{ON_ARM}/10/differing|count}} of {{{ON_ARM}/10/outputs|count}} outputs of the PTQ file, a step apart",
+    f"differ by up to {{{ON_ARM}/12/most|steps}} steps, and in {{{ON_ARM}/12/other_labels|count}} of "
+    f"{{{ON_ARM}/12/n|count}} labels",
     f"{{{COLD}/share (a third or less)|two}} of the time",
     f"{{{COLD}/default recipe to that figure, s|whole}} s and {{{COLD}/the usual way, s|whole}} s",
     f"{{{RATES}/fine-tuning over bare step (0.95 or more), by the clock|two}} of the rate",

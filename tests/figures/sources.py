@@ -24,6 +24,7 @@ FORMS = {  # how a value is spelled
     "one": lambda value: f"{value:.1f}",
     "two": lambda value: f"{value:.2f}",
     "whole": lambda value: f"{value:.0f}",
+    "steps": lambda value: f"{256 * value:.0f}",
     "megabytes": lambda value: f"{value / 1e6:.2f}",
 }
 

@@ -16,6 +16,8 @@ MODELS = (
 )
 RECIPES = ("default", "plain")
 SEEDS = ("0", "1")
+RUNTIMES = ("ai-edge-litert", "tflite-runtime")
+TARGETS = ("host", "qemu:cortex-a72", "qemu:cortex-a76")
 
 
 def models() -> list[str]:
@@ -84,6 +86,42 @@ def _against(recipe: dict[str, Any]) -> str:
     return f"{100 * told['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
+def arm() -> list[str]:
+    """One report's three files on this host and on two emulated processors, by each runtime."""
+    of = report("arm-benchmark")
+    header = ("file", "runtime", "host, ms", "A72, M instructions", "A76, M instructions")
+    header += ("balanced accuracy on ARM (95 %)", "points against float32 (95 %)")
+    names = [model["name"] for model in of["models"]]
+    return markdown([header, *(_emulated(of, name, runtime) for runtime in RUNTIMES for name in names)])
+
+
+def _emulated(of: dict[str, Any], model: str, runtime: str) -> tuple[str, ...]:
+    asked = {"model": model, "runtime": runtime, "kernels": "xnnpack", "threads": 1}
+    here, *there = (_one(of["results"], {**asked, "target": target}) for target in TARGETS)
+    counts = [f"{result['instructions_per_inference'] / 1e6:.1f}" for result in there]
+    setting = {name: value for name, value in asked.items() if name != "model"} | {"target": TARGETS[1]}
+    score = _of_setting(of["answers"], model, setting)["balanced_accuracy"]
+    low, high = score["ci95"]
+    share = f"{score['value']:.3f} ({low:.3f} to {high:.3f})"
+    points = "–" if model == of["models"][0]["name"] else _drop(_of_setting(of["drops"], model, setting))
+    return (model, runtime, f"{here['median_ms']:.2f}", *counts, share, points)
+
+
+def _drop(told: dict[str, Any]) -> str:
+    low, high = (100 * end for end in told["balanced_accuracy"]["ci95"])
+    return f"{100 * told['balanced_accuracy']['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _of_setting(parts: list[dict[str, Any]], model: str, setting: dict[str, Any]) -> dict[str, Any]:
+    (found,) = (part for part in parts if part["model"] == model and setting in part["where"])
+    return found
+
+
+def _one(parts: list[dict[str, Any]], asked: dict[str, Any]) -> dict[str, Any]:
+    (found,) = (part for part in parts if asked.items() <= part.items())
+    return found
+
+
 def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     """The rows, the first of which is the header."""
     ruled = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
@@ -94,5 +132,6 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "models": models,
     "recipes": recipes,
     "files": files,
+    "arm": arm,
     "study": study,
 }
