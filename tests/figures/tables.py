@@ -89,8 +89,8 @@ def _against(recipe: dict[str, Any]) -> str:
 def arm() -> list[str]:
     """One report's three files on this host and on two emulated processors, by each runtime."""
     of = report("arm-benchmark")
-    header = ("file", "runtime", "host, ms", "A72, M instructions", "A76, M instructions")
-    header += ("balanced accuracy on ARM (95 %)", "points against float32 (95 %)")
+    settings = ("file", "runtime", "host, ms", "A72, M instructions", "A76, M instructions")
+    header = (*settings, "balanced accuracy on ARM (95 %)", "points against float32 (95 %)")
     names = [model["name"] for model in of["models"]]
     return markdown([header, *(_emulated(of, name, runtime) for runtime in RUNTIMES for name in names)])
 
