@@ -12,7 +12,7 @@ from dermpack.manifest import Dataset, Split
 from dermpack.report.study import Pictures, Row, Study
 from dermpack.report.study_files import study_files
 from trainer.apart import Ask, Begun, Job, Told, train_apart
-from trainer.asked import check_asked
+from trainer.asked import check_alone, check_asked
 from trainer.study_file import Entry, StudyPlan
 from trainer.study_folder import Place, changed, study_folder
 from trainer.study_scores import SEEN, Scored, answered, held_against, scored
@@ -60,6 +60,7 @@ def check_study(dataset: Dataset, plan: StudyPlan, folder: Path, *, also: Sequen
     """Raise what would fail every recipe, or is a mistake in one, before any of them is trained."""
     for entry in plan.entries:
         try:
+            check_alone(entry.recipe)
             check_asked(dataset, folder / "runs" / entry.name, entry.recipe, overwrite=True)
         except InputError as error:
             where = f"[recipes.{entry.name}] {error.where}" if error.where.startswith("--") else error.where

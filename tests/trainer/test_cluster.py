@@ -89,6 +89,22 @@ def test_folds_are_not_trained_by_workers(
     assert "is for one training" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["study", "tune"])
+def test_a_table_of_trainings_is_not_shared_by_workers(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    if command == "tune":
+        pytest.importorskip("optuna")
+    option = 'strategy = "multiworker"\n'
+    (tmp_path / "study.toml").write_text(f'base = "a"\n[recipes.a]\n{option}[recipes.b]\n')
+    (tmp_path / "tune.toml").write_text(option)
+    given = {"study": [str(tmp_path / "study.toml")], "tune": ["--recipe", str(tmp_path / "tune.toml")]}
+    assert main([command, str(coloured), *given[command], "-o", str(tmp_path / "out"), "--quiet"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "--strategy multiworker: is for one training, not for a table of them; train this" in said
+
+
 def test_a_worker_that_does_not_come_is_named_in_time() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and nobody listens at it

@@ -14,7 +14,7 @@ from dermpack.errors import InputError, OutputError
 from dermpack.files import refuse_existing
 from dermpack.report.tune import Search
 from trainer.apart import Tell, untold
-from trainer.asked import check_asked
+from trainer.asked import check_alone, check_asked
 from trainer.tune.address import without_password
 from trainer.tune.attempt import TRIALS, Attempts, Latency, place_of
 from trainer.tune.outcome import found_so_far, write_search
@@ -42,14 +42,12 @@ def tune(
     Killed at any moment, the same call goes on. No trial is begun after `minutes`, where they are given.
     """
     folder = folder.absolute()
-    check_asked(wanted.dataset, folder / TRIALS / "any", wanted.recipe, overwrite=True)
-    _open(folder)
+    _open(wanted, folder)
     url = storage or sqlite_url(folder)
     study = open_trials(wanted, url, name or folder.name, folder)
     attempts = Attempts(study=study, wanted=wanted, folder=folder, trials=trials, latency=latency, tell=tell)
 
-    def ended(trial: FrozenTrial) -> None:
-        del trial
+    def ended(_: FrozenTrial) -> None:
         _write(study, wanted, folder)
 
     deadline = time.monotonic() + minutes * 60 if minutes else math.inf
@@ -60,8 +58,10 @@ def tune(
         raise _lost(url, error) from error
 
 
-def _open(folder: Path) -> None:
+def _open(wanted: Wanted, folder: Path) -> None:
     """A folder of our own; other workers may be in it already, or make it at this very moment."""
+    check_alone(wanted.recipe)
+    check_asked(wanted.dataset, folder / TRIALS / "any", wanted.recipe, overwrite=True)
     refuse_existing(folder, marker=MARKER, overwrite=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
