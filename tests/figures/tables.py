@@ -79,11 +79,7 @@ def _studied(of: dict[str, Any], name: str) -> tuple[str, ...]:
 
 def _against(recipe: dict[str, Any]) -> str:
     versus = recipe["tests"][0].get("versus_base")
-    if not versus:
-        return "–"
-    told = versus["differences"]["balanced_accuracy"]
-    low, high = (100 * end for end in told["ci95"])
-    return f"{100 * told['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+    return _drop(versus["differences"]) if versus else "–"
 
 
 def arm() -> list[str]:
