@@ -48,6 +48,16 @@ class Limit:
             return auroc <= MAX_AUROC_DROP and verdict.agreement >= LEAST_AGREEMENT
         return verdict.drop <= self.max_drop
 
+    def surpassed(self, verdict: Verdict) -> str:
+        """The figure that is beyond the limit, in one word; none where the verdict is allowed."""
+        if self.allows(verdict):
+            return ""
+        if verdict.refusal:
+            return "XNNPACK"
+        if not self.is_too_fine:
+            return "points"
+        return "AUROC" if -verdict.auroc.difference > MAX_AUROC_DROP else "same label"
+
     def sentence(self) -> str:
         if self.is_too_fine:
             return (

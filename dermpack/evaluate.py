@@ -156,6 +156,8 @@ def predictions_table(predictions: Predictions) -> str:
 def _sliced(
     predictions: Predictions, cells: Mapping[str, Sequence[str]], *, resamples: int, seed: int, track: Track
 ) -> tuple[Slice, ...]:
+    if not cells:
+        return ()
     columns = track(cells.items(), total=len(cells), what="Slicing")
     scored = (score_slices(predictions, *column, resamples=resamples, seed=seed) for column in columns)
     return tuple(part for parts in scored for part in parts)

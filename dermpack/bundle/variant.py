@@ -42,11 +42,11 @@ def read_variants(folder: Path, wanted: Sequence[str] = ()) -> tuple[Variant, ..
             raise InputError(folder, "is one export", "give a folder of exports with --variant")
         return (_read(folder),)
     there = _names(folder)
+    if not there:
+        raise InputError(folder, "holds no export", "give a folder that dermpack convert made")
     if not wanted and len(there) != 1:
-        listed = ", ".join(there) or "none"
-        raise InputError(
-            folder, f"is no export; exports in it: {listed}", "name one or several with --variant"
-        )
+        what = f"is no export; exports in it: {', '.join(there)}"
+        raise InputError(folder, what, "name one or several with --variant")
     variants = tuple(_read(folder / name) for name in _checked(folder, wanted or there, there))
     _check_together(variants)
     return variants

@@ -25,7 +25,7 @@ def tell(conversion: Conversion, *, quiet: bool) -> None:
     first = tried[0][0].verdict
     figures = f"balanced accuracy {first.balanced_accuracy.first:.3f}, AUROC {first.auroc.first:.3f}"
     title = f"The float network has {figures} (validation split, n = {len(first.predictions)})"
-    rows = [_row(one, "kept" if is_kept else "rejected") for one, is_kept in tried]
+    rows = [_row(one, _fate(one, conversion.limit, is_kept=is_kept)) for one, is_kept in tried]
     table(title, HEADER, rows, quiet=quiet)
     _tell_layers(conversion, quiet=quiet)
     for line in dict.fromkeys(_remarks(conversion)):
@@ -48,6 +48,12 @@ def _tell_layers(conversion: Conversion, *, quiet: bool) -> None:
                 for one in worst
             ]
             table(title, LAYER_HEADER, rows, quiet=quiet)
+
+
+def _fate(one: Tried, limit: Any, *, is_kept: bool) -> str:
+    """kept, or rejected by which figure."""
+    why = limit.surpassed(one.verdict)
+    return "kept" if is_kept else f"rejected: {why}" if why else "rejected"
 
 
 def _row(one: Tried, fate: str) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ BEGINNINGS = (
     (b"GIF87a", GIF),
     (b"GIF89a", GIF),
 )
+PHONES = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")  # what phones save beside JPEG
 
 
 def recognise(data: bytes, *, where: str) -> Format:
@@ -67,4 +68,6 @@ def recognise(data: bytes, *, where: str) -> Format:
             return form
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WEBP
+    if data[4:8] == b"ftyp" and data[8:12] in PHONES:
+        raise refusal(where, Reason.NOT_A_PICTURE, "holds HEIC or AVIF, whatever its name says")
     raise refusal(where, Reason.NOT_A_PICTURE, "holds no JPEG, PNG, WebP, BMP, TIFF or GIF")

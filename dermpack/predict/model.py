@@ -58,9 +58,15 @@ def model_file(path: Path) -> Path:
         return path / MODEL_FILE
     if (path / RUN_FILE).is_file():
         raise InputError(path, "is a run, not yet a .tflite", f"run: dermpack convert {path} -o EXPORT")
-    inside = sorted(folder.parent.name for folder in path.glob(f"*/{MODEL_FILE}"))
-    cure = f"give one of the exports in it: {', '.join(inside)}" if inside else GIVE
-    raise InputError(path, f"holds no {MODEL_FILE}", cure)
+    raise InputError(path, f"holds no {MODEL_FILE}", _cure(path))
+
+
+def _cure(folder: Path) -> str:
+    """What to give instead: an export in the folder, or a model of the bundle that it is, unpacked."""
+    if inside := sorted(model.parent.name for model in folder.glob(f"*/{MODEL_FILE}")):
+        return f"give one of the exports in it: {', '.join(inside)}"
+    bundled = sorted(folder.glob("src/main/assets/*/*.tflite"))
+    return f"it is an unpacked bundle, give {bundled[0]}" if bundled else GIVE
 
 
 def _plain(path: Path, data: bytes, sidecar: Sidecar) -> Model:

@@ -9,6 +9,7 @@ from dermpack.errors import InputError
 
 MAX_MODEL_BYTES = 512 << 20  # the largest network we know of is a fifth of it
 IDENTIFIER, IDENTIFIER_AT = b"TFL3", 4  # of the flatbuffer
+ZIP = b"PK\x03\x04"  # how a bundle begins
 
 
 def read_model(path: Path) -> bytes:
@@ -22,6 +23,9 @@ def read_model(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from error
+    if data.startswith(ZIP):
+        cure = "give its export folder, or unpack it and give the model.tflite in it"
+        raise InputError(path, "is a zip, like a bundle, and no .tflite", cure)
     if data[IDENTIFIER_AT : IDENTIFIER_AT + len(IDENTIFIER)] != IDENTIFIER:
         raise InputError(path, "is no TensorFlow Lite model", "give a .tflite")
     return data

@@ -59,6 +59,7 @@ def test_names_are_short_and_each_is_there_once(files: list[str], names: list[st
     ("data", "what"),
     [
         (b"not a model", "is no TensorFlow Lite model"),
+        (b"PK\x03\x04 a bundle", "is a zip, like a bundle, and no .tflite"),
         (model([picture(), picture(), scores()], inputs=(0, 1), outputs=(2,)), "has 2 inputs"),
         (model([tensor("x", (1, 8, 9, 3), "float32"), scores()]), r"takes \[1, 8, 9, 3\]"),
         (model([tensor("x", (1, 8, 8, 1), "float32"), scores()]), r"takes \[1, 8, 8, 1\]"),

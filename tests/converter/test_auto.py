@@ -106,8 +106,10 @@ def test_what_xnnpack_refuses_is_never_good_enough(source: Any, good: Any) -> No
     (well,) = tried(source, good)
     refused = replace(well, verdict=replace(well.verdict, refusal="it cannot"), is_within=False)
     worse = replace(well, is_within=False)
-    assert limit_of(source.plain, max_drop=100.0).allows(well.verdict)
-    assert not limit_of(source.plain, max_drop=100.0).allows(refused.verdict)
+    limit = limit_of(source.plain, max_drop=100.0)
+    assert limit.allows(well.verdict)
+    assert not limit.allows(refused.verdict)
+    assert (limit.surpassed(well.verdict), limit.surpassed(refused.verdict)) == ("", "XNNPACK")
     assert best_of([refused, worse]) is worse
 
 

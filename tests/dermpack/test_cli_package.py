@@ -104,3 +104,10 @@ def test_a_bundle_with_a_byte_changed_is_refused(tmp_path: Path, capsys: pytest.
     bundle.write_bytes(bytes(data))
     assert main(["verify", str(bundle), "-q"]) == 1
     assert capsys.readouterr().err.startswith(f"error: {bundle}: ")
+
+
+def test_a_folder_without_an_export_says_who_makes_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["package", str(tmp_path), "-o", str(tmp_path / "skin.zip")]) == 1
+    assert "holds no export; give a folder that dermpack convert made" in capsys.readouterr().err

@@ -189,6 +189,13 @@ def test_a_path_with_a_zero_byte_is_refused() -> None:
     assert reason_of(Path("a\0.png")) is Reason.UNREADABLE
 
 
+def test_a_format_of_phones_is_named_whatever_the_file_is_called() -> None:
+    with pytest.raises(
+        PictureError, match="holds HEIC or AVIF, whatever its name says; remove it, or save it"
+    ):
+        prepare(b"\0\0\0\x18ftypheic" + bytes(64), 8)
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
 def test_a_file_cut_anywhere_is_refused(form: str) -> None:
     data = encoded(scene(), form)

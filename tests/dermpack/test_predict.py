@@ -267,13 +267,14 @@ def test_a_sidecar_of_labels_alone_will_do(tmp_path: Path) -> None:
         ((), "holds no model.tflite; give a .tflite or an export folder"),
         (("training.json",), "is a run, not yet a .tflite; run: dermpack convert"),
         (("int8/model.tflite", "float32/model.tflite"), "give one of the exports in it: float32, int8"),
+        (("src/main/assets/skin/model.tflite",), "it is an unpacked bundle, give "),
     ],
 )
 def test_a_folder_that_is_no_export_says_what_to_give(
     tmp_path: Path, content: tuple[str, ...], said: str
 ) -> None:
     for name in content:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     with pytest.raises(InputError) as raised:
         open_model(tmp_path)

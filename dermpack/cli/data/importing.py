@@ -282,8 +282,9 @@ def _other_lines(dataset: Dataset) -> Iterator[str]:
     for finding in others:
         if not finding.picture:
             yield f"{finding.kind}: {finding.detail}"
+    first = {finding.kind: finding for finding in reversed(others)}
     for kind, count in sorted(Counter(finding.kind for finding in others if finding.picture).items()):
-        yield f"kept, {kind}: {count}"
+        yield f"kept, {kind}: {count}, e.g. {first[kind].picture} ({first[kind].detail})"
 
 
 def _answer(dataset: Dataset) -> dict[str, object]:
