@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-train table figures slow real remote mediapipe arm arm-test android android-real \
+.PHONY: help demo test check format bench bench-train table figures pages slow real remote mediapipe arm arm-test android android-real \
 	matrix base models models-table clean
 
 help:  ## Show the targets
@@ -48,6 +48,9 @@ table: $(VENV)/.installed  ## Make the README's table of files; RUN=… DATASET=
 
 figures: $(VENV)/.installed  ## Write the tables of README and docs/results from the committed reports
 	$(BIN)/python -m tests.figures
+
+pages: $(VENV)/.installed  ## Run the commands of README and docs, and compare what they print
+	$(BIN)/python -m pytest -m pages
 
 slow: $(VENV)/.installed  ## Run the tests that take minutes (500 mutated files, the larger networks)
 	$(BIN)/python -m pytest -m "slow and not real_data"

@@ -14,6 +14,7 @@ from tests.walk import play, steps
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
+@pytest.mark.pages
 def test_the_readme_shows_true_commands_and_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

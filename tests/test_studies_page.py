@@ -27,6 +27,7 @@ def is_five(step: Step) -> bool:
     return FIVE in step.arguments
 
 
+@pytest.mark.pages
 @pytest.mark.tensorflow
 def test_the_page_on_studies_shows_true_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
