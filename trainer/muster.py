@@ -37,7 +37,7 @@ def mustered(strategy: Strategy, cluster: Cluster | None) -> Team:
         case Strategy.SINGLE:
             return ALONE
         case Strategy.MIRRORED:
-            return Team(distribution=_mirrored())
+            return Team(distribution=_mirrored()) if len(_devices()) > 1 else ALONE
         case Strategy.MULTIWORKER:
             assert cluster is not None
             return Team(distribution=_workers(cluster), part=cluster.part)

@@ -121,6 +121,14 @@ def test_a_mirrored_run_has_the_curve_of_a_single_one(
     assert curve(tmp_path / "mirrored") == pytest.approx(curve(tmp_path / "tuned"), rel=CLOSE)
 
 
+def test_mirrored_on_one_device_is_a_single_run(
+    coloured: Path, single: Path, mixed: str, tmp_path: Path
+) -> None:
+    asked = ["train", str(coloured), "-o", str(tmp_path / "run"), *from_nothing(mixed)]
+    assert main([*asked, "--strategy", "mirrored", "--quiet"]) == 0
+    assert curve(tmp_path / "run") == pytest.approx(curve(single), rel=CLOSE)
+
+
 @pytest.fixture(scope="module")
 def by_workers(coloured: Path, mixed: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two workers, with what the second said on stderr beside it."""
