@@ -168,6 +168,7 @@ def _of_contract(model: Path, labels: Path | None) -> Fitted:
 def _sidecar(model: Path, labels: Path | None) -> Sidecar:
     from dermpack.errors import InputError
     from dermpack.runtime import find_sidecar, read_labels, read_sidecar
+    from dermpack.runtime.modelfile import read_model
 
     if not model.exists():
         raise InputError(model, "does not exist", "give a run folder, an export folder or a .tflite")
@@ -175,6 +176,7 @@ def _sidecar(model: Path, labels: Path | None) -> Sidecar:
         return read_labels(labels)
     beside = find_sidecar(model)
     if beside is None:
+        read_model(model)  # what is no .tflite is told so, whatever lies beside it
         raise InputError(model, "has no model.json beside it that names its labels", "give --labels FILE")
     return read_sidecar(beside, of=model)
 
