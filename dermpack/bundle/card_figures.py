@@ -50,7 +50,8 @@ def _split(of: Accuracy) -> Iterator[str]:
 
 def _compared(of: Compared) -> tuple[str, ...]:
     interval = f" ({of.ci95[0]:+.4f} to {of.ci95[1]:+.4f})" if of.ci95 else ""
-    return cell(of.metric), f"{of.of_file:.4f}", f"{of.of_float:.4f}", f"{of.difference:+.4f}{interval}"
+    name = OVERALL.get(of.metric) or cell(of.metric)
+    return name, f"{of.of_file:.4f}", f"{of.of_float:.4f}", f"{of.difference:+.4f}{interval}"
 
 
 def timed_on(of: Timed) -> Iterator[str]:

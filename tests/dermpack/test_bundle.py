@@ -118,7 +118,7 @@ def test_the_readme_states_types_sizes_and_bytes(files: dict[str, bytes]) -> Non
 def test_the_card_says_figures_with_intervals_and_that_it_is_no_device(files: dict[str, bytes]) -> None:
     text = files["MODEL_CARD.md"].decode()
     assert "not a medical device. What it says is no diagnosis" in text
-    assert "| balanced_accuracy | 0.7900 | 0.8000 | -0.0100 (-0.0200 to +0.0000) |" in text
+    assert "| balanced accuracy | 0.7900 | 0.8000 | -0.0100 (-0.0200 to +0.0000) |" in text
     assert "Split validation, n = 100" in text
 
 
