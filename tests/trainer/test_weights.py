@@ -211,8 +211,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "does not exist" in refusal_of(tmp_path / "weights.h5")
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    assert "is no readable HDF5 file" in refusal_of(tmp_path)
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    assert "weights.npz: cannot be read (No such file or directory)" in refusal_of(tmp_path)
 
 
 def test_a_cut_file_is_refused(file: Path) -> None:
