@@ -30,11 +30,18 @@ def quantized(number: Number, scale: float, zero_point: int) -> Tensor:
     return Tensor(shape=(1, 8, 8, 3), number=number, scale=scale, zero_point=zero_point)
 
 
-@pytest.mark.parametrize("data", [b"", b"TFL3", b"PK\3\4TFL", b"\0" * 100])
+@pytest.mark.parametrize("data", [b"", b"TFL3", b"PK\5\6TFL", b"\0" * 100])
 def test_what_is_no_flatbuffer_of_tflite_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(data)
     with pytest.raises(InputError, match="no TensorFlow Lite model"):
+        modelfile.read_model(path)
+
+
+def test_a_zip_is_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"PK\3\4TFL3")
+    with pytest.raises(InputError, match="is a zip, like a bundle"):
         modelfile.read_model(path)
 
 
