@@ -126,7 +126,8 @@ class Team:
 
     def agree(self, asked: str) -> None:
         """Raise on every worker where one is asked for something else than the chief."""
-        differs = self.from_chief(sha256_of(asked.encode()).encode()) != sha256_of(asked.encode()).encode()
+        own = sha256_of(asked.encode()).encode()
+        differs = self.from_chief(own) != own
         if self.any(differs):
             where = f"worker {self.part.index}" if differs else "a worker"
             what = "has another dataset, other options or other versions of packages than the chief"

@@ -49,7 +49,11 @@ def _part(parts: list[Any], key: str) -> Any:
     """`1` → the second; `model=int8,kernels=xnnpack` → the one that says so."""
     if "=" not in key:
         return parts[int(key)]
-    asked = dict(pair.split("=") for pair in key.split(","))
+    return one_of(parts, dict(pair.split("=") for pair in key.split(",")))
+
+
+def one_of(parts: list[Any], asked: dict[str, Any]) -> Any:
+    """The only part that says all that is asked."""
     (found,) = (part for part in parts if asked.items() <= part.items())
     return found
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import takewhile
 from typing import Any
 
-from tests.figures.sources import HOUSE, report, spelled
+from tests.figures.sources import HOUSE, one_of, report, spelled
+from tests.perf.conversion_table import markdown
 from tests.perf.conversion_table import table as files_table
+from tests.perf.models_table import points
 from tests.perf.models_table import tables as models_tables
 
 MODELS = (
@@ -93,35 +95,24 @@ def arm() -> list[str]:
 
 def _emulated(of: dict[str, Any], model: str, runtime: str) -> tuple[str, ...]:
     asked = {"model": model, "runtime": runtime, "kernels": "xnnpack", "threads": 1}
-    here, *there = (_one(of["results"], {**asked, "target": target}) for target in TARGETS)
+    here, *there = (one_of(of["results"], {**asked, "target": target}) for target in TARGETS)
     counts = [f"{result['instructions_per_inference'] / 1e6:.1f}" for result in there]
     setting = {name: value for name, value in asked.items() if name != "model"} | {"target": TARGETS[1]}
     score = _of_setting(of["answers"], model, setting)["balanced_accuracy"]
     low, high = score["ci95"]
     share = f"{score['value']:.3f} ({low:.3f} to {high:.3f})"
-    points = "–" if model == of["models"][0]["name"] else _drop(_of_setting(of["drops"], model, setting))
-    return (model, runtime, f"{here['median_ms']:.2f}", *counts, share, points)
+    change = "–" if model == of["models"][0]["name"] else _drop(_of_setting(of["drops"], model, setting))
+    return (model, runtime, f"{here['median_ms']:.2f}", *counts, share, change)
 
 
 def _drop(told: dict[str, Any]) -> str:
-    low, high = (100 * end for end in told["balanced_accuracy"]["ci95"])
-    return f"{100 * told['balanced_accuracy']['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+    change = told["balanced_accuracy"]
+    return points(change["difference"], change["ci95"])
 
 
 def _of_setting(parts: list[dict[str, Any]], model: str, setting: dict[str, Any]) -> dict[str, Any]:
     (found,) = (part for part in parts if part["model"] == model and setting in part["where"])
     return found
-
-
-def _one(parts: list[dict[str, Any]], asked: dict[str, Any]) -> dict[str, Any]:
-    (found,) = (part for part in parts if asked.items() <= part.items())
-    return found
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows, the first of which is the header."""
-    ruled = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    return [f"| {' | '.join(row)} |" for row in ruled]
 
 
 TABLES: dict[str, Callable[[], list[str]]] = {

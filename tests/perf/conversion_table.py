@@ -10,8 +10,11 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.perf.models_table import points
 
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 WAYS = {  # folder → what is converted into it
@@ -77,12 +80,18 @@ def _dermpack(*arguments: str) -> bytes:
 def table(report: dict[str, Any], seconds: dict[str, dict[str, float]]) -> list[str]:
     """The table, of a benchmark's report and of what each conversion took."""
     header = (*HEADER, *(f"median ms, {runtime}" for runtime in RUNTIMES))
-    rows = [header, ("---",) * len(header)]
+    rows: list[Sequence[str]] = [header]
     for (title, below), model in zip(FILES.items(), report["models"], strict=True):
         way, _, recipe = below.partition("/")
         made = seconds[way][recipe or "int8"]
         rows.append((title, *_scores(report, model), f"{made:.1f}", *_medians(report, model["name"])))
-    return [f"| {' | '.join(row)} |" for row in rows]
+    return markdown(rows)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows, the first of which is the header."""
+    ruled = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return [f"| {' | '.join(row)} |" for row in ruled]
 
 
 def _told_below(report: dict[str, Any]) -> list[str]:
@@ -99,9 +108,7 @@ def _scores(report: dict[str, Any], model: dict[str, Any]) -> tuple[str, ...]:
     if drop is None:
         return figure, "–", "–", size
     change = drop["balanced_accuracy"]
-    low, high = (100 * end for end in change["ci95"])
-    points = f"{100 * change['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-    return figure, points, f"{drop['top1_agreement']:.1%}", size
+    return figure, points(change["difference"], change["ci95"]), f"{drop['top1_agreement']:.1%}", size
 
 
 def _told(parts: list[dict[str, Any]], name: str) -> Any:
