@@ -96,7 +96,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         with suppress(OSError):  # where it could not be made, it cannot be removed
             beside.unlink()
@@ -132,7 +132,7 @@ def new_folder(path: Path, *, marker: str, overwrite: bool = False) -> Iterator[
     except OSError as error:
         if not _is_about(error, path.parent):
             raise
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -146,7 +146,7 @@ def refuse_existing(path: Path, *, marker: str, overwrite: bool) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     if not is_empty and not is_ours:
         raise OutputError(path, f"exists and holds no {marker}", "choose another output")
     if not overwrite and not is_empty:
@@ -196,7 +196,8 @@ def _is_about(error: OSError, folder: Path) -> bool:
     return named is not None and (named.is_relative_to(folder) or folder.is_relative_to(named))
 
 
-def _cannot_write(path: Path, error: OSError) -> DermpackError:
+def cannot_write(path: Path, error: OSError) -> DermpackError:
+    """What the system said of a place that is to be written."""
     return OutputError(
         path, f"cannot be written ({error.strerror or error})", "check the folder and the free space"
     )

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dermpack.errors import DermpackError, InputError, OutputError
+from dermpack.errors import DermpackError, InputError
+from dermpack.files import cannot_write
 from dermpack.manifest import Split
 from trainer.asked import check_alone
 from trainer.recipe import Recipe
@@ -143,8 +144,7 @@ def _log(path: Path) -> Iterator[Any]:
         with path.open("wb") as file:
             yield file
     except OSError as error:
-        what = f"cannot be written ({error.strerror or error})"
-        raise OutputError(path, what, "check the folder and the free space") from error
+        raise cannot_write(path, error) from error
 
 
 def _end(process: Process) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dermpack.errors import OutputError
-from dermpack.files import refuse_existing
+from dermpack.files import cannot_write, refuse_existing
 
 STATE = "state"  # what lets the next call go on; the lock is in it
 
@@ -24,8 +24,7 @@ def held(folder: Path, *, marker: str) -> Iterator[None]:
     except OSError as error:
         if error.filename is None or not Path(str(error.filename)).is_relative_to(folder):
             raise
-        what = f"cannot be written ({error.strerror or error})"
-        raise OutputError(folder, what, "check the folder and the free space") from error
+        raise cannot_write(folder, error) from error
 
 
 @contextmanager

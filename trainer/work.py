@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dermpack.errors import OutputError
-from dermpack.files import json_text, read_json, write_text
+from dermpack.files import cannot_write, json_text, read_json, write_text
 from trainer.checkpoint import CHECKPOINT_FILE, read_history
 
 ASKED_FILE, LOCK_FILE = "asked.json", "lock"
@@ -58,8 +58,7 @@ def work_folder(run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> Iter
     except OSError as error:
         if not _is_below(error, folder.parent):
             raise
-        what = f"cannot be written ({error.strerror or error})"
-        raise OutputError(run, what, "check the folder and the free space") from error
+        raise cannot_write(run, error) from error
 
 
 def left_at(folder: Path, *, planned: Callable[[str], int]) -> Left | None:

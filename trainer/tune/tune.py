@@ -10,8 +10,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from dermpack.errors import InputError, OutputError
-from dermpack.files import refuse_existing
+from dermpack.errors import InputError
+from dermpack.files import cannot_write, refuse_existing
 from dermpack.report.tune import Search
 from trainer.apart import Tell, untold
 from trainer.asked import check_alone, check_asked
@@ -67,8 +67,7 @@ def _open(wanted: Wanted, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()  # empty or with it: at no time something else
     except OSError as error:
-        what = f"cannot be written ({error.strerror or error})"
-        raise OutputError(folder, what, "check the folder and the free space") from error
+        raise cannot_write(folder, error) from error
 
 
 def _lost(url: str, error: Exception) -> InputError:
