@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trainer.augment import augmented, to_inputs
 from trainer.augmentation import Augmentation
-from trainer.cache import is_whole, map_rows, write_rows
+from trainer.cache import whole_rows, write_rows
 from trainer.examples import Examples, Rows
 
 Keras = Any  # TensorFlow ships no types
@@ -67,9 +67,10 @@ class Activations:
     def __getitem__(self, copy: int) -> Rows:
         path = self.folder / f"{copy:03}.npy"
         shape = (len(self.pictures), *self.shape)
-        if not is_whole(path, shape):
-            write_rows(path, self._batches(copy), shape=shape, dtype=self.dtype)
-        return map_rows(path)
+        found = whole_rows(path, shape=shape, dtype=self.dtype)
+        if found is not None:
+            return found
+        return write_rows(path, self._batches(copy), shape=shape, dtype=self.dtype)
 
     def _batches(self, copy: int) -> Iterator[tuple[int, Rows]]:
         n, pictures = len(self.pictures), self.pictures.copies[0]

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from secrets import token_hex
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermpack.caches import CACHE_VARIABLE
+from dermpack.caches import BOUND_GB, CACHE_VARIABLE, GB
 from dermpack.crew import WorkerLostError, answers
 from dermpack.errors import DatasetError, OutputError
-from dermpack.files import sha256_file, sha256_of, write_text
+from dermpack.files import sha256_file, sha256_of, sha256_rest, write_text
 from dermpack.manifest import Dataset, Picture
 from dermpack.pixels import Policy, prepare
 from dermpack.progress import Track, silent
+from trainer.room import alone, make_room, open_held, seal_of
 
 Rows = NDArray[Any]
 Job: TypeAlias = tuple[Path, str]  # a picture's file, and the sha256 that it must have
@@ -36,68 +39,92 @@ def cached_pictures(
     policy: Policy,
     folder: Path,
     processes: int,
+    bound_bytes: int = BOUND_GB * GB,
     track: Track = silent,
 ) -> Rows:
-    """uint8 [n, size, size, 3] in the order given, mapped from a file that is made on first use."""
+    """uint8 [n, size, size, 3] in the order given, mapped from a file that is made on first use.
+
+    What other uses left is removed where the folder would grow above its bound.
+    """
     path = folder / "pictures" / f"{_key(pictures, size, policy)}.npy"
-    shape = (len(pictures), size, size, 3)
-    if not is_whole(path, shape):
-        jobs = [(dataset.file(picture), picture.sha256) for picture in pictures]
-        rows = _prepared_rows(jobs, partial(_prepared, size=size, policy=policy), processes)
-        with_bar = track(rows, total=len(jobs), what="Preparing pictures")
-        write_rows(path, with_bar, shape=shape, dtype=np.uint8)
-    return map_rows(path)
+    shape, dtype = (len(pictures), size, size, 3), np.dtype(np.uint8)
+    if (found := whole_rows(path, shape=shape, dtype=dtype)) is not None:
+        return found
+    jobs = [(dataset.file(picture), picture.sha256) for picture in pictures]
+    rows = _prepared_rows(jobs, partial(_prepared, size=size, policy=policy), processes)
+    with_bar = track(rows, total=len(jobs), what="Preparing pictures")
+    with _writing(path):
+        make_room(path, needed_bytes=math.prod(shape), bound_bytes=bound_bytes)
+    return write_rows(path, with_bar, shape=shape, dtype=dtype)
 
 
-def write_rows(path: Path, parts: Iterable[tuple[int, Rows]], *, shape: tuple[int, ...], dtype: Any) -> None:
+def write_rows(
+    path: Path, parts: Iterable[tuple[int, Rows]], *, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Rows:
     """Write parts, each with its first row's number, into an .npy file that appears whole, its sha256 beside.
 
-    Written, not mapped: a full disk is then an error, and not a dead process.
+    Written, not mapped: a full disk is then an error, and not a dead process. What was written is mapped.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    header = {"descr": NPY.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{token_hex(4)}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _stream(beside, header, parts)
-        write_text(_seal(path), sha256_file(beside) + "\n")
-        beside.replace(path)
-    except OSError as error:
-        what = f"cannot be written ({error.strerror or error})"
-        raise OutputError(path, what, f"free some space, or set {CACHE_VARIABLE}") from error
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open_held(beside, "w+b") as file:
+                begin = _stream(file, parts, shape=shape, dtype=dtype)
+                file.seek(0)
+                sha256 = sha256_rest(file)
+                with alone(path.parent):
+                    write_text(seal_of(path), sha256 + "\n")
+                    beside.replace(path)
+                return _mapped(file, begin, shape=shape, dtype=dtype)
     finally:
-        if beside.exists():
+        with suppress(OSError):  # where it could not be made, it cannot be removed
             beside.unlink()
 
 
-def _stream(path: Path, header: dict[str, Any], parts: Iterable[tuple[int, Rows]]) -> None:
-    dtype, shape = np.dtype(header["descr"]), header["shape"]
-    row_bytes = dtype.itemsize * math.prod(shape[1:])
-    with path.open("wb") as file:
-        NPY.write_array_header_1_0(file, header)
-        begin = file.tell()
-        for first, rows in parts:
-            file.seek(begin + first * row_bytes)
-            file.write(np.ascontiguousarray(rows, dtype=dtype).data)
-
-
-def map_rows(path: Path) -> Rows:
-    rows: Rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    return rows
-
-
-def is_whole(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether the file holds what was written into it."""
+def whole_rows(path: Path, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Rows | None:
+    """What was written into the file, mapped; None where it holds something else, or is not there."""
     try:
-        with path.open("rb") as file:
+        with open_held(path, "rb") as file:
             NPY.read_magic(file)
-            found: tuple[int, ...] = NPY.read_array_header_1_0(file)[0]
-        return found == shape and _seal(path).read_text().strip() == sha256_file(path)
+            is_asked = NPY.read_array_header_1_0(file) == (shape, False, dtype)
+            begin = file.tell()
+            file.seek(0)
+            if not is_asked or seal_of(path).read_text().strip() != sha256_rest(file):
+                return None
+            with suppress(OSError):  # a folder that may only be read
+                os.utime(seal_of(path))
+            return _mapped(file, begin, shape=shape, dtype=dtype)
     except (OSError, ValueError):
-        return False
+        return None
 
 
-def _seal(path: Path) -> Path:
-    return path.with_suffix(".sha256")
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot be written ({error.strerror or error})"
+        raise OutputError(path, what, f"free some space, or set {CACHE_VARIABLE}") from error
+
+
+def _stream(
+    file: BinaryIO, parts: Iterable[tuple[int, Rows]], *, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> int:
+    """Where the rows begin."""
+    row_bytes = dtype.itemsize * math.prod(shape[1:])
+    header = {"descr": NPY.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    NPY.write_array_header_1_0(file, header)
+    begin = file.tell()
+    for first, rows in parts:
+        file.seek(begin + first * row_bytes)
+        file.write(np.ascontiguousarray(rows, dtype=dtype).data)
+    return begin
+
+
+def _mapped(file: BinaryIO, begin: int, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Rows:
+    """The map has the file open, too, so that it is held for as long as there is a map."""
+    return np.memmap(file, dtype=dtype, mode="r", offset=begin, shape=shape)
 
 
 def _key(pictures: Sequence[Picture], size: int, policy: Policy) -> str:

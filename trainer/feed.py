@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dermpack.caches import cache_folder
+from dermpack.caches import cache_bound_bytes, cache_folder
 from dermpack.files import json_text, sha256_of
 from dermpack.manifest import Dataset, Split
 from dermpack.pixels import Policy
@@ -117,6 +117,7 @@ def read_examples(
         policy=policy,
         folder=cache_folder(),
         processes=processors(threads),
+        bound_bytes=cache_bound_bytes(),
         track=track,
     )
     return Examples(
