@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from converter.auto import Limit, Tried, attempt, best_of, limit_of
+from converter.auto import Tried, attempt, best_of
 from converter.export import write_export
 from converter.layers import write_layers
+from converter.limit import Limit, limit_of
 from converter.recipes import Recipe
 from converter.request import Request
 from converter.source import Source, find_dataset, open_source

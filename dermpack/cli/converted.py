@@ -130,7 +130,8 @@ def too_much(conversion: Conversion, output: Path) -> Exception:
     """No int8 file is within the limit."""
     from dermpack.errors import OutputError
 
-    best = next(made.best for made in conversion.made if made.recipe.value == "int8")
-    drop, agreement = _points(best.verdict.balanced_accuracy.difference), best.verdict.agreement
-    what = f"holds the best int8 file, which loses too much ({drop} points, {agreement:.1%} same labels)"
+    best = next(made.best.verdict for made in conversion.made if made.recipe.value == "int8")
+    points, auroc = _points(best.balanced_accuracy.difference), round(-best.auroc.difference, 3) + 0.0
+    lost = f"{points} points, {auroc:.3f} of AUROC, {best.agreement:.1%} same labels"
+    what = f"holds the best int8 file, which loses too much ({lost})"
     return OutputError(output, what, "train longer or on more pictures, or allow more by --max-drop")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from dermpack.errors import OutputError
-from dermpack.scores.predictions import Predictions, as_truth
 
 pytestmark = pytest.mark.tensorflow
 Step = Callable[[], Any]
@@ -101,7 +100,8 @@ def test_the_search_ends_where_the_spared_layers_hold_most_weights(source: Any, 
 
 
 def test_what_xnnpack_refuses_is_never_good_enough(source: Any, good: Any) -> None:
-    from converter.auto import best_of, limit_of
+    from converter.auto import best_of
+    from converter.limit import limit_of
 
     (well,) = tried(source, good)
     refused = replace(well, verdict=replace(well.verdict, refusal="it cannot"), is_within=False)
@@ -111,37 +111,3 @@ def test_what_xnnpack_refuses_is_never_good_enough(source: Any, good: Any) -> No
     assert not limit.allows(refused.verdict)
     assert (limit.surpassed(well.verdict), limit.surpassed(refused.verdict)) == ("", "XNNPACK")
     assert best_of([refused, worse]) is worse
-
-
-def predictions(*counts: int) -> Predictions:
-    truth = np.repeat(np.arange(len(counts)), counts)
-    n, k = len(truth), len(counts)
-    return Predictions(
-        classes=tuple("abc"[:k]),
-        pictures=tuple(f"{at}.png" for at in range(n)),
-        groups=("",) * n,
-        truth=as_truth(truth),
-        probabilities=np.full((n, k), 1 / k),
-    )
-
-
-def test_a_picture_of_the_rarest_label_has_its_worth() -> None:
-    from converter.auto import limit_of
-
-    limit = limit_of(predictions(100, 10), max_drop=1.0)
-    assert limit.one_picture == pytest.approx(5.0)
-    assert limit.is_too_fine
-
-
-def test_a_limit_coarser_than_a_picture_is_held_by_balanced_accuracy() -> None:
-    from converter.auto import limit_of
-
-    limit = limit_of(predictions(100, 100), max_drop=1.0)
-    assert not limit.is_too_fine
-    assert "balanced accuracy" in limit.sentence()
-
-
-def test_a_limit_finer_than_a_picture_is_said_to_be() -> None:
-    from converter.auto import limit_of
-
-    assert "rarest label is worth 5.0 points" in limit_of(predictions(100, 10), max_drop=1.0).sentence()
