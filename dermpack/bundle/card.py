@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dermpack.bundle.bundle import Bundle
 from dermpack.bundle.card_figures import compared, scored_on, sliced, timed_on
 from dermpack.bundle.licence import licence_lines, spdx_of
-from dermpack.bundle.markdown import cell, lines, table
 from dermpack.bundle.module import part
 from dermpack.bundle.scored import Data, Scored
 from dermpack.bundle.timed import Timed
 from dermpack.bundle.variant import Variant
 from dermpack.contract import Contract
+from dermpack.report.markdown import cell, lines, table
 
 SPLITS = ("train", "validation", "test")  # in the order of their use
 NONCOMMERCIAL = ("CC-BY-NC-4.0",)
@@ -56,7 +56,9 @@ def _what(variants: Sequence[Variant]) -> Iterator[str]:
 
 def _made(contract: Contract) -> str:
     recipe, left = contract.recipe, len(contract.recipe.float_layers)
-    return f"{recipe.name} by {recipe.method}{f', {left} layers left in floating point' if left else ''}"
+    return (
+        f"{recipe.name} by {cell(recipe.method)}{f', {left} layers left in floating point' if left else ''}"
+    )
 
 
 def _uses(contract: Contract, data: Data) -> Iterator[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dermpack.bundle.markdown import cell, table
 from dermpack.bundle.scored import Scored
 from dermpack.bundle.timed import Pace, Timed
 from dermpack.contract import Accuracy, Compared, Contract
 from dermpack.report.evaluation import LABEL_COLUMNS, OVERALL
+from dermpack.report.markdown import cell, table
 
 
 def scored_on(of: Scored) -> Iterator[str]:

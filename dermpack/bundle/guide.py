@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dermpack.bundle.bundle import Bundle, Format
 from dermpack.bundle.licence import licence_name
-from dermpack.bundle.markdown import cell
 from dermpack.bundle.module import MIN_SDK, part
 from dermpack.bundle.variant import Variant
 from dermpack.contract import Contract, Input, Output
+from dermpack.report.markdown import cell
 
 WHATS = {
     Format.MODULE: "A Gradle library module with a classifier of pictures inside",
@@ -49,8 +49,8 @@ def guide_text(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str,
     facts = {"slug": bundle.slug, "runtime": bundle.runtime}
     return part(
         "README.md",
-        name=bundle.name,
-        version=bundle.version,
+        name=cell(bundle.name),
+        version=cell(bundle.version),
         class_name=bundle.class_name,
         package=bundle.package,
         what=f"{WHATS[bundle.format]}: {len(contract.labels)} labels, one answer a picture.",
@@ -74,7 +74,7 @@ def _abstain(contract: Contract) -> str:
 
 
 def _thresholds(contract: Contract) -> str:
-    listed = ", ".join(f"{point.label} from {point.threshold:.3g} on" for point in contract.thresholds)
+    listed = ", ".join(f"{cell(point.label)} from {point.threshold:.3g} on" for point in contract.thresholds)
     return listed or "none for this model"
 
 
@@ -117,6 +117,8 @@ def _contents(bundle: Bundle) -> Iterator[str]:
 
 
 def _tested(contract: Contract) -> str:
-    tried = [f"{of.runtime} {of.version} ({of.delegate})" for of in contract.runtimes.tried if of.works]
+    tried = [
+        f"{of.runtime} {cell(of.version)} ({cell(of.delegate)})" for of in contract.runtimes.tried if of.works
+    ]
     there = ", ".join(tried) or "no runtime"
     return f"The model ran on {there} before it was bundled. It was never run on a phone by us."

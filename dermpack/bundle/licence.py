@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dermpack.bundle.markdown import cell
+from dermpack.report.markdown import cell, one_line
 
 UNSTATED = "Not stated by the dataset that it was trained on: ask whose the pictures are before you ship it."
 CREATIVE_COMMONS = "https://creativecommons.org"
@@ -57,11 +57,11 @@ def spdx_of(text: str) -> str:
 
 def source_of(text: str) -> str:
     """What stands behind the name, or all of a text that begins with none: whose the pictures are."""
-    return text.partition(";")[2].strip() if spdx_of(text) else text.strip()
+    return one_line(text.partition(";")[2] if spdx_of(text) else text)
 
 
 def licence_name(text: str) -> str:
-    """As a person says it, with what follows the name."""
+    """As a person says it, with what follows the name; one line."""
     spdx = spdx_of(text)
     parts = (KNOWN[spdx].name if spdx else "", source_of(text))
     return "; ".join(filter(None, parts)) or "not stated"

@@ -53,8 +53,6 @@ class Made:
 def make_bundle(variants: Sequence[Variant], request: Request) -> Made:
     """The bundle of these variants, which are run for the golden vectors."""
     names = names_of(request.name or _plain_name(variants[0]))
-    for what in ("name", "version"):
-        _check_text(what, getattr(request, what))
     bundle = _bundle(variants, request, names)
     pictures = given(request.golden) if request.golden else generated(variants[0].contract.input.width)
     golden = golden_files(pictures, variants)
@@ -87,11 +85,15 @@ def _plain_name(main: Variant) -> str:
 
 
 def _check_text(what: str, text: str) -> None:
-    if len(text) > MAX_CHARACTERS or not text.isprintable():
-        raise InputError(f"{what} {text[:80]!r}", "is no short line", f"give a {what} of a few words")
+    if not 0 < len(text) <= MAX_CHARACTERS or not text.isprintable():
+        raise InputError(f"{what} {text[:80]!r}", "is no short line", f"give a --{what} of a few words")
 
 
 def _bundle(variants: Sequence[Variant], request: Request, names: Names) -> Bundle:
+    name = request.name or _plain_name(variants[0])
+    version = request.version or variants[0].contract.version
+    _check_text("name", name)
+    _check_text("version", version)
     parts = tuple(
         Part(
             name=of.name,
@@ -103,8 +105,8 @@ def _bundle(variants: Sequence[Variant], request: Request, names: Names) -> Bund
     )
     return Bundle(
         format=request.format,
-        name=request.name or _plain_name(variants[0]),
-        version=request.version or variants[0].contract.version,
+        name=name,
+        version=version,
         slug=names.slug,
         package=names.package,
         class_name=names.class_name,

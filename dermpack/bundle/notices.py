@@ -11,13 +11,14 @@ from dermpack.bundle.licence import KNOWN, licence_name, source_of, spdx_of
 from dermpack.bundle.variant import Variant
 from dermpack.contract import Accuracy
 from dermpack.files import json_text
+from dermpack.report.markdown import one_line
 
 CONSIDERATIONS = "Research software, not a medical device: what the model says is no diagnosis."
 
 
 def notice_text(bundle: Bundle, variants: Sequence[Variant]) -> bytes:
     models = "".join(
-        f"  {of.contract.name} {of.contract.version}: {licence_name(of.contract.license)}\n"
+        f"  {one_line(f'{of.contract.name} {of.contract.version}')}: {licence_name(of.contract.license)}\n"
         for of in variants
     )
     return f"""{bundle.name} {bundle.version}

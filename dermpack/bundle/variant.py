@@ -70,7 +70,10 @@ def _read(folder: Path) -> Variant:
     contract, model = read_contract(folder / CONTRACT_FILE), read_model(folder / MODEL_FILE)
     if sha256_of(model) != contract.sha256:
         raise InputError(folder / MODEL_FILE, "is not the file that model.json speaks of", AGAIN)
-    asked = contract.input
+    asked, recipe = contract.input, contract.recipe.name
+    if not (recipe.isascii() and recipe.isalnum()):
+        what = f"is not as dermpack writes it (recipe {recipe[:80]!r})"
+        raise InputError(folder / CONTRACT_FILE, what, AGAIN)
     if (
         asked.width != asked.height
         or asked.width > MAX_SIDE

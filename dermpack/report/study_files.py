@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dermpack.files import json_text
 from dermpack.report import study_words as words
 from dermpack.report.evaluation import brief
+from dermpack.report.markdown import cell, table
 from dermpack.report.page import RESEARCH_ONLY
 from dermpack.report.study import COMPARED, Study, tested_figure
 from dermpack.report.study_page import study_page
@@ -32,20 +33,20 @@ def study_markdown(study: Study) -> str:
 
 
 def _paragraphs(study: Study) -> Iterator[str]:
-    yield f"# Study {_escaped(study.name)}"
-    yield f"{_escaped(study.datasets[0].source)}: {words.counted(study)}."
+    yield f"# Study {cell(study.name)}"
+    yield f"{cell(study.datasets[0].source)}: {words.counted(study)}."
     yield _table(words.HEADER, list(words.result_rows(study)))
-    yield words.best_sentence(study)
+    yield cell(words.best_sentence(study))
     if notes := [*words.failures(study), *words.remarks(study)]:
-        yield "\n".join(f"- {_escaped(note)}" for note in notes)
+        yield "\n".join(f"- {cell(note)}" for note in notes)
     if rows := list(words.versus_rows(study)):
-        yield f"Against {_escaped(study.base)}:"
+        yield f"Against {cell(study.base)}:"
         yield _table(words.VERSUS, rows)
         yield words.METHOD
     yield words.COSTS
     for at, dataset in enumerate(study.datasets[1:], start=1):
         counted_here = f"{dataset.counts[dataset.split]:,} pictures of the {dataset.split} split"
-        yield f"Tested on {_escaped(dataset.source)}, {counted_here}:"
+        yield f"Tested on {cell(dataset.source)}, {counted_here}:"
         yield _table(("recipe", *COMPARED.values()), _elsewhere(study, at))
     yield RESEARCH_ONLY
 
@@ -58,11 +59,5 @@ def _elsewhere(study: Study, at: int) -> list[tuple[str, ...]]:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The first column is text, the others are figures."""
-    ruler = ("---", *("---:" for _ in header[1:]))
-    lines = (header, ruler, *(tuple(map(_escaped, row)) for row in rows))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    """The first column is text, the others are figures of ours."""
+    return "\n".join(table(header, [(cell(name), *figures) for name, *figures in rows]))

@@ -14,7 +14,6 @@ import pytest
 from dermpack.bundle.bundle import Format
 from dermpack.bundle.card import card_text
 from dermpack.bundle.making import Made, Request, make_bundle
-from dermpack.bundle.markdown import cell
 from dermpack.bundle.naming import names_of
 from dermpack.bundle.scored import read_scores
 from dermpack.bundle.sums import sums_text
@@ -24,6 +23,7 @@ from dermpack.bundle.zipping import unzipped, zipped
 from dermpack.errors import InputError, TableError
 from dermpack.files import json_text, sha256_of
 from dermpack.report.evaluation import LABEL_COLUMNS, OVERALL
+from dermpack.report.markdown import cell
 from tests.dermpack.bundle_exports import LABELS, write_exports
 
 HOUSE = Path(__file__).resolve().parents[2]

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
+from dermpack.report.study import Pictures, Row, Study
+from dermpack.report.study_files import study_markdown
+from dermpack.report.study_words import SPLITS
 
 ABSENT = '[recipes.a]\nweights = "gone.h5"\n'
 
@@ -70,3 +73,14 @@ def test_the_shell_is_offered_the_shipped_studies() -> None:
     complete = ShellComplete(program, {}, "dermpack", "_DERMPACK_COMPLETE")
     words = [item.value for item in complete.get_completions(["study", "dataset"], "h")]
     assert "hmnist" in words
+
+
+def test_no_name_starts_markup_in_the_tables_as_markdown() -> None:
+    name = "![a](https://tracker.example/x.png)\n# b <img src=x>"
+    pictures = Pictures(source=name, sha256="0" * 64, split="test", counts=dict.fromkeys(SPLITS, 1))
+    row = Row(name=name, recipe={}, trained=None, reason=name)
+    text = study_markdown(
+        Study(name=name, classes=("a", "b"), datasets=(pictures,), base=name, metric="auroc", rows=(row,))
+    )
+    assert text.count(r"!\[a\](https://tracker.example/x.png) # b &lt;img src=x>") == 5
+    assert text.count("![") == text.count("<img") == text.count("\n# b") == 0
