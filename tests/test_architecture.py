@@ -19,7 +19,7 @@ GROUND_FLOOR = (
     *("numpy", "PIL"),
 )
 
-# The longest matching prefix decides. Every room may import errors, files, progress, crew, caches and itself.
+# The longest matching prefix decides. Every room may import itself and what stands in ALWAYS.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "dermpack": (),
     "dermpack.__main__": ("dermpack.cli",),
@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "dermpack.caches": (),
     "dermpack.crew": (),
     "dermpack.files": (),
+    "dermpack.lock": (),
     "dermpack.progress": (),
     "dermpack.manifest": (),
     "dermpack.contract": (),
@@ -61,7 +62,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "trainer": (*GROUND_FLOOR, *TENSORFLOW, "trainer.datasets", "h5py", "tomllib", "tomli"),
     "converter": (*GROUND_FLOOR, *TENSORFLOW, "trainer.run", "trainer.feed", "trainer.fit"),
 }
-ALWAYS = ("dermpack.errors", "dermpack.files", "dermpack.progress", "dermpack.crew", "dermpack.caches")
+ALWAYS = (
+    *("dermpack.errors", "dermpack.files", "dermpack.lock"),
+    *("dermpack.progress", "dermpack.crew", "dermpack.caches"),
+)
 ONLY_INSIDE_FUNCTIONS = {
     "dermpack.report": ("matplotlib", "jinja2", "PIL"),
     "dermpack.cli": ("rich", "trainer", "converter", "benchmarks", "numpy", "PIL"),

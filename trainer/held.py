@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dermpack.errors import OutputError
 from dermpack.files import cannot_write, refuse_existing
+from dermpack.lock import locked
 
 STATE = "state"  # what lets the next call go on; the lock is in it
 
@@ -19,20 +18,9 @@ def held(folder: Path, *, marker: str) -> Iterator[None]:
     if not (folder / marker).is_file():
         refuse_existing(folder, marker=marker, overwrite=False)
     try:
-        with _locked(folder):
+        with locked(folder / STATE / "lock", where=folder):
             yield
     except OSError as error:
         if error.filename is None or not Path(str(error.filename)).is_relative_to(folder):
             raise
         raise cannot_write(folder, error) from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    (folder / STATE).mkdir(parents=True, exist_ok=True)
-    with (folder / STATE / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(folder, "is being worked in by another process", "wait for it") from None
-        yield

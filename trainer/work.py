@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 
 from dermpack.errors import OutputError
 from dermpack.files import cannot_write, json_text, read_json, write_text
+from dermpack.lock import locked
 from trainer.checkpoint import CHECKPOINT_FILE, read_history
 
 ASKED_FILE, LOCK_FILE = "asked.json", "lock"
@@ -46,9 +46,7 @@ def work_folder(run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> Iter
     """
     folder = run.absolute().with_name(f".{run.absolute().name}.partial")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK_FILE).open("w") as lock:
-            _take(lock, run)
+        with locked(folder / LOCK_FILE, where=run, what="is being trained"):
             _claim(folder, run, asked, overwrite=overwrite)
             try:
                 yield folder
@@ -69,13 +67,6 @@ def left_at(folder: Path, *, planned: Callable[[str], int]) -> Left | None:
         return None
     phase = found[-1].parent.name
     return Left(phase=phase, epochs=len(history), planned=planned(phase))
-
-
-def _take(lock: Any, run: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputError(run, "is being trained by another process", "wait for it") from None
 
 
 def _claim(folder: Path, run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> None:

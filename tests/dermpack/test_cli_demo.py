@@ -17,7 +17,7 @@ from dermpack.cli.demo.chain import Options, Step, steps_in
 from dermpack.cli.demo.kept import KEPT_FILE, Kept, Spent
 from dermpack.cli.demo.summary import PLACES, Asked, Lost, Scored, Speed, Summary, Took, read_summary
 from dermpack.cli.demo.text import summary_text, teller
-from dermpack.cli.demo.walk import begin, walk
+from dermpack.cli.demo.walk import begun, walk
 from dermpack.errors import InputError, OutputError, TableError
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -56,9 +56,14 @@ def data_steps(folder: Path) -> tuple[Step, ...]:
     return tuple(step for step in steps_in(folder, TINY, quiet=True) if step.name in DATA)
 
 
+def begin(folder: Path, options: Options, *, overwrite: bool) -> Kept:
+    with begun(folder, options, overwrite=overwrite) as kept:
+        return kept
+
+
 def walk_data(folder: Path, tell: Listener, *, overwrite: bool = False) -> Kept:
-    kept = begin(folder, TINY, overwrite=overwrite)
-    return walk(folder, data_steps(folder), kept, overwrite=overwrite, tell=tell)
+    with begun(folder, TINY, overwrite=overwrite) as kept:
+        return walk(folder, data_steps(folder), kept, overwrite=overwrite, tell=tell)
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +148,22 @@ def test_a_folder_of_anything_else_is_refused_and_left_alone(tmp_path: Path) -> 
     with pytest.raises(OutputError, match=rf"holds no {KEPT_FILE}; choose another output"):
         begin(tmp_path, TINY, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
+
+
+def test_a_second_demo_in_one_folder_is_refused_in_one_line_until_the_first_has_ended(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    with (
+        begun(folder, TINY, overwrite=False),
+        pytest.raises(OutputError, match="by another process; wait for it"),
+    ):
+        begin(folder, TINY, overwrite=True)
+    assert begin(folder, TINY, overwrite=False) == Kept.of(TINY)
+
+
+def test_a_demo_that_was_killed_before_its_first_step_goes_on(tmp_path: Path) -> None:
+    begin(tmp_path / "demo", TINY, overwrite=False)
+    assert (tmp_path / "demo" / KEPT_FILE).is_file()
+    assert begin(tmp_path / "demo", TINY, overwrite=False) == Kept.of(TINY)
 
 
 @pytest.mark.parametrize("text", ["{}", '{"schema": 9}', '{"schema": 1, "spent": [], "finished": 3}'])

@@ -38,18 +38,18 @@ def command(*, output: Path, overwrite: bool, as_json: bool, quiet: bool) -> Non
     from dermpack.cli.demo.chain import Options, check_installed, steps_in
     from dermpack.cli.demo.summary import read_summary
     from dermpack.cli.demo.text import summary_text, teller
-    from dermpack.cli.demo.walk import begin, walk
+    from dermpack.cli.demo.walk import begun, walk
 
     check_installed()
     options = Options()
     steps = steps_in(output, options, quiet=quiet)
-    kept = begin(output, options, overwrite=overwrite)
-    note(f"{len(steps)} steps into {output}, of which training takes longest. {GOES_ON}", quiet=quiet)
-    try:
-        tell = teller(len(steps), quiet=quiet)
-        kept = walk(output, steps, kept, overwrite=overwrite, tell=tell)
-    except (KeyboardInterrupt, click.exceptions.Abort, DermpackError):
-        note(GOES_ON, quiet=quiet)
-        raise
-    summary = read_summary(output, steps, kept)
-    result(summary.record(), summary_text(summary), as_json=as_json)
+    with begun(output, options, overwrite=overwrite) as kept:
+        note(f"{len(steps)} steps into {output}, of which training takes longest. {GOES_ON}", quiet=quiet)
+        try:
+            tell = teller(len(steps), quiet=quiet)
+            kept = walk(output, steps, kept, overwrite=overwrite, tell=tell)
+        except (KeyboardInterrupt, click.exceptions.Abort, DermpackError):
+            note(GOES_ON, quiet=quiet)
+            raise
+        summary = read_summary(output, steps, kept)
+        result(summary.record(), summary_text(summary), as_json=as_json)

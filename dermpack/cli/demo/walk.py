@@ -6,31 +6,34 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
 from dermpack.cli.demo.chain import Options, Step
 from dermpack.cli.demo.kept import KEPT_FILE, Kept, Spent, read_kept, write_kept
-from dermpack.errors import InputError, OutputError
-from dermpack.files import refuse_existing
+from dermpack.errors import InputError
+from dermpack.files import cannot_write, refuse_existing
+from dermpack.lock import locked
+
+LOCK_FILE = ".lock"
 
 Tell = Callable[[int, Step, Spent | None], None]  # the step's number; what it took, where it is skipped
 
 
-def begin(folder: Path, options: Options, *, overwrite: bool) -> Kept:
-    """What an earlier demo of this version and these options left; a folder of anything else is refused."""
+@contextmanager
+def begun(folder: Path, options: Options, *, overwrite: bool) -> Iterator[Kept]:
+    """Hold the folder, and tell what an earlier demo of this version and these options left in it.
+
+    A folder of anything else is refused, and one in which another demo works.
+    """
     refuse_existing(folder, marker=KEPT_FILE, overwrite=True)
     fresh = Kept.of(options)
-    if not overwrite and (folder / KEPT_FILE).is_file():
-        kept = read_kept(folder / KEPT_FILE)
-        return kept if kept.asked == fresh.asked else fresh
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(folder, f"cannot be made ({error.strerror})", "check the path") from error
-    return fresh
+    _claim(folder, fresh)
+    with locked(folder / LOCK_FILE, where=folder):
+        kept = fresh if overwrite else read_kept(folder / KEPT_FILE)
+        yield kept if kept.asked == fresh.asked else fresh
 
 
 def walk(folder: Path, steps: Sequence[Step], kept: Kept, *, overwrite: bool, tell: Tell) -> Kept:
@@ -46,6 +49,16 @@ def walk(folder: Path, steps: Sequence[Step], kept: Kept, *, overwrite: bool, te
         tell(number, asked, None)
         kept = _run(asked, kept, folder / KEPT_FILE)
     return kept
+
+
+def _claim(folder: Path, fresh: Kept) -> None:
+    """Say whose folder it is before anything else lies in it, or it would be refused after a kill."""
+    if not (folder / KEPT_FILE).is_file():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        write_kept(folder / KEPT_FILE, fresh)
 
 
 def _is_whole(step: Step, kept: Kept) -> bool:

@@ -1,0 +1,27 @@
+"""Let one process at a time work; whatever ends it frees the lock."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dermpack.errors import OutputError
+from dermpack.files import cannot_write
+
+
+@contextmanager
+def locked(path: Path, *, where: Path, what: str = "is being worked in") -> Iterator[None]:
+    """Hold the file, which stays; where another process holds it, `what` is said of `where`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as error:
+        raise cannot_write(where, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(where, f"{what} by another process", "wait for it") from None
+        yield
