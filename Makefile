@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench bench-train table figures pages slow real remote mediapipe arm arm-test android android-real \
-	matrix base models models-table clean
+	matrix base models clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,7 +46,7 @@ bench-train: $(VENV)/.installed  ## Time training as ratios; DATASET=… WEIGHTS
 table: $(VENV)/.installed  ## Make the README's table of files; RUN=… DATASET=…, into table/
 	$(BIN)/python -m tests.perf.conversion_table $(RUN) $(DATASET) table
 
-figures: $(VENV)/.installed  ## Write the tables of README and docs/results from the committed reports
+figures: $(VENV)/.installed  ## Write the tables of README, docs/results and models from the committed reports
 	$(BIN)/python -m tests.figures
 
 pages: $(VENV)/.installed  ## Run the commands of README and docs, and compare what they print
@@ -78,9 +78,6 @@ android-real: android  ## Compare 200 real pictures on the JVM with dermpack pre
 
 models: $(VENV)/.installed  ## Train and package models/ again (hours); HAM=… WEIGHTS=… [SEED=0]
 	@.ci/models "$(BIN)" "$(HAM)" "$(WEIGHTS)" "$(SEED)"
-
-models-table: $(VENV)/.installed  ## Write the table in models/README.md from the reports beside it
-	$(BIN)/python -m tests.perf.models_table models
 
 matrix:  ## Run the tests that need no TensorFlow on every supported Python found
 	@.ci/matrix

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from dermpack.cli import main
 from dermpack.pictures import render
 from dermpack.pixels import prepare
 from tests.hostile import encoded
-from tests.perf.models_table import exports, figure, points, tables
+from tests.perf.models_table import exports, figure, points, write
 from trainer.recipe import read_recipe
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -160,8 +161,20 @@ def test_figures_are_written_as_the_tables_have_them() -> None:
     assert points(-0.0042, [-0.011, 0.003]) == "-0.4 (-1.1 to +0.3)"
 
 
-def test_the_readme_shows_the_reports() -> None:
-    assert f"\n\n{tables(MODELS)}\n\n" in (MODELS / "README.md").read_text(encoding="utf-8")
+@EACH
+def test_a_report_of_another_split_is_a_row_more(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(MODELS, tmp_path / "models")
+    page, seeds = tmp_path / "models" / "README.md", tmp_path / "models" / folder.name / "seeds"
+    before, report = page.read_text(encoding="utf-8"), folder / "evaluation" / "report.json"
+    seeds.mkdir(exist_ok=True)
+    (seeds / "11.json").write_bytes(report.read_bytes())
+    (seeds / "9.json").write_bytes(report.read_bytes())
+    write(tmp_path / "models")
+    after = page.read_text(encoding="utf-8")
+    more = [line for line in after.splitlines() if line not in before.splitlines()]
+    assert [line.split(" | ")[:2] for line in more] == [[f"| {folder.name}", seed] for seed in ("9", "11")]
+    write(tmp_path / "models")
+    assert page.read_text(encoding="utf-8") == after
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ POOLED, INT8 = "lesions-recipes-pooled", "lesions-int8-pooled"
 RATES, COLD = "training-rates", "training-cold"
 LARGE = "models:lesions7-mobilenet-v2-1.0-224-int8:evaluation:report"
 SMALL = "models:lesions7-mobilenet-v2-0.35-160-int8:evaluation:report"
-ON_ARM = "arm-benchmark/agreements"  # of the files: 10 is PTQ through XNNPACK, 12 through older kernels
+PTQ_ON_ARM = "arm-benchmark/agreements/model=int8-ptq,where.target=qemu:cortex-a72,where.runtime"
+BY_NEW, BY_OLD = f"{PTQ_ON_ARM}=ai-edge-litert", f"{PTQ_ON_ARM}=tflite-runtime"  # both by XNNPACK
 FASTEST = "results/runtime=ai-edge-litert,kernels=xnnpack"
 LARGE_TIMES = f"{LARGE.replace('evaluation', 'benchmark')}/{FASTEST}"
 SMALL_TIMES = f"{SMALL.replace('evaluation', 'benchmark')}/{FASTEST}"
@@ -43,9 +44,9 @@ CLAIMS = (
     f"{_lost(f'{INT8}/auroc', 'share_lost')}) of AUROC",
     f"with {{{INT8}/agreement|percent}} of the labels as before",
     "{arm-benchmark/data/n|count} of the test pictures: instructions",
-    f"{{{ON_ARM}/10/differing|count}} of {{{ON_ARM}/10/outputs|count}} outputs of the PTQ file, a step apart",
-    f"differ by up to {{{ON_ARM}/12/most|steps}} steps, and in {{{ON_ARM}/12/other_labels|count}} of "
-    f"{{{ON_ARM}/12/n|count}} labels",
+    f"{{{BY_NEW}/differing|count}} of {{{BY_NEW}/outputs|count}} outputs of the PTQ file, a step apart",
+    f"differ by up to {{{BY_OLD}/most|steps}} steps, and in {{{BY_OLD}/other_labels|count}} of "
+    f"{{{BY_OLD}/n|count}} labels",
     f"{{{COLD}/share (a third or less)|two}} of the time",
     f"{{{COLD}/default recipe to that figure, s|whole}} s and {{{COLD}/the usual way, s|whole}} s",
     f"{{{RATES}/fine-tuning over bare step (0.95 or more), by the clock|two}} of the rate",

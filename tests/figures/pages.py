@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 from tests.figures.claims import CLAIMS, NO_MEASUREMENTS
+from tests.figures.marks import TABLE, rewrite
 from tests.figures.sources import HOUSE, spelled
 from tests.figures.tables import TABLES
 
-PAGES = ("README.md", "docs/results/README.md", "docs/training.md")
+PAGES = ("README.md", "docs/results/README.md", "docs/training.md")  # each figure of these has a source
+WITH_TABLES = (*PAGES, "models/README.md")
 
-TABLE = re.compile(r"<!-- figures: (\w+) -->\n(.*?)<!-- end -->\n", re.DOTALL)
 UNSEEN = (  # what holds no prose
     re.compile(
         r"^```console\n.*?^```$", re.MULTILINE | re.DOTALL
@@ -27,15 +28,6 @@ FIGURE = re.compile(r"(?<![\w.-])-?\d[\d.,]*")
 def page(name: str) -> str:
     """Its text as it stands."""
     return (HOUSE / name).read_text(encoding="utf-8")
-
-
-def with_tables(text: str) -> str:
-    """The same text, with each table between its marks as the reports have it."""
-    return TABLE.sub(lambda found: _marked(found[1]), text)
-
-
-def _marked(name: str) -> str:
-    return "\n".join([f"<!-- figures: {name} -->", *TABLES[name](), "<!-- end -->", ""])
 
 
 def claims() -> list[str]:
@@ -57,10 +49,4 @@ def unfounded(text: str) -> list[str]:
 
 def write_tables() -> list[Path]:
     """Rewrite the tables of all pages; the pages that changed."""
-    changed = []
-    for name in PAGES:
-        text, path = page(name), HOUSE / name
-        if with_tables(text) != text:
-            path.write_text(with_tables(text), encoding="utf-8")
-            changed.append(path)
-    return changed
+    return [path for name in WITH_TABLES if rewrite(path := HOUSE / name, TABLES)]

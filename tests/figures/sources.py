@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,18 @@ def looked_up(reference: str) -> Any:
 
 
 def _part(parts: list[Any], key: str) -> Any:
-    """`1` → the second; `model=int8,kernels=xnnpack` → the one that says so."""
+    """`1` → the second; `model=int8,where.target=host` → the one that says so, of all in its list `where`."""
     if "=" not in key:
         return parts[int(key)]
-    return one_of(parts, dict(pair.split("=") for pair in key.split(",")))
+    asked = [pair.split("=") for pair in key.split(",")]
+    (found,) = (part for part in parts if all(_says(part, name.split("."), value) for name, value in asked))
+    return found
+
+
+def _says(part: Any, path: Sequence[str], value: str) -> bool:
+    if isinstance(part, list):
+        return any(_says(one, path, value) for one in part)
+    return _says(part[path[0]], path[1:], value) if path else bool(part == value)
 
 
 def one_of(parts: list[Any], asked: dict[str, Any]) -> Any:

@@ -24,7 +24,7 @@ TARGETS = ("host", "qemu:cortex-a72", "qemu:cortex-a76")
 
 def models() -> list[str]:
     """What can be embedded now: a section with the first table of models/README.md, if there is a model."""
-    told = models_tables(HOUSE / "models").replace("](", "](models/").splitlines()
+    told = [line.replace("](", "](models/") for line in models_tables(HOUSE / "models")]
     table = list(takewhile(lambda line: line.startswith("|"), told))
     return ["## Models you can embed now", "", *MODELS, "", *table, *told[len(table) :][:2]] if table else []
 
@@ -115,8 +115,14 @@ def _of_setting(parts: list[dict[str, Any]], model: str, setting: dict[str, Any]
     return found
 
 
+def references() -> list[str]:
+    """The tables of models/README.md."""
+    return models_tables(HOUSE / "models")
+
+
 TABLES: dict[str, Callable[[], list[str]]] = {
     "models": models,
+    "references": references,
     "recipes": recipes,
     "files": files,
     "arm": arm,

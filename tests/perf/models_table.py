@@ -1,4 +1,4 @@
-"""Write the tables of models/README.md: `python -m tests.perf.models_table FOLDER`, of the reports in it."""
+"""Write the tables of FOLDER/README.md, of the reports in it: `python -m tests.perf.models_table FOLDER`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- written by make models-table -->", "<!-- until here -->"
+from tests.figures.marks import has_table, rewrite
+
+NAME = "references"  # of the tables, between marks
 OTHER_SPLITS = "The same recipes on other splits of the same pictures; of those nothing else is kept:"
 NONE_YET = "None lies here yet: `make models` (below) makes them."
 HEADER = (
@@ -25,23 +27,23 @@ SEEDS_HEADER = (
 RUNTIME, KERNELS, THREADS = "ai-edge-litert", "xnnpack", 1  # what `ms` is measured with
 
 
-def main() -> None:
-    """Replace what stands between the two marks."""
-    readme = Path(sys.argv[1]) / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    readme.write_text(f"{before}{BEGIN}\n\n{tables(readme.parent)}\n\n{END}{after}", encoding="utf-8")
+def write(folder: Path) -> None:
+    """Replace what stands between the marks, by the rule of `python -m tests.figures`."""
+    page = folder / "README.md"
+    if not (page.is_file() and has_table(page, NAME)):
+        sys.exit(f"{page}: has no marks for the tables; put the one of models there")
+    rewrite(page, {NAME: lambda: tables(folder)})
 
 
-def tables(folder: Path) -> str:
+def tables(folder: Path) -> list[str]:
     """Both tables, or the one sentence where there is no model."""
     models = exports(folder)
     if not models:
-        return NONE_YET
+        return [NONE_YET]
     told = f"`ms`: median of a picture{_how_timed(models)}; never on a phone."
     seeds = [row for model in models for row in _seeds(model)]
     others = ("", OTHER_SPLITS, "", *_table(SEEDS_HEADER, seeds)) if len(seeds) > len(models) else ()
-    return "\n".join((*_table(HEADER, map(_row, models)), "", told, *others))
+    return [*_table(HEADER, map(_row, models)), "", told, *others]
 
 
 def exports(folder: Path) -> list[Path]:
@@ -131,4 +133,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    write(Path(sys.argv[1]))
