@@ -112,15 +112,17 @@ class Ranged:
 def read_ranges(
     source: Source, recipe: Recipe, request: Request, material: Material, track: Track = silent
 ) -> Ranged:
-    """Run the float file on the pictures; 8 bits shift its means, which its biases then take back."""
+    """Run the float file on the pictures; weights of 8 bits shift its means, which its biases then take back.
+
+    16 bits between the layers are no remedy: the weights are the same bytes.
+    """
     began = perf_counter()
     start = unquantized(source.frozen, recipe)
     ranges = measure_ranges(
         start, material.rows, clipping=request.clipping, threads=request.threads, track=track
     )
-    data = with_ranges(start, ranges.limits())
-    if recipe is Recipe.INT8:
-        data = correct_biases(data, material.rows, threads=request.threads, track=track)
+    ranged = with_ranges(start, ranges.limits())
+    data = correct_biases(ranged, material.rows, threads=request.threads, track=track)
     return Ranged(data=data, ranges=ranges, seconds=perf_counter() - began)
 
 

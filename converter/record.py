@@ -9,7 +9,6 @@ from importlib.metadata import version
 from converter.auto import Tried
 from converter.candidate import Candidate
 from converter.judge import Verdict
-from converter.recipes import Recipe as FileRecipe
 from converter.request import Method
 from converter.source import Source
 from dermpack.contract import (
@@ -144,11 +143,10 @@ def _calibration(candidate: Candidate) -> Calibration | None:
     material = candidate.material
     if material is None:
         return None
-    corrects = candidate.recipe is FileRecipe.INT8 and candidate.method is not Method.QAT
     described = candidate.clipping.described
     counted = Counter(picture.label for picture in material.pictures)
     return Calibration(
-        method=f"{described}, biases corrected" if corrects else described,
+        method=described if candidate.method is Method.QAT else f"{described}, biases corrected",
         split=Split.TRAIN.value,
         n=len(material.pictures),
         seed=material.seed,

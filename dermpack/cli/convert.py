@@ -30,7 +30,7 @@ CLIPPINGS = ("minmax", "percentile", "mse")
 @click.option("--float32", is_flag=True, help="As it was trained.")
 @click.option("--float16", is_flag=True, help="Half the size; for GPUs.")
 @click.option("--dynamic", is_flag=True, help="8-bit weights, activations in floating point.")
-@click.option("--int16x8", is_flag=True, help="16-bit activations, 8-bit weights: exact, but slow.")
+@click.option("--int16x8", is_flag=True, help="16-bit activations, 8-bit weights: finer, but slow.")
 @click.option(
     "--method",
     type=click.Choice(METHODS),

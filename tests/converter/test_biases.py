@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 pytestmark = pytest.mark.tensorflow
 SIZE, LAYER = 28, "lossy"
+MAPS = [1, SIZE - 4, SIZE - 4, 4]  # what the layer gives
 LOST = 0.3 / 127  # of the greatest weight of a channel: rounded to nothing
 
 
@@ -59,6 +61,34 @@ def test_what_rounding_takes_is_given_back(ranged: bytes, corrected: bytes) -> N
     assert biases(corrected) - biases(ranged) == pytest.approx(-error(ranged), abs=1e-4)
 
 
+def test_activations_of_16_bits_get_back_what_weights_of_8_took(ranged: bytes, corrected: bytes) -> None:
+    from converter.recipes import Io, Recipe, quantize
+
+    plain = means(ranged)
+    lost, left = (means(quantize(of, Recipe.INT16X8, io=Io.FLOAT32)) - plain for of in (ranged, corrected))
+    assert np.abs(lost).min() > 0.05
+    assert np.abs(left).max() < 0.005
+
+
+@pytest.mark.parametrize("recipe", ["int8", "int16x8"])
+def test_every_file_of_integers_starts_with_corrected_biases(run: Path, recipe: str) -> None:
+    from converter.biases import _biases
+    from converter.candidate import read_material, read_ranges
+    from converter.recipes import Recipe, unquantized
+    from converter.request import Request
+    from converter.source import find_dataset, open_source
+    from trainer.run import read_run
+
+    read, asked = read_run(run), Recipe(recipe)
+    source = open_source(read, find_dataset(read, None), threads=1)
+    material = read_material(source, count=2, seed=0, threads=1)
+    ranged = read_ranges(source, asked, Request(recipes=(asked,)), material)
+    files = (unquantized(source.frozen, asked), ranged.data)
+    plain, moved = (dict(_biases(bytearray(data))) for data in files)
+    assert plain
+    assert all((moved[layer] != bias).any() for layer, bias in plain.items())
+
+
 def test_threads_change_no_bias(ranged: bytes, corrected: bytes) -> None:
     from converter.biases import correct_biases
 
@@ -69,3 +99,19 @@ def biases(data: bytes) -> Any:
     from converter.biases import _biases
 
     return next(bias.copy() for layer, bias in _biases(bytearray(data)) if LAYER in layer)
+
+
+def means(data: bytes) -> Any:
+    """Of each channel of the convolution, as the file computes it."""
+    from converter.ranges import MIDDLE, _interpreter
+
+    interpreter = _interpreter(data)
+    entrance = interpreter.get_input_details()[0]["index"]
+    maps = next(one for one in interpreter.get_tensor_details() if one["shape"].tolist() == MAPS)
+    scale, zero_point = maps["quantization"]
+    found = []
+    for picture in bright():
+        interpreter.set_tensor(entrance, np.float32(picture[None]) / np.float32(MIDDLE) - 1)
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(maps["index"]).mean(axis=(0, 1, 2)) - zero_point)
+    return np.mean(found, axis=0) * (scale or 1)

@@ -128,12 +128,14 @@ def test_a_folder_without_a_run_is_refused_in_a_line(
 
 
 def test_the_contract_says_what_the_ranges_hold(export: Path, run: Path, tmp_path: Path) -> None:
-    output = tmp_path / "export"
-    way = ("--method", "ptq", "--calibration-method", "percentile")
+    output = tmp_path / "several"
+    way = ("--int8", "--int16x8", "--method", "ptq", "--calibration-method", "percentile")
     assert main(["convert", str(run), "-o", str(output), *way, "-q"]) == 0
-    told = [read_contract(folder / "model.json").calibration for folder in (export, output)]
+    folders = (export, output / "int8", output / "int16x8")
+    told = [read_contract(folder / "model.json").calibration for folder in folders]
     assert [of and of.method for of in told] == [
         "minmax, biases corrected",
+        "percentile 99.9, biases corrected",
         "percentile 99.9, biases corrected",
     ]
 
