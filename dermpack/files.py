@@ -158,6 +158,21 @@ def refuse_existing(path: Path, *, marker: str, overwrite: bool) -> None:
         raise OutputError(path, "exists already", "choose another output, or add --overwrite")
 
 
+def refuse_file(path: Path, *, overwrite: bool) -> None:
+    """The same of a single file; its folder must be there."""
+    try:
+        has_folder = path.absolute().parent.is_dir()
+        is_there, is_file = os.path.lexists(path), path.is_file()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if not has_folder:
+        raise OutputError(path, "lies in a folder that is not there", "make the folder first")
+    if is_there and not is_file:
+        raise OutputError(path, "is no file", "give the path of a file")
+    if is_there and not overwrite:
+        raise OutputError(path, "exists already", "choose another output, or add --overwrite")
+
+
 def _take_place(beside: Path, path: Path) -> None:
     """Swap old and new in one step where the system can (the old one is then removed as `beside`)."""
     if not path.exists():

@@ -52,7 +52,7 @@ SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "
     help="Score by this column's values too; all columns with few values when not given.",
 )
 @click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace a report that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @output_options
 def command(
     model: Path,
@@ -76,16 +76,15 @@ def command(
     or where there is but one group. A run is never edited; a .tflite runs in a process of its own and needs
     no TensorFlow.
     """
-    from dermpack.errors import OutputError
     from dermpack.evaluate import evaluate, predictions_table, telling_columns
-    from dermpack.files import write_text
+    from dermpack.files import refuse_file, write_text
     from dermpack.manifest import Split, read_dataset
     from dermpack.report.evaluation_files import PAGE_FILE
 
     if output is not None:
         _check_report(output, overwrite=overwrite)
-    if table_file is not None and not table_file.absolute().parent.is_dir():
-        raise OutputError(table_file, "lies in a folder that is not there", "make the folder first")
+    if table_file is not None:
+        refuse_file(table_file, overwrite=overwrite)
     data, part = read_dataset(dataset), Split(split)
     with _opened(model, labels_file, threads=threads, quiet=quiet) as (predictor, about, fitted):
         evaluation = evaluate(

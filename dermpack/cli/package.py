@@ -61,7 +61,7 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--card", "card_file", type=FILE, metavar="FILE.md", help="Write the model card here, too.")
 @click.option("--sign", "key", type=FILE, metavar="KEY", help="An Ed25519 key in PEM: signs into BUNDLE.sig.")
-@click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @output_options
 def command(
     export: Path,
@@ -91,10 +91,11 @@ def command(
     from dermpack.bundle.signing import read_private_key
     from dermpack.bundle.timed import read_times
     from dermpack.bundle.variant import read_variants
-    from dermpack.files import write_bytes
+    from dermpack.files import refuse_file, write_bytes
 
     _check_output(output, overwrite=overwrite)
-    _check_card(card_file)
+    if card_file is not None:
+        refuse_file(card_file, overwrite=overwrite)
     private = read_private_key(key) if key else None
     chosen = read_variants(export, variants)
     request = Request(
@@ -135,19 +136,14 @@ def _record(made: Made) -> dict[str, Any]:
 def _check_output(output: Path, *, overwrite: bool) -> None:
     """Say before the work that there will be no bundle."""
     from dermpack.bundle.reading import is_bundle
+    from dermpack.bundle.signing import signature_path
     from dermpack.errors import OutputError
 
     if output.is_dir() or (output.exists() and not is_bundle(output)):
         raise OutputError(output, "exists and is no bundle", "choose another output")
-    if output.exists() and not overwrite:
-        raise OutputError(output, "exists already", "choose another output, or add --overwrite")
-
-
-def _check_card(path: Path | None) -> None:
-    from dermpack.errors import OutputError
-
-    if path is not None and not path.absolute().parent.is_dir():
-        raise OutputError(path, "lies in a folder that is not there", "make the folder first")
+    for path in (output, signature_path(output)):  # an old signature would be another bundle's
+        if path.exists() and not overwrite:
+            raise OutputError(path, "exists already", "choose another output, or add --overwrite")
 
 
 def _write(output: Path, data: bytes, signature: bytes | None) -> str | None:

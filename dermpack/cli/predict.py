@@ -44,6 +44,7 @@ SHOWN = 8  # labels that are counted by name
     metavar="FILE",
     help="Write one row a picture, safe to open in a spreadsheet.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace a table that is there.")
 @click.option(
     "--threads", type=click.IntRange(1, 64), default=None, help="Processors to use.  [default: all]"
 )
@@ -54,6 +55,7 @@ def command(
     top: int,
     labels_file: Path | None,
     table_file: Path | None,
+    overwrite: bool,
     threads: int | None,
     as_json: bool,
     quiet: bool,
@@ -64,18 +66,19 @@ def command(
     sure". A .tflite without a contract needs --labels, unless labels are inside it. A picture that cannot be
     decoded is a line on stderr while the others go on, and exit code 1 at the end.
     """
-    from dermpack.files import write_bytes
+    from dermpack.files import refuse_file, write_bytes
     from dermpack.runtime import first_installed, open_host
 
+    if table_file is not None:
+        refuse_file(table_file, overwrite=overwrite)
     with open_host(first_installed()) as host:  # first, before what takes long to import
         from dermpack.predict import answers_of, find_pictures, open_model, record, table_bytes, text
 
         found, known = find_pictures(names), open_model(model, labels_file=labels_file)
-        target = _table_path(table_file) if table_file else None
         ran = _run(known, found, host, threads=threads, quiet=quiet) if found.pictures else None
     answers = answers_of(known, found, ran.rows if ran else (), top=top)
-    if target is not None:
-        write_bytes(target, table_bytes(known, answers))
+    if table_file is not None:
+        write_bytes(Path(os.path.realpath(table_file)), table_bytes(known, answers))
     if answers.answered or as_json:
         told = record(known, answers, runtime=ran.runtime if ran else None)
         result(told, text(known, answers), as_json=as_json)
@@ -95,18 +98,6 @@ def _run(model: Model, found: Found, host: Host, *, threads: int | None, quiet: 
     with ExitStack() as stack:
         hosts = [host, *(stack.enter_context(open_host(host.engine)) for _ in range(more))]
         return run(model, found.pictures, hosts=hosts, track=track(quiet=quiet or count < MANY))
-
-
-def _table_path(path: Path) -> Path:
-    """Where the table goes, said before the long work: a new file or an old one, never a device."""
-    from dermpack.errors import OutputError
-
-    target = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        raise OutputError(path, "is no file", "give the path of a file")
-    if not target.parent.is_dir():
-        raise OutputError(path, "lies in a folder that is not there", "make the folder first")
-    return target
 
 
 def _remarks(model: Model, found: Found, answers: Answers, ran: Ran | None) -> Iterator[str]:

@@ -143,6 +143,20 @@ def test_what_an_interrupted_step_left_is_gone_on_with_unless_overwritten(tmp_pa
     assert (going_on.replacing, anew.replacing) == ([], ["pictures"])
 
 
+def test_a_table_that_an_interrupted_step_left_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    steps = tuple(step for step in steps_in(folder, TINY, quiet=True) if step.name == "evaluate")
+    replacing = []
+    for left in (False, True):
+        tell = Listener(interrupt_at="evaluate")
+        with begun(folder, TINY, overwrite=False) as kept, pytest.raises(CtrlCError):
+            if left:
+                (folder / "predictions.csv").touch()
+            walk(folder, steps, kept, overwrite=False, tell=tell)
+        replacing.append(tell.replacing)
+    assert replacing == [[], ["evaluate"]]
+
+
 def test_a_folder_of_anything_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text("mine")
     with pytest.raises(OutputError, match=rf"holds no {KEPT_FILE}; choose another output"):

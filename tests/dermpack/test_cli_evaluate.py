@@ -127,6 +127,18 @@ def test_a_report_is_not_replaced_unasked(
     assert run(model, dataset, "-o", folder, "--overwrite", "-q") == 0
 
 
+def test_a_table_is_not_replaced_unasked(
+    dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "predictions.csv"
+    table.write_text("mine", encoding="utf-8")
+    assert run(tmp_path / "a model that is not even looked for", dataset, "--predictions", table) == 1
+    assert "exists already; choose another output, or add --overwrite" in capsys.readouterr().err
+    assert table.read_text(encoding="utf-8") == "mine"
+    assert run(model, dataset, "--predictions", table, "--overwrite", "-q") == 0
+    assert len(table.read_text(encoding="utf-8").splitlines()) == 25
+
+
 def test_the_export_stays_as_it_is(model: Path, dataset: Path) -> None:
     before = {path.name: path.read_bytes() for path in model.parent.iterdir()}
     assert run(model, dataset, "-q") == 0

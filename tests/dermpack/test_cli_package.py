@@ -36,6 +36,23 @@ def test_the_card_is_laid_beside_too(tmp_path: Path) -> None:
     )
 
 
+def test_a_card_or_a_signature_is_overwritten_only_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export, bundle = write_export(tmp_path / "export"), tmp_path / "b.zip"
+    for name, options in (("card.md", ("--card", tmp_path / "card.md")), ("b.zip.sig", ())):
+        (tmp_path / name).write_text("mine", encoding="utf-8")
+        assert package(export, "-o", bundle, *options) == 1
+        cure = "choose another output, or add --overwrite"
+        assert capsys.readouterr().err == f"error: {tmp_path / name}: exists already; {cure}\n"
+        assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
+        assert not bundle.exists()
+        (tmp_path / name).unlink()
+    (tmp_path / "card.md").write_text("old", encoding="utf-8")
+    assert package(export, "-o", bundle, "--card", tmp_path / "card.md", "--overwrite", "-q") == 0
+    assert (tmp_path / "card.md").read_bytes() in bundle.read_bytes()
+
+
 def test_variants_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exports = write_exports(tmp_path / "exports")
     chosen = ("--variant", "int8", "--variant", "float32")

@@ -132,6 +132,19 @@ def test_a_table_has_one_row_a_picture(export: Path, pictures: Path, monkeypatch
     assert rows[1][-1] != "" and rows[2][-1] == ""
 
 
+def test_a_table_is_overwritten_only_when_asked(
+    export: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "out.csv"
+    table.write_text("mine", encoding="utf-8")
+    asked = (export, pictures / "b.jpg", "--csv", table, "-q")
+    assert run(*asked) == 1
+    assert "exists already; choose another output, or add --overwrite" in capsys.readouterr().err
+    assert table.read_text(encoding="utf-8") == "mine"
+    assert run(*asked, "--overwrite") == 0
+    assert table.read_text(encoding="utf-8").startswith("picture,answer,")
+
+
 @pytest.mark.parametrize("where", ["there/is/none.csv", "pictures", "/dev/full"])
 def test_a_table_that_cannot_be_written_is_said_first(
     export: Path, pictures: Path, where: str, capsys: pytest.CaptureFixture[str]

@@ -13,6 +13,7 @@ EXTRAS = ("data", "train")
 INTERPRETERS = ("ai_edge_litert", "tflite_runtime")  # one is enough
 ONLY_OLD_PYTHONS = "tomli"
 ANSWERS_FILE = "answers.csv"
+TABLES = {"evaluate": "predictions.csv", "predict": ANSWERS_FILE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Step:
     title: str
     arguments: tuple[str, ...]
     makes: Path | None
+    table: Path | None = None  # written beside
 
 
 def check_installed() -> None:
@@ -54,7 +56,13 @@ def steps_in(folder: Path, options: Options, *, quiet: bool) -> tuple[Step, ...]
     """All steps, with their folders in `folder`."""
     silence = ("--quiet",) if quiet else ()
     return tuple(
-        Step(name=name, title=title, arguments=(*arguments, *silence), makes=folder / made if made else None)
+        Step(
+            name=name,
+            title=title,
+            arguments=(*arguments, *silence),
+            makes=folder / made if made else None,
+            table=folder / TABLES[name] if name in TABLES else None,
+        )
         for name, title, made, arguments in _lines(folder, options)
     )
 
@@ -73,7 +81,7 @@ def _lines(folder: Path, options: Options) -> Iterator[tuple[str, str, str, tupl
     yield "check", "Checking the dataset", "", ("data", "check", dataset)
     yield "report", "Drawing a page to look at", "report", ("data", "report", dataset, "-o", of("report"))
     yield "train", "Training a network", "run", ("train", dataset, "-o", run, *options.training)
-    scored = ("-o", of("evaluation"), "--predictions", of("predictions.csv"))
+    scored = ("-o", of("evaluation"), "--predictions", of(TABLES["evaluate"]))
     yield "evaluate", "Scoring it on the test split", "evaluation", ("evaluate", run, dataset, *scored)
     yield (
         "convert",

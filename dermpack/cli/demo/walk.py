@@ -68,7 +68,8 @@ def _is_whole(step: Step, kept: Kept) -> bool:
 
 def _asked(step: Step, *, overwrite: bool) -> Step:
     """The step as it is run: what it made before, of an earlier dataset or run, is replaced."""
-    if step.makes is None or not (overwrite or step.makes.exists()):
+    written = [path for path in (step.makes, step.table) if path is not None]
+    if not written or not (overwrite or any(path.exists() for path in written)):
         return step  # where training was interrupted, it goes on
     return replace(step, arguments=(*step.arguments, "--overwrite"))
 
