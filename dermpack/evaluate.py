@@ -97,8 +97,7 @@ def evaluate(
     track: Track = silent,
 ) -> Evaluation:
     """Predict and score the pictures of a split, and the slices of the columns; nothing is written."""
-    for column in columns:
-        _check_column(dataset, column)
+    check_asked(dataset, split, columns)
     predictions = predict(predictor, dataset, split=split, track=track)
     cells = {column: cells_of(dataset, split, column) for column in columns}
     scores = score(predictions, split=split.value, resamples=resamples, seed=seed)
@@ -114,12 +113,20 @@ def evaluate(
     )
 
 
-def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Track = silent) -> Predictions:
-    """The predictions for a split; labels are matched by name, and the dataset may lack some."""
+def check_asked(dataset: Dataset, split: Split, columns: Sequence[str] = ()) -> None:
+    """Say before a model is loaded that a column is unknown, the split empty, or a picture gone."""
+    for column in columns:
+        _check_column(dataset, column)
     pictures = dataset.manifest.of(split)
     if not pictures:
         raise DatasetError(dataset.folder, f"has no {split.value} picture", "choose another --split")
     _check_files(dataset, pictures)
+
+
+def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Track = silent) -> Predictions:
+    """The predictions for a split; labels are matched by name, and the dataset may lack some."""
+    check_asked(dataset, split)
+    pictures = dataset.manifest.of(split)
     truth = _truth(pictures, predictor.classes, dataset)
     return Predictions(
         classes=predictor.classes,

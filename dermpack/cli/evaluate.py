@@ -76,7 +76,7 @@ def command(
     or where there is but one group. A run is never edited; a .tflite runs in a process of its own and needs
     no TensorFlow.
     """
-    from dermpack.evaluate import evaluate, predictions_table, telling_columns
+    from dermpack.evaluate import check_asked, evaluate, predictions_table, telling_columns
     from dermpack.files import refuse_file, write_text
     from dermpack.manifest import Split, read_dataset
     from dermpack.report.evaluation_files import PAGE_FILE
@@ -86,6 +86,7 @@ def command(
     if table_file is not None:
         refuse_file(table_file, overwrite=overwrite)
     data, part = read_dataset(dataset), Split(split)
+    check_asked(data, part, columns)
     with _opened(model, labels_file, threads=threads, quiet=quiet) as (predictor, about, fitted):
         evaluation = evaluate(
             predictor,

@@ -139,6 +139,20 @@ def test_a_table_is_not_replaced_unasked(
     assert len(table.read_text(encoding="utf-8").splitlines()) == 25
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--slice", "nonsense"), "has no column 'nonsense'; choose one of its columns: "),
+        (("--split", "validation"), "has no validation picture; choose another --split"),
+    ],
+)
+def test_what_the_dataset_lacks_is_said_before_a_model_is_looked_for(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str], said: str
+) -> None:
+    assert run(tmp_path / "no model", dataset, *options) == 1
+    assert capsys.readouterr().err.startswith(f"error: {dataset}: {said}")
+
+
 def test_the_export_stays_as_it_is(model: Path, dataset: Path) -> None:
     before = {path.name: path.read_bytes() for path in model.parent.iterdir()}
     assert run(model, dataset, "-q") == 0
