@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from trainer.checkpoint import CHECKPOINT_FILE, Checkpoint, Stop, read_checkpoin
 from trainer.examples import Examples
 from trainer.feed import Feed, plain_batches
 from trainer.learner import Learner
+from trainer.pace import left_after, left_within, step_s
 from trainer.plan import Goal as Goal
 from trainer.plan import Plan as Plan
 from trainer.plan import Schedule as Schedule
@@ -106,7 +107,7 @@ def _next(learner: Learner, feed: Feed, state: Checkpoint, watch: Watch, deadlin
     epoch = Epoch(number=number, loss=loss or 0.0, rate=rate, validation=figures)
     history = (*state.history, epoch)
     is_best = _is_best(history, plan.goal)
-    watch(replace(clock.moment(clock.steps), ended=epoch, is_best=is_best))
+    watch(clock.ended(epoch, is_best=is_best))
     best_epoch = number if is_best else state.best_epoch
     stop = Stop.TIME_LIMIT if loss is None else _stop(plan, number, best_epoch)
     return Checkpoint(
@@ -129,19 +130,27 @@ class _Clock:
     number: int
     watch: Watch
     began: float
+    ends: list[float] = field(default_factory=list)  # when each step did; it grows
 
     def moment(self, step: int) -> Moment:
-        plan, feed = self.learner.plan, self.feed
-        per_step = (time.monotonic() - self.began) / max(step, 1)
-        left = (plan.epochs - self.number + 1) * self.steps - step
+        left = (self.learner.plan.epochs - self.number + 1) * self.steps - step
+        return self._moment(step, left_within(self.ends, steps=left))
+
+    def ended(self, epoch: Epoch, *, is_best: bool) -> Moment:
+        left = self.learner.plan.epochs - self.number
+        remaining_s = left_after(self.ends, began=self.began, now=time.monotonic(), epochs=left)
+        return replace(self._moment(self.steps, remaining_s), ended=epoch, is_best=is_best)
+
+    def _moment(self, step: int, remaining_s: float | None) -> Moment:
+        each = step_s(self.ends)
         return Moment(
-            name=plan.name,
+            name=self.learner.plan.name,
             epoch=self.number,
-            epochs=plan.epochs,
+            epochs=self.learner.plan.epochs,
             step=step,
             steps=self.steps,
-            pictures_per_s=feed.batch / max(per_step, 1e-9),
-            remaining_s=left * per_step,
+            pictures_per_s=self.feed.batch / each if each else None,
+            remaining_s=remaining_s,
         )
 
 
@@ -157,6 +166,7 @@ def _train_epoch(clock: _Clock, deadline: float) -> float | None:
         if not math.isfinite(loss):
             raise _no_number(clock.number, f"step {at + 1} of {steps}")
         total += loss
+        clock.ends.append(time.monotonic())
         clock.watch(clock.moment(at + 1))
     return total / steps
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
@@ -40,14 +40,14 @@ class Moment:
     epochs: int
     step: int
     steps: int
-    pictures_per_s: float
-    remaining_s: float
+    pictures_per_s: float | None  # None: too early to know
+    remaining_s: float | None
     ended: Epoch | None = None
     is_best: bool = False
 
     def line(self) -> str:
         """head 3/10 · loss 0.934 · balanced accuracy 0.612 · auroc 0.901 · 812 pictures/s · 0:24 left."""
-        parts = [f"{self.name} {self.epoch}/{self.epochs}", *self._figures(), self._pace()]
+        parts = [f"{self.name} {self.epoch}/{self.epochs}", *self._figures(), *self._pace()]
         return " · ".join([*parts, "best"] if self.is_best else parts)
 
     def _figures(self) -> list[str]:
@@ -60,9 +60,18 @@ class Moment:
             f"auroc {figures['auroc']:.3f}",
         ]
 
-    def _pace(self) -> str:
-        minutes, seconds = divmod(round(self.remaining_s), 60)
-        return f"{self.pictures_per_s:.0f} pictures/s · {minutes}:{seconds:02d} left"
+    def _pace(self) -> Iterator[str]:
+        if self.pictures_per_s is not None:
+            yield f"{self.pictures_per_s:.0f} pictures/s"
+        if self.remaining_s is not None:
+            yield f"{_clock(self.remaining_s)} left"
+
+
+def _clock(seconds: float) -> str:
+    """24.4 → 0:24; 5231 → 1:27:11."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, of_hour = divmod(minutes, 60)
+    return f"{hours}:{of_hour:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 Watch: TypeAlias = Callable[[Moment], None]  # told of every step; shows what it likes
