@@ -14,6 +14,7 @@ from trainer.datasets.check import cluster_of, group_of
 from trainer.datasets.leaks import leaking
 from trainer.recipe import Recipe, Strategy
 from trainer.run import RUN_FILE, Run, read_run
+from trainer.spec import Weights
 
 SEEN = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack evaluate`
 
@@ -24,6 +25,7 @@ def check_asked(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bool)
     own_cluster(recipe)
     _check_output(run, overwrite=overwrite)
     _check_runs(dataset, recipe)
+    _check_teaches(recipe)
     _check_counts(dataset)
     _check_sensitivity(dataset, recipe)
     _check_leaks(dataset)
@@ -57,6 +59,19 @@ def _check_runs(dataset: Dataset, recipe: Recipe) -> None:
             raise InputError(f"--{option} {folder}", "has other labels", "give a run of the same labels")
         if option == "weights":
             _check_same_network(run, recipe, classes=len(dataset.classes))
+
+
+def _check_teaches(recipe: Recipe) -> None:
+    """A teacher answers of pictures, and a phase that learns from kept activations has none."""
+    if recipe.teacher is None or recipe.weights is Weights.NONE:
+        return
+    where = f"--teacher {recipe.teacher}"
+    if not recipe.epochs or recipe.fine_tune == 0:
+        what = "would teach nobody: the head learns from the labels alone"
+        raise InputError(where, what, "choose --epochs and --fine-tune above 0")
+    if recipe.fine_tune is not None and (recipe.copies or not recipe.augment.changes_pixels):
+        cure = "choose --fine-tune all, or --copies 0 with an --augment that changes pixels"
+        raise InputError(where, "would teach nobody: these layers learn from kept activations", cure)
 
 
 def _check_same_network(run: Run, recipe: Recipe, *, classes: int) -> None:

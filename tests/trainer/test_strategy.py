@@ -109,16 +109,20 @@ def test_a_mirrored_run_has_the_curve_of_a_single_one(
     coloured: Path, trained: Path, single: Path, mixed: str, tmp_path: Path
 ) -> None:
     tuned = [*OPTIONS, "--weights", str(trained), "--head-epochs", "2", "--epochs", "2"]
-    assert main(["train", str(coloured), "-o", str(tmp_path / "tuned"), *tuned, "--quiet"]) == 0
+    taught = [*OPTIONS, "--teacher", str(trained), "--epochs", "1", "--augment", mixed]
+    for name, options in (("tuned", tuned), ("taught", taught)):
+        assert main(["train", str(coloured), "-o", str(tmp_path / name), *options, "--quiet"]) == 0
+    recipes = (("nothing", from_nothing(mixed)), ("mirrored-tuned", tuned), ("mirrored-taught", taught))
     asked = [
         ["train", str(coloured), "-o", str(tmp_path / name), *options, "--strategy", "mirrored", "--quiet"]
-        for name, options in (("nothing", from_nothing(mixed)), ("mirrored", tuned))
+        for name, options in recipes
     ]
     with started(["-m", "tests.trainer.on_two_processors", json.dumps(asked)]) as process:
         _, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, said
     assert curve(tmp_path / "nothing") == pytest.approx(curve(single), rel=CLOSE)
-    assert curve(tmp_path / "mirrored") == pytest.approx(curve(tmp_path / "tuned"), rel=CLOSE)
+    for name in ("tuned", "taught"):
+        assert curve(tmp_path / f"mirrored-{name}") == pytest.approx(curve(tmp_path / name), rel=CLOSE)
 
 
 def test_mirrored_on_one_device_is_a_single_run(

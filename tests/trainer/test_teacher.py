@@ -121,6 +121,29 @@ def test_a_teacher_of_other_labels_is_refused(
     assert "has other labels; give a run of the same labels" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (HEAD_ONLY, "the head learns from the labels alone"),
+        (("--fine-tune", "0"), "the head learns from the labels alone"),
+        (("--fine-tune", "2", "--copies", "2"), "these layers learn from kept activations"),
+        (("--fine-tune", "2", "--augment", "none"), "these layers learn from kept activations"),
+    ],
+)
+def test_a_teacher_that_would_teach_nobody_is_refused(
+    trained: Path,
+    coloured: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    said: str,
+) -> None:
+    runs = ("--weights", str(trained), "--teacher", str(trained))
+    assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *OPTIONS, *runs, *options]) == 1
+    assert f"would teach nobody: {said}" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_that_is_no_run_is_refused(
     coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
