@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dermpack.bundle.naming import names_of
 from dermpack.runtime import installed
 from tests import docs_place
 from tests.conftest import TINY
@@ -72,6 +73,17 @@ def quicker(arguments: Sequence[str]) -> Sequence[str]:
         return ()  # it measures nothing
     more = QUICKER.get(" ".join(arguments[:2]), QUICKER.get(arguments[0], ()))
     return (*more, "--runtime", installed()[0].package) if arguments[0] == "benchmark" else more
+
+
+@pytest.mark.parametrize("name", ["skin", "My-skin-1.0"])
+def test_the_page_on_android_says_what_a_name_becomes(name: str) -> None:
+    page, names = (DOCS / "embedding-on-android.md").read_text(encoding="utf-8"), names_of(name)
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    (header,) = (cells for cells in rows if f"`--name {name}`" in cells)
+    column = header.index(f"`--name {name}`")
+    below = rows[rows.index(header) + 1 :][:4]
+    told = [cells[column] for cells in below]
+    assert told == [name, f"`{names.slug}`", f"`{names.package}`", f"`{names.class_name}`"]
 
 
 def test_every_page_stands_in_the_index() -> None:

@@ -113,8 +113,17 @@ def command(
     if made.close:
         near = ", ".join(made.close)
         note(f"near ties, of which a phone may answer the second label: {near}", quiet=quiet)
+    _tell_names(made, quiet=quiet)
     record = {**_record(made), "bundle": str(output), "signature": signature}
     result(record, str(output), as_json=as_json)
+
+
+def _tell_names(made: Made, *, quiet: bool) -> None:
+    """What to write in a build, where that is not the model's name."""
+    of = made.bundle
+    if of.slug != of.name:
+        told = f"module and folder are called {of.slug}, the class {of.package}.{of.class_name}"
+        note(f"a program cannot say {of.name}: {told}", quiet=quiet)
 
 
 def _record(made: Made) -> dict[str, Any]:

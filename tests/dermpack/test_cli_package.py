@@ -27,6 +27,16 @@ def test_a_bundle_is_made_and_verified(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.startswith("bundle skin: holds (")
 
 
+def test_what_a_build_must_call_it_is_said_where_it_has_another_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = write_export(tmp_path / "export", "float32")
+    for name, told in (("skin", False), ("my-skin", True)):
+        assert package(export, "-o", tmp_path / f"{name}.zip", "--name", name) == 0
+        said = "module and folder are called my_skin, the class dermpack.my_skin.MySkinClassifier\n"
+        assert (said in capsys.readouterr().err) == told
+
+
 def test_the_card_is_laid_beside_too(tmp_path: Path) -> None:
     export, card = write_export(tmp_path / "export"), tmp_path / "MODEL_CARD.md"
     assert package(export, "-o", tmp_path / "b.zip", "--card", card, "-q") == 0

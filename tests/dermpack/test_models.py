@@ -65,6 +65,18 @@ def test_the_bundle_holds_the_folders_model_contract_and_card(folder: Path) -> N
 
 
 @EACH
+def test_the_readme_says_what_the_bundle_is_called_in_a_program(folder: Path) -> None:
+    names = read_names(bundled(folder)["bundle.json"])
+    row = f"| `{folder.name}` | `{names['slug']}` | `{names['class_name']}` |"
+    assert row in (MODELS / "README.md").read_text(encoding="utf-8")
+
+
+def read_names(data: bytes) -> dict[str, str]:
+    names: dict[str, str] = json.loads(data)
+    return names
+
+
+@EACH
 def test_card_and_notice_name_licence_and_authors(folder: Path) -> None:
     files = bundled(folder)
     for text in (files["MODEL_CARD.md"], files["NOTICE"], files["README.md"]):
