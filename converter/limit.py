@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -65,11 +66,13 @@ class Limit:
                 f"--max-drop {self.max_drop:g}: decided by AUROC (at most {MAX_AUROC_DROP:g} lost) and "
                 f"agreement (at least {LEAST_AGREEMENT:.0%})"
             )
+        pair = "and all are of one label"
+        if isfinite(self.one_pair):
+            pair = f"one pair in the wrong order {self.one_pair:.3f} of AUROC (limit {MAX_AUROC_DROP:g})"
         return (
             f"{self.pictures} validation pictures cannot tell so little: one is worth up to "
-            f"{self.one_picture:.1f} points (--max-drop {self.max_drop:g}), one pair in the wrong order "
-            f"{self.one_pair:.3f} of AUROC (limit {MAX_AUROC_DROP:g}); rejected is what loses more by its "
-            f"whole 95 % interval, or keeps less than {self.least_agreement:.0%} of the labels"
+            f"{self.one_picture:.1f} points (--max-drop {self.max_drop:g}), {pair}; rejected is what loses "
+            f"more by its whole 95 % interval, or keeps less than {self.least_agreement:.0%} of the labels"
         )
 
 

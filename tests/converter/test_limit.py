@@ -73,6 +73,10 @@ def test_a_pair_has_its_worth_in_the_ranking_of_each_label() -> None:
     assert limit(predictions(9, 0)).one_pair == np.inf
 
 
+def test_a_split_of_one_label_is_told_as_such() -> None:
+    assert "and all are of one label; rejected is" in limit(predictions(9, 0)).sentence()
+
+
 def test_a_limit_coarser_than_a_picture_is_held_by_balanced_accuracy() -> None:
     plain = predictions(100, 100)
     assert not limit(plain).is_too_fine
