@@ -19,7 +19,11 @@ class Tried:
 
     candidate: Candidate
     verdict: Verdict
-    is_within: bool  # what may be lost
+    excess: float  # how many times the limit is lost
+
+    @property
+    def is_within(self) -> bool:
+        return self.excess <= 1
 
 
 def attempt(
@@ -30,12 +34,8 @@ def attempt(
 
 
 def best_of(tried: Sequence[Tried]) -> Tried:
-    """One within the limit before any other, then one that runs, the least loss, the earlier of equals."""
-    return max(tried, key=_worth)
-
-
-def _worth(one: Tried) -> tuple[bool, bool, float]:
-    return one.is_within, not one.verdict.refusal, one.verdict.balanced_accuracy.difference
+    """The one that is least beyond the limit by what decides; of equals the earlier, with more integers."""
+    return min(tried, key=lambda one: one.excess)
 
 
 def _until_within(steps: Iterable[Step], source: Source, request: Request, track: Track) -> Iterator[Tried]:
@@ -48,7 +48,7 @@ def _until_within(steps: Iterable[Step], source: Source, request: Request, track
         begun = True
         candidate.check(candidate.data, source)
         verdict = judge(candidate.data, source, seed=request.seed, threads=request.threads, track=track)
-        tried = Tried(candidate=candidate, verdict=verdict, is_within=limit.allows(verdict))
+        tried = Tried(candidate=candidate, verdict=verdict, excess=limit.excess(verdict))
         yield tried
         if tried.is_within:
             return

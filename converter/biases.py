@@ -8,7 +8,7 @@ floating point, is subtracted from its bias before the file is quantized.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
@@ -22,20 +22,20 @@ from converter.ranges import MIDDLE
 from converter.selective import comparing, comparisons
 from dermpack.progress import Track, silent
 
-PICTURES = 16  # a mean over every place of a map needs few: 32 change no label more
+ENOUGH = 16  # pictures: a mean over every place of a map needs few, 32 change no label more
 WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 BIAS = 2  # the third input of each
 Errors = Mapping[str, NDArray[np.float64]]
 
 
-def correct_biases(
-    ranged: bytes, pictures: NDArray[np.uint8], *, threads: int = 2, track: Track = silent
-) -> bytes:
-    """The float file with its ranges, and with biases that integers will bring back to where they were."""
-    errors = mean_errors(ranged, pictures[:PICTURES], threads=threads, track=track)
+def correct_biases(ranged: bytes, errors: Errors, *, but: Collection[str] = ()) -> bytes:
+    """The float file with its ranges, and with biases that integers will bring back to where they were.
+
+    Layers that stay in floating point keep their own: nothing would bring them back.
+    """
     data = bytearray(ranged)
     for layer, bias in _biases(data):
-        if layer in errors and bias.shape == errors[layer].shape:
+        if layer in errors and layer not in but and bias.shape == errors[layer].shape:
             bias -= errors[layer].astype(np.float32)
     return bytes(data)
 

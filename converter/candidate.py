@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.biases import correct_biases
+from converter.biases import ENOUGH, Errors, correct_biases, mean_errors
 from converter.calibration import choose_pictures, fingerprint, unsettled
 from converter.clipping import Clipping
 from converter.promise import Promise, is_mostly
@@ -102,11 +102,16 @@ def plainly(source: Source, recipe: Recipe, request: Request) -> Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ranged:
-    """The float file that holds measured ranges: where every file of integers starts."""
+    """The float file that holds measured ranges, and what integers add to its layers: where they start."""
 
-    data: bytes
+    plain: bytes
+    errors: Errors
     ranges: Ranges
     seconds: float
+
+    def corrected(self, *, but: Collection[str] = ()) -> bytes:
+        """With biases for integers everywhere but in these layers."""
+        return correct_biases(self.plain, self.errors, but=but)
 
 
 def read_ranges(
@@ -121,15 +126,15 @@ def read_ranges(
     ranges = measure_ranges(
         start, material.rows, clipping=request.clipping, threads=request.threads, track=track
     )
-    ranged = with_ranges(start, ranges.limits())
-    data = correct_biases(ranged, material.rows, threads=request.threads, track=track)
-    return Ranged(data=data, ranges=ranges, seconds=perf_counter() - began)
+    plain = with_ranges(start, ranges.limits())
+    errors = mean_errors(plain, material.rows[:ENOUGH], threads=request.threads, track=track)
+    return Ranged(plain=plain, errors=errors, ranges=ranges, seconds=perf_counter() - began)
 
 
 def by_measuring(recipe: Recipe, request: Request, material: Material, ranged: Ranged) -> Candidate:
     """Post-training quantization: the network as it is, with the ranges that were measured."""
     began, io = perf_counter(), request.io_of(recipe)
-    data = quantize(ranged.data, recipe, io=io)
+    data = quantize(ranged.corrected(), recipe, io=io)
     return Candidate(
         recipe=recipe,
         io=io,

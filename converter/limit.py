@@ -42,20 +42,28 @@ class Limit:
     def allows(self, verdict: Verdict) -> bool:
         return not self.surpassed(verdict)
 
+    def excess(self, verdict: Verdict) -> float:
+        """How many times the limit is lost, by the figure that is furthest beyond it."""
+        return float("inf") if verdict.refusal else max(self._excesses(verdict).values())
+
     def surpassed(self, verdict: Verdict) -> str:
         """The figure that is beyond the limit, in one word; none where the verdict is allowed."""
         if verdict.refusal:
             return "XNNPACK"  # what it refuses, most apps cannot run, whatever it is worth
-        loses_points = verdict.drop > self.max_drop
+        beyond = (figure for figure, times in self._excesses(verdict).items() if times > 1)
+        return next(beyond, "")
+
+    def _excesses(self, verdict: Verdict) -> dict[str, float]:
+        """How many times its own limit each figure loses that decides."""
+        points = _times(verdict.drop, self.max_drop)
         if not self.is_too_fine:
-            return "points" if loses_points else ""
-        loses_auroc = -verdict.auroc.difference > MAX_AUROC_DROP
-        beyond = {
-            "points": loses_points and _is_shown(verdict.balanced_accuracy),
-            "AUROC": loses_auroc and (not self.is_too_small or _is_shown(verdict.auroc)),
-            "same label": verdict.agreement < self.least_agreement,
+            return {"points": points}
+        auroc = _times(-verdict.auroc.difference, MAX_AUROC_DROP)
+        return {
+            "points": points if _is_shown(verdict.balanced_accuracy) else 0.0,
+            "AUROC": auroc if not self.is_too_small or _is_shown(verdict.auroc) else 0.0,
+            "same label": _times(1 - verdict.agreement, 1 - self.least_agreement),
         }
-        return next((figure for figure, is_beyond in beyond.items() if is_beyond), "")
 
     def sentence(self) -> str:
         if not self.is_too_fine:
@@ -92,6 +100,13 @@ def _one_pair(counts: list[int]) -> float:
     """A label's AUROC is a share of its pairs: 3 labels, 6 pictures each → 1 / (6 · 12) = 0.014."""
     pairs = [count * (sum(counts) - count) for count in counts]
     return sum(1 / of for of in pairs) / len(pairs) if all(pairs) else float("inf")
+
+
+def _times(lost: float, limit: float) -> float:
+    """2 points of at most 1 → 2.0; a limit of nothing is either kept or not."""
+    if limit > 0:
+        return lost / limit
+    return float("inf") if lost > limit else 0.0
 
 
 def _is_shown(difference: Difference) -> bool:

@@ -27,7 +27,7 @@ class Weighed:
 def weigh(material: Material, ranged: Ranged, track: Track = silent) -> Weighed:
     """Compare the layers of the network as its measured ranges have it."""
     began = perf_counter()
-    errors = layer_errors(ranged.data, material.rows[:PICTURES], track=track)
+    errors = layer_errors(ranged.corrected(), material.rows[:PICTURES], track=track)
     return Weighed(errors=errors, seconds=perf_counter() - began)
 
 
@@ -42,7 +42,8 @@ def by_sparing(
 ) -> Candidate:
     """Leave the worst layers in floating point."""
     began, io = perf_counter(), request.io_of(Recipe.INT8)
-    selected = keep_floats(ranged.data, worst(weighed.errors, count=count), io=io)
+    layers = worst(weighed.errors, count=count)
+    selected = keep_floats(ranged.corrected(but=layers), layers, io=io)
     return Candidate(
         recipe=Recipe.INT8,
         io=io,

@@ -131,7 +131,8 @@ def too_much(conversion: Conversion, output: Path) -> Exception:
     from dermpack.errors import OutputError
 
     best = next(made.best.verdict for made in conversion.made if made.recipe.value == "int8")
+    why = conversion.limit.surpassed(best)
     points, auroc = _points(best.balanced_accuracy.difference), round(-best.auroc.difference, 3) + 0.0
     lost = f"{points} points, {auroc:.3f} of AUROC, {best.agreement:.1%} same labels"
-    what = f"holds the best int8 file, which loses too much ({lost})"
+    what = f"holds the best int8 file, which loses too much by {why} ({lost})"
     return OutputError(output, what, "train longer or on more pictures, or allow more by --max-drop")

@@ -104,8 +104,8 @@ def test_what_xnnpack_refuses_is_never_good_enough(source: Any, good: Any) -> No
     from converter.limit import limit_of
 
     (well,) = tried(source, good)
-    refused = replace(well, verdict=replace(well.verdict, refusal="it cannot"), is_within=False)
-    worse = replace(well, is_within=False)
+    refused = replace(well, verdict=replace(well.verdict, refusal="it cannot"), excess=np.inf)
+    worse = replace(well, excess=3.0)
     limit = limit_of(source.plain, max_drop=100.0)
     assert limit.allows(well.verdict)
     assert not limit.allows(refused.verdict)

@@ -37,9 +37,9 @@ def ranged() -> bytes:
 
 @pytest.fixture(scope="module")
 def corrected(ranged: bytes) -> bytes:
-    from converter.biases import correct_biases
+    from converter.biases import correct_biases, mean_errors
 
-    return correct_biases(ranged, bright())
+    return correct_biases(ranged, mean_errors(ranged, bright()))
 
 
 def bright() -> NDArray[np.uint8]:
@@ -70,6 +70,21 @@ def test_activations_of_16_bits_get_back_what_weights_of_8_took(ranged: bytes, c
     assert np.abs(left).max() < 0.005
 
 
+def test_a_layer_that_stays_in_floating_point_is_not_moved(ranged: bytes) -> None:
+    from converter.biases import correct_biases, mean_errors
+    from converter.recipes import Io
+    from converter.selective import keep_floats
+
+    errors = mean_errors(ranged, bright())
+    spared = next(layer for layer in errors if LAYER in layer)
+    moved, left = (
+        means(keep_floats(correct_biases(ranged, errors, but=but), (spared,), io=Io.FLOAT32).data)
+        for but in ((), (spared,))
+    )
+    assert np.abs(moved - means(ranged)).min() > 0.05
+    assert np.abs(left - means(ranged)).max() < 0.005
+
+
 @pytest.mark.parametrize("recipe", ["int8", "int16x8"])
 def test_every_file_of_integers_starts_with_corrected_biases(run: Path, recipe: str) -> None:
     from converter.biases import _biases
@@ -83,16 +98,16 @@ def test_every_file_of_integers_starts_with_corrected_biases(run: Path, recipe: 
     source = open_source(read, find_dataset(read, None), threads=1)
     material = read_material(source, count=2, seed=0, threads=1)
     ranged = read_ranges(source, asked, Request(recipes=(asked,)), material)
-    files = (unquantized(source.frozen, asked), ranged.data)
-    plain, moved = (dict(_biases(bytearray(data))) for data in files)
-    assert plain
+    spared, *_ = plain = dict(_biases(bytearray(unquantized(source.frozen, asked))))
+    moved, but = (dict(_biases(bytearray(ranged.corrected(but=layers)))) for layers in ((), (spared,)))
     assert all((moved[layer] != bias).any() for layer, bias in plain.items())
+    assert [layer for layer in plain if (but[layer] == plain[layer]).all()] == [spared]
 
 
 def test_threads_change_no_bias(ranged: bytes, corrected: bytes) -> None:
-    from converter.biases import correct_biases
+    from converter.biases import correct_biases, mean_errors
 
-    assert correct_biases(ranged, bright(), threads=1) == corrected
+    assert correct_biases(ranged, mean_errors(ranged, bright(), threads=1)) == corrected
 
 
 def biases(data: bytes) -> Any:

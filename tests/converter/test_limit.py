@@ -144,3 +144,13 @@ def test_a_single_label_has_no_pairs_to_decide_by() -> None:
 def test_what_xnnpack_refuses_is_never_good_enough() -> None:
     plain = predictions(6, 6, 6)
     assert limit(plain, max_drop=100.0).surpassed(verdict(plain, plain, refusal="it cannot")) == "XNNPACK"
+
+
+def test_how_far_beyond_the_limit_is_told_by_the_figure_that_is_furthest() -> None:
+    plain = predictions(20, 20)
+    third, half = (verdict(plain, seen_as(plain, dict.fromkeys(range(n), (0.0, 1.0)))) for n in (12, 16))
+    found = limit(plain)
+    assert 1 < found.excess(third) < found.excess(half)
+    assert found.excess(verdict(plain, plain)) == 0
+    assert found.excess(verdict(plain, plain, refusal="it cannot")) == np.inf
+    assert limit(plain, max_drop=0.0).allows(verdict(plain, plain))
