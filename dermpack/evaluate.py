@@ -16,6 +16,7 @@ from dermpack.errors import DatasetError, InputError
 from dermpack.manifest import Dataset, Picture, Split
 from dermpack.progress import Track, silent
 from dermpack.scores.abstention import Abstention
+from dermpack.scores.identifying import identifies
 from dermpack.scores.intervals import RESAMPLES
 from dermpack.scores.operating import Answered, Reached, answered, reached
 from dermpack.scores.predictions import Floats, Predictions, as_truth
@@ -138,8 +139,11 @@ def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Trac
 
 
 def telling_columns(dataset: Dataset, split: Split) -> tuple[str, ...]:
-    """The metadata columns with few values each, or numbers: what is worth slicing by."""
-    return tuple(name for name in dataset.manifest.columns if _tells(cells_of(dataset, split, name)))
+    """The metadata columns with few values each, or numbers: what is worth slicing by, and names nobody."""
+    columns = {name: dataset.manifest.column(name) for name in dataset.manifest.columns}
+    few = [name for name, cells in columns.items() if len(set(banded(cells)) - {MISSING}) <= MOST_SLICES]
+    telling = [name for name in few if _tells(cells_of(dataset, split, name))]
+    return tuple(name for name in telling if not identifies(dataset, name))
 
 
 def cells_of(dataset: Dataset, split: Split, column: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from dermpack.bundle.variant import Variant
 from dermpack.errors import TableError
 from dermpack.files import read_json
 from dermpack.report.evaluation import LABEL_COLUMNS, OVERALL
+from dermpack.scores.identifying import told_apart
+from dermpack.scores.slices import MISSING
 
 REPORT_FILE = "report.json"
 SCHEMA = 1
@@ -101,8 +103,18 @@ def _scored(record: Mapping[str, Any], path: Path, variants: Sequence[Variant]) 
         covered=_figure(answered, "coverage") if answered else "",
         right=_figure(answered, "accuracy") if answered else "",
         notes=tuple(str(note) for note in record["notes"]),
-        rows=(_row(ALL, record), *(_row(f"{of['column']}: {of['value']}", of) for of in record["slices"])),
+        rows=(_row(ALL, record), *(_row(f"{of['column']}: {of['value']}", of) for of in _shown(record))),
     )
+
+
+def _shown(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The slices that name nobody: a card is given to everybody, whatever was asked of the evaluation."""
+    options = record["dataset"].get("options", {})
+    for column in dict.fromkeys(str(of["column"]) for of in record["slices"]):
+        slices = [of for of in record["slices"] if of["column"] == column]
+        groups = [int(of["groups"]) for of in slices if of["value"] != MISSING]
+        if not told_apart(column, groups, options):
+            yield from slices
 
 
 def _data(record: Mapping[str, Any]) -> Data:

@@ -163,6 +163,16 @@ def test_the_card_shows_figures_labels_and_slices_of_the_file_that_was_scored(
     assert "| sex: fe\\|male (few: mostly chance) | 9 | 9 | – | – |" in text
 
 
+def test_the_card_never_names_patients_whatever_was_evaluated(tmp_path: Path, exports: Path) -> None:
+    data = {"sha256": sha256_of(b"rows"), "source": "source", "options": {"group": "who"}}
+    few = {**a_figure(0.5), "warning": "few"}
+    slices = [{**few, "column": column, "value": "P012"} for column in ("who", "Patientennr.")]
+    slices += [{**few, "groups": 1, "column": "code", "value": f"P{at:03}"} for at in range(3)]
+    text = carded(tmp_path, exports, dataset=data, slices=slices)
+    assert "| all pictures | 9 | 9 |" in text
+    assert "P0" not in text
+
+
 def test_the_card_says_what_the_data_is_and_is_not(tmp_path: Path, exports: Path) -> None:
     data = {
         "sha256": sha256_of(b"rows"),

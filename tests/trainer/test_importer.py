@@ -101,6 +101,12 @@ def test_a_column_may_be_the_group(tmp_path: Path) -> None:
     assert sorted(group for group, _ in split_of) == ["p0", "p1", "p2", "p3"]
 
 
+def test_the_column_that_is_the_group_is_no_metadata_beside_it(tmp_path: Path) -> None:
+    dataset = import_dataset(asked(grouped_table(tmp_path / "source"), group_column="Patient"))
+    assert dataset.manifest.columns == ()
+    assert all(picture.metadata == () for picture in dataset.pictures)
+
+
 def lesions_and_patients(root: Path) -> Path:
     """Lesions of two pictures; a patient is named in the second of one lesion and the first of the next."""
     rows = [("picture", "label", "group", "patient")]

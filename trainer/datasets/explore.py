@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dermpack.manifest import Dataset, Finding
 from dermpack.progress import Track, silent
-from trainer.datasets.columns import Kind, read_columns
+from dermpack.scores.identifying import identifies
+from trainer.datasets.columns import Column, Kind, read_columns
 from trainer.datasets.crossing import Crossing, cross
 from trainer.datasets.importance import Importance, importance
 from trainer.datasets.imputation import Imputation, imputation
@@ -51,7 +52,7 @@ class Exploration:
 
 def explore(dataset: Dataset, *, seed: int, track: Track = silent) -> Exploration:
     """Count, cross and measure; no picture is opened."""
-    columns = read_columns(dataset.manifest)
+    columns = _read(dataset)
     labels = [picture.label for picture in dataset.pictures]
     crossed = [column for column in columns if column.kind in CROSSED][:MAX_CROSSED]
     tracked = track(crossed, total=len(crossed), what="columns") if crossed else ()
@@ -66,6 +67,14 @@ def explore(dataset: Dataset, *, seed: int, track: Track = silent) -> Exploratio
         notes=_by_kind(dataset.notes),
         imputations=tuple(imputation(column, dataset.pictures) for column in columns),
         importance=importance(dataset, columns, seed=seed),
+    )
+
+
+def _read(dataset: Dataset) -> tuple[Column, ...]:
+    """A column that identifies is one of names, whatever its cells look like: no value of it is shown."""
+    return tuple(
+        replace(column, kind=Kind.NAMES) if identifies(dataset, column.name) else column
+        for column in read_columns(dataset.manifest)
     )
 
 

@@ -17,8 +17,12 @@ def grouped(listing: Listing, *, column: str) -> Listing:
     cells = _cells(listing, column)
     own = [found.group for found in listing.pictures]
     names = joined(own, cells)
-    pictures = (replace(found, group=name) for found, name in zip(listing.pictures, names, strict=True))
-    return replace(listing, pictures=tuple(pictures))
+    at = _position(listing, column)  # what names a patient is the group, and no metadata beside it
+    pictures = (
+        replace(found, group=name, metadata=_without(found.metadata, at))
+        for found, name in zip(listing.pictures, names, strict=True)
+    )
+    return replace(listing, pictures=tuple(pictures), columns=_without(listing.columns, at))
 
 
 def joined(own: Sequence[str], asked: Sequence[str]) -> list[str]:
@@ -43,11 +47,19 @@ def _name(asked: set[str], own: set[str], taken: set[str]) -> str:
 
 
 def _cells(listing: Listing, column: str) -> tuple[str, ...]:
+    at = _position(listing, column)
+    return tuple(_cell(found, at) for found in listing.pictures)
+
+
+def _position(listing: Listing, column: str) -> int:
     names = [name.casefold() for name in listing.columns]
     if column.casefold() not in names:
         raise InputError(f"--group {column}", "is no column of the source", _cure(listing))
-    at = names.index(column.casefold())
-    return tuple(_cell(found, at) for found in listing.pictures)
+    return names.index(column.casefold())
+
+
+def _without(cells: tuple[str, ...], at: int) -> tuple[str, ...]:
+    return cells[:at] + cells[at + 1 :]
 
 
 def _cell(found: Found, at: int) -> str:

@@ -156,14 +156,14 @@ def _size_columns(pictures: Sequence[Picture]) -> tuple[Column, ...]:
 
 def _reason_against(column: Column, pictures: Sequence[Picture]) -> str:
     """Why a column says nothing that a model should learn, or an empty text."""
+    if all(cell == picture.group for cell, picture in zip(column.cells, pictures, strict=True)):
+        return "is the group"
     if column.kind is Kind.NAMES:
         return f"names things: {column.different:,} different values"
     if column.kind in (Kind.CONSTANT, Kind.EMPTY):
         return "is the same everywhere" if column.kind is Kind.CONSTANT else "is empty"
     if column.missing > MOSTLY_MISSING * len(pictures):
         return f"is missing in {column.missing / len(pictures):.0%} of the pictures"
-    if all(cell == picture.group for cell, picture in zip(column.cells, pictures, strict=True)):
-        return "is the group"
     if _same_partition(column.cells, [picture.label for picture in pictures]):
         return "is the label in other words"
     return ""
