@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -223,7 +224,32 @@ def test_a_table_that_the_layout_does_not_read_is_an_error(tmp_path: Path) -> No
 
 def test_an_unknown_source_says_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
+    (tmp_path / "source/notes.txt").write_text("no picture\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"looked for .*HAM10000_metadata.csv"):
+        listing_of(tmp_path / "source")
+
+
+@pytest.mark.parametrize("layout", [Format.AUTO, Format.FOLDERS, Format.CSV])
+def test_an_archive_is_to_be_unpacked_first(tmp_path: Path, layout: Format) -> None:
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
+        archive.writestr("a/1.jpg", b"")
+    with pytest.raises(InputError, match=r"pictures\.zip: is an archive \(zip\); unpack it"):
+        listing_of(tmp_path / "pictures.zip", SourceRequest(format=layout))
+
+
+def test_an_empty_folder_is_called_so(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with pytest.raises(InputError, match="is an empty folder"):
+        listing_of(source)
+    (source / "a/b").mkdir(parents=True)
+    with pytest.raises(InputError, match="holds only empty folders"):
+        listing_of(source)
+
+
+def test_a_heap_of_pictures_lacks_its_labels(tmp_path: Path) -> None:
+    sources.write_picture(tmp_path / "source/0.png")
+    with pytest.raises(InputError, match=r"holds 1 picture, but .*; needs SOURCE/<class>.*, or a CSV"):
         listing_of(tmp_path / "source")
 
 

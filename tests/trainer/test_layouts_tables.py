@@ -31,7 +31,9 @@ def listed(source: Path, text: str | bytes) -> Listing:
 
 
 def kinds(listing: Listing) -> dict[str, str]:
-    return {finding.picture: finding.kind for finding in listing.refused}
+    """Why rows are refused; what they leave unnamed is another matter."""
+    told = [finding for finding in listing.refused if finding.kind != "not-in-table"]
+    return {finding.picture: finding.kind for finding in told}
 
 
 def lesions(source: Path, request: SourceRequest | None = None) -> Listing:
@@ -63,8 +65,60 @@ def test_a_stray_table_among_class_folders_says_what_it_passes_over(tmp_path: Pa
     listing = listed(source, "picture,label\nbenign/0.png,a\nbenign/1.png,b\n")
     (finding,) = listing.refused
     assert (finding.kind, finding.picture) == ("not-in-table", "benign/2.png")
-    assert "4 pictures are in no row of t.csv" in finding.detail
+    assert "first of 4 pictures that are in no row of t.csv" in finding.detail
     assert "--format folders" in finding.detail
+
+
+def test_a_few_pictures_beside_the_table_are_told_too(source: Path) -> None:
+    (finding,) = listed(source, "picture,label\n0.png,a\n").refused
+    assert (finding.picture, finding.detail) == ("1.png", "is in no row of t.csv, which was read")
+
+
+def test_a_table_from_windows_is_read_as_it_was_meant(tmp_path: Path) -> None:
+    source = sources.write_folders(tmp_path / "source")
+    listing = listed(source, "picture,label\nbenign\\0.png,a\n.\\benign\\1.png,b\n")
+    assert [picture.path for picture in listing.pictures] == ["benign/0.png", "benign/1.png"]
+
+
+@pytest.mark.parametrize("path", ["..\\0.png", "\\\\server\\0.png", "C:\\0.png", "C:/0.png", "\\0.png"])
+def test_a_path_of_windows_that_leaves_the_source_is_refused(source: Path, path: str) -> None:
+    assert kinds(listed(source, f"picture,label\n0.png,a\n{path},b\n")) == {path: "outside"}
+
+
+def test_a_file_whose_own_name_has_a_backslash_is_not_taken_for_another(source: Path) -> None:
+    for name in ("a\\b.png", "a/b.png"):
+        sources.write_picture(source / name)
+    assert kinds(listed(source, "picture,label\n0.png,a\na\\b.png,b\n")) == {"a\\b.png": "name"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (
+            "/x/0.png,a\n/x/1.png,b",
+            r"t\.csv:2: '/x/0.png' is an absolute path, .*every row is so\); write paths",
+        ),
+        ("0,a\n1,b", r"t\.csv:2: '0' is named in the table, but is no file, and .* relative to .*extension"),
+        (
+            "x\\0.png,a\n1.png,",
+            r"t\.csv:2: .*has a backslash.* \(1 of 2 rows are like it\); .* with / between",
+        ),
+        ("1.png,\n0.png,", r"t\.csv:2: '1.png' has an empty label.*; write a label"),
+        (
+            "none.png,\n0.png,a\n0.png,b\n1.png,a\n1.png,b",
+            r"t\.csv:4: '0.png' is a in line 3.*2 of 5 .*keep one",
+        ),
+    ],
+)
+def test_a_table_without_a_usable_row_shows_one_and_the_cure(source: Path, rows: str, told: str) -> None:
+    with pytest.raises(TableError, match=told):
+        listed(source, f"picture,label\n{rows}\n")
+
+
+def test_a_table_away_from_its_pictures_is_told_of_metadata(source: Path, tmp_path: Path) -> None:
+    table = sources.write_table(tmp_path / "t.csv", [("picture", "label"), ("0.png", "a")])
+    with pytest.raises(TableError, match="give the folder they are relative to as SOURCE"):
+        read_source(table, SourceRequest(), pictures=source)
 
 
 def test_the_table_itself_can_be_the_source(tmp_path: Path) -> None:

@@ -163,5 +163,5 @@ def test_a_map_without_a_label_column_is_an_error(dermnet: Path) -> None:
 
 
 def test_a_map_that_leaves_nothing_is_an_error(dermnet: Path) -> None:
-    with pytest.raises(InputError, match="holds no picture"):
+    with pytest.raises(InputError, match="leaves out every picture"):
         mapped(dermnet, ("*", "", ""))

@@ -48,7 +48,11 @@ def apply_task(listing: Listing, request: SourceRequest) -> Listing:
     """The listing under the asked labels; unchanged where no task was asked."""
     _refuse_unclear(request)
     if request.map_file is not None:
-        return _relabelled(listing, by_map(listing, request.map_file))
+        listing = _relabelled(listing, by_map(listing, request.map_file))
+        if not listing.pictures:
+            cure = "give at least two classes a label"
+            raise InputError(request.map_file, "leaves out every picture", cure)
+        return listing
     if request.positive:
         return _relabelled(listing, by_names(listing, request.positive, request.negative))
     return listing

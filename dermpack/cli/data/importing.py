@@ -25,6 +25,7 @@ COUNTED_AS = {
     "copies": ("folder", "folders"),
     "unmapped": ("class", "classes"),
 }
+TOLD_ONCE = ("not-in-table",)  # one finding tells of all
 CURES = {
     "contradiction": "all of its copies are left out: keep it under one label and import again",
 }
@@ -46,7 +47,7 @@ CURES = {
     type=click.Choice(FORMATS),
     default="auto",
     show_default=True,
-    help="How SOURCE is laid out (the table in the README); auto finds out.",
+    help="How SOURCE is laid out (docs/your-own-data.md says what each reads); auto finds out.",
 )
 @click.option(
     "--positive",
@@ -244,7 +245,8 @@ def _refused_lines(dataset: Dataset, output: Path) -> Iterator[str]:
     for kind, count in sorted(counted.items()):
         counted_as = _counted(count, *COUNTED_AS[kind]) if kind in COUNTED_AS else f"{count}"
         cure = f"; {CURES[kind]}" if kind in CURES else ""
-        yield f"left out, {kind}: {counted_as}, e.g. {first[kind].picture} ({first[kind].detail}){cure}"
+        many = "" if kind in TOLD_ONCE else f"{counted_as}, e.g. "
+        yield f"left out, {kind}: {many}{first[kind].picture} ({first[kind].detail}){cure}"
     if counted:
         yield f"all that was left out: {output / 'dataset.json'}"
 

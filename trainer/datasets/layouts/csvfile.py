@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from dermpack.errors import InputError, TableError, printable
 from dermpack.files import safe_relative
@@ -14,6 +14,7 @@ from dermpack.progress import Track
 from trainer.datasets.layouts.given import split_named
 from trainer.datasets.layouts.refusal import Refusal, refused
 from trainer.datasets.layouts.request import Format, SourceRequest
+from trainer.datasets.layouts.rows import Fault, refuse_all
 from trainer.datasets.layouts.walk import is_own_file, is_plain_name, mode_of, walk, why_finding
 from trainer.datasets.listing import Found, Listing
 from trainer.datasets.tables import (
@@ -58,9 +59,13 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         group=table.position("group"),
         metadata=metadata,
     )
-    found, findings = _settle(table, columns, root)
+    found, faults = _settle(table, columns, root)
+    if not found:
+        refuse_all(table, faults, root=root, stands_beside=source.is_file())
+    findings = [fault.finding for fault in faults]
     if source.is_dir():
-        findings += _passed_over(source, table, {row.cells[columns.picture] for row in table.rows})
+        known = {picture.path for picture in found} | {finding.picture for finding in findings}
+        findings += _passed_over(source, table, known)
     return Listing(
         root=root,
         format=Format.CSV.value,
@@ -108,48 +113,48 @@ def _only_table(source: Path) -> Path:
     return tables[0]
 
 
-def _passed_over(source: Path, table: Table, named: set[str]) -> Iterator[Finding]:
+def _passed_over(source: Path, table: Table, known: Set[str]) -> Iterator[Finding]:
     """One finding for all pictures that no row names: the table may be a stray one among class folders."""
-    known = {_normal(path) for path in named}
     others = [path for path in walk(source).pictures if path not in known]
-    if len(others) > len(known):  # fewer are a choice that somebody made
-        detail = (
-            f"and the others of {len(others)} pictures are in no row of {table.where.name}, which was read"
-        )
-        cure = "; --format folders reads class folders" if "/" in others[0] else ""
-        yield refused(Refusal.NOT_IN_TABLE, others[0], detail + cure)
+    if not others:
+        return
+    who = f"the first of {len(others)} pictures that are" if len(others) > 1 else "is"
+    is_stray = len(others) > len(known) and "/" in others[0]  # fewer are a choice that somebody made
+    cure = "; --format folders reads class folders" if is_stray else ""
+    detail = f"{who} in no row of {table.where.name}, which was read{cure}"
+    yield refused(Refusal.NOT_IN_TABLE, others[0], detail)
 
 
-def _settle(table: Table, columns: Columns, root: Path) -> tuple[list[Found], list[Finding]]:
+def _settle(table: Table, columns: Columns, root: Path) -> tuple[list[Found], list[Fault]]:
     """Rows to pictures: equal rows count once, rows that contradict each other leave the picture out."""
     kept: dict[str, tuple[Row, Found]] = {}
-    contradicted: dict[str, Finding] = {}
-    findings: list[Finding] = []
+    contradicted: dict[str, Fault] = {}
+    faults: list[Fault] = []
     folders: dict[Path, bool] = {}
     for row in table.rows:
-        picture = _picture(table, row, columns)
+        picture = _picture(table, row, columns, root)
         finding = _finding(picture, root, folders)
         if finding is not None:
-            findings.append(finding)
+            faults.append(Fault(row=row, finding=finding))
             continue
         first = kept.setdefault(picture.path, (row, picture))
         if first[1].label != picture.label:
-            contradicted[picture.path] = _two_labels(first, row, picture)
+            contradicted[picture.path] = Fault(row=row, finding=_two_labels(first, row, picture))
         elif first[1] != picture:
             problem = f"says something else of {picture.path} than line {first[0].line}"
             raise TableError(table.place(row), problem, "keep one row for each picture")
     found = [picture for path, (_, picture) in kept.items() if path not in contradicted]
-    return found, [*findings, *contradicted.values()]
+    return found, [*faults, *contradicted.values()]
 
 
-def _picture(table: Table, row: Row, columns: Columns) -> Found:
+def _picture(table: Table, row: Row, columns: Columns, root: Path) -> Found:
     """One row as it stands; its words must be readable, its path is not believed yet."""
     cells = row.cells
     split, group = _cell(row, columns.split), _cell(row, columns.group)
     if not is_one_line(cells[columns.label] + group):
         raise TableError(table.place(row), "has a control character in its label or group", "mend the line")
     return Found(
-        path=_normal(cells[columns.picture]),
+        path=_normal(cells[columns.picture], root),
         label=cells[columns.label],
         split=_split(split, table.place(row)),
         group=group,
@@ -161,10 +166,18 @@ def _cell(row: Row, at: int | None) -> str:
     return "" if at is None else row.cells[at]
 
 
-def _normal(text: str) -> str:
+def _normal(text: str, root: Path) -> str:
     """The one spelling of a path within the source: "./a//b.jpg" → "a/b.jpg"; any other stays as it is."""
     path = safe_relative(text)
+    if path is None and "\\" in text:
+        path = _from_windows(text, root)
     return text if path is None else str(path)
+
+
+def _from_windows(text: str, root: Path) -> PurePosixPath | None:
+    """What a table from Windows means by "a\\b.jpg", if that is a file and none is called so itself."""
+    path = safe_relative(text.replace("\\", "/"))
+    return path if path is not None and is_own_file(root / path) and not mode_of(root / text) else None
 
 
 def _split(word: str, place: str) -> Split | None:
@@ -178,20 +191,27 @@ def _split(word: str, place: str) -> Split | None:
 
 def _finding(picture: Found, root: Path, folders: dict[Path, bool]) -> Finding | None:
     """Why the row cannot be a picture, if it cannot; `folders` remembers which ones are links."""
-    if not is_plain_name(picture.path):
-        return why_finding(Refusal.NAME, printable(picture.path))
-    if safe_relative(picture.path) is None:
-        return refused(Refusal.OUTSIDE, picture.path, "is not a path within the source")
+    path = picture.path
+    file = root / path
+    outside = _outside(path)
+    if outside and not (safe_relative(path) and is_own_file(file)):  # a folder may be called C:
+        return refused(Refusal.OUTSIDE, printable(path), outside)
+    if not is_plain_name(path):
+        return why_finding(Refusal.NAME, printable(path))
     if not picture.label:
-        return refused(Refusal.NO_LABEL, picture.path, "has an empty label")
-    file = root / picture.path
+        return refused(Refusal.NO_LABEL, path, "has an empty label")
     if any(_is_link(folder, folders) for folder in _parents(file, root)) or stat.S_ISLNK(mode_of(file)):
-        return why_finding(Refusal.LINK, picture.path)
-    return (
-        None
-        if is_own_file(file)
-        else refused(Refusal.NO_FILE, picture.path, "is named in the table, but is no file")
-    )
+        return why_finding(Refusal.LINK, path)
+    missing = "is named in the table, but is no file"
+    return None if is_own_file(file) else refused(Refusal.NO_FILE, path, missing)
+
+
+def _outside(path: str) -> str:
+    """Why the path is none within the source, as Linux or as Windows reads it; "" where it is one."""
+    if safe_relative(path.replace("\\", "/")) is None and not path.startswith(("/", "\\")):
+        return "is not a path within the source"
+    is_absolute = path.startswith(("/", "\\")) or PureWindowsPath(path).drive
+    return "is an absolute path, not one within the source" if is_absolute else ""
 
 
 def _parents(file: Path, root: Path) -> Iterator[Path]:
