@@ -126,7 +126,7 @@ def _tell(verified: Sequence[Verified], *, quiet: bool) -> None:
         rows = [(proof.name, proof.outcome.value, proof.detail) for proof in of.proofs]
         table(of.name, ("proof", "result", "detail"), rows, quiet=quiet)
     if any(proof.outcome.value == "noted" for of in verified for proof in of.proofs):
-        note("noted: not what one could expect, and no fault of the file; the detail says why", quiet=quiet)
+        note("noted: not what one would expect, and no fault of the file; the detail says why", quiet=quiet)
 
 
 def _sentence(of: Verified) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dermpack.contract.checks import check, check_sha256, check_share
 
 RUNTIMES = ("tflite-runtime", "ai-edge-litert")  # the older one first
+SAME = 1e-9  # of shares: what JSON may lose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,10 @@ class OperatingPoint:
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)
         check_share("sensitivity", self.sensitivity)
+        least = self.wanted_sensitivity
+        check(
+            self.sensitivity >= least - 1e-6, "sensitivity", self.sensitivity, f"{least:g}, which was wanted"
+        )
         check(0 <= self.positives <= self.n, "positives", self.positives, f"0 to {self.n}")
 
 
@@ -71,6 +76,21 @@ class Abstention:
     def __post_init__(self) -> None:
         for name in ("threshold", "coverage", "accuracy"):
             check_share(name, getattr(self, name))
+        for point in sorted(self.curve, key=lambda point: abs(point.coverage - self.coverage)):
+            self._check_beside(point)  # the nearest first: it says most
+
+    def _check_beside(self, point: Covered) -> None:
+        """More answers come from a lower threshold; where as many are answered, the two are one choice."""
+        where = f"the curve has where {point.coverage:.1%} are answered"
+        more = point.coverage - self.coverage
+        if abs(more) <= SAME:
+            for name in ("threshold", "accuracy"):
+                mine, its = getattr(self, name), getattr(point, name)
+                check(abs(mine - its) <= SAME, name, mine, f"{its:.4g}, which {where}")
+        else:
+            apart = (self.threshold - point.threshold) * more
+            side = "above" if more > 0 else "below"
+            check(apart > 0, "threshold", self.threshold, f"{side} {point.threshold:.4g}, which {where}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from math import isclose
 
 from dermpack.contract import Activation, Contract, Number
 from dermpack.files import sha256_of
-from dermpack.tflitefile import ModelFile, Tensor
+from dermpack.tflitefile import ModelFile, ScoreCalibration, Tensor
 from dermpack.verify.proof import Outcome, Proof, held
 
 FLOAT32_ERROR = 1e-6  # of a scale: the file holds it in 32 bits, JSON in 64
@@ -91,7 +91,22 @@ def _metadata(model: ModelFile, contract: Contract) -> Proof:
     ):
         if not _is_same(values[:1], (said,)) or len(set(values)) > 1:
             problems.append(f"its {what} is {_of(values)}, the contract's {said}")
+    problems += _calibration(found.calibration, contract)
     return held("metadata", problems, well=f"{len(found.labels)} labels, name, version, licence, mean, std")
+
+
+def _calibration(found: ScoreCalibration | None, contract: Contract) -> Iterator[str]:
+    """MediaPipe divides by the temperature that the file has; an app that reads the contract, by its own."""
+    if found is None:
+        return
+    said = contract.output.temperature
+    wanted = 1.0 if said is None else 1 / said.value
+    other = next(
+        (of.slope for of in found.sigmoids if not isclose(of.slope, wanted, rel_tol=FLOAT32_ERROR)), None
+    )
+    if other is not None:
+        has = f"{1 / other:.4g}" if other else "none"
+        yield f"output.temperature.value is {1 / wanted:.4g}, the file has {has}"
 
 
 def _is_same(read: tuple[float, ...], said: tuple[float | None, ...]) -> bool:

@@ -15,7 +15,7 @@ class Outcome(Enum):
     """How a proof ended; only FAILS is held against the file."""
 
     HOLDS = "holds"
-    NOTED = "noted"  # not as one could think, but as it should be: the detail says why
+    NOTED = "noted"  # not as one would expect, but as it should be: the detail says why
     UNTRIED = "not tried"
     FAILS = "fails"
 

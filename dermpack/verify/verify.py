@@ -23,6 +23,7 @@ from dermpack.runtime import (
 )
 from dermpack.tflitefile import ModelFile, read_model
 from dermpack.verify.compare import check_outputs, check_runs, reference
+from dermpack.verify.decided import check_decisions
 from dermpack.verify.described import check_bytes, check_description
 from dermpack.verify.export import Export
 from dermpack.verify.interpreted import Task, run_everywhere
@@ -129,6 +130,7 @@ def _scored(
             predictor = network.predictor if network and network.fits(contract) else None
             scored = score_split(classifier, predictor, dataset, split, track=means.track)
             yield from check_scores(scored, contract, dataset)
+            yield from check_decisions(scored, contract, dataset)
     except PictureError:
         raise  # the dataset's fault
     except InputError as error:

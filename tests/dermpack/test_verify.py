@@ -13,9 +13,10 @@ from dermpack.contract import Contract, Recipe, RuntimeResult, contract_text, ru
 from dermpack.errors import InputError
 from dermpack.manifest import Split
 from dermpack.runtime import installed
+from dermpack.tflitefile import read_model, temperature_calibration, with_metadata
 from dermpack.verify import Means, Outcome, Verified, find_exports, gather, open_hosts, verify_export
 from tests.dermpack.small_export import contract_of, export_bytes, spoil, write_export
-from tests.dermpack.tflite_models import LABELS, float_model
+from tests.dermpack.tflite_models import LABELS, float_model, integer_model
 from tests.mutants import mutant
 
 pytestmark = pytest.mark.tensorflow
@@ -79,6 +80,23 @@ def test_a_model_without_metadata_is_seen(tmp_path: Path, means: Means) -> None:
 def test_labels_in_another_order_are_seen(tmp_path: Path, means: Means) -> None:
     folder = write_export(tmp_path / "export", contract=changed(labels=LABELS[::-1]))
     assert failed(folder, means) == ["metadata"]
+
+
+def test_another_temperature_than_the_files_is_seen(tmp_path: Path, means: Means) -> None:
+    model = read_model(export_bytes("int8"), where="model.tflite").metadata
+    assert model is not None
+    calibrated = replace(model, calibration=temperature_calibration(len(LABELS), 1.25))
+    data = with_metadata(integer_model("uint8"), calibrated)
+    said = contract_of(data, "int8")
+    folder = write_export(tmp_path / "export", contract=said)
+    (folder / "model.tflite").write_bytes(data)
+    assert failed(folder, means) == []
+    soft = said.output.temperature
+    assert soft is not None
+    other = replace(said, output=replace(said.output, temperature=replace(soft, value=2.0)))
+    (folder / "model.json").write_text(contract_text(other), encoding="utf-8")
+    (proof,) = verified(folder, means).failed
+    assert proof.detail == "output.temperature.value is 2, the file has 1.25"
 
 
 def test_a_version_of_an_operator_that_is_not_the_files_is_seen(tmp_path: Path, means: Means) -> None:
