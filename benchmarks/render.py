@@ -70,7 +70,7 @@ def _sheet(record: Record, pictures: Mapping[str, Path]) -> bytes | None:
     """The pictures that the page names: of the first model and place where any flipped."""
     drop = next((of for of in record.drops if of.flips), None)
     entries = [
-        (pictures[of.picture], f"{of.truth}: {of.first} > {of.here}")
+        (pictures[of.picture], (of.truth, of.first, f"> {of.here}"))
         for of in (flips_shown(drop) if drop else [])
         if of.picture in pictures
     ]

@@ -18,6 +18,7 @@ from dermpack.scores.summary import Scores
 
 RECORD_FILE, PAGE_FILE, SHEET_FILE = "report.json", "report.html", "mistakes.png"
 WORST = 24  # mistakes on the contact sheet
+MISTAKE_PX, MISTAKES_ACROSS = 160, 5  # wide enough for a name of two words
 
 
 def evaluation_files(
@@ -52,5 +53,5 @@ def evaluation_files(
 
 def _mistakes_sheet(predictions: Predictions, files: Mapping[str, Path]) -> bytes | None:
     worst = worst_mistakes(predictions, most=WORST)
-    entries = [(files[of.picture], f"{of.truth} as {of.predicted} {of.confidence:.2f}") for of in worst]
-    return contact_sheet(entries) if entries else None
+    entries = [(files[of.picture], (of.truth, f"as {of.predicted}", f"{of.confidence:.2f}")) for of in worst]
+    return contact_sheet(entries, cell=MISTAKE_PX, columns=MISTAKES_ACROSS) if entries else None

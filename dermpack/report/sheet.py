@@ -13,33 +13,40 @@ from dermpack.report.page import Media
 
 Sheet: TypeAlias = Any  # PIL.Image.Image: to name it would load Pillow
 Pen: TypeAlias = Any  # PIL.ImageDraw.ImageDraw
+Font: TypeAlias = Any  # PIL.ImageFont.FreeTypeFont
+
+Entry: TypeAlias = tuple[Path, tuple[str, ...]]  # a picture, and what stands below it, line by line
 
 GAP = 4
-CAPTION_HEIGHT, CAPTION_SIZE = 16, 11
-MAX_CAPTION = 80  # characters looked at; the width of the cell decides
+CAPTION_HEIGHT, CAPTION_SIZE = 16, 11  # of one line
+MAX_CAPTION = 80  # characters of a line looked at; the width of the cell decides
+FONT = "fonts/ttf/DejaVuSans.ttf"  # comes with matplotlib: Pillow's own letters have no ß, Ü or é
 MAX_PIXELS = 40_000_000  # of a whole sheet: 120 MB in memory
 JPEG_QUALITY = 85
 WHITE, INK, EMPTY, CROSS = "#ffffff", "#1c2330", "#eceff3", "#a8480a"
 
 
 def contact_sheet(
-    entries: Sequence[tuple[Path, str]], *, cell: int = 128, columns: int = 6, media: Media = Media.PNG
+    entries: Sequence[Entry], *, cell: int = 128, columns: int = 6, media: Media = Media.PNG
 ) -> bytes:
-    """Draw each picture with its caption; one that cannot be decoded is a crossed, empty cell."""
+    """Draw each picture with its lines below it; one that cannot be decoded is a crossed, empty cell."""
     from PIL import Image, ImageDraw
 
     columns = max(1, min(columns, len(entries)))
     rows = -(-len(entries) // columns)
-    size = (columns * (cell + GAP) + GAP, rows * (cell + CAPTION_HEIGHT + GAP) + GAP)
+    below = CAPTION_HEIGHT * max((len(lines) for _, lines in entries), default=1)
+    size = (columns * (cell + GAP) + GAP, rows * (cell + below + GAP) + GAP)
     if size[0] * size[1] > MAX_PIXELS:
         raise InputError("contact sheet", f"would have {size[0]}×{size[1]} pixels", "show fewer pictures")
     sheet = Image.new("RGB", size, WHITE)
-    pen = ImageDraw.Draw(sheet)
-    for at, (path, caption) in enumerate(entries):
+    pen, font = ImageDraw.Draw(sheet), _font()
+    for at, (path, lines) in enumerate(entries):
         row, column = divmod(at, columns)
-        corner = (GAP + column * (cell + GAP), GAP + row * (cell + CAPTION_HEIGHT + GAP))
+        corner = (GAP + column * (cell + GAP), GAP + row * (cell + below + GAP))
         _draw_picture(sheet, pen, path, corner=corner, cell=cell)
-        _draw_caption(pen, caption, corner=(corner[0], corner[1] + cell), width=cell)
+        for number, line in enumerate(lines):
+            under = (corner[0], corner[1] + cell + number * CAPTION_HEIGHT)
+            pen.text(under, _fitting(line, font, width=cell), fill=INK, font=font)
     return _encoded(sheet, media)
 
 
@@ -58,16 +65,20 @@ def _draw_picture(sheet: Sheet, pen: Pen, path: Path, *, corner: tuple[int, int]
         sheet.paste(Image.fromarray(pixels), corner)
 
 
-def _draw_caption(pen: Pen, caption: str, *, corner: tuple[int, int], width: int) -> None:
+def _font() -> Font:
+    import matplotlib
     from PIL import ImageFont
 
-    font = ImageFont.load_default(CAPTION_SIZE)
-    text = printable(caption)[:MAX_CAPTION]
-    if font.getlength(text) > width:
-        while text and font.getlength(f"{text}…") > width:
-            text = text[:-1]
-        text = f"{text}…"
-    pen.text(corner, text, fill=INK, font=font)
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / FONT, CAPTION_SIZE)
+
+
+def _fitting(line: str, font: Font, *, width: int) -> str:
+    text = printable(line)[:MAX_CAPTION]
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def _encoded(sheet: Sheet, media: Media) -> bytes:

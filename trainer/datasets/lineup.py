@@ -67,7 +67,8 @@ def choose(pictures: list[Picture], *, most: int, seed: int) -> list[Picture]:
 
 def _lineup(dataset: Dataset, title: str, chosen: list[Picture], *, of: int) -> Lineup:
     entries = [
-        (dataset.file(picture), caption) for picture, caption in zip(chosen, _captions(chosen), strict=True)
+        (dataset.file(picture), (caption,))
+        for picture, caption in zip(chosen, _captions(chosen), strict=True)
     ]
     sheet = contact_sheet(entries, cell=CELL, columns=COLUMNS, media=Media.JPEG)
     return Lineup(title=title, shown=len(chosen), of=of, sheet=sheet)
