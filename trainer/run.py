@@ -22,6 +22,7 @@ from trainer.recipe import WEIGHTS_FILE as WEIGHTS_FILE
 from trainer.recipe import Recipe, recipe_from
 from trainer.spec import NetworkSpec, Weights
 from trainer.watch import Epoch, epoch_from
+from trainer.work import refuse_unfinished
 
 SCHEMA = 1
 AGAIN = "train it again"
@@ -87,6 +88,7 @@ def read_run(folder: Path) -> Run:
     """Read a run folder, hostile until checked; no TensorFlow is needed for it."""
     path = folder / RUN_FILE
     if not path.is_file():
+        refuse_unfinished(folder)
         raise InputError(folder, f"is no run: it has no {RUN_FILE}", "give a folder that dermpack train made")
     record = read_json(path)
     if record.get("schema") != SCHEMA:

@@ -24,7 +24,7 @@ from trainer.checkpoint import CHECKPOINT_FILE
 from trainer.held import held
 from trainer.recipe import Recipe
 from trainer.run import RUN_FILE
-from trainer.work import ASKED_FILE, DATASET
+from trainer.work import ASKED_FILE, DATASET, partial_of
 
 MARKER = "state/study.json"
 PROBABILITIES = "probabilities"
@@ -66,7 +66,7 @@ class Place:
         return float(read_json(self.clock)["seconds"]) if self.clock.is_file() else 0.0
 
     def clear(self) -> None:
-        for folder in (self.run, _partial(self.run), self.state):
+        for folder in (self.run, partial_of(self.run), self.state):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -93,17 +93,13 @@ def read_answers(path: Path) -> Floats:
 
 
 def _asked(place: Place) -> Mapping[str, Any] | None:
-    partial = _partial(place.run)
+    partial = partial_of(place.run)
     begun = partial / ASKED_FILE if any(partial.rglob(CHECKPOINT_FILE)) else None
     for path in (place.run / RUN_FILE, begun):
         if path is not None and path.is_file():
             recipe: Mapping[str, Any] = read_json(path).get("recipe", {})
             return recipe
     return None
-
-
-def _partial(run: Path) -> Path:
-    return run.with_name(f".{run.name}.partial")
 
 
 def _claim(folder: Path, dataset: Dataset, *, overwrite: bool) -> None:

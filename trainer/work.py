@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dermpack.errors import OutputError
+from dermpack.errors import InputError, OutputError
 from dermpack.files import cannot_write, json_text, read_json, write_text
 from dermpack.lock import locked
 from trainer.checkpoint import CHECKPOINT_FILE, read_history
@@ -44,7 +44,7 @@ def work_folder(run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> Iter
     An error after a finished epoch leaves the folder, one before it leaves nothing; the caller removes it
     when the run is whole.
     """
-    folder = run.absolute().with_name(f".{run.absolute().name}.partial")
+    folder = partial_of(run)
     try:
         with locked(folder / LOCK_FILE, where=run, what="is being trained"):
             _claim(folder, run, asked, overwrite=overwrite)
@@ -57,6 +57,26 @@ def work_folder(run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> Iter
         if not _is_below(error, folder.parent):
             raise
         raise cannot_write(run, error) from error
+
+
+def partial_of(run: Path) -> Path:
+    """The folder of a run that is not whole yet: run → .run.partial."""
+    return run.absolute().with_name(f".{run.absolute().name}.partial")
+
+
+def kept_of(run: Path) -> str:
+    """What an interrupted training can go on with, in words; "" where that is nothing."""
+    folder = partial_of(run)
+    left = left_at(folder, planned=lambda _: 0)
+    return f"all up to epoch {left.epochs} ({left.phase}) is kept in {folder.name}" if left else ""
+
+
+def refuse_unfinished(run: Path) -> None:
+    """Say of a run that is not there that it was begun, where it was."""
+    if not run.exists() and (partial_of(run) / ASKED_FILE).is_file():
+        raise InputError(
+            run, "is not trained to its end yet", "run the same dermpack train again: it goes on"
+        )
 
 
 def left_at(folder: Path, *, planned: Callable[[str], int]) -> Left | None:

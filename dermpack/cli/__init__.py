@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from dermpack import __version__
+from dermpack.cli.interrupted import line_of
 from dermpack.cli.lazy import LazyGroup
 from dermpack.errors import DermpackError, missing_extra, printable
 
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = program.main(args=arguments, prog_name="dermpack", standalone_mode=False)
         if sys.stdout is not None:  # `dermpack … >&-` leaves none
             sys.stdout.flush()
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return _say("interrupted", INTERRUPTED)
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        return _say(line_of(error), INTERRUPTED)
     except click.ClickException as error:
         error.show()
         return error.exit_code

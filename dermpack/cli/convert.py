@@ -12,6 +12,7 @@ from dermpack.cli.console import note, output_options, result, track
 from dermpack.cli.converted import record, tell, too_much
 from dermpack.cli.epochs import epoch_lines
 from dermpack.cli.hush import hushed, python_alone
+from dermpack.cli.interrupted import going_on
 
 if TYPE_CHECKING:
     from dermpack.scores.predictions import Predictions
@@ -130,7 +131,7 @@ def command(
     audience = Audience(
         track=track(quiet=quiet), watch=epoch_lines(quiet=quiet), begun=partial(_begun, quiet=quiet)
     )
-    with python_alone():
+    with going_on(output, partial(_kept, output)), python_alone():
         conversion = convert_run(run, output, request, data=data, overwrite=overwrite, audience=audience)
     tell(conversion, quiet=quiet)
     result(record(conversion, output), str(output), as_json=as_json)
@@ -138,6 +139,16 @@ def command(
         raise too_much(conversion, output)
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
     note(f"Next: dermpack evaluate {first} DATASET", quiet=quiet)
+
+
+def _kept(output: Path) -> str:
+    """Of what an interrupted conversion did, only epochs of training for integers are kept."""
+    from trainer.checkpoint import CHECKPOINT_FILE
+
+    for folder in output.absolute().parent.glob(".*.training"):
+        if folder.name.startswith(f".{output.name}.") and any(folder.rglob(CHECKPOINT_FILE)):
+            return f"the finished epochs of training for integers are kept in {folder.name}"
+    return ""
 
 
 def _begun(predictions: Predictions, *, quiet: bool) -> None:

@@ -169,8 +169,10 @@ def _sidecar(model: Path, labels: Path | None) -> Sidecar:
     from dermpack.errors import InputError
     from dermpack.runtime import find_sidecar, read_labels, read_sidecar
     from dermpack.runtime.modelfile import read_model
+    from trainer.work import refuse_unfinished
 
     if not model.exists():
+        refuse_unfinished(model)
         raise InputError(model, "does not exist", "give a run folder, an export folder or a .tflite")
     if labels is not None:
         return read_labels(labels)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dermpack.cli.console import note, result, table
+from dermpack.cli.interrupted import going_on, trained_runs
 from dermpack.cli.telling import teller
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def run_folds(
     from trainer.folds_run import train_folds
 
     tell = teller(quiet=quiet)
-    done = train_folds(dataset, output, recipe, folds=folds, overwrite=overwrite, tell=tell)
+    with going_on(output, lambda: trained_runs(output, of=f"{folds} folds")):
+        done = train_folds(dataset, output, recipe, folds=folds, overwrite=overwrite, tell=tell)
     _show(done, quiet=quiet or as_json)
     result(done.record(), str(output), as_json=as_json)
 

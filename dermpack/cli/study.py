@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dermpack.cli.console import note, output_options, result, table
+from dermpack.cli.interrupted import going_on, trained_runs
 from dermpack.cli.telling import teller
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ def command(
 
     plan = read_study(find_study(study), base=base)
     pictures, others = read_dataset(dataset), [read_dataset(folder) for folder in also]
-    done = run_study(pictures, plan, output, also=others, overwrite=overwrite, listen=_teller(quiet=quiet))
+    with going_on(output, lambda: trained_runs(output / "runs", of=f"{len(plan.entries)} recipes")):
+        done = run_study(
+            pictures, plan, output, also=others, overwrite=overwrite, listen=_teller(quiet=quiet)
+        )
     _show(done, quiet=quiet or as_json)
     result(done.record(), str(output), as_json=as_json)
     if not done.finished:

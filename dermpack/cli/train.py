@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,6 +13,7 @@ from dermpack.cli.console import note, output_options, result, table, track
 from dermpack.cli.epochs import epoch_lines
 from dermpack.cli.folds import run_folds
 from dermpack.cli.hush import hushed
+from dermpack.cli.interrupted import going_on
 from dermpack.cli.sections import TrainCommand
 
 Run: TypeAlias = Any  # of trainer, of which nothing is imported before the command is called
@@ -153,9 +155,8 @@ def command(
     """
     from dermpack.manifest import read_dataset
     from trainer.asked import check_asked
-    from trainer.cluster import START_MINUTES, own_cluster
     from trainer.recipe import COMMAND_LINE, Recipe, read_recipe, recipe_from
-    from trainer.spec import Weights
+    from trainer.work import kept_of
 
     base = read_recipe(recipe_file) if recipe_file else Recipe()
     given = {name: value for name, value in options.items() if value not in (None, ())}
@@ -165,22 +166,30 @@ def command(
         run_folds(pictures, output, recipe, folds=folds, overwrite=overwrite, as_json=as_json, quiet=quiet)
         return
     check_asked(pictures, output, recipe, overwrite=overwrite)
+    with going_on(output, partial(kept_of, output)):
+        _train(pictures, output, recipe, overwrite=overwrite, as_json=as_json, quiet=quiet)
+
+
+def _train(dataset: Any, output: Path, recipe: Any, *, overwrite: bool, as_json: bool, quiet: bool) -> None:
+    from trainer.cluster import START_MINUTES, own_cluster
+    from trainer.spec import Weights
+
     fetching = ", fetching weights unless they are here already" if recipe.weights is Weights.IMAGENET else ""
     note(f"Starting TensorFlow{fetching} ...", quiet=quiet)
     if cluster := own_cluster(recipe):
         waits = f"waits for the others, at most {START_MINUTES} minutes"
         note(f"{cluster.name(cluster.index)} {waits} ...", quiet=quiet)
     if cluster and not cluster.is_chief:
-        _beside(pictures, output, recipe, cluster, as_json=as_json, quiet=quiet)
+        _beside(dataset, output, recipe, cluster, as_json=as_json, quiet=quiet)
         return
     with hushed():
         from trainer.train import train
 
-    def going_on(left: Any) -> None:
+    def tell(left: Any) -> None:
         note(f"going on after epoch {left.epochs} of {left.planned} ({left.phase})", quiet=quiet)
 
     bar, watch = track(quiet=quiet), epoch_lines(quiet=quiet)
-    run = train(pictures, output, recipe, overwrite=overwrite, track=bar, watch=watch, going_on=going_on)
+    run = train(dataset, output, recipe, overwrite=overwrite, track=bar, watch=watch, going_on=tell)
     _show(run, quiet=quiet or as_json)
     for line in (*run.remarks, *_early(run)):
         note(line, quiet=quiet)

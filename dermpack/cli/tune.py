@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dermpack.cli.console import note, output_options, result, table
+from dermpack.cli.interrupted import going_on
 from dermpack.cli.telling import teller
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ FOLDER = click.Path(path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OBJECTIVES = ("balanced_accuracy", "auroc", "accuracy,latency")
 MOST_ROWS = 10
+TRIALS_KEPT = "all trials are kept, and the epochs of the one that was being trained"
 
 
 @click.command("tune", short_help="Search for the best recipe, with as many workers as you start.")
@@ -84,16 +86,17 @@ def command(
     if space.left_out:
         note(f"left out of the space, since it means nothing here: {', '.join(space.left_out)}", quiet=quiet)
     wanted = Wanted(dataset=read_dataset(dataset), base=base, space=space, objective=Objective(objective))
-    found = tune(
-        wanted,
-        output,
-        trials=trials,
-        minutes=minutes,
-        storage=storage,
-        name=name,
-        latency=int8_latency_ms if wanted.objective.with_latency else None,
-        tell=teller(quiet=quiet),
-    )
+    with going_on(output, lambda: TRIALS_KEPT if output.is_dir() else ""):
+        found = tune(
+            wanted,
+            output,
+            trials=trials,
+            minutes=minutes,
+            storage=storage,
+            name=name,
+            latency=int8_latency_ms if wanted.objective.with_latency else None,
+            tell=teller(quiet=quiet),
+        )
     _show(found, output, quiet=quiet or as_json)
     result(found.record(), str(output), as_json=as_json)
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from dermpack.cli.console import note, output_options, result
+from dermpack.cli.interrupted import AGAIN, going_on
 from dermpack.errors import DermpackError
 
 GOES_ON = "Interrupted, the same command goes on where it was."
+AGAIN_AS_IT_IS = f"{AGAIN}: without --overwrite"
 
 
 @click.command("demo", short_help="Run the whole chain on generated pictures, and sum it up.")
@@ -47,9 +49,19 @@ def command(*, output: Path, overwrite: bool, as_json: bool, quiet: bool) -> Non
         note(f"{len(steps)} steps into {output}, of which training takes longest. {GOES_ON}", quiet=quiet)
         try:
             tell = teller(len(steps), quiet=quiet)
-            kept = walk(output, steps, kept, overwrite=overwrite, tell=tell)
-        except (KeyboardInterrupt, click.exceptions.Abort, DermpackError):
+            with going_on(
+                output, lambda: _kept(output, len(steps)), cure=AGAIN_AS_IT_IS if overwrite else AGAIN
+            ):
+                kept = walk(output, steps, kept, overwrite=overwrite, tell=tell)
+        except DermpackError:
             note(GOES_ON, quiet=quiet)
             raise
         summary = read_summary(output, steps, kept)
         result(summary.record(), summary_text(summary), as_json=as_json)
+
+
+def _kept(output: Path, count: int) -> str:
+    from dermpack.cli.demo.kept import KEPT_FILE, read_kept
+
+    done = len(read_kept(output / KEPT_FILE).finished)
+    return f"{done} of {count} steps are done, and of training the epochs that are finished"
