@@ -17,7 +17,7 @@ from dermpack.cli import main
 from dermpack.pictures import render
 from dermpack.pixels import prepare
 from tests.hostile import encoded
-from tests.perf.models_table import exports, figure, points, write
+from tests.perf.models_table import exports, figure, points, shares, write
 from trainer.recipe import read_recipe
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -171,22 +171,32 @@ def test_figures_are_written_as_the_tables_have_them() -> None:
     assert figure({"a": 0.7153, "a_ci95": [0.64, 1.0]}, "a") == ".715 (.640 to 1.000)"
     assert figure({"a": 1.0, "a_ci95": None}, "a") == "1.000"
     assert points(-0.0042, [-0.011, 0.003]) == "-0.4 (-1.1 to +0.3)"
+    assert shares(-0.0014, [-0.005, 0.001]) == "-.001 (-.005 to +.001)"
 
 
 @EACH
 def test_a_report_of_another_split_is_a_row_more(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(MODELS, tmp_path / "models")
     page, seeds = tmp_path / "models" / "README.md", tmp_path / "models" / folder.name / "seeds"
-    before, report = page.read_text(encoding="utf-8"), folder / "evaluation" / "report.json"
-    seeds.mkdir(exist_ok=True)
-    (seeds / "11.json").write_bytes(report.read_bytes())
-    (seeds / "9.json").write_bytes(report.read_bytes())
+    before = page.read_text(encoding="utf-8")
+    for seed in ("11", "9"):
+        (seeds / seed).mkdir(parents=True)
+        shutil.copy(folder / "evaluation" / "report.json", seeds / seed)
+        shutil.copy(folder / "model.json", seeds / seed)
     write(tmp_path / "models")
     after = page.read_text(encoding="utf-8")
     more = [line for line in after.splitlines() if line not in before.splitlines()]
     assert [line.split(" | ")[:2] for line in more] == [[f"| {folder.name}", seed] for seed in ("9", "11")]
     write(tmp_path / "models")
     assert page.read_text(encoding="utf-8") == after
+
+
+@EACH
+def test_a_report_of_another_split_is_of_the_file_that_its_contract_is_of(folder: Path) -> None:
+    for other in (folder / "seeds").iterdir():
+        report, contract = read(other / "report.json"), read(other / "model.json")
+        assert report["model"]["sha256"] == contract["sha256"]
+        assert report["dataset"]["options"]["seed"] == other.name
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from typing import Any
 from tests.figures.marks import has_table, rewrite
 
 NAME = "references"  # of the tables, between marks
-OTHER_SPLITS = "The same recipes on other splits of the same pictures; of those nothing else is kept:"
+OTHER_SPLITS = (
+    "The same recipes on other splits of the same pictures; report and contract are kept, the files are not:"
+)
 NONE_YET = "None lies here yet: `make models` (below) makes them."
 HEADER = (
     *("model", "bundle", "input", "MB", "pictures of the test split", "balanced accuracy (95 %)"),
@@ -23,6 +25,9 @@ SEEDS_HEADER = (
     "pictures of the test split",
     "balanced accuracy (95 %)",
     "macro AUROC (95 %)",
+    "by",
+    "points against float, validation split (95 %)",
+    "AUROC against float, validation split (95 %)",
 )
 RUNTIME, KERNELS, THREADS = "ai-edge-litert", "xnnpack", 1  # what `ms` is measured with
 
@@ -55,30 +60,33 @@ def exports(folder: Path) -> list[Path]:
 def _row(model: Path) -> tuple[str, ...]:
     contract, report = _read(model / "model.json"), _read(model / "evaluation" / "report.json")
     side = contract["input"]["width"]
-    lost = next(
-        of for split in contract["accuracy"] for of in split["figures"] if of["metric"] == "balanced_accuracy"
-    )
     return (
         f"[{model.name}]({model.name}/MODEL_CARD.md)",
         f"[zip]({model.name}.zip)",
         *(f"{side}×{side}", f"{contract['size_bytes'] / 1e6:.2f}", f"{report['n']:,}"),
         *(figure(report, "balanced_accuracy"), figure(report, "auroc")),
-        points(lost["difference"], lost["ci95"]),
+        points(**_lost(contract, "balanced_accuracy")),
         f"{_timed(model)['median_ms']:.2f}",
     )
 
 
 def _seeds(model: Path) -> Iterator[tuple[str, ...]]:
-    reports = {"0": model / "evaluation" / "report.json"}
-    reports |= {
-        path.stem: path for path in sorted((model / "seeds").glob("*.json"), key=lambda of: int(of.stem))
-    }
-    for seed, path in reports.items():
-        report = _read(path)
+    others = sorted((model / "seeds").glob("[0-9]*"), key=lambda of: int(of.name))
+    found = [("0", model / "evaluation", model), *((other.name, other, other) for other in others)]
+    for seed, evaluation, export in found:
+        report, contract = _read(evaluation / "report.json"), _read(export / "model.json")
         yield (
             *(model.name, seed, f"{report['n']:,}"),
-            *(figure(report, "balanced_accuracy"), figure(report, "auroc")),
+            *(figure(report, "balanced_accuracy"), figure(report, "auroc"), contract["recipe"]["method"]),
+            *(points(**_lost(contract, "balanced_accuracy")), shares(**_lost(contract, "auroc"))),
         )
+
+
+def _lost(contract: dict[str, Any], metric: str) -> dict[str, Any]:
+    """What the file has more than its network."""
+    figures = (of for split in contract["accuracy"] for of in split["figures"])
+    found = next(of for of in figures if of["metric"] == metric)
+    return {"difference": found["difference"], "ci95": found["ci95"]}
 
 
 def figure(report: dict[str, Any], name: str) -> str:
@@ -92,6 +100,12 @@ def points(difference: float, ci95: Sequence[float] | None) -> str:
     """-0.0042 → -0.4 (-1.1 to +0.3)."""
     around = f" ({ci95[0] * 100:+.1f} to {ci95[1] * 100:+.1f})" if ci95 else ""
     return f"{difference * 100:+.1f}{around}"
+
+
+def shares(difference: float, ci95: Sequence[float] | None) -> str:
+    """-0.0014 → -.001 (-.005 to +.001)."""
+    around = f" ({_signed(ci95[0])} to {_signed(ci95[1])})" if ci95 else ""
+    return f"{_signed(difference)}{around}"
 
 
 def _how_timed(models: Sequence[Path]) -> str:
@@ -119,6 +133,10 @@ def _benchmark(model: Path) -> dict[str, Any]:
 
 def _share(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 3) + 0.0:+.3f}".replace("0.", ".", 1)  # no -.000
 
 
 def _table(header: Sequence[str], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
