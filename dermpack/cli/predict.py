@@ -102,6 +102,8 @@ def _run(model: Model, found: Found, host: Host, *, threads: int | None, quiet: 
 
 def _remarks(model: Model, found: Found, answers: Answers, ran: Ran | None) -> Iterator[str]:
     """What a person should know beside the answers."""
+    from dermpack.predict import NOT_SURE
+
     if len(answers.outcomes) > 1:
         yield _counted(answers)
     if found.left_out:
@@ -112,6 +114,8 @@ def _remarks(model: Model, found: Found, answers: Answers, ran: Ran | None) -> I
         yield "the outputs do not add up to 1: they are shown as they are, and are no probabilities"
     elif model.temperature is None:
         yield "no temperature is known: probabilities are as the model gives them"
+    if model.abstain_below is None:
+        yield f'no threshold is known below which to be unsure: no answer is "{NOT_SURE}"'
     if model.size is None and ran.number.value == "float32":
         yield "no contract says what to feed: pixels were fed as -1 to 1"
 

@@ -56,9 +56,10 @@ def _verdict(model: Model, answer: Answer, kind: Kind) -> str:
 
 
 def _sentence(flag: Flag) -> str:
-    sensitivity = f"{flag.point.wanted_sensitivity:g}"
-    threshold = shown(flag.point.threshold, Kind.PROBABILITY)
-    return f"{flag.point.label}: reaches the threshold for sensitivity {sensitivity}, {threshold}"
+    """mel: its probability, 71.2 %, reaches 30.0 %, the threshold for sensitivity 0.95."""
+    value, threshold = (shown(of, Kind.PROBABILITY) for of in (flag.probability, flag.point.threshold))
+    wanted = f"the threshold for sensitivity {flag.point.wanted_sensitivity:g}"
+    return f"{printable(flag.point.label)}: its probability, {value}, reaches {threshold}, {wanted}"
 
 
 def _bar(guess: Guess, kind: Kind) -> str:
@@ -69,14 +70,24 @@ def _bar(guess: Guess, kind: Kind) -> str:
 
 
 def _lines(answered: Sequence[Answer], kind: Kind) -> str:
-    """Columns: the picture, the answer, its labels by rank, the thresholds that are reached."""
+    """A header, then a line a picture: what is said of it, its labels by rank, the thresholds it reaches."""
     if not answered:
         return ""
-    columns = [_padded([of.picture for of in answered])]
-    columns.append(_padded([of.label or NOT_SURE for of in answered]))
-    columns += [_guesses([of.guesses[at] for of in answered], kind) for at in range(len(answered[0].guesses))]
-    columns.append([", ".join(map(_short, filter(_is_reached, of.flags))) for of in answered])
+    columns = [_padded(["picture", *(of.picture for of in answered)])]
+    if any(of.is_sure is not None for of in answered):
+        columns.append(_padded(["sure", *("yes" if of.is_sure else NOT_SURE for of in answered)]))
+    for at in range(len(answered[0].guesses)):
+        columns.append(_padded([_rank(at + 1), *_guesses([of.guesses[at] for of in answered], kind)]))
+    if any(of.flags for of in answered):
+        reached = (", ".join(map(_short, filter(_is_reached, of.flags))) for of in answered)
+        columns.append(["thresholds reached", *reached])
     return "\n".join(GAP.join(cells).rstrip() for cells in zip(*columns, strict=True))
+
+
+def _rank(place: int) -> str:
+    """1 → 1st; 22 → 22nd; 13 → 13th."""
+    ending = "th" if place // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{ending}"
 
 
 def _guesses(guesses: Sequence[Guess], kind: Kind) -> list[str]:
@@ -90,7 +101,7 @@ def _is_reached(flag: Flag) -> bool:
 
 
 def _short(flag: Flag) -> str:
-    return f"{flag.point.label} at sensitivity {flag.point.wanted_sensitivity:g}"
+    return f"{printable(flag.point.label)} at sensitivity {flag.point.wanted_sensitivity:g}"
 
 
 def _padded(texts: Sequence[str]) -> list[str]:

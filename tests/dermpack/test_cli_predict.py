@@ -70,7 +70,10 @@ def test_a_picture_is_a_block_of_labels(
     head, first, *others = captured.out.splitlines()
     assert head == f"{pictures / 'a.jpg'}: mel"
     assert first.startswith("  mel    ") and "█" in first and len(others) == 3
-    assert others[-1] == "  mel: reaches the threshold for sensitivity 0.95, 30.0 %"
+    assert (
+        others[-1]
+        == f"  mel: its probability, {first.split()[1]} %, reaches 30.0 %, the threshold for sensitivity 0.95"
+    )
     assert "not a medical device" in captured.err
 
 
@@ -89,9 +92,10 @@ def test_folders_and_files_are_a_line_each_in_order(
 ) -> None:
     assert run(export, pictures / "more", pictures) == 0
     captured = capsys.readouterr()
-    words = [line.split()[:3] for line in captured.out.splitlines()]
-    assert words == [
-        [str(pictures / name), label, label]
+    header, *lines = captured.out.splitlines()
+    assert header.split() == ["picture", "sure", "1st", "2nd", "3rd", "thresholds", "reached"]
+    assert [line.split()[:3] for line in lines] == [
+        [str(pictures / name), "yes", label]
         for name, label in (("more/c.jpg", "akiec"), ("a.jpg", "mel"), ("b.jpg", "nv"))
     ]
     assert captured.err.startswith("3 in all: 1 akiec, 1 mel, 1 nv\n")
@@ -161,7 +165,7 @@ def test_a_broken_picture_is_one_line_while_the_others_go_on(
     (pictures / "empty.png").touch()
     assert run(export, pictures, pictures / "missing.jpg", "--quiet") == 1
     captured = capsys.readouterr()
-    assert [line.split()[1] for line in captured.out.splitlines()] == ["mel", "nv", "akiec"]
+    assert [line.split()[2] for line in captured.out.splitlines()[1:]] == ["mel", "nv", "akiec"]
     said = captured.err.splitlines()
     assert [line.split(": ")[1] for line in said] == [
         str(pictures / name) for name in ("broken.jpg", "empty.png", "missing.jpg")
@@ -208,8 +212,9 @@ def test_a_foreign_file_works_when_told_its_labels(
     assert "give --labels FILE" in capsys.readouterr().err
     assert run(tmp_path / "foreign.tflite", pictures, "--labels", labels) == 0
     captured = capsys.readouterr()
-    assert [line.split()[1] for line in captured.out.splitlines()] == ["green", "blue", "red"]
+    assert [line.split()[1] for line in captured.out.splitlines()] == ["1st", "green", "blue", "red"]
     assert "no temperature is known" in captured.err and "fed as -1 to 1" in captured.err
+    assert 'no answer is "not sure"' in captured.err
 
 
 def test_a_foreign_file_without_a_softmax_shows_its_outputs(
