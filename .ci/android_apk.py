@@ -60,6 +60,7 @@ public final class SnippetTest {{
 {lines}
         assertEquals(Math.min(3, result.getScores().size()), bars.size());
         assertEquals(result.isSure() ? bars.get(0).getLabel() : "not sure", answer);
+        assertEquals(result.getCalled(), called);
     }}
 }}
 """
@@ -79,6 +80,7 @@ class KotlinSnippetTest {{
         val picture = File(assets, "skin/golden/turned-6.jpg").readBytes()
 {lines}
         assertEquals(if (result.isSure) bars[0].first else "not sure", answer)
+        assertEquals(result.called.map {{ it.label }}, called)
     }}
 }}
 """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dermpack.bundle.bundle import Bundle, Format
+from dermpack.bundle.golden import MOST_LEVELS_APART, allowance_of
 from dermpack.bundle.licence import licence_name
-from dermpack.bundle.module import MIN_SDK, part
+from dermpack.bundle.module import COMPILE_SDK, MIN_AGP, MIN_SDK, part
 from dermpack.bundle.variant import Variant
 from dermpack.contract import Contract, Input, Output
 from dermpack.report.markdown import cell
@@ -22,6 +23,10 @@ GOLDEN_OUT = {
     Format.ASSETS: "to keep them out of release builds, copy `golden` to `src/debug/assets/{slug}` instead",
     Format.AAR: "release builds carry them, too: take the module to leave them out",
 }
+CALLED = {
+    "called_kotlin": "val called = result.called.map { it.label }\n",
+    "called_java": "List<Result.Score> called = result.getCalled();\n",
+}
 MODULE_CONTENTS = {
     "build.gradle.kts": f"the module; minSdk {MIN_SDK}, the runtime pinned",
     "consumer-rules.pro": "what R8 must keep",
@@ -35,7 +40,7 @@ CONTENTS = {
     "model.tflite": "the model; TFLite metadata and labels inside",
     "model.json": "its contract: what to feed, what comes out, what was measured",
     "labels.txt": "a label a line",
-    "golden": "pictures, the bytes they become, and the bytes that come out",
+    "golden": "pictures, the pixels they become, and what came out where this was made",
     "MODEL_CARD.md": "what it was trained on, how good it is, what it is not for",
     "LICENSE, NOTICE": "of the code and of the model",
     "bom.cdx.json": "bill of materials (CycloneDX)",
@@ -47,6 +52,7 @@ def guide_text(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str,
     """The whole file; every number in it comes from a contract."""
     contract = variants[0].contract
     facts = {"slug": bundle.slug, "runtime": bundle.runtime}
+    build = {"compile_sdk": str(COMPILE_SDK), "min_agp": MIN_AGP}
     return part(
         "README.md",
         name=cell(bundle.name),
@@ -55,9 +61,11 @@ def guide_text(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str,
         package=bundle.package,
         what=f"{WHATS[bundle.format]}: {len(contract.labels)} labels, one answer a picture.",
         licence=cell(licence_name(contract.license)),
-        install=part(f"install.{bundle.format.value}.md", **facts).decode().rstrip(),
+        install=part(f"install.{bundle.format.value}.md", **facts, **build).decode().rstrip(),
         abstain=_abstain(contract),
-        thresholds=_thresholds(contract),
+        **_called(contract),
+        levels=f"{MOST_LEVELS_APART:g}",
+        allowed=", ".join(f"{allowance_of(of)[0]:g} ({of.name})" for of in variants),
         tensors="\n".join(_tensors(variants)),
         golden_size=f"{sum(map(len, golden.values())) / 1e6:.1f} MB",
         golden_out=GOLDEN_OUT[bundle.format].format(slug=bundle.slug),
@@ -73,9 +81,18 @@ def _abstain(contract: Contract) -> str:
     return f"below a confidence of {contract.abstention.threshold:.3g}"
 
 
-def _thresholds(contract: Contract) -> str:
+def _called(contract: Contract) -> dict[str, str]:
+    """Where labels have thresholds of their own, the lines to copy must not pass them by."""
+    if not contract.thresholds:
+        return {
+            "called": "is empty: no label of this model has a threshold of its own",
+            **dict.fromkeys(CALLED, ""),
+        }
     listed = ", ".join(f"{cell(point.label)} from {point.threshold:.3g} on" for point in contract.thresholds)
-    return listed or "none for this model"
+    told = (
+        f"are labels that must not be missed ({listed}): **show each, whatever `answer` says**, sure or not"
+    )
+    return {"called": told, **CALLED}
 
 
 def _tensors(variants: Sequence[Variant]) -> Iterator[str]:

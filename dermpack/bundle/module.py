@@ -12,6 +12,7 @@ from dermpack.bundle.naming import Names
 PARTS = Path(__file__).with_name("parts")
 RUNTIME = "com.google.ai.edge.litert:litert:1.4.2"  # its native libraries are aligned for 16 KB pages
 MIN_SDK, COMPILE_SDK = 24, 36
+MIN_AGP = "8.9.1"  # for API 36: https://developer.android.com/build/releases/about-agp
 ASSETS = {Format.MODULE: "src/main/assets/{}", Format.ASSETS: "", Format.AAR: "assets/{}"}
 AAR_METADATA = "META-INF/com/android/build/gradle/aar-metadata.properties"
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("module", "assets", "aar")
 SCHEMA = 1  # of the JSON
+PASSES = "verify and the self-check pass either label"
 FILE = click.Path(path_type=Path)
 
 
@@ -112,7 +113,10 @@ def command(
     signature = _write(output, made.data, private.sign(made.data) if private else None)
     if made.close:
         near = ", ".join(made.close)
-        note(f"near ties, of which a phone may answer the second label: {near}", quiet=quiet)
+        note(
+            f"near ties, where a phone may answer the second label: {near}; nothing to do, {PASSES}",
+            quiet=quiet,
+        )
     _tell_names(made, quiet=quiet)
     record = {**_record(made), "bundle": str(output), "signature": signature}
     result(record, str(output), as_json=as_json)

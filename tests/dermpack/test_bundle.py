@@ -115,6 +115,25 @@ def test_the_readme_states_types_sizes_and_bytes(files: dict[str, bytes]) -> Non
     assert "$" not in text
 
 
+def test_the_readme_shows_called_labels_in_its_lines_where_there_are_thresholds(exports: Path) -> None:
+    (variant,) = read_variants(exports, ("int8",))
+    plain = replace(variant, contract=replace(variant.contract, thresholds=()))
+    texts = {has: readme(of) for has, of in ((True, variant), (False, plain))}
+    for line in ("val called = result.called.map", "called = result.getCalled();", "mel from 0.3 on"):
+        assert [line in texts[True], line in texts[False]] == [True, False]
+    assert "is empty: no label of this model has a threshold" in texts[False]
+
+
+def readme(variant: Variant) -> str:
+    return unzipped(make_bundle([variant], REQUEST).data, where="bundle")["skin_lesions/README.md"].decode()
+
+
+def test_the_readme_says_how_near_answers_must_be(files: dict[str, bytes]) -> None:
+    text = files["README.md"].decode()
+    assert "at most 2 of 255 levels apart" in text
+    assert "at most 0.25 (int8), 0.0001 (float32) apart" in text
+
+
 def test_the_card_says_figures_with_intervals_and_that_it_is_no_device(files: dict[str, bytes]) -> None:
     text = files["MODEL_CARD.md"].decode()
     assert "not a medical device. What it says is no diagnosis" in text
