@@ -43,7 +43,7 @@ STYLE: Mapping[str, object] = {
 THICKNESS = 0.72  # of a bar
 MAX_LABEL = 28  # characters
 LETTER_INCHES = 0.075
-ROOM_ACROSS = 80  # characters of column names that stand side by side
+GAP_LETTERS = 2  # between names that stand side by side
 LIGHT_TEXT_ABOVE = 0.55  # of a heat map's range
 
 
@@ -66,10 +66,10 @@ def height_for(rows: int) -> float:
     return 0.92 + 0.26 * max(rows, 2)
 
 
-def heat_height_for(rows: int, columns: Sequence[str]) -> float:
+def heat_height_for(rows: Sequence[str], columns: Sequence[str], *, width_inches: float = 6.4) -> float:
     """Inches for a heat map, with room for column names that stand upright."""
-    upright = max(len(short(name)) for name in columns) if _stand_upright(columns) else 0
-    return height_for(rows) + LETTER_INCHES * upright
+    upright = _longest(columns) if _stand_upright(rows, columns, width_inches) else 0
+    return height_for(len(rows)) + LETTER_INCHES * upright
 
 
 def short(text: str, *, most: int = MAX_LABEL) -> str:
@@ -164,8 +164,9 @@ def heat_map(
                 axes.text(
                     beside, at, form.format(value), ha="center", va="center", color=colour, fontsize=7.5
                 )
+        upright = _stand_upright(rows, columns, axes.figure.get_figwidth())
         axes.set_xticks(range(len(columns)), [short(name) for name in columns])
-        axes.tick_params(axis="x", labelrotation=90.0 if _stand_upright(columns) else 0.0)
+        axes.tick_params(axis="x", labelrotation=90.0 if upright else 0.0)
         axes.set_yticks(range(len(rows)), [short(name) for name in rows])
         axes.set_xlabel(across)
         axes.set_ylabel(down)
@@ -196,8 +197,14 @@ def lines(
     return draw
 
 
-def _stand_upright(columns: Sequence[str]) -> bool:
-    return max((len(short(name)) for name in columns), default=0) * len(columns) > ROOM_ACROSS
+def _stand_upright(rows: Sequence[str], columns: Sequence[str], width_inches: float) -> bool:
+    """Whether the names of columns need more room than the names of rows leave them side by side."""
+    beside = width_inches / LETTER_INCHES - _longest(rows)
+    return (_longest(columns) + GAP_LETTERS) * len(columns) > beside
+
+
+def _longest(names: Sequence[str]) -> int:
+    return max((len(short(name)) for name in names), default=0)
 
 
 @contextmanager

@@ -14,6 +14,9 @@ from dermpack.scores.predictions import Predictions
 from dermpack.scores.summary import FEW_GROUPS, Figure, count_groups, figure_record, overall_figures
 
 MISSING = "(missing)"
+MISSING_WORDS = frozenset(
+    ("", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "undefined", "missing")
+)
 MOST_VALUES = 40  # more are names, not kinds
 BANDS_FROM = 9  # distinct numbers: fewer are kept as they are
 MOST_BANDS = 6
@@ -61,13 +64,25 @@ def score_slices(
 
 def banded(cells: Sequence[str]) -> list[str]:
     """Numbers in bands, where there are many: ages 0, 5, … 85 → "0 to 19", "20 to 39", …"""
-    known = [cell.strip() for cell in cells]
+    known = ["" if is_missing(cell) else cell.strip() for cell in cells]
     numbers = [_number(cell) for cell in known if cell]
     finite = [number for number in numbers if number is not None]
     if len(finite) < len(numbers) or len(set(finite)) < BANDS_FROM:
         return [cell or MISSING for cell in known]
-    width = _width(min(finite), max(finite))
-    return [_band(float(cell), width) if cell else MISSING for cell in known]
+    named = bands(finite)
+    return [named[float(cell)] if cell else MISSING for cell in known]
+
+
+def bands(numbers: Sequence[float], *, most: int = MOST_BANDS) -> dict[float, str]:
+    """Each number's band, in ascending order: no number stands in two."""
+    width = _width(min(numbers), max(numbers), most=most)
+    whole = width >= 1 and all(number == round(number) for number in numbers)
+    return {number: _band(number, width, whole=whole) for number in sorted(set(numbers))}
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that nothing is known: is_missing("Unknown") → True."""
+    return " ".join(cell.split()).casefold() in MISSING_WORDS
 
 
 def _slice(column: str, value: str, part: Predictions, *, resamples: int, seed: int) -> Slice:
@@ -92,16 +107,15 @@ def _number(cell: str) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _width(low: float, high: float) -> float:
+def _width(low: float, high: float, *, most: int) -> float:
     """The first round width that makes few bands: 0 to 85 → 20."""
     rounds = (width * 10.0**power for power in range(-6, 300, 2) for width in WIDTHS)
-    return next(width for width in rounds if high // width - low // width < MOST_BANDS)
+    return next(width for width in rounds if high // width - low // width < most)
 
 
-def _band(number: float, width: float) -> str:
-    """ "20 to 39" for whole widths; a fraction's band says where it ends: "0.2 to < 0.4"."""
+def _band(number: float, width: float, *, whole: bool) -> str:
+    """ "20 to 39" for whole numbers; a fraction's band says where it ends: "0.2 to < 0.4"."""
     low = number // width * width
-    whole = width >= 1
     return f"{low:.0f} to {low + width - 1:.0f}" if whole else f"{low:g} to < {low + width:g}"
 
 

@@ -84,8 +84,15 @@ def test_more_rows_are_higher() -> None:
 
 
 def test_long_column_names_make_a_heat_map_higher() -> None:
-    assert heat_height_for(3, ["nv", "mel"]) == height_for(3)
-    assert heat_height_for(3, ["Eczema Photos"] * 23) > height_for(3) + 0.5
+    rows = ["a", "b", "c"]
+    assert heat_height_for(rows, ["nv", "mel"]) == height_for(3)
+    assert heat_height_for(rows, ["Eczema Photos"] * 23) > height_for(3) + 0.5
+
+
+def test_column_names_stand_upright_by_the_room_that_they_need() -> None:
+    names = ["Muttermal (gutartig)", "Schwarzer Hautkrebs", "ALTERSWARZEN", "nv"]
+    narrow, wide = (heat_height_for(["upper extremity (28)"], names, width_inches=at) for at in (6.4, 12.0))
+    assert narrow > wide == height_for(1)
 
 
 def test_a_plot_too_small_for_its_labels_is_drawn_without_a_word() -> None:

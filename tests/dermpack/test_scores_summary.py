@@ -104,7 +104,7 @@ def test_bands_stand_in_the_order_of_their_numbers() -> None:
 
 @pytest.mark.parametrize(
     "cells",
-    [["1", "2", "3"] * 5, ["i", "ii"] * 5, [f"{at}" for at in range(20)] + ["unknown"], ["nan", "inf"] * 9],
+    [["1", "2", "3"] * 5, ["i", "ii"] * 5, [f"{at}" for at in range(20)] + ["old"], ["one", "inf"] * 9],
 )
 def test_what_is_no_long_row_of_numbers_stays_as_it_is(cells: list[str]) -> None:
     assert slices.banded(cells) == cells
@@ -140,3 +140,13 @@ def test_a_single_answer_is_a_guess_where_there_was_a_choice() -> None:
     assert score(always, split="test").notes[0] == guess(always)
     assert guess(predictions) == ""
     assert guess(replace(always, truth=np.ones_like(always.truth))) == ""
+
+
+def test_a_word_for_nothing_is_missing_and_keeps_no_number_from_its_band() -> None:
+    ages = [str(at) for at in range(0, 90, 5)]
+    assert slices.banded([*ages, "unknown", " N/A "])[-3:] == ["80 to 99", "(missing)", "(missing)"]
+    assert slices.banded(["f", "Unknown"]) == ["f", "(missing)"]
+
+
+def test_wide_bands_of_fractions_say_where_they_end() -> None:
+    assert slices.banded([f"{at}.5" for at in range(0, 90, 5)])[0] == "0 to < 20"

@@ -72,12 +72,15 @@ def test_skin_types_in_roman_numbers_stand_in_their_own_order() -> None:
     assert cross(column, ["nv"] * 19, ["nv"]).values == ("I", "IV", "V", "VI")
 
 
-def test_other_numbers_fall_into_equal_bands() -> None:
+def test_other_numbers_fall_into_bands_that_part_them() -> None:
     cells = [f"{at / 10}" for at in range(101)]
     crossed = cross(read_column("diameter", cells), ["nv"] * 101, ["nv"])
-    assert crossed.values[0] == "0 – 1"
-    assert crossed.values[-1] == "9 – 10"
-    assert len(crossed.values) == 10
+    assert crossed.values == ("0 to < 2", "2 to < 4", "4 to < 6", "6 to < 8", "8 to < 10", "10 to < 12")
+
+
+def test_whole_numbers_fall_into_bands_as_in_an_evaluation() -> None:
+    crossed = cross(read_column("Alter", [str(at) for at in range(25, 90, 5)] * 2), ["nv"] * 26, ["nv"])
+    assert crossed.values[:2] == ("20 to 29", "30 to 39")
 
 
 def test_classes_are_counted_within_each_value() -> None:

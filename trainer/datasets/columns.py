@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dermpack.manifest import Manifest
+from dermpack.scores.slices import is_missing
 
-MISSING_WORDS = frozenset(
-    ("", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "undefined", "missing")
-)
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?", re.ASCII)
 MAX_CHARACTERS = 80  # of a cell that is kept
 MOSTLY = 0.95  # of the cells are numbers where a column is one of numbers
@@ -92,7 +90,7 @@ def _plausible(name: str, number: float) -> float:
 
 def _clean(cell: str) -> str:
     text = " ".join(cell.split())[:MAX_CHARACTERS]
-    return "" if text.casefold() in MISSING_WORDS else text
+    return "" if is_missing(text) else text
 
 
 def _kind_of_numbers(name: str, numbers: Sequence[float]) -> Kind:

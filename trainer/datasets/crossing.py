@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dermpack.scores.slices import bands
 from trainer.datasets.columns import AGE, Column, Kind, most_common, number_in
 
 MAX_VALUES = 20
@@ -29,10 +30,10 @@ class Crossing:
 
 def cross(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Crossing:
     """Bands for numbers, the most frequent values for all else; missing cells have a row of their own."""
-    bands = _bands(column) if column.kind is Kind.NUMBERS else {}
-    in_order = list(dict.fromkeys(bands.values())) or _frequent(column)
+    named = _bands(column) if column.kind is Kind.NUMBERS else {}
+    in_order = list(dict.fromkeys(named.values())) or _frequent(column)
     known = set(in_order)
-    values = [bands.get(number, "") for number in column.numbers] if bands else column.cells
+    values = [named.get(number, "") for number in column.numbers] if named else column.cells
     rows = [MISSING if not value else value if value in known else OTHER for value in values]
     counted = Counter(zip(rows, labels, strict=True))
     there = set(rows)
@@ -42,7 +43,7 @@ def cross(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Cros
         kind=column.kind,
         values=tuple(shown),
         counts=tuple(tuple(counted[name, label] for label in classes) for name in shown),
-        folded=0 if bands else max(column.different - MAX_VALUES, 0),
+        folded=0 if named else max(column.different - MAX_VALUES, 0),
     )
 
 
@@ -56,19 +57,13 @@ def _frequent(column: Column) -> list[str]:
 
 
 def _bands(column: Column) -> dict[float, str]:
-    """Each number's band, in ascending order: 47 years → "40–49"; other columns have ten equal bands."""
+    """Each number's band, in ascending order: 47 years → "40–49"; other columns have ten bands at most."""
     numbers = sorted({number for number in column.numbers if not math.isnan(number)})
     if column.name.casefold() == AGE:
         return {number: _age_band(number) for number in numbers}
-    low, width = numbers[0], (numbers[-1] - numbers[0]) / BANDS or 1.0
-    return {number: _equal_band(number, low=low, width=width) for number in numbers}
+    return bands(numbers, most=BANDS)
 
 
 def _age_band(years: float) -> str:
     start = int(years // 10) * 10
     return f"{OLDEST_BAND}+" if start >= OLDEST_BAND else f"{start}–{start + 9}"
-
-
-def _equal_band(number: float, *, low: float, width: float) -> str:
-    at = min(int((number - low) / width), BANDS - 1)
-    return f"{low + at * width:.4g} – {low + (at + 1) * width:.4g}"

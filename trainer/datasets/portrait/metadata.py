@@ -26,19 +26,19 @@ def crossing_section(crossing: Crossing, exploration: Exploration) -> Section:
     shares = [
         [n / total if total else 0.0 for n in row] for row, total in zip(crossing.counts, totals, strict=True)
     ]
+    width = max(6.4, 2.5 + 0.5 * len(exploration.classes))
     height = height_for(len(names))
     plain = figure_png(bars(crossing.values, totals, unit="pictures"), height_inches=height)
     within = figure_png(
         heat_map(names, exploration.classes, shares, across="class", down="", top=1.0),
-        width_inches=max(6.4, 2.5 + 0.5 * len(exploration.classes)),
-        height_inches=heat_height_for(len(names), exploration.classes),
+        width_inches=width,
+        height_inches=heat_height_for(names, exploration.classes, width_inches=width),
     )
-    by_value = Image(
-        data=plain, alt=f"Pictures by {crossing.column}.", caption=f"Pictures by {crossing.column}."
-    )
+    counted = f"Pictures by {crossing.column.rstrip('.')}."
+    by_value = Image(data=plain, alt=counted, caption=counted)
     by_class = Image(
         data=within,
-        alt=f"The share of each class within each {crossing.column}.",
+        alt=f"The share of each class within each {crossing.column.rstrip('.')}.",
         caption=f"Classes within {crossing.column}: each row adds up to 100%.",
     )
     side_by_side = len(exploration.classes) <= MAX_CLASSES_ACROSS
