@@ -142,7 +142,7 @@ def _classes(run: Run) -> Section:
 
 
 def _recipe(run: Run) -> Section:
-    rows = [(name.replace("_", "-"), option_text(value)) for name, value in sorted(run.recipe.items())]
+    rows = [(name.replace("_", "-"), option_text(name, value)) for name, value in sorted(run.recipe.items())]
     table = Table(caption="Options", header=("option", "value"), rows=rows)
     versions = ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
     licence = Text(text=f"Licence of the pictures: {run.licence or 'not stated'}.")

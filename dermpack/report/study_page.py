@@ -98,7 +98,7 @@ def _labels(study: Study) -> list[Section]:
 def _options(study: Study) -> list[Block]:
     """The options in which the recipes differ; study.json has all of them."""
     names = sorted({name for row in study.rows for name in row.recipe})
-    texts = {row.name: {name: option_text(row.recipe.get(name)) for name in names} for row in study.rows}
+    texts = {of.name: {name: option_text(name, of.recipe.get(name)) for name in names} for of in study.rows}
     told = [name for name in names if len({of[name] for of in texts.values()}) > 1 or len(texts) == 1]
     same = [f"{name} {of}" for name, of in next(iter(texts.values()), {}).items() if name not in told]
     rows = [(name.replace("_", "-"), *(texts[row.name][name] for row in study.rows)) for name in told]

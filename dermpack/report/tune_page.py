@@ -84,7 +84,7 @@ def _space(search: Search) -> Iterator[Block]:
         left_out = ", ".join(search.left_out).replace("_", "-")
         yield Text(text=f"Left out, since it means nothing to the recipe or is fixed by it: {left_out}.")
     fixed = {name: value for name, value in sorted(search.base.items()) if name not in search.space}
-    told = (f"{name.replace('_', '-')} {option_text(value)}" for name, value in fixed.items())
+    told = (f"{name.replace('_', '-')} {option_text(name, value)}" for name, value in fixed.items())
     yield Text(text=f"The same in all trials: {', '.join(told)}.")
 
 

@@ -12,7 +12,7 @@ from dermpack.report.options import option_text
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (None, "all"),
+        (None, "none"),
         (True, "yes"),
         ([], "none"),
         ([4, 8], "4,8"),
@@ -26,4 +26,8 @@ from dermpack.report.options import option_text
     ],
 )
 def test_an_option_is_told_as_a_person_would_give_it(value: Any, said: str) -> None:
-    assert option_text(value) == said
+    assert option_text("option", value) == said
+
+
+def test_nothing_given_is_all_where_an_option_sets_a_limit() -> None:
+    assert (option_text("fine_tune", None), option_text("teacher", None)) == ("all", "none")
