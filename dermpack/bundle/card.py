@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dermpack.bundle.bundle import Bundle
 from dermpack.bundle.card_figures import compared, scored_on, sliced, timed_on
 from dermpack.bundle.licence import licence_lines, spdx_of
+from dermpack.bundle.meanings import Meanings, meaning_table
 from dermpack.bundle.module import part
 from dermpack.bundle.scored import Data, Scored
 from dermpack.bundle.timed import Timed
@@ -20,10 +21,15 @@ UNSCORED = """Not given: `dermpack evaluate` scores a file on a dataset, by labe
 `dermpack package --scores` puts that here."""
 UNTIMED = "Not given: `dermpack benchmark` times a file, and `dermpack package --benchmark` puts that here."
 UNSLICED = "Not given."
+UNDESCRIBED: Meanings = {}
 
 
 def card_text(
-    bundle: Bundle, variants: Sequence[Variant], scored: Sequence[Scored] = (), timed: Sequence[Timed] = ()
+    bundle: Bundle,
+    variants: Sequence[Variant],
+    scored: Sequence[Scored] = (),
+    timed: Sequence[Timed] = (),
+    meanings: Meanings = UNDESCRIBED,
 ) -> bytes:
     """The card of all variants; the data and the labels are the same for all."""
     contract = variants[0].contract
@@ -33,7 +39,7 @@ def card_text(
         name=cell(bundle.name),
         version=cell(bundle.version),
         licence=lines(f"{line}\n" for line in licence_lines(contract.license)),
-        what=lines(_what(variants)),
+        what=lines((*_what(variants), *_described(contract, meanings))),
         uses=lines(_uses(contract, data)),
         data=lines(_data(contract, data)),
         scores=lines(line for of in scored for line in scored_on(of)) or UNSCORED,
@@ -52,6 +58,12 @@ def _what(variants: Sequence[Variant]) -> Iterator[str]:
         its = of.contract
         yield f"- `{cell(its.name)}` {cell(its.version)}: {_made(its)}, {its.size_bytes:,} bytes,"
         yield f"  {its.input.width}×{its.input.height} px in, sha256 `{its.sha256}`"
+
+
+def _described(contract: Contract, meanings: Meanings) -> Iterator[str]:
+    if meanings:
+        yield ""
+        yield from meaning_table(contract.labels, meanings)
 
 
 def _made(contract: Contract) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dermpack.bundle.bundle import Bundle, Format
 from dermpack.bundle.golden import MOST_LEVELS_APART, allowance_of
 from dermpack.bundle.licence import licence_name
+from dermpack.bundle.meanings import Meanings, meaning_table
 from dermpack.bundle.module import COMPILE_SDK, MIN_AGP, MIN_SDK, part
 from dermpack.bundle.variant import Variant
 from dermpack.contract import Contract, Input, Output
@@ -48,7 +49,9 @@ CONTENTS = {
 }
 
 
-def guide_text(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str, bytes]) -> bytes:
+def guide_text(
+    bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str, bytes], meanings: Meanings
+) -> bytes:
     """The whole file; every number in it comes from a contract."""
     contract = variants[0].contract
     facts = {"slug": bundle.slug, "runtime": bundle.runtime}
@@ -67,6 +70,7 @@ def guide_text(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str,
         levels=f"{MOST_LEVELS_APART:g}",
         allowed=", ".join(f"{allowance_of(of)[0]:g} ({of.name})" for of in variants),
         tensors="\n".join(_tensors(variants)),
+        meanings="".join(f"{line}\n" for line in _meanings(contract, meanings)),
         golden_size=f"{sum(map(len, golden.values())) / 1e6:.1f} MB",
         golden_out=GOLDEN_OUT[bundle.format].format(slug=bundle.slug),
         contents="\n".join(_contents(bundle)),
@@ -93,6 +97,12 @@ def _called(contract: Contract) -> dict[str, str]:
         f"are labels that must not be missed ({listed}): **show each, whatever `answer` says**, sure or not"
     )
     return {"called": told, **CALLED}
+
+
+def _meanings(contract: Contract, meanings: Meanings) -> Iterator[str]:
+    if meanings:
+        yield from ("", "Labels are for programs; show people what they mean:", "")
+        yield from meaning_table(contract.labels, meanings)
 
 
 def _tensors(variants: Sequence[Variant]) -> Iterator[str]:

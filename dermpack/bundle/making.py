@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dermpack.bundle.bundle import BUNDLE_FILE, MAX_CHARACTERS, Bundle, Format, Part, bundle_text
@@ -12,6 +12,7 @@ from dermpack.bundle.card import card_text
 from dermpack.bundle.compiling import classes_jar
 from dermpack.bundle.golden import GOLDEN_FILE, golden_files, golden_from
 from dermpack.bundle.guide import guide_text
+from dermpack.bundle.meanings import Meanings
 from dermpack.bundle.module import RUNTIME, aar_files, assets_folder, module_files, part
 from dermpack.bundle.naming import Names, names_of
 from dermpack.bundle.notices import materials_text, notice_text
@@ -38,6 +39,7 @@ class Request:
     golden: tuple[Path, ...] = ()  # pictures of the user's own, instead of generated ones
     scores: tuple[Scored, ...] = ()
     times: tuple[Timed, ...] = ()
+    meanings: Meanings = field(default_factory=dict)  # label → words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,8 @@ def make_bundle(variants: Sequence[Variant], request: Request) -> Made:
     files = {
         **{bundle.path(name): data for name, data in assets.items()},
         **_frame(request.format, names, [of.name for of in variants]),
-        "README.md": guide_text(bundle, variants, golden),
-        CARD_FILE: card_text(bundle, variants, request.scores, request.times),
+        "README.md": guide_text(bundle, variants, golden, request.meanings),
+        CARD_FILE: card_text(bundle, variants, request.scores, request.times, request.meanings),
         "LICENSE": part("LICENSE"),
         "NOTICE": notice_text(bundle, variants),
         "bom.cdx.json": materials_text(bundle, variants),

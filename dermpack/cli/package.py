@@ -60,6 +60,13 @@ FILE = click.Path(path_type=Path)
     metavar="REPORT",
     help="How fast dermpack benchmark found a variant: into the model card.",
 )
+@click.option(
+    "--describe",
+    "described",
+    multiple=True,
+    metavar="LABEL=WORDS",
+    help="What a label means, for README and model card.",
+)
 @click.option("--card", "card_file", type=FILE, metavar="FILE.md", help="Write the model card here, too.")
 @click.option("--sign", "key", type=FILE, metavar="KEY", help="An Ed25519 key in PEM: signs into BUNDLE.sig.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
@@ -74,6 +81,7 @@ def command(
     golden: tuple[Path, ...],
     scores: tuple[Path, ...],
     times: tuple[Path, ...],
+    described: tuple[str, ...],
     card_file: Path | None,
     key: Path | None,
     overwrite: bool,
@@ -88,6 +96,7 @@ def command(
     """
     from dermpack.bundle.bundle import Format
     from dermpack.bundle.making import Request, make_bundle
+    from dermpack.bundle.meanings import read_meanings
     from dermpack.bundle.scored import read_scores
     from dermpack.bundle.signing import read_private_key
     from dermpack.bundle.timed import read_times
@@ -106,6 +115,7 @@ def command(
         golden=golden,
         scores=read_scores(scores, chosen),
         times=read_times(times, chosen),
+        meanings=read_meanings(described, chosen[0].contract.labels),
     )
     made = make_bundle(chosen, request)
     if card_file:

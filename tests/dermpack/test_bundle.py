@@ -14,6 +14,7 @@ import pytest
 from dermpack.bundle.bundle import Format
 from dermpack.bundle.card import card_text
 from dermpack.bundle.making import Made, Request, make_bundle
+from dermpack.bundle.meanings import read_meanings
 from dermpack.bundle.naming import names_of
 from dermpack.bundle.scored import read_scores
 from dermpack.bundle.sums import sums_text
@@ -126,6 +127,30 @@ def test_the_readme_shows_called_labels_in_its_lines_where_there_are_thresholds(
 
 def readme(variant: Variant) -> str:
     return unzipped(make_bundle([variant], REQUEST).data, where="bundle")["skin_lesions/README.md"].decode()
+
+
+def test_labels_are_described_in_readme_and_card(exports: Path) -> None:
+    variants = read_variants(exports, ("int8",))
+    meanings = read_meanings(["mel=melanoma", "nv = a | mole"], LABELS)
+    found = unzipped(make_bundle(variants, replace(REQUEST, meanings=meanings)).data, where="bundle")
+    for page in ("README.md", "MODEL_CARD.md"):
+        text = found[f"skin_lesions/{page}"].decode()
+        assert f"| label | what it means |\n|---|---|\n| {LABELS[0]} |" in text
+        assert "| mel | melanoma |\n| nv | a \\| mole |\n\n## " in text
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["bcc=basal cell carcinoma"], "is no label of this model; choose one of: akiec, mel, nv"),
+        (["mel"], "is no LABEL=WORDS"),
+        (["mel=two\nlines"], "is no LABEL=WORDS"),
+        (["mel=melanoma", "mel=mole"], "is given twice"),
+    ],
+)
+def test_a_description_of_nothing_is_refused(given: list[str], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read_meanings(given, ("akiec", "mel", "nv"))
 
 
 def test_the_readme_says_how_near_answers_must_be(files: dict[str, bytes]) -> None:
