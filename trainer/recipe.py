@@ -21,6 +21,7 @@ from trainer.toml import read_toml
 COMMAND_LINE = "command line"
 ALL, NO_TEACHER = "all", "none"
 RUN_FILE, WEIGHTS_FILE = "training.json", "weights.npz"  # of a run folder
+MOST_NAMED = 3  # files, in a message
 PATHS = ("weights", "teacher", "augment")  # options that may name a file or a folder
 
 
@@ -151,6 +152,8 @@ def is_there(path: Path) -> bool:
 def _wrong(where: object, name: str, value: Any, error: Exception) -> TableError:
     """Name the option as it was given: --arch vgg at the command line, arch = 'vgg' in a file."""
     what, cure = _reason(error), getattr(error, "cure", CURE)
+    if cure == CURE and isinstance(usual := getattr(Recipe(), name), int | float) and usual:
+        cure = f"give one like {usual:g}"
     if where == COMMAND_LINE:
         given = ", ".join(value) if isinstance(value, tuple) else value
         return TableError(f"--{name.replace('_', '-')} {given}", what, cure)
@@ -168,6 +171,10 @@ def _weights(value: Any) -> Weights | Path:
     path = Path(value)
     if not is_there(path):
         raise WrongError(f"is no file or run folder, and none of {', '.join(words)}")
+    if found := [] if (path / RUN_FILE).is_file() else sorted(of.name for of in path.glob("*.h5")):
+        more = ", …" if len(found) > MOST_NAMED else ""
+        cure = f"name the one for this arch and alpha: {', '.join(found[:MOST_NAMED])}{more}"
+        raise WrongError("is no run, but a folder with .h5 files", cure)
     return path
 
 

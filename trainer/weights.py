@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ Array = NDArray[Any]
 Keras = Any  # tf_keras ships no types
 
 NORMALIZATION = {"mean", "variance", "count"}  # of Keras's EfficientNet; here the input map does its work
+PUBLISHED_SIZES = (96, 128, 160, 192, 224)  # of mobilenet_v2; each was trained apart
 SILENCE_S = 20.0  # of a download, before it is given up: without it a dead network hangs for minutes
 FILE_CURE = "give the file of this arch and alpha"
 RUN_CURE = "give the weights of this very network"
@@ -58,7 +60,7 @@ def load_imagenet(backbone: Keras, spec: NetworkSpec) -> None:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE_S)
     try:
-        source = application(spec, weights="imagenet")
+        source = application(_as_published(spec), weights="imagenet")
     except Exception as error:  # Keras's get_file raises nothing narrower when a download fails
         cure = "connect to a network, or give a file that you have (--weights FILE.h5), or --weights none"
         raise InputError("weights imagenet", f"cannot be downloaded ({error})", cure) from error
@@ -67,6 +69,15 @@ def load_imagenet(backbone: Keras, spec: NetworkSpec) -> None:
     for layer in backbone.layers:
         if layer.weights and layer.name != INPUT_MAP:
             layer.set_weights(source.get_layer(layer.name).get_weights())
+
+
+def _as_published(spec: NetworkSpec) -> NetworkSpec:
+    """At the size that Keras takes weights of for ours: of mobilenet_v2 there are five, and else that of 224.
+
+    Asked for another size it does the same, with a warning that nobody can follow.
+    """
+    is_published = spec.arch is not Arch.MOBILENET_V2 or spec.size in PUBLISHED_SIZES
+    return spec if is_published else replace(spec, size=max(PUBLISHED_SIZES))
 
 
 def save_weights(model: Keras, path: Path) -> None:

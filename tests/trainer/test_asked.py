@@ -67,14 +67,25 @@ def test_a_dataset_that_moved_alone_says_where_its_pictures_are_looked_for(
         ({"balance": "wieghts"}, "--balance wieghts: is none of .*; did you mean weights"),
         ({"mixed_precision": "half"}, "--mixed-precision half: is none of"),
         ({"sensitivity": ("mel",)}, "--sensitivity mel: is not LABEL=SHARE"),
-        ({"epochs": "1.5"}, "--epochs 1.5: is not a whole number"),
+        ({"epochs": "1.5"}, "--epochs 1.5: is not a whole number; give one like 16"),
         ({"alpha": "0.3"}, "--alpha 0.3: is not a width of mobilenet_v2; choose one of 0.35"),
+        ({"size": "100x100"}, "--size 100x100: is not a whole number; give one like 160"),
         ({"size": "50"}, "--size 50: does not suit mobilenet_v2"),
     ],
 )
 def test_an_option_is_named_as_it_was_typed(options: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=f"^{said}"):
         recipe_from(options, where="command line").spec(classes=3)
+
+
+def test_a_folder_of_weights_names_the_files_in_it(tmp_path: Path) -> None:
+    for name in ("b.h5", "a.h5"):
+        (tmp_path / name).touch()
+    said = "is no run, but a folder with .h5 files; name the one for this arch and alpha: a.h5, b.h5$"
+    with pytest.raises(InputError, match=said):
+        recipe_from({"weights": str(tmp_path)}, where="command line")
+    (tmp_path / "training.json").touch()
+    assert recipe_from({"weights": str(tmp_path)}, where="command line").weights == tmp_path
 
 
 def test_a_refusal_needs_no_tensorflow(coloured: Path, tmp_path: Path) -> None:

@@ -305,6 +305,17 @@ def test_imagenet_weights_give_what_keras_gives(
 
 
 @pytest.mark.real_data
+@pytest.mark.parametrize(("size", "published"), [(96, 96), (97, 224), (160, 160), (300, 224)])
+def test_a_size_that_nobody_published_weights_for_takes_those_of_the_largest(
+    size: int, published: int
+) -> None:
+    from trainer.weights import _as_published
+
+    assert _as_published(NetworkSpec(size=size, classes=3)).size == published
+    other = NetworkSpec(arch=Arch.RESNET50, size=size, classes=3)
+    assert _as_published(other) == other
+
+
 def test_imagenet_weights_of_another_width_are_refused(backbone_035: Path) -> None:
     message = refusal_of(backbone_035, NetworkSpec(alpha=1.0, size=96, classes=3))
     assert "layer Conv1 holds kernel 3×3×3×16 where Conv1 takes kernel 3×3×3×32" in message
