@@ -10,6 +10,7 @@ from dermpack.errors import InputError
 
 MAX_CHARACTERS = 40
 SLUG = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
+SPELLED = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 ROOT_PACKAGE = "dermpack"
 # A package may not be called so: Java's words, and names that the module itself gives to something else.
 RESERVED = frozenset(
@@ -46,7 +47,8 @@ class Names:
 
 def names_of(model: str) -> Names:
     """The names after a model's; an error where nothing of it can stand in a program."""
-    plain = unicodedata.normalize("NFKD", model).encode("ascii", "ignore").decode().lower()
+    spelled = unicodedata.normalize("NFKD", model.casefold().translate(SPELLED))
+    plain = spelled.encode("ascii", "ignore").decode()
     slug = "_".join(re.findall("[a-z0-9]+", plain))[:MAX_CHARACTERS].rstrip("_")
     if not is_slug(slug):
         raise InputError(

@@ -127,14 +127,17 @@ def command(
             f"near ties, where a phone may answer the second label: {near}; nothing to do, {PASSES}",
             quiet=quiet,
         )
-    _tell_names(made, quiet=quiet)
+    _tell_names(made, output, quiet=quiet)
     record = {**_record(made), "bundle": str(output), "signature": signature}
     result(record, str(output), as_json=as_json)
 
 
-def _tell_names(made: Made, *, quiet: bool) -> None:
-    """What to write in a build, where that is not the model's name."""
+def _tell_names(made: Made, output: Path, *, quiet: bool) -> None:
+    """What to write in a build, and what the file is, where neither name says it."""
     of = made.bundle
+    suffix = ".aar" if of.format.value == "aar" else ".zip"
+    if output.suffix.lower() != suffix:
+        note(f"{output} is a {suffix[1:]}, though its name does not end in {suffix}", quiet=quiet)
     if of.slug != of.name:
         told = f"module and folder are called {of.slug}, the class {of.package}.{of.class_name}"
         note(f"a program cannot say {of.name}: {told}", quiet=quiet)

@@ -10,6 +10,7 @@ from dermpack.errors import InputError
 from dermpack.runtime import find_sidecar
 
 MODEL_FILE = "model.tflite"
+MARK = b"TFL3"  # bytes 4 to 8 of every .tflite, whatever it is called
 CURE = "give an export folder, or a .tflite with its model.json beside it"
 
 
@@ -44,10 +45,17 @@ def _found(path: Path) -> tuple[Export, ...]:
 
 
 def _of_file(path: Path) -> Export:
+    if path.suffix.lower() != ".tflite" and not _is_flatbuffer(path):
+        raise InputError(path, "is neither a .tflite nor a bundle", CURE)
     beside = find_sidecar(path)
     if beside is None:
         raise InputError(path, f"has no {CONTRACT_FILE} beside it", CURE)
     return Export(name=path.stem, model=path, contract=beside)
+
+
+def _is_flatbuffer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8)[4:] == MARK
 
 
 def _of_folder(folder: Path) -> Export:

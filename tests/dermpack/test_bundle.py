@@ -349,6 +349,7 @@ def test_bare_assets_come_without_a_frame(exports: Path) -> None:
         ("Skin lesions", "skin_lesions", "SkinLesionsClassifier"),
         ("mobilenet_v2-1.0-160", "mobilenet_v2_1_0_160", "MobilenetV2_1_0_160Classifier"),
         ("Éczéma!", "eczema", "EczemaClassifier"),
+        ("Weißfläche Ø", "weissflache_o", "WeissflacheOClassifier"),
     ],
 )
 def test_names_follow_from_the_models(model: str, slug: str, class_name: str) -> None:

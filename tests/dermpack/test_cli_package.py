@@ -37,6 +37,15 @@ def test_what_a_build_must_call_it_is_said_where_it_has_another_name(
         assert (said in capsys.readouterr().err) == told
 
 
+def test_a_file_whose_name_does_not_say_that_it_is_a_zip_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = write_export(tmp_path / "export", "float32")
+    for name, told in (("z.ZIP", False), ("z", True)):
+        assert package(export, "-o", tmp_path / name, "--name", "skin") == 0
+        assert (f"{name} is a zip, though its name does not end in .zip\n" in capsys.readouterr().err) == told
+
+
 def test_the_card_is_laid_beside_too(tmp_path: Path) -> None:
     export, card = write_export(tmp_path / "export"), tmp_path / "MODEL_CARD.md"
     assert package(export, "-o", tmp_path / "b.zip", "--card", card, "-q") == 0

@@ -68,6 +68,15 @@ def test_a_foreign_file_is_told_from_a_broken_export(
     assert "has no model.json beside it" in capsys.readouterr().err
 
 
+def test_a_contract_instead_of_its_export_is_one_line(
+    export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(export / "model.json") == 1
+    cure = "give an export folder, or a .tflite with its model.json beside it"
+    said = f"error: {export / 'model.json'}: is neither a .tflite nor a bundle; {cure}\n"
+    assert capsys.readouterr() == ("", said)
+
+
 def test_what_is_no_run_is_refused(export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run").mkdir()
     assert run(export, "--run", tmp_path / "run") == 1
