@@ -120,6 +120,12 @@ def command(
     Real places tell milliseconds, with intervals; an emulated processor tells answers and instructions,
     never times. With --data every model answers the same pictures in every place. REPORT holds
     report.json, report.html and report.md.
+
+    \b
+    Examples:
+      dermpack benchmark export -o report --data dataset
+      dermpack benchmark exports/float32 exports/int8 -o report --on ssh:pi@raspberrypi --threads 1,4
+      dermpack benchmark --compare old/report.json new/report.json --max-slowdown 10%
     """
     if compare is not None:
         _compare(compare, max_slowdown=max_slowdown, max_drop=max_drop, as_json=as_json, quiet=quiet)

@@ -104,6 +104,12 @@ def command(
 
     Several recipes at once make a folder of exports. What auto tried and did not choose goes to
     EXPORT.rejected; where nothing loses little enough, the best is kept and the exit code is 1.
+
+    \b
+    Examples:
+      dermpack convert run -o export
+      dermpack convert run -o export --max-drop 0.5 --layer-errors
+      dermpack convert run -o exports --int8 --float16 --float32 --data moved/dataset
     """
     from trainer.run import read_run
 

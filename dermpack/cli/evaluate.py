@@ -75,6 +75,12 @@ def command(
     Every figure is a fraction, with a 95 % interval by bootstrap over groups: "(–)" where no draw changed it,
     or where there is but one group. A run is never edited; a .tflite runs in a process of its own and needs
     no TensorFlow.
+
+    \b
+    Examples:
+      dermpack evaluate run dataset -o evaluation
+      dermpack evaluate export dataset --split validation --predictions predictions.csv
+      dermpack evaluate model.tflite dataset --labels labels.txt --slice sex --slice site
     """
     from dermpack.evaluate import check_asked, evaluate, predictions_table, telling_columns
     from dermpack.files import refuse_file, write_text

@@ -33,6 +33,11 @@ def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) 
 
     The file is read, never run. Whatever usually goes wrong in an app is listed with its cure; that alone is
     no error.
+
+    \b
+    Examples:
+      dermpack inspect export
+      dermpack inspect model.tflite --runtime tflite-runtime==2.14.0 --json
     """
     from dermpack.files import sha256_of
     from dermpack.predict import model_file

@@ -93,6 +93,12 @@ def command(
     Model, contract, labels, Java that prepares pictures bit for bit as in training, golden vectors that show
     it on the phone, README, model card, checksums, bill of materials. The same export gives the same bytes;
     dermpack verify BUNDLE proves it again.
+
+    \b
+    Examples:
+      dermpack package export -o skin.zip --name skin
+      dermpack package export -o skin.zip --scores evaluation --benchmark report --card CARD.md
+      dermpack package exports -o skin.aar --format aar --variant int8 --variant float16 --sign key.pem
     """
     from dermpack.bundle.bundle import Format
     from dermpack.bundle.making import Request, make_bundle

@@ -65,6 +65,12 @@ def command(
     Probabilities are calibrated as the contract beside the model says; below its threshold the answer is "not
     sure". A .tflite without a contract needs --labels, unless labels are inside it. A picture that cannot be
     decoded is a line on stderr while the others go on, and exit code 1 at the end.
+
+    \b
+    Examples:
+      dermpack predict export picture.jpg
+      dermpack predict export pictures --csv answers.csv --top 1
+      dermpack predict model.tflite picture.jpg --labels labels.txt --json
     """
     from dermpack.files import refuse_file, write_bytes
     from dermpack.runtime import first_installed, open_host

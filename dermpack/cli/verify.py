@@ -57,6 +57,12 @@ def command(
     the contract has figures of; with --run the trained network's outputs and scores beside them.
     A bundle, packed or unpacked, is refused where a byte is not as it says; its golden vectors are run.
     Exit code 1 when a proof fails.
+
+    \b
+    Examples:
+      dermpack verify export
+      dermpack verify export dataset --run run
+      dermpack verify skin.zip --key public.pem
     """
     from dermpack.manifest import Split, read_dataset
     from dermpack.verify import Means, find_exports, gather, open_hosts, verify_export
