@@ -45,6 +45,7 @@ class Conversion:
     made: tuple[Made, ...]
     limit: Limit
     rejected: Path | None
+    dataset: Path  # that the run was trained on
 
     @property
     def is_within(self) -> bool:
@@ -80,6 +81,7 @@ def convert_run(
         ),
         limit=limit_of(source.plain, max_drop=request.max_drop),
         rejected=_rejected(output) if others else None,
+        dataset=source.dataset.folder,
     )
 
 

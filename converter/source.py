@@ -8,14 +8,16 @@ from typing import Any
 
 from converter.freeze import Frozen, freeze
 from dermpack.errors import DatasetError, TableError
-from dermpack.files import sha256_file
+from dermpack.files import is_there, sha256_file, tidy
 from dermpack.manifest import Dataset, Split, read_dataset
+from dermpack.presence import check_presence
 from dermpack.progress import Track, silent
 from dermpack.scores.predictions import Predictions
 from trainer.feed import Examples, read_examples
 from trainer.fit import predict
 from trainer.run import RUN_FILE, Run, load_softmax
 
+READ = (Split.TRAIN, Split.VALIDATION)  # calibrates, compares
 Keras = Any  # tf_keras ships no types
 
 
@@ -51,7 +53,10 @@ def open_source(run: Run, dataset: Dataset, *, threads: int, track: Track = sile
 
 def find_dataset(run: Run, given: Path | None) -> Dataset:
     """The dataset that the run names, where it was or where it is said to be now."""
-    folder = given or run.folder / run.dataset["path"]
+    folder = given or tidy(run.folder / run.dataset["path"])
+    if given is None and not is_there(folder):
+        what = "is not there any more, and the run was trained on it"
+        raise DatasetError(folder, what, "name the dataset by --data")
     try:
         dataset = read_dataset(folder)
     except (TableError, DatasetError) as error:
@@ -60,4 +65,5 @@ def find_dataset(run: Run, given: Path | None) -> Dataset:
         raise
     if dataset.sha256 != run.dataset["manifest_sha256"]:
         raise DatasetError(folder, "is not the dataset that the run was trained on", "name that by --data")
+    check_presence(dataset, [picture for picture in dataset.pictures if picture.split in READ])
     return dataset

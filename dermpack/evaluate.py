@@ -14,6 +14,7 @@ import numpy as np
 
 from dermpack.errors import DatasetError, InputError
 from dermpack.manifest import Dataset, Picture, Split
+from dermpack.presence import check_presence
 from dermpack.progress import Track, silent
 from dermpack.scores.abstention import Abstention
 from dermpack.scores.identifying import identifies
@@ -121,7 +122,7 @@ def check_asked(dataset: Dataset, split: Split, columns: Sequence[str] = ()) -> 
     pictures = dataset.manifest.of(split)
     if not pictures:
         raise DatasetError(dataset.folder, f"has no {split.value} picture", "choose another --split")
-    _check_files(dataset, pictures)
+    check_presence(dataset, pictures)
 
 
 def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Track = silent) -> Predictions:
@@ -211,15 +212,6 @@ def _truth(pictures: Sequence[Picture], classes: Sequence[str], dataset: Dataset
         cure = f"import with --map or --negative to have its labels only: {', '.join(classes)}"
         raise InputError(dataset.folder, what, cure)
     return [at[picture.label] for picture in pictures]
-
-
-def _check_files(dataset: Dataset, pictures: Sequence[Picture]) -> None:
-    gone = [picture.path for picture in pictures if not dataset.file(picture).is_file()]
-    if gone:
-        where = dataset.pictures_folder
-        what = f"lacks {len(gone)} of {len(pictures)} pictures, looked for in {where}: {gone[0]}"
-        cure = "put them there, or import again (with --copy, a dataset can be moved alone)"
-        raise DatasetError(dataset.folder, what, cure)
 
 
 def _check_column(dataset: Dataset, column: str) -> None:

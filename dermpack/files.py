@@ -12,6 +12,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -116,6 +117,21 @@ def safe_relative(text: str) -> PurePosixPath | None:
     path = PurePosixPath(text)
     inside = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
     return path if inside and "\0" not in text and "\\" not in text else None
+
+
+def is_there(path: Path) -> bool:
+    """A file or a folder; where the name is too long for any, there is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return False
+
+
+@lru_cache(maxsize=8)
+def tidy(path: Path) -> Path:
+    """tidy("sets/moved/../pictures") → "sets/pictures", unless a link on the way makes it another place."""
+    short = Path(os.path.normpath(path))
+    return short if os.path.realpath(short) == os.path.realpath(path) else path
 
 
 @contextmanager

@@ -9,12 +9,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from dermpack.errors import DatasetError, TableError
-from dermpack.files import json_text, read_bytes, read_json, safe_relative, sha256_of, write_bytes, write_text
+from dermpack.files import (
+    is_there,
+    json_text,
+    read_bytes,
+    read_json,
+    safe_relative,
+    sha256_of,
+    tidy,
+    write_bytes,
+    write_text,
+)
 
 SCHEMA = 1
 DATASET_FILE = "dataset.json"
@@ -99,7 +108,7 @@ class Dataset:
     @property
     def pictures_folder(self) -> Path:
         """Where the pictures are looked for, in the words of a person."""
-        return _tidy(self.folder / self.root)
+        return tidy(self.folder / self.root)
 
     def file(self, picture: Picture) -> Path:
         return self.pictures_folder / picture.path
@@ -121,7 +130,9 @@ def write_dataset(dataset: Dataset, folder: Path) -> str:
 
 def read_dataset(folder: Path) -> Dataset:
     """Read a dataset folder, hostile until checked; the pictures themselves are not opened."""
-    if not (folder / DATASET_FILE).exists():
+    if not is_there(folder):
+        raise DatasetError(folder, "does not exist", "give a folder that dermpack data import made")
+    if not is_there(folder / DATASET_FILE):
         raise DatasetError(
             folder, f"is no dataset: it has no {DATASET_FILE}", "make one with dermpack data import"
         )
@@ -165,13 +176,6 @@ def parse_manifest(text: str, *, where: Path) -> Manifest:
 def relative_root(pictures: Path, folder: Path) -> str:
     """The root to keep in dataset.json: relative_root("/a/pictures", "/a/sets/x") → "../../pictures"."""
     return Path(os.path.relpath(pictures.resolve(), folder.resolve())).as_posix()
-
-
-@lru_cache(maxsize=8)
-def _tidy(path: Path) -> Path:
-    """_tidy("sets/moved/../pictures") → "sets/pictures", unless a link on the way makes it another place."""
-    short = Path(os.path.normpath(path))
-    return short if os.path.realpath(short) == os.path.realpath(path) else path
 
 
 def _cells(picture: Picture) -> tuple[object, ...]:

@@ -14,8 +14,15 @@ ROOMS = ("dermpack", "trainer", "converter", "benchmarks")
 TENSORFLOW = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
 INTERPRETERS = ("tflite_runtime", "ai_edge_litert")
 GROUND_FLOOR = (
-    *("dermpack.manifest", "dermpack.contract", "dermpack.pixels", "dermpack.pictures", "dermpack.runtime"),
-    *("dermpack.tflitefile", "dermpack.scores", "dermpack.evaluate", "dermpack.report", "dermpack.bundle"),
+    *("dermpack.manifest", "dermpack.presence", "dermpack.contract", "dermpack.pixels", "dermpack.pictures"),
+    *(
+        "dermpack.runtime",
+        "dermpack.tflitefile",
+        "dermpack.scores",
+        "dermpack.evaluate",
+        "dermpack.report",
+        "dermpack.bundle",
+    ),
     *("numpy", "PIL"),
 )
 
@@ -30,13 +37,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "dermpack.lock": (),
     "dermpack.progress": (),
     "dermpack.manifest": (),
+    "dermpack.presence": ("dermpack.manifest",),
     "dermpack.contract": (),
     "dermpack.pixels": ("numpy", "PIL"),
     "dermpack.pictures": ("numpy", "PIL"),
     "dermpack.scores": ("numpy", "dermpack.manifest"),
     "dermpack.runtime": ("numpy", "dermpack.contract", "dermpack.pixels", *INTERPRETERS),
     "dermpack.tflitefile": ("flatbuffers", "dermpack.contract", "ai_edge_litert"),
-    "dermpack.evaluate": ("numpy", "dermpack.manifest", "dermpack.pixels", "dermpack.scores"),
+    "dermpack.evaluate": (
+        *("numpy", "dermpack.manifest", "dermpack.presence", "dermpack.pixels", "dermpack.scores"),
+    ),
     "dermpack.report": (
         *("numpy", "dermpack.scores", "dermpack.manifest", "dermpack.pixels"),
         *("matplotlib", "jinja2", "PIL"),

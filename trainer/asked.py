@@ -9,6 +9,7 @@ from pathlib import Path
 from dermpack.errors import DatasetError, InputError, OutputError
 from dermpack.files import refuse_existing
 from dermpack.manifest import Dataset, Split
+from dermpack.presence import check_presence
 from trainer.cluster import own_cluster
 from trainer.datasets.check import cluster_of, group_of
 from trainer.datasets.leaks import leaking
@@ -29,7 +30,7 @@ def check_asked(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bool)
     _check_counts(dataset)
     _check_sensitivity(dataset, recipe)
     _check_leaks(dataset)
-    _check_files(dataset)
+    check_presence(dataset, [picture for picture in dataset.pictures if picture.split in SEEN])
 
 
 def check_alone(recipe: Recipe) -> None:
@@ -113,16 +114,6 @@ def _check_leaks(dataset: Dataset) -> None:
     if count := len(leaking(dataset.pictures, group_of, cluster_of)):
         what = f"has {_pictures(count)} whose group or duplicates are held out in another split"
         cure = "make it again with `dermpack data import … --mend`, or with --new-splits"
-        raise DatasetError(dataset.folder, what, cure)
-
-
-def _check_files(dataset: Dataset) -> None:
-    wanted = [picture for picture in dataset.pictures if picture.split in SEEN]
-    gone = [picture.path for picture in wanted if not dataset.file(picture).is_file()]
-    if gone:
-        where = dataset.pictures_folder
-        what = f"lacks {len(gone)} of {_pictures(len(wanted))}, looked for in {where}: {gone[0]}"
-        cure = "put them there, or import again (with --copy, a dataset can be moved alone)"
         raise DatasetError(dataset.folder, what, cure)
 
 

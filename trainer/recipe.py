@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dermpack.errors import TableError
-from dermpack.files import sha256_file
+from dermpack.files import is_there, sha256_file
 from trainer.augmentation import NAMED, Augmentation, augmentation_from
 from trainer.balance import Balance
 from trainer.decode import CURE, Decoder, WrongError, number, whole, wholes, word
@@ -139,14 +139,6 @@ def _from_here(path: Path, name: str, value: Any) -> Any:
     here = path.parent / value
     is_one = value.endswith((".h5", ".toml")) or "/" in value or is_there(here)
     return str(here) if is_one else value
-
-
-def is_there(path: Path) -> bool:
-    """A file or a folder; where the name is too long for any, there is none."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
 
 
 def _wrong(where: object, name: str, value: Any, error: Exception) -> TableError:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dermpack.errors import InputError
-from dermpack.files import json_text, read_json, sha256_file, write_text
+from dermpack.files import is_there, json_text, read_json, sha256_file, write_text
 from dermpack.pixels import Policy, prepare
 from dermpack.progress import Track, silent
 from dermpack.scores.abstention import Abstention, abstention_from
@@ -87,6 +87,8 @@ def write_run(run: Run) -> None:
 def read_run(folder: Path) -> Run:
     """Read a run folder, hostile until checked; no TensorFlow is needed for it."""
     path = folder / RUN_FILE
+    if not is_there(folder):
+        raise InputError(folder, "does not exist", "give a folder that dermpack train made")
     if not path.is_file():
         refuse_unfinished(folder)
         raise InputError(folder, f"is no run: it has no {RUN_FILE}", "give a folder that dermpack train made")

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from dermpack.errors import InputError, TableError
+from dermpack.files import is_there
 from trainer.plan import Goal
-from trainer.recipe import Recipe, beside, is_there, recipe_from
+from trainer.recipe import Recipe, beside, recipe_from
 from trainer.spec import Weights
 from trainer.toml import read_toml
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dermpack.contract import CONTRACT_FILE, Contract, read_contract
 from dermpack.errors import InputError
-from dermpack.files import sha256_of
+from dermpack.files import is_there, sha256_of
 from dermpack.pixels import Policy
 from dermpack.runtime import MAX_SIDE
 from dermpack.runtime.modelfile import read_model
@@ -53,6 +53,8 @@ def read_variants(folder: Path, wanted: Sequence[str] = ()) -> tuple[Variant, ..
 
 
 def _names(folder: Path) -> list[str]:
+    if not is_there(folder):
+        raise InputError(folder, "does not exist", "give an export folder")
     if not folder.is_dir():
         raise InputError(folder, "is no folder", "give an export folder")
     return sorted(inside.name for inside in folder.iterdir() if (inside / CONTRACT_FILE).is_file())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -144,7 +145,7 @@ def command(
     if request.method is Method.AUTO and not conversion.is_within:
         raise too_much(conversion, output)
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
-    note(f"Next: dermpack evaluate {first} DATASET", quiet=quiet)
+    note(f"next: dermpack evaluate {quote(str(first))} {quote(str(conversion.dataset))}", quiet=quiet)
 
 
 def _kept(output: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -97,11 +98,14 @@ def command(
             latency=int8_latency_ms if wanted.objective.with_latency else None,
             tell=teller(quiet=quiet),
         )
-    _show(found, output, quiet=quiet or as_json)
+    _show(found, quiet=quiet or as_json)
+    if found.best:
+        best = quote(str(output / "best.toml"))
+        note(f"next: dermpack train {quote(str(dataset))} -o RUN --recipe {best}", quiet=quiet or as_json)
     result(found.record(), str(output), as_json=as_json)
 
 
-def _show(found: Search, output: Path, *, quiet: bool) -> None:
+def _show(found: Search, *, quiet: bool) -> None:
     from dermpack.report.tune import State
     from dermpack.report.tune_page import NAMES, drawn_text, value_texts
 
@@ -118,5 +122,3 @@ def _show(found: Search, output: Path, *, quiet: bool) -> None:
     table(f"{counts or 'no trials'} (validation split: it chose, it flatters)", header, rows, quiet=quiet)
     for trial in found.of(State.FAILED):
         note(f"trial {trial.number} failed: {trial.reason}", quiet=quiet)
-    if found.best:
-        note(f"Next: dermpack train DATASET -o RUN --recipe {output / 'best.toml'}", quiet=quiet)

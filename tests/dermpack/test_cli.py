@@ -95,6 +95,24 @@ def test_bad_input_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("data", "check", "{nope}"),
+        ("data", "report", "{nope}", "-o", "{nope}.out"),
+        ("train", "{nope}", "-o", "{nope}.out"),
+        ("convert", "{nope}", "-o", "{nope}.out"),
+        ("verify", "{nope}"),
+        ("package", "{nope}", "-o", "{nope}.zip"),
+    ],
+)
+def test_what_is_not_there_is_told_so_by_every_command(
+    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([word.format(nope=tmp_path / "nope") for word in arguments]) == 1
+    assert f"error: {tmp_path / 'nope'}: does not exist; " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("data", "--help"), ("data", "check", "--help")])
 def test_the_base_install_answers_help(arguments: tuple[str, ...]) -> None:
     done = base_install(*arguments)

@@ -128,7 +128,9 @@ def test_a_key_that_is_none_is_said_before_the_work(
 
 def test_an_export_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert package(tmp_path / "missing", "-o", tmp_path / "b.zip") == 1
-    assert capsys.readouterr().err == f"error: {tmp_path / 'missing'}: is no folder; give an export folder\n"
+    assert (
+        capsys.readouterr().err == f"error: {tmp_path / 'missing'}: does not exist; give an export folder\n"
+    )
     assert not (tmp_path / "b.zip").exists()
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -233,7 +234,7 @@ def _tell(dataset: Dataset, output: Path, *, quiet: bool) -> None:
     )
     for line in (*_refused_lines(dataset, output), *_duplicate_lines(dataset), *_other_lines(dataset)):
         note(line, quiet=quiet)
-    note(f"next: dermpack data report {output}", quiet=quiet)
+    note(f"next: dermpack data report {quote(str(output))}", quiet=quiet)
     for line in _leak_lines(dataset):  # last, where it is read
         note(line, quiet=quiet)
 

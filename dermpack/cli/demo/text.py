@@ -13,7 +13,7 @@ from dermpack.errors import printable
 
 MEGABYTE = 1e6
 NEXT = (
-    ("dermpack data import PICTURES -o dataset", "one folder a label, or see README"),
+    ("dermpack data import PICTURES -o dataset", "labels: see docs/your-own-data.md"),
     ("dermpack data report dataset -o report", "look before you train"),
     ("dermpack train dataset -o run", "from ImageNet: downloads it once"),
     ("dermpack evaluate run dataset -o evaluation", ""),
