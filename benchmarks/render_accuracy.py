@@ -14,8 +14,8 @@ WORTH = ("lost", "won", "wrong as before")
 METHOD = (
     "In brackets the 95 % interval: 1,000 bootstrap draws over groups; pictures of one group are drawn "
     "together. Differences are paired: both models on the same pictures under the same draws, in percentage "
-    "points; where no draw shows a difference there is no interval. McNemar's p: how probable so uneven a "
-    "share of won and lost pictures is by chance."
+    "points; where no draw shows a difference there is no interval, nor around the figures of fewer "
+    "than ten groups. McNemar's p: how probable so uneven a share of won and lost pictures is by chance."
 )
 
 

@@ -73,8 +73,8 @@ def command(
     """Score a trained RUN, an EXPORT or any MODEL.tflite on a split of DATASET.
 
     Every figure is a fraction, with a 95 % interval by bootstrap over groups: "(–)" where no draw changed it,
-    or where there is but one group. A run is never edited; a .tflite runs in a process of its own and needs
-    no TensorFlow.
+    or where there are fewer than ten groups. A run is never edited; a .tflite runs in a process of its own
+    and needs no TensorFlow.
 
     \b
     Examples:

@@ -17,6 +17,7 @@ from dermpack.report.page import (
     Text,
     render_page,
 )
+from dermpack.scores.intervals import LEAST_GROUPS
 from dermpack.scores.operating import Answered, Reached
 from dermpack.scores.slices import Slice
 from dermpack.scores.summary import FEW_GROUPS, Figure, LabelScores, Scores
@@ -101,8 +102,8 @@ def _overall(scores: Scores) -> list[Block]:
     method = (
         f"In brackets the 95 % interval: {scores.resamples:,} bootstrap draws over groups, seed "
         f"{scores.seed}; pictures of one group are drawn together; a dash where no draw "
-        "changed the figure, or there was but one group. Balanced accuracy is the mean recall of "
-        "the labels that have pictures, AUROC the mean over them of one against the rest."
+        f"changed the figure, or there were fewer than {LEAST_GROUPS} groups. Balanced accuracy is the mean "
+        "recall of the labels that have pictures, AUROC the mean over them of one against the rest."
     )
     notes = [Callout(level=Level.WARNING, text=note) for note in scores.notes]
     table = Table(caption="All labels together", header=("figure", "value"), rows=rows)

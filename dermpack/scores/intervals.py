@@ -11,6 +11,8 @@ from dermpack.scores.predictions import Floats, Predictions
 RESAMPLES = 1_000
 LOW_PERCENT, HIGH_PERCENT = 2.5, 97.5
 CHUNK_WEIGHTS = 1 << 21  # weights in memory at once: 16 MiB
+LEAST_GROUPS = 10  # of fewer the draws repeat each other: their spread is falsely narrow, so none is told
+ANY_GROUPS = 2  # what can be drawn at all
 LEAST_DEFINED = 0.5  # a figure undefined in more than half of the draws has no interval
 
 Measure = Callable[[Predictions, Floats], Mapping[str, Floats]]
@@ -18,9 +20,16 @@ Interval = tuple[float, float]
 
 
 def bootstrap(
-    predictions: Predictions, measure: Measure, *, resamples: int = RESAMPLES, seed: int = 0
+    predictions: Predictions,
+    measure: Measure,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    least_groups: int = LEAST_GROUPS,
 ) -> dict[str, Floats]:
-    """Every figure in every draw: name → [resamples] or [resamples, k]; empty for a single group."""
+    """Every figure in every draw: name → [resamples] or [resamples, k]; empty for too few groups."""
+    if predictions.group_codes().max() + 1 < least_groups:
+        return {}
     parts = [
         measure(predictions, weights)
         for weights in group_weights(predictions, resamples=resamples, seed=seed)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dermpack.errors import InputError
-from dermpack.scores.intervals import RESAMPLES
+from dermpack.scores.intervals import ANY_GROUPS, LEAST_GROUPS, RESAMPLES
 from dermpack.scores.predictions import Predictions
 from dermpack.scores.summary import FEW_GROUPS, Figure, count_groups, figure_record, overall_figures
 
@@ -59,7 +59,10 @@ def score_slices(
             column, f"has {len(names)} values, too many to compare", "slice by a column with fewer"
         )
     parts = [(name, predictions.take(np.flatnonzero(values == name))) for name in names]
-    return tuple(_slice(column, name, part, resamples=resamples, seed=seed) for name, part in parts)
+    least = ANY_GROUPS if count_groups(predictions) >= LEAST_GROUPS else LEAST_GROUPS
+    return tuple(
+        _slice(column, name, part, resamples=resamples, seed=seed, least_groups=least) for name, part in parts
+    )
 
 
 def banded(cells: Sequence[str]) -> list[str]:
@@ -85,7 +88,9 @@ def is_missing(cell: str) -> bool:
     return " ".join(cell.split()).casefold() in MISSING_WORDS
 
 
-def _slice(column: str, value: str, part: Predictions, *, resamples: int, seed: int) -> Slice:
+def _slice(
+    column: str, value: str, part: Predictions, *, resamples: int, seed: int, least_groups: int
+) -> Slice:
     groups = count_groups(part)
     few = f"{groups} groups, fewer than {FEW_GROUPS}: mostly chance"
     return Slice(
@@ -94,7 +99,7 @@ def _slice(column: str, value: str, part: Predictions, *, resamples: int, seed: 
         n=len(part),
         groups=groups,
         labels=len(np.unique(part.truth)),
-        figures=overall_figures(part, resamples=resamples, seed=seed),
+        figures=overall_figures(part, resamples=resamples, seed=seed, least_groups=least_groups),
         warning=few if groups < FEW_GROUPS else "",
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dermpack.scores.confusion import confusion
 from dermpack.scores.guess import guess
-from dermpack.scores.intervals import RESAMPLES, Interval, bootstrap, interval
+from dermpack.scores.intervals import LEAST_GROUPS, RESAMPLES, Interval, bootstrap, interval
 from dermpack.scores.metrics import by_label, overall
 from dermpack.scores.predictions import Floats, Predictions
 from dermpack.scores.reliability import BINS
@@ -89,10 +89,12 @@ def score(predictions: Predictions, *, split: str, resamples: int = RESAMPLES, s
     )
 
 
-def overall_figures(predictions: Predictions, *, resamples: int, seed: int) -> dict[str, Figure]:
+def overall_figures(
+    predictions: Predictions, *, resamples: int, seed: int, least_groups: int = LEAST_GROUPS
+) -> dict[str, Figure]:
     """The figures of all classes together, by name."""
     values = overall(predictions, np.ones((1, len(predictions))))
-    draws = bootstrap(predictions, overall, resamples=resamples, seed=seed)
+    draws = bootstrap(predictions, overall, resamples=resamples, seed=seed, least_groups=least_groups)
     return {name: figure_from(value[0], draws.get(name)) for name, value in values.items()}
 
 
@@ -150,4 +152,6 @@ def _notes(predictions: Predictions, per_class: Sequence[LabelScores], groups: i
         notes.append(f"fewer than {FEW_GROUPS} groups of {', '.join(few)}: their figures say little")
     if groups < 2:
         notes.append("a single group: there is nothing to draw intervals from")
+    elif groups < LEAST_GROUPS:
+        notes.append(f"{groups} groups, fewer than {LEAST_GROUPS}: too few to draw intervals from")
     return notes

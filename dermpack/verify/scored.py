@@ -11,7 +11,7 @@ from dermpack.contract import Accuracy, Compared, Contract
 from dermpack.evaluate import Predictor, predict
 from dermpack.manifest import Dataset, Split
 from dermpack.progress import Track, silent
-from dermpack.scores.intervals import Interval, bootstrap, interval
+from dermpack.scores.intervals import ANY_GROUPS, Interval, bootstrap, interval
 from dermpack.scores.metrics import (
     Metric,
     value,
@@ -124,7 +124,7 @@ def _measured(predictions: Predictions, metric: Metric) -> tuple[float, Interval
     def measure(drawn: Predictions, weights: Floats) -> dict[str, Floats]:
         return {"value": metric(drawn, weights)}
 
-    draws = bootstrap(predictions, measure)
+    draws = bootstrap(predictions, measure, least_groups=ANY_GROUPS)  # how far two runtimes may be apart
     return value(metric, predictions), interval(draws["value"]) if draws else None
 
 

@@ -47,10 +47,18 @@ def test_integers_are_scaled_before_they_are_scored() -> None:
 
 
 def test_a_figure_has_an_interval_over_groups() -> None:
-    answer = the_answer(saying(ONE_LOST))
+    pictures = tuple(replace(of, group=of.path) for of in scored().pictures)
+    answer = the_answer(
+        saying(ONE_LOST), Plan(models=[a_model()], scored=replace(scored(), pictures=pictures))
+    )
     assert answer.accuracy is not None and answer.accuracy.ci95 is not None
     low, high = answer.accuracy.ci95
     assert low <= 0.9 <= high <= 1.0
+
+
+def test_a_figure_of_five_groups_has_no_interval() -> None:
+    answer = the_answer(saying(ONE_LOST))
+    assert answer.accuracy is not None and answer.accuracy.ci95 is None
 
 
 def test_the_second_label_is_what_a_single_output_speaks_of() -> None:

@@ -12,6 +12,7 @@ from dermpack.errors import InputError
 from dermpack.scores import slices
 from dermpack.scores.guess import guess
 from dermpack.scores.mistakes import worst_mistakes
+from dermpack.scores.predictions import Predictions
 from dermpack.scores.summary import score
 from tests.dermpack.test_scores import exact, made
 
@@ -150,3 +151,22 @@ def test_a_word_for_nothing_is_missing_and_keeps_no_number_from_its_band() -> No
 
 def test_wide_bands_of_fractions_say_where_they_end() -> None:
     assert slices.banded([f"{at}.5" for at in range(0, 90, 5)])[0] == "0 to < 20"
+
+
+def of_groups(count: int) -> Predictions:
+    return replace(made(90, 3), groups=tuple(f"g{at % count}" for at in range(90)))
+
+
+def test_nine_groups_have_no_interval_and_ten_have() -> None:
+    nine, ten = (score(of_groups(count), split="test") for count in (9, 10))
+    assert all(of.ci95 is None for of in nine.figures.values())
+    assert all(of.ci95 is None for label in nine.per_class for of in label.figures.values())
+    assert "9 groups, fewer than 10: too few to draw intervals from" in nine.notes
+    assert ten.figures["accuracy"].ci95 is not None
+
+
+def test_a_small_slice_of_many_groups_keeps_its_interval() -> None:
+    cells = ["f" if at % 30 < 5 else "m" for at in range(90)]
+    few, many = (slices.score_slices(of_groups(count), "sex", cells)[0] for count in (6, 30))
+    assert (few.figures["accuracy"].ci95 is None, many.groups) == (True, 5)
+    assert many.figures["accuracy"].ci95 is not None
