@@ -8,7 +8,7 @@ from typing import Any
 
 from dermpack.errors import TableError
 
-CURE = "see `dermpack train --help`"
+CURE = "docs/training.md lists the keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name, highest in LARGEST.items():
             if not 0 <= getattr(self, name) <= highest:
-                what = f"{name} = {getattr(self, name)} is not between 0 and {highest}"
+                what = f"{name} = {getattr(self, name)} is not between 0 and {highest:g}"
                 raise TableError("augment", what, CURE)
 
     @property
@@ -71,5 +71,6 @@ def augmentation_from(values: Mapping[str, Any], *, where: object) -> Augmentati
         if name not in known:
             raise TableError(where, f"has no value {name!r}", f"choose of {', '.join(known)}")
         if isinstance(value, bool) != (name == "flips") or not isinstance(value, int | float):
-            raise TableError(where, f"{name} = {value!r} is of the wrong type", CURE)
+            wanted = f"a number from 0 to {LARGEST[name]:g}" if name in LARGEST else "true or false"
+            raise TableError(where, f"{name} = {value!r} is not {wanted}", CURE)
     return Augmentation(**values)

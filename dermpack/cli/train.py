@@ -86,7 +86,7 @@ def offered(_context: click.Context, option: click.Parameter, begun: str) -> lis
     "--augment",
     shell_complete=offered,
     metavar="none|light|strong|FILE.toml",
-    help="How pictures are changed.",
+    help="How pictures are changed; docs/training.md lists a FILE's keys.",
 )
 @click.option(
     "--balance",

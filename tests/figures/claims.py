@@ -71,6 +71,8 @@ NO_MEASUREMENTS = {
     r"## Beside other tools .*? Sources: ": "what others say of themselves, with links to where they say it",
     r"exit code 1\b|exits with 1\b": "a program's answer",
     r"head for 4 epochs, .* at 1e-4": "settings of the plain recipe",
+    r"\| key \| values \| .*? beta distribution \|": "what an augmentation may be",
+    r"rotation_degrees = 180 brightness = 0\.1": "an example of an augmentation",
     r"0\.35 to 1\.4": "the widths to choose from",
     r"\[-1, 1\]|scale 1/127\.5, zero point 127 or 128": "a network's input, which each conversion proves",
     r"with 3\.10\.13, 3\.12\.1 and 3\.13\.0": "versions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.errors import InputError, TableError
-from trainer.augmentation import NAMED, Augmentation
+from trainer.augmentation import LARGEST, NAMED, Augmentation
 from trainer.balance import Balance
 from trainer.defaults import default_texts
 from trainer.recipe import DECODERS, Precision, Recipe, read_recipe, recipe_from
@@ -116,6 +117,34 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_weights_file_is_found_beside_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "w.h5").write_bytes(b"x")
     assert read(tmp_path, 'weights = "w.h5"').weights == tmp_path / "w.h5"
+
+
+def test_the_page_lists_every_key_of_augmentation_with_its_values() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/training.md"
+    rows = [line.split(" | ")[:5] for line in page.read_text(encoding="utf-8").splitlines()]
+    told = {row[0]: row[1:] for row in rows if row[0].startswith("| `")}
+    for field in fields(Augmentation):
+        span = f"0 to {LARGEST[field.name]:g}" if field.name in LARGEST else "true or false"
+        values = [getattr(NAMED[name], field.name) for name in ("none", "light", "strong")]
+        shown = [f"{value}".lower() if isinstance(value, bool) else f"{value:g}" for value in values]
+        assert told.pop(f"| `{field.name}`") == [span, *shown]
+    assert told == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("flips = 1", "flips = 1 is not true or false; docs/training.md lists the keys"),
+        ('shift = "0.1"', "shift = '0.1' is not a number from 0 to 0.5"),
+        ("mixup = true", "mixup = True is not a number from 0 to 8"),
+        ("zoom_in = 1.5", "zoom_in = 1.5 is not between 0 and 0.9"),
+    ],
+)
+def test_a_wrong_value_of_augmentation_is_told_what_fits(tmp_path: Path, line: str, told: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(line, encoding="utf-8")
+    with pytest.raises(TableError, match=re.escape(told)):
+        recipe_from({"augment": str(path)}, where="command line")
 
 
 def test_exact_augmentation_comes_from_a_file(tmp_path: Path) -> None:
