@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
 from dermpack.errors import OutputError, printable
 from dermpack.progress import Item, Track, silent
 
+LINED, UNLINED = 3, 2  # columns of the terminal beside each of a table: padding, and a line
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -32,22 +33,60 @@ def note(text: str, *, quiet: bool) -> None:
         click.echo(printable(text), err=True)
 
 
-def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]], *, quiet: bool) -> None:
-    """A table on stderr; the first column is text, the others are figures."""
+def table(
+    title: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    quiet: bool,
+    words: Sequence[str] = (),
+) -> None:
+    """A table on stderr; the first column and those named in `words` are text, the others are figures."""
     if quiet:
         return
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(header_style="bold")
-    for at, name in enumerate(header):
-        drawn.add_column(name, justify="left" if at == 0 else "right", overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(printable(str(cell))) for cell in row))
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
     console = Console(stderr=True)
+    drawn = _drawn(header, cells, words=words, width=console.width)
+    for row in cells:
+        drawn.add_row(*map(Text, row))
     console.print(Text(printable(title), style="italic"))  # a table's own title is cut to its width
     console.print(drawn)
+
+
+def _drawn(header: Sequence[str], cells: Sequence[Sequence[str]], *, words: Sequence[str], width: int) -> Any:
+    """An empty table; without lines between columns where only so no word would be broken."""
+    from rich import box
+    from rich.table import Table
+
+    columns = [[name, *(row[at] for row in cells)] for at, name in enumerate(header)]
+    lined = _widths(columns, room=width - LINED * len(columns) - 1)
+    if lined:
+        drawn = Table(header_style="bold")
+    else:
+        plain = box.SIMPLE_HEAD
+        drawn = Table(header_style="bold", box=plain, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    widths = lined or _widths(columns, room=width - UNLINED * len(columns))
+    for at, name in enumerate(header):
+        side: Literal["left", "right"] = "left" if name in (header[0], *words) else "right"
+        drawn.add_column(name, justify=side, overflow="fold", width=widths[at] if widths else None)
+    return drawn
+
+
+def _widths(columns: Sequence[Sequence[str]], *, room: int) -> list[int]:
+    """A width a column in which each word is whole; empty where there is no room for that."""
+    from rich.cells import cell_len
+
+    wanted = [max(map(cell_len, texts)) for texts in columns]
+    widths = [max(map(cell_len, " ".join(texts).split()), default=1) for texts in columns]
+    if sum(widths) > room:
+        return []
+    for _ in range(min(room, sum(wanted)) - sum(widths)):
+        tightest = max(range(len(widths)), key=lambda at: wanted[at] / widths[at])
+        widths[tightest] += 1
+    return widths
 
 
 def result(value: object, text: str, *, as_json: bool) -> None:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 Conversion = Any  # of converter, which is imported within the command only
 Tried = Any
-HEADER = ("file", "balanced", "points lost (95 %)", "AUROC", "same label", "MB", "s", "")
-LAYER_HEADER = ("layer", "operator", "error (rounding alone: 0.289 steps)", "")
+HEADER = ("file", "balanced", "points lost (95%)", "AUROC", "same label", "MB", "s", "result")
+LAYER_HEADER = ("layer", "operator", "error (rounding alone: 0.289 steps)", "computed in")
+WORDS = ("operator", "result", "computed in")
 WORST = 10  # layers in the terminal
 MEGABYTE = 1e6
 
@@ -26,7 +27,7 @@ def tell(conversion: Conversion, *, quiet: bool) -> None:
     figures = f"balanced accuracy {first.balanced_accuracy.first:.3f}, AUROC {first.auroc.first:.3f}"
     title = f"The float network has {figures} (validation split, n = {len(first.predictions)})"
     rows = [_row(one, _fate(one, conversion.limit, is_kept=is_kept)) for one, is_kept in tried]
-    table(title, HEADER, rows, quiet=quiet)
+    table(title, HEADER, rows, quiet=quiet, words=WORDS)
     _tell_layers(conversion, quiet=quiet)
     for line in dict.fromkeys(_remarks(conversion)):
         note(line, quiet=quiet)
@@ -47,7 +48,7 @@ def _tell_layers(conversion: Conversion, *, quiet: bool) -> None:
                 )
                 for one in worst
             ]
-            table(title, LAYER_HEADER, rows, quiet=quiet)
+            table(title, LAYER_HEADER, rows, quiet=quiet, words=WORDS)
 
 
 def _fate(one: Tried, limit: Any, *, is_kept: bool) -> str:

@@ -130,7 +130,7 @@ def _network(folder: Path) -> Network:
 def _tell(verified: Sequence[Verified], *, quiet: bool) -> None:
     for of in verified:
         rows = [(proof.name, proof.outcome.value, proof.detail) for proof in of.proofs]
-        table(of.name, ("proof", "result", "detail"), rows, quiet=quiet)
+        table(of.name, ("proof", "result", "detail"), rows, quiet=quiet, words=("result", "detail"))
     if any(proof.outcome.value == "noted" for of in verified for proof in of.proofs):
         note("noted: not what one would expect, and no fault of the file; the detail says why", quiet=quiet)
 
