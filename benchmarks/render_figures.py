@@ -13,7 +13,7 @@ from dermpack.scores.summary import Figure
 
 NOTHING = "–"
 DETAILS = re.compile(r"\([^()]*\)")
-MILLION, MIB, KIB = 1_000_000, 1 << 20, 1 << 10
+MILLION = MEGABYTE = 1_000_000
 
 
 def ms(value: float | None) -> str:
@@ -47,7 +47,8 @@ def cost_text(result: Result | None) -> str:
 
 
 def size_text(size_bytes: int) -> str:
-    return f"{size_bytes / MIB:.2f} MiB" if size_bytes >= MIB else f"{size_bytes / KIB:.0f} KiB"
+    """size_text(627_310) → "0.63 MB"."""
+    return f"{size_bytes / MEGABYTE:.2f} MB"
 
 
 def percent(figure: Figure | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.measured import OperatorTime
 from benchmarks.record import Place, Record, Result, StepTimes, Times, Where
 from benchmarks.record_lookup import base_of, median_ms, result_at, results_of, settings_of, where_of
-from benchmarks.render_figures import MIB, NOTHING, factor, kind_text, listing, median_text, millions, ms
+from benchmarks.render_figures import MEGABYTE, NOTHING, factor, kind_text, listing, median_text, millions, ms
 from benchmarks.render_plots import (
     instructions_image,
     kernels_text,
@@ -19,7 +19,7 @@ from benchmarks.render_sentences import unsteady, unsteady_text
 from dermpack.report.page import Block, Fold, Gallery, Section, Table, Text
 from dermpack.runtime import Kernels
 
-TIMES_HEADER = ("p90", "p99", "min", "first", "load", "peak MiB", "in XNNPACK")
+TIMES_HEADER = ("p90", "p99", "min", "first", "load", "peak MB", "in XNNPACK")
 STEPS = ("decode", "resize", "copy", "invoke")
 MOST_ROWS = 6
 NO_STEPS = (
@@ -141,7 +141,7 @@ def _times_row(record: Record, of: Result, times: Times) -> tuple[str, ...]:
         *(of.model, f"{of.where.threads}", f"{times.rounds:,}", median_text(times)),
         *((_speed(record, of),) if record.paces else ()),
         *(ms(value) for value in (times.p90_ms, times.p99_ms, times.min_ms, times.first_ms, times.load_ms)),
-        f"{times.peak_bytes / MIB:.0f}" if times.peak_bytes else NOTHING,
+        f"{times.peak_bytes / MEGABYTE:.0f}" if times.peak_bytes else NOTHING,
         (of.delegated or NOTHING).removesuffix(" operators"),
     )
 

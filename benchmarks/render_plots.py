@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from benchmarks.plan import KERNELS_WORDS, Setting
 from benchmarks.record import Record, Result
 from benchmarks.record_lookup import answer_at, cost, is_measured, results_of
-from benchmarks.render_figures import KIB, MILLION, kind_text, threads_text
+from benchmarks.render_figures import MEGABYTE, MILLION, kind_text, threads_text
 from dermpack.report.benchmark_plots import Point, Spread, parts_plot, spread_plot, tradeoff_plot
 from dermpack.report.page import Image
 from dermpack.report.plots import bars, figure_png, height_for
@@ -40,7 +40,7 @@ def tradeoff_image(record: Record, target: str, *, is_emulated: bool) -> Image |
 
 def size_image(record: Record) -> Image:
     names = _names(record)
-    plot = bars(names, [of.size_bytes / KIB for of in record.models], unit="KiB")
+    plot = bars(names, [of.size_bytes / MEGABYTE for of in record.models], unit="MB", form="{:,.2f}")
     return Image(
         data=figure_png(plot, height_inches=height_for(len(names))),
         alt="Size of each file",

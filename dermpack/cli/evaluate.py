@@ -259,7 +259,7 @@ def _sentences(evaluation: Evaluation) -> str:
     from dermpack.scores.guess import guess
 
     scores = evaluation.scores
-    counted = f"{scores.n} pictures, {scores.groups} groups, split {scores.split}"
+    counted = f"{scores.n:,} pictures, {scores.groups:,} groups, split {scores.split}"
     known = [(OVERALL[name], scores.figures[name]) for name in SHOWN]
     lines = [f"{name:<28} {figure_text(figure)}" for name, figure in known if figure.value is not None]
     return "\n".join(filter(None, (counted, *lines, guess(evaluation.predictions))))

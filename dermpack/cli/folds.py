@@ -53,7 +53,7 @@ def _show(done: Folded, *, quiet: bool) -> None:
         if (of := done.over_folds.get(name))
     ]
     n, groups = done.out_of_fold.n, done.out_of_fold.groups
-    title = f"{len(done.folds)} folds, {n} pictures, {groups} groups"
+    title = f"{len(done.folds)} folds, {n:,} pictures, {groups:,} groups"
     table(title, ("figure", "out of fold", "mean of folds"), rows, quiet=quiet)
     for line in (*done.out_of_fold.notes, NOTE):
         note(line, quiet=quiet)

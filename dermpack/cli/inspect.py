@@ -230,7 +230,7 @@ def _contract_lines(record: dict[str, Any]) -> Iterator[str]:
 
 
 def _figure_words(of: dict[str, Any]) -> str:
-    interval = f" [{of['ci95'][0]:+.4f}, {of['ci95'][1]:+.4f}]" if of["ci95"] else ""
+    interval = f" ({of['ci95'][0]:+.4f} to {of['ci95'][1]:+.4f})" if of["ci95"] else ""
     figures = f"{of['of_file']:.4f}, float {of['of_float']:.4f}"
     return f"{of['metric']}: {figures}, difference {of['difference']:+.4f}{interval}"
 

@@ -214,9 +214,8 @@ def _show(run: Run, *, quiet: bool) -> None:
         (FIGURES.get(name, name), f"{value:.3f}") for name, value in run.validation.items() if name != "n"
     ]
     rows += [(f"threshold of {point.label}", f"{point.threshold:.3f}") for point in run.thresholds]
-    table(
-        f"Validation split, n = {n} (it chose the epoch: it flatters)", ("figure", "value"), rows, quiet=quiet
-    )
+    title = f"Validation split, n = {n:,} (it chose the epoch: it flatters)"
+    table(title, ("figure", "value"), rows, quiet=quiet)
 
 
 def _early(run: Run) -> Iterator[str]:

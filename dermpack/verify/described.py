@@ -17,7 +17,7 @@ def check_bytes(data: bytes, contract: Contract) -> Proof:
     """The file is the one that the contract was written for."""
     problems, sha256 = [], sha256_of(data)
     if len(data) != contract.size_bytes:
-        problems.append(f"{len(data)} bytes, not {contract.size_bytes}")
+        problems.append(f"{len(data):,} bytes, not {contract.size_bytes:,}")
     if sha256 != contract.sha256:
         problems.append(f"sha256 is {sha256[:12]}…, not {contract.sha256[:12]}…")
     return held("bytes", problems, well=f"{len(data)} bytes, sha256 {sha256[:12]}…")

@@ -155,7 +155,7 @@ def _lies(figure: float, ci95: Interval) -> bool:
 
 
 def _range(ci95: Interval | None) -> str:
-    return f" [{ci95[0]:.4f}, {ci95[1]:.4f}]" if ci95 else ""
+    return f" ({ci95[0]:.4f} to {ci95[1]:.4f})" if ci95 else ""
 
 
 def _against(of: Difference | None) -> str:
