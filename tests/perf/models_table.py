@@ -47,7 +47,11 @@ def tables(folder: Path) -> list[str]:
         return [NONE_YET]
     told = f"`ms`: median of a picture{_how_timed(models)}; never on a phone."
     seeds = [row for model in models for row in _seeds(model)]
-    others = ("", OTHER_SPLITS, "", *_table(SEEDS_HEADER, seeds)) if len(seeds) > len(models) else ()
+    others = (
+        ("", OTHER_SPLITS, "", *_table(SEEDS_HEADER, seeds), *_means(models))
+        if len(seeds) > len(models)
+        else ()
+    )
     return [*_table(HEADER, map(_row, models)), "", told, *others]
 
 
@@ -70,10 +74,25 @@ def _row(model: Path) -> tuple[str, ...]:
     )
 
 
-def _seeds(model: Path) -> Iterator[tuple[str, ...]]:
+def _means(models: Sequence[Path]) -> Iterator[str]:
+    """The splits share pictures: an interval of their mean would be too narrow."""
+    yield ""
+    for model in models:
+        reports = [_read(evaluation / "report.json") for _, evaluation, _ in _splits(model)]
+        means = [
+            sum(report[of] for report in reports) / len(reports) for of in ("balanced_accuracy", "auroc")
+        ]
+        yield f"Mean of the {len(reports)} splits, {model.name}: {' and '.join(map(_share, means))}."
+
+
+def _splits(model: Path) -> list[tuple[str, Path, Path]]:
+    """Seed, folder of the report, folder of the contract."""
     others = sorted((model / "seeds").glob("[0-9]*"), key=lambda of: int(of.name))
-    found = [("0", model / "evaluation", model), *((other.name, other, other) for other in others)]
-    for seed, evaluation, export in found:
+    return [("0", model / "evaluation", model), *((other.name, other, other) for other in others)]
+
+
+def _seeds(model: Path) -> Iterator[tuple[str, ...]]:
+    for seed, evaluation, export in _splits(model):
         report, contract = _read(evaluation / "report.json"), _read(export / "model.json")
         yield (
             *(model.name, seed, f"{report['n']:,}"),
