@@ -172,12 +172,15 @@ def is_told(change: Change) -> bool:
 
 
 def _elsewhere(drops: Sequence[Drop]) -> str:
-    """How far the other places are from the first one's figure."""
-    others = dict.fromkeys(points(of.balanced_accuracy.difference) for of in drops[1:])
+    """What the other runtimes, kernels and devices say of the same two files."""
+    first, *others = (of.balanced_accuracy.difference for of in drops)
     if not others:
         return ""
-    low, high = (points(pick(of.balanced_accuracy.difference for of in drops[1:])) for pick in (min, max))
-    return f" In the other places: {low}." if low == high else f" In the other places: {low} to {high}."
+    low, high = points(min(others)), points(max(others))
+    if low == high == points(first):
+        return " The difference is the same in all other places."
+    difference = low if low == high else f"{low} to {high}"
+    return f" In the other places the difference is {difference} points."
 
 
 def _across(record: Record) -> Iterator[str]:

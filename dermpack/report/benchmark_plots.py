@@ -12,6 +12,7 @@ from dermpack.report.plots import INK, LINE, PALETTE, SOFT, Axes, Draw, short, s
 from dermpack.scores.predictions import Floats
 
 MOST_DOTS = 200  # a row: more hide each other
+MOST_LETTERS = 44  # of a row: a model, its runtime and its kernels
 ROW_HEIGHT = 0.6  # of the distance between two rows
 GOLDEN = 0.6180339887498949  # its multiples spread dots evenly, the same ones each time
 SLOWEST_PERCENT = 99  # what lies beyond is not drawn
@@ -49,7 +50,7 @@ def spread_plot(rows: Sequence[Spread], *, models: Sequence[str], unit: str) -> 
     def draw(axes: Axes) -> None:
         for at, row in enumerate(rows):
             _spread(axes, at, np.asarray(row.rounds), colour=_colour(row.model, models))
-        axes.set_yticks(range(len(rows)), [short(row.name, most=44) for row in rows])
+        axes.set_yticks(range(len(rows)), [short(row.name, most=MOST_LETTERS) for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         reach = max((float(np.percentile(row.rounds, SLOWEST_PERCENT)) for row in rows), default=1.0)
         axes.set_xlim(0, reach * ROOM or 1.0)
@@ -64,7 +65,7 @@ def parts_plot(names: Sequence[str], parts: Mapping[str, Sequence[float]], *, un
     """Bars in parts whose names are long: they stand above, two in a row."""
 
     def draw(axes: Axes) -> None:
-        stacked_bars(names, parts, unit=unit, form=form)(axes)
+        stacked_bars(names, parts, unit=unit, form=form, most=MOST_LETTERS)(axes)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, fontsize=8)
 
     return draw

@@ -107,7 +107,12 @@ def bars(
 
 
 def stacked_bars(
-    names: Sequence[str], parts: Mapping[str, Sequence[float]], *, unit: str, form: str = "{:,.0f}"
+    names: Sequence[str],
+    parts: Mapping[str, Sequence[float]],
+    *,
+    unit: str,
+    form: str = "{:,.0f}",
+    most: int = MAX_LABEL,
 ) -> Draw:
     """Horizontal bars in parts, the first name on top, each with its sum."""
 
@@ -125,7 +130,7 @@ def stacked_bars(
             sums = [total + value for total, value in zip(sums, values, strict=True)]
         for row, total in enumerate(sums):
             _write_beside(axes, total, row, form.format(total))
-        _name_rows(axes, names, unit=unit)
+        _name_rows(axes, names, unit=unit, most=most)
         _legend_above(axes, len(parts))
 
     return draw
@@ -226,8 +231,8 @@ def _write_beside(axes: Axes, end: float, row: int, text: str) -> None:
     )
 
 
-def _name_rows(axes: Axes, names: Sequence[str], *, unit: str) -> None:
-    axes.set_yticks(range(len(names)), [short(name) for name in names])
+def _name_rows(axes: Axes, names: Sequence[str], *, unit: str, most: int = MAX_LABEL) -> None:
+    axes.set_yticks(range(len(names)), [short(name, most=most) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.margins(x=0.12)
     axes.set_xlabel(unit)

@@ -187,6 +187,19 @@ def test_the_summary_says_what_was_lost_and_on_what() -> None:
     assert "1 of 10 (10.0 %) get another label, 1 of them lost and 0 won" in said
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "said"),
+    [
+        (-1 / 12, "The difference is the same in all other places."),
+        (0.0, "In the other places the difference is 0.0 points."),
+    ],
+)
+def test_the_summary_says_of_what_the_figure_in_other_places_is(elsewhere: float, said: str) -> None:
+    (drop,) = both().drops[:1]
+    there = replace(drop, balanced_accuracy=replace(drop.balanced_accuracy, difference=elsewhere))
+    assert any(of.endswith(said) for of in summary(replace(both(), drops=(drop, there))))
+
+
 def test_the_summary_says_whether_arm_agrees() -> None:
     said = next(of for of in summary(both()) if of.startswith("On qemu:cortex-a72 against host"))
     assert "int8 differs in 0 of 30 outputs and in 0 of 10 labels" in said
