@@ -29,7 +29,8 @@ def test_the_answer_has_fixed_keys(tmp_path: Path, capsys: pytest.CaptureFixture
     out, err = capsys.readouterr()
     answer = json.loads(out)
     assert set(answer) == {
-        *("classes", "clusters", "counts", "format", "manifest_sha256", "notes", "pictures", "refused"),
+        *("classes", "clusters", "counts", "format", "groups", "manifest_sha256"),
+        *("notes", "pictures", "refused"),
     }
     assert (answer["pictures"], answer["clusters"]) == (13, 1)
     assert (answer["refused"], answer["notes"]) == ({"empty": 1}, {"near-duplicate": 1})
@@ -49,6 +50,29 @@ def test_a_person_reads_counts_reasons_and_what_comes_next(
     assert f"left out, empty: 1, e.g. class0/bad.png (is empty)\nall that was left out: {tmp_path}" in err
     assert "0 identical and 1 near duplicates in 1 clusters" in err
     assert "next: dermpack data report" in err
+
+
+def test_asked_groups_are_confirmed_by_import_and_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = class_folders(tmp_path / "source")
+    paths = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.*"))
+    rows = [f"{path},{path[:6]},P{at % 6}" for at, path in enumerate(paths)]
+    write(source / "t.csv", "\n".join(("picture,label,patient", *rows)).encode())
+    assert imported(source, "--group", "patient") == 0
+    assert "grouped: 6 groups (patient), never parted by a new split\n" in capsys.readouterr().err
+    assert main(["data", "check", str(tmp_path / "dataset")]) == 0
+    assert capsys.readouterr().out == f"{len(paths)} pictures in 6 groups (patient), no problem\n"
+
+
+def test_pictures_one_folder_deeper_name_the_folder_to_give(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class_folders(tmp_path / "source" / "My pictures")
+    assert imported(tmp_path / "source") == 1
+    told = capsys.readouterr().err
+    assert "if the folders in it (class0, class1) are the classes" in told
+    assert told.endswith(f"give {tmp_path / 'source/My pictures'} itself\n")
 
 
 def test_a_leak_comes_with_its_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,7 +158,7 @@ def test_check_answers_and_exits_by_what_it_finds(tmp_path: Path, capsys: pytest
     out, err = capsys.readouterr()
     assert "class0/0.png" not in err
     answer = json.loads(out)
-    assert set(answer) == {"counts", "pictures", "problems", "sound"}
+    assert set(answer) == {"counts", "groups", "pictures", "problems", "sound"}
     assert answer["sound"] is False
     assert answer["problems"] == [{"kind": "missing", "picture": "class0/0.png", "detail": "is not there"}]
 

@@ -116,9 +116,17 @@ def test_a_table_without_a_usable_row_shows_one_and_the_cure(source: Path, rows:
 
 
 def test_a_table_away_from_its_pictures_is_told_of_metadata(source: Path, tmp_path: Path) -> None:
-    table = sources.write_table(tmp_path / "t.csv", [("picture", "label"), ("0.png", "a")])
+    table = sources.write_table(tmp_path / "t.csv", [("picture", "label"), ("9.png", "a")])
     with pytest.raises(TableError, match="give the folder they are relative to as SOURCE"):
         read_source(table, SourceRequest(), pictures=source)
+
+
+def test_a_table_beside_the_folder_of_its_pictures_names_that_folder(source: Path) -> None:
+    table = sources.write_table(source.parent / "t.csv", [("picture", "label"), ("0.png", "a")])
+    with pytest.raises(TableError, match=r"it is in .*source: give that as SOURCE, and --metadata .*t\.csv$"):
+        read_source(source.parent, SourceRequest(), pictures=source)
+    listing = read_source(source, SourceRequest(metadata_file=table), pictures=source)
+    assert (listing.format, [picture.path for picture in listing.pictures]) == ("csv", ["0.png"])
 
 
 def test_the_table_itself_can_be_the_source(tmp_path: Path) -> None:

@@ -76,6 +76,11 @@ def test_a_misspelled_class_is_answered_with_the_nearest(dermnet: Path) -> None:
         chosen(dermnet, ("Exzema Photos",))
 
 
+def test_a_class_that_is_like_none_is_answered_with_all(dermnet: Path) -> None:
+    with pytest.raises(InputError, match=r"names no class 'Melanoma'; the classes are '.*, 'Eczema Photos'$"):
+        chosen(dermnet, ("Melanoma",))
+
+
 def test_a_map_s_unknown_class_is_told_as_it_is_written(dermnet: Path) -> None:
     with pytest.raises(TableError, match="names no class 'Mole'"):
         mapped(dermnet, ("Mole", "", "mole"))

@@ -36,7 +36,7 @@ def members(draw: st.DrawFn) -> list[Member]:
     return found
 
 
-@given(members(), st.integers(0, 5), st.sampled_from(["70/15/15", "0/0/100", "50/50/0", "1/1/1"]))
+@given(members(), st.integers(0, 5), st.sampled_from(["70/15/15", "0/0/100", "50/50/0", "33/33/33"]))
 @settings(max_examples=60, deadline=None)
 def test_a_unit_never_parts(found: list[Member], seed: int, shares: str) -> None:
     splits = split(found, shares=parse_shares(shares), seed=seed)
@@ -93,6 +93,17 @@ def test_a_zero_share_stays_empty() -> None:
 def test_shares_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not three shares"):
         parse_shares(text)
+
+
+@pytest.mark.parametrize("text", ["70/20/20", "8/1/1", "0.7/0.2/0.2", "70/15/140"])
+def test_shares_that_are_no_whole_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"adds up to .*, not to 100; write shares of 100"):
+        parse_shares(text)
+
+
+@pytest.mark.parametrize("text", ["70/15/15", "0.7/0.15/0.15", "33/33/33", "33.3/33.3/33.3", "0/0/1"])
+def test_shares_of_a_whole_are_taken(text: str) -> None:
+    parse_shares(text)
 
 
 def kept(found: Sequence[Member], given_splits: Sequence[Split | None]) -> tuple[Split, ...]:

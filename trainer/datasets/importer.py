@@ -23,13 +23,14 @@ from trainer.datasets.arrange import Arranged, Candidate, arrange
 from trainer.datasets.copying import copy_pictures
 from trainer.datasets.examine import Examined, examine
 from trainer.datasets.grouping import grouped
-from trainer.datasets.layouts import read_source
+from trainer.datasets.layouts import Format, read_source
 from trainer.datasets.layouts.refusal import FAULTLESS
 from trainer.datasets.listing import Listing
 from trainer.datasets.request import ImportRequest, Refusals, Splits, Storage
 from trainer.datasets.shares import DEFAULT_SHARES
 
 PICTURES_FOLDER = "pictures"
+DEEPER = 2  # parts of a path: class and picture
 SHOWN = 3  # of many bad pictures, as many stand in the error
 
 
@@ -108,7 +109,18 @@ def _check_classes(
         raise InputError(request.source, f"has no usable picture{why}", "check the source and --format")
     if len(classes) == 1:
         problem = f"has usable pictures of one class only ({min(classes)}), read as {listing.format}"
-        raise InputError(request.source, problem, "give at least two classes; see --positive and --map")
+        raise InputError(request.source, problem, _cure_of_one(request, listing, arranged))
+
+
+def _cure_of_one(request: ImportRequest, listing: Listing, arranged: Arranged) -> str:
+    """Class folders one level deeper than they were looked for are the likeliest reason."""
+    paths = [picture.path.split("/") for picture in arranged.pictures]
+    below = sorted({path[1] for path in paths if len(path) > DEEPER})
+    asked = request.reading.positive or request.reading.map_file
+    if listing.format != Format.FOLDERS.value or len(below) < 2 or asked:
+        return "give at least two classes; see --positive and --map"
+    names = ", ".join(below[:SHOWN]) + (", …" if len(below) > SHOWN else "")
+    return f"if the folders in it ({names}) are the classes, give {listing.root / paths[0][0]} itself"
 
 
 def _shown(findings: Sequence[Finding]) -> str:

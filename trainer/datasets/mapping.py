@@ -29,6 +29,8 @@ from trainer.datasets.tables import is_one_line, need, read_table
 
 WORDS_FOR_PICTURES = (" photos", " pictures", " images")
 ANY_CLASS = "*"
+NEAR = 0.75  # of the letters: a diagnosis that is only somewhat alike is another diagnosis
+MOST_NAMED = 30
 
 LabelOf = Callable[[Found], str | None]  # None: nobody asked for the picture; "": left out as asked
 
@@ -118,8 +120,11 @@ def _matching(name: str, classes: tuple[str, ...], where: str) -> str:
 
 def _nearest(name: str, classes: tuple[str, ...]) -> str:
     spelled = {plain(known): known for known in classes}
-    near = difflib.get_close_matches(plain(name), list(spelled), n=1, cutoff=0.0)
-    return f"did you mean {spelled[near[0]]!r}?" if near else "the source has no class at all"
+    near = difflib.get_close_matches(plain(name), list(spelled), n=1, cutoff=NEAR)
+    if near:
+        return f"did you mean {spelled[near[0]]!r}?"
+    more = f" and {len(classes) - MOST_NAMED} more" if len(classes) > MOST_NAMED else ""
+    return f"the classes are {', '.join(map(repr, classes[:MOST_NAMED]))}{more}"
 
 
 def _rules(path: Path) -> tuple[Rule, ...]:

@@ -37,6 +37,7 @@ class Shares:
         return {Split.TRAIN: self.train, Split.VALIDATION: self.validation, Split.TEST: self.test}[split]
 
 
+ROUNDING = 0.0101  # 33/33/33, and 63.6/18.2/18.2, are meant as a whole
 DEFAULT_SHARES = Shares(train=70, validation=15, test=15)
 
 
@@ -49,4 +50,8 @@ def parse_shares(text: str) -> Shares:
     sound = len(numbers) == 3 and all(math.isfinite(n) and n >= 0 for n in numbers) and sum(numbers) > 0
     if not sound or not math.isfinite(sum(numbers)):
         raise InputError(f"--split {text}", "is not three shares", "write train/validation/test as 70/15/15")
+    if not any(abs(sum(numbers) - whole) <= whole * ROUNDING for whole in (1, 100)):
+        problem = f"adds up to {sum(numbers):g}, not to 100"
+        of_100 = "/".join(f"{100 * n / sum(numbers):.3g}" for n in numbers)
+        raise InputError(f"--split {text}", problem, f"write shares of 100; in this proportion {of_100}")
     return Shares(train=numbers[0], validation=numbers[1], test=numbers[2])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dermpack.cli.console import note, output_options, result, track
+from dermpack.cli.data.groups import group_count, groups_told
 
 if TYPE_CHECKING:
     from dermpack.manifest import Dataset, Finding
@@ -73,12 +74,15 @@ def _tell(problems: Sequence[Finding], *, quiet: bool) -> None:
 def _sentence(dataset: Dataset, problems: Sequence[Finding]) -> str:
     kinds = Counter(finding.kind for finding in problems)
     told = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
-    return f"{len(dataset.pictures)} pictures, {told or 'no problem'}"
+    groups = groups_told(dataset)
+    counted = f"{len(dataset.pictures)} pictures{f' in {groups}' if groups else ''}"
+    return f"{counted}, {told or 'no problem'}"
 
 
 def _answer(dataset: Dataset, problems: Sequence[Finding]) -> dict[str, object]:
     return {
         "counts": dataset.counts(),
+        "groups": group_count(dataset),
         "pictures": len(dataset.pictures),
         "problems": [
             {"kind": finding.kind, "picture": finding.picture, "detail": finding.detail}

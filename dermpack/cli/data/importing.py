@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dermpack.cli.console import note, output_options, result, table, track
+from dermpack.cli.data.groups import group_count, groups_told
 
 if TYPE_CHECKING:
     from dermpack.manifest import Dataset
@@ -232,11 +233,22 @@ def _tell(dataset: Dataset, output: Path, *, quiet: bool) -> None:
         [*rows, sums],
         quiet=quiet,
     )
-    for line in (*_refused_lines(dataset, output), *_duplicate_lines(dataset), *_other_lines(dataset)):
+    for line in (
+        *_group_lines(dataset),
+        *_refused_lines(dataset, output),
+        *_duplicate_lines(dataset),
+        *_other_lines(dataset),
+    ):
         note(line, quiet=quiet)
     note(f"next: dermpack data report {quote(str(output))}", quiet=quiet)
     for line in _leak_lines(dataset):  # last, where it is read
         note(line, quiet=quiet)
+
+
+def _group_lines(dataset: Dataset) -> Iterator[str]:
+    told = groups_told(dataset)
+    if told:
+        yield f"grouped: {told}{_together(dataset)}"
 
 
 def _refused_lines(dataset: Dataset, output: Path) -> Iterator[str]:
@@ -256,14 +268,17 @@ def _counted(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
 
 
+def _together(dataset: Dataset) -> str:
+    return ", never parted by a new split" if dataset.options.get("splits") == "new" else ""
+
+
 def _duplicate_lines(dataset: Dataset) -> Iterator[str]:
     counted = Counter(finding.kind for finding in dataset.notes)
     clusters = len({picture.cluster for picture in dataset.pictures} - {""})
     near = counted["near-duplicate"] + counted["near-duplicate-other-label"]
     if clusters:
-        together = ", never parted by a new split" if dataset.options.get("splits") == "new" else ""
         found = f"{counted['identical']} identical and {near} near duplicates in {clusters} clusters"
-        yield f"duplicates: {found}{together}"
+        yield f"duplicates: {found}{_together(dataset)}"
     if counted["near-duplicate-other-label"]:
         yield f"near duplicates under different labels: {counted['near-duplicate-other-label']}; look at them"
 
@@ -296,6 +311,7 @@ def _answer(dataset: Dataset) -> dict[str, object]:
         "clusters": len({picture.cluster for picture in dataset.pictures} - {""}),
         "counts": dataset.counts(),
         "format": dataset.format,
+        "groups": group_count(dataset),
         "manifest_sha256": dataset.sha256,
         "notes": dict(Counter(finding.kind for finding in dataset.notes)),
         "pictures": len(dataset.pictures),

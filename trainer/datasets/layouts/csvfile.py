@@ -61,7 +61,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
     )
     found, faults = _settle(table, columns, root)
     if not found:
-        refuse_all(table, faults, root=root, stands_beside=source.is_file())
+        refuse_all(table, faults, root=root, is_apart=request.metadata_file is not None)
     findings = [fault.finding for fault in faults]
     if source.is_dir():
         known = {picture.path for picture in found} | {finding.picture for finding in findings}

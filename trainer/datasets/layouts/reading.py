@@ -63,7 +63,7 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
     _refuse_unreadable(source)
     if source.is_file():  # opening a pipe would wait for its writer
         _refuse_archive(source)
-    layout = recognised(source) if request.format is Format.AUTO else request.format
+    layout = _layout(source, request)
     if layout in (Format.FOLDERS, Format.DERMNET, Format.ISIC, Format.HAM10000) and not source.is_dir():
         raise InputError(
             source, f"is no folder, as {layout.value} needs", "name the folder that holds the pictures"
@@ -79,6 +79,14 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
     _refuse_labels_that_differ_in_case(source, listing)
     ordered = tuple(sorted(listing.pictures, key=lambda picture: picture.path))
     return replace(listing, pictures=ordered)
+
+
+def _layout(source: Path, request: SourceRequest) -> Format:
+    """A table given apart that names pictures and labels says how the source is to be read."""
+    if request.format is not Format.AUTO:
+        return request.format
+    names_pictures = request.metadata_file is not None and csvfile.recognises(request.metadata_file)
+    return Format.CSV if names_pictures else recognised(source)
 
 
 def _refuse_unreadable(source: Path) -> None:
