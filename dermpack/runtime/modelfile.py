@@ -21,6 +21,8 @@ def read_model(path: Path) -> bytes:
         if status.st_size > MAX_MODEL_BYTES:
             raise InputError(path, f"is larger than {MAX_MODEL_BYTES >> 20} MiB", "give a smaller model")
         data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(path, "does not exist", "give a .tflite, or an export folder") from error
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from error
     if data.startswith(ZIP):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -113,6 +114,11 @@ def test_a_file_whose_own_name_has_a_backslash_is_not_taken_for_another(source: 
 def test_a_table_without_a_usable_row_shows_one_and_the_cure(source: Path, rows: str, told: str) -> None:
     with pytest.raises(TableError, match=told):
         listed(source, f"picture,label\n{rows}\n")
+
+
+def test_a_path_of_windows_is_shown_as_it_stands(source: Path) -> None:
+    with pytest.raises(TableError, match=re.escape(r"t.csv:2: 'C:\Users\0.png' is an absolute path")):
+        listed(source, "picture,label\nC:\\Users\\0.png,a\n")
 
 
 def test_a_table_away_from_its_pictures_is_told_of_metadata(source: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def refuse_all(table: Table, faults: Sequence[Fault], *, root: Path, is_apart: b
     kind, count = kinds.most_common(1)[0]
     first = next(fault for fault in faults if fault.finding.kind == kind)
     alike = f"{count} of {len(table.rows)} rows are like it" if count < len(table.rows) else "every row is so"
-    what = f"{first.finding.picture!r} {first.finding.detail}, and no row can be used ({alike})"
+    what = f"'{first.finding.picture}' {first.finding.detail}, and no row can be used ({alike})"
     cure = OTHER_CURES.get(kind) or _cure(root, table, first.finding.picture, is_apart=is_apart)
     raise TableError(table.place(first.row), what, cure)
 
