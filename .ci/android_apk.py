@@ -141,9 +141,12 @@ def _declare(jar: Path, into: Path) -> None:
 def export(into: str) -> None:
     """The reference model: a tiny integer network, made here."""
     sys.path.insert(0, str(Path.cwd()))
-    from tests.dermpack.small_export import write_export
+    from dermpack.cli.hush import hushed
 
-    write_export(Path(into))
+    with hushed():  # TensorFlow has much to say when it starts
+        from tests.dermpack.small_export import write_export
+
+        write_export(Path(into))
 
 
 def assemble(base: str, into: str, dex: str, libraries: str) -> None:

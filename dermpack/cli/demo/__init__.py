@@ -64,4 +64,5 @@ def _kept(output: Path, count: int) -> str:
     from dermpack.cli.demo.kept import KEPT_FILE, read_kept
 
     done = len(read_kept(output / KEPT_FILE).finished)
-    return f"{done} of {count} steps are done, and of training the epochs that are finished"
+    epochs = ", and of training the finished epochs are kept" if any(output.glob(".*.partial")) else ""
+    return f"{done} of {count} steps are done{epochs}"
