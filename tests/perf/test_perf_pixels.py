@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from io import BytesIO
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -39,14 +42,16 @@ def plainly(data: bytes) -> None:
     np.asarray(square.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
-def best_ms(work: Callable[[], object]) -> float:
-    """The best of some rounds: other work on the machine only ever adds."""
-    rounds = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work()
-        rounds.append((time.perf_counter() - start) * 1e3)
-    return min(rounds)
+def timed_ms(work: Callable[[bytes], object], data: bytes) -> float:
+    start = time.perf_counter()
+    work(data)
+    return (time.perf_counter() - start) * 1e3
+
+
+def ratio(data: bytes) -> float:
+    """Of the best of some rounds, in turns: other work on the machine only ever adds."""
+    rounds = [(timed_ms(plainly, data), timed_ms(partial(prepare, size=SIZE), data)) for _ in range(ROUNDS)]
+    return min(plain for plain, _ in rounds) / min(prepared for _, prepared in rounds)
 
 
 def test_preparing_twelve_megapixels(benchmark: BenchmarkFixture, jpeg: bytes) -> None:
@@ -60,8 +65,9 @@ def test_opening_and_resizing_twelve_megapixels(benchmark: BenchmarkFixture, jpe
 def test_preparing_is_three_times_as_fast_as_opening_and_resizing(
     benchmark: BenchmarkFixture, jpeg: bytes
 ) -> None:
-    plain_ms = best_ms(lambda: plainly(jpeg))
-    prepared_ms = best_ms(lambda: prepare(jpeg, SIZE))
-    benchmark.extra_info["ratio"] = round(plain_ms / prepared_ms, 2)
+    """In a process of its own, as a command is: after other benches the plain way took 92 ms, not 130."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        found = pool.submit(ratio, jpeg).result()
+    benchmark.extra_info["ratio"] = round(found, 2)
     benchmark(prepare, jpeg, SIZE)
-    assert plain_ms >= LEAST_RATIO * prepared_ms
+    assert found >= LEAST_RATIO
