@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 import click
 
 from dermpack import __version__
+from dermpack.cli.console import drop_stdout
 from dermpack.cli.interrupted import line_of
 from dermpack.cli.lazy import LazyGroup
 from dermpack.errors import DermpackError, missing_extra, printable
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _say(f"error: {missing}", 1)
     except BrokenPipeError:  # `dermpack … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         return 1
     return code if isinstance(code, int) else 0
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -97,7 +99,13 @@ def result(value: object, text: str, *, as_json: bool) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        drop_stdout()
         raise OutputError("stdout", f"cannot be written ({error.strerror})", "check where it goes") from error
+
+
+def drop_stdout() -> None:
+    """Lose what could not be written: some Pythons try again at the end, and exit with 120 then."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bar(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:

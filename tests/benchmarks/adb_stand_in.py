@@ -41,6 +41,13 @@ Current temperatures from HAL:
 \tTemperature{{mValue=33.1, mType=3, mName=SKIN, mStatus=0}}
 Current cooling devices from HAL:
 """
+# A phone has one; a fresh Debian need not.
+PKILL = """\
+for process in /proc/[0-9]*; do
+    tr '\\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q -- "$2" && kill "${process#/proc/}" && found=0
+done
+exit "${found:-1}"
+"""
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class StandIn:
         (root / "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq").write_text("2850000\n")
         self.program(root, "getprop", "\n".join(f"echo '[{k}]: [{v}]'" for k, v in PROPERTIES.items()))
         self.program(root, "nproc", "echo 8")
+        self.program(root, "pkill", PKILL)
         self.program(root, "dumpsys", f"cat <<'END'\n{WARMTH.format(status=0)}END")
         self.program(root, "cmd", f'echo "$*" >> {root}/asked')
         listed = "usb:1-4 product:phone7 model:Phone_7 device:phone7 transport_id:1"
