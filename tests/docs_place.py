@@ -28,7 +28,7 @@ CLASSES_CSV = "class,pattern,label\neczema,,inflamed\npsoriasis,,inflamed\n*,dem
 def make_demo(folder: Path) -> None:
     """pictures, dataset, run, exports, export: the names that the pages use."""
     pictures, dataset, run = (str(folder / name) for name in ("pictures", "dataset", "run"))
-    assert main(["data", "demo", "-o", pictures, "--pictures", "60", "--size", "48", "-q"]) == 0
+    assert main(["data", "demo", "-o", pictures, "--pictures", "120", "--size", "48", "-q"]) == 0
     assert main(["data", "import", pictures, "-o", dataset, "-q"]) == 0
     assert main(["train", dataset, "-o", run, *OPTIONS, "--epochs", "2"]) == 0
     recipes = ("--float32", "--float16", "--int8", "--method", "ptq", "--calibration", "20")
