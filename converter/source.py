@@ -65,5 +65,5 @@ def find_dataset(run: Run, given: Path | None) -> Dataset:
         raise
     if dataset.sha256 != run.dataset["manifest_sha256"]:
         raise DatasetError(folder, "is not the dataset that the run was trained on", "name that by --data")
-    check_presence(dataset, [picture for picture in dataset.pictures if picture.split in READ])
+    check_presence(dataset, READ)
     return dataset

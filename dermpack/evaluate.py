@@ -119,10 +119,9 @@ def check_asked(dataset: Dataset, split: Split, columns: Sequence[str] = ()) -> 
     """Say before a model is loaded that a column is unknown, the split empty, or a picture gone."""
     for column in columns:
         _check_column(dataset, column)
-    pictures = dataset.manifest.of(split)
-    if not pictures:
+    if not dataset.manifest.of(split):
         raise DatasetError(dataset.folder, f"has no {split.value} picture", "choose another --split")
-    check_presence(dataset, pictures)
+    check_presence(dataset, (split,))
 
 
 def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Track = silent) -> Predictions:

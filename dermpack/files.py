@@ -232,8 +232,8 @@ def _is_about(error: OSError, folder: Path) -> bool:
     return named is not None and (named.is_relative_to(folder) or folder.is_relative_to(named))
 
 
-def cannot_write(path: Path, error: OSError) -> DermpackError:
+def cannot_write(
+    path: Path, error: OSError, *, cure: str = "check the folder and the free space"
+) -> DermpackError:
     """What the system said of a place that is to be written."""
-    return OutputError(
-        path, f"cannot be written ({error.strerror or error})", "check the folder and the free space"
-    )
+    return OutputError(path, f"cannot be written ({error.strerror or error})", cure)

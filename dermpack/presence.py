@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from dermpack.errors import DatasetError
-from dermpack.manifest import Dataset, Picture
+from dermpack.manifest import Dataset, Split
 
 
-def check_presence(dataset: Dataset, pictures: Sequence[Picture]) -> None:
-    """Raise where any of the pictures is gone; before long work, not in its middle."""
+def check_presence(dataset: Dataset, splits: Collection[Split]) -> None:
+    """Raise where any picture of these splits is gone; before long work, not in its middle."""
+    pictures = [picture for picture in dataset.pictures if picture.split in splits]
     gone = [picture.path for picture in pictures if not dataset.file(picture).is_file()]
     if gone:
         count = f"{len(pictures)} picture{'s' if len(pictures) != 1 else ''}"

@@ -30,7 +30,7 @@ def check_asked(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bool)
     _check_counts(dataset)
     _check_sensitivity(dataset, recipe)
     _check_leaks(dataset)
-    check_presence(dataset, [picture for picture in dataset.pictures if picture.split in SEEN])
+    check_presence(dataset, SEEN)
 
 
 def check_alone(recipe: Recipe) -> None:

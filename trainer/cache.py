@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from dermpack.caches import BOUND_GB, CACHE_VARIABLE, GB
 from dermpack.crew import WorkerLostError, answers
-from dermpack.errors import DatasetError, OutputError
-from dermpack.files import sha256_file, sha256_of, sha256_rest, write_text
+from dermpack.errors import DatasetError
+from dermpack.files import cannot_write, sha256_file, sha256_of, sha256_rest, write_text
 from dermpack.manifest import Dataset, Picture
 from dermpack.pixels import Policy, prepare
 from dermpack.progress import Track, silent
@@ -104,8 +104,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = f"cannot be written ({error.strerror or error})"
-        raise OutputError(path, what, f"free some space, or set {CACHE_VARIABLE}") from error
+        raise cannot_write(path, error, cure=f"free some space, or set {CACHE_VARIABLE}") from error
 
 
 def _stream(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-RUN_FILE = "training.json"
 NOTHING = "interrupted; nothing was written"
 AGAIN = "run the same command, and it goes on"
 ANEW = "nothing was written yet; the same command begins anew"
@@ -36,6 +35,8 @@ def going_on(where: Path, kept: Callable[[], str], *, cure: str = AGAIN) -> Iter
 
 def trained_runs(folder: Path, *, of: str) -> str:
     """What is kept of several trainings, each of which goes on by itself: "2 of 5 folds are trained"."""
+    from trainer.run import RUN_FILE
+
     count = len([*folder.glob(f"*/{RUN_FILE}")])
     begun = any(of.is_dir() for of in folder.glob(".*.partial"))
     epochs = ", and the finished epochs of the next are kept" if begun else ""

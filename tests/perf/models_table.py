@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dermpack.report.markdown import table
 from tests.figures.marks import has_table, rewrite
 
 NAME = "references"  # of the tables, between marks
@@ -159,9 +160,7 @@ def _signed(value: float) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(header)} |"
-    yield f"|{'---|' * len(header)}"
-    yield from (f"| {' | '.join(row)} |" for row in rows)
+    return table(header, rows, words=len(header))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from trainer.pace import left_after, left_within, step_s
@@ -29,16 +31,9 @@ def test_a_slow_start_is_not_expected_of_the_epochs_to_come() -> None:
     assert left_after([3.0], began=0.0, now=4.0, epochs=10) == pytest.approx(40.0)
 
 
-def moment(*, pictures_per_s: float | None, remaining_s: float | None) -> Moment:
-    return Moment(
-        name="head",
-        epoch=1,
-        epochs=9,
-        step=1,
-        steps=60,
-        pictures_per_s=pictures_per_s,
-        remaining_s=remaining_s,
-    )
+def moment(*, pictures_per_s: float | None, remaining_s: float | None, **more: Any) -> Moment:
+    asked: dict[str, Any] = {"name": "head", "epoch": 1, "epochs": 9, "step": 1, "steps": 60, **more}
+    return Moment(**asked, pictures_per_s=pictures_per_s, remaining_s=remaining_s)
 
 
 @pytest.mark.parametrize(
@@ -60,17 +55,7 @@ def test_what_is_not_known_is_not_told(
 def test_the_end_of_an_epoch_tells_its_figures() -> None:
     figures = {"balanced_accuracy": 0.5, "auroc": 0.75, "accuracy": 0.5, "loss": 1.0}
     ended = Epoch(number=1, loss=0.9, rate=0.1, validation=figures)
-    told = Moment(
-        name="head",
-        epoch=1,
-        epochs=9,
-        step=60,
-        steps=60,
-        pictures_per_s=80.0,
-        remaining_s=90.0,
-        ended=ended,
-        is_best=True,
-    )
+    told = moment(step=60, pictures_per_s=80.0, remaining_s=90.0, ended=ended, is_best=True)
     assert told.line() == (
         "head 1/9 · loss 0.900 · balanced accuracy 0.500 · auroc 0.750 · 80 pictures/s · 1:30 left · best"
     )
