@@ -88,7 +88,9 @@ def _told(answered: Answered, model: Model, plan: Plan, sha256: str) -> Told:
 
 def _predictions(answered: Answered, model: Model, plan: Plan) -> Predictions:
     if model.sidecar is None:
-        raise InputError(model.name, "nothing names its labels", "give --labels")
+        raise InputError(
+            model.name, "the labels of the outputs are unknown", "Give --labels FILE.", code="missing-labels"
+        )
     pictures, classes = _pictures(plan), labels_of(plan)
     _check_known(model.sidecar, pictures)
     seen = _seen(answered, model.sidecar, pictures=len(pictures))
@@ -108,8 +110,12 @@ def _seen(answered: Answered, sidecar: Sidecar, *, pictures: int) -> Floats:
     """Probabilities [n, k] in the model's own order, as `dermpack.runtime.Classifier` makes them."""
     real = two_sided(_real(answered.outputs, answered.scale, answered.zero_point), sidecar.labels)
     if real.shape != (pictures, len(sidecar.labels)):
-        what = f"its outputs {list(real.shape)} are not one a label for {pictures} pictures"
-        raise InputError(answered.model, what, "give --labels with one label an output")
+        what = (
+            f"the outputs have shape {list(real.shape)}, expected {[pictures, len(sidecar.labels)]} "
+            "(pictures and labels)"
+        )
+        hint = "Give --labels FILE with one label per output."
+        raise InputError(answered.model, what, hint, code="labels-mismatch")
     with np.errstate(invalid="ignore"):  # what is no probability is refused by Predictions
         return soften(real, sidecar.temperature, floor=sidecar.floor)
 
@@ -121,8 +127,9 @@ def _pictures(plan: Plan) -> tuple[Picture, ...]:
 def _check_known(sidecar: Sidecar, pictures: Sequence[Picture]) -> None:
     missing = sorted({picture.label for picture in pictures} - set(sidecar.labels))
     if missing:
-        cure = f"import the dataset with the model's labels only: {', '.join(sidecar.labels)}"
-        raise InputError("labels", f"it does not know the label {missing[0]!r} of the dataset", cure)
+        what = f"the dataset has the label {missing[0]!r}, which the model does not have"
+        hint = f"Import the dataset with the labels of the model only: {', '.join(sidecar.labels)}."
+        raise InputError("labels", what, hint, code="unknown-label")
 
 
 def _real(outputs: NDArray[np.generic], scale: float, zero_point: int) -> Floats:

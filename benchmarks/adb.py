@@ -80,7 +80,8 @@ def phones(serial: str | None, *, benchmark_model: Path) -> tuple[AdbTarget, ...
     """The phone of that serial, or all that are connected; one that is not ready is refused."""
     known = (ready_phone(serial),) if serial is not None else listed()
     if not known:
-        raise InputError("adb", "no phone is connected", "plug one in and allow USB debugging on it")
+        hint = "Connect a phone and allow USB debugging on it."
+        raise InputError("adb", "no phone is connected", hint, code="phone-not-connected")
     for phone in known:
         refuse_unready(phone)
     _tool(benchmark_model)
@@ -126,7 +127,8 @@ def _push_all(phone: Listed, files: Mapping[str, bytes], folder: str) -> None:
             push(phone.serial, Path(local) / name, f"{folder}/{name}")
     made = shell(phone.serial, f"chmod 700 {folder}/{TOOL}")
     if made.code:
-        raise InputError(f"adb:{phone.serial}", "does not let files be executed", "try another phone")
+        what = "the phone does not allow files to be executed"
+        raise InputError(f"adb:{phone.serial}", what, "Use another phone.", code="phone-storage")
 
 
 def _file(at: int) -> str:
@@ -134,7 +136,7 @@ def _file(at: int) -> str:
 
 
 def _tool(path: Path) -> bytes:
-    return read_bytes(path, most=MOST_TOOL_BYTES, cure=f"name the {TOOL} that was built for the phone")
+    return read_bytes(path, most=MOST_TOOL_BYTES, hint=f"Give the {TOOL} that was built for the phone.")
 
 
 def _refuse_foreign(path: Path, tool: bytes, environment: Mapping[str, str]) -> None:
@@ -144,8 +146,9 @@ def _refuse_foreign(path: Path, tool: bytes, environment: Mapping[str, str]) -> 
     (machine,) = struct.unpack_from("<H", tool, 18)
     abi = ABI_OF_MACHINE.get(machine, f"machine {machine}")
     if abi not in environment["abis"].split(","):
-        cure = f"take the {TOOL} of {environment['abis'].split(',')[0]}"
-        raise InputError(path, f"is built for {abi}, which the phone does not run", cure)
+        hint = f"Give the {TOOL} built for {environment['abis'].split(',')[0]}."
+        what = f"built for {abi}, which the phone does not support"
+        raise InputError(path, what, hint, code="wrong-architecture")
 
 
 def _named(warm: Mapping[str, str], when: str) -> dict[str, str]:

@@ -20,13 +20,13 @@ MARK = "dermpack-exit="  # adb tells no exit code where the phone is old, and 0 
 END = re.compile(rf"{MARK}(\d+)\r?\n")
 HEADER = "List of devices attached"
 READY = "device"
-LOOK = "see to its cable, and measure again"
-CURES = {
-    "unauthorized": "unlock it and accept the question about this computer's key",
-    "offline": "unplug it, plug it in again, and see that USB debugging is on",
-    "authorizing": "unlock it and try again",
-    "connecting": "try again in a moment",
-    "no permissions": "install Debian's android-sdk-platform-tools-common and join the group plugdev",
+CHECK_CABLE = "Check the cable and measure again."
+HINTS = {
+    "unauthorized": "Unlock the phone and allow USB debugging from this computer.",
+    "offline": "Reconnect the phone and check that USB debugging is enabled.",
+    "authorizing": "Unlock the phone and try again.",
+    "connecting": "Try again in a moment.",
+    "no permissions": "Install Debian's android-sdk-platform-tools-common and join the group plugdev.",
 }
 # The one place on a phone where adb's user may both write and execute.
 ROOM = "/data/local/tmp"
@@ -70,20 +70,23 @@ def listed() -> tuple[Listed, ...]:
 
 
 def ready_phone(serial: str) -> Listed:
-    """The phone of that serial, able to work; any other state is refused with its cure."""
+    """The phone of that serial, able to work; any other state is refused with a hint."""
     if serial.startswith("-") or not serial.isprintable() or " " in serial:
-        raise InputError(f"adb:{serial}", "is no serial", "take one that adb devices shows")
+        hint = 'Give a serial that "adb devices" lists.'
+        raise InputError(f"adb:{serial}", "not a serial of a phone", hint, code="invalid-option")
     phone = next((phone for phone in listed() if phone.serial == serial), None)
     if phone is None:
-        raise InputError(f"adb:{serial}", "is not connected", "see which phones adb devices shows")
+        hint = 'List the connected phones with "adb devices".'
+        raise InputError(f"adb:{serial}", "the phone is not connected", hint, code="phone-not-connected")
     refuse_unready(phone)
     return phone
 
 
 def refuse_unready(phone: Listed) -> None:
     if phone.state != READY:
-        cure = CURES.get(phone.state, "let it start Android")
-        raise InputError(f"adb:{phone.serial}", f"is {phone.state}, not ready", cure)
+        what = f"the phone is not ready (state: {phone.state})"
+        hint = HINTS.get(phone.state, "Wait until Android has started.")
+        raise InputError(f"adb:{phone.serial}", what, hint, code="phone-not-ready")
 
 
 def shell(serial: str, command: str, *, seconds: float = QUESTION_SECONDS) -> Said:
@@ -92,7 +95,8 @@ def shell(serial: str, command: str, *, seconds: float = QUESTION_SECONDS) -> Sa
     _, text = _adb(("-s", serial, "shell", line), where=f"adb:{serial}", seconds=seconds)
     ends = list(END.finditer(text))
     if not ends:
-        raise PhoneLostError(f"adb:{serial}", f"the phone was lost ({_own_words(text)})", LOOK)
+        what = f"the connection was lost ({_own_words(text)})"
+        raise PhoneLostError(f"adb:{serial}", what, CHECK_CABLE, code="connection-lost")
     start, end = ends[-1].span()  # behind it may stand what the shell says of a crash
     return Said(code=int(ends[-1][1]), text=text[:start] + text[end:])
 
@@ -105,8 +109,10 @@ def push(serial: str, file: Path, to: str) -> None:
         return
     why = _last_line(text)
     if not any(phone.serial == serial and phone.state == READY for phone in listed()):
-        raise PhoneLostError(f"adb:{serial}", f"the phone was lost ({why})", LOOK)
-    raise InputError(f"adb:{serial}", f"does not take {file.name} ({why})", f"make room below {ROOM}")
+        what = f"the connection was lost ({why})"
+        raise PhoneLostError(f"adb:{serial}", what, CHECK_CABLE, code="connection-lost")
+    what = f"{file.name} cannot be copied to the phone ({why})"
+    raise InputError(f"adb:{serial}", what, f"Free space below {ROOM}.", code="phone-storage")
 
 
 @contextmanager
@@ -115,7 +121,8 @@ def private_folder(serial: str) -> Iterator[str]:
     folder = f"{ROOM}/dermpack-{secrets.token_hex(8)}"
     made = shell(serial, f"{SWEEP}; umask 077; mkdir {folder}")
     if made.code:
-        raise InputError(f"adb:{serial}", f"no folder can be made ({_last_line(made.text)})", f"see {ROOM}")
+        what = f"a folder cannot be created on the phone ({_last_line(made.text)})"
+        raise InputError(f"adb:{serial}", what, f"Free space below {ROOM}.", code="phone-storage")
     try:
         yield folder
     finally:
@@ -139,17 +146,19 @@ def _adb(arguments: Sequence[str], *, where: str, seconds: float) -> tuple[int, 
             ["adb", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
     except OSError as error:
-        cure = "install it (Debian: apt install adb), or put its folder on the PATH"
-        raise InputError("adb", "is not there", cure) from error
+        hint = "Install it (Debian: apt install adb) or add its folder to PATH."
+        raise InputError("adb", "not installed", hint, code="missing-tool") from error
     timer = Timer(seconds, process.kill)
     try:
         timer.start()
         assert process.stdout
         said = process.stdout.read(MOST_BYTES + 1)
         if len(said) > MOST_BYTES:
-            raise InputError(where, f"says more than {MOST_BYTES >> 20} MiB", "do not trust this phone")
+            what = f"the phone sent more than {MOST_BYTES >> 20} MiB"
+            raise InputError(where, what, "Use another phone.", code="invalid-response")
         if process.wait() == -signal.SIGKILL:
-            raise PhoneSilentError(where, f"did not answer within {seconds:.0f} s", LOOK)
+            what = f"the phone did not respond within {seconds:.0f} s"
+            raise PhoneSilentError(where, what, CHECK_CABLE, code="connection-lost")
         return process.returncode, said.decode("utf-8", "replace")
     finally:
         timer.cancel()
@@ -160,9 +169,9 @@ def _adb(arguments: Sequence[str], *, where: str, seconds: float) -> tuple[int, 
 def _own_words(text: str) -> str:
     """What adb itself says of a loss; mostly it says nothing."""
     words = [line for line in text.splitlines() if line.startswith(("error:", "adb:"))]
-    return _last_line("\n".join(words)) if words else "it fell silent in the middle of an answer"
+    return _last_line("\n".join(words)) if words else "the response is incomplete"
 
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "no answer"
+    return lines[-1][:200] if lines else "no message"

@@ -14,12 +14,14 @@ def choose(dataset: Dataset, split: Split, *, most: int | None, seed: int) -> Sc
     """All pictures of the split, or so many of them, each label with its share; the seed decides which."""
     pictures = dataset.manifest.of(split)
     if not pictures:
-        raise DatasetError(dataset.folder, f"has no {split.value} picture", "choose another --split")
+        what = f"the {split.value} split has no pictures"
+        raise DatasetError(dataset.folder, what, "Choose another --split.", code="empty-split")
     chosen = pictures if most is None or most >= len(pictures) else _drawn(pictures, most, seed)
     gone = [of.path for of in chosen if not dataset.file(of).is_file()]
     if gone:
-        what = f"lacks {len(gone)} of {len(chosen)} pictures: {gone[0]}"
-        raise DatasetError(dataset.folder, what, "put them there, or import again")
+        what = f"{len(gone)} of {len(chosen)} pictures are missing, for example {gone[0]}"
+        hint = "Restore the files or import the dataset again."
+        raise DatasetError(dataset.folder, what, hint, code="pictures-missing")
     return Scored(dataset=dataset, split=split, pictures=tuple(chosen))
 
 

@@ -31,7 +31,7 @@ def read_counts(path: Path) -> list[Inference]:
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UncountedError("the plugin counted nothing") from error
+        raise UncountedError("the QEMU plugin wrote no counts") from error
     return list(_between([line.split() for line in lines]))
 
 
@@ -45,10 +45,10 @@ def _between(lines: Sequence[Sequence[str]]) -> Iterator[Inference]:
             yield Inference(kinds=tuple(after - before for before, after in zip(began, totals, strict=True)))
             began = None
         else:
-            raise UncountedError(f"the plugin said {word} where nothing had begun")
+            raise UncountedError(f"the QEMU plugin wrote {word} without a begin line")
 
 
 def _totals(numbers: Sequence[str]) -> tuple[int, ...]:
     if len(numbers) != len(KINDS) or not all(number.isdecimal() for number in numbers):
-        raise UncountedError("the plugin's totals are cut off")
+        raise UncountedError("the totals of the QEMU plugin are truncated")
     return tuple(map(int, numbers))

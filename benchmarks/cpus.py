@@ -46,7 +46,7 @@ CORTEX_A76 = Cpu(
     features=f"{ARMV8} atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp",
 )
 CPUS = (CORTEX_A72, CORTEX_A76)
-WRONG = {"max": "computes int8 wrongly without a word"}
+WRONG = {"max": "the emulated processor computes int8 incorrectly"}
 
 
 def cpu_named(name: str) -> Cpu:
@@ -55,7 +55,8 @@ def cpu_named(name: str) -> Cpu:
         if cpu.name == name:
             return cpu
     allowed = " or ".join(f"qemu:{cpu.name}" for cpu in CPUS)
-    raise InputError(f"qemu:{name}", WRONG.get(name, "is none of the emulated processors"), f"give {allowed}")
+    what = WRONG.get(name, "this processor cannot be emulated")
+    raise InputError(f"qemu:{name}", what, f"Give {allowed}.", code="target-not-supported")
 
 
 def system_files(cpu: Cpu) -> Mapping[str, str]:

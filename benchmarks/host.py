@@ -25,7 +25,7 @@ from dermpack.files import write_bytes
 from dermpack.progress import Track, silent
 
 NAME = "host"
-INSTALL = 'run: pip install "dermpack[device]"'
+INSTALL = 'Run: pip install "dermpack[device]"'
 ANSWER_FILE, COMPLAINT_FILE = "answer.json", "complaint.txt"
 MOST_COMPLAINT_BYTES = 1 << 16
 GRACE_SECONDS = 10.0  # the worker ends itself first
@@ -88,7 +88,8 @@ def _described(carry: Carry) -> Described:
     try:
         return describe(carry)
     except WorkerDied as death:
-        raise InputError(NAME, f"the benchmark's worker does not start ({death.why})", INSTALL) from death
+        what = f"the benchmark worker does not start ({death.why})"
+        raise InputError(NAME, what, INSTALL, code="benchmark-worker-failed") from death
 
 
 def _run(folder: Path, program: Sequence[str], patience_seconds: float) -> None:
@@ -106,9 +107,9 @@ def _run(folder: Path, program: Sequence[str], patience_seconds: float) -> None:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise WorkerDied(f"no answer in {patience_seconds:g} s") from error
+            raise WorkerDied(f"no answer within {patience_seconds:g} s") from error
     if ended.returncode == -signal.SIGALRM:
-        raise WorkerDied(f"no answer in {patience_seconds:g} s")
+        raise WorkerDied(f"no answer within {patience_seconds:g} s")
     if ended.returncode < 0:
         raise WorkerDied(signal.Signals(-ended.returncode).name)
     if ended.returncode:
@@ -119,9 +120,9 @@ def _answer(path: Path) -> Mapping[str, Any]:
     try:
         answer = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise WorkerDied("its answer is cut off") from error
+        raise WorkerDied("the answer is not valid JSON") from error
     if not isinstance(answer, dict):
-        raise WorkerDied("its answer is none")
+        raise WorkerDied("the answer is not a JSON object")
     return answer
 
 

@@ -18,8 +18,8 @@ from dermpack.tflitefile import read_model as read_flatbuffer
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
 UNQUANTIZED = "float32"  # the recipe that the others of a folder are compared with
-GIVE = "give .tflite files or export folders"
-OTHER_INPUT = "give a classifier of one square RGB picture"
+GIVE_MODELS = "Give .tflite files or export folders."
+OTHER_INPUT = "Give a classifier with one square RGB picture as input."
 
 
 def read_models(paths: Sequence[Path], *, labels: Path | None = None) -> tuple[Model, ...]:
@@ -27,10 +27,12 @@ def read_models(paths: Sequence[Path], *, labels: Path | None = None) -> tuple[M
     given = read_labels(labels) if labels is not None else None
     files = [file for path in paths for file in _files(path)]
     if not files:
-        raise InputError("the models", "are none", GIVE)
+        raise InputError("models", "none given", GIVE_MODELS, code="model-not-found")
     for file in files:
         if [other.resolve() for other in files].count(file.resolve()) > 1:
-            raise InputError(file, "is given twice", "give each model once")
+            raise InputError(
+                file, "the model is given twice", "Give each model once.", code="duplicate-model"
+            )
     return tuple(_model(file, name, given) for file, name in zip(files, names_of(files), strict=True))
 
 
@@ -54,18 +56,21 @@ def _files(path: Path) -> list[Path]:
     """Of a folder of exports the unquantized one comes first: it is what others are compared with."""
     try:
         if not path.exists():
-            raise InputError(path, "does not exist", "check the path")
+            raise InputError(path, "the file does not exist", "Check the path.", code="file-not-found")
         if not path.is_dir():
             return [path]
         if (path / MODEL_FILE).is_file():
             return [path / MODEL_FILE]
         inside = sorted(path.glob(f"*/{MODEL_FILE}"))
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from error
+        what = f"cannot be read ({error.strerror})"
+        raise InputError(path, what, "Check the path.", code="cannot-read") from error
     if not inside and (path / RUN_FILE).is_file():
-        raise InputError(path, "is a run, not yet a .tflite", f"run: dermpack convert {path} -o EXPORT")
+        hint = f'Convert it with "dermpack convert {path} -o EXPORT".'
+        raise InputError(path, "a run, not a .tflite file", hint, code="model-not-found")
     if not inside:
-        raise InputError(path, f"holds no {MODEL_FILE}, and no folder in it does", GIVE)
+        what = f"neither the folder nor its subfolders contain {MODEL_FILE}"
+        raise InputError(path, what, GIVE_MODELS, code="model-not-found")
     return sorted(inside, key=lambda file: (file.parent.name != UNQUANTIZED, file.parent.name))
 
 
@@ -92,8 +97,9 @@ def _contract(file: Path, sha256: str) -> Contract | None:
         return None
     contract = contract_from(record, where=beside)
     if contract.sha256 != sha256:
-        cure = f"export it again, or move the {CONTRACT_FILE} away and give --labels"
-        raise InputError(beside, f"describes another model, not {file.name}", cure)
+        what = f"describes another model, not {file.name}"
+        hint = f"Export the model again, or remove {CONTRACT_FILE} and give --labels FILE."
+        raise InputError(beside, what, hint, code="contract-mismatch")
     return contract
 
 
@@ -118,13 +124,15 @@ def _inside(metadata: Metadata | None) -> Sidecar | None:
 
 def _input(inputs: Sequence[Stored], file: Path) -> Tensor:
     if len(inputs) != 1:
-        raise InputError(file, f"has {len(inputs)} inputs", OTHER_INPUT)
+        raise InputError(file, f"the model has {len(inputs)} inputs", OTHER_INPUT, code="unsupported-model")
     stored = inputs[0]
     side = stored.shape[1] if len(stored.shape) == 4 else 0
     if stored.shape != (1, side, side, 3) or not 0 < side <= MAX_SIDE:
-        raise InputError(file, f"takes {list(stored.shape)}, not one square RGB picture", OTHER_INPUT)
+        what = f"the input has shape {list(stored.shape)}, expected one square RGB picture"
+        raise InputError(file, what, OTHER_INPUT, code="unsupported-model")
     if stored.dtype not in (number.value for number in Number) or stored.is_per_channel:
-        raise InputError(file, f"takes pictures as {stored.dtype}", OTHER_INPUT)
+        what = f"the input has the unsupported type {stored.dtype}"
+        raise InputError(file, what, OTHER_INPUT, code="unsupported-model")
     scale, zero_point = next(_steps(stored), (0.0, 0))
     return Tensor(shape=stored.shape, number=Number(stored.dtype), scale=scale, zero_point=zero_point)
 

@@ -20,7 +20,7 @@ from benchmarks.operators import reasons
 from benchmarks.plan import Plan, Setting
 from benchmarks.qemu_process import say
 from benchmarks.settings import settings_of
-from benchmarks.sysroot import CURE, Sysroot, emulator, find_sysroot, sysroot_folder
+from benchmarks.sysroot import MAKE_ARM, Sysroot, emulator, find_sysroot, sysroot_folder
 from dermpack.errors import InputError, printable
 from dermpack.files import write_text
 from dermpack.progress import Track
@@ -76,8 +76,9 @@ class QemuTarget:
         try:
             return jobs.describe(carry)
         except WorkerDied as death:
-            cure = f"remove {self.sysroot.folder}; {CURE}"
-            raise InputError(self.name, f"the emulated Python died ({death.why})", cure) from death
+            what = f"the benchmark worker does not start in the emulator ({death.why})"
+            hint = f"Remove {self.sysroot.folder}, then run {MAKE_ARM}"
+            raise InputError(self.name, what, hint, code="benchmark-worker-failed") from death
 
     def _environment(self, described: Described) -> dict[str, str]:
         version = subprocess.run(

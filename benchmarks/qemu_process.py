@@ -34,7 +34,7 @@ def say(
             process.kill()
             process.wait()
         if code == -signal.SIGALRM:
-            raise WorkerDied(f"no answer in {seconds:g} s")
+            raise WorkerDied(f"no answer within {seconds:g} s")
         if code:
             raise WorkerDied(_ending(code, _text(stderr)))
         return _object(_text(stdout))
@@ -62,7 +62,7 @@ def _object(text: str) -> dict[str, Any]:
     try:
         said = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise WorkerDied("it gave no answer") from error
+        raise WorkerDied("the answer is not a JSON object") from error
     if not isinstance(said, dict):
-        raise WorkerDied("it gave no answer")
+        raise WorkerDied("the answer is not a JSON object")
     return said

@@ -31,15 +31,18 @@ def check_record(record: Record) -> None:
         for share in (drop.mcnemar_p, drop.top1_agreement, drop.accuracy.here, drop.balanced_accuracy.here):
             check_share(f"a figure of {drop.model}", share)
     for agreement in record.agreements:
-        fits = 0 <= agreement.differing <= agreement.outputs and 0 <= agreement.other_labels <= agreement.n
-        check(fits, f"an agreement of {agreement.model}", agreement.differing, "among its outputs")
+        of = f"in an agreement of {agreement.model}"
+        differing, other_labels = agreement.differing, agreement.other_labels
+        check(0 <= differing <= agreement.outputs, f"differing {of}", differing, f"0 to {agreement.outputs}")
+        check(0 <= other_labels <= agreement.n, f"other_labels {of}", other_labels, f"0 to {agreement.n}")
 
 
 def _check_names(record: Record) -> None:
     models, targets = [of.name for of in record.models], [of.target for of in record.targets]
     for name, known, most in (("models", models, MOST_MODELS), ("targets", targets, MOST_TARGETS)):
         well = 0 < len(known) <= most and len(set(known)) == len(known)
-        check(well, name, f"{len(known)} names", f"one to {most}, each once")
+        given = f"{len(known)} names ({len(set(known))} different)"
+        check(well, name, given, f"1 to {most} different names")
     for model in _models_named(record):
         check(model in models, "a model", model[:80], "one of the models")
     for where in _places_named(record):
@@ -65,21 +68,22 @@ def _check_data(data: Data) -> None:
     check_sha256("data.sha256", data.sha256)
     check_labels("data.labels", data.labels)
     for name, listed in (("pictures", data.pictures), ("truth", data.truth), ("group", data.group)):
-        check(len(listed) == data.n > 0, f"data.{name}", f"a list of {len(listed)}", f"one of {data.n}")
+        wanted = f"{data.n} (data.n) and greater than 0"
+        check(len(listed) == data.n > 0, f"the length of data.{name}", len(listed), wanted)
     _check_positions("data.truth", data.truth, len(data.labels))
     _check_positions("data.group", data.group, data.groups)
 
 
 def _check_positions(name: str, positions: tuple[int, ...], many: int) -> None:
-    inside = all(0 <= at < many for at in positions)
-    check(inside, name, f"a list up to {max(positions)}", f"one of numbers below {many}")
+    outside = [at for at in positions if not 0 <= at < many]
+    check(not outside, f"each of {name}", outside[:1], f"0 to {many - 1}")
 
 
 def _check_result(result: Result, at: str, *, is_emulated: bool) -> None:
     if is_emulated and (result.times, result.steps) != (None, None):
-        raise ValueError(f"{at} has times of an emulated processor, which mean nothing")
+        raise ValueError(f"{at} has times, which are not allowed for an emulated processor")
     if not is_emulated and result.instructions is not None:
-        raise ValueError(f"{at} counts instructions of a processor that is not emulated")
+        raise ValueError(f"{at} has instructions, which are allowed only for an emulated processor")
     for name, value in asdict(result.steps).items() if result.steps else ():
         check(value >= 0, f"{at}.steps.{name}", value, "0 or more")
     if result.times is not None:
@@ -90,15 +94,25 @@ def _check_result(result: Result, at: str, *, is_emulated: bool) -> None:
 
 def _check_times(times: Times, at: str) -> None:
     told = (times.load_ms, times.first_ms, times.min_ms, times.max_ms, times.mean_ms, times.deviation_ms)
-    check(min(told) >= 0 and times.min_ms <= times.max_ms, at, list(told), "times")
+    check(
+        min(told) >= 0 and times.min_ms <= times.max_ms,
+        at,
+        list(told),
+        "times of 0 ms or more, with min_ms at most max_ms",
+    )
     drift = times.drift
     check(drift is None or drift.change > -1, f"{at}.drift.change", drift and drift.change, "greater than -1")
     if times.rounds_ms is None:
         return
-    check(len(times.rounds_ms) == times.rounds, f"{at}.rounds", times.rounds, "their number")
+    check(
+        len(times.rounds_ms) == times.rounds,
+        f"{at}.rounds",
+        times.rounds,
+        f"{len(times.rounds_ms)}, the length of rounds_ms",
+    )
     here = median(times.rounds_ms)
     says = times.median_ms is not None and isclose(here, times.median_ms, rel_tol=TOLD_APART, abs_tol=1e-3)
-    check(says, f"{at}.median_ms", times.median_ms, f"{here:g}, as the rounds say")
+    check(says, f"{at}.median_ms", times.median_ms, f"{here:g}, the median of rounds_ms")
 
 
 def _check_answer(answer: Answer, data: Data | None) -> None:
@@ -106,7 +120,7 @@ def _check_answer(answer: Answer, data: Data | None) -> None:
     if answer.predicted is None:
         return
     many, labels = (data.n, len(data.labels)) if data else (0, 0)
-    check(len(answer.predicted) == many, "predicted", f"a list of {len(answer.predicted)}", f"one of {many}")
+    check(len(answer.predicted) == many, "the length of predicted", len(answer.predicted), f"{many}")
     _check_positions("predicted", answer.predicted, labels)
     for figure in (answer.accuracy, answer.balanced_accuracy):
         if figure is not None and figure.value is not None:

@@ -16,7 +16,8 @@ from dermpack.errors import TableError
 from dermpack.files import json_text, read_json
 
 RECORD_FILE = "report.json"
-AGAIN = "give the report.json of dermpack benchmark"
+GIVE_REPORT = 'Give the report.json of "dermpack benchmark".'
+MEASURE_AGAIN = 'Measure again with "dermpack benchmark".'
 PLACE_KEYS = tuple(field.name for field in fields(Where))
 TIMES_KEYS = tuple(field.name for field in fields(Times))
 ROUNDS, MOST_ROUNDS, LONGEST_MS = "rounds_ms", 10_000_000, 1e10
@@ -43,14 +44,16 @@ def read_record(path: Path) -> Record:
 
 def record_from(value: Mapping[str, Any], *, where: Path) -> Record:
     if value.get("kind") != KIND:
-        raise TableError(where, "is no report of a benchmark", AGAIN)
+        raise TableError(where, "not a benchmark report", GIVE_REPORT, code="invalid-format")
     if value.get("schema") != SCHEMA:
-        raise TableError(where, f"has schema {value.get('schema')!r}, not {SCHEMA}", "measure again")
+        what = f"unsupported schema {value.get('schema')!r}, expected {SCHEMA}"
+        raise TableError(where, what, MEASURE_AGAIN, code="unsupported-schema")
     try:
         record = _record(value)
         check_record(record)
     except ValueError as error:
-        raise TableError(where, f"is no sound report ({error})", "measure again") from error
+        what = f"invalid benchmark report ({error})"
+        raise TableError(where, what, MEASURE_AGAIN, code="invalid-format") from error
     return record
 
 
@@ -58,7 +61,7 @@ def _record(value: Mapping[str, Any]) -> Record:
     rest = {name: of for name, of in value.items() if name not in ("schema", "kind", "results")}
     listed = value.get("results")
     if not isinstance(listed, list):
-        raise ValueError("results is no list")
+        raise ValueError("results is not a list")
     results = tuple(_result(of, f"results[{at}]") for at, of in enumerate(listed))
     return replace(decode(Record, {**rest, "results": []}), results=results)
 
@@ -66,7 +69,7 @@ def _record(value: Mapping[str, Any]) -> Record:
 def _result(value: Any, at: str) -> Result:
     """Gather what stands flat: the place, and the times where there are any."""
     if not isinstance(value, dict):
-        raise ValueError(f"{at} is no JSON object")
+        raise ValueError(f"{at} is not a JSON object")
     place = {name: of for name, of in value.items() if name in PLACE_KEYS}
     times = {name: of for name, of in value.items() if name in TIMES_KEYS}
     rest = {name: of for name, of in value.items() if name not in (*PLACE_KEYS, *TIMES_KEYS)}
@@ -81,9 +84,9 @@ def _times(value: dict[str, Any], at: str) -> Times:
     if rounds_ms is None:
         return times
     if not isinstance(rounds_ms, list) or not 0 < len(rounds_ms) <= MOST_ROUNDS:
-        raise ValueError(f"{at}.{ROUNDS} is no list of at most {MOST_ROUNDS}")
+        raise ValueError(f"{at}.{ROUNDS} is not a list of 1 to {MOST_ROUNDS} numbers")
     if not all(type(of) in (int, float) and 0 <= of < LONGEST_MS for of in rounds_ms):
-        raise ValueError(f"{at}.{ROUNDS} holds something else than milliseconds")
+        raise ValueError(f"{at}.{ROUNDS} contains values that are not milliseconds")
     return replace(times, rounds_ms=tuple(map(float, rounds_ms)))
 
 

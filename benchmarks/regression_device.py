@@ -27,7 +27,9 @@ def check_comparable(old: Record, new: Record) -> tuple[str, ...]:
     both = [(a, b) for a in old.targets for b in new.targets if a.target == b.target]
     if not both:
         names = [", ".join(of.target for of in record.targets) for record in (old, new)]
-        raise InputError(WHERE, f"no target is in both: {names[0]}, and {names[1]}", "measure the same one")
+        what = f"the reports have no target in common ({names[0]} and {names[1]})"
+        hint = "Compare two reports of the same target."
+        raise InputError(WHERE, what, hint, code="reports-not-comparable")
     for one, other in both:
         _check_device(one, other)
     _check_data(old, new)
@@ -42,21 +44,24 @@ def _check_device(old: Place, new: Place) -> None:
     for name in DEVICE:
         if before.get(name, "") != now.get(name, ""):
             differs = f"{name} {_told(before.get(name))}, now {_told(now.get(name))}"
-            cure = "compare reports of one device"
-            raise InputError(WHERE, f"{old.target} is another device: {differs}", cure)
+            what = f"{old.target} is a different device: {differs}"
+            hint = "Compare reports of the same device."
+            raise InputError(WHERE, what, hint, code="reports-not-comparable")
 
 
 def _check_data(old: Record, new: Record) -> None:
     before, now = old.data, new.data
     if before is None or now is None:
         return
-    cure = "measure both with the same --data, --split and --pictures"
+    hint = "Measure both with the same --data, --split and --pictures."
     if before.sha256 != now.sha256:
-        what = f"other data: {before.source} {before.sha256[:12]}, now {now.source} {now.sha256[:12]}"
-        raise InputError(WHERE, what, cure)
+        what = (
+            f"the datasets differ: {before.source} {before.sha256[:12]}, now {now.source} {now.sha256[:12]}"
+        )
+        raise InputError(WHERE, what, hint, code="reports-not-comparable")
     if before.split is not now.split or before.pictures != now.pictures:
-        what = f"other pictures: {before.n} of {before.split.value}, now {now.n} of {now.split.value}"
-        raise InputError(WHERE, what, cure)
+        what = f"the pictures differ: {before.n} of {before.split.value}, now {now.n} of {now.split.value}"
+        raise InputError(WHERE, what, hint, code="reports-not-comparable")
 
 
 def _versions(both: list[tuple[Place, Place]]) -> Iterator[str]:

@@ -69,12 +69,12 @@ class Other:
     def frame(self) -> Frame:
         while b"\n" not in self.ahead:
             if len(self.ahead) > MOST_LINE_BYTES:
-                raise ValueError("a line without an end")
+                raise ValueError("a line is too long")
             self.ahead += self._more(CHUNK_BYTES)
         line, _, self.ahead = self.ahead.partition(b"\n")
         frame = json.loads(line)
         if not isinstance(frame, dict):
-            raise ValueError("no frame")
+            raise ValueError("a frame is not a JSON object")
         return frame
 
     def into(self, path: Path, size: int) -> None:
@@ -98,7 +98,7 @@ class Other:
         if 0 in ready or not ready:
             self.ahead += self._more(CHUNK_BYTES)
             if len(self.ahead) > MOST_LINE_BYTES:
-                raise ValueError("too much is said while the worker runs")
+                raise ValueError("too much input while the worker runs")
         return bell in ready
 
     def _more(self, most: int) -> bytes:
@@ -114,7 +114,7 @@ def _do(other: Other, frame: Frame, folder: Path) -> None:
     if frame["do"] == "file":
         name = frame["name"]
         if not name or name != Path(name).name or name.startswith("."):
-            raise ValueError(f"no name for a file: {name}")
+            raise ValueError(f"not a valid file name: {name}")
         other.into(folder / name, int(frame["bytes"]))
     elif frame["do"] == "run":
         _run(other, folder, float(frame["seconds"]), int(frame["most_bytes"]))
@@ -125,7 +125,7 @@ def _run(other: Other, folder: Path, seconds: float, most_bytes: int) -> None:
     code = _ended(other, folder, seconds)
     size = (folder / OUT).stat().st_size
     if size > most_bytes:
-        other.say({"code": code, "why": f"the worker answers with {size} bytes"})
+        other.say({"code": code, "why": f"the answer of the worker has {size} bytes, more than {most_bytes}"})
         return
     with (folder / ERR).open("rb") as file:
         file.seek(max(0, (folder / ERR).stat().st_size - MOST_WHY_BYTES))

@@ -67,11 +67,11 @@ class Stream:
             size = frame["bytes"]
             is_sound = isinstance(size, int) and 0 <= size <= most_bytes
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise StreamBrokenError("it does not say what it should") from error
+            raise StreamBrokenError("unexpected response") from error
         if "error" in frame:
-            raise StreamBrokenError(f"it gave up: {frame['error']}"[:MOST_LINE_BYTES])
+            raise StreamBrokenError(f"the remote process failed: {frame['error']}"[:MOST_LINE_BYTES])
         if not is_sound:
-            raise StreamBrokenError("it answers with too many bytes")
+            raise StreamBrokenError("the response has too many bytes")
         while len(self.ahead) < size:
             self._read(until)
         data = bytes(self.ahead[:size])
@@ -81,7 +81,7 @@ class Stream:
     def line(self, until: float) -> bytes:
         while (end := self.ahead.find(b"\n")) < 0:
             if len(self.ahead) > MOST_LINE_BYTES:
-                raise StreamBrokenError("it says a line without an end")
+                raise StreamBrokenError("the response has a line that is too long")
             self._read(until)
         line = bytes(self.ahead[:end])
         del self.ahead[: end + 1]
@@ -89,7 +89,7 @@ class Stream:
 
     def _read(self, until: float) -> None:
         if not select.select([self.of], [], [], max(0.0, until - time.monotonic()))[0]:
-            raise StreamBrokenError("it does not answer")
+            raise StreamBrokenError("no response")
         data = os.read(self.of, CHUNK_BYTES)
         if not data:
             raise StreamBrokenError("")
@@ -99,7 +99,7 @@ class Stream:
         view = memoryview(data)
         while view:
             if not select.select([], [self.to], [], SILENT_SECONDS)[1]:
-                raise StreamBrokenError("it takes nothing")
+                raise StreamBrokenError("the remote process does not read its input")
             view = view[os.write(self.to, view) :]
 
     @contextmanager

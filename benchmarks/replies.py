@@ -47,9 +47,9 @@ def entries(said: Mapping[str, Any], *, names: Sequence[str]) -> list[Mapping[st
     """What is said of each model, in the order in which they were asked for."""
     listed = said.get("models")
     if not isinstance(listed, list) or not all(isinstance(entry, Mapping) for entry in listed):
-        raise UnreadableError("it speaks of no models")
+        raise UnreadableError("the list of models is missing")
     if [entry.get("name") for entry in listed] != list(names):
-        raise UnreadableError("it speaks of other models")
+        raise UnreadableError("the listed models are not the requested ones")
     return listed
 
 
@@ -60,10 +60,10 @@ def peak_bytes(said: Mapping[str, Any]) -> int | None:
 def timed(entry: Mapping[str, Any], *, model: str, setting: Setting, peak_bytes: int | None) -> Timed:
     rounds_ms = entry.get("rounds_ms")
     if not isinstance(rounds_ms, list) or not 0 < len(rounds_ms) <= MOST_ROUNDS:
-        raise UnreadableError("it has no rounds")
+        raise UnreadableError("rounds_ms is not a list of rounds")
     turns = _whole(entry, "turns")
     if not turns or len(rounds_ms) % turns:
-        raise UnreadableError("its rounds are in no equal turns")
+        raise UnreadableError("the rounds cannot be divided into equal turns")
     return Timed(
         model=model,
         setting=setting,
@@ -95,7 +95,7 @@ def steps(entry: Mapping[str, Any], *, model: str, setting: Setting) -> Steps:
 def counted(entry: Mapping[str, Any], *, model: str, setting: Setting, inferences: int) -> Counted:
     instructions = entry.get("instructions")
     if not isinstance(instructions, list) or len(instructions) != inferences:
-        raise UnreadableError("its inferences were not counted")
+        raise UnreadableError("the inferences were not counted")
     counts = [_whole({"instructions": count}, "instructions") for count in instructions]
     delegated = text(entry.get("delegated"))
     return Counted(model=model, setting=setting, instructions=tuple(counts), delegated=delegated)
@@ -115,14 +115,14 @@ def outputs(entry: Mapping[str, Any], *, pictures: int) -> NDArray[np.generic]:
     """The rows of outputs, [pictures, k], as bytes in base64 say them."""
     number, shape = entry.get("dtype"), entry.get("shape")
     if number not in NUMBERS or not isinstance(shape, list) or not shape or shape[0] != pictures:
-        raise UnreadableError("its outputs are not one for each picture")
+        raise UnreadableError("the outputs are not one row per picture")
     try:
         data = base64.b64decode(text_of(entry.get("outputs")), validate=True)
         rows = np.frombuffer(data, dtype=number).reshape(pictures, -1)
     except ValueError as error:
-        raise UnreadableError("its outputs are cut off") from error
+        raise UnreadableError("the outputs are truncated") from error
     if not 0 < rows.shape[1] <= MOST_OUTPUTS or math.prod(map(_side, shape)) != rows.size:
-        raise UnreadableError("its outputs have another shape than it says")
+        raise UnreadableError("the outputs do not have the declared shape")
     return rows
 
 
@@ -134,13 +134,13 @@ def text_of(value: Any) -> str:
 def profiled(entry: Mapping[str, Any], *, model: str, setting: Setting) -> Profiled:
     listed = entry.get("operators")
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST_OPERATORS:
-        raise UnreadableError("it has no operators")
+        raise UnreadableError("operators is not a list of operators")
     return Profiled(model=model, setting=setting, operators=tuple(_operator(of) for of in listed))
 
 
 def _operator(said: Any) -> OperatorTime:
     if not isinstance(said, Mapping):
-        raise UnreadableError("an operator is none")
+        raise UnreadableError("an operator is not a JSON object")
     return OperatorTime(
         name=text(said.get("name")),
         count=_whole(said, "count"),
@@ -154,18 +154,18 @@ def _number(value: Any, *, least: float = 0.0) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnreadableError("a number is missing")
     if not least <= value <= MOST_ROUNDS * 1000.0:
-        raise UnreadableError("a number is out of all bounds")
+        raise UnreadableError("a number is out of range")
     return float(value)
 
 
 def _whole(said: Mapping[str, Any], name: str) -> int:
     value = said.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
-        raise UnreadableError(f"{name} is no count")
+        raise UnreadableError(f"{name} is not a count")
     return value
 
 
 def _side(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MOST_ROUNDS:
-        raise UnreadableError("a shape is none")
+        raise UnreadableError("the shape is not valid")
     return value

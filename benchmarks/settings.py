@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from benchmarks.plan import Plan, Setting
 from dermpack.errors import InputError
 
-INSTALL = "pip install ai-edge-litert there"
+INSTALL = "Run there: pip install ai-edge-litert"
 
 
 def settings_of(
@@ -18,13 +18,12 @@ def settings_of(
     present = [runtime for runtime in asked if runtime in runtimes]
     threads = [of for of in plan.threads if of <= cores]
     if not present:
-        missing = " or ".join(asked) or "interpreter for .tflite files"
-        raise InputError(where, f"has no {missing}", install)
+        missing = " and ".join(asked) or "an interpreter for .tflite files"
+        raise InputError(where, f"not installed: {missing}", install, code="runtime-not-installed")
     if not threads:
         counts = ", ".join(map(str, plan.threads))
-        raise InputError(
-            where, f"has {_cores(cores)}, fewer than threads ({counts})", "choose fewer --threads"
-        )
+        what = f"the machine has {_cores(cores)}, fewer than the threads ({counts})"
+        raise InputError(where, what, "Choose fewer --threads.", code="invalid-option")
     notes = [
         f"{runtime} is not installed there and was left out" for runtime in asked if runtime not in present
     ]

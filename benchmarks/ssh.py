@@ -62,8 +62,9 @@ class SshTarget:
         try:
             return describe(connection.carry)
         except WorkerDied as death:
-            what = f"the benchmark's worker does not start ({death.why})"
-            raise InputError(self.name, what, self._install("numpy ai-edge-litert")) from death
+            what = f"the benchmark worker does not start ({death.why})"
+            hint = self._install("numpy ai-edge-litert")
+            raise InputError(self.name, what, hint, code="benchmark-worker-failed") from death
 
     def _settings(self, plan: Plan, there: Described) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
         """What to run there; a runtime that numpy is too new for is left out, or refused if none is left."""
@@ -72,7 +73,7 @@ class SshTarget:
             runtimes.remove(OLD_RUNTIME)
             what = f"{OLD_RUNTIME} {there.runtimes[OLD_RUNTIME]} does not run with numpy {numpy}"
             if not runtimes or OLD_RUNTIME in plan.runtimes:
-                raise InputError(self.name, what, self._install("'numpy<2'"))
+                raise InputError(self.name, what, self._install("'numpy<2'"), code="incompatible-numpy")
             notes.append(f"{what} and was left out")
         cores, install = int(there.environment.get("cores", "1")), self._install("ai-edge-litert")
         settings, left_out = settings_of(
@@ -81,7 +82,7 @@ class SshTarget:
         return settings, (*notes, *left_out)
 
     def _install(self, packages: str) -> str:
-        return f"run there: {self.python} -m pip install {packages}"
+        return f"Run there: {self.python} -m pip install {packages}"
 
     def _measured(self, there: Described, pieces: Pieces) -> Measured:
         environment = around(there.environment, pieces.environment_after)

@@ -36,7 +36,8 @@ def read_address(text: str) -> Address:
     match = ADDRESS.fullmatch(text)
     port = int(match["port"]) if match and match["port"] else None
     if not match or port == 0 or (port or 0) > MOST_PORT:
-        raise InputError(f"ssh:{text}", "is no address", "write ssh:user@host or ssh:user@host:port")
+        hint = "Write ssh:user@host or ssh:user@host:port."
+        raise InputError(f"ssh:{text}", "not a valid address", hint, code="invalid-option")
     host = match["host"].strip("[]")
     destination = f"{match['user']}@{host}" if match["user"] else host
     return Address(text=text, destination=destination, port=port)
@@ -45,7 +46,8 @@ def read_address(text: str) -> Address:
 def quoted_python(python: str) -> str:
     """The interpreter, for a remote shell; the home there may be written ~/, which is not quoted."""
     if not python or python.startswith("-") or not python.isprintable():
-        raise InputError(f"python {python!r}", "is no path of a program", "give the path of a Python there")
+        hint = "Give the path of a Python interpreter on the remote machine."
+        raise InputError(f"--python {python!r}", "not the path of a program", hint, code="invalid-option")
     if python.startswith(HOME):
         return HOME + shlex.quote(python.removeprefix(HOME))
     return shlex.quote(python)

@@ -65,7 +65,7 @@ class Connection:
         try:
             return _object(answer)
         except ValueError as error:
-            raise WorkerDied("its answer is no JSON object") from error
+            raise WorkerDied("the answer is not a JSON object") from error
 
 
 @contextmanager
@@ -104,7 +104,8 @@ def _started(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
             command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True
         )
     except OSError as error:
-        raise InputError("ssh", "is not there", "install openssh-client") from error
+        hint = "Install openssh-client."
+        raise InputError("ssh", "not installed", hint, code="missing-tool") from error
     try:
         os.set_blocking(_pipe(process.stdin), False)
         yield process
@@ -141,7 +142,7 @@ def _greeted(stream: Stream) -> int:
         line = stream.line(until)
         if greeting.encode() in line or line.startswith(b'{"error": '):
             return _removed(line)
-    raise StreamBrokenError("a login script there prints without end")
+    raise StreamBrokenError("a login script on the remote machine prints too much")
 
 
 def _removed(line: bytes) -> int:
@@ -150,7 +151,7 @@ def _removed(line: bytes) -> int:
         if "error" not in said:
             return int(said["removed"])
     except (ValueError, KeyError, TypeError) as error:
-        raise StreamBrokenError("it does not greet as it should") from error
+        raise StreamBrokenError("the remote process sent an unexpected greeting") from error
     raise StreamBrokenError(str(said["error"]))
 
 
@@ -166,7 +167,7 @@ class _Tail:
     def last_line(self) -> str:
         self._thread.join(DYING_SECONDS)
         lines = [line.strip() for line in self._kept.decode("utf-8", "replace").splitlines() if line.strip()]
-        return lines[-1] if lines else "it just ended"
+        return lines[-1] if lines else "the process ended without a message"
 
     def _follow(self) -> None:
         with self._pipe:
@@ -186,20 +187,22 @@ def _explained(
     address: Address, python: str, code: int | None, words: str, *, is_greeted: bool
 ) -> ConnectionLostError:
     if is_greeted:
-        cure = "what ran there ends by itself and leaves nothing; measure again"
-        return ConnectionLostError(address.name, f"the connection was lost ({words})", cure)
+        what = f"the connection was lost ({words})"
+        hint = "Measure again; the remote process ends by itself and removes its files."
+        return ConnectionLostError(address.name, what, hint, code="connection-lost")
     if TOO_OLD in words:
         version = words.partition(TOO_OLD)[2]
-        cure = "name a newer interpreter with --python"
-        return ConnectionLostError(address.name, f"{python} is Python {version}, 3.9 is needed", cure)
+        what = f"{python} is Python {version}, but 3.9 or newer is required"
+        hint = "Give a newer interpreter with --python."
+        return ConnectionLostError(address.name, what, hint, code="remote-python")
     if code == UNREACHED:
         port = f"-p {address.port} " if address.port else ""
-        cure = (
-            f"first let this work without a question: ssh -o BatchMode=yes {port}{address.destination} true"
-        )
-        return ConnectionLostError(address.name, f"is not reached ({words})", cure)
-    cure = "name the interpreter there with --python"
-    return ConnectionLostError(address.name, f"{python} does not start ({words})", cure)
+        what = f"cannot connect ({words})"
+        command = f"ssh -o BatchMode=yes {port}{address.destination} true"
+        hint = f"Make sure that this command works without a prompt: {command}"
+        return ConnectionLostError(address.name, what, hint, code="cannot-connect")
+    hint = "Give the path of the interpreter on the remote machine with --python."
+    return ConnectionLostError(address.name, f"{python} does not start ({words})", hint, code="remote-python")
 
 
 def _ending(frame: Mapping[str, Any]) -> str:
@@ -217,9 +220,9 @@ def _object(data: bytes) -> Mapping[str, Any]:
     try:
         said = json.loads(data)
     except RecursionError as error:
-        raise ValueError("too deep") from error
+        raise ValueError("the JSON is nested too deeply") from error
     if not isinstance(said, dict):
-        raise ValueError("no object")
+        raise ValueError("not a JSON object")
     return said
 
 

@@ -21,7 +21,8 @@ PARTS = Path(__file__).with_name("arm")  # what the sysroot is made from
 APT_TEMPLATE, WHEELS, COUNTER_SOURCE = PARTS / "apt.conf", PARTS / "wheels.txt", PARTS / "counter.c"
 PACKAGES = ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6")
 PYTHON, COUNTER = "base/usr/bin/python3.11", "counter.so"
-CURE = "in a clone of dermpack, run: make arm"
+MAKE_ARM = '"make arm" in a clone of dermpack.'
+PREPARE = f"Run {MAKE_ARM}"
 WHEEL = re.compile(r"^([\w.-]+)==([\w.]+) --hash=sha256:([0-9a-f]{64})$", re.MULTILINE)
 
 
@@ -68,12 +69,15 @@ def sysroot_folder() -> Path:
 def find_sysroot(folder: Path) -> Sysroot:
     """What stands there; an error that names `make arm` where nothing does, or what another version made."""
     if not (folder / STAMP).is_file():
-        raise InputError("emulated ARM", "is not prepared on this machine", CURE)
+        what = "the emulator is not prepared on this machine"
+        raise InputError("emulated ARM", what, PREPARE, code="emulator-not-prepared")
     stamp = read_json(folder / STAMP)
     if stamp.get("schema") != SCHEMA or stamp.get("recipe") != recipe_sha256():
-        raise InputError(folder, "was prepared by another version of dermpack", CURE)
+        what = "prepared by another version of dermpack"
+        raise InputError(folder, what, PREPARE, code="emulator-not-prepared")
     if not (folder / PYTHON).is_file() or stamp.get("counter") != _sha256(folder / COUNTER):
-        raise InputError(folder, "is not whole", f"remove it; {CURE}")
+        hint = f"Remove the folder, then run {MAKE_ARM}"
+        raise InputError(folder, "the folder is incomplete", hint, code="emulator-not-prepared")
     return Sysroot(folder=folder, stamp=stamp)
 
 
@@ -94,7 +98,7 @@ def pinned_wheels() -> dict[str, dict[str, str]]:
 def emulator() -> str:
     found = shutil.which(EMULATOR)
     if found is None:
-        raise InputError(EMULATOR, "is not installed", CURE)
+        raise InputError(EMULATOR, "not installed", PREPARE, code="missing-tool")
     return found
 
 

@@ -80,8 +80,8 @@ def prepare(folder: Path, *, os_release: Path = OS_RELEASE) -> Iterator[str]:
 def _check_system(os_release: Path) -> None:
     lines = os_release.read_text(encoding="utf-8").splitlines() if os_release.is_file() else []
     if not set(DEBIAN_12) <= set(lines):
-        cure = "prepare emulated ARM on Debian 12, or in a container of it"
-        raise InputError("this machine", "does not run Debian 12", cure)
+        hint = "Prepare the emulator on Debian 12 or in a Debian 12 container."
+        raise InputError("this machine", "not Debian 12", hint, code="unsupported-system")
 
 
 def _download(apt: Path) -> list[Path]:
@@ -144,7 +144,8 @@ def _try(sysroot: Sysroot, cpu: Cpu) -> None:
     except UncountedError:
         is_counted = False
     if not is_counted:
-        raise InputError(EMULATOR, "runs no plugins", "install Debian 12's own package qemu-user (7.2)")
+        hint = "Install the package qemu-user (7.2) of Debian 12."
+        raise InputError(EMULATOR, "plugins are not supported", hint, code="missing-tool")
     counts.unlink()
 
 
@@ -163,10 +164,13 @@ def _run(command: Sequence[str], *, environment: Mapping[str, str] | None = None
             check=False,
         )
     except OSError as error:
-        raise InputError(name, f"cannot be run ({error.strerror})", "run: make arm") from error
+        what = f"cannot be run ({error.strerror})"
+        raise InputError(name, what, 'Run "make arm".', code="missing-tool") from error
     except subprocess.TimeoutExpired as error:
-        raise OutputError(name, "took too long", "try again") from error
+        what = f"not finished after {PATIENCE_SECONDS:g} s"
+        raise OutputError(name, what, "Try again.", code="tool-failed") from error
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise OutputError(name, f"failed ({last})", "mend that, and run: make arm")
+        hint = 'Fix the reported problem, then run "make arm" again.'
+        raise OutputError(name, f"failed ({last})", hint, code="tool-failed")
     return done.stdout

@@ -34,7 +34,7 @@ def targets_from(texts: Sequence[str], means: Means) -> tuple[Target, ...]:
 def _targets(text: str, means: Means) -> Iterator[Target]:
     kind, colon, rest = text.partition(":")
     if kind not in KINDS or (kind == "host" and colon) or (kind not in ("host", "adb") and not rest):
-        raise InputError(f"--on {text}", "is no place that is known", f"write {FORMS}")
+        raise InputError(f"--on {text}", "unknown target", f"Write {FORMS}.", code="invalid-option")
     yield from KINDS[kind](rest, means)
 
 
@@ -48,8 +48,8 @@ def _ssh(address: str, means: Means) -> tuple[Target, ...]:
 
 def _adb(serial: str, means: Means) -> tuple[Target, ...]:
     if means.benchmark_model is None:
-        cure = "give --benchmark-model PATH: TensorFlow's own tool, built for the phone's processor"
-        raise InputError("--on adb", "needs a program that measures on the phone", cure)
+        hint = "Give TensorFlow's benchmark_model, built for the processor of the phone."
+        raise InputError("--on adb", "--benchmark-model PATH is required", hint, code="missing-option")
     return phones(serial or None, benchmark_model=means.benchmark_model)
 
 

@@ -48,7 +48,7 @@ def main(kinds: Kinds) -> None:
     try:
         job = json.loads(Path(sys.argv[1]).read_bytes())
         if job.get("schema") != SCHEMA:
-            raise ValueError(f"the job has schema {job.get('schema')}, this worker {SCHEMA}")
+            raise ValueError(f"the job has schema {job.get('schema')}, this worker supports {SCHEMA}")
         _limit(job)
         answer = kinds[job["kind"]](job)
     except (OSError, KeyError, IndexError, ImportError, *REFUSALS) as error:
@@ -236,7 +236,7 @@ def _profiled(job: Job, model: Job) -> Job:
     name, operators = model["name"], _neighbour("worker_operators")
     try:
         if job["runtime"] not in operators.RUNTIMES:
-            raise RuntimeError("this runtime does not say how long its operators take")
+            raise RuntimeError("this runtime cannot profile operators")
         found = operators.profile(model["file"], threads=job["threads"], kernels=job["kernels"])
     except (OSError, AttributeError, *REFUSALS) as error:
         return {"name": name, "refused": _line(error)}

@@ -155,7 +155,7 @@ DONE = ctypes.CFUNCTYPE(None, Pointer)(_nothing)
 def _call(name: str, *arguments: Any) -> None:
     status = _function(name)(*arguments)
     if status:
-        raise RuntimeError(f"{name} says {status}")
+        raise RuntimeError(f"{name} returned {status}")
 
 
 def _function(name: str) -> Callable[..., int]:

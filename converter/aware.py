@@ -66,8 +66,10 @@ def _quantized(even: Keras) -> Keras:
         return tfmot.quantization.keras.quantize_model(even)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        cure = "convert it with --method ptq"
-        raise InputError(even.name, f"cannot be trained quantization-aware ({reason})", cure) from error
+        what = f"quantization-aware training does not support this network ({reason})"
+        raise InputError(
+            even.name, what, "Convert it with --method ptq.", code="qat-not-supported"
+        ) from error
 
 
 def _wrappers(aware: Keras) -> Iterator[Keras]:

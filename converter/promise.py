@@ -10,6 +10,7 @@ from dermpack.errors import OutputError
 from dermpack.tflitefile import ModelFile, Tensor, read_model
 
 WHERE = "model.tflite"
+BUG_HINT = "This is a bug in the converter; please report it."
 PIXEL_STEP = 1 / 127.5  # of an input whose raw bytes are the pixels
 STEP_ERROR = 1e-6
 MIDDLES = {Io.UINT8: (127, 128), Io.INT8: (-1, 0)}
@@ -47,7 +48,8 @@ class Promise:
         """What was read, if the promise is kept; else an error that names what breaks it."""
         model = read_model(data, where=WHERE)
         for broken in self._broken(model):
-            raise OutputError(WHERE, f"breaks the promise of {self.recipe.value}: {broken}", "report it")
+            what = f"converted file does not meet the requirements of {self.recipe.value} ({broken})"
+            raise OutputError(WHERE, what, BUG_HINT, code="conversion-check-failed")
         return model
 
     def _broken(self, model: ModelFile) -> Iterator[str]:
@@ -63,25 +65,29 @@ class Promise:
             ("output", model.outputs, (1, self.labels)),
         ):
             if len(tensors) != 1:
-                yield f"{len(tensors)} {which}s"
+                yield f"expected 1 {which}, found {len(tensors)}"
             elif tensors[0].dtype != self.io.value:
-                yield f"the {which} is {tensors[0].dtype}, not {self.io.value}"
+                yield f"{which} type is {tensors[0].dtype}, expected {self.io.value}"
             elif tuple(tensors[0].shape) != shape:
-                yield f"the {which} is {list(tensors[0].shape)}, not {list(shape)}"
+                yield f"{which} shape is {list(tensors[0].shape)}, expected {list(shape)}"
         if self.io in MIDDLES:
             yield from self._broken_bytes(model.inputs[0])
 
     def _broken_bytes(self, entrance: Tensor) -> Iterator[str]:
         scales, middles = entrance.scales, entrance.zero_points
         if len(scales) != 1 or abs(scales[0] - PIXEL_STEP) > STEP_ERROR or middles[0] not in MIDDLES[self.io]:
-            yield f"a step of the input is {list(scales)} around {list(middles)}, not that of a raw byte"
+            found = f"scale {list(scales)} and zero point {list(middles)}"
+            yield f"input has {found}, expected those of raw bytes (scale 1/127.5)"
 
     def _broken_operators(self, model: ModelFile) -> Iterator[str]:
         for operator in model.operators:
             if operator.custom:
-                yield f"the operator {operator.name} is no builtin one"
+                yield f"operator {operator.name} is not built-in"
             if operator.name == "FULLY_CONNECTED" and operator.version > NEWEST_DENSE:
-                yield f"FULLY_CONNECTED is of version {operator.version}, which older interpreters lack"
+                yield (
+                    f"FULLY_CONNECTED has version {operator.version}, "
+                    f"but tflite-runtime 2.14.0 supports at most version {NEWEST_DENSE}"
+                )
 
     def _broken_tensors(self, model: ModelFile) -> Iterator[str]:
         outside = {tensor.name for tensor in (*model.inputs, *model.outputs)}
@@ -89,18 +95,18 @@ class Promise:
         for tensor in model.tensors:
             allowed = inside | {self.io.value} if tensor.name in outside else inside
             if tensor.dtype not in allowed:
-                yield f"the tensor {tensor.name} is {tensor.dtype}"
+                yield f"tensor {tensor.name} has type {tensor.dtype}"
 
     def _broken_weights(self, model: ModelFile) -> Iterator[str]:
         if not is_mostly(model, self.recipe):
-            yield f"fewer than half of its weights are {WEIGHTS[self.recipe]}"
+            yield f"fewer than half of the weights are {WEIGHTS[self.recipe]}"
 
     def _broken_activations(self, model: ModelFile) -> Iterator[str]:
         """Most of what is computed has the type of the recipe."""
         wanted = ACTIVATIONS.get(self.recipe, "float32")
         fitting = sum(tensor.dtype == wanted for tensor in model.computed)
         if not self.keeps_floats and 2 * fitting < len(model.computed):
-            yield f"fewer than half of its activations are {wanted}"
+            yield f"fewer than half of the activations are {wanted}"
 
 
 def is_mostly(model: ModelFile, recipe: Recipe) -> bool:

@@ -42,7 +42,8 @@ class Aware:
 def refuse_unfit(run: Run) -> None:
     """Say before any work that a run's network cannot be trained so."""
     if reason := run.spec.arch.qat_refusal:
-        raise InputError(run.folder, f"cannot be trained quantization-aware: {reason}", "use --method ptq")
+        what = f"quantization-aware training does not support this network ({reason})"
+        raise InputError(run.folder, what, "Convert it with --method ptq.", code="qat-not-supported")
 
 
 def aware_plan(*, rate: float, seed: int, epochs: int = EPOCHS, goal: Goal = Goal.BALANCED_ACCURACY) -> Plan:

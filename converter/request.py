@@ -40,13 +40,14 @@ class Request:
         for recipe in self.recipes:
             if self.io is not None and self.io not in recipe.ios:
                 known = ", ".join(io.value for io in recipe.ios)
+                what = f"not supported by {recipe.value}"
                 raise InputError(
-                    f"--io {self.io.value}", f"is nothing {recipe.value} can do", f"it has {known}"
+                    f"--io {self.io.value}", what, f"Choose one of: {known}.", code="option-not-applicable"
                 )
         if Recipe.INT8 not in self.recipes and self.method is not Method.AUTO:
-            raise InputError(f"--method {self.method.value}", "is for int8 alone", "add --int8")
+            raise _not_applicable(f"--method {self.method.value}", "int8")
         if Recipe.INT8 not in self.recipes and self.layer_errors:
-            raise InputError("--layer-errors", "is for int8 alone", "add --int8")
+            raise _not_applicable("--layer-errors", "int8")
         if self.clipping is not Clipping.MINMAX:
             self._check_clipping()
 
@@ -55,9 +56,15 @@ class Request:
         where = f"--calibration-method {self.clipping.value}"
         measured = [recipe for recipe in self.recipes if recipe.needs_ranges]
         if not measured:
-            raise InputError(where, "is for int8 and int16x8 alone", "add --int8")
+            raise _not_applicable(where, "int8 and int16x8")
         if measured == [Recipe.INT8] and self.method is Method.QAT:
-            raise InputError(where, "is for ranges that are measured; qat trains them", "use --method ptq")
+            what = "applies to measured ranges only, but --method qat trains the ranges"
+            raise InputError(where, what, "Use --method ptq.", code="conflicting-options")
 
     def io_of(self, recipe: Recipe) -> Io:
         return self.io or recipe.ios[0]
+
+
+def _not_applicable(option: str, quantizations: str) -> InputError:
+    what = f"applies to {quantizations} only"
+    return InputError(option, what, "Add --int8, or omit the option.", code="option-not-applicable")

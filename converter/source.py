@@ -18,6 +18,7 @@ from trainer.fit import predict
 from trainer.run import RUN_FILE, Run, load_softmax
 
 READ = (Split.TRAIN, Split.VALIDATION)  # calibrates, compares
+DATASET_HINT = "Give the dataset of the run with --data."
 Keras = Any  # tf_keras ships no types
 
 
@@ -55,15 +56,17 @@ def find_dataset(run: Run, given: Path | None) -> Dataset:
     """The dataset that the run names, where it was or where it is said to be now."""
     folder = given or tidy(run.folder / run.dataset["path"])
     if given is None and not is_there(folder):
-        what = "is not there any more, and the run was trained on it"
-        raise DatasetError(folder, what, "name the dataset by --data")
+        what = "not found, and conversion needs the dataset that the run was trained on"
+        raise DatasetError(folder, what, DATASET_HINT, code="dataset-not-found")
     try:
         dataset = read_dataset(folder)
     except (TableError, DatasetError) as error:
         if given is None:
-            raise DatasetError(folder, "is no longer the run's dataset", "name it by --data") from error
+            what = f"no longer a valid dataset ({error.what})"
+            raise DatasetError(folder, what, DATASET_HINT, code="dataset-not-found") from error
         raise
     if dataset.sha256 != run.dataset["manifest_sha256"]:
-        raise DatasetError(folder, "is not the dataset that the run was trained on", "name that by --data")
+        what = "not the dataset that the run was trained on"
+        raise DatasetError(folder, what, DATASET_HINT, code="run-mismatch")
     check_presence(dataset, READ)
     return dataset

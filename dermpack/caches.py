@@ -29,5 +29,9 @@ def cache_bound_bytes() -> int:
         bound = -1
     if bound < 0:
         where = f"{BOUND_VARIABLE}={chosen}"
-        raise InputError(where, "is no number of gigabytes", f"give one, like {BOUND_GB}")
+        what, hint = (
+            "must be a number of gigabytes of at least 0",
+            f"Set it to a number, for example {BOUND_GB}.",
+        )
+        raise InputError(where, what, hint, code="invalid-option")
     return bound

@@ -24,9 +24,8 @@ class WorkerLostError(InputError):
     """A worker process died; `task` is the index of what it was at."""
 
     def __init__(self, task: int, ending: str) -> None:
-        super().__init__(
-            f"task {task}", f"the worker process ended early ({ending})", "try again with --jobs 1"
-        )
+        what = f"the worker process ended unexpectedly ({ending})"
+        super().__init__(f"task {task}", what, "Try again with --jobs 1.", code="worker-died")
         self.task, self.ending = task, ending
 
     def __reduce__(self) -> tuple[type[WorkerLostError], tuple[object, ...]]:
@@ -160,9 +159,9 @@ def _answer(work: Callable[[Task], Answer], task: Task) -> Answer | _Failed:
 
 
 def _ending(exitcode: int | None) -> str:
-    """How a process ended, in words: _ending(-9) → "SIGKILL; is there memory enough?"."""
+    """How a process ended, in words: _ending(-9) → "SIGKILL, possibly out of memory"."""
     if exitcode == -signal.SIGKILL:
-        return "SIGKILL; is there memory enough?"
+        return "SIGKILL, possibly out of memory"
     if exitcode is not None and exitcode < 0:
         return signal.Signals(-exitcode).name
     return f"exit code {exitcode}"

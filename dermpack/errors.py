@@ -1,15 +1,16 @@
-"""What can go wrong for a person, said in one line.
+"""The error tree: every error has a stable code and is one line.
 
-DermpackError            where: what; cure            exit code 1
-├── InputError           something given is not what it should be
-│   ├── PictureError     one picture; carries the reason by name
-│   ├── TableError       a CSV, JSON or TOML file, or a binary table
-│   └── DatasetError     a dataset folder
+DermpackError            error[CODE]: WHERE: WHAT. HINT      exit code 1
+├── InputError           an argument, option or input file is invalid
+│   ├── PictureError     a picture is rejected; carries the reason
+│   ├── TableError       a CSV, JSON or TOML file, or a binary table, is invalid
+│   └── DatasetError     a dataset folder is invalid
 ├── OutputError          a result cannot be written
-├── WorkerError          another worker of the same training is gone
-└── MissingExtraError    a part of the program that is not installed
+├── WorkerError          another worker of the same training has ended
+└── MissingExtraError    an optional dependency is not installed
 
-Anything else that escapes is a bug and keeps its traceback. The one boundary is `dermpack.cli.main`.
+docs/troubleshooting.md explains every code. Any other exception is a bug and keeps its traceback;
+`dermpack.cli.main` is the only place that turns errors into text.
 """
 
 from __future__ import annotations
@@ -35,37 +36,40 @@ EXTRA_OF_MODULE = {
 
 
 class DermpackError(Exception):
-    """Where it is, what is wrong with it, and how to mend it."""
+    """An error that a person can fix: a stable code, where it is, what is wrong, and a hint.
 
-    def __init__(self, where: object, what: str, cure: str) -> None:
-        super().__init__(printable(f"{where}: {what}; {cure}"))
-        self.where, self.what, self.cure = str(where), what, cure
+    `str()` is `WHERE: WHAT. HINT` in one line; the command line prints `error[CODE]: ` before it.
+    """
 
-    def __reduce__(self) -> tuple[type[DermpackError], tuple[object, ...]]:
-        return type(self), (self.where, self.what, self.cure)  # errors cross process borders
+    def __init__(self, where: object, what: str, hint: str, *, code: str) -> None:
+        super().__init__(printable(f"{where}: {what}. {hint}"))
+        self.where, self.what, self.hint, self.code = str(where), what, hint, code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.where, self.what, self.hint, self.code)  # for child processes
 
 
 class InputError(DermpackError):
-    """Something given is not what it should be."""
+    """An argument, option or input file is invalid."""
 
 
 class TableError(InputError):
-    """A CSV, JSON or TOML file, or a binary table."""
+    """A CSV, JSON or TOML file, or a binary table, is invalid."""
 
 
 class DatasetError(InputError):
-    """A dataset folder."""
+    """A dataset folder is invalid."""
 
 
 class PictureError(InputError):
-    """One picture; `reason` is one of the names in `dermpack.pixels.Reason`."""
+    """A picture is rejected; the code is `picture-REASON`, see `dermpack.pixels.Reason`."""
 
-    def __init__(self, where: object, reason: str, what: str, cure: str) -> None:
-        super().__init__(where, what, cure)
+    def __init__(self, where: object, reason: str, what: str, hint: str) -> None:
+        super().__init__(where, what, hint, code=f"picture-{reason}")
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type[DermpackError], tuple[object, ...]]:
-        return type(self), (self.where, self.reason, self.what, self.cure)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.where, self.reason, self.what, self.hint)
 
 
 class OutputError(DermpackError):
@@ -73,18 +77,24 @@ class OutputError(DermpackError):
 
 
 class WorkerError(DermpackError):
-    """Another worker of the same training is gone."""
+    """Another worker of the same training has ended."""
 
 
 class MissingExtraError(DermpackError):
-    """A part of the program that is not installed."""
+    """An optional dependency is not installed."""
 
     def __init__(self, module: str, extra: str) -> None:
-        super().__init__(module, "is not installed", f'run: pip install "dermpack[{extra}]"')
+        hint = f'Run: pip install "dermpack[{extra}]"'
+        super().__init__(module, "not installed", hint, code="missing-extra")
         self.module, self.extra = module, extra
 
-    def __reduce__(self) -> tuple[type[DermpackError], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.module, self.extra)
+
+
+def _rebuild(kind: type[DermpackError], where: str, what: str, hint: str, code: str) -> DermpackError:
+    """Return the error that another process pickled."""
+    return kind(where, what, hint, code=code)
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:

@@ -120,7 +120,8 @@ def check_asked(dataset: Dataset, split: Split, columns: Sequence[str] = ()) -> 
     for column in columns:
         _check_column(dataset, column)
     if not dataset.manifest.of(split):
-        raise DatasetError(dataset.folder, f"has no {split.value} picture", "choose another --split")
+        what = f"the {split.value} split is empty"
+        raise DatasetError(dataset.folder, what, "Choose another --split.", code="empty-split")
     check_presence(dataset, (split,))
 
 
@@ -207,16 +208,21 @@ def _truth(pictures: Sequence[Picture], classes: Sequence[str], dataset: Dataset
     unknown = Counter(picture.label for picture in pictures if picture.label not in at)
     if unknown:
         label, count = min(unknown.items())
-        what = f"has {count} pictures of {label!r}, which the model does not know"
-        cure = f"import with --map or --negative to have its labels only: {', '.join(classes)}"
-        raise InputError(dataset.folder, what, cure)
+        what = f"{count} pictures have the label {label!r}, which the model does not have"
+        hint = f"Import with --map or --negative, so that all labels are among: {', '.join(classes)}."
+        raise InputError(dataset.folder, what, hint, code="unknown-label")
     return [at[picture.label] for picture in pictures]
 
 
 def _check_column(dataset: Dataset, column: str) -> None:
     if column not in dataset.manifest.columns:
-        known = ", ".join(dataset.manifest.columns) or "it has none"
-        raise InputError(dataset.folder, f"has no column {column!r}", f"choose one of its columns: {known}")
+        known = ", ".join(dataset.manifest.columns)
+        hint = (
+            f"Choose one of its columns: {known}."
+            if known
+            else "Omit the option: the dataset has no columns."
+        )
+        raise InputError(dataset.folder, f"there is no column {column!r}", hint, code="unknown-column")
 
 
 def _tells(cells: Sequence[str]) -> bool:

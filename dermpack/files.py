@@ -21,6 +21,8 @@ from dermpack.errors import DermpackError, OutputError, TableError
 CHUNK_BYTES = 1 << 20
 MAX_JSON_BYTES = 64 << 20  # a hostile file must not fill the memory: an object may take 30 times as much
 MAX_DIGITS = 30  # of a whole number in JSON: every one of ours fits into 64 bits
+AGAIN = "Create the file again."
+EXISTS, EXISTS_HINT = "the output exists already", "Choose another output, or add --overwrite."
 RENAME_EXCHANGE, AT_FDCWD = 2, -100  # linux/fs.h, fcntl.h
 
 
@@ -46,30 +48,29 @@ def json_text(value: object) -> str:
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_bytes(path: Path, *, most: int, cure: str) -> bytes:
+def read_bytes(path: Path, *, most: int, hint: str) -> bytes:
     """The bytes of a regular file that is not larger than `most`; a pipe or a device could be without end."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise TableError(path, "is no file", "give the path of a file")
+            raise TableError(path, "not a regular file", "Give the path of a file.", code="not-a-file")
         with path.open("rb") as file:
             data = file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = getattr(error, "strerror", None) or str(error)
-        raise TableError(path, f"cannot be read ({why})", "check the path") from error
+        raise cannot_read(path, error) from error
     if len(data) > most:
-        raise TableError(path, f"is larger than {most >> 20} MiB", cure)
+        raise TableError(path, f"larger than {most >> 20} MiB", hint, code="file-too-large")
     return data
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or an error that says where it is broken."""
-    data = read_bytes(path, most=MAX_JSON_BYTES, cure="make it again")
+    data = read_bytes(path, most=MAX_JSON_BYTES, hint=AGAIN)
     try:
         value = parsed_json(data)
     except (ValueError, RecursionError) as error:
-        raise TableError(path, f"is not JSON ({error})", "make it again") from error
+        raise TableError(path, f"not valid JSON ({error})", AGAIN, code="invalid-json") from error
     if not isinstance(value, dict):
-        raise TableError(path, "is not a JSON object", "make it again")
+        raise TableError(path, "not a JSON object", AGAIN, code="invalid-json")
     return value
 
 
@@ -88,7 +89,7 @@ def _finite(text: str) -> float:
     """No artifact holds NaN or an infinity, and 1e999 would be one."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:MAX_DIGITS]} is no finite number")
+        raise ValueError(f"{text[:MAX_DIGITS]} is not a finite number")
     return number
 
 
@@ -169,9 +170,10 @@ def refuse_existing(path: Path, *, marker: str, overwrite: bool) -> None:
     except OSError as error:
         raise cannot_write(path, error) from error
     if not is_empty and not is_ours:
-        raise OutputError(path, f"exists and holds no {marker}", "choose another output")
+        what = f"the output exists and has no {marker}"
+        raise OutputError(path, what, "Choose another output.", code="output-exists")
     if not overwrite and not is_empty:
-        raise OutputError(path, "exists already", "choose another output, or add --overwrite")
+        raise OutputError(path, EXISTS, EXISTS_HINT, code="output-exists")
 
 
 def refuse_file(path: Path, *, overwrite: bool) -> None:
@@ -182,11 +184,12 @@ def refuse_file(path: Path, *, overwrite: bool) -> None:
     except OSError as error:
         raise cannot_write(path, error) from error
     if not has_folder:
-        raise OutputError(path, "lies in a folder that is not there", "make the folder first")
+        what = "the folder of the output does not exist"
+        raise OutputError(path, what, "Create the folder first.", code="folder-not-found")
     if is_there and not is_file:
-        raise OutputError(path, "is no file", "give the path of a file")
+        raise OutputError(path, "not a regular file", "Give the path of a file.", code="not-a-file")
     if is_there and not overwrite:
-        raise OutputError(path, "exists already", "choose another output, or add --overwrite")
+        raise OutputError(path, EXISTS, EXISTS_HINT, code="output-exists")
 
 
 def _take_place(beside: Path, path: Path) -> None:
@@ -233,7 +236,15 @@ def _is_about(error: OSError, folder: Path) -> bool:
 
 
 def cannot_write(
-    path: Path, error: OSError, *, cure: str = "check the folder and the free space"
+    path: Path, error: OSError, *, hint: str = "Check the folder and the free space."
 ) -> DermpackError:
     """What the system said of a place that is to be written."""
-    return OutputError(path, f"cannot be written ({error.strerror or error})", cure)
+    return OutputError(path, f"cannot be written ({error.strerror or error})", hint, code="cannot-write")
+
+
+def cannot_read(path: Path, error: OSError | ValueError) -> DermpackError:
+    """What the system said of a file that is to be read; ValueError: a NUL in the path."""
+    if isinstance(error, FileNotFoundError):
+        return TableError(path, "the file does not exist", "Check the path.", code="file-not-found")
+    why = getattr(error, "strerror", None) or str(error)
+    return TableError(path, f"cannot be read ({why})", "Check the path.", code="cannot-read")

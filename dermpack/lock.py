@@ -12,8 +12,8 @@ from dermpack.files import cannot_write
 
 
 @contextmanager
-def locked(path: Path, *, where: Path, what: str = "is being worked in") -> Iterator[None]:
-    """Hold the file, which stays; where another process holds it, `what` is said of `where`."""
+def locked(path: Path, *, where: Path, what: str = "in use") -> Iterator[None]:
+    """Hold the file, which stays; where another process holds it, raise OutputError at `where`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.open("w")
@@ -23,5 +23,6 @@ def locked(path: Path, *, where: Path, what: str = "is being worked in") -> Iter
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OutputError(where, f"{what} by another process", "wait for it") from None
+            hint = "Wait until the other process has ended."
+            raise OutputError(where, f"{what} by another process", hint, code="in-use") from None
         yield

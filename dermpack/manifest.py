@@ -33,7 +33,8 @@ MAX_CELL_CHARACTERS = 1 << 16
 MAX_MANIFEST_BYTES = 256 << 20  # a million pictures
 MAX_SIDE_DIGITS = 6
 MAX_ROOT_CHARACTERS = 4096  # what Linux opens
-AGAIN = "import the pictures again"
+AGAIN = "Import the pictures again."
+CREATE = 'Create one with "dermpack data import".'
 
 
 class Split(Enum):
@@ -131,21 +132,21 @@ def write_dataset(dataset: Dataset, folder: Path) -> str:
 def read_dataset(folder: Path) -> Dataset:
     """Read a dataset folder, hostile until checked; the pictures themselves are not opened."""
     if not is_there(folder):
-        raise DatasetError(folder, "does not exist", "give a folder that dermpack data import made")
+        raise DatasetError(folder, "the folder does not exist", CREATE, code="dataset-not-found")
     if not is_there(folder / DATASET_FILE):
-        raise DatasetError(
-            folder, f"is no dataset: it has no {DATASET_FILE}", "make one with dermpack data import"
-        )
+        what = f"not a dataset (no {DATASET_FILE})"
+        raise DatasetError(folder, what, CREATE, code="dataset-not-found")
     record = read_json(folder / DATASET_FILE)
     path = folder / MANIFEST_FILE
-    table = read_bytes(path, most=MAX_MANIFEST_BYTES, cure=AGAIN)
+    table = read_bytes(path, most=MAX_MANIFEST_BYTES, hint=AGAIN)
     try:
         text = table.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise TableError(path, f"is not UTF-8 ({error})", AGAIN) from error
+        raise TableError(path, f"not UTF-8 ({error})", AGAIN, code="invalid-format") from error
     dataset = _dataset(folder, record, parse_manifest(text, where=path), sha256_of(table))
     if record.get("manifest_sha256") != dataset.sha256:
-        raise DatasetError(path, f"is not the one that {DATASET_FILE} describes", AGAIN)
+        what = f"the SHA-256 differs from the one in {DATASET_FILE}, so the file was edited"
+        raise DatasetError(path, what, AGAIN, code="invalid-format")
     return dataset
 
 
@@ -164,12 +165,13 @@ def parse_manifest(text: str, *, where: Path) -> Manifest:
     try:
         header = tuple(next(reader, ()))
         if header[: len(FIXED_COLUMNS)] != FIXED_COLUMNS or len(set(header)) != len(header):
-            raise TableError(where, "has another header than a manifest", AGAIN)
+            raise TableError(where, "the header is not that of a manifest", AGAIN, code="invalid-format")
         pictures = tuple(_pictures(reader, len(header), where))
     except csv.Error as error:
-        raise TableError(f"{where}:{reader.line_num}", str(error), AGAIN) from error
+        what = f"not valid CSV ({error})"
+        raise TableError(f"{where}:{reader.line_num}", what, AGAIN, code="invalid-format") from error
     if len({picture.path for picture in pictures}) != len(pictures):
-        raise TableError(where, "names a picture twice", AGAIN)
+        raise TableError(where, "a picture is listed twice", AGAIN, code="invalid-format")
     return Manifest(pictures=pictures, columns=header[len(FIXED_COLUMNS) :])
 
 
@@ -187,20 +189,21 @@ def _cells(picture: Picture) -> tuple[object, ...]:
 def _pictures(rows: Any, width: int, where: Path) -> Iterator[Picture]:
     for row in rows:
         if len(row) != width:
-            problem = f"has {len(row)} cells where the header has {width}"
-            raise TableError(f"{where}:{rows.line_num}", problem, AGAIN)
+            what = f"{len(row)} cells, but the header has {width}"
+            raise TableError(f"{where}:{rows.line_num}", what, AGAIN, code="invalid-format")
         try:
             yield _picture(row)
         except ValueError as error:
-            raise TableError(f"{where}:{rows.line_num}", str(error), AGAIN) from error
+            place = f"{where}:{rows.line_num}"
+            raise TableError(place, str(error), AGAIN, code="invalid-format") from error
 
 
 def _picture(row: list[str]) -> Picture:
     path, sha256, width, height, label, split, group, cluster, *metadata = row
     if safe_relative(path) is None:
-        raise ValueError(f"the path {path!r} leaves the root")
+        raise ValueError(f"the path {path!r} is not inside the root")
     if not label:
-        raise ValueError("has no label")
+        raise ValueError("the label is empty")
     return Picture(
         path=path,
         sha256=sha256,
@@ -216,7 +219,7 @@ def _picture(row: list[str]) -> Picture:
 
 def _side(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > MAX_SIDE_DIGITS:
-        raise ValueError(f"has the size {text[:20]!r}")
+        raise ValueError(f"{text[:20]!r} is not a width or height in pixels")
     return int(text)
 
 
@@ -244,7 +247,8 @@ def _finding_record(finding: Finding) -> dict[str, str]:
 def _dataset(folder: Path, record: Mapping[str, Any], manifest: Manifest, sha256: str) -> Dataset:
     where = folder / DATASET_FILE
     if record.get("schema") != SCHEMA:
-        raise DatasetError(where, f"has schema {record.get('schema')!r}, not {SCHEMA}", AGAIN)
+        what = f"the schema is {record.get('schema')!r}, but this version reads {SCHEMA}"
+        raise DatasetError(where, what, AGAIN, code="unsupported-schema")
     try:
         dataset = Dataset(
             folder=folder,
@@ -260,19 +264,22 @@ def _dataset(folder: Path, record: Mapping[str, Any], manifest: Manifest, sha256
             notes=tuple(_finding(item) for item in record["notes"]),
             sha256=sha256,
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DatasetError(where, f"is not as dermpack writes it ({error})", AGAIN) from error
+    except KeyError as error:
+        what = f"invalid format (missing key {error})"
+        raise DatasetError(where, what, AGAIN, code="invalid-format") from error
+    except (TypeError, AttributeError, ValueError) as error:
+        raise DatasetError(where, f"invalid format ({error})", AGAIN, code="invalid-format") from error
     strange = {picture.label for picture in manifest.pictures} - set(dataset.classes)
     if strange:
-        problem = f"lacks the class {min(strange)!r} that the manifest has"
-        raise DatasetError(where, problem, AGAIN)
+        what = f"the class {min(strange)!r} of {MANIFEST_FILE} is missing"
+        raise DatasetError(where, what, AGAIN, code="invalid-format")
     return dataset
 
 
 def _root(value: object) -> str:
     root = _text(value)
     if "\0" in root or len(root) > MAX_ROOT_CHARACTERS:
-        raise ValueError("its root is no path")
+        raise ValueError("root is not a valid path")
     return root
 
 
@@ -280,7 +287,7 @@ def _classes(value: object) -> tuple[str, ...]:
     """The names in their one order: a model's outputs would be mistaken in another."""
     names = [_text(name) for name in value] if isinstance(value, list) else []
     if not isinstance(value, list) or names != sorted(set(names)):
-        raise ValueError("its classes are no sorted list")
+        raise ValueError("classes is not a sorted list of names")
     return tuple(names)
 
 
@@ -290,6 +297,6 @@ def _finding(item: Mapping[str, Any]) -> Finding:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not text")
+        raise TypeError(f"{value!r} is not a string")
     value.encode("utf-8")  # half a character, as JSON can hold it, could be written nowhere
     return value

@@ -14,6 +14,6 @@ def check_presence(dataset: Dataset, splits: Collection[Split]) -> None:
     gone = [picture.path for picture in pictures if not dataset.file(picture).is_file()]
     if gone:
         count = f"{len(pictures)} picture{'s' if len(pictures) != 1 else ''}"
-        what = f"lacks {len(gone)} of {count}, looked for in {dataset.pictures_folder}: {gone[0]}"
-        cure = "put them there, or import again (with --copy, a dataset can be moved alone)"
-        raise DatasetError(dataset.folder, what, cure)
+        what = f"{len(gone)} of {count} not found in {dataset.pictures_folder}, for example {gone[0]}"
+        hint = "Put them there, or import again (with --copy, the dataset contains its pictures)."
+        raise DatasetError(dataset.folder, what, hint, code="pictures-missing")

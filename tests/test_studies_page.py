@@ -67,6 +67,6 @@ def test_the_five_recipes_are_those_of_the_table(tmp_path: Path) -> None:
     """A CNN from nothing, plain and changed; MobileNetV2 by its head, its top 25 and its top 55 layers."""
     shutil.copy(FOLDER / FIVE, tmp_path)
     plan = read_study(tmp_path / FIVE)
-    assert [entry.lacks for entry in plan.entries] == ["", "", *[f"the weights {WEIGHTS} are not there"] * 3]
+    assert [entry.lacks for entry in plan.entries] == ["", "", *[f"weights file {WEIGHTS} not found"] * 3]
     assert [entry.recipe.fine_tune for entry in plan.entries] == [None, None, 0, 25, 55]
     assert [entry.recipe.dropout for entry in plan.entries[:2]] == [0, 0.2]

@@ -28,7 +28,6 @@ START = (
 GRACE_S = 20.0  # to leave a whole checkpoint behind, before the process is killed
 MAX_LINE = 300  # characters of what the process said last
 TAIL_BYTES = 4096
-CURE = "see what it said last, and give it less to hold: a smaller batch, size or network"
 
 Process: TypeAlias = "subprocess.Popen[str]"
 
@@ -102,12 +101,13 @@ def train_apart(job: Job, *, tell: Tell = untold) -> None:
         for line in process.stdout:
             said = json.loads(line)
             if "what" in said:
-                refusal = InputError(said["where"], said["what"], said["cure"])
+                refusal = InputError(said["where"], said["what"], said["hint"], code=said["code"])
             else:
                 tell(_told(said))
         process.wait()
     if process.returncode:
-        raise InputError(job.run.name, _death(process.returncode, job.log), CURE)
+        hint = f"Read {job.log} and train with a smaller batch, size or network."
+        raise InputError(job.run.name, _death(process.returncode, job.log), hint, code="training-died")
     job.log.unlink(missing_ok=True)
     if refusal is not None:
         raise refusal
@@ -169,11 +169,11 @@ def _told(said: Mapping[str, Any]) -> Told:
 
 
 def _death(code: int, log: Path) -> str:
-    """How it ended: "its process ended early (SIGKILL; is there memory enough?)"."""
+    """Return how it ended: "the training process died (SIGKILL, possibly out of memory)"."""
     how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
-    enough = "; is there memory enough?" if code == -signal.SIGKILL else ""
+    memory = ", possibly out of memory" if code == -signal.SIGKILL else ""
     said = _last_line(log)
-    return f"its process ended early ({how}{enough}{f': {said}' if said else ''})"
+    return f"the training process died ({how}{memory}{f': {said}' if said else ''})"
 
 
 def _last_line(log: Path) -> str:

@@ -19,7 +19,7 @@ from typing import IO, Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from dermpack.errors import DermpackError
+from dermpack.errors import DermpackError, InputError
 from dermpack.files import json_text, read_json, write_text
 from dermpack.manifest import Dataset, Split, read_dataset
 from dermpack.scores.calibration import apply_temperature
@@ -37,7 +37,7 @@ from trainer.work import Left
 PROBABILITIES = "probabilities"
 GRACE_S = 15.0
 REFRESH_S = 0.2  # between two steps that are told
-SMALLER = "choose a smaller batch, size or network, or a machine with more memory"
+SMALLER = "Use a smaller batch, size or network, or a machine with more memory."
 
 Item = TypeVar("Item")
 Say = Callable[[Mapping[str, Any]], None]
@@ -54,10 +54,15 @@ def main() -> None:
     try:
         _work(job, say)
     except DermpackError as error:
-        say({"where": error.where, "what": error.what, "cure": error.cure})
+        say(_refusal(error))
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         first = str(error).partition("\n")[0][:200]
-        say({"where": Path(job["run"]).name, "what": f"ran out of memory ({first})", "cure": SMALLER})
+        where, what = Path(job["run"]).name, f"out of memory ({first})"
+        say(_refusal(InputError(where, what, SMALLER, code="out-of-memory")))
+
+
+def _refusal(error: DermpackError) -> Mapping[str, Any]:
+    return {"where": error.where, "what": error.what, "hint": error.hint, "code": error.code}
 
 
 def _work(job: Mapping[str, Any], say: Say) -> None:

@@ -23,7 +23,7 @@ MAX_BYTES = 4 << 30  # the largest network here is 0.1 GiB, its optimizer twice 
 MAX_RANK = 8
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: same arrays, same bytes
 NUMBERS = "biuf"  # kinds of dtype that hold plain numbers
-CURE = "make it again"
+HINT = "Create the file again."
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -42,10 +42,15 @@ def read_arrays(path: Path) -> dict[str, Array]:
             members = archive.infolist()
             _check_members(path, members)
             return {member.filename.removesuffix(".npy"): _read(archive, member) for member in members}
+    except FileNotFoundError as error:
+        raise InputError(path, "file not found", "Check the path.", code="file-not-found") from error
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror or error})", "check the path") from error
+        what = f"cannot read the file ({error.strerror or error})"
+        raise InputError(path, what, "Check the path and its permissions.", code="cannot-read") from error
     except (zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
-        raise InputError(path, f"is no file of arrays ({error})", CURE) from error
+        raise InputError(
+            path, f"not an .npz file of arrays ({error})", HINT, code="invalid-format"
+        ) from error
 
 
 def _npy(array: Array) -> bytes:
@@ -56,12 +61,14 @@ def _npy(array: Array) -> bytes:
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
     if len(members) > MAX_ARRAYS or sum(member.file_size for member in members) > MAX_BYTES:
-        raise InputError(path, f"holds more than {MAX_ARRAYS} arrays or {MAX_BYTES >> 30} GiB", CURE)
+        what = f"contains more than {MAX_ARRAYS} arrays or {MAX_BYTES >> 30} GiB"
+        raise InputError(path, what, HINT, code="file-too-large")
     if len({member.filename for member in members}) < len(members):
-        raise InputError(path, "holds two arrays of one name", CURE)
+        raise InputError(path, "contains two arrays with the same name", HINT, code="invalid-format")
     for member in members:
         if member.compress_type != zipfile.ZIP_STORED or not member.filename.endswith(".npy"):
-            raise InputError(path, f"{member.filename} is not a stored .npy", CURE)
+            what = f"{member.filename} is not an uncompressed .npy member"
+            raise InputError(path, what, HINT, code="invalid-format")
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
@@ -70,17 +77,17 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
         shape, dtype = _header(file)
         size_bytes = math.prod(shape) * dtype.itemsize
         if size_bytes > member.file_size:
-            raise ValueError(f"{member.filename} is shorter than it says")
+            raise ValueError(f"{member.filename} is shorter than its header declares")
         data = file.read()
     if len(data) != size_bytes:
-        raise ValueError(f"{member.filename} has {len(data)} bytes of {size_bytes}")
+        raise ValueError(f"{member.filename} has {len(data)} bytes instead of {size_bytes}")
     return np.frombuffer(bytearray(data), dtype).reshape(shape)
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if NPY.read_magic(file) != (1, 0):
-        raise ValueError("an array of another version")
+        raise ValueError("unsupported version of the .npy format")
     shape, is_fortran, dtype = NPY.read_array_header_1_0(file)
     if is_fortran or dtype.kind not in NUMBERS or len(shape) > MAX_RANK or min(shape, default=0) < 0:
-        raise ValueError(f"an array of {dtype} that cannot be taken")
+        raise ValueError(f"unsupported array: dtype {dtype}, shape {shape}")
     return shape, dtype

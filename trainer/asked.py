@@ -36,14 +36,15 @@ def check_asked(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bool)
 def check_alone(recipe: Recipe) -> None:
     """Several trainings, one after another, each in a process of its own: no workers join those."""
     if recipe.strategy is Strategy.MULTIWORKER:
-        cure = "train this recipe alone, or choose --strategy mirrored"
-        raise InputError("--strategy multiworker", "is for one training, not for a table of them", cure)
+        what = "only a single training can use several workers, not folds, a study or a search"
+        hint = "Train this recipe alone, or choose --strategy mirrored."
+        raise InputError("--strategy multiworker", what, hint, code="option-not-applicable")
 
 
 def _check_output(run: Path, *, overwrite: bool) -> None:
     if not overwrite and (run / RUN_FILE).is_file():
-        cure = "evaluate it, choose another output, or add --overwrite to train anew"
-        raise OutputError(run, "is finished", cure)
+        hint = "Evaluate it, choose another output, or add --overwrite to train it again."
+        raise OutputError(run, "training is already finished", hint, code="already-finished")
     refuse_existing(run, marker=RUN_FILE, overwrite=overwrite)
 
 
@@ -54,10 +55,13 @@ def _check_runs(dataset: Dataset, recipe: Recipe) -> None:
             continue
         run = read_run(folder)
         if run.dataset.get("manifest_sha256") != dataset.sha256:
-            what = "was trained on another dataset or other splits, and may have seen pictures held out here"
-            raise InputError(f"--{option} {folder}", what, f"give a run that was trained on {dataset.folder}")
+            what = "trained on another dataset or split, so it may have seen pictures that are held out here"
+            hint = f"Give a run that was trained on {dataset.folder}."
+            raise InputError(f"--{option} {folder}", what, hint, code="run-mismatch")
         if run.classes != dataset.classes:
-            raise InputError(f"--{option} {folder}", "has other labels", "give a run of the same labels")
+            what = f"trained for other labels ({', '.join(run.classes)})"
+            hint = f"Give a run with the labels {', '.join(dataset.classes)}."
+            raise InputError(f"--{option} {folder}", what, hint, code="run-mismatch")
         if option == "weights":
             _check_same_network(run, recipe, classes=len(dataset.classes))
 
@@ -68,11 +72,13 @@ def _check_teaches(recipe: Recipe) -> None:
         return
     where = f"--teacher {recipe.teacher}"
     if not recipe.epochs or recipe.fine_tune == 0:
-        what = "would teach nobody: the head learns from the labels alone"
-        raise InputError(where, what, "choose --epochs and --fine-tune above 0")
+        what = "the teacher would have no effect, because the head is trained on the labels only"
+        hint = "Choose --epochs and --fine-tune above 0."
+        raise InputError(where, what, hint, code="conflicting-options")
     if recipe.fine_tune is not None and (recipe.copies or not recipe.augment.changes_pixels):
-        cure = "choose --fine-tune all, or --copies 0 with an --augment that changes pixels"
-        raise InputError(where, "would teach nobody: these layers learn from kept activations", cure)
+        what = "the teacher would have no effect, because these layers are trained on cached features"
+        hint = "Choose --fine-tune all, or --copies 0 with an --augment that changes pixels."
+        raise InputError(where, what, hint, code="conflicting-options")
 
 
 def _check_same_network(run: Run, recipe: Recipe, *, classes: int) -> None:
@@ -82,8 +88,10 @@ def _check_same_network(run: Run, recipe: Recipe, *, classes: int) -> None:
     if odd := [
         field.name for field in fields(asked) if getattr(asked, field.name) != getattr(theirs, field.name)
     ]:
-        cure = f"give the run's own: {', '.join(f'{name} {_said(getattr(theirs, name))}' for name in odd)}"
-        raise InputError(f"--weights {run.folder}", f"is of another network ({', '.join(odd)})", cure)
+        what = f"weights of a different network ({', '.join(odd)})"
+        own = ", ".join(f"{name} {_said(getattr(theirs, name))}" for name in odd)
+        hint = f"Use the options of that run: {own}."
+        raise InputError(f"--weights {run.folder}", what, hint, code="weights-mismatch")
 
 
 def _said(value: object) -> str:
@@ -94,27 +102,32 @@ def _check_counts(dataset: Dataset) -> None:
     counts = dataset.counts()
     for name in dataset.classes:
         if not counts[Split.TRAIN.value][name]:
-            cure = "import the pictures again with --map, or another split"
-            raise DatasetError(dataset.folder, f"has no training picture of {name!r}", cure)
+            hint = "Import the pictures again with --map or with another split."
+            what = f"no picture of {name!r} in the training split"
+            raise DatasetError(dataset.folder, what, hint, code="label-without-pictures")
     if not sum(counts[Split.VALIDATION.value].values()):
-        raise DatasetError(dataset.folder, "has no validation picture", "import with a validation share")
+        hint = "Import the pictures again with a validation share."
+        raise DatasetError(dataset.folder, "no picture in the validation split", hint, code="empty-split")
 
 
 def _check_sensitivity(dataset: Dataset, recipe: Recipe) -> None:
     counts = dataset.counts()[Split.VALIDATION.value]
     for label, _ in recipe.sensitivity:
-        if not counts.get(label):
-            known = ", ".join(dataset.classes)
-            what = "has no validation picture, or is no class"
-            raise InputError(f"--sensitivity {label}", what, f"the classes are {known}")
+        if label not in dataset.classes:
+            hint = f"Choose one of {', '.join(dataset.classes)}."
+            raise InputError(f"--sensitivity {label}", "unknown label", hint, code="unknown-label")
+        if not counts[label]:
+            what = "no picture of this label in the validation split"
+            hint = "Import the pictures again with another split, or choose another label."
+            raise InputError(f"--sensitivity {label}", what, hint, code="label-without-pictures")
 
 
 def _check_leaks(dataset: Dataset) -> None:
     """Figures from a split that knows the answers would be believed: no option lets them through."""
     if count := len(leaking(dataset.pictures, group_of, cluster_of)):
-        what = f"has {_pictures(count)} whose group or duplicates are held out in another split"
-        cure = "make it again with `dermpack data import … --mend`, or with --new-splits"
-        raise DatasetError(dataset.folder, what, cure)
+        what = f"the splits leak ({_pictures(count)} with a group or duplicates in another split)"
+        hint = 'Import it again with "dermpack data import … --mend" or with --new-splits.'
+        raise DatasetError(dataset.folder, what, hint, code="dataset-leaks")
 
 
 def _pictures(count: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dermpack.errors import TableError
 
-CURE = "docs/training.md lists the keys"
+HINT = "See docs/training.md for the keys and their ranges."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Augmentation:
         for name, highest in LARGEST.items():
             if not 0 <= getattr(self, name) <= highest:
                 what = f"{name} = {getattr(self, name)} is not between 0 and {highest:g}"
-                raise TableError("augment", what, CURE)
+                raise TableError("augment", what, HINT, code="invalid-option")
 
     @property
     def changes_pixels(self) -> bool:
@@ -69,8 +69,9 @@ def augmentation_from(values: Mapping[str, Any], *, where: object) -> Augmentati
     known = {field.name: field.type for field in fields(Augmentation)}
     for name, value in values.items():
         if name not in known:
-            raise TableError(where, f"has no value {name!r}", f"choose of {', '.join(known)}")
+            hint = f"Use only {', '.join(known)}."
+            raise TableError(where, f"unknown key {name!r}", hint, code="invalid-option")
         if isinstance(value, bool) != (name == "flips") or not isinstance(value, int | float):
             wanted = f"a number from 0 to {LARGEST[name]:g}" if name in LARGEST else "true or false"
-            raise TableError(where, f"{name} = {value!r} is not {wanted}", CURE)
+            raise TableError(where, f"{name} = {value!r} is not {wanted}", HINT, code="invalid-option")
     return Augmentation(**values)

@@ -104,7 +104,9 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise cannot_write(path, error, cure=f"free some space, or set {CACHE_VARIABLE}") from error
+        raise cannot_write(
+            path, error, hint=f"Free some space, or set {CACHE_VARIABLE} to a folder on another disk."
+        ) from error
 
 
 def _stream(
@@ -140,8 +142,9 @@ def _prepared_rows(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[
         for chunk, rows in answers(partial(_all_of, work), chunks, jobs=crew):
             yield from enumerate(rows, start=chunk * CHUNK)
     except WorkerLostError as error:
-        where, what = chunks[error.task][0][0], "a worker process ended early at it or soon after"
-        raise DatasetError(where, f"{what} ({error.ending})", "try again with --threads 1") from error
+        where = chunks[error.task][0][0]
+        what = f"a worker process died at this picture or shortly after it ({error.ending})"
+        raise DatasetError(where, what, "Try again with --threads 1.", code="worker-died") from error
 
 
 def _all_of(work: Work, jobs: Sequence[Job]) -> list[Rows]:
@@ -152,5 +155,6 @@ def _prepared(job: Job, *, size: int, policy: Policy) -> Rows:
     path, sha256 = job
     pixels = prepare(path, size, policy=policy)
     if sha256_file(path) != sha256:
-        raise DatasetError(path, "is no longer the picture that was imported", "import the pictures again")
+        what, hint = "the picture changed after the import", "Import the pictures again."
+        raise DatasetError(path, what, hint, code="picture-changed")
     return pixels

@@ -20,7 +20,7 @@ from trainer.watch import Epoch, epoch_from
 Array = NDArray[Any]
 CHECKPOINT_FILE = "checkpoint.npz"
 RECORD, NOW, BEST = "record", "now/", "best/"
-CURE = "remove it and train again"
+HINT = "Remove it and train again."
 
 
 class Stop(Enum):
@@ -68,9 +68,10 @@ def read_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
         record = json.loads(arrays[RECORD].tobytes())
         found = _checkpoint(record, arrays)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(path, f"is no checkpoint ({error})", CURE) from error
+        raise InputError(path, f"not a checkpoint ({error})", HINT, code="invalid-format") from error
     if found.identity != identity:
-        raise InputError(path, "belongs to another training", CURE)
+        what = "checkpoint of a training with different options, pictures or network"
+        raise InputError(path, what, HINT, code="checkpoint-mismatch")
     return found
 
 
@@ -80,7 +81,7 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
         record = json.loads(read_arrays(path)[RECORD].tobytes())
         return tuple(epoch_from(epoch) for epoch in record["history"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(path, f"is no checkpoint ({error})", CURE) from error
+        raise InputError(path, f"not a checkpoint ({error})", HINT, code="invalid-format") from error
 
 
 def _checkpoint(record: Mapping[str, Any], arrays: Mapping[str, Array]) -> Checkpoint:

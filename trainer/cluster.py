@@ -14,7 +14,7 @@ from trainer.recipe import Recipe, Strategy
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
-CURE = f"set it like '{EXAMPLE}'"
+HINT = f"Set it to a value like '{EXAMPLE}'."
 START_MINUTES = 10  # for all workers to come: a cluster's queue may start them one after another
 MAX_BYTES, MAX_WORKERS = 1 << 20, 1024
 
@@ -46,50 +46,50 @@ def own_cluster(recipe: Recipe) -> Cluster | None:
 
 
 def read_cluster(environment: Mapping[str, str]) -> Cluster:
-    """The cluster in the environment, or an error that says what of it cannot be meant."""
+    """Return the cluster that TF_CONFIG describes, or raise an InputError that names what is invalid."""
     text = environment.get(VARIABLE, "")
     if not text:
-        raise _wrong("is not set, and --strategy multiworker needs it on every worker")
+        raise _wrong("not set, but --strategy multiworker requires it on every worker")
     cluster, task = (_object(_decoded(text), name) for name in ("cluster", "task"))
     if odd := sorted(set(cluster) - {"worker"}):
-        raise _wrong(f"names a job {odd[0]!r}: here all are workers, and the first of them is the chief")
+        raise _wrong(f"unknown job {odd[0]!r} (only 'worker' is supported; the first worker is the chief)")
     workers = _workers(cluster.get("worker"))
     if task.get("type") != "worker":
-        raise _wrong(f"task type {task.get('type')!r} is not 'worker'")
+        raise _wrong(f"task type is {task.get('type')!r} instead of 'worker'")
     return Cluster(workers=workers, index=_index(task.get("index"), len(workers)))
 
 
 def _decoded(text: str) -> dict[str, Any]:
     if len(text) > MAX_BYTES:
-        raise _wrong(f"is longer than {MAX_BYTES >> 20} MiB")
+        raise _wrong(f"longer than {MAX_BYTES >> 20} MiB")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _wrong(f"is not JSON ({error})") from error
+        raise _wrong(f"not valid JSON ({error})") from error
     if not isinstance(value, dict):
-        raise _wrong("is not a JSON object")
+        raise _wrong("not a JSON object")
     return value
 
 
 def _object(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = value.get(name)
     if not isinstance(found, dict):
-        raise _wrong(f"has no object {name!r}")
+        raise _wrong(f"missing object {name!r}")
     return found
 
 
 def _workers(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
-        raise _wrong("has no list of workers")
+        raise _wrong("missing list of workers")
     for address in value:
         if not _is_address(address):
             raise _wrong(f"worker {address!r} is not HOST:PORT")
     if len(set(value)) < len(value):
-        raise _wrong("names one worker twice")
+        raise _wrong("lists the same worker twice")
     if len(value) == 1:
-        raise InputError(VARIABLE, "names one worker only", "name all of them, or choose --strategy single")
+        raise _wrong("lists only one worker", "List all workers, or choose --strategy single.")
     if len(value) > MAX_WORKERS:
-        raise _wrong(f"names more than {MAX_WORKERS} workers")
+        raise _wrong(f"lists more than {MAX_WORKERS} workers")
     return tuple(value)
 
 
@@ -104,11 +104,10 @@ def _index(value: Any, count: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _wrong(f"task index {value!r} is not a whole number")
     if not 0 <= value < count:
-        raise InputError(
-            VARIABLE, f"task index {value} is out of range", f"give each worker its own, 0 to {count - 1}"
-        )
+        hint = f"Give each worker its own index from 0 to {count - 1}."
+        raise _wrong(f"task index {value} is out of range", hint)
     return value
 
 
-def _wrong(what: str) -> InputError:
-    return InputError(VARIABLE, what, CURE)
+def _wrong(what: str, hint: str = HINT) -> InputError:
+    return InputError(VARIABLE, what, hint, code="invalid-tf-config")

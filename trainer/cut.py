@@ -46,7 +46,8 @@ def freeze_below(model: Keras, fine_tune: int | All) -> None:
     backbone = backbone_layers(model)
     count = len(backbone) if isinstance(fine_tune, All) else fine_tune
     if count < 0:
-        raise InputError(f"fine-tune {fine_tune}", "is no number of layers", "choose 0 or more, or all")
+        what, hint = "not a number of layers", "Choose 0 or more, or all."
+        raise InputError(f"--fine-tune {fine_tune}", what, hint, code="invalid-option")
     trained = {layer.name for layer in backbone[max(0, len(backbone) - count) :] if not _is_norm(layer)}
     below = {layer.name for layer in backbone} | {INPUT_MAP}
     for layer in model.layers:

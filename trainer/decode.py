@@ -7,24 +7,25 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, TypeAlias, TypeVar
 
-CURE = "see `dermpack train --help`"
+HINT = 'See "dermpack train --help".'
 Word = TypeVar("Word", bound=Enum)
 Decoder: TypeAlias = Callable[[Any], Any]
 
 
 class WrongError(ValueError):
-    """A value that was understood, and is not one; `cure` may know what was meant."""
+    """A value of an option is invalid; the text completes "--alpha 0.3: …"."""
 
-    def __init__(self, what: str, cure: str = CURE) -> None:
+    def __init__(self, what: str, hint: str = HINT) -> None:
         super().__init__(what)
-        self.cure = cure
+        self.hint = hint
 
 
 def none_of(value: Any, words: Iterable[str]) -> WrongError:
-    """The words there are, and the one that was meant."""
+    """Return an error that lists the words and hints at the nearest one."""
     known = list(words)
     near = difflib.get_close_matches(str(value), known, n=1)
-    return WrongError(f"is none of {', '.join(known)}", f"did you mean {near[0]}?" if near else CURE)
+    hint = f"Did you mean {near[0]}?" if near else HINT
+    return WrongError(f"must be one of {', '.join(known)}", hint)
 
 
 def word(vocabulary: type[Word]) -> Decoder:
@@ -41,7 +42,7 @@ def number(*, least: float, most: float) -> Decoder:
     def decode(value: Any) -> float:
         found = float(_parsed(value, float))
         if not least <= found <= most:
-            raise WrongError(f"is not between {least:g} and {most:g}")
+            raise WrongError(f"must be a number from {least:g} to {most:g}")
         return found
 
     return decode
@@ -52,7 +53,7 @@ def whole(*, least: int, most: int = 1 << 31) -> Decoder:
         found = int(_parsed(value, int))
         if not least <= found <= most:
             raise WrongError(
-                f"is not a whole number from {least}" + (f" to {most}" if most < 1 << 31 else "")
+                f"must be an integer from {least}" + (f" to {most}" if most < 1 << 31 else " up")
             )
         return found
 
@@ -60,7 +61,7 @@ def whole(*, least: int, most: int = 1 << 31) -> Decoder:
 
 
 def _parsed(value: Any, kind: type[int] | type[float]) -> Any:
-    odd = WrongError("is not a whole number" if kind is int else "is not a number")
+    odd = WrongError("must be an integer" if kind is int else "must be a number")
     if isinstance(value, bool) or (kind is int and isinstance(value, float)):
         raise odd
     try:

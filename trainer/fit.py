@@ -206,5 +206,6 @@ def _stop(plan: Plan, number: int, best_epoch: int) -> Stop:
 
 def _no_number(epoch: int, where: str) -> InputError:
     kept = f"the checkpoint of epoch {epoch - 1} is kept" if epoch > 1 else "no epoch was finished"
-    what = f"the loss is no longer a number at {where} ({kept})"
-    return InputError(f"epoch {epoch}", what, "train with a lower --rate, or without mixed precision")
+    what = f"the loss is not finite at {where} ({kept})"
+    hint = "Train with a lower --rate or without mixed precision."
+    return InputError(f"epoch {epoch}", what, hint, code="loss-not-finite")

@@ -67,8 +67,8 @@ def _check(part: Dataset, run: Path, recipe: Recipe) -> None:
     try:
         check_asked(part, run, recipe, overwrite=True)
     except InputError as error:
-        cure = "take fewer folds, or more pictures"
-        raise InputError(part.folder.name, error.what, cure) from error
+        hint = "Use fewer folds or more pictures."
+        raise InputError(part.folder.name, error.what, hint, code=error.code) from error
 
 
 def _trained(part: Dataset, number: int, folder: Path, recipe: Recipe, tell: Tell) -> Fold:
@@ -81,7 +81,8 @@ def _trained(part: Dataset, number: int, folder: Path, recipe: Recipe, tell: Tel
         try:
             train_apart(job, tell=tell)
         except DermpackError as error:
-            raise InputError(f"{name}: {error.where}", error.what, error.cure) from error
+            where = f"{name}: {error.where}"
+            raise InputError(where, error.what, error.hint, code=error.code) from error
     run, predictions = read_run(job.run), _predictions(part, job)
     counts = {split.value: len(part.manifest.of(split)) for split in (Split.TRAIN, Split.VALIDATION)}
     return Fold(
@@ -118,10 +119,11 @@ def _claim(folder: Path, asked: Mapping[str, Any], *, overwrite: bool) -> None:
     before = read_json(path) if path.is_file() else asked
     is_done = (folder / RECORD_FILE).is_file()
     if (is_done or before != asked) and not overwrite:
-        what = (
-            "is finished" if is_done and before == asked else f"was made otherwise ({_change(before, asked)})"
-        )
-        raise OutputError(folder, what, "choose another output, or add --overwrite to train anew")
+        hint = "Choose another output, or add --overwrite to train again."
+        if before == asked:
+            raise OutputError(folder, "training is already finished", hint, code="already-finished")
+        what = f"already trained with different options ({_change(before, asked)})"
+        raise OutputError(folder, what, hint, code="output-mismatch")
     if is_done or before != asked:
         _clear(folder)
     write_text(path, json_text(asked))

@@ -32,7 +32,11 @@ Layer = tuple[str, list[tuple[str, Array]]]  # its name, and each weight's last 
 
 
 class OddFileError(Exception):
-    """What is wrong with the file, in words that follow its path."""
+    """The file is not accepted: the code and the text of the error that the parent process raises."""
+
+    def __init__(self, what: str, *, code: str) -> None:
+        super().__init__(what)
+        self.code = code
 
 
 def main(source: Path, target: Path) -> None:
@@ -40,7 +44,7 @@ def main(source: Path, target: Path) -> None:
     try:
         layers = read(source)
     except OddFileError as error:
-        print(json.dumps({"error": str(error)}))  # noqa: T201 - stdout is the answer
+        print(json.dumps({"error": str(error), "code": error.code}))  # noqa: T201 - stdout is the answer
         return
     arrays = {
         f"{n}.{k}": values for n, (_, weights) in enumerate(layers) for k, (_, values) in enumerate(weights)
@@ -54,11 +58,11 @@ def read(path: Path) -> list[Layer]:
     """Every layer that has weights, in the order of the file."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise OddFileError(f"is larger than {MAX_FILE_BYTES >> 20} MiB")
+            raise OddFileError(f"larger than {MAX_FILE_BYTES >> 20} MiB", code="file-too-large")
         with h5py.File(path, "r") as file:
             return list(_layers(_weights_group(file)))
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
-        raise OddFileError(f"is no readable HDF5 file ({error})") from error
+        raise OddFileError(f"not a readable HDF5 file ({error})", code="invalid-weights") from error
 
 
 def _limit_memory() -> None:
@@ -73,7 +77,7 @@ def _weights_group(file: Hdf5) -> Hdf5:
     """The file itself, or the part of a whole model that holds its weights."""
     group = file if "layer_names" in file.attrs else _inside(file, "model_weights")
     if not isinstance(group, h5py.Group) or "layer_names" not in group.attrs:
-        raise OddFileError("names no layers")
+        raise OddFileError("no attribute layer_names", code="invalid-weights")
     return group
 
 
@@ -87,7 +91,8 @@ def _layers(group: Hdf5) -> Iterator[Layer]:
             _check_dataset(dataset, weight_name)
             left -= dataset.nbytes
             if left < 0:
-                raise OddFileError(f"holds more than {MAX_WEIGHT_BYTES >> 20} MiB of weights")
+                what = f"contains more than {MAX_WEIGHT_BYTES >> 20} MiB of weights"
+                raise OddFileError(what, code="file-too-large")
             leaf = weight_name.rsplit("/", 1)[-1].partition(":")[0]
             weights.append((leaf, _values(dataset, weight_name)))
         if weights:
@@ -104,18 +109,20 @@ def _names(group: Hdf5, attribute: str) -> tuple[str, ...]:
         names += _name_list(group, f"{attribute}{number}")
         number += 1
     if number == 0:
-        raise OddFileError(f"{group.name} has no {attribute}")
+        raise OddFileError(f"{group.name} has no attribute {attribute}", code="invalid-weights")
     return tuple(names)
 
 
 def _name_list(group: Hdf5, attribute: str) -> tuple[str, ...]:
     shape = group.attrs.get_id(attribute).shape
     if shape is None or len(shape) != 1 or shape[0] > MAX_NAMES:
-        raise OddFileError(f"{attribute} of {group.name} is no list of names")
+        what = f"{attribute} of {group.name} is not a list of names"
+        raise OddFileError(what, code="invalid-weights")
     values = [_text(value) for value in group.attrs[attribute]]
     names = tuple(value for value in values if value is not None and 0 < len(value) <= MAX_NAME_LENGTH)
     if len(names) < len(values):
-        raise OddFileError(f"{attribute} of {group.name} holds something else than names")
+        what = f"{attribute} of {group.name} contains values that are not names"
+        raise OddFileError(what, code="invalid-weights")
     return names
 
 
@@ -130,24 +137,24 @@ def _inside(group: Hdf5, name: str) -> Hdf5:
     for part in name.strip("/").split("/"):
         link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
         if link is None:
-            raise OddFileError(f"has no {name}")
+            raise OddFileError(f"{name} is missing", code="invalid-weights")
         if not isinstance(link, h5py.HardLink):
-            raise OddFileError(f"{name} is a link to somewhere else")
+            raise OddFileError(f"{name} is a soft or external link", code="hostile-file")
         group = group[part]
     return group
 
 
 def _check_dataset(dataset: Hdf5, name: str) -> None:
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in NUMBERS:
-        raise OddFileError(f"{name} is no array of numbers")
+        raise OddFileError(f"{name} is not an array of numbers", code="invalid-weights")
     if dataset.external or dataset.is_virtual:
-        raise OddFileError(f"{name} lies outside the file")
+        raise OddFileError(f"{name} is stored outside the file", code="hostile-file")
 
 
 def _values(dataset: Hdf5, name: str) -> Array:
     values = np.asarray(dataset[()], np.float32)
     if not np.isfinite(values).all():
-        raise OddFileError(f"{name} holds a NaN or an infinity")
+        raise OddFileError(f"{name} contains NaN or infinity", code="invalid-weights")
     return values
 
 

@@ -18,7 +18,7 @@ from trainer.arrays import read_arrays
 
 READER = Path(__file__).with_name("hdf5.py")
 MAX_SECONDS = 120  # ResNet50 takes one; a spoiled file can send libhdf5 round in circles
-CURE = "give a file saved by tf_keras's model.save_weights('….h5')"
+HINT = "Give a file that was saved with model.save_weights('….h5') of tf_keras."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +40,12 @@ class FileLayer:
 def read_layers(path: Path) -> tuple[FileLayer, ...]:
     """Every layer with weights; anything odd is an error of one line, a crash of libhdf5 too."""
     if not path.exists():
-        raise InputError(path, "does not exist", "check the path")
+        raise InputError(path, "file not found", "Check the path.", code="file-not-found")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "weights.npz"
         answer = _ask(path, target)
         if "error" in answer:
-            raise InputError(path, answer["error"], CURE)
+            raise InputError(path, answer["error"], HINT, code=answer["code"])
         arrays = read_arrays(target)
     return tuple(
         FileLayer(
@@ -61,9 +61,11 @@ def _ask(path: Path, target: Path) -> dict[str, Any]:
     try:
         reader = subprocess.run(command, capture_output=True, timeout=MAX_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise InputError(path, f"is not read within {MAX_SECONDS} s", CURE) from error
+        what = f"not read within {MAX_SECONDS} s"
+        raise InputError(path, what, HINT, code="invalid-weights") from error
     if reader.returncode:
         last = reader.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2] or "crashed"
-        raise InputError(path, f"cannot be read (its reader ended: {last})", CURE)
+        what = f"the process that reads HDF5 files crashed ({last})"
+        raise InputError(path, what, HINT, code="invalid-weights")
     answer: dict[str, Any] = json.loads(reader.stdout)
     return answer

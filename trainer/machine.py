@@ -39,5 +39,6 @@ def _set_threads(threads: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError as error:
-        what = "cannot be set after TensorFlow has begun"
-        raise InputError(f"threads {threads}", what, "set them once for a process") from error
+        what = "cannot be set after TensorFlow was initialized"
+        hint = "Use one number of threads for all trainings of a process."
+        raise InputError(f"--threads {threads}", what, hint, code="threads-already-set") from error

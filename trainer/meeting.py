@@ -10,7 +10,7 @@ from dermpack.errors import InputError, WorkerError
 from trainer.cluster import VARIABLE, Cluster
 
 PAUSE_S, CONNECT_S = 0.2, 5.0
-START = "start the same command on all workers, and see that their ports can be reached from here"
+START = "Start the same command on all workers, and check that their ports can be reached from this host."
 
 
 def meet(cluster: Cluster, *, limit_s: float) -> None:
@@ -21,7 +21,8 @@ def meet(cluster: Cluster, *, limit_s: float) -> None:
         for index, address in enumerate(cluster.workers):
             while index != cluster.index and not _listens(address):
                 if time.monotonic() > end:
-                    raise WorkerError(cluster.name(index), f"did not come within {limit_s:g} seconds", START)
+                    what = f"did not start within {limit_s:g} seconds"
+                    raise WorkerError(cluster.name(index), what, START, code="worker-timeout")
                 time.sleep(PAUSE_S)
 
 
@@ -34,8 +35,8 @@ def _listening(address: str) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        what = f"port {port} cannot be listened at ({error.strerror or error})"
-        raise InputError(VARIABLE, what, "choose a free port on this host") from error
+        what = f"cannot bind to port {port} ({error.strerror or error})"
+        raise InputError(VARIABLE, what, "Choose a free port on this host.", code="cannot-bind") from error
     return listener
 
 

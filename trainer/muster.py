@@ -20,7 +20,7 @@ from trainer.recipe import Strategy
 from trainer.team import ALONE, Team
 
 SILENCE_S = 30  # without a heartbeat, a worker is lost; one whose process ended is missed at once
-AGAIN = "start the same command again on all workers: it goes on from the chief's last checkpoint"
+AGAIN = "Rerun the same command on all workers to resume from the chief's last checkpoint."
 BROKEN = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -51,7 +51,8 @@ def unbroken(cluster: Cluster | None) -> Iterator[None]:
     except BROKEN as error:
         if cluster is None:
             raise
-        raise WorkerError(_whose(str(error), cluster), "was lost, or fell silent", AGAIN) from error
+        what = "connection lost, or the worker stopped responding"
+        raise WorkerError(_whose(str(error), cluster), what, AGAIN, code="worker-died") from error
 
 
 def let_go(team: Team) -> None:
@@ -79,7 +80,8 @@ def _workers(cluster: Cluster) -> Any:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.UnknownError as error:
         where = f"{VARIABLE} worker {cluster.workers[cluster.index]}"
-        raise InputError(where, "cannot be listened at", "choose a free port on this host") from error
+        what, hint = "cannot bind to this address", "Choose a free port on this host."
+        raise InputError(where, what, hint, code="cannot-bind") from error
     finally:
         signal.signal(signal.SIGTERM, kept)  # TensorFlow lets nobody else hear it
 

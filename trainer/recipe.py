@@ -13,7 +13,7 @@ from dermpack.errors import TableError
 from dermpack.files import is_there, sha256_file
 from trainer.augmentation import NAMED, Augmentation, augmentation_from
 from trainer.balance import Balance
-from trainer.decode import CURE, Decoder, WrongError, number, whole, wholes, word
+from trainer.decode import HINT, Decoder, WrongError, number, whole, wholes, word
 from trainer.plan import Goal, Schedule
 from trainer.spec import ALPHAS, PLAIN_FILTERS, PLAIN_KERNEL, Arch, Head, NetworkSpec, Weights
 from trainer.toml import read_toml
@@ -110,7 +110,8 @@ def recipe_from(values: Mapping[str, Any], *, where: object, base: Recipe | None
         name = key.replace("-", "_")
         if name not in DECODERS:
             near = difflib.get_close_matches(name, DECODERS, n=1, cutoff=0.0)
-            raise TableError(where, f"has no option {key!r}", f"the nearest is {near[0]!r}")
+            hint = f"Check the spelling; the nearest option is {near[0]!r}."
+            raise TableError(where, f"unknown option {key!r}", hint, code="invalid-option")
         try:
             decoded[name] = DECODERS[name](value)
         except (ValueError, TypeError, AttributeError, OSError) as error:  # OSError: a name that is too long
@@ -143,17 +144,17 @@ def _from_here(path: Path, name: str, value: Any) -> Any:
 
 def _wrong(where: object, name: str, value: Any, error: Exception) -> TableError:
     """Name the option as it was given: --arch vgg at the command line, arch = 'vgg' in a file."""
-    what, cure = _reason(error), getattr(error, "cure", CURE)
-    if cure == CURE and isinstance(usual := getattr(Recipe(), name), int | float) and usual:
-        cure = f"give one like {usual:g}"
+    what, hint = _reason(error), getattr(error, "hint", HINT)
+    if hint == HINT and isinstance(usual := getattr(Recipe(), name), int | float) and usual:
+        hint = f"Give a value such as {usual:g}."
     if where == COMMAND_LINE:
         given = ", ".join(value) if isinstance(value, tuple) else value
-        return TableError(f"--{name.replace('_', '-')} {given}", what, cure)
-    return TableError(where, f"{name} = {value!r} {what}", cure)
+        return TableError(f"--{name.replace('_', '-')} {given}", what, hint, code="invalid-option")
+    return TableError(where, f"{name} = {value!r}: {what}", hint, code="invalid-option")
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, WrongError) else "cannot be understood"
+    return str(error) if isinstance(error, WrongError) else "not a valid value"
 
 
 def _weights(value: Any) -> Weights | Path:
@@ -162,11 +163,11 @@ def _weights(value: Any) -> Weights | Path:
         return words[value]
     path = Path(value)
     if not is_there(path):
-        raise WrongError(f"is no file or run folder, and none of {', '.join(words)}")
+        raise WrongError(f"must be a file, a run folder, or one of {', '.join(words)}")
     if found := [] if (path / RUN_FILE).is_file() else sorted(of.name for of in path.glob("*.h5")):
         more = ", …" if len(found) > MOST_NAMED else ""
-        cure = f"name the one for this arch and alpha: {', '.join(found[:MOST_NAMED])}{more}"
-        raise WrongError("is no run, but a folder with .h5 files", cure)
+        hint = f"Give the one for your arch and alpha: {', '.join(found[:MOST_NAMED])}{more}."
+        raise WrongError("a folder of .h5 files, not a run", hint)
     return path
 
 
@@ -175,7 +176,9 @@ def _teacher(value: Any) -> Path | None:
         return None
     path = Path(value)
     if not path.is_dir():
-        raise WrongError("is no run folder", "give one that `dermpack train` made, or none")
+        raise WrongError(
+            "must be a run folder, or none", 'Give a folder that "dermpack train" wrote, or none.'
+        )
     return path
 
 
@@ -191,7 +194,7 @@ def _augmentation(value: Any) -> Augmentation:
         return NAMED[value]
     path = Path(value)
     if not path.is_file():
-        raise WrongError(f"is no file, and none of {', '.join(NAMED)}")
+        raise WrongError(f"must be a file, or one of {', '.join(NAMED)}")
     return augmentation_from(read_toml(path), where=path)
 
 
@@ -200,14 +203,14 @@ def _sensitivities(value: Any) -> tuple[tuple[str, float], ...]:
     pairs = value.items() if isinstance(value, Mapping) else map(_pair, value)
     read = tuple((str(label), float(number(least=0, most=1)(wanted))) for label, wanted in pairs)
     if not all(label and wanted > 0 for label, wanted in read):
-        raise WrongError("is not LABEL=SHARE, like mel=0.95")
+        raise WrongError("must be LABEL=SHARE, such as mel=0.95")
     return read
 
 
 def _pair(item: str) -> tuple[str, str]:
     label, equals, share = item.rpartition("=")
     if not equals:
-        raise WrongError("is not LABEL=SHARE, like mel=0.95")
+        raise WrongError("must be LABEL=SHARE, such as mel=0.95")
     return label, share
 
 

@@ -39,8 +39,9 @@ def make_room(path: Path, *, needed_bytes: int, bound_bytes: int) -> None:
             _remove_oldest(folder, needed_bytes=needed_bytes, bound_bytes=bound_bytes)
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
-        what = f"takes {needed_bytes / GB:.2f} GB, and {free / GB:.2f} GB are free"
-        raise OutputError(path, what, f"free some space, or set {CACHE_VARIABLE}")
+        what = f"needs {needed_bytes / GB:.2f} GB, but only {free / GB:.2f} GB are free"
+        hint = f"Free some space, or set {CACHE_VARIABLE} to a folder on another disk."
+        raise OutputError(path, what, hint, code="disk-full")
 
 
 def open_held(path: Path, mode: Literal["rb", "w+b"]) -> BinaryIO:

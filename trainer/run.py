@@ -25,7 +25,8 @@ from trainer.watch import Epoch, epoch_from
 from trainer.work import refuse_unfinished
 
 SCHEMA = 1
-AGAIN = "train it again"
+AGAIN = "Train the run again."
+GIVE_RUN = 'Give a folder that "dermpack train" wrote.'
 BATCH = 32
 FOR_A_LATER_FIT = ("batch", "rate", "augment", "balance", "balance_power", "label_smoothing", "metric")
 Keras = Any  # tf_keras ships no types
@@ -88,19 +89,21 @@ def read_run(folder: Path) -> Run:
     """Read a run folder, hostile until checked; no TensorFlow is needed for it."""
     path = folder / RUN_FILE
     if not is_there(folder):
-        raise InputError(folder, "does not exist", "give a folder that dermpack train made")
+        raise InputError(folder, "does not exist", GIVE_RUN, code="run-not-found")
     if not path.is_file():
         refuse_unfinished(folder)
-        raise InputError(folder, f"is no run: it has no {RUN_FILE}", "give a folder that dermpack train made")
+        raise InputError(folder, f"not a run (no {RUN_FILE})", GIVE_RUN, code="run-not-found")
     record = read_json(path)
     if record.get("schema") != SCHEMA:
-        raise InputError(path, f"has schema {record.get('schema')!r}, not {SCHEMA}", AGAIN)
+        what = f"schema {record.get('schema')!r} is not supported (expected {SCHEMA})"
+        raise InputError(path, what, AGAIN, code="unsupported-schema")
     try:
         run = _run(folder, record)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(path, f"is not as dermpack writes it ({error})", AGAIN) from error
+        raise InputError(path, f"invalid format ({error})", AGAIN, code="invalid-format") from error
     if not run.weights.is_file() or sha256_file(run.weights) != run.weights_sha256:
-        raise InputError(run.weights, f"is not the file that {RUN_FILE} describes", AGAIN)
+        what = f"missing, or not the file that {RUN_FILE} describes"
+        raise InputError(run.weights, what, AGAIN, code="weights-mismatch")
     return run
 
 
@@ -188,7 +191,7 @@ def _run(folder: Path, record: Mapping[str, Any]) -> Run:
     classes = tuple(_text(name) for name in record["classes"])
     spec = NetworkSpec.from_dict(record["network"])
     if spec.classes != len(classes) or len(set(classes)) != len(classes):
-        raise ValueError(f"{len(classes)} classes for a network of {spec.classes}")
+        raise ValueError(f"{len(classes)} labels for a network with {spec.classes} classes")
     return Run(
         folder=folder,
         spec=spec,
@@ -222,5 +225,5 @@ def _phase(record: Mapping[str, Any]) -> Phase:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not text")
+        raise TypeError(f"{value!r} is not a string")
     return value

@@ -15,6 +15,7 @@ MIN_SIZE, MIN_BACKBONE_SIZE, MAX_SIZE = 28, 96, 600
 MAX_UNITS = 8192  # per layer of ours: beyond it a phone has no use for the network
 MAX_WEIGHTS = 100_000_000  # of ours together: 0.4 GB, three times that in training
 PLAIN_FILTERS, PLAIN_KERNEL = (32, 64, 128), 3
+AGAIN = "Train the run again."
 
 
 class Arch(Enum):
@@ -83,13 +84,12 @@ class NetworkSpec:
         names = {field.name for field in fields(cls)}
         if set(values) != names:
             odd = sorted(set(values) ^ names)
-            raise InputError("network", f"has missing or unknown keys: {', '.join(odd)}", "train it again")
+            what = f"missing or unknown keys: {', '.join(odd)}"
+            raise InputError("network", what, AGAIN, code="invalid-format")
         try:
             return cls(**{name: _typed(name, value) for name, value in values.items()})
         except (TypeError, ValueError) as error:
-            raise InputError(
-                "network", f"is not a network's description ({error})", "train it again"
-            ) from error
+            raise InputError("network", f"invalid format ({error})", AGAIN, code="invalid-format") from error
 
 
 def _plain(value: Any) -> Any:
@@ -113,54 +113,54 @@ def _typed(name: str, value: Any) -> Any:
 
 def _whole(value: Any) -> int:
     if type(value) is not int:
-        raise ValueError(f"{value!r} is not a whole number")
+        raise ValueError(f"{value!r} is not an integer")
     return value
 
 
 def _shape_errors(spec: NetworkSpec) -> Iterator[InputError]:
     least = MIN_SIZE if spec.arch is Arch.SCRATCH_CNN else MIN_BACKBONE_SIZE
     if not least <= spec.size <= MAX_SIZE:
-        yield InputError(
-            f"--size {spec.size}", f"does not suit {spec.arch.value}", f"choose {least} to {MAX_SIZE} px"
-        )
+        what, hint = f"not supported by {spec.arch.value}", f"Choose {least} to {MAX_SIZE} px."
+        yield InputError(f"--size {spec.size}", what, hint, code="invalid-option")
     if spec.arch is Arch.MOBILENET_V2 and spec.alpha not in ALPHAS:
         choices = ", ".join(map(str, ALPHAS))
-        yield InputError(
-            f"--alpha {spec.alpha}", "is not a width of mobilenet_v2", f"choose one of {choices}"
-        )
+        what, hint = "not a width multiplier of mobilenet_v2", f"Choose one of {choices}."
+        yield InputError(f"--alpha {spec.alpha}", what, hint, code="invalid-option")
     if spec.arch is not Arch.MOBILENET_V2 and spec.alpha != 1.0:
-        yield InputError(f"--alpha {spec.alpha}", f"means nothing to {spec.arch.value}", "leave it out")
+        what = f"not applicable to {spec.arch.value}"
+        yield InputError(f"--alpha {spec.alpha}", what, "Omit it.", code="option-not-applicable")
 
 
 def _head_errors(spec: NetworkSpec) -> Iterator[InputError]:
     if spec.classes < 2:
-        yield InputError(f"{spec.classes} classes", "cannot be told apart", "give at least two classes")
+        what, hint = "too few for a classifier", "Give at least two classes."
+        yield InputError(f"{spec.classes} classes", what, hint, code="too-few-classes")
     if spec.head is Head.SIGMOID and spec.classes != 2:
-        yield InputError("--head sigmoid", f"is for two classes, not {spec.classes}", "choose --head softmax")
+        what, hint = f"requires 2 classes, not {spec.classes}", "Use --head softmax."
+        yield InputError("--head sigmoid", what, hint, code="option-not-applicable")
     if not 0 <= spec.dropout < 1:
-        yield InputError(f"--dropout {spec.dropout}", "is not a share", "choose 0 or more, below 1")
+        hint = "Choose a value from 0 to below 1."
+        yield InputError(f"--dropout {spec.dropout}", "out of range", hint, code="invalid-option")
     if not all(1 <= units <= MAX_UNITS for units in spec.dense):
-        yield InputError(
-            f"--dense {_list(spec.dense)}", "has an odd width", f"choose widths of 1 to {MAX_UNITS}"
-        )
+        hint = f"Choose widths of 1 to {MAX_UNITS}."
+        yield InputError(f"--dense {_list(spec.dense)}", "width out of range", hint, code="invalid-option")
 
 
 def _plain_errors(spec: NetworkSpec) -> Iterator[InputError]:
     filters, kernel = spec.filters, spec.kernel
     if spec.arch is not Arch.SCRATCH_CNN:
         if (filters, kernel) != (PLAIN_FILTERS, PLAIN_KERNEL):
-            yield InputError(
-                "--filters and --kernel", f"mean nothing to {spec.arch.value}", "choose --arch scratch_cnn"
-            )
+            what, hint = f"not applicable to {spec.arch.value}", "Omit them, or use --arch scratch_cnn."
+            yield InputError("--filters and --kernel", what, hint, code="option-not-applicable")
         return
     if not filters or not all(1 <= count <= MAX_UNITS for count in filters):
-        yield InputError(
-            f"--filters {_list(filters)}", "is no row of counts", f"choose 1 to {MAX_UNITS} each"
-        )
+        what, hint = "must be one or more counts", f"Choose counts of 1 to {MAX_UNITS}."
+        yield InputError(f"--filters {_list(filters)}", what, hint, code="invalid-option")
     if spec.size >> len(filters) < 1:
-        yield InputError(f"--filters {_list(filters)}", f"halve {spec.size} px away", "give fewer of them")
+        what = f"too many layers for {spec.size} px (each layer halves the size)"
+        yield InputError(f"--filters {_list(filters)}", what, "Give fewer filters.", code="invalid-option")
     if not 1 <= kernel <= 11:
-        yield InputError(f"--kernel {kernel}", "is not a window's width", "choose 1 to 11")
+        yield InputError(f"--kernel {kernel}", "out of range", "Choose 1 to 11.", code="invalid-option")
 
 
 def _weight_errors(spec: NetworkSpec) -> Iterator[InputError]:
@@ -170,8 +170,10 @@ def _weight_errors(spec: NetworkSpec) -> Iterator[InputError]:
     convolutions = sum(a * b * spec.kernel**2 for a, b in pairwise(channels))
     dense = sum(a * b for a, b in pairwise((channels[-1], *spec.dense, spec.classes)))
     if convolutions + dense > MAX_WEIGHTS:
-        what = f"ask for {(convolutions + dense) // 1_000_000} million weights"
-        yield InputError("--filters, --kernel and --dense", what, "choose smaller ones")
+        millions, most = (convolutions + dense) // 1_000_000, MAX_WEIGHTS // 1_000_000
+        what = f"{millions} million weights are more than the supported {most} million"
+        where, hint = "--filters, --kernel and --dense", "Choose smaller values."
+        yield InputError(where, what, hint, code="network-too-large")
 
 
 def _list(counts: tuple[int, ...]) -> str:

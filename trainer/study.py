@@ -64,10 +64,11 @@ def check_study(dataset: Dataset, plan: StudyPlan, folder: Path, *, also: Sequen
             check_asked(dataset, folder / "runs" / entry.name, entry.recipe, overwrite=True)
         except InputError as error:
             where = f"[recipes.{entry.name}] {error.where}" if error.where.startswith("--") else error.where
-            raise InputError(where, error.what, error.cure) from error
+            raise InputError(where, error.what, error.hint, code=error.code) from error
     for other in (dataset, *also):
         if not other.manifest.of(Split.TEST):
-            raise DatasetError(other.folder, "has no test picture", "import it with a test share")
+            hint = "Import the dataset with a test share."
+            raise DatasetError(other.folder, "the test split is empty", hint, code="empty-split")
         answered(other, Split.TEST, dataset.classes, None)
 
 
@@ -82,8 +83,9 @@ def _settle(plan: StudyPlan, folder: Path, *, overwrite: bool) -> None:
         place = Place(folder=folder, name=entry.name)
         if change := changed(place, entry.recipe):
             if not overwrite:
-                cure = "give it another name, or add --overwrite to train it anew"
-                raise OutputError(f"[recipes.{entry.name}]", f"was trained otherwise ({change})", cure)
+                what = f"already trained with different options ({change})"
+                hint = "Give the recipe another name, or add --overwrite to train it again."
+                raise OutputError(f"[recipes.{entry.name}]", what, hint, code="output-mismatch")
             place.clear()
 
 
@@ -95,7 +97,7 @@ def _base_first(plan: StudyPlan) -> list[Entry]:
 def _trained(entry: Entry, folder: Path, datasets: Sequence[Dataset], listen: Listen) -> Scored | str:
     """What came of a recipe, or why nothing did."""
     if entry.lacks:
-        return f"{entry.lacks}; put them beside the study, or choose others"
+        return f"{entry.lacks}. Put the file into the folder of the study, or choose other weights."
     place = Place(folder=folder, name=entry.name)
     try:
         if asks := _asks(place, datasets):
@@ -127,9 +129,9 @@ def _job(entry: Entry, place: Place, dataset: Dataset, asks: tuple[Ask, ...]) ->
 
 
 def _reason(error: DermpackError) -> str:
-    """Without the path of this machine: "weights.h5: ends before layer Conv1; give the file …"."""
+    """Without the path of this machine: "weights.h5: ends before layer Conv1. Give the …"."""
     where = error.where.rpartition("/")[2] if error.where.startswith("/") else error.where
-    return f"{where}: {error.what}; {error.cure}"
+    return f"{where}: {error.what}. {error.hint}"
 
 
 def _study(plan: StudyPlan, found: dict[str, Scored | str], datasets: Sequence[Dataset]) -> Study:

@@ -30,7 +30,7 @@ FOLDER = Path(__file__).with_name("studies")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")  # it names a folder too
 MOST_RECIPES = 200
 TABLES, KEYS = ("common", "recipes"), ("base", "metric")
-EXAMPLE = "see a shipped one: `dermpack study --help`"
+EXAMPLE = 'See the example in "dermpack study --help".'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +59,21 @@ def find_study(given: str) -> Path:
         return path
     if given in SHIPPED:
         return FOLDER / f"{given}.toml"
-    raise InputError(given, "is no file, and no shipped study", f"give a file, or {', '.join(SHIPPED)}")
+    what, hint = "neither a file nor a shipped study", f"Give a file, or one of {', '.join(SHIPPED)}."
+    raise InputError(given, what, hint, code="file-not-found")
 
 
 def read_study(path: Path, *, base: str = "") -> StudyPlan:
     """The study of a file; `base` wins over that of the file."""
     values = read_toml(path)
     if odd := sorted(set(values) - {*TABLES, *KEYS}):
-        raise TableError(path, f"has {odd[0]!r}, which is nothing of a study", EXAMPLE)
+        raise TableError(path, f"unknown key {odd[0]!r}", EXAMPLE, code="invalid-study")
     tables = _tables(path, values)
     entries = tuple(_entry(path, name, options) for name, options in tables.items())
     chosen = base or values.get("base", entries[0].name)
     if chosen not in tables:
-        raise TableError(path, f"has no recipe {chosen!r} as its base", f"choose of {', '.join(tables)}")
+        what, hint = f"base = {chosen!r} is not one of the recipes", f"Choose one of {', '.join(tables)}."
+        raise TableError(path, what, hint, code="invalid-study")
     return StudyPlan(name=path.stem, metric=_metric(path, values), base=chosen, entries=entries)
 
 
@@ -79,15 +81,18 @@ def _tables(path: Path, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Each recipe's options, with the common ones below them."""
     common, recipes = (values.get(name, {}) for name in TABLES)
     if not isinstance(recipes, Mapping) or not isinstance(common, Mapping) or not recipes:
-        raise TableError(path, "has no table [recipes.NAME]", EXAMPLE)
+        raise TableError(path, "table [recipes.NAME] is missing", EXAMPLE, code="invalid-study")
     if len(recipes) > MOST_RECIPES:
-        raise TableError(path, f"has more than {MOST_RECIPES} recipes", "make two studies of it")
+        what, hint = f"more than {MOST_RECIPES} recipes", "Split it into several studies."
+        raise TableError(path, what, hint, code="invalid-study")
     for name, options in recipes.items():
         if not isinstance(options, Mapping):
-            raise TableError(path, f"recipes.{name} is no table", f"write [recipes.{name}]")
+            what, hint = f"recipes.{name} is not a table", f"Write [recipes.{name}]."
+            raise TableError(path, what, hint, code="invalid-study")
         if not NAME.fullmatch(name):
-            cure = "take letters, digits, dots, dashes; 60 at most"
-            raise TableError(path, f"{name!r} cannot name a recipe", cure)
+            what = f"{name!r} is not a valid name of a recipe"
+            hint = "Use at most 60 letters, digits, dots and dashes, and begin with a letter or digit."
+            raise TableError(path, what, hint, code="invalid-study")
     return {name: {**common, **options} for name, options in recipes.items()}
 
 
@@ -105,13 +110,12 @@ def _lacks(values: Mapping[str, Any]) -> str:
     words = {word.value for word in Weights}
     if not isinstance(weights, str) or weights in words or is_there(Path(weights)):
         return ""
-    return f"the weights {Path(weights).name} are not there"
+    return f"weights file {Path(weights).name} not found"
 
 
 def _metric(path: Path, values: Mapping[str, Any]) -> Goal:
     given, words = values.get("metric", Goal.BALANCED_ACCURACY.value), {goal.value: goal for goal in Goal}
     if given not in words:
-        raise TableError(
-            path, f"metric = {given!r} is no figure that it knows", f"choose of {', '.join(words)}"
-        )
+        what, hint = f"metric = {given!r} is not supported", f"Choose one of {', '.join(words)}."
+        raise TableError(path, what, hint, code="invalid-study")
     return words[given]

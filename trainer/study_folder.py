@@ -107,8 +107,9 @@ def _claim(folder: Path, dataset: Dataset, *, overwrite: bool) -> None:
     asked = {"schema": SCHEMA, DATASET: dataset.sha256}
     if path.is_file() and read_json(path) != asked:
         if not overwrite:
-            cure = "choose another output, or add --overwrite to begin anew"
-            raise OutputError(folder, "is a study of another dataset", cure)
+            what = "already contains a study of another dataset"
+            hint = "Choose another output, or add --overwrite to start again."
+            raise OutputError(folder, what, hint, code="output-mismatch")
         for name in ("runs", "state"):
             for child in (folder / name).iterdir():
                 if child.is_dir():

@@ -87,7 +87,8 @@ def _predictions(place: Place, run: Run, dataset: Dataset, split: Split) -> Pred
     path = place.answers(dataset, split)
     probabilities = read_answers(path)
     if probabilities.shape != (len(dataset.manifest.of(split)), len(run.classes)):
-        raise InputError(path, "is of other pictures or classes", "remove it, and run the study again")
+        what, hint = "predictions of other pictures or classes", "Delete the file and rerun the study."
+        raise InputError(path, what, hint, code="predictions-mismatch")
     return answered(dataset, split, run.classes, probabilities)
 
 

@@ -88,12 +88,14 @@ class Team:
         in_pairs = 2 * self.part.of if is_mixed and self.part.of > 1 else 1
         step = math.lcm(self.replicas, in_pairs)
         if batch % step:
-            uneven = f"cannot be dealt evenly to {self.replicas} replicas"
+            uneven = f"cannot be divided evenly among {self.replicas} replicas"
             nearest = max(step, round(batch / step) * step)
-            raise InputError(f"batch of {batch}", uneven, f"choose --batch {nearest}")
+            hint = f"Use --batch {nearest}."
+            raise InputError(f"--batch {batch}", uneven, hint, code="uneven-batch")
         if judged < self.part.of:
-            few = f"are {judged}, fewer than the {self.part.of} workers"
-            raise InputError("validation pictures", few, "import with a larger validation share")
+            few = f"{judged} pictures are fewer than the {self.part.of} workers"
+            hint = "Import the dataset with a larger validation share, or use fewer workers."
+            raise InputError("validation split", few, hint, code="split-too-small")
 
     def any(self, flag: bool) -> bool:
         """Whether it holds on any worker."""
@@ -130,8 +132,9 @@ class Team:
         differs = self.from_chief(own) != own
         if self.any(differs):
             where = f"worker {self.part.index}" if differs else "a worker"
-            what = "has another dataset, other options or other versions of packages than the chief"
-            raise InputError(where, what, "give all workers the same command, dataset and environment")
+            what = "dataset, options or package versions differ from the chief's"
+            hint = "Start all workers with the same command, dataset and environment."
+            raise InputError(where, what, hint, code="workers-differ")
 
     def wait(self) -> None:
         """Until every worker has come here."""

@@ -26,7 +26,7 @@ def _value(value: Any) -> str:
         case Mapping():
             pairs = (f"{_string(str(key))} = {_value(item)}" for key, item in value.items())
             return f"{{ {', '.join(pairs)} }}" if value else "{}"
-    raise TypeError(f"{value!r} has no form in TOML")
+    raise TypeError(f"{value!r} cannot be written as TOML")
 
 
 def _string(text: str) -> str:

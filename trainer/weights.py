@@ -36,8 +36,8 @@ Keras = Any  # tf_keras ships no types
 NORMALIZATION = {"mean", "variance", "count"}  # of Keras's EfficientNet; here the input map does its work
 PUBLISHED_SIZES = (96, 128, 160, 192, 224)  # of mobilenet_v2; each was trained apart
 SILENCE_S = 20.0  # of a download, before it is given up: without it a dead network hangs for minutes
-FILE_CURE = "give the file of this arch and alpha"
-RUN_CURE = "give the weights of this very network"
+FILE_HINT = "Give the weights file for this --arch and --alpha."
+RUN_HINT = "Give the weights of this network."
 
 
 def load_backbone(backbone: Keras, path: Path) -> None:
@@ -55,15 +55,17 @@ def load_backbone(backbone: Keras, path: Path) -> None:
 def load_imagenet(backbone: Keras, spec: NetworkSpec) -> None:
     """Fill the backbone with what Keras downloads (into its own cache folder)."""
     if spec.arch is Arch.SCRATCH_CNN:
-        raise InputError("weights imagenet", "do not exist for scratch_cnn", "choose weights none")
+        what, hint = "not available for scratch_cnn", "Use --weights none."
+        raise InputError("--weights imagenet", what, hint, code="option-not-applicable")
     tf_keras.utils.disable_interactive_logging()  # it prints its download on stdout, where results go
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE_S)
     try:
         source = application(_as_published(spec), weights="imagenet")
     except Exception as error:  # Keras's get_file raises nothing narrower when a download fails
-        cure = "connect to a network, or give a file that you have (--weights FILE.h5), or --weights none"
-        raise InputError("weights imagenet", f"cannot be downloaded ({error})", cure) from error
+        what = f"cannot be downloaded ({error})"
+        hint = "Connect to a network, or use a file (--weights FILE.h5) or --weights none."
+        raise InputError("--weights imagenet", what, hint, code="download-failed") from error
     finally:
         socket.setdefaulttimeout(before)
     for layer in backbone.layers:
@@ -100,9 +102,13 @@ def set_named_weights(model: Keras, arrays: Mapping[str, Array], *, where: objec
     for name, variable in variables.items():
         _check_array(where, name, variable, arrays.get(name))
     if odd := sorted(set(arrays) - set(variables)):
-        raise InputError(where, f"holds {odd[0]}, which the network has not", RUN_CURE)
+        raise _mismatch(where, f"contains {odd[0]}, which is not a weight of the network", RUN_HINT)
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def _mismatch(where: object, what: str, hint: str) -> InputError:
+    return InputError(where, what, hint, code="weights-mismatch")
 
 
 def _variables(model: Keras) -> dict[str, Keras]:
@@ -122,22 +128,22 @@ def _leaf(variable: Keras) -> str:
 
 def _check_array(where: object, name: str, variable: Keras, array: Array | None) -> None:
     if array is None:
-        raise InputError(where, f"has no {name}", RUN_CURE)
+        raise _mismatch(where, f"{name} is missing", RUN_HINT)
     shape, kind = tuple(variable.shape), variable.dtype.name
     if array.shape != shape:
-        raise InputError(where, f"{name} is {_shape(array.shape)}, not {_shape(shape)}", RUN_CURE)
+        raise _mismatch(where, f"{name} has shape {_shape(array.shape)}, not {_shape(shape)}", RUN_HINT)
     if array.dtype.name != kind:
-        raise InputError(where, f"{name} is of {array.dtype.name}, not {kind}", RUN_CURE)
+        raise _mismatch(where, f"{name} has type {array.dtype.name}, not {kind}", RUN_HINT)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(where, f"{name} holds a NaN or an infinity", RUN_CURE)
+        raise _mismatch(where, f"{name} contains NaN or infinity", RUN_HINT)
 
 
 def _check_ends(path: Path, own: list[Keras], kept: list[FileLayer]) -> None:
     """Both have run out together."""
     if len(kept) < len(own):
-        raise InputError(path, f"ends before layer {own[len(kept)].name}", FILE_CURE)
+        raise _mismatch(path, f"ends before layer {own[len(kept)].name}", FILE_HINT)
     if len(kept) > len(own):
-        raise InputError(path, f"holds layer {kept[len(own)].name}, which the network has not", FILE_CURE)
+        raise _mismatch(path, f"layer {kept[len(own)].name} is not part of the network", FILE_HINT)
 
 
 def _check_layer(path: Path, ours: Keras, theirs: FileLayer) -> None:
@@ -145,8 +151,8 @@ def _check_layer(path: Path, ours: Keras, theirs: FileLayer) -> None:
     wanted = [(_leaf(variable), tuple(variable.shape)) for variable in ours.weights]
     given = [(weight.name, weight.values.shape) for weight in theirs.weights]
     if wanted != given:
-        what = f"layer {theirs.name} holds {_listed(given)} where {ours.name} takes {_listed(wanted)}"
-        raise InputError(path, what, FILE_CURE)
+        what = f"layer {theirs.name} has {_listed(given)}, but {ours.name} needs {_listed(wanted)}"
+        raise _mismatch(path, what, FILE_HINT)
 
 
 def _is_dense(layer: FileLayer) -> bool:
@@ -164,7 +170,7 @@ def _is_normalization(path: Path, layer: FileLayer) -> bool:
         _close(values["variance"], d) for d in deviations
     )
     if not is_imagenet:
-        raise InputError(path, f"layer {layer.name} normalizes otherwise than ImageNet", FILE_CURE)
+        raise _mismatch(path, f"layer {layer.name} does not normalize with the mean of ImageNet", FILE_HINT)
     return True
 
 

@@ -17,7 +17,7 @@ from trainer.checkpoint import CHECKPOINT_FILE, read_history
 
 ASKED_FILE, LOCK_FILE = "asked.json", "lock"
 DATASET = "manifest_sha256"
-RESTART = "give the same dataset and options to go on, or add --overwrite to begin anew"
+RESTART = "Use the same dataset and options to resume, or add --overwrite to start again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ def work_folder(run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> Iter
     """
     folder = partial_of(run)
     try:
-        with locked(folder / LOCK_FILE, where=run, what="is being trained"):
+        with locked(folder / LOCK_FILE, where=run, what="being trained"):
             _claim(folder, run, asked, overwrite=overwrite)
             try:
                 yield folder
@@ -74,9 +74,8 @@ def kept_of(run: Path) -> str:
 def refuse_unfinished(run: Path) -> None:
     """Say of a run that is not there that it was begun, where it was."""
     if not run.exists() and (partial_of(run) / ASKED_FILE).is_file():
-        raise InputError(
-            run, "is not trained to its end yet", "run the same dermpack train again: it goes on"
-        )
+        hint = 'Rerun the same "dermpack train" command to resume.'
+        raise InputError(run, "training is not finished", hint, code="run-not-finished")
 
 
 def left_at(folder: Path, *, planned: Callable[[str], int]) -> Left | None:
@@ -95,8 +94,8 @@ def _claim(folder: Path, run: Path, asked: Mapping[str, Any], *, overwrite: bool
     if path.is_file() and path.read_text(encoding="utf-8") == json_text(asked):
         return
     if not overwrite and any(folder.rglob(CHECKPOINT_FILE)):
-        what = f"was interrupted with {_change(read_json(path), asked)}"
-        raise OutputError(run, what, RESTART)
+        what = f"contains an interrupted training with {_change(read_json(path), asked)}"
+        raise OutputError(run, what, RESTART, code="output-mismatch")
     for child in folder.iterdir():
         if child.is_dir():
             shutil.rmtree(child)
@@ -110,7 +109,7 @@ def _change(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     before, after = ({**asked, **asked.get("recipe", {})} for asked in (old, new))
     names = sorted((set(before) | set(after)) - {"recipe"})
     changed = next(name for name in names if before.get(name) != after.get(name))
-    return f"other options ({changed}: {before.get(changed)}, now {after.get(changed)})"
+    return f"different options ({changed}: {before.get(changed)}, now {after.get(changed)})"
 
 
 def _is_below(error: OSError, folder: Path) -> bool:

@@ -63,7 +63,8 @@ def _tensor(described: list[dict[str, object]], variant: Variant) -> Tensor:
         (only,) = described
         return tensor_from(only)
     except ValueError as error:
-        raise InputError(variant.where, "is no classifier of one picture", "convert the run again") from error
+        what = "not a classifier with one input and one output"
+        raise InputError(variant.where, what, "Convert the run again.", code="invalid-model") from error
 
 
 def _probabilities(real: Floats, contract: Contract) -> Floats:

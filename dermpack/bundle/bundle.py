@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from dermpack.bundle.naming import Names
+from dermpack.bundle.zipping import AGAIN
 from dermpack.contract.checks import check, check_sha256
 from dermpack.contract.decoding import decode, encode
 from dermpack.errors import TableError
@@ -35,8 +36,10 @@ class Part:
     contract_sha256: str
 
     def __post_init__(self) -> None:
-        check(self.folder in ("", self.name), "folder", self.folder, "the variant's name or nothing")
-        check(self.name.isalnum() and self.name.isascii(), "name", self.name[:80], "a recipe")
+        check(self.folder in ("", self.name), "folder", self.folder, "the name of the variant or empty")
+        check(
+            self.name.isalnum() and self.name.isascii(), "name", self.name[:80], "the name of a quantization"
+        )
         check_sha256("model_sha256", self.model_sha256)
         check_sha256("contract_sha256", self.contract_sha256)
 
@@ -61,12 +64,17 @@ class Bundle:
         check(self.schema == SCHEMA, "schema", self.schema, str(SCHEMA))
         check(self.package == names.package, "package", self.package, names.package)
         check(self.class_name == names.class_name, "class_name", self.class_name, names.class_name)
-        check(self.assets == "" or safe_relative(self.assets) is not None, "assets", self.assets, "a folder")
-        check(bool(self.variants), "variants", [], "one or several")
+        check(
+            self.assets == "" or safe_relative(self.assets) is not None,
+            "assets",
+            self.assets,
+            "a relative folder",
+        )
+        check(bool(self.variants), "variants", [], "a list of one or more")
         for name in ("name", "version"):
             text = getattr(self, name)
             well = 0 < len(text) <= MAX_CHARACTERS and text.isprintable()
-            check(well, name, text[:80], "a short line")
+            check(well, name, text[:80], f"a single line of at most {MAX_CHARACTERS} characters")
 
     def path(self, name: str) -> str:
         """Where a file of the assets is in the bundle."""
@@ -82,4 +90,6 @@ def bundle_from(record: dict[str, Any], *, where: object) -> Bundle:
     try:
         return decode(Bundle, record)
     except ValueError as error:
-        raise TableError(where, f"{BUNDLE_FILE} in it: {error}", "get the bundle again") from error
+        raise TableError(
+            where, f"{BUNDLE_FILE} is malformed ({error})", AGAIN, code="invalid-bundle"
+        ) from error

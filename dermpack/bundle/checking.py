@@ -22,7 +22,7 @@ from dermpack.runtime import Host, Kernels
 from dermpack.verify import Export, Means, Outcome, Proof, Verified, verify_export
 
 ROUNDING = 1e-8
-OTHERWISE = "as other kernels than those that made the vectors round"
+OTHERWISE = "because these kernels round differently from those that made the vectors"
 
 
 def verify_bundle(read: Read, means: Means) -> tuple[Verified, ...]:
@@ -41,8 +41,8 @@ def _own(read: Read, means: Means) -> Verified:
 
 
 def _files(read: Read) -> Proof:
-    signed = "signed by the owner of the key" if read.is_signed else "no signature was asked for"
-    detail = f"{len(read.files)} files as SHA256SUMS says; {signed}"
+    signed = "the signature matches the key" if read.is_signed else "signature not checked"
+    detail = f"{len(read.files)} files match SHA256SUMS; {signed}"
     return Proof(name="files", outcome=Outcome.HOLDS, detail=detail)
 
 
@@ -51,7 +51,9 @@ def _labels(read: Read) -> Proof:
     wrong = [of.name for of in read.variants if list(of.contract.labels) != listed]
     outcome = Outcome.FAILS if wrong else Outcome.HOLDS
     told = (
-        f"labels.txt is not what {', '.join(wrong)} answers" if wrong else f"{len(listed)} labels, one order"
+        f"labels.txt differs from the labels of {', '.join(wrong)}"
+        if wrong
+        else f"{len(listed)} labels in the same order"
     )
     return Proof(name="labels", outcome=outcome, detail=told)
 
@@ -60,26 +62,26 @@ def _pixels(read: Read) -> Proof:
     """Whether the pictures still become the pixels, here and now."""
     problems = [told for of in read.golden.vectors if (told := _problem(read, of))]
     outcome = Outcome.FAILS if problems else Outcome.HOLDS
-    well = f"{len(read.golden.vectors)} pictures become the pixels beside them"
+    well = f"{len(read.golden.vectors)} pictures are prepared to the expected pixels"
     return Proof(name="golden pixels", outcome=outcome, detail="; ".join(problems) or well)
 
 
 def _problem(read: Read, vector: Vector) -> str:
     size, variant = read.golden.size, read.variants[0]
     if (size, read.golden.policy) != (variant.contract.input.width, variant.contract.input.policy):
-        return "golden.json is for another input"
+        return "golden.json is for a different input"
     picture, wanted = _golden(read, vector.picture), _golden(read, vector.pixels)
     if (sha256_of(picture), sha256_of(wanted)) != (vector.picture_sha256, vector.pixels_sha256):
-        return f"{vector.picture} is not what golden.json speaks of"
+        return f"{vector.picture} differs from the file that golden.json describes"
     try:
         found = prepare(picture, size, policy=variant.policy)
     except PictureError as error:
-        return f"{vector.picture} {error.what}"
+        return f"{vector.picture}: {error.what}"
     if len(wanted) != found.size:
-        return f"{vector.pixels} has another size"
+        return f"{vector.pixels} has a different size"
     apart = np.abs(np.frombuffer(wanted, np.uint8).astype(float) - found.ravel()).mean()
     most = 0 if vector.is_exact else read.golden.most_levels_apart
-    return f"{vector.picture} is {apart:.2f} levels from its pixels" if apart > most else ""
+    return f"{vector.picture} differs by {apart:.2f} levels from its expected pixels" if apart > most else ""
 
 
 def _answers(read: Read, variant: Variant, host: Host, kernels: Kernels) -> Proof:
@@ -92,7 +94,7 @@ def _answers(read: Read, variant: Variant, host: Host, kernels: Kernels) -> Proo
         pixels: Pixels = np.frombuffer(stacked, np.uint8).reshape(-1, side, side, 3)
         answered = ask_one(host, variant, pixels, kernels=kernels)
     except (InputError, ValueError) as error:
-        what = error.what if isinstance(error, InputError) else "the golden pixels have another size"
+        what = error.what if isinstance(error, InputError) else "the golden pixels have a different size"
         return Proof(name=name, outcome=Outcome.FAILS, detail=what)
     return _compared(name, read, variant, answered)
 
@@ -103,15 +105,18 @@ def _compared(name: str, read: Read, variant: Variant, answered: Answered) -> Pr
     same = sum(sha256_of(answer.output) == expected.output_sha256 for expected, answer in pairs)
     lengths = {len(of.probabilities) for pair in pairs for of in pair}
     if lengths != {len(variant.contract.labels)}:
-        return Proof(name=name, outcome=Outcome.FAILS, detail="golden.json has another number of labels")
+        return Proof(name=name, outcome=Outcome.FAILS, detail="golden.json has a different number of labels")
     apart = np.array([np.abs(np.array(of.probabilities) - answer.probabilities) for of, answer in pairs])
     labels = [variant.contract.labels[int(answer.probabilities.argmax())] for _, answer in pairs]
     other = sum(found != of.label and not of.is_close for of, found in zip(vectors, labels, strict=True))
     most, mean = allowance_of(variant)
-    detail = f"{same} of {len(pairs)} the same bytes; at most {apart.max():.2g} apart ({most:g} allowed)"
+    detail = (
+        f"{same} of {len(pairs)} outputs are identical; "
+        f"the largest difference is {apart.max():.2g} ({most:g} allowed)"
+    )
     is_near = apart.max() <= most + ROUNDING and apart.mean() <= mean + ROUNDING  # false of what is no number
     if other or not is_near:
-        return Proof(name=name, outcome=Outcome.FAILS, detail=f"{detail}; another label on {other}")
+        return Proof(name=name, outcome=Outcome.FAILS, detail=f"{detail}; {other} labels differ")
     figures = {"same": same, "n": len(pairs)}
     if same == len(pairs):
         return Proof(name=name, outcome=Outcome.HOLDS, detail=detail, figures=figures)

@@ -14,14 +14,14 @@ from dermpack.errors import InputError
 
 STAND_INS = HOME / "standin"
 SECONDS = 120
-CURE = "install a JDK (javac), or take --format module"
+HINT = "Install a JDK (javac), or use --format module."
 
 
 def classes_jar(sources: Mapping[str, bytes]) -> bytes:
     """The classes of Java 8, the same for the same compiler."""
     javac = shutil.which("javac")
     if javac is None:
-        raise InputError("javac", "is not on the PATH", CURE)
+        raise InputError("javac", "not found on the PATH", HINT, code="missing-tool")
     with TemporaryDirectory(prefix="dermpack-javac-") as folder:
         at = Path(folder)
         for name, source in sources.items():
@@ -42,7 +42,8 @@ def _compile(javac: str, files: list[Path], *, into: Path, using: Path | None) -
             [*command, *map(str, files)], capture_output=True, text=True, timeout=SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(javac, f"cannot be run ({error})", CURE) from error
+        raise InputError(javac, f"cannot be run ({error})", HINT, code="tool-failed") from error
     if done.returncode:
-        line = next(iter((done.stderr or done.stdout).splitlines()), "no reason given")
-        raise InputError(javac, f"does not compile the bundle's Java ({line[:200]})", CURE)
+        line = next(iter((done.stderr or done.stdout).splitlines()), "no output")
+        what = f"cannot compile the Java sources of the bundle ({line[:200]})"
+        raise InputError(javac, what, HINT, code="tool-failed")

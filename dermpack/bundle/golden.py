@@ -10,6 +10,7 @@ import numpy as np
 from dermpack.bundle.answering import Answer, Answered, ask
 from dermpack.bundle.pictures import GoldenPicture
 from dermpack.bundle.variant import Variant
+from dermpack.bundle.zipping import AGAIN
 from dermpack.contract.decoding import decode, encode
 from dermpack.errors import TableError
 from dermpack.files import json_text, sha256_of
@@ -92,7 +93,8 @@ def golden_from(record: object, *, where: object) -> Golden:
     try:
         return decode(Golden, record)
     except ValueError as error:
-        raise TableError(where, str(error), "make the bundle again") from error
+        what = f"invalid format ({error})"
+        raise TableError(where, what, AGAIN, code="invalid-bundle") from error
 
 
 def allowance_of(variant: Variant) -> tuple[float, float]:

@@ -88,7 +88,8 @@ def _plain_name(main: Variant) -> str:
 
 def _check_text(what: str, text: str) -> None:
     if not 0 < len(text) <= MAX_CHARACTERS or not text.isprintable():
-        raise InputError(f"{what} {text[:80]!r}", "is no short line", f"give a --{what} of a few words")
+        wrong = f"must be a single line of at most {MAX_CHARACTERS} characters"
+        raise InputError(f"{what} {text[:80]!r}", wrong, f"Give a short --{what}.", code="invalid-option")
 
 
 def _bundle(variants: Sequence[Variant], request: Request, names: Names) -> Bundle:

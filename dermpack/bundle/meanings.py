@@ -17,15 +17,16 @@ def read_meanings(given: Sequence[str], labels: Sequence[str]) -> Meanings:
     for text in given:
         label, _, words = (part.strip() for part in text.partition("="))
         if not words.isprintable() or not 0 < len(words) <= MAX_CHARACTERS:
-            cure = f"write --describe mel=melanoma, in at most {MAX_CHARACTERS} characters"
-            raise InputError(f"--describe {text[:80]!r}", "is no LABEL=WORDS in one line", cure)
+            what = f"must be LABEL=WORDS in a single line, with at most {MAX_CHARACTERS} characters of words"
+            hint = "Write it like --describe mel=melanoma."
+            raise InputError(f"--describe {text[:80]!r}", what, hint, code="invalid-option")
         if label not in labels:
             known = ", ".join(labels)
-            raise InputError(
-                f"--describe {label[:80]}", "is no label of this model", f"choose one of: {known}"
-            )
+            what, hint = "not a label of this model", f"Choose one of: {known}."
+            raise InputError(f"--describe {label[:80]}", what, hint, code="unknown-label")
         if label in meanings:
-            raise InputError(f"--describe {label}", "is given twice", "describe each label once")
+            what, hint = "the label is described twice", "Describe each label once."
+            raise InputError(f"--describe {label}", what, hint, code="invalid-option")
         meanings[label] = words
     return meanings
 

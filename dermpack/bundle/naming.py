@@ -51,9 +51,11 @@ def names_of(model: str) -> Names:
     plain = spelled.encode("ascii", "ignore").decode()
     slug = "_".join(re.findall("[a-z0-9]+", plain))[:MAX_CHARACTERS].rstrip("_")
     if not is_slug(slug):
-        raise InputError(
-            f"name {model!r}", "cannot name a package of a program", 'give --name, like "lesions"'
+        what, hint = (
+            "cannot be turned into a Java package name",
+            'Give a --name in letters, such as "lesions".',
         )
+        raise InputError(f"name {model!r}", what, hint, code="invalid-option")
     return Names(slug=slug)
 
 

@@ -63,7 +63,9 @@ def generated(size: int) -> tuple[GoldenPicture, ...]:
 def given(files: Sequence[Path]) -> tuple[GoldenPicture, ...]:
     """The user's own pictures, under names without anything of theirs."""
     if not 0 < len(files) <= MAX_GIVEN:
-        raise InputError(f"{len(files)} golden pictures", "are too many", f"name {MAX_GIVEN} at most")
+        what = f"from 1 to {MAX_GIVEN} are allowed"
+        hint = f"Give at most {MAX_GIVEN} pictures."
+        raise InputError(f"{len(files)} golden pictures", what, hint, code="invalid-option")
     return tuple(_given(number, file) for number, file in enumerate(files, 1))
 
 
@@ -71,14 +73,16 @@ def _given(number: int, file: Path) -> GoldenPicture:
     decode(file)  # a PictureError says what is wrong with it
     data = file.read_bytes()
     if len(data) > MAX_GIVEN_BYTES:
-        what = f"has {len(data):,} bytes where {MAX_GIVEN_BYTES:,} are allowed"
-        raise InputError(file, what, "name a smaller picture: it goes into the app")
+        what = f"the picture has {len(data):,} bytes; at most {MAX_GIVEN_BYTES:,} are allowed"
+        hint = "Give a smaller picture, because the app will contain it."
+        raise InputError(file, what, hint, code="file-too-large")
     if data.startswith(PNG_BEGINNING):
         is_exact = data[PNG_DEPTH_AT] <= EXACT_BITS
         return GoldenPicture(name=f"given-{number:02}.png", data=data, is_exact=is_exact)
     if data.startswith(JPEG_BEGINNING):
         return GoldenPicture(name=f"given-{number:02}.jpg", data=data, is_exact=False)
-    raise InputError(file, "is neither PNG nor JPEG", "name one of these: every phone opens them")
+    hint = "Give a PNG or JPEG file, which every phone can open."
+    raise InputError(file, "neither PNG nor JPEG", hint, code="picture-unsupported")
 
 
 def _scene(number: int, size: tuple[int, int]) -> Image.Image:

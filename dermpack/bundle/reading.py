@@ -14,12 +14,21 @@ from dermpack.bundle.making import GOLDEN_FOLDER
 from dermpack.bundle.signing import check_signature
 from dermpack.bundle.sums import SUMS_FILE, check_sums
 from dermpack.bundle.variant import MODEL_FILE, Variant
-from dermpack.bundle.zipping import LOCAL_MARK, MAX_BUNDLE_BYTES, MAX_FILES, refused, unzipped
+from dermpack.bundle.zipping import (
+    AGAIN,
+    LOCAL_MARK,
+    MAX_BUNDLE_BYTES,
+    MAX_FILES,
+    NOT_OURS,
+    refused,
+    unzipped,
+)
 from dermpack.contract import CONTRACT_FILE, contract_from
 from dermpack.errors import InputError, TableError
 from dermpack.files import parsed_json, read_bytes, sha256_of
 
 MAX_JSON_BYTES = 8 << 20
+TOO_LARGE = "Check the path: a bundle is never this large."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,12 +62,12 @@ def read_bundle(path: Path, *, key: Path | None = None) -> Read:
     """All of it in memory, checked from the outside in: signature, zip, hashes, records."""
     if path.is_dir():
         if key is not None:
-            raise InputError(
-                path, "is a folder, and a signature is of the one file", "give the file with --key"
-            )
+            what = "a directory cannot be checked against a signature"
+            hint = "Give the packed bundle together with --key."
+            raise InputError(path, what, hint, code="option-not-applicable")
         files = _folder_files(path)
     else:
-        data = read_bytes(path, most=MAX_BUNDLE_BYTES, cure="no bundle is so large")
+        data = read_bytes(path, most=MAX_BUNDLE_BYTES, hint=TOO_LARGE)
         if key is not None:
             check_signature(data, where=path, key=key)
         files = _rooted(unzipped(data, where=path), path)
@@ -74,7 +83,7 @@ def _read(path: Path, files: Mapping[str, bytes], *, is_signed: bool) -> Read:
     names = {of.name for of in variants}
     spoken = [set(golden.variants), *(set(vector.expected) for vector in golden.vectors)]
     if len(spoken) == 1 or any(these != names for these in spoken) or len(names) < len(variants):
-        raise refused(path, "has golden vectors of other variants than it holds")
+        raise refused(path, "the golden vectors and the models are of different variants")
     return Read(where=path, bundle=bundle, files=files, variants=variants, golden=golden, is_signed=is_signed)
 
 
@@ -86,7 +95,7 @@ def _variant(path: Path, bundle: Bundle, files: Mapping[str, bytes], at: int) ->
     contract = contract_from(_json(files, contract_name, path), where=f"{path}: {contract_name}")
     hashes = (sha256_of(model), sha256_of(text), contract.sha256, contract.recipe.name)
     if hashes != (part.model_sha256, part.contract_sha256, part.model_sha256, part.name):
-        raise refused(path, f"has a {model_name} that {BUNDLE_FILE} and {contract_name} do not speak of")
+        raise refused(path, f"{model_name} does not match {BUNDLE_FILE} or {contract_name}")
     return Variant(where=path / model_name, model=model, contract=contract, contract_bytes=text)
 
 
@@ -96,7 +105,7 @@ def _rooted(files: Mapping[str, bytes], path: Path) -> dict[str, bytes]:
         return dict(files)
     tops = {name.partition("/")[0] for name in files}
     if len(tops) != 1:
-        raise refused(path, f"holds no {SUMS_FILE}", "give a bundle that dermpack package made")
+        raise refused(path, f"contains no {SUMS_FILE}", NOT_OURS)
     return {name.partition("/")[2]: data for name, data in files.items() if "/" in name}
 
 
@@ -108,14 +117,15 @@ def _folder_files(folder: Path) -> dict[str, bytes]:
         for name in (*folders, *names):
             mode = (Path(place) / name).lstat().st_mode
             if not (stat.S_ISREG(mode) or (name in folders and stat.S_ISDIR(mode))):
-                raise refused(folder, f"holds {name}, which is no file")
+                what = f"{name} is not a regular file"
+                raise InputError(folder, what, AGAIN, code="hostile-file")
         for name in names:
             path = Path(place) / name
-            data = read_bytes(path, most=left, cure="no bundle is so large")
+            data = read_bytes(path, most=left, hint=TOO_LARGE)
             left -= len(data)
             files[path.relative_to(folder).as_posix()] = data
             if len(files) > MAX_FILES:
-                raise refused(folder, f"holds more than {MAX_FILES} files")
+                raise refused(folder, f"contains more than {MAX_FILES} files")
     return files
 
 
@@ -124,13 +134,13 @@ def _json(files: Mapping[str, bytes], name: str, path: Path) -> dict[str, object
     try:
         value = parsed_json(data) if len(data) <= MAX_JSON_BYTES else None
     except (ValueError, RecursionError) as error:
-        raise TableError(path, f"{name} in it is not JSON", "get the bundle again") from error
+        raise TableError(path, f"{name} is not valid JSON", AGAIN, code="invalid-bundle") from error
     if not isinstance(value, dict):
-        raise TableError(path, f"{name} in it is no JSON object", "get the bundle again")
+        raise TableError(path, f"{name} is not a JSON object", AGAIN, code="invalid-bundle")
     return value
 
 
 def _file(files: Mapping[str, bytes], name: str, path: Path) -> bytes:
     if name not in files:
-        raise refused(path, f"holds no {name}")
+        raise refused(path, f"contains no {name}")
     return files[name]

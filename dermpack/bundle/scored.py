@@ -80,7 +80,8 @@ def _read(path: Path, variants: Sequence[Variant]) -> Scored:
     try:
         return _scored(record, path, variants)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TableError(path, "is no report of dermpack evaluate", "evaluate the model again") from error
+        what = 'not a report of "dermpack evaluate"'
+        raise TableError(path, what, "Evaluate the model again.", code="invalid-format") from error
 
 
 def _scored(record: Mapping[str, Any], path: Path, variants: Sequence[Variant]) -> Scored:
@@ -89,7 +90,8 @@ def _scored(record: Mapping[str, Any], path: Path, variants: Sequence[Variant]) 
     if record["schema"] != SCHEMA:
         raise ValueError("schema")
     if not mine:
-        raise TableError(path, "scores another model", "evaluate the model.tflite of the export")
+        what, hint = "a report on a different model", "Evaluate the model.tflite of the export."
+        raise TableError(path, what, hint, code="report-mismatch")
     answered = record["answered"]
     return Scored(
         variant=mine[0],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermpack.bundle.zipping import refused
 from dermpack.errors import InputError
 from dermpack.files import read_bytes
 
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 SUFFIX = ".sig"
 SIGNATURE_BYTES = 64
 MAX_KEY_BYTES = 1 << 14
-PRIVATE_CURE = "make one: openssl genpkey -algorithm ed25519 -out key.pem"
-PUBLIC_CURE = "make one: openssl pkey -in key.pem -pubout -out key.pub.pem"
+PRIVATE_HINT = "Create one with: openssl genpkey -algorithm ed25519 -out key.pem"
+PUBLIC_HINT = "Create one with: openssl pkey -in key.pem -pubout -out key.pub.pem"
 
 
 def signature_path(bundle: Path) -> Path:
@@ -30,13 +29,14 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    data = read_bytes(path, most=MAX_KEY_BYTES, cure=PRIVATE_CURE)
+    data = read_bytes(path, most=MAX_KEY_BYTES, hint=PRIVATE_HINT)
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InputError(path, "is no private key in PEM without a password", PRIVATE_CURE) from error
+        what = "not a private key in PEM format without a password"
+        raise InputError(path, what, PRIVATE_HINT, code="invalid-key") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise InputError(path, "is no Ed25519 key", PRIVATE_CURE)
+        raise InputError(path, "not an Ed25519 key", PRIVATE_HINT, code="invalid-key")
     return key
 
 
@@ -45,13 +45,13 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    data = read_bytes(path, most=MAX_KEY_BYTES, cure=PUBLIC_CURE)
+    data = read_bytes(path, most=MAX_KEY_BYTES, hint=PUBLIC_HINT)
     try:
         key = load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InputError(path, "is no public key in PEM", PUBLIC_CURE) from error
+        raise InputError(path, "not a public key in PEM format", PUBLIC_HINT, code="invalid-key") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise InputError(path, "is no Ed25519 key", PUBLIC_CURE)
+        raise InputError(path, "not an Ed25519 key", PUBLIC_HINT, code="invalid-key")
     return key
 
 
@@ -61,9 +61,12 @@ def check_signature(bundle: bytes, *, where: Path, key: Path) -> None:
 
     public, path = read_public_key(key), signature_path(where)
     if not path.is_file():
-        raise refused(where, f"has no {path.name} beside it", "get the signature, too, or leave --key out")
-    signature = read_bytes(path, most=MAX_KEY_BYTES, cure="get the signature again")
+        what = f"the signature {path.name} does not exist"
+        hint = "Get the signature as well, or omit --key."
+        raise InputError(where, what, hint, code="signature-not-found")
+    signature = read_bytes(path, most=MAX_KEY_BYTES, hint="Get the signature again.")
     try:
         public.verify(signature, bundle)
     except InvalidSignature as error:
-        raise refused(where, f"was not signed by the owner of {key}", "do not use it") from error
+        what = f"the signature does not match the public key {key}"
+        raise InputError(where, what, "Do not use this bundle.", code="invalid-signature") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from dermpack.bundle.zipping import AGAIN, refused
+from dermpack.bundle.zipping import AGAIN, NOT_OURS, refused
 from dermpack.errors import TableError
 from dermpack.files import sha256_of
 
@@ -23,17 +23,17 @@ def sums_text(files: Mapping[str, bytes]) -> str:
 def check_sums(files: Mapping[str, bytes], *, where: object) -> None:
     """Refuse files that are missing, too many or changed; only then is anything else of them believed."""
     if SUMS_FILE not in files:
-        raise refused(where, f"holds no {SUMS_FILE}", "give a bundle that dermpack package made")
+        raise refused(where, f"contains no {SUMS_FILE}", NOT_OURS)
     said = _read(files[SUMS_FILE], where)
     found = {name: sha256_of(data) for name, data in files.items() if name != SUMS_FILE}
     for what, names in (
-        ("lacks", said.keys() - found.keys()),
-        ("holds, beyond what is listed,", found.keys() - said.keys()),
-        ("holds other bytes of", {name for name in said.keys() & found.keys() if said[name] != found[name]}),
+        ("missing files", said.keys() - found.keys()),
+        (f"files that {SUMS_FILE} does not list", found.keys() - said.keys()),
+        ("changed files", {name for name in said.keys() & found.keys() if said[name] != found[name]}),
     ):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise refused(where, f"{what} {min(names)}{more}")
+            raise refused(where, f"{what}: {min(names)}{more}")
 
 
 def _read(data: bytes, where: object) -> dict[str, str]:
@@ -43,5 +43,5 @@ def _read(data: bytes, where: object) -> dict[str, str]:
         lines = [None]
     named = {match[2]: match[1] for match in lines if match}
     if len(named) != len(lines):
-        raise TableError(where, f"{SUMS_FILE} in it is broken", AGAIN)
+        raise TableError(where, f"{SUMS_FILE} is malformed", AGAIN, code="invalid-bundle")
     return named

@@ -53,9 +53,11 @@ def _read(path: Path, variants: Sequence[Variant]) -> tuple[Timed, ...]:
     try:
         timed = _timed(record, variants)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TableError(path, "is no report of dermpack benchmark", "benchmark the export again") from error
+        what = 'not a report of "dermpack benchmark"'
+        raise TableError(path, what, "Benchmark the export again.", code="invalid-format") from error
     if not timed:
-        raise TableError(path, "times another model", "benchmark the model.tflite of the export")
+        what, hint = "a report on a different model", "Benchmark the model.tflite of the export."
+        raise TableError(path, what, hint, code="report-mismatch")
     return timed
 
 

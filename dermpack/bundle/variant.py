@@ -14,7 +14,8 @@ from dermpack.runtime import MAX_SIDE
 from dermpack.runtime.modelfile import read_model
 
 MODEL_FILE = "model.tflite"
-AGAIN = "convert the run again"
+AGAIN = "Convert the run again."
+GIVE_EXPORT = 'Give a folder that "dermpack convert" made.'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,14 +40,15 @@ def read_variants(folder: Path, wanted: Sequence[str] = ()) -> tuple[Variant, ..
     """The export that the folder is, or the exports in it that are named; the first is the main one."""
     if (folder / CONTRACT_FILE).is_file():
         if wanted:
-            raise InputError(folder, "is one export", "give a folder of exports with --variant")
+            what = "a single export, not a folder of exports"
+            raise InputError(folder, what, "Omit --variant.", code="option-not-applicable")
         return (_read(folder),)
     there = _names(folder)
     if not there:
-        raise InputError(folder, "holds no export", "give a folder that dermpack convert made")
+        raise InputError(folder, "contains no export", GIVE_EXPORT, code="model-not-found")
     if not wanted and len(there) != 1:
-        what = f"is no export; exports in it: {', '.join(there)}"
-        raise InputError(folder, what, "name one or several with --variant")
+        what = f"not an export, but a folder of several: {', '.join(there)}"
+        raise InputError(folder, what, "Name one or more of them with --variant.", code="missing-option")
     variants = tuple(_read(folder / name) for name in _checked(folder, wanted or there, there))
     _check_together(variants)
     return variants
@@ -54,34 +56,39 @@ def read_variants(folder: Path, wanted: Sequence[str] = ()) -> tuple[Variant, ..
 
 def _names(folder: Path) -> list[str]:
     if not is_there(folder):
-        raise InputError(folder, "does not exist", "give an export folder")
+        raise InputError(folder, "the folder does not exist", GIVE_EXPORT, code="model-not-found")
     if not folder.is_dir():
-        raise InputError(folder, "is no folder", "give an export folder")
+        raise InputError(folder, "not a directory", GIVE_EXPORT, code="not-a-directory")
     return sorted(inside.name for inside in folder.iterdir() if (inside / CONTRACT_FILE).is_file())
 
 
 def _checked(folder: Path, wanted: Sequence[str], there: list[str]) -> Sequence[str]:
     unknown = [name for name in wanted if name not in there]
     if unknown or len(set(wanted)) < len(wanted):
-        what = f"holds no export {unknown[0]}" if unknown else "is asked for one export twice"
-        raise InputError(folder, what, f"name one or several of: {', '.join(there)}")
+        what = f"contains no export {unknown[0]!r}" if unknown else "--variant names the same export twice"
+        hint = f"Name one or more of: {', '.join(there)}."
+        raise InputError(folder, what, hint, code="invalid-option")
     return wanted
 
 
 def _read(folder: Path) -> Variant:
     contract, model = read_contract(folder / CONTRACT_FILE), read_model(folder / MODEL_FILE)
     if sha256_of(model) != contract.sha256:
-        raise InputError(folder / MODEL_FILE, "is not the file that model.json speaks of", AGAIN)
+        what = f"not the file that {CONTRACT_FILE} describes (different sha256)"
+        raise InputError(folder / MODEL_FILE, what, AGAIN, code="contract-mismatch")
     asked, recipe = contract.input, contract.recipe.name
     if not (recipe.isascii() and recipe.isalnum()):
-        what = f"is not as dermpack writes it (recipe {recipe[:80]!r})"
-        raise InputError(folder / CONTRACT_FILE, what, AGAIN)
+        what = f"invalid format (recipe {recipe[:80]!r})"
+        raise InputError(folder / CONTRACT_FILE, what, AGAIN, code="invalid-format")
     if (
         asked.width != asked.height
         or asked.width > MAX_SIDE
         or asked.policy not in {of.value for of in Policy}
     ):
-        raise InputError(folder / CONTRACT_FILE, "asks for pictures that no module prepares", AGAIN)
+        what = (
+            f"no bundle can prepare its input ({asked.width}×{asked.height} px, policy {asked.policy[:80]!r})"
+        )
+        raise InputError(folder / CONTRACT_FILE, what, AGAIN, code="invalid-format")
     return Variant(
         where=folder, model=model, contract=contract, contract_bytes=(folder / CONTRACT_FILE).read_bytes()
     )
@@ -94,7 +101,9 @@ def _check_together(variants: Sequence[Variant]) -> None:
         mine, its = first.input, other.contract.input
         same = (first.labels, mine.width, mine.policy) == (other.contract.labels, its.width, its.policy)
         if not same:
-            what = f"has other labels or another input than {variants[0].where.name}"
-            raise InputError(other.where, what, "bundle variants of one model")
+            what = f"its labels or its input differ from those of {variants[0].where.name}"
+            hint = "Bundle only variants of one model."
+            raise InputError(other.where, what, hint, code="variants-mismatch")
     if len({of.name for of in variants}) < len(variants):
-        raise InputError(first.name, "has two variants of one recipe", "name one of them")
+        what = "two variants have the same recipe"
+        raise InputError(first.name, what, "Name only one of them with --variant.", code="variants-mismatch")

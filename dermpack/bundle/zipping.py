@@ -18,7 +18,8 @@ UNIX, PLAIN_FILE = 3 << 8, 0o100644 << 16
 MAX_BUNDLE_BYTES = 1 << 30
 MAX_FILES = 4096
 MAX_NAME_BYTES = 240
-AGAIN = "get it again from where it was made"
+AGAIN = "Get the bundle again from its original source."
+NOT_OURS = 'Give a bundle that "dermpack package" made.'
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
@@ -49,20 +50,21 @@ def unzipped(data: bytes, *, where: object) -> dict[str, bytes]:
     while data.startswith(LOCAL_MARK, at):
         name, content, at = _entry(data, at, where)
         if name in files or len(files) >= MAX_FILES:
-            raise refused(
-                where, "holds a file twice" if name in files else f"holds more than {MAX_FILES} files"
-            )
+            what = f"contains {name!r} twice" if name in files else f"contains more than {MAX_FILES} files"
+            raise refused(where, what)
         files[name] = content
     _check_names(files, where)
     if zipped(files) != data:
-        raise refused(
-            where, "is no zip as dermpack package writes it (links, comments, hidden data, or zipped anew)"
+        what = (
+            "invalid format (the zip contains links, comments or hidden data, or another program packed it)"
         )
+        raise refused(where, what)
     return files
 
 
-def refused(where: object, what: str, cure: str = AGAIN) -> InputError:
-    return InputError(where, what, cure)
+def refused(where: object, what: str, hint: str = AGAIN) -> InputError:
+    """Return the error for a bundle that is incomplete, changed or malformed."""
+    return InputError(where, what, hint, code="invalid-bundle")
 
 
 def _head(name: str, data: bytes) -> tuple[int, ...]:
@@ -72,19 +74,19 @@ def _head(name: str, data: bytes) -> tuple[int, ...]:
 def _entry(data: bytes, at: int, where: object) -> tuple[str, bytes, int]:
     """Name, content, and where the next one begins."""
     if at + LOCAL.size > len(data):
-        raise refused(where, "is cut off")
+        raise refused(where, "the file is truncated")
     _, _, _, method, _, _, _, packed_bytes, _, name_bytes, extra_bytes = LOCAL.unpack_from(data, at)
     if method != STORED:
-        raise refused(where, "holds a compressed file, which a bundle never does")
+        raise refused(where, "contains a compressed file; a bundle stores its files uncompressed")
     name_at = at + LOCAL.size
     start = name_at + name_bytes + extra_bytes
     end = start + packed_bytes
     if name_bytes > MAX_NAME_BYTES or end > len(data):
-        raise refused(where, "is cut off, or a name in it is too long")
+        raise refused(where, "the file is truncated, or contains a file name that is too long")
     try:
         name = data[name_at : name_at + name_bytes].decode("ascii")
     except UnicodeDecodeError as error:
-        raise refused(where, "holds a name that is not ASCII") from error
+        raise refused(where, "contains a file name that is not ASCII") from error
     return name, data[start:end], end
 
 
@@ -97,10 +99,16 @@ def _check_names(files: Mapping[str, bytes], where: object) -> None:
             or ":" in name
             or not name.isprintable()
         ):
-            raise refused(where, f"holds the name {name!r}, which leads out of its folder")
+            what = f"contains the file name {name!r}, which is unsafe or leads out of the folder"
+            raise InputError(where, what, AGAIN, code="hostile-file")
     folders = {parent for name in files for parent in _parents(name)}
-    if folders & set(files) or len({name.lower() for name in files}) < len(files):
-        raise refused(where, "holds a file and a folder, or two files, of one name")
+    for name in sorted(folders & set(files)):
+        raise refused(where, f"contains a file and a folder with the same name: {name}")
+    first_of: dict[str, str] = {}  # lower case → as spelled
+    for name in files:
+        other = first_of.setdefault(name.lower(), name)
+        if other != name:
+            raise refused(where, f"contains file names that differ only in case: {other}, {name}")
 
 
 def _parents(name: str) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from dermpack import __version__
-from dermpack.cli.console import drop_stdout
+from dermpack.cli.console import FailedWithResultError, drop_stdout
 from dermpack.cli.interrupted import line_of
 from dermpack.cli.lazy import LazyGroup
 from dermpack.errors import DermpackError, missing_extra, printable
@@ -47,17 +49,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except FailedWithResultError as failed:
+        return _report(failed.error, as_json=False)
     except DermpackError as error:
-        return _say(f"error: {error}", 1)
+        return _report(error, as_json=_is_json_wanted(arguments))
     except ModuleNotFoundError as error:
         missing = missing_extra(error)
         if missing is None:
             raise
-        return _say(f"error: {missing}", 1)
+        return _report(missing, as_json=_is_json_wanted(arguments))
     except BrokenPipeError:  # `dermpack … | head`
         drop_stdout()
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _is_json_wanted(arguments: Sequence[str] | None) -> bool:
+    return "--json" in (sys.argv[1:] if arguments is None else arguments)
+
+
+def _report(error: DermpackError, *, as_json: bool) -> int:
+    """Print the error as one line on stderr and, if JSON is wanted, as an object on stdout."""
+    if as_json:
+        described = {"code": error.code, "where": error.where, "what": error.what, "hint": error.hint}
+        with suppress(OSError):  # stdout itself may be what failed
+            click.echo(json.dumps({"error": described}, sort_keys=True, indent=2))
+    return _say(f"error[{error.code}]: {error}", 1)
 
 
 def _say(line: str, code: int) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dermpack.cli.console import note, output_options, result, table, track
+from dermpack.cli.console import FailedWithResultError, note, output_options, result, table, track
 
 if TYPE_CHECKING:
     from benchmarks.plan import Plan, Timing
@@ -24,7 +24,7 @@ def _threads(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
     parts = value.split(",")
     counts = [int(part) for part in parts if part.strip().isdecimal()]
     if len(counts) != len(parts) or not all(1 <= of <= MOST_THREADS for of in counts):
-        raise click.BadParameter(f"{value!r} is no list of counts from 1 to {MOST_THREADS}, like 1,2,4")
+        raise click.BadParameter(f"{value!r} is not a list of counts from 1 to {MOST_THREADS}, like 1,2,4")
     return tuple(dict.fromkeys(counts))
 
 
@@ -33,7 +33,7 @@ def _share(_: click.Context, __: click.Parameter, value: str) -> float:
     try:
         percent = float(value.removesuffix("%"))
     except ValueError as error:
-        raise click.BadParameter(f"{value!r} is no percentage, like 5%") from error
+        raise click.BadParameter(f"{value!r} is not a percentage, like 5%") from error
     if not 0 <= percent <= MOST_PERCENT:
         raise click.BadParameter(f"{value!r} is not between 0% and {MOST_PERCENT}%")
     return percent / 100
@@ -148,9 +148,9 @@ def command(
     note(RESEARCH_ONLY, quiet=quiet)
     result(record_json(record), str(output / PAGE_FILE), as_json=as_json)
     for failure in visited.failures[1:]:
-        note(f"error: {failure}", quiet=False)
+        note(f"error[{failure.code}]: {failure}", quiet=False)
     if visited.failures:  # the report holds the other places
-        raise visited.failures[0]
+        raise FailedWithResultError(visited.failures[0])
 
 
 def _plan(
@@ -211,5 +211,6 @@ def _compare(
     result(comparison.record(), "\n".join(comparison.sentences), as_json=as_json)
     if comparison.is_regression:
         count = len(comparison.regressions)
-        what = f"is worse than {files[0]} in {count} figure{'s' if count > 1 else ''}"
-        raise InputError(files[1], what, "mend it, or allow more by --max-slowdown and --max-drop")
+        what = f"worse than {files[0]} in {count} figure{'s' if count > 1 else ''}"
+        hint = "Fix the regression, or allow more with --max-slowdown and --max-drop."
+        raise FailedWithResultError(InputError(files[1], what, hint, code="regression"))

@@ -10,11 +10,19 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from dermpack.errors import OutputError, printable
+from dermpack.errors import DermpackError, OutputError, printable
 from dermpack.progress import Item, Track, silent
 
 LINED, UNLINED = 3, 2  # columns of the terminal beside each of a table: padding, and a line
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class FailedWithResultError(Exception):
+    """A command failed after it had printed its result; stdout gets no second JSON document."""
+
+    def __init__(self, error: DermpackError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def output_options(command: Command) -> Command:
@@ -100,7 +108,8 @@ def result(value: object, text: str, *, as_json: bool) -> None:
         raise
     except OSError as error:
         drop_stdout()
-        raise OutputError("stdout", f"cannot be written ({error.strerror})", "check where it goes") from error
+        what, hint = f"cannot be written ({error.strerror})", "Check where stdout is redirected to."
+        raise OutputError("stdout", what, hint, code="cannot-write") from error
 
 
 def drop_stdout() -> None:

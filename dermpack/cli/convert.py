@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import note, output_options, result, track
+from dermpack.cli.console import FailedWithResultError, note, output_options, result, track
 from dermpack.cli.converted import record, tell, too_much
 from dermpack.cli.epochs import epoch_lines
 from dermpack.cli.hush import hushed, python_alone
@@ -143,7 +143,7 @@ def command(
     tell(conversion, quiet=quiet)
     result(record(conversion, output), str(output), as_json=as_json)
     if request.method is Method.AUTO and not conversion.is_within:
-        raise too_much(conversion, output)
+        raise FailedWithResultError(too_much(conversion, output))
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
     note(f"next: dermpack evaluate {quote(str(first))} {quote(str(conversion.dataset))}", quiet=quiet)
 

@@ -10,6 +10,7 @@ from dermpack.cli.console import note, table
 
 if TYPE_CHECKING:
     from dermpack.contract import Runtimes
+    from dermpack.errors import DermpackError
 
 Conversion = Any  # of converter, which is imported within the command only
 Tried = Any
@@ -127,13 +128,14 @@ def record(conversion: Conversion, output: Path) -> dict[str, Any]:
     }
 
 
-def too_much(conversion: Conversion, output: Path) -> Exception:
-    """No int8 file is within the limit."""
+def too_much(conversion: Conversion, output: Path) -> DermpackError:
+    """Return the error for a conversion in which no int8 file is within the limit."""
     from dermpack.errors import OutputError
 
     best = next(made.best.verdict for made in conversion.made if made.recipe.value == "int8")
     why = conversion.limit.surpassed(best)
     points, auroc = _points(best.balanced_accuracy.difference), round(-best.auroc.difference, 3) + 0.0
     lost = f"{points} points, {auroc:.3f} of AUROC, {best.agreement:.1%} same labels"
-    what = f"holds the best int8 file, which loses too much by {why} ({lost})"
-    return OutputError(output, what, "train longer or on more pictures, or allow more by --max-drop")
+    what = f"the best int8 file was written, but loses too much accuracy by {why} ({lost})"
+    hint = "Train longer or on more pictures, or allow more with --max-drop."
+    return OutputError(output, what, hint, code="accuracy-loss")

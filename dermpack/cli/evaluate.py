@@ -179,13 +179,15 @@ def _sidecar(model: Path, labels: Path | None) -> Sidecar:
 
     if not model.exists():
         refuse_unfinished(model)
-        raise InputError(model, "does not exist", "give a run folder, an export folder or a .tflite")
+        what, hint = "the path does not exist", "Give a run folder, an export folder or a .tflite file."
+        raise InputError(model, what, hint, code="model-not-found")
     if labels is not None:
         return read_labels(labels)
     beside = find_sidecar(model)
     if beside is None:
         read_model(model)  # what is no .tflite is told so, whatever lies beside it
-        raise InputError(model, "has no model.json beside it that names its labels", "give --labels FILE")
+        what = "there is no model.json with its labels in the same folder"
+        raise InputError(model, what, "Give --labels FILE.", code="missing-labels")
     return read_sidecar(beside, of=model)
 
 

@@ -31,7 +31,7 @@ RESEARCH_ONLY = "research software, not a medical device"
 def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) -> None:  # noqa: ARG001 - nothing to hush
     """Show inputs, outputs, operators, quantization, metadata, labels and contract of any MODEL.tflite.
 
-    The file is read, never run. Whatever usually goes wrong in an app is listed with its cure; that alone is
+    The file is read, never run. Whatever usually goes wrong in an app is listed with a hint; that alone is
     no error.
 
     \b
@@ -53,7 +53,7 @@ def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) 
     record = {
         "sha256": sha256,
         **_record(read),
-        "traps": [{"kind": trap.kind, "detail": trap.detail, "cure": trap.cure} for trap in traps],
+        "traps": [{"kind": trap.kind, "detail": trap.detail, "hint": trap.hint} for trap in traps],
         **_contract_record(contract, disagreements(contract, read, sha256=sha256) if contract else ()),
     }
     result(record, "\n".join(_lines(path, record)), as_json=as_json)
@@ -161,7 +161,7 @@ def _lines(path: Path, record: dict[str, Any]) -> Iterator[str]:
     yield from _contract_lines(record)
     yield ""
     yield f"{len(record['traps'])} findings" if record["traps"] else "no findings"
-    yield from (f"  {trap['kind']}: {trap['detail']}; {trap['cure']}" for trap in record["traps"])
+    yield from (f"  {trap['kind']}: {trap['detail']}; {trap['hint']}" for trap in record["traps"])
     yield RESEARCH_ONLY
 
 

@@ -22,7 +22,7 @@ class InterruptedWorkError(click.exceptions.Abort):
 
 
 @contextmanager
-def going_on(where: Path, kept: Callable[[], str], *, cure: str = AGAIN) -> Iterator[None]:
+def going_on(where: Path, kept: Callable[[], str], *, hint: str = AGAIN) -> Iterator[None]:
     """Where the block is interrupted, `kept` looks what is there: "" is nothing yet."""
     try:
         yield
@@ -30,7 +30,7 @@ def going_on(where: Path, kept: Callable[[], str], *, cure: str = AGAIN) -> Iter
         if isinstance(error, KeyboardInterrupt):
             click.echo(err=True)  # below the terminal's own ^C, as click does it
         left = kept()
-        raise InterruptedWorkError(f"interrupted: {where}: {f'{left}; {cure}' if left else ANEW}") from error
+        raise InterruptedWorkError(f"interrupted: {where}: {f'{left}; {hint}' if left else ANEW}") from error
 
 
 def trained_runs(folder: Path, *, of: str) -> str:

@@ -172,24 +172,25 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
     from dermpack.errors import OutputError
 
     if output.is_dir() or (output.exists() and not is_bundle(output)):
-        raise OutputError(output, "exists and is no bundle", "choose another output")
+        what = "already exists and is not a bundle"
+        raise OutputError(output, what, "Choose another output.", code="output-exists")
     for path in (output, signature_path(output)):  # an old signature would be another bundle's
         if path.exists() and not overwrite:
-            raise OutputError(path, "exists already", "choose another output, or add --overwrite")
+            hint = "Choose another output, or add --overwrite."
+            raise OutputError(path, "already exists", hint, code="output-exists")
 
 
 def _write(output: Path, data: bytes, signature: bytes | None) -> str | None:
     """The bundle, and its signature or none: an old one would be another bundle's."""
     from dermpack.bundle.signing import signature_path
-    from dermpack.errors import OutputError
-    from dermpack.files import write_bytes
+    from dermpack.files import cannot_write, write_bytes
 
     beside = signature_path(output)
     try:
         output.absolute().parent.mkdir(parents=True, exist_ok=True)
         beside.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(output, f"cannot be written ({error.strerror})", "check the folder") from error
+        raise cannot_write(output, error) from error
     write_bytes(output, data)
     if signature is not None:
         write_bytes(beside, signature)

@@ -39,7 +39,9 @@ def int8_latency_ms(run: Path) -> float:
     finally:
         shutil.rmtree(export, ignore_errors=True)
     if not timed:
-        raise InputError(run.name, "gave an int8 file that does not run here", "see dermpack benchmark")
+        what = "its int8 file does not run on this machine"
+        hint = 'Run "dermpack benchmark" on the export to see why.'
+        raise InputError(run.name, what, hint, code="latency-not-measured")
     return median(timed[0].rounds_ms)
 
 
@@ -59,5 +61,6 @@ def _convert(run: Path, export: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
-        raise InputError(run.name, f"cannot be converted to int8 ({lines[-1][:300]})", "see dermpack convert")
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no output"]
+        what = f"cannot be converted to int8 ({lines[-1][:300]})"
+        raise InputError(run.name, what, 'Run "dermpack convert" to see why.', code="conversion-failed")

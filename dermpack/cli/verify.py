@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import note, output_options, result, table, track
+from dermpack.cli.console import FailedWithResultError, note, output_options, result, table, track
 
 if TYPE_CHECKING:
     from dermpack.bundle.reading import Read
@@ -97,7 +97,8 @@ def _bundle(path: Path, key: Path | None) -> Read | None:
     if is_bundle(path):
         return read_bundle(path, key=key)
     if key is not None:
-        raise InputError(path, "is no bundle, and only bundles are signed", "leave --key out")
+        what = "not a bundle, and only bundles have signatures"
+        raise InputError(path, what, "Omit --key.", code="option-not-applicable")
     return None
 
 
@@ -151,5 +152,6 @@ def _refuse(path: Path, verified: Sequence[Verified]) -> None:
     if failed:
         names = [f"{where}{proof.name}" for where, proof in failed[:SHOWN_FAILURES]]
         more = f" and {len(failed) - SHOWN_FAILURES} more" if len(failed) > SHOWN_FAILURES else ""
-        what = f"does not keep its promises: {', '.join(names)}{more} (first: {failed[0][1].detail})"
-        raise InputError(path, what, "get or export it again, and do not ship it")
+        what = f"verification failed: {', '.join(names)}{more} (first: {failed[0][1].detail})"
+        hint = "Do not ship it; export or download it again."
+        raise FailedWithResultError(InputError(path, what, hint, code="verification-failed"))

@@ -145,21 +145,24 @@ class Contract:
         check(self.schema == SCHEMA, "schema", self.schema, str(SCHEMA))
         check(self.task == TASK, "task", self.task, TASK)
         check_labels("labels", self.labels)
-        check(0 < self.size_bytes <= MAX_MODEL_BYTES, "size_bytes", self.size_bytes, "of a model")
+        check(
+            0 < self.size_bytes <= MAX_MODEL_BYTES, "size_bytes", self.size_bytes, f"1 to {MAX_MODEL_BYTES}"
+        )
         check_sha256("sha256", self.sha256)
         self._check_known("thresholds", [point.label for point in self.thresholds])
         self._check_known("calibration.per_label", self.calibration.per_label if self.calibration else ())
         two = self.output.activation is not Activation.SIGMOID or len(self.labels) == 2
-        check(two, "labels", f"a list of {len(self.labels)}", "the two of a sigmoid")
+        if not two:
+            raise ValueError(f"labels must be a list of 2 labels for a sigmoid, not of {len(self.labels)}")
 
     def _check_known(self, name: str, labels: Mapping[str, int] | list[str] | tuple[()]) -> None:
         for label in labels:
-            check(label in self.labels, f"a label of {name}", label, "one of the labels")
+            check(label in self.labels, f"each label of {name}", label, "one of the labels")
 
 
 def _check_steps(dtype: Number, scale: float | None, zero_point: int | None) -> None:
     if dtype is Number.FLOAT32:
-        check(scale is None and zero_point is None, "scale", scale, "null, as of float32")
+        check(scale is None and zero_point is None, "scale", scale, "null for float32")
         return
     lowest = 0 if dtype is Number.UINT8 else -128
     check(scale is not None and scale > 0, "scale", scale, "a number above 0")

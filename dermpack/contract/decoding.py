@@ -19,11 +19,11 @@ LARGEST = 2**63
 def decode(of: type[Record], value: object, at: str = "") -> Record:
     """The record that the JSON object describes; ValueError names the place and what is wrong there."""
     if not isinstance(value, dict):
-        raise ValueError(f"{at or 'it'} is no JSON object")
+        raise ValueError(f"{at or 'the content'} must be a JSON object")
     known = {field.name: field for field in fields(of)}  # type: ignore[arg-type] # only records are asked for
     strange = sorted(set(value) - set(known))
     if strange:
-        raise ValueError(f"{_join(at, strange[0])} is no key that is known here")
+        raise ValueError(f"{_join(at, strange[0])} is not a known key")
     hints = get_type_hints(of)
     given: dict[str, Any] = {}
     for name, field in known.items():
@@ -70,30 +70,30 @@ def _without_none(hint: Any) -> Any:
 def _items(hints: tuple[Any, ...], value: object, at: str) -> tuple[Any, ...]:
     """tuple[X, ...] of any length, tuple[X, Y] of its own."""
     if not isinstance(value, list) or len(value) > MAX_ITEMS:
-        raise ValueError(f"{at} is no list of at most {MAX_ITEMS}")
+        raise ValueError(f"{at} must be a list of at most {MAX_ITEMS} items")
     if hints[-1] is not Ellipsis and len(value) != len(hints):
-        raise ValueError(f"{at} is no list of {len(hints)}")
+        raise ValueError(f"{at} must be a list of {len(hints)} items")
     each = hints[:1] * len(value) if hints[-1] is Ellipsis else hints
     return tuple(_value(of, item, f"{at}[{i}]") for i, (of, item) in enumerate(zip(each, value, strict=True)))
 
 
 def _mapping(hint: Any, value: object, at: str) -> dict[str, Any]:
     if not isinstance(value, dict) or len(value) > MAX_ITEMS:
-        raise ValueError(f"{at} is no JSON object")
+        raise ValueError(f"{at} must be a JSON object")
     return {_plain(str, name, at): _value(hint, item, _join(at, name)) for name, item in value.items()}
 
 
 def _choice(hint: type[Enum], value: object, at: str) -> Enum:
     known = {of.value: of for of in hint}
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{at} is {_shown(value)}, none of {', '.join(known)}")
+        raise ValueError(f"{at} must be one of {', '.join(known)}, not {_shown(value)}")
     return known[value]
 
 
 def _plain(hint: type, value: object, at: str) -> Any:
     if hint is str and isinstance(value, str) and len(value) <= MAX_TEXT_CHARACTERS:
         if any(0xD800 <= ord(character) < 0xE000 for character in value):
-            raise ValueError(f"{at} holds half a character")
+            raise ValueError(f"{at} contains an unpaired surrogate")
         return value
     if hint is bool and isinstance(value, bool):
         return value
@@ -102,7 +102,7 @@ def _plain(hint: type, value: object, at: str) -> Any:
         return value
     if hint is float and (is_whole or isinstance(value, float)) and isfinite(value):  # type: ignore[arg-type]
         return float(value)  # type: ignore[arg-type]
-    raise ValueError(f"{at} is {_shown(value)}, not {WORDS[hint]}")
+    raise ValueError(f"{at} must be {WORDS[hint]}, not {_shown(value)}")
 
 
 def _shown(value: object) -> str:

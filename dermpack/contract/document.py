@@ -11,7 +11,7 @@ from dermpack.errors import TableError
 from dermpack.files import json_text, read_json
 
 CONTRACT_FILE = "model.json"
-AGAIN = "export the model again"
+AGAIN = "Convert the run again."
 
 
 def contract_text(contract: Contract) -> str:
@@ -33,8 +33,9 @@ def read_contract(path: Path) -> Contract:
 def contract_from(record: dict[str, Any], *, where: object) -> Contract:
     """The contract that a JSON object holds; an error names the key."""
     if record.get("schema") != SCHEMA:
-        raise TableError(where, f"is no contract of schema {SCHEMA}", AGAIN)
+        what = f"not a contract with schema {SCHEMA}"
+        raise TableError(where, what, AGAIN, code="unsupported-schema")
     try:
         return decode(Contract, record)
     except ValueError as error:
-        raise TableError(where, str(error), AGAIN) from error
+        raise TableError(where, f"invalid contract ({error})", AGAIN, code="invalid-contract") from error

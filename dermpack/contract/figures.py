@@ -44,9 +44,8 @@ class OperatingPoint:
         check_share("threshold", self.threshold)
         check_share("sensitivity", self.sensitivity)
         least = self.wanted_sensitivity
-        check(
-            self.sensitivity >= least - 1e-6, "sensitivity", self.sensitivity, f"{least:g}, which was wanted"
-        )
+        wanted = f"at least the wanted sensitivity of {least:g}"
+        check(self.sensitivity >= least - 1e-6, "sensitivity", self.sensitivity, wanted)
         check(0 <= self.positives <= self.n, "positives", self.positives, f"0 to {self.n}")
 
 
@@ -81,16 +80,21 @@ class Abstention:
 
     def _check_beside(self, point: Covered) -> None:
         """More answers come from a lower threshold; where as many are answered, the two are one choice."""
-        where = f"the curve has where {point.coverage:.1%} are answered"
+        where = f"the curve at coverage {point.coverage:.1%}"
         more = point.coverage - self.coverage
         if abs(more) <= SAME:
             for name in ("threshold", "accuracy"):
                 mine, its = getattr(self, name), getattr(point, name)
-                check(abs(mine - its) <= SAME, name, mine, f"{its:.4g}, which {where}")
+                check(abs(mine - its) <= SAME, name, mine, f"{its:.4g}, as in {where}")
         else:
             apart = (self.threshold - point.threshold) * more
             side = "above" if more > 0 else "below"
-            check(apart > 0, "threshold", self.threshold, f"{side} {point.threshold:.4g}, which {where}")
+            check(
+                apart > 0,
+                "threshold",
+                self.threshold,
+                f"{side} {point.threshold:.4g}, the threshold of {where}",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,7 @@ class Calibration:
     per_label: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check(self.split != "test", "split", self.split, "a split that nothing is scored on")
+        check(self.split != "test", "split", self.split, "another split than the test split")
         check(self.n > 0, "n", self.n, "above 0")
         check_sha256("sha256", self.sha256)
 
@@ -147,7 +151,12 @@ class Compared:
     ci95: tuple[float, float] | None  # paired; None where it cannot be had
 
     def __post_init__(self) -> None:
-        check(self.ci95 is None or self.ci95[0] <= self.ci95[1], "ci95", self.ci95, "low, then high")
+        check(
+            self.ci95 is None or self.ci95[0] <= self.ci95[1],
+            "ci95",
+            self.ci95,
+            "the lower bound, then the upper bound",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,8 @@ CLASSES: dict[int, dict[str, tuple[Kind, ...]]] = {
 def case(group: int, *, classes: int, seed: int) -> Case:
     """The same lesion for the same numbers, whoever asks and however many others there are."""
     if classes not in CLASSES:
-        raise InputError(f"{classes} classes", "there are no such demo pictures", "choose 2 or 7")
+        what = "demo pictures exist for 2 or 7 classes only"
+        raise InputError(f"{classes} classes", what, "Choose 2 or 7 classes.", code="invalid-option")
     rng = stream(seed, classes, group)
     label, kinds = list(CLASSES[classes].items())[group % classes]
     kind = kinds[rng.integers(len(kinds))]

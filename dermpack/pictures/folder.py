@@ -95,14 +95,15 @@ def render_demo(
 
 
 def _check(*, classes: int, pictures: int, size: int, seed: int) -> None:
-    case(0, classes=classes, seed=0)  # refuses an unknown number of classes
+    case(0, classes=classes, seed=0)  # raises InputError for an unknown number of classes
     for what, value, least, most in (
         ("pictures", pictures, 1, MOST_PICTURES),
         ("size", size, SMALLEST, LARGEST),
         ("seed", seed, 0, 2**32 - 1),
     ):
         if not least <= value <= most:
-            raise InputError(f"{what} {value}", "is out of range", f"choose {least} to {most}")
+            where, hint = f"{what} {value}", f"Choose {least} to {most}."
+            raise InputError(where, "out of range", hint, code="invalid-option")
 
 
 def _tasks(folder: Path, *, classes: int, pictures: int, size: int, seed: int) -> list[_Task]:

@@ -27,7 +27,9 @@ WHITE = (255, 255, 255)  # the page that most viewers show under a transparent p
 def to_rgb(image: Image.Image, *, depth: int, where: str) -> tuple[Image.Image, tuple[Note, ...]]:
     """The picture in RGB, and what was done to it; `depth` is the bits of a sample in the file."""
     if image.mode not in NOTES or depth not in DEPTHS:
-        raise refusal(where, Reason.UNSUPPORTED, f"has {depth}-bit samples of the kind {image.mode}")
+        raise refusal(
+            where, Reason.UNSUPPORTED, f"{depth}-bit samples of mode {image.mode} are not supported"
+        )
     notes = NOTES[image.mode] + ((Note.SIXTEEN_BIT,) if depth == 16 else ())
     if image.mode.startswith("I"):
         image = _high_bytes(image)
@@ -42,7 +44,7 @@ def to_rgb(image: Image.Image, *, depth: int, where: str) -> tuple[Image.Image, 
 def _check_transparency(image: Image.Image, depth: int, where: str) -> None:
     """A transparent colour is given in the file's depth, which is gone once Pillow has made it 8."""
     if depth != 8 and image.mode not in ("1", "P"):
-        raise refusal(where, Reason.UNSUPPORTED, f"has a transparent colour of {depth} bits")
+        raise refusal(where, Reason.UNSUPPORTED, f"a transparent colour of {depth} bits is not supported")
 
 
 def _high_bytes(image: Image.Image) -> Image.Image:

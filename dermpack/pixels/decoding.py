@@ -95,8 +95,8 @@ def _extension_notes(source: Path | bytes, form: Format) -> tuple[Note, ...]:
 def _check_size(size: tuple[int, int], limits: Limits, where: str) -> None:
     width, height = size
     if max(size) > limits.max_side or width * height > limits.max_pixels:
-        limit = f"{limits.max_pixels:,} pixels and {limits.max_side:,} a side are allowed"
-        raise refusal(where, Reason.TOO_LARGE, f"says it is {width} × {height} where {limit}")
+        limit = f"at most {limits.max_pixels:,} pixels and {limits.max_side:,} per side are allowed"
+        raise refusal(where, Reason.TOO_LARGE, f"{width} × {height} pixels, but {limit}")
 
 
 def _loaded(image: ImageFile, at_least: int | None) -> ImageFile:
@@ -114,7 +114,7 @@ def _check_rows(image: ImageFile, form: Format, data: bytes, where: str) -> None
         image.crop((0, max(image.height - 2, 0), *image.size))
     )  # two: interlaced ones alternate
     if not last.reshape(len(last), -1).any(axis=1).all() and not form.has_all_rows(data):
-        raise refusal(where, Reason.TRUNCATED, "holds fewer rows than it says")
+        raise refusal(where, Reason.TRUNCATED, "fewer rows of pixels than the header declares")
 
 
 def _array(image: Image.Image) -> Pixels:

@@ -69,5 +69,5 @@ def recognise(data: bytes, *, where: str) -> Format:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WEBP
     if data[4:8] == b"ftyp" and data[8:12] in PHONES:
-        raise refusal(where, Reason.NOT_A_PICTURE, "holds HEIC or AVIF, whatever its name says")
-    raise refusal(where, Reason.NOT_A_PICTURE, "holds no JPEG, PNG, WebP, BMP, TIFF or GIF")
+        raise refusal(where, Reason.NOT_A_PICTURE, "contains HEIC or AVIF, whatever the extension")
+    raise refusal(where, Reason.NOT_A_PICTURE, "not a JPEG, PNG, WebP, BMP, TIFF or GIF")

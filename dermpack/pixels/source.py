@@ -20,7 +20,7 @@ def read_source(source: Path | bytes, *, limits: Limits) -> bytes:
     data = source if isinstance(source, bytes) else _read_file(source, limits)
     where = name_of(source)
     if not data:
-        raise refusal(where, Reason.EMPTY, "is empty")
+        raise refusal(where, Reason.EMPTY, "empty file")
     if len(data) > limits.max_bytes:
         raise _too_heavy(where, len(data), limits)
     return data
@@ -46,7 +46,7 @@ def _read_file(path: Path, limits: Limits) -> bytes:
 def _read_regular(path: Path, descriptor: int, limits: Limits) -> bytes:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise refusal(path, Reason.NOT_A_FILE, "is not a file")
+        raise refusal(path, Reason.NOT_A_FILE, "not a regular file")
     if status.st_size > limits.max_bytes:
         raise _too_heavy(path, status.st_size, limits)
     if not status.st_size:
@@ -58,11 +58,11 @@ def _read_regular(path: Path, descriptor: int, limits: Limits) -> bytes:
 def _cannot_open(path: Path, error: OSError | ValueError) -> Exception:
     number = getattr(error, "errno", None)
     if number in (errno.ELOOP, errno.EMLINK):  # EMLINK: what FreeBSD says of a link
-        return refusal(path, Reason.LINK, "is a link")
+        return refusal(path, Reason.LINK, "a symbolic link")
     what = getattr(error, "strerror", None) or str(error)
     return refusal(path, Reason.UNREADABLE, f"cannot be read ({what})")
 
 
 def _too_heavy(where: object, size_bytes: int, limits: Limits) -> Exception:
-    what = f"has {size_bytes:,} bytes where {limits.max_bytes:,} are allowed"
+    what = f"{size_bytes:,} bytes, but at most {limits.max_bytes:,} are allowed"
     return refusal(where, Reason.TOO_HEAVY, what)

@@ -9,7 +9,7 @@ from dermpack.errors import PictureError
 
 
 class Reason(Enum):
-    """Why a picture is refused; the value is the word in findings and in `PictureError.reason`."""
+    """Why a picture is rejected; the value is `PictureError.reason`, and stands in its code."""
 
     EMPTY = "empty"
     NOT_A_PICTURE = "not-a-picture"
@@ -48,19 +48,20 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-_CURES = {
-    Reason.TOO_LARGE: "make it smaller, or raise the limit",
-    Reason.TOO_HEAVY: "make it smaller, or raise the limit",
-    Reason.LINK: "put the file itself in its place",
-    Reason.NOT_A_FILE: "give the path of a picture",
-    Reason.UNREADABLE: "check the path and its permissions",
-    Reason.ANIMATED: "save one frame of it",
-    Reason.SEVERAL_PAGES: "save one page of it",
-    Reason.UNSUPPORTED: "save it as an 8-bit RGB JPEG or PNG",
-    Reason.NOT_A_PICTURE: "remove it, or save it as a JPEG or PNG",
+_HINTS = {
+    Reason.TOO_LARGE: "Make the picture smaller, or raise the limit.",
+    Reason.TOO_HEAVY: "Make the picture smaller, or raise the limit.",
+    Reason.LINK: "Replace the link by the file itself.",
+    Reason.NOT_A_FILE: "Give the path of a picture.",
+    Reason.UNREADABLE: "Check the path and its permissions.",
+    Reason.ANIMATED: "Save a single frame of it.",
+    Reason.SEVERAL_PAGES: "Save a single page of it.",
+    Reason.UNSUPPORTED: "Save it as an 8-bit RGB JPEG or PNG.",
+    Reason.NOT_A_PICTURE: "Remove the file, or convert it to JPEG or PNG.",
 }
+_OTHER_HINT = "Get the picture from its source again."
 
 
 def refusal(where: object, reason: Reason, what: str) -> PictureError:
-    """The error that refuses a picture, with the cure that fits the reason."""
-    return PictureError(where, reason.value, what, _CURES.get(reason, "take it from its source again"))
+    """Return the error that rejects a picture, with the hint that fits the reason."""
+    return PictureError(where, reason.value, what, _HINTS.get(reason, _OTHER_HINT))

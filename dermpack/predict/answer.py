@@ -96,8 +96,9 @@ def answers_of(model: Model, found: Found, rows: Sequence[Row], *, top: int) -> 
     """Each row of outputs under the model's temperature and thresholds, with its `top` labels."""
     kind = Kind.PROBABILITY if all(map(_may_be_probabilities, rows)) else Kind.OUTPUT
     if kind is Kind.OUTPUT and model.temperature is not None:
-        cure = "export it again, or give --labels FILE to see them as they are"
-        raise InputError(model.path, "answers what is no probability, though its contract says so", cure)
+        what = "the output is not a probability distribution, but its contract declares softmax"
+        hint = "Export the model again, or give --labels FILE to show the raw outputs."
+        raise InputError(model.path, what, hint, code="contract-mismatch")
     most = min(top, len(model.labels))
     outcomes = [_outcome(model, str(of), row, most) for of, row in zip(found.pictures, rows, strict=True)]
     folders = [Failure(picture=of.where, error=of) for of in found.failures]
@@ -116,7 +117,9 @@ def _outcome(model: Model, picture: str, row: Row, top: int) -> Answer | Failure
     if isinstance(row, PictureError):
         return Failure(picture=picture, error=row)
     if not np.isfinite(row).all():
-        error = InputError(picture, "makes the model answer no numbers", "train or export the model again")
+        what = "the output of the model is not a finite number"
+        hint = "Train or export the model again."
+        error = InputError(picture, what, hint, code="invalid-output")
         return Failure(picture=picture, error=error)
     return _answer(model, picture, _calibrated(row, model), top)
 

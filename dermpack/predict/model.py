@@ -15,7 +15,7 @@ from dermpack.runtime.modelfile import read_model
 from dermpack.scores.calibration import Temperature, temperature_from
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
-GIVE = "give a .tflite or an export folder"
+GIVE_MODEL = "Give a .tflite file or an export folder."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +57,18 @@ def model_file(path: Path) -> Path:
     if (path / MODEL_FILE).is_file():
         return path / MODEL_FILE
     if (path / RUN_FILE).is_file():
-        raise InputError(path, "is a run, not yet a .tflite", f"run: dermpack convert {path} -o EXPORT")
-    raise InputError(path, f"holds no {MODEL_FILE}", _cure(path))
+        hint = f'Convert it with "dermpack convert {path} -o EXPORT".'
+        raise InputError(path, "a run, not a .tflite file", hint, code="model-not-found")
+    what = f"the folder does not contain {MODEL_FILE}"
+    raise InputError(path, what, _hint(path), code="model-not-found")
 
 
-def _cure(folder: Path) -> str:
-    """What to give instead: an export in the folder, or a model of the bundle that it is, unpacked."""
+def _hint(folder: Path) -> str:
+    """Return what to give instead: an export inside the folder, or the model of an unpacked bundle."""
     if inside := sorted(model.parent.name for model in folder.glob(f"*/{MODEL_FILE}")):
-        return f"give one of the exports in it: {', '.join(inside)}"
+        return f"Give one of the exports inside it: {', '.join(inside)}."
     bundled = sorted(folder.glob("src/main/assets/*/*.tflite"))
-    return f"it is an unpacked bundle, give {bundled[0]}" if bundled else GIVE
+    return f"Give {bundled[0]}, the model of this unpacked bundle." if bundled else GIVE_MODEL
 
 
 def _plain(path: Path, data: bytes, sidecar: Sidecar) -> Model:
@@ -76,8 +78,9 @@ def _plain(path: Path, data: bytes, sidecar: Sidecar) -> Model:
 def _contracted(path: Path, data: bytes, contract: Contract, beside: Path) -> Model:
     sha256 = sha256_of(data)
     if contract.sha256 != sha256:
-        cure = "export it again, or give --labels FILE to go without the contract"
-        raise InputError(beside, f"describes another model, not {path.name}", cure)
+        what = f"describes another model, not {path.name}"
+        hint = "Export the model again, or give --labels FILE to ignore the contract."
+        raise InputError(beside, what, hint, code="contract-mismatch")
     abstention = contract.abstention
     return Model(
         path=path,
@@ -102,14 +105,14 @@ def _temperature(contract: Contract, beside: Path) -> Temperature | None:
     try:
         return temperature_from(asdict(given))
     except ValueError as error:
-        raise InputError(beside, f"holds {error}, which no fit gives", "export it again") from error
+        what = f"invalid temperature ({error})"
+        raise InputError(beside, what, "Export the model again.", code="invalid-contract") from error
 
 
 def _labels_inside(path: Path, data: bytes) -> tuple[str, ...]:
     """The labels that TFLite metadata carries, of a file that lies alone."""
-    unnamed = InputError(
-        path, f"has no {CONTRACT_FILE} beside it that names its labels", "give --labels FILE"
-    )
+    what = f"the labels are unknown (no {CONTRACT_FILE} next to the model and no labels inside it)"
+    unnamed = InputError(path, what, "Give --labels FILE.", code="missing-labels")
     try:
         from dermpack.tflitefile import read_model as read_flatbuffer
 

@@ -32,7 +32,8 @@ def find_pictures(names: Sequence[Path]) -> Found:
     left_out: Counter[str] = Counter()
     for name in names:
         if str(name) == NO_PICTURE:
-            raise InputError(name, "is no picture, and stdin is not read", "name files or folders")
+            what = "pictures cannot be read from stdin"
+            raise InputError(name, what, "Give files or folders.", code="invalid-option")
         if not is_folder(name):
             pictures[name] = None
             continue
@@ -60,7 +61,8 @@ def _below(folder: Path, left_out: Counter[str]) -> list[Path]:
         else:
             left_out[Path(entry.name).suffix.lower() or "without extension"] += 1
     if not found:
-        raise InputError(folder, "holds no picture", "give a folder with JPEG, PNG, WebP, BMP, TIFF or GIF")
+        hint = "Give a folder with JPEG, PNG, WebP, BMP, TIFF or GIF files."
+        raise InputError(folder, "the folder contains no pictures", hint, code="no-pictures")
     return sorted(found)
 
 
@@ -80,7 +82,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
-        raise InputError(folder, f"cannot be read ({error.strerror})", "check the path") from error
+        what = f"cannot be read ({error.strerror})"
+        raise InputError(folder, what, "Check the path.", code="cannot-read") from error
 
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:

@@ -53,10 +53,8 @@ def cell(content: str) -> str:
 def _outcome(of: Answer | Failure, answers: Answers) -> dict[str, Any]:
     if isinstance(of, Failure):
         reason = of.error.reason if isinstance(of.error, PictureError) else None
-        return {
-            "picture": of.picture,
-            "error": {"reason": reason, "what": of.error.what, "cure": of.error.cure},
-        }
+        error = {"code": of.error.code, "reason": reason, "what": of.error.what, "hint": of.error.hint}
+        return {"picture": of.picture, "error": error}
     name = answers.kind.value
     return {
         "picture": of.picture,

@@ -94,8 +94,8 @@ def _open(model: Model, host: Host) -> Classifier:
     sidecar = Sidecar(labels=model.labels, policy=model.policy)
     classifier = classifier_on(host, model.data, where=model.path, sidecar=sidecar)
     if model.size not in (None, classifier.size):
-        what = f"takes {classifier.size} px where its contract says {model.size}"
-        raise InputError(model.path, what, "export it again")
+        what = f"the input has {classifier.size} px, but its contract declares {model.size}"
+        raise InputError(model.path, what, "Export the model again.", code="contract-mismatch")
     return classifier
 
 
@@ -103,7 +103,7 @@ def _prepared(file: Path, size: int, policy: Policy) -> NDArray[np.uint8] | Pict
     try:
         return prepare(_followed(file), size, policy=policy)
     except PictureError as error:
-        return PictureError(file, error.reason, error.what, error.cure)
+        return PictureError(file, error.reason, error.what, error.hint)
 
 
 def _followed(file: Path) -> Path:

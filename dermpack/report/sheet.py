@@ -37,7 +37,8 @@ def contact_sheet(
     below = CAPTION_HEIGHT * max((len(lines) for _, lines in entries), default=1)
     size = (columns * (cell + GAP) + GAP, rows * (cell + below + GAP) + GAP)
     if size[0] * size[1] > MAX_PIXELS:
-        raise InputError("contact sheet", f"would have {size[0]}×{size[1]} pixels", "show fewer pictures")
+        what = f"too large: {size[0]}×{size[1]} pixels"
+        raise InputError("contact sheet", what, "Show fewer pictures.", code="sheet-too-large")
     sheet = Image.new("RGB", size, WHITE)
     pen, font = ImageDraw.Draw(sheet), _font()
     for at, (path, lines) in enumerate(entries):

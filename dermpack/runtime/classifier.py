@@ -21,6 +21,7 @@ from dermpack.runtime.tensors import Floats, Tensor, dequantize, input_table, so
 
 CHUNK = 16  # pictures in one message: the next ones are prepared meanwhile
 MAX_SIDE = 2048  # of a model's input
+CLASSIFIER = "Give a classifier with one input, which takes one square RGB picture, and one output."
 Pixels = NDArray[np.uint8]
 
 
@@ -91,15 +92,17 @@ def classifier_on(
 def _tensors(worker: Worker, path: Path) -> tuple[Tensor, Tensor]:
     inputs, outputs = worker.described["inputs"], worker.described["outputs"]
     if len(inputs) != 1 or len(outputs) != 1:
-        what = f"has {len(inputs)} inputs and {len(outputs)} outputs"
-        raise InputError(path, what, "give a classifier with one input and one output")
+        what = f"the model has {len(inputs)} inputs and {len(outputs)} outputs"
+        raise InputError(path, what, CLASSIFIER, code="unsupported-model")
     try:
         input_, output = tensor_from(inputs[0]), tensor_from(outputs[0])
     except ValueError as error:
-        raise InputError(path, f"has a tensor of another type ({error})", "export it again") from error
+        what = f"the type of a tensor is not supported ({error})"
+        raise InputError(path, what, CLASSIFIER, code="unsupported-model") from error
     side = input_.shape[1] if len(input_.shape) == 4 else 0
     if input_.shape != (1, side, side, 3) or not 0 < side <= MAX_SIDE:
-        raise InputError(path, f"takes {list(input_.shape)}, not one square RGB picture", "export it again")
+        what = f"the input has shape {list(input_.shape)}, not that of one square RGB picture"
+        raise InputError(path, what, CLASSIFIER, code="unsupported-model")
     return input_, output
 
 
@@ -107,5 +110,6 @@ def _check_labels(sidecar: Sidecar, output: Tensor, path: Path) -> None:
     many = len(sidecar.labels)
     one_for_two = output.length == 1 and many == 2
     if output.length != many and not one_for_two:
-        cure = "give --labels with one label an output"
-        raise InputError(path, f"has {output.length} outputs where {many} labels are named", cure)
+        what = f"the model has {output.length} outputs, but there are {many} labels"
+        hint = "Give --labels FILE with one label per output."
+        raise InputError(path, what, hint, code="labels-mismatch")

@@ -6,10 +6,12 @@ import stat
 from pathlib import Path
 
 from dermpack.errors import InputError
+from dermpack.files import cannot_read
 
 MAX_MODEL_BYTES = 512 << 20  # the largest network we know of is a fifth of it
 IDENTIFIER, IDENTIFIER_AT = b"TFL3", 4  # of the flatbuffer
 ZIP = b"PK\x03\x04"  # how a bundle begins
+TFLITE = "Give the path of a .tflite file."
 
 
 def read_model(path: Path) -> bytes:
@@ -17,17 +19,19 @@ def read_model(path: Path) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise InputError(path, "is no file", "give a .tflite")
+            raise InputError(path, "not a regular file", TFLITE, code="not-a-file")
         if status.st_size > MAX_MODEL_BYTES:
-            raise InputError(path, f"is larger than {MAX_MODEL_BYTES >> 20} MiB", "give a smaller model")
+            what = f"larger than {MAX_MODEL_BYTES >> 20} MiB"
+            raise InputError(path, what, "Give a smaller model.", code="file-too-large")
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError(path, "does not exist", "give a .tflite, or an export folder") from error
+        hint = "Give a .tflite file or an export folder."
+        raise InputError(path, "the model does not exist", hint, code="model-not-found") from error
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from error
+        raise cannot_read(path, error) from error
     if data.startswith(ZIP):
-        cure = "give its export folder, or unpack it and give the model.tflite in it"
-        raise InputError(path, "is a zip, like a bundle, and no .tflite", cure)
+        hint = "Give the export folder, or unpack the bundle and give the model.tflite in it."
+        raise InputError(path, "a zip file (a bundle?), not a .tflite", hint, code="invalid-model")
     if data[IDENTIFIER_AT : IDENTIFIER_AT + len(IDENTIFIER)] != IDENTIFIER:
-        raise InputError(path, "is no TensorFlow Lite model", "give a .tflite")
+        raise InputError(path, "not a TensorFlow Lite model", TFLITE, code="invalid-model")
     return data

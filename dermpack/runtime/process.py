@@ -19,7 +19,9 @@ from dermpack.runtime.worker import LENGTH, RUN
 WORKER = Path(__file__).with_name("worker.py")
 PATIENCE_SECONDS = 120.0  # for one answer: the largest network takes seconds for a picture on a Pi
 MAX_ANSWER_BYTES = 1 << 30  # of an interpreter whose memory a model may have spoilt
-BROKEN = "it is broken or needs what this interpreter lacks; export it again"
+BROKEN = (
+    "Convert the run again, or use another interpreter: the model is broken or needs unsupported operators."
+)
 
 Process: TypeAlias = "subprocess.Popen[bytes]"
 
@@ -54,7 +56,8 @@ class Host:
             described = json.loads(answer)
         except ValueError as error:
             process.kill()
-            raise InputError(where, "the interpreter gave no description", BROKEN) from error
+            what = "the interpreter did not describe the model"
+            raise InputError(where, what, BROKEN, code="interpreter-failed") from error
         return Worker(process, where, described, self._patience_seconds)
 
     def start(self) -> Process:
@@ -105,12 +108,14 @@ def _ask(
         raise _death(process, where, None if not late.is_set() else patience) from error
     except OverflowError as error:
         process.kill()
-        raise InputError(where, "the interpreter answered too much", BROKEN) from error
+        what = "the output of the interpreter is too large"
+        raise InputError(where, what, BROKEN, code="interpreter-failed") from error
     finally:
         watch.cancel()
     if problem:
         line = " ".join(problem.decode("utf-8", "replace").split())
-        raise InputError(where, f"the interpreter refuses it ({line[:200]})", BROKEN)
+        what = f"the interpreter rejected the model ({line[:200]})"
+        raise InputError(where, what, BROKEN, code="interpreter-failed")
     return answer
 
 
@@ -133,9 +138,10 @@ def _frame(stream: IO[bytes]) -> bytes:
 def _death(process: Process, where: Path, waited_seconds: float | None) -> InputError:
     code = process.wait()
     if waited_seconds is not None:
-        return InputError(where, f"the interpreter gave no answer in {waited_seconds:g} s", BROKEN)
+        what = f"the interpreter did not respond within {waited_seconds:g} s"
+        return InputError(where, what, BROKEN, code="interpreter-timeout")
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return InputError(where, f"the interpreter died of it ({how})", BROKEN)
+    return InputError(where, f"the interpreter process died ({how})", BROKEN, code="interpreter-died")
 
 
 def _close(pipe: IO[bytes] | None) -> None:

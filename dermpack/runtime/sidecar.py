@@ -9,13 +9,13 @@ from typing import Any
 
 from dermpack.contract import CONTRACT_FILE, contract_from
 from dermpack.errors import TableError
-from dermpack.files import read_json, sha256_of
+from dermpack.files import cannot_read, read_json, sha256_of
 from dermpack.pixels import Policy
 from dermpack.runtime.modelfile import read_model
 
 MAX_LABELS_BYTES = 1 << 20
 MAX_LABELS = 10_000
-AGAIN = "export the model again, or give --labels"
+AGAIN = "Convert the run again, or give the labels with --labels FILE."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +44,12 @@ def read_sidecar(path: Path, *, of: Path | None = None) -> Sidecar:
         return Sidecar(labels=_checked(record.get("labels"), path))
     contract = contract_from(record, where=path)
     if of is not None and contract.sha256 != sha256_of(read_model(of)):
-        cure = "export it again, or give --labels FILE to go without the contract"
-        raise TableError(path, f"describes another model, not {of.name}", cure)
+        hint = "Convert the run again, or give --labels FILE to ignore the contract."
+        raise TableError(path, f"describes another model than {of.name}", hint, code="contract-mismatch")
     known = {policy.value: policy for policy in Policy}
     if contract.input.policy not in known:
-        raise TableError(path, f"has an input policy that is none of {', '.join(known)}", AGAIN)
+        what = f"the input policy {contract.input.policy!r} is not one of {', '.join(known)}"
+        raise TableError(path, what, AGAIN, code="invalid-contract")
     temperature = contract.output.temperature
     return Sidecar(
         labels=contract.labels,
@@ -62,13 +63,15 @@ def read_labels(path: Path) -> Sidecar:
     """Read a list of labels: one a line, or a JSON list."""
     try:
         if path.stat().st_size > MAX_LABELS_BYTES:
-            raise TableError(path, f"is larger than {MAX_LABELS_BYTES >> 20} MiB", "give a list of labels")
+            what = f"larger than {MAX_LABELS_BYTES >> 20} MiB"
+            raise TableError(path, what, "Give a list of labels.", code="file-too-large")
         text = path.read_text(encoding="utf-8-sig")
         listed = json.loads(text) if text.lstrip().startswith("[") else _lines(text)
     except OSError as error:
-        raise TableError(path, f"cannot be read ({error.strerror})", "check the path") from error
+        raise cannot_read(path, error) from error
     except (ValueError, RecursionError) as error:
-        raise TableError(path, f"is no list of labels ({error})", "write one label a line") from error
+        what = f"not a list of labels ({error})"
+        raise TableError(path, what, "Write one label per line.", code="invalid-labels") from error
     return Sidecar(labels=_checked(listed, path))
 
 
@@ -79,8 +82,9 @@ def _lines(text: str) -> list[str]:
 def _checked(listed: Any, path: Path) -> tuple[str, ...]:
     names = listed if isinstance(listed, list) else []
     if not 2 <= len(names) <= MAX_LABELS or not all(isinstance(name, str) and name for name in names):
-        raise TableError(path, f"holds no list of 2 to {MAX_LABELS} labels", AGAIN)
+        what = f"must contain a list of 2 to {MAX_LABELS} labels"
+        raise TableError(path, what, AGAIN, code="invalid-labels")
     twice = sorted(name for name in set(names) if names.count(name) > 1)
     if twice:
-        raise TableError(path, f"names the label {twice[0]!r} twice", AGAIN)
+        raise TableError(path, f"contains the label {twice[0]!r} twice", AGAIN, code="invalid-labels")
     return tuple(names)

@@ -49,7 +49,9 @@ def abstention_from(record: Mapping[str, Any]) -> Abstention:
 def abstain(predictions: Predictions, *, coverage: float) -> Abstention:
     """The highest threshold that still answers this share of the pictures."""
     if not 0 < coverage <= 1:
-        raise InputError("abstain", f"a coverage of {coverage} cannot be reached", "give one in (0, 1]")
+        what = f"the coverage {coverage} is out of range"
+        hint = "Give a coverage above 0 and at most 1."
+        raise InputError("abstain", what, hint, code="invalid-option")
     points = _points(predictions)
     return _abstention(predictions, points, _first_covering(points, coverage))
 

@@ -80,6 +80,6 @@ def _two_sided(fewer: int, total: int) -> float:
 def _check_same_pictures(first: Predictions, second: Predictions) -> None:
     same = first.classes == second.classes and first.pictures == second.pictures
     if not same or first.groups != second.groups or not np.array_equal(first.truth, second.truth):
-        raise InputError(
-            "predictions", "are of other pictures or classes", "score both models on the same split"
-        )
+        what = "the two models have predictions for different pictures or classes"
+        hint = "Score both models on the same split."
+        raise InputError("predictions", what, hint, code="predictions-mismatch")

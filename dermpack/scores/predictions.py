@@ -30,14 +30,14 @@ class Predictions:
     def __post_init__(self) -> None:
         n, k = len(self.pictures), len(self.classes)
         if k < 2 or len(set(self.classes)) != k:
-            raise _wrong(f"have {k} classes, or one twice", "give two or more classes, each once")
+            raise _wrong(f"{k} classes, or a repeated one", "Give two or more different classes.")
         if n == 0:
-            raise _wrong("hold no picture", "choose a split that has pictures")
+            raise _wrong("there are no pictures", "Choose a split that has pictures.")
         shapes = len(self.groups) == n and self.truth.shape == (n,) and self.probabilities.shape == (n, k)
         if not shapes:
-            raise _wrong(f"do not fit {n} pictures and {k} classes", "give one row a picture")
+            raise _wrong(f"the shapes do not fit {n} pictures and {k} classes", "Give one row per picture.")
         if self.truth.min() < 0 or self.truth.max() >= k:
-            raise _wrong("have a truth outside of the classes", "number the classes from 0")
+            raise _wrong(f"a true class is outside of 0 to {k - 1}", "Number the classes from 0.")
         _check_probabilities(self.probabilities, self.pictures)
 
     def __len__(self) -> int:
@@ -83,12 +83,12 @@ def _check_probabilities(probabilities: Floats, pictures: Sequence[str]) -> None
     bad = np.flatnonzero(~(finite & inside & sums))
     if bad.size:
         values = [round(float(value), 4) for value in probabilities[bad[0]]]
-        what = f"of {pictures[bad[0]]} are no probabilities: {values[:8]}"
-        raise _wrong(what, "end the model with a softmax, or train it at a lower rate")
+        what = f"the values for {pictures[bad[0]]} are not a probability distribution: {values[:8]}"
+        raise _wrong(what, "End the model with a softmax, or train it with a lower learning rate.")
 
 
-def _wrong(what: str, cure: str) -> InputError:
-    return InputError("predictions", what, cure)
+def _wrong(what: str, hint: str) -> InputError:
+    return InputError("predictions", what, hint, code="invalid-predictions")
 
 
 def as_truth(values: Any) -> Integers:

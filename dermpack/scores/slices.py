@@ -55,9 +55,9 @@ def score_slices(
     values = np.array(banded(cells))
     names = sorted(set(values.tolist()), key=_order)
     if len(names) > MOST_VALUES:
-        raise InputError(
-            column, f"has {len(names)} values, too many to compare", "slice by a column with fewer"
-        )
+        what = f"the column has {len(names)} values; at most {MOST_VALUES} can be compared"
+        hint = "Slice by a column with fewer values."
+        raise InputError(column, what, hint, code="too-many-values")
     parts = [(name, predictions.take(np.flatnonzero(values == name))) for name in names]
     least = ANY_GROUPS if count_groups(predictions) >= LEAST_GROUPS else LEAST_GROUPS
     return tuple(

@@ -47,7 +47,9 @@ def operating_threshold(predictions: Predictions, label: str, *, sensitivity: fl
     """The highest threshold that finds the wanted share of the label's pictures."""
     at = _position(predictions, label)
     if not 0 < sensitivity <= 1:
-        raise InputError(label, f"a sensitivity of {sensitivity} cannot be reached", "give one in (0, 1]")
+        what = f"the sensitivity {sensitivity} is out of range"
+        hint = "Give a sensitivity above 0 and at most 1."
+        raise InputError(label, what, hint, code="invalid-option")
     ranking = rank_label(predictions, at)
     hits, alarms = ranking.hits[0], ranking.alarms[0]
     column = int(np.argmax(hits >= sensitivity * hits[-1] - TOLERANCE))
@@ -65,8 +67,10 @@ def operating_threshold(predictions: Predictions, label: str, *, sensitivity: fl
 def _position(predictions: Predictions, label: str) -> int:
     if label not in predictions.classes:
         known = ", ".join(predictions.classes)
-        raise InputError(label, "is no label of this model", f"choose one of: {known}")
+        raise InputError(label, "not a label of this model", f"Choose one of: {known}.", code="unknown-label")
     at = predictions.classes.index(label)
     if not (predictions.truth == at).any():
-        raise InputError(label, "has no picture to fit a threshold on", "import pictures of this label")
+        what = "there are no pictures of this label to fit a threshold on"
+        hint = "Import pictures of this label."
+        raise InputError(label, what, hint, code="label-without-pictures")
     return at

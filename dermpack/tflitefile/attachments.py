@@ -25,9 +25,9 @@ def read_attachment(file: bytes, name: str) -> str:
         with zipfile.ZipFile(io.BytesIO(file)) as archive, archive.open(name) as stream:
             data = stream.read(MAX_TEXT_BYTES + 1)
     except BROKEN as error:
-        raise Malformed(f"the associated file {name!r} cannot be read") from error
+        raise Malformed(f"associated file {name!r} cannot be read") from error
     if len(data) > MAX_TEXT_BYTES:
-        raise Malformed(f"the associated file {name!r} is too long")
+        raise Malformed(f"associated file {name!r} is larger than {MAX_TEXT_BYTES} bytes")
     return data.decode("utf-8", "replace")
 
 
@@ -48,8 +48,8 @@ def _check_directory(file: bytes) -> None:
     tail_at = max(0, len(file) - TAIL_BYTES)
     end = file.rfind(END, tail_at)
     if end < 0 or end + TAIL_BYTES - (1 << 16) > len(file):
-        raise Malformed("no associated files, though the metadata names some")
+        raise Malformed("the metadata lists associated files, but the file does not contain them")
     size = int.from_bytes(bytes(memoryview(file)[end + DIRECTORY_AT : end + DIRECTORY_AT + 4]), "little")
     is_long = bytes(memoryview(file)[max(0, end - END64_AT) : end]).startswith(END64)
     if size > MAX_DIRECTORY_BYTES or is_long:
-        raise Malformed("an archive of too many associated files")
+        raise Malformed("too many associated files")

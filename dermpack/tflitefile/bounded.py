@@ -24,7 +24,7 @@ class BoundedBytes(bytes):
             return super().__getitem__(at)
         start, stop = at.start or 0, len(self) if at.stop is None else at.stop
         if not 0 <= start <= stop <= len(self) or stop - start > MAX_TEXT_BYTES:
-            raise Malformed("a text lies outside the file, or is too long")
+            raise Malformed("a string is outside the file or too long")
         return super().__getitem__(at)
 
 
@@ -43,7 +43,7 @@ class Budget:
         for index in range(length):
             table = at(index)
             if table is None:
-                raise Malformed("an empty place among tables")
+                raise Malformed("a vector of tables has an empty entry")
             yield table
 
     def numbers(self, length: int, as_array: Callable[[], Any]) -> tuple[Any, ...]:
@@ -51,10 +51,10 @@ class Budget:
         self._pay(4 * length)
         self._numbers -= length
         if self._numbers < 0:
-            raise Malformed(f"more than {MAX_NUMBERS} numbers about tensors")
+            raise Malformed(f"more than {MAX_NUMBERS} numbers that describe tensors")
         numbers = tuple(as_array().tolist()) if length else ()
         if not all(map(isfinite, numbers)):
-            raise Malformed("a number that is not finite")
+            raise Malformed("a number is not finite")
         return numbers
 
     def data(self, length: int, as_array: Callable[[], Any]) -> bytes:
@@ -70,4 +70,4 @@ class Budget:
     def _pay(self, many: int) -> None:
         self._bytes -= many
         if self._bytes < 0:
-            raise Malformed("parts that overlap many times")
+            raise Malformed("sections overlap many times")

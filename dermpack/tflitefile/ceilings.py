@@ -8,9 +8,8 @@ from dermpack.errors import InputError
 def newest_versions(runtime: str) -> dict[str, int]:
     """Operator → the newest version that "tflite-runtime==2.14.0" knows; all older ones are known too."""
     if runtime not in NEWEST:
-        raise InputError(
-            runtime, "is no runtime whose operators are known", f"choose of: {', '.join(NEWEST)}"
-        )
+        hint = f"Choose one of: {', '.join(NEWEST)}."
+        raise InputError(runtime, "unknown runtime", hint, code="invalid-option")
     return _parsed(NEWEST[runtime])
 
 

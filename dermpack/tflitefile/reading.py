@@ -21,7 +21,6 @@ IDENTIFIER, IDENTIFIER_AT = b"TFL3", 4
 METADATA_NAME, MIN_RUNTIME_NAME = "TFLITE_METADATA", "min_runtime_version"
 MAX_SIDES = 16  # of a tensor
 MALFORMED = (Malformed, struct.error, ValueError, TypeError, IndexError, OverflowError)
-AGAIN = "export the model again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +37,27 @@ class Parts:
 def read_model(data: bytes, *, where: object) -> ModelFile:
     """Read what the file says of itself; whatever is wrong with it is one line."""
     if len(data) > MAX_MODEL_BYTES:
-        raise InputError(where, f"is larger than {MAX_MODEL_BYTES >> 20} MiB", "give a smaller model")
+        what = f"larger than {MAX_MODEL_BYTES >> 20} MiB"
+        raise InputError(where, what, "Give a smaller model.", code="file-too-large")
     if data[IDENTIFIER_AT : IDENTIFIER_AT + len(IDENTIFIER)] != IDENTIFIER:
-        raise InputError(where, "is no TensorFlow Lite model", "give a .tflite")
+        raise InputError(where, "not a TensorFlow Lite model", "Give a .tflite file.", code="invalid-model")
     try:
         return _model(BoundedBytes(data))
     except MALFORMED as error:
-        raise InputError(where, f"is a broken TensorFlow Lite model ({error})", AGAIN) from error
+        raise invalid_model(where, error) from error
+
+
+def invalid_model(where: object, error: Exception) -> InputError:
+    """Return the error for a flatbuffer that cannot be read."""
+    what = f"invalid TensorFlow Lite model ({error})"
+    return InputError(where, what, "Export the model again.", code="invalid-model")
 
 
 def _model(data: BoundedBytes) -> ModelFile:
     model = schema.Model.GetRootAs(data, 0)
     parts = _parts(model, Budget(data))
     if not parts.subgraphs:
-        raise Malformed("no graph")
+        raise Malformed("missing graph")
     graphs = [_tensors(graph, parts) for graph in parts.subgraphs]
     main, tensors = parts.subgraphs[0], graphs[0]
     return ModelFile(
@@ -87,11 +93,11 @@ def _tensors(graph: Any, parts: Parts) -> tuple[Tensor, ...]:
 def _tensor(tensor: Any, parts: Parts) -> Tensor:
     budget, quantization = parts.budget, tensor.Quantization()
     if max(tensor.ShapeLength(), tensor.ShapeSignatureLength()) > MAX_SIDES:
-        raise Malformed(f"a tensor of more than {MAX_SIDES} sides")
+        raise Malformed(f"a tensor has more than {MAX_SIDES} dimensions")
     shape = budget.numbers(tensor.ShapeLength(), tensor.ShapeAsNumpy)
     signature = budget.numbers(tensor.ShapeSignatureLength(), tensor.ShapeSignatureAsNumpy)
     if min(shape, default=0) < 0:
-        raise Malformed("a tensor with a negative side")
+        raise Malformed("a tensor has a negative dimension")
     return Tensor(
         name=budget.text(tensor.Name()),
         shape=shape,
@@ -107,7 +113,7 @@ def _quantization(quantization: Any, budget: Budget) -> dict[str, Any]:
     zeros = budget.numbers(quantization.ZeroPointLength(), quantization.ZeroPointAsNumpy) or (0,)
     zeros = zeros * len(scales) if len(zeros) == 1 else zeros  # one for all channels, or none at all
     if len(zeros) != len(scales):
-        raise Malformed(f"{len(scales)} scales with {len(zeros)} zero points")
+        raise Malformed(f"a tensor has {len(scales)} scales and {len(zeros)} zero points")
     return {"scales": scales, "zero_points": zeros, "axis": quantization.QuantizedDimension()}
 
 
@@ -123,7 +129,7 @@ def _operators(parts: Parts) -> Iterator[Operator]:
         is_custom = number == schema.BuiltinOperator.CUSTOM
         name = parts.budget.text(code.CustomCode()) if is_custom else OPERATORS.get(number)
         if name is None:
-            raise Malformed(f"the unknown operator {number}")
+            raise Malformed(f"unknown operator {number}")
         yield Operator(name=name, version=code.Version(), custom=is_custom, count=count)
 
 
@@ -162,13 +168,13 @@ def _picked(tensors: tuple[Tensor, ...], length: int, as_array: Any, parts: Part
 
 def _one_of(items: tuple[Any, ...], at: int) -> Any:
     if not 0 <= at < len(items):
-        raise Malformed(f"a reference to {at} of {len(items)}")
+        raise Malformed(f"index {at} is out of range for {len(items)} entries")
     return items[at]
 
 
 def _dtype(number: int) -> str:
     if number not in DTYPES:
-        raise Malformed(f"the unknown type {number}")
+        raise Malformed(f"unknown tensor type {number}")
     return DTYPES[number]
 
 

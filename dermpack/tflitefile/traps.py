@@ -16,11 +16,11 @@ AGAIN = "export it again with dermpack convert"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trap:
-    """One of them: `kind` is a fixed word, `detail` says what is there, `cure` what to do."""
+    """One of them: `kind` is a fixed word, `detail` says what is there, `hint` what to do."""
 
     kind: str
     detail: str
-    cure: str
+    hint: str
 
 
 def find_traps(model: ModelFile, *, runtimes: Sequence[str]) -> tuple[Trap, ...]:
@@ -46,15 +46,15 @@ def inner_floats(model: ModelFile) -> tuple[Tensor, ...]:
 def _edges(model: ModelFile) -> Iterator[Trap]:
     if len(model.inputs) != 1:
         detail = f"{len(model.inputs)} inputs: {_names(model.inputs)}"
-        yield Trap(kind="several inputs", detail=detail, cure="name each input when feeding it")
+        yield Trap(kind="several inputs", detail=detail, hint="name each input when feeding it")
     if len(model.outputs) != 1:
         detail = f"{len(model.outputs)} outputs: {_names(model.outputs)}"
-        yield Trap(kind="several outputs", detail=detail, cure="look up which one holds the scores")
+        yield Trap(kind="several outputs", detail=detail, hint="look up which one holds the scores")
     for tensor in (*model.inputs, *model.outputs):
         if tensor.is_dynamic:
             detail = f"{tensor.name} has no fixed shape"
             yield Trap(
-                kind="dynamic shape", detail=detail, cure="resize the input, or export for one picture"
+                kind="dynamic shape", detail=detail, hint="resize the input, or export for one picture"
             )
     for tensor in filter(is_picture, model.inputs):
         yield from _picture(tensor)
@@ -63,12 +63,12 @@ def _edges(model: ModelFile) -> Iterator[Trap]:
 def _picture(tensor: Tensor) -> Iterator[Trap]:
     if tensor.dtype == "int8":
         detail = f"{tensor.name} is int8: a byte above 127 turns negative, and MediaPipe refuses it"
-        yield Trap(kind="signed input", detail=detail, cure="subtract 128, or convert with --io uint8")
+        yield Trap(kind="signed input", detail=detail, hint="subtract 128, or convert with --io uint8")
     if tensor.dtype in BYTES and not takes_raw_bytes(tensor):
         steps = f"scale {list(tensor.scales)}, zero point {list(tensor.zero_points)}"
         detail = f"{tensor.name} has {steps}, not 1/127.5 around the middle"
         yield Trap(
-            kind="not raw bytes", detail=detail, cure="quantize each pixel by this scale and zero point"
+            kind="not raw bytes", detail=detail, hint="quantize each pixel by this scale and zero point"
         )
 
 
@@ -76,36 +76,36 @@ def _floats(model: ModelFile) -> Iterator[Trap]:
     inner = inner_floats(model)
     if is_integer(model) and inner:
         detail = f"{len(inner)} of {len(model.tensors)} tensors are float: {_names(inner)}"
-        cure = f"{AGAIN} --int8, unless it was left so on purpose"
-        yield Trap(kind="float inside int8", detail=detail, cure=cure)
+        hint = f"{AGAIN} --int8, unless it was left so on purpose"
+        yield Trap(kind="float inside int8", detail=detail, hint=hint)
 
 
 def _told(model: ModelFile) -> Iterator[Trap]:
     metadata = model.metadata
     if metadata is None:
         detail = "the file does not say how to feed it, nor what its outputs are"
-        yield Trap(kind="no metadata", detail=detail, cure=AGAIN)
+        yield Trap(kind="no metadata", detail=detail, hint=AGAIN)
         return
     outputs = model.outputs[0].shape[-1] if model.outputs and model.outputs[0].shape else 0
     if not metadata.labels:
         detail = "the outputs have numbers, but no names"
-        yield Trap(kind="no labels", detail=detail, cure=AGAIN)
+        yield Trap(kind="no labels", detail=detail, hint=AGAIN)
     elif len(metadata.labels) != outputs:
         detail = f"{len(metadata.labels)} labels for {outputs} outputs"
-        yield Trap(kind="other labels", detail=detail, cure=AGAIN)
+        yield Trap(kind="other labels", detail=detail, hint=AGAIN)
     if any(tensor.is_float and is_picture(tensor) for tensor in model.inputs) and not metadata.mean:
         detail = "the input is float, and nothing says what a pixel becomes"
-        yield Trap(kind="no normalisation", detail=detail, cure=AGAIN)
+        yield Trap(kind="no normalisation", detail=detail, hint=AGAIN)
 
 
 def _foreign(model: ModelFile) -> Iterator[Trap]:
     for operator in model.operators:
         if operator.is_flex:
             detail = f"{operator.name} needs TensorFlow's own kernels"
-            yield Trap(kind="flex operator", detail=detail, cure="export with builtin operators only")
+            yield Trap(kind="flex operator", detail=detail, hint="export with builtin operators only")
         elif operator.custom:
             detail = f"{operator.name} is no builtin operator"
-            yield Trap(kind="custom operator", detail=detail, cure="link its kernel into the app")
+            yield Trap(kind="custom operator", detail=detail, hint="link its kernel into the app")
 
 
 def _too_new(model: ModelFile, runtime: str) -> Iterator[Trap]:
@@ -115,7 +115,7 @@ def _too_new(model: ModelFile, runtime: str) -> Iterator[Trap]:
         if not operator.custom and operator.version > known:
             knows = f"knows it up to version {known}" if known else "does not know it"
             detail = f"{operator.name} is of version {operator.version}; {runtime} {knows}"
-            yield Trap(kind="operator too new", detail=detail, cure=f"use a newer runtime, or {AGAIN}")
+            yield Trap(kind="operator too new", detail=detail, hint=f"use a newer runtime, or {AGAIN}")
 
 
 def _names(tensors: Sequence[Tensor]) -> str:

@@ -32,7 +32,7 @@ class Table:
         at = self._at(field)
         number = self._flat.Get(kind, at) if at else kind.py_type(0)
         if not isfinite(number):
-            raise Malformed("a number that is not finite")
+            raise Malformed("a number is not finite")
         return number
 
     def floats(self, field: IntEnum) -> tuple[float, ...]:
@@ -65,7 +65,7 @@ class Table:
 def unpack_metadata(packed: bytes, *, file: bytes) -> Metadata:
     """The metadata's flatbuffer, and the file that carries it."""
     if packed[IDENTIFIER_AT : IDENTIFIER_AT + len(layout.IDENTIFIER)] != layout.IDENTIFIER:
-        raise Malformed("metadata of another format")
+        raise Malformed("unknown metadata format")
     data = BoundedBytes(packed)
     head = FlatTable(data, 0)
     model = Table(data, head.Get(numbers.UOffsetTFlags, 0), Budget(data))

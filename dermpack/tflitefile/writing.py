@@ -12,11 +12,10 @@ from dermpack.errors import InputError
 from dermpack.tflitefile.attachments import attach
 from dermpack.tflitefile.metadata import Metadata
 from dermpack.tflitefile.packing import associated_files, pack_metadata
-from dermpack.tflitefile.reading import IDENTIFIER, MALFORMED, METADATA_NAME, read_model
+from dermpack.tflitefile.reading import IDENTIFIER, MALFORMED, METADATA_NAME, invalid_model, read_model
 
 WHERE = "model.tflite"
 ALIGNMENT = 16  # of constants, as the schema wants it; the stock converter leaves them at multiples of 4
-AGAIN = "export the model again"
 
 
 class Constant(schema.BufferT):  # type: ignore[misc] # the schema ships no types
@@ -42,8 +41,12 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     """
     model = read_model(data, where=WHERE)
     if (len(model.inputs), len(model.outputs)) != (1, 1):
-        what = f"has {len(model.inputs)} inputs and {len(model.outputs)} outputs"
-        raise InputError(WHERE, what, "give a classifier with one of each")
+        what = (
+            f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs, expected 1 of each"
+        )
+        raise InputError(
+            WHERE, what, "Give a classifier with one input and one output.", code="unsupported-model"
+        )
     _check_labels(model.outputs[0].shape[-1:], metadata)
     return attach(_repacked(data, pack_metadata(metadata)), associated_files(metadata))
 
@@ -51,20 +54,29 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
 def _check_labels(outputs: tuple[int, ...], metadata: Metadata) -> None:
     many = len(metadata.labels)
     if many and outputs != (many,):
-        raise InputError(WHERE, f"has {list(outputs)} outputs for {many} labels", "name one label an output")
-    if any(not label or not label.isprintable() for label in metadata.labels):
-        raise InputError(WHERE, "has a label that is no printable line", "rename the label")
+        what = f"the model has {list(outputs)} outputs, but the metadata has {many} labels"
+        raise InputError(WHERE, what, "Give one label for each output.", code="labels-mismatch")
+    for label in metadata.labels:
+        if not label or not label.isprintable():
+            what = f"label {label!r} is not a single line of printable characters"
+            raise InputError(WHERE, what, "Rename the label.", code="invalid-labels")
     if metadata.calibration and len(metadata.calibration.sigmoids) != many:
-        raise InputError(WHERE, f"has {many} labels and another number of sigmoids", "give one a label")
+        what = f"the metadata has {many} labels, but {len(metadata.calibration.sigmoids)} score calibrations"
+        raise InputError(WHERE, what, "Give one score calibration for each label.", code="labels-mismatch")
 
 
 def _repacked(data: bytes, packed: bytes) -> bytes:
     try:
         model = schema.ModelT.InitFromPackedBuf(data, 0)
     except MALFORMED as error:
-        raise InputError(WHERE, f"is a broken TensorFlow Lite model ({error})", AGAIN) from error
+        raise invalid_model(WHERE, error) from error
     for what in _unknown(model):
-        raise InputError(WHERE, f"has {what}, which cannot be kept", "export it with a known converter")
+        raise InputError(
+            WHERE,
+            f"the model has {what}, which would be lost when the metadata is written",
+            "Export the model with a supported converter.",
+            code="unsupported-model",
+        )
     _put(model, packed)
     builder = flatbuffers.Builder(len(data) + len(packed) + (1 << 16))
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
@@ -86,7 +98,7 @@ def _put(model: Any, packed: bytes) -> None:
 def _unknown(model: Any) -> Iterator[str]:
     """What a newer or a larger kind of file has, and repacking would lose."""
     if any(buffer.offset for buffer in model.buffers):
-        yield "constants behind the flatbuffer"
+        yield "constants outside the flatbuffer"
     for operator in (of for graph in model.subgraphs for of in graph.operators or ()):
         lost = operator.builtinOptionsType and operator.builtinOptions is None
         if lost or (operator.builtinOptions2Type and operator.builtinOptions2 is None):

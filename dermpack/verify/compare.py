@@ -55,7 +55,7 @@ def check_runs(runs: Sequence[Ran], contract: Contract) -> Iterator[Proof]:
         else:
             outcome = Outcome.NOTED if said is False else Outcome.HOLDS
             detail = _how(ran) + ("; the contract says that it does not work here" if said is False else "")
-        yield Proof(name=f"runs on {ran}", outcome=outcome, detail=detail)
+        yield Proof(name=f"runs on {ran}", outcome=outcome, detail=detail, code=ran.problem_code or None)
     yield from _missing(runs, contract.runtimes)
 
 

@@ -11,7 +11,7 @@ from dermpack.runtime import find_sidecar
 
 MODEL_FILE = "model.tflite"
 MARK = b"TFL3"  # bytes 4 to 8 of every .tflite, whatever it is called
-CURE = "give an export folder, or a .tflite with its model.json beside it"
+HINT = f"Give an export folder, or a .tflite file with its {CONTRACT_FILE} in the same folder."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,28 +28,30 @@ def find_exports(path: Path) -> tuple[Export, ...]:
     try:
         return _found(path)
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", CURE) from error
+        raise InputError(path, f"cannot be read ({error.strerror})", HINT, code="cannot-read") from error
 
 
 def _found(path: Path) -> tuple[Export, ...]:
     if not path.exists():
-        raise InputError(path, "does not exist", CURE)
+        raise InputError(path, "no such file or directory", HINT, code="model-not-found")
     if not path.is_dir():
         return (_of_file(path),)
     if _is_export(path):
         return (_of_folder(path),)
     inside = sorted(folder for folder in path.iterdir() if folder.is_dir() and _is_export(folder))
     if not inside:
-        raise InputError(path, f"holds no {MODEL_FILE}, and no folder in it does", CURE)
+        what = f"{MODEL_FILE} not found in this folder or its subfolders"
+        raise InputError(path, what, HINT, code="model-not-found")
     return tuple(_of_folder(folder) for folder in inside)
 
 
 def _of_file(path: Path) -> Export:
     if path.suffix.lower() != ".tflite" and not _is_flatbuffer(path):
-        raise InputError(path, "is neither a .tflite nor a bundle", CURE)
+        raise InputError(path, "neither a .tflite file nor a bundle", HINT, code="invalid-model")
     beside = find_sidecar(path)
     if beside is None:
-        raise InputError(path, f"has no {CONTRACT_FILE} beside it", CURE)
+        what = f"{CONTRACT_FILE} not found in the same folder"
+        raise InputError(path, what, HINT, code="contract-not-found")
     return Export(name=path.stem, model=path, contract=beside)
 
 

@@ -27,6 +27,7 @@ class Ran:
     outputs: Floats | None
     is_delegated: bool  # whether XNNPACK took any part of the graph
     problem: str
+    problem_code: str = ""  # the error code of the problem
 
     def __str__(self) -> str:
         how = "XNNPACK" if self.kernels is Kernels.XNNPACK else "own kernels"
@@ -51,11 +52,11 @@ def run_everywhere(task: Task, hosts: Mapping[Engine, Host]) -> tuple[Ran, ...]:
 
 
 def _ran(task: Task, host: Host, kernels: Kernels) -> Ran:
-    outputs, is_delegated, problem = None, False, ""
+    outputs, is_delegated, problem, problem_code = None, False, "", ""
     try:
         outputs, is_delegated = _outputs(task, host, kernels)
     except InputError as error:
-        problem = error.what
+        problem, problem_code = error.what, error.code
     return Ran(
         engine=host.engine,
         kernels=kernels,
@@ -63,6 +64,7 @@ def _ran(task: Task, host: Host, kernels: Kernels) -> Ran:
         outputs=outputs,
         is_delegated=is_delegated,
         problem=problem,
+        problem_code=problem_code,
     )
 
 
@@ -74,7 +76,8 @@ def _outputs(task: Task, host: Host, kernels: Kernels) -> tuple[Floats, bool]:
     )
     size = pixels.shape[1]
     if classifier.size != size:
-        raise InputError(where, f"takes pictures of {classifier.size} px, not {size}", "export it again")
+        what = f"input size is {classifier.size} px, but the contract says {size} px"
+        raise InputError(where, what, "Export the model again.", code="contract-mismatch")
     starts = range(0, len(pixels), CHUNK)
     outputs = np.concatenate([classifier.classify(pixels[at : at + CHUNK]) for at in starts])
     return outputs, classifier.is_delegated

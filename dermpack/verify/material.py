@@ -58,6 +58,7 @@ def _spread(dataset: Dataset, split: Split, count: int) -> tuple[Path, ...]:
     """Evenly over the split: its order is that of names, not of labels."""
     there = dataset.manifest.of(split)
     if not there:
-        raise DatasetError(dataset.folder, f"has no {split.value} picture", "choose another --split")
+        what = f"the {split.value} split is empty"
+        raise DatasetError(dataset.folder, what, "Choose another --split.", code="empty-split")
     chosen = np.unique(np.linspace(0, len(there) - 1, min(count, len(there))).astype(int))
     return tuple(dataset.file(there[at]) for at in chosen)

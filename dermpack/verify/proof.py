@@ -28,12 +28,14 @@ class Proof:
     outcome: Outcome
     detail: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    code: str | None = None  # of the error that the check ended in
 
     def record(self) -> dict[str, Any]:
         return {
             "proof": self.name,
             "result": self.outcome.value,
             "detail": self.detail,
+            "code": self.code,
             "figures": {name: _plain(value) for name, value in self.figures.items()},
         }
 

@@ -64,7 +64,7 @@ def verify_export(export: Export, means: Means) -> Verified:
     data, model, contract = b"", None, None
     unread = []
     try:
-        data = read_bytes(export.model, most=MAX_MODEL_BYTES, cure="give a smaller model")
+        data = read_bytes(export.model, most=MAX_MODEL_BYTES, hint="Give a smaller model.")
         model = read_model(data, where=export.model)
     except InputError as error:
         unread.append(_failed("flatbuffer", error))
@@ -138,4 +138,5 @@ def _scored(
 
 
 def _failed(name: str, error: DermpackError) -> Proof:
-    return Proof(name=name, outcome=Outcome.FAILS, detail=f"{error.what}; {error.cure}")
+    detail = f"{error.what}. {error.hint}"
+    return Proof(name=name, outcome=Outcome.FAILS, detail=detail, code=error.code)

@@ -37,7 +37,7 @@ def test_lines_that_are_not_the_plugins_are_refused(tmp_path: Path, text: str) -
 
 
 def test_an_emulator_without_plugins_counts_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UncountedError, match="nothing"):
+    with pytest.raises(UncountedError):
         read_counts(tmp_path / "counts.txt")
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.models import names_of, read_models
-from dermpack.errors import InputError, TableError
+from dermpack.errors import TableError
 from tests.benchmarks.runnable_models import LABELS, float_model, integer_model
 from tests.dermpack.flatbuffer_models import model, picture, scores, tensor
+from tests.support.errors import raises_code
 
 
 def test_a_folder_of_exports_begins_with_the_unquantized_one(models: Path) -> None:
@@ -56,39 +57,49 @@ def test_names_are_short_and_each_is_there_once(files: list[str], names: list[st
 
 
 @pytest.mark.parametrize(
-    ("data", "what"),
+    ("data", "code", "said"),
     [
-        (b"not a model", "is no TensorFlow Lite model"),
-        (b"PK\x03\x04 a bundle", "is a zip, like a bundle, and no .tflite"),
-        (model([picture(), picture(), scores()], inputs=(0, 1), outputs=(2,)), "has 2 inputs"),
-        (model([tensor("x", (1, 8, 9, 3), "float32"), scores()]), r"takes \[1, 8, 9, 3\]"),
-        (model([tensor("x", (1, 8, 8, 1), "float32"), scores()]), r"takes \[1, 8, 8, 1\]"),
-        (model([tensor("x", (1, 9000, 9000, 3), "float32"), scores()]), "not one square RGB picture"),
-        (model([tensor("x", (8, 8, 3), "float32"), scores()]), r"takes \[8, 8, 3\]"),
-        (model([picture("int32", None), scores()]), "takes pictures as int32"),
+        (b"not a model", "invalid-model", "foreign.tflite: "),
+        (b"PK\x03\x04 a bundle", "invalid-model", "zip"),
+        (
+            model([picture(), picture(), scores()], inputs=(0, 1), outputs=(2,)),
+            "unsupported-model",
+            "2 inputs",
+        ),
+        (model([tensor("x", (1, 8, 9, 3), "float32"), scores()]), "unsupported-model", "[1, 8, 9, 3]"),
+        (model([tensor("x", (1, 8, 8, 1), "float32"), scores()]), "unsupported-model", "[1, 8, 8, 1]"),
+        (
+            model([tensor("x", (1, 9000, 9000, 3), "float32"), scores()]),
+            "unsupported-model",
+            "[1, 9000, 9000, 3]",
+        ),
+        (model([tensor("x", (8, 8, 3), "float32"), scores()]), "unsupported-model", "[8, 8, 3]"),
+        (model([picture("int32", None), scores()]), "unsupported-model", "int32"),
     ],
 )
-def test_a_model_that_is_no_classifier_of_pictures_is_refused(tmp_path: Path, data: bytes, what: str) -> None:
+def test_a_model_that_is_no_classifier_of_pictures_is_refused(
+    tmp_path: Path, data: bytes, code: str, said: str
+) -> None:
     (tmp_path / "foreign.tflite").write_bytes(data)
-    with pytest.raises(InputError, match=what):
+    with raises_code(code, tmp_path / "foreign.tflite", said):
         read_models([tmp_path / "foreign.tflite"])
 
 
 def test_places_without_a_model_are_refused(tmp_path: Path, models: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "training.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(InputError, match=r"is a run, not yet a \.tflite"):
+    with raises_code("model-not-found", tmp_path / "run", "dermpack convert"):
         read_models([tmp_path / "run"])
-    with pytest.raises(InputError, match=r"holds no model\.tflite"):
+    with raises_code("model-not-found", models.parent, "model.tflite"):
         read_models([models.parent])
-    with pytest.raises(InputError, match="does not exist"):
+    with raises_code("file-not-found", tmp_path / "nothing"):
         read_models([tmp_path / "nothing"])
-    with pytest.raises(InputError, match="are none"):
+    with raises_code("model-not-found", "models: "):
         read_models([])
 
 
 def test_a_model_is_measured_once(models: Path) -> None:
-    with pytest.raises(InputError, match="is given twice"):
+    with raises_code("duplicate-model", models / "int8"):
         read_models([models, models / "int8"])
 
 

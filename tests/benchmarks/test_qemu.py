@@ -18,12 +18,12 @@ from benchmarks.measured import Measured
 from benchmarks.plan import Model, Plan, Scored
 from benchmarks.qemu import QemuTarget, qemu_target
 from benchmarks.sysroot import Sysroot
-from dermpack.errors import InputError
 from dermpack.files import sha256_of
 from dermpack.manifest import Split
 from dermpack.progress import silent
 from dermpack.runtime import Kernels
 from tests.dermpack.small_dataset import make_dataset
+from tests.support.errors import raises_code
 
 LITERT = "ai-edge-litert"
 SIDE = 8
@@ -170,22 +170,22 @@ def test_an_emulated_python_that_does_not_start_is_an_error_that_says_how_to_pre
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: Plan
 ) -> None:
     target = _target(tmp_path, monkeypatch, before="echo 'no such library' >&2; exit 127")
-    with pytest.raises(InputError, match=r"died \(no such library\); remove .*/arm; .*run: make arm$"):
+    with raises_code("benchmark-worker-failed", "no such library", target.sysroot.folder, "make arm"):
         _measure(target, plan)
 
 
 def test_a_runtime_that_is_not_there_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: Plan
 ) -> None:
-    with pytest.raises(InputError, match="has no benchmark_model"):
+    with raises_code("runtime-not-installed", "benchmark_model"):
         _measure(_target(tmp_path, monkeypatch), replace(plan, runtimes=["benchmark_model"]))
 
 
 def test_an_unprepared_machine_is_told_how(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="make arm"):
+    with raises_code("emulator-not-prepared", "make arm"):
         qemu_target("cortex-a76", folder=tmp_path)
 
 
 def test_another_processor_is_refused_before_anything_is_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="computes int8 wrongly"):
+    with raises_code("target-not-supported", "qemu:max: ", "int8"):
         qemu_target("max", folder=tmp_path)

@@ -28,6 +28,7 @@ from tests.benchmarks.measured_examples import (
     summarized,
     timed,
 )
+from tests.support.errors import raises_code
 
 ONE_LOST = (*TRUTH[:9], 1)
 WHERE = Path("report.json")
@@ -152,46 +153,48 @@ def spoil(path: str, value: object) -> Callable[[Json], None]:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "why"),
+    ("path", "value", "code", "said"),
     [
-        ("kind", "evaluation", "no report of a benchmark"),
-        ("schema", 2, "schema 2"),
-        ("results", {}, "results is no list"),
-        ("results.0", 7, "no JSON object"),
-        ("results.0.median_ms", 1e9, "as the rounds say"),
-        ("results.0.rounds_ms", [1.0, "2"], "something else than milliseconds"),
-        ("results.0.rounds_ms", [-1.0], "something else than milliseconds"),
-        ("results.0.rounds_ms", [], "no list of at most"),
-        ("results.0.min_ms", float("nan"), "not a finite number"),
-        ("results.0.model", "other", "one of the models"),
-        ("results.0.target", "qemu:cortex-a72", "times of an emulated processor"),
-        ("results.0.target", "moon", "one of the targets"),
-        ("results.0.kernels", "magic", "none of xnnpack"),
-        ("results.0.threads", 10**6, "1 to 1024"),
-        ("results.0.strange", 1, "strange"),
-        ("results.0.drift.change", -1.0, "greater than -1"),
-        ("models.0.sha256", "abc", "64 digits"),
-        ("models.0.name", "int8", "each once"),
-        ("data.truth.0", 99, "numbers below 3"),
-        ("data.pictures", [], "one of 10"),
-        ("answers.0.predicted.0", -1, "numbers below 3"),
-        ("answers.0.accuracy.value", 3.0, "between 0 and 1"),
-        ("drops.0.top1_agreement", 7, "between 0 and 1"),
-        ("agreements.0.differing", 10**9, "among its outputs"),
-        ("targets.0.environment", [], "no JSON object"),
-        ("timing.rounds", "many", "not a whole number"),
+        ("kind", "evaluation", "invalid-format", "report.json"),
+        ("schema", 2, "unsupported-schema", 2),
+        ("results", {}, "invalid-format", "results"),
+        ("results.0", 7, "invalid-format", "results[0]"),
+        ("results.0.median_ms", 1e9, "invalid-format", "results[0].median_ms"),
+        ("results.0.rounds_ms", [1.0, "2"], "invalid-format", "results[0].rounds_ms"),
+        ("results.0.rounds_ms", [-1.0], "invalid-format", "results[0].rounds_ms"),
+        ("results.0.rounds_ms", [], "invalid-format", "results[0].rounds_ms"),
+        ("results.0.min_ms", float("nan"), "invalid-format", "results[0].min_ms"),
+        ("results.0.model", "other", "invalid-format", "'other'"),
+        ("results.0.target", "qemu:cortex-a72", "invalid-format", "results[0]"),
+        ("results.0.target", "moon", "invalid-format", "'moon'"),
+        ("results.0.kernels", "magic", "invalid-format", "results[0].where.kernels"),
+        ("results.0.threads", 10**6, "invalid-format", 1024),
+        ("results.0.strange", 1, "invalid-format", "strange"),
+        ("results.0.drift.change", -1.0, "invalid-format", "results[0].drift.change"),
+        ("models.0.sha256", "abc", "invalid-format", "'abc'"),
+        ("models.0.name", "int8", "invalid-format", "models"),
+        ("data.truth.0", 99, "invalid-format", "data.truth"),
+        ("data.pictures", [], "invalid-format", "data.pictures"),
+        ("answers.0.predicted.0", -1, "invalid-format", "predicted"),
+        ("answers.0.accuracy.value", 3.0, "invalid-format", "accuracy"),
+        ("drops.0.top1_agreement", 7, "invalid-format", 7),
+        ("agreements.0.differing", 10**9, "invalid-format", 10**9),
+        ("targets.0.environment", [], "invalid-format", "targets[0].environment"),
+        ("timing.rounds", "many", "invalid-format", "timing.rounds"),
     ],
 )
-def test_what_is_no_sound_report_is_refused_in_one_line(path: str, value: object, why: str) -> None:
+def test_what_is_no_sound_report_is_refused_in_one_line(
+    path: str, value: object, code: str, said: object
+) -> None:
     found = as_json()
     spoil(path, value)(found)
-    with pytest.raises(TableError) as caught:
+    with raises_code(code, WHERE, said) as caught:
         record_from(found, where=WHERE)
-    assert why in str(caught.value) and "\n" not in str(caught.value)
+    assert isinstance(caught.value, TableError) and "\n" not in str(caught.value)
 
 
 def test_a_report_without_a_key_names_it() -> None:
     found = as_json()
     del found["timing"]
-    with pytest.raises(TableError, match="timing is missing"):
+    with raises_code("invalid-format", WHERE, "timing"):
         record_from(found, where=WHERE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.ssh_address import quoted_python, read_address
-from dermpack.errors import InputError
+from dermpack.errors import printable
+from tests.support.errors import raises_code
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_an_address_is_a_user_a_host_and_a_port(text: str, destination: str, por
     ],
 )
 def test_what_a_shell_or_ssh_could_misread_is_no_address(text: str) -> None:
-    with pytest.raises(InputError, match="is no address") as caught:
+    with raises_code("invalid-option", printable(f"ssh:{text}: "), "ssh:user@host") as caught:
         read_address(text)
     assert "\n" not in str(caught.value)
 
@@ -63,5 +64,5 @@ def test_the_interpreter_is_one_word_for_the_remote_shell(python: str, quoted: s
 
 @pytest.mark.parametrize("python", ["", "-c", "--version", "python\nreboot", "py\0thon"])
 def test_what_is_no_path_of_a_program_is_refused(python: str) -> None:
-    with pytest.raises(InputError, match="is no path of a program"):
+    with raises_code("invalid-option", "--python "):
         quoted_python(python)

@@ -59,13 +59,13 @@ def test_what_is_said_arrives_with_its_size(pair: Pair) -> None:
         (b'{"bytes": -1}\n', "too many bytes"),
         (b'{"bytes": 1e9}\n', "too many bytes"),
         (b'{"bytes": "3"}\n', "too many bytes"),
-        (b"{}\n", "does not say what it should"),
-        (b"[1]\n", "does not say what it should"),
-        (b"Welcome to your Pi!\n", "does not say what it should"),
-        (b"\xff\xfe\n", "does not say what it should"),
-        (b"[" * 9000 + b"\n", "does not say what it should"),
-        (b"x" * (MOST_LINE_BYTES + 1), "a line without an end"),
-        (b'{"error": "no space left", "bytes": 0}\n', "it gave up: no space left"),
+        (b"{}\n", "unexpected"),
+        (b"[1]\n", "unexpected"),
+        (b"Welcome to your Pi!\n", "unexpected"),
+        (b"\xff\xfe\n", "unexpected"),
+        (b"[" * 9000 + b"\n", "unexpected"),
+        (b"x" * (MOST_LINE_BYTES + 1), "a line"),
+        (b'{"error": "no space left", "bytes": 0}\n', "no space left"),
     ],
 )
 def test_what_is_no_answer_breaks_the_stream(pair: Pair, said: bytes, why: str) -> None:
@@ -84,13 +84,13 @@ def test_one_who_leaves_in_the_middle_breaks_the_stream(pair: Pair, said: bytes)
 
 
 def test_one_who_does_not_answer_breaks_the_stream(pair: Pair) -> None:
-    with pytest.raises(StreamBrokenError, match="does not answer"):
+    with pytest.raises(StreamBrokenError, match="no response"):
         answer(pair, seconds=0.01)
 
 
 def test_one_who_takes_nothing_breaks_the_stream(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.remote_stream.SILENT_SECONDS", 0.01)
-    with pytest.raises(StreamBrokenError, match="takes nothing"):
+    with pytest.raises(StreamBrokenError, match="input"):
         pair.stream.say_raw(bytes(1 << 20))
 
 

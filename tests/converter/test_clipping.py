@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dermpack.errors import InputError
+from tests.support.errors import raises_code
 
 pytestmark = pytest.mark.tensorflow
 Floats = NDArray[np.float32]
@@ -160,8 +160,8 @@ def test_ranges_that_are_not_measured_cannot_be_clipped() -> None:
     from converter.recipes import Recipe
     from converter.request import Method, Request
 
-    with pytest.raises(InputError, match="--calibration-method mse: is for int8 and int16x8 alone"):
+    with raises_code("option-not-applicable", "--calibration-method mse", "int8", "int16x8"):
         Request(recipes=(Recipe.FLOAT16,), clipping=Clipping.MSE)
-    with pytest.raises(InputError, match="qat trains them; use --method ptq"):
+    with raises_code("conflicting-options", "--calibration-method percentile", "qat", "--method ptq"):
         Request(method=Method.QAT, clipping=Clipping.PERCENTILE)
     Request(recipes=(Recipe.INT8, Recipe.INT16X8), method=Method.QAT, clipping=Clipping.PERCENTILE)

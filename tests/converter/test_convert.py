@@ -16,6 +16,7 @@ from dermpack.contract import read_contract
 from dermpack.files import sha256_file
 from dermpack.runtime import open_classifier, read_sidecar
 from dermpack.tflitefile import read_model
+from tests.support.errors import assert_stderr_code
 from tests.trainer.coloured import COLOURS
 
 pytestmark = pytest.mark.tensorflow
@@ -99,7 +100,7 @@ def test_a_dataset_that_is_gone_is_an_error_that_says_how_to_name_it(
 ) -> None:
     moved = shutil.copytree(run, tmp_path / "elsewhere" / "run")
     assert main(["convert", str(moved), "-o", str(tmp_path / "export"), "-q"]) == 1
-    assert "--data" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "dataset-not-found", "--data")
     assert names(tmp_path) == {"elsewhere"}
 
 
@@ -108,7 +109,7 @@ def test_another_dataset_is_refused(
 ) -> None:
     output = tmp_path / "export"
     assert main(["convert", str(run), "-o", str(output), "--data", str(demo_dataset), "-q"]) == 1
-    assert "is not the dataset that the run was trained on" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "run-mismatch", demo_dataset, "--data")
 
 
 def test_an_export_that_is_there_is_not_replaced_unasked(
@@ -116,7 +117,7 @@ def test_an_export_that_is_there_is_not_replaced_unasked(
 ) -> None:
     before = sha256_file(export / "model.json")
     assert main(["convert", str(run), "-o", str(export), "-q"]) == 1
-    assert "add --overwrite" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "output-exists", export, "--overwrite")
     assert sha256_file(export / "model.json") == before
 
 
@@ -124,7 +125,9 @@ def test_a_folder_without_a_run_is_refused_in_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["convert", str(tmp_path), "-o", str(tmp_path / "export")]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+    error = capsys.readouterr().err
+    assert_stderr_code(error, "run-not-found", tmp_path)
+    assert error.count("\n") == 1
 
 
 def test_the_contract_says_what_the_ranges_hold(export: Path, run: Path, tmp_path: Path) -> None:
@@ -150,7 +153,7 @@ def test_a_contract_of_another_file_is_no_help_to_evaluate(
     assert main(["evaluate", str(export / "model.tflite"), dataset, "-q"]) == 0
     assert main(["evaluate", str(other / "model.tflite"), dataset, "-q"]) == 1
     error = capsys.readouterr().err
-    assert "model.json: describes another model, not model.tflite" in error
+    assert_stderr_code(error, "contract-mismatch", "model.json", "model.tflite")
     assert error.count("\n") == 1
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dermpack.cli import main
-from dermpack.errors import InputError
+from tests.support.errors import raises_code
 
 pytestmark = pytest.mark.tensorflow
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -88,5 +88,5 @@ def test_layers_are_told_of_integers_alone() -> None:
     from converter.recipes import Recipe
     from converter.request import Request
 
-    with pytest.raises(InputError, match="--layer-errors: is for int8 alone"):
+    with raises_code("option-not-applicable", "--layer-errors", "int8"):
         Request(recipes=(Recipe.FLOAT32,), layer_errors=True)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dermpack.errors import InputError
 from dermpack.files import sha256_of
 from dermpack.scores.paired import agreement
 from tests.converter.integers import file_of
 from tests.converter.spread import spread
 from tests.converter.striped import examples, feed, trained_network
+from tests.support.errors import raises_code
 
 pytestmark = pytest.mark.tensorflow
 Keras = Any
@@ -240,7 +240,7 @@ def test_a_layer_that_cannot_be_quantized_is_one_line() -> None:
 
     pixels = tf_keras.Input((24, 24, 3))
     model = tf_keras.Model(pixels, tf_keras.layers.Multiply()([pixels, pixels]), name="squares")
-    with pytest.raises(InputError, match=r"^squares: cannot be trained quantization-aware .*--method ptq$"):
+    with raises_code("qat-not-supported", "squares: ", "--method ptq"):
         make_aware(model, pictures())
 
 
@@ -253,7 +253,7 @@ def test_two_processes_make_the_same_file(tmp_path: Path) -> None:
 def test_a_run_that_cannot_be_trained_so_is_refused(tmp_path: Path) -> None:
     from converter.qat import refuse_unfit
 
-    with pytest.raises(InputError, match="Multiply of EfficientNet; use --method ptq"):
+    with raises_code("qat-not-supported", "EfficientNet", "--method ptq"):
         refuse_unfit(a_run("efficientnet_b0", tmp_path))
     refuse_unfit(a_run("mobilenet_v2", tmp_path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.errors import DatasetError
+from tests.support.errors import assert_stderr_code, raises_code
 
 pytestmark = pytest.mark.tensorflow
 
@@ -22,7 +24,8 @@ def moved(run: Path, tmp_path: Path) -> Path:
 def test_a_dataset_that_went_is_told_by_a_tidy_path(moved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", str(moved), "-o", str(moved.parent / "export"), "--quiet"]) == 1
     told = capsys.readouterr().err
-    assert "is not there any more" in told and "name the dataset by --data" in told and ".." not in told
+    assert_stderr_code(told, "dataset-not-found", "--data")
+    assert ".." not in told
 
 
 def test_pictures_that_went_are_counted_before_the_network_is_loaded(run: Path, tmp_path: Path) -> None:
@@ -33,5 +36,7 @@ def test_pictures_that_went_are_counted_before_the_network_is_loaded(run: Path, 
     here = shutil.copytree(
         run / read.dataset["path"], tmp_path / "dataset", ignore=shutil.ignore_patterns("*.png")
     )
-    with pytest.raises(DatasetError, match=r"lacks \d+ of \d+ pictures, looked for in .*; put them there"):
+    with raises_code("pictures-missing") as caught:
         find_dataset(read, here)
+    assert isinstance(caught.value, DatasetError)
+    assert re.search(r"\b\d+ of \d+\b", caught.value.what)

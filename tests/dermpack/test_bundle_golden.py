@@ -11,13 +11,13 @@ import pytest
 from dermpack.bundle.golden import GOLDEN_FILE, Golden, golden_files, golden_from
 from dermpack.bundle.pictures import GoldenPicture, generated, given
 from dermpack.bundle.variant import read_variants
-from dermpack.errors import InputError, TableError
 from dermpack.files import sha256_of
 from dermpack.pixels import Policy, decode, prepare
 from dermpack.pixels.containers.jpeg import read_jpeg
 from dermpack.pixels.exif import orientation_of
 from tests.dermpack.bundle_exports import LABELS, SIZE, write_export, write_exports
 from tests.hostile import encoded, scene
+from tests.support.errors import raises_code
 
 PICTURES = generated(SIZE)
 TURNED = [of for of in PICTURES if of.name.startswith("turned-")]
@@ -106,26 +106,26 @@ def test_pictures_that_the_user_names_are_taken_as_they_are(tmp_path: Path) -> N
 @pytest.mark.parametrize("form", ["WEBP", "BMP"])
 def test_a_picture_that_not_every_phone_opens_is_refused(tmp_path: Path, form: str) -> None:
     (tmp_path / "picture").write_bytes(encoded(scene(), form))
-    with pytest.raises(InputError, match="neither PNG nor JPEG"):
+    with raises_code("picture-unsupported", tmp_path / "picture", "PNG", "JPEG"):
         given([tmp_path / "picture"])
 
 
 def test_a_golden_file_of_another_kind_is_refused() -> None:
-    with pytest.raises(TableError, match=r"golden\.json: schema is 2, not 1"):
+    with raises_code("invalid-bundle", GOLDEN_FILE, "schema is 2"):
         golden_from({"schema": 2, "size": 8, "policy": "x", "variants": {}, "vectors": []}, where=GOLDEN_FILE)
 
 
 def test_variants_are_chosen_by_name(tmp_path: Path) -> None:
     folder = write_exports(tmp_path / "exports")
     assert [of.name for of in read_variants(folder, ("float32",))] == ["float32"]
-    with pytest.raises(InputError, match="exports in it: float32, int8; name one"):
+    with raises_code("missing-option", folder, "float32, int8", "--variant"):
         read_variants(folder)
-    with pytest.raises(InputError, match="holds no export int4"):
+    with raises_code("invalid-option", folder, "int4", "float32, int8"):
         read_variants(folder, ("int4",))
 
 
 def test_a_model_that_is_not_its_contracts_is_refused(tmp_path: Path) -> None:
     folder = write_export(tmp_path / "export")
     (folder / "model.tflite").write_bytes((folder / "model.tflite").read_bytes() + b"\0")
-    with pytest.raises(InputError, match=r"is not the file that model.json speaks of"):
+    with raises_code("contract-mismatch", folder / "model.tflite", "model.json"):
         read_variants(folder)

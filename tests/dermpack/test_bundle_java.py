@@ -14,8 +14,8 @@ from dermpack.bundle.naming import names_of
 from dermpack.bundle.sources import home_sources, java_sources
 from dermpack.bundle.variant import read_variants
 from dermpack.bundle.zipping import unzipped
-from dermpack.errors import InputError
 from tests.dermpack.bundle_exports import write_export
+from tests.support.errors import raises_code
 
 JAVAC = shutil.which("javac")
 needs_jdk = pytest.mark.skipif(JAVAC is None, reason="there is no JDK (javac)")
@@ -56,7 +56,7 @@ def test_an_archive_without_a_jdk_says_what_is_missing(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     variants = read_variants(write_export(tmp_path / "export"))
-    with pytest.raises(InputError, match="javac: is not on the PATH; install a JDK"):
+    with raises_code("missing-tool", "javac", "PATH", "--format module"):
         make_bundle(variants, Request(name="skin", format=Format.AAR))
 
 

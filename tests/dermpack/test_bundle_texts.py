@@ -14,9 +14,9 @@ from dermpack.bundle.making import Request, make_bundle
 from dermpack.bundle.variant import Variant, read_variants
 from dermpack.bundle.zipping import unzipped
 from dermpack.contract import RuntimeResult, contract_text, runtimes_of
-from dermpack.errors import InputError
 from dermpack.report.markdown import cell, one_line
 from tests.dermpack.bundle_exports import LABELS, write_export
+from tests.support.errors import raises_code
 
 FORGED = "Code: public domain."
 HOSTILE = f"x\n{FORGED}\r\n# {FORGED}\u2028{FORGED}\x85{FORGED}\x0c{FORGED}"
@@ -81,7 +81,7 @@ def test_a_contract_whose_name_or_version_is_no_short_line_is_refused(
 ) -> None:
     said: dict[str, Any] = {field: text}
     told = replace(variant, contract=replace(variant.contract, **said))
-    with pytest.raises(InputError, match=f"{field} .* is no short line"):
+    with raises_code("invalid-option", f"{field} {text!r}", f"--{field}"):
         make_bundle([told], Request())
 
 
@@ -89,7 +89,7 @@ def test_a_recipe_that_could_name_no_folder_is_refused(variant: Variant, tmp_pat
     folder = write_export(tmp_path / "export")
     other = replace(variant.contract, recipe=replace(variant.contract.recipe, name="../int8"))
     (folder / "model.json").write_text(contract_text(other), encoding="utf-8")
-    with pytest.raises(InputError, match="is not as dermpack writes it"):
+    with raises_code("invalid-format", folder / "model.json", "../int8"):
         read_variants(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -22,6 +23,8 @@ from dermpack.errors import (
     missing_extra,
     printable,
 )
+from tests.dermpack.bundle_exports import write_export
+from tests.support.errors import assert_stderr_code
 
 HEAVY = (
     *("numpy", "PIL", "rich", "pandas", "sklearn", "scipy", "imagehash", "matplotlib", "jinja2"),
@@ -90,27 +93,67 @@ def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str])
     assert "No such command" in capsys.readouterr().err
 
 
-def test_bad_input_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line_on_stderr_and_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["data", "check", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert_stderr_code(captured.err, "dataset-not-found", tmp_path, "dataset.json")
+
+
+def test_an_error_is_an_object_on_stdout_with_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "check", str(tmp_path), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert_stderr_code(captured.err, "dataset-not-found", tmp_path)
+    described = json.loads(captured.out)
+    assert list(described) == ["error"]
+    error = described["error"]
+    assert set(error) == {"code", "where", "what", "hint"}
+    assert (error["code"], error["where"]) == ("dataset-not-found", str(tmp_path))
+    line = f"error[{error['code']}]: {error['where']}: {error['what']}. {error['hint']}\n"
+    assert captured.err == line
+
+
+def test_a_missing_extra_is_an_object_on_stdout_with_json(demo_dataset: Path) -> None:
+    done = base_install("data", "check", demo_dataset, "--again", "--json", "--quiet")
+    assert done.returncode == 1
+    error = json.loads(done.stdout)["error"]
+    assert (error["code"], error["where"]) == ("missing-extra", "imagehash")
+    assert_stderr_code(done.stderr, "missing-extra", 'pip install "dermpack[data]"')
+
+
+def test_a_command_that_fails_after_its_result_prints_one_json_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = write_export(tmp_path / "export")
+    (export / "model.tflite").write_bytes((export / "model.tflite").read_bytes() + b"\0")
+    assert main(["verify", str(export), "--pictures", "1", "--json", "--quiet"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["holds"] is False
+    assert_stderr_code(captured.err, "verification-failed", export)
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "code"),
     [
-        ("data", "check", "{nope}"),
-        ("data", "report", "{nope}", "-o", "{nope}.out"),
-        ("train", "{nope}", "-o", "{nope}.out"),
-        ("convert", "{nope}", "-o", "{nope}.out"),
-        ("verify", "{nope}"),
-        ("package", "{nope}", "-o", "{nope}.zip"),
+        (("data", "check", "{nope}"), "dataset-not-found"),
+        (("data", "report", "{nope}", "-o", "{nope}.out"), "dataset-not-found"),
+        (("train", "{nope}", "-o", "{nope}.out"), "dataset-not-found"),
+        (("convert", "{nope}", "-o", "{nope}.out"), "run-not-found"),
+        (("verify", "{nope}"), "model-not-found"),
+        (("package", "{nope}", "-o", "{nope}.zip"), "model-not-found"),
     ],
 )
 def test_what_is_not_there_is_told_so_by_every_command(
-    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([word.format(nope=tmp_path / "nope") for word in arguments]) == 1
-    assert f"error: {tmp_path / 'nope'}: does not exist; " in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, code, tmp_path / "nope")
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("data", "--help"), ("data", "check", "--help")])
@@ -122,7 +165,8 @@ def test_the_base_install_answers_help(arguments: tuple[str, ...]) -> None:
 def test_a_missing_extra_is_named_with_its_pip_line(demo_pictures: Path, tmp_path: Path) -> None:
     done = base_install("data", "import", demo_pictures, "-o", tmp_path / "set", "--quiet")
     assert done.returncode == 1
-    assert done.stderr == 'error: imagehash: is not installed; run: pip install "dermpack[data]"\n'
+    assert done.stderr.count("\n") == 1
+    assert_stderr_code(done.stderr, "missing-extra", "imagehash", 'pip install "dermpack[data]"')
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,7 +179,7 @@ def test_the_base_install_checks_a_dataset(demo_dataset: Path) -> None:
 def test_the_base_install_names_the_extra_for_a_check_anew(demo_dataset: Path) -> None:
     done = base_install("data", "check", demo_dataset, "--again", "--quiet")
     assert done.returncode == 1
-    assert 'pip install "dermpack[data]"' in done.stderr
+    assert_stderr_code(done.stderr, "missing-extra", 'pip install "dermpack[data]"')
 
 
 def test_the_shell_is_told_the_commands() -> None:
@@ -152,8 +196,8 @@ def test_a_missing_module_of_no_extra_is_a_bug() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        DermpackError("a", "b", "c"),
-        DatasetError("a", "b", "c"),
+        DermpackError("a", "b", "c", code="d"),
+        DatasetError("a", "b", "c", code="d"),
         PictureError("a", "empty", "b", "c"),
         MissingExtraError("sklearn", "data"),
     ],

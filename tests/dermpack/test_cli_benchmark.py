@@ -12,6 +12,7 @@ from dermpack.manifest import write_dataset
 from dermpack.runtime import installed
 from tests.benchmarks.runnable_models import LABELS, float_model, integer_model
 from tests.dermpack.small_dataset import make_dataset
+from tests.support.errors import assert_stderr_code
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -74,26 +75,27 @@ def _steady(report: Path, path: Path, *, ms: float) -> str:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "line"),
+    ("arguments", "code", "said"),
     [
-        (("--on", "moon"), "is no place that is known"),
-        (("--on", "qemu:max"), "cortex-a72"),
-        (("--on", "adb"), "--benchmark-model"),
-        (("--on", "ssh:-oProxyCommand=x"), "is no address"),
+        (("--on", "moon"), "invalid-option", "--on moon"),
+        (("--on", "qemu:max"), "target-not-supported", "cortex-a72"),
+        (("--on", "adb"), "missing-option", "--benchmark-model"),
+        (("--on", "ssh:-oProxyCommand=x"), "invalid-option", "ssh:-oProxyCommand=x"),
     ],
 )
 def test_a_place_that_is_none_is_refused_in_one_line(
     arguments: tuple[str, ...],
-    line: str,
+    code: str,
+    said: str,
     exports: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = ["benchmark", str(exports / "int8"), *arguments, "-o", str(tmp_path / "report")]
     assert main(asked) == 1
-    said = capsys.readouterr().err
-    assert line in said
-    assert said.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert_stderr_code(stderr, code, said)
+    assert stderr.count("\n") == 1
     assert not (tmp_path / "report").exists()
 
 

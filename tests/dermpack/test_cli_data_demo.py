@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
+from tests.support.errors import assert_stderr_code
 
 
 def demo(folder: Path, *options: str) -> int:
@@ -39,12 +40,9 @@ def test_seven_classes_can_be_had(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_second_time_needs_overwrite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert [demo(tmp_path / "demo"), demo(tmp_path / "demo"), demo(tmp_path / "demo", "--overwrite")] == [
-        0,
-        1,
-        0,
-    ]
-    assert "exists already" in capsys.readouterr().err
+    assert [demo(tmp_path / "demo"), demo(tmp_path / "demo")] == [0, 1]
+    assert_stderr_code(capsys.readouterr().err, "output-exists", tmp_path / "demo", "--overwrite")
+    assert demo(tmp_path / "demo", "--overwrite") == 0
 
 
 def test_a_foreign_folder_is_one_line_and_exit_code_1(
@@ -52,7 +50,9 @@ def test_a_foreign_folder_is_one_line_and_exit_code_1(
 ) -> None:
     (tmp_path / "mine.txt").write_text("precious", encoding="utf-8")
     assert demo(tmp_path, "--overwrite") == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert_stderr_code(err, "output-exists", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 

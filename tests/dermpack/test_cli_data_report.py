@@ -10,6 +10,7 @@ from dermpack.cli import main
 from dermpack.cli.data.report import beside
 from dermpack.files import sha256_file
 from dermpack.manifest import Dataset, Finding
+from tests.support.errors import assert_stderr_code
 from tests.trainer.small_dataset import dataset, write
 
 HOSTILE = "<script>alert(1)</script>"
@@ -114,7 +115,7 @@ def test_the_dataset_is_not_touched(small: Dataset, tmp_path: Path) -> None:
 
 def test_a_report_inside_the_dataset_is_refused(small: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     assert report(small, small.folder / "out") == 1
-    assert "is inside the dataset" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "output-inside-input", small.folder / "out")
     assert not (small.folder / "out").exists()
 
 
@@ -123,7 +124,7 @@ def test_a_report_that_is_there_stays_unless_asked(
 ) -> None:
     report(small, tmp_path / "out", "--no-pictures")
     assert report(small, tmp_path / "out", "--no-pictures") == 1
-    assert "--overwrite" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "output-exists", tmp_path / "out", "--overwrite")
     assert report(small, tmp_path / "out", "--no-pictures", "--overwrite") == 0
 
 
@@ -163,5 +164,6 @@ def test_a_broken_dataset_is_one_line_and_leaves_nothing(
     (small.folder / "manifest.csv").write_text("picture,label\n")
     assert report(small, tmp_path / "out") == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1
+    assert error.count("\n") == 1
+    assert_stderr_code(error, "invalid-format", "manifest.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sets"]

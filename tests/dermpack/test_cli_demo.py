@@ -18,7 +18,7 @@ from dermpack.cli.demo.kept import KEPT_FILE, Kept, Spent
 from dermpack.cli.demo.summary import PLACES, Asked, Lost, Scored, Speed, Summary, Took, read_summary
 from dermpack.cli.demo.text import summary_text, teller
 from dermpack.cli.demo.walk import begun, walk
-from dermpack.errors import InputError, OutputError, TableError
+from tests.support.errors import assert_stderr_code, raises_code
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 TINY = Options(
@@ -27,6 +27,7 @@ TINY = Options(
     conversion=("--method", "ptq", "--calibration", "8"),
     timing=("--threads", "1", "--rounds", "5", "--seconds", "0", "--kernels", "xnnpack"),
 )
+
 DATA = ("pictures", "import", "check")  # the steps that need no TensorFlow, and no plots
 
 
@@ -120,7 +121,7 @@ def test_steps_of_another_version_or_of_other_options_are_done_again(walked: Pat
 def test_a_step_that_fails_is_not_finished_and_its_time_counts(walked: Path) -> None:
     picture = next((walked / "pictures" / "pictures").glob("demo_*.jpg"))
     picture.write_bytes(b"something else")
-    with pytest.raises(InputError, match=r"data check .* ended with exit code 1; mend"):
+    with raises_code("step-failed", "dermpack data check", "exit code 1"):
         walk_data(walked, Listener())
     kept = begin(walked, TINY, overwrite=False)
     assert kept.finished == ("pictures", "import")
@@ -159,7 +160,7 @@ def test_a_table_that_an_interrupted_step_left_is_replaced(tmp_path: Path) -> No
 
 def test_a_folder_of_anything_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text("mine")
-    with pytest.raises(OutputError, match=rf"holds no {KEPT_FILE}; choose another output"):
+    with raises_code("output-exists", tmp_path, KEPT_FILE):
         begin(tmp_path, TINY, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
 
@@ -168,7 +169,7 @@ def test_a_second_demo_in_one_folder_is_refused_in_one_line_until_the_first_has_
     folder = tmp_path / "demo"
     with (
         begun(folder, TINY, overwrite=False),
-        pytest.raises(OutputError, match="by another process; wait for it"),
+        raises_code("in-use", folder),
     ):
         begin(folder, TINY, overwrite=True)
     assert begin(folder, TINY, overwrite=False) == Kept.of(TINY)
@@ -181,9 +182,9 @@ def test_a_demo_that_was_killed_before_its_first_step_goes_on(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("text", ["{}", '{"schema": 9}', '{"schema": 1, "spent": [], "finished": 3}'])
-def test_a_broken_record_is_one_line_with_its_cure(tmp_path: Path, text: str) -> None:
+def test_a_broken_record_is_one_line_with_its_hint(tmp_path: Path, text: str) -> None:
     (tmp_path / KEPT_FILE).write_text(text)
-    with pytest.raises(TableError, match="add --overwrite to begin anew"):
+    with raises_code("invalid-format", tmp_path / KEPT_FILE, "--overwrite"):
         begin(tmp_path, TINY, overwrite=False)
     assert begin(tmp_path, TINY, overwrite=True) == Kept.of(TINY)
 
@@ -196,7 +197,7 @@ def test_a_missing_extra_is_one_line_before_any_work(
     assert main(["demo", "-o", str(tmp_path / "demo")]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert 'is not installed; run: pip install "dermpack[device,train]"' in said
+    assert_stderr_code(said, "missing-extra", 'pip install "dermpack[device,train]"')
     assert not (tmp_path / "demo").exists()
 
 

@@ -11,6 +11,7 @@ from dermpack.cli import main
 from tests.dermpack.bundle_exports import write_export
 from tests.dermpack.small_dataset import make_dataset
 from tests.dermpack.tflite_models import LABELS, float_model, integer_model
+from tests.support.errors import assert_stderr_code
 
 pytestmark = pytest.mark.tensorflow
 
@@ -101,7 +102,7 @@ def test_labels_come_from_a_file_where_no_sidecar_is(
     (tmp_path / "bare.tflite").write_bytes(float_model())
     (tmp_path / "labels.txt").write_text("\n".join(LABELS), encoding="utf-8")
     assert run(tmp_path / "bare.tflite", dataset) == 1
-    assert "give --labels FILE" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "missing-labels", tmp_path / "bare.tflite", "--labels")
     assert run(tmp_path / "bare.tflite", dataset, "--labels", tmp_path / "labels.txt") == 0
 
 
@@ -123,7 +124,7 @@ def test_a_report_is_not_replaced_unasked(
     folder.mkdir()
     (folder / "report.json").write_text("{}", encoding="utf-8")
     assert run(model, dataset, "-o", folder) == 1
-    assert "exists already" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "output-exists", folder)
     assert run(model, dataset, "-o", folder, "--overwrite", "-q") == 0
 
 
@@ -133,24 +134,24 @@ def test_a_table_is_not_replaced_unasked(
     table = tmp_path / "predictions.csv"
     table.write_text("mine", encoding="utf-8")
     assert run(tmp_path / "a model that is not even looked for", dataset, "--predictions", table) == 1
-    assert "exists already; choose another output, or add --overwrite" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "output-exists", table, "--overwrite")
     assert table.read_text(encoding="utf-8") == "mine"
     assert run(model, dataset, "--predictions", table, "--overwrite", "-q") == 0
     assert len(table.read_text(encoding="utf-8").splitlines()) == 25
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "code"),
     [
-        (("--slice", "nonsense"), "has no column 'nonsense'; choose one of its columns: "),
-        (("--split", "validation"), "has no validation picture; choose another --split"),
+        (("--slice", "nonsense"), "unknown-column"),
+        (("--split", "validation"), "empty-split"),
     ],
 )
 def test_what_the_dataset_lacks_is_said_before_a_model_is_looked_for(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str], said: str
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str], code: str
 ) -> None:
     assert run(tmp_path / "no model", dataset, *options) == 1
-    assert capsys.readouterr().err.startswith(f"error: {dataset}: {said}")
+    assert_stderr_code(capsys.readouterr().err, code, dataset, options[1])
 
 
 def test_the_export_stays_as_it_is(model: Path, dataset: Path) -> None:
@@ -159,14 +160,22 @@ def test_the_export_stays_as_it_is(model: Path, dataset: Path) -> None:
     assert {path.name: path.read_bytes() for path in model.parent.iterdir()} == before
 
 
-@pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x1c\0\0\0TFL3" + b"\xff" * 400])
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "invalid-model"),
+        (b"GIF89a", "invalid-model"),
+        (b"\x1c\0\0\0TFL3" + b"\xff" * 400, "interpreter-failed"),
+    ],
+)
 def test_a_damaged_model_is_one_line_and_leaves_nothing(
-    model: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+    model: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, code: str
 ) -> None:
     model.write_bytes(content)
     assert run(model, dataset, "-o", tmp_path / "report", "--predictions", tmp_path / "p.csv") == 1
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and said.startswith("error: ") and "model.tflite" in said
+    assert said.count("\n") == 1
+    assert_stderr_code(said, code, model)
     assert not (tmp_path / "report").exists() and not (tmp_path / "p.csv").exists()
 
 
@@ -178,7 +187,7 @@ def test_what_is_neither_run_nor_model_is_refused(
     if kind == "empty folder":
         path.mkdir()
     assert run(path, dataset) == 1
-    assert "export folder" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "model-not-found", path)
 
 
 def test_a_label_unknown_to_the_model_is_one_line(
@@ -186,7 +195,7 @@ def test_a_label_unknown_to_the_model_is_one_line(
 ) -> None:
     (model.parent / "model.json").write_text('{"labels": ["a", "mel", "nv"]}', encoding="utf-8")
     assert run(model, make_dataset(tmp_path / "other").folder) == 1
-    assert "'akiec', which the model does not know" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "unknown-label", tmp_path / "other", "'akiec'")
 
 
 def test_too_few_draws_are_a_usage_error(model: Path, dataset: Path) -> None:

@@ -15,6 +15,7 @@ from dermpack.contract import Operator, contract_text
 from dermpack.tflitefile import Metadata, with_metadata
 from tests.dermpack import flatbuffer_models as made
 from tests.dermpack.contracts import contract_for
+from tests.support.errors import assert_stderr_code
 
 TELLING = Metadata(
     name="lesions", version="1.0.0", labels=("akiec", "mel", "nv"), mean=(127.5,), std=(127.5,)
@@ -117,7 +118,7 @@ def test_an_operator_that_a_runtime_lacks_is_named(inspect: Run) -> None:
 def test_an_unknown_runtime_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model.tflite").write_bytes(made.model())
     assert main(["inspect", str(tmp_path / "model.tflite"), "--runtime", "tensorflow==1.0"]) == 1
-    assert capsys.readouterr().err.startswith("error: tensorflow==1.0: is no runtime")
+    assert_stderr_code(capsys.readouterr().err, "invalid-option", "tensorflow==1.0")
 
 
 def test_an_export_shows_its_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,20 +150,22 @@ def test_a_broken_contract_is_an_error(tmp_path: Path, capsys: pytest.CaptureFix
     export(tmp_path)
     (tmp_path / "model.json").write_text('{"schema": 1, "labels": 3}', encoding="utf-8")
     assert main(["inspect", str(tmp_path)]) == 1
-    assert "model.json" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "invalid-contract", "model.json")
 
 
 def test_what_is_no_model_is_an_error_of_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model.tflite").write_bytes(b"hello")
-    assert main(["inspect", str(tmp_path / "model.tflite")]) == 1
-    assert main(["inspect", str(tmp_path / "none.tflite")]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 2
+    for name, code in (("model.tflite", "invalid-model"), ("none.tflite", "model-not-found")):
+        assert main(["inspect", str(tmp_path / name)]) == 1
+        error = capsys.readouterr().err
+        assert len(error.splitlines()) == 1
+        assert_stderr_code(error, code, tmp_path / name)
 
 
 def test_a_run_is_told_to_be_converted_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "training.json").write_text("{}", encoding="utf-8")
     assert main(["inspect", str(tmp_path)]) == 1
-    assert "is a run, not yet a .tflite" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "model-not-found", tmp_path, "dermpack convert")
 
 
 def test_a_person_reads_what_json_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from dermpack.cli import main
 from dermpack.cli.interrupted import NOTHING, InterruptedWorkError, going_on, line_of, trained_runs
 from tests.conftest import TINY
+from tests.support.errors import assert_stderr_code
 
 HEARS = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background is deaf to it
 
@@ -60,9 +61,9 @@ def test_a_run_that_is_not_whole_yet_is_told_from_one_that_is_not_there(
 ) -> None:
     (tmp_path / ".run.partial").mkdir()
     (tmp_path / ".run.partial" / "asked.json").touch()
-    for name, said in (("run", "is not trained to its end yet"), ("other", "does not exist")):
+    for name, code in (("run", "run-not-finished"), ("other", "model-not-found")):
         assert main(["evaluate", str(tmp_path / name), str(demo_dataset)]) == 1
-        assert said in capsys.readouterr().err
+        assert_stderr_code(capsys.readouterr().err, code, tmp_path / name)
 
 
 @pytest.mark.tensorflow

@@ -10,6 +10,7 @@ import pytest
 from dermpack.cli import main
 from tests.dermpack.bundle_exports import write_export, write_exports
 from tests.hostile import encoded, scene
+from tests.support.errors import assert_stderr_code
 
 
 def package(*arguments: object) -> int:
@@ -62,8 +63,9 @@ def test_a_card_or_a_signature_is_overwritten_only_when_asked(
     for name, options in (("card.md", ("--card", tmp_path / "card.md")), ("b.zip.sig", ())):
         (tmp_path / name).write_text("mine", encoding="utf-8")
         assert package(export, "-o", bundle, *options) == 1
-        cure = "choose another output, or add --overwrite"
-        assert capsys.readouterr().err == f"error: {tmp_path / name}: exists already; {cure}\n"
+        stderr = capsys.readouterr().err
+        assert stderr.count("\n") == 1
+        assert_stderr_code(stderr, "output-exists", tmp_path / name, "--overwrite")
         assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
         assert not bundle.exists()
         (tmp_path / name).unlink()
@@ -89,13 +91,13 @@ def test_ones_own_pictures_are_taken(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_a_bundle_is_overwritten_only_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     export, bundle = write_export(tmp_path / "export"), tmp_path / "b.zip"
     assert [package(export, "-o", bundle, "-q") for _ in range(2)] == [0, 1]
-    assert "exists already; choose another output, or add --overwrite" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "output-exists", bundle, "--overwrite")
     first = bundle.read_bytes()
     assert package(export, "-o", bundle, "-q", "--overwrite") == 0
     assert bundle.read_bytes() == first
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     assert package(export, "-o", tmp_path / "mine.txt", "--overwrite") == 1
-    assert "exists and is no bundle" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "output-exists", tmp_path / "mine.txt")
 
 
 def test_a_signed_bundle_is_verified_with_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +116,7 @@ def test_a_signed_bundle_is_verified_with_the_key(tmp_path: Path, capsys: pytest
     verify = ["verify", str(bundle), "--pictures", "1", "-q", "--key"]
     assert main([*verify, str(tmp_path / "mine")]) == 0
     assert main([*verify, str(tmp_path / "other")]) == 1
-    assert "was not signed by the owner of" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "invalid-signature", bundle, tmp_path / "other")
 
 
 def test_a_key_that_is_none_is_said_before_the_work(
@@ -123,14 +125,14 @@ def test_a_key_that_is_none_is_said_before_the_work(
     pytest.importorskip("cryptography")
     (tmp_path / "key").write_text("secret", encoding="utf-8")
     assert package(tmp_path / "missing", "-o", tmp_path / "b.zip", "--sign", tmp_path / "key") == 1
-    assert "is no private key in PEM" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "invalid-key", tmp_path / "key", "openssl")
 
 
 def test_an_export_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert package(tmp_path / "missing", "-o", tmp_path / "b.zip") == 1
-    assert (
-        capsys.readouterr().err == f"error: {tmp_path / 'missing'}: does not exist; give an export folder\n"
-    )
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1
+    assert_stderr_code(stderr, "model-not-found", tmp_path / "missing")
     assert not (tmp_path / "b.zip").exists()
 
 
@@ -141,11 +143,11 @@ def test_a_bundle_with_a_byte_changed_is_refused(tmp_path: Path, capsys: pytest.
     data[len(data) // 2] ^= 1
     bundle.write_bytes(bytes(data))
     assert main(["verify", str(bundle), "-q"]) == 1
-    assert capsys.readouterr().err.startswith(f"error: {bundle}: ")
+    assert_stderr_code(capsys.readouterr().err, "invalid-bundle", bundle)
 
 
 def test_a_folder_without_an_export_says_who_makes_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["package", str(tmp_path), "-o", str(tmp_path / "skin.zip")]) == 1
-    assert "holds no export; give a folder that dermpack convert made" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "model-not-found", tmp_path, "dermpack convert")

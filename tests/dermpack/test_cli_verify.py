@@ -10,6 +10,7 @@ import pytest
 from dermpack.cli import main
 from tests.dermpack.small_dataset import make_dataset
 from tests.dermpack.small_export import export_bytes, write_export
+from tests.support.errors import assert_stderr_code
 
 pytestmark = pytest.mark.tensorflow
 
@@ -55,8 +56,8 @@ def test_a_proof_that_fails_is_a_line_and_exit_code_1(
     assert run(export, "--quiet") == 1
     captured = capsys.readouterr()
     assert captured.out.startswith("export: fails (")
-    (line,) = captured.err.splitlines()
-    assert line.startswith(f"error: {export}: does not keep its promises: flatbuffer, bytes (first: is ")
+    assert len(captured.err.splitlines()) == 1
+    assert_stderr_code(captured.err, "verification-failed", export, "flatbuffer", "bytes")
 
 
 def test_a_foreign_file_is_told_from_a_broken_export(
@@ -65,22 +66,23 @@ def test_a_foreign_file_is_told_from_a_broken_export(
     alone = tmp_path / "alone.tflite"
     alone.write_bytes(export_bytes("int8"))
     assert run(alone) == 1
-    assert "has no model.json beside it" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "contract-not-found", alone, "model.json")
 
 
 def test_a_contract_instead_of_its_export_is_one_line(
     export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(export / "model.json") == 1
-    cure = "give an export folder, or a .tflite with its model.json beside it"
-    said = f"error: {export / 'model.json'}: is neither a .tflite nor a bundle; {cure}\n"
-    assert capsys.readouterr() == ("", said)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert_stderr_code(captured.err, "invalid-model", export / "model.json")
 
 
 def test_what_is_no_run_is_refused(export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run").mkdir()
     assert run(export, "--run", tmp_path / "run") == 1
-    assert "training.json" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "run-not-found", "training.json")
 
 
 def test_one_bad_export_of_several_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,4 +90,4 @@ def test_one_bad_export_of_several_is_named(tmp_path: Path, capsys: pytest.Captu
     bad = write_export(tmp_path / "all" / "bad")
     (bad / "model.json").write_text("{}", encoding="utf-8")
     assert run(tmp_path / "all", "--quiet") == 1
-    assert "promises: bad: contract (first: is no contract" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "verification-failed", "bad: contract")

@@ -20,6 +20,7 @@ from dermpack.contract import (
 )
 from dermpack.errors import TableError
 from tests.dermpack.contracts import contract_for
+from tests.support.errors import raises_code
 
 KEYS = {
     *("schema", "task", "name", "version", "labels", "input", "output", "thresholds", "abstention", "recipe"),
@@ -81,7 +82,7 @@ def test_a_contract_of_a_float_file_has_no_scales() -> None:
         ("labels", ["akiec", "mel", "n\nv"], "labels"),
         ("labels", "akiec", "labels"),
         ("labels.1", 5, "labels[1]"),
-        ("input", GONE, "input is missing"),
+        ("input", GONE, "input missing"),
         ("input", [], "input"),
         ("input.width", 0, "input.width"),
         ("input.width", 1 << 20, "input.width"),
@@ -104,16 +105,12 @@ def test_a_contract_of_a_float_file_has_no_scales() -> None:
         ("output.temperature.value", 0, "output.temperature.value"),
         ("thresholds.0.label", "bcc", "thresholds"),
         ("thresholds.0.threshold", 1.5, "thresholds[0].threshold"),
-        ("thresholds.0.sensitivity", 0.9, "thresholds[0].sensitivity is 0.9, not 0.95, which was wanted"),
+        ("thresholds.0.sensitivity", 0.9, "thresholds[0].sensitivity 0.9 0.95"),
         ("abstention.curve.0.coverage", "all", "abstention.curve[0].coverage"),
-        (
-            "abstention.threshold",
-            0.95,
-            "abstention.threshold is 0.95, not 0.6, which the curve has where 80.0%",
-        ),
-        ("abstention.accuracy", 0.99, "abstention.accuracy is 0.99, not 0.9, which the curve has"),
-        ("abstention.coverage", 0.9, "abstention.threshold is 0.6, not below 0.6, which the curve has"),
-        ("abstention.coverage", 0.7, "abstention.threshold is 0.6, not above 0.6, which the curve has"),
+        ("abstention.threshold", 0.95, "abstention.threshold 0.95 0.6 curve 80.0%"),
+        ("abstention.accuracy", 0.99, "abstention.accuracy 0.99 0.9 curve"),
+        ("abstention.coverage", 0.9, "abstention.threshold below 0.6 curve"),
+        ("abstention.coverage", 0.7, "abstention.threshold above 0.6 curve"),
         ("calibration.split", "test", "calibration.split"),
         ("calibration.per_label", {"bcc": 3}, "calibration.per_label"),
         ("operators.0.version", 0, "operators[0].version"),
@@ -130,21 +127,22 @@ def test_a_contract_of_a_float_file_has_no_scales() -> None:
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_name(path: str, value: object, named: str) -> None:
-    with pytest.raises(TableError) as caught:
+    code = "unsupported-schema" if path == "schema" else "invalid-contract"
+    with raises_code(code, "model.json: ", *named.split()) as caught:
         contract_from(changed(path, value), where="model.json")
-    line = str(caught.value)
-    assert line.startswith("model.json: ") and named in line and "\n" not in line
+    assert isinstance(caught.value, TableError)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_is_no_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_bytes(b"[" * 10_000)
-    with pytest.raises(TableError, match="is not JSON"):
+    with raises_code("invalid-json", tmp_path / "model.json"):
         read_contract(tmp_path / "model.json")
 
 
 def test_another_object_is_no_contract(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text('{"labels": ["a", "b"]}', encoding="utf-8")
-    with pytest.raises(TableError, match="is no contract of schema 1"):
+    with raises_code("unsupported-schema", tmp_path / "model.json", 1):
         read_contract(tmp_path / "model.json")
 
 
@@ -160,5 +158,5 @@ def test_the_oldest_runtime_is_the_oldest_on_which_everything_worked() -> None:
 def test_a_sigmoid_has_two_labels() -> None:
     contract = contract_for()
     sigmoid = replace(contract.output, activation=Activation.SIGMOID)
-    with pytest.raises(ValueError, match="two of a sigmoid"):
+    with pytest.raises(ValueError, match="sigmoid"):
         replace(contract, output=sigmoid)

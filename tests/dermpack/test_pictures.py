@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from dermpack.errors import InputError, OutputError
 from dermpack.pictures import render, render_demo
 from dermpack.pictures.case import CLASSES, case, group_of
 from dermpack.pictures.folder import FEW
+from tests.support.errors import raises_code
 
 COLOUR_BOUND = 0.65  # of test pictures that mean colour may get right; networks start at 0.80
 SPREAD_BOUND = 0.70  # the same for mean and standard deviation
@@ -151,17 +151,23 @@ def test_the_record_says_that_the_pictures_are_generated(demo: Path) -> None:
 
 def test_a_foreign_folder_is_refused_even_when_overwriting(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious", encoding="utf-8")
-    with pytest.raises(OutputError, match=r"holds no demo\.json"):
+    with raises_code("output-exists", tmp_path, "demo.json"):
         render_demo(tmp_path, pictures=1, size=SMALL, overwrite=True)
 
 
 @pytest.mark.parametrize(
-    ("classes", "pictures", "size", "seed"), [(3, 1, 32, 0), (2, 0, 32, 0), (2, 1, 8, 0), (2, 1, 32, -1)]
+    ("classes", "pictures", "size", "seed", "named"),
+    [
+        (3, 1, 32, 0, "3 classes"),
+        (2, 0, 32, 0, "pictures 0"),
+        (2, 1, 8, 0, "size 8"),
+        (2, 1, 32, -1, "seed -1"),
+    ],
 )
 def test_numbers_out_of_range_are_refused(
-    tmp_path: Path, classes: int, pictures: int, size: int, seed: int
+    tmp_path: Path, classes: int, pictures: int, size: int, seed: int, named: str
 ) -> None:
-    with pytest.raises(InputError, match="choose"):
+    with raises_code("invalid-option", named):
         render_demo(tmp_path / "demo", classes=classes, pictures=pictures, size=size, seed=seed)
     assert not list(tmp_path.iterdir())
 

@@ -17,6 +17,7 @@ from dermpack.errors import PictureError
 from dermpack.pixels import Limits, Note, Policy, Reason, decode, prepare, resize
 from tests import hostile
 from tests.hostile import CASES, Case, encoded, png, png_header, png_pixels, scene
+from tests.support.errors import assert_code, raises_code
 
 END = (b"IEND", b"")
 
@@ -24,7 +25,9 @@ END = (b"IEND", b"")
 def reason_of(source: Path | bytes, limits: Limits | None = None) -> Reason:
     with pytest.raises(PictureError) as caught:
         decode(source, limits=limits or Limits())
-    return Reason(caught.value.reason)
+    reason = Reason(caught.value.reason)
+    assert_code(caught.value, f"picture-{reason.value}")
+    return reason
 
 
 def large_jpeg(width: int, height: int, *, orientation: int = 1) -> bytes:
@@ -51,8 +54,9 @@ def test_the_corpus_has_every_reason_and_every_note_that_a_small_file_can_have()
 def test_a_refusal_says_where_and_stays_on_one_line(tmp_path: Path) -> None:
     path = tmp_path / "line\nbreak.png"
     path.write_bytes(b"")
-    with pytest.raises(PictureError, match=r"^[^\n]*line\\nbreak\.png: is empty; [^\n]+$"):
+    with raises_code("picture-empty", "line\\nbreak.png: ") as caught:
         decode(path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF"])
@@ -190,9 +194,7 @@ def test_a_path_with_a_zero_byte_is_refused() -> None:
 
 
 def test_a_format_of_phones_is_named_whatever_the_file_is_called() -> None:
-    with pytest.raises(
-        PictureError, match="holds HEIC or AVIF, whatever its name says; remove it, or save it"
-    ):
+    with raises_code("picture-not-a-picture", "HEIC", "AVIF"):
         prepare(b"\0\0\0\x18ftypheic" + bytes(64), 8)
 
 
@@ -223,7 +225,7 @@ def test_prepare_is_reduced_decode_and_resize(policy: Policy, orientation: int) 
 
 
 def test_prepare_obeys_the_limits() -> None:
-    with pytest.raises(PictureError, match="pixels"):
+    with raises_code("picture-too-large", 9):
         prepare(encoded(scene(), "PNG"), 8, limits=Limits(max_pixels=9))
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermpack.errors import InputError
 from dermpack.pixels import Pixels
 from dermpack.report.page import Media
 from dermpack.report.sheet import CAPTION_HEIGHT, GAP, contact_sheet
+from tests.support.errors import raises_code
 
 CELL = 40
 
@@ -82,5 +82,5 @@ def test_a_sheet_is_the_same_bytes_twice(red: Path, media: Media) -> None:
 
 
 def test_a_sheet_that_would_fill_the_memory_is_refused(red: Path) -> None:
-    with pytest.raises(InputError, match="show fewer pictures"):
+    with raises_code("sheet-too-large", "contact sheet"):
         contact_sheet([(red, ("",))] * 100_000)

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermpack.errors import InputError, PictureError
+from dermpack.errors import InputError
 from dermpack.runtime import Classifier, Engine, Sidecar, open_classifier
 from dermpack.runtime.engine import installed
 from dermpack.scores.calibration import Temperature, apply_temperature
 from tests.dermpack.tflite_models import LABELS, SIZE, float_model, graph, integer_model
+from tests.support.errors import raises_code
 
 pytestmark = pytest.mark.tensorflow
 SIDECAR = Sidecar(labels=LABELS)
@@ -100,7 +101,7 @@ def test_a_picture_that_does_not_decode_is_named(tmp_path: Path) -> None:
     broken.write_bytes(b"no picture")
     with (
         open_classifier(written(tmp_path, float_model()), sidecar=SIDECAR) as classifier,
-        pytest.raises(PictureError, match=r"broken\.png"),
+        raises_code("picture-not-a-picture", broken),
     ):
         classifier([broken])
 
@@ -108,7 +109,7 @@ def test_a_picture_that_does_not_decode_is_named(tmp_path: Path) -> None:
 def test_labels_that_do_not_fit_the_outputs_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, float_model())
     with (
-        pytest.raises(InputError, match="3 outputs where 2 labels"),
+        raises_code("labels-mismatch", path, 3, 2),
         open_classifier(path, sidecar=Sidecar(labels=("a", "b"))),
     ):
         pass
@@ -117,7 +118,7 @@ def test_labels_that_do_not_fit_the_outputs_are_refused(tmp_path: Path) -> None:
 def test_the_death_of_the_interpreter_is_one_line(tmp_path: Path) -> None:
     with open_classifier(written(tmp_path, float_model()), sidecar=SIDECAR) as classifier:
         os.kill(worker_of(classifier), signal.SIGSEGV)
-        with pytest.raises(InputError, match=r"died of it \(SIGSEGV") as caught:
+        with raises_code("interpreter-died", "model.tflite", "SIGSEGV") as caught:
             classifier.classify(pictures(1))
     assert "\n" not in str(caught.value)
 
@@ -126,7 +127,7 @@ def test_an_interpreter_that_never_answers_is_ended(tmp_path: Path, monkeypatch:
     with open_classifier(written(tmp_path, float_model()), sidecar=SIDECAR) as classifier:
         monkeypatch.setattr("dermpack.runtime.process.PATIENCE_SECONDS", 0.05)
         os.kill(worker_of(classifier), signal.SIGSTOP)
-        with pytest.raises(InputError, match="no answer"):
+        with raises_code("interpreter-timeout", "model.tflite", 0.05):
             classifier.classify(pictures(1))
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.errors import InputError
 from dermpack.runtime import Engine, Host, Kernels, Sidecar, classifier_on, installed, open_host
 from tests.dermpack.tflite_models import LABELS, SIZE, float_model, integer_model
+from tests.support.errors import raises_code
 
 pytestmark = pytest.mark.tensorflow
 SIDECAR = Sidecar(labels=LABELS)
@@ -38,7 +38,7 @@ def test_models_follow_each_other_in_one_process(engine: Engine) -> None:
 def test_a_refusal_does_not_end_the_process(engine: Engine) -> None:
     with open_host(engine) as host:
         worker = host.load(float_model(), where=WHERE, threads=1)
-        with pytest.raises(InputError, match="refuses it"):
+        with raises_code("interpreter-failed", WHERE):
             worker.run(b"half a picture")
         probabilities(host, float_model())
         assert host.starts == 1
@@ -49,7 +49,7 @@ def test_a_dead_process_is_started_again(engine: Engine) -> None:
     with open_host(engine) as host:
         classifier = classifier_on(host, float_model(), where=WHERE, sidecar=SIDECAR)
         os.kill(classifier._worker._process.pid, signal.SIGSEGV)
-        with pytest.raises(InputError, match="died of it"):
+        with raises_code("interpreter-died", WHERE, "SIGSEGV"):
             classifier.classify(PIXELS)
         probabilities(host, float_model())
         assert host.starts == 2
@@ -68,6 +68,6 @@ def test_a_host_has_a_patience_of_its_own() -> None:
     less_than_a_start = 0.001
     with (
         open_host(Engine.LITERT, patience_seconds=less_than_a_start) as host,
-        pytest.raises(InputError, match=r"no answer in 0\.001 s"),
+        raises_code("interpreter-timeout", WHERE, 0.001),
     ):
         probabilities(host, float_model())

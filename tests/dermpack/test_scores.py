@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermpack.errors import InputError
 from dermpack.scores import confusion as counts
 from dermpack.scores import metrics, ranking, reliability
 from dermpack.scores.predictions import Predictions, as_truth
+from tests.support.errors import raises_code
 
 CLOSE = 1e-12
 
@@ -205,21 +205,21 @@ def test_a_weight_of_two_is_the_picture_twice(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "probabilities", "problem"),
+    ("truth", "probabilities", "value"),
     [
-        ([0], [[float("nan"), 1.0]], "no probabilities"),
-        ([0], [[2.5, -1.5]], "no probabilities"),
-        ([0], [[0.1, 0.1]], "no probabilities"),
-        ([2], [[0.5, 0.5]], "outside of the classes"),
-        ([-1], [[0.5, 0.5]], "outside of the classes"),
-        ([0], [[1.0]], "classes"),
-        ([0, 1], [[0.5, 0.5]], "do not fit"),
+        ([0], [[float("nan"), 1.0]], "[nan, 1.0]"),
+        ([0], [[2.5, -1.5]], "[2.5, -1.5]"),
+        ([0], [[0.1, 0.1]], "[0.1, 0.1]"),
+        ([2], [[0.5, 0.5]], "0 to 1"),
+        ([-1], [[0.5, 0.5]], "0 to 1"),
+        ([0], [[1.0]], "1 classes"),
+        ([0, 1], [[0.5, 0.5]], "2 pictures and 2 classes"),
     ],
 )
 def test_what_is_no_prediction_is_refused(
-    truth: list[int], probabilities: list[list[float]], problem: str
+    truth: list[int], probabilities: list[list[float]], value: str
 ) -> None:
-    with pytest.raises(InputError, match=problem):
+    with raises_code("invalid-predictions", value):
         exact(truth, probabilities)
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dermpack.errors import InputError
 from dermpack.scores import abstention, calibration, thresholds
 from dermpack.scores.predictions import Predictions
 from tests.dermpack.test_scores import exact, made
+from tests.support.errors import raises_code
 
 
 def overconfident(sharpness: float) -> Predictions:
@@ -92,11 +92,19 @@ def test_a_threshold_for_every_picture_of_a_label_finds_all_of_them() -> None:
     assert point.sensitivity == 1.0
 
 
-@pytest.mark.parametrize(("label", "sensitivity"), [("wart", 0.9), ("c1", 0.0), ("c1", 1.5), ("c2", 0.9)])
-def test_a_threshold_that_cannot_be_fitted_is_an_error(label: str, sensitivity: float) -> None:
+@pytest.mark.parametrize(
+    ("label", "sensitivity", "code"),
+    [
+        ("wart", 0.9, "unknown-label"),
+        ("c1", 0.0, "invalid-option"),
+        ("c1", 1.5, "invalid-option"),
+        ("c2", 0.9, "label-without-pictures"),
+    ],
+)
+def test_a_threshold_that_cannot_be_fitted_is_an_error(label: str, sensitivity: float, code: str) -> None:
     predictions = made(20, 3)
     predictions = replace(predictions, truth=predictions.truth % 2)
-    with pytest.raises(InputError, match=label):
+    with raises_code(code, label):
         thresholds.operating_threshold(predictions, label, sensitivity=sensitivity)
 
 

@@ -11,6 +11,7 @@ from dermpack.errors import InputError
 from dermpack.tflitefile import Metadata, ModelFile, Operator, Share, read_model, with_metadata
 from dermpack.tflitefile.bounded import Budget
 from tests.dermpack import flatbuffer_models as made
+from tests.support.errors import raises_code
 
 MUTATIONS = 400
 TELLING = Metadata(name="lesions", labels=("akiec", "mel", "nv"), mean=(127.5,), std=(127.5,))
@@ -20,10 +21,10 @@ def read(data: bytes) -> ModelFile:
     return read_model(data, where="model.tflite")
 
 
-def refusal(data: bytes) -> str:
-    with pytest.raises(InputError) as caught:
+def assert_invalid(data: bytes, *values: object) -> None:
+    with raises_code("invalid-model", "model.tflite", *values) as caught:
         read(data)
-    return str(caught.value)
+    assert isinstance(caught.value, InputError)
 
 
 def test_inputs_and_outputs_are_those_of_the_graph() -> None:
@@ -68,20 +69,20 @@ def test_a_file_without_metadata_has_none() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"TFL3", b"PNG\0TFL4" + bytes(64)])
 def test_what_is_no_model_is_refused(data: bytes) -> None:
-    assert "is no TensorFlow Lite model" in refusal(data)
+    assert_invalid(data)
 
 
 def test_an_empty_flatbuffer_is_refused() -> None:
-    assert "is a broken TensorFlow Lite model" in refusal(b"\x08\0\0\0TFL3")
+    assert_invalid(b"\x08\0\0\0TFL3")
 
 
 def test_a_reference_beyond_the_tensors_is_refused() -> None:
-    assert "a reference to 7 of 2" in refusal(made.model(inputs=[7]))
-    assert "a reference to -1 of 2" in refusal(made.model(outputs=[-1]))
+    assert_invalid(made.model(inputs=[7]), "index 7", "2 entries")
+    assert_invalid(made.model(outputs=[-1]), "index -1", "2 entries")
 
 
 def test_a_file_without_a_graph_is_refused() -> None:
-    assert "no graph" in refusal(b"\x0c\0\0\0TFL3\x04\0\x04\0\x04\0\0\0")
+    assert_invalid(b"\x0c\0\0\0TFL3\x04\0\x04\0\x04\0\0\0", "graph")
 
 
 def test_every_truncation_is_read_or_refused_in_one_line() -> None:
@@ -105,19 +106,19 @@ def test_parts_that_overlap_many_times_are_not_read_again_and_again() -> None:
 
 
 def test_more_numbers_than_any_network_has_are_refused_before_they_are_copied() -> None:
-    with pytest.raises(ValueError, match="more than 8000000 numbers"):
+    with pytest.raises(ValueError, match="8000000 numbers"):
         Budget(bytes(64 << 20)).numbers(9_000_000, lambda: pytest.fail("copied"))
 
 
 def test_scales_and_zero_points_must_fit() -> None:
     odd = made.picture()
     odd.quantization.scale, odd.quantization.zeroPoint = [0.1, 0.2, 0.3], [1, 2]
-    assert "3 scales with 2 zero points" in refusal(made.model([odd, made.scores()]))
+    assert_invalid(made.model([odd, made.scores()]), "3 scales", "2 zero points")
 
 
 def test_a_scale_that_is_no_number_is_refused() -> None:
     odd = made.picture(steps=(float("nan"), 0))
-    assert "not finite" in refusal(made.model([odd, made.scores()]))
+    assert_invalid(made.model([odd, made.scores()]), "finite")
 
 
 def test_a_zero_point_that_is_left_out_is_zero() -> None:
@@ -127,7 +128,7 @@ def test_a_zero_point_that_is_left_out_is_zero() -> None:
 
 
 def test_more_tables_than_any_network_has_are_refused() -> None:
-    with pytest.raises(ValueError, match="more than 200000 tables"):
+    with pytest.raises(ValueError, match="200000 tables"):
         list(Budget(b"").tables(1 << 20, lambda _: object()))
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from dermpack.contract import Contract, Recipe, RuntimeResult, contract_text, runtimes_of
-from dermpack.errors import InputError
 from dermpack.manifest import Split
 from dermpack.runtime import installed
 from dermpack.tflitefile import read_model, temperature_calibration, with_metadata
@@ -18,6 +17,7 @@ from dermpack.verify import Means, Outcome, Verified, find_exports, gather, open
 from tests.dermpack.small_export import contract_of, export_bytes, spoil, write_export
 from tests.dermpack.tflite_models import LABELS, float_model, integer_model
 from tests.mutants import mutant
+from tests.support.errors import raises_code
 
 pytestmark = pytest.mark.tensorflow
 FEW_SECONDS = 20.0  # for one answer: a spoilt graph may run without end
@@ -159,12 +159,12 @@ def test_a_model_is_found_by_its_file(tmp_path: Path) -> None:
 
 
 def test_what_holds_no_export_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no model\.tflite"):
+    with raises_code("model-not-found", tmp_path, "model.tflite"):
         find_exports(tmp_path)
-    with pytest.raises(InputError, match="does not exist"):
+    with raises_code("model-not-found", tmp_path / "none"):
         find_exports(tmp_path / "none")
     (tmp_path / "alone.tflite").write_bytes(b"")
-    with pytest.raises(InputError, match=r"no model\.json beside it"):
+    with raises_code("contract-not-found", tmp_path / "alone.tflite", "model.json"):
         find_exports(tmp_path / "alone.tflite")
 
 
@@ -177,7 +177,7 @@ def try_mutants(folder: Path, means: Means, numbers: range) -> None:
         found = verified(folder, means)
         for engine in means.hosts:
             of_engine = [p for p in found.proofs if p.name.startswith(f"runs on {engine.package} ")]
-            deaths[engine] += sum("died of it" in p.detail or "no answer" in p.detail for p in of_engine)
+            deaths[engine] += sum(p.code in ("interpreter-died", "interpreter-timeout") for p in of_engine)
     for engine, host in means.hosts.items():
         assert host.starts - starts[engine] <= deaths[engine] + 1
 

@@ -17,6 +17,7 @@ import pytest
 from dermpack.caches import BOUND_GB, GB, cache_bound_bytes
 from dermpack.errors import InputError, OutputError
 from dermpack.files import sha256_of
+from tests.support.errors import raises_code
 from trainer.cache import whole_rows, write_rows
 from trainer.room import make_room
 
@@ -183,8 +184,9 @@ def test_a_strangers_files_stay(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_on_the_disk_is_said_before_it_is_made_and_costs_nothing(tmp_path: Path) -> None:
     paths = made(tmp_path, 1)
-    with pytest.raises(OutputError, match=r"takes 1000000\.00 GB, and .* GB are free; .*DERMPACK_CACHE"):
+    with raises_code("disk-full", tmp_path / name(2), "1000000.00 GB", "DERMPACK_CACHE") as raised:
         make_room(tmp_path / name(2), needed_bytes=10**15, bound_bytes=10**16)
+    assert isinstance(raised.value, OutputError)
     assert there(paths) == [True]
 
 
@@ -226,5 +228,6 @@ def test_the_bound_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("text", ["much", "-1", "nan", "inf"])
 def test_a_bound_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("DERMPACK_CACHE_GB", text)
-    with pytest.raises(InputError, match="is no number of gigabytes"):
+    with raises_code("invalid-option", f"DERMPACK_CACHE_GB={text}") as raised:
         cache_bound_bytes()
+    assert isinstance(raised.value, InputError)

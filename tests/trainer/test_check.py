@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dermpack.errors import DatasetError
 from dermpack.manifest import Dataset, Finding, Manifest, Picture, Split, read_dataset, write_dataset
+from tests.support.errors import raises_code
 from tests.trainer.patches import class_folders, jpeg, patch, png, write
 from trainer.datasets.again import check_again
 from trainer.datasets.check import check_dataset
@@ -132,12 +132,12 @@ def test_counts_that_are_not_the_manifest_s_are_found(folder: Path) -> None:
 def test_a_manifest_that_was_edited_is_refused(folder: Path) -> None:
     with (folder / "manifest.csv").open("a") as file:
         file.write("x.png,0,1,1,class0,train,,\n")
-    with pytest.raises(DatasetError, match="is not the one"):
+    with raises_code("invalid-format", "manifest.csv"):
         check_dataset(folder)
 
 
 def test_what_is_no_dataset_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"is no dataset: it has no dataset\.json; make one with"):
+    with raises_code("dataset-not-found", tmp_path, "dataset.json", "dermpack data import"):
         check_dataset(tmp_path)
 
 

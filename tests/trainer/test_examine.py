@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from dermpack.crew import WorkerLostError, answers
-from dermpack.errors import InputError
 from dermpack.files import sha256_file
 from dermpack.pixels import Limits
 from tests.hostile import plant_all
+from tests.support.errors import raises_code
 from tests.trainer.patches import patch, png, write
 from trainer.datasets.examine import CHUNK_PICTURES, examine
 
@@ -118,7 +118,7 @@ def test_a_lost_worker_names_its_pictures(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("trainer.datasets.examine.answers", lost)
     paths = [f"{at}.png" for at in range(CHUNK_PICTURES + 2)]
-    with pytest.raises(InputError, match=rf"{CHUNK_PICTURES}\.png.*SIGKILL.*one of 2 pictures"):
+    with raises_code("worker-died", paths[CHUNK_PICTURES], "SIGKILL", 2, paths[-1]):
         examine(tmp_path, paths)
 
 

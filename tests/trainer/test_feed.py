@@ -13,6 +13,7 @@ from dermpack.caches import cache_folder
 from dermpack.errors import DatasetError, OutputError
 from dermpack.manifest import Dataset, Split, read_dataset
 from dermpack.pixels import Policy, prepare
+from tests.support.errors import raises_code
 from trainer.augmentation import NAMED, Augmentation
 from trainer.balance import Balance, class_weights, epoch_rows, logit_offsets
 from trainer.cache import cached_pictures
@@ -179,15 +180,17 @@ def test_a_picture_that_changed_after_the_import_is_named(coloured: Path, tmp_pa
     dataset = read_dataset(coloured)
     first = replace(dataset.manifest.of(Split.TRAIN)[0], sha256="0" * 64)
     other = replace(dataset, manifest=replace(dataset.manifest, pictures=(first,)))
-    with pytest.raises(DatasetError, match="no longer the picture that was imported"):
+    with raises_code("picture-changed", dataset.file(first)) as raised:
         cached(other, tmp_path)
+    assert isinstance(raised.value, DatasetError)
     assert not list(tmp_path.rglob("*.npy"))
 
 
 def test_a_cache_folder_that_is_a_file_is_a_clear_error(coloured: Path, tmp_path: Path) -> None:
     (tmp_path / "pictures").write_text("in the way")
-    with pytest.raises(OutputError, match="DERMPACK_CACHE"):
+    with raises_code("cannot-write", tmp_path / "pictures", "DERMPACK_CACHE") as raised:
         cached(read_dataset(coloured), tmp_path)
+    assert isinstance(raised.value, OutputError)
 
 
 def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from dermpack.cli import main
 from dermpack.errors import InputError, OutputError
 from dermpack.manifest import Dataset, Picture, Split, read_dataset
 from dermpack.scores.predictions import Predictions
+from tests.support.errors import raises_code
 from tests.trainer import small_dataset
 from trainer.datasets.check import cluster_of, group_of
 from trainer.datasets.leaks import leaking
@@ -167,8 +169,10 @@ def test_too_many_folds_for_a_rare_label_are_refused_before_any_training(
         replace(picture, split=Split.TRAIN) if picture.path in joined else picture for picture in pictures
     )
     rare = replace(dataset, manifest=replace(dataset.manifest, pictures=one_split))
-    with pytest.raises(InputError, match=r"^fold-\d: has no training picture of 'blue'; take fewer folds"):
+    with raises_code("label-without-pictures", "'blue'") as raised:
         train_folds(rare, tmp_path / "folds", RECIPE, folds=3)
+    assert isinstance(raised.value, InputError)
+    assert re.fullmatch(r"fold-\d", raised.value.where)
     assert not (tmp_path / "folds").exists()
 
 
@@ -227,8 +231,10 @@ def test_finished_or_other_folds_are_kept(folds: Path, coloured: Path) -> None:
     recipe = recipe_from(
         {"arch": "scratch_cnn", "size": 28, "filters": [4], "batch": 8, "epochs": 1}, where="test"
     )
-    with pytest.raises(OutputError, match="is finished; choose another output"):
+    with raises_code("already-finished", folds, "--overwrite") as raised:
         train_folds(dataset, folds, recipe, folds=2)
-    with pytest.raises(OutputError, match=r"was made otherwise \(folds: 2, now 3\)"):
+    assert isinstance(raised.value, OutputError)
+    with raises_code("output-mismatch", folds, "folds: 2, now 3") as raised:
         train_folds(dataset, folds, recipe, folds=3)
+    assert isinstance(raised.value, OutputError)
     assert (folds / "fold-1" / "training.json").is_file()

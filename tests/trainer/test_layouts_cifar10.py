@@ -17,6 +17,7 @@ from PIL import Image
 from dermpack.errors import TableError
 from dermpack.manifest import Split
 from tests import sources
+from tests.support.errors import raises_code
 from trainer.datasets.layouts import Format, SourceRequest, pickled, read_source
 from trainer.datasets.layouts.pickled import read_pickle
 from trainer.datasets.listing import Listing
@@ -45,11 +46,12 @@ def batch(tmp_path: Path, data: bytes) -> Path:
     return source
 
 
-def refusal(tmp_path: Path, data: bytes) -> str:
-    with pytest.raises(TableError) as error:
+def assert_refused(tmp_path: Path, data: bytes, code: str, *values: object) -> None:
+    with raises_code(code, *values) as caught:
         listed(batch(tmp_path, data))
-    assert "\n" not in str(error.value)
-    return str(error.value)
+    assert isinstance(caught.value, TableError)
+    assert Path(caught.value.where).name == "data_batch_1"
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -120,7 +122,7 @@ def test_a_call_of_anything_else_is_refused_and_not_made(
     witness = tmp_path / "witness"
     argument = f"mkdir {witness}" if function is os.system else f"__import__('os').mkdir({str(witness)!r})"
     program = Reduced(function, str(witness) if function is os.mkdir else argument)
-    assert "is refused" in refusal(tmp_path, pickle.dumps({"data": program}, protocol=protocol))
+    assert_refused(tmp_path, pickle.dumps({"data": program}, protocol=protocol), "hostile-file")
     assert not witness.exists()
 
 
@@ -148,7 +150,7 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_an_instruction_that_is_not_needed_is_refused(tmp_path: Path, program: bytes) -> None:
-    assert "is refused" in refusal(tmp_path, program)
+    assert_refused(tmp_path, program, "hostile-file")
 
 
 UNSOUND = {
@@ -171,7 +173,7 @@ UNSOUND = {
 
 @pytest.mark.parametrize("program", UNSOUND.values(), ids=UNSOUND)
 def test_a_broken_pickle_is_an_error(tmp_path: Path, program: bytes) -> None:
-    assert "is not a sound pickle" in refusal(tmp_path, program)
+    assert_refused(tmp_path, program, "invalid-batch")
 
 
 def test_a_memory_number_costs_no_memory(tmp_path: Path) -> None:
@@ -181,7 +183,9 @@ def test_a_memory_number_costs_no_memory(tmp_path: Path) -> None:
 
 def test_a_pickle_that_is_too_large_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pickled, "MAX_PICKLE_BYTES", 100)
-    assert "is larger than" in refusal(tmp_path, sources.published_pickle(sources.cifar_pixels(0, 1), (1,)))
+    source = batch(tmp_path, sources.published_pickle(sources.cifar_pixels(0, 1), (1,)))
+    with raises_code("file-too-large", source):
+        listed(source)
 
 
 DATA = sources.cifar_pixels(0, 2)
@@ -207,18 +211,20 @@ RECORDS: dict[str, object] = {
 @pytest.mark.parametrize("protocol", [2, 5])
 @pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
 def test_a_batch_that_is_none_is_an_error(tmp_path: Path, record: object, protocol: int) -> None:
-    assert "data_batch_1: " in refusal(tmp_path, pickle.dumps(record, protocol=protocol))
+    is_empty = record is RECORDS["no picture"]  # protocol 2 writes empty bytes as a call that is not admitted
+    code = "hostile-file" if is_empty and protocol == 2 else "invalid-batch"
+    assert_refused(tmp_path, pickle.dumps(record, protocol=protocol), code)
 
 
 def test_a_declared_shape_beyond_the_data_is_an_error(tmp_path: Path) -> None:
     program = sources.published_pickle(DATA, (1, 2), shape=(2_000_000_000, 3072))
-    assert "has no bytes of 2 pictures" in refusal(tmp_path, program)
+    assert_refused(tmp_path, program, "invalid-batch", 2, 3072)
 
 
 def test_batches_without_their_names_are_an_error(tmp_path: Path) -> None:
     source = sources.write_cifar10(tmp_path / "source", pictures=1)
     (source / "batches.meta").unlink()
-    with pytest.raises(TableError, match=r"batches.meta: is missing"):
+    with raises_code("file-not-found", "batches.meta"):
         listed(source)
 
 
@@ -228,7 +234,7 @@ def test_batches_without_their_names_are_an_error(tmp_path: Path) -> None:
 def test_names_that_are_none_are_an_error(tmp_path: Path, names: object) -> None:
     source = sources.write_cifar10(tmp_path / "source", pictures=1)
     (source / "batches.meta").write_bytes(pickle.dumps({"label_names": names}))
-    with pytest.raises(TableError, match=r"batches.meta: (names no classes|has no list label_names)"):
+    with raises_code("invalid-batch", "batches.meta"):
         listed(source)
 
 
@@ -236,7 +242,7 @@ def test_names_that_are_none_are_an_error(tmp_path: Path, names: object) -> None
 def test_a_binary_batch_of_another_size_is_an_error(tmp_path: Path, size: int) -> None:
     source = sources.write_cifar10_binary(tmp_path / "source", pictures=1)
     (source / "data_batch_1.bin").write_bytes(bytes(size))
-    with pytest.raises(TableError, match="no multiple of 3073"):
+    with raises_code("invalid-batch", "data_batch_1.bin", size, 3073):
         listed(source)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
+from tests.support.errors import assert_stderr_code
 from tests.trainer.conftest import TINY
 from tests.trainer.test_train import files_of
 
@@ -66,9 +67,8 @@ def test_other_options_on_an_interrupted_training_are_refused(
     interrupted(coloured, tmp_path / "run")
     options = (*TINY, "--quiet", "--rate", "0.5")
     assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *options]) == 1
-    error = capsys.readouterr().err
-    assert "was interrupted with other options (rate: 0.001, now 0.5)" in error
-    assert "--overwrite" in error
+    values = (tmp_path / "run", "rate: 0.001, now 0.5", "--overwrite")
+    assert_stderr_code(capsys.readouterr().err, "output-mismatch", *values)
 
 
 def test_other_options_take_over_where_no_epoch_was_finished(coloured: Path, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_two_trainings_of_one_run_are_refused(
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *TINY, "--quiet"]) == 1
-    assert "is being trained by another process" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "in-use", tmp_path / "run")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
@@ -106,6 +106,6 @@ def test_a_full_disk_before_an_epoch_is_one_line_and_leaves_nothing(
     (folder / "everything" / f".checkpoint.npz.{os.getpid()}.partial").symlink_to("/dev/full")
     assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *TINY, "--quiet"]) == 1
     error = capsys.readouterr().err
-    assert "No space left on device" in error
+    assert_stderr_code(error, "cannot-write", "No space left on device")
     assert error.count("\n") == 1
     assert not folder.exists()

@@ -17,6 +17,7 @@ import pytest
 from dermpack.cli import main
 from dermpack.errors import InputError
 from dermpack.manifest import Split, read_dataset
+from tests.support.errors import raises_code
 from trainer.run import read_run
 
 pytestmark = pytest.mark.tensorflow
@@ -107,14 +108,12 @@ def test_weights_of_another_run_are_refused(trained: Path, tmp_path: Path) -> No
     folder = spoiled(trained, tmp_path, lambda record: record)
     weights = folder / "weights.npz"
     weights.write_bytes(weights.read_bytes() + b"x")
-    with pytest.raises(InputError, match=r"is not the file that training.json describes"):
+    with raises_code("weights-mismatch", weights, "training.json"):
         read_run(folder)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"is no run: it has no training.json; give a folder that dermpack train made"
-    ):
+    with raises_code("run-not-found", tmp_path, "training.json"):
         read_run(tmp_path)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dermpack.errors import OutputError
 from dermpack.manifest import Dataset, read_dataset
 from dermpack.report.study import Row, Study
+from tests.support.errors import raises_code
 from trainer.apart import Begun, Preparing
 from trainer.plan import Goal
 from trainer.recipe import recipe_from
@@ -135,8 +135,8 @@ def related(dataset: Dataset) -> Dataset:
 @pytest.mark.tensorflow
 def test_a_training_that_is_killed_is_a_row_with_its_reason_and_the_others_go_on(story: Story) -> None:
     recipes = story.killed.record["recipes"]
-    assert "its process ended early (SIGKILL; is there memory enough?" in recipes["twice"]["failed"]
-    assert recipes["absent"]["failed"].startswith("the weights gone.h5 are not there")
+    assert "SIGKILL" in recipes["twice"]["failed"]
+    assert "gone.h5" in recipes["absent"]["failed"]
     assert recipes["plain"]["tests"][0]["scores"]["n"] == 11
     assert story.killed.outcomes() == ["plain"]
 
@@ -222,7 +222,7 @@ def test_a_recipe_that_was_changed_is_refused_or_removed(story: Story, coloured:
     place, other = Place(folder=story.folder, name="plain"), entry("plain", epochs=5).recipe
     assert changed(place, entry("plain", epochs=1).recipe) == ""
     assert changed(place, other) == "epochs: 1, now 5"
-    with pytest.raises(OutputError, match=r"\[recipes.plain\]: was trained otherwise \(epochs: 1, now 5\)"):
+    with raises_code("output-mismatch", "[recipes.plain]", "epochs: 1, now 5"):
         run_study(read_dataset(coloured), plan(entry("plain", epochs=5)), story.folder)
     assert place.is_trained
 
@@ -246,7 +246,7 @@ def test_a_study_of_nothing_but_failures_has_a_table_too(dataset: Dataset, tmp_p
 def test_a_folder_of_something_else_is_kept(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputError, match="exists and holds no"):
+    with raises_code("output-exists", tmp_path / "study"):
         absent_only(dataset, tmp_path / "study", overwrite=True)
     assert [path.name for path in (tmp_path / "study").iterdir()] == ["mine.txt"]
 
@@ -255,7 +255,7 @@ def test_a_study_of_another_dataset_is_kept_unless_asked(dataset: Dataset, tmp_p
     absent_only(dataset, tmp_path / "study")
     (tmp_path / "study" / "runs" / "old").mkdir()
     other = replace(dataset, sha256="0" * 64)
-    with pytest.raises(OutputError, match="is a study of another dataset"):
+    with raises_code("output-mismatch", tmp_path / "study"):
         absent_only(other, tmp_path / "study")
     absent_only(other, tmp_path / "study", overwrite=True)
     assert not (tmp_path / "study" / "runs" / "old").exists()
@@ -264,7 +264,7 @@ def test_a_study_of_another_dataset_is_kept_unless_asked(dataset: Dataset, tmp_p
 def test_two_studies_in_one_folder_are_refused(dataset: Dataset, tmp_path: Path) -> None:
     with (
         study_folder(tmp_path / "study", dataset, overwrite=False),
-        pytest.raises(OutputError, match="another process"),
+        raises_code("in-use", tmp_path / "study"),
     ):
         absent_only(dataset, tmp_path / "study")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
+from tests.support.errors import assert_stderr_code
 from tests.trainer.conftest import OPTIONS, TINY
 from trainer.watch import Moment
 from trainer.work import Left
@@ -42,7 +43,7 @@ def test_a_run_that_is_there_is_kept(
 ) -> None:
     before = files_of(trained)
     assert main(["train", str(coloured), "-o", str(trained), *OPTIONS]) == 1
-    assert "is finished; evaluate it" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "already-finished", trained)
     assert files_of(trained) == before
 
 
@@ -63,7 +64,7 @@ def test_weights_are_checked_before_pictures_are_prepared_and_nothing_is_kept(
     small = ("--arch", "mobilenet_v2", "--alpha", "0.35", "--size", "96", "--quiet")
     run = tmp_path / "run"
     assert main(["train", str(coloured), "-o", str(run), *small, "--weights", str(weights)]) == 1
-    assert "weights.h5" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "invalid-weights", weights)
     assert list(tmp_path.iterdir()) == [weights]
 
 
@@ -135,22 +136,27 @@ def _random_backbone(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "code", "values"),
     [
-        (("--sensitivity", "purple=0.9"), "sensitivity purple"),
-        (("--arch", "vgg"), "is none of mobilenet_v2"),
-        (("--weights", "nowhere.h5"), "is no file"),
-        (("--size", "27"), "size 27"),
-        (("--head", "sigmoid"), "--head sigmoid: is for two classes, not 3"),
+        (("--sensitivity", "purple=0.9"), "unknown-label", ("--sensitivity purple",)),
+        (("--arch", "vgg"), "invalid-option", ("--arch vgg", "mobilenet_v2")),
+        (("--weights", "nowhere.h5"), "invalid-option", ("--weights nowhere.h5",)),
+        (("--size", "27"), "invalid-option", ("--size 27",)),
+        (("--head", "sigmoid"), "option-not-applicable", ("--head sigmoid", "3")),
     ],
 )
 def test_a_wrong_option_is_one_line_and_leaves_nothing(
-    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str], said: str
+    coloured: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, str],
+    code: str,
+    values: tuple[str, ...],
 ) -> None:
     run = tmp_path / "out" / "run"
     assert main(["train", str(coloured), "-o", str(run), *OPTIONS, *options]) == 1
     error = capsys.readouterr().err
-    assert said in error
+    assert_stderr_code(error, code, *values)
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
@@ -171,7 +177,7 @@ def test_a_class_without_training_pictures_is_named(
     )
     write_dataset(replace(dataset, manifest=replace(dataset.manifest, pictures=pictures)), folder)
     assert main(["train", str(folder), "-o", str(tmp_path / "run"), *OPTIONS]) == 1
-    assert "has no training picture of 'blue'" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "label-without-pictures", folder, "'blue'")
 
 
 def test_a_missing_picture_is_named(
@@ -182,7 +188,7 @@ def test_a_missing_picture_is_named(
     shutil.copytree(coloured, folder)
     (folder / "red-00.png").unlink()
     assert main(["train", str(folder), "-o", str(tmp_path / "run"), *OPTIONS]) == 1
-    assert "red-00.png" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "pictures-missing", folder, "red-00.png")
 
 
 def test_a_temperature_at_either_end_says_what_that_means() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from dermpack.manifest import read_dataset
 from dermpack.report.tune import Search, State, TrialRow
 from dermpack.report.tune_page import tune_page
 from dermpack.report.tune_plots import tune_plots
+from tests.support.errors import assert_stderr_code, raises_code
 from tests.trainer import small_dataset
 from trainer.recipe import Recipe, read_recipe, recipe_from
 from trainer.tune.space import Choices, Range, Space
@@ -162,12 +162,12 @@ def test_a_search_in_pieces_draws_what_one_in_a_row_draws(tmp_path: Path) -> Non
 def test_a_trial_that_cannot_be_trained_says_why_and_the_others_go_on(tmp_path: Path) -> None:
     def attempt(trial: Any, values: Mapping[str, Any]) -> tuple[float]:
         if trial.number == 1:
-            raise InputError("/home/me/run", "the loss is no longer a number", "take a lower rate")
+            raise InputError("/home/me/run", "loss is NaN", "Use a lower rate.", code="loss-not-finite")
         return by_rate(trial, values)
 
     found = searched(tmp_path, attempt, trials=4).get_trials()
     assert [trial.state.name for trial in found] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
-    assert found[1].user_attrs["reason"] == "run: the loss is no longer a number; take a lower rate"
+    assert found[1].user_attrs["reason"] == "run: loss is NaN. Use a lower rate."
 
 
 def test_an_interrupted_trial_is_tried_again_with_the_same_values(tmp_path: Path) -> None:
@@ -236,30 +236,28 @@ def test_no_trial_is_begun_after_the_time(tmp_path: Path) -> None:
 def test_another_search_of_the_same_name_is_refused(tmp_path: Path) -> None:
     opened(tmp_path)
     other = Space(dimensions=(Choices(name="batch", values=(8, 16)),))
-    with pytest.raises(InputError, match="searches another dataset, recipe, space or objective"):
+    with raises_code("output-mismatch", "study "):
         opened(tmp_path, space=other)
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "code", "shown"),
     [
-        (
-            "nonsense://me:secret@host/x",
-            r"--storage nonsense://me:\*\*\*@host/x: cannot be opened \(Can't load",
-        ),
-        ("sqlite://", "--storage sqlite://: forgets everything at its end; name a file"),
-        ("sqlite:////nowhere/trials.db", "cannot be opened .*unable to open database file"),
-        ("journal:/nowhere/trials.log", "names no file in a folder that exists; write journal:FOLDER/FILE"),
-        ("journal:", "names no file in a folder that exists"),
+        ("nonsense://me:secret@host/x", "cannot-open-storage", "nonsense://me:***@host/x"),
+        ("sqlite://", "invalid-storage", "sqlite://"),
+        ("sqlite:////nowhere/trials.db", "cannot-open-storage", "sqlite:////nowhere/trials.db"),
+        ("journal:/nowhere/trials.log", "invalid-storage", "journal:/nowhere/trials.log"),
+        ("journal:", "invalid-storage", "journal:"),
     ],
 )
 def test_a_storage_that_cannot_be_opened_is_one_line_without_the_password(
-    coloured: Path, tmp_path: Path, capsys: Any, url: str, said: str
+    coloured: Path, tmp_path: Path, capsys: Any, url: str, code: str, shown: str
 ) -> None:
     options = ("--storage", url, "--quiet")
     assert main(["tune", str(coloured), "-o", str(tmp_path / "search"), *options]) == 1
     error = capsys.readouterr().err
-    assert re.search(f"^error: .*{said}", error) and error.count("\n") == 1 and "secret" not in error
+    assert_stderr_code(error, code, f"--storage {shown}")
+    assert error.count("\n") == 1 and "secret" not in error
 
 
 @pytest.mark.parametrize(
@@ -277,10 +275,9 @@ def test_a_missing_driver_is_named_with_what_installs_it(
     from trainer.tune.address import open_storage
 
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError) as refused:
-        open_storage(url)
     shown = url.replace("secret", "***")
-    assert str(refused.value) == f"--storage {shown}: needs the driver {module}; pip install {package}"
+    with raises_code("missing-extra", f"--storage {shown}", module, f"pip install {package}"):
+        open_storage(url)
 
 
 def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
@@ -319,7 +316,7 @@ def test_a_storage_that_goes_away_ends_in_one_line(coloured: Path, tmp_path: Pat
             database.execute("DROP TABLE trial_user_attributes")
 
     url = f"sqlite:///{tmp_path / 'trials.db'}"
-    with pytest.raises(InputError, match=r"^--storage sqlite:.*: was lost \(.*; start the same again$"):
+    with raises_code("connection-lost", f"--storage {url}"):
         tune(wanted, tmp_path / "search", trials=1, storage=url, tell=emptied)
 
 
@@ -340,7 +337,7 @@ def test_a_password_is_not_shown(url: str, shown: str) -> None:
 def test_a_folder_of_something_else_is_kept(coloured: Path, tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     assert main(["tune", str(coloured), "-o", str(tmp_path)]) == 1
-    assert "exists and holds no .dermpack-tune" in capsys.readouterr().err
+    assert_stderr_code(capsys.readouterr().err, "output-exists", tmp_path, ".dermpack-tune")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 

@@ -10,6 +10,8 @@ from dermpack.files import sha256_of
 from dermpack.manifest import Picture
 from dermpack.progress import Track, silent
 
+AGAIN = "Import again when no other program changes the source."
+
 
 def copy_pictures(pictures: Sequence[Picture], root: Path, folder: Path, *, track: Track = silent) -> None:
     """Copy what was examined, or say which file is no longer the same."""
@@ -23,9 +25,8 @@ def _same_bytes(file: Path, picture: Picture) -> bytes:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise InputError(
-            file, f"vanished while it was imported ({error.strerror})", "import again"
-        ) from error
+        what = f"the picture cannot be read any more ({error.strerror})"
+        raise InputError(file, what, AGAIN, code="picture-changed") from error
     if sha256_of(data) != picture.sha256:
-        raise InputError(file, "changed while it was imported", "import again")
+        raise InputError(file, "the picture changed during the import", AGAIN, code="picture-changed")
     return data

@@ -58,11 +58,11 @@ def _told(
             yield from told
     except WorkerLostError as error:
         chunk = chunks[error.task]
-        problem = (
-            f"a worker process ended early ({error.ending}) at one of {len(chunk)} pictures to {chunk[-1]}"
+        what = (
+            f"a worker process ended ({error.ending}) while it read {len(chunk)} pictures up to {chunk[-1]}"
         )
-        cure = "take the picture away, or lower --max-megapixels or --jobs"
-        raise InputError(root / chunk[0], problem, cure) from error
+        hint = "Lower --max-megapixels or --jobs, or remove the picture that causes it."
+        raise InputError(root / chunk[0], what, hint, code="worker-died") from error
 
 
 def _look_at_all(root: Path, limits: Limits, chunk: tuple[str, ...]) -> list[Examined | Finding]:

@@ -54,7 +54,8 @@ def _cells(listing: Listing, column: str) -> tuple[str, ...]:
 def _position(listing: Listing, column: str) -> int:
     names = [name.casefold() for name in listing.columns]
     if column.casefold() not in names:
-        raise InputError(f"--group {column}", "is no column of the source", _cure(listing))
+        what = "not a column of the source"
+        raise InputError(f"--group {column}", what, _hint(listing), code="unknown-column")
     return names.index(column.casefold())
 
 
@@ -66,7 +67,7 @@ def _cell(found: Found, at: int) -> str:
     return found.metadata[at] if found.metadata else ""
 
 
-def _cure(listing: Listing) -> str:
+def _hint(listing: Listing) -> str:
     if not listing.columns:
-        return "none came along; leave it away, or give a CSV with the columns picture, label and group"
-    return f"choose one of the columns that came along: {', '.join(listing.columns)}"
+        return "Omit the option, or import a CSV file with the columns picture, label and group."
+    return f"Choose one of the columns {', '.join(listing.columns)}."

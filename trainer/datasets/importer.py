@@ -56,9 +56,12 @@ def _check_output(request: ImportRequest) -> None:
     refuse_existing(request.output, marker=DATASET_FILE, overwrite=request.overwrite)
     source, output = request.source.resolve(), request.output.resolve()
     if output.is_relative_to(source):
-        raise InputError(request.output, "lies inside the source", "choose an output outside of it")
+        what = f"the output is inside the source {request.source}"
+        hint = "Choose an output outside of the source."
+        raise InputError(request.output, what, hint, code="output-inside-input")
     if source.is_relative_to(output):
-        raise InputError(request.output, "holds the source", "choose another output")
+        what = f"the output contains the source {request.source}"
+        raise InputError(request.output, what, "Choose another output.", code="output-contains-input")
 
 
 def _dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Track) -> Dataset:
@@ -95,8 +98,9 @@ def _candidates(listing: Listing, usable: Sequence[Examined]) -> tuple[Candidate
 def _check_refusals(request: ImportRequest, refused: Sequence[Finding]) -> None:
     bad = [finding for finding in refused if finding.kind not in FAULTLESS]
     if bad and request.refusals is Refusals.FATAL:
-        problem = f"has {len(bad)} pictures that cannot be used: {_shown(bad)}"
-        raise InputError(request.source, problem, "remove them, or leave --strict away")
+        what = f"unusable pictures: {len(bad)}, that is {_shown(bad)}"
+        hint = "Remove them, or omit --strict to leave them out."
+        raise InputError(request.source, what, hint, code="unusable-pictures")
 
 
 def _check_classes(
@@ -105,22 +109,23 @@ def _check_classes(
     classes = {picture.label for picture in arranged.pictures}
     if not classes:
         bad = (*refused, *arranged.refused)
-        why = f": {_shown(bad)}" if bad else ""
-        raise InputError(request.source, f"has no usable picture{why}", "check the source and --format")
+        what = "no usable picture" + (f": {_shown(bad)}" if bad else "")
+        raise InputError(request.source, what, "Check the source and --format.", code="no-pictures")
     if len(classes) == 1:
-        problem = f"has usable pictures of one class only ({min(classes)}), read as {listing.format}"
-        raise InputError(request.source, problem, _cure_of_one(request, listing, arranged))
+        what = f"all usable pictures have the same class, {min(classes)!r} (read as {listing.format})"
+        hint = _single_class_hint(request, listing, arranged)
+        raise InputError(request.source, what, hint, code="single-class")
 
 
-def _cure_of_one(request: ImportRequest, listing: Listing, arranged: Arranged) -> str:
-    """Class folders one level deeper than they were looked for are the likeliest reason."""
+def _single_class_hint(request: ImportRequest, listing: Listing, arranged: Arranged) -> str:
+    """Return the hint; the most likely reason is that the class folders are one level deeper."""
     paths = [picture.path.split("/") for picture in arranged.pictures]
     below = sorted({path[1] for path in paths if len(path) > DEEPER})
     asked = request.reading.positive or request.reading.map_file
     if listing.format != Format.FOLDERS.value or len(below) < 2 or asked:
-        return "give at least two classes; see --positive and --map"
+        return "Give pictures of at least two classes, or check --positive and --map."
     names = ", ".join(below[:SHOWN]) + (", …" if len(below) > SHOWN else "")
-    return f"if the folders in it ({names}) are the classes, give {listing.root / paths[0][0]} itself"
+    return f"If its folders ({names}) are the classes, give {listing.root / paths[0][0]} as the source."
 
 
 def _shown(findings: Sequence[Finding]) -> str:
@@ -151,8 +156,8 @@ NOTE_TEXTS = {
 def _root(pictures: Path, output: Path) -> str:
     root = relative_root(pictures, output)
     if _text(root) != root:
-        problem = "has a byte in its path that is not UTF-8, which dataset.json cannot hold"
-        raise InputError(pictures, problem, "rename the folder, or add --copy")
+        what = "the path is not valid UTF-8, so dataset.json cannot contain it"
+        raise InputError(pictures, what, "Rename the folder, or add --copy.", code="path-not-utf8")
     return root
 
 

@@ -52,8 +52,8 @@ def apply_task(listing: Listing, request: SourceRequest) -> Listing:
     if request.map_file is not None:
         listing = _relabelled(listing, by_map(listing, request.map_file))
         if not listing.pictures:
-            cure = "give at least two classes a label"
-            raise InputError(request.map_file, "leaves out every picture", cure)
+            what, hint = "no picture gets a label", "Assign a label to at least two classes."
+            raise InputError(request.map_file, what, hint, code="map-matches-nothing")
         return listing
     if request.positive:
         return _relabelled(listing, by_names(listing, request.positive, request.negative))
@@ -67,7 +67,9 @@ def by_names(listing: Listing, positive: tuple[str, ...], negative: tuple[str, .
     negatives = [_matching(name, classes, "--negative") for name in negative]
     both = sorted(set(positives) & set(negatives))
     if both:
-        raise InputError("--negative", f"names {both[0]!r}, which is positive too", "name it once")
+        what = f"{both[0]!r} is also given with --positive"
+        hint = "Give each class with one of the two options only."
+        raise InputError("--negative", what, hint, code="conflicting-options")
     label = " or ".join(dict.fromkeys(as_label(name) for name in positives))
     others = set(negatives) if negatives else set(classes) - set(positives)
     label_of = {**dict.fromkeys(others, f"not {label}"), **dict.fromkeys(positives, label)}
@@ -99,9 +101,11 @@ def plain(name: str) -> str:
 
 def _refuse_unclear(request: SourceRequest) -> None:
     if request.map_file is not None and (request.positive or request.negative):
-        raise InputError("--map", "stands beside --positive or --negative", "choose one of them")
+        what = "cannot be combined with --positive or --negative"
+        raise InputError("--map", what, "Use one or the other.", code="conflicting-options")
     if request.negative and not request.positive:
-        raise InputError("--negative", "stands without --positive", "name the positive class too")
+        hint = "Add --positive with the positive class."
+        raise InputError("--negative", "requires --positive", hint, code="missing-option")
 
 
 def _classes(pictures: Iterable[Found]) -> tuple[str, ...]:
@@ -115,16 +119,16 @@ def _matching(name: str, classes: tuple[str, ...], where: str) -> str:
     fitting = [known for known in classes if plain(known) == plain(name)]
     if len(fitting) == 1:
         return fitting[0]
-    raise InputError(where, f"names no class {name!r}", _nearest(name, classes))
+    raise InputError(where, f"unknown class {name!r}", _nearest(name, classes), code="unknown-label")
 
 
 def _nearest(name: str, classes: tuple[str, ...]) -> str:
     spelled = {plain(known): known for known in classes}
     near = difflib.get_close_matches(plain(name), list(spelled), n=1, cutoff=NEAR)
     if near:
-        return f"did you mean {spelled[near[0]]!r}?"
+        return f"Did you mean {spelled[near[0]]!r}?"
     more = f" and {len(classes) - MOST_NAMED} more" if len(classes) > MOST_NAMED else ""
-    return f"the classes are {', '.join(map(repr, classes[:MOST_NAMED]))}{more}"
+    return f"Choose from {', '.join(map(repr, classes[:MOST_NAMED]))}{more}."
 
 
 def _rules(path: Path) -> tuple[Rule, ...]:
@@ -141,9 +145,8 @@ def _rules(path: Path) -> tuple[Rule, ...]:
             label=row.cells[label],
         )
         if not rule.name or not is_one_line(rule.label):
-            raise TableError(
-                rule.place, "lacks its class, or has a control character in its label", "mend the line"
-            )
+            what = "the class is empty, or the label contains a control character"
+            raise TableError(rule.place, what, "Fix the line.", code="invalid-table")
         rules.append(rule)
     return tuple(rules)
 
@@ -160,9 +163,11 @@ def _refuse_idle(rules: tuple[Rule, ...], listing: Listing) -> None:
     known = {plain(name) for name in classes} | {ANY_CLASS}
     for rule in rules:
         if rule.name not in known:
-            raise TableError(rule.place, f"names no class {rule.written!r}", _nearest(rule.name, classes))
+            hint = _nearest(rule.name, classes)
+            raise TableError(rule.place, f"unknown class {rule.written!r}", hint, code="unknown-label")
         if not any(_fits(rule, picture) for picture in listing.pictures):
-            raise TableError(rule.place, f"fits no file name with {rule.pattern!r}", "mend the pattern")
+            what = f"the pattern {rule.pattern!r} matches no file name of the class"
+            raise TableError(rule.place, what, "Fix the pattern.", code="map-matches-nothing")
 
 
 def _relabelled(listing: Listing, label_of: LabelOf) -> Listing:

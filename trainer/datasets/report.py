@@ -102,6 +102,5 @@ def plain(value: object) -> object:
 
 def _refuse_inside(dataset: Dataset, folder: Path) -> None:
     if folder.resolve().is_relative_to(dataset.folder.resolve()):
-        raise OutputError(
-            folder, "is inside the dataset, which a report never edits", "choose another output"
-        )
+        what = f"the output is inside the dataset {dataset.folder}"
+        raise OutputError(folder, what, "Choose another output.", code="output-inside-input")

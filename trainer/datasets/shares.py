@@ -49,9 +49,11 @@ def parse_shares(text: str) -> Shares:
         numbers = []
     sound = len(numbers) == 3 and all(math.isfinite(n) and n >= 0 for n in numbers) and sum(numbers) > 0
     if not sound or not math.isfinite(sum(numbers)):
-        raise InputError(f"--split {text}", "is not three shares", "write train/validation/test as 70/15/15")
+        hint = "Write train/validation/test, for example 70/15/15."
+        raise InputError(f"--split {text}", "must be three shares", hint, code="invalid-option")
     if not any(abs(sum(numbers) - whole) <= whole * ROUNDING for whole in (1, 100)):
-        problem = f"adds up to {sum(numbers):g}, not to 100"
+        what = f"the shares add up to {sum(numbers):g}, not to 100"
         of_100 = "/".join(f"{100 * n / sum(numbers):.3g}" for n in numbers)
-        raise InputError(f"--split {text}", problem, f"write shares of 100; in this proportion {of_100}")
+        hint = f"Write shares that add up to 100. In this proportion: {of_100}."
+        raise InputError(f"--split {text}", what, hint, code="invalid-option")
     return Shares(train=numbers[0], validation=numbers[1], test=numbers[2])

@@ -56,9 +56,11 @@ def read_table(path: Path) -> Table:
         header = _header(next(reader, []), path)
         rows = tuple(_rows(reader, len(header), path))
     except csv.Error as error:
-        raise TableError(f"{path}:{reader.line_num}", str(error), "mend the line") from error
+        place, what = f"{path}:{reader.line_num}", f"not valid CSV ({error})"
+        raise TableError(place, what, "Fix the line.", code="invalid-table") from error
     if not rows:
-        raise TableError(path, "has a header and no row", "add a row for each picture")
+        what = "the table has a header but no rows"
+        raise TableError(path, what, "Add a row for each picture.", code="invalid-table")
     return Table(where=path, header=header, rows=rows)
 
 
@@ -82,8 +84,9 @@ def need(table: Table, name: str) -> int:
     """Where the column stands, or an error that names the ones there are."""
     position = table.position(name)
     if position is None:
-        there = ", ".join(table.header[:10])
-        raise TableError(f"{table.where}:1", f"has no column {name} (but {there})", f"name a column {name}")
+        what = f"no column {name} (the columns are {', '.join(table.header[:10])})"
+        hint = f"Add a column {name}, or rename one."
+        raise TableError(f"{table.where}:1", what, hint, code="missing-column")
     return position
 
 
@@ -93,7 +96,8 @@ def metadata_columns(table: Table, taken: tuple[str, ...]) -> tuple[tuple[int, .
     names = [_apart(table.header[at]) for at in kept]
     repeated = _repeated(names)
     if repeated:
-        raise TableError(f"{table.where}:1", f"has two columns for {repeated}", "rename one of them")
+        what = f"two columns would both be imported as {repeated}"
+        raise TableError(f"{table.where}:1", what, "Rename one of them.", code="invalid-table")
     return tuple(kept), tuple(names)
 
 
@@ -102,15 +106,17 @@ def _apart(name: str) -> str:
 
 
 def _text(path: Path) -> str:
-    data = read_bytes(path, most=MAX_TABLE_BYTES, cure="split the table")
+    data = read_bytes(path, most=MAX_TABLE_BYTES, hint="Split the table.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise TableError(f"{path}:{line}", "is not UTF-8", "save the table as UTF-8") from error
+        hint = "Save the table as UTF-8."
+        raise TableError(f"{path}:{line}", "not UTF-8", hint, code="invalid-table") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise TableError(f"{path}:{line}", "has a NUL in it", "save the table as UTF-8 text")
+        hint = "Save the table as UTF-8 text."
+        raise TableError(f"{path}:{line}", "contains a NUL byte", hint, code="invalid-table")
     return text
 
 
@@ -122,14 +128,19 @@ def _delimiter(text: str) -> str:
 def _header(cells: list[str], path: Path) -> tuple[str, ...]:
     header = tuple(cell.strip() for cell in cells)
     if not header:
-        raise TableError(path, "is empty", "give a table with a header and a row for each picture")
+        hint = "Give a table with a header and a row for each picture."
+        raise TableError(path, "the table is empty", hint, code="invalid-table")
+    place = f"{path}:1"
     if len(header) > MAX_COLUMNS:
-        raise TableError(f"{path}:1", f"has more than {MAX_COLUMNS:,} columns", "leave some of them out")
+        what = f"more than {MAX_COLUMNS:,} columns"
+        raise TableError(place, what, "Remove some of them.", code="table-too-large")
     if not all(name and is_one_line(name) for name in header):
-        raise TableError(f"{path}:1", "has a column without a readable name", "name each column")
+        what = "a column name is empty or contains a control character"
+        raise TableError(place, what, "Give each column a name.", code="invalid-table")
     repeated = _repeated(list(header))
     if repeated:
-        raise TableError(f"{path}:1", f"has two columns {repeated}", "rename one of them")
+        what = f"two columns have the name {repeated}"
+        raise TableError(place, what, "Rename one of them.", code="invalid-table")
     return header
 
 
@@ -141,11 +152,12 @@ def _repeated(names: list[str]) -> str | None:
 def _rows(reader: Any, width: int, path: Path) -> Iterator[Row]:  # csv names no type for its reader
     for cells in reader:
         if reader.line_num > MAX_ROWS:
-            raise TableError(path, f"has more than {MAX_ROWS:,} lines", "split the table")
+            what = f"more than {MAX_ROWS:,} lines"
+            raise TableError(path, what, "Split the table.", code="table-too-large")
         stripped = tuple(cell.strip() for cell in cells)
         if not any(stripped):
             continue  # spreadsheets leave empty lines behind
         if len(stripped) != width:
-            problem = f"has {len(stripped)} cells where the header has {width}"
-            raise TableError(f"{path}:{reader.line_num}", problem, "mend the line")
+            what = f"{len(stripped)} cells, but the header has {width}"
+            raise TableError(f"{path}:{reader.line_num}", what, "Fix the line.", code="invalid-table")
         yield Row(line=reader.line_num, cells=stripped)

@@ -34,7 +34,8 @@ PACKAGES = {  # of drivers whose package is named otherwise
 def open_storage(url: str) -> BaseStorage:
     """A storage that workers share; InputError where its driver is missing, or it keeps nothing."""
     if IN_MEMORY.fullmatch(url):
-        raise InputError(f"--storage {url}", "forgets everything at its end", "name a file: sqlite:///FILE")
+        what, hint = "keeps the trials in memory only", "Name a file, as in sqlite:///FILE."
+        raise InputError(f"--storage {url}", what, hint, code="invalid-storage")
     if url.startswith(JOURNAL):
         return JournalStorage(JournalFileBackend(str(_journal(url))))
     try:
@@ -52,7 +53,8 @@ def _journal(url: str) -> Path:
     path = Path(url.removeprefix(JOURNAL)).absolute()
     if path.name and path.parent.is_dir() and not path.is_dir():
         return path
-    raise InputError(f"--storage {url}", "names no file in a folder that exists", "write journal:FOLDER/FILE")
+    what, hint = "must name a file in an existing folder", "Write journal:FOLDER/FILE."
+    raise InputError(f"--storage {url}", what, hint, code="invalid-storage")
 
 
 def _database(url: str) -> RDBStorage:
@@ -77,6 +79,11 @@ def _engine(url: str) -> dict[str, Any]:
 def _no_driver(url: str, error: ImportError) -> InputError:
     """Optuna hides the name of the driver in the cause."""
     module = (getattr(error.__cause__, "name", None) or error.name or "").partition(".")[0]
-    cure = f"pip install {PACKAGES.get(module, module)}" if module else "install it"
+    hint = f"Run: pip install {PACKAGES.get(module, module)}" if module else "Install the driver."
     where = f"--storage {without_password(url)}"
-    return InputError(where, f"needs the driver {module}".rstrip(), cure)
+    return InputError(
+        where,
+        f"driver {module} not installed" if module else "driver not installed",
+        hint,
+        code="missing-extra",
+    )

@@ -53,9 +53,9 @@ class Attempts:
         trial.set_user_attr(WEIGHTS, run.weights_sha256)
         reached = float(run.validation[self.wanted.objective.figure])
         if reached != reached:
-            raise InputError(
-                place.name, "has no such figure on the validation split", "give it more pictures"
-            )
+            what = f"{self.wanted.objective.figure} is undefined on the validation split"
+            hint = "Import the dataset with a larger validation share."
+            raise InputError(place.name, what, hint, code="split-too-small")
         return (reached, self.latency(place / "run")) if self.latency else (reached,)
 
     def _known(self, trial: Trial, recipe: Recipe) -> tuple[float, ...] | None:

@@ -119,7 +119,7 @@ def _try(study: optuna.Study, trial: Trial, space: Space, attempt: Attempt) -> N
         study.tell(trial, state=TrialState.PRUNED)
         return
     except DermpackError as error:
-        trial.set_user_attr(REASON, f"{error.where.rpartition('/')[2]}: {error.what}; {error.cure}")
+        trial.set_user_attr(REASON, f"{error.where.rpartition('/')[2]}: {error.what}. {error.hint}")
         study.tell(trial, state=TrialState.FAIL)
         return
     except optuna.exceptions.UpdateFinishedTrialError:  # we were silent for so long that another took it over

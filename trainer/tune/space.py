@@ -17,7 +17,7 @@ DEFAULT = Path(__file__).parents[1] / "studies" / "space.toml"
 MOST_CHOICES = 100
 GIVEN = ("weights", "teacher", "teacher_share", "metric", "seed", "sensitivity")
 FIXED = (*GIVEN, *OF_THE_MACHINE)  # not what a search is for
-CURE = "write key = [choices], or key = { low = …, high = … }"
+HINT = "Write key = [choices], or key = { low = …, high = … }."
 
 Scalar: TypeAlias = bool | int | float | str
 
@@ -101,7 +101,7 @@ def read_space(path: Path | None, *, base: Recipe) -> Space:
     left_out = tuple(sorted(set(meaningless(base)) & {of.name for of in dimensions})) if path is None else ()
     kept = tuple(of for of in dimensions if of.name not in left_out)
     if not kept:
-        raise TableError(where, "names no option to search", CURE)
+        raise TableError(where, "contains no option to search", HINT, code="invalid-space")
     return Space(dimensions=kept, left_out=left_out)
 
 
@@ -126,13 +126,15 @@ def _dimension(where: Path, name: str, value: Any) -> Dimension:
     name = name.replace("-", "_")
     if name in FIXED or name not in {field.name for field in fields(Recipe)}:
         known = ", ".join(field.name for field in fields(Recipe) if field.name not in FIXED)
-        raise TableError(where, f"cannot search {name!r}", f"choose of {known}")
+        what, hint = f"option {name!r} cannot be searched", f"Choose from {known}."
+        raise TableError(where, what, hint, code="invalid-space")
     match value:
         case list() if 2 <= len(value) <= MOST_CHOICES:
             return Choices(name=name, values=tuple(_scalar(where, name, item) for item in value))
         case {"low": int() | float() as low, "high": int() | float() as high, **rest}:
             return _range(where, name, (low, high), {str(key): item for key, item in rest.items()})
-    raise TableError(where, f"{name} is neither two choices or more, nor a range", CURE)
+    what = f"{name} must be a list of 2 to {MOST_CHOICES} choices, or a range"
+    raise TableError(where, what, HINT, code="invalid-space")
 
 
 def _scalar(where: Path, name: str, value: Any) -> Scalar:
@@ -141,7 +143,8 @@ def _scalar(where: Path, name: str, value: Any) -> Scalar:
             return value
         case list() if all(isinstance(item, int) for item in value):
             return ",".join(map(str, value))
-    raise TableError(where, f"{name} has the choice {value!r}", "give numbers, words, or lists of numbers")
+    what, hint = f"{name} has the invalid choice {value!r}", "Give numbers, words or lists of integers."
+    raise TableError(where, what, hint, code="invalid-space")
 
 
 def _range(where: Path, name: str, ends: tuple[float, float], rest: Mapping[str, Any]) -> Range:
@@ -151,9 +154,11 @@ def _range(where: Path, name: str, ends: tuple[float, float], rest: Mapping[str,
     is_number = step is None or (isinstance(step, int | float) and step > 0)
     is_whole = isinstance(low, int) and isinstance(high, int)
     if odd or not is_number or (is_whole and isinstance(step, float)):
-        raise TableError(where, f"the range of {name} is not understood", "give low, high, and step or log")
+        what, hint = f"the range of {name} is not valid", "Give low, high and either step or log."
+        raise TableError(where, what, hint, code="invalid-space")
     if not (math.isfinite(low) and math.isfinite(high) and low < high) or (log and low <= 0):
-        raise TableError(where, f"the range of {name} is empty", "give a low below the high; above 0 for log")
+        what, hint = f"the range of {name} is empty", "Give a low below the high, and above 0 for log."
+        raise TableError(where, what, hint, code="invalid-space")
     ends = ends if is_whole else (float(low), float(high))
     return Range(name=name, low=ends[0], high=ends[1], step=step, log=log)
 
@@ -164,4 +169,4 @@ def _check(where: Path, of: Dimension, base: Recipe) -> None:
         try:
             recipe_of({of.name: value}, base)
         except DermpackError as error:
-            raise TableError(where, error.what, error.cure) from error
+            raise TableError(where, error.what, error.hint, code=error.code) from error

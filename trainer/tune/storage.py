@@ -49,8 +49,8 @@ def open_trials(wanted: Wanted, url: str, name: str, folder: Path) -> optuna.Stu
         raise
     except Exception as error:  # each database driver has errors of its own
         said = without_password(" ".join(str(error).split()))[:200]
-        where, cure = f"--storage {without_password(url)}", "check the address, and that its server runs"
-        raise InputError(where, f"cannot be opened ({said})", cure) from error
+        where, hint = f"--storage {without_password(url)}", "Check the address, and that its server runs."
+        raise InputError(where, f"cannot be opened ({said})", hint, code="cannot-open-storage") from error
     return study
 
 
@@ -108,5 +108,6 @@ def _claim(study: optuna.Study, asked: Mapping[str, Any]) -> None:
     if theirs is None:
         study.set_user_attr(ASKED, mine)
     elif theirs != mine:
-        what = "searches another dataset, recipe, space or objective"
-        raise InputError(f"study {study.study_name}", what, "choose another output, or another --name")
+        what = "exists already, with another dataset, recipe, space or objective"
+        hint = "Choose another output or another --name."
+        raise InputError(f"study {study.study_name}", what, hint, code="output-mismatch")

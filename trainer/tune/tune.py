@@ -73,7 +73,8 @@ def _open(wanted: Wanted, folder: Path) -> None:
 def _lost(url: str, error: Exception) -> InputError:
     """The database went away: what was written there is there still."""
     said = without_password(" ".join(str(error.__cause__ or error).split()))[:200]
-    return InputError(f"--storage {without_password(url)}", f"was lost ({said})", "start the same again")
+    where, hint = f"--storage {without_password(url)}", "Rerun the same command to resume."
+    return InputError(where, f"connection lost ({said})", hint, code="connection-lost")
 
 
 def _write(study: optuna.Study, wanted: Wanted, folder: Path) -> Search:

@@ -20,7 +20,7 @@ COUNTED_AS = {
     "unmapped": ("class", "classes"),
 }
 TOLD_ONCE = ("not-in-table",)  # one finding tells of all
-CURES = {
+HINTS = {
     "contradiction": "all of its copies are left out: keep it under one label and import again",
 }
 
@@ -60,9 +60,9 @@ def _refused_lines(dataset: Dataset, output: Path) -> Iterator[str]:
     first = {finding.kind: finding for finding in reversed(dataset.refused)}
     for kind, count in sorted(counted.items()):
         counted_as = _counted(count, *COUNTED_AS[kind]) if kind in COUNTED_AS else f"{count}"
-        cure = f"; {CURES[kind]}" if kind in CURES else ""
+        hint = f"; {HINTS[kind]}" if kind in HINTS else ""
         many = "" if kind in TOLD_ONCE else f"{counted_as}, e.g. "
-        yield f"left out, {kind}: {many}{first[kind].picture} ({first[kind].detail}){cure}"
+        yield f"left out, {kind}: {many}{first[kind].picture} ({first[kind].detail}){hint}"
     if counted:
         yield f"all that was left out: {output / 'dataset.json'}"
 

@@ -170,7 +170,7 @@ def command(
     if keep_splits is None:
         keep_splits = shares is None
     if mend and not keep_splits:
-        raise click.UsageError("--mend mends kept splits; add --keep-splits, or leave it away.")
+        raise click.UsageError("--mend fixes kept splits. Add --keep-splits, or omit --mend.")
     kept = Splits.MENDED if mend else Splits.AS_GIVEN
     request = ImportRequest(
         source=source,
@@ -205,5 +205,5 @@ def _limits(max_megapixels: float | None) -> Limits:
     if max_megapixels is None:
         return DEFAULT_LIMITS
     if not math.isfinite(max_megapixels):
-        raise click.BadParameter("is no number that ends", param_hint="--max-megapixels")
+        raise click.BadParameter("must be a finite number", param_hint="--max-megapixels")
     return replace(DEFAULT_LIMITS, max_pixels=max(1, int(max_megapixels * MEGAPIXEL)))

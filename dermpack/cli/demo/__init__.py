@@ -50,7 +50,7 @@ def command(*, output: Path, overwrite: bool, as_json: bool, quiet: bool) -> Non
         try:
             tell = teller(len(steps), quiet=quiet)
             with going_on(
-                output, lambda: _kept(output, len(steps)), cure=AGAIN_AS_IT_IS if overwrite else AGAIN
+                output, lambda: _kept(output, len(steps)), hint=AGAIN_AS_IT_IS if overwrite else AGAIN
             ):
                 kept = walk(output, steps, kept, overwrite=overwrite, tell=tell)
         except DermpackError:

@@ -72,8 +72,9 @@ def read_kept(path: Path) -> Kept:
         finished = tuple(str(name) for name in value["finished"] if name in spent)
         return Kept(asked=dict(value["asked"]), finished=finished, spent=spent)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        cure = "add --overwrite to begin anew, or choose another output"
-        raise TableError(path, "does not tell the steps of a demo", cure) from error
+        what = "invalid format (not a list of the steps of a demo)"
+        hint = "Add --overwrite to start again, or choose another output."
+        raise TableError(path, what, hint, code="invalid-format") from error
 
 
 def _spent(value: Mapping[str, Any]) -> Spent:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
+from dermpack.cli.console import FailedWithResultError
 from dermpack.cli.demo.chain import Options, Step
 from dermpack.cli.demo.kept import KEPT_FILE, Kept, Spent, read_kept, write_kept
 from dermpack.errors import InputError
@@ -93,10 +94,14 @@ def _invoke(arguments: Sequence[str]) -> None:
     from dermpack.cli import program
 
     with redirect_stdout(sys.stderr):
-        code = program.main(args=list(arguments), prog_name="dermpack", standalone_mode=False)
+        try:
+            code = program.main(args=list(arguments), prog_name="dermpack", standalone_mode=False)
+        except FailedWithResultError as failed:
+            raise failed.error from failed
     if code:
-        what, cure = f"ended with exit code {code}", "mend what it names above; then the demo goes on"
-        raise InputError(f"dermpack {shlex.join(arguments)}", what, cure)
+        what = f"ended with exit code {code}"
+        hint = "Fix what the step reports above, then rerun the same command to resume."
+        raise InputError(f"dermpack {shlex.join(arguments)}", what, hint, code="step-failed")
 
 
 def _processor_seconds() -> float:

@@ -16,7 +16,7 @@ def read_gif(data: bytes, *, where: str) -> Container:
     try:
         kept = _kept(data, where)
     except IndexError as error:
-        raise refusal(where, Reason.TRUNCATED, "ends before its last block") from error
+        raise refusal(where, Reason.TRUNCATED, "ends before the last block") from error
     return Container(data=b"".join(kept))
 
 
@@ -32,20 +32,20 @@ def _kept(data: bytes, where: str) -> list[bytes]:
         elif kind == EXTENSION:
             at = _behind_blocks(data, at + 2, where)
         else:
-            raise refusal(where, Reason.BROKEN, f"has a block of the unknown kind {kind}")
+            raise refusal(where, Reason.BROKEN, f"contains a block of unknown kind {kind}")
         if kind == IMAGE or data[start + 1] == GRAPHIC_CONTROL:
             kept.append(data[start:at])
     if not frames:
-        raise refusal(where, Reason.BROKEN, "holds no frame")
+        raise refusal(where, Reason.BROKEN, "contains no frame")
     return [*kept, bytes([TRAILER])]
 
 
 def _check_frame(data: bytes, at: int, frames: int, where: str) -> None:
     if frames > 1:
-        raise refusal(where, Reason.ANIMATED, "holds several frames")
+        raise refusal(where, Reason.ANIMATED, "contains several frames")
     screen, corner, size = _pair(data, 6), _pair(data, at + 1), _pair(data, at + 5)
     if corner[0] + size[0] > screen[0] or corner[1] + size[1] > screen[1]:
-        raise refusal(where, Reason.BROKEN, "has a frame larger than itself")
+        raise refusal(where, Reason.BROKEN, "contains a frame larger than its screen")
 
 
 def _behind_blocks(data: bytes, at: int, where: str) -> int:
@@ -53,7 +53,7 @@ def _behind_blocks(data: bytes, at: int, where: str) -> int:
         if not data[at]:
             return at + 1
         at += 1 + data[at]
-    raise refusal(where, Reason.BROKEN, f"has more than {MAX_BLOCKS:,} blocks in a row")
+    raise refusal(where, Reason.BROKEN, f"contains more than {MAX_BLOCKS:,} blocks in a row")
 
 
 def _table_bytes(flags: int) -> int:

@@ -50,20 +50,20 @@ def _segments(data: bytes, where: str) -> Iterator[tuple[int, int, int]]:
         at = _behind_fill(data, at)
         first, marker, length = _marker(data, at, where)
         if first != 0xFF or marker in (0, 0xFF, END_OF_IMAGE) or length < 2:
-            raise refusal(where, Reason.BROKEN, "has a broken header")
+            raise refusal(where, Reason.BROKEN, "invalid header")
         end = at + 2 + length
         if end > len(data):
-            raise refusal(where, Reason.TRUNCATED, "ends within its header")
+            raise refusal(where, Reason.TRUNCATED, "ends within the header")
         if marker == START_OF_SCAN:
             return
         yield marker, at, end
         at = end
-    raise refusal(where, Reason.BROKEN, f"has more than {MAX_SEGMENTS} segments before its pixels")
+    raise refusal(where, Reason.BROKEN, f"contains more than {MAX_SEGMENTS} segments before the pixels")
 
 
 def _marker(data: bytes, at: int, where: str) -> tuple[int, int, int]:
     if at + 4 > len(data):
-        raise refusal(where, Reason.TRUNCATED, "ends within its header")
+        raise refusal(where, Reason.TRUNCATED, "ends within the header")
     return data[at], data[at + 1], data[at + 2] << 8 | data[at + 3]
 
 
@@ -82,5 +82,5 @@ def _check_scans(data: bytes, at: int, where: str) -> None:
     while (marker := NEXT_MARKER.search(data, at)) and marker[1][0] != END_OF_IMAGE:
         scans += marker[1][0] == START_OF_SCAN
         if scans > MAX_SCANS:
-            raise refusal(where, Reason.BROKEN, f"has more than {MAX_SCANS} scans")
+            raise refusal(where, Reason.BROKEN, f"contains more than {MAX_SCANS} scans")
         at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")

@@ -34,7 +34,7 @@ def read_tiff(data: bytes, *, where: str) -> Container:
     try:
         entries = _directory(data, order, where)
     except struct.error as error:
-        raise refusal(where, Reason.TRUNCATED, "ends within its directory") from error
+        raise refusal(where, Reason.TRUNCATED, "ends within the directory") from error
     depth = _depth(entries, where)
     _check_strips(entries, len(data), where)
     kept = b"".join(entries[tag].raw for tag in sorted(entries) if tag in PIXEL_TAGS)
@@ -51,13 +51,13 @@ def _directory(data: bytes, order: str, where: str) -> dict[int, Entry]:
     end = start + 2 + count * ENTRY_BYTES
     (following,) = struct.unpack_from(order + "I", data, end)
     if following:
-        raise refusal(where, Reason.SEVERAL_PAGES, "holds several pages")
+        raise refusal(where, Reason.SEVERAL_PAGES, "contains several pages")
     entries: dict[int, Entry] = {}
     for at in range(start + 2, end, ENTRY_BYTES):
         (tag,) = struct.unpack_from(order + "H", data, at)
         if tag in PIXEL_TAGS | JUDGED_TAGS:
             if tag in entries:
-                raise refusal(where, Reason.BROKEN, "has a tag twice in its directory")
+                raise refusal(where, Reason.BROKEN, "the directory contains a tag twice")
             entries[tag] = _entry(data, at, order, where)
     return entries
 
@@ -65,7 +65,7 @@ def _directory(data: bytes, order: str, where: str) -> dict[int, Entry]:
 def _entry(data: bytes, at: int, order: str, where: str) -> Entry:
     tag, kind, count = struct.unpack_from(order + "HHI", data, at)
     if kind not in FORMATS or not 0 < count <= (1 if tag in SINGLE_TAGS else MAX_VALUES):
-        raise refusal(where, Reason.BROKEN, "has a broken directory")
+        raise refusal(where, Reason.BROKEN, "invalid directory")
     size_bytes = struct.calcsize(order + FORMATS[kind]) * count
     value_at = at + 8 if size_bytes <= 4 else struct.unpack_from(order + "I", data, at + 8)[0]
     if value_at + size_bytes > len(data):
@@ -76,11 +76,11 @@ def _entry(data: bytes, at: int, order: str, where: str) -> Entry:
 
 def _check_strips(entries: dict[int, Entry], size_bytes: int, where: str) -> None:
     if STRIP_STARTS not in entries:
-        raise refusal(where, Reason.BROKEN, "does not say where its pixels are")
+        raise refusal(where, Reason.BROKEN, "the directory does not locate the pixels")
     if STRIP_BYTES in entries:
         strips = zip(entries[STRIP_STARTS].values, entries[STRIP_BYTES].values, strict=False)
         if max(start + length for start, length in strips) > size_bytes:
-            raise refusal(where, Reason.TRUNCATED, "ends within its pixels")
+            raise refusal(where, Reason.TRUNCATED, "ends within the pixels")
 
 
 def _depth(entries: dict[int, Entry], where: str) -> int:
@@ -88,13 +88,13 @@ def _depth(entries: dict[int, Entry], where: str) -> int:
     first = {tag: entry.values[0] for tag, entry in entries.items()}
     depth = first.get(BITS, 1)
     if TILE_WIDTH in first:
-        raise _unsupported(where, "is a tiled TIFF")
+        raise _unsupported(where, "tiled TIFF is not supported")
     if first.get(COMPRESSION, 1) not in COMPRESSIONS:
-        raise _unsupported(where, f"has TIFF compression {first[COMPRESSION]}")
+        raise _unsupported(where, f"TIFF compression {first[COMPRESSION]} is not supported")
     if first.get(SAMPLE_FORMAT, UNSIGNED) != UNSIGNED:
-        raise _unsupported(where, "has samples that are no unsigned integers")
+        raise _unsupported(where, "the samples are not unsigned integers")
     if depth > 8 and first.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-        raise _unsupported(where, "is an inverted TIFF with more than 8 bits")
+        raise _unsupported(where, "inverted TIFF with more than 8 bits is not supported")
     return depth
 
 

@@ -16,12 +16,14 @@ FIRST_CHUNK_AT = 12
 def read_webp(data: bytes, *, where: str) -> Container:
     (riff_bytes,) = struct.unpack_from("<I", data.ljust(8, b"\0"), 4)
     if len(data) < max(HEADER_BYTES, riff_bytes + 8):
-        raise refusal(where, Reason.TRUNCATED, f"ends before the {riff_bytes + 8:,} bytes that it announces")
+        raise refusal(
+            where, Reason.TRUNCATED, f"shorter than the {riff_bytes + 8:,} bytes that its header declares"
+        )
     if data[12:16] == b"VP8X" and data[20] & ANIMATION_FLAG:
-        raise refusal(where, Reason.ANIMATED, "holds several frames")
+        raise refusal(where, Reason.ANIMATED, "contains several frames")
     size = _size(data)
     if size is None:
-        raise refusal(where, Reason.BROKEN, "has a broken header")
+        raise refusal(where, Reason.BROKEN, "invalid header")
     return Container(data=data, exif=_exif(data), size=size)
 
 

@@ -24,7 +24,7 @@ SIDE = 32
 PIXELS = SIDE * SIDE * 3  # all red, then all green, then all blue
 MAX_PICTURES = 50_000  # in one batch; the published ones have 10,000
 MAX_NAMES_BYTES = 1 << 16
-DOWNLOAD = "give the batches as they were downloaded"
+DOWNLOAD = "Use the batches as published; download them again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,8 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
     """Write one PNG a picture, in a folder for each batch; the given splits are kept."""
     folder = _folder(source)
     if folder is None:
-        raise InputError(source, f"holds no {TRAIN[0]} or {TRAIN[0]}.bin", DOWNLOAD)
+        what = f"neither {TRAIN[0]} nor {TRAIN[0]}.bin found"
+        raise InputError(source, what, DOWNLOAD, code="table-not-found")
     names = _names(folder)
     found = [
         picture
@@ -64,24 +65,27 @@ def _names(folder: Path) -> tuple[str, ...]:
     """The class names, from batches.meta or batches.meta.txt."""
     path, text = folder / "batches.meta", folder / "batches.meta.txt"
     if not is_own_file(path) and not is_own_file(text):
-        raise TableError(path, "is missing", "put it beside the batches")
+        hint = "Put it into the folder of the batches."
+        raise TableError(path, "the file does not exist", hint, code="file-not-found")
     names = _pickled_names(path) if is_own_file(path) else _written_names(text)
     sound = 2 <= len(names) <= 256 and len(set(names)) == len(names)
     if not sound or not all(name and is_one_line(name) for name in names):
-        raise TableError(path if is_own_file(path) else text, "names no classes", DOWNLOAD)
+        where = path if is_own_file(path) else text
+        raise TableError(where, "not a list of class names", DOWNLOAD, code="invalid-batch")
     return names
 
 
 def _pickled_names(path: Path) -> tuple[str, ...]:
     names = _record(path).get("label_names")
     if not isinstance(names, list):
-        raise TableError(path, "has no list label_names", DOWNLOAD)
+        raise TableError(path, "label_names is not a list", DOWNLOAD, code="invalid-batch")
     return tuple(name.strip() if isinstance(name, str) else "" for name in names)
 
 
 def _written_names(path: Path) -> tuple[str, ...]:
     if path.stat().st_size > MAX_NAMES_BYTES:
-        raise TableError(path, "is too large for a list of names", DOWNLOAD)
+        what = f"larger than {MAX_NAMES_BYTES >> 10} KiB"
+        raise TableError(path, what, DOWNLOAD, code="file-too-large")
     lines = path.read_bytes().decode("utf-8", "replace").splitlines()
     return tuple(line.strip() for line in lines if line.strip())
 
@@ -94,7 +98,8 @@ def _pictures(
         return
     batch = _written_batch(path) if path.suffix else _pickled_batch(path)
     if not all(0 <= number < len(names) for number in batch.labels):
-        raise TableError(path, f"has a label that is none of 0 to {len(names) - 1}", DOWNLOAD)
+        what = f"a label is not a number from 0 to {len(names) - 1}"
+        raise TableError(path, what, DOWNLOAD, code="invalid-batch")
     (pictures / name).mkdir()
     rows = track(zip(batch.pixels, batch.labels, strict=True), total=len(batch.labels), what=f"write {name}")
     for at, (pixels, number) in enumerate(rows):
@@ -107,7 +112,9 @@ def _written_batch(path: Path) -> Batch:
     """The binary version: one byte of label and 3,072 of pixels, again and again."""
     size = path.stat().st_size
     if size == 0 or size % (PIXELS + 1) or size > MAX_PICTURES * (PIXELS + 1):
-        raise TableError(path, f"has {size} bytes, no multiple of {PIXELS + 1}", DOWNLOAD)
+        most = MAX_PICTURES * (PIXELS + 1)
+        what = f"the size of {size} bytes is not a multiple of {PIXELS + 1} up to {most}"
+        raise TableError(path, what, DOWNLOAD, code="invalid-batch")
     rows = np.fromfile(path, dtype=np.uint8).reshape(-1, PIXELS + 1)
     return Batch(pixels=rows[:, 1:], labels=[int(number) for number in rows[:, 0]])
 
@@ -116,14 +123,15 @@ def _pickled_batch(path: Path) -> Batch:
     record = _record(path)
     labels, data = record.get("labels"), record.get("data")
     if not isinstance(labels, list) or not all(type(number) is int for number in labels):
-        raise TableError(path, "has no list of label numbers", DOWNLOAD)
+        raise TableError(path, "labels is not a list of integers", DOWNLOAD, code="invalid-batch")
     if not 0 < len(labels) <= MAX_PICTURES or not is_pixels(data, (len(labels), PIXELS)):
-        raise TableError(path, f"has no bytes of {len(labels)} pictures of {PIXELS} as its data", DOWNLOAD)
+        what = f"data is not a uint8 array of {len(labels)} x {PIXELS} values"
+        raise TableError(path, what, DOWNLOAD, code="invalid-batch")
     return Batch(pixels=pixels_of(data, (len(labels), PIXELS)), labels=labels)
 
 
 def _record(path: Path) -> dict[str, Plain]:
     record = read_pickle(path)
     if not isinstance(record, dict):
-        raise TableError(path, "is not a pickled dictionary", DOWNLOAD)
+        raise TableError(path, "not a pickled dictionary", DOWNLOAD, code="invalid-batch")
     return record

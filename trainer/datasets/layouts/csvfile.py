@@ -27,6 +27,7 @@ from trainer.datasets.tables import (
     read_table,
 )
 
+SHAPE = "CSV file with the columns picture and label"
 TAKEN = ("picture", "label", "split", "group")
 
 
@@ -81,11 +82,11 @@ def refuse_other_table(source: Path) -> None:
     candidates = _csv_files(source)
     header = read_header(candidates[0]) if len(candidates) == 1 and is_own_file(candidates[0]) else None
     if header:
-        lacking = " and ".join(sorted({"picture", "label"} - set(header), reverse=True))
+        lacking = " or ".join(sorted({"picture", "label"} - set(header), reverse=True))
         named = printable(", ".join(header[:10]))
-        raise TableError(
-            f"{candidates[0]}:1", f"has the columns {named}", f"needs picture and label; lacks {lacking}"
-        )
+        what = f"no column {lacking} (the columns are {named})"
+        hint = "Rename or add columns, so that the table has picture and label."
+        raise TableError(f"{candidates[0]}:1", what, hint, code="missing-column")
 
 
 def _tables(source: Path) -> list[Path]:
@@ -106,10 +107,12 @@ def _only_table(source: Path) -> Path:
     if source.is_file():
         return source
     tables = _tables(source)
-    if len(tables) != 1:
-        names = ", ".join(path.name for path in tables) or "none"
-        problem = f"needs one CSV file with the columns picture and label (found {names})"
-        raise InputError(source, problem, "name the file itself as the source")
+    if not tables:
+        what, hint = f"no {SHAPE} found", "Give the table itself as the source, or choose another --format."
+        raise InputError(source, what, hint, code="table-not-found")
+    if len(tables) > 1:
+        what = f"several tables have the columns picture and label: {', '.join(path.name for path in tables)}"
+        raise InputError(source, what, "Give one table itself as the source.", code="ambiguous-layout")
     return tables[0]
 
 
@@ -120,8 +123,8 @@ def _passed_over(source: Path, table: Table, known: Set[str]) -> Iterator[Findin
         return
     who = f"the first of {len(others)} pictures that are" if len(others) > 1 else "is"
     is_stray = len(others) > len(known) and "/" in others[0]  # fewer are a choice that somebody made
-    cure = "; --format folders reads class folders" if is_stray else ""
-    detail = f"{who} in no row of {table.where.name}, which was read{cure}"
+    hint = "; --format folders reads class folders" if is_stray else ""
+    detail = f"{who} in no row of {table.where.name}, which was read{hint}"
     yield refused(Refusal.NOT_IN_TABLE, others[0], detail)
 
 
@@ -141,8 +144,10 @@ def _settle(table: Table, columns: Columns, root: Path) -> tuple[list[Found], li
         if first[1].label != picture.label:
             contradicted[picture.path] = Fault(row=row, finding=_two_labels(first, row, picture))
         elif first[1] != picture:
-            problem = f"says something else of {picture.path} than line {first[0].line}"
-            raise TableError(table.place(row), problem, "keep one row for each picture")
+            what = f"{picture.path} has other values than in line {first[0].line}"
+            raise TableError(
+                table.place(row), what, "Keep one row for each picture.", code="conflicting-rows"
+            )
     found = [picture for path, (_, picture) in kept.items() if path not in contradicted]
     return found, [*faults, *contradicted.values()]
 
@@ -152,7 +157,8 @@ def _picture(table: Table, row: Row, columns: Columns, root: Path) -> Found:
     cells = row.cells
     split, group = _cell(row, columns.split), _cell(row, columns.group)
     if not is_one_line(cells[columns.label] + group):
-        raise TableError(table.place(row), "has a control character in its label or group", "mend the line")
+        what = "the label or group contains a control character"
+        raise TableError(table.place(row), what, "Fix the line.", code="invalid-table")
     return Found(
         path=_normal(cells[columns.picture], root),
         label=cells[columns.label],
@@ -183,9 +189,8 @@ def _from_windows(text: str, root: Path) -> PurePosixPath | None:
 def _split(word: str, place: str) -> Split | None:
     split = split_named(word)
     if word and split is None:
-        raise TableError(
-            place, f"has the split {word!r}", "write train, validation or test, or leave it empty"
-        )
+        hint = "Write train, validation or test, or leave the cell empty."
+        raise TableError(place, f"unknown split {word!r}", hint, code="invalid-table")
     return split
 
 
@@ -202,7 +207,7 @@ def _finding(picture: Found, root: Path, folders: dict[Path, bool]) -> Finding |
         return refused(Refusal.NO_LABEL, path, "has an empty label")
     if any(_is_link(folder, folders) for folder in _parents(file, root)) or stat.S_ISLNK(mode_of(file)):
         return why_finding(Refusal.LINK, path)
-    missing = "is named in the table, but is no file"
+    missing = "is listed in the table, but the file does not exist"
     return None if is_own_file(file) else refused(Refusal.NO_FILE, path, missing)
 
 

@@ -16,7 +16,7 @@ from trainer.datasets.layouts.request import Format, SourceRequest
 from trainer.datasets.layouts.walk import Walked, entries_of, is_plain_name, walk
 from trainer.datasets.listing import Found, Listing
 
-SHAPE = "SOURCE/<class>/*.jpg, or SOURCE/train/<class>/*.jpg with valid and test beside it"
+SHAPE = "SOURCE/<class>/*.jpg, or SOURCE/train/<class>/*.jpg with SOURCE/valid and SOURCE/test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,9 @@ def _are_split_folders(source: Path, splits: dict[str, Split | None], walked: Wa
         return False
     others = sorted(top for top in holding if not splits[top])
     if others:
-        problem = f"holds split folders ({named[0]}) beside class folders ({others[0]})"
-        raise InputError(source, problem, f"move one kind away; looked for {SHAPE}")
+        what = f"both split folders ({named[0]}) and class folders ({others[0]}) found"
+        hint = f"Move one kind elsewhere. Expected: {SHAPE}."
+        raise InputError(source, what, hint, code="invalid-split-folders")
     _refuse_two_of_a_split(source, {top: split for top, split in splits.items() if split and top in holding})
     return True
 
@@ -102,7 +103,8 @@ def _refuse_two_of_a_split(source: Path, splits: dict[str, Split]) -> None:
     for split, count in Counter(splits.values()).items():
         if count > 1:
             names = " and ".join(sorted(top for top in splits if splits[top] is split))
-            raise InputError(source, f"has {names} for the {split.value} split", "keep one of them")
+            what = f"several folders for the {split.value} split: {names}"
+            raise InputError(source, what, "Keep one of them.", code="invalid-split-folders")
 
 
 def _others(walked: Walked, classes: Collection[str], depth: int) -> Iterable[Finding]:

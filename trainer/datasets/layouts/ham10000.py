@@ -43,7 +43,8 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
     """One picture each row that has its file; rows and files without each other are refused."""
     path = request.metadata_file or find_metadata(source)
     if path is None:
-        raise InputError(source, "holds no HAM10000_metadata.csv", "put it beside the picture folders")
+        hint = "Put it into the folder that contains the picture folders, or give it with --metadata."
+        raise InputError(source, "no HAM10000_metadata.csv found", hint, code="table-not-found")
     lesions, columns = read_lesions(read_table(path))
     walked = walk(source)
     files, others = _by_name(walked.pictures)
@@ -92,10 +93,12 @@ def _refuse_broken(table: Table, lesions: tuple[Lesion, ...]) -> None:
         place = f"{table.where}:{lesion.line}"
         words = (lesion.name, lesion.label, lesion.group)
         if not all(word and is_one_line(word) for word in words):
-            raise TableError(place, "lacks its image_id, dx or lesion_id", "mend the line")
+            what = "image_id, dx or lesion_id is empty or contains a control character"
+            raise TableError(place, what, "Fix the line.", code="invalid-table")
         first = lines.setdefault(lesion.name, lesion.line)
         if first != lesion.line:
-            raise TableError(place, f"names {lesion.name} again after line {first}", "keep one of the rows")
+            what = f"{lesion.name} is listed already in line {first}"
+            raise TableError(place, what, "Keep one of the rows.", code="conflicting-rows")
 
 
 def _by_name(pictures: tuple[str, ...]) -> tuple[dict[str, str], list[tuple[str, str]]]:

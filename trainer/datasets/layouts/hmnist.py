@@ -42,7 +42,8 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
     """Write one PNG a row, named by its number; lesions come along from the metadata, if there is one."""
     table = _table(source)
     if table is None:
-        raise InputError(source, f"holds no {NAMES[0]}", "name the table itself as the source")
+        what, hint = f"no {NAMES[0]} found", "Give the table itself as the source."
+        raise InputError(source, what, hint, code="table-not-found")
     metadata = request.metadata_file or find_metadata(table.parent)
     lesions, columns = read_lesions(read_table(metadata)) if metadata is not None else (None, ())
     found: list[Found] = []
@@ -52,7 +53,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         Image.frombytes(MODE_OF_PIXELS[len(row.values)], (SIDE, SIDE), row.values).save(pictures / path)
         found.append(_found(path, row, lesion))
     if lesions is not None and len(found) != len(lesions):
-        raise _disagree(table, f"has {len(found)} rows where the metadata has {len(lesions)}")
+        raise _disagree(table, f"{len(found)} rows, but the metadata has {len(lesions)}")
     return Listing(
         root=pictures,
         format=Format.HMNIST.value,
@@ -73,40 +74,45 @@ def _rows(table: Path) -> Iterator[Pixels]:
     with table.open("rb") as file:
         header = file.readline(MAX_LINE_BYTES).strip().split(b",")
         if header[-1].strip(b'"') != b"label" or len(header) - 1 not in MODE_OF_PIXELS:
-            problem = f"has {len(header)} columns, not 2,352 or 784 pixels and a label at the end"
-            raise TableError(f"{table}:1", problem, f"give {NAMES[0]} as it was downloaded")
+            what = f"{len(header)} columns, not 2,352 or 784 pixels followed by a column label"
+            hint = f"Give {NAMES[0]} as it was downloaded."
+            raise TableError(f"{table}:1", what, hint, code="invalid-table")
         line = 1
         while text := file.readline(MAX_LINE_BYTES):
             line += 1
             if text.strip():
                 yield _pixels(text, len(header), line, f"{table}:{line}")
             if line > MAX_ROWS:
-                raise TableError(table, f"has more than {MAX_ROWS:,} rows", "split the table")
+                what = f"more than {MAX_ROWS:,} rows"
+                raise TableError(table, what, "Split the table.", code="table-too-large")
 
 
 def _pixels(text: bytes, width: int, line: int, place: str) -> Pixels:
     cells = text.strip().split(b",")
     if len(cells) != width:
-        raise TableError(place, f"has {len(cells)} cells where the header has {width}", "mend the line")
+        what = f"{len(cells)} cells, but the header has {width}"
+        raise TableError(place, what, "Fix the line.", code="invalid-table")
     try:
         values = bytes(map(BYTE_OF_TEXT.__getitem__, cells))
         return Pixels(line=line, values=values[:-1], label=LABELS[values[-1]])
     except LookupError as error:
-        problem = "has a cell that is no pixel (0 to 255) or label (0 to 6)"
-        raise TableError(place, problem, "mend the line") from error
+        what = "a cell is not a pixel (0 to 255), or the last one not a label (0 to 6)"
+        raise TableError(place, what, "Fix the line.", code="invalid-table") from error
 
 
 def _lesion(table: Path, row: Pixels, lesions: tuple[Lesion, ...], at: int) -> Lesion:
     if at >= len(lesions):
-        raise _disagree(f"{table}:{row.line}", f"goes on where the metadata ends after {len(lesions)} rows")
+        what = f"a further row, but the metadata has {len(lesions)}"
+        raise _disagree(f"{table}:{row.line}", what)
     if lesions[at].label != row.label:
-        problem = f"is {row.label} where line {lesions[at].line} of the metadata says {lesions[at].label}"
-        raise _disagree(f"{table}:{row.line}", problem)
+        what = f"the label is {row.label}, but {lesions[at].label} in line {lesions[at].line} of the metadata"
+        raise _disagree(f"{table}:{row.line}", what)
     return lesions[at]
 
 
-def _disagree(where: object, problem: str) -> TableError:
-    return TableError(where, problem, "give the metadata of this very table, or move it away")
+def _disagree(where: object, what: str) -> TableError:
+    hint = "Give the metadata that belongs to this table, or move the metadata elsewhere."
+    return TableError(where, what, hint, code="metadata-mismatch")
 
 
 def _found(path: str, row: Pixels, lesion: Lesion | None) -> Found:

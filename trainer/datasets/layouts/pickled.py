@@ -73,13 +73,15 @@ MARK = object()
 
 def read_pickle(path: Path) -> Plain:
     """The value that the pickle describes, with each call written down instead of made."""
-    data = read_bytes(path, most=MAX_PICKLE_BYTES, cure="split the batch")
+    data = read_bytes(path, most=MAX_PICKLE_BYTES, hint="Use the published batches.")
     try:
         return _run(data)
     except RefusedError as error:
-        raise TableError(path, f"{error}, and is refused", "use the published batches") from error
+        what = f"unsafe pickle ({error})"
+        raise TableError(path, what, "Use the published batches.", code="hostile-file") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise TableError(path, "is not a sound pickle", "download it again") from error
+        hint = "Download the file again."
+        raise TableError(path, "not a valid pickle", hint, code="invalid-batch") from error
 
 
 def is_pixels(value: Plain, shape: tuple[int, int]) -> bool:
@@ -135,7 +137,7 @@ def _run(data: bytes) -> Plain:
     machine = Machine()
     for count, (instruction, argument, _) in enumerate(pickletools.genops(data)):
         if count > MAX_INSTRUCTIONS:
-            raise RefusedError(f"has more than {MAX_INSTRUCTIONS:,} instructions")
+            raise RefusedError(f"more than {MAX_INSTRUCTIONS:,} instructions")
         machine.step(instruction.name, argument)
     (value,) = machine.stack
     return value
@@ -158,7 +160,7 @@ class Machine:
         elif name in INSTRUCTIONS:
             INSTRUCTIONS[name](self, argument)
         elif name not in PASSED_OVER:
-            raise RefusedError(f"has the instruction {name}")
+            raise RefusedError(f"instruction {name}")
 
     def take(self, count: int) -> list[Plain]:
         at = len(self.stack) - count
@@ -177,7 +179,7 @@ class Machine:
     def extend(self, values: list[Plain]) -> None:
         target = self.stack[-1]
         if not isinstance(target, list):
-            raise TypeError("no list")
+            raise TypeError("not a list")
         target.extend(values)
 
     def new_dictionary(self) -> None:
@@ -188,27 +190,27 @@ class Machine:
     def set_items(self, flat: list[Plain]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict):
-            raise TypeError("no dictionary")
+            raise TypeError("not a dictionary")
         for key, value in zip(flat[::2], flat[1::2], strict=True):
             target[_key(key)] = value
 
     def admit(self, module: Plain, name: Plain) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise RefusedError("imports what is no name")
+            raise RefusedError("import of a value that is not a name")
         if (module, name) not in ADMITTED:
-            raise RefusedError(f"names {module[:80]}.{name[:80]}")
+            raise RefusedError(f"import of {module[:80]}.{name[:80]}")
         self.stack.append(Name(module=module, name=name))
 
     def call(self) -> None:
         named, arguments = self.take(2)
         if not isinstance(named, Name) or not isinstance(arguments, tuple):
-            raise RefusedError("calls what is no name")
+            raise RefusedError("call of a value that is not a name")
         self.stack.append(Call(name=named.name, arguments=arguments))
 
     def set_state(self) -> None:
         (state,) = self.take(1)
         if not isinstance(self.stack[-1], Call):
-            raise RefusedError("sets the state of what it did not make")
+            raise RefusedError("state of an object that the pickle did not create")
         self.stack[-1].state = state
 
 
@@ -216,7 +218,7 @@ def _key(key: Plain) -> str:
     """Keys are words: anything deeper would have to be hashed, and hashing a deep tuple can kill."""
     word = _bytes(key)
     if word is None:
-        raise RefusedError("has a key that is no word")
+        raise RefusedError("dictionary key that is not a string")
     return word.decode("latin-1")
 
 

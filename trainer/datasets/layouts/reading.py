@@ -41,9 +41,10 @@ BETTER = {
     Format.HMNIST: frozenset({Format.HAM10000}),  # a download has both: pictures, and tables of their pixels
 }
 WITH_METADATA = frozenset({Format.CSV, Format.HAM10000, Format.HMNIST})
-LOOKED_FOR = {
+PICTURES_FOLDER = "Give the folder that contains the pictures."
+EXPECTED = {
     Format.FOLDERS: folders.SHAPE,
-    Format.CSV: "a CSV with the columns picture and label",
+    Format.CSV: f"a {csvfile.SHAPE}",
     Format.HAM10000: "HAM10000_metadata.csv with pictures",
     Format.HMNIST: "hmnist_28_28_RGB.csv",
     Format.CIFAR10: "CIFAR-10 batches",
@@ -65,16 +66,17 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
         _refuse_archive(source)
     layout = _layout(source, request)
     if layout in (Format.FOLDERS, Format.DERMNET, Format.ISIC, Format.HAM10000) and not source.is_dir():
-        raise InputError(
-            source, f"is no folder, as {layout.value} needs", "name the folder that holds the pictures"
-        )
+        what = f"not a directory, which the format {layout.value} requires"
+        raise InputError(source, what, PICTURES_FOLDER, code="not-a-directory")
     if request.metadata_file is not None and layout not in WITH_METADATA:
-        problem = f"is no table for {layout.value}, as the source was read"
-        raise InputError(request.metadata_file, problem, "choose another --format, or leave --metadata away")
+        what = f"{request.metadata_file} cannot be used, because the source is read as {layout.value}"
+        hint = "Choose another --format, or omit --metadata."
+        raise InputError("--metadata", what, hint, code="option-not-applicable")
     listing = LAYOUTS[layout].read(source, request, pictures=pictures, track=track)
     if not listing.pictures:
-        problem = f"holds no picture that {layout.value} can use ({_reasons(listing)})"
-        raise InputError(source, problem, f"looked for {LOOKED_FOR.get(layout, folders.SHAPE)}")
+        what = f"no picture that the format {layout.value} can use ({_reasons(listing)})"
+        hint = f"Expected: {EXPECTED.get(layout, folders.SHAPE)}."
+        raise InputError(source, what, hint, code="no-pictures")
     listing = mapping.apply_task(listing, request)
     _refuse_labels_that_differ_in_case(source, listing)
     ordered = tuple(sorted(listing.pictures, key=lambda picture: picture.path))
@@ -92,8 +94,14 @@ def _layout(source: Path, request: SourceRequest) -> Format:
 def _refuse_unreadable(source: Path) -> None:
     try:
         is_folder = stat.S_ISDIR(source.stat().st_mode)
-    except (OSError, ValueError) as error:
-        raise InputError(source, "does not exist, or cannot be reached", "check the path") from error
+    except FileNotFoundError as error:
+        raise InputError(
+            source, "the source does not exist", "Check the path.", code="file-not-found"
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or str(error)
+        what = f"the source cannot be read ({why})"
+        raise InputError(source, what, "Check the path.", code="cannot-read") from error
     if is_folder:
         entries_of(source)
 
@@ -105,12 +113,13 @@ def recognised(source: Path) -> Format:
     if not fitting:
         csvfile.refuse_other_table(source)
         _refuse_unsorted(source)
-        *some, last = LOOKED_FOR.values()
-        cure = f"looked for {', '.join(some)}, or {last}"
-        raise InputError(source, "has no layout that dermpack knows", cure)
+        *some, last = EXPECTED.values()
+        hint = f"Expected: {', '.join(some)}, or {last}."
+        raise InputError(source, "unknown layout", hint, code="unknown-layout")
     if len(fitting) > 1:
-        names = " and ".join(layout.value for layout in fitting)
-        raise InputError(source, f"fits {names}", f"choose one with --format {fitting[0].value}")
+        names = " or ".join(layout.value for layout in fitting)
+        hint = f"Choose one with --format, for example --format {fitting[0].value}."
+        raise InputError(source, f"the layout can be {names}", hint, code="ambiguous-layout")
     return fitting[0]
 
 
@@ -121,8 +130,8 @@ def _refuse_archive(source: Path) -> None:
         begins = file.read(ARCHIVE_BYTES)
     kind = next((kind for magic, kind in ARCHIVES.items() if begins.startswith(magic)), None)
     if kind:
-        cure = "unpack it, and give the folder that comes out"
-        raise InputError(source, f"is an archive ({kind})", cure)
+        hint = "Unpack it, and give the unpacked folder."
+        raise InputError(source, f"the source is an archive ({kind})", hint, code="source-is-archive")
 
 
 def _refuse_unsorted(source: Path) -> None:
@@ -132,20 +141,21 @@ def _refuse_unsorted(source: Path) -> None:
     walked = walk(source)
     unread = [finding for finding in walked.refused if finding.kind == Refusal.UNREAD.value]
     if unread:
-        problem = f"holds {len(unread)} pictures of formats that are not read, e.g. {unread[0].picture}"
-        raise InputError(source, problem, "convert them to JPEG or PNG")
+        what = f"{len(unread)} pictures in unsupported formats, for example {unread[0].picture}"
+        raise InputError(source, what, "Convert them to JPEG or PNG.", code="unsupported-picture-format")
     if walked.pictures:
         count = f"{len(walked.pictures)} picture{'s' if len(walked.pictures) > 1 else ''}"
-        problem = f"holds {count}, but no folders of classes and no table"
-        raise InputError(source, problem, f"needs {folders.SHAPE}, or {LOOKED_FOR[Format.CSV]}")
+        what = f"{count}, but neither class folders nor a table with the labels"
+        hint = f"Expected: {folders.SHAPE}, or {EXPECTED[Format.CSV]}."
+        raise InputError(source, what, hint, code="no-labels")
     if not walked.others and not walked.refused:
-        what = "is an empty folder" if not walked.folders else "holds only empty folders"
-        raise InputError(source, what, "give the folder that holds the pictures")
+        what = "the folder is empty" if not walked.folders else "the folder contains only empty folders"
+        raise InputError(source, what, PICTURES_FOLDER, code="no-pictures")
 
 
 def _reasons(listing: Listing) -> str:
     counted = Counter(finding.kind for finding in listing.refused)
-    return ", ".join(f"{kind}: {count}" for kind, count in sorted(counted.items())) or "it is empty"
+    return ", ".join(f"{kind}: {count}" for kind, count in sorted(counted.items())) or "the source is empty"
 
 
 def _refuse_labels_that_differ_in_case(source: Path, listing: Listing) -> None:
@@ -153,5 +163,6 @@ def _refuse_labels_that_differ_in_case(source: Path, listing: Listing) -> None:
     for picture in listing.pictures:
         first = spelling.setdefault(picture.label.casefold(), picture.label)
         if first != picture.label:
-            problem = f"has the classes {first!r} and {picture.label!r}, which differ in case only"
-            raise InputError(source, problem, "rename one, or merge them with --map")
+            what = f"the classes {first!r} and {picture.label!r} differ in case only"
+            hint = "Rename one, or merge them with --map."
+            raise InputError(source, what, hint, code="labels-differ-in-case")

@@ -15,10 +15,10 @@ from trainer.datasets.layouts.refusal import Refusal
 from trainer.datasets.layouts.walk import entries_of, is_own_file
 from trainer.datasets.tables import Row, Table
 
-OTHER_CURES: Mapping[str, str] = {
-    Refusal.NO_LABEL.value: "write a label into each row",
-    Refusal.LINK.value: "put the files themselves where the links are",
-    Refusal.TWO_LABELS.value: "keep one label for each picture",
+HINT_OF_KIND: Mapping[str, str] = {
+    Refusal.NO_LABEL.value: "Write a label into each row.",
+    Refusal.LINK.value: "Replace the links with the files themselves.",
+    Refusal.TWO_LABELS.value: "Keep one label for each picture.",
 }
 
 
@@ -31,23 +31,23 @@ class Fault:
 
 
 def refuse_all(table: Table, faults: Sequence[Fault], *, root: Path, is_apart: bool) -> NoReturn:
-    """Of a table without a usable row show the first one with the fault that most of them have."""
+    """Raise TableError for a table without a usable row; it shows the first row with the commonest fault."""
     kinds = Counter(fault.finding.kind for fault in faults)
     kind, count = kinds.most_common(1)[0]
     first = next(fault for fault in faults if fault.finding.kind == kind)
-    alike = f"{count} of {len(table.rows)} rows are like it" if count < len(table.rows) else "every row is so"
-    what = f"'{first.finding.picture}' {first.finding.detail}, and no row can be used ({alike})"
-    cure = OTHER_CURES.get(kind) or _cure(root, table, first.finding.picture, is_apart=is_apart)
-    raise TableError(table.place(first.row), what, cure)
+    alike = f"the same problem in {count} of {len(table.rows)} rows"
+    what = f"no usable row in the table: '{first.finding.picture}' {first.finding.detail} ({alike})"
+    hint = HINT_OF_KIND.get(kind) or _path_hint(root, table, first.finding.picture, is_apart=is_apart)
+    raise TableError(table.place(first.row), what, hint, code="no-usable-rows")
 
 
-def _cure(root: Path, table: Table, path: str, *, is_apart: bool) -> str:
-    """What is meant may lie one folder deeper, or the table beside a folder of pictures elsewhere."""
+def _path_hint(root: Path, table: Table, path: str, *, is_apart: bool) -> str:
+    """Return the hint for a path that does not fit: the pictures may be one folder deeper, or elsewhere."""
     if folder := _meant(root, path):
-        return f"it is in {folder}: give that as SOURCE, and --metadata {table.where}"
-    cure = f"write paths relative to {root}, with / between folders and the file's extension at the end"
-    elsewhere = "; or give the folder they are relative to as SOURCE, and the table as --metadata"
-    return cure + ("" if is_apart else elsewhere)
+        return f"The file is in {folder}: give that folder as SOURCE, and --metadata {table.where}."
+    hint = f"Write paths relative to {root}, with / between folders and with the file extension."
+    elsewhere = " Or give the folder that they are relative to as SOURCE, and the table with --metadata."
+    return hint + ("" if is_apart else elsewhere)
 
 
 def _meant(root: Path, path: str) -> Path | None:

@@ -71,7 +71,8 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise InputError(folder, f"cannot be read ({error.strerror})", "check the path") from error
+        what = f"the folder cannot be read ({error.strerror})"
+        raise InputError(folder, what, "Check the path.", code="cannot-read") from error
 
 
 def mode_of(path: Path) -> int:
