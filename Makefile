@@ -44,10 +44,10 @@ bench-train: $(VENV)/.installed  ## Time training as ratios; DATASET=… WEIGHTS
 	$(BIN)/python -m tests.perf.bench_train $(if $(DATASET),--dataset $(DATASET)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 table: $(VENV)/.installed  ## Make the README's table of files; RUN=… DATASET=…, into table/
-	$(BIN)/python -m tests.perf.conversion_table $(RUN) $(DATASET) table
+	$(BIN)/python -m tests.tools.conversion_table $(RUN) $(DATASET) table
 
 figures: $(VENV)/.installed  ## Write the tables of README, docs/results and models from the committed reports
-	$(BIN)/python -m tests.figures
+	$(BIN)/python -m tests.tools.figures
 
 pages: $(VENV)/.installed  ## Run the commands of README and docs, and compare what they print
 	$(BIN)/python -m pytest -m pages

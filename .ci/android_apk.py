@@ -141,10 +141,10 @@ def _declare(jar: Path, into: Path) -> None:
 def export(into: str) -> None:
     """The reference model: a tiny integer network, made here."""
     sys.path.insert(0, str(Path.cwd()))
-    from dermpack.cli.hush import hushed
+    from dermpack.cli.stderr_capture import hushed
 
     with hushed():  # TensorFlow has much to say when it starts
-        from tests.dermpack.small_export import write_export
+        from tests.support.small_export import write_export
 
         write_export(Path(into))
 
@@ -179,7 +179,7 @@ def _hold(is_well: bool, claim: str) -> None:
 
 
 def _models(archive: zipfile.ZipFile, given: zipfile.ZipFile, data: bytes) -> None:
-    from dermpack.tflitefile import inner_floats, read_model
+    from dermpack.tflite import inner_floats, read_model
 
     models = [info for info in archive.infolist() if info.filename.endswith(".tflite")]
     bundled = {name.partition("src/main/")[2]: name for name in given.namelist() if name.endswith(".tflite")}
@@ -248,7 +248,7 @@ def pictures(data: str, into: str, count: str) -> None:
     """So many pictures from all over a folder, as PNG: every decoder makes the same pixels of these."""
     from PIL import Image
 
-    from dermpack.pixels import decode
+    from dermpack.imaging import decode
 
     there = sorted(Path(data).rglob("*.jpg"))
     _hold(len(there) >= int(count), f"{data} holds {len(there)} pictures")
@@ -262,9 +262,9 @@ def agree(export: str, folder: str, answers: str) -> None:
     """Whether the JVM said of every picture what `dermpack predict` says, byte for byte."""
     import numpy as np
 
-    from dermpack.bundle.answering import ask
-    from dermpack.bundle.variant import read_variants
-    from dermpack.pixels import prepare
+    from dermpack.bundle.variant_outputs import ask
+    from dermpack.bundle.variants import read_variants
+    from dermpack.imaging import prepare
 
     (variant,) = read_variants(Path(export))
     files = sorted(Path(folder).iterdir())

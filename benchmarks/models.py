@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.plan import Model
+from benchmarks.protocol.plan import Model
 from dermpack.contract import CONTRACT_FILE, Contract, contract_from
 from dermpack.errors import InputError
-from dermpack.files import read_json, sha256_of
-from dermpack.runtime import MAX_SIDE, Sidecar, find_sidecar, read_labels, read_sidecar
-from dermpack.runtime.modelfile import read_model
-from dermpack.runtime.tensors import Number, Tensor, input_table
-from dermpack.tflitefile import Metadata
-from dermpack.tflitefile import Tensor as Stored
-from dermpack.tflitefile import read_model as read_flatbuffer
+from dermpack.inference import MAX_SIDE, Sidecar, find_sidecar, read_labels, read_sidecar
+from dermpack.inference.model_bytes import read_model
+from dermpack.inference.tensors import Number, Tensor, input_table
+from dermpack.storage.files import read_json, sha256_of
+from dermpack.tflite import Metadata
+from dermpack.tflite import Tensor as Stored
+from dermpack.tflite import read_model as read_flatbuffer
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
 UNQUANTIZED = "float32"  # the recipe that the others of a folder are compared with

@@ -62,7 +62,7 @@ class DatasetError(InputError):
 
 
 class PictureError(InputError):
-    """A picture is rejected; the code is `picture-REASON`, see `dermpack.pixels.Reason`."""
+    """A picture is rejected; the code is `picture-REASON`, see `dermpack.imaging.Reason`."""
 
     def __init__(self, where: object, reason: str, what: str, hint: str) -> None:
         super().__init__(where, what, hint, code=f"picture-{reason}")

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
-from dermpack.pictures import render_demo
-from tests.trainer.coloured import write_coloured
+from dermpack.synthetic import render_demo
+from tests.support.coloured_dataset import write_coloured
+from tests.support.paths import REPOSITORY
 
 # The converter is TensorFlow from its first line: without it there is nothing to collect.
 collect_ignore_glob = [] if find_spec("tensorflow") else ["converter/*"]
 TINY = ("--arch", "scratch_cnn", "--size", "28", "--filters", "4,8", "--batch", "8", "--epochs", "6")
 OPTIONS = (*TINY, "--rate", "0.005", "--ema", "0.9", "--label-smoothing", "0.05", "--quiet")
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+SHARED = REPOSITORY.parent / "shared"
 
 
 def _real(variable: str, default: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Who may import whom, held as data; every syntax tree is walked, function bodies too."""
+"""Who may import whom, as data; every syntax tree is walked, function bodies too."""
 
 from __future__ import annotations
 
@@ -9,88 +9,98 @@ from pathlib import Path
 
 import pytest
 
-HOUSE = Path(__file__).resolve().parent.parent
-ROOMS = ("dermpack", "trainer", "converter", "benchmarks")
-TENSORFLOW = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
-INTERPRETERS = ("tflite_runtime", "ai_edge_litert")
-GROUND_FLOOR = (
-    *("dermpack.manifest", "dermpack.presence", "dermpack.contract", "dermpack.pixels", "dermpack.pictures"),
-    *(
-        "dermpack.runtime",
-        "dermpack.tflitefile",
-        "dermpack.scores",
-        "dermpack.evaluate",
-        "dermpack.report",
-        "dermpack.bundle",
-    ),
-    *("numpy", "PIL"),
-)
+from tests.support.paths import REPOSITORY
 
-# The longest matching prefix decides. Every room may import itself and what stands in ALWAYS.
-MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "dermpack": (),
-    "dermpack.__main__": ("dermpack.cli",),
-    "dermpack.errors": (),
-    "dermpack.caches": (),
-    "dermpack.crew": (),
-    "dermpack.files": (),
-    "dermpack.lock": (),
-    "dermpack.progress": (),
-    "dermpack.manifest": (),
-    "dermpack.presence": ("dermpack.manifest",),
-    "dermpack.contract": (),
-    "dermpack.pixels": ("numpy", "PIL"),
-    "dermpack.pictures": ("numpy", "PIL"),
-    "dermpack.scores": ("numpy", "dermpack.manifest"),
-    "dermpack.runtime": ("numpy", "dermpack.contract", "dermpack.pixels", *INTERPRETERS),
-    "dermpack.tflitefile": ("flatbuffers", "dermpack.contract", "ai_edge_litert"),
-    "dermpack.evaluate": (
-        *("numpy", "dermpack.manifest", "dermpack.presence", "dermpack.pixels", "dermpack.scores"),
-    ),
-    "dermpack.report": (
-        *("numpy", "dermpack.scores", "dermpack.manifest", "dermpack.pixels"),
-        *("matplotlib", "jinja2", "PIL"),
-    ),
-    "dermpack.verify": (
-        *("dermpack.contract", "dermpack.runtime", "dermpack.tflitefile", "dermpack.evaluate"),
-        *("dermpack.scores", "dermpack.manifest", "dermpack.pixels", "dermpack.pictures", "numpy", "PIL"),
-    ),
-    "dermpack.bundle": (
-        *("dermpack.contract", "dermpack.runtime", "dermpack.pixels", "dermpack.pictures"),
-        *("dermpack.tflitefile", "dermpack.report", "dermpack.scores", "dermpack.verify"),
-        *("numpy", "PIL", "cryptography"),
-    ),
-    "dermpack.predict": (
-        *("dermpack.contract", "dermpack.runtime", "dermpack.pixels", "dermpack.scores"),
-        *("dermpack.tflitefile", "numpy"),
-    ),
-    "dermpack.cli": ("dermpack", "trainer", "converter", "benchmarks", "click", "rich"),
-    "benchmarks": GROUND_FLOOR,
-    "benchmarks.worker": ("numpy", *INTERPRETERS),
-    "trainer.datasets": (*GROUND_FLOOR, "imagehash", "sklearn", "pandas"),
-    "trainer.tune": (*GROUND_FLOOR, "trainer", "optuna", "sqlalchemy"),
-    "trainer": (*GROUND_FLOOR, *TENSORFLOW, "trainer.datasets", "h5py", "tomllib", "tomli"),
-    "converter": (*GROUND_FLOOR, *TENSORFLOW, "trainer.run", "trainer.feed", "trainer.fit"),
-}
-ALWAYS = (
-    *("dermpack.errors", "dermpack.files", "dermpack.lock"),
-    *("dermpack.progress", "dermpack.crew", "dermpack.caches"),
+PACKAGES = ("dermpack", "trainer", "converter", "benchmarks")
+
+# A folder may import itself and every folder that stands before it.
+LAYERS = (
+    *("dermpack.errors", "dermpack.progress"),
+    *("dermpack.storage", "dermpack.processes"),
+    "dermpack.contract",
+    *("dermpack.dataset", "dermpack.imaging", "dermpack.metrics"),
+    *("dermpack.tflite", "dermpack.inference", "dermpack.synthetic"),
+    *("dermpack.reporting", "dermpack.evaluation"),
+    "dermpack.verification",
+    "dermpack.bundle",
+    "dermpack.serving",
 )
+# What stands on the layers, and what else each of them may import.
+ON_TOP: dict[str, tuple[str, ...]] = {
+    "trainer.datasets": (),
+    "trainer": (),
+    "benchmarks": (),
+    "benchmarks.worker": (),
+    "converter": ("trainer.api",),
+    "dermpack.cli": ("dermpack", "trainer", "converter", "benchmarks"),
+    "dermpack.__main__": ("dermpack.cli",),
+    "dermpack": (),
+}
+TENSORFLOW = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
+WITH_TENSORFLOW = (
+    *(
+        "trainer.data",
+        "trainer.model",
+        "trainer.fitting",
+        "trainer.runs",
+        "trainer.distributed",
+    ),
+    "converter",
+)
+# Library → the folders that may import it. numpy is allowed wherever NUMPY_FREE does not forbid it.
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(TENSORFLOW, WITH_TENSORFLOW),
+    "tflite_runtime": ("dermpack.inference", "benchmarks.worker"),
+    "ai_edge_litert": ("dermpack.inference", "benchmarks.worker"),
+    "ai_edge_litert.schema_py_generated": ("dermpack.tflite", "converter"),
+    "flatbuffers": ("dermpack.tflite",),
+    "PIL": (
+        *(
+            "dermpack.imaging",
+            "dermpack.reporting",
+            "dermpack.synthetic",
+            "dermpack.bundle",
+        ),
+        *("dermpack.verification", "trainer.datasets"),
+    ),
+    "matplotlib": ("dermpack.reporting", "benchmarks.report", "trainer.experiments"),
+    "jinja2": ("dermpack.reporting",),
+    "cryptography": ("dermpack.bundle",),
+    "click": ("dermpack.cli",),
+    "rich": ("dermpack.cli",),
+    "h5py": ("trainer.model",),
+    "imagehash": ("trainer.datasets",),
+    "sklearn": ("trainer.datasets",),
+    "pandas": ("trainer.datasets",),
+    "optuna": ("trainer.experiments",),
+    "sqlalchemy": ("trainer.experiments", "dermpack.serving"),
+    "fastapi": ("dermpack.serving",),
+    "tomli": ("dermpack.storage",),
+    "numpy": (*PACKAGES,),
+}
+NUMPY_FREE = (
+    *("dermpack.errors", "dermpack.progress", "dermpack.storage", "dermpack.processes"),
+    *("dermpack.contract", "dermpack.dataset"),
+)
+# Imports that take long, or that need an extra: only inside functions, so that `--help` is instant.
 ONLY_INSIDE_FUNCTIONS = {
-    "dermpack.report": ("matplotlib", "jinja2", "PIL"),
+    "dermpack.reporting": ("matplotlib", "jinja2", "PIL"),
     "dermpack.cli": ("rich", "trainer", "converter", "benchmarks", "numpy", "PIL"),
 }
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    for room in ROOMS:
-        for path in sorted((HOUSE / room).rglob("*.py")):
-            name = ".".join(path.relative_to(HOUSE).with_suffix("").parts)
+    for package in PACKAGES:
+        for path in sorted((REPOSITORY / package).rglob("*.py")):
+            name = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
             yield name.removesuffix(".__init__"), path
 
 
+SOURCES = dict(modules())
+
+
 def imports(node: ast.AST, *, is_top: bool = True) -> Iterator[tuple[str, bool]]:
-    """Each imported name below the node, and whether it is imported at the file's top."""
+    """Yield each imported name below the node, and whether it is imported when the module is."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from ((alias.name, is_top) for alias in child.names)
@@ -102,55 +112,105 @@ def imports(node: ast.AST, *, is_top: bool = True) -> Iterator[tuple[str, bool]]
 
 
 def is_for_types_only(node: ast.AST) -> bool:
-    """`if TYPE_CHECKING:` loads nothing when the program runs."""
+    """Return whether the node is `if TYPE_CHECKING:`, which loads nothing when the program runs."""
     if not isinstance(node, ast.If) or not isinstance(node.test, ast.Name):
         return False
     return node.test.id == "TYPE_CHECKING" and not node.orelse
 
 
-def rule_of(module: str, table: dict[str, tuple[str, ...]]) -> str | None:
-    fitting = [rule for rule in table if module == rule or module.startswith(f"{rule}.")]
+def longest_prefix(name: str, prefixes: tuple[str, ...]) -> str | None:
+    fitting = [prefix for prefix in prefixes if is_below(name, (prefix,))]
     return max(fitting, key=len, default=None)
 
 
-def below(name: str, allowed: tuple[str, ...]) -> bool:
-    return any(name == room or name.startswith(f"{room}.") for room in allowed)
+def is_below(name: str, prefixes: tuple[str, ...]) -> bool:
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def may_import(module: str, name: str) -> bool:
+    """Apply the tables to one import of a module or a name of the project."""
+    if name == "dermpack.__version__" or is_below(name, (".".join(module.split(".")[:2]),)):
+        return True
+    layer = longest_prefix(module, LAYERS)
+    if layer is not None:
+        return is_below(name, LAYERS[: LAYERS.index(layer) + 1])
+    top = longest_prefix(module, tuple(ON_TOP))
+    assert top is not None, f"{module} has no place in LAYERS or ON_TOP"
+    return is_below(name, (*LAYERS, *ON_TOP[top], top))
+
+
+def may_use(module: str, name: str) -> bool:
+    """Apply the tables to one import of a third-party library."""
+    library = longest_prefix(name, tuple(LIBRARIES))
+    if library is None or (library == "numpy" and is_below(module, NUMPY_FREE)):
+        return False
+    return is_below(module, LIBRARIES[library])
 
 
 def breaches(module: str, source: str) -> list[str]:
-    """Every import of the source that the table does not allow the module."""
-    rule = rule_of(module, MAY_IMPORT)
-    assert rule is not None, f"{module} has no room"
-    late = ONLY_INSIDE_FUNCTIONS.get(rule_of(module, ONLY_INSIDE_FUNCTIONS) or "", ())
+    """Return every import of the source that the tables do not allow."""
+    late = ONLY_INSIDE_FUNCTIONS.get(longest_prefix(module, tuple(ONLY_INSIDE_FUNCTIONS)) or "", ())
     found = []
     for name, is_top in imports(ast.parse(source)):
-        if name.partition(".")[0] in sys.stdlib_module_names or name == "dermpack.__version__":
+        root = name.partition(".")[0]
+        if root in sys.stdlib_module_names:
             continue
-        if not below(name, (*MAY_IMPORT[rule], *ALWAYS, rule)):
+        if not (may_import(module, name) if root in PACKAGES else may_use(module, name)):
             found.append(f"{module} imports {name}")
-        elif is_top and below(name, late):
+        elif is_top and is_below(name, late):
             found.append(f"{module} imports {name} outside a function")
     return found
 
 
-@pytest.mark.parametrize(("module", "path"), [pytest.param(*pair, id=pair[0]) for pair in modules()])
-def test_a_module_imports_only_what_its_room_allows(module: str, path: Path) -> None:
+def defined_names(tree: ast.Module) -> set[str]:
+    """Return the names that a module defines itself, at its top level or below `if` and `try`."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(*pair, id=pair[0]) for pair in SOURCES.items()])
+def test_a_module_imports_only_what_its_folder_allows(module: str, path: Path) -> None:
     assert breaches(module, path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("dermpack.manifest", "import numpy"),
-        ("benchmarks.latency", "def f():\n    import tensorflow"),
-        ("benchmarks.latency", "from trainer import run"),
-        ("trainer.datasets.split", "import tensorflow as tf"),
-        ("trainer.fit", "from converter import recipes"),
-        ("converter.freeze", "from trainer.network import build"),
-        ("dermpack.cli.data", "from trainer.datasets import check"),
-        ("dermpack.report.page", "import matplotlib"),
-        ("dermpack.pixels", "import tflite_runtime"),
+        ("dermpack.dataset.manifest", "import numpy"),
+        ("benchmarks.statistics.latency", "def f():\n    import tensorflow"),
+        ("benchmarks.statistics.latency", "from trainer.runs import run_folder"),
+        ("trainer.datasets.splits.split", "import tensorflow as tf"),
+        ("trainer.fitting.loop", "from converter.search import choose"),
+        (
+            "converter.sources.frozen_function",
+            "from trainer.model.network import build",
+        ),
+        ("dermpack.cli.data", "from trainer.datasets import importer"),
+        ("dermpack.reporting.page", "import matplotlib"),
+        ("dermpack.imaging", "import tflite_runtime"),
+        ("dermpack.metrics.intervals", "from dermpack.evaluation import evaluate"),
     ],
 )
 def test_a_breach_is_seen(module: str, source: str) -> None:
     assert breaches(module, source)
+
+
+def test_names_are_imported_from_the_module_that_defines_them() -> None:
+    """Only a package's `__init__` and `api` modules re-export names."""
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+    own = {name: defined_names(tree) for name, tree in trees.items()}
+    found = []
+    for module, tree in trees.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or node.module not in own:
+                continue
+            if SOURCES[node.module].name in ("__init__.py", "api.py"):
+                continue
+            re_exported = {alias.name for alias in node.names} - own[node.module]
+            found += [f"{module} imports {name} from {node.module}" for name in sorted(re_exported)]
+    assert found == []

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from dermpack.bundle.naming import names_of
-from dermpack.runtime import installed
-from tests import docs_place
+from dermpack.bundle.names import names_of
+from dermpack.inference import installed
 from tests.conftest import TINY
-from tests.walk import play, steps
+from tests.support import docs_workspace as docs_place
+from tests.support.paths import REPOSITORY
+from tests.support.readme_commands import play, steps
 
-HOUSE = Path(__file__).resolve().parent.parent
+HOUSE = REPOSITORY
 DOCS = HOUSE / "docs"
 BY_OTHER_TESTS = ("large-data.md", "studies.md")  # what they show takes pictures and runs of their own
 PAGES = sorted(path for path in DOCS.glob("*.md") if path.name not in BY_OTHER_TESTS)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from dermpack.contract import Contract
+from tests.support.paths import REPOSITORY
 
-PAGE = Path(__file__).resolve().parent.parent / "docs/the-contract.md"
+PAGE = REPOSITORY / "docs/the-contract.md"
 ROW = re.compile(r"^\| `([^`]+)` \| (.*) \|$", re.MULTILINE)
 
 

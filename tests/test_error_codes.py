@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from dermpack.errors import DermpackError
-from dermpack.pixels import Reason
+from dermpack.imaging import Reason
+from tests.support.paths import REPOSITORY
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = REPOSITORY
 PACKAGES = ("dermpack", "trainer", "converter", "benchmarks")
 PAGE = ROOT / "docs/troubleshooting.md"
 KEBAB_CASE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from tests.figures.claims import NO_MEASUREMENTS
-from tests.figures.marks import TABLE, with_tables
-from tests.figures.pages import PAGES, WITH_TABLES, claims, page, unfounded
-from tests.figures.sources import HOUSE, RESULTS, report
-from tests.figures.tables import TABLES
-from tests.walk import steps
+from tests.support.readme_commands import steps
+from tests.tools.figures.claims import NO_MEASUREMENTS
+from tests.tools.figures.marks import TABLE, with_tables
+from tests.tools.figures.pages import PAGES, WITH_TABLES, claims, page, unfounded
+from tests.tools.figures.sources import HOUSE, RESULTS, report
+from tests.tools.figures.tables import TABLES
 
 MOST_BYTES = 200_000
 
@@ -33,7 +33,7 @@ def test_each_table_of_figures_stands_on_a_page() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_no_figure_is_without_a_source(name: str) -> None:
-    assert unfounded(page(name)) == [], "give it a sentence or a reason in tests/figures/claims.py"
+    assert unfounded(page(name)) == [], "give it a sentence or a reason in tests/tools/figures/claims.py"
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import program
-from dermpack.cli.lazy import LazyGroup
-from tests.walk import play, steps
+from dermpack.cli.lazy_group import LazyGroup
+from tests.support.paths import REPOSITORY
+from tests.support.readme_commands import play, steps
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+README = REPOSITORY / "README.md"
 
 
 @pytest.mark.pages

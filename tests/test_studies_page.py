@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.walk import Step, play, steps
-from trainer.study_file import FOLDER, read_study
+from tests.support.paths import REPOSITORY
+from tests.support.readme_commands import Step, play, steps
+from trainer.experiments.study_file import FOLDER, read_study
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "studies.md"
+PAGE = REPOSITORY / "docs" / "studies.md"
 FILE = re.compile(r"^```toml\n# (\S+\.toml)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FIVE, WEIGHTS = "five.toml", "mobilenet_v2_0.35_224_no_top.h5"
 FEW = {"tune": ("--trials", "1")}  # each is a process with TensorFlow: a test has no time for more

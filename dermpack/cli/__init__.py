@@ -11,8 +11,8 @@ import click
 
 from dermpack import __version__
 from dermpack.cli.console import FailedWithResultError, drop_stdout
-from dermpack.cli.interrupted import line_of
-from dermpack.cli.lazy import LazyGroup
+from dermpack.cli.interruption import line_of
+from dermpack.cli.lazy_group import LazyGroup
 from dermpack.errors import DermpackError, missing_extra, printable
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C

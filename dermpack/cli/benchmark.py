@@ -10,7 +10,7 @@ import click
 from dermpack.cli.console import FailedWithResultError, note, output_options, result, table, track
 
 if TYPE_CHECKING:
-    from benchmarks.plan import Plan, Timing
+    from benchmarks.protocol.plan import Plan, Timing
 
 PATH = click.Path(path_type=Path)
 SPLITS = ("train", "validation", "test")
@@ -132,11 +132,11 @@ def command(
         return
     if not models or output is None:
         raise click.UsageError("give MODELs and -o REPORT, or --compare OLD.json NEW.json")
-    from benchmarks.measuring import measure_all
-    from benchmarks.record_file import record_json
-    from benchmarks.render import PAGE_FILE, check_report, write_report
-    from benchmarks.targets import Means, targets_from
-    from benchmarks.terminal import tables
+    from benchmarks.report.record_file import record_json
+    from benchmarks.report.terminal import tables
+    from benchmarks.report.write_report import PAGE_FILE, check_report, write_report
+    from benchmarks.targets.measure import measure_all
+    from benchmarks.targets.target_names import Means, targets_from
 
     check_report(output, overwrite=overwrite)
     means = Means(python=python, identity=identity, benchmark_model=benchmark_model)
@@ -166,11 +166,11 @@ def _plan(
     seed: int,
     **timing: Any,
 ) -> Plan:
-    from benchmarks.choosing import choose
     from benchmarks.models import read_models
-    from benchmarks.plan import Plan
-    from dermpack.manifest import Split, read_dataset
-    from dermpack.runtime import Kernels
+    from benchmarks.picture_choice import choose
+    from benchmarks.protocol.plan import Plan
+    from dermpack.dataset.manifest import Split, read_dataset
+    from dermpack.inference import Kernels
 
     data = read_dataset(dataset) if dataset else None
     return Plan(
@@ -188,7 +188,7 @@ def _timing(*, mlperf: bool, rounds: int | None, seconds: float | None) -> Timin
     """The rule that was asked for, with the numbers that were given in their place."""
     from dataclasses import replace
 
-    from benchmarks.plan import MLPERF, Timing
+    from benchmarks.protocol.plan import MLPERF, Timing
 
     rule = MLPERF if mlperf else Timing()
     rule = replace(rule, rounds=rounds) if rounds is not None else rule
@@ -200,8 +200,9 @@ def _timing(*, mlperf: bool, rounds: int | None, seconds: float | None) -> Timin
 def _compare(
     files: tuple[Path, Path], *, max_slowdown: float, max_drop: float, as_json: bool, quiet: bool
 ) -> None:
-    from benchmarks.record_file import read_record
-    from benchmarks.regression import Limits, compare
+    from benchmarks.compare.compare import compare
+    from benchmarks.compare.findings import Limits
+    from benchmarks.report.record_file import read_record
     from dermpack.errors import InputError
 
     old, new = map(read_record, files)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from dermpack.cli.console import FailedWithResultError, note, output_options, result, track
-from dermpack.cli.converted import record, tell, too_much
-from dermpack.cli.epochs import epoch_lines
-from dermpack.cli.hush import hushed, python_alone
-from dermpack.cli.interrupted import going_on
+from dermpack.cli.convert_output import record, tell, too_much
+from dermpack.cli.epoch_printer import epoch_lines
+from dermpack.cli.interruption import going_on
+from dermpack.cli.stderr_capture import hushed, python_alone
 
 if TYPE_CHECKING:
-    from dermpack.scores.predictions import Predictions
+    from dermpack.metrics.predictions import Predictions
 
 FOLDER = click.Path(path_type=Path)
 RECIPES = ("int8", "float32", "float16", "dynamic", "int16x8")
@@ -112,17 +112,17 @@ def command(
       dermpack convert run -o export --max-drop 0.5 --layer-errors
       dermpack convert run -o exports --int8 --float16 --float32 --data moved/dataset
     """
-    from trainer.run import read_run
+    from trainer.runs.run_folder import read_run
 
     read_run(run)  # without TensorFlow: what is wrong with the folder is said at once
     note("Starting TensorFlow ...", quiet=quiet)
     with hushed():
-        from converter.clipping import Clipping
-        from converter.conversion import convert_run
-        from converter.recipes import Io, Recipe
-        from converter.request import Method
-        from converter.request import Request as Asked
-        from converter.training import Audience
+        from converter.export.conversion import convert_run
+        from converter.qat.qat_strategy import Audience
+        from converter.quantize.clipping import Clipping
+        from converter.quantize.tflite_conversion import Io, Recipe
+        from converter.search.request import Method
+        from converter.search.request import Request as Asked
 
     request = Asked(
         recipes=tuple(Recipe(name) for name in RECIPES if recipes[name]) or (Recipe.INT8,),
@@ -150,7 +150,7 @@ def command(
 
 def _kept(output: Path) -> str:
     """Of what an interrupted conversion did, only epochs of training for integers are kept."""
-    from trainer.checkpoint import CHECKPOINT_FILE
+    from trainer.fitting.checkpoint import CHECKPOINT_FILE
 
     for folder in output.absolute().parent.glob(".*.training"):
         if folder.name.startswith(f".{output.name}.") and any(folder.rglob(CHECKPOINT_FILE)):
@@ -159,7 +159,7 @@ def _kept(output: Path) -> str:
 
 
 def _begun(predictions: Predictions, *, quiet: bool) -> None:
-    from dermpack.scores.metrics import balanced_accuracy
+    from dermpack.metrics.definitions import balanced_accuracy
 
     figure = f"balanced accuracy {balanced_accuracy(predictions):.3f}"
     note(f"By integers, before any training for them: {figure} (validation split)", quiet=quiet)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dermpack.cli.console import note, output_options, result, table, track
-from dermpack.cli.hush import python_alone
+from dermpack.cli.stderr_capture import python_alone
 
 if TYPE_CHECKING:
-    from dermpack.evaluate import Evaluation, Fitted, Predictor
-    from dermpack.runtime import Sidecar
+    from dermpack.evaluation.evaluate import Evaluation, Fitted, Predictor
+    from dermpack.inference import Sidecar
 
 SPLITS = ("train", "validation", "test")
 RUN_FILE = "training.json"
@@ -82,10 +82,10 @@ def command(
       dermpack evaluate export dataset --split validation --predictions predictions.csv
       dermpack evaluate model.tflite dataset --labels labels.txt --slice sex --slice site
     """
-    from dermpack.evaluate import check_asked, evaluate, predictions_table, telling_columns
-    from dermpack.files import refuse_file, write_text
-    from dermpack.manifest import Split, read_dataset
-    from dermpack.report.evaluation_files import PAGE_FILE
+    from dermpack.dataset.manifest import Split, read_dataset
+    from dermpack.evaluation.evaluate import check_asked, evaluate, predictions_table, telling_columns
+    from dermpack.evaluation.report_files import PAGE_FILE
+    from dermpack.storage.files import refuse_file, write_text
 
     if output is not None:
         _check_report(output, overwrite=overwrite)
@@ -119,7 +119,7 @@ def _opened(
     model: Path, labels: Path | None, *, threads: int, quiet: bool
 ) -> Iterator[tuple[Predictor, dict[str, Any], Fitted]]:
     """The predictor of a run folder or of a .tflite, what tells it from others, what it brings along."""
-    from dermpack.files import sha256_file
+    from dermpack.storage.files import sha256_file
 
     if (model / RUN_FILE).is_file():
         about = {"kind": "run", "name": model.resolve().name, "sha256": sha256_file(model / RUN_FILE)}
@@ -127,8 +127,8 @@ def _opened(
             predictor, fitted = _of_run(model, quiet=quiet)
             yield predictor, about, fitted
         return
-    from dermpack.predict import model_file
-    from dermpack.runtime import open_classifier
+    from dermpack.inference import open_classifier
+    from dermpack.inference.predict import model_file
 
     file = model_file(model)
     with open_classifier(file, sidecar=_sidecar(file, labels), threads=threads) as classifier:
@@ -138,8 +138,8 @@ def _opened(
 
 
 def _of_run(folder: Path, *, quiet: bool) -> tuple[Predictor, Fitted]:
-    from dermpack.evaluate import Fitted
-    from trainer.run import load_predictor, read_run
+    from dermpack.evaluation.evaluate import Fitted
+    from trainer.runs.run_folder import load_predictor, read_run
 
     run = read_run(folder)  # without TensorFlow: what is wrong with the folder is said at once
     note("Starting TensorFlow ...", quiet=quiet)
@@ -153,11 +153,11 @@ def _of_contract(model: Path, labels: Path | None) -> Fitted:
     from dataclasses import asdict
 
     from dermpack.contract import read_contract
-    from dermpack.evaluate import UNFITTED, Fitted
-    from dermpack.files import read_json
-    from dermpack.runtime import find_sidecar
-    from dermpack.scores.abstention import Abstention
-    from dermpack.scores.thresholds import OperatingPoint
+    from dermpack.evaluation.evaluate import UNFITTED, Fitted
+    from dermpack.inference import find_sidecar
+    from dermpack.metrics.abstention import Abstention
+    from dermpack.metrics.thresholds import OperatingPoint
+    from dermpack.storage.files import read_json
 
     beside = find_sidecar(model)
     if labels is not None or beside is None or "schema" not in read_json(beside):
@@ -173,9 +173,9 @@ def _of_contract(model: Path, labels: Path | None) -> Fitted:
 
 def _sidecar(model: Path, labels: Path | None) -> Sidecar:
     from dermpack.errors import InputError
-    from dermpack.runtime import find_sidecar, read_labels, read_sidecar
-    from dermpack.runtime.modelfile import read_model
-    from trainer.work import refuse_unfinished
+    from dermpack.inference import find_sidecar, read_labels, read_sidecar
+    from dermpack.inference.model_bytes import read_model
+    from trainer.runs.partial_run import refuse_unfinished
 
     if not model.exists():
         refuse_unfinished(model)
@@ -196,8 +196,8 @@ def _check_report(folder: Path, *, overwrite: bool) -> None:
     from importlib.util import find_spec
 
     from dermpack.errors import EXTRA_OF_MODULE, MissingExtraError
-    from dermpack.files import refuse_existing
-    from dermpack.report.evaluation_files import RECORD_FILE
+    from dermpack.evaluation.report_files import RECORD_FILE
+    from dermpack.storage.files import refuse_existing
 
     for module in ("jinja2", "matplotlib"):
         if find_spec(module) is None:
@@ -206,8 +206,8 @@ def _check_report(folder: Path, *, overwrite: bool) -> None:
 
 
 def _write_report(evaluation: Evaluation, folder: Path, *, with_pictures: bool, overwrite: bool) -> None:
-    from dermpack.files import new_folder, write_bytes
-    from dermpack.report.evaluation_files import RECORD_FILE, evaluation_files
+    from dermpack.evaluation.report_files import RECORD_FILE, evaluation_files
+    from dermpack.storage.files import new_folder, write_bytes
 
     data = evaluation.dataset
     files = evaluation_files(
@@ -228,9 +228,9 @@ def _write_report(evaluation: Evaluation, folder: Path, *, with_pictures: bool, 
 
 def _tell(evaluation: Evaluation, *, quiet: bool) -> None:
     """Labels and slices for a person, as wide as a terminal is at least; the report has all figures."""
-    from dermpack.report.evaluation import brief
-    from dermpack.scores.guess import guess
-    from dermpack.scores.summary import FEW_GROUPS
+    from dermpack.evaluation.report_page import brief
+    from dermpack.metrics.constant_prediction import guess
+    from dermpack.metrics.summary import FEW_GROUPS
 
     labels = [
         (of.label, of.n, *(brief(of.figures[name]) for name in ("recall", "precision", "auroc")))
@@ -257,8 +257,8 @@ def _tell(evaluation: Evaluation, *, quiet: bool) -> None:
 
 def _sentences(evaluation: Evaluation) -> str:
     """The figures of all labels together, one a line, and what they were counted on."""
-    from dermpack.report.evaluation import OVERALL, figure_text
-    from dermpack.scores.guess import guess
+    from dermpack.evaluation.report_page import OVERALL, figure_text
+    from dermpack.metrics.constant_prediction import guess
 
     scores = evaluation.scores
     counted = f"{scores.n:,} pictures, {scores.groups:,} groups, split {scores.split}"

@@ -12,7 +12,7 @@ from dermpack.cli.console import output_options, result
 
 if TYPE_CHECKING:
     from dermpack.contract import Contract
-    from dermpack.tflitefile import ModelFile, Tensor
+    from dermpack.tflite import ModelFile, Tensor
 
 RUNTIMES = ("tflite-runtime==2.14.0", "ai-edge-litert==2.3.0")
 RESEARCH_ONLY = "research software, not a medical device"
@@ -39,10 +39,10 @@ def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) 
       dermpack inspect export
       dermpack inspect model.tflite --runtime tflite-runtime==2.14.0 --json
     """
-    from dermpack.files import sha256_of
-    from dermpack.predict import model_file
-    from dermpack.runtime.modelfile import read_model as read_bytes
-    from dermpack.tflitefile import disagreements, find_traps, read_model
+    from dermpack.inference.model_bytes import read_model as read_bytes
+    from dermpack.inference.predict import model_file
+    from dermpack.storage.files import sha256_of
+    from dermpack.tflite import disagreements, find_traps, read_model
 
     path = model_file(model)
     data = read_bytes(path)
@@ -62,15 +62,15 @@ def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) 
 def _contract(path: Path) -> Contract | None:
     """The contract beside the model; a JSON file that is something else is none of ours."""
     from dermpack.contract import read_contract
-    from dermpack.files import read_json
-    from dermpack.runtime import find_sidecar
+    from dermpack.inference import find_sidecar
+    from dermpack.storage.files import read_json
 
     beside = find_sidecar(path)
     return read_contract(beside) if beside and "schema" in read_json(beside) else None
 
 
 def _record(model: ModelFile) -> dict[str, Any]:
-    from dermpack.tflitefile import inner_floats, is_integer
+    from dermpack.tflite import inner_floats, is_integer
 
     operators = [
         {"name": of.name, "version": of.version, "count": of.count, "custom": of.custom}
@@ -114,7 +114,7 @@ def _tensor_record(tensor: Tensor) -> dict[str, Any]:
 
 
 def _input_record(tensor: Tensor, model: ModelFile) -> dict[str, Any]:
-    from dermpack.tflitefile import feed_words, takes_raw_bytes
+    from dermpack.tflite import feed_words, takes_raw_bytes
 
     words = feed_words(tensor, model.metadata)
     return {**_tensor_record(tensor), "takes_raw_bytes": takes_raw_bytes(tensor), "feed": words}

@@ -10,7 +10,7 @@ import click
 from dermpack.cli.console import note, output_options, result
 
 if TYPE_CHECKING:
-    from dermpack.bundle.making import Made
+    from dermpack.bundle.build_bundle import Made
 
 FORMATS = ("module", "assets", "aar")
 SCHEMA = 1  # of the JSON
@@ -100,14 +100,14 @@ def command(
       dermpack package export -o skin.zip --scores evaluation --benchmark report --card CARD.md
       dermpack package exports -o skin.aar --format aar --variant int8 --variant float16 --sign key.pem
     """
-    from dermpack.bundle.bundle import Format
-    from dermpack.bundle.making import Request, make_bundle
-    from dermpack.bundle.meanings import read_meanings
-    from dermpack.bundle.scored import read_scores
+    from dermpack.bundle.build_bundle import Request, make_bundle
+    from dermpack.bundle.bundle_record import Format
+    from dermpack.bundle.label_meanings import read_meanings
     from dermpack.bundle.signing import read_private_key
-    from dermpack.bundle.timed import read_times
-    from dermpack.bundle.variant import read_variants
-    from dermpack.files import refuse_file, write_bytes
+    from dermpack.bundle.texts.benchmark_times import read_times
+    from dermpack.bundle.texts.evaluation_scores import read_scores
+    from dermpack.bundle.variants import read_variants
+    from dermpack.storage.files import refuse_file, write_bytes
 
     _check_output(output, overwrite=overwrite)
     if card_file is not None:
@@ -150,7 +150,7 @@ def _tell_names(made: Made, output: Path, *, quiet: bool) -> None:
 
 
 def _record(made: Made) -> dict[str, Any]:
-    from dermpack.files import sha256_of
+    from dermpack.storage.files import sha256_of
 
     bundle = made.bundle
     return {
@@ -167,7 +167,7 @@ def _record(made: Made) -> dict[str, Any]:
 
 def _check_output(output: Path, *, overwrite: bool) -> None:
     """Say before the work that there will be no bundle."""
-    from dermpack.bundle.reading import is_bundle
+    from dermpack.bundle.read_bundle import is_bundle
     from dermpack.bundle.signing import signature_path
     from dermpack.errors import OutputError
 
@@ -183,7 +183,7 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
 def _write(output: Path, data: bytes, signature: bytes | None) -> str | None:
     """The bundle, and its signature or none: an old one would be another bundle's."""
     from dermpack.bundle.signing import signature_path
-    from dermpack.files import cannot_write, write_bytes
+    from dermpack.storage.files import cannot_write, write_bytes
 
     beside = signature_path(output)
     try:

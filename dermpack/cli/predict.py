@@ -14,8 +14,8 @@ import click
 from dermpack.cli.console import note, output_options, result, track
 
 if TYPE_CHECKING:
-    from dermpack.predict import Answers, Found, Model, Ran
-    from dermpack.runtime import Host
+    from dermpack.inference import Host
+    from dermpack.inference.predict import Answers, Found, Model, Ran
 
 RESEARCH_ONLY = "research software, not a medical device: nothing here is a diagnosis"
 MANY = 20  # pictures: fewer are answered before a bar is drawn
@@ -72,13 +72,20 @@ def command(
       dermpack predict export pictures --csv answers.csv --top 1
       dermpack predict model.tflite picture.jpg --labels labels.txt --json
     """
-    from dermpack.files import refuse_file, write_bytes
-    from dermpack.runtime import first_installed, open_host
+    from dermpack.inference import first_installed, open_host
+    from dermpack.storage.files import refuse_file, write_bytes
 
     if table_file is not None:
         refuse_file(table_file, overwrite=overwrite)
     with open_host(first_installed()) as host:  # first, before what takes long to import
-        from dermpack.predict import answers_of, find_pictures, open_model, record, table_bytes, text
+        from dermpack.inference.predict import (
+            answers_of,
+            find_pictures,
+            open_model,
+            record,
+            table_bytes,
+            text,
+        )
 
         found, known = find_pictures(names), open_model(model, labels_file=labels_file)
         ran = _run(known, found, host, threads=threads, quiet=quiet) if found.pictures else None
@@ -96,8 +103,8 @@ def command(
 
 
 def _run(model: Model, found: Found, host: Host, *, threads: int | None, quiet: bool) -> Ran:
-    from dermpack.predict import hosts_for, run
-    from dermpack.runtime import open_host
+    from dermpack.inference import open_host
+    from dermpack.inference.predict import hosts_for, run
 
     count = len(found.pictures)
     more = hosts_for(count, threads=threads) - 1
@@ -108,7 +115,7 @@ def _run(model: Model, found: Found, host: Host, *, threads: int | None, quiet: 
 
 def _remarks(model: Model, found: Found, answers: Answers, ran: Ran | None) -> Iterator[str]:
     """What a person should know beside the answers."""
-    from dermpack.predict import NOT_SURE
+    from dermpack.inference.predict import NOT_SURE
 
     if len(answers.outcomes) > 1:
         yield _counted(answers)
@@ -127,7 +134,7 @@ def _remarks(model: Model, found: Found, answers: Answers, ran: Ran | None) -> I
 
 
 def _counted(answers: Answers) -> str:
-    from dermpack.predict import NOT_SURE
+    from dermpack.inference.predict import NOT_SURE
 
     counts = Counter(of.label or NOT_SURE for of in answers.answered)
     failed = [f"{len(answers.failures)} without an answer"] if answers.failures else []

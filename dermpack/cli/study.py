@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dermpack.cli.console import note, output_options, result, table
-from dermpack.cli.interrupted import going_on, trained_runs
-from dermpack.cli.telling import teller
+from dermpack.cli.event_printer import teller
+from dermpack.cli.interruption import going_on, trained_runs
 
 if TYPE_CHECKING:
-    from dermpack.report.study import Row, Study
+    from trainer.experiments.report.study_record import Row, Study
 
 FOLDER = click.Path(path_type=Path)
 
@@ -21,7 +21,7 @@ def offered(_context: click.Context, _option: click.Parameter, begun: str) -> li
     """What a shell completes the study with: shipped ones, and files."""
     from click.shell_completion import CompletionItem
 
-    from trainer.study_file import SHIPPED
+    from trainer.experiments.study_file import SHIPPED
 
     names = [CompletionItem(name) for name in SHIPPED if name.startswith(begun)]
     return [*names, CompletionItem(begun, type="file")]
@@ -64,9 +64,9 @@ def command(
       dermpack study dataset eczema -o study
       dermpack study dataset study.toml -o study --also other-dataset --base scratch
     """
-    from dermpack.manifest import read_dataset
-    from trainer.study import run_study
-    from trainer.study_file import find_study, read_study
+    from dermpack.dataset.manifest import read_dataset
+    from trainer.experiments.study import run_study
+    from trainer.experiments.study_file import find_study, read_study
 
     plan = read_study(find_study(study), base=base)
     pictures, others = read_dataset(dataset), [read_dataset(folder) for folder in also]
@@ -82,7 +82,7 @@ def command(
 
 def _teller(*, quiet: bool) -> Any:
     """Say what happens, as it happens."""
-    from dermpack.report.study import Row
+    from trainer.experiments.report.study_record import Row
 
     others = teller(quiet=quiet)
 
@@ -96,8 +96,8 @@ def _teller(*, quiet: bool) -> Any:
 
 
 def _outcome(row: Row) -> str:
-    from dermpack.report.evaluation import brief
-    from dermpack.report.study import tested_figure
+    from dermpack.evaluation.report_page import brief
+    from trainer.experiments.report.study_record import tested_figure
 
     if row.trained is None:
         return f"{row.name} was not trained: {row.reason}"
@@ -106,7 +106,7 @@ def _outcome(row: Row) -> str:
 
 
 def _show(study: Study, *, quiet: bool) -> None:
-    from dermpack.report import study_words as words
+    from trainer.experiments.report import study_text as words
 
     table(f"{study.name}: {words.counted(study)}", words.SHORT, words.short_rows(study), quiet=quiet)
     if rows := list(words.short_versus_rows(study)):

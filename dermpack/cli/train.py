@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 import click
 
 from dermpack.cli.console import note, output_options, result, table, track
-from dermpack.cli.epochs import epoch_lines
-from dermpack.cli.folds import run_folds
-from dermpack.cli.hush import hushed
-from dermpack.cli.interrupted import going_on
-from dermpack.cli.sections import TrainCommand
+from dermpack.cli.epoch_printer import epoch_lines
+from dermpack.cli.help_sections import TrainCommand
+from dermpack.cli.interruption import going_on
+from dermpack.cli.stderr_capture import hushed
+from dermpack.cli.train_folds import run_folds
 
 Run: TypeAlias = Any  # of trainer, of which nothing is imported before the command is called
 NEW_FOLDER = click.Path(path_type=Path)
@@ -24,7 +24,7 @@ FIGURES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "ece": "c
 
 def offered(_context: click.Context, option: click.Parameter, begun: str) -> list[str]:
     """What a shell completes an option with."""
-    from trainer.recipe import WORDS
+    from trainer.recipe.recipe import WORDS
 
     return [word for word in WORDS[str(option.name)] if word.startswith(begun)]
 
@@ -153,10 +153,10 @@ def command(
       dermpack train dataset -o small --alpha 0.35 --teacher run
       dermpack train dataset -o folds --folds 5
     """
-    from dermpack.manifest import read_dataset
-    from trainer.asked import check_asked
-    from trainer.recipe import COMMAND_LINE, Recipe, read_recipe, recipe_from
-    from trainer.work import kept_of
+    from dermpack.dataset.manifest import read_dataset
+    from trainer.recipe.recipe import COMMAND_LINE, Recipe, read_recipe, recipe_from
+    from trainer.runs.partial_run import kept_of
+    from trainer.runs.preflight import check_asked
 
     base = read_recipe(recipe_file) if recipe_file else Recipe()
     given = {name: value for name, value in options.items() if value not in (None, ())}
@@ -171,8 +171,8 @@ def command(
 
 
 def _train(dataset: Any, output: Path, recipe: Any, *, overwrite: bool, as_json: bool, quiet: bool) -> None:
-    from trainer.cluster import START_MINUTES, own_cluster
-    from trainer.spec import Weights
+    from trainer.distributed.cluster import START_MINUTES, own_cluster
+    from trainer.recipe.network_spec import Weights
 
     fetching = ", fetching weights unless they are here already" if recipe.weights is Weights.IMAGENET else ""
     note(f"Starting TensorFlow{fetching} ...", quiet=quiet)
@@ -183,7 +183,7 @@ def _train(dataset: Any, output: Path, recipe: Any, *, overwrite: bool, as_json:
         _beside(dataset, output, recipe, cluster, as_json=as_json, quiet=quiet)
         return
     with hushed():
-        from trainer.train import train
+        from trainer.runs.train import train
 
     def tell(left: Any) -> None:
         note(f"going on after epoch {left.epochs} of {left.planned} ({left.phase})", quiet=quiet)
@@ -199,7 +199,7 @@ def _train(dataset: Any, output: Path, recipe: Any, *, overwrite: bool, as_json:
 def _beside(dataset: Any, output: Path, recipe: Any, cluster: Any, *, as_json: bool, quiet: bool) -> None:
     """Of several workers, one that is not the chief."""
     with hushed():
-        from trainer.training import train_beside
+        from trainer.runs.training import train_beside
 
     train_beside(dataset, output, recipe, cluster, track=track(quiet=quiet))
     name = cluster.name(cluster.index)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dermpack.cli.console import note, output_options, result, table
-from dermpack.cli.interrupted import going_on
-from dermpack.cli.telling import teller
+from dermpack.cli.event_printer import teller
+from dermpack.cli.interruption import going_on
 
 if TYPE_CHECKING:
-    from dermpack.report.tune import Search
+    from trainer.experiments.report.search_record import Search
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -76,11 +76,11 @@ def command(
       dermpack tune dataset -o search --storage journal:/mnt/shared/trials.log --name lesions
     """
     from dermpack.cli.tune_latency import int8_latency_ms
-    from dermpack.manifest import read_dataset
-    from trainer.recipe import Recipe, read_recipe
-    from trainer.tune.space import read_space
-    from trainer.tune.tune import tune
-    from trainer.tune.wanted import Objective, Wanted
+    from dermpack.dataset.manifest import read_dataset
+    from trainer.experiments.search.objective import Objective, Wanted
+    from trainer.experiments.search.space import read_space
+    from trainer.experiments.search.worker import tune
+    from trainer.recipe.recipe import Recipe, read_recipe
 
     base = read_recipe(recipe_file) if recipe_file else Recipe()
     space = read_space(space_file, base=base)
@@ -106,8 +106,8 @@ def command(
 
 
 def _show(found: Search, *, quiet: bool) -> None:
-    from dermpack.report.tune import State
-    from dermpack.report.tune_page import NAMES, drawn_text, value_texts
+    from trainer.experiments.report.search_page import NAMES, drawn_text, value_texts
+    from trainer.experiments.report.search_record import State
 
     rows = [
         (

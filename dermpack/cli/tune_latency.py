@@ -20,10 +20,10 @@ ANY_DROP = "100"  # points: how much is lost is a question for the best ones
 
 def int8_latency_ms(run: Path) -> float:
     """The median of one thread with XNNPACK; the export is removed again."""
-    from benchmarks.host import Host
     from benchmarks.models import read_models
-    from benchmarks.plan import Plan
-    from dermpack.runtime import Kernels, first_installed
+    from benchmarks.protocol.plan import Plan
+    from benchmarks.targets.host import Host
+    from dermpack.inference import Kernels, first_installed
 
     export = run.with_name("export")
     shutil.rmtree(export, ignore_errors=True)

@@ -11,8 +11,8 @@ import click
 from dermpack.cli.console import FailedWithResultError, note, output_options, result, table, track
 
 if TYPE_CHECKING:
-    from dermpack.bundle.reading import Read
-    from dermpack.verify import Means, Network, Verified
+    from dermpack.bundle.read_bundle import Read
+    from dermpack.verification import Means, Network, Verified
 
 SPLITS = ("train", "validation", "test")
 SCHEMA = 1  # of the JSON
@@ -64,8 +64,8 @@ def command(
       dermpack verify export dataset --run run
       dermpack verify skin.zip --key public.pem
     """
-    from dermpack.manifest import Split, read_dataset
-    from dermpack.verify import Means, find_exports, gather, open_hosts, verify_export
+    from dermpack.dataset.manifest import Split, read_dataset
+    from dermpack.verification import Means, find_exports, gather, open_hosts, verify_export
 
     bundle = _bundle(path, key)
     exports = () if bundle else find_exports(path)
@@ -91,7 +91,7 @@ def command(
 
 def _bundle(path: Path, key: Path | None) -> Read | None:
     """The bundle that the path is, every byte checked; None where it is something else."""
-    from dermpack.bundle.reading import is_bundle, read_bundle
+    from dermpack.bundle.read_bundle import is_bundle, read_bundle
     from dermpack.errors import InputError
 
     if is_bundle(path):
@@ -103,7 +103,7 @@ def _bundle(path: Path, key: Path | None) -> Read | None:
 
 
 def _verified(bundle: Read | None, means: Means) -> list[Verified]:
-    from dermpack.bundle.checking import verify_bundle
+    from dermpack.bundle.verify_bundle import verify_bundle
 
     return list(verify_bundle(bundle, means)) if bundle else []
 
@@ -112,10 +112,11 @@ def _network(folder: Path) -> Network:
     """The run's network as its file is compared with it: without the temperature of either."""
     from dataclasses import replace
 
-    from dermpack.cli.hush import hushed
-    from dermpack.files import sha256_file
-    from dermpack.verify import Network, Remembered
-    from trainer.run import RUN_FILE, load_predictor, read_run
+    from dermpack.cli.stderr_capture import hushed
+    from dermpack.storage.files import sha256_file
+    from dermpack.verification import Network, Remembered
+    from trainer.recipe.recipe import RUN_FILE
+    from trainer.runs.run_folder import load_predictor, read_run
 
     run = read_run(folder)  # without TensorFlow: what is wrong with the folder is said at once
     with hushed():
@@ -137,7 +138,7 @@ def _tell(verified: Sequence[Verified], *, quiet: bool) -> None:
 
 
 def _sentence(of: Verified) -> str:
-    from dermpack.verify import Outcome
+    from dermpack.verification import Outcome
 
     counted = ", ".join(f"{of.count(outcome)} {outcome.value}" for outcome in Outcome if of.count(outcome))
     return f"{of.name}: {'fails' if of.failed else 'holds'} ({counted})"

@@ -13,14 +13,14 @@ from dermpack.contract.contract import (
     Parents,
     Recipe,
 )
-from dermpack.contract.document import (
+from dermpack.contract.contract_file import (
     CONTRACT_FILE,
     contract_from,
     contract_record,
     contract_text,
     read_contract,
 )
-from dermpack.contract.figures import (
+from dermpack.contract.measurements import (
     Abstention,
     Accuracy,
     Calibration,

@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from dermpack.contract.checks import check, check_labels, check_sha256
-from dermpack.contract.figures import Abstention, Accuracy, Calibration, OperatingPoint, Runtimes, Temperature
+from dermpack.contract.measurements import (
+    Abstention,
+    Accuracy,
+    Calibration,
+    OperatingPoint,
+    Runtimes,
+    Temperature,
+)
+from dermpack.contract.value_checks import check, check_labels, check_sha256
 
 SCHEMA = 1
 TASK = "image-classification"
@@ -48,7 +55,7 @@ class Input:
     std: float = 127.5
     color: str = "RGB"
     layout: str = "NHWC"
-    policy: str  # how a picture becomes a square, by the name in dermpack.pixels.Policy
+    policy: str  # how a picture becomes a square, by the name in dermpack.imaging.Policy
     size_bytes: int  # what an app hands over
 
     def __post_init__(self) -> None:

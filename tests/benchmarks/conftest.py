@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.models import read_models
-from benchmarks.plan import Plan, Scored, Timing
-from dermpack.manifest import Split
-from dermpack.runtime import Kernels, installed
-from tests.benchmarks.runnable_models import LABELS, float_model, integer_model
-from tests.dermpack.small_dataset import make_dataset
+from benchmarks.protocol.plan import Plan, Scored, Timing
+from dermpack.dataset.manifest import Split
+from dermpack.inference import Kernels, installed
+from tests.support.evaluation_dataset import make_dataset
+from tests.support.runnable_models import LABELS, float_model, integer_model
 
 QUICK = Timing(warm_up_seconds=0.01, rounds=30, seconds=0.0, most_seconds=20.0)
 PICTURES = 12

@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks.models import names_of, read_models
 from dermpack.errors import TableError
-from tests.benchmarks.runnable_models import LABELS, float_model, integer_model
-from tests.dermpack.flatbuffer_models import model, picture, scores, tensor
 from tests.support.errors import raises_code
+from tests.support.flatbuffer_models import model, picture, scores, tensor
+from tests.support.runnable_models import LABELS, float_model, integer_model
 
 
 def test_a_folder_of_exports_begins_with_the_unquantized_one(models: Path) -> None:

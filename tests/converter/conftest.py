@@ -27,13 +27,13 @@ def export(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mobilenet() -> Any:
     """MobileNetV2 0.35 at 96 px for three labels, its weights drawn."""
-    from tests.converter.drawn import drawn_network
+    from tests.support.drawn_networks import drawn_network
 
     return drawn_network()
 
 
 @pytest.fixture(scope="session")
 def frozen(mobilenet: Any) -> Any:
-    from converter.freeze import freeze
+    from converter.sources.frozen_function import freeze
 
     return freeze(mobilenet)

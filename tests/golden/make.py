@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dermpack.files import json_text, sha256_of, write_bytes, write_text
-from dermpack.pixels import Policy, prepare
-from tests.hostile import encoded, scene
+from dermpack.imaging import Policy, prepare
+from dermpack.storage.files import json_text, sha256_of, write_bytes, write_text
+from tests.support.hostile_pictures import encoded, scene
 
 FOLDER = Path(__file__).resolve().parent
 INDEX_FILE = "golden.json"

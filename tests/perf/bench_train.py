@@ -102,9 +102,9 @@ def _ratio(above: list[float], below: list[float]) -> float:
 
 
 def _cases() -> dict[str, Case]:
-    from trainer.augmentation import NAMED
-    from trainer.machine import set_up
-    from trainer.recipe import Precision
+    from trainer.fitting.tensorflow_setup import set_up
+    from trainer.recipe.augmentation import NAMED
+    from trainer.recipe.recipe import Precision
 
     set_up(seed=0, threads=0, precision=Precision.FLOAT32)
     feed = replace(_feed(), augmentation=NAMED["strong"])
@@ -112,7 +112,8 @@ def _cases() -> dict[str, Case]:
 
 
 def _feed() -> Any:
-    from trainer.feed import Examples, Feed, Once
+    from trainer.data.batches import Feed
+    from trainer.data.examples import Examples, Once
 
     draw = np.random.default_rng(0)
     rows = draw.integers(0, 256, (PICTURES, SIZE, SIZE, 3), np.uint8)
@@ -129,9 +130,9 @@ def _tuning_cases(feed: Any) -> dict[str, Case]:
 
     `whole` and `boundary` get the same change, mixup: it is the one that activations can have.
     """
-    from trainer.augmentation import Augmentation
-    from trainer.cut import boundary, freeze_below, split_at
-    from trainer.learner import Learner
+    from trainer.fitting.train_step import Learner
+    from trainer.model.freezing import boundary, freeze_below, split_at
+    from trainer.recipe.augmentation import Augmentation
 
     model = _model()
     freeze_below(model, LAYERS)
@@ -152,9 +153,9 @@ def _tuning_cases(feed: Any) -> dict[str, Case]:
 
 def _head_cases(feed: Any) -> dict[str, Case]:
     """A forward pass over all pictures that keeps the features, and the same with the head phase after it."""
-    from trainer.augmentation import Augmentation
-    from trainer.cut import boundary, features, freeze_below, split_at
-    from trainer.learner import Learner
+    from trainer.fitting.train_step import Learner
+    from trainer.model.freezing import boundary, features, freeze_below, split_at
+    from trainer.recipe.augmentation import Augmentation
 
     model = _model()
     freeze_below(model, 0)
@@ -179,21 +180,22 @@ def _head_cases(feed: Any) -> dict[str, Case]:
 
 
 def _model() -> Any:
-    from trainer.network import NetworkSpec, Weights, build
+    from trainer.model.network import build
+    from trainer.recipe.network_spec import NetworkSpec, Weights
 
     return build(NetworkSpec(size=SIZE, classes=CLASSES), weights=Weights.NONE, seed=0)
 
 
 def _plan() -> Any:
-    from trainer.plan import Plan
+    from trainer.fitting.plan import Plan
 
     return Plan(name="bench", epochs=1, rate=RATE, seed=0)
 
 
 def _kept(trunk: Any, examples: Any) -> Any:
     """The examples as the trunk's outputs, for as long as the process lives."""
-    from trainer.activations import recorded
-    from trainer.augmentation import Augmentation
+    from trainer.data.frozen_features import recorded
+    from trainer.recipe.augmentation import Augmentation
 
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -211,7 +213,7 @@ def _endless(feed: Any) -> Any:
 
 def cold_start(folder: Path, weights: Path) -> dict[str, float]:
     """Seconds to the plain recipe's final validation figure, usual way and ours."""
-    from dermpack.manifest import read_dataset
+    from dermpack.dataset.manifest import read_dataset
 
     dataset = read_dataset(folder)
     began = time.perf_counter()
@@ -230,8 +232,8 @@ def _usual_way(dataset: Any, weights: Path) -> float:
     """The plain recipe as tutorials write it."""
     import tf_keras
 
-    from dermpack.manifest import Split
-    from trainer.balance import Balance, class_weights
+    from dermpack.dataset.manifest import Split
+    from trainer.data.class_balance import Balance, class_weights
 
     layers = tf_keras.layers
     train, validation = (_from_directory(dataset, split) for split in (Split.TRAIN, Split.VALIDATION))
@@ -281,8 +283,8 @@ class Reached(Exception):  # noqa: N818 - a goal, not an error
 
 
 def _until(dataset: Any, weights: Path, figure: float) -> float:
-    from trainer.recipe import Recipe
-    from trainer.train import train
+    from trainer.recipe.recipe import Recipe
+    from trainer.runs.train import train
 
     folder = Path(tempfile.mkdtemp())
     os.environ["DERMPACK_CACHE"] = str(folder / "cache")  # a cold start

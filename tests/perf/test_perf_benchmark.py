@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.jobs import JOB_FILE, WORKER_FILE, head_of, lay_out
 from benchmarks.models import read_models
-from benchmarks.plan import Model, Plan, Setting
-from benchmarks.worker import Run
-from dermpack.runtime import Engine, Kernels, installed
+from benchmarks.protocol.jobs import JOB_FILE, WORKER_FILE, head_of, lay_out
+from benchmarks.protocol.plan import Model, Plan, Setting
+from benchmarks.worker.worker import Run
+from dermpack.inference import Engine, Kernels, installed
 from tests.perf.in_turns import median_ci95, run_in_turns
 
 pytestmark = [
@@ -47,10 +47,11 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mobilenets(size: int) -> dict[str, bytes]:
-    from converter.freeze import freeze
-    from converter.ranges import measure_ranges, with_ranges
-    from converter.recipes import Io, Recipe, convert, quantize, unquantized
-    from trainer.network import Arch, NetworkSpec, Weights, build
+    from converter.quantize.ranges import measure_ranges, with_ranges
+    from converter.quantize.tflite_conversion import Io, Recipe, convert, quantize, unquantized
+    from converter.sources.frozen_function import freeze
+    from trainer.model.network import build
+    from trainer.recipe.network_spec import Arch, NetworkSpec, Weights
 
     spec = NetworkSpec(arch=Arch.MOBILENET_V2, alpha=ALPHA, size=size, classes=LABELS)
     network = build(spec, weights=Weights.NONE, seed=0)

@@ -20,7 +20,8 @@ ROUNDS = 3
 @pytest.fixture(scope="module")
 def model() -> Any:
     """MobileNetV2 1.0 at 224 px."""
-    from trainer.network import Arch, NetworkSpec, Weights, build
+    from trainer.model.network import build
+    from trainer.recipe.network_spec import Arch, NetworkSpec, Weights
 
     spec = NetworkSpec(arch=Arch.MOBILENET_V2, alpha=1.0, size=SIZE, classes=LABELS)
     return build(spec, weights=Weights.NONE, seed=0)
@@ -49,8 +50,8 @@ def best(work: Callable[[], object]) -> float:
 
 
 def test_float_is_eight_times_as_fast(benchmark: BenchmarkFixture, model: Any) -> None:
-    from converter.freeze import freeze
-    from converter.recipes import Io, Recipe, convert
+    from converter.quantize.tflite_conversion import Io, Recipe, convert
+    from converter.sources.frozen_function import freeze
 
     def ours() -> bytes:
         return convert(freeze(model), Recipe.FLOAT32, io=Io.FLOAT32)
@@ -67,9 +68,9 @@ def test_quantization_aware_is_eight_times_as_fast(
 ) -> None:
     import tensorflow as tf
 
-    from converter.aware import make_aware
-    from converter.freeze import freeze
-    from converter.recipes import Io, Recipe, convert
+    from converter.qat.qat_network import make_aware
+    from converter.quantize.tflite_conversion import Io, Recipe, convert
+    from converter.sources.frozen_function import freeze
 
     aware = make_aware(model, pictures[:4])
 
@@ -89,10 +90,10 @@ def test_quantization_aware_is_eight_times_as_fast(
 def test_post_training_is_three_times_as_fast(
     benchmark: BenchmarkFixture, model: Any, pictures: NDArray[np.uint8]
 ) -> None:
-    from converter.biases import ENOUGH, correct_biases, mean_errors
-    from converter.freeze import freeze
-    from converter.ranges import measure_ranges, with_ranges
-    from converter.recipes import Io, Recipe, quantize, unquantized
+    from converter.quantize.bias_correction import ENOUGH, correct_biases, mean_errors
+    from converter.quantize.ranges import measure_ranges, with_ranges
+    from converter.quantize.tflite_conversion import Io, Recipe, quantize, unquantized
+    from converter.sources.frozen_function import freeze
 
     def ours() -> bytes:
         start = unquantized(freeze(model), Recipe.INT8)

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from trainer.datasets.duplicates import clusters, find_duplicates
-from trainer.datasets.neighbours import distance, near
-from trainer.datasets.signature import ORIENTATIONS, THUMBNAIL, Signature
+from trainer.datasets.duplicates.find_duplicates import clusters, find_duplicates
+from trainer.datasets.duplicates.hash_neighbours import distance, near
+from trainer.datasets.duplicates.signature import ORIENTATIONS, THUMBNAIL, Signature
 
 MANY, FEW = 60_000, 15_000
 PLANTED = 500

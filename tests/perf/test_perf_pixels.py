@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dermpack.pixels import prepare
+from dermpack.imaging import prepare
 
 WIDTH, HEIGHT = 4000, 3000
 SIZE = 224

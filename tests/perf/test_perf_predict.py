@@ -16,9 +16,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from dermpack.contract import contract_text
-from dermpack.runtime import first_installed
-from tests.dermpack.contracts import contract_for
-from tests.trainer.patches import jpeg, patch, write
+from dermpack.inference import first_installed
+from tests.support.colour_patches import jpeg, patch, write
+from tests.support.contracts import contract_for
 
 pytestmark = pytest.mark.tensorflow
 SIZE, LABELS = 224, ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
@@ -141,10 +141,11 @@ def _picture(seed: int) -> bytes:
 
 def _network() -> bytes:
     """MobileNetV2 1.0 with weights drawn by lot: its time does not depend on them."""
-    from converter.freeze import freeze
-    from converter.ranges import measure_ranges, with_ranges
-    from converter.recipes import Io, Recipe, quantize, unquantized
-    from trainer.network import Arch, NetworkSpec, Weights, build
+    from converter.quantize.ranges import measure_ranges, with_ranges
+    from converter.quantize.tflite_conversion import Io, Recipe, quantize, unquantized
+    from converter.sources.frozen_function import freeze
+    from trainer.model.network import build
+    from trainer.recipe.network_spec import Arch, NetworkSpec, Weights
 
     spec = NetworkSpec(arch=Arch.MOBILENET_V2, alpha=1.0, size=SIZE, classes=len(LABELS))
     start = unquantized(freeze(build(spec, weights=Weights.NONE, seed=0)), Recipe.INT8)

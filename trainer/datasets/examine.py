@@ -8,14 +8,14 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from dermpack.crew import WorkerLostError, answers, available_jobs
+from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, PictureError
-from dermpack.files import sha256_file
-from dermpack.manifest import Finding
-from dermpack.pixels import DEFAULT_LIMITS, Limits, decode
+from dermpack.imaging import DEFAULT_LIMITS, Limits, decode
+from dermpack.processes.process_pool import WorkerLostError, answers, available_jobs
 from dermpack.progress import Track, silent
-from trainer.datasets.outcome import Outcome, outcome
-from trainer.datasets.signature import Signature, signature
+from dermpack.storage.files import sha256_file
+from trainer.datasets.duplicates.signature import Signature, signature
+from trainer.datasets.import_outcome import Outcome, outcome
 
 CHUNK_PICTURES = 16  # a task: large enough to make the pipe's cost small, small enough for a lively bar
 
@@ -28,7 +28,7 @@ class Examined:
     sha256: str  # of the file's bytes
     width: int  # after EXIF orientation
     height: int
-    notes: tuple[str, ...]  # words of dermpack.pixels.Note
+    notes: tuple[str, ...]  # words of dermpack.imaging.Note
     signature: Signature
 
 

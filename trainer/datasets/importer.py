@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dermpack.errors import InputError
-from dermpack.files import new_folder, refuse_existing
-from dermpack.manifest import (
+from dermpack.dataset.manifest import (
     DATASET_FILE,
     Dataset,
     Finding,
@@ -17,17 +15,19 @@ from dermpack.manifest import (
     relative_root,
     write_dataset,
 )
-from dermpack.pixels import DEFAULT_LIMITS
+from dermpack.errors import InputError
+from dermpack.imaging import DEFAULT_LIMITS
 from dermpack.progress import Track, silent
-from trainer.datasets.arrange import Arranged, Candidate, arrange
-from trainer.datasets.copying import copy_pictures
+from dermpack.storage.files import new_folder, refuse_existing
 from trainer.datasets.examine import Examined, examine
-from trainer.datasets.grouping import grouped
+from trainer.datasets.import_request import ImportRequest, Refusals, Splits, Storage
 from trainer.datasets.layouts import Format, read_source
-from trainer.datasets.layouts.refusal import FAULTLESS
-from trainer.datasets.listing import Listing
-from trainer.datasets.request import ImportRequest, Refusals, Splits, Storage
-from trainer.datasets.shares import DEFAULT_SHARES
+from trainer.datasets.layouts.listing import Listing
+from trainer.datasets.layouts.omission import FAULTLESS
+from trainer.datasets.picture_copies import copy_pictures
+from trainer.datasets.splits.arrange import Arranged, Candidate, arrange
+from trainer.datasets.splits.grouping import grouped
+from trainer.datasets.splits.split_shares import DEFAULT_SHARES
 
 PICTURES_FOLDER = "pictures"
 DEEPER = 2  # parts of a path: class and picture

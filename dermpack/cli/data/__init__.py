@@ -1,10 +1,10 @@
 """dermpack data: pictures in, with honest splits."""
 
-from dermpack.cli.lazy import LazyGroup
+from dermpack.cli.lazy_group import LazyGroup
 
 COMMANDS = {
     "import": (
-        "dermpack.cli.data.importing",
+        "dermpack.cli.data.import_",
         "Write a dataset folder from pictures as people download them.",
     ),
     "check": ("dermpack.cli.data.check", "Verify files, hashes and splits; exit 1 on leakage."),

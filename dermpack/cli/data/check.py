@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from dermpack.cli.console import note, output_options, result, track
-from dermpack.cli.data.groups import group_count, groups_told
+from dermpack.cli.data.group_summary import group_count, groups_told
 
 if TYPE_CHECKING:
-    from dermpack.manifest import Dataset, Finding
+    from dermpack.dataset.manifest import Dataset, Finding
 
 SHOWN = 20  # a list longer than a screen is not read; --json has them all
 MEND = "scores on these splits are too high: import again with --overwrite, and --mend or --new-splits"
@@ -47,12 +47,12 @@ def command(
       dermpack data check dataset
       dermpack data check dataset --again --json
     """
-    from trainer.datasets.check import check_dataset
+    from trainer.datasets.checks.check import check_dataset
 
     checked = check_dataset(dataset, track=track(quiet=quiet))
     problems = checked.problems
     if again:
-        from trainer.datasets.again import check_again
+        from trainer.datasets.checks.duplicates_recheck import check_again
 
         problems += check_again(checked.dataset, jobs=jobs, track=track(quiet=quiet))
     _tell(problems, quiet=quiet or as_json)

@@ -54,7 +54,7 @@ def command(
     """
     from dataclasses import asdict
 
-    from dermpack.pictures.folder import DEFAULT_PICTURES, DEFAULT_SIZE, render_demo
+    from dermpack.synthetic.folder import DEFAULT_PICTURES, DEFAULT_SIZE, render_demo
 
     rendered = render_demo(
         output,

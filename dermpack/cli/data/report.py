@@ -48,8 +48,8 @@ def command(
     Example:
       dermpack data report dataset -o report
     """
-    from dermpack.manifest import read_dataset
-    from trainer.datasets.report import PICTURES_PER_CLASS, write_report
+    from dermpack.dataset.manifest import read_dataset
+    from trainer.datasets.exploration.report.write_report import PICTURES_PER_CLASS, write_report
 
     opened = read_dataset(dataset)
     written = write_report(

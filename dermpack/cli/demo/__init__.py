@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dermpack.cli.console import note, output_options, result
-from dermpack.cli.interrupted import AGAIN, going_on
+from dermpack.cli.interruption import AGAIN, going_on
 from dermpack.errors import DermpackError
 
 GOES_ON = "Interrupted, the same command goes on where it was."
@@ -37,10 +37,10 @@ def command(*, output: Path, overwrite: bool, as_json: bool, quiet: bool) -> Non
       dermpack demo
       dermpack demo -o elsewhere --overwrite
     """
-    from dermpack.cli.demo.chain import Options, check_installed, steps_in
+    from dermpack.cli.demo.run_steps import begun, walk
+    from dermpack.cli.demo.steps import Options, check_installed, steps_in
     from dermpack.cli.demo.summary import read_summary
-    from dermpack.cli.demo.text import summary_text, teller
-    from dermpack.cli.demo.walk import begun, walk
+    from dermpack.cli.demo.summary_text import summary_text, teller
 
     check_installed()
     options = Options()
@@ -61,7 +61,7 @@ def command(*, output: Path, overwrite: bool, as_json: bool, quiet: bool) -> Non
 
 
 def _kept(output: Path, count: int) -> str:
-    from dermpack.cli.demo.kept import KEPT_FILE, read_kept
+    from dermpack.cli.demo.progress_file import KEPT_FILE, read_kept
 
     done = len(read_kept(output / KEPT_FILE).finished)
     epochs = ", and of training the finished epochs are kept" if any(output.glob(".*.partial")) else ""

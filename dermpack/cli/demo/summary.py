@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dermpack.cli.demo.chain import ANSWERS_FILE, Step
-from dermpack.cli.demo.kept import Kept, Spent
-from dermpack.files import read_json
+from dermpack.cli.demo.progress_file import Kept, Spent
+from dermpack.cli.demo.steps import ANSWERS_FILE, Step
+from dermpack.storage.files import read_json
 
 if TYPE_CHECKING:
-    from benchmarks.record import Record
+    from benchmarks.report.schema import Record
     from dermpack.contract import Contract
 
 SCHEMA = 1  # of the JSON
@@ -103,9 +103,9 @@ class Summary:
 
 def read_summary(folder: Path, steps: Sequence[Step], kept: Kept) -> Summary:
     """Believe the files, not the walk: a step may have been done days before."""
-    from benchmarks.record_file import read_record
+    from benchmarks.report.record_file import read_record
     from dermpack.contract import read_contract
-    from dermpack.manifest import read_dataset
+    from dermpack.dataset.manifest import read_dataset
 
     dataset, contract = read_dataset(folder / "dataset"), read_contract(folder / "export" / "model.json")
     tested = read_json(folder / "evaluation" / "report.json")
@@ -133,7 +133,7 @@ def read_summary(folder: Path, steps: Sequence[Step], kept: Kept) -> Summary:
 
 def _measured(record: Record) -> tuple[Speed, Scored]:
     """The quickest median, and what the file answers under that very setting."""
-    from benchmarks.record_lookup import answer_at, median_ms
+    from benchmarks.report.record_lookup import answer_at, median_ms
 
     timed = [(ms, of) for of in record.results if (ms := median_ms(of)) is not None]
     ms, result = min(timed, key=lambda pair: pair[0])

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError, TableError
-from dermpack.manifest import Split
 from dermpack.progress import Track
-from trainer.datasets.layouts.pickled import Plain, is_pixels, pixels_of, read_pickle
-from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.layouts.walk import is_own_file
-from trainer.datasets.listing import Found, Listing
-from trainer.datasets.tables import is_one_line
+from trainer.datasets.layouts.listing import Found, Listing
+from trainer.datasets.layouts.pickle_reader import Plain, is_pixels, pixels_of, read_pickle
+from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.source_walk import is_own_file
+from trainer.datasets.layouts.table_reader import is_one_line
 
 TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
 FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin")  # what the archives unpack to

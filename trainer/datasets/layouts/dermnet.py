@@ -6,9 +6,9 @@ from pathlib import Path
 
 from dermpack.progress import Track
 from trainer.datasets.layouts.folders import class_folders, read_class_folders, unwrapped
-from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.layouts.walk import walk
-from trainer.datasets.listing import Listing
+from trainer.datasets.layouts.listing import Listing
+from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.source_walk import walk
 
 LEAST_FOLDERS = 2  # a part of the download is still recognised
 CLASSES = frozenset(

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dermpack.dataset.manifest import Finding, Split
 from dermpack.errors import InputError
-from dermpack.manifest import Finding, Split
 from dermpack.progress import Track
-from trainer.datasets.layouts.given import split_named
-from trainer.datasets.layouts.refusal import Refusal, refused
-from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.layouts.walk import Walked, entries_of, is_plain_name, walk
-from trainer.datasets.listing import Found, Listing
+from trainer.datasets.layouts.listing import Found, Listing
+from trainer.datasets.layouts.omission import Refusal, refused
+from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.source_walk import Walked, entries_of, is_plain_name, walk
+from trainer.datasets.layouts.split_names import split_named
 
 SHAPE = "SOURCE/<class>/*.jpg, or SOURCE/train/<class>/*.jpg with SOURCE/valid and SOURCE/test"
 

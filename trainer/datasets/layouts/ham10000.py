@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, TableError
-from dermpack.manifest import Finding
 from dermpack.progress import Track
-from trainer.datasets.layouts.refusal import Refusal, refused
-from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.layouts.walk import is_own_file, walk
-from trainer.datasets.listing import Found, Listing
-from trainer.datasets.tables import Table, is_one_line, metadata_columns, need, read_table
+from trainer.datasets.layouts.listing import Found, Listing
+from trainer.datasets.layouts.omission import Refusal, refused
+from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.source_walk import is_own_file, walk
+from trainer.datasets.layouts.table_reader import Table, is_one_line, metadata_columns, need, read_table
 
 METADATA_NAMES = ("ham10000_metadata.csv", "ham10000_metadata.tab", "ham10000_metadata")  # Kaggle, Dataverse
 GROUP_COLUMN = "lesion_id"

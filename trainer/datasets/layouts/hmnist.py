@@ -11,10 +11,10 @@ from PIL import Image
 from dermpack.errors import InputError, TableError
 from dermpack.progress import Track
 from trainer.datasets.layouts.ham10000 import GROUP_COLUMN, Lesion, find_metadata, read_lesions
-from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.layouts.walk import is_own_file
-from trainer.datasets.listing import Found, Listing
-from trainer.datasets.tables import read_table
+from trainer.datasets.layouts.listing import Found, Listing
+from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.source_walk import is_own_file
+from trainer.datasets.layouts.table_reader import read_table
 
 NAMES = ("hmnist_28_28_RGB.csv", "hmnist_28_28_L.csv")  # the better one first
 SIDE = 28

@@ -7,8 +7,8 @@ from pathlib import Path
 from dermpack.progress import Track
 from trainer.datasets.layouts.dermnet import holds_classes
 from trainer.datasets.layouts.folders import read_class_folders
-from trainer.datasets.layouts.request import Format, SourceRequest
-from trainer.datasets.listing import Listing
+from trainer.datasets.layouts.listing import Listing
+from trainer.datasets.layouts.source_request import Format, SourceRequest
 
 CLASSES = frozenset(
     {

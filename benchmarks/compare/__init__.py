@@ -1,0 +1,1 @@
+"""Compare two benchmark reports: what changed, and is it noise."""

@@ -1,0 +1,1 @@
+"""Jobs for a worker and the results that it returns."""

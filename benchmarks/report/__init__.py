@@ -1,0 +1,1 @@
+"""The benchmark report: schema, page, plots, terminal."""

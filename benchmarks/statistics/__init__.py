@@ -1,0 +1,1 @@
+"""Statistics of a benchmark: latency, speed-up, drift, accuracy."""

@@ -1,0 +1,1 @@
+"""Where a benchmark runs: this host, ssh, adb, emulated ARM."""

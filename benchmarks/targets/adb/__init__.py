@@ -1,0 +1,1 @@
+"""Run a benchmark on an Android phone through adb."""

@@ -1,0 +1,1 @@
+"""Run a benchmark on an emulated ARM processor and count its instructions."""

@@ -1,0 +1,1 @@
+"""Run a benchmark on a machine that is reachable by ssh."""

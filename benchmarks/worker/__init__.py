@@ -1,0 +1,1 @@
+"""What runs on the target: standard library, numpy and an interpreter only."""

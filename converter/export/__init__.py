@@ -1,0 +1,1 @@
+"""Write the export folder: file, contract, verification, layer report."""

@@ -1,0 +1,1 @@
+"""Try conversion strategies, compare each candidate to the float network, choose one."""

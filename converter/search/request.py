@@ -1,0 +1,70 @@
+"""What a conversion is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from converter.quantize.calibration import ENOUGH
+from converter.quantize.clipping import Clipping
+from converter.quantize.tflite_conversion import Io, Recipe
+from dermpack.errors import InputError
+
+MAX_DROP = 1.0  # points of balanced accuracy
+
+
+class Method(Enum):
+    """How a network comes to integers."""
+
+    AUTO = "auto"  # the first of the others that loses little enough
+    PTQ = "ptq"
+    QAT = "qat"
+    SELECTIVE = "selective"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The recipes, and how they are followed."""
+
+    recipes: tuple[Recipe, ...] = (Recipe.INT8,)
+    method: Method = Method.AUTO  # of int8
+    io: Io | None = None  # None: what each recipe does unasked
+    pictures: int = ENOUGH  # to measure ranges on
+    clipping: Clipping = Clipping.MINMAX  # of the ranges that are measured
+    max_drop: float = MAX_DROP
+    layer_errors: bool = False  # of int8: told also where no layer is spared
+    seed: int = 0
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        for recipe in self.recipes:
+            if self.io is not None and self.io not in recipe.ios:
+                known = ", ".join(io.value for io in recipe.ios)
+                what = f"not supported by {recipe.value}"
+                raise InputError(
+                    f"--io {self.io.value}", what, f"Choose one of: {known}.", code="option-not-applicable"
+                )
+        if Recipe.INT8 not in self.recipes and self.method is not Method.AUTO:
+            raise _not_applicable(f"--method {self.method.value}", "int8")
+        if Recipe.INT8 not in self.recipes and self.layer_errors:
+            raise _not_applicable("--layer-errors", "int8")
+        if self.clipping is not Clipping.MINMAX:
+            self._check_clipping()
+
+    def _check_clipping(self) -> None:
+        """Say where no range would be measured."""
+        where = f"--calibration-method {self.clipping.value}"
+        measured = [recipe for recipe in self.recipes if recipe.needs_ranges]
+        if not measured:
+            raise _not_applicable(where, "int8 and int16x8")
+        if measured == [Recipe.INT8] and self.method is Method.QAT:
+            what = "applies to measured ranges only, but --method qat trains the ranges"
+            raise InputError(where, what, "Use --method ptq.", code="conflicting-options")
+
+    def io_of(self, recipe: Recipe) -> Io:
+        return self.io or recipe.ios[0]
+
+
+def _not_applicable(option: str, quantizations: str) -> InputError:
+    what = f"applies to {quantizations} only"
+    return InputError(option, what, "Add --int8, or omit the option.", code="option-not-applicable")

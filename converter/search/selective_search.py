@@ -1,0 +1,58 @@
+"""Selective quantization as a way to a file of integers: some layers are spared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from converter.quantize.tflite_conversion import Recipe
+from converter.search.candidate import Candidate, Material, Ranged
+from converter.search.request import Method, Request
+from converter.search.selective import LayerError, keep_floats, layer_errors, worst
+from dermpack.progress import Track, silent
+
+# Layers to spare, in turn: one or two often hold most of the loss, and ten of a hundred restored MobileNetV3.
+COUNTS = (1, 2, 5, 10, 20)
+PICTURES = 32  # to compare layers on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """What integers do to each layer, from the pixels up, and how long it took to see that."""
+
+    errors: tuple[LayerError, ...]
+    seconds: float
+
+
+def weigh(material: Material, ranged: Ranged, track: Track = silent) -> Weighed:
+    """Compare the layers of the network as its measured ranges have it."""
+    began = perf_counter()
+    errors = layer_errors(ranged.corrected(), material.rows[:PICTURES], track=track)
+    return Weighed(errors=errors, seconds=perf_counter() - began)
+
+
+def counts_for(layers: int) -> tuple[int, ...]:
+    """How many of so many layers are spared, in turn: counts_for(7) → (1, 2, 3)."""
+    most = layers // 2  # a file of floats would be another recipe
+    return tuple(dict.fromkeys(min(count, most) for count in COUNTS))
+
+
+def by_sparing(
+    request: Request, material: Material, ranged: Ranged, weighed: Weighed, *, count: int
+) -> Candidate:
+    """Leave the worst layers in floating point."""
+    began, io = perf_counter(), request.io_of(Recipe.INT8)
+    layers = worst(weighed.errors, count=count)
+    selected = keep_floats(ranged.corrected(but=layers), layers, io=io)
+    return Candidate(
+        recipe=Recipe.INT8,
+        io=io,
+        method=Method.SELECTIVE,
+        data=selected.data,
+        seconds=ranged.seconds + weighed.seconds + perf_counter() - began,
+        material=material,
+        clipping=ranged.ranges.clipping,
+        kept=selected.kept,
+        errors=weighed.errors,
+        notes=(f"selective: {len(selected.kept)} of {len(weighed.errors)} layers stay in floating point",),
+    )

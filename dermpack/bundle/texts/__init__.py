@@ -1,0 +1,1 @@
+"""Texts of a bundle: model card, README, notices."""

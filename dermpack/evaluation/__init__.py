@@ -1,0 +1,1 @@
+"""Score a predictor on a dataset and write the report."""

@@ -1,0 +1,1 @@
+"""Atomic files and folders, file locks, cache folders, JSON and TOML."""

@@ -1,0 +1,39 @@
+"""A .tflite as a flatbuffer: read what it says of itself, write its metadata; it is never run."""
+
+from dermpack.tflite.contract_match import disagreements
+from dermpack.tflite.input_format import feed_words, takes_raw_bytes
+from dermpack.tflite.lint import Trap, find_traps, inner_floats, is_integer
+from dermpack.tflite.metadata import (
+    Metadata,
+    ScoreCalibration,
+    Sigmoid,
+    Transformation,
+    temperature_calibration,
+)
+from dermpack.tflite.model_file import ModelFile, Operator, Share, Tensor
+from dermpack.tflite.op_versions import NEWEST, newest_versions
+from dermpack.tflite.reading import read_model
+from dermpack.tflite.writing import with_metadata
+
+__all__ = [
+    "NEWEST",
+    "Metadata",
+    "ModelFile",
+    "Operator",
+    "ScoreCalibration",
+    "Share",
+    "Sigmoid",
+    "Tensor",
+    "Transformation",
+    "Trap",
+    "disagreements",
+    "feed_words",
+    "find_traps",
+    "inner_floats",
+    "is_integer",
+    "newest_versions",
+    "read_model",
+    "takes_raw_bytes",
+    "temperature_calibration",
+    "with_metadata",
+]

@@ -1,0 +1,205 @@
+"""Asking a worker, wherever it is: here it is a function that says what a test wants it to."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.protocol.jobs import Kind, Laid, Pieces, WorkerDied, ask, describe, lay_out
+from benchmarks.protocol.plan import Plan, Setting
+from dermpack.imaging import Policy, prepare
+from dermpack.inference import Kernels
+
+ONE = Setting(runtime="ai-edge-litert", kernels=Kernels.XNNPACK, threads=1)
+TWO = replace(ONE, threads=2)
+TIMED = {
+    **{"load_ms": 1.0, "first_ms": 2.0, "warm_up_rounds": 3, "rounds_ms": [1.0, 2.0, 1.5, 2.5]},
+    **{"turns": 2, "delegated": "all"},
+}
+OUTPUTS = base64.b64encode(np.zeros((12, 3), np.uint8).tobytes()).decode()
+ANSWERED = {"dtype": "uint8", "shape": [12, 3], "scale": 0.5, "zero_point": 3, "outputs": OUTPUTS}
+COUNTED = {**ANSWERED, "instructions": [5, 5, 5], "delegated": "all"}
+PROFILED = {"operators": [{"name": "ADD", "count": 2, "share": 1.0, "is_delegated": True}]}
+SAID = {"time": TIMED, "answer": ANSWERED, "count": COUNTED, "profile": PROFILED}
+ALL = (Kind.TIME, Kind.ANSWER, Kind.PROFILE)
+
+
+class Speaker:
+    """Says the same of every model, but for what it is told to say of some; remembers what it was asked."""
+
+    def __init__(self, **instead: Any) -> None:
+        self.instead, self.asked = instead, list[tuple[str, int, list[str]]]()
+
+    def __call__(self, job: Mapping[str, Any]) -> Mapping[str, Any]:
+        names = [model["name"] for model in job["models"]]
+        self.asked.append((job["kind"], job["threads"], names))
+        said = [self.instead.get(name, SAID[job["kind"]]) for name in names]
+        for of in said:
+            if isinstance(of, WorkerDied):
+                raise of
+        models = [{"name": name, **of} for name, of in zip(names, said, strict=True)]
+        return {"models": models, "peak_bytes": 4096, "environment_after": {"/proc/loadavg": "1.50 1 1"}}
+
+
+@pytest.fixture
+def laid(plan: Plan, tmp_path: Path) -> Laid:
+    (tmp_path / "laid").mkdir()
+    return lay_out(plan, tmp_path / "laid")
+
+
+def test_everything_that_jobs_name_is_laid_out(plan: Plan, laid: Laid) -> None:
+    assert sorted(path.name for path in laid.folder.iterdir()) == sorted(laid.files)
+    assert {model["pixels"] for model in laid.models} == {"pixels-8.npy"}
+    pixels = np.load(laid.folder / "pixels-8.npy", allow_pickle=False)
+    assert (pixels.shape, pixels.dtype) == ((12, 8, 8, 3), np.uint8)
+    assert plan.scored is not None
+    for at, picture in enumerate(plan.scored.pictures):
+        assert (pixels[at] == prepare(plan.scored.dataset.file(picture), 8)).all()
+    for model, named in zip(plan.models, laid.models, strict=True):
+        assert (laid.folder / named["file"]).read_bytes() == model.data
+        assert (np.load(laid.folder / named["table"], allow_pickle=False) == model.table).all()
+
+
+def test_each_policy_has_pixels_of_its_own(plan: Plan, tmp_path: Path) -> None:
+    first, second = plan.models
+    assert second.sidecar is not None
+    whole = replace(second, sidecar=replace(second.sidecar, policy=Policy.WHOLE))
+    laid = lay_out(replace(plan, models=[first, whole]), tmp_path)
+    assert [model["pixels"] for model in laid.models] == ["pixels-8.npy", "pixels-8-whole.npy"]
+
+
+def test_without_pictures_the_same_noise_is_shown(plan: Plan, tmp_path: Path) -> None:
+    seen = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        lay_out(replace(plan, scored=None), tmp_path / name)
+        seen.append((tmp_path / name / "pixels-8.npy").read_bytes())
+    assert seen[0] == seen[1]
+
+
+def test_models_are_asked_alone_and_then_timed_together(plan: Plan, laid: Laid) -> None:
+    speaker = Speaker()
+    pieces = ask(plan, laid, speaker, settings=[ONE, TWO], kinds=ALL)
+    alone = [(kind, 1, [name]) for name in ("float32", "int8") for kind in ("time", "answer", "profile")]
+    together = ["float32", "int8"]
+    # Answers and operators are the same for any number of threads.
+    again = [("time", 2, ["float32"]), ("time", 2, ["int8"]), ("time", 2, together)]
+    assert speaker.asked == [*alone, ("time", 1, together), *again]
+    assert [(of.model, of.setting) for of in pieces.timed] == [
+        *(("float32", ONE), ("int8", ONE), ("float32", TWO), ("int8", TWO)),
+    ]
+    assert {of.peak_bytes for of in pieces.timed} == {4096}
+    assert [of.outputs.shape for of in pieces.answered] == [(12, 3)] * 2
+    assert pieces.environment_after == {"load": "1.50"}
+    assert len(pieces.profiled) == 2 and pieces.refused == ()
+
+
+def test_counts_are_kept_as_the_carry_adds_them(plan: Plan, laid: Laid) -> None:
+    pieces = ask(plan, laid, Speaker(), settings=[ONE], kinds=[Kind.COUNT])
+    assert [of.instructions for of in pieces.counted] == [(5, 5, 5)] * 2
+
+
+@pytest.mark.parametrize("of", [WorkerDied("SIGSEGV"), {"refused": "RuntimeError: no such operator"}])
+def test_a_model_that_does_not_run_is_asked_once(plan: Plan, laid: Laid, of: Any) -> None:
+    speaker = Speaker(int8=of)
+    pieces = ask(plan, laid, speaker, settings=[ONE], kinds=ALL)
+    assert [(of.model, of.setting) for of in pieces.refused] == [("int8", ONE)]
+    assert [names for _, _, names in speaker.asked].count(["int8"]) == 1
+    assert [of.model for of in pieces.timed] == ["float32"]
+
+
+def test_a_death_is_named(plan: Plan, laid: Laid) -> None:
+    pieces = ask(plan, laid, Speaker(int8=WorkerDied("SIGSEGV")), settings=[ONE], kinds=ALL)
+    assert [of.why for of in pieces.refused] == ["the interpreter died of it (SIGSEGV)"]
+
+
+def test_a_model_that_cannot_be_profiled_is_not_refused(plan: Plan, laid: Laid) -> None:
+    def carry(job: Mapping[str, Any]) -> Mapping[str, Any]:
+        if job["kind"] == "profile":
+            raise WorkerDied("SIGABRT")
+        return Speaker()(job)
+
+    pieces = ask(plan, laid, carry, settings=[ONE], kinds=ALL)
+    assert pieces.refused == () and len(pieces.timed) == 2
+    assert "its operators are not known" in pieces.notes[0]
+
+
+SPOILT: dict[str, Any] = {
+    "no models": {"models": None},
+    "a number for a model": {"models": [7]},
+    "another model": {"models": [{"name": "other", **TIMED}]},
+    "one model twice": {"models": [{"name": "float32", **TIMED}] * 2},
+}
+SPOILT_MODELS: dict[str, Any] = {
+    "no rounds": {**TIMED, "rounds_ms": []},
+    "rounds that are no list": {**TIMED, "rounds_ms": "fast"},
+    "a negative round": {**TIMED, "rounds_ms": [1.0, -1.0]},
+    "a round that is no number": {**TIMED, "rounds_ms": [1.0, float("nan")]},
+    "an endless round": {**TIMED, "rounds_ms": [1.0, float("inf")]},
+    "a round that is true": {**TIMED, "rounds_ms": [1.0, True]},
+    "no turn": {**TIMED, "turns": 0},
+    "unequal turns": {**TIMED, "turns": 3},
+    "a delegate that is no text": {**TIMED, "delegated": 7},
+    "half a warm-up": {**TIMED, "warm_up_rounds": 0.5},
+    "a refusal that is no text": {"refused": ["no"]},
+}
+SPOILT_ANSWERS: dict[str, Any] = {
+    "another type": {**ANSWERED, "dtype": "object"},
+    "too few pictures": {**ANSWERED, "shape": [11, 3]},
+    "a shape that is no list": {**ANSWERED, "shape": 12},
+    "a side that is no number": {**ANSWERED, "shape": [12, "3"]},
+    "another shape": {**ANSWERED, "shape": [12, 4]},
+    "no base64": {**ANSWERED, "outputs": "§§§"},
+    "cut off": {**ANSWERED, "outputs": OUTPUTS[:-8]},
+    "no outputs": {**ANSWERED, "outputs": None},
+    "no scale": {**ANSWERED, "scale": None},
+    "a far zero point": {**ANSWERED, "zero_point": -(10**9)},
+}
+
+
+def refusals(pieces: Pieces) -> list[str]:
+    return [of.why for of in pieces.refused]
+
+
+@pytest.mark.parametrize("said", SPOILT.values(), ids=SPOILT)
+def test_a_spoilt_answer_is_refused(plan: Plan, laid: Laid, said: Any) -> None:
+    pieces = ask(plan, laid, lambda _: said, settings=[ONE], kinds=[Kind.TIME])
+    assert len(refusals(pieces)) == 2
+    assert all("cannot be read" in why for why in refusals(pieces))
+
+
+@pytest.mark.parametrize("said", SPOILT_MODELS.values(), ids=SPOILT_MODELS)
+def test_spoilt_times_are_refused(plan: Plan, laid: Laid, said: Any) -> None:
+    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[Kind.TIME])
+    assert "int8" in {of.model for of in pieces.refused}
+    assert "int8" not in {of.model for of in pieces.timed}
+
+
+@pytest.mark.parametrize("said", SPOILT_ANSWERS.values(), ids=SPOILT_ANSWERS)
+def test_spoilt_outputs_are_refused(plan: Plan, laid: Laid, said: Any) -> None:
+    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[Kind.ANSWER])
+    assert [of.model for of in pieces.answered] == ["float32"]
+    assert len(refusals(pieces)) == 1
+
+
+@pytest.mark.parametrize("counts", [None, [5, 5], [5, 5, -1], [5, 5, 1.5], [5, 5, 2**70]])
+def test_spoilt_counts_are_refused(plan: Plan, laid: Laid, counts: Any) -> None:
+    said = {**COUNTED, "instructions": counts}
+    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[Kind.COUNT])
+    assert [of.model for of in pieces.counted] == ["float32"]
+
+
+def test_what_a_place_says_of_itself_is_made_printable() -> None:
+    def carry(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        told = {"machine": "arm\x1b[2Jv8", "cores": "4", "odd": 7}
+        return {"environment": told, "runtimes": {"ai-edge-litert": "2.3.0", 5: "x"}}
+
+    described = describe(carry)
+    assert described.environment == {"machine": "arm\\x1b[2Jv8", "cores": "4"}
+    assert described.runtimes == {"ai-edge-litert": "2.3.0"}

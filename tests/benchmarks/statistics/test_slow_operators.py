@@ -1,0 +1,108 @@
+"""Why a model is slower than the first one, in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.protocol.plan import Setting
+from benchmarks.protocol.results import Counted, Measured, OperatorTime, Profiled, Timed
+from benchmarks.statistics.slow_operators import reasons
+from dermpack.inference import Kernels
+from tests.support.measured_examples import a_plan
+
+OLD = Setting(runtime="tflite-runtime", kernels=Kernels.XNNPACK, threads=1)
+NEW = replace(OLD, runtime="ai-edge-litert")
+PLAN = a_plan("float32", "int8")
+
+
+def timed(model: str, setting: Setting, ms: float, delegated: str = "all") -> Timed:
+    rounds = tuple(ms * (1 + at % 5 / 1000) for at in range(100))
+    return Timed(
+        model=model,
+        setting=setting,
+        load_ms=1.0,
+        first_ms=ms,
+        warm_up_rounds=10,
+        rounds_ms=rounds,
+        turns=25,
+        peak_bytes=None,
+        delegated=delegated,
+    )
+
+
+def here(*of: Timed, features: str = "asimddp", profiled: tuple[Profiled, ...] = ()) -> Measured:
+    return Measured(
+        target="host", is_emulated=False, environment={"features": features}, timed=of, profiled=profiled
+    )
+
+
+def test_a_runtime_without_xnnpack_for_integers_is_told_with_its_successor() -> None:
+    slow = [timed("float32", OLD, 2.0), timed("int8", OLD, 5.0, "none")]
+    quick = [timed("float32", NEW, 2.0), timed("int8", NEW, 1.0)]
+    assert list(reasons(here(*slow, *quick), PLAN)) == [
+        "int8 takes 2.5 times as long as float32 with tflite-runtime, default kernels, 1 thread: "
+        "this runtime runs such a file on older kernels of its own, and float32 through XNNPACK; "
+        "its successor ai-edge-litert was 5.0 times as fast with the same file"
+    ]
+
+
+def test_models_of_one_reason_share_a_sentence() -> None:
+    slow = [timed("float32", OLD, 2.0), timed("ptq", OLD, 5.0, "none"), timed("qat", OLD, 6.0, "none")]
+    quick = [timed("float32", NEW, 2.0), timed("ptq", NEW, 1.0), timed("qat", NEW, 1.0)]
+    (said,) = reasons(here(*slow, *quick), a_plan("float32", "ptq", "qat"))
+    assert said.startswith("ptq takes 2.5, qat 3.0 times as long as float32 with tflite-runtime")
+    assert said.endswith("its successor ai-edge-litert was 5.0, 6.0 times as fast with the same files")
+
+
+def test_a_successor_that_was_not_measured_is_told_as_such() -> None:
+    slow = [timed("float32", OLD, 2.0), timed("int8", OLD, 5.0, "none")]
+    assert "its successor ai-edge-litert was not measured" in next(reasons(here(*slow), PLAN))
+
+
+def test_the_operators_that_stay_behind_are_told() -> None:
+    operators = (
+        OperatorTime(name="MEAN", count=1, share=0.7, is_delegated=False),
+        OperatorTime(name="Convolution", count=9, share=0.3, is_delegated=True),
+    )
+    profiled = (Profiled(model="int8", setting=NEW, operators=operators),)
+    two = replace(NEW, threads=2)
+    slow = [timed("float32", two, 2.0), timed("int8", two, 3.0, "64 of 67 operators")]
+    told = next(reasons(here(*slow, profiled=profiled), PLAN))
+    assert "XNNPACK took 64 of 67 operators" in told and "(70 % of the time in MEAN)" in told
+
+
+def test_a_processor_without_dot_products_is_told() -> None:
+    slow = [timed("float32", NEW, 2.0), timed("int8", NEW, 3.0)]
+    assert "no dot products of int8" in next(reasons(here(*slow, features="fp asimd"), PLAN))
+    assert "no dot products" not in next(reasons(here(*slow), PLAN))
+    partly = [slow[0], timed("int8", NEW, 3.0, "64 of 67 operators")]
+    assert "no dot products of int8" in next(reasons(here(*partly, features="fp asimd"), PLAN))
+
+
+def test_nothing_is_told_of_what_is_not_slower() -> None:
+    assert not list(reasons(here(timed("float32", NEW, 2.0), timed("int8", NEW, 1.0)), PLAN))
+    assert not list(reasons(here(timed("float32", NEW, 2.0), timed("int8", NEW, 2.02)), PLAN))
+    assert not list(reasons(here(timed("int8", NEW, 2.0)), PLAN))
+
+
+def test_an_emulators_counts_have_reasons_too() -> None:
+    counts = {("float32", OLD): 6_900, ("int8", OLD): 16_600, ("float32", NEW): 6_300, ("int8", NEW): 3_400}
+    measured = Measured(
+        target="qemu:cortex-a76",
+        is_emulated=True,
+        environment={},
+        counted=tuple(
+            Counted(
+                model=model,
+                setting=setting,
+                instructions=(of, of, of),
+                delegated="none" if (model, setting) == ("int8", OLD) else "all",
+            )
+            for (model, setting), of in counts.items()
+        ),
+    )
+    assert list(reasons(measured, PLAN)) == [
+        "int8 takes 2.4 times the instructions of float32 with tflite-runtime, default kernels, 1 thread: "
+        "this runtime runs such a file on older kernels of its own, and float32 through XNNPACK; "
+        "its successor ai-edge-litert took 0.20 times the instructions with the same file"
+    ]

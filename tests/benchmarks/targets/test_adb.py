@@ -1,0 +1,359 @@
+"""A phone behind a stand-in adb: what is asked of it, what it tells, and what is left on it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.protocol.plan import Model, Plan, Timing
+from benchmarks.protocol.results import Measured
+from benchmarks.targets.adb.adb_target import AdbTarget, phones
+from benchmarks.targets.adb.phone_shell import PhoneLostError
+from dermpack.errors import printable
+from dermpack.inference import Kernels
+from dermpack.progress import silent
+from dermpack.storage.files import sha256_of
+from tests.support.adb_stand_in import StandIn, standing_in
+from tests.support.errors import raises_code
+from tests.support.paths import REPOSITORY
+from tests.support.ssh_workers import ends
+
+QUICK = Timing(warm_up_seconds=0.0, rounds=1, seconds=0.0, most_seconds=1.0)
+
+
+def a_model(name: str = "float32", *, pace: int = 1, identifier: bytes = b"TFL3") -> Model:
+    data = bytes([pace, 0, 0, 0]) + identifier + bytes(16)
+    table = np.arange(256, dtype=np.uint8)
+    return Model(name=name, data=data, sha256=sha256_of(data), size=32, table=table, recipe="", sidecar=None)
+
+
+def a_plan(*models: Model, threads: Sequence[int] = (1,), kernels: Sequence[Kernels] | None = None) -> Plan:
+    chosen = kernels if kernels is not None else (Kernels.XNNPACK,)
+    return Plan(models=models or (a_model(),), threads=threads, kernels=chosen, timing=QUICK)
+
+
+def measure(stand_in: StandIn, plan: Plan, *, serial: str = "R58M") -> Measured:
+    return AdbTarget(serial=serial, benchmark_model=stand_in.tool).measure(plan, track=silent)
+
+
+def commands(stand_in: StandIn) -> list[str]:
+    """Every command line of benchmark_model, in order."""
+    lines = [" ".join(arguments) for arguments in stand_in.log()]
+    found = (re.search(r"/benchmark_model (--graph=.*?)\n?\) 2>&1", line) for line in lines)
+    return [match[1] for match in found if match]
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Iterator[StandIn]:
+    with standing_in(tmp_path) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """An ordinary measurement: two models, both kernels, one thread, and another phone beside it."""
+
+    stand_in: StandIn
+    root: Path
+    measured: Measured
+
+
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ordinary]:
+    with standing_in(tmp_path_factory.mktemp("ordinary")) as made:
+        root = made.phone("R58M")
+        made.phone("OTHER")
+        kernels = (Kernels.XNNPACK, Kernels.BUILTIN)
+        plan = a_plan(a_model("float32", pace=2), a_model("int8", pace=1), kernels=kernels)
+        yield Ordinary(made, root, measure(made, plan))
+
+
+def test_a_phone_times_every_model_under_every_setting(ordinary: Ordinary) -> None:
+    measured = ordinary.measured
+    assert measured.target == "adb:R58M"
+    assert not measured.is_emulated and not measured.timed and not measured.refused
+    told = {(of.model, of.setting.kernels): of for of in measured.summarized}
+    assert len(told) == 4
+    assert {len(of.passes) for of in told.values()} == {3}
+    assert [told[name, Kernels.BUILTIN].passes[2].median_ms for name in ("float32", "int8")] == [23.92, 11.96]
+    assert [told["int8", kernels].delegated for kernels in Kernels] == ["64 of 66 operators", "none"]
+
+
+def test_models_take_turns(ordinary: Ordinary) -> None:
+    asked = [line for line in commands(ordinary.stand_in) if "--use_xnnpack=true" in line]
+    assert re.findall(r"model-(\d)\.tflite", "\n".join(asked)) == ["0", "1"] * 4
+    assert ["--enable_op_profiling=true" in line for line in asked] == [False] * 6 + [True] * 2
+
+
+def test_the_record_says_what_cannot_be_had(ordinary: Ordinary) -> None:
+    assert any("no 90th percentile" in note for note in ordinary.measured.notes)
+
+
+def test_operators_are_told(ordinary: Ordinary) -> None:
+    profiled = ordinary.measured.profiled
+    assert len(profiled) == 4
+    assert [of.name for of in profiled[0].operators] == ["TfLiteXNNPackDelegate", "SOFTMAX"]
+
+
+def test_the_phone_is_described(ordinary: Ordinary) -> None:
+    environment = ordinary.measured.environment
+    assert environment["device"] == "Example Phone 7"
+    assert environment["soc"] == "Fictive F100"
+    assert environment["os"] == "Android 14 (API 34)"
+    assert environment["abis"] == "arm64-v8a,armeabi-v7a,armeabi"
+    assert environment["features"] == "fp asimd asimddp"
+    assert environment["cores"] == "8"
+    assert environment["governor"] == "sched_pixel"
+    assert environment["highest_mhz"] == "2850"
+    assert environment["temperature_before"] == "CPU 43.2 °C, skin 33.1 °C"
+    assert environment["throttling_after"] == "none"
+    tool = ordinary.stand_in.tool.read_bytes()
+    assert environment["benchmark_model"] == f"sha256 {sha256_of(tool)}"
+
+
+def test_fixed_clocks_are_asked_for_and_given_back(ordinary: Ordinary) -> None:
+    assert ordinary.measured.environment["fixed_performance_mode"] == "on"
+    assert (ordinary.root / "asked").read_text().splitlines() == [
+        "power set-fixed-performance-mode-enabled true",
+        "power set-fixed-performance-mode-enabled false",
+    ]
+
+
+def test_nothing_stays_on_the_phone(ordinary: Ordinary) -> None:
+    assert list((ordinary.root / "data/local/tmp").iterdir()) == []
+
+
+def test_every_command_names_the_serial(ordinary: Ordinary) -> None:
+    asked = {tuple(line[:2]) for line in ordinary.stand_in.log()}
+    assert asked == {("devices", "-l"), ("-s", "R58M")}
+
+
+def test_a_phone_without_fixed_clocks_is_measured_and_says_so(stand_in: StandIn) -> None:
+    root = stand_in.phone("R58M")
+    stand_in.program(root, "cmd", "echo Failed to set FIXED_PERFORMANCE mode >&2; exit 255")
+    measured = measure(stand_in, a_plan())
+    assert measured.environment["fixed_performance_mode"] == "not offered by this phone"
+    assert measured.summarized
+
+
+def test_throttling_is_said(stand_in: StandIn) -> None:
+    root = stand_in.phone("R58M")
+    stand_in.program(root, "dumpsys", "echo Thermal Status: 2")
+    measured = measure(stand_in, a_plan())
+    assert measured.environment["throttling_after"] == "moderate"
+    assert any("held itself back" in note for note in measured.notes)
+
+
+def test_a_phone_without_getprop_and_dumpsys_is_measured(stand_in: StandIn) -> None:
+    root = stand_in.phone("R58M")
+    (root / "bin/getprop").unlink()
+    (root / "bin/dumpsys").unlink()
+    measured = measure(stand_in, a_plan())
+    assert measured.environment["device"] == "Phone 7"  # of adb's own list
+    assert "os" not in measured.environment and "temperature_before" not in measured.environment
+    assert measured.summarized
+
+
+def test_what_an_earlier_loss_left_is_removed_and_a_living_one_is_not(stand_in: StandIn) -> None:
+    root = stand_in.phone("R58M")
+    dead, living = root / "data/local/tmp/dermpack-dead", root / "data/local/tmp/dermpack-living"
+    dead.mkdir()
+    living.mkdir()
+    yesterday = time.time() - 24 * 3600
+    os.utime(dead, (yesterday, yesterday))
+    measure(stand_in, a_plan())
+    assert not dead.exists() and living.exists()
+
+
+def test_all_phones_are_found_and_one_by_its_serial(stand_in: StandIn) -> None:
+    stand_in.phone("R58M")
+    stand_in.phone("192.168.1.5:5555")
+    stand_in.say(server_starts=True)
+    every = phones(None, benchmark_model=stand_in.tool)
+    assert [target.name for target in every] == ["adb:R58M", "adb:192.168.1.5:5555"]
+    (one,) = phones("192.168.1.5:5555", benchmark_model=stand_in.tool)
+    assert one.name == "adb:192.168.1.5:5555"
+
+
+@pytest.mark.parametrize(
+    ("state", "hint"),
+    [
+        ("unauthorized", "USB debugging"),
+        ("offline", "USB debugging"),
+        ("no permissions (user in plugdev group; are your udev rules wrong?); see [http://x]", "plugdev"),
+        ("recovery", "Android"),
+    ],
+)
+def test_a_phone_that_is_not_ready_is_named_with_a_hint(stand_in: StandIn, state: str, hint: str) -> None:
+    stand_in.phone("R58M")
+    stand_in.phone("SICK", state=state)
+    with raises_code("phone-not-ready", "adb:SICK: ", state.partition(" (")[0], hint):
+        phones(None, benchmark_model=stand_in.tool)
+    assert phones("R58M", benchmark_model=stand_in.tool)
+
+
+@pytest.mark.parametrize(
+    ("serial", "code"),
+    [
+        ("GONE", "phone-not-connected"),
+        ("-s", "invalid-option"),
+        ("a b", "invalid-option"),
+        ("a\nb", "invalid-option"),
+    ],
+)
+def test_a_serial_that_is_not_connected_is_refused(stand_in: StandIn, serial: str, code: str) -> None:
+    stand_in.phone("R58M")
+    with raises_code(code, printable(f"adb:{serial}: ")):
+        phones(serial, benchmark_model=stand_in.tool)
+
+
+def test_no_phone_at_all_is_an_error(stand_in: StandIn) -> None:
+    with raises_code("phone-not-connected", "adb: "):
+        phones(None, benchmark_model=stand_in.tool)
+
+
+def test_no_adb_is_an_error_with_a_hint(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(stand_in.folder))
+    with raises_code("missing-tool", "adb: ", "apt install adb"):
+        phones(None, benchmark_model=stand_in.tool)
+
+
+@pytest.mark.parametrize("lost_exit", [0, 255])
+def test_a_phone_lost_in_the_middle_keeps_what_it_told(stand_in: StandIn, lost_exit: int) -> None:
+    stand_in.phone("R58M", lost_at=7, lost_exit=lost_exit)
+    measured = measure(stand_in, a_plan(a_model("a"), a_model("b"), threads=(1, 2)))
+    assert [(of.model, of.setting.threads) for of in measured.summarized] == [("a", 1), ("b", 1)]
+    assert [(of.model, of.setting.threads) for of in measured.refused] == [("a", 2), ("b", 2)]
+    assert {of.why for of in measured.refused} == {"the phone was lost before it was asked"}
+    (lost,) = (note for note in measured.notes if "lost" in note)
+    assert lost.startswith("the connection was lost (") and "\n" not in lost
+
+
+def test_a_phone_lost_before_it_told_anything_is_an_error(stand_in: StandIn) -> None:
+    stand_in.phone("R58M", lost_at=1)
+    with raises_code("connection-lost", "adb:R58M: ") as caught:
+        measure(stand_in, a_plan())
+    assert isinstance(caught.value, PhoneLostError) and "\n" not in str(caught.value)
+
+
+def test_the_other_phone_goes_on(stand_in: StandIn) -> None:
+    stand_in.phone("R58M", lost_at=2)
+    stand_in.phone("OTHER")
+    first, second = phones(None, benchmark_model=stand_in.tool)
+    assert len(first.measure(a_plan(), track=silent).summarized[0].passes) == 1
+    assert len(second.measure(a_plan(), track=silent).summarized[0].passes) == 3
+
+
+def test_a_model_that_the_tool_refuses_is_refused_with_its_words(stand_in: StandIn) -> None:
+    stand_in.phone("R58M")
+    measured = measure(stand_in, a_plan(a_model("good"), a_model("bad", identifier=b"JUNK")))
+    assert [of.model for of in measured.summarized] == ["good"]
+    (refused,) = measured.refused
+    assert refused.model == "bad"
+    assert refused.why == "The model is not a valid Flatbuffer buffer (exit code 1)"
+    assert sum("model-1.tflite" in line for line in commands(stand_in)) == 1  # it is not asked again
+
+
+@pytest.mark.parametrize(("tool", "why"), [("mute", "not understood"), ("crashing", "exit code 139")])
+def test_a_tool_that_tells_nothing_refuses_the_model(stand_in: StandIn, tool: str, why: str) -> None:
+    stand_in.phone("R58M")
+    stand_in.say(tool=tool)
+    (refused,) = measure(stand_in, a_plan()).refused
+    assert why in refused.why
+
+
+def test_a_tool_that_does_not_end_is_ended(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = stand_in.phone("R58M")
+    stand_in.say(tool="endless")
+    monkeypatch.setattr("benchmarks.targets.adb.adb_target.LOADING_SECONDS", 0.5)
+    (refused,) = measure(stand_in, a_plan()).refused
+    assert "did not end within 2 seconds" in refused.why
+    assert not any(str(root) in command for command in running())
+
+
+def test_ctrl_c_ends_the_tool_and_leaves_nothing(stand_in: StandIn) -> None:
+    root, fifo = stand_in.phone("R58M"), stand_in.folder / "fifo"
+    os.mkfifo(fifo)
+    stand_in.say(tool="endless", fifo=str(fifo))
+    program = f"""
+from tests.benchmarks.targets.test_adb import AdbTarget, Path, a_plan, silent
+AdbTarget(serial="R58M", benchmark_model=Path({str(stand_in.tool)!r})).measure(a_plan(), track=silent)
+"""
+    house = REPOSITORY
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background is deaf to it
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=house, stderr=subprocess.DEVNULL, preexec_fn=hears) as process:
+        tool = int(fifo.read_text())
+        process.send_signal(signal.SIGINT)
+        process.wait(30.0)
+    assert process.returncode == -signal.SIGINT
+    assert ends(tool)
+    assert list((root / "data/local/tmp").iterdir()) == []
+    assert (root / "asked").read_text().splitlines()[-1].endswith("false")  # its clocks are as before
+
+
+def test_more_threads_than_cores_are_left_out(stand_in: StandIn) -> None:
+    root = stand_in.phone("R58M")
+    stand_in.program(root, "nproc", "echo 2")
+    measured = measure(stand_in, a_plan(threads=(1, 4)))
+    assert {of.setting.threads for of in measured.summarized} == {1}
+    assert any("4 threads were left out" in note for note in measured.notes)
+
+
+def test_an_old_phone_ends_its_lines_otherwise(stand_in: StandIn) -> None:
+    stand_in.phone("R58M", newline="\r\n")
+    stand_in.say(tool="old")
+    (summarized,) = measure(stand_in, a_plan()).summarized
+    assert summarized.passes[0].median_ms is None
+    assert summarized.passes[0].mean_ms == 2305.2
+
+
+def test_a_full_phone_is_an_error(stand_in: StandIn) -> None:
+    root = stand_in.phone("R58M", is_full=True)
+    with raises_code("phone-storage", "benchmark_model", "No space left on device", "/data/local/tmp"):
+        measure(stand_in, a_plan())
+    assert list((root / "data/local/tmp").iterdir()) == []
+
+
+def test_a_phone_that_never_stops_talking_is_cut_off(stand_in: StandIn) -> None:
+    root = stand_in.phone("R58M")
+    stand_in.program(root, "getprop", "head -c 10000000 /dev/zero")
+    with raises_code("invalid-response", "8 MiB"):
+        measure(stand_in, a_plan())
+
+
+def test_a_tool_for_another_processor_is_refused_before_it_is_pushed(stand_in: StandIn) -> None:
+    stand_in.phone("R58M")
+    stand_in.tool.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 3, 62) + bytes(40))
+    with raises_code("wrong-architecture", stand_in.tool, "x86_64", "arm64-v8a"):
+        measure(stand_in, a_plan())
+    assert not any("push" in line for line in stand_in.log())
+
+
+def test_a_tool_that_is_not_there_is_refused_before_any_work(stand_in: StandIn) -> None:
+    stand_in.phone("R58M")
+    with raises_code("file-not-found", "nowhere: "):
+        phones(None, benchmark_model=Path("nowhere"))
+
+
+def running() -> list[str]:
+    """The command lines of every process here."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+        except OSError:
+            continue
+    return found

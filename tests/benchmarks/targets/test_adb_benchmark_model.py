@@ -1,0 +1,143 @@
+"""What is asked of benchmark_model, and what is read of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.protocol.plan import Setting, Timing
+from benchmarks.protocol.results import Pass
+from benchmarks.targets.adb.benchmark_model import (
+    complaint,
+    profile_arguments,
+    read_profile,
+    read_timing,
+    timing_arguments,
+)
+from dermpack.inference import Kernels
+from tests.support.paths import REPOSITORY
+
+SAID = REPOSITORY / "tests/support/adb_stand_in_programs"  # in the tool's own form; the figures are made up
+NEW, OLD, PROFILE, NOT_A_MODEL = (
+    (SAID / name).read_text(encoding="utf-8") for name in ("new.txt", "old.txt", "profile.txt", "refused.txt")
+)
+XNNPACK = Setting(runtime="benchmark_model", kernels=Kernels.XNNPACK, threads=2)
+BUILTIN = Setting(runtime="benchmark_model", kernels=Kernels.BUILTIN, threads=1)
+
+
+def test_the_settings_stand_on_the_command_line() -> None:
+    timing = Timing(warm_up_seconds=0.25, rounds=1024, seconds=60.0, most_seconds=600.0)
+    asked = timing_arguments("/d/m.tflite", setting=XNNPACK, timing=timing)
+    assert asked[:3] == ("--graph=/d/m.tflite", "--num_threads=2", "--use_xnnpack=true")
+    assert asked[3:5] == ("--warmup_runs=1", "--warmup_min_secs=0.25")
+    assert asked[5:] == ("--num_runs=1024", "--min_secs=60", "--max_secs=600")
+
+
+def test_own_kernels_are_asked_for_aloud() -> None:
+    assert "--use_xnnpack=false" in timing_arguments("m", setting=BUILTIN, timing=Timing())
+
+
+def test_operators_are_looked_at_in_a_process_of_their_own() -> None:
+    assert "--enable_op_profiling=true" in profile_arguments("m", setting=BUILTIN)
+    assert "--enable_op_profiling=true" not in timing_arguments("m", setting=BUILTIN, timing=Timing())
+
+
+def test_a_new_build_tells_percentiles() -> None:
+    told = read_timing(NEW, kernels=Kernels.XNNPACK)
+    assert told is not None
+    assert told.figures == Pass(
+        load_ms=14.25,
+        first_ms=14.744,
+        warm_up_rounds=41,
+        rounds=84,
+        mean_ms=12.0202,
+        deviation_ms=0.47,
+        min_ms=11.805,
+        max_ms=15.765,
+        p5_ms=11.85,
+        median_ms=11.96,
+        p95_ms=12.5,
+        footprint_bytes=8_650_752,
+    )
+    assert told.delegated == "64 of 66 operators"
+
+
+def test_an_old_build_tells_no_median_and_none_is_invented() -> None:
+    told = read_timing(OLD, kernels=Kernels.BUILTIN)
+    assert told is not None
+    figures = told.figures
+    assert (figures.p5_ms, figures.median_ms, figures.p95_ms) == (None, None, None)
+    assert (figures.mean_ms, figures.first_ms, figures.warm_up_rounds) == (2305.2, 2305.463, 1)
+    assert told.delegated == "none"
+
+
+def test_rounds_that_all_took_the_same_are_read() -> None:
+    text = NEW.replace(NEW.splitlines()[-5], "INFO: count=50 curr=900(all same) p5=900 median=900 p95=900")
+    told = read_timing(text, kernels=Kernels.XNNPACK)
+    assert told is not None
+    figures = told.figures
+    assert (figures.rounds, figures.mean_ms, figures.min_ms, figures.max_ms) == (50, 0.9, 0.9, 0.9)
+    assert figures.deviation_ms == 0.0
+
+
+@pytest.mark.parametrize(
+    ("line", "delegated"),
+    [
+        (
+            "Explicitly applied XNNPACK delegate, and the model graph will be completely executed by the",
+            "all",
+        ),
+        (
+            "Explicitly applied XNNPACK delegate, and the model graph will be partially executed by the",
+            "some",
+        ),
+        ("Though XNNPACK delegate is explicitly applied, the model graph will not be executed by", "none"),
+        (
+            "INFO: Replacing 66 out of 66 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 1",
+            "all",
+        ),
+        ("", ""),
+    ],
+)
+def test_what_the_delegate_took_is_as_the_build_says_it(line: str, delegated: str) -> None:
+    told = read_timing(f"{line}\n{OLD}", kernels=Kernels.XNNPACK)
+    assert told is not None
+    assert told.delegated == delegated
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        NOT_A_MODEL,
+        NEW[: NEW.index("INFO: count=84")],
+        NEW[: NEW.index("INFO: Inference timings")],
+        NEW.replace("min=11805", ""),
+        NEW.replace("avg=12020.2", "avg=1e999"),
+        NEW.replace("avg=12020.2", "avg=-nan"),
+        NEW.replace("avg=12020.2", "avg=1.2.3"),
+        NEW + NEW,
+    ],
+)
+def test_output_that_lacks_its_figures_is_not_read(text: str) -> None:
+    assert read_timing(text, kernels=Kernels.XNNPACK) is None
+
+
+def test_the_operators_of_the_runs_are_read_and_not_those_of_the_start() -> None:
+    operators = read_profile(NEW + PROFILE)
+    assert [(of.name, of.count, of.is_delegated) for of in operators] == [
+        ("TfLiteXNNPackDelegate", 1, True),
+        ("SOFTMAX", 1, False),
+    ]
+    assert [of.share for of in operators] == pytest.approx([0.98475, 0.01525])
+
+
+def test_no_table_is_no_operators() -> None:
+    assert read_profile(NEW) == ()
+
+
+def test_the_complaint_is_the_first_error() -> None:
+    assert complaint(NOT_A_MODEL) == "The model is not a valid Flatbuffer buffer"
+    assert complaint("/data/local/tmp/x: not executable: 64-bit ELF file\n\n") == (
+        "/data/local/tmp/x: not executable: 64-bit ELF file"
+    )
+    assert complaint("") == "it said nothing"

@@ -1,0 +1,122 @@
+"""Each recipe gives what it promises, and a file that does not is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.drawn_networks import LABELS, SIZE, noise
+from tests.support.errors import raises_code
+
+pytestmark = pytest.mark.tensorflow
+RECIPES = ("float32", "float16", "dynamic", "int8", "int16x8")
+
+
+@pytest.fixture(scope="module")
+def files(frozen: Any) -> dict[str, bytes]:
+    """Recipe and io → file; the ranges are of two pictures."""
+    from converter.quantize.ranges import measure_ranges, with_ranges
+    from converter.quantize.tflite_conversion import Recipe, convert, quantize, unquantized
+
+    made = {}
+    for recipe in Recipe:
+        if recipe.needs_ranges:
+            start = unquantized(frozen, recipe)
+            ranged = with_ranges(start, measure_ranges(start, noise(2)).over_all())
+            made.update({f"{recipe.value} {io.value}": quantize(ranged, recipe, io=io) for io in recipe.ios})
+        else:
+            made[f"{recipe.value} float32"] = convert(frozen, recipe, io=recipe.ios[0])
+    return made
+
+
+def check(data: bytes, recipe: str, io: str, *, labels: int = LABELS, keeps_floats: bool = False) -> Any:
+    from converter.export.file_requirements import Promise
+    from converter.quantize.tflite_conversion import Io, Recipe
+
+    promise = Promise(recipe=Recipe(recipe), io=Io(io), size=SIZE, labels=labels, keeps_floats=keeps_floats)
+    return promise.check(data)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_keeps_its_promise(files: dict[str, bytes], recipe: str) -> None:
+    for name, data in files.items():
+        if name.startswith(f"{recipe} "):
+            check(data, *name.split())
+
+
+@pytest.mark.parametrize(("recipe", "other"), [(a, b) for a in RECIPES for b in RECIPES if a != b])
+def test_no_file_passes_for_another_recipe(files: dict[str, bytes], recipe: str, other: str) -> None:
+    with raises_code("conversion-check-failed", other):
+        check(files[f"{recipe} float32"], other, "float32")
+
+
+@pytest.mark.parametrize(("made", "asked"), [("uint8", "int8"), ("int8", "uint8"), ("float32", "uint8")])
+def test_another_input_than_was_asked_is_refused(files: dict[str, bytes], made: str, asked: str) -> None:
+    with raises_code("conversion-check-failed", "input", made, asked):
+        check(files[f"int8 {made}"], "int8", asked)
+
+
+def test_another_number_of_labels_is_refused(files: dict[str, bytes]) -> None:
+    with raises_code("conversion-check-failed", "output", [1, 3], [1, 4]):
+        check(files["int8 uint8"], "int8", "uint8", labels=4)
+
+
+def test_an_input_that_is_not_raw_bytes_is_refused(frozen: Any) -> None:
+    from converter.quantize.ranges import measure_ranges, with_ranges
+    from converter.quantize.tflite_conversion import Io, Recipe, quantize, unquantized
+
+    start = unquantized(frozen, Recipe.INT8)
+    limits = measure_ranges(start, noise(1)).over_all()
+    limits[0] = (-0.8, 1.0)
+    with raises_code("conversion-check-failed", "input", "scale [", "1/127.5"):
+        check(quantize(with_ranges(start, limits), Recipe.INT8, io=Io.UINT8), "int8", "uint8")
+
+
+@pytest.mark.parametrize(("io", "middles"), [("uint8", (127, 128)), ("int8", (-1, 0))])
+def test_integers_take_raw_bytes(files: dict[str, bytes], io: str, middles: tuple[int, int]) -> None:
+    entrance = check(files[f"int8 {io}"], "int8", io).inputs[0]
+    assert entrance.scales[0] == pytest.approx(1 / 127.5)
+    assert entrance.zero_points[0] in middles
+
+
+def test_dynamic_range_has_no_dense_layer_that_the_older_interpreter_lacks(files: dict[str, bytes]) -> None:
+    from dermpack.tflite import read_model
+
+    read = read_model(files["dynamic float32"], where="model")
+    assert max(of.version for of in read.operators if of.name == "FULLY_CONNECTED") <= 11
+
+
+def test_the_float_file_is_the_network(files: dict[str, bytes], mobilenet: Any) -> None:
+    import tensorflow as tf
+
+    from converter.quantize.ranges import _interpreter
+
+    inputs = noise(1) / tf.constant(127.5) - 1
+    interpreter = _interpreter(files["float32 float32"])
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    assert found == pytest.approx(mobilenet(inputs).numpy(), abs=1e-3)  # kernels add in another order
+
+
+def test_a_sigmoid_becomes_the_second_of_two_outputs() -> None:
+    from converter.quantize.tflite_conversion import Io, Recipe, convert
+    from converter.sources.frozen_function import freeze
+    from trainer.model.network import as_softmax, build
+    from trainer.recipe.network_spec import Arch, Head, NetworkSpec, Weights
+
+    spec = NetworkSpec(arch=Arch.SCRATCH_CNN, size=28, classes=2, head=Head.SIGMOID, filters=(4,))
+    model = as_softmax(build(spec, weights=Weights.NONE, seed=0))
+    data = convert(freeze(model), Recipe.FLOAT32, io=Io.FLOAT32)
+    from dermpack.tflite import read_model
+
+    assert read_model(data, where="model").outputs[0].shape == (1, 2)
+
+
+def test_an_io_that_the_recipe_lacks_is_refused() -> None:
+    from converter.quantize.tflite_conversion import Io, Recipe
+    from converter.search.request import Request
+
+    with raises_code("option-not-applicable", "--io uint8", "float16", "float32"):
+        Request(recipes=(Recipe.FLOAT16,), io=Io.UINT8)

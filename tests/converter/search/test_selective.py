@@ -1,0 +1,159 @@
+"""The layers that integers harm are found, and can be left in floating point."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.spread_network import spread
+from tests.support.striped_dataset import network, stripes
+
+pytestmark = pytest.mark.tensorflow
+Keras = Any
+SHARED = ("MEAN", "FULLY_CONNECTED")  # who gives and who takes the pooled features
+LAYERS = 10  # operations of the small network: 5 convolutions, 2 additions, mean, dense, softmax
+
+
+def ranged_file(model: Keras, *, widened: str = "", by: float = 1.0) -> bytes:
+    """The float file with measured ranges, one of them widened beyond use."""
+    from converter.quantize.ranges import measure_ranges, with_ranges
+    from converter.quantize.tflite_conversion import Recipe, unquantized
+    from converter.sources.frozen_function import freeze
+
+    start = unquantized(freeze(model), Recipe.INT8)
+    ranges = measure_ranges(start, pictures())
+    limits = ranges.over_all()
+    limits[[widened in name if widened else False for name in ranges.names]] *= by
+    return with_ranges(start, limits)
+
+
+def pictures() -> Any:
+    return stripes(24, seed=1)[0]
+
+
+@pytest.fixture(scope="module")
+def ranged() -> bytes:
+    return ranged_file(network())
+
+
+@pytest.fixture(scope="module")
+def errors(ranged: bytes) -> Any:
+    from converter.search.selective import layer_errors
+
+    return layer_errors(ranged, pictures())
+
+
+def operators(data: bytes) -> Counter[str]:
+    from converter.search.selective import _interpreter
+
+    return Counter(operation["op_name"] for operation in _interpreter(data)._get_ops_details())
+
+
+def test_each_operation_has_its_error(errors: Any) -> None:
+    kinds = Counter(one.operator for one in errors)
+    assert len(errors) == LAYERS
+    assert kinds["CONV_2D"] == 3
+    assert kinds["DEPTHWISE_CONV_2D"] == 2
+    assert errors[-1].operator == "SOFTMAX"
+    assert errors[-1].scale == 1 / 256
+
+
+def test_an_addition_only_rounds(errors: Any) -> None:
+    from converter.search.selective import HEALTHY
+
+    additions = [one.error for one in errors if one.operator == "ADD"]
+    assert additions == pytest.approx([HEALTHY, HEALTHY], rel=0.1)
+
+
+def test_the_error_is_that_of_the_stock_debugger(ranged: bytes, errors: Any) -> None:
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    def shown() -> Any:
+        return ([np.float32(picture[None]) / 127.5 - 1] for picture in pictures())
+
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        quant_debug_model_content=mlir_quantize(ranged, enable_numeric_verify=True), debug_dataset=shown
+    )
+    debugger.run()
+    squares = [layer["mean_squared_error"] for layer in debugger.layer_statistics.values()]
+    stock = [np.sqrt(square) / one.scale for square, one in zip(squares, errors, strict=True)]
+    assert [one.error for one in errors] == pytest.approx(
+        stock, rel=0.05
+    )  # its kernels round in their own way
+
+
+def test_a_layer_that_is_harmed_comes_first() -> None:
+    from converter.search.selective import layer_errors, worst
+
+    coarse = layer_errors(ranged_file(network(), widened="one_project", by=0.05), pictures())
+    assert "one_project" in worst(coarse, count=1)[0]
+    assert max(one.error for one in coarse) > 1
+
+
+def test_the_worst_layers_stay_in_floating_point(ranged: bytes, errors: Any) -> None:
+    from converter.quantize.tflite_conversion import Io
+    from converter.search.selective import keep_floats, worst
+
+    names = worst(errors, count=2)
+    selected = keep_floats(ranged, names, io=Io.UINT8)
+    assert selected.kept == names
+    assert operators(selected.data)["DEQUANTIZE"] == 2
+
+
+@pytest.mark.parametrize("at", range(LAYERS))
+def test_every_layer_can_be_named(ranged: bytes, errors: Any, at: int) -> None:
+    from converter.quantize.tflite_conversion import Io
+    from converter.search.selective import keep_floats
+
+    selected = keep_floats(ranged, [errors[at].layer], io=Io.UINT8)
+    assert operators(selected.data)["DEQUANTIZE"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("layers", "counts"),
+    [(110, (1, 2, 5, 10, 20)), (30, (1, 2, 5, 10, 15)), (10, (1, 2, 5)), (7, (1, 2, 3)), (2, (1,))],
+)
+def test_a_few_layers_are_spared_first_and_never_more_than_half(layers: int, counts: tuple[int, ...]) -> None:
+    from converter.search.selective_search import counts_for
+
+    assert counts_for(layers) == counts
+
+
+def test_no_layer_kept_is_the_plain_file(ranged: bytes) -> None:
+    from converter.quantize.tflite_conversion import Io, Recipe, quantize
+    from converter.search.selective import keep_floats
+
+    assert keep_floats(ranged, (), io=Io.UINT8).data == quantize(ranged, Recipe.INT8, io=Io.UINT8)
+
+
+def test_a_tensor_between_two_kept_layers_is_not_rounded() -> None:
+    from converter.quantize.tflite_conversion import Io
+    from converter.search.selective import keep_floats, layer_errors
+
+    model = spread(network())
+    broken = ranged_file(model, widened="pool", by=0.02)
+    between = [one.layer for one in layer_errors(broken, pictures()) if one.operator in SHARED]
+    plain, mended = (distance(model, keep_floats(broken, kept, io=Io.UINT8).data) for kept in ((), between))
+    assert mended < plain / 5
+
+
+def distance(model: Keras, data: bytes) -> float:
+    """The mean difference between the probabilities of the network and of the file."""
+    from converter.search.selective import _interpreter
+
+    interpreter = _interpreter(data)
+    entrance, exit_ = (
+        interpreter.get_input_details()[0]["index"],
+        interpreter.get_output_details()[0]["index"],
+    )
+    found = []
+    for picture in pictures():
+        interpreter.set_tensor(entrance, picture[None])
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(exit_)[0] / 256)
+    wanted = model(np.float32(pictures()) / 127.5 - 1, training=False)
+    return float(np.abs(np.array(found) - wanted).mean())

@@ -1,0 +1,208 @@
+"""What lies in models/ keeps what its card says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dermpack.bundle.golden_pictures import generated
+from dermpack.bundle.zip_archive import unzipped
+from dermpack.cli import main
+from dermpack.imaging import prepare
+from dermpack.synthetic import render
+from tests.support.hostile_pictures import encoded
+from tests.support.paths import REPOSITORY
+from tests.tools.models_table import exports, figure, points, shares, write
+from trainer.recipe.recipe import read_recipe
+
+HOUSE = REPOSITORY
+MODELS, RECIPES = HOUSE / "models", HOUSE / "trainer" / "studies"
+NONE_YET = pytest.param(Path(), marks=pytest.mark.skip("models/ holds no model yet"), id="none")
+FOLDERS = [pytest.param(of, id=of.name) for of in exports(MODELS)] or [NONE_YET]
+EACH = pytest.mark.parametrize("folder", FOLDERS)
+MOST_BYTES = 12 << 20  # of all together: a clone should stay quick
+MOST_BYTES_OF_SMALL = 750_000
+LEVELS_APART = 2.0  # what decoders and encoders of one picture may differ by, on average
+PLACES = re.compile(rb"(?<![\w.:/])/(?:tmp|home|root|work|Users|mnt)/")
+PICTURE = re.compile(r"\.(png|jpe?g|webp|bmp|gif|tiff?)$", re.IGNORECASE)
+
+
+def read(path: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def bundled(folder: Path) -> dict[str, bytes]:
+    """Below the module's folder."""
+    bundle = folder.with_name(f"{folder.name}.zip")
+    found = unzipped(bundle.read_bytes(), where=bundle)
+    return {name.partition("/")[2]: data for name, data in found.items()}
+
+
+def shown(report: dict[str, Any], name: str) -> str:
+    """As a card writes a figure."""
+    value, ends = report[name], report[f"{name}_ci95"]
+    return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})" if ends else f"{value:.3f}"
+
+
+@EACH
+def test_export_and_bundle_verify_from_their_files_alone(folder: Path) -> None:
+    assert main(["verify", str(folder), "--pictures", "4", "--quiet"]) == 0
+    assert main(["verify", f"{folder}.zip", "--pictures", "1", "--quiet"]) == 0
+
+
+@EACH
+def test_the_bundle_holds_the_folders_model_contract_and_card(folder: Path) -> None:
+    files = bundled(folder)
+    for name in ("model.tflite", "model.json", "MODEL_CARD.md"):
+        (data,) = (data for path, data in files.items() if Path(path).name == name)
+        assert data == (folder / name).read_bytes()
+
+
+@EACH
+def test_the_readme_says_what_the_bundle_is_called_in_a_program(folder: Path) -> None:
+    names = read_names(bundled(folder)["bundle.json"])
+    row = f"| `{folder.name}` | `{names['slug']}` | `{names['class_name']}` |"
+    assert row in (MODELS / "README.md").read_text(encoding="utf-8")
+
+
+def read_names(data: bytes) -> dict[str, str]:
+    names: dict[str, str] = json.loads(data)
+    return names
+
+
+@EACH
+def test_card_and_notice_name_licence_and_authors(folder: Path) -> None:
+    files = bundled(folder)
+    for text in (files["MODEL_CARD.md"], files["NOTICE"], files["README.md"]):
+        assert all(word in text.decode() for word in ("CC BY-NC 4.0", "Tschandl", "Rosendahl", "Kittler"))
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "not for commerce" in card
+    assert "not a medical device" in card
+    assert all(word in card for word in ("dermoscopic", "light skin", "phone"))
+
+
+@EACH
+def test_the_cards_figures_are_the_reports(folder: Path) -> None:
+    card, report = (folder / "MODEL_CARD.md").read_text("utf-8"), read(folder / "evaluation" / "report.json")
+    assert report["model"]["sha256"] == read(folder / "model.json")["sha256"]
+    assert (report["split"], report["dataset"]["sha256"]) == (
+        "test",
+        read(folder / "model.json")["parents"]["dataset"],
+    )
+    assert f"split test, n = {report['n']:,} pictures" in card
+    assert f"| balanced accuracy | {shown(report, 'balanced_accuracy')} |" in card
+    assert f"| AUROC | {shown(report, 'auroc')} |" in card
+    for label, of in report["per_class"].items():
+        assert f"| {label} | {of['n']:,} | {shown(of, 'recall')} | {shown(of, 'precision')} |" in card
+
+
+@EACH
+def test_the_cards_times_are_the_benchmarks(folder: Path) -> None:
+    card, report = (folder / "MODEL_CARD.md").read_text("utf-8"), read(folder / "benchmark" / "report.json")
+    assert [of["sha256"] for of in report["models"]] == [read(folder / "model.json")["sha256"]]
+    assert report["targets"][0]["environment"]["processor"] in card
+    assert all(f"| {of['threads']} | {of['median_ms']:.2f} (" in card for of in report["results"])
+
+
+@EACH
+def test_integers_lose_little(folder: Path) -> None:
+    """One point; where a picture of the rarest label is worth more, as the converter decides it then."""
+    (accuracy,) = read(folder / "model.json")["accuracy"]
+    lost = {of["metric"]: -of["difference"] for of in accuracy["figures"]}
+    counts = [
+        n
+        for n in read(folder / "evaluation" / "report.json")["dataset"]["counts"]["validation"].values()
+        if n
+    ]
+    if 100 / (len(counts) * min(counts)) > 1:
+        assert lost["auroc"] <= 0.005
+        assert accuracy["agreement"] >= 0.95
+    else:
+        assert 100 * lost["balanced_accuracy"] <= 1
+
+
+@EACH
+def test_no_picture_but_generated_ones_lies_there(folder: Path) -> None:
+    assert [path.name for path in folder.rglob("*") if PICTURE.search(path.name)] == []
+    page = (folder / "evaluation" / "report.html").read_text(encoding="utf-8")
+    assert "Worst mistakes" not in page
+    assert "image/jpeg" not in page
+    side = read(folder / "model.json")["input"]["width"]
+    known = {of.name: prepare(of.data, side).astype(float) for of in generated(side)}
+    found = {Path(name).name: data for name, data in bundled(folder).items() if PICTURE.search(name)}
+    assert set(found) == set(known)
+    for name, data in found.items():
+        assert np.abs(prepare(data, side) - known[name]).mean() <= LEVELS_APART, name
+
+
+@EACH
+def test_nothing_tells_where_it_was_made(folder: Path) -> None:
+    files = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert [name for name, data in {**files, **bundled(folder)}.items() if PLACES.search(data)] == []
+
+
+@EACH
+def test_a_generated_picture_gets_an_answer(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "picture.png").write_bytes(encoded(render(0, classes=7, size=300, seed=0), "PNG"))
+    assert main(["predict", str(folder), str(tmp_path / "picture.png"), "--json", "--quiet"]) == 0
+    said = json.dumps(json.loads(capsys.readouterr().out))
+    assert any(f'"{label}"' in said for label in read(folder / "model.json")["labels"])
+
+
+def test_each_bundle_has_its_folder() -> None:
+    assert {path.stem for path in MODELS.glob("*.zip")} == {of.name for of in exports(MODELS)}
+
+
+def test_the_small_one_is_small_and_all_are_no_burden() -> None:
+    small = [of for of in exports(MODELS) if "-0.35-" in of.name]
+    assert all((of / "model.tflite").stat().st_size <= MOST_BYTES_OF_SMALL for of in small)
+    assert sum(path.stat().st_size for path in MODELS.rglob("*") if path.is_file()) <= MOST_BYTES
+
+
+def test_figures_are_written_as_the_tables_have_them() -> None:
+    assert figure({"a": 0.7153, "a_ci95": [0.64, 1.0]}, "a") == ".715 (.640 to 1.000)"
+    assert figure({"a": 1.0, "a_ci95": None}, "a") == "1.000"
+    assert points(-0.0042, [-0.011, 0.003]) == "-0.4 (-1.1 to +0.3)"
+    assert shares(-0.0014, [-0.005, 0.001]) == "-.001 (-.005 to +.001)"
+
+
+@EACH
+def test_a_report_of_another_split_is_a_row_more(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(MODELS, tmp_path / "models")
+    page, seeds = tmp_path / "models" / "README.md", tmp_path / "models" / folder.name / "seeds"
+    before = page.read_text(encoding="utf-8")
+    for seed in ("11", "9"):
+        (seeds / seed).mkdir(parents=True)
+        shutil.copy(folder / "evaluation" / "report.json", seeds / seed)
+        shutil.copy(folder / "model.json", seeds / seed)
+    write(tmp_path / "models")
+    after = page.read_text(encoding="utf-8")
+    more = [line for line in after.splitlines() if line not in before.splitlines() and line.startswith("|")]
+    assert [line.split(" | ")[:2] for line in more] == [[f"| {folder.name}", seed] for seed in ("9", "11")]
+    write(tmp_path / "models")
+    assert page.read_text(encoding="utf-8") == after
+
+
+@EACH
+def test_a_report_of_another_split_is_of_the_file_that_its_contract_is_of(folder: Path) -> None:
+    for other in (folder / "seeds").iterdir():
+        report, contract = read(other / "report.json"), read(other / "model.json")
+        assert report["model"]["sha256"] == contract["sha256"]
+        assert report["dataset"]["options"]["seed"] == other.name
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "size"), [("large-160", 1.0, 160), ("large-224", 1.0, 224), ("small", 0.35, 160)]
+)
+def test_the_recipes_are_what_the_names_say(name: str, alpha: float, size: int) -> None:
+    recipe = read_recipe(RECIPES / f"lesions7-{name}.toml")
+    assert (recipe.arch.value, recipe.alpha, recipe.size) == ("mobilenet_v2", alpha, size)

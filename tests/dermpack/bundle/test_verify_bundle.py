@@ -1,0 +1,81 @@
+"""Bundles that are run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dermpack.bundle.build_bundle import Request, make_bundle
+from dermpack.bundle.checksums import sums_text
+from dermpack.bundle.read_bundle import Read, read_bundle
+from dermpack.bundle.variants import read_variants
+from dermpack.bundle.verify_bundle import verify_bundle
+from dermpack.bundle.zip_archive import unzipped, zipped
+from dermpack.dataset.manifest import Split
+from dermpack.verification import Means, Proof, Verified, gather, open_hosts
+from tests.support.bundle_exports import write_export
+
+GOLDEN = "skin/src/main/assets/skin/golden/"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checking")
+    made = make_bundle(read_variants(write_export(folder / "export", "float32")), Request(name="skin"))
+    (folder / "skin.zip").write_bytes(made.data)
+    return folder / "skin.zip"
+
+
+def verified(read: Read) -> tuple[Verified, ...]:
+    with gather(pictures=1, dataset=None, split=Split.TEST) as material, open_hosts() as hosts:
+        return verify_bundle(read, Means(hosts=hosts, material=material))
+
+
+def changed(bundle: Path, tmp_path: Path, change: dict[str, bytes]) -> Read:
+    """Other files, with sums that fit."""
+    files = {**unzipped(bundle.read_bytes(), where=""), **change}
+    below = {name.partition("/")[2]: content for name, content in files.items()}
+    (tmp_path / "skin.zip").write_bytes(zipped({**files, "skin/SHA256SUMS": sums_text(below).encode()}))
+    return read_bundle(tmp_path / "skin.zip")
+
+
+def failed(of: tuple[Verified, ...]) -> list[Proof]:
+    return [proof for each in of for proof in each.failed]
+
+
+def test_a_bundle_as_it_was_made_holds(bundle: Path) -> None:
+    found = verified(read_bundle(bundle))
+    assert [of.name for of in found] == ["bundle skin", "float32"]
+    names = [proof.name for proof in found[0].proofs]
+    assert names[:3] == ["files", "labels", "golden pixels"]
+    assert any(name.startswith("golden answers of float32 on ") for name in names[3:])
+    assert not failed(found)
+
+
+def test_pixels_of_another_picture_fail(bundle: Path, tmp_path: Path) -> None:
+    files = unzipped(bundle.read_bytes(), where="")
+    golden = json.loads(files[f"{GOLDEN}golden.json"])
+    first, second = golden["vectors"][:2]
+    first["pixels"], first["pixels_sha256"] = second["pixels"], second["pixels_sha256"]
+    change = {f"{GOLDEN}golden.json": json.dumps(golden).encode()}
+    (proof, *_) = failed(verified(changed(bundle, tmp_path, change)))
+    assert proof.name == "golden pixels"
+    assert "square.png" in proof.detail
+
+
+def test_answers_of_another_model_fail(bundle: Path, tmp_path: Path) -> None:
+    files = unzipped(bundle.read_bytes(), where="")
+    golden = json.loads(files[f"{GOLDEN}golden.json"])
+    for vector in golden["vectors"]:
+        vector["expected"]["float32"]["probabilities"] = [0.0, 0.0, 1.0]
+    change = {f"{GOLDEN}golden.json": json.dumps(golden).encode()}
+    names = {proof.name.partition(" on ")[0] for proof in failed(verified(changed(bundle, tmp_path, change)))}
+    assert names == {"golden answers of float32"}
+
+
+def test_labels_in_another_order_fail(bundle: Path, tmp_path: Path) -> None:
+    change = {"skin/src/main/assets/skin/labels.txt": b"nv\nmel\nakiec\n"}
+    (proof,) = failed(verified(changed(bundle, tmp_path, change)))
+    assert proof.name == "labels"

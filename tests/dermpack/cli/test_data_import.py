@@ -1,0 +1,230 @@
+"""dermpack data import and check, as a person and as a program calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dermpack.cli import main
+from tests.support.colour_patches import class_folders, jpeg, patch, write
+from tests.support.errors import assert_stderr_code
+
+
+def imported(source: Path, *options: str) -> int:
+    output = source.parent / "dataset"
+    return main(["data", "import", str(source), "-o", str(output), "--jobs", "1", *options])
+
+
+def test_the_answer_has_fixed_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source")
+    write(source / "class0" / "bad.png", b"")
+    write(source / "class0" / "near.jpg", jpeg(patch(0)))
+    assert imported(source, "--json", "--quiet") == 0
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert set(answer) == {
+        *("classes", "clusters", "counts", "format", "groups", "manifest_sha256"),
+        *("notes", "pictures", "refused"),
+    }
+    assert (answer["pictures"], answer["clusters"]) == (13, 1)
+    assert (answer["refused"], answer["notes"]) == ({"empty": 1}, {"near-duplicate": 1})
+    assert err == ""
+
+
+def test_a_person_reads_counts_reasons_and_what_comes_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = class_folders(tmp_path / "source")
+    write(source / "class0" / "bad.png", b"")
+    write(source / "class0" / "near.jpg", jpeg(patch(0)))
+    assert imported(source) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'dataset'}\n"
+    assert "13 pictures" in err
+    assert "left out, empty: 1, e.g. class0/bad.png (" in err
+    assert f"all that was left out: {tmp_path}" in err
+    assert "0 identical and 1 near duplicates in 1 clusters" in err
+    assert "next: dermpack data report" in err
+
+
+def test_asked_groups_are_confirmed_by_import_and_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = class_folders(tmp_path / "source")
+    paths = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.*"))
+    rows = [f"{path},{path[:6]},P{at % 6}" for at, path in enumerate(paths)]
+    write(source / "t.csv", "\n".join(("picture,label,patient", *rows)).encode())
+    assert imported(source, "--group", "patient") == 0
+    assert "grouped: 6 groups (patient), never parted by a new split\n" in capsys.readouterr().err
+    assert main(["data", "check", str(tmp_path / "dataset")]) == 0
+    assert capsys.readouterr().out == f"{len(paths)} pictures in 6 groups (patient), no problem\n"
+
+
+def test_pictures_one_folder_deeper_name_the_folder_to_give(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class_folders(tmp_path / "source" / "My pictures")
+    assert imported(tmp_path / "source") == 1
+    err = capsys.readouterr().err
+    assert_stderr_code(err, "single-class", "class0, class1", tmp_path / "source/My pictures")
+
+
+def test_a_leak_comes_with_its_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for at, label in enumerate("ab"):
+        for number in range(3):
+            for part in ("train", "val", "test"):
+                seed = 100 * at + 10 * number + len(part)
+                write(tmp_path / "source" / part / label / f"{number}.jpg", jpeg(patch(seed)))
+    write(tmp_path / "source" / "train" / "a" / "copy.jpg", jpeg(patch(4), quality=70))  # of test/a/0.jpg
+    write(tmp_path / "source" / "test" / "a" / "0.jpg", jpeg(patch(4)))
+    write(tmp_path / "source" / "train" / "a" / "0.jpg", jpeg(patch(999)))
+    write(tmp_path / "source" / "train" / "b" / "0.jpg", jpeg(patch(998)))
+    assert imported(tmp_path / "source") == 0
+    err = capsys.readouterr().err
+    assert err.splitlines()[-1].startswith("WARNING: the given splits leak: 1 picture has")
+    assert "--mend" in err.splitlines()[-1] and "--new-splits" in err.splitlines()[-1]
+    assert "never parted" not in err
+    assert main(["data", "check", str(tmp_path / "dataset")]) == 1
+    out, err = capsys.readouterr()
+    assert "cluster-leak: train/a/copy.jpg: is in train" in err and "--mend or --new-splits" in err
+    assert out.endswith("pictures, cluster-leak: 1\n")
+    assert imported(tmp_path / "source", "--overwrite", "--mend") == 0
+    assert "duplicates:" not in capsys.readouterr().err
+    assert main(["data", "check", str(tmp_path / "dataset")]) == 0
+
+
+def test_shares_that_cut_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for at, place in enumerate((part, label) for part in ("train", "val", "test") for label in "ab"):
+        write(tmp_path / "source" / "/".join(place) / "0.jpg", jpeg(patch(at)))
+    assert imported(tmp_path / "source", "--split", "80/10/10", "--keep-splits") == 0
+    assert "split-unused: --split 80/10/10 cut nothing" in capsys.readouterr().err
+
+
+def test_classes_left_out_are_counted_as_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source", classes=3)
+    assert imported(source, "--positive", "class0", "--negative", "class1") == 0
+    assert "left out, unmapped: 1 class, e.g. class2" in capsys.readouterr().err
+
+
+def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert imported(tmp_path / "nowhere") == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert_stderr_code(err, "file-not-found", tmp_path / "nowhere")
+
+
+def test_strict_stops_at_a_bad_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source")
+    write(source / "class0" / "bad.png", b"")
+    assert imported(source, "--strict", "--quiet") == 1
+    assert_stderr_code(capsys.readouterr().err, "unusable-pictures", "class0/bad.png (empty)")
+    assert not (tmp_path / "dataset").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--mend", "--new-splits"),
+        ("--jobs", "0"),
+        ("--format", "xls"),
+        ("--max-megapixels", "inf"),
+        ("--max-megapixels", "nan"),
+    ],
+)
+def test_options_that_make_no_sense_are_usage_errors(tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert imported(class_folders(tmp_path / "source"), *options) == 2
+
+
+def test_the_megapixel_limit_is_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source", each=2)
+    write(source / "class0" / "large.jpg", jpeg(patch(7, size=120)))
+    assert imported(source, "--json", "-q", "--max-megapixels", "0.01") == 0
+    assert json.loads(capsys.readouterr().out)["refused"] == {"too-large": 1}
+
+
+def test_check_answers_and_exits_by_what_it_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source")
+    imported(source, "-q")
+    capsys.readouterr()
+    assert main(["data", "check", str(tmp_path / "dataset"), "-q"]) == 0
+    assert capsys.readouterr().out == "12 pictures, no problem\n"
+    (source / "class0" / "0.png").unlink()
+    assert main(["data", "check", str(tmp_path / "dataset"), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert "class0/0.png" not in err
+    answer = json.loads(out)
+    assert set(answer) == {"counts", "groups", "pictures", "problems", "sound"}
+    assert answer["sound"] is False
+    assert answer["problems"] == [{"kind": "missing", "picture": "class0/0.png", "detail": "is not there"}]
+
+
+def test_check_again_decodes_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    imported(class_folders(tmp_path / "source"), "-q")
+    capsys.readouterr()
+    assert main(["data", "check", str(tmp_path / "dataset"), "--again", "--jobs", "1", "-q"]) == 0
+    assert "no problem" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_a_stopped_import_leaves_the_old_dataset_and_no_process(tmp_path: Path, stop: signal.Signals) -> None:
+    """Stopped as soon as its unfinished folder stands; a worker left behind would hold stderr open."""
+    source = class_folders(tmp_path / "source", each=40)
+    imported(source, "-q")
+    before = (tmp_path / "dataset" / "manifest.csv").read_bytes()
+    command = ["data", "import", str(source), "-o", str(tmp_path / "dataset"), "--overwrite", "--seed", "1"]
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background is deaf to it
+    with subprocess.Popen(
+        [sys.executable, "-m", "dermpack", *command, "--jobs", "2", "-q"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hears,
+    ) as process:
+        while not list(tmp_path.glob(".dataset.*.partial")):
+            assert process.poll() is None
+        process.send_signal(stop)
+        _, err = process.communicate()
+    assert process.returncode == (130 if stop is signal.SIGINT else -stop)
+    assert stop is signal.SIGKILL or err.strip() == "interrupted; nothing was written"
+    assert (tmp_path / "dataset" / "manifest.csv").read_bytes() == before
+    assert imported(source, "-q", "--overwrite", "--seed", "2") == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"source", "dataset"}
+
+
+def test_a_path_of_any_bytes_is_printed_as_it_is(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    source, output = class_folders(tmp_path / "source"), os.fsencode(tmp_path) + b"/odd\xff"
+    assert main(["data", "import", str(source), "-o", os.fsdecode(output), "--jobs", "1", "-q"]) == 0
+    assert capfdbinary.readouterr().out == output + b"\n"
+
+
+def test_json_is_ascii_whatever_it_names(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    source = class_folders(tmp_path / "source")
+    (source / "class1").rename(source / "ÿ")
+    assert imported(source, "--json", "-q") == 0
+    out = capfdbinary.readouterr().out
+    assert out.isascii()
+    assert json.loads(out)["classes"] == ["class0", "ÿ"]
+
+
+def test_a_closed_stdout_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert imported(class_folders(tmp_path / "source"), "-q") == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_stdout_is_one_line(tmp_path: Path) -> None:
+    imported(class_folders(tmp_path / "source"), "-q")
+    command = [sys.executable, "-m", "dermpack", "data", "check", str(tmp_path / "dataset"), "-q"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert_stderr_code(done.stderr, "cannot-write", "stdout")

@@ -1,0 +1,187 @@
+"""dermpack inspect: what a person reads of any .tflite, and the traps it finds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dermpack.cli import main
+from dermpack.contract import Operator, contract_text
+from dermpack.tflite import Metadata, with_metadata
+from tests.support import flatbuffer_models as made
+from tests.support.contracts import contract_for
+from tests.support.errors import assert_stderr_code
+
+TELLING = Metadata(
+    name="lesions", version="1.0.0", labels=("akiec", "mel", "nv"), mean=(127.5,), std=(127.5,)
+)
+Run = Any
+
+
+@pytest.fixture
+def inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Inspect the bytes and answer the record."""
+
+    def run(data: bytes, *options: str) -> dict[str, Any]:
+        (tmp_path / "model.tflite").write_bytes(data)
+        assert main(["inspect", str(tmp_path / "model.tflite"), "--json", *options]) == 0
+        record = json.loads(capsys.readouterr().out)
+        assert isinstance(record, dict)
+        return record
+
+    return run
+
+
+def kinds(record: dict[str, Any]) -> list[str]:
+    return [trap["kind"] for trap in record["traps"]]
+
+
+def told(tensors: Sequence[Any] = (), **options: Any) -> bytes:
+    return with_metadata(made.model(tensors, **options), TELLING)
+
+
+def test_a_well_made_file_has_no_traps(inspect: Run) -> None:
+    record = inspect(told())
+    assert kinds(record) == []
+    assert record["labels"] == ["akiec", "mel", "nv"]
+    assert record["inputs"][0]["takes_raw_bytes"]
+    assert "the pixels as they are" in record["inputs"][0]["feed"]
+
+
+def test_a_file_without_metadata_is_named(inspect: Run) -> None:
+    assert kinds(inspect(made.model())) == ["no metadata"]
+
+
+def test_metadata_without_labels_is_named(inspect: Run) -> None:
+    assert kinds(inspect(with_metadata(made.model(), Metadata(name="x")))) == ["no labels"]
+
+
+def test_a_signed_input_is_named(inspect: Run) -> None:
+    record = inspect(told([made.picture("int8", (1 / 127.5, -1)), made.scores()]))
+    assert kinds(record) == ["signed input"]
+    assert "each pixel less 128" in record["inputs"][0]["feed"]
+
+
+def test_an_input_of_another_scale_is_named(inspect: Run) -> None:
+    record = inspect(told([made.picture("uint8", (0.0186, 114)), made.scores()]))
+    assert kinds(record) == ["not raw bytes"]
+    assert "round((x - 127.5) / 127.5 of each pixel x / 0.0186) + 114" in record["inputs"][0]["feed"]
+
+
+def test_floats_inside_integers_are_named(inspect: Run) -> None:
+    inner = made.tensor("bottleneck", (1, 4), "float32")
+    assert kinds(inspect(told([made.picture(), made.scores(), inner]))) == ["float inside int8"]
+
+
+def test_a_float_file_is_not_blamed_for_its_floats(inspect: Run) -> None:
+    data = [made.picture("float32", None), made.scores("float32"), made.tensor("x", (1, 4), "float32")]
+    record = inspect(told(data))
+    assert kinds(record) == []
+    assert "(x - 127.5) / 127.5" in record["inputs"][0]["feed"]
+
+
+def test_a_float_input_without_normalisation_is_named(inspect: Run) -> None:
+    data = made.model([made.picture("float32", None), made.scores("float32")])
+    record = inspect(with_metadata(data, replace(TELLING, mean=(), std=())))
+    assert kinds(record) == ["no normalisation"]
+    assert "that the file does not say" in record["inputs"][0]["feed"]
+
+
+def test_a_dynamic_shape_is_named(inspect: Run) -> None:
+    free = made.tensor("picture", (1, 8, 8, 3), "uint8", steps=made.RAW, signature=(-1, 8, 8, 3))
+    assert kinds(inspect(told([free, made.scores()]))) == ["dynamic shape"]
+
+
+def test_several_inputs_are_named(inspect: Run) -> None:
+    record = inspect(
+        made.model([made.picture(), made.scores(), made.tensor("age", (1, 1), "float32")], inputs=[0, 2])
+    )
+    assert "several inputs" in kinds(record)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("FlexErf", "flex operator"), ("MyOperator", "custom operator")])
+def test_an_operator_that_is_not_builtin_is_named(inspect: Run, name: str, kind: str) -> None:
+    assert kinds(inspect(told(operators=[(made.CUSTOM, 1, name)]))) == [kind]
+
+
+def test_an_operator_that_a_runtime_lacks_is_named(inspect: Run) -> None:
+    newer = told(operators=[(made.FULLY_CONNECTED, 12, "")])
+    assert kinds(inspect(newer, "--runtime", "tflite-runtime==2.14.0")) == ["operator too new"]
+    assert kinds(inspect(newer, "--runtime", "ai-edge-litert==2.3.0")) == []
+
+
+def test_an_unknown_runtime_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.tflite").write_bytes(made.model())
+    assert main(["inspect", str(tmp_path / "model.tflite"), "--runtime", "tensorflow==1.0"]) == 1
+    assert_stderr_code(capsys.readouterr().err, "invalid-option", "tensorflow==1.0")
+
+
+def test_an_export_shows_its_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export(tmp_path)
+    assert main(["inspect", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "about this very file" in shown
+    assert "tflite-runtime 2.14.0 (none): works" in shown
+    assert "validation (n = 100): 97.0% agree with float" in shown
+
+
+def test_a_contract_of_another_file_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = export(tmp_path)
+    (tmp_path / "model.tflite").write_bytes(data + b"\0")
+    assert main(["inspect", str(tmp_path)]) == 0
+    assert "NOT about this file" in capsys.readouterr().out
+
+
+def test_a_contract_that_says_otherwise_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = export(tmp_path)
+    contract = replace(contract_for(data), operators=(Operator(name="CONV_2D", version=9),))
+    (tmp_path / "model.json").write_text(contract_text(contract), encoding="utf-8")
+    assert main(["inspect", str(tmp_path), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert "its operators are not those of the file" in record["contract_disagrees"]
+
+
+def test_a_broken_contract_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export(tmp_path)
+    (tmp_path / "model.json").write_text('{"schema": 1, "labels": 3}', encoding="utf-8")
+    assert main(["inspect", str(tmp_path)]) == 1
+    assert_stderr_code(capsys.readouterr().err, "invalid-contract", "model.json")
+
+
+def test_what_is_no_model_is_an_error_of_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.tflite").write_bytes(b"hello")
+    for name, code in (("model.tflite", "invalid-model"), ("none.tflite", "model-not-found")):
+        assert main(["inspect", str(tmp_path / name)]) == 1
+        error = capsys.readouterr().err
+        assert len(error.splitlines()) == 1
+        assert_stderr_code(error, code, tmp_path / name)
+
+
+def test_a_run_is_told_to_be_converted_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "training.json").write_text("{}", encoding="utf-8")
+    assert main(["inspect", str(tmp_path)]) == 1
+    assert_stderr_code(capsys.readouterr().err, "model-not-found", tmp_path, "dermpack convert")
+
+
+def test_a_person_reads_what_json_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.tflite").write_bytes(told())
+    assert main(["inspect", str(tmp_path / "model.tflite")]) == 0
+    shown = capsys.readouterr().out
+    for line in ("feed 192 bytes: the pixels as they are", "SOFTMAX  version  2", "labels: akiec, mel, nv"):
+        assert line in shown
+    assert "no findings" in shown and "not a medical device" in shown
+
+
+def export(folder: Path) -> bytes:
+    """A model of 32 px with the contract that is about it."""
+    picture = made.tensor("picture", (1, 32, 32, 3), "uint8", steps=(0.007843137718737125, 127))
+    data = with_metadata(made.model([picture, made.scores()]), TELLING)
+    contract = replace(contract_for(data), operators=(Operator(name="SOFTMAX", version=2),))
+    (folder / "model.tflite").write_bytes(data)
+    (folder / "model.json").write_text(contract_text(contract), encoding="utf-8")
+    return data

@@ -1,0 +1,85 @@
+"""After Ctrl-C one line says what is left, and how to go on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+import pytest
+
+from dermpack.cli import main
+from dermpack.cli.interruption import NOTHING, InterruptedWorkError, going_on, line_of, trained_runs
+from tests.conftest import TINY
+from tests.support.errors import assert_stderr_code
+
+HEARS = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background is deaf to it
+
+
+def line_after(error: BaseException, left: str) -> str:
+    with pytest.raises(InterruptedWorkError) as raised, going_on(Path("run"), lambda: left):
+        raise error
+    return line_of(raised.value)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.exceptions.Abort()])
+def test_work_that_is_kept_says_where_and_how_it_goes_on(error: BaseException) -> None:
+    line = line_after(error, "two epochs are kept")
+    assert line == "interrupted: run: two epochs are kept; run the same command, and it goes on"
+
+
+def test_work_of_which_nothing_is_kept_says_so() -> None:
+    said = line_after(KeyboardInterrupt(), "")
+    assert said == "interrupted: run: nothing was written yet; the same command begins anew"
+
+
+def test_work_that_does_not_go_on_wrote_nothing() -> None:
+    assert line_of(KeyboardInterrupt()) == NOTHING
+
+
+def test_the_outermost_work_speaks() -> None:
+    with pytest.raises(InterruptedWorkError, match="demo: 1 of 3"):  # noqa: SIM117 - one within the other
+        with going_on(Path("demo"), lambda: "1 of 3 steps are done"):
+            with going_on(Path("demo/run"), lambda: ""):
+                raise KeyboardInterrupt
+
+
+def test_several_trainings_count_what_is_whole_and_what_is_begun(tmp_path: Path) -> None:
+    assert trained_runs(tmp_path, of="2 folds") == ""
+    (tmp_path / "fold-1").mkdir()
+    (tmp_path / "fold-1" / "training.json").touch()
+    assert trained_runs(tmp_path, of="2 folds") == "1 of 2 folds are trained"
+    (tmp_path / ".fold-2.partial").mkdir()
+    assert trained_runs(tmp_path, of="2 folds").endswith(", and the finished epochs of the next are kept")
+
+
+def test_a_run_that_is_not_whole_yet_is_told_from_one_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], demo_dataset: Path
+) -> None:
+    (tmp_path / ".run.partial").mkdir()
+    (tmp_path / ".run.partial" / "asked.json").touch()
+    for name, code in (("run", "run-not-finished"), ("other", "model-not-found")):
+        assert main(["evaluate", str(tmp_path / name), str(demo_dataset)]) == 1
+        assert_stderr_code(capsys.readouterr().err, code, tmp_path / name)
+
+
+@pytest.mark.tensorflow
+def test_an_interrupted_training_is_kept_and_goes_on(coloured: Path, tmp_path: Path) -> None:
+    command = ["train", str(coloured), "-o", str(tmp_path / "run"), *TINY, "--epochs", "40"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "dermpack", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=HEARS,
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("everything 3/"))
+        process.send_signal(signal.SIGINT)
+        last = process.stderr.read().splitlines()[-1]
+    assert process.returncode == 130
+    assert last.startswith(f"interrupted: {tmp_path / 'run'}: all up to epoch ")
+    assert last.endswith("(everything) is kept in .run.partial; run the same command, and it goes on")
+    assert main([*command, "--quiet"]) == 0

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+import warnings
+
+import pytest
+from PIL import Image
+
+from dermpack.reporting.plots import (
+    Draw,
+    bars,
+    figure_png,
+    heat_height_for,
+    heat_map,
+    height_for,
+    histogram,
+    lines,
+    short,
+    stacked_bars,
+)
+
+NAMES = ["nv", "mel"]
+PLOTS = {
+    "bars": bars(NAMES, [1.0, 20.0], unit="pictures", spreads=[0.5, 1.0]),
+    "stacked bars": stacked_bars(NAMES, {"train": [1, 2], "test": [3, 4]}, unit="pictures"),
+    "histogram": histogram([0, 10, 20], [3, 4], unit="years", counted="pictures"),
+    "heat map": heat_map(NAMES, NAMES, [[0.0, 1.0], [0.5, 0.2]], across="class", down="sex"),
+    "lines": lines({"nv": ([0, 1], [0, 1]), "mel": ([0, 1], [1, 0])}, across="x", up="y"),
+    "empty bars": bars([], [], unit="pictures"),
+    "empty heat map": heat_map(["a"], ["b"], [[0.0]], across="class", down="sex"),
+}
+
+
+@pytest.mark.parametrize("draw", [pytest.param(draw, id=name) for name, draw in PLOTS.items()])
+def test_a_plot_is_the_same_bytes_twice(draw: Draw) -> None:
+    assert figure_png(draw) == figure_png(draw)
+
+
+@pytest.mark.parametrize(
+    "draw", [pytest.param(PLOTS[name], id=name) for name in ("bars", "heat map", "lines")]
+)
+def test_something_is_drawn(draw: Draw) -> None:
+    colours = Image.open(io.BytesIO(figure_png(draw))).convert("RGB").getcolors(1 << 20)
+    assert colours is not None
+    assert len(colours) > 10
+
+
+def test_a_plot_tells_neither_program_nor_date() -> None:
+    info = Image.open(io.BytesIO(figure_png(PLOTS["bars"]))).info
+    assert set(info) == {"dpi"}
+
+
+def test_settings_of_the_machine_change_nothing() -> None:
+    import matplotlib
+
+    before = figure_png(PLOTS["bars"])
+    with matplotlib.rc_context({"font.size": 30.0, "axes.facecolor": "red"}):
+        assert figure_png(PLOTS["bars"]) == before
+
+
+def test_our_settings_stay_ours() -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    figure_png(PLOTS["bars"])
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("label", ["$\\frac{", "皮肤科", "a\nb\x00", "x" * 5000, "\ud800"])
+def test_a_hostile_label_is_drawn_without_a_word(label: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert figure_png(bars([label], [1.0], unit="pictures"))
+
+
+def test_a_long_label_is_cut() -> None:
+    assert short("melanoma", most=5) == "mela…"
+    assert short("nv") == "nv"
+
+
+def test_more_rows_are_higher() -> None:
+    assert height_for(7) == pytest.approx(2.74)
+    assert height_for(1) < height_for(20)
+
+
+def test_long_column_names_make_a_heat_map_higher() -> None:
+    rows = ["a", "b", "c"]
+    assert heat_height_for(rows, ["nv", "mel"]) == height_for(3)
+    assert heat_height_for(rows, ["Eczema Photos"] * 23) > height_for(3) + 0.5
+
+
+def test_column_names_stand_upright_by_the_room_that_they_need() -> None:
+    names = ["Muttermal (gutartig)", "Schwarzer Hautkrebs", "ALTERSWARZEN", "nv"]
+    narrow, wide = (heat_height_for(["upper extremity (28)"], names, width_inches=at) for at in (6.4, 12.0))
+    assert narrow > wide == height_for(1)
+
+
+def test_a_plot_too_small_for_its_labels_is_drawn_without_a_word() -> None:
+    names = ["x" * 28] * 40
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert figure_png(heat_map(["a"], names, [[0.0] * 40], across="", down=""), height_inches=1.0)

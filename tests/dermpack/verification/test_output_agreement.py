@@ -1,0 +1,119 @@
+"""Outputs may differ only as far as kernels legitimately do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dermpack.contract import Contract, Recipe, RuntimeResult, runtimes_of
+from dermpack.inference import Engine, Kernels
+from dermpack.metrics.predictions import Floats
+from dermpack.verification.checks import Outcome, Proof
+from dermpack.verification.interpreter_runs import Ran
+from dermpack.verification.output_agreement import check_outputs, check_runs
+from tests.support.contracts import contract_for
+
+STEP = 1 / 256
+BASE = np.tile([0.5, 0.25, 0.25], (4, 1))
+INTEGERS = contract_for()
+
+
+def ran(
+    outputs: Floats | None,
+    *,
+    engine: Engine = Engine.LITERT,
+    kernels: Kernels = Kernels.BUILTIN,
+    is_delegated: bool = False,
+    problem: str = "",
+) -> Ran:
+    return Ran(
+        engine=engine,
+        kernels=kernels,
+        version="9.9",
+        outputs=outputs,
+        is_delegated=is_delegated,
+        problem=problem,
+    )
+
+
+def moved(by: float) -> Floats:
+    """One picture's first label more probable, its second one less."""
+    found = BASE.copy()
+    found[0] += (by, -by, 0)
+    return found
+
+
+def of_recipe(name: str) -> Contract:
+    return replace(INTEGERS, recipe=Recipe(name=name, method="none"))
+
+
+def compared(second: Ran, contract: Contract = INTEGERS) -> Proof:
+    (proof,) = check_outputs((ran(BASE), second), contract)
+    return proof
+
+
+def test_integers_may_be_one_step_apart() -> None:
+    other = ran(moved(STEP), engine=Engine.TFLITE_RUNTIME)
+    assert compared(other).outcome is Outcome.HOLDS
+
+
+def test_integers_two_steps_apart_on_the_same_kernels_fail() -> None:
+    other = ran(moved(2 * STEP), engine=Engine.TFLITE_RUNTIME)
+    assert compared(other).outcome is Outcome.FAILS
+
+
+def test_many_steps_behind_a_softmax_are_noted_where_xnnpack_rounded() -> None:
+    proof = compared(ran(moved(20 * STEP), kernels=Kernels.XNNPACK, is_delegated=True))
+    assert proof.outcome is Outcome.NOTED
+    assert "20 steps" in proof.detail
+    assert "XNNPACK rounds" in proof.detail
+
+
+def test_xnnpack_that_takes_no_part_is_no_excuse() -> None:
+    other = ran(moved(20 * STEP), kernels=Kernels.XNNPACK)
+    assert compared(other).outcome is Outcome.FAILS
+
+
+def test_outputs_far_apart_fail_on_any_kernels() -> None:
+    other = ran(np.roll(BASE, 1, axis=1), kernels=Kernels.XNNPACK, is_delegated=True)
+    assert compared(other).outcome is Outcome.FAILS
+
+
+@pytest.mark.parametrize(("by", "outcome"), [(9e-5, Outcome.HOLDS), (2e-4, Outcome.FAILS)])
+def test_floats_may_be_a_ten_thousandth_apart(by: float, outcome: Outcome) -> None:
+    other = ran(moved(by), kernels=Kernels.XNNPACK, is_delegated=True)
+    assert compared(other, of_recipe("float32")).outcome is outcome
+
+
+def test_dynamic_ranges_are_rounded_by_each_interpreter_in_its_own_way() -> None:
+    other = ran(moved(0.01), engine=Engine.TFLITE_RUNTIME)
+    assert compared(other, of_recipe("dynamic")).outcome is Outcome.NOTED
+
+
+def test_what_is_no_number_fails() -> None:
+    outputs = np.full_like(BASE, np.nan)
+    assert compared(ran(outputs)).outcome is Outcome.FAILS
+    (proof, *_) = check_runs((ran(outputs),), INTEGERS)
+    assert proof.outcome is Outcome.FAILS
+    assert proof.record()["figures"] == {}
+
+
+def test_what_is_no_number_stands_as_null_in_json() -> None:
+    assert compared(ran(np.full_like(BASE, np.nan))).record()["figures"]["max"] is None
+
+
+@pytest.mark.parametrize(("works", "outcome"), [(False, Outcome.NOTED), (True, Outcome.FAILS)])
+def test_a_refusal_is_noted_where_the_contract_speaks_of_it(works: bool, outcome: Outcome) -> None:
+    said = RuntimeResult(
+        runtime="ai-edge-litert", version="9.9", delegate="xnnpack", works=works, result="FULLY_CONNECTED 12"
+    )
+    contract = replace(INTEGERS, runtimes=runtimes_of((said,)))
+    (proof,) = check_runs((ran(None, problem="refused"),), contract)
+    assert proof.outcome is outcome
+
+
+def test_a_refusal_that_the_contract_is_silent_of_fails() -> None:
+    (proof, *_) = check_runs((ran(None, problem="refused"),), INTEGERS)
+    assert proof.outcome is Outcome.FAILS

@@ -1,0 +1,179 @@
+"""A contract's figures are held against what comes out when its file is scored again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dermpack.contract import Accuracy, Compared, Contract
+from dermpack.dataset.manifest import Dataset, Split
+from dermpack.inference import Engine, Kernels
+from dermpack.metrics.predictions import Floats
+from dermpack.progress import Track, silent
+from dermpack.storage.files import sha256_of
+from dermpack.verification import Network, Outcome, Proof, Remembered, gather
+from dermpack.verification.interpreter_runs import Ran
+from dermpack.verification.network_agreement import check_network
+from dermpack.verification.scores import check_scores, score_split, splits_of
+from tests.support.contracts import LABELS, contract_for
+from tests.support.evaluation_dataset import make_dataset
+
+RIGHT_OF_TEN = 8
+
+
+class Guess:
+    """Right on some of every ten pictures, as sure as it is told to be."""
+
+    classes = LABELS
+
+    def __init__(self, dataset: Dataset, *, right: int = RIGHT_OF_TEN, confidence: float = 0.9) -> None:
+        self._labels = {dataset.file(picture): picture.label for picture in dataset.pictures}
+        self._right, self._confidence = right, confidence
+
+    def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
+        rows = [self._row(at, LABELS.index(self._labels[file])) for at, file in enumerate(files)]
+        return np.array(list(track(rows, total=len(rows), what="Guessing")))
+
+    def _row(self, at: int, truth: int) -> Floats:
+        row = np.full(len(LABELS), (1 - self._confidence) / (len(LABELS) - 1))
+        row[truth if at % 10 < self._right else (truth + 1) % len(LABELS)] = self._confidence
+        return row
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return make_dataset(tmp_path / "set", n=60, labels=LABELS)
+
+
+def contract(dataset: Dataset, *, accuracy: float = 0.8, difference: float = 0.0, n: int = 60) -> Contract:
+    """A contract with the one figure, of the test split."""
+    figure = Compared(
+        metric="accuracy",
+        of_float=accuracy - difference,
+        of_file=accuracy,
+        difference=difference,
+        ci95=(difference - 0.02, difference + 0.02),
+    )
+    made = contract_for()
+    return replace(
+        made,
+        parents=replace(made.parents, dataset=dataset.sha256),
+        accuracy=(Accuracy(split="test", n=n, agreement=1.0, figures=(figure,)),),
+    )
+
+
+def proofs(dataset: Dataset, said: Contract, network: Guess | None = None) -> dict[str, Proof]:
+    scored = score_split(Guess(dataset), network, dataset, Split.TEST)
+    return {proof.name: proof for proof in check_scores(scored, said, dataset)}
+
+
+def test_a_true_figure_holds(dataset: Dataset) -> None:
+    proof = proofs(dataset, contract(dataset))["accuracy on test"]
+    assert proof.outcome is Outcome.HOLDS
+    assert proof.figures["value"] == pytest.approx(0.8)
+
+
+def test_an_invented_figure_fails(dataset: Dataset) -> None:
+    proof = proofs(dataset, contract(dataset, accuracy=0.99))["accuracy on test"]
+    assert proof.outcome is Outcome.FAILS
+    assert "outside of its interval" in proof.detail
+
+
+def test_an_invented_difference_fails(dataset: Dataset) -> None:
+    proof = proofs(dataset, contract(dataset, difference=0.1), Guess(dataset))["accuracy on test"]
+    assert proof.outcome is Outcome.FAILS
+    assert "+0.0000 from float is outside of the recorded interval" in proof.detail
+
+
+def test_fewer_pictures_than_recorded_fail(dataset: Dataset) -> None:
+    assert proofs(dataset, contract(dataset, n=61))["pictures of test"].outcome is Outcome.FAILS
+
+
+def test_figures_of_another_dataset_are_noted_only(dataset: Dataset) -> None:
+    said = contract(dataset, accuracy=0.99)
+    foreign = replace(said, parents=replace(said.parents, dataset=sha256_of(b"other")))
+    found = proofs(dataset, foreign)
+    assert {proof.outcome for proof in found.values()} == {Outcome.NOTED}
+    assert "another dataset" in found["accuracy on test"].detail
+
+
+def test_the_paired_difference_to_the_network_is_measured(dataset: Dataset) -> None:
+    said = contract(dataset, difference=-0.1)
+    proof = proofs(dataset, said, Guess(dataset, right=9))["accuracy on test"]
+    assert proof.outcome is Outcome.HOLDS
+    assert proof.figures["difference"] == pytest.approx(-0.1)
+    assert "difference_ci95_low" in proof.figures
+
+
+def test_another_agreement_than_recorded_fails(dataset: Dataset) -> None:
+    found = proofs(dataset, contract(dataset), Guess(dataset, right=9))
+    assert found["labels on test"].outcome is Outcome.FAILS
+
+
+def test_recorded_splits_are_scored_too(dataset: Dataset) -> None:
+    said = contract(dataset)
+    recorded = replace(said, accuracy=(replace(said.accuracy[0], split="train"),))
+    assert splits_of(recorded, dataset, Split.TEST) == (Split.TEST, Split.TRAIN)
+
+
+def beside(dataset: Dataset, recipe: str, confidence: float) -> dict[str, Outcome]:
+    """A network that is 0.9 sure, and its file, which is as sure as is said."""
+    made = contract_for()
+    said = replace(made, recipe=replace(made.recipe, name=recipe))
+    network = Network(
+        predictor=Guess(dataset), run_sha256=said.parents.run, weights_sha256=said.parents.weights
+    )
+    with gather(pictures=1, dataset=dataset, split=Split.TEST) as material:
+        files = replace(material, files=material.files[1:], generated=0)
+        ran = Ran(
+            engine=Engine.LITERT,
+            kernels=Kernels.BUILTIN,
+            version="9.9",
+            outputs=Guess(dataset, confidence=confidence)(files.files),
+            is_delegated=False,
+            problem="",
+        )
+        return {proof.name: proof.outcome for proof in check_network(network, said, files, ran)}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "confidence", "outcome"),
+    [
+        ("float32", 0.9, Outcome.HOLDS),
+        ("float32", 0.91, Outcome.FAILS),
+        ("int8", 0.85, Outcome.NOTED),
+        ("int8", 0.4, Outcome.FAILS),
+    ],
+)
+def test_a_file_is_as_far_from_its_network_as_its_recipe_allows(
+    dataset: Dataset, recipe: str, confidence: float, outcome: Outcome
+) -> None:
+    assert beside(dataset, recipe, confidence) == {"parent": Outcome.HOLDS, "network": outcome}
+
+
+def test_another_run_than_the_parent_fails(dataset: Dataset) -> None:
+    said = contract_for()
+    other = Network(predictor=Guess(dataset), run_sha256=sha256_of(b"?"), weights_sha256=said.parents.weights)
+    with gather(pictures=1, dataset=None, split=Split.TEST) as material:
+        (proof,) = check_network(other, said, material, None)
+    assert proof.outcome is Outcome.FAILS
+    assert "another run" in proof.detail
+
+
+def test_a_network_is_asked_of_each_picture_once(dataset: Dataset) -> None:
+    asked: list[Path] = []
+
+    class Asked(Guess):
+        def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
+            asked.extend(files)
+            return super().__call__(files, track=track)
+
+    files = [dataset.file(picture) for picture in dataset.pictures[:4]]
+    remembered = Remembered(Asked(dataset))
+    first = remembered(files)
+    assert np.array_equal(remembered(files[::-1]), first[::-1])
+    assert asked == files

@@ -1,0 +1,101 @@
+"""A contract to test with: three labels at 32 px, raw bytes in."""
+
+from __future__ import annotations
+
+from dermpack.contract import (
+    Abstention,
+    Accuracy,
+    Activation,
+    Calibration,
+    Compared,
+    Contract,
+    Covered,
+    Input,
+    Number,
+    OperatingPoint,
+    Operator,
+    Output,
+    Parents,
+    Recipe,
+    RuntimeResult,
+    Temperature,
+    runtimes_of,
+)
+from dermpack.storage.files import sha256_of
+
+LABELS = ("akiec", "mel", "nv")
+SIZE = 32
+
+
+def contract_for(model: bytes = b"TFL3") -> Contract:
+    """What could stand beside a model of `tests.support.tflite_models` with uint8 in and out."""
+    tried = tuple(
+        RuntimeResult(runtime=name, version=version, delegate="none", works=True, result="same labels")
+        for name, version in (("ai-edge-litert", "2.3.0"), ("tflite-runtime", "2.14.0"))
+    )
+    return Contract(
+        name="lesions",
+        version="1.0.0",
+        labels=LABELS,
+        input=_input(),
+        output=_output(),
+        thresholds=(_point(),),
+        abstention=_abstention(),
+        recipe=Recipe(name="int8", method="ptq", versions={"tensorflow": "2.21.0"}),
+        calibration=_calibration(),
+        operators=(Operator(name="CONV_2D", version=3),),
+        runtimes=runtimes_of(tried),
+        accuracy=(_accuracy(),),
+        size_bytes=len(model),
+        sha256=sha256_of(model),
+        parents=Parents(run=sha256_of(b"run"), weights=sha256_of(b"weights"), dataset=sha256_of(b"rows")),
+        license="CC0",
+        intended_use="Research only; not a medical device.",
+    )
+
+
+def _input() -> Input:
+    return Input(
+        width=SIZE,
+        height=SIZE,
+        dtype=Number.UINT8,
+        scale=0.007843137718737125,
+        zero_point=127,
+        policy="centre-square-1",
+        size_bytes=SIZE * SIZE * 3,
+    )
+
+
+def _output() -> Output:
+    nlls = {"nll_before": 0.9, "nll_after": 0.8, "ece_before": 0.1, "ece_after": 0.05}
+    temperature = Temperature(value=1.25, floor=1 / 512, n=40, **nlls)
+    return Output(
+        dtype=Number.UINT8,
+        scale=1 / 256,
+        zero_point=0,
+        activation=Activation.SOFTMAX,
+        temperature=temperature,
+    )
+
+
+def _point() -> OperatingPoint:
+    shares = {"threshold": 0.3, "wanted_sensitivity": 0.95, "sensitivity": 0.96, "specificity": 0.7}
+    return OperatingPoint(label="mel", positives=20, n=100, **shares)
+
+
+def _abstention() -> Abstention:
+    shares = {"threshold": 0.6, "coverage": 0.8, "accuracy": 0.9}
+    return Abstention(n=100, curve=(Covered(**shares),), **shares)
+
+
+def _calibration() -> Calibration:
+    counts = {"akiec": 66, "mel": 67, "nv": 67}
+    drawn = sha256_of(b"pictures")
+    return Calibration(method="minmax", split="train", n=200, seed=0, sha256=drawn, per_label=counts)
+
+
+def _accuracy() -> Accuracy:
+    figure = Compared(
+        metric="balanced_accuracy", of_float=0.8, of_file=0.79, difference=-0.01, ci95=(-0.02, 0.0)
+    )
+    return Accuracy(split="validation", n=100, agreement=0.97, figures=(figure,))

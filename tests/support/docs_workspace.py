@@ -1,0 +1,84 @@
+"""A folder as `make demo` leaves it, only smaller, and the machines that the pages of docs/ measure on."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from dermpack.cli import main
+from tests.conftest import OPTIONS
+from tests.support.adb_stand_in import StandIn
+
+SSH = """\
+#!/bin/sh
+# Behave like ssh to a Raspberry Pi whose home is {home}: skip options and address, run the rest there.
+while [ "$1" != "--" ]; do shift; done
+shift 2
+cd {home} && HOME={home} TMPDIR={home} exec /bin/sh -c "$*"
+"""
+CLASSES_CSV = "class,pattern,label\neczema,,inflamed\npsoriasis,,inflamed\n*,demo_0001*,\n*,,other\n"
+
+
+def make_demo(folder: Path) -> None:
+    """pictures, dataset, run, exports, export: the names that the pages use."""
+    pictures, dataset, run = (str(folder / name) for name in ("pictures", "dataset", "run"))
+    assert main(["data", "demo", "-o", pictures, "--pictures", "120", "--size", "48", "-q"]) == 0
+    assert main(["data", "import", pictures, "-o", dataset, "-q"]) == 0
+    assert main(["train", dataset, "-o", run, *OPTIONS, "--epochs", "2"]) == 0
+    recipes = ("--float32", "--float16", "--int8", "--method", "ptq", "--calibration", "20")
+    assert main(["convert", run, "-o", str(folder / "exports"), *recipes, "-q"]) == 0
+    shutil.copytree(folder / "exports" / "int8", folder / "export")
+
+
+def make_own_pictures(folder: Path) -> None:
+    """What a reader brings: class folders, and a table that names patients."""
+    seven = folder / "seven"
+    arguments = ["--classes", "7", "--pictures", "84", "--size", "48", "-q"]
+    assert main(["data", "demo", "-o", str(seven), *arguments]) == 0
+    with (seven / "pictures.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if "broken" not in row["picture"]]
+    (folder / "my-table" / "files").mkdir(parents=True)
+    with (folder / "my-table" / "pictures.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("picture", "label", "patient", "age", "localization"))
+        for row in rows:
+            path = seven / row["picture"]
+            (folder / "my-pictures" / row["label"]).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / "my-pictures" / row["label"] / path.name)
+            shutil.copy(path, folder / "my-table" / "files" / path.name)
+            table.writerow(
+                (f"files/{path.name}", row["label"], row["group"], row["age"], row["localization"])
+            )
+    (folder / "my-pictures" / "notes.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    (folder / "classes.csv").write_text(CLASSES_CSV, encoding="utf-8")
+    shutil.rmtree(seven)
+
+
+def connect_phone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A phone at the end of the cable, and the tool for it where the page has it."""
+    place = folder / "phone"
+    place.mkdir()
+    phone = StandIn(place)
+    phone.install(monkeypatch)
+    phone.phone("R58M")
+    shutil.copy(phone.tool, folder / "android_aarch64_benchmark_model")
+
+
+def connect_pi(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ssh that reaches a machine with a Python of its own in ~/bench; it is this one."""
+    home, path = folder / "pi", folder / "pi-path"
+    _write_program(path / "ssh", SSH.format(home=home))
+    _write_program(home / "bench/bin/python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    monkeypatch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)

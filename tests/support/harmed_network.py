@@ -1,0 +1,71 @@
+"""Runs of the same function as another, written so that 8 bits cannot hold them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Keras = Any
+Array = NDArray[Any]
+LARGE = 20_000.0  # times the greatest weight of a kernel
+DECADES = 3.0  # each side
+
+
+def write_cancelling(run: Path, folder: Path) -> Path:
+    """One layer is harmed: the second convolution reads two equal channels, by large weights that cancel."""
+    model, read = _opened(run)
+    first, second = read.spec.filters
+    wider = replace(read.spec, filters=(first + 1, second))
+    layers = {layer.name: layer.get_weights() for layer in model.layers}
+    for name in ("block_1_conv", "block_1_bn"):
+        layers[name] = [np.concatenate([values, values[..., :1]], axis=-1) for values in layers[name]]
+    (kernel,) = layers["block_2_conv"]
+    draw = np.random.default_rng(0)
+    large = LARGE * np.abs(kernel).max() * draw.uniform(-1, 1, kernel[:, :, :1].shape)
+    parts = (kernel[:, :, :1] + large, kernel[:, :, 1:], -large)
+    layers["block_2_conv"] = [np.concatenate(parts, axis=2)]
+    return _written(replace(read, spec=wider), layers, folder)
+
+
+def write_spread(run: Path, folder: Path) -> Path:
+    """All layers are harmed: channels of one tensor differ by powers of ten, and the weak ones matter."""
+    model, read = _opened(run)
+    layers = {layer.name: layer.get_weights() for layer in model.layers}
+    draw = np.random.default_rng(0)
+    for norm, reader, axis in (("block_1_bn", "block_2_conv", 2), ("block_2_bn", "predictions", 0)):
+        gamma, beta, mean, variance = layers[norm]
+        by = 10 ** np.asarray(draw.permutation(np.linspace(-DECADES, DECADES, len(gamma))))
+        layers[norm] = [gamma * by, beta * by, mean, variance]
+        kernel, *bias = layers[reader]
+        shape = [-1 if at == axis else 1 for at in range(kernel.ndim)]
+        layers[reader] = [kernel / by.reshape(shape), *bias]
+    return _written(read, layers, folder)
+
+
+def _opened(run: Path) -> tuple[Keras, Any]:
+    from trainer.runs.run_folder import load_model, read_run
+
+    read = read_run(run)
+    return load_model(read), read
+
+
+def _written(run: Any, layers: dict[str, list[Array]], folder: Path) -> Path:
+    """A run folder of these weights; everything else it says is the other run's."""
+    from dermpack.storage.files import sha256_file
+    from trainer.model.network import build
+    from trainer.model.weights import save_weights
+    from trainer.recipe.network_spec import Weights
+    from trainer.runs.run_folder import write_run
+
+    model = build(run.spec, weights=Weights.NONE, seed=0)
+    for layer in model.layers:
+        layer.set_weights(layers[layer.name])
+    folder.mkdir()
+    changed = replace(run, folder=folder)
+    save_weights(model, changed.weights)
+    write_run(replace(changed, weights_sha256=sha256_file(changed.weights)))
+    return folder

@@ -1,0 +1,33 @@
+"""Call the program, and end it as a lost worker ends: by SIGKILL or SIGSTOP, when a step begins."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+
+def main() -> int:
+    from dermpack.cli import main as program
+    from trainer.fitting.train_step import Learner
+
+    ending, last, plain = signal.Signals[sys.argv[1]], int(sys.argv[2]), Learner.step
+    done = 0
+
+    def step(self: Learner, *batch: Any, rate: float) -> float:
+        nonlocal done
+        if done == last:
+            os.kill(os.getpid(), ending)
+        done += 1
+        return plain(self, *batch, rate=rate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Learner, "step", step)
+        return program(sys.argv[3:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""Make the tables of figures from the committed reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import takewhile
+from typing import Any
+
+from tests.tools.conversion_table import markdown
+from tests.tools.conversion_table import table as files_table
+from tests.tools.figures.sources import HOUSE, one_of, report, spelled
+from tests.tools.models_table import points
+from tests.tools.models_table import tables as models_tables
+
+MODELS = (
+    "Trained on HAM10000, so for research and demonstration, **not for commerce** (CC BY-NC 4.0).",
+    "[models](models/README.md) tells the labels, what the data is not, and how to make them again.",
+)
+RECIPES = ("default", "plain")
+SEEDS = ("0", "1")
+RUNTIMES = ("ai-edge-litert", "tflite-runtime")
+TARGETS = ("host", "qemu:cortex-a72", "qemu:cortex-a76")
+
+
+def models() -> list[str]:
+    """What can be embedded now: a section with the first table of models/README.md, if there is a model."""
+    told = [line.replace("](", "](models/") for line in models_tables(HOUSE / "models")]
+    table = list(takewhile(lambda line: line.startswith("|"), told))
+    return ["## Models you can embed now", "", *MODELS, "", *table, *told[len(table) :][:2]] if table else []
+
+
+def recipes() -> list[str]:
+    """What the default recipe and the usual one gave on two splits."""
+    header = ("recipe", "split seed", "balanced accuracy (95 %)", "AUROC (95 %)", "accuracy", "minutes")
+    return markdown([header, *(_recipe(name, seed) for name in RECIPES for seed in SEEDS)])
+
+
+def _recipe(name: str, seed: str) -> tuple[str, ...]:
+    of = f"lesions-{name}-{seed}"
+    accuracy = spelled(f"{{{of}/accuracy|share}}")
+    minutes = spelled(f"{{lesions-minutes/{name}/{seed}|whole}}")
+    return (name, seed, _scored(of, "balanced_accuracy"), _scored(of, "auroc"), accuracy, minutes)
+
+
+def _scored(of: str, metric: str, form: str = "share") -> str:
+    low, high = f"{of}/{metric}_ci95/0", f"{of}/{metric}_ci95/1"
+    return spelled(f"{{{of}/{metric}|{form}}} ({{{low}|{form}}} to {{{high}|{form}}})")
+
+
+def files() -> list[str]:
+    """What each kind of file gave: accuracy, size, speed."""
+    seconds = {
+        "measured": report("files-conversion")["seconds"],
+        "trained": report("files-conversion-qat")["seconds"],
+    }
+    return files_table(report("files-benchmark"), seconds)
+
+
+def study() -> list[str]:
+    """Five recipes on few pictures."""
+    of = report("study-five")
+    header = (
+        "recipe",
+        "balanced accuracy, test (95 %)",
+        "AUROC (95 %)",
+        "points against the first (95 %)",
+        "parameters",
+        "training, s",
+    )
+    return markdown([header, *(_studied(of, name) for name in of["order"])])
+
+
+def _studied(of: dict[str, Any], name: str) -> tuple[str, ...]:
+    scores = f"study-five/recipes/{name}/tests/0/scores"
+    title = f"{name}, best on validation" if name == of["best"] else name
+    figures = [_scored(scores, metric, "share2") for metric in ("balanced_accuracy", "auroc")]
+    parameters = spelled(f"{{study-five/recipes/{name}/parameters|count}}")
+    seconds = spelled(f"{{study-five/recipes/{name}/training_seconds|whole}}")
+    return (title, *figures, _against(of["recipes"][name]), parameters, seconds)
+
+
+def _against(recipe: dict[str, Any]) -> str:
+    versus = recipe["tests"][0].get("versus_base")
+    return _drop(versus["differences"]) if versus else "–"
+
+
+def arm() -> list[str]:
+    """One report's three files on this host and on two emulated processors, by each runtime."""
+    of = report("arm-benchmark")
+    settings = ("file", "runtime", "host, ms", "A72, M instructions", "A76, M instructions")
+    header = (*settings, "balanced accuracy on ARM (95 %)", "points against float32 (95 %)")
+    names = [model["name"] for model in of["models"]]
+    return markdown([header, *(_emulated(of, name, runtime) for runtime in RUNTIMES for name in names)])
+
+
+def _emulated(of: dict[str, Any], model: str, runtime: str) -> tuple[str, ...]:
+    asked = {"model": model, "runtime": runtime, "kernels": "xnnpack", "threads": 1}
+    here, *there = (one_of(of["results"], {**asked, "target": target}) for target in TARGETS)
+    counts = [f"{result['instructions_per_inference'] / 1e6:.1f}" for result in there]
+    setting = {name: value for name, value in asked.items() if name != "model"} | {"target": TARGETS[1]}
+    score = _of_setting(of["answers"], model, setting)["balanced_accuracy"]
+    low, high = score["ci95"]
+    share = f"{score['value']:.3f} ({low:.3f} to {high:.3f})"
+    change = "–" if model == of["models"][0]["name"] else _drop(_of_setting(of["drops"], model, setting))
+    return (model, runtime, f"{here['median_ms']:.2f}", *counts, share, change)
+
+
+def _drop(told: dict[str, Any]) -> str:
+    change = told["balanced_accuracy"]
+    return points(change["difference"], change["ci95"])
+
+
+def _of_setting(parts: list[dict[str, Any]], model: str, setting: dict[str, Any]) -> dict[str, Any]:
+    (found,) = (part for part in parts if part["model"] == model and setting in part["where"])
+    return found
+
+
+def references() -> list[str]:
+    """The tables of models/README.md."""
+    return models_tables(HOUSE / "models")
+
+
+TABLES: dict[str, Callable[[], list[str]]] = {
+    "models": models,
+    "references": references,
+    "recipes": recipes,
+    "files": files,
+    "arm": arm,
+    "study": study,
+}

@@ -1,0 +1,172 @@
+"""Write the tables of FOLDER/README.md, of the reports in it: `python -m tests.tools.models_table FOLDER`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dermpack.reporting.markdown import table
+from tests.tools.figures.marks import has_table, rewrite
+
+NAME = "references"  # of the tables, between marks
+OTHER_SPLITS = (
+    "The same recipes on other splits of the same pictures; report and contract are kept, the files are not:"
+)
+NONE_YET = "None lies here yet: `make models` (below) makes them."
+HEADER = (
+    *("model", "bundle", "input", "MB", "pictures of the test split", "balanced accuracy (95 %)"),
+    *("macro AUROC (95 %)", "points against float, validation split (95 %)", "ms"),
+)
+SEEDS_HEADER = (
+    "model",
+    "split seed",
+    "pictures of the test split",
+    "balanced accuracy (95 %)",
+    "macro AUROC (95 %)",
+    "by",
+    "points against float, validation split (95 %)",
+    "AUROC against float, validation split (95 %)",
+)
+RUNTIME, KERNELS, THREADS = "ai-edge-litert", "xnnpack", 1  # what `ms` is measured with
+
+
+def write(folder: Path) -> None:
+    """Replace what stands between the marks, by the rule of `python -m tests.tools.figures`."""
+    page = folder / "README.md"
+    if not (page.is_file() and has_table(page, NAME)):
+        sys.exit(f"{page}: has no marks for the tables; put the one of models there")
+    rewrite(page, {NAME: lambda: tables(folder)})
+
+
+def tables(folder: Path) -> list[str]:
+    """Both tables, or the one sentence where there is no model."""
+    models = exports(folder)
+    if not models:
+        return [NONE_YET]
+    told = f"`ms`: median of a picture{_how_timed(models)}; never on a phone."
+    seeds = [row for model in models for row in _seeds(model)]
+    others = (
+        ("", OTHER_SPLITS, "", *_table(SEEDS_HEADER, seeds), *_means(models))
+        if len(seeds) > len(models)
+        else ()
+    )
+    return [*_table(HEADER, map(_row, models)), "", told, *others]
+
+
+def exports(folder: Path) -> list[Path]:
+    """The unpacked models, the largest first."""
+    found = (path.parent for path in folder.glob("*/model.tflite"))
+    return sorted(found, key=lambda of: (-(of / "model.tflite").stat().st_size, of.name))
+
+
+def _row(model: Path) -> tuple[str, ...]:
+    contract, report = _read(model / "model.json"), _read(model / "evaluation" / "report.json")
+    side = contract["input"]["width"]
+    return (
+        f"[{model.name}]({model.name}/MODEL_CARD.md)",
+        f"[zip]({model.name}.zip)",
+        *(f"{side}×{side}", f"{contract['size_bytes'] / 1e6:.2f}", f"{report['n']:,}"),
+        *(figure(report, "balanced_accuracy"), figure(report, "auroc")),
+        points(**_lost(contract, "balanced_accuracy")),
+        f"{_timed(model)['median_ms']:.2f}",
+    )
+
+
+def _means(models: Sequence[Path]) -> Iterator[str]:
+    """The splits share pictures: an interval of their mean would be too narrow."""
+    yield ""
+    for model in models:
+        reports = [_read(evaluation / "report.json") for _, evaluation, _ in _splits(model)]
+        means = [
+            sum(report[of] for report in reports) / len(reports) for of in ("balanced_accuracy", "auroc")
+        ]
+        yield f"Mean of the {len(reports)} splits, {model.name}: {' and '.join(map(_share, means))}."
+
+
+def _splits(model: Path) -> list[tuple[str, Path, Path]]:
+    """Seed, folder of the report, folder of the contract."""
+    others = sorted((model / "seeds").glob("[0-9]*"), key=lambda of: int(of.name))
+    return [("0", model / "evaluation", model), *((other.name, other, other) for other in others)]
+
+
+def _seeds(model: Path) -> Iterator[tuple[str, ...]]:
+    for seed, evaluation, export in _splits(model):
+        report, contract = _read(evaluation / "report.json"), _read(export / "model.json")
+        yield (
+            *(model.name, seed, f"{report['n']:,}"),
+            *(figure(report, "balanced_accuracy"), figure(report, "auroc"), contract["recipe"]["method"]),
+            *(points(**_lost(contract, "balanced_accuracy")), shares(**_lost(contract, "auroc"))),
+        )
+
+
+def _lost(contract: dict[str, Any], metric: str) -> dict[str, Any]:
+    """What the file has more than its network."""
+    figures = (of for split in contract["accuracy"] for of in split["figures"])
+    found = next(of for of in figures if of["metric"] == metric)
+    return {"difference": found["difference"], "ci95": found["ci95"]}
+
+
+def figure(report: dict[str, Any], name: str) -> str:
+    """0.7153 → .715 (.640 to .781)."""
+    value, ends = report[name], report[f"{name}_ci95"]
+    around = f" ({_share(ends[0])} to {_share(ends[1])})" if ends else ""
+    return f"{_share(value)}{around}"
+
+
+def points(difference: float, ci95: Sequence[float] | None) -> str:
+    """-0.0042 → -0.4 (-1.1 to +0.3)."""
+    around = f" ({ci95[0] * 100:+.1f} to {ci95[1] * 100:+.1f})" if ci95 else ""
+    return f"{difference * 100:+.1f}{around}"
+
+
+def shares(difference: float, ci95: Sequence[float] | None) -> str:
+    """-0.0014 → -.001 (-.005 to +.001)."""
+    around = f" ({_signed(ci95[0])} to {_signed(ci95[1])})" if ci95 else ""
+    return f"{_signed(difference)}{around}"
+
+
+def _how_timed(models: Sequence[Path]) -> str:
+    """On which device, by what, in how many rounds, and what makes the figures worth less."""
+    about = _benchmark(models[0])["targets"][0]["environment"]
+    device = ", ".join(filter(None, (about.get("processor"), about.get("machine"), about.get("os"))))
+    timed = [_timed(model) for model in models]
+    rounds = " and ".join(f"{of['rounds']:,}" for of in timed)
+    warm_up = " and ".join(f"{of['warm_up_rounds']:,}" for of in timed)
+    how = f"{RUNTIME}, XNNPACK, {THREADS} thread, {rounds} rounds after {warm_up} of warm-up"
+    places = (place for model in models for place in _benchmark(model)["targets"])
+    notes = dict.fromkeys(note.partition(" (load")[0] for place in places for note in place["notes"])
+    return "; ".join((f" on {device}", how, *notes))
+
+
+def _timed(model: Path) -> dict[str, Any]:
+    wanted = (RUNTIME, KERNELS, THREADS)
+    results: list[dict[str, Any]] = _benchmark(model)["results"]
+    return next(of for of in results if (of["runtime"], of["kernels"], of["threads"]) == wanted)
+
+
+def _benchmark(model: Path) -> dict[str, Any]:
+    return _read(model / "benchmark" / "report.json")
+
+
+def _share(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 3) + 0.0:+.3f}".replace("0.", ".", 1)  # no -.000
+
+
+def _table(header: Sequence[str], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    return table(header, rows, words=len(header))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return read
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from dermpack.dataset.manifest import Picture, Split
+from dermpack.reporting.page import Image, Table, Text
+from tests.support.training_dataset import dataset, of_pictures, picture
+from trainer.datasets.exploration.columns import Kind, read_column, read_columns
+from trainer.datasets.exploration.importance import HEIGHT, MAX_COLUMNS, WIDTH, Importance, importance
+from trainer.datasets.exploration.imputation import Imputation, Strategy, imputation
+from trainer.datasets.exploration.report.metadata import importance_section
+
+N = 400
+TRAIN = tuple(replace(picture(at, "nv"), split=Split.TRAIN) for at in range(5))
+
+
+def filled(name: str, cells: list[str], pictures: tuple[Picture, ...] = TRAIN) -> Imputation:
+    return imputation(read_column(name, cells), pictures)
+
+
+def test_a_missing_number_would_be_the_median() -> None:
+    one = filled("age", ["10", "20", "60", "", "unknown"])
+    assert (one.strategy, one.value, one.missing, one.n) == (Strategy.MEDIAN, "20", 2, 3)
+
+
+def test_a_missing_word_would_be_the_most_frequent() -> None:
+    one = filled("sex", ["male", "female", "male", "", "unknown"])
+    assert (one.strategy, one.value, one.missing, one.n) == (Strategy.MOST_FREQUENT, "male", 2, 3)
+
+
+def test_equally_frequent_words_give_the_first_in_the_alphabet() -> None:
+    assert filled("sex", ["b", "a", "b", "a", ""]).value == "a"
+
+
+def test_filling_values_come_from_the_train_split_alone() -> None:
+    pictures = tuple(replace(p, split=Split.TEST if at > 1 else Split.TRAIN) for at, p in enumerate(TRAIN))
+    assert filled("age", ["10", "20", "90", "90", "90"], pictures).value == "15"
+
+
+def test_names_and_empty_columns_are_not_filled() -> None:
+    empty = filled("x", [""] * 5)
+    assert (empty.kind, empty.strategy, empty.n) == (Kind.EMPTY, None, 0)
+    pictures = tuple(picture(at, "nv") for at in range(40))
+    assert filled("id", [f"ISIC_{at}" for at in range(40)], pictures).strategy is None
+
+
+@pytest.fixture(scope="module")
+def planted() -> Importance:
+    """A column that tells the label nine times in ten, a noise column, an id and a constant."""
+    random = Random(0)
+    labels = [random.choice(["mel", "nv"]) for _ in range(N)]
+    told = [label if random.random() < 0.9 else random.choice(["mel", "nv"]) for label in labels]
+    columns = {
+        "site": [{"mel": "back", "nv": ""}.get(word, "") or "face" for word in told],
+        "noise": [random.choice(["a", "b", "unknown"]) for _ in range(N)],
+        "image_id": [f"ISIC_{at}" for at in range(N)],
+        "study": ["one"] * N,
+        "diagnosis": [f"is {label}" for label in labels],
+    }
+    made = dataset(Path("nowhere"), labels, columns)
+    return importance(made, read_columns(made.manifest), seed=0)
+
+
+def test_a_planted_column_is_found(planted: Importance) -> None:
+    assert planted.columns[0].column == "site"
+    assert planted.columns[0].mean > 0.3
+    assert planted.balanced_accuracy > 0.85
+
+
+def test_noise_has_no_importance(planted: Importance) -> None:
+    noise = next(one for one in planted.columns if one.column == "noise")
+    assert abs(noise.mean) < 0.05
+
+
+def test_columns_that_must_not_be_learned_are_left_aside_with_a_reason(planted: Importance) -> None:
+    assert dict(planted.excluded) == {
+        "image_id": "names things: 400 different values",
+        "study": "is the same everywhere",
+        "diagnosis": "is the label in other words",
+        WIDTH: "is the same everywhere",
+        HEIGHT: "is the same everywhere",
+    }
+
+
+def test_importance_says_on_how_many_pictures(planted: Importance) -> None:
+    assert (planted.n_fitted, planted.n_held_out) == (N // 2, N // 2)
+    assert planted.held_out == "the validation and test splits"
+    assert planted.chance == 0.5
+
+
+def test_the_size_of_the_pictures_can_tell_the_label() -> None:
+    rows = [picture(at, "mel" if at % 3 else "nv") for at in range(120)]
+    rows = [replace(row, width=600 if row.label == "mel" else 450 + at) for at, row in enumerate(rows)]
+    measured = importance(of_pictures(Path("nowhere"), rows), (), seed=0)
+    assert measured.columns[0].column == WIDTH
+    assert measured.columns[0].mean > 0.2
+
+
+def test_a_group_that_was_fitted_on_is_not_measured_on() -> None:
+    labels = ["mel", "nv"] * 60
+    made = dataset(Path("nowhere"), labels, {"sex": ["m", "f", "f"] * 40})
+    leaking = [replace(p, group="one") if at < 40 else p for at, p in enumerate(made.pictures)]
+    measured = importance(
+        of_pictures(Path("nowhere"), leaking, columns=("sex",)), read_columns(made.manifest), seed=0
+    )
+    assert measured.n_held_out == 40  # of 60: twenty of the test and validation rows are in the leaking group
+
+
+def test_without_splits_whole_groups_are_held_out() -> None:
+    labels = ["mel", "nv"] * 60
+    made = dataset(Path("nowhere"), labels, {"sex": ["m", "f", "f"] * 40})
+    rows = [replace(p, split=Split.TEST, group=f"g{at // 4}") for at, p in enumerate(made.pictures)]
+    measured = importance(
+        of_pictures(Path("nowhere"), rows, columns=("sex",)), read_columns(made.manifest), seed=0
+    )
+    assert measured.n_fitted + measured.n_held_out == 120
+    assert measured.n_held_out % 4 == 0
+    assert "groups" in measured.held_out
+
+
+@pytest.mark.parametrize("labels", [["nv"] * 200, ["nv", "mel"] * 4])
+def test_too_little_to_measure_is_said(labels: list[str]) -> None:
+    made = dataset(Path("nowhere"), labels, {"sex": ["m", "f"] * (len(labels) // 2)})
+    assert importance(made, read_columns(made.manifest), seed=0).refusal
+
+
+def test_the_same_seed_measures_the_same() -> None:
+    labels = ["mel", "nv", "nv"] * 40
+    made = dataset(Path("nowhere"), labels, {"sex": ["m", "f"] * 60})
+    columns = read_columns(made.manifest)
+    assert importance(made, columns, seed=1) == importance(made, columns, seed=1)
+
+
+def test_so_many_columns_that_it_would_never_end_are_cut() -> None:
+    made = dataset(Path("nowhere"), ["mel", "nv"], {f"c{at}": ["m", "f"] for at in range(MAX_COLUMNS + 2)})
+    columns = [
+        replace(column, kind=Kind.CATEGORIES, cells=("m", "m")) for column in read_columns(made.manifest)
+    ]
+    excluded = dict(importance(made, columns, seed=0).excluded)
+    assert "c19" not in excluded
+    assert excluded["c20"] == excluded["c21"] == "stands behind 20 others"
+
+
+def test_metadata_that_tells_nothing_has_no_importances_and_the_page_says_so() -> None:
+    random = Random(0)
+    labels = [random.choice(["mel", "nv"]) for _ in range(N)]
+    made = dataset(Path("nowhere"), labels, {"noise": [random.choice("abc") for _ in range(N)]})
+    measured = importance(made, read_columns(made.manifest), seed=0)
+    assert (measured.columns, measured.is_better_than_guessing) == ((), False)
+    section = importance_section(measured, [filled("noise", ["a"] * 5)])
+    assert section is not None
+    first, *others = section.blocks
+    assert isinstance(first, Text) and "no better than guessing" in first.text
+    assert [block.caption for block in others if isinstance(block, Table)] == ["Columns left aside"]
+    assert not any(isinstance(block, Image) for block in others)
+
+
+def test_the_luck_of_guessing_shrinks_with_the_pictures(planted: Importance) -> None:
+    half = math.sqrt(0.25 / (planted.n_held_out / 2) * 2) / 2
+    assert planted.luck == pytest.approx(2 * half, rel=0.02)  # the classes are nearly of one size

@@ -1,0 +1,175 @@
+"""Any task is made of the classes of any layout, and nothing vanishes unsaid."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dermpack.errors import TableError
+from tests.support import picture_sources as sources
+from tests.support.errors import raises_code
+from trainer.datasets.label_mapping import plain
+from trainer.datasets.layouts import SourceRequest, read_source
+from trainer.datasets.layouts.listing import Listing
+
+
+@pytest.fixture
+def dermnet(tmp_path: Path) -> Path:
+    return sources.write_dermnet(tmp_path / "dermnet")
+
+
+def labels(listing: Listing) -> dict[str, int]:
+    return dict(Counter(picture.label for picture in listing.pictures))
+
+
+def mapped(
+    source: Path, *rows: tuple[str, ...], header: tuple[str, ...] = ("class", "pattern", "label")
+) -> Listing:
+    table = sources.write_table(source.parent / "map.csv", (header, *rows))
+    return read_source(source, SourceRequest(map_file=table), pictures=source)
+
+
+def chosen(source: Path, positive: tuple[str, ...], negative: tuple[str, ...] = ()) -> Listing:
+    return read_source(source, SourceRequest(positive=positive, negative=negative), pictures=source)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("Eczema Photos", "eczema"),
+        ("  Psoriasis  pictures", "psoriasis"),
+        ("nevus", "nevus"),
+        ("Photos", "photos"),
+    ],
+)
+def test_a_class_name_is_a_label_in_its_plain_spelling(name: str, label: str) -> None:
+    assert plain(name) == label
+
+
+def test_a_positive_class_stands_against_all_others(dermnet: Path) -> None:
+    listing = chosen(dermnet, ("Eczema Photos",))
+    assert (labels(listing), listing.refused) == ({"Eczema": 4, "not Eczema": 8}, ())
+
+
+@pytest.mark.parametrize("name", ["eczema", "ECZEMA PHOTOS"])
+def test_a_class_is_found_by_its_plain_name(dermnet: Path, name: str) -> None:
+    assert labels(chosen(dermnet, (name,))) == {"Eczema": 4, "not Eczema": 8}
+
+
+def test_several_positive_classes_are_one_label(dermnet: Path) -> None:
+    listing = chosen(dermnet, ("Eczema Photos", "Atopic Dermatitis Photos"))
+    joined = "Eczema or Atopic Dermatitis"
+    assert labels(listing) == {joined: 8, f"not {joined}": 4}
+
+
+def test_classes_that_are_neither_are_left_out_and_counted(dermnet: Path) -> None:
+    listing = chosen(dermnet, ("Eczema Photos",), ("Atopic Dermatitis Photos",))
+    (finding,) = listing.refused
+    assert labels(listing) == {"Eczema": 4, "not Eczema": 4}
+    assert (finding.kind, finding.picture) == ("unmapped", "Acne and Rosacea Photos")
+    assert "4 pictures" in finding.detail
+
+
+def test_a_misspelled_class_is_answered_with_the_nearest(dermnet: Path) -> None:
+    with raises_code("unknown-label", "--positive", "'Exzema Photos'", "'Eczema Photos'"):
+        chosen(dermnet, ("Exzema Photos",))
+
+
+def test_a_class_that_is_like_none_is_answered_with_all(dermnet: Path) -> None:
+    names = sorted(path.name for path in (dermnet / "train").iterdir())
+    with raises_code("unknown-label", "'Melanoma'", *map(repr, names)):
+        chosen(dermnet, ("Melanoma",))
+
+
+def test_a_map_s_unknown_class_is_told_as_it_is_written(dermnet: Path) -> None:
+    with raises_code("unknown-label", "map.csv:2", "'Mole'"):
+        mapped(dermnet, ("Mole", "", "mole"))
+
+
+def test_a_class_cannot_be_positive_and_negative(dermnet: Path) -> None:
+    with raises_code("conflicting-options", "--negative", "'Eczema Photos'", "--positive"):
+        chosen(dermnet, ("Eczema Photos",), ("eczema",))
+
+
+def test_a_negative_class_alone_is_an_error(dermnet: Path) -> None:
+    with raises_code("missing-option", "--negative", "--positive"):
+        chosen(dermnet, (), ("eczema",))
+
+
+def test_a_map_beside_a_positive_class_is_an_error(dermnet: Path) -> None:
+    with raises_code("conflicting-options", "--map", "--positive"):
+        read_source(dermnet, SourceRequest(positive=("eczema",), map_file=dermnet), pictures=dermnet)
+
+
+def test_a_map_merges_and_renames(dermnet: Path) -> None:
+    listing = mapped(
+        dermnet,
+        ("Eczema Photos", "", "itchy"),
+        ("Atopic Dermatitis Photos", "", "itchy"),
+        ("Acne and Rosacea Photos", "", "acne"),
+    )
+    assert labels(listing) == {"itchy": 8, "acne": 4}
+
+
+def test_the_first_fitting_row_wins(dermnet: Path) -> None:
+    listing = mapped(dermnet, ("Eczema Photos", "*-0.png", "first"), ("*", "", "other"))
+    assert labels(listing) == {"first": 2, "other": 10}
+
+
+def test_a_map_picks_by_file_name_in_any_case(dermnet: Path) -> None:
+    listing = mapped(dermnet, ("eczema photos", "ECZEMA*-1.PNG", "picked"))
+    assert labels(listing) == {"picked": 2}
+
+
+def test_what_no_row_names_is_counted_by_class(dermnet: Path) -> None:
+    listing = mapped(dermnet, ("Eczema Photos", "*-0.png", "x"), ("Acne and Rosacea Photos", "", "y"))
+    counted = {finding.picture: finding.detail.split()[1] for finding in listing.refused}
+    assert counted == {"Eczema Photos": "2", "Atopic Dermatitis Photos": "4"}
+
+
+def test_an_empty_label_leaves_out_as_asked(dermnet: Path) -> None:
+    listing = mapped(dermnet, ("Eczema Photos", "", ""), ("*", "", "other"))
+    assert (labels(listing), listing.refused) == ({"other": 8}, ())
+
+
+def test_the_pattern_column_may_be_missing(dermnet: Path) -> None:
+    listing = mapped(dermnet, ("*", "all"), header=("class", "label"))
+    assert labels(listing) == {"all": 12}
+
+
+def test_given_splits_and_groups_survive_a_map(tmp_path: Path) -> None:
+    source = sources.write_csv(tmp_path / "source")
+    before = read_source(source, SourceRequest(), pictures=source)
+    after = mapped(source, ("*", "", "all"))
+    assert [(p.path, p.split, p.group, p.metadata) for p in after.pictures] == [
+        (p.path, p.split, p.group, p.metadata) for p in before.pictures
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "values"),
+    [
+        (("Exzema", "", "x"), "unknown-label", ("map.csv:2", "'Exzema'", "'Eczema Photos'")),
+        (("Eczema Photos", "*foot*", "x"), "map-matches-nothing", ("map.csv:2", "*foot*")),
+        (("", "*foot*", "x"), "invalid-table", ("map.csv:2",)),
+        (("Eczema Photos", "two\nlines"), "invalid-table", ("map.csv:3", "2 cells", 3)),
+    ],
+)
+def test_a_broken_row_is_an_error_that_names_its_line(
+    dermnet: Path, row: tuple[str, ...], code: str, values: tuple[object, ...]
+) -> None:
+    with raises_code(code, *values) as caught:
+        mapped(dermnet, row)
+    assert isinstance(caught.value, TableError)
+
+
+def test_a_map_without_a_label_column_is_an_error(dermnet: Path) -> None:
+    with raises_code("missing-column", "map.csv:1", "label", "class, target"):
+        mapped(dermnet, ("a", "b"), header=("class", "target"))
+
+
+def test_a_map_that_leaves_nothing_is_an_error(dermnet: Path) -> None:
+    with raises_code("map-matches-nothing", "map.csv"):
+        mapped(dermnet, ("*", "", ""))

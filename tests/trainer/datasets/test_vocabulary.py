@@ -1,0 +1,18 @@
+"""The words of findings have one form: small letters, joined by hyphens."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+import pytest
+
+from dermpack.imaging import Note, Reason
+from trainer.datasets.checks.check import Problem
+from trainer.datasets.import_outcome import Outcome
+from trainer.datasets.layouts.omission import Refusal
+
+
+@pytest.mark.parametrize("words", [Note, Reason, Problem, Refusal, Outcome])
+def test_a_finding_is_named_by_small_letters_and_hyphens(words: type[Enum]) -> None:
+    assert [word.value for word in words if not re.fullmatch(r"[a-z]+(-[a-z]+)*", word.value)] == []

@@ -1,0 +1,1 @@
+"""Examples for training: prepared pictures, augmentation, class balance, batches."""

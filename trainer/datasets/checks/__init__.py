@@ -1,0 +1,1 @@
+"""Verify a dataset folder and warn about its problems."""

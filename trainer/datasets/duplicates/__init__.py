@@ -1,0 +1,1 @@
+"""Find pictures that show the same thing."""

@@ -1,0 +1,1 @@
+"""Describe a dataset before training: columns, sizes, samples, report."""

@@ -1,0 +1,53 @@
+"""What a person asks of an import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from dermpack.imaging import DEFAULT_LIMITS, Limits
+from trainer.datasets.layouts import SourceRequest
+from trainer.datasets.splits.split_shares import Shares
+
+
+class Splits(Enum):
+    """What to do with the splits that a source gives."""
+
+    AS_GIVEN = "as given"  # kept where there are any
+    MENDED = "mended"  # kept, and training pictures that leak are left out
+    NEW = "new"
+
+
+class Storage(Enum):
+    """Where the pictures are afterwards."""
+
+    IN_PLACE = "in place"
+    COPIED = "copied"
+
+
+class Refusals(Enum):
+    """What a picture means that cannot be used."""
+
+    LISTED = "listed"
+    FATAL = "fatal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """One import; `shares` of None means 70/15/15, `jobs` of None all processors."""
+
+    source: Path
+    output: Path
+    reading: SourceRequest = field(default_factory=SourceRequest)
+    shares: Shares | None = None
+    seed: int = 0
+    group_column: str = ""
+    splits: Splits = Splits.AS_GIVEN
+    storage: Storage = Storage.IN_PLACE
+    refusals: Refusals = Refusals.LISTED
+    overwrite: bool = False
+    licence: str = ""
+    caution: str = ""
+    limits: Limits = DEFAULT_LIMITS
+    jobs: int | None = None

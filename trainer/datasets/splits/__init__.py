@@ -1,0 +1,1 @@
+"""Assign pictures to splits and keep related pictures together."""

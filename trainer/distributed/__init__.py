@@ -1,0 +1,1 @@
+"""Train with several replicas: strategy, cluster, rendezvous."""

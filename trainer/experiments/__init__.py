@@ -1,0 +1,1 @@
+"""Several runs on one dataset: studies, folds, hyperparameter search."""

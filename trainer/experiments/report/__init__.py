@@ -1,0 +1,1 @@
+"""Records, pages and plots of studies and searches."""

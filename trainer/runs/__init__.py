@@ -1,0 +1,1 @@
+"""Run folders: preflight checks, training phases, report, resuming."""
