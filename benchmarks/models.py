@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.protocol.plan import Model
+from benchmarks.protocol.plan import ModelUnderTest
 from dermpack.contract import CONTRACT_FILE, Contract, contract_from
 from dermpack.errors import InputError
-from dermpack.inference import MAX_SIDE, Sidecar, find_sidecar, read_labels, read_sidecar
+from dermpack.inference import MAX_SIDE, ModelSettings, find_sidecar, read_labels, read_sidecar
 from dermpack.inference.model_bytes import read_model
-from dermpack.inference.tensors import Number, Tensor, input_table
+from dermpack.inference.tensors import IoNumber, Tensor, input_table
 from dermpack.storage.files import read_json, sha256_of
 from dermpack.tflite import Metadata
-from dermpack.tflite import Tensor as Stored
+from dermpack.tflite import TensorInfo as Stored
 from dermpack.tflite import read_model as read_flatbuffer
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
@@ -22,7 +22,7 @@ GIVE_MODELS = "Give .tflite files or export folders."
 OTHER_INPUT = "Give a classifier with one square RGB picture as input."
 
 
-def read_models(paths: Sequence[Path], *, labels: Path | None = None) -> tuple[Model, ...]:
+def read_models(paths: Sequence[Path], *, labels: Path | None = None) -> tuple[ModelUnderTest, ...]:
     """In the order given; `labels` speak for the models that have no model.json beside them."""
     given = read_labels(labels) if labels is not None else None
     files = [file for path in paths for file in _files(path)]
@@ -74,11 +74,11 @@ def _files(path: Path) -> list[Path]:
     return sorted(inside, key=lambda file: (file.parent.name != UNQUANTIZED, file.parent.name))
 
 
-def _model(file: Path, name: str, given: Sidecar | None) -> Model:
+def _model(file: Path, name: str, given: ModelSettings | None) -> ModelUnderTest:
     data = read_model(file)
     stored, contract = read_flatbuffer(data, where=file), _contract(file, sha256_of(data))
     tensor = _input(stored.inputs, file)
-    return Model(
+    return ModelUnderTest(
         name=name,
         data=data,
         sha256=sha256_of(data),
@@ -111,15 +111,15 @@ def _recipe(contract: Contract | None) -> str:
     return contract.recipe.name if method == "none" else f"{contract.recipe.name} {method}"
 
 
-def _sidecar(file: Path) -> Sidecar | None:
+def _sidecar(file: Path) -> ModelSettings | None:
     beside = find_sidecar(file)
     return read_sidecar(beside) if beside else None
 
 
-def _inside(metadata: Metadata | None) -> Sidecar | None:
+def _inside(metadata: Metadata | None) -> ModelSettings | None:
     """What the file's own metadata names, where it lies alone."""
     labels = metadata.labels if metadata else ()
-    return Sidecar(labels=tuple(labels)) if len(labels) == len(set(labels)) > 1 else None
+    return ModelSettings(labels=tuple(labels)) if len(labels) == len(set(labels)) > 1 else None
 
 
 def _input(inputs: Sequence[Stored], file: Path) -> Tensor:
@@ -130,11 +130,11 @@ def _input(inputs: Sequence[Stored], file: Path) -> Tensor:
     if stored.shape != (1, side, side, 3) or not 0 < side <= MAX_SIDE:
         what = f"the input has shape {list(stored.shape)}, expected one square RGB picture"
         raise InputError(file, what, OTHER_INPUT, code="unsupported-model")
-    if stored.dtype not in (number.value for number in Number) or stored.is_per_channel:
+    if stored.dtype not in (number.value for number in IoNumber) or stored.is_per_channel:
         what = f"the input has the unsupported type {stored.dtype}"
         raise InputError(file, what, OTHER_INPUT, code="unsupported-model")
     scale, zero_point = next(_steps(stored), (0.0, 0))
-    return Tensor(shape=stored.shape, number=Number(stored.dtype), scale=scale, zero_point=zero_point)
+    return Tensor(shape=stored.shape, number=IoNumber(stored.dtype), scale=scale, zero_point=zero_point)
 
 
 def _steps(stored: Stored) -> Iterator[tuple[float, int]]:

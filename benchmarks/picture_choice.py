@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from benchmarks.protocol.plan import Scored
+from benchmarks.protocol.plan import ScoredPictures
 from dermpack.dataset.manifest import Dataset, Picture, Split
 from dermpack.errors import DatasetError
 
 
-def choose(dataset: Dataset, split: Split, *, most: int | None, seed: int) -> Scored:
+def choose(dataset: Dataset, split: Split, *, most: int | None, seed: int) -> ScoredPictures:
     """All pictures of the split, or so many of them, each label with its share; the seed decides which."""
     pictures = dataset.manifest.of(split)
     if not pictures:
@@ -22,7 +22,7 @@ def choose(dataset: Dataset, split: Split, *, most: int | None, seed: int) -> Sc
         what = f"{len(gone)} of {len(chosen)} pictures are missing, for example {gone[0]}"
         hint = "Restore the files or import the dataset again."
         raise DatasetError(dataset.folder, what, hint, code="pictures-missing")
-    return Scored(dataset=dataset, split=split, pictures=tuple(chosen))
+    return ScoredPictures(dataset=dataset, split=split, pictures=tuple(chosen))
 
 
 def _drawn(pictures: Sequence[Picture], most: int, seed: int) -> list[Picture]:

@@ -214,3 +214,12 @@ def test_names_are_imported_from_the_module_that_defines_them() -> None:
             re_exported = {alias.name for alias in node.names} - own[node.module]
             found += [f"{module} imports {name} from {node.module}" for name in sorted(re_exported)]
     assert found == []
+
+
+def test_a_class_name_is_defined_once() -> None:
+    homes: dict[str, list[str]] = {}
+    for module, path in SOURCES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(module)
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}

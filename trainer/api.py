@@ -9,13 +9,10 @@ if TYPE_CHECKING:
     from trainer.data.batches import Feed as Feed
     from trainer.data.batches import read_examples as read_examples
     from trainer.data.examples import Examples as Examples
-    from trainer.fitting.events import Watch as Watch
     from trainer.fitting.events import unwatched as unwatched
-    from trainer.fitting.loop import Fitted as Fitted
     from trainer.fitting.loop import fit as fit
     from trainer.fitting.loop import predict as predict
     from trainer.fitting.plan import Goal as Goal
-    from trainer.fitting.plan import Plan as Plan
     from trainer.recipe.recipe import RUN_FILE as RUN_FILE
     from trainer.runs.run_folder import Run as Run
     from trainer.runs.run_folder import fitting_of as fitting_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.report.schema import Place, Record
+from benchmarks.report.schema import Record, TargetFacts
 from dermpack.errors import InputError
 
 WHERE = "--compare"
@@ -36,7 +36,7 @@ def check_comparable(old: Record, new: Record) -> tuple[str, ...]:
     return (*_versions(both), *_files(old, new), *_rules(old, new))
 
 
-def _check_device(old: Place, new: Place) -> None:
+def _check_device(old: TargetFacts, new: TargetFacts) -> None:
     """An emulated processor is what its name says, on whatever machine."""
     if old.is_emulated and new.is_emulated:
         return
@@ -64,7 +64,7 @@ def _check_data(old: Record, new: Record) -> None:
         raise InputError(WHERE, what, hint, code="reports-not-comparable")
 
 
-def _versions(both: list[tuple[Place, Place]]) -> Iterator[str]:
+def _versions(both: list[tuple[TargetFacts, TargetFacts]]) -> Iterator[str]:
     for old, new in both:
         for name in WORTH_SAYING:
             before, now = old.environment.get(name), new.environment.get(name)

@@ -7,20 +7,26 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.compare.comparability import check_comparable
-from benchmarks.compare.findings import Finding, Labelled, Limits, found_of_labels, found_of_results
+from benchmarks.compare.findings import (
+    FigureChange,
+    LabelledAnswer,
+    RegressionLimits,
+    found_of_labels,
+    found_of_results,
+)
 from benchmarks.report.record_lookup import is_measured
-from benchmarks.report.schema import Answer, Record, Where
+from benchmarks.report.schema import Record, ScoredAnswer, SettingOnTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class ReportComparison:
     """Every figure that stands in both reports; `notes` is what a reader must know beside them."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[FigureChange, ...]
     notes: tuple[str, ...]
 
     @property
-    def regressions(self) -> tuple[Finding, ...]:
+    def regressions(self) -> tuple[FigureChange, ...]:
         return tuple(of for of in self.findings if of.is_regression)
 
     @property
@@ -41,17 +47,17 @@ class Comparison:
         }
 
 
-def compare(old: Record, new: Record, *, limits: Limits) -> Comparison:
+def compare(old: Record, new: Record, *, limits: RegressionLimits) -> ReportComparison:
     """Model, target and setting are matched; another device or dataset is an error."""
     notes = check_comparable(old, new)
     before = {(of.model, of.where): of for of in old.results}
     matched = [(before[of.model, of.where], of) for of in new.results if (of.model, of.where) in before]
     findings = [finding for pair in matched for finding in found_of_results(*pair, limits)]
     findings += [found_of_labels(*pair, limits) for pair in _labels(old, new)]
-    return Comparison(findings=tuple(findings), notes=(*notes, *_unmatched(old, new)))
+    return ReportComparison(findings=tuple(findings), notes=(*notes, *_unmatched(old, new)))
 
 
-def _labels(old: Record, new: Record) -> Iterator[tuple[Labelled, Labelled]]:
+def _labels(old: Record, new: Record) -> Iterator[tuple[LabelledAnswer, LabelledAnswer]]:
     """What each model says now and said before in the same place, each pair of answers once."""
     before = {(of.model, where): of for of in old.answers for where in of.where}
     told = set[tuple[str, str, str]]()
@@ -66,9 +72,9 @@ def _labels(old: Record, new: Record) -> Iterator[tuple[Labelled, Labelled]]:
                 yield _labelled(known, where, old), _labelled(now, where, new)
 
 
-def _labelled(answer: Answer, where: Where, record: Record) -> Labelled:
+def _labelled(answer: ScoredAnswer, where: SettingOnTarget, record: Record) -> LabelledAnswer:
     assert record.data is not None
-    return Labelled(answer=answer, where=where, data=record.data, seed=record.seed)
+    return LabelledAnswer(answer=answer, where=where, data=record.data, seed=record.seed)
 
 
 def _unmatched(old: Record, new: Record) -> Iterator[str]:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from benchmarks.compare.noise import accuracy_change, ratio_of_medians
 from benchmarks.report.figure_text import millions, ms, points, range_text
 from benchmarks.report.record_lookup import is_measured, median_ms
-from benchmarks.report.schema import Answer, Change, Data, Result, Where
+from benchmarks.report.schema import FigurePair, Result, ScoredAnswer, ScoredData, SettingOnTarget
 from dermpack.metrics.intervals import Interval
 
 ROUNDING = 1e-9  # half a point lost of half a point allowed is no regression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class RegressionLimits:
     """What is still no regression."""
 
     max_slowdown: float = 0.05  # of a median, where it can be told from noise
@@ -24,7 +24,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class FigureChange:
     """One figure, before and now; `change` is a share, or points of accuracy."""
 
     model: str
@@ -44,16 +44,16 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Labelled:
+class LabelledAnswer:
     """An answer of one report, in a place."""
 
-    answer: Answer
-    where: Where
-    data: Data
+    answer: ScoredAnswer
+    where: SettingOnTarget
+    data: ScoredData
     seed: int
 
 
-def found_of_results(old: Result, new: Result, limits: Limits) -> Iterator[Finding]:
+def found_of_results(old: Result, new: Result, limits: RegressionLimits) -> Iterator[FigureChange]:
     if is_measured(old) and new.refused is not None:
         said = f"ran and does not any more: {new.refused}"
         yield _gone(new.model, new.where, figure="runs", old=1.0, said=said)
@@ -63,7 +63,7 @@ def found_of_results(old: Result, new: Result, limits: Limits) -> Iterator[Findi
         yield _times(old, new, limits)
 
 
-def found_of_labels(old: Labelled, new: Labelled, limits: Limits) -> Finding:
+def found_of_labels(old: LabelledAnswer, new: LabelledAnswer, limits: RegressionLimits) -> FigureChange:
     """Of pictures that are the same in both; an answer that cannot be scored any more is a regression."""
     model, before, now = new.answer.model, old.answer.predicted or (), new.answer.predicted
     if now is None:
@@ -72,7 +72,7 @@ def found_of_labels(old: Labelled, new: Labelled, limits: Limits) -> Finding:
     first, here = [old.data.labels[at] for at in before], [new.data.labels[at] for at in now]
     change = accuracy_change(first, here, new.data, seed=new.seed)
     flips = sum(one != other for one, other in zip(first, here, strict=True))
-    return Finding(
+    return FigureChange(
         model=model,
         where=str(new.where),
         figure="balanced_accuracy",
@@ -86,12 +86,12 @@ def found_of_labels(old: Labelled, new: Labelled, limits: Limits) -> Finding:
     )
 
 
-def _score(answer: Answer) -> float:
+def _score(answer: ScoredAnswer) -> float:
     return (answer.balanced_accuracy.value if answer.balanced_accuracy else None) or 0.0
 
 
-def _gone(model: str, where: Where, *, figure: str, old: float, said: str) -> Finding:
-    return Finding(
+def _gone(model: str, where: SettingOnTarget, *, figure: str, old: float, said: str) -> FigureChange:
+    return FigureChange(
         model=model,
         where=str(where),
         figure=figure,
@@ -105,10 +105,10 @@ def _gone(model: str, where: Where, *, figure: str, old: float, said: str) -> Fi
     )
 
 
-def _instructions(new: Result, before: int, now: int, limits: Limits) -> Finding:
+def _instructions(new: Result, before: int, now: int, limits: RegressionLimits) -> FigureChange:
     change = now / before - 1
     is_told = abs(change) > limits.max_more_instructions
-    return Finding(
+    return FigureChange(
         model=new.model,
         where=str(new.where),
         figure="instructions_per_inference",
@@ -130,12 +130,12 @@ def _instructions_said(before: int, now: int, *, is_told: bool) -> str:
     return f"takes {percent} instructions ({millions(before)} to {millions(now)} million{why})"
 
 
-def _times(old: Result, new: Result, limits: Limits) -> Finding:
+def _times(old: Result, new: Result, limits: RegressionLimits) -> FigureChange:
     found = ratio_of_medians(old, new)
     ci95 = found.ci95 and (found.ci95[0] - 1, found.ci95[1] - 1)
     is_told, change = ci95 is not None and not ci95[0] <= 0 <= ci95[1], found.ratio - 1
     before, now = median_ms(old) or 0.0, median_ms(new) or 0.0
-    return Finding(
+    return FigureChange(
         model=new.model,
         where=str(new.where),
         figure="median_ms",
@@ -160,7 +160,7 @@ def _times_said(change: float, ci95: Interval | None, both: str) -> str:
     return f"is {percent} ({both}, {interval})"
 
 
-def _accuracy_said(change: Change, flips: int, n: int) -> str:
+def _accuracy_said(change: FigurePair, flips: int, n: int) -> str:
     if flips == 0:
         return f"gives all {n:,} pictures the same labels"
     verb = "loses" if change.difference < 0 else "gains"

@@ -14,8 +14,14 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from benchmarks.protocol import replies
-from benchmarks.protocol.plan import Model, Plan, Setting, Timing
-from benchmarks.protocol.results import Answered, Counted, Profiled, Refused, Timed
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Setting, Timing
+from benchmarks.protocol.results import (
+    AnsweredPictures,
+    CountedModel,
+    ProfiledModel,
+    RefusedModel,
+    TimedModel,
+)
 from benchmarks.targets.environment import LASTING, PASSING, lasting, passing
 from benchmarks.worker import worker
 from benchmarks.worker.worker import SCHEMA
@@ -46,7 +52,7 @@ class WorkerDied(Exception):  # noqa: N818 - what befalls a model, answered by R
         self.why = why
 
 
-class Kind(Enum):
+class JobKind(Enum):
     """What a worker can be asked about models; COUNT is for emulators, whose carry adds "instructions"."""
 
     TIME = "time"
@@ -56,7 +62,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Laid:
+class JobFolder:
     """A folder that is ready to be copied to where the models run."""
 
     folder: Path
@@ -66,7 +72,7 @@ class Laid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
+class TargetDescription:
     """Where the worker is, and the version of every runtime that it finds there."""
 
     environment: Mapping[str, str]
@@ -74,19 +80,19 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pieces:
+class WorkerResults:
     """What one target's worker answered, ready for a Measured."""
 
-    timed: tuple[Timed, ...] = ()
-    counted: tuple[Counted, ...] = ()
-    answered: tuple[Answered, ...] = ()
-    profiled: tuple[Profiled, ...] = ()
-    refused: tuple[Refused, ...] = ()
+    timed: tuple[TimedModel, ...] = ()
+    counted: tuple[CountedModel, ...] = ()
+    answered: tuple[AnsweredPictures, ...] = ()
+    profiled: tuple[ProfiledModel, ...] = ()
+    refused: tuple[RefusedModel, ...] = ()
     notes: tuple[str, ...] = ()
     environment_after: Mapping[str, str] = field(default_factory=dict)  # of the last timed setting
 
 
-def lay_out(plan: Plan, folder: Path) -> Laid:
+def lay_out(plan: BenchmarkPlan, folder: Path) -> JobFolder:
     """Write the worker and everything that jobs name into an existing folder."""
     for script in SCRIPTS:
         shutil.copyfile(WORKER_FOLDER / script, folder / script)
@@ -103,32 +109,32 @@ def lay_out(plan: Plan, folder: Path) -> Laid:
         files += [named["file"], named["table"]]
         models.append({**named, "pixels": pixels[kind]})
     pictures = len(plan.scored.pictures) if plan.scored else 1
-    return Laid(folder=folder, files=tuple(files), models=tuple(models), pictures=pictures)
+    return JobFolder(folder=folder, files=tuple(files), models=tuple(models), pictures=pictures)
 
 
-def describe(carry: Carry) -> Described:
+def describe(carry: Carry) -> TargetDescription:
     """Ask the worker where it is; WorkerDied where it does not even say that."""
     job = {"schema": SCHEMA, "kind": "describe", "read": list(LASTING + PASSING)}
     said = carry({**job, "patience_seconds": PATIENCE_SECONDS})
     told, runtimes = replies.texts(said.get("environment")), replies.texts(said.get("runtimes"))
-    return Described(environment={**lasting(told), **passing(told)}, runtimes=runtimes)
+    return TargetDescription(environment={**lasting(told), **passing(told)}, runtimes=runtimes)
 
 
 def ask(
-    plan: Plan,
-    laid: Laid,
+    plan: BenchmarkPlan,
+    laid: JobFolder,
     carry: Carry,
     *,
     settings: Sequence[Setting],
-    kinds: Collection[Kind],
+    kinds: Collection[JobKind],
     track: Track = silent,
     what: str = "Measuring",
-) -> Pieces:
+) -> WorkerResults:
     """Each model alone first, for its memory, answers, counts and operators; then all in turns for the time.
 
     Answers and operators are asked once for each runtime and its kernels: threads do not change them.
     """
-    steps, found = _steps(plan, laid, settings, kinds), _Found()
+    steps, found = _steps(plan, laid, settings, kinds), _JobResults()
     for step in track(steps, total=len(steps), what=what):
         _take(step, plan, carry, found)
     return found.pieces()
@@ -137,20 +143,20 @@ def ask(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
     setting: Setting
-    kind: Kind
+    kind: JobKind
     models: tuple[Mapping[str, str], ...]
     is_probe: bool = False  # a few rounds of one model alone, for the peak of its memory
 
 
 @dataclass(slots=True)
-class _Found:
+class _JobResults:
     """What was answered so far."""
 
-    timed: list[Timed] = field(default_factory=list)
-    counted: list[Counted] = field(default_factory=list)
-    answered: list[Answered] = field(default_factory=list)
-    profiled: list[Profiled] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    timed: list[TimedModel] = field(default_factory=list)
+    counted: list[CountedModel] = field(default_factory=list)
+    answered: list[AnsweredPictures] = field(default_factory=list)
+    profiled: list[ProfiledModel] = field(default_factory=list)
+    refused: list[RefusedModel] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     peaks: dict[tuple[Setting, str], int | None] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)
@@ -158,8 +164,8 @@ class _Found:
     def stands(self, setting: Setting, name: str) -> bool:
         return not any(refusal.setting == setting and refusal.model == name for refusal in self.refused)
 
-    def pieces(self) -> Pieces:
-        return Pieces(
+    def pieces(self) -> WorkerResults:
+        return WorkerResults(
             timed=tuple(self.timed),
             counted=tuple(self.counted),
             answered=tuple(self.answered),
@@ -170,25 +176,27 @@ class _Found:
         )
 
 
-def _steps(plan: Plan, laid: Laid, settings: Sequence[Setting], kinds: Collection[Kind]) -> list[_Step]:
+def _steps(
+    plan: BenchmarkPlan, laid: JobFolder, settings: Sequence[Setting], kinds: Collection[JobKind]
+) -> list[_Step]:
     steps, asked = [], set()
     for setting in settings:
         combination = (setting.runtime, setting.kernels)
-        alone = [Kind.COUNT] if Kind.COUNT in kinds else []
+        alone = [JobKind.COUNT] if JobKind.COUNT in kinds else []
         if combination not in asked:
-            alone += [Kind.ANSWER] if Kind.ANSWER in kinds and plan.scored else []
-            alone += [Kind.PROFILE] if Kind.PROFILE in kinds and setting.runtime in PROFILED else []
+            alone += [JobKind.ANSWER] if JobKind.ANSWER in kinds and plan.scored else []
+            alone += [JobKind.PROFILE] if JobKind.PROFILE in kinds and setting.runtime in PROFILED else []
         asked.add(combination)
         for model in laid.models:
-            if Kind.TIME in kinds:
-                steps.append(_Step(setting=setting, kind=Kind.TIME, models=(model,), is_probe=True))
+            if JobKind.TIME in kinds:
+                steps.append(_Step(setting=setting, kind=JobKind.TIME, models=(model,), is_probe=True))
             steps += [_Step(setting=setting, kind=kind, models=(model,)) for kind in alone]
-        if Kind.TIME in kinds:
-            steps.append(_Step(setting=setting, kind=Kind.TIME, models=laid.models))
+        if JobKind.TIME in kinds:
+            steps.append(_Step(setting=setting, kind=JobKind.TIME, models=laid.models))
     return steps
 
 
-def _take(step: _Step, plan: Plan, carry: Carry, found: _Found) -> None:
+def _take(step: _Step, plan: BenchmarkPlan, carry: Carry, found: _JobResults) -> None:
     """One job; a model that the worker dies of, or refuses, is not asked again under the setting."""
     standing = [model for model in step.models if found.stands(step.setting, model["name"])]
     names = [model["name"] for model in standing]
@@ -205,32 +213,37 @@ def _take(step: _Step, plan: Plan, carry: Carry, found: _Found) -> None:
 
 
 def _keep(
-    step: _Step, plan: Plan, name: str, entry: Mapping[str, Any], said: Mapping[str, Any], found: _Found
+    step: _Step,
+    plan: BenchmarkPlan,
+    name: str,
+    entry: Mapping[str, Any],
+    said: Mapping[str, Any],
+    found: _JobResults,
 ) -> None:
     setting = step.setting
     if "refused" in entry:
         _refuse(step, [name], replies.text(entry["refused"]), found)
     elif step.is_probe:
         found.peaks[setting, name] = replies.peak_bytes(said)
-    elif step.kind is Kind.TIME:
+    elif step.kind is JobKind.TIME:
         peak = found.peaks.get((setting, name))
         found.timed.append(replies.timed(entry, model=name, setting=setting, peak_bytes=peak))
         found.after = passing(replies.texts(said.get("environment_after")))
-    elif step.kind is Kind.ANSWER:
+    elif step.kind is JobKind.ANSWER:
         pictures = len(plan.scored.pictures) if plan.scored else 0
         found.answered.append(replies.answered(entry, model=name, setting=setting, pictures=pictures))
-    elif step.kind is Kind.COUNT:
+    elif step.kind is JobKind.COUNT:
         found.counted.append(replies.counted(entry, model=name, setting=setting, inferences=INFERENCES))
     else:
         found.profiled.append(replies.profiled(entry, model=name, setting=setting))
 
 
-def _refuse(step: _Step, names: Sequence[str], why: str, found: _Found) -> None:
+def _refuse(step: _Step, names: Sequence[str], why: str, found: _JobResults) -> None:
     """A model that runs but cannot be profiled is not refused, only noted."""
-    if step.kind is Kind.PROFILE:
+    if step.kind is JobKind.PROFILE:
         found.notes += [f"{name}: its operators are not known under {step.setting} ({why})" for name in names]
     else:
-        found.refused += [Refused(model=name, setting=step.setting, why=why) for name in names]
+        found.refused += [RefusedModel(model=name, setting=step.setting, why=why) for name in names]
 
 
 def head_of(
@@ -249,30 +262,30 @@ def head_of(
     }
 
 
-def _job(step: _Step, models: Sequence[Mapping[str, str]], plan: Plan) -> dict[str, Any]:
+def _job(step: _Step, models: Sequence[Mapping[str, str]], plan: BenchmarkPlan) -> dict[str, Any]:
     timing = PROBE if step.is_probe else plan.timing
     patience_seconds = _patience_seconds(step, plan, timing)
     job = head_of(step.kind.value, step.setting, models, patience_seconds=patience_seconds)
-    if step.kind is Kind.TIME:
+    if step.kind is JobKind.TIME:
         job |= {"timing": asdict(timing), "read": list(PASSING)}
-    elif step.kind is Kind.COUNT:
+    elif step.kind is JobKind.COUNT:
         job["inferences"] = INFERENCES
     return job
 
 
-def _patience_seconds(step: _Step, plan: Plan, timing: Timing) -> float:
+def _patience_seconds(step: _Step, plan: BenchmarkPlan, timing: Timing) -> float:
     """How long the answer may take; the worker ends itself a second later."""
-    if step.kind is Kind.TIME:
+    if step.kind is JobKind.TIME:
         return PATIENCE_SECONDS + timing.most_seconds + WARM_UPS * timing.warm_up_seconds * len(plan.models)
-    pictures = len(plan.scored.pictures) if plan.scored and step.kind is Kind.ANSWER else INFERENCES
+    pictures = len(plan.scored.pictures) if plan.scored and step.kind is JobKind.ANSWER else INFERENCES
     return PATIENCE_SECONDS + PICTURE_SECONDS * pictures
 
 
-def _policy(model: Model) -> Policy:
+def _policy(model: ModelUnderTest) -> Policy:
     return model.sidecar.policy if model.sidecar else Policy.CENTRE_SQUARE
 
 
-def _write_pixels(plan: Plan, path: Path, size: int, policy: Policy) -> None:
+def _write_pixels(plan: BenchmarkPlan, path: Path, size: int, policy: Policy) -> None:
     """The scored pictures as the model sees them; without any, one picture of noise."""
     if plan.scored is None:
         noise = np.random.default_rng(plan.seed).integers(0, 256, (1, size, size, 3), dtype=np.uint8)

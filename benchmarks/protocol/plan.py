@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.dataset.manifest import Dataset, Picture, Split
-from dermpack.inference import Kernels, Sidecar
+from dermpack.inference import Kernels, ModelSettings
 
 # What a runtime chooses unasked is XNNPACK for the operators that this takes, which may be none of a file's.
 KERNELS_WORDS = {Kernels.XNNPACK: "default kernels", Kernels.BUILTIN: "without XNNPACK"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Model:
+class ModelUnderTest:
     """One .tflite; `table` is what each of the 256 values of a pixel is fed as."""
 
     name: str  # tells it from the others of one report
@@ -25,7 +25,7 @@ class Model:
     size: int  # side of its input
     table: NDArray[np.generic]
     recipe: str  # "int8 ptq", "float32"; "" where no contract says so
-    sidecar: Sidecar | None  # None: it can be timed, its outputs cannot be named
+    sidecar: ModelSettings | None  # None: it can be timed, its outputs cannot be named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ MLPERF = Timing(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scored:
+class ScoredPictures:
     """The pictures whose outputs are compared, in the order of the answers."""
 
     dataset: Dataset
@@ -66,11 +66,11 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BenchmarkPlan:
     """All that the targets are asked."""
 
-    models: Sequence[Model]
-    scored: Scored | None = None
+    models: Sequence[ModelUnderTest]
+    scored: ScoredPictures | None = None
     runtimes: Sequence[str] = ()  # none: every one that the target has
     threads: Sequence[int] = (1, 2, 4)
     kernels: Sequence[Kernels] = (Kernels.XNNPACK, Kernels.BUILTIN)

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.protocol.plan import Setting
-from benchmarks.protocol.results import Answered, Counted, OperatorTime, Profiled, Steps, Timed
+from benchmarks.protocol.results import (
+    AnsweredPictures,
+    CountedModel,
+    OperatorTime,
+    ProfiledModel,
+    StepMedians,
+    TimedModel,
+)
 from dermpack.errors import printable
 
 MOST_CHARACTERS = 1 << 16  # of one text: /proc/cpuinfo is the longest
@@ -57,14 +64,14 @@ def peak_bytes(said: Mapping[str, Any]) -> int | None:
     return None if said.get("peak_bytes") is None else _whole(said, "peak_bytes")
 
 
-def timed(entry: Mapping[str, Any], *, model: str, setting: Setting, peak_bytes: int | None) -> Timed:
+def timed(entry: Mapping[str, Any], *, model: str, setting: Setting, peak_bytes: int | None) -> TimedModel:
     rounds_ms = entry.get("rounds_ms")
     if not isinstance(rounds_ms, list) or not 0 < len(rounds_ms) <= MOST_ROUNDS:
         raise UnreadableError("rounds_ms is not a list of rounds")
     turns = _whole(entry, "turns")
     if not turns or len(rounds_ms) % turns:
         raise UnreadableError("the rounds cannot be divided into equal turns")
-    return Timed(
+    return TimedModel(
         model=model,
         setting=setting,
         load_ms=_number(entry.get("load_ms")),
@@ -77,10 +84,10 @@ def timed(entry: Mapping[str, Any], *, model: str, setting: Setting, peak_bytes:
     )
 
 
-def steps(entry: Mapping[str, Any], *, model: str, setting: Setting) -> Steps:
+def steps(entry: Mapping[str, Any], *, model: str, setting: Setting) -> StepMedians:
     if "refused" in entry:
         raise UnreadableError(text(entry["refused"]))
-    return Steps(
+    return StepMedians(
         model=model,
         setting=setting,
         rounds=_whole(entry, "rounds"),
@@ -92,17 +99,17 @@ def steps(entry: Mapping[str, Any], *, model: str, setting: Setting) -> Steps:
     )
 
 
-def counted(entry: Mapping[str, Any], *, model: str, setting: Setting, inferences: int) -> Counted:
+def counted(entry: Mapping[str, Any], *, model: str, setting: Setting, inferences: int) -> CountedModel:
     instructions = entry.get("instructions")
     if not isinstance(instructions, list) or len(instructions) != inferences:
         raise UnreadableError("the inferences were not counted")
     counts = [_whole({"instructions": count}, "instructions") for count in instructions]
     delegated = text(entry.get("delegated"))
-    return Counted(model=model, setting=setting, instructions=tuple(counts), delegated=delegated)
+    return CountedModel(model=model, setting=setting, instructions=tuple(counts), delegated=delegated)
 
 
-def answered(entry: Mapping[str, Any], *, model: str, setting: Setting, pictures: int) -> Answered:
-    return Answered(
+def answered(entry: Mapping[str, Any], *, model: str, setting: Setting, pictures: int) -> AnsweredPictures:
+    return AnsweredPictures(
         model=model,
         setting=setting,
         outputs=outputs(entry, pictures=pictures),
@@ -131,11 +138,11 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def profiled(entry: Mapping[str, Any], *, model: str, setting: Setting) -> Profiled:
+def profiled(entry: Mapping[str, Any], *, model: str, setting: Setting) -> ProfiledModel:
     listed = entry.get("operators")
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST_OPERATORS:
         raise UnreadableError("operators is not a list of operators")
-    return Profiled(model=model, setting=setting, operators=tuple(_operator(of) for of in listed))
+    return ProfiledModel(model=model, setting=setting, operators=tuple(_operator(of) for of in listed))
 
 
 def _operator(said: Any) -> OperatorTime:

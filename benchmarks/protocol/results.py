@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.protocol.plan import Plan, Setting
+from benchmarks.protocol.plan import BenchmarkPlan, Setting
 from dermpack.progress import Track
 
 
@@ -24,7 +24,7 @@ class OperatorTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timed:
+class TimedModel:
     """One model under one setting; several models were interleaved, turn by turn."""
 
     model: str
@@ -39,7 +39,7 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
+class ToolPass:
     """What a tool that keeps its rounds to itself says of one process: no raw rounds, no p90."""
 
     load_ms: float
@@ -57,17 +57,17 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summarized:
+class SummarizedModel:
     """One model under one setting, timed by benchmark_model on a phone."""
 
     model: str
     setting: Setting
-    passes: tuple[Pass, ...]  # by the clock; the n-th passes of all models ran side by side
+    passes: tuple[ToolPass, ...]  # by the clock; the n-th passes of all models ran side by side
     delegated: str  # "all", "some of 66 operators", "none"; "" where the tool did not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class CountedModel:
     """Instructions, of an emulated processor; milliseconds are never told of one."""
 
     model: str
@@ -77,7 +77,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answered:
+class AnsweredPictures:
     """The raw outputs for the scored pictures, as the model gave them: [n, k] in its own type."""
 
     model: str
@@ -88,7 +88,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class RefusedModel:
     """A model that does not run under a setting."""
 
     model: str
@@ -97,7 +97,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profiled:
+class ProfiledModel:
     """Where the time of one inference goes."""
 
     model: str
@@ -106,7 +106,7 @@ class Profiled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
+class StepMedians:
     """From a picture file to its label, step by step: the median of so many rounds each."""
 
     model: str
@@ -120,19 +120,19 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class TargetMeasurement:
     """Everything that one target answered."""
 
     target: str  # host, ssh:pi@raspberry, adb:SERIAL, qemu:cortex-a72
     is_emulated: bool
     environment: Mapping[str, str]  # device, soc, cores, features, governor, temperature_before, …; by name
-    timed: tuple[Timed, ...] = ()
-    summarized: tuple[Summarized, ...] = ()
-    counted: tuple[Counted, ...] = ()
-    answered: tuple[Answered, ...] = ()
-    profiled: tuple[Profiled, ...] = ()
-    steps: tuple[Steps, ...] = ()
-    refused: tuple[Refused, ...] = ()
+    timed: tuple[TimedModel, ...] = ()
+    summarized: tuple[SummarizedModel, ...] = ()
+    counted: tuple[CountedModel, ...] = ()
+    answered: tuple[AnsweredPictures, ...] = ()
+    profiled: tuple[ProfiledModel, ...] = ()
+    steps: tuple[StepMedians, ...] = ()
+    refused: tuple[RefusedModel, ...] = ()
     notes: Sequence[str] = ()
 
 
@@ -142,6 +142,6 @@ class Target(Protocol):
     @property
     def name(self) -> str: ...
 
-    def measure(self, plan: Plan, *, track: Track) -> Measured:
+    def measure(self, plan: BenchmarkPlan, *, track: Track) -> TargetMeasurement:
         """Ask the whole plan; what does not run there is Refused, what cannot be reached is an error."""
         ...

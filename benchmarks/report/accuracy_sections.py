@@ -6,8 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.report.figure_text import NOTHING, apart_text, change_text, percent, share
 from benchmarks.report.plot_images import kernels_text, tradeoff_image
-from benchmarks.report.schema import Agreement, Answer, Data, Drop, Flip, Record, Where
-from dermpack.reporting.page import Block, Gallery, Image, Media, Section, Surface, Table, Text
+from benchmarks.report.schema import (
+    AccuracyDrop,
+    LabelFlip,
+    OutputAgreement,
+    Record,
+    ScoredAnswer,
+    ScoredData,
+    SettingOnTarget,
+)
+from dermpack.reporting.page import Block, Gallery, Image, ImageBackground, Media, Section, Table, Text
 
 MOST_FLIPS = 24
 WORTH = ("lost", "won", "wrong as before")
@@ -32,7 +40,7 @@ def accuracy_sections(record: Record, sheet: bytes | None) -> Iterator[Section]:
         yield Section(title="Pictures that flipped", blocks=_flips(flipped[0], record.data, sheet))
 
 
-def _accuracy(record: Record, data: Data) -> list[Block]:
+def _accuracy(record: Record, data: ScoredData) -> list[Block]:
     counted = (
         f"{data.n:,} pictures of {data.groups:,} groups, the {data.split.value} split of {data.source}; "
         f"every model saw the same ones. {METHOD}"
@@ -53,7 +61,7 @@ def _answers(record: Record) -> Table:
     return Table(caption="What each model gets right", header=header, rows=_merged(rows, record))
 
 
-def _answer_cells(of: Answer) -> tuple[str, ...]:
+def _answer_cells(of: ScoredAnswer) -> tuple[str, ...]:
     confidence = NOTHING if of.mean_confidence is None else f"{of.mean_confidence:.3f}"
     return percent(of.balanced_accuracy), percent(of.accuracy), confidence
 
@@ -77,27 +85,27 @@ def _drops(record: Record) -> list[Block]:
     ]
 
 
-def _lost_cells(of: Drop) -> tuple[str, ...]:
+def _lost_cells(of: AccuracyDrop) -> tuple[str, ...]:
     changes = change_text(of.balanced_accuracy), change_text(of.accuracy)
     return (*changes, f"{of.only_here}", f"{of.only_first}", f"{of.mcnemar_p:.3f}")
 
 
-def _moved_cells(of: Drop) -> tuple[str, ...]:
+def _moved_cells(of: AccuracyDrop) -> tuple[str, ...]:
     drifts = f"{of.mean_confidence_drift:.3f}", f"{of.max_confidence_drift:.3f}"
     return (f"{100 * of.top1_agreement:.1f} %", *drifts)
 
 
 def _merged(
-    rows: Sequence[tuple[str, tuple[Where, ...], tuple[str, ...]]], record: Record
+    rows: Sequence[tuple[str, tuple[SettingOnTarget, ...], tuple[str, ...]]], record: Record
 ) -> list[tuple[str, ...]]:
     """Places with the same cells share a row."""
-    places: dict[tuple[str, tuple[str, ...]], list[Where]] = {}
+    places: dict[tuple[str, tuple[str, ...]], list[SettingOnTarget]] = {}
     for model, where, cells in rows:
         places.setdefault((model, cells), []).extend(where)
     return [(model, _places(record, model, where), *cells) for (model, cells), where in places.items()]
 
 
-def _places(record: Record, model: str, where: Sequence[Where]) -> str:
+def _places(record: Record, model: str, where: Sequence[SettingOnTarget]) -> str:
     """ "everywhere", or "host: all settings; qemu:cortex-a72: tflite default"."""
     known = {place for of in record.answers if of.model == model for place in of.where}
     if known <= set(where):
@@ -139,7 +147,7 @@ def _agreements(record: Record) -> list[Block]:
     return [Text(text=text), Table(caption="Agreement", header=header, rows=rows)]
 
 
-def _agreement_row(of: Agreement) -> tuple[str, ...]:
+def _agreement_row(of: OutputAgreement) -> tuple[str, ...]:
     first, here = of.first, of.where[0]
     against = first.target if here.target != first.target else ""
     settings = dict.fromkeys(kernels_text(place.setting) for place in of.where)
@@ -151,7 +159,7 @@ def _agreement_row(of: Agreement) -> tuple[str, ...]:
     )
 
 
-def _flips(drop: Drop, data: Data, sheet: bytes | None) -> list[Block]:
+def _flips(drop: AccuracyDrop, data: ScoredData, sheet: bytes | None) -> list[Block]:
     text = (
         f"{share(len(drop.flips), data.n)} pictures get another label from {drop.model} than from "
         f"{drop.first} ({drop.where[0]}). report.json names those of all models and places."
@@ -167,15 +175,19 @@ def _flips(drop: Drop, data: Data, sheet: bytes | None) -> list[Block]:
 def _sheet(sheet: bytes) -> Image:
     alt = "Flipped pictures: truth, label of the first model, label of this one"
     return Image(
-        data=sheet, alt=alt, caption="The truth: from > to", media=Media.JPEG, surface=Surface.PHOTOGRAPH
+        data=sheet,
+        alt=alt,
+        caption="The truth: from > to",
+        media=Media.JPEG,
+        surface=ImageBackground.PHOTOGRAPH,
     )
 
 
-def flips_shown(drop: Drop) -> list[Flip]:
+def flips_shown(drop: AccuracyDrop) -> list[LabelFlip]:
     """Those in the table and on the sheet: lost ones first, then won ones."""
     return sorted(drop.flips, key=lambda of: WORTH.index(worth(of)))[:MOST_FLIPS]
 
 
-def worth(flip: Flip) -> str:
+def worth(flip: LabelFlip) -> str:
     lost, won, wrong = WORTH
     return lost if flip.first == flip.truth else won if flip.here == flip.truth else wrong

@@ -7,19 +7,19 @@ from itertools import product
 from statistics import median_low
 from typing import Any
 
-from benchmarks.protocol.plan import Model, Plan, Setting
-from benchmarks.protocol.results import Measured
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Setting
+from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.report.record_lookup import where_of
 from benchmarks.report.record_speed_up import paces
 from benchmarks.report.record_times import step_times_of, times_of_passes, times_of_rounds
-from benchmarks.report.schema import Data, ModelFacts, Place, Record, Result
+from benchmarks.report.schema import ModelFacts, Record, Result, ScoredData, TargetFacts
 from benchmarks.statistics.accuracy_drop import answer_of, drops
 from benchmarks.statistics.answers import labels_of, tell
 from benchmarks.statistics.output_agreement import agreements
 from dermpack import __version__
 
 
-def build_record(measured: Sequence[Measured], plan: Plan) -> Record:
+def build_record(measured: Sequence[TargetMeasurement], plan: BenchmarkPlan) -> Record:
     """Derive every figure; the same measurements and seed make the same record."""
     told = tell(measured, plan)
     results = tuple(result for of in measured for result in _results(of, plan))
@@ -38,7 +38,7 @@ def build_record(measured: Sequence[Measured], plan: Plan) -> Record:
     )
 
 
-def _facts(model: Model) -> ModelFacts:
+def _facts(model: ModelUnderTest) -> ModelFacts:
     return ModelFacts(
         name=model.name,
         sha256=model.sha256,
@@ -48,14 +48,14 @@ def _facts(model: Model) -> ModelFacts:
     )
 
 
-def _data(plan: Plan) -> Data | None:
+def _data(plan: BenchmarkPlan) -> ScoredData | None:
     """Groups become numbers: a patient's name is nobody's business."""
     if plan.scored is None:
         return None
     labels, codes = labels_of(plan), dict[object, int]()
     pictures = plan.scored.pictures
     group = [codes.setdefault(of.group or (at,), len(codes)) for at, of in enumerate(pictures)]
-    return Data(
+    return ScoredData(
         sha256=plan.scored.dataset.sha256,
         source=plan.scored.dataset.source,
         split=plan.scored.split,
@@ -68,8 +68,8 @@ def _data(plan: Plan) -> Data | None:
     )
 
 
-def _place(measured: Measured) -> Place:
-    return Place(
+def _place(measured: TargetMeasurement) -> TargetFacts:
+    return TargetFacts(
         target=measured.target,
         is_emulated=measured.is_emulated,
         environment=dict(measured.environment),
@@ -77,7 +77,7 @@ def _place(measured: Measured) -> Place:
     )
 
 
-def _results(measured: Measured, plan: Plan) -> Iterator[Result]:
+def _results(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[Result]:
     """Setting by setting, in each the models in their order."""
     found: dict[tuple[Setting, str], dict[str, Any]] = {}
     for setting, model, told in _told(measured, plan):
@@ -89,7 +89,7 @@ def _results(measured: Measured, plan: Plan) -> Iterator[Result]:
             yield Result(model=model, where=where, **found[setting, model])
 
 
-def _told(measured: Measured, plan: Plan) -> Iterator[tuple[Setting, str, dict[str, Any]]]:
+def _told(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[tuple[Setting, str, dict[str, Any]]]:
     """What is known of a model under a setting, piece by piece."""
     if not measured.is_emulated:  # an emulator's milliseconds mean nothing: they are not kept
         for timed in measured.timed:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from benchmarks.protocol.results import OperatorTime
 from benchmarks.report.record_lookup import median_ms
-from benchmarks.report.schema import Agreement, Change, Result, Times
+from benchmarks.report.schema import FigurePair, OutputAgreement, Result, Times
 from dermpack.metrics.intervals import Interval
 from dermpack.metrics.summary import Figure
 
@@ -65,7 +65,7 @@ def points(difference: float) -> str:
     return "0.0" if rounded == 0 else f"{'+' if rounded > 0 else '−'}{abs(rounded):.1f}"
 
 
-def change_text(change: Change) -> str:
+def change_text(change: FigurePair) -> str:
     """For a cell: "−0.7 (−1.9…+0.4)"."""
     low, high = change.ci95 or (0.0, 0.0)
     return points(change.difference) + (f" ({points(low)}…{points(high)})" if change.ci95 else "")
@@ -85,7 +85,7 @@ def kind_text(operator: OperatorTime) -> str:
     return " ".join(DETAILS.sub(" ", operator.name).split()) or operator.name
 
 
-def apart_text(agreement: Agreement) -> str:
+def apart_text(agreement: OutputAgreement) -> str:
     """How far outputs are from each other: "the same bytes", "at most 2 steps", "at most 3e-06"."""
     if agreement.differing == 0:
         return "the same"

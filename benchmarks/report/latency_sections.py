@@ -23,10 +23,10 @@ from benchmarks.report.plot_images import (
     steps_image,
 )
 from benchmarks.report.record_lookup import base_of, median_ms, result_at, results_of, settings_of, where_of
-from benchmarks.report.schema import Place, Record, Result, StepTimes, Times, Where
+from benchmarks.report.schema import Record, Result, SettingOnTarget, StepTimes, TargetFacts, Times
 from benchmarks.report.sentences import unsteady, unsteady_text
 from dermpack.inference import Kernels
-from dermpack.reporting.page import Block, Fold, Gallery, Section, Table, Text
+from dermpack.reporting.page import Block, Details, Gallery, Section, Table, Text
 
 TIMES_HEADER = ("p90", "p99", "min", "first", "load", "peak MB", "in XNNPACK")
 STEPS = ("decode", "resize", "copy", "invoke")
@@ -67,7 +67,7 @@ def how_timed(record: Record, results: Sequence[Result]) -> str:
     return f"Warm-up {rule}; the models of one setting took turns. {apart} {alone}"
 
 
-def device_text(place: Place) -> str:
+def device_text(place: TargetFacts) -> str:
     """The few words that tell a device from another."""
     names = ("device", "soc", "processor", "machine", "os")
     told = dict.fromkeys(place.environment[name] for name in names if place.environment.get(name))
@@ -77,7 +77,7 @@ def device_text(place: Place) -> str:
     )
 
 
-def _latency(record: Record, place: Place, timed: Sequence[Result]) -> list[Block]:
+def _latency(record: Record, place: TargetFacts, timed: Sequence[Result]) -> list[Block]:
     kernels = dict.fromkeys(_kernels(of) for of in timed)
     tables = [_table(record, [of for of in timed if _kernels(of) == name], name) for name in kernels]
     passes = [Text(text=PASSES)] if any(of.times and of.times.passes for of in timed) else []
@@ -88,7 +88,7 @@ def _latency(record: Record, place: Place, timed: Sequence[Result]) -> list[Bloc
     return [*first, *gallery, *tables, *passes, *_steps(record, place), *_operators(record, place)]
 
 
-def medians(record: Record, place: Place) -> Table:
+def medians(record: Record, place: TargetFacts) -> Table:
     """A row a setting, a column a model."""
     settings = settings_of(record, place.target)
     rows = [(str(setting), *_medians(record, where_of(place.target, setting))) for setting in settings]
@@ -97,7 +97,7 @@ def medians(record: Record, place: Place) -> Table:
     return Table(caption=caption, header=header, rows=rows)
 
 
-def _untaken(record: Record, place: Place) -> str:
+def _untaken(record: Record, place: TargetFacts) -> str:
     """What XNNPACK leaves alone though it may take it: "; with tflite-runtime it takes nothing of int8"."""
     models: dict[str, dict[str, None]] = {}
     for of in results_of(record, place.target):
@@ -109,17 +109,17 @@ def _untaken(record: Record, place: Place) -> str:
     return "".join(told)
 
 
-def _unsteady(record: Record, place: Place) -> list[Block]:
+def _unsteady(record: Record, place: TargetFacts) -> list[Block]:
     """All that the one warning sums up."""
     told = unsteady(record, place.target)
     if len(told) < 2:
         return []
     rows = [(of.model, str(of.where.setting), drift.sentence or "") for of, drift in told]
     table = Table(caption="The worst first", header=("model", "setting", "its rounds"), rows=rows)
-    return [Fold(title=f"{unsteady_text(record, place.target)}: which, and how far", table=table)]
+    return [Details(title=f"{unsteady_text(record, place.target)}: which, and how far", table=table)]
 
 
-def _medians(record: Record, where: Where) -> Iterator[str]:
+def _medians(record: Record, where: SettingOnTarget) -> Iterator[str]:
     for model in record.models:
         result = result_at(record, model.name, where)
         yield "refused" if result and result.refused is not None else ms(median_ms(result))
@@ -164,7 +164,7 @@ def _speed(record: Record, of: Result) -> str:
     return f"{factor(pace.times_as_fast)}{interval}"
 
 
-def _instructions(record: Record, place: Place, counted: Sequence[Result]) -> list[Block]:
+def _instructions(record: Record, place: TargetFacts, counted: Sequence[Result]) -> list[Block]:
     image = instructions_image(record, place.target)
     exact = all(len(set(of.instructions or ())) == 1 for of in counted)
     repeats = (
@@ -180,7 +180,7 @@ def _instructions(record: Record, place: Place, counted: Sequence[Result]) -> li
     ]
 
 
-def counts(record: Record, place: Place) -> Table:
+def counts(record: Record, place: TargetFacts) -> Table:
     """A row a setting, a column a model: "113.7 (0.92)" is 0.92 times the first one's."""
     settings = settings_of(record, place.target)
     rows = [(str(setting), *_counts(record, where_of(place.target, setting))) for setting in settings]
@@ -191,7 +191,7 @@ def counts(record: Record, place: Place) -> Table:
     return Table(caption=caption, header=header, rows=rows)
 
 
-def _counts(record: Record, where: Where) -> Iterator[str]:
+def _counts(record: Record, where: SettingOnTarget) -> Iterator[str]:
     base = base_of(record, where)
     first = base.instructions_per_inference if base else None
     for model in record.models:
@@ -201,7 +201,7 @@ def _counts(record: Record, where: Where) -> Iterator[str]:
         yield "refused" if result and result.refused is not None else f"{millions(count)}{ratio}"
 
 
-def _steps(record: Record, place: Place) -> list[Block]:
+def _steps(record: Record, place: TargetFacts) -> list[Block]:
     """From a picture file to its label."""
     stepped = [of for of in results_of(record, place.target) if of.steps is not None]
     if not stepped:
@@ -221,7 +221,7 @@ def _step_cells(of: StepTimes) -> tuple[str, ...]:
     return (*(ms(step) for step in steps), f"{of.rounds:,}")
 
 
-def _operators(record: Record, place: Place) -> list[Block]:
+def _operators(record: Record, place: TargetFacts) -> list[Block]:
     """A row a kind of operator, a column a model."""
     profiled = [of for of in results_of(record, place.target) if of.operators]
     if not profiled:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.report.latency_sections import device_text, how_timed
 from benchmarks.report.page import overview, subtitle, title
 from benchmarks.report.record_lookup import results_of
-from benchmarks.report.schema import Place, Record, Result
+from benchmarks.report.schema import Record, Result, TargetFacts
 from benchmarks.report.sentences import EMULATED, notes, summary, warnings
 from dermpack.errors import printable
 from dermpack.reporting.page import RESEARCH_ONLY, is_figure
@@ -48,7 +48,7 @@ def _footnotes(record: Record) -> Iterator[str]:
     yield RESEARCH_ONLY
 
 
-def _timed(record: Record, place: Place) -> str:
+def _timed(record: Record, place: TargetFacts) -> str:
     timed: Sequence[Result] = [of for of in results_of(record, place.target) if of.times is not None]
     return f" {how_timed(record, timed)}" if timed else ""
 

@@ -9,7 +9,7 @@ from benchmarks.report.figure_text import NOTHING, change_text, millions, ms, pe
 from benchmarks.report.latency_sections import device_text, latency_sections
 from benchmarks.report.plot_images import size_image
 from benchmarks.report.record_lookup import median_ms, place_of, primary, result_at
-from benchmarks.report.schema import Record, Result, Where
+from benchmarks.report.schema import Record, Result, SettingOnTarget
 from benchmarks.report.sentences import EMULATED, notes, summary, warnings
 from dermpack.reporting.page import Block, Callout, Level, Section, Table, Text, render_page
 
@@ -71,7 +71,7 @@ def _millions(record: Record) -> str:
     )
 
 
-def _unit(record: Record, where: Where) -> str:
+def _unit(record: Record, where: SettingOnTarget) -> str:
     is_emulated = place_of(record, where.target).is_emulated
     return f"{where.target}, {'M' if is_emulated else 'ms'}"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.protocol.plan import KERNELS_WORDS, Setting
 from benchmarks.report.figure_text import MEGABYTE, MILLION, kind_text, threads_text
-from benchmarks.report.plots import Point, Spread, parts_plot, spread_plot, tradeoff_plot
+from benchmarks.report.plots import Point, RoundSpread, parts_plot, spread_plot, tradeoff_plot
 from benchmarks.report.record_lookup import answer_at, cost, is_measured, results_of
 from benchmarks.report.schema import Record, Result
 from dermpack.reporting.page import Image
@@ -113,7 +113,7 @@ def kernels_text(setting: Setting) -> str:
 
 def _spread(record: Record, results: Sequence[Result]) -> Image:
     rows = [
-        Spread(
+        RoundSpread(
             name=f"{of.model} · {kernels_text(of.where.setting)}",
             model=of.model,
             rounds=of.times.rounds_ms if of.times and of.times.rounds_ms else (),

@@ -25,7 +25,7 @@ DODGE, POINTS_PER_INCH = 3.5, 72  # points between models of equal cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class RoundSpread:
     """The rounds of one row; rows of one model have one colour."""
 
     name: str
@@ -44,7 +44,7 @@ class Point:
     ci95: tuple[float, float] | None
 
 
-def spread_plot(rows: Sequence[Spread], *, models: Sequence[str], unit: str) -> Draw:
+def spread_plot(rows: Sequence[RoundSpread], *, models: Sequence[str], unit: str) -> Draw:
     """Each round a dot; the middle half a box, the middle nine tenths a line, the median a stroke."""
 
     def draw(axes: Axes) -> None:

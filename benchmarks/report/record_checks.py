@@ -7,7 +7,7 @@ from dataclasses import asdict
 from math import isclose
 from statistics import median
 
-from benchmarks.report.schema import Answer, Data, Record, Result, Times, Where
+from benchmarks.report.schema import Record, Result, ScoredAnswer, ScoredData, SettingOnTarget, Times
 from dermpack.contract.value_checks import check, check_labels, check_sha256, check_share
 
 MOST_THREADS = 1024
@@ -57,14 +57,14 @@ def _models_named(record: Record) -> Iterator[str]:
     yield from (of.model for of in record.agreements)
 
 
-def _places_named(record: Record) -> Iterator[Where]:
+def _places_named(record: Record) -> Iterator[SettingOnTarget]:
     yield from (of.where for of in record.results)
     yield from (where for of in record.answers for where in of.where)
     yield from (where for of in record.drops for where in of.where)
     yield from (where for of in record.agreements for where in (of.first, *of.where))
 
 
-def _check_data(data: Data) -> None:
+def _check_data(data: ScoredData) -> None:
     check_sha256("data.sha256", data.sha256)
     check_labels("data.labels", data.labels)
     for name, listed in (("pictures", data.pictures), ("truth", data.truth), ("group", data.group)):
@@ -115,7 +115,7 @@ def _check_times(times: Times, at: str) -> None:
     check(says, f"{at}.median_ms", times.median_ms, f"{here:g}, the median of rounds_ms")
 
 
-def _check_answer(answer: Answer, data: Data | None) -> None:
+def _check_answer(answer: ScoredAnswer, data: ScoredData | None) -> None:
     check_sha256(f"an answer of {answer.model}", answer.outputs_sha256)
     if answer.predicted is None:
         return

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report.record_checks import check_record
-from benchmarks.report.schema import KIND, SCHEMA, Record, Result, Times, Where
+from benchmarks.report.schema import KIND, SCHEMA, Record, Result, SettingOnTarget, Times
 from dermpack.errors import TableError
 from dermpack.storage.codec import decode
 from dermpack.storage.files import json_text, read_json
@@ -18,7 +18,7 @@ from dermpack.storage.files import json_text, read_json
 RECORD_FILE = "report.json"
 GIVE_REPORT = 'Give the report.json of "dermpack benchmark".'
 MEASURE_AGAIN = 'Measure again with "dermpack benchmark".'
-PLACE_KEYS = tuple(field.name for field in fields(Where))
+PLACE_KEYS = tuple(field.name for field in fields(SettingOnTarget))
 TIMES_KEYS = tuple(field.name for field in fields(Times))
 ROUNDS, MOST_ROUNDS, LONGEST_MS = "rounds_ms", 10_000_000, 1e10
 NUMBER = r"-?\d[\d.eE+-]*"

@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.protocol.plan import Setting
-from benchmarks.report.schema import Answer, Drop, ModelFacts, Place, Record, Result, Where
+from benchmarks.report.schema import (
+    AccuracyDrop,
+    ModelFacts,
+    Record,
+    Result,
+    ScoredAnswer,
+    SettingOnTarget,
+    TargetFacts,
+)
 
 
 def is_measured(result: Result) -> bool:
@@ -25,7 +33,7 @@ def results_of(record: Record, target: str) -> tuple[Result, ...]:
     return tuple(of for of in record.results if of.where.target == target)
 
 
-def result_at(record: Record, model: str, where: Where) -> Result | None:
+def result_at(record: Record, model: str, where: SettingOnTarget) -> Result | None:
     return next((of for of in record.results if of.model == model and of.where == where), None)
 
 
@@ -34,29 +42,31 @@ def settings_of(record: Record, target: str) -> list[Setting]:
     return list(dict.fromkeys(of.where.setting for of in results_of(record, target) if is_measured(of)))
 
 
-def where_of(target: str, setting: Setting) -> Where:
-    return Where(target=target, runtime=setting.runtime, kernels=setting.kernels, threads=setting.threads)
+def where_of(target: str, setting: Setting) -> SettingOnTarget:
+    return SettingOnTarget(
+        target=target, runtime=setting.runtime, kernels=setting.kernels, threads=setting.threads
+    )
 
 
-def primary(record: Record, target: str) -> Where | None:
+def primary(record: Record, target: str) -> SettingOnTarget | None:
     """The setting that speaks for a target: the first of those under which most models ran."""
     counted = Counter(of.where for of in results_of(record, target) if is_measured(of))
     return max(counted, key=lambda where: counted[where]) if counted else None
 
 
-def base_of(record: Record, where: Where) -> Result | None:
+def base_of(record: Record, where: SettingOnTarget) -> Result | None:
     """What the others are compared with under the setting: the first model, if it ran there."""
     found = result_at(record, record.models[0].name, where)
     return found if found and is_measured(found) else None
 
 
-def answer_at(record: Record, model: str, where: Where) -> Answer | None:
+def answer_at(record: Record, model: str, where: SettingOnTarget) -> ScoredAnswer | None:
     """Pictures are asked at one number of threads, which does not change what is answered."""
     mine = (of for of in record.answers if of.model == model)
     return next((of for of in mine if _stands(of.where, where)), None)
 
 
-def drop_at(record: Record, model: str, where: Where) -> Drop | None:
+def drop_at(record: Record, model: str, where: SettingOnTarget) -> AccuracyDrop | None:
     mine = (of for of in record.drops if of.model == model)
     return next((of for of in mine if _stands(of.where, where)), None)
 
@@ -76,11 +86,11 @@ def facts_of(record: Record, model: str) -> ModelFacts:
     return next(of for of in record.models if of.name == model)
 
 
-def place_of(record: Record, target: str) -> Place:
+def place_of(record: Record, target: str) -> TargetFacts:
     return next(of for of in record.targets if of.target == target)
 
 
-def _stands(places: Sequence[Where], where: Where) -> bool:
+def _stands(places: Sequence[SettingOnTarget], where: SettingOnTarget) -> bool:
     return any(
         (of.target, of.runtime, of.kernels) == (where.target, where.runtime, where.kernels) for of in places
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.report.schema import Pace, Result
+from benchmarks.report.schema import Result, SpeedUp
 from benchmarks.statistics.speed_up import compare
 
 
-def paces(results: Sequence[Result], *, first: str, seed: int) -> Iterator[Pace]:
+def paces(results: Sequence[Result], *, first: str, seed: int) -> Iterator[SpeedUp]:
     """Of raw rounds alone: the rounds of a tool that keeps them cannot be compared turn by turn."""
     bases = {of.where: of for of in results if of.model == first}
     for here in results:
@@ -17,13 +17,13 @@ def paces(results: Sequence[Result], *, first: str, seed: int) -> Iterator[Pace]
             yield from _pace(base, here, seed)
 
 
-def _pace(base: Result, here: Result, seed: int) -> Iterator[Pace]:
+def _pace(base: Result, here: Result, seed: int) -> Iterator[SpeedUp]:
     before, now = base.times, here.times
     if before is None or now is None or before.rounds_ms is None or now.rounds_ms is None:
         return
     turns = now.turns if now.turns == before.turns and now.turns else 1
     pair = compare(before.rounds_ms, now.rounds_ms, turns=turns, seed=seed)
-    yield Pace(
+    yield SpeedUp(
         model=here.model,
         first=base.model,
         where=here.where,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import fields
 from statistics import median
 
-from benchmarks.protocol.results import Steps, Summarized, Timed
+from benchmarks.protocol.results import StepMedians, SummarizedModel, TimedModel
 from benchmarks.report.schema import StepTimes, Times
 from benchmarks.statistics.latency import latency_of
 
 DECIMALS = 4  # of a millisecond: a clock tells no more
 
 
-def times_of_rounds(timed: Timed, *, seed: int) -> Times:
+def times_of_rounds(timed: TimedModel, *, seed: int) -> Times:
     """What is derived is derived of the rounds that are kept."""
     rounds_ms = tuple(round(of, DECIMALS) for of in timed.rounds_ms)
     latency = latency_of(rounds_ms, turns=timed.turns, seed=seed)
@@ -27,7 +27,7 @@ def times_of_rounds(timed: Timed, *, seed: int) -> Times:
     )
 
 
-def times_of_passes(tool: Summarized) -> Times:
+def times_of_passes(tool: SummarizedModel) -> Times:
     """Percentiles of all passes are not known: the middle pass stands for them."""
     passes = tool.passes
     rounds = sum(of.rounds for of in passes)
@@ -47,7 +47,7 @@ def times_of_passes(tool: Summarized) -> Times:
     )
 
 
-def step_times_of(steps: Steps) -> StepTimes:
+def step_times_of(steps: StepMedians) -> StepTimes:
     return StepTimes(**{of.name: getattr(steps, of.name) for of in fields(StepTimes)})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.protocol.plan import Setting, Timing
-from benchmarks.protocol.results import OperatorTime, Pass
+from benchmarks.protocol.results import OperatorTime, ToolPass
 from benchmarks.statistics.drift import Drift
 from dermpack.dataset.manifest import Split
 from dermpack.inference import Kernels
@@ -18,7 +18,7 @@ KIND = "benchmark"  # an evaluation's report.json has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
+class SettingOnTarget:
     """A target and how the model was run there."""
 
     target: str
@@ -35,7 +35,7 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ScoredAnswer:
     """What a model said of all pictures; settings that gave the same bytes share one.
 
     `predicted` has a position in the data's classes for each picture; where the outputs could not be
@@ -46,7 +46,7 @@ class Answer:
     outputs_sha256: str
     dtype: str
     scale: float
-    where: tuple[Where, ...]
+    where: tuple[SettingOnTarget, ...]
     unscored: str | None = None
     predicted: tuple[int, ...] | None = None
     accuracy: Figure | None = None
@@ -55,7 +55,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class FigurePair:
     """A figure of the first model, the same figure here, and here minus first with its 95 % interval."""
 
     first: float
@@ -70,11 +70,11 @@ class LabelChange:
 
     label: str
     n: int
-    recall: Change
+    recall: FigurePair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flip:
+class LabelFlip:
     """A picture that got another label than from the first model."""
 
     picture: str
@@ -84,14 +84,14 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
+class AccuracyDrop:
     """A model against the first one, on the same pictures, target and setting."""
 
     model: str
     first: str
-    where: tuple[Where, ...]  # the settings in which both gave these very outputs
-    accuracy: Change
-    balanced_accuracy: Change
+    where: tuple[SettingOnTarget, ...]  # the settings in which both gave these very outputs
+    accuracy: FigurePair
+    balanced_accuracy: FigurePair
     only_first: int  # pictures that only the first model gets right
     only_here: int
     mcnemar_p: float
@@ -99,16 +99,16 @@ class Drop:
     mean_confidence_drift: float  # of the absolute changes of the top probability
     max_confidence_drift: float
     per_class: tuple[LabelChange, ...]
-    flips: tuple[Flip, ...]
+    flips: tuple[LabelFlip, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class OutputAgreement:
     """The outputs of the same file in two places; `steps`: distance of integers → how many differ by it."""
 
     model: str
-    first: Where
-    where: tuple[Where, ...]
+    first: SettingOnTarget
+    where: tuple[SettingOnTarget, ...]
     outputs: int
     differing: int
     most: float | None  # in real values; None where an output is no number
@@ -129,7 +129,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
+class ScoredData:
     """Which pictures were answered; `truth` and `group` are numbers, one a picture."""
 
     sha256: str  # of the dataset's manifest
@@ -144,7 +144,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TargetFacts:
     """A target, and what is known of it."""
 
     target: str
@@ -175,7 +175,7 @@ class Times:
     peak_bytes: int | None = None
     turns: int | None = None  # with the other models: equal parts of the rounds
     rounds_ms: tuple[float, ...] | None = None  # in the order of the clock
-    passes: tuple[Pass, ...] | None = None  # of a tool that keeps its rounds to itself
+    passes: tuple[ToolPass, ...] | None = None  # of a tool that keeps its rounds to itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +195,7 @@ class Result:
     """One model under one setting on one target; in JSON the times stand beside the other keys."""
 
     model: str
-    where: Where
+    where: SettingOnTarget
     refused: str | None = None
     delegated: str | None = None  # what XNNPACK took: "all", "64 of 67 operators", "none"
     times: Times | None = None  # never of an emulated processor
@@ -206,12 +206,12 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class SpeedUp:
     """A model against the first one, timed in turns under one setting."""
 
     model: str
     first: str
-    where: Where
+    where: SettingOnTarget
     times_as_fast: float  # the first one's median by this one's
     ci95: Interval | None
     is_told: bool  # whether a difference could be shown
@@ -225,10 +225,10 @@ class Record:
     seed: int  # of every interval
     timing: Timing
     models: tuple[ModelFacts, ...]
-    data: Data | None
-    targets: tuple[Place, ...]
+    data: ScoredData | None
+    targets: tuple[TargetFacts, ...]
     results: tuple[Result, ...]
-    answers: tuple[Answer, ...]
-    paces: tuple[Pace, ...]
-    drops: tuple[Drop, ...]
-    agreements: tuple[Agreement, ...]
+    answers: tuple[ScoredAnswer, ...]
+    paces: tuple[SpeedUp, ...]
+    drops: tuple[AccuracyDrop, ...]
+    agreements: tuple[OutputAgreement, ...]

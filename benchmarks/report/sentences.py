@@ -15,7 +15,15 @@ from benchmarks.report.figure_text import (
     share,
 )
 from benchmarks.report.record_lookup import base_of, is_measured, place_of, primary, result_at, results_of
-from benchmarks.report.schema import Agreement, Change, Drop, Pace, Record, Result, Where
+from benchmarks.report.schema import (
+    AccuracyDrop,
+    FigurePair,
+    OutputAgreement,
+    Record,
+    Result,
+    SettingOnTarget,
+    SpeedUp,
+)
 from benchmarks.statistics.drift import Drift
 
 EMULATED = (
@@ -88,7 +96,7 @@ def refusals(record: Record) -> list[str]:
     ]
 
 
-def _costs(record: Record, where: Where) -> str:
+def _costs(record: Record, where: SettingOnTarget) -> str:
     """What each model takes under the setting that speaks for the target."""
     base = base_of(record, where)
     told = [f"{base.model} takes {cost_text(base)}{_rounds(base)}"] if base else []
@@ -109,7 +117,7 @@ def _against(record: Record, here: Result, base: Result | None) -> str:
     return cost_text(here) + (f", {pace_text(pace)}" if pace else "")
 
 
-def pace_text(pace: Pace) -> str:
+def pace_text(pace: SpeedUp) -> str:
     """ "2.38 times as fast (2.36 to 2.41)", "1.34 times as slow (1.31 to 1.37)"."""
     if pace.ci95 is None:
         return f"{factor(pace.times_as_fast)} times as fast, of too few rounds to be sure"
@@ -146,7 +154,7 @@ def _drops(record: Record) -> Iterator[str]:
         yield f"{drop_sentence(mine[0], n=record.data.n, split=record.data.split.value)}{_elsewhere(mine)}"
 
 
-def drop_sentence(drop: Drop, *, n: int, split: str) -> str:
+def drop_sentence(drop: AccuracyDrop, *, n: int, split: str) -> str:
     """ "int8 loses 0.7 points of balanced accuracy against float32 (−1.9 to +0.4) …"."""
     pictures = f"on the {n:,} pictures of the {split} split"
     flips = f"{share(len(drop.flips), n)} get another label"
@@ -155,7 +163,7 @@ def drop_sentence(drop: Drop, *, n: int, split: str) -> str:
     return f"{_difference(drop)} {pictures}; {flips} ({drop.where[0]})."
 
 
-def _difference(drop: Drop) -> str:
+def _difference(drop: AccuracyDrop) -> str:
     change = drop.balanced_accuracy
     if change.difference == 0 and change.ci95 is None:
         return f"{drop.model} is as accurate as {drop.first}"
@@ -166,12 +174,12 @@ def _difference(drop: Drop) -> str:
     return f"{drop.model} {verb} {size} points of balanced accuracy against {drop.first}{interval}"
 
 
-def is_told(change: Change) -> bool:
+def is_told(change: FigurePair) -> bool:
     """Whether the interval leaves zero out."""
     return change.ci95 is not None and not change.ci95[0] <= 0 <= change.ci95[1]
 
 
-def _elsewhere(drops: Sequence[Drop]) -> str:
+def _elsewhere(drops: Sequence[AccuracyDrop]) -> str:
     """What the other runtimes, kernels and devices say of the same two files."""
     first, *others = (of.balanced_accuracy.difference for of in drops)
     if not others:
@@ -196,7 +204,7 @@ def _across(record: Record) -> Iterator[str]:
         yield f"{place}: {'; '.join(told)}."
 
 
-def agreement_text(agreements: Sequence[Agreement]) -> str:
+def agreement_text(agreements: Sequence[OutputAgreement]) -> str:
     """ "int8 differs in 0 of 2,100 outputs and 0 of 300 labels", or from the least to the most."""
     least = min(agreements, key=lambda of: of.differing)
     most = max(agreements, key=lambda of: (of.differing, of.other_labels))

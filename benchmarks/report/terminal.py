@@ -8,7 +8,7 @@ from benchmarks.report.figure_text import size_text
 from benchmarks.report.latency_sections import counts, medians
 from benchmarks.report.page import scores_of
 from benchmarks.report.record_lookup import settings_of
-from benchmarks.report.schema import Data, Record
+from benchmarks.report.schema import Record, ScoredData
 from dermpack.reporting.page import Table
 
 
@@ -21,7 +21,7 @@ def tables(record: Record) -> Iterator[Table]:
             yield counts(record, place) if place.is_emulated else medians(record, place)
 
 
-def _scores(record: Record, data: Data) -> Table:
+def _scores(record: Record, data: ScoredData) -> Table:
     rows = [(of.name, size_text(of.size_bytes), *scores_of(record, of.name)) for of in record.models]
     caption = f"{data.n:,} pictures of {data.groups:,} groups, {data.split.value} split of {data.source}"
     header = ("model", "size", "balanced accuracy", "points against the first")

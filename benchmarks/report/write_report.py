@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.protocol.plan import Plan
-from benchmarks.protocol.results import Measured
+from benchmarks.protocol.plan import BenchmarkPlan
+from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.report.accuracy_sections import flips_shown
 from benchmarks.report.build_record import build_record
 from benchmarks.report.markdown import markdown
@@ -32,8 +32,8 @@ def check_report(folder: Path, *, overwrite: bool) -> None:
 
 
 def write_report(
-    measured: Sequence[Measured],
-    plan: Plan,
+    measured: Sequence[TargetMeasurement],
+    plan: BenchmarkPlan,
     folder: Path,
     *,
     with_pictures: bool = True,
@@ -60,7 +60,7 @@ def render(record: Record, *, pictures: Mapping[str, Path] | None = None) -> dic
     return {**{name: text.encode("utf-8") for name, text in texts.items()}, **shown}
 
 
-def _files(plan: Plan) -> dict[str, Path]:
+def _files(plan: BenchmarkPlan) -> dict[str, Path]:
     if plan.scored is None:
         return {}
     return {of.path: plan.scored.dataset.file(of) for of in plan.scored.pictures}

@@ -6,8 +6,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from benchmarks.report.schema import Answer, Change, Drop, Flip, LabelChange, Where
-from benchmarks.statistics.answers import Told
+from benchmarks.report.schema import (
+    AccuracyDrop,
+    FigurePair,
+    LabelChange,
+    LabelFlip,
+    ScoredAnswer,
+    SettingOnTarget,
+)
+from benchmarks.statistics.answers import DistinctOutputs
 from dermpack.metrics import confusion as counts
 from dermpack.metrics.definitions import Metric, value, weighted_accuracy, weighted_balanced_accuracy
 from dermpack.metrics.intervals import bootstrap, group_weights
@@ -18,10 +25,10 @@ from dermpack.metrics.summary import Figure, figure_from
 RESAMPLES = 1_000
 
 
-def answer_of(told: Told, *, seed: int) -> Answer:
+def answer_of(told: DistinctOutputs, *, seed: int) -> ScoredAnswer:
     """The figures of one set of outputs."""
     seen = told.predictions
-    return Answer(
+    return ScoredAnswer(
         model=told.model,
         outputs_sha256=told.sha256,
         dtype=told.outputs.dtype.name,
@@ -35,7 +42,7 @@ def answer_of(told: Told, *, seed: int) -> Answer:
     )
 
 
-def drops(told: Sequence[Told], *, seed: int) -> Iterator[Drop]:
+def drops(told: Sequence[DistinctOutputs], *, seed: int) -> Iterator[AccuracyDrop]:
     """Each other model against the first, once for every pair of outputs that met in a setting."""
     scored = [of for of in told if of.predictions is not None]
     firsts = [of for of in scored if of.model == scored[0].model]
@@ -46,12 +53,14 @@ def drops(told: Sequence[Told], *, seed: int) -> Iterator[Drop]:
                 yield _drop(first, here, where, seed=seed)
 
 
-def _drop(first: Told, here: Told, where: tuple[Where, ...], *, seed: int) -> Drop:
+def _drop(
+    first: DistinctOutputs, here: DistinctOutputs, where: tuple[SettingOnTarget, ...], *, seed: int
+) -> AccuracyDrop:
     before, now = first.predictions, here.predictions
     assert before is not None and now is not None
     apart = np.abs(now.confidence - before.confidence)
     uneven = mcnemar(before, now)
-    return Drop(
+    return AccuracyDrop(
         model=here.model,
         first=first.model,
         where=where,
@@ -68,11 +77,11 @@ def _drop(first: Told, here: Told, where: tuple[Where, ...], *, seed: int) -> Dr
     )
 
 
-def change_of(before: Predictions, now: Predictions, metric: Metric, *, seed: int) -> Change:
+def change_of(before: Predictions, now: Predictions, metric: Metric, *, seed: int) -> FigurePair:
     """Now minus before, under the same draws of groups; no interval where no draw shows a difference."""
     found = difference(before, now, metric, resamples=RESAMPLES, seed=seed)
     is_point = found.ci95 is not None and found.ci95[0] == found.ci95[1]
-    return Change(
+    return FigurePair(
         first=found.first,
         here=found.second,
         difference=found.difference,
@@ -97,7 +106,7 @@ def _label_changes(before: Predictions, now: Predictions, *, seed: int) -> Itera
     for at, label in enumerate(now.classes):
         if n := int((now.truth == at).sum()):
             figure = figure_from(here[at] - first[at], None if draws is None else draws[:, at])
-            recall = Change(
+            recall = FigurePair(
                 first=float(first[at]), here=float(here[at]), difference=figure.value or 0.0, ci95=figure.ci95
             )
             yield LabelChange(label=label, n=n, recall=recall)
@@ -107,11 +116,11 @@ def _recall(seen: Predictions, weights: Floats) -> Floats:
     return counts.recall(counts.weighted_confusion(seen, weights))
 
 
-def _flips(before: Predictions, now: Predictions) -> Iterator[Flip]:
+def _flips(before: Predictions, now: Predictions) -> Iterator[LabelFlip]:
     """Pictures with another label than before, in the order of the pictures."""
     names = now.classes
     for at in np.flatnonzero(before.predicted != now.predicted).tolist():
-        yield Flip(
+        yield LabelFlip(
             picture=now.pictures[at],
             truth=names[int(now.truth[at])],
             first=names[int(before.predicted[at])],

@@ -8,8 +8,8 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.protocol.plan import Plan, Setting
-from benchmarks.protocol.results import Counted, Measured, Timed
+from benchmarks.protocol.plan import BenchmarkPlan, Setting
+from benchmarks.protocol.results import CountedModel, TargetMeasurement, TimedModel
 from benchmarks.statistics.speed_up import compare
 from dermpack.inference import Kernels
 
@@ -20,7 +20,7 @@ DOT_PRODUCTS = ("asimddp", "avx512_vnni", "avx_vnni")  # as /proc/cpuinfo names 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slower:
+class SlowModel:
     """A model that costs more than the first one under the same setting."""
 
     model: str
@@ -35,20 +35,20 @@ class Slower:
         return "times the instructions of" if self.is_counted else "times as long as"
 
 
-def reasons(measured: Measured, plan: Plan) -> Iterator[str]:
+def reasons(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[str]:
     """For what an app gets unasked, at the threads named first: a sentence for all models of one reason."""
-    told = dict[tuple[str, str], Slower]()
+    told = dict[tuple[str, str], SlowModel]()
     for slower in (*_timed(measured, plan), *_counted(measured, plan)):
         if slower.setting.kernels is Kernels.XNNPACK:
             told.setdefault((slower.model, slower.setting.runtime), slower)
-    alike = dict[tuple[Setting, str], list[Slower]]()
+    alike = dict[tuple[Setting, str], list[SlowModel]]()
     for slower in told.values():
         alike.setdefault((slower.setting, _why(slower, measured)), []).append(slower)
     for (setting, why), group in alike.items():
         yield _sentence(group, setting, why, measured)
 
 
-def _sentence(group: Sequence[Slower], setting: Setting, why: str, measured: Measured) -> str:
+def _sentence(group: Sequence[SlowModel], setting: Setting, why: str, measured: TargetMeasurement) -> str:
     """ "int8 takes 10, trained 11 times as long as float32 with …: …"."""
     one, *others = group
     told = [
@@ -59,7 +59,7 @@ def _sentence(group: Sequence[Slower], setting: Setting, why: str, measured: Mea
     return "; ".join([said, *_successor(group, measured)])
 
 
-def _timed(measured: Measured, plan: Plan) -> Iterator[Slower]:
+def _timed(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[SlowModel]:
     """Only what could be shown."""
     for here in measured.timed:
         first = _time(measured, plan.models[0].name, here.setting)
@@ -70,7 +70,7 @@ def _timed(measured: Measured, plan: Plan) -> Iterator[Slower]:
             yield _slower(here, plan, 1 / pair.times_as_fast)
 
 
-def _counted(measured: Measured, plan: Plan) -> Iterator[Slower]:
+def _counted(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[SlowModel]:
     for here in measured.counted:
         first = _count(measured, plan.models[0].name, here.setting)
         if first is None or first is here:
@@ -80,19 +80,19 @@ def _counted(measured: Measured, plan: Plan) -> Iterator[Slower]:
             yield _slower(here, plan, factor)
 
 
-def _slower(here: Timed | Counted, plan: Plan, factor: float) -> Slower:
+def _slower(here: TimedModel | CountedModel, plan: BenchmarkPlan, factor: float) -> SlowModel:
     model = next(model for model in plan.models if model.name == here.model)
-    return Slower(
+    return SlowModel(
         model=here.model,
         first=plan.models[0].name,
         setting=here.setting,
         factor=factor,
-        is_counted=isinstance(here, Counted),
+        is_counted=isinstance(here, CountedModel),
         is_integer=model.recipe.startswith("int8") or model.table.dtype != np.float32,
     )
 
 
-def _why(slower: Slower, measured: Measured) -> str:
+def _why(slower: SlowModel, measured: TargetMeasurement) -> str:
     here, first = (_run(measured, name, slower.setting) for name in (slower.model, slower.first))
     assert here is not None and first is not None  # what is slower was measured
     if here.delegated == NONE and first.delegated != NONE:
@@ -110,7 +110,7 @@ def _why(slower: Slower, measured: Measured) -> str:
     )
 
 
-def _largest(slower: Slower, measured: Measured) -> str:
+def _largest(slower: SlowModel, measured: TargetMeasurement) -> str:
     """The kind of operator that most of the time goes to; under emulation kinds are of instructions."""
     for profile in () if slower.is_counted else measured.profiled:
         is_same = replace(profile.setting, threads=slower.setting.threads) == slower.setting
@@ -120,7 +120,7 @@ def _largest(slower: Slower, measured: Measured) -> str:
     return ""
 
 
-def _successor(group: Sequence[Slower], measured: Measured) -> Iterator[str]:
+def _successor(group: Sequence[SlowModel], measured: TargetMeasurement) -> Iterator[str]:
     """What the same files cost on the interpreter that followed."""
     heir = SUCCESSORS.get(group[0].setting.runtime)
     if heir is None:
@@ -138,7 +138,7 @@ def _successor(group: Sequence[Slower], measured: Measured) -> Iterator[str]:
         yield f"its successor {heir} was {factors} times as fast with {files}"
 
 
-def _costs(slower: Slower, other: Setting, measured: Measured) -> tuple[float, float]:
+def _costs(slower: SlowModel, other: Setting, measured: TargetMeasurement) -> tuple[float, float]:
     """Of the same model here and under another setting; 0: it was not measured."""
     here, there = (_run(measured, slower.model, setting) for setting in (slower.setting, other))
     return (_cost(here) if here else 0.0, _cost(there) if there else 0.0)
@@ -149,17 +149,17 @@ def _number(factor: float) -> str:
     return f"{factor:.2f}" if factor < 1.095 else f"{factor:.1f}" if factor < 9.95 else f"{factor:.0f}"
 
 
-def _cost(of: Timed | Counted) -> float:
-    return median(of.rounds_ms) if isinstance(of, Timed) else median(of.instructions)
+def _cost(of: TimedModel | CountedModel) -> float:
+    return median(of.rounds_ms) if isinstance(of, TimedModel) else median(of.instructions)
 
 
-def _run(measured: Measured, model: str, setting: Setting) -> Timed | Counted | None:
+def _run(measured: TargetMeasurement, model: str, setting: Setting) -> TimedModel | CountedModel | None:
     return _time(measured, model, setting) or _count(measured, model, setting)
 
 
-def _time(measured: Measured, model: str, setting: Setting) -> Timed | None:
+def _time(measured: TargetMeasurement, model: str, setting: Setting) -> TimedModel | None:
     return next((of for of in measured.timed if (of.model, of.setting) == (model, setting)), None)
 
 
-def _count(measured: Measured, model: str, setting: Setting) -> Counted | None:
+def _count(measured: TargetMeasurement, model: str, setting: Setting) -> CountedModel | None:
     return next((of for of in measured.counted if (of.model, of.setting) == (model, setting)), None)

@@ -21,7 +21,7 @@ from dermpack.metrics.intervals import Interval, interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class PairedMedians:
     """The first one's median by the second one's: 2 means that the second is twice as fast."""
 
     times_as_fast: float
@@ -36,12 +36,14 @@ class Pair:
         return {**asdict(self), "is_told": self.is_told}
 
 
-def compare(first_ms: Sequence[float], second_ms: Sequence[float], *, turns: int = 1, seed: int = 0) -> Pair:
+def compare(
+    first_ms: Sequence[float], second_ms: Sequence[float], *, turns: int = 1, seed: int = 0
+) -> PairedMedians:
     """Turn by turn: what befell both models in a turn is drawn, or left, for both."""
     first, second = np.asarray(first_ms, np.float64), np.asarray(second_ms, np.float64)
     ratio, parts = float(np.median(first) / np.median(second)), parts_of(turns, len(first), len(second))
     found = _ci95(blocks_of(first, parts), blocks_of(second, parts), seed)
-    return Pair(times_as_fast=ratio, ci95=widened(found, ratio, blocks=parts))
+    return PairedMedians(times_as_fast=ratio, ci95=widened(found, ratio, blocks=parts))
 
 
 def _ci95(first: Sequence[Floats], second: Sequence[Floats], seed: int) -> Interval | None:

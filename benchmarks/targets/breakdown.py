@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.protocol import replies
-from benchmarks.protocol.jobs import Carry, Laid, WorkerDied, head_of
-from benchmarks.protocol.plan import Plan, Setting
-from benchmarks.protocol.results import Steps
+from benchmarks.protocol.jobs import Carry, JobFolder, WorkerDied, head_of
+from benchmarks.protocol.plan import BenchmarkPlan, Setting
+from benchmarks.protocol.results import StepMedians
 from dermpack.imaging import Policy
 
 MODULE = "benchmarks.worker.breakdown_worker"
@@ -17,13 +17,13 @@ PATIENCE_SECONDS = 300.0
 
 
 def break_down(
-    plan: Plan, laid: Laid, carry: Carry, *, settings: Sequence[Setting]
-) -> tuple[tuple[Steps, ...], tuple[str, ...]]:
+    plan: BenchmarkPlan, laid: JobFolder, carry: Carry, *, settings: Sequence[Setting]
+) -> tuple[tuple[StepMedians, ...], tuple[str, ...]]:
     """The steps of every model under each setting, and in words what could not be asked.
 
     The carry runs `benchmarks.worker.breakdown_worker`; without pictures there is nothing to decode.
     """
-    found, notes = list[Steps](), list[str]()
+    found, notes = list[StepMedians](), list[str]()
     for setting in settings if plan.scored else ():
         for model in _models(plan, laid):
             try:
@@ -33,7 +33,7 @@ def break_down(
     return tuple(found), tuple(notes)
 
 
-def _models(plan: Plan, laid: Laid) -> list[dict[str, Any]]:
+def _models(plan: BenchmarkPlan, laid: JobFolder) -> list[dict[str, Any]]:
     return [
         {**named, "size": model.size, "policy": (model.sidecar.policy if model.sidecar else CENTRE).value}
         for named, model in zip(laid.models, plan.models, strict=True)
@@ -43,7 +43,7 @@ def _models(plan: Plan, laid: Laid) -> list[dict[str, Any]]:
 CENTRE = Policy.CENTRE_SQUARE
 
 
-def _asked(plan: Plan, model: Mapping[str, Any], carry: Carry, setting: Setting) -> Steps:
+def _asked(plan: BenchmarkPlan, model: Mapping[str, Any], carry: Carry, setting: Setting) -> StepMedians:
     assert plan.scored is not None
     pictures = plan.scored.pictures[:PICTURES]
     job = {

@@ -16,15 +16,15 @@ from benchmarks.protocol.jobs import (
     JOB_FILE,
     WORKER_FILE,
     Carry,
-    Described,
-    Kind,
+    JobKind,
+    TargetDescription,
     WorkerDied,
     ask,
     describe,
     lay_out,
 )
-from benchmarks.protocol.plan import Plan, Setting
-from benchmarks.protocol.results import Measured
+from benchmarks.protocol.plan import BenchmarkPlan, Setting
+from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.statistics.slow_operators import reasons
 from benchmarks.targets.breakdown import MODULE, break_down
 from benchmarks.targets.environment import around, warnings
@@ -39,18 +39,18 @@ INSTALL = 'Run: pip install "dermpack[device]"'
 ANSWER_FILE, COMPLAINT_FILE = "answer.json", "complaint.txt"
 MOST_COMPLAINT_BYTES = 1 << 16
 GRACE_SECONDS = 10.0  # the worker ends itself first
-KINDS = (Kind.TIME, Kind.ANSWER, Kind.PROFILE)
+KINDS = (JobKind.TIME, JobKind.ANSWER, JobKind.PROFILE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class HostTarget:
     """This machine, with every interpreter that the program's own Python has."""
 
     @property
     def name(self) -> str:
         return NAME
 
-    def measure(self, plan: Plan, *, track: Track = silent) -> Measured:
+    def measure(self, plan: BenchmarkPlan, *, track: Track = silent) -> TargetMeasurement:
         with TemporaryDirectory(prefix="dermpack-") as temporary:
             folder = Path(temporary)
             laid, carry = lay_out(plan, folder), carry_into(folder)
@@ -65,7 +65,7 @@ class Host:
             stepper = carry_into(folder, program=("-m", MODULE))
             steps, unknown = break_down(plan, laid, stepper, settings=_first_of_each(settings))
         notes = (*left_out, *warnings(here.environment, pieces.environment_after), *pieces.notes, *unknown)
-        measured = Measured(
+        measured = TargetMeasurement(
             target=NAME,
             is_emulated=False,
             environment={**around(here.environment, pieces.environment_after), **here.runtimes},
@@ -94,7 +94,7 @@ def carry_into(folder: Path, *, program: Sequence[str] = (WORKER_FILE,)) -> Carr
     return carry
 
 
-def _described(carry: Carry) -> Described:
+def _described(carry: Carry) -> TargetDescription:
     try:
         return describe(carry)
     except WorkerDied as death:

@@ -7,22 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
 
-from benchmarks.protocol.plan import Plan
-from benchmarks.protocol.results import Measured, Target
+from benchmarks.protocol.plan import BenchmarkPlan
+from benchmarks.protocol.results import Target, TargetMeasurement
 from benchmarks.targets.emulated.emulated_target import QemuTarget
 from dermpack.errors import DermpackError
 from dermpack.progress import Item, Track, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visited:
+class TargetResults:
     """What the places told, and what became of those that told nothing."""
 
-    measured: tuple[Measured, ...]
+    measured: tuple[TargetMeasurement, ...]
     failures: tuple[DermpackError, ...]
 
 
-def measure_all(targets: Sequence[Target], plan: Plan, *, track: Track = silent) -> Visited:
+def measure_all(targets: Sequence[Target], plan: BenchmarkPlan, *, track: Track = silent) -> TargetResults:
     """Real places one after the other, for they are timed; emulated ones side by side: they are counted.
 
     A place that fails takes nothing from the others; when all fail, the first failure is raised.
@@ -32,13 +32,13 @@ def measure_all(targets: Sequence[Target], plan: Plan, *, track: Track = silent)
     answers.update(_side_by_side(counted, plan, track))
     found = [answers[target.name] for target in targets]
     failures = tuple(of for of in found if isinstance(of, DermpackError))
-    measured = tuple(of for of in found if isinstance(of, Measured))
+    measured = tuple(of for of in found if isinstance(of, TargetMeasurement))
     if failures and not measured:
         raise failures[0]
-    return Visited(measured=measured, failures=failures)
+    return TargetResults(measured=measured, failures=failures)
 
 
-def _asked(target: Target, plan: Plan, track: Track) -> Measured | DermpackError:
+def _asked(target: Target, plan: BenchmarkPlan, track: Track) -> TargetMeasurement | DermpackError:
     try:
         return target.measure(plan, track=track)
     except DermpackError as error:
@@ -59,7 +59,9 @@ class _Until:
             yield item
 
 
-def _side_by_side(targets: Sequence[Target], plan: Plan, track: Track) -> dict[str, Measured | DermpackError]:
+def _side_by_side(
+    targets: Sequence[Target], plan: BenchmarkPlan, track: Track
+) -> dict[str, TargetMeasurement | DermpackError]:
     """The first of them has the bar; when Ctrl-C comes, all end after their step."""
     if not targets:
         return {}

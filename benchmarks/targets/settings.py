@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.protocol.plan import Plan, Setting
+from benchmarks.protocol.plan import BenchmarkPlan, Setting
 from dermpack.errors import InputError
 
 INSTALL = "Run there: pip install ai-edge-litert"
 
 
 def settings_of(
-    plan: Plan, *, where: str, runtimes: Sequence[str], cores: int, install: str = INSTALL
+    plan: BenchmarkPlan, *, where: str, runtimes: Sequence[str], cores: int, install: str = INSTALL
 ) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
     """Every combination that the place can run, and in words what was left out."""
     asked = tuple(plan.runtimes) or tuple(runtimes)

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.protocol.results import Target
 from benchmarks.targets.adb.adb_target import phones
 from benchmarks.targets.emulated.emulated_target import qemu_target
-from benchmarks.targets.host import Host
+from benchmarks.targets.host import HostTarget
 from benchmarks.targets.ssh.ssh_target import ssh_target
 from dermpack.errors import InputError
 
@@ -17,7 +17,7 @@ FORMS = "host, ssh:user@host[:port], adb[:SERIAL], qemu:cortex-a72 or qemu:corte
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class TargetOptions:
     """What some places need beside their name."""
 
     python: str = "python3"  # on the machine that ssh reaches
@@ -25,39 +25,39 @@ class Means:
     benchmark_model: Path | None = None  # for phones
 
 
-def targets_from(texts: Sequence[str], means: Means) -> tuple[Target, ...]:
+def targets_from(texts: Sequence[str], means: TargetOptions) -> tuple[Target, ...]:
     """Each place once, in the order given; a name that is none says which there are."""
     found = [target for text in dict.fromkeys(texts) for target in _targets(text, means)]
     return tuple({target.name: target for target in found}.values())
 
 
-def _targets(text: str, means: Means) -> Iterator[Target]:
+def _targets(text: str, means: TargetOptions) -> Iterator[Target]:
     kind, colon, rest = text.partition(":")
     if kind not in KINDS or (kind == "host" and colon) or (kind not in ("host", "adb") and not rest):
         raise InputError(f"--on {text}", "unknown target", f"Write {FORMS}.", code="invalid-option")
     yield from KINDS[kind](rest, means)
 
 
-def _host(_: str, __: Means) -> tuple[Target, ...]:
-    return (Host(),)
+def _host(_: str, __: TargetOptions) -> tuple[Target, ...]:
+    return (HostTarget(),)
 
 
-def _ssh(address: str, means: Means) -> tuple[Target, ...]:
+def _ssh(address: str, means: TargetOptions) -> tuple[Target, ...]:
     return (ssh_target(address, python=means.python, identity=means.identity),)
 
 
-def _adb(serial: str, means: Means) -> tuple[Target, ...]:
+def _adb(serial: str, means: TargetOptions) -> tuple[Target, ...]:
     if means.benchmark_model is None:
         hint = "Give TensorFlow's benchmark_model, built for the processor of the phone."
         raise InputError("--on adb", "--benchmark-model PATH is required", hint, code="missing-option")
     return phones(serial or None, benchmark_model=means.benchmark_model)
 
 
-def _qemu(name: str, _: Means) -> tuple[Target, ...]:
+def _qemu(name: str, _: TargetOptions) -> tuple[Target, ...]:
     return (qemu_target(name),)
 
 
-KINDS: Mapping[str, Callable[[str, Means], tuple[Target, ...]]] = {
+KINDS: Mapping[str, Callable[[str, TargetOptions], tuple[Target, ...]]] = {
     "host": _host,
     "ssh": _ssh,
     "adb": _adb,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.worker import worker
-from benchmarks.worker.worker import Job, Run
+from benchmarks.worker.worker import Job, LoadedModel
 from dermpack.imaging import DEFAULT_LIMITS, Policy
 from dermpack.imaging.decoding import decode_image
 from dermpack.imaging.resizing import MARGIN, resize_image
@@ -28,7 +28,7 @@ def break_down(job: Job) -> Job:
 
 
 def _steps(job: Job, model: Job) -> Job:
-    run = Run(job, model)
+    run = LoadedModel(job, model)
     if not run.loads():
         return {"name": model["name"], "refused": run.refused}
     taken = [_of_picture(run, Path(file)) for _ in range(PASSES) for file in job["files"]]
@@ -37,7 +37,7 @@ def _steps(job: Job, model: Job) -> Job:
     return {"name": model["name"], "rounds": len(counted), **typical}
 
 
-def _of_picture(run: Run, file: Path) -> tuple[float, ...]:
+def _of_picture(run: LoadedModel, file: Path) -> tuple[float, ...]:
     """Decode and orient; crop and resize; make the input; infer; and all of it until the label stands."""
     size, interpreter = run.model["size"], run.interpreter
     ticks = [time.perf_counter_ns()]

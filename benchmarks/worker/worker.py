@@ -65,7 +65,7 @@ def describe(job: Job) -> Job:
 
 def time_models(job: Job) -> Job:
     """Load all models, warm each up, then time them in turns: A … A B … B A … A B … B."""
-    runs, timing = [Run(job, model) for model in job["models"]], job["timing"]
+    runs, timing = [LoadedModel(job, model) for model in job["models"]], job["timing"]
     standing = [run for run in runs if run.loads()]
     gc.disable()
     for run in standing:
@@ -78,12 +78,12 @@ def time_models(job: Job) -> Job:
 
 def answer_models(job: Job) -> Job:
     """The outputs for all pictures, as the model gives them."""
-    return {"models": [_outputs(Run(job, model), None) for model in job["models"]]}
+    return {"models": [_outputs(LoadedModel(job, model), None) for model in job["models"]]}
 
 
 def count_models(job: Job) -> Job:
     """The outputs of a few inferences, each between two marks."""
-    return {"models": [_outputs(Run(job, model), job["inferences"]) for model in job["models"]]}
+    return {"models": [_outputs(LoadedModel(job, model), job["inferences"]) for model in job["models"]]}
 
 
 def profile_models(job: Job) -> Job:
@@ -100,7 +100,7 @@ KINDS = {
 }
 
 
-class Run:
+class LoadedModel:
     """A model in its interpreter, what it took to load it, and its rounds."""
 
     def __init__(self, job: Job, model: Job) -> None:
@@ -184,7 +184,7 @@ def _is_stable(rounds_ns: list[int]) -> bool:
     return len(before) == WINDOW_ROUNDS and bool(abs(np.median(last) / np.median(before) - 1) < STABLE)
 
 
-def _take_turns(runs: list[Run], timing: Job) -> int:
+def _take_turns(runs: list[LoadedModel], timing: Job) -> int:
     """How many turns all had, each model with its own number of rounds: what befalls one befalls all."""
     for run in runs:
         wanted = max(timing["rounds"], timing["seconds"] * 1e9 / run.typical_ns)
@@ -200,7 +200,7 @@ def _take_turns(runs: list[Run], timing: Job) -> int:
     return turns
 
 
-def _outputs(run: Run, inferences: int | None) -> Job:
+def _outputs(run: LoadedModel, inferences: int | None) -> Job:
     name = run.model["name"]
     try:
         interpreter = _interpreter(run.job, run.model["file"])

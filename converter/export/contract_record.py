@@ -7,27 +7,27 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 from converter.search.candidate import Candidate
-from converter.search.choose import Tried
-from converter.search.compare_to_float import Verdict
+from converter.search.choose import TriedCandidate
+from converter.search.compare_to_float import FloatComparison
 from converter.search.request import Method
-from converter.sources.run_source import Source
+from converter.sources.run_source import RunSource
 from dermpack.contract import (
-    Abstention,
+    AbstentionRecord,
     Accuracy,
     Activation,
     Calibration,
-    Compared,
+    ComparedFigure,
     Contract,
-    Covered,
+    CoveragePointRecord,
     Input,
-    Number,
-    OperatingPoint,
-    Operator,
+    OperatingPointRecord,
     Output,
     Parents,
-    Recipe,
+    QuantizationRecord,
+    RequiredOperator,
     RuntimeResult,
-    Temperature,
+    TemperatureRecord,
+    TensorType,
     runtimes_of,
 )
 from dermpack.dataset.manifest import Split
@@ -37,7 +37,7 @@ from dermpack.metrics.calibration import calibrated, fit_temperature
 from dermpack.metrics.paired_difference import Difference
 from dermpack.metrics.thresholds import operating_threshold
 from dermpack.storage.files import sha256_of
-from dermpack.tflite import ModelFile, Tensor
+from dermpack.tflite import ModelFile, TensorInfo
 
 PACKAGES = ("dermpack", "tensorflow", "tf_keras", "numpy")
 COVERAGE = 0.9  # of the validation pictures get an answer, as in the run
@@ -48,7 +48,7 @@ INTENDED_USE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Proven:
+class VerifiedFile:
     """The bytes as they are exported, as they read, and as they ran."""
 
     data: bytes
@@ -56,23 +56,25 @@ class Proven:
     runtimes: tuple[RuntimeResult, ...]
 
 
-def model_name(source: Source, tried: Tried) -> str:
+def model_name(source: RunSource, tried: TriedCandidate) -> str:
     """Says what it is, and nothing of where it was made: mobilenet_v2-1.0-160-int8."""
     spec = source.run.spec
     return f"{spec.arch.value}-{spec.alpha:g}-{spec.size}-{tried.candidate.recipe.value}"
 
 
-def model_version(source: Source) -> str:
+def model_version(source: RunSource) -> str:
     """Another training is another version."""
     return source.run.weights_sha256[:12]
 
 
-def licence_of(source: Source) -> str:
+def licence_of(source: RunSource) -> str:
     """The run's; of a run whose dataset named none then, what the dataset names now."""
     return source.run.licence or source.dataset.licence
 
 
-def contract_of(source: Source, tried: Tried, proven: Proven, temperature: FittedTemperature) -> Contract:
+def contract_of(
+    source: RunSource, tried: TriedCandidate, proven: VerifiedFile, temperature: FittedTemperature
+) -> Contract:
     """Everything that is fitted on outputs is fitted on this file's own, on the validation split."""
     run, candidate = source.run, tried.candidate
     predictions = calibrated(tried.verdict.predictions, temperature)
@@ -85,18 +87,18 @@ def contract_of(source: Source, tried: Tried, proven: Proven, temperature: Fitte
         labels=run.classes,
         input=_input(source, proven.model.inputs[0]),
         output=_output(proven.model.outputs[0], temperature),
-        thresholds=tuple(OperatingPoint(**asdict(point)) for point in points),
-        abstention=Abstention(
-            **{**abstention, "curve": tuple(Covered(**point) for point in abstention["curve"])}
+        thresholds=tuple(OperatingPointRecord(**asdict(point)) for point in points),
+        abstention=AbstentionRecord(
+            **{**abstention, "curve": tuple(CoveragePointRecord(**point) for point in abstention["curve"])}
         ),
-        recipe=Recipe(
+        recipe=QuantizationRecord(
             name=candidate.recipe.value,
             method=candidate.method.value if candidate.method else "none",
             float_layers=candidate.kept,
             versions={package: version(package) for package in PACKAGES},
         ),
         calibration=_calibration(candidate),
-        operators=tuple(Operator(name=of.name, version=of.version) for of in proven.model.operators),
+        operators=tuple(RequiredOperator(name=of.name, version=of.version) for of in proven.model.operators),
         runtimes=runtimes_of(proven.runtimes),
         accuracy=(_accuracy(tried.verdict),),
         size_bytes=len(proven.data),
@@ -107,16 +109,16 @@ def contract_of(source: Source, tried: Tried, proven: Proven, temperature: Fitte
     )
 
 
-def temperature_of(verdict: Verdict) -> FittedTemperature:
+def temperature_of(verdict: FloatComparison) -> FittedTemperature:
     return fit_temperature(verdict.predictions)
 
 
-def _input(source: Source, tensor: Tensor) -> Input:
+def _input(source: RunSource, tensor: TensorInfo) -> Input:
     scale, zero_point = _steps(tensor)
     return Input(
         width=tensor.shape[2],
         height=tensor.shape[1],
-        dtype=Number(tensor.dtype),
+        dtype=TensorType(tensor.dtype),
         scale=scale,
         zero_point=zero_point,
         policy=source.run.policy.value,
@@ -124,18 +126,18 @@ def _input(source: Source, tensor: Tensor) -> Input:
     )
 
 
-def _output(tensor: Tensor, temperature: FittedTemperature) -> Output:
+def _output(tensor: TensorInfo, temperature: FittedTemperature) -> Output:
     scale, zero_point = _steps(tensor)
     return Output(
-        dtype=Number(tensor.dtype),
+        dtype=TensorType(tensor.dtype),
         scale=scale,
         zero_point=zero_point,
         activation=Activation.SOFTMAX,
-        temperature=Temperature(**asdict(temperature)),
+        temperature=TemperatureRecord(**asdict(temperature)),
     )
 
 
-def _steps(tensor: Tensor) -> tuple[float | None, int | None]:
+def _steps(tensor: TensorInfo) -> tuple[float | None, int | None]:
     return (tensor.scales[0], tensor.zero_points[0]) if tensor.scales else (None, None)
 
 
@@ -155,7 +157,7 @@ def _calibration(candidate: Candidate) -> Calibration | None:
     )
 
 
-def _accuracy(verdict: Verdict) -> Accuracy:
+def _accuracy(verdict: FloatComparison) -> Accuracy:
     figures = {
         "balanced_accuracy": verdict.balanced_accuracy,
         "accuracy": verdict.accuracy,
@@ -169,7 +171,7 @@ def _accuracy(verdict: Verdict) -> Accuracy:
     )
 
 
-def _compared(metric: str, of: Difference) -> Compared:
-    return Compared(
+def _compared(metric: str, of: Difference) -> ComparedFigure:
+    return ComparedFigure(
         metric=metric, of_float=of.first, of_file=of.second, difference=of.difference, ci95=of.ci95
     )

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from converter.export.export_folder import write_export
 from converter.export.layer_report import write_layers
-from converter.qat.qat_strategy import Audience
-from converter.quantize.tflite_conversion import Recipe
-from converter.search.accuracy_limit import Limit, limit_of
-from converter.search.choose import Tried, attempt, best_of
-from converter.search.request import Request
+from converter.qat.qat_strategy import TrainingObservers
+from converter.quantize.tflite_conversion import Quantization
+from converter.search.accuracy_limit import AccuracyLimit, limit_of
+from converter.search.choose import TriedCandidate, attempt, best_of
+from converter.search.request import ConversionRequest
 from converter.search.strategies import steps_of
-from converter.sources.run_source import Source, find_dataset, open_source
+from converter.sources.run_source import RunSource, find_dataset, open_source
 from dermpack.contract import CONTRACT_FILE, Contract
 from dermpack.storage.files import json_text, new_folder, refuse_existing, write_text
 from trainer.api import read_run
@@ -24,17 +24,17 @@ from trainer.api import read_run
 SEVERAL_FILE = "exports.json"  # names the exports in a folder of several
 SCHEMA = 1
 REJECTED = ".rejected"
-UNHEARD = Audience()
-Write = Callable[[Path, Source, Tried], Contract]
+UNHEARD = TrainingObservers()
+Write = Callable[[Path, RunSource, TriedCandidate], Contract]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Made:
+class ConvertedFile:
     """All that was tried for one recipe; `contract` is that of the best."""
 
-    recipe: Recipe
-    tried: tuple[Tried, ...]
-    best: Tried
+    recipe: Quantization
+    tried: tuple[TriedCandidate, ...]
+    best: TriedCandidate
     contract: Contract
 
 
@@ -42,25 +42,25 @@ class Made:
 class Conversion:
     """What `convert` did; `limit` is what auto decided by."""
 
-    made: tuple[Made, ...]
-    limit: Limit
+    made: tuple[ConvertedFile, ...]
+    limit: AccuracyLimit
     rejected: Path | None
     dataset: Path  # that the run was trained on
 
     @property
     def is_within(self) -> bool:
         """Whether auto found a file that loses little enough."""
-        return all(made.best.is_within for made in self.made if made.recipe is Recipe.INT8)
+        return all(made.best.is_within for made in self.made if made.recipe is Quantization.INT8)
 
 
 def convert_run(
     run_folder: Path,
     output: Path,
-    request: Request,
+    request: ConversionRequest,
     *,
     data: Path | None = None,
     overwrite: bool = False,
-    audience: Audience = UNHEARD,
+    audience: TrainingObservers = UNHEARD,
 ) -> Conversion:
     """Write `output`, and beside it what was tried and not chosen; nothing else is touched."""
     run = read_run(run_folder)
@@ -76,7 +76,7 @@ def convert_run(
     shutil.rmtree(work, ignore_errors=True)
     return Conversion(
         made=tuple(
-            Made(recipe=recipe, tried=of, best=best[recipe], contract=contracts[recipe])
+            ConvertedFile(recipe=recipe, tried=of, best=best[recipe], contract=contracts[recipe])
             for recipe, of in tried.items()
         ),
         limit=limit_of(source.plain, max_drop=request.max_drop),
@@ -90,8 +90,12 @@ def _rejected(output: Path) -> Path:
 
 
 def _tried(
-    source: Source, recipe: Recipe, request: Request, work: Path, audience: Audience
-) -> tuple[Tried, ...]:
+    source: RunSource,
+    recipe: Quantization,
+    request: ConversionRequest,
+    work: Path,
+    audience: TrainingObservers,
+) -> tuple[TriedCandidate, ...]:
     """Layers are compared for one way to integers; what was seen is of use whichever is kept."""
     steps = steps_of(source, recipe, request, work, audience)
     tried = attempt(steps, source, request, track=audience.track)
@@ -101,12 +105,12 @@ def _tried(
 
 def _write(
     output: Path,
-    source: Source,
-    best: Mapping[Recipe, Tried],
-    others: Sequence[Tried],
+    source: RunSource,
+    best: Mapping[Quantization, TriedCandidate],
+    others: Sequence[TriedCandidate],
     *,
     overwrite: bool,
-) -> dict[Recipe, Contract]:
+) -> dict[Quantization, Contract]:
     """Both folders are whole before either takes its place."""
     rejected = _rejected(output)
     with ExitStack() as stack:
@@ -120,8 +124,8 @@ def _write(
 
 
 def _write_best(
-    output: Path, source: Source, best: Mapping[Recipe, Tried], *, overwrite: bool
-) -> dict[Recipe, Contract]:
+    output: Path, source: RunSource, best: Mapping[Quantization, TriedCandidate], *, overwrite: bool
+) -> dict[Quantization, Contract]:
     """One export, or a folder of several."""
     if len(best) == 1:
         ((recipe, tried),) = best.items()
@@ -132,7 +136,7 @@ def _write_best(
         return dict(zip(best, _write_several(folder, source, named, write=_write_with_layers), strict=True))
 
 
-def _write_with_layers(folder: Path, source: Source, tried: Tried) -> Contract:
+def _write_with_layers(folder: Path, source: RunSource, tried: TriedCandidate) -> Contract:
     """An export that is kept tells of its layers, where they were compared."""
     if tried.candidate.errors:
         write_layers(folder, tried.candidate.errors, kept=tried.candidate.kept)
@@ -140,7 +144,7 @@ def _write_with_layers(folder: Path, source: Source, tried: Tried) -> Contract:
 
 
 def _write_several(
-    folder: Path, source: Source, named: Mapping[str, Tried], *, write: Write = write_export
+    folder: Path, source: RunSource, named: Mapping[str, TriedCandidate], *, write: Write = write_export
 ) -> list[Contract]:
     contracts = []
     for name, tried in named.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from converter.export.contract_record import (
-    Proven,
+    VerifiedFile,
     contract_of,
     licence_of,
     model_name,
@@ -13,8 +13,8 @@ from converter.export.contract_record import (
     temperature_of,
 )
 from converter.export.runtime_trials import try_runtimes
-from converter.search.choose import Tried
-from converter.sources.run_source import Source
+from converter.search.choose import TriedCandidate
+from converter.sources.run_source import RunSource
 from dermpack.contract import CONTRACT_FILE, Contract, contract_text
 from dermpack.metrics.calibration import Temperature
 from dermpack.storage.files import json_text, sha256_of, write_bytes, write_text
@@ -25,7 +25,7 @@ SCHEMA = 1  # of verification.json
 MIDDLE = 127.5  # pixel x is fed as x / 127.5 - 1
 
 
-def write_export(folder: Path, source: Source, tried: Tried) -> Contract:
+def write_export(folder: Path, source: RunSource, tried: TriedCandidate) -> Contract:
     """Everything is checked and run again with the metadata in: it is these bytes that are shipped."""
     temperature = temperature_of(tried.verdict)
     data = with_metadata(tried.candidate.data, _metadata(source, tried, temperature))
@@ -33,7 +33,7 @@ def write_export(folder: Path, source: Source, tried: Tried) -> Contract:
     write_bytes(folder / MODEL_FILE, data)
     expected = tried.verdict.predictions.probabilities
     runtimes = try_runtimes(folder / MODEL_FILE, source, expected)
-    proven = Proven(data=data, model=model, runtimes=runtimes)
+    proven = VerifiedFile(data=data, model=model, runtimes=runtimes)
     contract = contract_of(source, tried, proven, temperature)
     text = contract_text(contract)
     write_text(folder / CONTRACT_FILE, text)
@@ -41,7 +41,7 @@ def write_export(folder: Path, source: Source, tried: Tried) -> Contract:
     return contract
 
 
-def _metadata(source: Source, tried: Tried, temperature: Temperature) -> Metadata:
+def _metadata(source: RunSource, tried: TriedCandidate, temperature: Temperature) -> Metadata:
     """What MediaPipe and others need to feed and to name; the contract says the rest."""
     run = source.run
     return Metadata(
@@ -59,7 +59,7 @@ def _metadata(source: Source, tried: Tried, temperature: Temperature) -> Metadat
     )
 
 
-def _proof(contract: Contract, text: str, tried: Tried) -> dict[str, object]:
+def _proof(contract: Contract, text: str, tried: TriedCandidate) -> dict[str, object]:
     """What was checked when the folder was written; `dermpack verify` checks it again."""
     recipe = contract.recipe
     return {

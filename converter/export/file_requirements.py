@@ -5,41 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from converter.quantize.tflite_conversion import Io, Recipe
+from converter.quantize.tflite_conversion import IoType, Quantization
 from dermpack.errors import OutputError
-from dermpack.tflite import ModelFile, Tensor, read_model
+from dermpack.tflite import ModelFile, TensorInfo, read_model
 
 WHERE = "model.tflite"
 BUG_HINT = "This is a bug in the converter; please report it."
 PIXEL_STEP = 1 / 127.5  # of an input whose raw bytes are the pixels
 STEP_ERROR = 1e-6
-MIDDLES = {Io.UINT8: (127, 128), Io.INT8: (-1, 0)}
+MIDDLES = {IoType.UINT8: (127, 128), IoType.INT8: (-1, 0)}
 KINDS = {
-    Recipe.FLOAT32: {"float32", "int32"},  # int32 holds shapes
-    Recipe.FLOAT16: {"float32", "float16", "int32"},
-    Recipe.DYNAMIC: {"float32", "int8", "int32"},
-    Recipe.INT8: {"int8", "int32"},
-    Recipe.INT16X8: {"int16", "int8", "int32", "int64"},
+    Quantization.FLOAT32: {"float32", "int32"},  # int32 holds shapes
+    Quantization.FLOAT16: {"float32", "float16", "int32"},
+    Quantization.DYNAMIC: {"float32", "int8", "int32"},
+    Quantization.INT8: {"int8", "int32"},
+    Quantization.INT16X8: {"int16", "int8", "int32", "int64"},
 }
 WEIGHTS = {
-    Recipe.FLOAT32: "float32",
-    Recipe.FLOAT16: "float16",
-    Recipe.DYNAMIC: "int8",
-    Recipe.INT8: "int8",
-    Recipe.INT16X8: "int8",
+    Quantization.FLOAT32: "float32",
+    Quantization.FLOAT16: "float16",
+    Quantization.DYNAMIC: "int8",
+    Quantization.INT8: "int8",
+    Quantization.INT16X8: "int8",
 }
-ACTIVATIONS = {Recipe.INT8: "int8", Recipe.INT16X8: "int16"}  # of the others float32
+ACTIVATIONS = {Quantization.INT8: "int8", Quantization.INT16X8: "int16"}  # of the others float32
 FLOATS = {"float32", "float16"}
 SMALL = 1024  # numbers: dynamic range leaves what is smaller as it is
 NEWEST_DENSE = 11  # FULLY_CONNECTED of tflite-runtime 2.14.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
+class FileRequirements:
     """What a file is asked to be."""
 
-    recipe: Recipe
-    io: Io
+    recipe: Quantization
+    io: IoType
     size: int
     labels: int
     keeps_floats: bool = False  # where selective quantization left layers alone
@@ -73,7 +73,7 @@ class Promise:
         if self.io in MIDDLES:
             yield from self._broken_bytes(model.inputs[0])
 
-    def _broken_bytes(self, entrance: Tensor) -> Iterator[str]:
+    def _broken_bytes(self, entrance: TensorInfo) -> Iterator[str]:
         scales, middles = entrance.scales, entrance.zero_points
         if len(scales) != 1 or abs(scales[0] - PIXEL_STEP) > STEP_ERROR or middles[0] not in MIDDLES[self.io]:
             found = f"scale {list(scales)} and zero point {list(middles)}"
@@ -109,7 +109,7 @@ class Promise:
             yield f"fewer than half of the activations are {wanted}"
 
 
-def is_mostly(model: ModelFile, recipe: Recipe) -> bool:
+def is_mostly(model: ModelFile, recipe: Quantization) -> bool:
     """Whether most of what is stored has the type of the recipe."""
     stored = [tensor for tensor in model.tensors if tensor.parameters > SMALL]
     fitting = sum(tensor.parameters for tensor in stored if tensor.dtype == WEIGHTS[recipe])

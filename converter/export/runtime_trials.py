@@ -8,24 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.sources.run_source import Source
+from converter.sources.run_source import RunSource
 from dermpack.contract import RuntimeResult
 from dermpack.errors import InputError
-from dermpack.inference import Engine, Kernels, Sidecar, classifier_on, installed, open_host
+from dermpack.inference import Kernels, ModelSettings, Runtime, classifier_on, installed, open_host
 from dermpack.metrics.kernel_tolerance import MEAN_APART, MOST_APART
 from dermpack.metrics.predictions import Floats
 
 PICTURES = 16  # of the validation split: an interpreter without fast kernels takes 50 ms for one
 
 
-def try_runtimes(path: Path, source: Source, expected: Floats) -> tuple[RuntimeResult, ...]:
+def try_runtimes(path: Path, source: RunSource, expected: Floats) -> tuple[RuntimeResult, ...]:
     """What becomes of the file on each; `expected` are its probabilities as they were scored."""
     return tuple(_tried(path, source, expected[:PICTURES]))
 
 
-def _tried(path: Path, source: Source, expected: Floats) -> Iterator[RuntimeResult]:
+def _tried(path: Path, source: RunSource, expected: Floats) -> Iterator[RuntimeResult]:
     rows = np.asarray(source.validation.copies[0][: len(expected)])
-    sidecar, data = Sidecar(labels=source.run.classes), path.read_bytes()
+    sidecar, data = ModelSettings(labels=source.run.classes), path.read_bytes()
     for engine in installed():
         with open_host(engine) as host:
             for kernels in Kernels:
@@ -38,7 +38,7 @@ def _tried(path: Path, source: Source, expected: Floats) -> Iterator[RuntimeResu
                     yield _compared(engine, kernels, found, expected)
 
 
-def _compared(engine: Engine, kernels: Kernels, found: Floats, expected: Floats) -> RuntimeResult:
+def _compared(engine: Runtime, kernels: Kernels, found: Floats, expected: Floats) -> RuntimeResult:
     apart = np.abs(found - expected)
     same = int((found.argmax(axis=1) == expected.argmax(axis=1)).sum())
     said = f"{len(found)} pictures: the same label on {same}, probabilities at most {apart.max():.4f} apart"
@@ -46,7 +46,7 @@ def _compared(engine: Engine, kernels: Kernels, found: Floats, expected: Floats)
     return _result(engine, kernels, works=works, result=said)
 
 
-def _result(engine: Engine, kernels: Kernels, *, works: bool, result: str) -> RuntimeResult:
+def _result(engine: Runtime, kernels: Kernels, *, works: bool, result: str) -> RuntimeResult:
     return RuntimeResult(
         runtime=engine.package,
         version=version(engine.package),

@@ -7,31 +7,35 @@ from pathlib import Path
 from time import perf_counter
 
 from converter.qat.qat_training import Begun, aware_plan, refuse_unfit, train_aware
-from converter.quantize.tflite_conversion import Recipe, convert
-from converter.search.candidate import Candidate, Material
-from converter.search.request import Method, Request
+from converter.quantize.tflite_conversion import Quantization, convert
+from converter.search.candidate import CalibrationSet, Candidate
+from converter.search.request import ConversionRequest, Method
 from converter.sources.frozen_function import freeze
-from converter.sources.run_source import Source
+from converter.sources.run_source import RunSource
 from dermpack.dataset.manifest import Split
 from dermpack.progress import Track, silent
-from trainer.api import Feed, Watch, fitting_of, read_examples, unwatched
+from trainer.api import Feed, ProgressCallback, fitting_of, read_examples, unwatched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audience:
+class TrainingObservers:
     """Who is told how long work goes on."""
 
     track: Track = silent
-    watch: Watch = unwatched  # the epochs
+    watch: ProgressCallback = unwatched  # the epochs
     begun: Begun = lambda _: None  # what integers say of the validation split before the first epoch
 
 
 def by_training(
-    source: Source, request: Request, material: Material, folder: Path, audience: Audience
+    source: RunSource,
+    request: ConversionRequest,
+    material: CalibrationSet,
+    folder: Path,
+    audience: TrainingObservers,
 ) -> Candidate:
     """Train a copy for integers, as the run was trained; `folder` keeps what a killed training left."""
     refuse_unfit(source.run)
-    began, io = perf_counter(), request.io_of(Recipe.INT8)
+    began, io = perf_counter(), request.io_of(Quantization.INT8)
     recipe = fitting_of(source.run)
     plan = aware_plan(rate=recipe.rate, seed=request.seed, goal=recipe.metric)
     feed = _feed(source, request, audience.track)
@@ -44,9 +48,9 @@ def by_training(
         begun=audience.begun,
         watch=audience.watch,
     )
-    data = convert(freeze(aware.model), Recipe.INT8, io=io)
+    data = convert(freeze(aware.model), Quantization.INT8, io=io)
     return Candidate(
-        recipe=Recipe.INT8,
+        recipe=Quantization.INT8,
         io=io,
         method=Method.QAT,
         data=data,
@@ -56,7 +60,7 @@ def by_training(
     )
 
 
-def _feed(source: Source, request: Request, track: Track) -> Feed:
+def _feed(source: RunSource, request: ConversionRequest, track: Track) -> Feed:
     run, recipe = source.run, fitting_of(source.run)
     train = read_examples(
         source.dataset,

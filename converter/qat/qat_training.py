@@ -17,7 +17,7 @@ from converter.qat.qat_network import make_aware
 from dermpack.errors import InputError
 from dermpack.metrics.predictions import Predictions
 from dermpack.storage.files import sha256_of
-from trainer.api import Feed, Fitted, Goal, Plan, Run, Watch, fit, predict, unwatched
+from trainer.api import Feed, FitPlan, FitResult, Goal, ProgressCallback, Run, fit, predict, unwatched
 
 Keras = Any  # tf_keras ships no types
 Begun = Callable[[Predictions], None]
@@ -28,12 +28,12 @@ PATIENCE = 2  # epochs without a better figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Aware:
+class QatNetwork:
     """A network trained for integers; its frozen function brings the ranges that an int8 file needs."""
 
     model: Keras
     zero_epoch: Predictions  # of the validation pictures, by integers, before the first step
-    fitted: Fitted
+    fitted: FitResult
     best_epoch: int  # from 1; 0 where no epoch was better than none
 
 
@@ -44,22 +44,24 @@ def refuse_unfit(run: Run) -> None:
         raise InputError(run.folder, what, "Convert it with --method ptq.", code="qat-not-supported")
 
 
-def aware_plan(*, rate: float, seed: int, epochs: int = EPOCHS, goal: Goal = Goal.BALANCED_ACCURACY) -> Plan:
+def aware_plan(
+    *, rate: float, seed: int, epochs: int = EPOCHS, goal: Goal = Goal.BALANCED_ACCURACY
+) -> FitPlan:
     """A short fit after a float one at `rate`."""
-    return Plan(name=NAME, epochs=epochs, rate=rate * RATE_SHARE, seed=seed, patience=PATIENCE, goal=goal)
+    return FitPlan(name=NAME, epochs=epochs, rate=rate * RATE_SHARE, seed=seed, patience=PATIENCE, goal=goal)
 
 
 def train_aware(
     model: Keras,
     feed: Feed,
-    plan: Plan,
+    plan: FitPlan,
     folder: Path,
     *,
     calibration: NDArray[np.uint8],
     begun: Begun = lambda _: None,
-    watch: Watch = unwatched,
+    watch: ProgressCallback = unwatched,
     deadline: float = math.inf,
-) -> Aware:
+) -> QatNetwork:
     """A copy of the model, trained for integers; the model itself is untouched.
 
     `calibration` are training pictures, uint8 [n, size, size, 3]. `begun` is told what integers say of the
@@ -76,7 +78,7 @@ def train_aware(
     is_better = _best_figure(fitted, plan.goal) > plan.goal.of(zero_epoch)
     if not is_better:
         aware.set_weights(start)
-    return Aware(
+    return QatNetwork(
         model=aware,
         zero_epoch=zero_epoch,
         fitted=fitted,
@@ -94,7 +96,7 @@ def _fingerprint(weights: Sequence[NDArray[Any]]) -> str:
     return sha256_of(b"".join(np.ascontiguousarray(weight).tobytes() for weight in weights))
 
 
-def _best_figure(fitted: Fitted, goal: Goal) -> float:
+def _best_figure(fitted: FitResult, goal: Goal) -> float:
     """Of the epoch whose weights were kept."""
     kept = fitted.history[fitted.best_epoch - 1 : fitted.best_epoch]
     return kept[0].validation[goal.value] if kept else -math.inf

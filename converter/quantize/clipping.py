@@ -70,7 +70,7 @@ def by_mse(counts: NDArray[np.uint32], reached: Limits) -> Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
+class SeenValues:
     """Values, ascending, and the sums below each of them: of how many, of themselves, of their squares."""
 
     values: Floats
@@ -82,15 +82,15 @@ class Seen:
         return np.asarray(self.sums[:, last] - self.sums[:, first])
 
 
-def _seen(counts: NDArray[np.uint32]) -> Seen:
+def _seen(counts: NDArray[np.uint32]) -> SeenValues:
     """The middles of the bins that hold anything; those beside 0 are 0."""
     at = np.flatnonzero(counts)
     values = np.where((EDGES[at] == 0) | (EDGES[at + 1] == 0), 0.0, (EDGES[at] + EDGES[at + 1]) / 2)
     powers = np.stack([np.ones_like(values), values, np.square(values)]) * counts[at]
-    return Seen(values=values, sums=np.concatenate([np.zeros((3, 1)), powers.cumsum(axis=1)], axis=1))
+    return SeenValues(values=values, sums=np.concatenate([np.zeros((3, 1)), powers.cumsum(axis=1)], axis=1))
 
 
-def _costs(seen: Seen, lows: Floats, highs: Floats) -> Floats:
+def _costs(seen: SeenValues, lows: Floats, highs: Floats) -> Floats:
     """The sum of squared errors that each range costs.
 
     What is cut off is off by its distance, what rounds to 0 by itself, the rest by 1/12 of a squared step.

@@ -69,7 +69,7 @@ def measure_ranges(
     what the addition left there.
     """
     stations = [_station(unquantized, clipping) for _ in range(threads)]
-    free: SimpleQueue[Station] = SimpleQueue()
+    free: SimpleQueue[RangeCounter] = SimpleQueue()
     for station in stations:
         free.put(station)
     with ThreadPoolExecutor(threads) as pool:
@@ -121,7 +121,7 @@ def _interpreter(model: bytes) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Station:
+class RangeCounter:
     """An interpreter, and what one thread at a time has counted with it."""
 
     interpreter: Any
@@ -130,10 +130,10 @@ class Station:
     counts: Counts
 
 
-def _station(unquantized: bytes, clipping: Clipping) -> Station:
+def _station(unquantized: bytes, clipping: Clipping) -> RangeCounter:
     interpreter, tensors = _interpreter(unquantized), tuple(_ranged(unquantized))
     bins = BINS if clipping.counts else 0
-    return Station(
+    return RangeCounter(
         interpreter=interpreter,
         entrance=interpreter.get_input_details()[0]["index"],
         tensors=tensors,
@@ -141,7 +141,7 @@ def _station(unquantized: bytes, clipping: Clipping) -> Station:
     )
 
 
-def _measure(free: SimpleQueue[Station], number: int, picture: NDArray[np.uint8]) -> Array:
+def _measure(free: SimpleQueue[RangeCounter], number: int, picture: NDArray[np.uint8]) -> Array:
     """[2, tensors]: the lowest and the highest values on one picture."""
     station = free.get()
     station.interpreter.set_tensor(station.entrance, np.float32(picture[None]) / np.float32(MIDDLE) - 1)
@@ -151,7 +151,7 @@ def _measure(free: SimpleQueue[Station], number: int, picture: NDArray[np.uint8]
     return limits.T
 
 
-def _look(station: Station, at: int, number: int) -> tuple[float, float]:
+def _look(station: RangeCounter, at: int, number: int) -> tuple[float, float]:
     """The ends of one tensor; its values are counted where the station has bins."""
     if station.tensors[at] == station.entrance:
         return PIXEL_RANGE

@@ -14,12 +14,12 @@ from tensorflow.compiler.mlir.lite import types_pb2
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
-from converter.sources.frozen_function import Frozen
+from converter.sources.frozen_function import FrozenFunction
 
 OPS = tf.lite.OpsSet
 
 
-class Io(Enum):
+class IoType(Enum):
     """What goes into the file and what comes out of it."""
 
     UINT8 = "uint8"
@@ -27,7 +27,7 @@ class Io(Enum):
     FLOAT32 = "float32"
 
 
-class Recipe(Enum):
+class Quantization(Enum):
     """How weights and activations are kept."""
 
     FLOAT32 = "float32"
@@ -37,7 +37,7 @@ class Recipe(Enum):
     INT16X8 = "int16x8"
 
     @property
-    def ios(self) -> tuple[Io, ...]:
+    def ios(self) -> tuple[IoType, ...]:
         """What the recipe can take and give; the first is what it does unasked."""
         return FLAGS[self].ios
 
@@ -47,45 +47,45 @@ class Recipe(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flags:
+class ConverterFlags:
     """What the recipe means to the converter."""
 
     ops: Any = OPS.TFLITE_BUILTINS
     optimizes: bool = True
     types: tuple[Any, ...] = ()
     integers: Any = None  # the type of activations
-    ios: tuple[Io, ...] = (Io.FLOAT32,)
+    ios: tuple[IoType, ...] = (IoType.FLOAT32,)
 
 
-FLAGS: Mapping[Recipe, Flags] = {
-    Recipe.FLOAT32: Flags(optimizes=False),
-    Recipe.FLOAT16: Flags(types=(tf.float16,)),
-    Recipe.DYNAMIC: Flags(),
-    Recipe.INT8: Flags(ops=OPS.TFLITE_BUILTINS_INT8, integers=tf.int8, ios=tuple(Io)),
-    Recipe.INT16X8: Flags(
+FLAGS: Mapping[Quantization, ConverterFlags] = {
+    Quantization.FLOAT32: ConverterFlags(optimizes=False),
+    Quantization.FLOAT16: ConverterFlags(types=(tf.float16,)),
+    Quantization.DYNAMIC: ConverterFlags(),
+    Quantization.INT8: ConverterFlags(ops=OPS.TFLITE_BUILTINS_INT8, integers=tf.int8, ios=tuple(IoType)),
+    Quantization.INT16X8: ConverterFlags(
         ops=OPS.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, integers=tf.int16
     ),
 }
 
 
-def convert(frozen: Frozen, recipe: Recipe, *, io: Io) -> bytes:
+def convert(frozen: FrozenFunction, recipe: Quantization, *, io: IoType) -> bytes:
     """The file of a float recipe, or of a function that brings its own ranges."""
     return _converted(_converter(frozen, recipe, io=io))
 
 
-def unquantized(frozen: Frozen, recipe: Recipe) -> bytes:
+def unquantized(frozen: FrozenFunction, recipe: Quantization) -> bytes:
     """The float file that a recipe of integers starts from, with a place for the range of each tensor."""
-    converter = _converter(frozen, recipe, io=Io.FLOAT32)
+    converter = _converter(frozen, recipe, io=IoType.FLOAT32)
     picture = np.zeros((1, frozen.size, frozen.size, 3), np.float32)
     converter.representative_dataset = lambda: iter([[picture]])  # the ranges themselves are measured later
     converter._experimental_calibrate_only = True
     return _converted(converter)
 
 
-def quantize(ranged: bytes, recipe: Recipe, *, io: Io) -> bytes:
+def quantize(ranged: bytes, recipe: Quantization, *, io: IoType) -> bytes:
     """The file of integers, of a float file that holds ranges."""
     asked = tf.as_dtype(io.value)
-    if recipe is Recipe.INT8:
+    if recipe is Quantization.INT8:
         types = {"input_data_type": asked, "output_data_type": asked}
         return bytes(mlir_quantize(ranged, inference_type=types_pb2.QUANTIZED_INT8, **types))
     return _sixteen_bit(ranged, asked)
@@ -104,7 +104,7 @@ def _sixteen_bit(ranged: bytes, io: Any) -> bytes:
     return bytes(wrapped.QuantizeModel(floats, floats, False, activations, biases, False, False))
 
 
-def _converter(frozen: Frozen, recipe: Recipe, *, io: Io) -> Any:
+def _converter(frozen: FrozenFunction, recipe: Quantization, *, io: IoType) -> Any:
     """Every flag of the converter is set here."""
     flags = FLAGS[recipe]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.function], frozen.function)
@@ -117,5 +117,5 @@ def _converter(frozen: Frozen, recipe: Recipe, *, io: Io) -> Any:
     converter.target_spec.supported_types = list(flags.types)
     converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io.value)
     # A dense layer with a scale a channel needs FULLY_CONNECTED 12, which tflite-runtime 2.14.0 lacks.
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = recipe is Recipe.DYNAMIC
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = recipe is Quantization.DYNAMIC
     return converter

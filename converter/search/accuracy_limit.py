@@ -7,7 +7,7 @@ from math import isfinite
 
 import numpy as np
 
-from converter.search.compare_to_float import Verdict
+from converter.search.compare_to_float import FloatComparison
 from dermpack.metrics.paired_difference import Difference
 from dermpack.metrics.predictions import Predictions
 
@@ -16,7 +16,7 @@ LEAST_AGREEMENT = 0.95  # of the most probable label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class AccuracyLimit:
     """How much may be lost, and by which figures that is decided."""
 
     max_drop: float  # points of balanced accuracy
@@ -39,21 +39,21 @@ class Limit:
         """One picture may always change its label: 18 pictures → 17 / 18."""
         return min(LEAST_AGREEMENT, (self.pictures - 1) / self.pictures)
 
-    def allows(self, verdict: Verdict) -> bool:
+    def allows(self, verdict: FloatComparison) -> bool:
         return not self.surpassed(verdict)
 
-    def excess(self, verdict: Verdict) -> float:
+    def excess(self, verdict: FloatComparison) -> float:
         """How many times the limit is lost, by the figure that is furthest beyond it."""
         return float("inf") if verdict.refusal else max(self._excesses(verdict).values())
 
-    def surpassed(self, verdict: Verdict) -> str:
+    def surpassed(self, verdict: FloatComparison) -> str:
         """The figure that is beyond the limit, in one word; none where the verdict is allowed."""
         if verdict.refusal:
             return "XNNPACK"  # what it refuses, most apps cannot run, whatever it is worth
         beyond = (figure for figure, times in self._excesses(verdict).items() if times > 1)
         return next(beyond, "")
 
-    def _excesses(self, verdict: Verdict) -> dict[str, float]:
+    def _excesses(self, verdict: FloatComparison) -> dict[str, float]:
         """How many times its own limit each figure loses that decides."""
         points = _times(verdict.drop, self.max_drop)
         if not self.is_too_fine:
@@ -84,11 +84,11 @@ class Limit:
         )
 
 
-def limit_of(predictions: Predictions, *, max_drop: float) -> Limit:
+def limit_of(predictions: Predictions, *, max_drop: float) -> AccuracyLimit:
     """What the smallest steps are worth: 7 labels, 12 pictures of the rarest → 100 / 84 = 1.2 points."""
     counts = np.bincount(predictions.truth)
     present = counts[counts > 0]
-    return Limit(
+    return AccuracyLimit(
         max_drop=max_drop,
         pictures=len(predictions),
         one_picture=float(100 / (len(present) * present.min())),

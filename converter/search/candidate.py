@@ -12,15 +12,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.export.file_requirements import Promise, is_mostly
+from converter.export.file_requirements import FileRequirements, is_mostly
 from converter.quantize.bias_correction import ENOUGH, Errors, correct_biases, mean_errors
 from converter.quantize.calibration import choose_pictures, fingerprint, unsettled
 from converter.quantize.clipping import Clipping
 from converter.quantize.ranges import Ranges, measure_ranges, with_ranges
-from converter.quantize.tflite_conversion import Io, Recipe, convert, quantize, unquantized
-from converter.search.request import Method, Request
+from converter.quantize.tflite_conversion import IoType, Quantization, convert, quantize, unquantized
+from converter.search.request import ConversionRequest, Method
 from converter.search.selective import LayerError
-from converter.sources.run_source import Source
+from converter.sources.run_source import RunSource
 from dermpack.dataset.manifest import Picture, Split
 from dermpack.imaging import prepare
 from dermpack.progress import Track, silent
@@ -28,7 +28,7 @@ from dermpack.tflite import ModelFile, read_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Material:
+class CalibrationSet:
     """The training pictures that ranges are measured on."""
 
     pictures: tuple[Picture, ...]
@@ -44,12 +44,12 @@ class Material:
 class Candidate:
     """The bytes, without metadata yet; `kept` names the tensors that stay in floating point."""
 
-    recipe: Recipe
-    io: Io
+    recipe: Quantization
+    io: IoType
     method: Method | None  # None where there is but one way
     data: bytes
     seconds: float
-    material: Material | None = None
+    material: CalibrationSet | None = None
     clipping: Clipping = Clipping.MINMAX  # of the ranges that were measured
     kept: tuple[str, ...] = ()
     errors: tuple[LayerError, ...] = ()
@@ -66,10 +66,10 @@ class Candidate:
         """Whether the layers that were spared hold most weights: it is no file of its recipe any more."""
         return bool(self.kept) and not is_mostly(read_model(self.data, where=self.name), self.recipe)
 
-    def check(self, data: bytes, source: Source) -> ModelFile:
+    def check(self, data: bytes, source: RunSource) -> ModelFile:
         """What the bytes say of themselves, if they keep what was promised for this candidate."""
         run = source.run
-        promise = Promise(
+        promise = FileRequirements(
             recipe=self.recipe,
             io=self.io,
             size=run.spec.size,
@@ -82,17 +82,17 @@ class Candidate:
 Step: TypeAlias = Callable[[], Candidate]
 
 
-def read_material(source: Source, *, count: int, seed: int, threads: int) -> Material:
+def read_material(source: RunSource, *, count: int, seed: int, threads: int) -> CalibrationSet:
     """Class-balanced pictures of the training split, prepared."""
     dataset, run = source.dataset, source.run
     pictures = choose_pictures(dataset.manifest.of(Split.TRAIN), count=count, seed=seed)
     work = partial(prepare, size=run.spec.size, policy=run.policy)
     with ThreadPoolExecutor(threads) as pool:
         rows = np.stack(list(pool.map(work, map(dataset.file, pictures))))
-    return Material(pictures=pictures, rows=rows, seed=seed)
+    return CalibrationSet(pictures=pictures, rows=rows, seed=seed)
 
 
-def plainly(source: Source, recipe: Recipe, request: Request) -> Candidate:
+def plainly(source: RunSource, recipe: Quantization, request: ConversionRequest) -> Candidate:
     """A recipe that measures nothing."""
     began = perf_counter()
     io = request.io_of(recipe)
@@ -101,7 +101,7 @@ def plainly(source: Source, recipe: Recipe, request: Request) -> Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ranged:
+class RangedModel:
     """The float file that holds measured ranges, and what integers add to its layers: where they start."""
 
     plain: bytes
@@ -115,8 +115,12 @@ class Ranged:
 
 
 def read_ranges(
-    source: Source, recipe: Recipe, request: Request, material: Material, track: Track = silent
-) -> Ranged:
+    source: RunSource,
+    recipe: Quantization,
+    request: ConversionRequest,
+    material: CalibrationSet,
+    track: Track = silent,
+) -> RangedModel:
     """Run the float file on the pictures; weights of 8 bits shift its means, which its biases then take back.
 
     16 bits between the layers are no remedy: the weights are the same bytes.
@@ -128,10 +132,12 @@ def read_ranges(
     )
     plain = with_ranges(start, ranges.limits())
     errors = mean_errors(plain, material.rows[:ENOUGH], threads=request.threads, track=track)
-    return Ranged(plain=plain, errors=errors, ranges=ranges, seconds=perf_counter() - began)
+    return RangedModel(plain=plain, errors=errors, ranges=ranges, seconds=perf_counter() - began)
 
 
-def by_measuring(recipe: Recipe, request: Request, material: Material, ranged: Ranged) -> Candidate:
+def by_measuring(
+    recipe: Quantization, request: ConversionRequest, material: CalibrationSet, ranged: RangedModel
+) -> Candidate:
     """Post-training quantization: the network as it is, with the ranges that were measured."""
     began, io = perf_counter(), request.io_of(recipe)
     data = quantize(ranged.corrected(), recipe, io=io)

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from converter.search.accuracy_limit import limit_of
 from converter.search.candidate import Candidate, Step
-from converter.search.compare_to_float import Verdict, judge
-from converter.search.request import Request
-from converter.sources.run_source import Source
+from converter.search.compare_to_float import FloatComparison, judge
+from converter.search.request import ConversionRequest
+from converter.sources.run_source import RunSource
 from dermpack.progress import Track, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tried:
+class TriedCandidate:
     """A candidate, and what it is worth."""
 
     candidate: Candidate
-    verdict: Verdict
+    verdict: FloatComparison
     excess: float  # how many times the limit is lost
 
     @property
@@ -27,18 +27,20 @@ class Tried:
 
 
 def attempt(
-    steps: Iterable[Step], source: Source, request: Request, *, track: Track = silent
-) -> tuple[Tried, ...]:
+    steps: Iterable[Step], source: RunSource, request: ConversionRequest, *, track: Track = silent
+) -> tuple[TriedCandidate, ...]:
     """Everything that was tried; only the last can be within the limit."""
     return tuple(_until_within(steps, source, request, track))
 
 
-def best_of(tried: Sequence[Tried]) -> Tried:
+def best_of(tried: Sequence[TriedCandidate]) -> TriedCandidate:
     """The one that is least beyond the limit by what decides; of equals the earlier, with more integers."""
     return min(tried, key=lambda one: one.excess)
 
 
-def _until_within(steps: Iterable[Step], source: Source, request: Request, track: Track) -> Iterator[Tried]:
+def _until_within(
+    steps: Iterable[Step], source: RunSource, request: ConversionRequest, track: Track
+) -> Iterator[TriedCandidate]:
     limit = limit_of(source.plain, max_drop=request.max_drop)
     begun = False
     for step in steps:
@@ -48,7 +50,7 @@ def _until_within(steps: Iterable[Step], source: Source, request: Request, track
         begun = True
         candidate.check(candidate.data, source)
         verdict = judge(candidate.data, source, seed=request.seed, threads=request.threads, track=track)
-        tried = Tried(candidate=candidate, verdict=verdict, excess=limit.excess(verdict))
+        tried = TriedCandidate(candidate=candidate, verdict=verdict, excess=limit.excess(verdict))
         yield tried
         if tried.is_within:
             return

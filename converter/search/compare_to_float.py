@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.sources.run_source import Source
+from converter.sources.run_source import RunSource
 from dermpack.errors import InputError
-from dermpack.inference import Classifier, Kernels, Sidecar, classifier_on, first_installed, open_host
+from dermpack.inference import Classifier, Kernels, ModelSettings, classifier_on, first_installed, open_host
 from dermpack.metrics.definitions import Metric, weighted_accuracy, weighted_auroc, weighted_balanced_accuracy
 from dermpack.metrics.intervals import RESAMPLES
 from dermpack.metrics.paired_difference import Difference, agreement, difference
@@ -22,7 +22,7 @@ WHERE = Path("model.tflite")  # it is in no folder yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Verdict:
+class FloatComparison:
     """What the file says of the validation split, and the float network's figures beside its own."""
 
     predictions: Predictions  # before any temperature
@@ -38,10 +38,12 @@ class Verdict:
         return -100 * self.balanced_accuracy.difference
 
 
-def judge(data: bytes, source: Source, *, seed: int, threads: int, track: Track = silent) -> Verdict:
+def judge(
+    data: bytes, source: RunSource, *, seed: int, threads: int, track: Track = silent
+) -> FloatComparison:
     """Run the file in a process of its own on every picture of the validation split."""
     with open_host(first_installed()) as host:
-        sidecar = Sidecar(labels=source.run.classes)
+        sidecar = ModelSettings(labels=source.run.classes)
         load = partial(classifier_on, host, data, where=WHERE, sidecar=sidecar, threads=threads)
         try:
             classifier, refusal = load(kernels=Kernels.XNNPACK), ""
@@ -50,14 +52,16 @@ def judge(data: bytes, source: Source, *, seed: int, threads: int, track: Track 
         return _verdict(classifier, source, refusal=refusal, seed=seed, track=track)
 
 
-def _verdict(classifier: Classifier, source: Source, *, refusal: str, seed: int, track: Track) -> Verdict:
+def _verdict(
+    classifier: Classifier, source: RunSource, *, refusal: str, seed: int, track: Track
+) -> FloatComparison:
     plain = source.plain
     predictions = replace(plain, probabilities=_probabilities(classifier, source, track))
 
     def differ(metric: Metric) -> Difference:
         return difference(plain, predictions, metric, resamples=RESAMPLES, seed=seed)
 
-    return Verdict(
+    return FloatComparison(
         predictions=predictions,
         balanced_accuracy=differ(weighted_balanced_accuracy),
         accuracy=differ(weighted_accuracy),
@@ -67,7 +71,7 @@ def _verdict(classifier: Classifier, source: Source, *, refusal: str, seed: int,
     )
 
 
-def _probabilities(classifier: Classifier, source: Source, track: Track) -> Floats:
+def _probabilities(classifier: Classifier, source: RunSource, track: Track) -> Floats:
     rows = source.validation.copies[0]
     starts = range(0, len(rows), CHUNK)
     shown = track(starts, total=len(starts), what="Running the file")

@@ -7,7 +7,7 @@ from enum import Enum
 
 from converter.quantize.calibration import ENOUGH
 from converter.quantize.clipping import Clipping
-from converter.quantize.tflite_conversion import Io, Recipe
+from converter.quantize.tflite_conversion import IoType, Quantization
 from dermpack.errors import InputError
 
 MAX_DROP = 1.0  # points of balanced accuracy
@@ -23,12 +23,12 @@ class Method(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ConversionRequest:
     """The recipes, and how they are followed."""
 
-    recipes: tuple[Recipe, ...] = (Recipe.INT8,)
+    recipes: tuple[Quantization, ...] = (Quantization.INT8,)
     method: Method = Method.AUTO  # of int8
-    io: Io | None = None  # None: what each recipe does unasked
+    io: IoType | None = None  # None: what each recipe does unasked
     pictures: int = ENOUGH  # to measure ranges on
     clipping: Clipping = Clipping.MINMAX  # of the ranges that are measured
     max_drop: float = MAX_DROP
@@ -44,9 +44,9 @@ class Request:
                 raise InputError(
                     f"--io {self.io.value}", what, f"Choose one of: {known}.", code="option-not-applicable"
                 )
-        if Recipe.INT8 not in self.recipes and self.method is not Method.AUTO:
+        if Quantization.INT8 not in self.recipes and self.method is not Method.AUTO:
             raise _not_applicable(f"--method {self.method.value}", "int8")
-        if Recipe.INT8 not in self.recipes and self.layer_errors:
+        if Quantization.INT8 not in self.recipes and self.layer_errors:
             raise _not_applicable("--layer-errors", "int8")
         if self.clipping is not Clipping.MINMAX:
             self._check_clipping()
@@ -57,11 +57,11 @@ class Request:
         measured = [recipe for recipe in self.recipes if recipe.needs_ranges]
         if not measured:
             raise _not_applicable(where, "int8 and int16x8")
-        if measured == [Recipe.INT8] and self.method is Method.QAT:
+        if measured == [Quantization.INT8] and self.method is Method.QAT:
             what = "applies to measured ranges only, but --method qat trains the ranges"
             raise InputError(where, what, "Use --method ptq.", code="conflicting-options")
 
-    def io_of(self, recipe: Recipe) -> Io:
+    def io_of(self, recipe: Quantization) -> IoType:
         return self.io or recipe.ios[0]
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tensorflow.lite.python.convert import mlir_quantize
 
 from converter.quantize.ranges import MIDDLE
-from converter.quantize.tflite_conversion import Io
+from converter.quantize.tflite_conversion import IoType
 from dermpack.progress import Track, silent
 
 HEALTHY = 1 / 12**0.5  # of a layer that only rounds
@@ -45,7 +45,7 @@ class LayerError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
+class SelectiveFile:
     """A file of integers, and the layers in it that stayed in floating point."""
 
     data: bytes
@@ -76,17 +76,17 @@ def worst(errors: Sequence[LayerError], *, count: int) -> tuple[str, ...]:
     return tuple(one.layer for one in sorted(errors, key=lambda one: -one.error)[:count])
 
 
-def keep_floats(ranged: bytes, layers: Sequence[str], *, io: Io) -> Selected:
+def keep_floats(ranged: bytes, layers: Sequence[str], *, io: IoType) -> SelectiveFile:
     """Integers everywhere but in these layers; it ran on no other pictures than the ranges came from."""
     asked = tf.as_dtype(io.value)
     data = mlir_quantize(
         ranged, input_data_type=asked, output_data_type=asked, denylisted_nodes=list(layers) or None
     )
-    return Selected(data=bytes(data), kept=tuple(layers))
+    return SelectiveFile(data=bytes(data), kept=tuple(layers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class OperatorComparison:
     """One operation, and the tensor that holds how far integers are off."""
 
     layer: str
@@ -100,7 +100,7 @@ class Comparison:
         )
 
 
-def comparisons(interpreter: Interpreter) -> Iterator[Comparison]:
+def comparisons(interpreter: Interpreter) -> Iterator[OperatorComparison]:
     """Where a comparing interpreter keeps what it found."""
     tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     operations = interpreter._get_ops_details()
@@ -109,7 +109,7 @@ def comparisons(interpreter: Interpreter) -> Iterator[Comparison]:
         if operation["op_name"] == COMPARES:
             integers, difference = operation["inputs"][0], operation["outputs"][0]
             name = tensors[difference]["name"].removeprefix(f"{COMPARES}/").rpartition(":")[0]
-            yield Comparison(
+            yield OperatorComparison(
                 layer=name[:-1],  # one digit was added to the float tensor's own name
                 operator=maker[integers],
                 difference=difference,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
-from converter.quantize.tflite_conversion import Recipe
-from converter.search.candidate import Candidate, Material, Ranged
-from converter.search.request import Method, Request
+from converter.quantize.tflite_conversion import Quantization
+from converter.search.candidate import CalibrationSet, Candidate, RangedModel
+from converter.search.request import ConversionRequest, Method
 from converter.search.selective import LayerError, keep_floats, layer_errors, worst
 from dermpack.progress import Track, silent
 
@@ -17,18 +17,18 @@ PICTURES = 32  # to compare layers on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weighed:
+class LayerHarm:
     """What integers do to each layer, from the pixels up, and how long it took to see that."""
 
     errors: tuple[LayerError, ...]
     seconds: float
 
 
-def weigh(material: Material, ranged: Ranged, track: Track = silent) -> Weighed:
+def weigh(material: CalibrationSet, ranged: RangedModel, track: Track = silent) -> LayerHarm:
     """Compare the layers of the network as its measured ranges have it."""
     began = perf_counter()
     errors = layer_errors(ranged.corrected(), material.rows[:PICTURES], track=track)
-    return Weighed(errors=errors, seconds=perf_counter() - began)
+    return LayerHarm(errors=errors, seconds=perf_counter() - began)
 
 
 def counts_for(layers: int) -> tuple[int, ...]:
@@ -38,14 +38,19 @@ def counts_for(layers: int) -> tuple[int, ...]:
 
 
 def by_sparing(
-    request: Request, material: Material, ranged: Ranged, weighed: Weighed, *, count: int
+    request: ConversionRequest,
+    material: CalibrationSet,
+    ranged: RangedModel,
+    weighed: LayerHarm,
+    *,
+    count: int,
 ) -> Candidate:
     """Leave the worst layers in floating point."""
-    began, io = perf_counter(), request.io_of(Recipe.INT8)
+    began, io = perf_counter(), request.io_of(Quantization.INT8)
     layers = worst(weighed.errors, count=count)
     selected = keep_floats(ranged.corrected(but=layers), layers, io=io)
     return Candidate(
-        recipe=Recipe.INT8,
+        recipe=Quantization.INT8,
         io=io,
         method=Method.SELECTIVE,
         data=selected.data,

@@ -7,31 +7,35 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
-from converter.qat.qat_strategy import Audience, by_training
-from converter.quantize.tflite_conversion import Recipe
+from converter.qat.qat_strategy import TrainingObservers, by_training
+from converter.quantize.tflite_conversion import Quantization
 from converter.search.candidate import (
+    CalibrationSet,
     Candidate,
-    Material,
-    Ranged,
+    RangedModel,
     Step,
     by_measuring,
     plainly,
     read_material,
     read_ranges,
 )
-from converter.search.request import Method, Request
-from converter.search.selective_search import Weighed, by_sparing, counts_for, weigh
-from converter.sources.run_source import Source
+from converter.search.request import ConversionRequest, Method
+from converter.search.selective_search import LayerHarm, by_sparing, counts_for, weigh
+from converter.sources.run_source import RunSource
 
 
 def steps_of(
-    source: Source, recipe: Recipe, request: Request, work: Path, audience: Audience
+    source: RunSource,
+    recipe: Quantization,
+    request: ConversionRequest,
+    work: Path,
+    audience: TrainingObservers,
 ) -> Iterator[Step]:
     """What makes candidates, the cheapest first."""
     shared = _shared(source, recipe, request, audience)
     if not recipe.needs_ranges:
         yield partial(plainly, source, recipe, request)
-    elif recipe is not Recipe.INT8:
+    elif recipe is not Quantization.INT8:
         yield lambda: by_measuring(recipe, request, shared.material(), shared.ranged())
     else:
         for method in _methods(source, request.method):
@@ -40,36 +44,43 @@ def steps_of(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class SharedWork:
     """What several ways need; each is made once, when it is asked for first."""
 
-    material: Callable[[], Material]
-    ranged: Callable[[], Ranged]
-    weighed: Callable[[], Weighed]
+    material: Callable[[], CalibrationSet]
+    ranged: Callable[[], RangedModel]
+    weighed: Callable[[], LayerHarm]
 
 
-def _shared(source: Source, recipe: Recipe, request: Request, audience: Audience) -> Shared:
+def _shared(
+    source: RunSource, recipe: Quantization, request: ConversionRequest, audience: TrainingObservers
+) -> SharedWork:
     @cache
-    def material() -> Material:
+    def material() -> CalibrationSet:
         return read_material(source, count=request.pictures, seed=request.seed, threads=request.threads)
 
     @cache
-    def ranged() -> Ranged:
+    def ranged() -> RangedModel:
         return read_ranges(source, recipe, request, material(), audience.track)
 
     @cache
-    def weighed() -> Weighed:
+    def weighed() -> LayerHarm:
         return weigh(material(), ranged(), audience.track)
 
-    return Shared(material=material, ranged=ranged, weighed=weighed)
+    return SharedWork(material=material, ranged=ranged, weighed=weighed)
 
 
 def _int8_steps(
-    method: Method, source: Source, request: Request, shared: Shared, work: Path, audience: Audience
+    method: Method,
+    source: RunSource,
+    request: ConversionRequest,
+    shared: SharedWork,
+    work: Path,
+    audience: TrainingObservers,
 ) -> Iterator[Step]:
     """How many layers can be spared is known only when they were compared."""
     if method is Method.PTQ:
-        yield lambda: by_measuring(Recipe.INT8, request, shared.material(), shared.ranged())
+        yield lambda: by_measuring(Quantization.INT8, request, shared.material(), shared.ranged())
     elif method is Method.QAT:
         yield lambda: by_training(source, request, shared.material(), work, audience)
     else:
@@ -79,11 +90,11 @@ def _int8_steps(
             )
 
 
-def _with_errors(step: Step, shared: Shared) -> Candidate:
+def _with_errors(step: Step, shared: SharedWork) -> Candidate:
     return replace(step(), errors=shared.weighed().errors)
 
 
-def _methods(source: Source, asked: Method) -> tuple[Method, ...]:
+def _methods(source: RunSource, asked: Method) -> tuple[Method, ...]:
     if asked is not Method.AUTO:
         return (asked,)
     if source.run.spec.arch.qat_refusal:

@@ -13,7 +13,7 @@ PIXELS = "pixels"  # the name of the input in every file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Frozen:
+class FrozenFunction:
     """A function of one picture, float32 [1, size, size, 3] in [-1, 1], that holds its weights itself."""
 
     function: Any  # a concrete function
@@ -27,10 +27,10 @@ class Frozen:
         return any(node.op.startswith("FakeQuant") for node in (*self.graph.node, *functions))
 
 
-def freeze(model: Keras) -> Frozen:
+def freeze(model: Keras) -> FrozenFunction:
     """The function that the model is at inference, for one picture."""
     size = int(model.inputs[0].shape[1])
     signature = tf.TensorSpec((1, size, size, 3), tf.float32, name=PIXELS)
     function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(signature)
     constant, graph = convert_variables_to_constants_v2_as_graph(function, lower_control_flow=False)
-    return Frozen(function=constant, graph=graph, size=size)
+    return FrozenFunction(function=constant, graph=graph, size=size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from converter.sources.frozen_function import Frozen, freeze
+from converter.sources.frozen_function import FrozenFunction, freeze
 from dermpack.dataset.manifest import Dataset, Split, read_dataset
 from dermpack.dataset.presence import check_presence
 from dermpack.errors import DatasetError, TableError
@@ -21,25 +21,25 @@ Keras = Any  # tf_keras ships no types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Source:
+class RunSource:
     """A run, opened; `plain` is what its network says of the validation split, before any temperature."""
 
     run: Run
     run_sha256: str
     dataset: Dataset
     model: Keras
-    frozen: Frozen
+    frozen: FrozenFunction
     validation: Examples
     plain: Predictions
 
 
-def open_source(run: Run, dataset: Dataset, *, threads: int, track: Track = silent) -> Source:
+def open_source(run: Run, dataset: Dataset, *, threads: int, track: Track = silent) -> RunSource:
     """Load the network, freeze it, and let it speak first."""
     model = load_softmax(run)
     validation = read_examples(
         dataset, Split.VALIDATION, size=run.spec.size, policy=run.policy, threads=threads, track=track
     )
-    return Source(
+    return RunSource(
         run=run,
         run_sha256=sha256_file(run.folder / RUN_FILE),
         dataset=dataset,

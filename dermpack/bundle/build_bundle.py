@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dermpack.bundle.bundle_record import BUNDLE_FILE, MAX_CHARACTERS, Bundle, Format, Part, bundle_text
+from dermpack.bundle.bundle_record import (
+    BUNDLE_FILE,
+    MAX_CHARACTERS,
+    Bundle,
+    BundleFormat,
+    BundlePart,
+    bundle_text,
+)
 from dermpack.bundle.checksums import SUMS_FILE, sums_text
 from dermpack.bundle.golden_pictures import generated, given
 from dermpack.bundle.golden_vectors import GOLDEN_FILE, golden_files, golden_from
@@ -15,9 +22,9 @@ from dermpack.bundle.java_compiler import classes_jar
 from dermpack.bundle.java_sources import java_sources
 from dermpack.bundle.label_meanings import Meanings
 from dermpack.bundle.module_layout import RUNTIME, aar_files, assets_folder, module_files, part
-from dermpack.bundle.names import Names, names_of
-from dermpack.bundle.texts.benchmark_times import Timed
-from dermpack.bundle.texts.evaluation_scores import Scored
+from dermpack.bundle.names import BundleNames, names_of
+from dermpack.bundle.texts.benchmark_times import VariantTimes
+from dermpack.bundle.texts.evaluation_scores import VariantScores
 from dermpack.bundle.texts.model_card import card_text
 from dermpack.bundle.texts.notices import materials_text, notice_text
 from dermpack.bundle.texts.readme import guide_text
@@ -30,20 +37,20 @@ GOLDEN_FOLDER, CARD_FILE = "golden", "MODEL_CARD.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class BundleRequest:
     """What the user asks for beyond the exports; "" takes the main model's own."""
 
-    format: Format = Format.MODULE
+    format: BundleFormat = BundleFormat.MODULE
     name: str = ""
     version: str = ""
     golden: tuple[Path, ...] = ()  # pictures of the user's own, instead of generated ones
-    scores: tuple[Scored, ...] = ()
-    times: tuple[Timed, ...] = ()
+    scores: tuple[VariantScores, ...] = ()
+    times: tuple[VariantTimes, ...] = ()
     meanings: Meanings = field(default_factory=dict)  # label → words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class BuiltBundle:
     """A bundle and its one file; `close` are the golden pictures whose second label is near the first."""
 
     bundle: Bundle
@@ -52,7 +59,7 @@ class Made:
     close: tuple[str, ...]
 
 
-def make_bundle(variants: Sequence[Variant], request: Request) -> Made:
+def make_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBundle:
     """The bundle of these variants, which are run for the golden vectors."""
     names = names_of(request.name or _plain_name(variants[0]))
     bundle = _bundle(variants, request, names)
@@ -72,12 +79,12 @@ def make_bundle(variants: Sequence[Variant], request: Request) -> Made:
     }
     close = (of.picture for of in index.vectors if any(each.is_close for each in of.expected.values()))
     data = _one_file({**files, SUMS_FILE: sums_text(files).encode()}, request.format, names)
-    return Made(bundle=bundle, data=data, card=files[CARD_FILE], close=tuple(close))
+    return BuiltBundle(bundle=bundle, data=data, card=files[CARD_FILE], close=tuple(close))
 
 
-def _one_file(files: Mapping[str, bytes], form: Format, names: Names) -> bytes:
+def _one_file(files: Mapping[str, bytes], form: BundleFormat, names: BundleNames) -> bytes:
     """An Android archive has its files at the top, the others in a folder of their own."""
-    root = "" if form is Format.AAR else f"{names.slug}/"
+    root = "" if form is BundleFormat.AAR else f"{names.slug}/"
     return zipped({f"{root}{name}": data for name, data in files.items()})
 
 
@@ -92,13 +99,13 @@ def _check_text(what: str, text: str) -> None:
         raise InputError(f"{what} {text[:80]!r}", wrong, f"Give a short --{what}.", code="invalid-option")
 
 
-def _bundle(variants: Sequence[Variant], request: Request, names: Names) -> Bundle:
+def _bundle(variants: Sequence[Variant], request: BundleRequest, names: BundleNames) -> Bundle:
     name = request.name or _plain_name(variants[0])
     version = request.version or variants[0].contract.version
     _check_text("name", name)
     _check_text("version", version)
     parts = tuple(
-        Part(
+        BundlePart(
             name=of.name,
             folder=of.name if at else "",
             model_sha256=of.contract.sha256,
@@ -129,9 +136,13 @@ def _assets(variants: Sequence[Variant]) -> dict[str, bytes]:
     return files
 
 
-def _frame(form: Format, names: Names, variants: Sequence[str]) -> dict[str, bytes]:
+def _frame(form: BundleFormat, names: BundleNames, variants: Sequence[str]) -> dict[str, bytes]:
     """What stands around the assets."""
-    if form is Format.ASSETS:
+    if form is BundleFormat.ASSETS:
         return {}
     sources = java_sources(names, variants)
-    return module_files(names, sources) if form is Format.MODULE else aar_files(names, classes_jar(sources))
+    return (
+        module_files(names, sources)
+        if form is BundleFormat.MODULE
+        else aar_files(names, classes_jar(sources))
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from dermpack.bundle.names import Names
+from dermpack.bundle.names import BundleNames
 from dermpack.bundle.zip_archive import AGAIN
 from dermpack.contract.value_checks import check, check_sha256
 from dermpack.errors import TableError
@@ -18,7 +18,7 @@ SCHEMA = 1
 MAX_CHARACTERS = 64  # of a name or a version
 
 
-class Format(Enum):
+class BundleFormat(Enum):
     """What a bundle is unpacked into."""
 
     MODULE = "module"  # a Gradle library module
@@ -27,7 +27,7 @@ class Format(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class BundlePart:
     """One variant: where its model and its contract are, relative to the assets."""
 
     name: str
@@ -49,7 +49,7 @@ class Bundle:
     """The record; every other file follows from it."""
 
     schema: int = SCHEMA
-    format: Format
+    format: BundleFormat
     name: str
     version: str
     slug: str
@@ -57,10 +57,10 @@ class Bundle:
     class_name: str
     runtime: str  # the pinned one
     assets: str  # the folder of the model's files
-    variants: tuple[Part, ...]
+    variants: tuple[BundlePart, ...]
 
     def __post_init__(self) -> None:
-        names = Names(slug=self.slug)
+        names = BundleNames(slug=self.slug)
         check(self.schema == SCHEMA, "schema", self.schema, str(SCHEMA))
         check(self.package == names.package, "package", self.package, names.package)
         check(self.class_name == names.class_name, "class_name", self.class_name, names.class_name)

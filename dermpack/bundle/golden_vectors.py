@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dermpack.bundle.golden_pictures import GoldenPicture
-from dermpack.bundle.variant_outputs import Answer, Answered, ask
+from dermpack.bundle.variant_outputs import RuntimeOutputs, VariantOutput, ask
 from dermpack.bundle.variants import Variant
 from dermpack.bundle.zip_archive import AGAIN
 from dermpack.errors import TableError
@@ -24,7 +24,7 @@ MOST_LEVELS_APART = 2.0  # of 255, on average: what decoders of one JPEG differ 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class ExpectedOutput:
     """What one variant answers to one picture."""
 
     fed_sha256: str  # of the bytes that the input takes
@@ -36,7 +36,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vector:
+class GoldenVector:
     """One picture; of an exact one every phone must make these pixels, of a JPEG nearly these."""
 
     picture: str
@@ -44,11 +44,11 @@ class Vector:
     is_exact: bool
     pixels: str  # a file: RGB, row by row
     pixels_sha256: str
-    expected: Mapping[str, Expected]  # by variant
+    expected: Mapping[str, ExpectedOutput]  # by variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class GoldenAgreement:
     """What a variant was asked on, and how far from it another machine's probabilities may be."""
 
     runtime: str
@@ -56,15 +56,15 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Golden:
+class GoldenVectors:
     """golden.json; files are named relative to it."""
 
     schema: int = SCHEMA
     size: int
     policy: str
     most_levels_apart: float = MOST_LEVELS_APART
-    variants: Mapping[str, Agreement]
-    vectors: tuple[Vector, ...]
+    variants: Mapping[str, GoldenAgreement]
+    vectors: tuple[GoldenVector, ...]
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
@@ -84,14 +84,14 @@ def golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Variant])
         files[vectors[-1].pixels] = pixels[at].tobytes()
         files |= {_output_name(picture, of): answer.output for of, answer in answers.items()}
     agreements = {of.name: _agreement(of, answered[of.name]) for of in variants}
-    golden = Golden(size=size, policy=policy.value, variants=agreements, vectors=tuple(vectors))
+    golden = GoldenVectors(size=size, policy=policy.value, variants=agreements, vectors=tuple(vectors))
     return {**files, GOLDEN_FILE: json_text(encode(golden)).encode()}
 
 
-def golden_from(record: object, *, where: object) -> Golden:
+def golden_from(record: object, *, where: object) -> GoldenVectors:
     """What golden.json holds, hostile until checked."""
     try:
-        return decode(Golden, record)
+        return decode(GoldenVectors, record)
     except ValueError as error:
         what = f"invalid format ({error})"
         raise TableError(where, what, AGAIN, code="invalid-bundle") from error
@@ -103,9 +103,9 @@ def allowance_of(variant: Variant) -> tuple[float, float]:
     return allowed.known, allowed.known_mean
 
 
-def _vector(picture: GoldenPicture, pixels: Pixels, answers: Mapping[Variant, Answer]) -> Vector:
+def _vector(picture: GoldenPicture, pixels: Pixels, answers: Mapping[Variant, VariantOutput]) -> GoldenVector:
     stem = picture.name.replace(".", "-")
-    return Vector(
+    return GoldenVector(
         picture=picture.name,
         picture_sha256=sha256_of(picture.data),
         is_exact=picture.is_exact,
@@ -121,9 +121,9 @@ def _output_name(picture: GoldenPicture, variant: Variant) -> str:
     return f"{picture.name.replace('.', '-')}.{variant.name}.out"
 
 
-def _expected(variant: Variant, answer: Answer, output: str) -> Expected:
+def _expected(variant: Variant, answer: VariantOutput, output: str) -> ExpectedOutput:
     second, first = np.sort(answer.probabilities)[-2:]
-    return Expected(
+    return ExpectedOutput(
         fed_sha256=sha256_of(answer.fed),
         output=output,
         output_sha256=sha256_of(answer.output),
@@ -133,5 +133,5 @@ def _expected(variant: Variant, answer: Answer, output: str) -> Expected:
     )
 
 
-def _agreement(variant: Variant, answered: Answered) -> Agreement:
-    return Agreement(runtime=answered.runtime, most_apart=allowance_of(variant)[0])
+def _agreement(variant: Variant, answered: RuntimeOutputs) -> GoldenAgreement:
+    return GoldenAgreement(runtime=answered.runtime, most_apart=allowance_of(variant)[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dermpack.bundle.names import Names
+from dermpack.bundle.names import BundleNames
 
 HOME = Path(__file__).with_name("java")
 HOME_PACKAGE, HOME_CLASS = "dermpack.bundle", "BundleClassifier"
@@ -14,7 +14,7 @@ HOME_VARIANTS = '        INT8(""); // the variants that the bundle holds\n'
 FOLDERS = ("pure", "android")
 
 
-def java_sources(names: Names, variants: Sequence[str]) -> dict[str, bytes]:
+def java_sources(names: BundleNames, variants: Sequence[str]) -> dict[str, bytes]:
     """Path below src/main/java → source; the first variant lies beside the others' folders."""
     package = names.package.replace(".", "/")
     sources = {}
@@ -34,7 +34,7 @@ def _java_files(folder: str) -> Iterator[Path]:
     yield from sorted((HOME / folder).glob("*.java"))
 
 
-def _named(source: str, names: Names, variants: Sequence[str]) -> str:
+def _named(source: str, names: BundleNames, variants: Sequence[str]) -> str:
     constants = ",\n".join(
         f'        {name.upper()}("{"" if at == 0 else f"{name}/"}")' for at, name in enumerate(variants)
     )

@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from dermpack.bundle.bundle_record import Format
-from dermpack.bundle.names import Names
+from dermpack.bundle.bundle_record import BundleFormat
+from dermpack.bundle.names import BundleNames
 
 PARTS = Path(__file__).with_name("parts")
 RUNTIME = "com.google.ai.edge.litert:litert:1.4.2"  # its native libraries are aligned for 16 KB pages
 MIN_SDK, COMPILE_SDK = 24, 36
 MIN_AGP = "8.9.1"  # for API 36: https://developer.android.com/build/releases/about-agp
-ASSETS = {Format.MODULE: "src/main/assets/{}", Format.ASSETS: "", Format.AAR: "assets/{}"}
+ASSETS = {BundleFormat.MODULE: "src/main/assets/{}", BundleFormat.ASSETS: "", BundleFormat.AAR: "assets/{}"}
 AAR_METADATA = "META-INF/com/android/build/gradle/aar-metadata.properties"
 
 
-def assets_folder(form: Format, names: Names) -> str:
+def assets_folder(form: BundleFormat, names: BundleNames) -> str:
     """Where the model's files lie; below a folder of their own, so that two modules never collide."""
     return ASSETS[form].format(names.slug)
 
 
-def module_files(names: Names, sources: Mapping[str, bytes]) -> dict[str, bytes]:
+def module_files(names: BundleNames, sources: Mapping[str, bytes]) -> dict[str, bytes]:
     """All that Gradle wants, and the Java."""
     return {
         "build.gradle.kts": part("build.gradle.kts", **_facts(names)),
@@ -32,7 +32,7 @@ def module_files(names: Names, sources: Mapping[str, bytes]) -> dict[str, bytes]
     }
 
 
-def aar_files(names: Names, classes: bytes) -> dict[str, bytes]:
+def aar_files(names: BundleNames, classes: bytes) -> dict[str, bytes]:
     """All that an archive has beside its assets."""
     return {
         "AndroidManifest.xml": part("AndroidManifest.aar.xml", **_facts(names)),
@@ -49,7 +49,7 @@ def part(file: str, /, **facts: str) -> bytes:
     return (Template(text).substitute(facts) if facts else text).encode()
 
 
-def _facts(names: Names) -> dict[str, str]:
+def _facts(names: BundleNames) -> dict[str, str]:
     return {
         "package": names.package,
         "runtime": RUNTIME,

@@ -26,7 +26,7 @@ RESERVED = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class BundleNames:
     """What one model is called: "Skin lesions" → skin_lesions, SkinLesionsClassifier."""
 
     slug: str  # the module, its folder and the folder of its assets
@@ -45,7 +45,7 @@ class Names:
         return "".join(word.capitalize() for word in words).replace("-", "_") + "Classifier"
 
 
-def names_of(model: str) -> Names:
+def names_of(model: str) -> BundleNames:
     """The names after a model's; an error where nothing of it can stand in a program."""
     spelled = unicodedata.normalize("NFKD", model.casefold().translate(SPELLED))
     plain = spelled.encode("ascii", "ignore").decode()
@@ -56,7 +56,7 @@ def names_of(model: str) -> Names:
             'Give a --name in letters, such as "lesions".',
         )
         raise InputError(f"name {model!r}", what, hint, code="invalid-option")
-    return Names(slug=slug)
+    return BundleNames(slug=slug)
 
 
 def is_slug(text: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from dermpack.bundle.build_bundle import GOLDEN_FOLDER
 from dermpack.bundle.bundle_record import BUNDLE_FILE, Bundle, bundle_from
 from dermpack.bundle.checksums import SUMS_FILE, check_sums
-from dermpack.bundle.golden_vectors import GOLDEN_FILE, Golden, golden_from
+from dermpack.bundle.golden_vectors import GOLDEN_FILE, GoldenVectors, golden_from
 from dermpack.bundle.signing import check_signature
 from dermpack.bundle.variants import MODEL_FILE, Variant
 from dermpack.bundle.zip_archive import (
@@ -32,14 +32,14 @@ TOO_LARGE = "Check the path: a bundle is never this large."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Read:
+class OpenedBundle:
     """A bundle whose every byte is as SHA256SUMS says, and what its records say."""
 
     where: Path
     bundle: Bundle
     files: Mapping[str, bytes]
     variants: tuple[Variant, ...]
-    golden: Golden
+    golden: GoldenVectors
     is_signed: bool  # by the owner of the key that was given
 
     def asset(self, name: str) -> bytes:
@@ -58,7 +58,7 @@ def is_bundle(path: Path) -> bool:
         return False
 
 
-def read_bundle(path: Path, *, key: Path | None = None) -> Read:
+def read_bundle(path: Path, *, key: Path | None = None) -> OpenedBundle:
     """All of it in memory, checked from the outside in: signature, zip, hashes, records."""
     if path.is_dir():
         if key is not None:
@@ -75,7 +75,7 @@ def read_bundle(path: Path, *, key: Path | None = None) -> Read:
     return _read(path, files, is_signed=key is not None)
 
 
-def _read(path: Path, files: Mapping[str, bytes], *, is_signed: bool) -> Read:
+def _read(path: Path, files: Mapping[str, bytes], *, is_signed: bool) -> OpenedBundle:
     bundle = bundle_from(_json(files, BUNDLE_FILE, path), where=path)
     golden_file = bundle.path(f"{GOLDEN_FOLDER}/{GOLDEN_FILE}")
     golden = golden_from(_json(files, golden_file, path), where=f"{path}: {golden_file}")
@@ -84,7 +84,9 @@ def _read(path: Path, files: Mapping[str, bytes], *, is_signed: bool) -> Read:
     spoken = [set(golden.variants), *(set(vector.expected) for vector in golden.vectors)]
     if len(spoken) == 1 or any(these != names for these in spoken) or len(names) < len(variants):
         raise refused(path, "the golden vectors and the models are of different variants")
-    return Read(where=path, bundle=bundle, files=files, variants=variants, golden=golden, is_signed=is_signed)
+    return OpenedBundle(
+        where=path, bundle=bundle, files=files, variants=variants, golden=golden, is_signed=is_signed
+    )
 
 
 def _variant(path: Path, bundle: Bundle, files: Mapping[str, bytes], at: int) -> Variant:

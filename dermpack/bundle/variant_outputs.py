@@ -12,14 +12,14 @@ from dermpack.bundle.variants import Variant
 from dermpack.contract import Contract
 from dermpack.errors import InputError
 from dermpack.imaging import Pixels
-from dermpack.inference import Host, Kernels, open_host
+from dermpack.inference import InterpreterHost, Kernels, open_host
 from dermpack.inference.runtimes import first_installed
 from dermpack.inference.tensors import Floats, Tensor, dequantize, input_table, tensor_from, two_sided
 from dermpack.metrics.calibration import Temperature, apply_temperature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answer:
+class VariantOutput:
     """The very bytes that go in and come out for one picture, and what they mean."""
 
     fed: bytes
@@ -28,20 +28,20 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answered:
+class RuntimeOutputs:
     """What one interpreter said of all pictures."""
 
     runtime: str  # "ai-edge-litert 2.3.0, XNNPACK"
-    answers: tuple[Answer, ...]
+    answers: tuple[VariantOutput, ...]
 
 
-def ask(variants: Sequence[Variant], pixels: Pixels) -> tuple[Answered, ...]:
+def ask(variants: Sequence[Variant], pixels: Pixels) -> tuple[RuntimeOutputs, ...]:
     """Each variant on the first interpreter here, as an app starts it; pixels are uint8 [n, s, s, 3]."""
     with open_host(first_installed()) as host:
         return tuple(ask_one(host, of, pixels, kernels=Kernels.XNNPACK) for of in variants)
 
 
-def ask_one(host: Host, variant: Variant, pixels: Pixels, *, kernels: Kernels) -> Answered:
+def ask_one(host: InterpreterHost, variant: Variant, pixels: Pixels, *, kernels: Kernels) -> RuntimeOutputs:
     worker = host.load(variant.model, where=variant.where, threads=1, kernels=kernels)
     input_, output = (_tensor(worker.described[which], variant) for which in ("inputs", "outputs"))
     fed = input_table(input_)[pixels]
@@ -49,10 +49,10 @@ def ask_one(host: Host, variant: Variant, pixels: Pixels, *, kernels: Kernels) -
     rows = np.frombuffer(answer, dtype=output.number.dtype).reshape(len(pixels), -1)
     found = _probabilities(dequantize(rows, output), variant.contract)
     how = "XNNPACK" if kernels is Kernels.XNNPACK else "own kernels"
-    return Answered(
+    return RuntimeOutputs(
         runtime=f"{host.engine.package} {version(host.engine.package)}, {how}",
         answers=tuple(
-            Answer(fed=each.tobytes(), output=row.tobytes(), probabilities=these)
+            VariantOutput(fed=each.tobytes(), output=row.tobytes(), probabilities=these)
             for each, row, these in zip(fed, rows, found, strict=True)
         ),
     )

@@ -10,63 +10,63 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from dermpack.bundle.build_bundle import GOLDEN_FOLDER
-from dermpack.bundle.golden_vectors import Vector, allowance_of
-from dermpack.bundle.read_bundle import Read
-from dermpack.bundle.variant_outputs import Answered, ask_one
+from dermpack.bundle.golden_vectors import GoldenVector, allowance_of
+from dermpack.bundle.read_bundle import OpenedBundle
+from dermpack.bundle.variant_outputs import RuntimeOutputs, ask_one
 from dermpack.bundle.variants import MODEL_FILE, Variant
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging import Pixels, prepare
-from dermpack.inference import Host, Kernels
+from dermpack.inference import InterpreterHost, Kernels
 from dermpack.storage.files import sha256_of
-from dermpack.verification import Export, Means, Outcome, Proof, Verified, verify_export
+from dermpack.verification import Check, CheckOutcome, Export, Verification, VerificationTools, verify_export
 
 ROUNDING = 1e-8
 OTHERWISE = "because these kernels round differently from those that made the vectors"
 
 
-def verify_bundle(read: Read, means: Means) -> tuple[Verified, ...]:
+def verify_bundle(read: OpenedBundle, means: VerificationTools) -> tuple[Verification, ...]:
     """The bundle's own proofs, and after them those of each variant, as of any export."""
     with _unpacked(read) as exports:
         return (_own(read, means), *(verify_export(export, means) for export in exports))
 
 
-def _own(read: Read, means: Means) -> Verified:
+def _own(read: OpenedBundle, means: VerificationTools) -> Verification:
     proofs = [_files(read), _labels(read), _pixels(read)]
     for variant in read.variants:
         for kernels in (Kernels.XNNPACK, Kernels.BUILTIN):
             proofs += [_answers(read, variant, host, kernels) for host in means.hosts.values()]
     sums = read.files["SHA256SUMS"]
-    return Verified(name=f"bundle {read.bundle.slug}", sha256=sha256_of(sums), proofs=tuple(proofs))
+    return Verification(name=f"bundle {read.bundle.slug}", sha256=sha256_of(sums), proofs=tuple(proofs))
 
 
-def _files(read: Read) -> Proof:
+def _files(read: OpenedBundle) -> Check:
     signed = "the signature matches the key" if read.is_signed else "signature not checked"
     detail = f"{len(read.files)} files match SHA256SUMS; {signed}"
-    return Proof(name="files", outcome=Outcome.HOLDS, detail=detail)
+    return Check(name="files", outcome=CheckOutcome.HOLDS, detail=detail)
 
 
-def _labels(read: Read) -> Proof:
+def _labels(read: OpenedBundle) -> Check:
     listed = read.asset("labels.txt").decode("utf-8", "replace").splitlines()
     wrong = [of.name for of in read.variants if list(of.contract.labels) != listed]
-    outcome = Outcome.FAILS if wrong else Outcome.HOLDS
+    outcome = CheckOutcome.FAILS if wrong else CheckOutcome.HOLDS
     told = (
         f"labels.txt differs from the labels of {', '.join(wrong)}"
         if wrong
         else f"{len(listed)} labels in the same order"
     )
-    return Proof(name="labels", outcome=outcome, detail=told)
+    return Check(name="labels", outcome=outcome, detail=told)
 
 
-def _pixels(read: Read) -> Proof:
+def _pixels(read: OpenedBundle) -> Check:
     """Whether the pictures still become the pixels, here and now."""
     problems = [told for of in read.golden.vectors if (told := _problem(read, of))]
-    outcome = Outcome.FAILS if problems else Outcome.HOLDS
+    outcome = CheckOutcome.FAILS if problems else CheckOutcome.HOLDS
     well = f"{len(read.golden.vectors)} pictures are prepared to the expected pixels"
-    return Proof(name="golden pixels", outcome=outcome, detail="; ".join(problems) or well)
+    return Check(name="golden pixels", outcome=outcome, detail="; ".join(problems) or well)
 
 
-def _problem(read: Read, vector: Vector) -> str:
+def _problem(read: OpenedBundle, vector: GoldenVector) -> str:
     size, variant = read.golden.size, read.variants[0]
     if (size, read.golden.policy) != (variant.contract.input.width, variant.contract.input.policy):
         return "golden.json is for a different input"
@@ -84,7 +84,7 @@ def _problem(read: Read, vector: Vector) -> str:
     return f"{vector.picture} differs by {apart:.2f} levels from its expected pixels" if apart > most else ""
 
 
-def _answers(read: Read, variant: Variant, host: Host, kernels: Kernels) -> Proof:
+def _answers(read: OpenedBundle, variant: Variant, host: InterpreterHost, kernels: Kernels) -> Check:
     """Whether the pixels still give the outputs: the same bytes, or as near as other kernels are."""
     how = "XNNPACK" if kernels is Kernels.XNNPACK else "own kernels"
     name = f"golden answers of {variant.name} on {host.engine.package}, {how}"
@@ -95,17 +95,19 @@ def _answers(read: Read, variant: Variant, host: Host, kernels: Kernels) -> Proo
         answered = ask_one(host, variant, pixels, kernels=kernels)
     except (InputError, ValueError) as error:
         what = error.what if isinstance(error, InputError) else "the golden pixels have a different size"
-        return Proof(name=name, outcome=Outcome.FAILS, detail=what)
+        return Check(name=name, outcome=CheckOutcome.FAILS, detail=what)
     return _compared(name, read, variant, answered)
 
 
-def _compared(name: str, read: Read, variant: Variant, answered: Answered) -> Proof:
+def _compared(name: str, read: OpenedBundle, variant: Variant, answered: RuntimeOutputs) -> Check:
     vectors = [of.expected[variant.name] for of in read.golden.vectors]
     pairs = list(zip(vectors, answered.answers, strict=True))
     same = sum(sha256_of(answer.output) == expected.output_sha256 for expected, answer in pairs)
     lengths = {len(of.probabilities) for pair in pairs for of in pair}
     if lengths != {len(variant.contract.labels)}:
-        return Proof(name=name, outcome=Outcome.FAILS, detail="golden.json has a different number of labels")
+        return Check(
+            name=name, outcome=CheckOutcome.FAILS, detail="golden.json has a different number of labels"
+        )
     apart = np.array([np.abs(np.array(of.probabilities) - answer.probabilities) for of, answer in pairs])
     labels = [variant.contract.labels[int(answer.probabilities.argmax())] for _, answer in pairs]
     other = sum(found != of.label and not of.is_close for of, found in zip(vectors, labels, strict=True))
@@ -116,19 +118,19 @@ def _compared(name: str, read: Read, variant: Variant, answered: Answered) -> Pr
     )
     is_near = apart.max() <= most + ROUNDING and apart.mean() <= mean + ROUNDING  # false of what is no number
     if other or not is_near:
-        return Proof(name=name, outcome=Outcome.FAILS, detail=f"{detail}; {other} labels differ")
+        return Check(name=name, outcome=CheckOutcome.FAILS, detail=f"{detail}; {other} labels differ")
     figures = {"same": same, "n": len(pairs)}
     if same == len(pairs):
-        return Proof(name=name, outcome=Outcome.HOLDS, detail=detail, figures=figures)
-    return Proof(name=name, outcome=Outcome.NOTED, detail=f"{detail}, {OTHERWISE}", figures=figures)
+        return Check(name=name, outcome=CheckOutcome.HOLDS, detail=detail, figures=figures)
+    return Check(name=name, outcome=CheckOutcome.NOTED, detail=f"{detail}, {OTHERWISE}", figures=figures)
 
 
-def _golden(read: Read, name: str) -> bytes:
+def _golden(read: OpenedBundle, name: str) -> bytes:
     return read.asset(f"{GOLDEN_FOLDER}/{name}")
 
 
 @contextmanager
-def _unpacked(read: Read) -> Iterator[tuple[Export, ...]]:
+def _unpacked(read: OpenedBundle) -> Iterator[tuple[Export, ...]]:
     """Models and contracts alone, as exports, in a folder that ends with the block."""
     with TemporaryDirectory(prefix="dermpack-bundle-") as folder:
         exports = []

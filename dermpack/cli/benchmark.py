@@ -10,7 +10,7 @@ import click
 from dermpack.cli.console import FailedWithResultError, note, output_options, result, table, track
 
 if TYPE_CHECKING:
-    from benchmarks.protocol.plan import Plan, Timing
+    from benchmarks.protocol.plan import BenchmarkPlan, Timing
 
 PATH = click.Path(path_type=Path)
 SPLITS = ("train", "validation", "test")
@@ -136,10 +136,10 @@ def command(
     from benchmarks.report.terminal import tables
     from benchmarks.report.write_report import PAGE_FILE, check_report, write_report
     from benchmarks.targets.measure import measure_all
-    from benchmarks.targets.target_names import Means, targets_from
+    from benchmarks.targets.target_names import TargetOptions, targets_from
 
     check_report(output, overwrite=overwrite)
-    means = Means(python=python, identity=identity, benchmark_model=benchmark_model)
+    means = TargetOptions(python=python, identity=identity, benchmark_model=benchmark_model)
     targets, plan = targets_from(places, means), _plan(models, **asked)
     visited = measure_all(targets, plan, track=track(quiet=quiet))
     record = write_report(visited.measured, plan, output, with_pictures=not no_pictures, overwrite=overwrite)
@@ -165,15 +165,15 @@ def _plan(
     labels_file: Path | None,
     seed: int,
     **timing: Any,
-) -> Plan:
+) -> BenchmarkPlan:
     from benchmarks.models import read_models
     from benchmarks.picture_choice import choose
-    from benchmarks.protocol.plan import Plan
+    from benchmarks.protocol.plan import BenchmarkPlan
     from dermpack.dataset.manifest import Split, read_dataset
     from dermpack.inference import Kernels
 
     data = read_dataset(dataset) if dataset else None
-    return Plan(
+    return BenchmarkPlan(
         models=read_models(models, labels=labels_file),
         scored=choose(data, Split(split), most=pictures, seed=seed) if data else None,
         runtimes=runtimes,
@@ -201,12 +201,12 @@ def _compare(
     files: tuple[Path, Path], *, max_slowdown: float, max_drop: float, as_json: bool, quiet: bool
 ) -> None:
     from benchmarks.compare.compare import compare
-    from benchmarks.compare.findings import Limits
+    from benchmarks.compare.findings import RegressionLimits
     from benchmarks.report.record_file import read_record
     from dermpack.errors import InputError
 
     old, new = map(read_record, files)
-    comparison = compare(old, new, limits=Limits(max_slowdown=max_slowdown, max_drop=max_drop))
+    comparison = compare(old, new, limits=RegressionLimits(max_slowdown=max_slowdown, max_drop=max_drop))
     for line in comparison.notes:
         note(line, quiet=quiet)
     result(comparison.record(), "\n".join(comparison.sentences), as_json=as_json)

@@ -118,16 +118,16 @@ def command(
     note("Starting TensorFlow ...", quiet=quiet)
     with hushed():
         from converter.export.conversion import convert_run
-        from converter.qat.qat_strategy import Audience
+        from converter.qat.qat_strategy import TrainingObservers
         from converter.quantize.clipping import Clipping
-        from converter.quantize.tflite_conversion import Io, Recipe
+        from converter.quantize.tflite_conversion import IoType, Quantization
+        from converter.search.request import ConversionRequest as Asked
         from converter.search.request import Method
-        from converter.search.request import Request as Asked
 
     request = Asked(
-        recipes=tuple(Recipe(name) for name in RECIPES if recipes[name]) or (Recipe.INT8,),
+        recipes=tuple(Quantization(name) for name in RECIPES if recipes[name]) or (Quantization.INT8,),
         method=Method(method),
-        io=Io(io) if io else None,
+        io=IoType(io) if io else None,
         pictures=pictures,
         clipping=Clipping(clipping),
         max_drop=max_drop,
@@ -135,7 +135,7 @@ def command(
         seed=seed,
         threads=threads,
     )
-    audience = Audience(
+    audience = TrainingObservers(
         track=track(quiet=quiet), watch=epoch_lines(quiet=quiet), begun=partial(_begun, quiet=quiet)
     )
     with going_on(output, partial(_kept, output)), python_alone():

@@ -15,15 +15,15 @@ CLEAR_LINE = "\r\x1b[2K"
 
 def epoch_lines(*, quiet: bool) -> Callable[[Any], None]:
     """A watch that shows a fit on stderr."""
-    from trainer.fitting.events import Moment, unwatched
+    from trainer.fitting.events import FitProgress, unwatched
 
-    def plain(moment: Moment) -> None:
+    def plain(moment: FitProgress) -> None:
         if moment.ended:
             click.echo(moment.line(), err=True)
 
     shown_at = 0.0
 
-    def live(moment: Moment) -> None:
+    def live(moment: FitProgress) -> None:
         nonlocal shown_at
         now = time.monotonic()
         if moment.ended or now - shown_at > REFRESH_S:

@@ -13,8 +13,8 @@ from dermpack.cli.console import note, output_options, result, table, track
 from dermpack.cli.stderr_capture import python_alone
 
 if TYPE_CHECKING:
-    from dermpack.evaluation.evaluate import Evaluation, Fitted, Predictor
-    from dermpack.inference import Sidecar
+    from dermpack.evaluation.evaluate import Evaluation, FittedDecisions, Predictor
+    from dermpack.inference import ModelSettings
 
 SPLITS = ("train", "validation", "test")
 RUN_FILE = "training.json"
@@ -117,7 +117,7 @@ def command(
 @contextmanager
 def _opened(
     model: Path, labels: Path | None, *, threads: int, quiet: bool
-) -> Iterator[tuple[Predictor, dict[str, Any], Fitted]]:
+) -> Iterator[tuple[Predictor, dict[str, Any], FittedDecisions]]:
     """The predictor of a run folder or of a .tflite, what tells it from others, what it brings along."""
     from dermpack.storage.files import sha256_file
 
@@ -137,23 +137,23 @@ def _opened(
         yield classifier, {**about, "engine": classifier.engine}, _of_contract(file, labels)
 
 
-def _of_run(folder: Path, *, quiet: bool) -> tuple[Predictor, Fitted]:
-    from dermpack.evaluation.evaluate import Fitted
+def _of_run(folder: Path, *, quiet: bool) -> tuple[Predictor, FittedDecisions]:
+    from dermpack.evaluation.evaluate import FittedDecisions
     from trainer.runs.run_folder import load_predictor, read_run
 
     run = read_run(folder)  # without TensorFlow: what is wrong with the folder is said at once
     note("Starting TensorFlow ...", quiet=quiet)
     predictor = load_predictor(folder)
     sha256 = run.dataset.get("manifest_sha256", "")
-    return predictor, Fitted(dataset_sha256=sha256, points=run.thresholds, abstention=run.abstention)
+    return predictor, FittedDecisions(dataset_sha256=sha256, points=run.thresholds, abstention=run.abstention)
 
 
-def _of_contract(model: Path, labels: Path | None) -> Fitted:
+def _of_contract(model: Path, labels: Path | None) -> FittedDecisions:
     """What an export brings along of its run; a foreign model, or one asked under other labels, nothing."""
     from dataclasses import asdict
 
     from dermpack.contract import read_contract
-    from dermpack.evaluation.evaluate import UNFITTED, Fitted
+    from dermpack.evaluation.evaluate import UNFITTED, FittedDecisions
     from dermpack.inference import find_sidecar
     from dermpack.metrics.abstention import Abstention
     from dermpack.metrics.thresholds import OperatingPoint
@@ -164,14 +164,14 @@ def _of_contract(model: Path, labels: Path | None) -> Fitted:
         return UNFITTED
     contract = read_contract(beside)
     rule = contract.abstention
-    return Fitted(
+    return FittedDecisions(
         dataset_sha256=contract.parents.dataset,
         points=tuple(OperatingPoint(**asdict(point)) for point in contract.thresholds),
         abstention=Abstention(**{**asdict(rule), "curve": ()}) if rule else None,
     )
 
 
-def _sidecar(model: Path, labels: Path | None) -> Sidecar:
+def _sidecar(model: Path, labels: Path | None) -> ModelSettings:
     from dermpack.errors import InputError
     from dermpack.inference import find_sidecar, read_labels, read_sidecar
     from dermpack.inference.model_bytes import read_model

@@ -11,21 +11,21 @@ from dermpack.cli.epoch_printer import epoch_lines
 
 def teller(*, quiet: bool) -> Callable[[Any], None]:
     """A listener for what `trainer.runs.subprocess_training` tells."""
-    from trainer.fitting.events import Moment
-    from trainer.runs.partial_run import Left
-    from trainer.runs.subprocess_training import Begun, Preparing
+    from trainer.fitting.events import FitProgress
+    from trainer.runs.partial_run import PartialRun
+    from trainer.runs.subprocess_training import PreparingPictures, RecipeStarted
 
     watch = epoch_lines(quiet=quiet)
 
-    def tell(event: Begun | Preparing | Left | Moment) -> None:
+    def tell(event: RecipeStarted | PreparingPictures | PartialRun | FitProgress) -> None:
         match event:
-            case Begun():
+            case RecipeStarted():
                 note(f"[{event.number}/{event.of}] {event.name}", quiet=quiet)
-            case Preparing():
+            case PreparingPictures():
                 note(f"preparing {event.pictures:,} pictures", quiet=quiet)
-            case Left():
+            case PartialRun():
                 note(f"going on after epoch {event.epochs} of {event.planned} ({event.phase})", quiet=quiet)
-            case Moment():
+            case FitProgress():
                 watch(event)
 
     return tell

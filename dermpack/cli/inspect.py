@@ -12,7 +12,7 @@ from dermpack.cli.console import output_options, result
 
 if TYPE_CHECKING:
     from dermpack.contract import Contract
-    from dermpack.tflite import ModelFile, Tensor
+    from dermpack.tflite import ModelFile, TensorInfo
 
 RUNTIMES = ("tflite-runtime==2.14.0", "ai-edge-litert==2.3.0")
 RESEARCH_ONLY = "research software, not a medical device"
@@ -101,7 +101,7 @@ def _record(model: ModelFile) -> dict[str, Any]:
     }
 
 
-def _tensor_record(tensor: Tensor) -> dict[str, Any]:
+def _tensor_record(tensor: TensorInfo) -> dict[str, Any]:
     return {
         "name": tensor.name,
         "dtype": tensor.dtype,
@@ -113,7 +113,7 @@ def _tensor_record(tensor: Tensor) -> dict[str, Any]:
     }
 
 
-def _input_record(tensor: Tensor, model: ModelFile) -> dict[str, Any]:
+def _input_record(tensor: TensorInfo, model: ModelFile) -> dict[str, Any]:
     from dermpack.tflite import feed_words, takes_raw_bytes
 
     words = feed_words(tensor, model.metadata)

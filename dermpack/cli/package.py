@@ -10,7 +10,7 @@ import click
 from dermpack.cli.console import note, output_options, result
 
 if TYPE_CHECKING:
-    from dermpack.bundle.build_bundle import Made
+    from dermpack.bundle.build_bundle import BuiltBundle
 
 FORMATS = ("module", "assets", "aar")
 SCHEMA = 1  # of the JSON
@@ -100,8 +100,8 @@ def command(
       dermpack package export -o skin.zip --scores evaluation --benchmark report --card CARD.md
       dermpack package exports -o skin.aar --format aar --variant int8 --variant float16 --sign key.pem
     """
-    from dermpack.bundle.build_bundle import Request, make_bundle
-    from dermpack.bundle.bundle_record import Format
+    from dermpack.bundle.build_bundle import BundleRequest, make_bundle
+    from dermpack.bundle.bundle_record import BundleFormat
     from dermpack.bundle.label_meanings import read_meanings
     from dermpack.bundle.signing import read_private_key
     from dermpack.bundle.texts.benchmark_times import read_times
@@ -114,8 +114,8 @@ def command(
         refuse_file(card_file, overwrite=overwrite)
     private = read_private_key(key) if key else None
     chosen = read_variants(export, variants)
-    request = Request(
-        format=Format(form),
+    request = BundleRequest(
+        format=BundleFormat(form),
         name=name,
         version=version,
         golden=golden,
@@ -138,7 +138,7 @@ def command(
     result(record, str(output), as_json=as_json)
 
 
-def _tell_names(made: Made, output: Path, *, quiet: bool) -> None:
+def _tell_names(made: BuiltBundle, output: Path, *, quiet: bool) -> None:
     """What to write in a build, and what the file is, where neither name says it."""
     of = made.bundle
     suffix = ".aar" if of.format.value == "aar" else ".zip"
@@ -149,7 +149,7 @@ def _tell_names(made: Made, output: Path, *, quiet: bool) -> None:
         note(f"a program cannot say {of.name}: {told}", quiet=quiet)
 
 
-def _record(made: Made) -> dict[str, Any]:
+def _record(made: BuiltBundle) -> dict[str, Any]:
     from dermpack.storage.files import sha256_of
 
     bundle = made.bundle

@@ -14,8 +14,8 @@ import click
 from dermpack.cli.console import note, output_options, result, track
 
 if TYPE_CHECKING:
-    from dermpack.inference import Host
-    from dermpack.inference.predict import Answers, Found, Model, Ran
+    from dermpack.inference import InterpreterHost
+    from dermpack.inference.predict import Answers, FoundPictures, OpenedModel, PictureOutputs
 
 RESEARCH_ONLY = "research software, not a medical device: nothing here is a diagnosis"
 MANY = 20  # pictures: fewer are answered before a bar is drawn
@@ -102,7 +102,9 @@ def command(
     return 1 if answers.failures else 0
 
 
-def _run(model: Model, found: Found, host: Host, *, threads: int | None, quiet: bool) -> Ran:
+def _run(
+    model: OpenedModel, found: FoundPictures, host: InterpreterHost, *, threads: int | None, quiet: bool
+) -> PictureOutputs:
     from dermpack.inference import open_host
     from dermpack.inference.predict import hosts_for, run
 
@@ -113,7 +115,9 @@ def _run(model: Model, found: Found, host: Host, *, threads: int | None, quiet: 
         return run(model, found.pictures, hosts=hosts, track=track(quiet=quiet or count < MANY))
 
 
-def _remarks(model: Model, found: Found, answers: Answers, ran: Ran | None) -> Iterator[str]:
+def _remarks(
+    model: OpenedModel, found: FoundPictures, answers: Answers, ran: PictureOutputs | None
+) -> Iterator[str]:
     """What a person should know beside the answers."""
     from dermpack.inference.predict import NOT_SURE
 

@@ -12,7 +12,7 @@ from dermpack.cli.event_printer import teller
 from dermpack.cli.interruption import going_on, trained_runs
 
 if TYPE_CHECKING:
-    from trainer.experiments.report.study_record import Row, Study
+    from trainer.experiments.report.study_record import Study, StudyRow
 
 FOLDER = click.Path(path_type=Path)
 
@@ -82,12 +82,12 @@ def command(
 
 def _teller(*, quiet: bool) -> Any:
     """Say what happens, as it happens."""
-    from trainer.experiments.report.study_record import Row
+    from trainer.experiments.report.study_record import StudyRow
 
     others = teller(quiet=quiet)
 
     def tell(event: Any) -> None:
-        if isinstance(event, Row):
+        if isinstance(event, StudyRow):
             note(_outcome(event), quiet=quiet)
         else:
             others(event)
@@ -95,7 +95,7 @@ def _teller(*, quiet: bool) -> Any:
     return tell
 
 
-def _outcome(row: Row) -> str:
+def _outcome(row: StudyRow) -> str:
     from dermpack.evaluation.report_page import brief
     from trainer.experiments.report.study_record import tested_figure
 

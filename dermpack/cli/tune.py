@@ -77,7 +77,7 @@ def command(
     """
     from dermpack.cli.tune_latency import int8_latency_ms
     from dermpack.dataset.manifest import read_dataset
-    from trainer.experiments.search.objective import Objective, Wanted
+    from trainer.experiments.search.objective import Objective, SearchGoal
     from trainer.experiments.search.space import read_space
     from trainer.experiments.search.worker import tune
     from trainer.recipe.recipe import Recipe, read_recipe
@@ -86,7 +86,7 @@ def command(
     space = read_space(space_file, base=base)
     if space.left_out:
         note(f"left out of the space, since it means nothing here: {', '.join(space.left_out)}", quiet=quiet)
-    wanted = Wanted(dataset=read_dataset(dataset), base=base, space=space, objective=Objective(objective))
+    wanted = SearchGoal(dataset=read_dataset(dataset), base=base, space=space, objective=Objective(objective))
     with going_on(output, lambda: TRIALS_KEPT if output.is_dir() else ""):
         found = tune(
             wanted,

@@ -21,21 +21,21 @@ ANY_DROP = "100"  # points: how much is lost is a question for the best ones
 def int8_latency_ms(run: Path) -> float:
     """The median of one thread with XNNPACK; the export is removed again."""
     from benchmarks.models import read_models
-    from benchmarks.protocol.plan import Plan
-    from benchmarks.targets.host import Host
+    from benchmarks.protocol.plan import BenchmarkPlan
+    from benchmarks.targets.host import HostTarget
     from dermpack.inference import Kernels, first_installed
 
     export = run.with_name("export")
     shutil.rmtree(export, ignore_errors=True)
     try:
         _convert(run, export)
-        plan = Plan(
+        plan = BenchmarkPlan(
             models=read_models([export]),
             runtimes=[first_installed().package],
             threads=[1],
             kernels=[Kernels.XNNPACK],
         )
-        timed = Host().measure(plan).timed
+        timed = HostTarget().measure(plan).timed
     finally:
         shutil.rmtree(export, ignore_errors=True)
     if not timed:

@@ -11,8 +11,8 @@ import click
 from dermpack.cli.console import FailedWithResultError, note, output_options, result, table, track
 
 if TYPE_CHECKING:
-    from dermpack.bundle.read_bundle import Read
-    from dermpack.verification import Means, Network, Verified
+    from dermpack.bundle.read_bundle import OpenedBundle
+    from dermpack.verification import FloatNetwork, Verification, VerificationTools
 
 SPLITS = ("train", "validation", "test")
 SCHEMA = 1  # of the JSON
@@ -65,14 +65,16 @@ def command(
       dermpack verify skin.zip --key public.pem
     """
     from dermpack.dataset.manifest import Split, read_dataset
-    from dermpack.verification import Means, find_exports, gather, open_hosts, verify_export
+    from dermpack.verification import VerificationTools, find_exports, gather, open_hosts, verify_export
 
     bundle = _bundle(path, key)
     exports = () if bundle else find_exports(path)
     data, part, show = (read_dataset(dataset) if dataset else None), Split(split), track(quiet=quiet)
     network = _network(run_folder) if run_folder else None
     with gather(pictures=pictures, dataset=data, split=part) as material, open_hosts() as hosts:
-        means = Means(hosts=hosts, material=material, network=network, threads=threads, track=show)
+        means = VerificationTools(
+            hosts=hosts, material=material, network=network, threads=threads, track=show
+        )
         is_quick = data is None  # else each split has a bar of its own
         shown = show(exports, total=len(exports), what="Verifying") if is_quick and exports else exports
         verified = [verify_export(export, means) for export in shown] or _verified(bundle, means)
@@ -89,7 +91,7 @@ def command(
     _refuse(path, verified)
 
 
-def _bundle(path: Path, key: Path | None) -> Read | None:
+def _bundle(path: Path, key: Path | None) -> OpenedBundle | None:
     """The bundle that the path is, every byte checked; None where it is something else."""
     from dermpack.bundle.read_bundle import is_bundle, read_bundle
     from dermpack.errors import InputError
@@ -102,19 +104,19 @@ def _bundle(path: Path, key: Path | None) -> Read | None:
     return None
 
 
-def _verified(bundle: Read | None, means: Means) -> list[Verified]:
+def _verified(bundle: OpenedBundle | None, means: VerificationTools) -> list[Verification]:
     from dermpack.bundle.verify_bundle import verify_bundle
 
     return list(verify_bundle(bundle, means)) if bundle else []
 
 
-def _network(folder: Path) -> Network:
+def _network(folder: Path) -> FloatNetwork:
     """The run's network as its file is compared with it: without the temperature of either."""
     from dataclasses import replace
 
     from dermpack.cli.stderr_capture import hushed
     from dermpack.storage.files import sha256_file
-    from dermpack.verification import Network, Remembered
+    from dermpack.verification import CachedPredictor, FloatNetwork
     from trainer.recipe.recipe import RUN_FILE
     from trainer.runs.run_folder import load_predictor, read_run
 
@@ -122,14 +124,14 @@ def _network(folder: Path) -> Network:
     with hushed():
         predictor = load_predictor(folder)
     plain = replace(run, temperature=replace(run.temperature, value=1.0))
-    return Network(
-        predictor=Remembered(replace(predictor, run=plain)),
+    return FloatNetwork(
+        predictor=CachedPredictor(replace(predictor, run=plain)),
         run_sha256=sha256_file(folder / RUN_FILE),
         weights_sha256=run.weights_sha256,
     )
 
 
-def _tell(verified: Sequence[Verified], *, quiet: bool) -> None:
+def _tell(verified: Sequence[Verification], *, quiet: bool) -> None:
     for of in verified:
         rows = [(proof.name, proof.outcome.value, proof.detail) for proof in of.proofs]
         table(of.name, ("proof", "result", "detail"), rows, quiet=quiet, words=("result", "detail"))
@@ -137,14 +139,16 @@ def _tell(verified: Sequence[Verified], *, quiet: bool) -> None:
         note("noted: not what one would expect, and no fault of the file; the detail says why", quiet=quiet)
 
 
-def _sentence(of: Verified) -> str:
-    from dermpack.verification import Outcome
+def _sentence(of: Verification) -> str:
+    from dermpack.verification import CheckOutcome
 
-    counted = ", ".join(f"{of.count(outcome)} {outcome.value}" for outcome in Outcome if of.count(outcome))
+    counted = ", ".join(
+        f"{of.count(outcome)} {outcome.value}" for outcome in CheckOutcome if of.count(outcome)
+    )
     return f"{of.name}: {'fails' if of.failed else 'holds'} ({counted})"
 
 
-def _refuse(path: Path, verified: Sequence[Verified]) -> None:
+def _refuse(path: Path, verified: Sequence[Verification]) -> None:
     """The one line of an error, after the tables: which proofs failed."""
     from dermpack.errors import InputError
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from dermpack.contract.measurements import (
-    Abstention,
+    AbstentionRecord,
     Accuracy,
     Calibration,
-    OperatingPoint,
+    OperatingPointRecord,
     Runtimes,
-    Temperature,
+    TemperatureRecord,
 )
 from dermpack.contract.value_checks import check, check_labels, check_sha256
 
@@ -22,7 +22,7 @@ MAX_SIDE = 4096
 MAX_MODEL_BYTES = 512 << 20
 
 
-class Number(Enum):
+class TensorType(Enum):
     """What an app can feed and read."""
 
     UINT8 = "uint8"
@@ -31,7 +31,7 @@ class Number(Enum):
 
     @property
     def size_bytes(self) -> int:
-        return 4 if self is Number.FLOAT32 else 1
+        return 4 if self is TensorType.FLOAT32 else 1
 
 
 class Activation(Enum):
@@ -48,7 +48,7 @@ class Input:
     width: int
     height: int
     channels: int = 3
-    dtype: Number
+    dtype: TensorType
     scale: float | None  # None for float32
     zero_point: int | None
     mean: float = 127.5
@@ -75,18 +75,18 @@ class Input:
 class Output:
     """A number a label, in their order; probability = scale · (number - zero_point), then the temperature."""
 
-    dtype: Number
+    dtype: TensorType
     scale: float | None
     zero_point: int | None
     activation: Activation
-    temperature: Temperature | None
+    temperature: TemperatureRecord | None
 
     def __post_init__(self) -> None:
         _check_steps(self.dtype, self.scale, self.zero_point)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class QuantizationRecord:
     """How the file was made of the trained network."""
 
     name: str  # int8, float16 …
@@ -100,7 +100,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
+class RequiredOperator:
     """What an interpreter must know to run the file."""
 
     name: str
@@ -135,11 +135,11 @@ class Contract:
     labels: tuple[str, ...]
     input: Input
     output: Output
-    thresholds: tuple[OperatingPoint, ...]
-    abstention: Abstention | None
-    recipe: Recipe
+    thresholds: tuple[OperatingPointRecord, ...]
+    abstention: AbstentionRecord | None
+    recipe: QuantizationRecord
     calibration: Calibration | None
-    operators: tuple[Operator, ...]
+    operators: tuple[RequiredOperator, ...]
     runtimes: Runtimes
     accuracy: tuple[Accuracy, ...]
     size_bytes: int
@@ -167,11 +167,11 @@ class Contract:
             check(label in self.labels, f"each label of {name}", label, "one of the labels")
 
 
-def _check_steps(dtype: Number, scale: float | None, zero_point: int | None) -> None:
-    if dtype is Number.FLOAT32:
+def _check_steps(dtype: TensorType, scale: float | None, zero_point: int | None) -> None:
+    if dtype is TensorType.FLOAT32:
         check(scale is None and zero_point is None, "scale", scale, "null for float32")
         return
-    lowest = 0 if dtype is Number.UINT8 else -128
+    lowest = 0 if dtype is TensorType.UINT8 else -128
     check(scale is not None and scale > 0, "scale", scale, "a number above 0")
     inside = zero_point is not None and lowest <= zero_point <= lowest + 255
     check(inside, "zero_point", zero_point, f"{lowest} to {lowest + 255}")

@@ -12,7 +12,7 @@ SAME = 1e-9  # of shares: what JSON may lose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Temperature:
+class TemperatureRecord:
     """Divide log-probabilities by `value` and normalise; a probability below `floor` is taken for it."""
 
     value: float
@@ -29,7 +29,7 @@ class Temperature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OperatingPoint:
+class OperatingPointRecord:
     """A picture is called `label` where the label's probability is `threshold` or more."""
 
     label: str
@@ -50,7 +50,7 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Covered:
+class CoveragePointRecord:
     """Of all pictures, `coverage` have `threshold` or more confidence; `accuracy` of these are right."""
 
     threshold: float
@@ -63,14 +63,14 @@ class Covered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Abstention:
+class AbstentionRecord:
     """The model answers where confidence is `threshold` or more; the curve shows other choices."""
 
     threshold: float
     coverage: float
     accuracy: float
     n: int
-    curve: tuple[Covered, ...] = ()
+    curve: tuple[CoveragePointRecord, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("threshold", "coverage", "accuracy"):
@@ -78,7 +78,7 @@ class Abstention:
         for point in sorted(self.curve, key=lambda point: abs(point.coverage - self.coverage)):
             self._check_beside(point)  # the nearest first: it says most
 
-    def _check_beside(self, point: Covered) -> None:
+    def _check_beside(self, point: CoveragePointRecord) -> None:
         """More answers come from a lower threshold; where as many are answered, the two are one choice."""
         where = f"the curve at coverage {point.coverage:.1%}"
         more = point.coverage - self.coverage
@@ -141,7 +141,7 @@ class Runtimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class ComparedFigure:
     """One figure of the float model and of this file on the same pictures: file minus float."""
 
     metric: str
@@ -166,7 +166,7 @@ class Accuracy:
     split: str
     n: int
     agreement: float
-    figures: tuple[Compared, ...]
+    figures: tuple[ComparedFigure, ...]
 
     def __post_init__(self) -> None:
         check(self.n > 0, "n", self.n, "above 0")

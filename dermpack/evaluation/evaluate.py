@@ -18,7 +18,7 @@ from dermpack.errors import DatasetError, InputError
 from dermpack.metrics.abstention import Abstention
 from dermpack.metrics.identifier_columns import identifies
 from dermpack.metrics.intervals import RESAMPLES
-from dermpack.metrics.operating_points import Answered, Reached, answered, reached
+from dermpack.metrics.operating_points import AnsweredShare, ReachedPoint, answered, reached
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
 from dermpack.metrics.slices import MISSING, Slice, banded, score_slices
 from dermpack.metrics.summary import Scores, score
@@ -40,7 +40,7 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedDecisions:
     """What a run brings along, fitted on its validation split, and the dataset that it has seen."""
 
     dataset_sha256: str = ""
@@ -58,8 +58,8 @@ class Evaluation:
     predictions: Predictions
     scores: Scores
     slices: tuple[Slice, ...]
-    operating: tuple[Reached, ...]
-    answered: Answered | None
+    operating: tuple[ReachedPoint, ...]
+    answered: AnsweredShare | None
 
     def record(self) -> dict[str, Any]:
         return {
@@ -73,7 +73,7 @@ class Evaluation:
         }
 
 
-UNFITTED = Fitted()
+UNFITTED = FittedDecisions()
 
 
 def _described(dataset: Dataset) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def evaluate(
     dataset: Dataset,
     *,
     model: Mapping[str, Any],
-    fitted: Fitted = UNFITTED,
+    fitted: FittedDecisions = UNFITTED,
     split: Split = Split.TEST,
     columns: Sequence[str] = (),
     resamples: int = RESAMPLES,
@@ -175,13 +175,15 @@ def _sliced(
     return tuple(part for parts in scored for part in parts)
 
 
-def _answered(predictions: Predictions, fitted: Fitted, *, resamples: int, seed: int) -> Answered | None:
+def _answered(
+    predictions: Predictions, fitted: FittedDecisions, *, resamples: int, seed: int
+) -> AnsweredShare | None:
     if fitted.abstention is None:
         return None
     return answered(predictions, fitted.abstention, resamples=resamples, seed=seed)
 
 
-def _familiarity(fitted: Fitted, dataset: Dataset, split: Split) -> Iterator[str]:
+def _familiarity(fitted: FittedDecisions, dataset: Dataset, split: Split) -> Iterator[str]:
     """What the model may have seen before."""
     if not fitted.dataset_sha256:
         return

@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from dermpack.metrics.abstention import Covered, coverage_curve
+from dermpack.metrics.abstention import CoveragePoint, coverage_curve
 from dermpack.metrics.predictions import Floats, Predictions
 from dermpack.metrics.ranking import Ranking, rank_label
 from dermpack.metrics.reliability import Bin, reliability_bins
@@ -164,7 +164,7 @@ def precision_recall_plot(rankings: Mapping[str, Ranking]) -> Draw:
     return draw
 
 
-def _coverage_plot(curve: Sequence[Covered]) -> Draw:
+def _coverage_plot(curve: Sequence[CoveragePoint]) -> Draw:
     """What is gained by leaving the least sure pictures unanswered."""
 
     def draw(axes: Axes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from dermpack.evaluation.plots import evaluation_plots
 from dermpack.evaluation.report_page import evaluation_page
 from dermpack.metrics.mistakes import worst_mistakes
-from dermpack.metrics.operating_points import Answered, Reached
+from dermpack.metrics.operating_points import AnsweredShare, ReachedPoint
 from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.slices import Slice
 from dermpack.metrics.summary import Scores
@@ -29,8 +29,8 @@ def evaluation_files(
     model: str,
     source: str,
     slices: Sequence[Slice] = (),
-    operating: Sequence[Reached] = (),
-    answered: Answered | None = None,
+    operating: Sequence[ReachedPoint] = (),
+    answered: AnsweredShare | None = None,
     files: Mapping[str, Path] | None = None,
 ) -> dict[str, bytes]:
     """File name → bytes; `files` says where the pictures are, None that none may be shown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dermpack.metrics.intervals import LEAST_GROUPS
-from dermpack.metrics.operating_points import Answered, Reached
+from dermpack.metrics.operating_points import AnsweredShare, ReachedPoint
 from dermpack.metrics.slices import Slice
 from dermpack.metrics.summary import FEW_GROUPS, Figure, LabelScores, Scores
 from dermpack.reporting.option_text import NOTHING
@@ -15,9 +15,9 @@ from dermpack.reporting.page import (
     Facts,
     Gallery,
     Image,
+    ImageBackground,
     Level,
     Section,
-    Surface,
     Table,
     Text,
     render_page,
@@ -58,8 +58,8 @@ def evaluation_page(
     model: str,
     source: str,
     slices: Sequence[Slice] = (),
-    operating: Sequence[Reached] = (),
-    answered: Answered | None = None,
+    operating: Sequence[ReachedPoint] = (),
+    answered: AnsweredShare | None = None,
     plots: Mapping[str, bytes],
     mistakes: bytes | None,
 ) -> str:
@@ -117,7 +117,7 @@ def _labels(scores: Scores, plots: Mapping[str, bytes]) -> list[Block]:
     return [table, _image(plots, "labels.png"), _image(plots, "confusion.png")]
 
 
-def _operating(points: Sequence[Reached]) -> list[Block]:
+def _operating(points: Sequence[ReachedPoint]) -> list[Block]:
     if not points:
         return []
     header = ("label", "threshold", "pictures", "sensitivity wanted", "sensitivity here", "specificity here")
@@ -132,7 +132,7 @@ def _operating(points: Sequence[Reached]) -> list[Block]:
     return [Table(caption=caption, header=header, rows=rows)]
 
 
-def _answered(of: Answered | None) -> list[Block]:
+def _answered(of: AnsweredShare | None) -> list[Block]:
     if of is None:
         return []
     text = (
@@ -188,7 +188,7 @@ def _mistakes(sheet: bytes | None) -> list[Section]:
         return []
     text = "Wrong predictions, the least probable truth first: what it is, as what, how surely."
     alt = "The pictures that the model is most wrongly sure of"
-    image = Image(data=sheet, alt=alt, surface=Surface.PHOTOGRAPH)
+    image = Image(data=sheet, alt=alt, surface=ImageBackground.PHOTOGRAPH)
     return [Section(title="Worst mistakes", blocks=[Text(text=text), image])]
 
 

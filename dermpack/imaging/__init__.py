@@ -2,13 +2,13 @@
 
 from dermpack.imaging.decoding import Decoded, Pixels, decode
 from dermpack.imaging.preprocessing import prepare
-from dermpack.imaging.rejection import DEFAULT_LIMITS, Limits, Note, Reason
+from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits, Note, Reason
 from dermpack.imaging.resizing import Policy, resize
 
 __all__ = [
     "DEFAULT_LIMITS",
     "Decoded",
-    "Limits",
+    "DecodingLimits",
     "Note",
     "Pixels",
     "Policy",

@@ -16,9 +16,9 @@ from PIL.ImageFile import ImageFile
 
 from dermpack.imaging.colour import to_rgb
 from dermpack.imaging.exif import orientation_of, upright
-from dermpack.imaging.formats import Format, recognise
+from dermpack.imaging.formats import PictureFormat, recognise
 from dermpack.imaging.picture_file import name_of, read_source
-from dermpack.imaging.rejection import DEFAULT_LIMITS, Limits, Note, Reason, refusal
+from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits, Note, Reason, refusal
 
 Pixels = NDArray[np.uint8]
 
@@ -42,7 +42,9 @@ class Decoded:
     notes: tuple[Note, ...] = ()
 
 
-def decode(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS, at_least: int | None = None) -> Decoded:
+def decode(
+    source: Path | bytes, *, limits: DecodingLimits = DEFAULT_LIMITS, at_least: int | None = None
+) -> Decoded:
     """Decode one picture, or raise a PictureError that names the reason.
 
     With `at_least`, a JPEG may come reduced (1/2, 1/4, 1/8) while its short side stays at least that long.
@@ -52,7 +54,7 @@ def decode(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS, at_least: i
 
 
 def decode_image(
-    source: Path | bytes, *, limits: Limits, at_least: int | None
+    source: Path | bytes, *, limits: DecodingLimits, at_least: int | None
 ) -> tuple[Image.Image, tuple[Note, ...]]:
     """`decode`, left in Pillow's memory for what comes next."""
     data, where = read_source(source, limits=limits), name_of(source)
@@ -87,12 +89,12 @@ def _reason_of(error: Exception) -> Reason:
     return Reason.TRUNCATED if "truncated" in str(error).lower() else Reason.BROKEN
 
 
-def _extension_notes(source: Path | bytes, form: Format) -> tuple[Note, ...]:
+def _extension_notes(source: Path | bytes, form: PictureFormat) -> tuple[Note, ...]:
     suffix = "" if isinstance(source, bytes) else source.suffix.lower()
     return (Note.WRONG_EXTENSION,) if suffix and suffix not in form.suffixes else ()
 
 
-def _check_size(size: tuple[int, int], limits: Limits, where: str) -> None:
+def _check_size(size: tuple[int, int], limits: DecodingLimits, where: str) -> None:
     width, height = size
     if max(size) > limits.max_side or width * height > limits.max_pixels:
         limit = f"at most {limits.max_pixels:,} pixels and {limits.max_side:,} per side are allowed"
@@ -106,7 +108,7 @@ def _loaded(image: ImageFile, at_least: int | None) -> ImageFile:
     return image
 
 
-def _check_rows(image: ImageFile, form: Format, data: bytes, where: str) -> None:
+def _check_rows(image: ImageFile, form: PictureFormat, data: bytes, where: str) -> None:
     """Pillow leaves the rows that a stream lacks at zero: where the last ones are so, count."""
     if form.has_all_rows is None:
         return

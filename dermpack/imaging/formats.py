@@ -31,7 +31,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class PictureFormat:
     """A format that is opened, by Pillow's class of it and by no other."""
 
     suffixes: frozenset[str]
@@ -40,12 +40,16 @@ class Format:
     has_all_rows: Callable[[bytes], bool] | None = None  # for a decoder that does not tell
 
 
-JPEG = Format(suffixes=frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}), read=read_jpeg, opened=JpegImageFile)
-PNG = Format(suffixes=frozenset({".png"}), read=read_png, opened=PngImageFile, has_all_rows=has_all_rows)
-WEBP = Format(suffixes=frozenset({".webp"}), read=read_webp, opened=WebPImageFile)
-BMP = Format(suffixes=frozenset({".bmp", ".dib"}), read=read_bmp, opened=BmpImageFile)
-TIFF = Format(suffixes=frozenset({".tif", ".tiff"}), read=read_tiff, opened=TiffImageFile)
-GIF = Format(suffixes=frozenset({".gif"}), read=read_gif, opened=GifImageFile)
+JPEG = PictureFormat(
+    suffixes=frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}), read=read_jpeg, opened=JpegImageFile
+)
+PNG = PictureFormat(
+    suffixes=frozenset({".png"}), read=read_png, opened=PngImageFile, has_all_rows=has_all_rows
+)
+WEBP = PictureFormat(suffixes=frozenset({".webp"}), read=read_webp, opened=WebPImageFile)
+BMP = PictureFormat(suffixes=frozenset({".bmp", ".dib"}), read=read_bmp, opened=BmpImageFile)
+TIFF = PictureFormat(suffixes=frozenset({".tif", ".tiff"}), read=read_tiff, opened=TiffImageFile)
+GIF = PictureFormat(suffixes=frozenset({".gif"}), read=read_gif, opened=GifImageFile)
 
 SUFFIXES = frozenset().union(*(form.suffixes for form in (JPEG, PNG, WEBP, BMP, TIFF, GIF)))
 
@@ -61,7 +65,7 @@ BEGINNINGS = (
 PHONES = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")  # what phones save beside JPEG
 
 
-def recognise(data: bytes, *, where: str) -> Format:
+def recognise(data: bytes, *, where: str) -> PictureFormat:
     """The format of the bytes, whatever the file is called."""
     for beginning, form in BEGINNINGS:
         if data.startswith(beginning):

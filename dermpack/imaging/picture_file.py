@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from dermpack.imaging.rejection import Limits, Reason, refusal
+from dermpack.imaging.rejection import DecodingLimits, Reason, refusal
 
 # A link is refused by the same call that opens the file; a pipe must not block.
 OPEN_FLAGS = (
@@ -15,7 +15,7 @@ OPEN_FLAGS = (
 )
 
 
-def read_source(source: Path | bytes, *, limits: Limits) -> bytes:
+def read_source(source: Path | bytes, *, limits: DecodingLimits) -> bytes:
     """The bytes of a regular file that is no link and not too heavy."""
     data = source if isinstance(source, bytes) else _read_file(source, limits)
     where = name_of(source)
@@ -30,7 +30,7 @@ def name_of(source: Path | bytes) -> str:
     return "(bytes)" if isinstance(source, bytes) else str(source)
 
 
-def _read_file(path: Path, limits: Limits) -> bytes:
+def _read_file(path: Path, limits: DecodingLimits) -> bytes:
     try:
         descriptor = os.open(path, OPEN_FLAGS)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -43,7 +43,7 @@ def _read_file(path: Path, limits: Limits) -> bytes:
         os.close(descriptor)
 
 
-def _read_regular(path: Path, descriptor: int, limits: Limits) -> bytes:
+def _read_regular(path: Path, descriptor: int, limits: DecodingLimits) -> bytes:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise refusal(path, Reason.NOT_A_FILE, "not a regular file")
@@ -63,6 +63,6 @@ def _cannot_open(path: Path, error: OSError | ValueError) -> Exception:
     return refusal(path, Reason.UNREADABLE, f"cannot be read ({what})")
 
 
-def _too_heavy(where: object, size_bytes: int, limits: Limits) -> Exception:
+def _too_heavy(where: object, size_bytes: int, limits: DecodingLimits) -> Exception:
     what = f"{size_bytes:,} bytes, but at most {limits.max_bytes:,} are allowed"
     return refusal(where, Reason.TOO_HEAVY, what)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.imaging.decoding import decode_image
-from dermpack.imaging.rejection import DEFAULT_LIMITS, Limits
+from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
 from dermpack.imaging.resizing import MARGIN, Policy, resize_image
 
 
@@ -17,7 +17,7 @@ def prepare(
     size: int,
     *,
     policy: Policy = Policy.CENTRE_SQUARE,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: DecodingLimits = DEFAULT_LIMITS,
 ) -> NDArray[np.uint8]:
     """Decode, orient, RGB, square, resize: uint8 [size, size, 3].
 

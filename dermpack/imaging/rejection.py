@@ -39,7 +39,7 @@ class Note(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class DecodingLimits:
     """What a picture may cost before anything of it is decoded."""
 
     max_bytes: int = 64 << 20
@@ -47,7 +47,7 @@ class Limits:
     max_side: int = 1 << 15
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = DecodingLimits()
 _HINTS = {
     Reason.TOO_LARGE: "Make the picture smaller, or raise the limit.",
     Reason.TOO_HEAVY: "Make the picture smaller, or raise the limit.",

@@ -9,20 +9,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dermpack.inference.interpreter_process import Host, open_host
-from dermpack.inference.runtimes import Engine, Kernels, first_installed, installed
+from dermpack.inference.interpreter_process import InterpreterHost, open_host
+from dermpack.inference.runtimes import Kernels, Runtime, first_installed, installed
 
 if TYPE_CHECKING:
     from dermpack.inference.classifier import MAX_SIDE, Classifier, classifier_on, open_classifier
-    from dermpack.inference.model_settings import Sidecar, find_sidecar, read_labels, read_sidecar
+    from dermpack.inference.model_settings import ModelSettings, find_sidecar, read_labels, read_sidecar
 
 __all__ = [
     "MAX_SIDE",
     "Classifier",
-    "Engine",
-    "Host",
+    "InterpreterHost",
     "Kernels",
-    "Sidecar",
+    "ModelSettings",
+    "Runtime",
     "classifier_on",
     "find_sidecar",
     "first_installed",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 LATE = {
     **dict.fromkeys(("MAX_SIDE", "Classifier", "classifier_on", "open_classifier"), "classifier"),
-    **dict.fromkeys(("Sidecar", "find_sidecar", "read_labels", "read_sidecar"), "model_settings"),
+    **dict.fromkeys(("ModelSettings", "find_sidecar", "read_labels", "read_sidecar"), "model_settings"),
 }
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from dermpack.errors import InputError
 from dermpack.imaging import prepare
-from dermpack.inference.interpreter_process import Host, Worker, open_host
+from dermpack.inference.interpreter_process import InterpreterHost, InterpreterSession, open_host
 from dermpack.inference.model_bytes import read_model
-from dermpack.inference.model_settings import Sidecar
-from dermpack.inference.runtimes import Engine, Kernels, first_installed
+from dermpack.inference.model_settings import ModelSettings
+from dermpack.inference.runtimes import Kernels, Runtime, first_installed
 from dermpack.inference.tensors import Floats, Tensor, dequantize, input_table, soften, tensor_from, two_sided
 from dermpack.progress import Track, silent
 
@@ -29,7 +29,7 @@ class Classifier:
     """Files in, probabilities out: float64 [n, k] in the order of `classes`."""
 
     def __init__(
-        self, worker: Worker, sidecar: Sidecar, input_: Tensor, output: Tensor, threads: int
+        self, worker: InterpreterSession, sidecar: ModelSettings, input_: Tensor, output: Tensor, threads: int
     ) -> None:
         self._worker, self._sidecar, self._threads = worker, sidecar, threads
         self._output, self._table = output, input_table(input_)
@@ -65,7 +65,7 @@ class Classifier:
 
 @contextmanager
 def open_classifier(
-    path: Path, *, sidecar: Sidecar, threads: int = 1, engine: Engine | None = None
+    path: Path, *, sidecar: ModelSettings, threads: int = 1, engine: Runtime | None = None
 ) -> Iterator[Classifier]:
     """Check the file, start an interpreter for it in a process of its own, check what it says."""
     model = read_model(path)
@@ -74,11 +74,11 @@ def open_classifier(
 
 
 def classifier_on(
-    host: Host,
+    host: InterpreterHost,
     model: bytes,
     *,
     where: Path,
-    sidecar: Sidecar,
+    sidecar: ModelSettings,
     threads: int = 1,
     kernels: Kernels = Kernels.XNNPACK,
 ) -> Classifier:
@@ -89,7 +89,7 @@ def classifier_on(
     return Classifier(worker, sidecar, input_, output, threads)
 
 
-def _tensors(worker: Worker, path: Path) -> tuple[Tensor, Tensor]:
+def _tensors(worker: InterpreterSession, path: Path) -> tuple[Tensor, Tensor]:
     inputs, outputs = worker.described["inputs"], worker.described["outputs"]
     if len(inputs) != 1 or len(outputs) != 1:
         what = f"the model has {len(inputs)} inputs and {len(outputs)} outputs"
@@ -106,7 +106,7 @@ def _tensors(worker: Worker, path: Path) -> tuple[Tensor, Tensor]:
     return input_, output
 
 
-def _check_labels(sidecar: Sidecar, output: Tensor, path: Path) -> None:
+def _check_labels(sidecar: ModelSettings, output: Tensor, path: Path) -> None:
     many = len(sidecar.labels)
     one_for_two = output.length == 1 and many == 2
     if output.length != many and not one_for_two:

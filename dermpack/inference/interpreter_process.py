@@ -14,7 +14,7 @@ from typing import IO, Any, TypeAlias
 
 from dermpack.errors import InputError
 from dermpack.inference.interpreter_worker import LENGTH, RUN
-from dermpack.inference.runtimes import Engine, Kernels
+from dermpack.inference.runtimes import Kernels, Runtime
 
 WORKER = Path(__file__).with_name("interpreter_worker.py")
 PATIENCE_SECONDS = 120.0  # for one answer: the largest network takes seconds for a picture on a Pi
@@ -26,7 +26,7 @@ BROKEN = (
 Process: TypeAlias = "subprocess.Popen[bytes]"
 
 
-class Worker:
+class InterpreterSession:
     """A model in its interpreter, until the next one is loaded: what it is, and its outputs."""
 
     def __init__(
@@ -40,15 +40,17 @@ class Worker:
         return _ask(self._process, (RUN, pictures), self._where, self._patience_seconds)
 
 
-class Host:
+class InterpreterHost:
     """One process for many models, one after the other; it is started again only after it died."""
 
-    def __init__(self, engine: Engine, *, patience_seconds: float | None = None) -> None:
+    def __init__(self, engine: Runtime, *, patience_seconds: float | None = None) -> None:
         self.engine, self._patience_seconds = engine, patience_seconds
         self._process: Process | None = None
         self.starts = 0
 
-    def load(self, model: bytes, *, where: Path, threads: int, kernels: Kernels = Kernels.XNNPACK) -> Worker:
+    def load(
+        self, model: bytes, *, where: Path, threads: int, kernels: Kernels = Kernels.XNNPACK
+    ) -> InterpreterSession:
         """Show the process a model; it takes the place of the one before."""
         process, order = self.start(), {"threads": threads, "kernels": kernels.value}
         answer = _ask(process, (json.dumps(order).encode(), model), where, self._patience_seconds)
@@ -58,7 +60,7 @@ class Host:
             process.kill()
             what = "the interpreter did not describe the model"
             raise InputError(where, what, BROKEN, code="interpreter-failed") from error
-        return Worker(process, where, described, self._patience_seconds)
+        return InterpreterSession(process, where, described, self._patience_seconds)
 
     def start(self) -> Process:
         """The process, started where none lives; it imports the interpreter while the caller goes on."""
@@ -82,9 +84,9 @@ class Host:
 
 
 @contextmanager
-def open_host(engine: Engine, *, patience_seconds: float | None = None) -> Iterator[Host]:
+def open_host(engine: Runtime, *, patience_seconds: float | None = None) -> Iterator[InterpreterHost]:
     """A place for models; its process starts now, while the caller prepares, and ends with the block."""
-    host = Host(engine, patience_seconds=patience_seconds)
+    host = InterpreterHost(engine, patience_seconds=patience_seconds)
     try:
         host.start()
         yield host

@@ -19,7 +19,7 @@ AGAIN = "Convert the run again, or give the labels with --labels FILE."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sidecar:
+class ModelSettings:
     """The labels in the order of the outputs; what is left out has the program's own default."""
 
     labels: tuple[str, ...]
@@ -34,14 +34,14 @@ def find_sidecar(model: Path) -> Path | None:
     return next((path for path in beside if path.is_file()), None)
 
 
-def read_sidecar(path: Path, *, of: Path | None = None) -> Sidecar:
+def read_sidecar(path: Path, *, of: Path | None = None) -> ModelSettings:
     """Read the contract beside a model; of a JSON file that is none, the labels alone.
 
     A contract of another model than `of`, where that is named, is refused.
     """
     record = read_json(path)
     if "schema" not in record:
-        return Sidecar(labels=_checked(record.get("labels"), path))
+        return ModelSettings(labels=_checked(record.get("labels"), path))
     contract = contract_from(record, where=path)
     if of is not None and contract.sha256 != sha256_of(read_model(of)):
         hint = "Convert the run again, or give --labels FILE to ignore the contract."
@@ -51,7 +51,7 @@ def read_sidecar(path: Path, *, of: Path | None = None) -> Sidecar:
         what = f"the input policy {contract.input.policy!r} is not one of {', '.join(known)}"
         raise TableError(path, what, AGAIN, code="invalid-contract")
     temperature = contract.output.temperature
-    return Sidecar(
+    return ModelSettings(
         labels=contract.labels,
         policy=known[contract.input.policy],
         temperature=temperature.value if temperature else 1.0,
@@ -59,7 +59,7 @@ def read_sidecar(path: Path, *, of: Path | None = None) -> Sidecar:
     )
 
 
-def read_labels(path: Path) -> Sidecar:
+def read_labels(path: Path) -> ModelSettings:
     """Read a list of labels: one a line, or a JSON list."""
     try:
         if path.stat().st_size > MAX_LABELS_BYTES:
@@ -72,7 +72,7 @@ def read_labels(path: Path) -> Sidecar:
     except (ValueError, RecursionError) as error:
         what = f"not a list of labels ({error})"
         raise TableError(path, what, "Write one label per line.", code="invalid-labels") from error
-    return Sidecar(labels=_checked(listed, path))
+    return ModelSettings(labels=_checked(listed, path))
 
 
 def _lines(text: str) -> list[str]:

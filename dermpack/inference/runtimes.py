@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from dermpack.errors import MissingExtraError
 
 
-class Engine(Enum):
+class Runtime(Enum):
     """The packages that interpret a .tflite without TensorFlow, the kept one first."""
 
     LITERT = "ai_edge_litert"
@@ -27,12 +27,12 @@ class Kernels(Enum):
     BUILTIN = "none"
 
 
-def installed() -> tuple[Engine, ...]:
-    return tuple(engine for engine in Engine if find_spec(engine.value) is not None)
+def installed() -> tuple[Runtime, ...]:
+    return tuple(engine for engine in Runtime if find_spec(engine.value) is not None)
 
 
-def first_installed() -> Engine:
+def first_installed() -> Runtime:
     """The interpreter to take where nobody asked for one."""
     for engine in installed():
         return engine
-    raise MissingExtraError(Engine.LITERT.value, "device")
+    raise MissingExtraError(Runtime.LITERT.value, "device")

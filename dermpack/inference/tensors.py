@@ -17,7 +17,7 @@ PIXEL_RANGES = ((LOWEST, HIGHEST), (0.0, 1.0), (0.0, 255.0))
 RANGE_ERROR = 0.02  # of the range: a zero point of 127 or 128 stands for 127.5
 
 
-class Number(Enum):
+class IoNumber(Enum):
     """The types of inputs and outputs that an app can feed and read."""
 
     FLOAT32 = "float32"
@@ -34,7 +34,7 @@ class Tensor:
     """One input or output; a scale of 0 means that its numbers are what they are."""
 
     shape: tuple[int, ...]
-    number: Number
+    number: IoNumber
     scale: float
     zero_point: int
 
@@ -48,7 +48,7 @@ def tensor_from(described: dict[str, Any]) -> Tensor:
     shape = tuple(int(side) for side in described["shape"])
     return Tensor(
         shape=shape,
-        number=Number(described["dtype"]),
+        number=IoNumber(described["dtype"]),
         scale=float(described["scale"]),
         zero_point=int(described["zero_point"]),
     )
@@ -58,7 +58,7 @@ def input_table(tensor: Tensor) -> NDArray[Any]:
     """What each of the 256 values of a pixel is fed as: float32 → -1 … 1, raw 8-bit → itself."""
     pixels = np.arange(256)
     real = LOWEST + (HIGHEST - LOWEST) * pixels / 255
-    if tensor.number is Number.FLOAT32:
+    if tensor.number is IoNumber.FLOAT32:
         return real.astype(np.float32)
     limits = np.iinfo(tensor.number.dtype)
     if tensor.scale == 0 or _is_pixels(tensor, limits.min, limits.max):

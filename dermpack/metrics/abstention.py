@@ -15,7 +15,7 @@ COVERAGES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Covered:
+class CoveragePoint:
     """Of all pictures, `coverage` have `threshold` or more confidence, and `accuracy` of these are right."""
 
     threshold: float
@@ -31,7 +31,7 @@ class Abstention:
     coverage: float
     accuracy: float
     n: int
-    curve: tuple[Covered, ...]
+    curve: tuple[CoveragePoint, ...]
 
     def record(self) -> dict[str, Any]:
         return {**asdict(self), "curve": [asdict(point) for point in self.curve]}
@@ -41,7 +41,7 @@ def abstention_from(record: Mapping[str, Any]) -> Abstention:
     """Read what `record` wrote; KeyError, TypeError or ValueError where it is something else."""
     return Abstention(
         n=int(record["n"]),
-        curve=tuple(Covered(**_figures(point)) for point in record["curve"]),
+        curve=tuple(CoveragePoint(**_figures(point)) for point in record["curve"]),
         **_figures(record),
     )
 
@@ -63,13 +63,15 @@ def abstain_for(predictions: Predictions, *, accuracy: float) -> Abstention | No
     return _abstention(predictions, points, reached[-1]) if reached else None
 
 
-def coverage_curve(predictions: Predictions) -> tuple[Covered, ...]:
+def coverage_curve(predictions: Predictions) -> tuple[CoveragePoint, ...]:
     """Accuracy at coverages from 5 % to all, by steps of 5 %; fewer where confidences are equal."""
     points = _points(predictions)
     return tuple(dict.fromkeys(_first_covering(points, coverage) for coverage in COVERAGES))
 
 
-def _abstention(predictions: Predictions, points: Sequence[Covered], chosen: Covered) -> Abstention:
+def _abstention(
+    predictions: Predictions, points: Sequence[CoveragePoint], chosen: CoveragePoint
+) -> Abstention:
     return Abstention(
         threshold=chosen.threshold,
         coverage=chosen.coverage,
@@ -79,7 +81,7 @@ def _abstention(predictions: Predictions, points: Sequence[Covered], chosen: Cov
     )
 
 
-def _points(predictions: Predictions) -> list[Covered]:
+def _points(predictions: Predictions) -> list[CoveragePoint]:
     """One point a distinct confidence, falling: the coverage rises to 1."""
     confidence: Floats = predictions.confidence
     order = np.argsort(-confidence, kind="stable")
@@ -87,12 +89,12 @@ def _points(predictions: Predictions) -> list[Covered]:
     last_of_equals = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
     n = len(falling)
     return [
-        Covered(threshold=float(falling[at]), coverage=(at + 1) / n, accuracy=int(right[at]) / (at + 1))
+        CoveragePoint(threshold=float(falling[at]), coverage=(at + 1) / n, accuracy=int(right[at]) / (at + 1))
         for at in last_of_equals.tolist()
     ]
 
 
-def _first_covering(points: Sequence[Covered], coverage: float) -> Covered:
+def _first_covering(points: Sequence[CoveragePoint], coverage: float) -> CoveragePoint:
     return next(point for point in points if point.coverage >= coverage - 1e-9)
 
 

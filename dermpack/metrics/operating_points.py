@@ -16,7 +16,7 @@ from dermpack.metrics.thresholds import OperatingPoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
+class ReachedPoint:
     """What a threshold of one label reaches here, beside what was wanted of it."""
 
     label: str
@@ -36,7 +36,7 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class AnsweredShare:
     """How many pictures are answered here at an abstention's threshold, and how many of these right."""
 
     threshold: float
@@ -50,14 +50,14 @@ class Answered:
 
 def reached(
     predictions: Predictions, point: OperatingPoint, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Reached:
+) -> ReachedPoint:
     """The operating point on these pictures."""
     at = predictions.classes.index(point.label)
     own = predictions.truth == at
     called = predictions.probabilities[:, at] >= point.threshold
     parts = {"sensitivity": (called, own), "specificity": (~called, ~own)}
     figures = _shares(predictions, parts, resamples=resamples, seed=seed)
-    return Reached(
+    return ReachedPoint(
         label=point.label,
         threshold=point.threshold,
         wanted_sensitivity=point.wanted_sensitivity,
@@ -68,12 +68,12 @@ def reached(
 
 def answered(
     predictions: Predictions, abstention: Abstention, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Answered:
+) -> AnsweredShare:
     """The abstention on these pictures."""
     sure = predictions.confidence >= abstention.threshold
     parts = {"coverage": (sure, np.ones_like(sure)), "accuracy": (predictions.correct, sure)}
     figures = _shares(predictions, parts, resamples=resamples, seed=seed)
-    return Answered(threshold=abstention.threshold, **figures)
+    return AnsweredShare(threshold=abstention.threshold, **figures)
 
 
 def _shares(

@@ -46,7 +46,7 @@ def answers(
     if min(jobs, len(tasks)) <= 1:
         yield from ((at, work(task)) for at, task in enumerate(tasks))
         return
-    crew = _Crew(work, min(jobs, len(tasks)))
+    crew = _WorkerPool(work, min(jobs, len(tasks)))
     try:
         yield from crew.run(tasks)
     finally:
@@ -60,7 +60,7 @@ class _Failed:
     error: DermpackError | OSError
 
 
-class _Crew(Generic[Task, Answer]):
+class _WorkerPool(Generic[Task, Answer]):
     """Worker processes with a pipe each, so that a death is seen, and seen to be whose."""
 
     def __init__(self, work: Callable[[Task], Answer], size: int) -> None:

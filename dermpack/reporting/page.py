@@ -31,7 +31,7 @@ class Media(Enum):
 SUFFIX = {Media.PNG: "png", Media.JPEG: "jpg"}
 
 
-class Surface(Enum):
+class ImageBackground(Enum):
     """Whether a dark page may turn a picture's white dark."""
 
     DRAWING = "drawing"  # a plot on white: turned
@@ -107,7 +107,7 @@ class Image:
     alt: str
     caption: str = ""
     media: Media = Media.PNG
-    surface: Surface = Surface.DRAWING
+    surface: ImageBackground = ImageBackground.DRAWING
 
     @property
     def kind(self) -> str:
@@ -130,7 +130,7 @@ class Gallery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fold:
+class Details:
     """A table that a person opens to see: the details of one sentence."""
 
     title: str
@@ -141,7 +141,7 @@ class Fold:
         return "fold"
 
 
-Block: TypeAlias = Text | Callout | Facts | Table | Image | Gallery | Fold
+Block: TypeAlias = Text | Callout | Facts | Table | Image | Gallery | Details
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ VIEWS = (2, 1, 3, 1, 4, 2, 1, 3, 1)  # pictures per lesion, in turn; nine lesion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class LesionKind:
     """One appearance: how it is painted, and whom it usually befalls, and where."""
 
     paint: Painter
@@ -47,7 +47,7 @@ class Case:
 
     group: int
     label: str
-    kind: Kind
+    kind: LesionKind
     tone: int
     age: str
     sex: str
@@ -58,17 +58,19 @@ def _bare(rng: np.random.Generator, surface: Surface) -> Surface:  # noqa: ARG00
     return surface
 
 
-HEALTHY = Kind(paint=_bare, age=40, sites=SITES)
-FLUSHED = Kind(paint=inflamed.flushed, age=35, sites=("face", "chest", "neck"))
-ECZEMA = Kind(paint=inflamed.eczema, age=28, sites=("hand", "neck", "upper extremity"))
-PSORIASIS = Kind(paint=inflamed.psoriasis, age=45, sites=("scalp", "upper extremity", "lower extremity"))
-ACNE = Kind(paint=inflamed.acne, age=22, sites=("face", "back", "chest"))
-VASCULAR = Kind(paint=inflamed.vascular, age=50, sites=("chest", "abdomen", "face"))
-NEVUS = Kind(paint=pigmented.nevus, age=38, sites=("back", "abdomen", "lower extremity"))
-MELANOMA = Kind(paint=pigmented.melanoma, age=60, sites=("back", "lower extremity", "face"))
-BCC = Kind(paint=pigmented.bcc, age=66, sites=("face", "scalp", "neck"))
+HEALTHY = LesionKind(paint=_bare, age=40, sites=SITES)
+FLUSHED = LesionKind(paint=inflamed.flushed, age=35, sites=("face", "chest", "neck"))
+ECZEMA = LesionKind(paint=inflamed.eczema, age=28, sites=("hand", "neck", "upper extremity"))
+PSORIASIS = LesionKind(
+    paint=inflamed.psoriasis, age=45, sites=("scalp", "upper extremity", "lower extremity")
+)
+ACNE = LesionKind(paint=inflamed.acne, age=22, sites=("face", "back", "chest"))
+VASCULAR = LesionKind(paint=inflamed.vascular, age=50, sites=("chest", "abdomen", "face"))
+NEVUS = LesionKind(paint=pigmented.nevus, age=38, sites=("back", "abdomen", "lower extremity"))
+MELANOMA = LesionKind(paint=pigmented.melanoma, age=60, sites=("back", "lower extremity", "face"))
+BCC = LesionKind(paint=pigmented.bcc, age=66, sites=("face", "scalp", "neck"))
 
-CLASSES: dict[int, dict[str, tuple[Kind, ...]]] = {
+CLASSES: dict[int, dict[str, tuple[LesionKind, ...]]] = {
     2: {
         "eczema": (ECZEMA,),
         "not eczema": (PSORIASIS, FLUSHED, ACNE, ACNE, FLUSHED, ACNE, NEVUS, HEALTHY),

@@ -2,7 +2,7 @@
 
 from dermpack.tflite.contract_match import disagreements
 from dermpack.tflite.input_format import feed_words, takes_raw_bytes
-from dermpack.tflite.lint import Trap, find_traps, inner_floats, is_integer
+from dermpack.tflite.lint import LintFinding, find_traps, inner_floats, is_integer
 from dermpack.tflite.metadata import (
     Metadata,
     ScoreCalibration,
@@ -10,22 +10,22 @@ from dermpack.tflite.metadata import (
     Transformation,
     temperature_calibration,
 )
-from dermpack.tflite.model_file import ModelFile, Operator, Share, Tensor
+from dermpack.tflite.model_file import ByteShare, ModelFile, OperatorInfo, TensorInfo
 from dermpack.tflite.op_versions import NEWEST, newest_versions
 from dermpack.tflite.reading import read_model
 from dermpack.tflite.writing import with_metadata
 
 __all__ = [
     "NEWEST",
+    "ByteShare",
+    "LintFinding",
     "Metadata",
     "ModelFile",
-    "Operator",
+    "OperatorInfo",
     "ScoreCalibration",
-    "Share",
     "Sigmoid",
-    "Tensor",
+    "TensorInfo",
     "Transformation",
-    "Trap",
     "disagreements",
     "feed_words",
     "find_traps",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dermpack.contract import Activation, Contract, Input, Output
-from dermpack.tflite.model_file import ModelFile, Tensor
+from dermpack.tflite.model_file import ModelFile, TensorInfo
 
 
 def disagreements(contract: Contract, model: ModelFile, *, sha256: str) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def _differing(contract: Contract, model: ModelFile) -> Iterator[str]:
         yield "its labels are not those inside the file"
 
 
-def _edge(said: Input | Output, tensor: Tensor, shape: tuple[int, ...]) -> Iterator[str]:
+def _edge(said: Input | Output, tensor: TensorInfo, shape: tuple[int, ...]) -> Iterator[str]:
     if tensor.dtype != said.dtype.value:
         yield f"{said.dtype.value}, the file has {tensor.dtype}"
     if tensor.shape != shape:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dermpack.tflite.metadata import Metadata
-from dermpack.tflite.model_file import Tensor
+from dermpack.tflite.model_file import TensorInfo
 
 PIXEL_STEP, STEP_ERROR = 1 / 127.5, 1e-4  # relative; our models take pixels as -1 to 1
 MIDDLES = {"uint8": (127, 128), "int8": (-1, 0)}
 BYTES = tuple(MIDDLES)
 
 
-def takes_raw_bytes(tensor: Tensor) -> bool:
+def takes_raw_bytes(tensor: TensorInfo) -> bool:
     """Whether the numbers of an 8-bit input are the pixels: scale 1/127.5 around the middle."""
     if tensor.dtype not in MIDDLES or len(tensor.scales) != 1:
         return False
@@ -18,11 +18,11 @@ def takes_raw_bytes(tensor: Tensor) -> bool:
     return is_pixel_step and tensor.zero_points[:1] in [(middle,) for middle in MIDDLES[tensor.dtype]]
 
 
-def is_picture(tensor: Tensor) -> bool:
+def is_picture(tensor: TensorInfo) -> bool:
     return len(tensor.shape) == 4 and tensor.shape[-1] == 3
 
 
-def feed_words(tensor: Tensor, metadata: Metadata | None) -> str:
+def feed_words(tensor: TensorInfo, metadata: Metadata | None) -> str:
     """What an app hands over: "the pixels as they are …"."""
     if not is_picture(tensor):
         return f"{tensor.size_bytes} bytes of {tensor.dtype}; it is no RGB picture"

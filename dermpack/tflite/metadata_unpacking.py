@@ -18,7 +18,7 @@ from dermpack.tflite.metadata import Metadata, ScoreCalibration, Sigmoid, Transf
 IDENTIFIER_AT = 4
 
 
-class Table:
+class MetadataTable:
     """A table of the metadata, read by the place of its fields."""
 
     def __init__(self, data: BoundedBytes, position: int, budget: Budget) -> None:
@@ -42,19 +42,19 @@ class Table:
         as_array = lambda: self._flat.GetVectorAsNumpy(numbers.Float32Flags, at)  # noqa: E731 - the budget calls it
         return self._budget.numbers(self._flat.VectorLen(at), as_array)
 
-    def table(self, field: IntEnum) -> Table | None:
+    def table(self, field: IntEnum) -> MetadataTable | None:
         at = self._at(field)
         return self._from(at) if at else None
 
-    def tables(self, field: IntEnum) -> Iterator[Table]:
+    def tables(self, field: IntEnum) -> Iterator[MetadataTable]:
         at = self._at(field) - self._flat.Pos
         if at >= 0:
             first = self._flat.Vector(at)
             length = self._flat.VectorLen(at)
             yield from self._budget.tables(length, lambda index: self._from(first + 4 * index))
 
-    def _from(self, at: int) -> Table:
-        return Table(self._data, self._flat.Indirect(at), self._budget)
+    def _from(self, at: int) -> MetadataTable:
+        return MetadataTable(self._data, self._flat.Indirect(at), self._budget)
 
     def _at(self, field: IntEnum) -> int:
         """Where the field is, or 0."""
@@ -68,7 +68,7 @@ def unpack_metadata(packed: bytes, *, file: bytes) -> Metadata:
         raise Malformed("unknown metadata format")
     data = BoundedBytes(packed)
     head = FlatTable(data, 0)
-    model = Table(data, head.Get(numbers.UOffsetTFlags, 0), Budget(data))
+    model = MetadataTable(data, head.Get(numbers.UOffsetTFlags, 0), Budget(data))
     graph = next(model.tables(layout.ModelMetadata.SUBGRAPH_METADATA), None)
     inputs = list(graph.tables(layout.SubGraphMetadata.INPUT_TENSOR_METADATA)) if graph else []
     outputs = list(graph.tables(layout.SubGraphMetadata.OUTPUT_TENSOR_METADATA)) if graph else []
@@ -84,7 +84,7 @@ def unpack_metadata(packed: bytes, *, file: bytes) -> Metadata:
     )
 
 
-def _input(tensor: Table | None) -> dict[str, Any]:
+def _input(tensor: MetadataTable | None) -> dict[str, Any]:
     if tensor is None:
         return {}
     found: dict[str, Any] = {}
@@ -99,7 +99,7 @@ def _input(tensor: Table | None) -> dict[str, Any]:
     return found
 
 
-def _output(tensor: Table | None, file: bytes) -> dict[str, Any]:
+def _output(tensor: MetadataTable | None, file: bytes) -> dict[str, Any]:
     if tensor is None:
         return {}
     files = tuple(_files(tensor))
@@ -117,14 +117,14 @@ def _output(tensor: Table | None, file: bytes) -> dict[str, Any]:
     return found
 
 
-def _units(tensor: Table, kind: layout.UnitKind) -> Iterator[Table]:
+def _units(tensor: MetadataTable, kind: layout.UnitKind) -> Iterator[MetadataTable]:
     for unit in tensor.tables(layout.TensorMetadata.PROCESS_UNITS):
         options = unit.table(layout.ProcessUnit.OPTIONS)
         if options and unit.number(layout.ProcessUnit.KIND, numbers.Uint8Flags) == kind:
             yield options
 
 
-def _files(tensor: Table) -> Iterator[tuple[str, int]]:
+def _files(tensor: MetadataTable) -> Iterator[tuple[str, int]]:
     for file in tensor.tables(layout.TensorMetadata.ASSOCIATED_FILES):
         name = file.text(layout.AssociatedFile.NAME)
         yield name, file.number(layout.AssociatedFile.TYPE, numbers.Int8Flags)
@@ -138,7 +138,7 @@ def _lines(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def _calibration(options: Table, text: str) -> ScoreCalibration:
+def _calibration(options: MetadataTable, text: str) -> ScoreCalibration:
     number = options.number(layout.ScoreCalibrationOptions.TRANSFORMATION, numbers.Int8Flags)
     return ScoreCalibration(
         transformation=Transformation(number),

@@ -18,7 +18,7 @@ METADATA_KIND, UNUSED_KIND = "metadata", "unused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
+class TensorInfo:
     """One tensor; real value = scale · (number - zero point), without scales the number itself."""
 
     name: str
@@ -51,7 +51,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
+class OperatorInfo:
     """One kind of operator: an older interpreter may lack this version of it."""
 
     name: str
@@ -66,7 +66,7 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class ByteShare:
     """How many bytes of the file hold one kind of thing: a type of constants, metadata, unused."""
 
     kind: str
@@ -79,14 +79,14 @@ class ModelFile:
 
     size_bytes: int
     description: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    operators: tuple[Operator, ...]
-    tensors: tuple[Tensor, ...]  # of all subgraphs
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    operators: tuple[OperatorInfo, ...]
+    tensors: tuple[TensorInfo, ...]  # of all subgraphs
     subgraphs: int
     min_runtime_version: str  # empty where the file does not say
     metadata: Metadata | None
-    shares: tuple[Share, ...]  # sorted by kind
+    shares: tuple[ByteShare, ...]  # sorted by kind
 
     @property
     def parameters(self) -> int:
@@ -94,7 +94,7 @@ class ModelFile:
         return sum(tensor.parameters for tensor in self.tensors)
 
     @property
-    def computed(self) -> tuple[Tensor, ...]:
+    def computed(self) -> tuple[TensorInfo, ...]:
         """What is not stored: inputs, outputs and everything between."""
         return tuple(tensor for tensor in self.tensors if not tensor.constant_bytes)
 

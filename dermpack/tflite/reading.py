@@ -14,7 +14,14 @@ from dermpack.errors import InputError
 from dermpack.tflite.bounded_bytes import BoundedBytes, Budget, Malformed
 from dermpack.tflite.metadata import Metadata
 from dermpack.tflite.metadata_unpacking import unpack_metadata
-from dermpack.tflite.model_file import METADATA_KIND, UNUSED_KIND, ModelFile, Operator, Share, Tensor
+from dermpack.tflite.model_file import (
+    METADATA_KIND,
+    UNUSED_KIND,
+    ByteShare,
+    ModelFile,
+    OperatorInfo,
+    TensorInfo,
+)
 
 MAX_MODEL_BYTES = 512 << 20
 IDENTIFIER, IDENTIFIER_AT = b"TFL3", 4
@@ -85,12 +92,12 @@ def _parts(model: Any, budget: Budget) -> Parts:
     )
 
 
-def _tensors(graph: Any, parts: Parts) -> tuple[Tensor, ...]:
+def _tensors(graph: Any, parts: Parts) -> tuple[TensorInfo, ...]:
     found = parts.budget.tables(graph.TensorsLength(), graph.Tensors)
     return tuple(_tensor(tensor, parts) for tensor in found)
 
 
-def _tensor(tensor: Any, parts: Parts) -> Tensor:
+def _tensor(tensor: Any, parts: Parts) -> TensorInfo:
     budget, quantization = parts.budget, tensor.Quantization()
     if max(tensor.ShapeLength(), tensor.ShapeSignatureLength()) > MAX_SIDES:
         raise Malformed(f"a tensor has more than {MAX_SIDES} dimensions")
@@ -98,7 +105,7 @@ def _tensor(tensor: Any, parts: Parts) -> Tensor:
     signature = budget.numbers(tensor.ShapeSignatureLength(), tensor.ShapeSignatureAsNumpy)
     if min(shape, default=0) < 0:
         raise Malformed("a tensor has a negative dimension")
-    return Tensor(
+    return TensorInfo(
         name=budget.text(tensor.Name()),
         shape=shape,
         dtype=_dtype(tensor.Type()),
@@ -117,7 +124,7 @@ def _quantization(quantization: Any, budget: Budget) -> dict[str, Any]:
     return {"scales": scales, "zero_points": zeros, "axis": quantization.QuantizedDimension()}
 
 
-def _operators(parts: Parts) -> Iterator[Operator]:
+def _operators(parts: Parts) -> Iterator[OperatorInfo]:
     """Each kind in the order of the file's own list; the ones that no graph has are left out."""
     counted: Counter[int] = Counter()
     for graph in parts.subgraphs:
@@ -130,7 +137,7 @@ def _operators(parts: Parts) -> Iterator[Operator]:
         name = parts.budget.text(code.CustomCode()) if is_custom else OPERATORS.get(number)
         if name is None:
             raise Malformed(f"unknown operator {number}")
-        yield Operator(name=name, version=code.Version(), custom=is_custom, count=count)
+        yield OperatorInfo(name=name, version=code.Version(), custom=is_custom, count=count)
 
 
 def _metadata(data: BoundedBytes, parts: Parts) -> Metadata | None:
@@ -147,14 +154,14 @@ def _attached(name: str, parts: Parts) -> bytes:
     return b""
 
 
-def _shares(graphs: list[tuple[Tensor, ...]], parts: Parts) -> tuple[Share, ...]:
+def _shares(graphs: list[tuple[TensorInfo, ...]], parts: Parts) -> tuple[ByteShare, ...]:
     kinds = {at: METADATA_KIND for _, at in parts.entries}
     for graph, tensors in zip(parts.subgraphs, graphs, strict=True):
         kinds |= {graph.Tensors(at).Buffer(): tensor.dtype for at, tensor in enumerate(tensors)}
     shares: Counter[str] = Counter()
     for at, buffer in enumerate(parts.buffers):
         shares[kinds.get(at, UNUSED_KIND)] += _stored_bytes(buffer)
-    return tuple(Share(kind=kind, size_bytes=size) for kind, size in sorted(shares.items()) if size)
+    return tuple(ByteShare(kind=kind, size_bytes=size) for kind, size in sorted(shares.items()) if size)
 
 
 def _stored_bytes(buffer: Any) -> int:
@@ -162,7 +169,9 @@ def _stored_bytes(buffer: Any) -> int:
     return int(buffer.DataLength() or buffer.Size())
 
 
-def _picked(tensors: tuple[Tensor, ...], length: int, as_array: Any, parts: Parts) -> tuple[Tensor, ...]:
+def _picked(
+    tensors: tuple[TensorInfo, ...], length: int, as_array: Any, parts: Parts
+) -> tuple[TensorInfo, ...]:
     return tuple(_one_of(tensors, at) for at in parts.budget.numbers(length, as_array))
 
 

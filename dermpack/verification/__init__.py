@@ -1,20 +1,20 @@
 """Prove again, from the files alone, what an export promises."""
 
-from dermpack.verification.checks import Outcome, Proof, Verified
+from dermpack.verification.checks import Check, CheckOutcome, Verification
 from dermpack.verification.exports import Export, find_exports
-from dermpack.verification.network_agreement import Network, Remembered
-from dermpack.verification.sample_pictures import Material, gather
-from dermpack.verification.verify import Means, open_hosts, verify_export
+from dermpack.verification.network_agreement import CachedPredictor, FloatNetwork
+from dermpack.verification.sample_pictures import SamplePictures, gather
+from dermpack.verification.verify import VerificationTools, open_hosts, verify_export
 
 __all__ = [
+    "CachedPredictor",
+    "Check",
+    "CheckOutcome",
     "Export",
-    "Material",
-    "Means",
-    "Network",
-    "Outcome",
-    "Proof",
-    "Remembered",
-    "Verified",
+    "FloatNetwork",
+    "SamplePictures",
+    "Verification",
+    "VerificationTools",
     "find_exports",
     "gather",
     "open_hosts",

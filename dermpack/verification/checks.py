@@ -11,7 +11,7 @@ from typing import Any
 Figure = float | int | str | bool | None
 
 
-class Outcome(Enum):
+class CheckOutcome(Enum):
     """How a proof ended; only FAILS is held against the file."""
 
     HOLDS = "holds"
@@ -21,11 +21,11 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class Check:
     """One promise; `figures` are what was measured, for a program to read."""
 
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     detail: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
     code: str | None = None  # of the error that the check ended in
@@ -41,19 +41,19 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class Verification:
     """All proofs of one export, in the order in which they were tried."""
 
     name: str
     sha256: str
-    proofs: tuple[Proof, ...]
+    proofs: tuple[Check, ...]
 
-    def count(self, outcome: Outcome) -> int:
+    def count(self, outcome: CheckOutcome) -> int:
         return sum(proof.outcome is outcome for proof in self.proofs)
 
     @property
-    def failed(self) -> tuple[Proof, ...]:
-        return tuple(proof for proof in self.proofs if proof.outcome is Outcome.FAILS)
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(proof for proof in self.proofs if proof.outcome is CheckOutcome.FAILS)
 
     def record(self) -> dict[str, Any]:
         return {
@@ -64,10 +64,10 @@ class Verified:
         }
 
 
-def held(name: str, problems: list[str], *, well: str) -> Proof:
+def held(name: str, problems: list[str], *, well: str) -> Check:
     """A proof of several parts: what is wrong with any of them, or what is well with all."""
-    outcome = Outcome.FAILS if problems else Outcome.HOLDS
-    return Proof(name=name, outcome=outcome, detail="; ".join(problems) or well)
+    outcome = CheckOutcome.FAILS if problems else CheckOutcome.HOLDS
+    return Check(name=name, outcome=outcome, detail="; ".join(problems) or well)
 
 
 def _plain(value: Figure) -> Figure:

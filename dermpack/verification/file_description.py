@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isclose
 
-from dermpack.contract import Activation, Contract, Number
+from dermpack.contract import Activation, Contract, TensorType
 from dermpack.storage.files import sha256_of
-from dermpack.tflite import ModelFile, ScoreCalibration, Tensor
-from dermpack.verification.checks import Outcome, Proof, held
+from dermpack.tflite import ModelFile, ScoreCalibration, TensorInfo
+from dermpack.verification.checks import Check, CheckOutcome, held
 
 FLOAT32_ERROR = 1e-6  # of a scale: the file holds it in 32 bits, JSON in 64
 
 
-def check_bytes(data: bytes, contract: Contract) -> Proof:
+def check_bytes(data: bytes, contract: Contract) -> Check:
     """The file is the one that the contract was written for."""
     problems, sha256 = [], sha256_of(data)
     if len(data) != contract.size_bytes:
@@ -23,7 +23,7 @@ def check_bytes(data: bytes, contract: Contract) -> Proof:
     return held("bytes", problems, well=f"{len(data)} bytes, sha256 {sha256[:12]}…")
 
 
-def check_description(model: ModelFile, contract: Contract) -> tuple[Proof, ...]:
+def check_description(model: ModelFile, contract: Contract) -> tuple[Check, ...]:
     """Everything that contract and flatbuffer both speak of."""
     return (
         _input(model, contract),
@@ -33,14 +33,14 @@ def check_description(model: ModelFile, contract: Contract) -> tuple[Proof, ...]
     )
 
 
-def _input(model: ModelFile, contract: Contract) -> Proof:
+def _input(model: ModelFile, contract: Contract) -> Check:
     asked = contract.input
     shape = (1, asked.height, asked.width, asked.channels)
     problems = list(_edge(model.inputs, asked.dtype, shape, asked.scale, asked.zero_point))
     return held("input", problems, well=f"{asked.dtype.value} {list(shape)}{_steps(asked.scale)}")
 
 
-def _output(model: ModelFile, contract: Contract) -> Proof:
+def _output(model: ModelFile, contract: Contract) -> Check:
     asked = contract.output
     length = 1 if asked.activation is Activation.SIGMOID else len(contract.labels)
     problems = list(_edge(model.outputs, asked.dtype, (1, length), asked.scale, asked.zero_point))
@@ -48,7 +48,11 @@ def _output(model: ModelFile, contract: Contract) -> Proof:
 
 
 def _edge(
-    tensors: tuple[Tensor, ...], dtype: Number, shape: tuple[int, ...], scale: float | None, zero: int | None
+    tensors: tuple[TensorInfo, ...],
+    dtype: TensorType,
+    shape: tuple[int, ...],
+    scale: float | None,
+    zero: int | None,
 ) -> Iterator[str]:
     if len(tensors) != 1:
         yield f"the file has {len(tensors)} of them, not one"
@@ -64,7 +68,7 @@ def _edge(
         yield f"the file has the zero point {_of(tensor.zero_points)}, the contract {zero}"
 
 
-def _operators(model: ModelFile, contract: Contract) -> Proof:
+def _operators(model: ModelFile, contract: Contract) -> Check:
     there = {(of.name, of.version) for of in model.operators}
     named = {(of.name, of.version) for of in contract.operators}
     problems = [f"{name} {version} is not in the contract" for name, version in sorted(there - named)]
@@ -73,11 +77,11 @@ def _operators(model: ModelFile, contract: Contract) -> Proof:
     return held("operators", problems, well=f"{len(there)} kinds, all builtin")
 
 
-def _metadata(model: ModelFile, contract: Contract) -> Proof:
+def _metadata(model: ModelFile, contract: Contract) -> Check:
     """What MediaPipe reads is what the contract says."""
     found = model.metadata
     if found is None:
-        return Proof(name="metadata", outcome=Outcome.FAILS, detail="the file has none: no labels in it")
+        return Check(name="metadata", outcome=CheckOutcome.FAILS, detail="the file has none: no labels in it")
     pairs = (
         ("labels", found.labels, contract.labels),
         ("name", found.name, contract.name),

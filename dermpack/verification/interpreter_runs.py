@@ -11,17 +11,17 @@ import numpy as np
 
 from dermpack.errors import InputError
 from dermpack.imaging import Pixels
-from dermpack.inference import Engine, Host, Kernels, Sidecar, classifier_on
+from dermpack.inference import InterpreterHost, Kernels, ModelSettings, Runtime, classifier_on
 from dermpack.metrics.predictions import Floats
 
 CHUNK = 16  # pictures in one message to the interpreter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ran:
+class InterpreterRun:
     """What became of the file; outputs are None where a problem is."""
 
-    engine: Engine
+    engine: Runtime
     kernels: Kernels
     version: str
     outputs: Floats | None
@@ -35,29 +35,31 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Task:
+class InterpreterTask:
     """A file, and the pictures that it is run on: uint8 [n, size, size, 3]."""
 
     model: bytes
     where: Path
-    sidecar: Sidecar
+    sidecar: ModelSettings
     pixels: Pixels
     threads: int
 
 
-def run_everywhere(task: Task, hosts: Mapping[Engine, Host]) -> tuple[Ran, ...]:
+def run_everywhere(
+    task: InterpreterTask, hosts: Mapping[Runtime, InterpreterHost]
+) -> tuple[InterpreterRun, ...]:
     """The interpreter's own kernels first: they are what the others are held against."""
     pairs = [(hosts[engine], kernels) for kernels in (Kernels.BUILTIN, Kernels.XNNPACK) for engine in hosts]
     return tuple(_ran(task, host, kernels) for host, kernels in pairs)
 
 
-def _ran(task: Task, host: Host, kernels: Kernels) -> Ran:
+def _ran(task: InterpreterTask, host: InterpreterHost, kernels: Kernels) -> InterpreterRun:
     outputs, is_delegated, problem, problem_code = None, False, "", ""
     try:
         outputs, is_delegated = _outputs(task, host, kernels)
     except InputError as error:
         problem, problem_code = error.what, error.code
-    return Ran(
+    return InterpreterRun(
         engine=host.engine,
         kernels=kernels,
         version=version(host.engine.package),
@@ -68,7 +70,7 @@ def _ran(task: Task, host: Host, kernels: Kernels) -> Ran:
     )
 
 
-def _outputs(task: Task, host: Host, kernels: Kernels) -> tuple[Floats, bool]:
+def _outputs(task: InterpreterTask, host: InterpreterHost, kernels: Kernels) -> tuple[Floats, bool]:
     """What the file says, and whether XNNPACK took any part of it."""
     where, pixels = task.where, task.pixels
     classifier = classifier_on(

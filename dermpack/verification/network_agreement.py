@@ -12,17 +12,17 @@ from dermpack.contract import Contract
 from dermpack.evaluation.evaluate import Predictor
 from dermpack.metrics.predictions import Floats
 from dermpack.progress import Track, silent
-from dermpack.verification.checks import Outcome, Proof, held
-from dermpack.verification.interpreter_runs import Ran
+from dermpack.verification.checks import Check, CheckOutcome, held
+from dermpack.verification.interpreter_runs import InterpreterRun
 from dermpack.verification.output_agreement import ROUNDING, apart, told
-from dermpack.verification.sample_pictures import Material
+from dermpack.verification.sample_pictures import SamplePictures
 
 ALLOWED = {"float32": 1e-4, "float16": 1e-2}  # at most; what holds integers differs as it must
 FOREIGN_MEAN = 0.15  # on average: farther apart than that, a file is hardly the network's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class FloatNetwork:
     """A run's network without its temperature, and the hashes that a contract knows it by."""
 
     predictor: Predictor
@@ -34,7 +34,7 @@ class Network:
         return self.predictor.classes == contract.labels
 
 
-class Remembered:
+class CachedPredictor:
     """A predictor that is asked of each file once: all files of a run are held against the same answers."""
 
     def __init__(self, predictor: Predictor) -> None:
@@ -53,17 +53,17 @@ class Remembered:
 
 
 def check_network(
-    network: Network, contract: Contract, material: Material, ran: Ran | None
-) -> Iterator[Proof]:
+    network: FloatNetwork, contract: Contract, material: SamplePictures, ran: InterpreterRun | None
+) -> Iterator[Check]:
     """Whether it is the parent, and how far apart the two are on the same pictures."""
     yield _parent(network, contract)
     if not network.fits(contract):
-        yield Proof(name="network", outcome=Outcome.FAILS, detail="has other labels than the contract")
+        yield Check(name="network", outcome=CheckOutcome.FAILS, detail="has other labels than the contract")
     elif ran is not None:
         yield _beside(network, contract, material, ran)
 
 
-def _parent(network: Network, contract: Contract) -> Proof:
+def _parent(network: FloatNetwork, contract: Contract) -> Check:
     parents = contract.parents
     pairs = (("run", network.run_sha256, parents.run), ("weights", network.weights_sha256, parents.weights))
     problems = [
@@ -72,13 +72,15 @@ def _parent(network: Network, contract: Contract) -> Proof:
     return held("parent", problems, well=f"run {parents.run[:12]}…, weights {parents.weights[:12]}…")
 
 
-def _beside(network: Network, contract: Contract, material: Material, ran: Ran) -> Proof:
+def _beside(
+    network: FloatNetwork, contract: Contract, material: SamplePictures, ran: InterpreterRun
+) -> Check:
     assert ran.outputs is not None
     found = apart(network.predictor(material.files), ran.outputs)
     allowed = ALLOWED.get(contract.recipe.name)
     if allowed is None:
-        outcome = Outcome.NOTED if found["mean"] <= FOREIGN_MEAN else Outcome.FAILS
+        outcome = CheckOutcome.NOTED if found["mean"] <= FOREIGN_MEAN else CheckOutcome.FAILS
     else:
-        outcome = Outcome.HOLDS if found["max"] <= allowed + ROUNDING else Outcome.FAILS
+        outcome = CheckOutcome.HOLDS if found["max"] <= allowed + ROUNDING else CheckOutcome.FAILS
     detail = f"{told(found, contract.output.scale)}, on {material}"
-    return Proof(name="network", outcome=outcome, detail=detail, figures={"against": str(ran), **found})
+    return Check(name="network", outcome=outcome, detail=detail, figures={"against": str(ran), **found})

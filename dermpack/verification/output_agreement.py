@@ -11,8 +11,8 @@ from dermpack.contract import Contract, Runtimes
 from dermpack.inference import Kernels
 from dermpack.metrics.kernel_tolerance import MEAN_APART, MOST_APART
 from dermpack.metrics.predictions import SUM_ERROR, Floats
-from dermpack.verification.checks import Outcome, Proof
-from dermpack.verification.interpreter_runs import Ran
+from dermpack.verification.checks import Check, CheckOutcome
+from dermpack.verification.interpreter_runs import InterpreterRun
 
 ROUNDING = 1e-6
 
@@ -43,30 +43,30 @@ ALLOWANCES = {
 SELECTIVE = "where layers of floats and of integers meet, kernels round in their own ways"
 
 
-def check_runs(runs: Sequence[Ran], contract: Contract) -> Iterator[Proof]:
+def check_runs(runs: Sequence[InterpreterRun], contract: Contract) -> Iterator[Check]:
     """Whether the file runs everywhere, but where the contract says that it does not."""
     for ran in runs:
         said = _said(ran, contract.runtimes)
         if ran.problem:
-            outcome = Outcome.NOTED if said is False else Outcome.FAILS
+            outcome = CheckOutcome.NOTED if said is False else CheckOutcome.FAILS
             detail = f"{ran.problem}{'; as the contract says' if said is False else ''}"
         elif not _are_probabilities(ran.outputs):
-            outcome, detail = Outcome.FAILS, "its outputs are no probabilities"
+            outcome, detail = CheckOutcome.FAILS, "its outputs are no probabilities"
         else:
-            outcome = Outcome.NOTED if said is False else Outcome.HOLDS
+            outcome = CheckOutcome.NOTED if said is False else CheckOutcome.HOLDS
             detail = _how(ran) + ("; the contract says that it does not work here" if said is False else "")
-        yield Proof(name=f"runs on {ran}", outcome=outcome, detail=detail, code=ran.problem_code or None)
+        yield Check(name=f"runs on {ran}", outcome=outcome, detail=detail, code=ran.problem_code or None)
     yield from _missing(runs, contract.runtimes)
 
 
-def check_outputs(runs: Sequence[Ran], contract: Contract) -> Iterator[Proof]:
+def check_outputs(runs: Sequence[InterpreterRun], contract: Contract) -> Iterator[Check]:
     """Every run against the first that gave outputs."""
     well = [ran for ran in runs if ran.outputs is not None]
     for ran in well[1:]:
         yield _compared(well[0], ran, contract)
 
 
-def reference(runs: Sequence[Ran]) -> Ran | None:
+def reference(runs: Sequence[InterpreterRun]) -> InterpreterRun | None:
     return next((ran for ran in runs if ran.outputs is not None), None)
 
 
@@ -88,18 +88,21 @@ def told(found: dict[str, float | int], scale: float | None) -> str:
     return f"at most {found['max']:.2g}{steps}, on average {found['mean']:.2g} apart; {labels}"
 
 
-def _compared(first: Ran, second: Ran, contract: Contract) -> Proof:
+def _compared(first: InterpreterRun, second: InterpreterRun, contract: Contract) -> Check:
     assert first.outputs is not None and second.outputs is not None
     found = apart(first.outputs, second.outputs)
     allowed = ALLOWANCES.get(contract.recipe.name, ALLOWANCES["int8"])
     other_kernels = first.is_delegated or second.is_delegated
     is_known = other_kernels or (first.engine is not second.engine and not _is_integer(contract))
-    outcome, why = Outcome.FAILS, f"; more than {allowed.strict:.2g}"
+    outcome, why = CheckOutcome.FAILS, f"; more than {allowed.strict:.2g}"
     if found["max"] <= allowed.strict + ROUNDING:
-        outcome, why = Outcome.HOLDS, ""
+        outcome, why = CheckOutcome.HOLDS, ""
     elif is_known and found["max"] <= allowed.known and found["mean"] <= allowed.known_mean:
-        outcome, why = Outcome.NOTED, f": {SELECTIVE if contract.recipe.float_layers else allowed.reason}"
-    return Proof(
+        outcome, why = (
+            CheckOutcome.NOTED,
+            f": {SELECTIVE if contract.recipe.float_layers else allowed.reason}",
+        )
+    return Check(
         name=f"outputs on {second}",
         outcome=outcome,
         detail=f"{told(found, contract.output.scale)}{why}",
@@ -119,14 +122,14 @@ def _is_integer(contract: Contract) -> bool:
     return contract.recipe.name in ("int8", "int16x8") and not contract.recipe.float_layers
 
 
-def _said(ran: Ran, runtimes: Runtimes) -> bool | None:
+def _said(ran: InterpreterRun, runtimes: Runtimes) -> bool | None:
     """What the contract says of this interpreter; None where it does not speak of it."""
     mine = [of for of in runtimes.tried if (of.runtime, of.version) == (ran.engine.package, ran.version)]
     exact = [of.works for of in mine if of.delegate == ran.kernels.value]
     return exact[0] if exact else all(of.works for of in mine) if mine else None
 
 
-def _how(ran: Ran) -> str:
+def _how(ran: InterpreterRun) -> str:
     assert ran.outputs is not None
     kernels = (
         "; XNNPACK takes no part of it" if ran.kernels is Kernels.XNNPACK and not ran.is_delegated else ""
@@ -134,8 +137,8 @@ def _how(ran: Ran) -> str:
     return f"{len(ran.outputs)} pictures{kernels}"
 
 
-def _missing(runs: Sequence[Ran], runtimes: Runtimes) -> Iterator[Proof]:
+def _missing(runs: Sequence[InterpreterRun], runtimes: Runtimes) -> Iterator[Check]:
     here = {(ran.engine.package, ran.version) for ran in runs}
     for runtime, version in sorted({(of.runtime, of.version) for of in runtimes.tried if of.works} - here):
         detail = "the contract names it; it is not installed here"
-        yield Proof(name=f"runs on {runtime} {version}", outcome=Outcome.UNTRIED, detail=detail)
+        yield Check(name=f"runs on {runtime} {version}", outcome=CheckOutcome.UNTRIED, detail=detail)

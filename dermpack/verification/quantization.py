@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from dermpack.contract import Contract
 from dermpack.tflite import ModelFile
-from dermpack.verification.checks import Outcome, Proof, held
+from dermpack.verification.checks import Check, CheckOutcome, held
 
 FLOATS = frozenset(("float32", "float16"))
 SMALL = 1024  # numbers: dynamic range leaves what is smaller as it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kinds:
+class TensorTypes:
     """The types inside the file, and that of most of its weights; int32 holds shapes and biases."""
 
     inside: frozenset[str]
@@ -22,19 +22,19 @@ class Kinds:
 
 
 RECIPES = {
-    "float32": Kinds(inside=frozenset(("float32", "int32")), weights="float32"),
-    "float16": Kinds(inside=frozenset(("float32", "float16", "int32")), weights="float16"),
-    "dynamic": Kinds(inside=frozenset(("float32", "int8", "int32")), weights="int8"),
-    "int8": Kinds(inside=frozenset(("int8", "int32")), weights="int8"),
-    "int16x8": Kinds(inside=frozenset(("int16", "int8", "int32", "int64")), weights="int8"),
+    "float32": TensorTypes(inside=frozenset(("float32", "int32")), weights="float32"),
+    "float16": TensorTypes(inside=frozenset(("float32", "float16", "int32")), weights="float16"),
+    "dynamic": TensorTypes(inside=frozenset(("float32", "int8", "int32")), weights="int8"),
+    "int8": TensorTypes(inside=frozenset(("int8", "int32")), weights="int8"),
+    "int16x8": TensorTypes(inside=frozenset(("int16", "int8", "int32", "int64")), weights="int8"),
 }
 
 
-def check_recipe(model: ModelFile, contract: Contract) -> Proof:
+def check_recipe(model: ModelFile, contract: Contract) -> Check:
     """Inputs and outputs may have another type: the contract names it."""
     name = contract.recipe.name
     if name not in RECIPES:
-        return Proof(name="recipe", outcome=Outcome.UNTRIED, detail=f"{name} is a recipe unknown here")
+        return Check(name="recipe", outcome=CheckOutcome.UNTRIED, detail=f"{name} is a recipe unknown here")
     kinds = RECIPES[name]
     problems = [*_tensors(model, contract, kinds), *_weights(model, kinds)]
     kept = contract.recipe.float_layers
@@ -42,7 +42,7 @@ def check_recipe(model: ModelFile, contract: Contract) -> Proof:
     return held("recipe", problems, well=f"{name}: {_counted(model)}{left}")
 
 
-def _tensors(model: ModelFile, contract: Contract, kinds: Kinds) -> Iterator[str]:
+def _tensors(model: ModelFile, contract: Contract, kinds: TensorTypes) -> Iterator[str]:
     outside = {tensor.name for tensor in (*model.inputs, *model.outputs)}
     allowed = kinds.inside | (FLOATS if contract.recipe.float_layers else frozenset())
     wrong = [of for of in model.tensors if of.dtype not in allowed and of.name not in outside]
@@ -51,7 +51,7 @@ def _tensors(model: ModelFile, contract: Contract, kinds: Kinds) -> Iterator[str
         yield f"the tensor {tensor.name!r} is {tensor.dtype}{many}"
 
 
-def _weights(model: ModelFile, kinds: Kinds) -> Iterator[str]:
+def _weights(model: ModelFile, kinds: TensorTypes) -> Iterator[str]:
     stored = [tensor for tensor in model.tensors if tensor.parameters > SMALL]
     fitting = sum(tensor.parameters for tensor in stored if tensor.dtype == kinds.weights)
     if 2 * fitting < sum(tensor.parameters for tensor in stored):

@@ -21,7 +21,7 @@ SEED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class SamplePictures:
     """Files, the generated ones first."""
 
     files: tuple[Path, ...]
@@ -40,12 +40,14 @@ class Material:
 
 
 @contextmanager
-def gather(*, pictures: int, dataset: Dataset | None, split: Split) -> Iterator[Material]:
+def gather(*, pictures: int, dataset: Dataset | None, split: Split) -> Iterator[SamplePictures]:
     """So many generated pictures and, of a dataset, so many of the split; the folder ends with the block."""
     with TemporaryDirectory(prefix="dermpack-verify-") as folder:
         generated = tuple(_written(number, Path(folder)) for number in range(pictures))
         chosen = _spread(dataset, split, pictures) if dataset else ()
-        yield Material(files=(*generated, *chosen), generated=len(generated), dataset=dataset, split=split)
+        yield SamplePictures(
+            files=(*generated, *chosen), generated=len(generated), dataset=dataset, split=split
+        )
 
 
 def _written(number: int, folder: Path) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dermpack.contract import Accuracy, Compared, Contract
+from dermpack.contract import Accuracy, ComparedFigure, Contract
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.evaluation.evaluate import Predictor, predict
 from dermpack.metrics.definitions import (
@@ -21,7 +21,7 @@ from dermpack.metrics.intervals import ANY_GROUPS, Interval, bootstrap, interval
 from dermpack.metrics.paired_difference import Difference, agreement, difference
 from dermpack.metrics.predictions import Floats, Predictions
 from dermpack.progress import Track, silent
-from dermpack.verification.checks import Outcome, Proof
+from dermpack.verification.checks import Check, CheckOutcome
 
 METRICS: Mapping[str, Metric] = {
     "balanced_accuracy": weighted_balanced_accuracy,
@@ -33,7 +33,7 @@ FIGURE_ERROR = 0.01  # likewise, beyond an interval: it may be a single point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scored:
+class ScoredSplit:
     """What the file says of a split, and what the float network says, where it is at hand."""
 
     split: Split
@@ -54,13 +54,13 @@ def splits_of(contract: Contract, dataset: Dataset, asked: Split) -> tuple[Split
 
 def score_split(
     predictor: Predictor, network: Predictor | None, dataset: Dataset, split: Split, *, track: Track = silent
-) -> Scored:
+) -> ScoredSplit:
     predictions = predict(predictor, dataset, split=split, track=track)
     of_float = predict(network, dataset, split=split, track=track) if network else None
-    return Scored(split=split, predictions=predictions, of_float=of_float)
+    return ScoredSplit(split=split, predictions=predictions, of_float=of_float)
 
 
-def check_scores(scored: Scored, contract: Contract, dataset: Dataset) -> Iterator[Proof]:
+def check_scores(scored: ScoredSplit, contract: Contract, dataset: Dataset) -> Iterator[Check]:
     """Each figure, with its interval, beside the recorded one."""
     recorded = next((of for of in contract.accuracy if of.split == scored.split.value), None)
     if contract.parents.dataset != dataset.sha256:
@@ -69,33 +69,33 @@ def check_scores(scored: Scored, contract: Contract, dataset: Dataset) -> Iterat
         why = "the contract has no figure of this split"
     if recorded is not None and recorded.n != len(scored):
         detail = f"{len(scored)} pictures, where the contract names {recorded.n}"
-        yield Proof(name=f"pictures of {scored.split.value}", outcome=Outcome.FAILS, detail=detail)
+        yield Check(name=f"pictures of {scored.split.value}", outcome=CheckOutcome.FAILS, detail=detail)
     for name in METRICS:
         yield _figure(name, scored, _of(recorded, name), why)
     if scored.of_float is not None:
         yield _agreement(scored, scored.of_float, recorded)
 
 
-def _figure(metric: str, scored: Scored, recorded: Compared | None, why: str) -> Proof:
+def _figure(metric: str, scored: ScoredSplit, recorded: ComparedFigure | None, why: str) -> Check:
     here, ci95 = _measured(scored.predictions, METRICS[metric])
     against = _difference(scored, METRICS[metric])
     text = f"{here:.4f}{_range(ci95)} on {len(scored)} pictures{_against(against)}"
     figures = {"value": here, "n": len(scored), **_ends("", ci95), **_difference_figures(against)}
     name = f"{metric} on {scored.split.value}"
     if recorded is None:
-        return Proof(name=name, outcome=Outcome.NOTED, detail=f"{text}; {why}", figures=figures)
+        return Check(name=name, outcome=CheckOutcome.NOTED, detail=f"{text}; {why}", figures=figures)
     problems = list(_problems(here, ci95, against, recorded))
     said = f"; recorded: {recorded.of_file:.4f}, from float {recorded.difference:+.4f}{_range(recorded.ci95)}"
-    return Proof(
+    return Check(
         name=name,
-        outcome=Outcome.FAILS if problems else Outcome.HOLDS,
+        outcome=CheckOutcome.FAILS if problems else CheckOutcome.HOLDS,
         detail="; ".join((text + said, *problems)),
         figures={**figures, "recorded": recorded.of_file, "recorded_difference": recorded.difference},
     )
 
 
 def _problems(
-    here: float, ci95: Interval | None, against: Difference | None, recorded: Compared
+    here: float, ci95: Interval | None, against: Difference | None, recorded: ComparedFigure
 ) -> Iterator[str]:
     """The recorded figure lies in the interval found here, the difference found here in the recorded one."""
     if not _lies(recorded.of_file, ci95 or (here, here)):
@@ -105,16 +105,18 @@ def _problems(
         yield f"{apart:+.4f} from float is outside of the recorded interval"
 
 
-def _agreement(scored: Scored, of_float: Predictions, recorded: Accuracy | None) -> Proof:
+def _agreement(scored: ScoredSplit, of_float: Predictions, recorded: Accuracy | None) -> Check:
     here = agreement(of_float, scored.predictions)
     name, text = f"labels on {scored.split.value}", f"the network's label on {here:.1%} of {len(scored)}"
     figures = {"agreement": here, "n": len(scored)}
     if recorded is None:
-        return Proof(name=name, outcome=Outcome.NOTED, detail=f"{text}; no recorded figure", figures=figures)
+        return Check(
+            name=name, outcome=CheckOutcome.NOTED, detail=f"{text}; no recorded figure", figures=figures
+        )
     well = abs(here - recorded.agreement) <= AGREEMENT_ERROR
-    return Proof(
+    return Check(
         name=name,
-        outcome=Outcome.HOLDS if well else Outcome.FAILS,
+        outcome=CheckOutcome.HOLDS if well else CheckOutcome.FAILS,
         detail=f"{text}; recorded: {recorded.agreement:.1%}",
         figures={**figures, "recorded": recorded.agreement},
     )
@@ -128,7 +130,7 @@ def _measured(predictions: Predictions, metric: Metric) -> tuple[float, Interval
     return value(metric, predictions), interval(draws["value"]) if draws else None
 
 
-def _difference(scored: Scored, metric: Metric) -> Difference | None:
+def _difference(scored: ScoredSplit, metric: Metric) -> Difference | None:
     return None if scored.of_float is None else difference(scored.of_float, scored.predictions, metric)
 
 
@@ -144,7 +146,7 @@ def _ends(prefix: str, ci95: Interval | None) -> dict[str, float]:
     return {} if ci95 is None else {f"{prefix}ci95_low": ci95[0], f"{prefix}ci95_high": ci95[1]}
 
 
-def _of(recorded: Accuracy | None, metric: str) -> Compared | None:
+def _of(recorded: Accuracy | None, metric: str) -> ComparedFigure | None:
     figures = recorded.figures if recorded else ()
     return next((figure for figure in figures if figure.metric == metric), None)
 

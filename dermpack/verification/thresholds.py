@@ -8,22 +8,22 @@ from math import isclose
 
 import numpy as np
 
-from dermpack.contract import Abstention, Contract, OperatingPoint, Temperature
+from dermpack.contract import AbstentionRecord, Contract, OperatingPointRecord, TemperatureRecord
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.metrics.abstention import abstain
 from dermpack.metrics.calibration import Temperature as Fitted
 from dermpack.metrics.calibration import calibrated, fit_temperature
 from dermpack.metrics.predictions import Flags, Predictions
 from dermpack.metrics.thresholds import operating_threshold
-from dermpack.verification.checks import Outcome, Proof, held
-from dermpack.verification.scores import AGREEMENT_ERROR, Scored
+from dermpack.verification.checks import Check, CheckOutcome, held
+from dermpack.verification.scores import AGREEMENT_ERROR, ScoredSplit
 
 TEMPERATURE_ERROR = 0.05  # of its value: kernels that round otherwise have nearly the same
 LIKELIHOOD_ERROR = 0.002  # nats a picture: where any temperature fits, its value says little
 LAST_BITS = 1e-9  # of a probability: many pictures of 8 bits stand on one threshold
 
 
-def check_decisions(scored: Scored, contract: Contract, dataset: Dataset) -> Iterator[Proof]:
+def check_decisions(scored: ScoredSplit, contract: Contract, dataset: Dataset) -> Iterator[Check]:
     """Temperature, abstention and thresholds, where this is the split that conversion fitted them on."""
     if scored.split is not Split.VALIDATION or contract.parents.dataset != dataset.sha256:
         return
@@ -36,19 +36,19 @@ def check_decisions(scored: Scored, contract: Contract, dataset: Dataset) -> Ite
     yield from (_point(predictions, point) for point in contract.thresholds)
 
 
-def _temperature(predictions: Predictions, said: Temperature) -> Proof:
+def _temperature(predictions: Predictions, said: TemperatureRecord) -> Check:
     fitted = fit_temperature(predictions)
     lost = _likelihood(predictions, Fitted(**asdict(said))) - _likelihood(predictions, fitted)
     well = isclose(said.value, fitted.value, rel_tol=TEMPERATURE_ERROR) or lost <= LIKELIHOOD_ERROR
-    return Proof(
+    return Check(
         name="temperature on validation",
-        outcome=Outcome.HOLDS if well else Outcome.FAILS,
+        outcome=CheckOutcome.HOLDS if well else CheckOutcome.FAILS,
         detail=f"output.temperature.value is {said.value:.4g}; fitted again: {fitted.value:.4g}",
         figures={"recorded": said.value, "value": fitted.value, "n": len(predictions)},
     )
 
 
-def _abstention(predictions: Predictions, said: Abstention) -> Proof:
+def _abstention(predictions: Predictions, said: AbstentionRecord) -> Check:
     """Any choice from the curve is well; it must do here what it is said to do."""
     answered = predictions.confidence >= said.threshold - LAST_BITS
     shares = {
@@ -64,7 +64,7 @@ def _abstention(predictions: Predictions, said: Abstention) -> Proof:
     return held("abstention on validation", problems, well=well)
 
 
-def _point(predictions: Predictions, said: OperatingPoint) -> Proof:
+def _point(predictions: Predictions, said: OperatingPointRecord) -> Check:
     at = predictions.classes.index(said.label)
     own, called = predictions.truth == at, predictions.probabilities[:, at] >= said.threshold - LAST_BITS
     shares = {"sensitivity": (called, own, said.sensitivity)}

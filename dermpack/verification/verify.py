@@ -11,9 +11,9 @@ from dermpack.errors import DermpackError, InputError, PictureError
 from dermpack.imaging import Policy
 from dermpack.inference import (
     MAX_SIDE,
-    Engine,
-    Host,
-    Sidecar,
+    InterpreterHost,
+    ModelSettings,
+    Runtime,
     classifier_on,
     first_installed,
     installed,
@@ -22,19 +22,19 @@ from dermpack.inference import (
 from dermpack.progress import Track, silent
 from dermpack.storage.files import read_bytes, sha256_of
 from dermpack.tflite import ModelFile, read_model
-from dermpack.verification.checks import Outcome, Proof, Verified
+from dermpack.verification.checks import Check, CheckOutcome, Verification
 from dermpack.verification.exports import Export
 from dermpack.verification.file_description import check_bytes, check_description
-from dermpack.verification.interpreter_runs import Task, run_everywhere
-from dermpack.verification.network_agreement import Network, check_network
+from dermpack.verification.interpreter_runs import InterpreterTask, run_everywhere
+from dermpack.verification.network_agreement import FloatNetwork, check_network
 from dermpack.verification.output_agreement import check_outputs, check_runs, reference
 from dermpack.verification.quantization import check_recipe
-from dermpack.verification.sample_pictures import Material
+from dermpack.verification.sample_pictures import SamplePictures
 from dermpack.verification.scores import check_scores, score_split, splits_of
 from dermpack.verification.thresholds import check_decisions
 
 MAX_MODEL_BYTES = 512 << 20
-Hosts = Mapping[Engine, Host]
+Hosts = Mapping[Runtime, InterpreterHost]
 
 
 @contextmanager
@@ -49,17 +49,17 @@ def open_hosts(*, patience_seconds: float | None = None) -> Iterator[Hosts]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class VerificationTools:
     """What exports are tried with: interpreters, pictures, and the trained network, where it is at hand."""
 
     hosts: Hosts
-    material: Material
-    network: Network | None = None
+    material: SamplePictures
+    network: FloatNetwork | None = None
     threads: int = 1
     track: Track = silent
 
 
-def verify_export(export: Export, means: Means) -> Verified:
+def verify_export(export: Export, means: VerificationTools) -> Verification:
     """All proofs that can be tried; a broken file ends in a proof that fails, never in an exception."""
     data, model, contract = b"", None, None
     unread = []
@@ -75,10 +75,10 @@ def verify_export(export: Export, means: Means) -> Verified:
     proofs = [*unread, *_described(data, model, contract)]
     if contract is not None and model is not None:
         proofs += _tried(export, data, contract, means, is_described=not _failures(proofs))
-    return Verified(name=export.name, sha256=sha256_of(data), proofs=tuple(proofs))
+    return Verification(name=export.name, sha256=sha256_of(data), proofs=tuple(proofs))
 
 
-def _described(data: bytes, model: ModelFile | None, contract: Contract | None) -> Iterator[Proof]:
+def _described(data: bytes, model: ModelFile | None, contract: Contract | None) -> Iterator[Check]:
     if contract is None:
         return
     yield check_bytes(data, contract)
@@ -87,21 +87,21 @@ def _described(data: bytes, model: ModelFile | None, contract: Contract | None) 
         yield check_recipe(model, contract)
 
 
-def _failures(proofs: Iterable[Proof]) -> set[str]:
-    return {proof.name for proof in proofs if proof.outcome is Outcome.FAILS} & {"input", "output"}
+def _failures(proofs: Iterable[Check]) -> set[str]:
+    return {proof.name for proof in proofs if proof.outcome is CheckOutcome.FAILS} & {"input", "output"}
 
 
 def _tried(
-    export: Export, data: bytes, contract: Contract, means: Means, *, is_described: bool
-) -> Iterator[Proof]:
+    export: Export, data: bytes, contract: Contract, means: VerificationTools, *, is_described: bool
+) -> Iterator[Check]:
     """Everything for which the file is run."""
     policy = {of.value: of for of in Policy}.get(contract.input.policy)
     if policy is None or not is_described or contract.input.width > MAX_SIDE:
         why = "the contract does not say what this file takes and gives"
-        yield Proof(name="runs", outcome=Outcome.UNTRIED, detail=why)
+        yield Check(name="runs", outcome=CheckOutcome.UNTRIED, detail=why)
         return
-    sidecar = Sidecar(labels=contract.labels, policy=policy)  # no temperature: outputs as they are
-    task = Task(
+    sidecar = ModelSettings(labels=contract.labels, policy=policy)  # no temperature: outputs as they are
+    task = InterpreterTask(
         model=data,
         where=export.model,
         sidecar=sidecar,
@@ -118,8 +118,8 @@ def _tried(
 
 
 def _scored(
-    export: Export, data: bytes, contract: Contract, means: Means, sidecar: Sidecar
-) -> Iterator[Proof]:
+    export: Export, data: bytes, contract: Contract, means: VerificationTools, sidecar: ModelSettings
+) -> Iterator[Check]:
     """The kept interpreter as an app starts it; the labels are the contract's."""
     dataset, network = means.material.dataset, means.network
     assert dataset is not None
@@ -137,6 +137,6 @@ def _scored(
         yield _failed("figures", error)
 
 
-def _failed(name: str, error: DermpackError) -> Proof:
+def _failed(name: str, error: DermpackError) -> Check:
     detail = f"{error.what}. {error.hint}"
-    return Proof(name=name, outcome=Outcome.FAILS, detail=detail, code=error.code)
+    return Check(name=name, outcome=CheckOutcome.FAILS, detail=detail, code=error.code)

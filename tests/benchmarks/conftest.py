@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.models import read_models
-from benchmarks.protocol.plan import Plan, Scored, Timing
+from benchmarks.protocol.plan import BenchmarkPlan, ScoredPictures, Timing
 from dermpack.dataset.manifest import Split
 from dermpack.inference import Kernels, installed
 from tests.support.evaluation_dataset import make_dataset
@@ -30,13 +30,13 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def plan(models: Path, tmp_path: Path) -> Plan:
+def plan(models: Path, tmp_path: Path) -> BenchmarkPlan:
     """Both models and a dozen pictures, under as few settings as there can be."""
     dataset = make_dataset(tmp_path / "data", n=PICTURES, labels=LABELS)
     pictures = dataset.manifest.of(Split.TEST)
-    return Plan(
+    return BenchmarkPlan(
         models=read_models([models]),
-        scored=Scored(dataset=dataset, split=Split.TEST, pictures=pictures),
+        scored=ScoredPictures(dataset=dataset, split=Split.TEST, pictures=pictures),
         runtimes=[installed()[0].package],
         threads=(1,),
         kernels=(Kernels.XNNPACK,),

@@ -130,7 +130,7 @@ def _tuning_cases(feed: Any) -> dict[str, Case]:
 
     `whole` and `boundary` get the same change, mixup: it is the one that activations can have.
     """
-    from trainer.fitting.train_step import Learner
+    from trainer.fitting.train_step import TrainStep
     from trainer.model.freezing import boundary, freeze_below, split_at
     from trainer.recipe.augmentation import Augmentation
 
@@ -138,7 +138,7 @@ def _tuning_cases(feed: Any) -> dict[str, Case]:
     freeze_below(model, LAYERS)
     trunk, rest = split_at(model, boundary(model))
     mixup = replace(feed, augmentation=Augmentation(mixup=feed.augmentation.mixup))
-    whole, top = Learner(model, _plan()), Learner(rest, _plan())
+    whole, top = TrainStep(model, _plan()), TrainStep(rest, _plan())
     batches = {
         "bare": (whole, itertools.repeat(next(iter(feed.batches(0, 1))))),
         "fed": (whole, _endless(feed)),
@@ -153,7 +153,7 @@ def _tuning_cases(feed: Any) -> dict[str, Case]:
 
 def _head_cases(feed: Any) -> dict[str, Case]:
     """A forward pass over all pictures that keeps the features, and the same with the head phase after it."""
-    from trainer.fitting.train_step import Learner
+    from trainer.fitting.train_step import TrainStep
     from trainer.model.freezing import boundary, features, freeze_below, split_at
     from trainer.recipe.augmentation import Augmentation
 
@@ -161,7 +161,7 @@ def _head_cases(feed: Any) -> dict[str, Case]:
     freeze_below(model, 0)
     _, head = split_at(model, boundary(model))
     kept = _kept(features(model), feed.train)
-    learner = Learner(head, _plan())
+    learner = TrainStep(head, _plan())
     eaten = replace(feed, train=kept, augmentation=Augmentation(mixup=feed.augmentation.mixup))
 
     def forward() -> None:
@@ -187,9 +187,9 @@ def _model() -> Any:
 
 
 def _plan() -> Any:
-    from trainer.fitting.plan import Plan
+    from trainer.fitting.plan import FitPlan
 
-    return Plan(name="bench", epochs=1, rate=RATE, seed=0)
+    return FitPlan(name="bench", epochs=1, rate=RATE, seed=0)
 
 
 def _kept(trunk: Any, examples: Any) -> Any:

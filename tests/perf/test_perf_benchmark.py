@@ -16,14 +16,14 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.models import read_models
 from benchmarks.protocol.jobs import JOB_FILE, WORKER_FILE, head_of, lay_out
-from benchmarks.protocol.plan import Model, Plan, Setting
-from benchmarks.worker.worker import Run
-from dermpack.inference import Engine, Kernels, installed
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Setting
+from benchmarks.worker.worker import LoadedModel
+from dermpack.inference import Kernels, Runtime, installed
 from tests.perf.in_turns import median_ci95, run_in_turns
 
 pytestmark = [
     pytest.mark.tensorflow,
-    pytest.mark.skipif(Engine.LITERT not in installed(), reason="ai-edge-litert is not installed"),
+    pytest.mark.skipif(Runtime.LITERT not in installed(), reason="ai-edge-litert is not installed"),
 ]
 SMALL, LARGE = 96, 224  # the tool rounds to 0.01 ms, which the small model's 0.25 ms would drown in
 LABELS, ALPHA = 7, 0.35
@@ -48,7 +48,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def mobilenets(size: int) -> dict[str, bytes]:
     from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import Io, Recipe, convert, quantize, unquantized
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert, quantize, unquantized
     from converter.sources.frozen_function import freeze
     from trainer.model.network import build
     from trainer.recipe.network_spec import Arch, NetworkSpec, Weights
@@ -56,11 +56,11 @@ def mobilenets(size: int) -> dict[str, bytes]:
     spec = NetworkSpec(arch=Arch.MOBILENET_V2, alpha=ALPHA, size=size, classes=LABELS)
     network = build(spec, weights=Weights.NONE, seed=0)
     pictures = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
-    start = unquantized(freeze(network), Recipe.INT8)
+    start = unquantized(freeze(network), Quantization.INT8)
     ranged = with_ranges(start, measure_ranges(start, pictures).over_all())
     return {
-        "float32": convert(freeze(network), Recipe.FLOAT32, io=Io.FLOAT32),
-        "int8": quantize(ranged, Recipe.INT8, io=Io.UINT8),
+        "float32": convert(freeze(network), Quantization.FLOAT32, io=IoType.FLOAT32),
+        "int8": quantize(ranged, Quantization.INT8, io=IoType.UINT8),
     }
 
 
@@ -80,10 +80,10 @@ def test_the_harness_adds_less_than_two_percent(
     assert ratio < MOST_ADDED
 
 
-def loaded(model: Model, folder: Path) -> Run:
-    laid = lay_out(Plan(models=[model]), folder)
+def loaded(model: ModelUnderTest, folder: Path) -> LoadedModel:
+    laid = lay_out(BenchmarkPlan(models=[model]), folder)
     named = {name: str(folder / of) if name != "name" else of for name, of in laid.models[0].items()}
-    run = Run(head_of("time", HERE, [named], patience_seconds=60), named)
+    run = LoadedModel(head_of("time", HERE, [named], patience_seconds=60), named)
     assert run.loads(), run.refused
     run.warm_up(TIMING["warm_up_seconds"])
     return run
@@ -106,7 +106,7 @@ def test_our_median_is_that_of_the_runtimes_own_tool(
     Two processes one after the other differ by 5 % and more with nothing but the moment: their clock, their
     neighbours. Bare calls of both ways to run a model, in turns in one process, differ by 0.4 % at this size.
     """
-    laid = lay_out(Plan(models=read_models([exports / name])), tmp_path)
+    laid = lay_out(BenchmarkPlan(models=read_models([exports / name])), tmp_path)
     job = {**head_of("time", HERE, laid.models, patience_seconds=600), "timing": TIMING, "read": []}
     (tmp_path / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
     ratios = list[float]()

@@ -50,11 +50,11 @@ def best(work: Callable[[], object]) -> float:
 
 
 def test_float_is_eight_times_as_fast(benchmark: BenchmarkFixture, model: Any) -> None:
-    from converter.quantize.tflite_conversion import Io, Recipe, convert
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert
     from converter.sources.frozen_function import freeze
 
     def ours() -> bytes:
-        return convert(freeze(model), Recipe.FLOAT32, io=Io.FLOAT32)
+        return convert(freeze(model), Quantization.FLOAT32, io=IoType.FLOAT32)
 
     ours()
     ratio = seconds(usual(model).convert) / best(ours)
@@ -69,13 +69,13 @@ def test_quantization_aware_is_eight_times_as_fast(
     import tensorflow as tf
 
     from converter.qat.qat_network import make_aware
-    from converter.quantize.tflite_conversion import Io, Recipe, convert
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert
     from converter.sources.frozen_function import freeze
 
     aware = make_aware(model, pictures[:4])
 
     def ours() -> bytes:
-        return convert(freeze(aware), Recipe.INT8, io=Io.UINT8)
+        return convert(freeze(aware), Quantization.INT8, io=IoType.UINT8)
 
     ours()
     converter = usual(aware)
@@ -92,14 +92,14 @@ def test_post_training_is_three_times_as_fast(
 ) -> None:
     from converter.quantize.bias_correction import ENOUGH, correct_biases, mean_errors
     from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import Io, Recipe, quantize, unquantized
+    from converter.quantize.tflite_conversion import IoType, Quantization, quantize, unquantized
     from converter.sources.frozen_function import freeze
 
     def ours() -> bytes:
-        start = unquantized(freeze(model), Recipe.INT8)
+        start = unquantized(freeze(model), Quantization.INT8)
         ranged = with_ranges(start, measure_ranges(start, pictures).over_all())
         corrected = correct_biases(ranged, mean_errors(ranged, pictures[:ENOUGH]))
-        return quantize(corrected, Recipe.INT8, io=Io.UINT8)
+        return quantize(corrected, Quantization.INT8, io=IoType.UINT8)
 
     def examples() -> Iterator[list[Any]]:
         return ([np.float32(picture[None]) / np.float32(127.5) - 1] for picture in pictures)

@@ -142,12 +142,14 @@ def _picture(seed: int) -> bytes:
 def _network() -> bytes:
     """MobileNetV2 1.0 with weights drawn by lot: its time does not depend on them."""
     from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import Io, Recipe, quantize, unquantized
+    from converter.quantize.tflite_conversion import IoType, Quantization, quantize, unquantized
     from converter.sources.frozen_function import freeze
     from trainer.model.network import build
     from trainer.recipe.network_spec import Arch, NetworkSpec, Weights
 
     spec = NetworkSpec(arch=Arch.MOBILENET_V2, alpha=1.0, size=SIZE, classes=len(LABELS))
-    start = unquantized(freeze(build(spec, weights=Weights.NONE, seed=0)), Recipe.INT8)
+    start = unquantized(freeze(build(spec, weights=Weights.NONE, seed=0)), Quantization.INT8)
     pictures = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8)
-    return quantize(with_ranges(start, measure_ranges(start, pictures).over_all()), Recipe.INT8, io=Io.UINT8)
+    return quantize(
+        with_ranges(start, measure_ranges(start, pictures).over_all()), Quantization.INT8, io=IoType.UINT8
+    )

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dermpack.contract import (
-    Abstention,
+    AbstentionRecord,
     Accuracy,
     Activation,
     Calibration,
-    Compared,
+    ComparedFigure,
     Contract,
-    Covered,
+    CoveragePointRecord,
     Input,
-    Number,
-    OperatingPoint,
-    Operator,
+    OperatingPointRecord,
     Output,
     Parents,
-    Recipe,
+    QuantizationRecord,
+    RequiredOperator,
     RuntimeResult,
-    Temperature,
+    TemperatureRecord,
+    TensorType,
     runtimes_of,
 )
 from dermpack.storage.files import sha256_of
@@ -41,9 +41,9 @@ def contract_for(model: bytes = b"TFL3") -> Contract:
         output=_output(),
         thresholds=(_point(),),
         abstention=_abstention(),
-        recipe=Recipe(name="int8", method="ptq", versions={"tensorflow": "2.21.0"}),
+        recipe=QuantizationRecord(name="int8", method="ptq", versions={"tensorflow": "2.21.0"}),
         calibration=_calibration(),
-        operators=(Operator(name="CONV_2D", version=3),),
+        operators=(RequiredOperator(name="CONV_2D", version=3),),
         runtimes=runtimes_of(tried),
         accuracy=(_accuracy(),),
         size_bytes=len(model),
@@ -58,7 +58,7 @@ def _input() -> Input:
     return Input(
         width=SIZE,
         height=SIZE,
-        dtype=Number.UINT8,
+        dtype=TensorType.UINT8,
         scale=0.007843137718737125,
         zero_point=127,
         policy="centre-square-1",
@@ -68,9 +68,9 @@ def _input() -> Input:
 
 def _output() -> Output:
     nlls = {"nll_before": 0.9, "nll_after": 0.8, "ece_before": 0.1, "ece_after": 0.05}
-    temperature = Temperature(value=1.25, floor=1 / 512, n=40, **nlls)
+    temperature = TemperatureRecord(value=1.25, floor=1 / 512, n=40, **nlls)
     return Output(
-        dtype=Number.UINT8,
+        dtype=TensorType.UINT8,
         scale=1 / 256,
         zero_point=0,
         activation=Activation.SOFTMAX,
@@ -78,14 +78,14 @@ def _output() -> Output:
     )
 
 
-def _point() -> OperatingPoint:
+def _point() -> OperatingPointRecord:
     shares = {"threshold": 0.3, "wanted_sensitivity": 0.95, "sensitivity": 0.96, "specificity": 0.7}
-    return OperatingPoint(label="mel", positives=20, n=100, **shares)
+    return OperatingPointRecord(label="mel", positives=20, n=100, **shares)
 
 
-def _abstention() -> Abstention:
+def _abstention() -> AbstentionRecord:
     shares = {"threshold": 0.6, "coverage": 0.8, "accuracy": 0.9}
-    return Abstention(n=100, curve=(Covered(**shares),), **shares)
+    return AbstentionRecord(n=100, curve=(CoveragePointRecord(**shares),), **shares)
 
 
 def _calibration() -> Calibration:
@@ -95,7 +95,7 @@ def _calibration() -> Calibration:
 
 
 def _accuracy() -> Accuracy:
-    figure = Compared(
+    figure = ComparedFigure(
         metric="balanced_accuracy", of_float=0.8, of_file=0.79, difference=-0.01, ci95=(-0.02, 0.0)
     )
     return Accuracy(split="validation", n=100, agreement=0.97, figures=(figure,))

@@ -11,15 +11,15 @@ from dermpack.storage.files import sha256_of
 def file_of(folder: Path) -> bytes:
     """int8, of an untrained network after a few steps that see integers."""
     from converter.qat.qat_training import train_aware
-    from converter.quantize.tflite_conversion import Io, Recipe, convert
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert
     from converter.sources.frozen_function import freeze
     from tests.support.striped_dataset import feed, network
-    from trainer.fitting.plan import Plan
+    from trainer.fitting.plan import FitPlan
 
     batches = feed(train=48, validation=16)
-    plan = Plan(name="aware", epochs=1, rate=0.01, seed=3)
+    plan = FitPlan(name="aware", epochs=1, rate=0.01, seed=3)
     aware = train_aware(network(), batches, plan, folder, calibration=batches.train.copies[0][:16])
-    return convert(freeze(aware.model), Recipe.INT8, io=Io.UINT8)
+    return convert(freeze(aware.model), Quantization.INT8, io=IoType.UINT8)
 
 
 if __name__ == "__main__":

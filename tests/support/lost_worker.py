@@ -12,12 +12,12 @@ import pytest
 
 def main() -> int:
     from dermpack.cli import main as program
-    from trainer.fitting.train_step import Learner
+    from trainer.fitting.train_step import TrainStep
 
-    ending, last, plain = signal.Signals[sys.argv[1]], int(sys.argv[2]), Learner.step
+    ending, last, plain = signal.Signals[sys.argv[1]], int(sys.argv[2]), TrainStep.step
     done = 0
 
-    def step(self: Learner, *batch: Any, rate: float) -> float:
+    def step(self: TrainStep, *batch: Any, rate: float) -> float:
         nonlocal done
         if done == last:
             os.kill(os.getpid(), ending)
@@ -25,7 +25,7 @@ def main() -> int:
         return plain(self, *batch, rate=rate)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Learner, "step", step)
+        patch.setattr(TrainStep, "step", step)
         return program(sys.argv[3:])
 
 

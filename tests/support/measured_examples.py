@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.protocol.plan import Model, Plan, Scored, Setting
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures, Setting
 from benchmarks.protocol.results import (
-    Answered,
-    Counted,
-    Measured,
+    AnsweredPictures,
+    CountedModel,
     OperatorTime,
-    Pass,
-    Profiled,
-    Refused,
-    Summarized,
-    Timed,
+    ProfiledModel,
+    RefusedModel,
+    SummarizedModel,
+    TargetMeasurement,
+    TimedModel,
+    ToolPass,
 )
 from dermpack.dataset.manifest import Dataset, Manifest, Picture, Split
-from dermpack.inference import Kernels, Sidecar
+from dermpack.inference import Kernels, ModelSettings
 from dermpack.storage.files import sha256_of
 
 CLASSES = ("bcc", "mel", "nv")
@@ -38,10 +38,10 @@ HERE = {
 
 def a_model(
     name: str = "float32", *, labels: Sequence[str] | None = CLASSES, temperature: float = 1.0
-) -> Model:
-    sidecar = None if labels is None else Sidecar(labels=tuple(labels), temperature=temperature)
+) -> ModelUnderTest:
+    sidecar = None if labels is None else ModelSettings(labels=tuple(labels), temperature=temperature)
     data = name.encode() * (400 if name == "float32" else 100)
-    return Model(
+    return ModelUnderTest(
         name=name,
         data=data,
         sha256=sha256_of(data),
@@ -52,7 +52,7 @@ def a_model(
     )
 
 
-def scored(truth: Sequence[int] = TRUTH, *, folder: Path = Path("demo")) -> Scored:
+def scored(truth: Sequence[int] = TRUTH, *, folder: Path = Path("demo")) -> ScoredPictures:
     pictures = tuple(_picture(at, CLASSES[label]) for at, label in enumerate(truth))
     dataset = Dataset(
         folder=folder,
@@ -63,16 +63,18 @@ def scored(truth: Sequence[int] = TRUTH, *, folder: Path = Path("demo")) -> Scor
         source="demo",
         sha256="d" * 64,
     )
-    return Scored(dataset=dataset, split=Split.TEST, pictures=pictures)
+    return ScoredPictures(dataset=dataset, split=Split.TEST, pictures=pictures)
 
 
-def a_plan(*names: str, truth: Sequence[int] = TRUTH) -> Plan:
-    return Plan(models=[a_model(name) for name in names or ("float32", "int8")], scored=scored(truth))
+def a_plan(*names: str, truth: Sequence[int] = TRUTH) -> BenchmarkPlan:
+    return BenchmarkPlan(
+        models=[a_model(name) for name in names or ("float32", "int8")], scored=scored(truth)
+    )
 
 
 def saying(
     labels: Sequence[int], *, sure: int = 200, model: str = "float32", setting: Setting = LITERT
-) -> Answered:
+) -> AnsweredPictures:
     """Integers: `sure` of 256 for the label, the rest shared by the others."""
     rest = (256 - sure) // 2
     outputs = np.full((len(labels), len(CLASSES)), rest, dtype=np.uint8)
@@ -82,8 +84,8 @@ def saying(
 
 def answered(
     outputs: NDArray[np.generic], *, model: str = "float32", setting: Setting = LITERT, scale: float = SCALE
-) -> Answered:
-    return Answered(model=model, setting=setting, outputs=outputs, scale=scale, zero_point=0)
+) -> AnsweredPictures:
+    return AnsweredPictures(model=model, setting=setting, outputs=outputs, scale=scale, zero_point=0)
 
 
 def timed(
@@ -93,13 +95,13 @@ def timed(
     around_ms: float = 10.0,
     rounds: int = 60,
     seed: int = 0,
-) -> Timed:
+) -> TimedModel:
     """Rounds with a tail, as real ones have."""
     generator = np.random.default_rng(seed)
     drawn = around_ms * (
         1 + 0.01 * generator.standard_normal(rounds) + 0.02 * generator.exponential(size=rounds)
     )
-    return Timed(
+    return TimedModel(
         model=model,
         setting=setting,
         load_ms=3.5,
@@ -111,31 +113,33 @@ def timed(
     )
 
 
-def counted(*, model: str = "float32", setting: Setting = LITERT, instructions: int = 120_000_000) -> Counted:
-    return Counted(model=model, setting=setting, instructions=(instructions,) * 3, delegated="all")
+def counted(
+    *, model: str = "float32", setting: Setting = LITERT, instructions: int = 120_000_000
+) -> CountedModel:
+    return CountedModel(model=model, setting=setting, instructions=(instructions,) * 3, delegated="all")
 
 
-def profiled(*, model: str = "float32", setting: Setting = LITERT) -> Profiled:
+def profiled(*, model: str = "float32", setting: Setting = LITERT) -> ProfiledModel:
     shares = {"CONV_2D": 0.6, "DEPTHWISE_CONV_2D": 0.3, "SOFTMAX": 0.1}
     operators = (
         OperatorTime(name=name, count=5, share=share, is_delegated=name != "SOFTMAX")
         for name, share in shares.items()
     )
-    return Profiled(model=model, setting=setting, operators=tuple(operators))
+    return ProfiledModel(model=model, setting=setting, operators=tuple(operators))
 
 
-def summarized(*, model: str = "float32", around_ms: float = 8.0) -> Summarized:
+def summarized(*, model: str = "float32", around_ms: float = 8.0) -> SummarizedModel:
     setting = Setting(runtime="benchmark_model", kernels=Kernels.XNNPACK, threads=4)
     passes = tuple(_pass(around_ms * factor) for factor in (1.0, 1.01, 0.99))
-    return Summarized(model=model, setting=setting, passes=passes, delegated="all")
+    return SummarizedModel(model=model, setting=setting, passes=passes, delegated="all")
 
 
-def refused(*, model: str = "int8", setting: Setting = RUNTIME) -> Refused:
-    return Refused(model=model, setting=setting, why="Op builtin_code out of range: 206")
+def refused(*, model: str = "int8", setting: Setting = RUNTIME) -> RefusedModel:
+    return RefusedModel(model=model, setting=setting, why="Op builtin_code out of range: 206")
 
 
-def measured(target: str = "host", **parts: object) -> Measured:
-    return Measured(
+def measured(target: str = "host", **parts: object) -> TargetMeasurement:
+    return TargetMeasurement(
         target=target,
         is_emulated=target.startswith("qemu:"),
         environment=HERE,
@@ -157,8 +161,8 @@ def _picture(at: int, label: str) -> Picture:
     )
 
 
-def _pass(mean_ms: float) -> Pass:
-    return Pass(
+def _pass(mean_ms: float) -> ToolPass:
+    return ToolPass(
         load_ms=3.0,
         first_ms=mean_ms * 1.5,
         warm_up_rounds=20,

@@ -8,10 +8,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dermpack.contract import Contract, Number, Operator, RuntimeResult, contract_text, runtimes_of
+from dermpack.contract import (
+    Contract,
+    RequiredOperator,
+    RuntimeResult,
+    TensorType,
+    contract_text,
+    runtimes_of,
+)
 from dermpack.inference import installed
 from dermpack.storage.files import sha256_of
-from dermpack.tflite import Metadata, Tensor, read_model, with_metadata
+from dermpack.tflite import Metadata, TensorInfo, read_model, with_metadata
 from tests.support.contracts import contract_for
 from tests.support.tflite_models import LABELS, float_model, integer_model
 
@@ -46,7 +53,7 @@ def contract_of(data: bytes, recipe: str) -> Contract:
         input=replace(made.input, **_steps(model.inputs[0]), size_bytes=model.inputs[0].size_bytes),
         output=replace(made.output, **_steps(model.outputs[0])),
         recipe=replace(made.recipe, name=recipe),
-        operators=tuple(Operator(name=of.name, version=of.version) for of in model.operators),
+        operators=tuple(RequiredOperator(name=of.name, version=of.version) for of in model.operators),
         runtimes=runtimes_of(_tried()),
     )
 
@@ -82,7 +89,7 @@ def _tried() -> tuple[RuntimeResult, ...]:
     )
 
 
-def _steps(tensor: Tensor) -> dict[str, Any]:
+def _steps(tensor: TensorInfo) -> dict[str, Any]:
     scale = tensor.scales[0] if tensor.scales else None
     zero_point = tensor.zero_points[0] if tensor.scales else None
-    return {"dtype": Number(tensor.dtype), "scale": scale, "zero_point": zero_point}
+    return {"dtype": TensorType(tensor.dtype), "scale": scale, "zero_point": zero_point}

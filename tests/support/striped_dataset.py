@@ -66,10 +66,10 @@ def network() -> Keras:
 def trained_network(folder: Any) -> Keras:
     """The network after a short float training."""
     from trainer.fitting.loop import fit
-    from trainer.fitting.plan import Plan
+    from trainer.fitting.plan import FitPlan
 
     model = network()
-    fit(model, feed(), Plan(name="float", epochs=8, rate=0.02, seed=0), folder)
+    fit(model, feed(), FitPlan(name="float", epochs=8, rate=0.02, seed=0), folder)
     return model
 
 

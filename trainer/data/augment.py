@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.distributed.shard import WHOLE, Part
+from trainer.distributed.shard import WHOLE, Shard
 from trainer.recipe.augmentation import Augmentation
 
 Tensor = Any  # TensorFlow ships no types
@@ -31,7 +31,7 @@ def to_inputs(rows: Tensor) -> Tensor:
     return values / MIDDLE - 1 if rows.dtype == tf.uint8 else values
 
 
-def augmented(pictures: Tensor, values: Augmentation, *, seed: Tensor, part: Part = WHOLE) -> Tensor:
+def augmented(pictures: Tensor, values: Augmentation, *, seed: Tensor, part: Shard = WHOLE) -> Tensor:
     """uint8 [n, s, s, 3] → float32 inputs; `seed` is two whole numbers, and decides everything.
 
     Of a part of a batch, each picture is changed as it is in the whole.
@@ -45,7 +45,7 @@ def augmented(pictures: Tensor, values: Augmentation, *, seed: Tensor, part: Par
 
 
 def mixed(
-    inputs: Tensor, targets: Tensor, alpha: float, *, seed: Tensor, part: Part = WHOLE
+    inputs: Tensor, targets: Tensor, alpha: float, *, seed: Tensor, part: Shard = WHOLE
 ) -> tuple[Tensor, Tensor]:
     """Mixup: each example with its mirror in the batch, by a share from Beta(alpha, alpha)."""
     n = tf.shape(inputs)[0] * part.of
@@ -55,7 +55,7 @@ def mixed(
     return _with_mirror(inputs, share), _with_mirror(targets, share)
 
 
-def _of_part(drawn: Tensor, rows: Tensor, part: Part, *, axis: int) -> Tensor:
+def _of_part(drawn: Tensor, rows: Tensor, part: Shard, *, axis: int) -> Tensor:
     """Of the draws for a whole batch, those of the part's rows."""
     return drawn if part.of == 1 else tf.gather(drawn, part.rows(rows.shape[0] * part.of), axis=axis)
 

@@ -23,7 +23,7 @@ from trainer.data.augment import augmented, mixed, to_inputs
 from trainer.data.class_balance import Balance, class_weights, epoch_rows, logit_offsets
 from trainer.data.examples import Examples, Once, Rows
 from trainer.data.prepared_cache import cached_pictures
-from trainer.distributed.shard import WHOLE, Part
+from trainer.distributed.shard import WHOLE, Shard
 from trainer.fitting.tensorflow_setup import processors
 from trainer.model.distillation import Teacher
 from trainer.recipe.augmentation import Augmentation
@@ -47,7 +47,7 @@ class Feed:
     balance: Balance = Balance.NONE
     balance_power: float = 1.0
     teacher: Teacher | None = None
-    part: Part = WHOLE  # of every batch, where workers share it
+    part: Shard = WHOLE  # of every batch, where workers share it
 
     @property
     def classes(self) -> int:
@@ -127,7 +127,7 @@ def read_examples(
     )
 
 
-def plain_batches(examples: Examples, *, part: Part = WHOLE) -> Batches:
+def plain_batches(examples: Examples, *, part: Shard = WHOLE) -> Batches:
     """The inputs of all examples in their order, unchanged; or of a part's span."""
     first, end = part.span(len(examples))
     copies, held = examples.copies, examples.copies[0]

@@ -35,7 +35,7 @@ def recorded(
     Where the augmentation changes pixels each copy is changed anew; otherwise one copy says all.
     """
     changes = augmentation.changes_pixels
-    activations = Activations(
+    activations = FrozenFeatures(
         run=_runner(trunk, augmentation),
         shape=tuple(trunk.output_shape[1:]),
         pictures=examples,
@@ -47,7 +47,7 @@ def recorded(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Activations:
+class FrozenFeatures:
     """What a trunk makes of pictures: a file a copy."""
 
     run: Callable[[Any, Any], Any]

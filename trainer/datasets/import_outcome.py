@@ -7,7 +7,7 @@ from enum import Enum
 from dermpack.dataset.manifest import Finding
 
 
-class Outcome(Enum):
+class ImportOutcome(Enum):
     """The closed vocabulary; `.value` is the word in the finding."""
 
     CONTRADICTION = "contradiction"  # pixel-identical under different labels; left out
@@ -21,5 +21,5 @@ class Outcome(Enum):
     MISSING_CLASS = "missing-class"  # a split without pictures of a class
 
 
-def outcome(word: Outcome, picture: str, detail: str) -> Finding:
+def outcome(word: ImportOutcome, picture: str, detail: str) -> Finding:
     return Finding(kind=word.value, picture=picture, detail=detail)

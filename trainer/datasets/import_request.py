@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from dermpack.imaging import DEFAULT_LIMITS, Limits
+from dermpack.imaging import DEFAULT_LIMITS, DecodingLimits
 from trainer.datasets.layouts import SourceRequest
 from trainer.datasets.splits.split_shares import Shares
 
 
-class Splits(Enum):
+class SplitPolicy(Enum):
     """What to do with the splits that a source gives."""
 
     AS_GIVEN = "as given"  # kept where there are any
@@ -19,14 +19,14 @@ class Splits(Enum):
     NEW = "new"
 
 
-class Storage(Enum):
+class PictureStorage(Enum):
     """Where the pictures are afterwards."""
 
     IN_PLACE = "in place"
     COPIED = "copied"
 
 
-class Refusals(Enum):
+class UnusablePolicy(Enum):
     """What a picture means that cannot be used."""
 
     LISTED = "listed"
@@ -43,11 +43,11 @@ class ImportRequest:
     shares: Shares | None = None
     seed: int = 0
     group_column: str = ""
-    splits: Splits = Splits.AS_GIVEN
-    storage: Storage = Storage.IN_PLACE
-    refusals: Refusals = Refusals.LISTED
+    splits: SplitPolicy = SplitPolicy.AS_GIVEN
+    storage: PictureStorage = PictureStorage.IN_PLACE
+    refusals: UnusablePolicy = UnusablePolicy.LISTED
     overwrite: bool = False
     licence: str = ""
     caution: str = ""
-    limits: Limits = DEFAULT_LIMITS
+    limits: DecodingLimits = DEFAULT_LIMITS
     jobs: int | None = None

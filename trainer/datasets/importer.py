@@ -19,13 +19,13 @@ from dermpack.errors import InputError
 from dermpack.imaging import DEFAULT_LIMITS
 from dermpack.progress import Track, silent
 from dermpack.storage.files import new_folder, refuse_existing
-from trainer.datasets.examine import Examined, examine
-from trainer.datasets.import_request import ImportRequest, Refusals, Splits, Storage
-from trainer.datasets.layouts import Format, read_source
+from trainer.datasets.examine import ExaminedPicture, examine
+from trainer.datasets.import_request import ImportRequest, PictureStorage, SplitPolicy, UnusablePolicy
+from trainer.datasets.layouts import SourceFormat, read_source
 from trainer.datasets.layouts.listing import Listing
 from trainer.datasets.layouts.omission import FAULTLESS
 from trainer.datasets.picture_copies import copy_pictures
-from trainer.datasets.splits.arrange import Arranged, Candidate, arrange
+from trainer.datasets.splits.arrange import ArrangedPictures, UsablePicture, arrange
 from trainer.datasets.splits.grouping import grouped
 from trainer.datasets.splits.split_shares import DEFAULT_SHARES
 
@@ -43,7 +43,7 @@ def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
         listing = read_source(request.source, request.reading, pictures=pictures, track=track)
         listing = grouped(listing, column=request.group_column)
         dataset = _dataset(request, listing, pictures, track)
-        if request.storage is Storage.COPIED and listing.root != pictures:
+        if request.storage is PictureStorage.COPIED and listing.root != pictures:
             copy_pictures(dataset.pictures, listing.root, pictures, track=track)
         if dataset.root != PICTURES_FOLDER:
             pictures.rmdir()
@@ -72,7 +72,7 @@ def _dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Tr
     candidates = _candidates(listing, usable)
     arranged = arrange(candidates, request, track=track)
     _check_classes(request, listing, arranged, refused)
-    written = request.storage is Storage.COPIED or listing.root == pictures
+    written = request.storage is PictureStorage.COPIED or listing.root == pictures
     return Dataset(
         folder=request.output,
         root=PICTURES_FOLDER if written else _root(listing.root, request.output),
@@ -88,23 +88,23 @@ def _dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Tr
     )
 
 
-def _candidates(listing: Listing, usable: Sequence[Examined]) -> tuple[Candidate, ...]:
+def _candidates(listing: Listing, usable: Sequence[ExaminedPicture]) -> tuple[UsablePicture, ...]:
     """What is known of each usable picture, in the order of the paths."""
     found_at = {found.path: found for found in listing.pictures}
     in_order = sorted(usable, key=lambda each: each.path)
-    return tuple(Candidate(found=found_at[each.path], examined=each) for each in in_order)
+    return tuple(UsablePicture(found=found_at[each.path], examined=each) for each in in_order)
 
 
 def _check_refusals(request: ImportRequest, refused: Sequence[Finding]) -> None:
     bad = [finding for finding in refused if finding.kind not in FAULTLESS]
-    if bad and request.refusals is Refusals.FATAL:
+    if bad and request.refusals is UnusablePolicy.FATAL:
         what = f"unusable pictures: {len(bad)}, that is {_shown(bad)}"
         hint = "Remove them, or omit --strict to leave them out."
         raise InputError(request.source, what, hint, code="unusable-pictures")
 
 
 def _check_classes(
-    request: ImportRequest, listing: Listing, arranged: Arranged, refused: Sequence[Finding]
+    request: ImportRequest, listing: Listing, arranged: ArrangedPictures, refused: Sequence[Finding]
 ) -> None:
     classes = {picture.label for picture in arranged.pictures}
     if not classes:
@@ -117,12 +117,12 @@ def _check_classes(
         raise InputError(request.source, what, hint, code="single-class")
 
 
-def _single_class_hint(request: ImportRequest, listing: Listing, arranged: Arranged) -> str:
+def _single_class_hint(request: ImportRequest, listing: Listing, arranged: ArrangedPictures) -> str:
     """Return the hint; the most likely reason is that the class folders are one level deeper."""
     paths = [picture.path.split("/") for picture in arranged.pictures]
     below = sorted({path[1] for path in paths if len(path) > DEEPER})
     asked = request.reading.positive or request.reading.map_file
-    if listing.format != Format.FOLDERS.value or len(below) < 2 or asked:
+    if listing.format != SourceFormat.FOLDERS.value or len(below) < 2 or asked:
         return "Give pictures of at least two classes, or check --positive and --map."
     names = ", ".join(below[:SHOWN]) + (", …" if len(below) > SHOWN else "")
     return f"If its folders ({names}) are the classes, give {listing.root / paths[0][0]} as the source."
@@ -133,7 +133,7 @@ def _shown(findings: Sequence[Finding]) -> str:
     return ", ".join(shown) + (f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else "")
 
 
-def _picture_notes(candidates: Sequence[Candidate]) -> list[Finding]:
+def _picture_notes(candidates: Sequence[UsablePicture]) -> list[Finding]:
     return [
         Finding(kind=note, picture=each.examined.path, detail=NOTE_TEXTS.get(note, "kept"))
         for each in candidates
@@ -173,7 +173,7 @@ def _options(request: ImportRequest, listing: Listing) -> dict[str, str]:
     given = {
         "split": str(request.shares or DEFAULT_SHARES),
         "seed": str(request.seed),
-        "splits": request.splits.value if has_splits else Splits.NEW.value,
+        "splits": request.splits.value if has_splits else SplitPolicy.NEW.value,
         "group": request.group_column,
         "positive": ", ".join(reading.positive),
         "negative": ", ".join(reading.negative),

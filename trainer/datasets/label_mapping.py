@@ -22,8 +22,8 @@ from pathlib import Path
 
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, TableError
-from trainer.datasets.layouts.listing import Found, Listing
-from trainer.datasets.layouts.omission import Refusal, refused
+from trainer.datasets.layouts.listing import ListedPicture, Listing
+from trainer.datasets.layouts.omission import OmissionReason, refused
 from trainer.datasets.layouts.source_request import SourceRequest
 from trainer.datasets.layouts.table_reader import is_one_line, need, read_table
 
@@ -32,7 +32,7 @@ ANY_CLASS = "*"
 NEAR = 0.75  # of the letters: a diagnosis that is only somewhat alike is another diagnosis
 MOST_NAMED = 30
 
-LabelOf = Callable[[Found], str | None]  # None: nobody asked for the picture; "": left out as asked
+LabelOf = Callable[[ListedPicture], str | None]  # None: nobody asked for the picture; "": left out as asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def by_map(listing: Listing, path: Path) -> LabelOf:
     rules = _rules(path)
     _refuse_idle(rules, listing)
 
-    def label_of(picture: Found) -> str | None:
+    def label_of(picture: ListedPicture) -> str | None:
         return next((rule.label for rule in rules if _fits(rule, picture)), None)
 
     return label_of
@@ -108,7 +108,7 @@ def _refuse_unclear(request: SourceRequest) -> None:
         raise InputError("--negative", "requires --positive", hint, code="missing-option")
 
 
-def _classes(pictures: Iterable[Found]) -> tuple[str, ...]:
+def _classes(pictures: Iterable[ListedPicture]) -> tuple[str, ...]:
     return tuple(sorted({picture.label for picture in pictures}))
 
 
@@ -151,7 +151,7 @@ def _rules(path: Path) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _fits(rule: Rule, picture: Found) -> bool:
+def _fits(rule: Rule, picture: ListedPicture) -> bool:
     if rule.name not in (ANY_CLASS, plain(picture.label)):
         return False
     name = picture.path.rpartition("/")[2].casefold()
@@ -179,6 +179,8 @@ def _relabelled(listing: Listing, label_of: LabelOf) -> Listing:
     )
 
 
-def _unmapped(pictures: Iterable[Found]) -> Iterable[Finding]:
+def _unmapped(pictures: Iterable[ListedPicture]) -> Iterable[Finding]:
     for name, count in sorted(Counter(picture.label for picture in pictures).items()):
-        yield refused(Refusal.UNMAPPED, name, f"has {count} pictures that the task does not name; left out")
+        yield refused(
+            OmissionReason.UNMAPPED, name, f"has {count} pictures that the task does not name; left out"
+        )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dermpack.errors import InputError
-from trainer.distributed.shard import Part
-from trainer.recipe.recipe import Recipe, Strategy
+from trainer.distributed.shard import Shard
+from trainer.recipe.recipe import DistributionStrategy, Recipe
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
@@ -32,8 +32,8 @@ class Cluster:
         return self.index == 0
 
     @property
-    def part(self) -> Part:
-        return Part(index=self.index, of=len(self.workers))
+    def part(self) -> Shard:
+        return Shard(index=self.index, of=len(self.workers))
 
     def name(self, index: int) -> str:
         """Counted from 0, as in TF_CONFIG: worker 1 of 0 to 3 (host-b:2222)."""
@@ -42,7 +42,7 @@ class Cluster:
 
 def own_cluster(recipe: Recipe) -> Cluster | None:
     """The cluster that the recipe is trained by, where it asks for one."""
-    return read_cluster(os.environ) if recipe.strategy is Strategy.MULTIWORKER else None
+    return read_cluster(os.environ) if recipe.strategy is DistributionStrategy.MULTIWORKER else None
 
 
 def read_cluster(environment: Mapping[str, str]) -> Cluster:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dermpack.errors import InputError
 from dermpack.storage.files import sha256_of, write_bytes
-from trainer.distributed.shard import WHOLE, Integers, Part
+from trainer.distributed.shard import WHOLE, Integers, Shard
 
 Array = NDArray[Any]
 Keras = Any  # tf_keras ships no types
@@ -29,11 +29,11 @@ WORD_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Team:
+class ReplicaGroup:
     """The replicas of a model, seen from one process."""
 
     distribution: Distribution
-    part: Part = WHOLE  # of the workers, this one's
+    part: Shard = WHOLE  # of the workers, this one's
 
     @property
     def replicas(self) -> int:
@@ -49,7 +49,7 @@ class Team:
 
     def rows(self, n: int) -> Integers:
         """[replicas, n / replicas]: which rows of a batch each replica has."""
-        workers = (Part(index=index, of=self.part.of).rows(n) for index in range(self.part.of))
+        workers = (Shard(index=index, of=self.part.of).rows(n) for index in range(self.part.of))
         return np.array([rows[first :: self._local] for rows in workers for first in range(self._local)])
 
     def total(self, function: Callable[..., Tensor], *batch: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ class Team:
         return np.asarray(total.numpy())
 
 
-ALONE = Team(distribution=tf.distribute.get_strategy())  # TensorFlow's own default: one replica
+ALONE = ReplicaGroup(distribution=tf.distribute.get_strategy())  # TensorFlow's own default: one replica
 
 
 def together(parts: tuple[Tensor, ...]) -> Array:

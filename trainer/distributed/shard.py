@@ -11,7 +11,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Shard:
     """One of equal parts, counted from 0."""
 
     index: int = 0
@@ -33,4 +33,4 @@ class Part:
         return self.index * n // self.of, (self.index + 1) * n // self.of
 
 
-WHOLE = Part()
+WHOLE = Shard()

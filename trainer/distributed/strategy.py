@@ -16,8 +16,8 @@ from tensorflow.python.eager import context
 from dermpack.errors import InputError, WorkerError
 from trainer.distributed.cluster import START_MINUTES, VARIABLE, Cluster
 from trainer.distributed.rendezvous import meet
-from trainer.distributed.replicas import ALONE, Team
-from trainer.recipe.recipe import Strategy
+from trainer.distributed.replicas import ALONE, ReplicaGroup
+from trainer.recipe.recipe import DistributionStrategy
 
 SILENCE_S = 30  # without a heartbeat, a worker is lost; one whose process ended is missed at once
 AGAIN = "Rerun the same command on all workers to resume from the chief's last checkpoint."
@@ -31,16 +31,16 @@ BROKEN = (
 )
 
 
-def mustered(strategy: Strategy, cluster: Cluster | None) -> Team:
+def mustered(strategy: DistributionStrategy, cluster: Cluster | None) -> ReplicaGroup:
     """The team, when all of it is there; nothing of TensorFlow's may have run before."""
     match strategy:
-        case Strategy.SINGLE:
+        case DistributionStrategy.SINGLE:
             return ALONE
-        case Strategy.MIRRORED:
-            return Team(distribution=_mirrored()) if len(_devices()) > 1 else ALONE
-        case Strategy.MULTIWORKER:
+        case DistributionStrategy.MIRRORED:
+            return ReplicaGroup(distribution=_mirrored()) if len(_devices()) > 1 else ALONE
+        case DistributionStrategy.MULTIWORKER:
             assert cluster is not None
-            return Team(distribution=_workers(cluster), part=cluster.part)
+            return ReplicaGroup(distribution=_workers(cluster), part=cluster.part)
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def unbroken(cluster: Cluster | None) -> Iterator[None]:
         raise WorkerError(_whose(str(error), cluster), what, AGAIN, code="worker-died") from error
 
 
-def let_go(team: Team) -> None:
+def let_go(team: ReplicaGroup) -> None:
     """The run is written: a worker that is lost now takes nothing with it."""
     with suppress(*BROKEN):
         team.wait()

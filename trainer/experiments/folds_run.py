@@ -19,14 +19,21 @@ from dermpack.errors import DermpackError, InputError, OutputError
 from dermpack.metrics.predictions import Predictions
 from dermpack.storage.files import json_text, read_json, write_text
 from trainer.experiments.folds import fold_datasets
-from trainer.experiments.folds_scores import Fold, Folded, folded, out_of_fold_table
+from trainer.experiments.folds_scores import Fold, FoldsResult, folded, out_of_fold_table
 from trainer.experiments.study_folder import read_answers
 from trainer.experiments.study_scores import answered
 from trainer.recipe.recipe import Recipe
 from trainer.runs.folder_lock import STATE, held
 from trainer.runs.preflight import check_alone, check_asked
 from trainer.runs.run_folder import read_run
-from trainer.runs.subprocess_training import Ask, Begun, Job, Tell, train_apart, untold
+from trainer.runs.subprocess_training import (
+    RecipeStarted,
+    SplitRequest,
+    Tell,
+    TrainingJob,
+    train_apart,
+    untold,
+)
 
 RECORD_FILE, TABLE_FILE = "folds.json", "out-of-fold.csv"
 MARKER = Path(STATE) / "folds.json"
@@ -40,7 +47,7 @@ def train_folds(
     folds: int,
     overwrite: bool = False,
     tell: Tell = untold,
-) -> Folded:
+) -> FoldsResult:
     """Train a run a fold; killed at any moment, the same call goes on."""
     check_alone(recipe)
     folder = folder.resolve()
@@ -53,7 +60,7 @@ def train_folds(
         _claim(folder, asked, overwrite=overwrite)
         found = []
         for number, part in enumerate(parts, start=1):
-            tell(Begun(name=part.folder.name, number=number, of=folds))
+            tell(RecipeStarted(name=part.folder.name, number=number, of=folds))
             found.append(_trained(part, number, folder, recipe, tell))
         about = {"sha256": dataset.sha256, "source": dataset.source}
         done = folded(found, dataset=about, recipe=recipe.record(), seed=recipe.seed)
@@ -95,11 +102,11 @@ def _trained(part: Dataset, number: int, folder: Path, recipe: Recipe, tell: Tel
     )
 
 
-def _job(part: Dataset, folder: Path, recipe: Recipe) -> Job:
+def _job(part: Dataset, folder: Path, recipe: Recipe) -> TrainingJob:
     name = part.folder.name
     state = folder / STATE / name
-    ask = Ask(dataset=part.folder, split=Split.TEST, answers=state / "answers.npz")
-    return Job(
+    ask = SplitRequest(dataset=part.folder, split=Split.TEST, answers=state / "answers.npz")
+    return TrainingJob(
         dataset=part.folder,
         run=folder / name,
         recipe=recipe,
@@ -109,7 +116,7 @@ def _job(part: Dataset, folder: Path, recipe: Recipe) -> Job:
     )
 
 
-def _predictions(part: Dataset, job: Job) -> Predictions:
+def _predictions(part: Dataset, job: TrainingJob) -> Predictions:
     path = job.asks[0].answers
     return answered(part, Split.TEST, part.classes, read_answers(path))
 

@@ -72,7 +72,7 @@ class OverFolds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Folded:
+class FoldsResult:
     """All folds, and their figures together."""
 
     dataset: Mapping[str, str]
@@ -97,10 +97,10 @@ class Folded:
 
 def folded(
     folds: Sequence[Fold], *, dataset: Mapping[str, str], recipe: Mapping[str, Any], seed: int
-) -> Folded:
+) -> FoldsResult:
     """The figures with their intervals: by bootstrap over groups, and over folds."""
     each = [fold.figures() for fold in folds]
-    return Folded(
+    return FoldsResult(
         dataset=dataset,
         recipe=recipe,
         seed=seed,

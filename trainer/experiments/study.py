@@ -10,14 +10,14 @@ from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import DatasetError, DermpackError, InputError, OutputError
 from dermpack.storage.files import write_bytes
 from trainer.experiments.report.study_files import study_files
-from trainer.experiments.report.study_record import Pictures, Row, Study
-from trainer.experiments.study_file import Entry, StudyPlan
-from trainer.experiments.study_folder import Place, changed, study_folder
-from trainer.experiments.study_scores import SEEN, Scored, answered, held_against, scored
+from trainer.experiments.report.study_record import Study, StudyRow, TestedDataset
+from trainer.experiments.study_file import StudyEntry, StudyPlan
+from trainer.experiments.study_folder import RecipePaths, changed, study_folder
+from trainer.experiments.study_scores import SEEN, ScoredRecipe, answered, held_against, scored
 from trainer.runs.preflight import check_alone, check_asked
-from trainer.runs.subprocess_training import Ask, Begun, Job, Told, train_apart
+from trainer.runs.subprocess_training import RecipeStarted, SplitRequest, Told, TrainingJob, train_apart
 
-Event: TypeAlias = Told | Row
+Event: TypeAlias = Told | StudyRow
 Listen: TypeAlias = Callable[[Event], None]
 
 
@@ -42,12 +42,12 @@ def run_study(
     folder = folder.absolute()
     datasets = (dataset, *also)
     check_study(dataset, plan, folder, also=also)
-    found: dict[str, Scored | str] = {}
+    found: dict[str, ScoredRecipe | str] = {}
     with study_folder(folder, dataset, overwrite=overwrite):
         _settle(plan, folder, overwrite=overwrite)
         for number, entry in enumerate(_base_first(plan), start=1):
-            listen(Begun(name=entry.name, number=number, of=len(plan.entries)))
-            is_new = bool(_asks(Place(folder=folder, name=entry.name), datasets))
+            listen(RecipeStarted(name=entry.name, number=number, of=len(plan.entries)))
+            is_new = bool(_asks(RecipePaths(folder=folder, name=entry.name), datasets))
             found[entry.name] = _trained(entry, folder, datasets, listen)
             study = _study(plan, found, datasets)
             listen(next(row for row in study.rows if row.name == entry.name))
@@ -80,7 +80,7 @@ def write_study(study: Study, folder: Path) -> None:
 def _settle(plan: StudyPlan, folder: Path, *, overwrite: bool) -> None:
     """A name stands for one recipe: what was trained otherwise is refused, or removed."""
     for entry in plan.entries:
-        place = Place(folder=folder, name=entry.name)
+        place = RecipePaths(folder=folder, name=entry.name)
         if change := changed(place, entry.recipe):
             if not overwrite:
                 what = f"already trained with different options ({change})"
@@ -89,16 +89,18 @@ def _settle(plan: StudyPlan, folder: Path, *, overwrite: bool) -> None:
             place.clear()
 
 
-def _base_first(plan: StudyPlan) -> list[Entry]:
+def _base_first(plan: StudyPlan) -> list[StudyEntry]:
     """The others are held against it."""
     return sorted(plan.entries, key=lambda entry: entry.name != plan.base)
 
 
-def _trained(entry: Entry, folder: Path, datasets: Sequence[Dataset], listen: Listen) -> Scored | str:
+def _trained(
+    entry: StudyEntry, folder: Path, datasets: Sequence[Dataset], listen: Listen
+) -> ScoredRecipe | str:
     """What came of a recipe, or why nothing did."""
     if entry.lacks:
         return f"{entry.lacks}. Put the file into the folder of the study, or choose other weights."
-    place = Place(folder=folder, name=entry.name)
+    place = RecipePaths(folder=folder, name=entry.name)
     try:
         if asks := _asks(place, datasets):
             train_apart(_job(entry, place, datasets[0], asks), tell=listen)
@@ -107,18 +109,20 @@ def _trained(entry: Entry, folder: Path, datasets: Sequence[Dataset], listen: Li
         return _reason(error)
 
 
-def _asks(place: Place, datasets: Sequence[Dataset]) -> tuple[Ask, ...]:
+def _asks(place: RecipePaths, datasets: Sequence[Dataset]) -> tuple[SplitRequest, ...]:
     """What the network was not asked yet: everything, as long as it is not trained."""
     wanted = [*((datasets[0], split) for split in SEEN), *((dataset, Split.TEST) for dataset in datasets)]
     asks = (
-        Ask(dataset=dataset.folder.absolute(), split=split, answers=place.answers(dataset, split))
+        SplitRequest(dataset=dataset.folder.absolute(), split=split, answers=place.answers(dataset, split))
         for dataset, split in wanted
     )
     return tuple(ask for ask in asks if not (place.is_trained and ask.answers.is_file()))
 
 
-def _job(entry: Entry, place: Place, dataset: Dataset, asks: tuple[Ask, ...]) -> Job:
-    return Job(
+def _job(
+    entry: StudyEntry, place: RecipePaths, dataset: Dataset, asks: tuple[SplitRequest, ...]
+) -> TrainingJob:
+    return TrainingJob(
         dataset=dataset.folder,
         run=place.run,
         recipe=entry.recipe,
@@ -134,10 +138,10 @@ def _reason(error: DermpackError) -> str:
     return f"{where}: {error.what}. {error.hint}"
 
 
-def _study(plan: StudyPlan, found: dict[str, Scored | str], datasets: Sequence[Dataset]) -> Study:
+def _study(plan: StudyPlan, found: dict[str, ScoredRecipe | str], datasets: Sequence[Dataset]) -> Study:
     base = found.get(plan.base)
     rows = (
-        _row(entry, found[entry.name], base if isinstance(base, Scored) else None)
+        _row(entry, found[entry.name], base if isinstance(base, ScoredRecipe) else None)
         for entry in plan.entries
         if entry.name in found
     )
@@ -152,17 +156,17 @@ def _study(plan: StudyPlan, found: dict[str, Scored | str], datasets: Sequence[D
     )
 
 
-def _row(entry: Entry, found: Scored | str, base: Scored | None) -> Row:
+def _row(entry: StudyEntry, found: ScoredRecipe | str, base: ScoredRecipe | None) -> StudyRow:
     recipe = entry.recipe.record()
     if isinstance(found, str):
         absent = {"weights": entry.lacks} if entry.lacks else {}
-        return Row(name=entry.name, recipe={**recipe, **absent}, trained=None, reason=found)
-    return Row(name=entry.name, recipe=recipe, trained=held_against(found, base))
+        return StudyRow(name=entry.name, recipe={**recipe, **absent}, trained=None, reason=found)
+    return StudyRow(name=entry.name, recipe=recipe, trained=held_against(found, base))
 
 
-def _pictures(dataset: Dataset, trained_on: Dataset) -> Pictures:
+def _pictures(dataset: Dataset, trained_on: Dataset) -> TestedDataset:
     counts = {split.value: len(dataset.manifest.of(split)) for split in Split}
-    return Pictures(
+    return TestedDataset(
         source=dataset.source,
         sha256=dataset.sha256,
         split=Split.TEST.value,

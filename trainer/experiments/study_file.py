@@ -34,7 +34,7 @@ EXAMPLE = 'See the example in "dermpack study --help".'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class StudyEntry:
     """A recipe by its name; `lacks` says what is not there, and keeps it from being trained."""
 
     name: str
@@ -49,7 +49,7 @@ class StudyPlan:
     name: str
     metric: Goal
     base: str
-    entries: tuple[Entry, ...]
+    entries: tuple[StudyEntry, ...]
 
 
 def find_study(given: str) -> Path:
@@ -96,13 +96,13 @@ def _tables(path: Path, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: {**common, **options} for name, options in recipes.items()}
 
 
-def _entry(path: Path, name: str, options: Mapping[str, Any]) -> Entry:
+def _entry(path: Path, name: str, options: Mapping[str, Any]) -> StudyEntry:
     """Paths are relative to the file; weights that are not there are no mistake of the file's."""
     values, where = beside(path, options), f"{path} [recipes.{name}]"
     lacks = _lacks(values)
     if lacks:
         del values["weights"]
-    return Entry(name=name, recipe=recipe_from(values, where=where), lacks=lacks)
+    return StudyEntry(name=name, recipe=recipe_from(values, where=where), lacks=lacks)
 
 
 def _lacks(values: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class RecipePaths:
     """Where one recipe's things are."""
 
     folder: Path
@@ -78,7 +78,7 @@ def study_folder(folder: Path, dataset: Dataset, *, overwrite: bool) -> Iterator
         yield
 
 
-def changed(place: Place, recipe: Recipe) -> str:
+def changed(place: RecipePaths, recipe: Recipe) -> str:
     """The first option that differs from what was trained, or is being trained, under this name."""
     old = _asked(place)
     new = recipe.record()
@@ -91,7 +91,7 @@ def read_answers(path: Path) -> Floats:
     return found
 
 
-def _asked(place: Place) -> Mapping[str, Any] | None:
+def _asked(place: RecipePaths) -> Mapping[str, Any] | None:
     partial = partial_of(place.run)
     begun = partial / ASKED_FILE if any(partial.rglob(CHECKPOINT_FILE)) else None
     for path in (place.run / RUN_FILE, begun):

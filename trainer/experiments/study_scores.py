@@ -18,23 +18,29 @@ from dermpack.metrics.predictions import Floats, Predictions
 from dermpack.metrics.summary import Scores, score
 from dermpack.progress import Track, silent
 from trainer.data.array_file import read_arrays
-from trainer.experiments.report.study_record import COMPARED, Curve, Tested, Trained, Versus
-from trainer.experiments.study_folder import Place, read_answers
+from trainer.experiments.report.study_record import (
+    COMPARED,
+    BaseComparison,
+    Curve,
+    DatasetScores,
+    TrainedRecipe,
+)
+from trainer.experiments.study_folder import RecipePaths, read_answers
 from trainer.runs.run_folder import Phase, Run, read_run
 
 SEEN = (Split.TRAIN, Split.VALIDATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scored:
+class ScoredRecipe:
     """A trained recipe, and its predictions on each dataset's test split."""
 
-    trained: Trained
+    trained: TrainedRecipe
     predictions: tuple[Predictions, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Remembered:
+class CachedAnswers:
     """Answers that were given already, as a predictor; None answers everything alike."""
 
     classes: tuple[str, ...]
@@ -51,30 +57,30 @@ def answered(
     dataset: Dataset, split: Split, classes: tuple[str, ...], probabilities: Floats | None
 ) -> Predictions:
     """The answers beside the truth; without answers, only a check that there could be some."""
-    return predict(Remembered(classes=classes, probabilities=probabilities), dataset, split=split)
+    return predict(CachedAnswers(classes=classes, probabilities=probabilities), dataset, split=split)
 
 
-def scored(place: Place, datasets: Sequence[Dataset]) -> Scored:
+def scored(place: RecipePaths, datasets: Sequence[Dataset]) -> ScoredRecipe:
     """Figures of the splits that were seen, scores with intervals of the test splits."""
     run = read_run(place.run)
     seen = {split.value: _figures(_predictions(place, run, datasets[0], split)) for split in SEEN}
     tests = tuple(_predictions(place, run, dataset, Split.TEST) for dataset in datasets)
-    trained = Trained(
+    trained = TrainedRecipe(
         run=place.run.relative_to(place.folder).as_posix(),
         weights_sha256=run.weights_sha256,
         parameters=sum(array.size for array in read_arrays(run.weights).values()),
         size_bytes=run.weights.stat().st_size,
         training_seconds=place.seconds(),
         splits=seen,
-        tests=tuple(Tested(scores=_scores(of), versus=None) for of in tests),
+        tests=tuple(DatasetScores(scores=_scores(of), versus=None) for of in tests),
         curve=_curve(run.phases),
         remarks=run.remarks,
         versions=run.versions,
     )
-    return Scored(trained=trained, predictions=tests)
+    return ScoredRecipe(trained=trained, predictions=tests)
 
 
-def held_against(found: Scored, base: Scored | None) -> Trained:
+def held_against(found: ScoredRecipe, base: ScoredRecipe | None) -> TrainedRecipe:
     """With the differences to the base; the base itself, or without one, as it was."""
     if base is None or base is found:
         return found.trained
@@ -83,7 +89,7 @@ def held_against(found: Scored, base: Scored | None) -> Trained:
     return replace(found.trained, tests=tests)
 
 
-def _predictions(place: Place, run: Run, dataset: Dataset, split: Split) -> Predictions:
+def _predictions(place: RecipePaths, run: Run, dataset: Dataset, split: Split) -> Predictions:
     path = place.answers(dataset, split)
     probabilities = read_answers(path)
     if probabilities.shape != (len(dataset.manifest.of(split)), len(run.classes)):
@@ -102,9 +108,9 @@ def _scores(predictions: Predictions) -> Scores:
 
 
 @lru_cache(maxsize=512)  # asked again each time the study is written
-def _versus(base: Predictions, this: Predictions) -> Versus:
+def _versus(base: Predictions, this: Predictions) -> BaseComparison:
     differences = {name: difference(base, this, OVERALL[name]) for name in COMPARED}
-    return Versus(differences=differences, discordance=mcnemar(base, this))
+    return BaseComparison(differences=differences, discordance=mcnemar(base, this))
 
 
 def _curve(phases: Sequence[Phase]) -> Curve:

@@ -32,7 +32,7 @@ def epoch_from(record: Mapping[str, Any]) -> Epoch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class FitProgress:
     """Where a fit stands: within an epoch, or, with `ended`, at its end."""
 
     name: str
@@ -74,9 +74,9 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{of_hour:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-Watch: TypeAlias = Callable[[Moment], None]  # told of every step; shows what it likes
+ProgressCallback: TypeAlias = Callable[[FitProgress], None]  # told of every step; shows what it likes
 
 
-def unwatched(moment: Moment) -> None:
+def unwatched(moment: FitProgress) -> None:
     """Nobody looks."""
     del moment

@@ -17,19 +17,19 @@ from dermpack.metrics.predictions import Floats, Predictions
 from dermpack.storage.files import json_text, sha256_of
 from trainer.data.batches import Feed, plain_batches
 from trainer.data.examples import Examples
-from trainer.distributed.replicas import ALONE, Team
+from trainer.distributed.replicas import ALONE, ReplicaGroup
 from trainer.fitting.checkpoint import CHECKPOINT_FILE, Checkpoint, Stop, read_checkpoint, write_checkpoint
-from trainer.fitting.events import Epoch, Moment, Watch, unwatched
-from trainer.fitting.plan import Goal, Plan
+from trainer.fitting.events import Epoch, FitProgress, ProgressCallback, unwatched
+from trainer.fitting.plan import FitPlan, Goal
 from trainer.fitting.time_estimate import left_after, left_within, step_s
-from trainer.fitting.train_step import Learner
+from trainer.fitting.train_step import TrainStep
 
 Keras = Any  # tf_keras ships no types
 TINY = 1e-7  # below it a probability says nothing that a loss should count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FitResult:
     """What a fit did; the model itself now has the weights of its best epoch."""
 
     history: tuple[Epoch, ...]
@@ -40,20 +40,20 @@ class Fitted:
 def fit(
     model: Keras,
     feed: Feed,
-    plan: Plan,
+    plan: FitPlan,
     folder: Path,
     *,
-    watch: Watch = unwatched,
+    watch: ProgressCallback = unwatched,
     deadline: float = math.inf,
-    team: Team = ALONE,
-) -> Fitted:
+    team: ReplicaGroup = ALONE,
+) -> FitResult:
     """Train what is trainable, and leave the best epoch's weights in the model.
 
     `folder` keeps the checkpoint: the same call goes on where a killed one was, and ends alike. `deadline`
     is a time of `time.monotonic`; an epoch that it interrupts is dropped. Of a team's workers, the chief
     has the checkpoint.
     """
-    learner = Learner(model, plan, logit_offsets=feed.logit_offsets, team=team)
+    learner = TrainStep(model, plan, logit_offsets=feed.logit_offsets, team=team)
     identity = _identity(model, feed, plan)
     is_mixed = bool(feed.augmentation.mixup)
     team.check_shares(batch=feed.size, judged=len(feed.validation), is_mixed=is_mixed)
@@ -65,21 +65,21 @@ def fit(
         if team.is_chief:
             write_checkpoint(state, folder)
     learner.set_weights(state.best)
-    return Fitted(history=state.history, best_epoch=state.best_epoch, stop=state.stop)
+    return FitResult(history=state.history, best_epoch=state.best_epoch, stop=state.stop)
 
 
 def predict(model: Keras, examples: Examples) -> Predictions:
     """What the model says of the examples as they are."""
-    learner = Learner(model, Plan(name="predict", epochs=0, rate=0.0, seed=0))
+    learner = TrainStep(model, FitPlan(name="predict", epochs=0, rate=0.0, seed=0))
     return examples.predictions(learner.probabilities(plain_batches(examples)))
 
 
-def _identity(model: Keras, feed: Feed, plan: Plan) -> str:
+def _identity(model: Keras, feed: Feed, plan: FitPlan) -> str:
     shapes = [[list(variable.shape), bool(variable.trainable)] for variable in model.weights]
     return sha256_of(json_text([shapes, feed.fingerprint(), plan.record()]).encode())
 
 
-def _before(learner: Learner, identity: str) -> Checkpoint:
+def _before(learner: TrainStep, identity: str) -> Checkpoint:
     stop = Stop.NOT_YET if learner.plan.epochs else Stop.ALL_EPOCHS
     weights = learner.weights()
     return Checkpoint(
@@ -87,7 +87,9 @@ def _before(learner: Learner, identity: str) -> Checkpoint:
     )
 
 
-def _next(learner: Learner, feed: Feed, state: Checkpoint, watch: Watch, deadline: float) -> Checkpoint:
+def _next(
+    learner: TrainStep, feed: Feed, state: Checkpoint, watch: ProgressCallback, deadline: float
+) -> Checkpoint:
     """One epoch on: trained, judged, and compared with the best."""
     number, plan = len(state.history) + 1, learner.plan
     learner.begin_epoch(number)
@@ -120,26 +122,26 @@ def _next(learner: Learner, feed: Feed, state: Checkpoint, watch: Watch, deadlin
 class _Clock:
     """One epoch's work and the time it began."""
 
-    learner: Learner
+    learner: TrainStep
     feed: Feed
     steps: int  # in an epoch; the feed counts them by drawing an order of all pictures
     number: int
-    watch: Watch
+    watch: ProgressCallback
     began: float
     ends: list[float] = field(default_factory=list)  # when each step did; it grows
 
-    def moment(self, step: int) -> Moment:
+    def moment(self, step: int) -> FitProgress:
         left = (self.learner.plan.epochs - self.number + 1) * self.steps - step
         return self._moment(step, left_within(self.ends, steps=left))
 
-    def ended(self, epoch: Epoch, *, is_best: bool) -> Moment:
+    def ended(self, epoch: Epoch, *, is_best: bool) -> FitProgress:
         left = self.learner.plan.epochs - self.number
         remaining_s = left_after(self.ends, began=self.began, now=time.monotonic(), epochs=left)
         return replace(self._moment(self.steps, remaining_s), ended=epoch, is_best=is_best)
 
-    def _moment(self, step: int, remaining_s: float | None) -> Moment:
+    def _moment(self, step: int, remaining_s: float | None) -> FitProgress:
         each = step_s(self.ends)
-        return Moment(
+        return FitProgress(
             name=self.learner.plan.name,
             epoch=self.number,
             epochs=self.learner.plan.epochs,
@@ -167,7 +169,7 @@ def _train_epoch(clock: _Clock, deadline: float) -> float | None:
     return total / steps
 
 
-def _judge(learner: Learner, feed: Feed, number: int) -> Mapping[str, float]:
+def _judge(learner: TrainStep, feed: Feed, number: int) -> Mapping[str, float]:
     own = learner.probabilities(feed.validation_batches())
     probabilities = learner.team.joined(own, len(feed.validation))
     if not np.isfinite(probabilities).all():
@@ -192,7 +194,7 @@ def _is_best(history: tuple[Epoch, ...], goal: Goal) -> bool:
     return all(figures[-1] > figure for figure in figures[:-1])
 
 
-def _stop(plan: Plan, number: int, best_epoch: int) -> Stop:
+def _stop(plan: FitPlan, number: int, best_epoch: int) -> Stop:
     if number >= plan.epochs:
         return Stop.ALL_EPOCHS
     if plan.patience and number - best_epoch >= plan.patience:

@@ -11,10 +11,10 @@ from typing import Any
 from trainer.data.batches import Feed
 from trainer.data.examples import Examples
 from trainer.data.frozen_features import recorded
-from trainer.distributed.replicas import ALONE, Team
-from trainer.fitting.events import Watch, unwatched
-from trainer.fitting.loop import Fitted, fit
-from trainer.fitting.plan import Plan
+from trainer.distributed.replicas import ALONE, ReplicaGroup
+from trainer.fitting.events import ProgressCallback, unwatched
+from trainer.fitting.loop import FitResult, fit
+from trainer.fitting.plan import FitPlan
 from trainer.fitting.tensorboard import write_logs
 from trainer.model.distillation import Teacher
 from trainer.model.freezing import All, boundary, freeze_below, split_at, train_from_nothing
@@ -29,7 +29,7 @@ TUNE_SALT = 1  # the phases draw apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Material:
+class PhaseInputs:
     """What all phases share."""
 
     recipe: Recipe
@@ -37,12 +37,12 @@ class Material:
     validation: Examples
     work: Path
     teacher: Teacher | None = None
-    team: Team = ALONE
+    team: ReplicaGroup = ALONE
     deadline: float = math.inf
-    watch: Watch = unwatched
+    watch: ProgressCallback = unwatched
 
 
-def train_phases(model: Keras, material: Material) -> tuple[Phase, ...]:
+def train_phases(model: Keras, material: PhaseInputs) -> tuple[Phase, ...]:
     """Run every phase that the recipe asks for; the model ends with the best weights of the last."""
     return tuple(_phases(model, material))
 
@@ -51,7 +51,7 @@ def planned_epochs(recipe: Recipe, phase: str) -> int:
     return recipe.head_epochs if phase == HEAD else recipe.epochs
 
 
-def _phases(model: Keras, material: Material) -> Iterator[Phase]:
+def _phases(model: Keras, material: PhaseInputs) -> Iterator[Phase]:
     recipe = material.recipe
     if recipe.weights is Weights.NONE:
         train_from_nothing(model)
@@ -68,7 +68,7 @@ def _phases(model: Keras, material: Material) -> Iterator[Phase]:
         yield _phase(rest, feed, _tuning(recipe, TUNE), material)
 
 
-def _phase(model: Keras, feed: Feed, plan: Plan, material: Material) -> Phase:
+def _phase(model: Keras, feed: Feed, plan: FitPlan, material: PhaseInputs) -> Phase:
     folder = material.work / plan.name
     folder.mkdir(exist_ok=True)
     team, watch, deadline = material.team, material.watch, material.deadline
@@ -77,7 +77,7 @@ def _phase(model: Keras, feed: Feed, plan: Plan, material: Material) -> Phase:
     return _told(plan, fitted)
 
 
-def _told(plan: Plan, fitted: Fitted) -> Phase:
+def _told(plan: FitPlan, fitted: FitResult) -> Phase:
     return Phase(
         name=plan.name,
         plan=plan.record(),
@@ -87,7 +87,7 @@ def _told(plan: Plan, fitted: Fitted) -> Phase:
     )
 
 
-def _cut(model: Keras, material: Material, *, copies: int, seed: int, name: str) -> tuple[Keras, Feed]:
+def _cut(model: Keras, material: PhaseInputs, *, copies: int, seed: int, name: str) -> tuple[Keras, Feed]:
     """What trains, and what it eats: activations at the boundary, or pictures where none can be kept."""
     augmentation, at = material.recipe.augment, boundary(model)
     keeps = copies > 0 or not augmentation.changes_pixels
@@ -106,7 +106,7 @@ def _cut(model: Keras, material: Material, *, copies: int, seed: int, name: str)
     return rest, replace(feed, train=train, validation=validation, teacher=None)  # it needs pictures
 
 
-def _fresh(material: Material, *, seed: int) -> Feed:
+def _fresh(material: PhaseInputs, *, seed: int) -> Feed:
     recipe = material.recipe
     return Feed(
         train=material.train,
@@ -121,9 +121,9 @@ def _fresh(material: Material, *, seed: int) -> Feed:
     )
 
 
-def _head_plan(recipe: Recipe) -> Plan:
+def _head_plan(recipe: Recipe) -> FitPlan:
     """Short and steady: the head only has to be sensible when the backbone begins to move."""
-    return Plan(
+    return FitPlan(
         name=HEAD,
         epochs=recipe.head_epochs,
         rate=recipe.head_rate,
@@ -134,8 +134,8 @@ def _head_plan(recipe: Recipe) -> Plan:
     )
 
 
-def _tuning(recipe: Recipe, name: str) -> Plan:
-    return Plan(
+def _tuning(recipe: Recipe, name: str) -> FitPlan:
+    return FitPlan(
         name=name,
         epochs=recipe.epochs,
         rate=recipe.rate,

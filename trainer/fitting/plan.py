@@ -36,7 +36,7 @@ GOALS: Mapping[Goal, Callable[[Predictions], float]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class FitPlan:
     """Everything that decides a fit but the model and its feed."""
 
     name: str  # what the progress line calls it

@@ -13,9 +13,9 @@ import tf_keras
 from numpy.typing import NDArray
 
 from dermpack.metrics.predictions import Floats
-from trainer.distributed.replicas import ALONE, Team, together
-from trainer.fitting.plan import Plan
-from trainer.model.dropout_rng import SharedChance, chances
+from trainer.distributed.replicas import ALONE, ReplicaGroup, together
+from trainer.fitting.plan import FitPlan
+from trainer.model.dropout_rng import SharedDropout, chances
 from trainer.model.sync_batch_norm import see_whole_batch
 
 Array = NDArray[Any]
@@ -25,11 +25,16 @@ TINY = 1e-7  # an output that is no plain softmax may be 0
 EMA_LEAD = 10  # (1 + t) / (10 + t): an average of few steps must not be held by the first weights
 
 
-class Learner:
+class TrainStep:
     """Holds the variables of a fit; knows of a model only its weights, inputs and outputs."""
 
     def __init__(
-        self, model: Keras, plan: Plan, *, logit_offsets: Sequence[float] = (0.0,), team: Team = ALONE
+        self,
+        model: Keras,
+        plan: FitPlan,
+        *,
+        logit_offsets: Sequence[float] = (0.0,),
+        team: ReplicaGroup = ALONE,
     ) -> None:
         self.model, self.plan, self.team = model, plan, team
         self.offsets = tf.constant(logit_offsets, tf.float32)
@@ -93,7 +98,7 @@ class Learner:
     def _train(self, inputs: Tensor, targets: Tensor, weights: Tensor, rate: Tensor) -> Tensor:
         self.optimizer.learning_rate.assign(rate)
         for chance in self._chances:
-            if isinstance(chance, SharedChance):
+            if isinstance(chance, SharedDropout):
                 chance.begin_step(inputs.shape[0] * self.team.part.of)
         loss = self.team.total(self._learn, inputs, targets, weights)
         self._average()

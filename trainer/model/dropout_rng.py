@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from trainer.distributed.replicas import Team
+from trainer.distributed.replicas import ReplicaGroup
 
 Keras = Any  # tf_keras ships no types
 Tensor = Any
@@ -16,11 +16,11 @@ PHILOX = 1  # the algorithm
 COUNTER = 2  # so many numbers of its state count; the one after them is its key
 
 
-def chances(model: Keras, team: Team) -> list[Any]:
+def chances(model: Keras, team: ReplicaGroup) -> list[Any]:
     """The generators of the model's random layers, made ready for the team."""
     layers = (layer for layer in model._flatten_layers() if hasattr(layer, "_random_generator"))
     random = [layer for layer in layers if not isinstance(layer, tf_keras.Model)]
-    return [_own_generator(layer) if team.replicas == 1 else SharedChance(layer, team) for layer in random]
+    return [_own_generator(layer) if team.replicas == 1 else SharedDropout(layer, team) for layer in random]
 
 
 def _own_generator(layer: Keras) -> Any:
@@ -32,10 +32,10 @@ def _own_generator(layer: Keras) -> Any:
     return source._generator
 
 
-class SharedChance:
+class SharedDropout:
     """Draws for the whole batch what one replica would; each then takes the rows of its own pictures."""
 
-    def __init__(self, layer: Keras, team: Team) -> None:
+    def __init__(self, layer: Keras, team: ReplicaGroup) -> None:
         self._team, self._numbers = team, _numbers_each(layer)
         self._generator = tf.random.Generator.from_seed(0, alg="philox")
         source = layer._random_generator

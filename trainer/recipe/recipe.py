@@ -32,7 +32,7 @@ class Precision(Enum):
     BFLOAT16 = "bfloat16"  # faster where the processor has it, slower elsewhere
 
 
-class Strategy(Enum):
+class DistributionStrategy(Enum):
     """Where a step is computed; the batch is shared, so the figures are the same but for rounding."""
 
     SINGLE = "single"
@@ -74,7 +74,7 @@ class Recipe:
     metric: Goal = Goal.BALANCED_ACCURACY
     mixed_precision: Precision = Precision.FLOAT32
     seed: int = 0
-    strategy: Strategy = Strategy.SINGLE
+    strategy: DistributionStrategy = DistributionStrategy.SINGLE
     threads: int = 0  # 0: as many as there are processors
     time_limit: float = 0.0  # minutes; 0: none
     sensitivity: tuple[tuple[str, float], ...] = ()  # (label, wanted sensitivity)
@@ -259,7 +259,7 @@ DECODERS: Mapping[str, Decoder] = {
     "metric": word(Goal),
     "mixed_precision": word(Precision),
     "seed": whole(least=0),
-    "strategy": word(Strategy),
+    "strategy": word(DistributionStrategy),
     "threads": whole(least=0, most=1024),
     "time_limit": number(least=0, most=1e6),
     "sensitivity": _sensitivities,
@@ -276,5 +276,5 @@ WORDS: Mapping[str, tuple[str, ...]] = {  # what a shell can offer; a file is as
     "balance": tuple(one.value for one in Balance),
     "metric": tuple(one.value for one in Goal),
     "mixed_precision": tuple(one.value for one in Precision),
-    "strategy": tuple(one.value for one in Strategy),
+    "strategy": tuple(one.value for one in DistributionStrategy),
 }

@@ -21,7 +21,7 @@ RESTART = "Use the same dataset and options to resume, or add --overwrite to sta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class PartialRun:
     """Where an interrupted training stands."""
 
     phase: str
@@ -29,10 +29,10 @@ class Left:
     planned: int
 
 
-GoingOn: TypeAlias = Callable[[Left], None]
+GoingOn: TypeAlias = Callable[[PartialRun], None]
 
 
-def unsaid(left: Left) -> None:
+def unsaid(left: PartialRun) -> None:
     """Nobody asked."""
     del left
 
@@ -78,14 +78,14 @@ def refuse_unfinished(run: Path) -> None:
         raise InputError(run, "training is not finished", hint, code="run-not-finished")
 
 
-def left_at(folder: Path, *, planned: Callable[[str], int]) -> Left | None:
+def left_at(folder: Path, *, planned: Callable[[str], int]) -> PartialRun | None:
     """The phase that was last at work, or None where no epoch was finished."""
     found = sorted(folder.glob(f"*/{CHECKPOINT_FILE}"), key=lambda path: path.stat().st_mtime_ns)
     history = read_history(found[-1]) if found else ()
     if not history:
         return None
     phase = found[-1].parent.name
-    return Left(phase=phase, epochs=len(history), planned=planned(phase))
+    return PartialRun(phase=phase, epochs=len(history), planned=planned(phase))
 
 
 def _claim(folder: Path, run: Path, asked: Mapping[str, Any], *, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ from trainer.datasets.checks.check import cluster_of, group_of
 from trainer.datasets.splits.leaks import leaking
 from trainer.distributed.cluster import own_cluster
 from trainer.recipe.network_spec import Weights
-from trainer.recipe.recipe import RUN_FILE, Recipe, Strategy
+from trainer.recipe.recipe import RUN_FILE, DistributionStrategy, Recipe
 from trainer.runs.run_folder import Run, read_run
 
 SEEN = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack evaluate`
@@ -35,7 +35,7 @@ def check_asked(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bool)
 
 def check_alone(recipe: Recipe) -> None:
     """Several trainings, one after another, each in a process of its own: no workers join those."""
-    if recipe.strategy is Strategy.MULTIWORKER:
+    if recipe.strategy is DistributionStrategy.MULTIWORKER:
         what = "only a single training can use several workers, not folds, a study or a search"
         hint = "Train this recipe alone, or choose --strategy mirrored."
         raise InputError("--strategy multiworker", what, hint, code="option-not-applicable")

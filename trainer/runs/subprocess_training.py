@@ -16,10 +16,10 @@ from typing import Any, TypeAlias
 from dermpack.dataset.manifest import Split
 from dermpack.errors import DermpackError, InputError
 from dermpack.storage.files import cannot_write
-from trainer.fitting.events import Moment, epoch_from
+from trainer.fitting.events import FitProgress, epoch_from
 from trainer.recipe.plain_values import spelled
 from trainer.recipe.recipe import Recipe
-from trainer.runs.partial_run import Left
+from trainer.runs.partial_run import PartialRun
 from trainer.runs.preflight import check_alone
 
 START = (
@@ -34,7 +34,7 @@ Process: TypeAlias = "subprocess.Popen[str]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class SplitRequest:
     """A split that the trained network is asked about, and the file that takes its answers."""
 
     dataset: Path
@@ -46,13 +46,13 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class TrainingJob:
     """What the process is to do; a run that is there already is only asked."""
 
     dataset: Path
     run: Path
     recipe: Recipe
-    asks: tuple[Ask, ...]
+    asks: tuple[SplitRequest, ...]
     clock: Path  # keeps how many seconds were trained, over all attempts
     log: Path  # of what libraries say; stays where the process dies
 
@@ -66,7 +66,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class RecipeStarted:
     """The turn of one of several; whoever has several of them says it."""
 
     name: str
@@ -75,13 +75,13 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preparing:
+class PreparingPictures:
     """Pictures are decoded for the first time."""
 
     pictures: int
 
 
-Told: TypeAlias = Begun | Moment | Left | Preparing
+Told: TypeAlias = RecipeStarted | FitProgress | PartialRun | PreparingPictures
 Tell: TypeAlias = Callable[[Told], None]
 
 
@@ -90,7 +90,7 @@ def untold(told: Told) -> None:
     del told
 
 
-def train_apart(job: Job, *, tell: Tell = untold) -> None:
+def train_apart(job: TrainingJob, *, tell: Tell = untold) -> None:
     """Do the job; an error is what the process could not do, or how it died.
 
     Where this process is interrupted, or dies, the other one leaves its checkpoint and ends too.
@@ -115,7 +115,7 @@ def train_apart(job: Job, *, tell: Tell = untold) -> None:
 
 
 @contextmanager
-def _process(job: Job) -> Iterator[Process]:
+def _process(job: TrainingJob) -> Iterator[Process]:
     """In a session of its own: Ctrl-C comes to us alone, and we close its stdin."""
     with _log(job.log) as log:
         process = subprocess.Popen(
@@ -162,11 +162,11 @@ def _end(process: Process) -> None:
 def _told(said: Mapping[str, Any]) -> Told:
     match said:
         case {"pictures": pictures}:
-            return Preparing(pictures=pictures)
+            return PreparingPictures(pictures=pictures)
         case {"planned": _}:
-            return Left(**said)
+            return PartialRun(**said)
     ended = said["ended"] and epoch_from(said["ended"])
-    return Moment(**{**said, "ended": ended})
+    return FitProgress(**{**said, "ended": ended})
 
 
 def _death(code: int, log: Path) -> str:

@@ -25,11 +25,11 @@ from dermpack.metrics.calibration import apply_temperature
 from dermpack.storage.files import json_text, read_json, write_text
 from trainer.data.array_file import write_arrays
 from trainer.data.batches import read_examples
-from trainer.fitting.events import Moment
+from trainer.fitting.events import FitProgress
 from trainer.fitting.loop import predict
 from trainer.fitting.tensorflow_setup import set_up
 from trainer.recipe.recipe import RUN_FILE, Precision, Recipe, recipe_from
-from trainer.runs.partial_run import Left
+from trainer.runs.partial_run import PartialRun
 from trainer.runs.run_folder import Run, load_model, read_run
 from trainer.runs.train import train
 from trainer.runs.training import POLICY
@@ -114,10 +114,10 @@ class _Stopwatch:
         write_text(self.path, json_text({"seconds": round(seconds, 1)}))
 
 
-def _watcher(say: Say, stopwatch: _Stopwatch) -> Callable[[Moment], None]:
+def _watcher(say: Say, stopwatch: _Stopwatch) -> Callable[[FitProgress], None]:
     told_at = 0.0
 
-    def watch(moment: Moment) -> None:
+    def watch(moment: FitProgress) -> None:
         nonlocal told_at
         now = time.monotonic()
         if moment.ended is None and now - told_at < REFRESH_S:
@@ -140,7 +140,7 @@ def _tracker(say: Say) -> Any:
     return track
 
 
-def _left(left: Left) -> dict[str, Any]:
+def _left(left: PartialRun) -> dict[str, Any]:
     return {"phase": left.phase, "epochs": left.epochs, "planned": left.planned}
 
 

@@ -20,7 +20,7 @@ from dermpack.storage.files import new_folder, sha256_file
 from trainer.data.class_balance import class_weights
 from trainer.distributed.cluster import own_cluster
 from trainer.distributed.strategy import let_go, unbroken
-from trainer.fitting.events import Watch, unwatched
+from trainer.fitting.events import ProgressCallback, unwatched
 from trainer.fitting.loop import predict
 from trainer.fitting.phases import planned_epochs
 from trainer.fitting.tensorflow_setup import versions
@@ -30,7 +30,7 @@ from trainer.runs.partial_run import GoingOn, left_at, unsaid, work_folder
 from trainer.runs.preflight import check_asked
 from trainer.runs.run_folder import Run, read_run, write_run
 from trainer.runs.run_report import write_story
-from trainer.runs.training import POLICY, Trained, asked_for, deadline_of, trained
+from trainer.runs.training import POLICY, TrainedModel, asked_for, deadline_of, trained
 
 COVERAGE = 0.9  # of the validation pictures get an answer; the curve beside it shows other choices
 LOGS = "logs"
@@ -45,7 +45,7 @@ def train(
     *,
     overwrite: bool = False,
     track: Track = silent,
-    watch: Watch = unwatched,
+    watch: ProgressCallback = unwatched,
     going_on: GoingOn = unsaid,
 ) -> Run:
     """Train as the recipe says; the same call goes on where a killed one was, and ends alike."""
@@ -63,7 +63,7 @@ def train(
     return read_run(run)
 
 
-def _write(folder: Path, run: Path, done: Trained, dataset: Dataset) -> None:
+def _write(folder: Path, run: Path, done: TrainedModel, dataset: Dataset) -> None:
     """Weights, record, plots and page; everything fitted on validation is fitted here."""
     model, material = done.model, done.material
     save_weights(model, folder / WEIGHTS_FILE)

@@ -17,10 +17,10 @@ from dermpack.storage.files import json_text
 from trainer.data.batches import read_examples
 from trainer.data.examples import Examples
 from trainer.distributed.cluster import Cluster
-from trainer.distributed.replicas import Team
+from trainer.distributed.replicas import ReplicaGroup
 from trainer.distributed.strategy import mustered, unbroken
-from trainer.fitting.events import Watch, unwatched
-from trainer.fitting.phases import Material, train_phases
+from trainer.fitting.events import ProgressCallback, unwatched
+from trainer.fitting.phases import PhaseInputs, train_phases
 from trainer.fitting.tensorflow_setup import set_up, versions
 from trainer.model.distillation import Teacher, load_teacher
 from trainer.model.network import build
@@ -34,11 +34,11 @@ FOR_THE_END = 0.95  # of a time limit is for the epochs, the rest for scoring an
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trained:
+class TrainedModel:
     """A network with its best weights, and where they came from."""
 
     model: Keras
-    material: Material
+    material: PhaseInputs
     phases: tuple[Phase, ...]
 
 
@@ -60,8 +60,8 @@ def trained(
     *,
     deadline: float,
     track: Track = silent,
-    watch: Watch = unwatched,
-) -> Trained:
+    watch: ProgressCallback = unwatched,
+) -> TrainedModel:
     """Train in the work folder, alone or as one of a cluster."""
     set_up(seed=recipe.seed, threads=recipe.threads, precision=recipe.mixed_precision)
     team = mustered(recipe.strategy, cluster)
@@ -70,7 +70,7 @@ def trained(
     spec = recipe.spec(classes=len(dataset.classes))
     built = build(spec, weights=recipe.weights, seed=recipe.seed)  # what has to be fetched is, first
     model = team.shared(built)
-    material = Material(
+    material = PhaseInputs(
         recipe=recipe,
         train=_examples(dataset, Split.TRAIN, recipe, track),
         validation=_examples(dataset, Split.VALIDATION, recipe, track),
@@ -81,7 +81,7 @@ def trained(
         watch=watch,
     )
     phases = train_phases(model, material)
-    return Trained(model=team.unshared(model), material=material, phases=phases)
+    return TrainedModel(model=team.unshared(model), material=material, phases=phases)
 
 
 def train_beside(
@@ -95,7 +95,7 @@ def train_beside(
         done.material.team.wait()  # the chief writes the run
 
 
-def _check_shares(dataset: Dataset, recipe: Recipe, team: Team) -> None:
+def _check_shares(dataset: Dataset, recipe: Recipe, team: ReplicaGroup) -> None:
     """Before pictures are prepared, which may take long."""
     pictures, judged = (len(dataset.manifest.of(split)) for split in (Split.TRAIN, Split.VALIDATION))
     batch = min(recipe.batch, pictures)

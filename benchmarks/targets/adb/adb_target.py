@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.protocol.plan import Plan
-from benchmarks.protocol.results import Measured
+from benchmarks.protocol.plan import BenchmarkPlan
+from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.adb.benchmark_model import PROFILE, RUNTIME
-from benchmarks.targets.adb.phone_jobs import Found, Kind, Step, steps
+from benchmarks.targets.adb.phone_jobs import PhoneJobKind, PhoneResults, PhoneStep, steps
 from benchmarks.targets.adb.phone_shell import (
-    Listed,
+    CommandOutput,
+    ListedPhone,
     PhoneLostError,
     PhoneSilentError,
-    Said,
     listed,
     private_folder,
     push,
@@ -57,7 +57,7 @@ class AdbTarget:
     def name(self) -> str:
         return f"adb:{self.serial}"
 
-    def measure(self, plan: Plan, *, track: Track) -> Measured:
+    def measure(self, plan: BenchmarkPlan, *, track: Track) -> TargetMeasurement:
         """Time the whole plan; a phone lost in the middle keeps what it told, and the rest is Refused."""
         phone, tool = ready_phone(self.serial), _tool(self.benchmark_model)
         known = {**description(phone), TOOL: f"sha256 {sha256_of(tool)}"}
@@ -66,7 +66,7 @@ class AdbTarget:
         asked = replace(plan, runtimes=())  # those of Python do not run there
         settings, left_out = settings_of(asked, where=self.name, runtimes=[RUNTIME], cores=cores)
         notes = [OWN_SUMMARY, *([NO_ACCURACY] if plan.scored else []), *left_out]
-        found = Found(settings=settings, environment=known, notes=notes)
+        found = PhoneResults(settings=settings, environment=known, notes=notes)
         try:
             _visit(phone, plan, tool, found, track)
         except PhoneLostError as error:
@@ -88,7 +88,7 @@ def phones(serial: str | None, *, benchmark_model: Path) -> tuple[AdbTarget, ...
     return tuple(AdbTarget(serial=phone.serial, benchmark_model=benchmark_model) for phone in known)
 
 
-def _visit(phone: Listed, plan: Plan, tool: bytes, found: Found, track: Track) -> None:
+def _visit(phone: ListedPhone, plan: BenchmarkPlan, tool: bytes, found: PhoneResults, track: Track) -> None:
     """All that happens between the first byte on the phone and the last."""
     with ExitStack() as stack:
         found.environment.update(stack.enter_context(fixed_clocks(phone)))
@@ -108,19 +108,19 @@ def _visit(phone: Listed, plan: Plan, tool: bytes, found: Found, track: Track) -
             found.notes.append("the phone held itself back for its warmth: let it cool, and measure again")
 
 
-def _run(phone: Listed, step: Step, plan: Plan, folder: str) -> Said:
+def _run(phone: ListedPhone, step: PhoneStep, plan: BenchmarkPlan, folder: str) -> CommandOutput:
     """One process of the tool; one that does not end is ended, and the phone goes on."""
-    timing = plan.timing if step.kind is Kind.TIME else PROFILE
+    timing = plan.timing if step.kind is PhoneJobKind.TIME else PROFILE
     seconds = LOADING_SECONDS + timing.warm_up_seconds + timing.most_seconds
     arguments = " ".join(step.arguments(f"{folder}/{_file(step.at)}", timing=timing))
     try:  # touching the folder says that this measurement lives
         return shell(phone.serial, f"touch {folder}; {folder}/{TOOL} {arguments}", seconds=seconds)
     except PhoneSilentError:
         shell(phone.serial, f"pkill -f '{folder}/[b]enchmark_model'")
-        return Said(code=TIMED_OUT, text=f"did not end within {seconds:.0f} seconds")
+        return CommandOutput(code=TIMED_OUT, text=f"did not end within {seconds:.0f} seconds")
 
 
-def _push_all(phone: Listed, files: Mapping[str, bytes], folder: str) -> None:
+def _push_all(phone: ListedPhone, files: Mapping[str, bytes], folder: str) -> None:
     with TemporaryDirectory(prefix="dermpack-adb-") as local:
         for name, data in files.items():
             write_bytes(Path(local) / name, data)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.protocol.plan import Setting, Timing
-from benchmarks.protocol.results import OperatorTime, Pass
+from benchmarks.protocol.results import OperatorTime, ToolPass
 from dermpack.inference import Kernels
 
 RUNTIME = "benchmark_model"  # as a Setting names it
@@ -24,10 +24,10 @@ PROFILE = Timing(warm_up_seconds=0.0, rounds=10, seconds=0.0, most_seconds=30.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ToolOutput:
     """What one process of the tool said."""
 
-    figures: Pass
+    figures: ToolPass
     delegated: str
 
 
@@ -50,7 +50,7 @@ def profile_arguments(graph: str, *, setting: Setting) -> tuple[str, ...]:
     return (*timing_arguments(graph, setting=setting, timing=PROFILE), "--enable_op_profiling=true")
 
 
-def read_timing(text: str, *, kernels: Kernels) -> Told | None:
+def read_timing(text: str, *, kernels: Kernels) -> ToolOutput | None:
     """The figures of a process that timed a model; None where they are not all there."""
     lines = _lines(text)
     try:
@@ -59,7 +59,7 @@ def read_timing(text: str, *, kernels: Kernels) -> Told | None:
         figures = _pass(warm_up, run, load_us=load_us, footprint_bytes=_footprint_bytes(lines))
     except (KeyError, StopIteration, ValueError):
         return None
-    return Told(figures=figures, delegated=_delegated(lines) if kernels is Kernels.XNNPACK else "none")
+    return ToolOutput(figures=figures, delegated=_delegated(lines) if kernels is Kernels.XNNPACK else "none")
 
 
 def read_profile(text: str) -> tuple[OperatorTime, ...]:
@@ -100,11 +100,11 @@ def _finite(text: str) -> float:
 
 def _pass(
     warm_up: Mapping[str, float], run: Mapping[str, float], *, load_us: float, footprint_bytes: int | None
-) -> Pass:
+) -> ToolPass:
     """Where all rounds took the same time, or there was one, the tool says only `curr`."""
     if not {"avg", "min", "max", "std"} & run.keys():
         run = {**run, **dict.fromkeys(("avg", "min", "max"), run["curr"]), "std": 0.0}
-    return Pass(
+    return ToolPass(
         load_ms=load_us / 1e3,
         first_ms=warm_up.get("first", warm_up["curr"]) / 1e3,
         warm_up_rounds=int(warm_up["count"]),

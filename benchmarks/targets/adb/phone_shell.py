@@ -46,7 +46,7 @@ class PhoneSilentError(PhoneLostError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ListedPhone:
     """A phone as `adb devices -l` knows it."""
 
     serial: str
@@ -55,21 +55,21 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class CommandOutput:
     """What a command on the phone printed, and how it ended."""
 
     code: int
     text: str
 
 
-def listed() -> tuple[Listed, ...]:
+def listed() -> tuple[ListedPhone, ...]:
     """Every phone that adb knows, whatever its state."""
     _, text = _adb(("devices", "-l"), where="adb", seconds=QUESTION_SECONDS)
     _, _, rows = text.partition(HEADER)
     return tuple(_listed(row) for row in rows.splitlines() if len(row.split()) > 1)
 
 
-def ready_phone(serial: str) -> Listed:
+def ready_phone(serial: str) -> ListedPhone:
     """The phone of that serial, able to work; any other state is refused with a hint."""
     if serial.startswith("-") or not serial.isprintable() or " " in serial:
         hint = 'Give a serial that "adb devices" lists.'
@@ -82,14 +82,14 @@ def ready_phone(serial: str) -> Listed:
     return phone
 
 
-def refuse_unready(phone: Listed) -> None:
+def refuse_unready(phone: ListedPhone) -> None:
     if phone.state != READY:
         what = f"the phone is not ready (state: {phone.state})"
         hint = HINTS.get(phone.state, "Wait until Android has started.")
         raise InputError(f"adb:{phone.serial}", what, hint, code="phone-not-ready")
 
 
-def shell(serial: str, command: str, *, seconds: float = QUESTION_SECONDS) -> Said:
+def shell(serial: str, command: str, *, seconds: float = QUESTION_SECONDS) -> CommandOutput:
     """One command line on the phone, its two outputs as one; an answer without an end is a lost phone."""
     line = f"( {command}\n) 2>&1; echo {MARK}$?"
     _, text = _adb(("-s", serial, "shell", line), where=f"adb:{serial}", seconds=seconds)
@@ -98,7 +98,7 @@ def shell(serial: str, command: str, *, seconds: float = QUESTION_SECONDS) -> Sa
         what = f"the connection was lost ({_own_words(text)})"
         raise PhoneLostError(f"adb:{serial}", what, CHECK_CABLE, code="connection-lost")
     start, end = ends[-1].span()  # behind it may stand what the shell says of a crash
-    return Said(code=int(ends[-1][1]), text=text[:start] + text[end:])
+    return CommandOutput(code=int(ends[-1][1]), text=text[:start] + text[end:])
 
 
 def push(serial: str, file: Path, to: str) -> None:
@@ -130,13 +130,13 @@ def private_folder(serial: str) -> Iterator[str]:
             shell(serial, f"pkill -f '{folder}/[b]enchmark_model'; rm -rf {folder}")
 
 
-def _listed(row: str) -> Listed:
+def _listed(row: str) -> ListedPhone:
     """`R58M  device usb:1-4 product:p model:Pixel_7 …`, or `R58M  no permissions (…); see […]`"""
     serial, rest = row.split(maxsplit=1)
     words = rest.split()
     state = "no permissions" if rest.startswith("no permissions") else words[0]
     model = next((word.removeprefix("model:") for word in words if word.startswith("model:")), "")
-    return Listed(serial=serial, state=state, model=model.replace("_", " "))
+    return ListedPhone(serial=serial, state=state, model=model.replace("_", " "))
 
 
 def _adb(arguments: Sequence[str], *, where: str, seconds: float) -> tuple[int, str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from benchmarks.targets.adb.phone_shell import Listed, PhoneLostError, shell
+from benchmarks.targets.adb.phone_shell import ListedPhone, PhoneLostError, shell
 
 PROPERTY = re.compile(r"^\[([^]]+)\]: \[(.*)\]\s*$", re.MULTILINE)
 CPU = "/sys/devices/system/cpu"
@@ -34,7 +34,7 @@ ASKED = tuple(
 MOST_LETTERS = 1000  # of any one fact
 
 
-def description(phone: Listed) -> Mapping[str, str]:
+def description(phone: ListedPhone) -> Mapping[str, str]:
     """What does not change while models run; what the phone does not tell is left out."""
     said = _sections(
         shell(phone.serial, "; ".join(f"echo {SECTION}{name}; {ask}" for name, ask in ASKED)).text
@@ -58,7 +58,7 @@ def description(phone: Listed) -> Mapping[str, str]:
     return {name: text.strip()[:MOST_LETTERS] for name, text in found.items() if text.strip()}
 
 
-def warmth(phone: Listed) -> Mapping[str, str]:
+def warmth(phone: ListedPhone) -> Mapping[str, str]:
     """How warm it is and whether it holds itself back; nothing where Android is older than 10."""
     text = shell(phone.serial, "dumpsys thermalservice 2>/dev/null").text
     status = STATUS.search(text)
@@ -79,7 +79,7 @@ def is_throttled(warm: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def fixed_clocks(phone: Listed) -> Iterator[Mapping[str, str]]:
+def fixed_clocks(phone: ListedPhone) -> Iterator[Mapping[str, str]]:
     """Bounded clocks while the block runs, where the phone offers them; yields whether it does."""
     said = shell(phone.serial, f"{FIXED} true")
     name = "fixed_performance_mode"

@@ -12,9 +12,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.protocol import jobs
-from benchmarks.protocol.jobs import JOB_FILE, SCRIPTS, WORKER_FILE, Described, Kind, Laid, WorkerDied
-from benchmarks.protocol.plan import Plan, Setting
-from benchmarks.protocol.results import Counted, Measured, OperatorTime, Profiled
+from benchmarks.protocol.jobs import (
+    JOB_FILE,
+    SCRIPTS,
+    WORKER_FILE,
+    JobFolder,
+    JobKind,
+    TargetDescription,
+    WorkerDied,
+)
+from benchmarks.protocol.plan import BenchmarkPlan, Setting
+from benchmarks.protocol.results import CountedModel, OperatorTime, ProfiledModel, TargetMeasurement
 from benchmarks.statistics.slow_operators import reasons
 from benchmarks.targets.emulated.emulated_process import say
 from benchmarks.targets.emulated.instruction_counts import KINDS, Inference, UncountedError, read_counts
@@ -45,7 +53,7 @@ class QemuTarget:
     def name(self) -> str:
         return f"qemu:{self.cpu.name}"
 
-    def measure(self, plan: Plan, *, track: Track) -> Measured:
+    def measure(self, plan: BenchmarkPlan, *, track: Track) -> TargetMeasurement:
         """Answers and instructions of every model with each runtime: one thread, its default kernels."""
         with TemporaryDirectory(prefix="dermpack-qemu-") as folder:
             laid, counts = jobs.lay_out(plan, Path(folder)), _Counts()
@@ -57,11 +65,11 @@ class QemuTarget:
                 laid,
                 carry,
                 settings=settings,
-                kinds=(Kind.COUNT, Kind.ANSWER),
+                kinds=(JobKind.COUNT, JobKind.ANSWER),
                 track=track,
                 what=f"Emulating a {self.cpu.title}",
             )
-        measured = Measured(
+        measured = TargetMeasurement(
             target=self.name,
             is_emulated=True,
             environment={**self._environment(described), **described.runtimes},
@@ -72,7 +80,7 @@ class QemuTarget:
         )
         return replace(measured, notes=(HOW, *left_out, *pieces.notes, *reasons(measured, plan)))
 
-    def _described(self, carry: jobs.Carry) -> Described:
+    def _described(self, carry: jobs.Carry) -> TargetDescription:
         try:
             return jobs.describe(carry)
         except WorkerDied as death:
@@ -80,7 +88,7 @@ class QemuTarget:
             hint = f"Remove {self.sysroot.folder}, then run {MAKE_ARM}"
             raise InputError(self.name, what, hint, code="benchmark-worker-failed") from death
 
-    def _environment(self, described: Described) -> dict[str, str]:
+    def _environment(self, described: TargetDescription) -> dict[str, str]:
         version = subprocess.run(
             [emulator(), "--version"], capture_output=True, text=True, check=False
         ).stdout
@@ -110,25 +118,27 @@ class _Counts:
         typical = sorted(inferences, key=lambda of: of.instructions)[(len(inferences) - 1) // 2]
         self._typical[job["runtime"], job["models"][0]["name"]] = typical
 
-    def profiled(self, of: Counted) -> Profiled:
+    def profiled(self, of: CountedModel) -> ProfiledModel:
         typical = self._typical[of.setting.runtime, of.model]
         operators = (
             OperatorTime(name=name, count=count, share=count / typical.instructions, is_delegated=False)
             for name, count in zip(KINDS, typical.kinds, strict=True)
         )
-        return Profiled(model=of.model, setting=of.setting, operators=tuple(operators))
+        return ProfiledModel(model=of.model, setting=of.setting, operators=tuple(operators))
 
 
-def _settings(plan: Plan, described: Described, *, where: str) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
+def _settings(
+    plan: BenchmarkPlan, described: TargetDescription, *, where: str
+) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
     """One thread, for counts of two do not repeat; the kernels that the runtime chooses by itself."""
     one = replace(plan, threads=(1,), kernels=(Kernels.XNNPACK,))
     return settings_of(one, where=where, runtimes=list(described.runtimes), cores=1, install=RUNTIMES)
 
 
-def _carry(target: QemuTarget, laid: Laid, counts: _Counts, job: Mapping[str, Any]) -> Mapping[str, Any]:
+def _carry(target: QemuTarget, laid: JobFolder, counts: _Counts, job: Mapping[str, Any]) -> Mapping[str, Any]:
     """Run one job on the emulated processor; one that counts is answered with its instructions."""
     patient = {**job, "patience_seconds": SLOWER * job["patience_seconds"]}
-    if job["kind"] != Kind.COUNT.value:
+    if job["kind"] != JobKind.COUNT.value:
         return _ask(target, laid.folder, patient, counts=None)
     with TemporaryDirectory(dir=laid.folder) as alone:
         only, file = _only(patient, laid.folder, Path(alone)), Path(alone) / COUNTS_FILE

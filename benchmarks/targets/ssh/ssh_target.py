@@ -10,16 +10,16 @@ from tempfile import TemporaryDirectory
 from benchmarks.protocol.jobs import (
     SCRIPTS,
     WORKER_FOLDER,
-    Described,
-    Kind,
-    Pieces,
+    JobKind,
+    TargetDescription,
     WorkerDied,
+    WorkerResults,
     ask,
     describe,
     lay_out,
 )
-from benchmarks.protocol.plan import Plan, Setting
-from benchmarks.protocol.results import Measured
+from benchmarks.protocol.plan import BenchmarkPlan, Setting
+from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.statistics.slow_operators import reasons
 from benchmarks.targets.environment import around, warnings
 from benchmarks.targets.settings import settings_of
@@ -28,7 +28,7 @@ from benchmarks.targets.ssh.connection import Connection, connected
 from dermpack.errors import InputError
 from dermpack.progress import Track, silent
 
-KINDS = (Kind.TIME, Kind.ANSWER, Kind.PROFILE)
+KINDS = (JobKind.TIME, JobKind.ANSWER, JobKind.PROFILE)
 OLD_RUNTIME, ITS_LAST_NUMPY = (
     "tflite-runtime",
     1,
@@ -48,7 +48,7 @@ class SshTarget:
     def name(self) -> str:
         return self.address.name
 
-    def measure(self, plan: Plan, *, track: Track = silent) -> Measured:
+    def measure(self, plan: BenchmarkPlan, *, track: Track = silent) -> TargetMeasurement:
         """Ask the whole plan there; a connection lost in the middle is an error, and leaves nothing there."""
         place = connected(self.address, python=self.python, identity=self.identity, options=self.options)
         with TemporaryDirectory(prefix="dermpack-ssh-") as folder, place as connection:
@@ -64,7 +64,7 @@ class SshTarget:
         measured = self._measured(there, pieces)
         return replace(measured, notes=(*notes, *_removed(connection), *reasons(measured, plan)))
 
-    def _described(self, connection: Connection) -> Described:
+    def _described(self, connection: Connection) -> TargetDescription:
         """Where it is, before anything large is made or copied."""
         for script in SCRIPTS:
             connection.put(WORKER_FOLDER / script)
@@ -75,7 +75,9 @@ class SshTarget:
             hint = self._install("numpy ai-edge-litert")
             raise InputError(self.name, what, hint, code="benchmark-worker-failed") from death
 
-    def _settings(self, plan: Plan, there: Described) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
+    def _settings(
+        self, plan: BenchmarkPlan, there: TargetDescription
+    ) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
         """What to run there; a runtime that numpy is too new for is left out, or refused if none is left."""
         numpy, runtimes, notes = there.environment.get("numpy", ""), list(there.runtimes), []
         if OLD_RUNTIME in runtimes and _is_too_new(numpy):
@@ -93,9 +95,9 @@ class SshTarget:
     def _install(self, packages: str) -> str:
         return f"Run there: {self.python} -m pip install {packages}"
 
-    def _measured(self, there: Described, pieces: Pieces) -> Measured:
+    def _measured(self, there: TargetDescription, pieces: WorkerResults) -> TargetMeasurement:
         environment = around(there.environment, pieces.environment_after)
-        return Measured(
+        return TargetMeasurement(
             target=self.name,
             is_emulated=False,
             environment={**environment, **there.runtimes},

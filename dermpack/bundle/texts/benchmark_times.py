@@ -18,7 +18,7 @@ KERNELS = {"xnnpack": "XNNPACK", "none": "its own"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class SettingTimes:
     """The times of one setting, in milliseconds."""
 
     runtime: str
@@ -32,23 +32,23 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timed:
+class VariantTimes:
     """One variant in one place; an emulated one has no times."""
 
     variant: str
     device: str
-    paces: tuple[Pace, ...]
+    paces: tuple[SettingTimes, ...]
     notes: tuple[str, ...]
 
 
-def read_times(paths: Sequence[Path], variants: Sequence[Variant]) -> tuple[Timed, ...]:
+def read_times(paths: Sequence[Path], variants: Sequence[Variant]) -> tuple[VariantTimes, ...]:
     """Reports of variants; one of none of those bundled is refused."""
     return tuple(
         of for path in paths for of in _read(path / REPORT_FILE if path.is_dir() else path, variants)
     )
 
 
-def _read(path: Path, variants: Sequence[Variant]) -> tuple[Timed, ...]:
+def _read(path: Path, variants: Sequence[Variant]) -> tuple[VariantTimes, ...]:
     record = read_json(path)
     try:
         timed = _timed(record, variants)
@@ -61,13 +61,13 @@ def _read(path: Path, variants: Sequence[Variant]) -> tuple[Timed, ...]:
     return timed
 
 
-def _timed(record: Mapping[str, Any], variants: Sequence[Variant]) -> tuple[Timed, ...]:
+def _timed(record: Mapping[str, Any], variants: Sequence[Variant]) -> tuple[VariantTimes, ...]:
     if (record["schema"], record["kind"]) != (SCHEMA, KIND):
         raise ValueError("schema")
     ours = {of.contract.sha256: of.name for of in variants}
     names = {of["name"]: ours[of["sha256"]] for of in record["models"] if of["sha256"] in ours}
     found = [
-        Timed(
+        VariantTimes(
             variant=name,
             device=_device(place["environment"]),
             paces=tuple(_paces(record["results"], model, place)),
@@ -79,14 +79,14 @@ def _timed(record: Mapping[str, Any], variants: Sequence[Variant]) -> tuple[Time
     return tuple(of for of in found if of.paces)
 
 
-def _paces(results: Sequence[Mapping[str, Any]], model: str, place: Mapping[str, Any]) -> list[Pace]:
+def _paces(results: Sequence[Mapping[str, Any]], model: str, place: Mapping[str, Any]) -> list[SettingTimes]:
     mine = [of for of in results if (of["model"], of["target"]) == (model, place["target"])]
     return [_pace(of, place["environment"]) for of in mine if of.get("median_ms") is not None]
 
 
-def _pace(of: Mapping[str, Any], environment: Mapping[str, Any]) -> Pace:
+def _pace(of: Mapping[str, Any], environment: Mapping[str, Any]) -> SettingTimes:
     ends = of["median_ci95_ms"]
-    return Pace(
+    return SettingTimes(
         runtime=f"{of['runtime']} {environment.get(of['runtime'], '')}".strip(),
         kernels=KERNELS[of["kernels"]],
         threads=int(of["threads"]),

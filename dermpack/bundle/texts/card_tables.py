@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dermpack.bundle.texts.benchmark_times import Pace, Timed
-from dermpack.bundle.texts.evaluation_scores import Scored
-from dermpack.contract import Accuracy, Compared, Contract
+from dermpack.bundle.texts.benchmark_times import SettingTimes, VariantTimes
+from dermpack.bundle.texts.evaluation_scores import VariantScores
+from dermpack.contract import Accuracy, ComparedFigure, Contract
 from dermpack.evaluation.report_page import LABEL_COLUMNS, OVERALL
 from dermpack.reporting.markdown import cell, table
 
 
-def scored_on(of: Scored) -> Iterator[str]:
+def scored_on(of: VariantScores) -> Iterator[str]:
     """All labels together, then each."""
     yield f"{of.variant}, split {cell(of.split)}, n = {of.n:,} pictures of {of.groups:,} groups; in brackets"
     yield f"the 95 % interval by bootstrap over groups ({of.resamples:,} draws)."
@@ -48,13 +48,13 @@ def _split(of: Accuracy) -> Iterator[str]:
     yield ""
 
 
-def _compared(of: Compared) -> tuple[str, ...]:
+def _compared(of: ComparedFigure) -> tuple[str, ...]:
     interval = f" ({of.ci95[0]:+.4f} to {of.ci95[1]:+.4f})" if of.ci95 else ""
     name = OVERALL.get(of.metric) or cell(of.metric)
     return name, f"{of.of_file:.4f}", f"{of.of_float:.4f}", f"{of.difference:+.4f}{interval}"
 
 
-def timed_on(of: Timed) -> Iterator[str]:
+def timed_on(of: VariantTimes) -> Iterator[str]:
     """One picture after another, the bytes ready; the device by name, since no other is meant."""
     yield f"{of.variant} on {cell(of.device)}. No other device is meant: measure on yours."
     yield from (f"Note: {cell(note)}." for note in of.notes)
@@ -64,7 +64,7 @@ def timed_on(of: Timed) -> Iterator[str]:
     yield ""
 
 
-def _pace(of: Pace) -> tuple[str, ...]:
+def _pace(of: SettingTimes) -> tuple[str, ...]:
     around = f" ({of.ci95_ms[0]:.2f} to {of.ci95_ms[1]:.2f})" if of.ci95_ms else ""
     rounds = f"{of.rounds:,} ({of.warm_up_rounds:,})"
     return (
@@ -73,7 +73,7 @@ def _pace(of: Pace) -> tuple[str, ...]:
     )
 
 
-def sliced(of: Scored) -> Iterator[str]:
+def sliced(of: VariantScores) -> Iterator[str]:
     yield f"{of.variant}, split {cell(of.split)}, n = {of.n:,}, {of.groups:,} groups (95 % intervals)."
     yield ""
     header = ("slice", "n", "groups", "balanced accuracy", "accuracy")

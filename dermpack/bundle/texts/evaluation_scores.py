@@ -21,7 +21,7 @@ NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SliceRow:
     """All pictures, or those with one value in a column; figures as they are shown."""
 
     name: str
@@ -42,7 +42,7 @@ class LabelRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
+class ScoredDataset:
     """The dataset that was scored on; what an older report does not tell is empty."""
 
     sha256: str = ""
@@ -53,7 +53,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
+class VariantScores:
     """One variant on one split."""
 
     variant: str
@@ -61,21 +61,21 @@ class Scored:
     n: int
     groups: int
     resamples: int
-    data: Data
+    data: ScoredDataset
     figures: Mapping[str, str]  # as they are shown, by the report's names for them
     labels: tuple[LabelRow, ...]
     covered: str  # the share that was answered at the contract's threshold, and of these the right ones;
     right: str  # both empty where the model always answers
     notes: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[SliceRow, ...]
 
 
-def read_scores(paths: Sequence[Path], variants: Sequence[Variant]) -> tuple[Scored, ...]:
+def read_scores(paths: Sequence[Path], variants: Sequence[Variant]) -> tuple[VariantScores, ...]:
     """Reports, or the JSON of the command; one of another file than those bundled is refused."""
     return tuple(_read(path / REPORT_FILE if path.is_dir() else path, variants) for path in paths)
 
 
-def _read(path: Path, variants: Sequence[Variant]) -> Scored:
+def _read(path: Path, variants: Sequence[Variant]) -> VariantScores:
     record = read_json(path)
     try:
         return _scored(record, path, variants)
@@ -84,7 +84,7 @@ def _read(path: Path, variants: Sequence[Variant]) -> Scored:
         raise TableError(path, what, "Evaluate the model again.", code="invalid-format") from error
 
 
-def _scored(record: Mapping[str, Any], path: Path, variants: Sequence[Variant]) -> Scored:
+def _scored(record: Mapping[str, Any], path: Path, variants: Sequence[Variant]) -> VariantScores:
     sha256 = record["model"]["sha256"]
     mine = [of.name for of in variants if of.contract.sha256 == sha256]
     if record["schema"] != SCHEMA:
@@ -93,7 +93,7 @@ def _scored(record: Mapping[str, Any], path: Path, variants: Sequence[Variant]) 
         what, hint = "a report on a different model", "Evaluate the model.tflite of the export."
         raise TableError(path, what, hint, code="report-mismatch")
     answered = record["answered"]
-    return Scored(
+    return VariantScores(
         variant=mine[0],
         split=str(record["split"]),
         n=int(record["n"]),
@@ -119,9 +119,9 @@ def _shown(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from slices
 
 
-def _data(record: Mapping[str, Any]) -> Data:
+def _data(record: Mapping[str, Any]) -> ScoredDataset:
     counts = record.get("counts", {})
-    return Data(
+    return ScoredDataset(
         **{name: str(record.get(name, "")) for name in ("sha256", "source", "caution")},
         options={str(name): str(value) for name, value in record.get("options", {}).items()},
         counts={str(split): {str(label): int(n) for label, n in of.items()} for split, of in counts.items()},
@@ -133,8 +133,8 @@ def _label_row(label: str, record: Mapping[str, Any]) -> LabelRow:
     return LabelRow(label=label, n=int(record["n"]), figures=figures)
 
 
-def _row(name: str, record: Mapping[str, Any]) -> Row:
-    return Row(
+def _row(name: str, record: Mapping[str, Any]) -> SliceRow:
+    return SliceRow(
         name=name,
         n=int(record["n"]),
         groups=int(record["groups"]),

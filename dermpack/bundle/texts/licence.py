@@ -11,7 +11,7 @@ CREATIVE_COMMONS = "https://creativecommons.org"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class LicenceTerms:
     """One known licence; `asks` is what somebody who embeds the model must keep to."""
 
     name: str
@@ -20,26 +20,26 @@ class Terms:
 
 
 KNOWN = {
-    "CC0-1.0": Terms(
+    "CC0-1.0": LicenceTerms(
         name="CC0 1.0", address=f"{CREATIVE_COMMONS}/publicdomain/zero/1.0/", asks="It asks nothing."
     ),
-    "CC-BY-4.0": Terms(
+    "CC-BY-4.0": LicenceTerms(
         name="CC BY 4.0",
         address=f"{CREATIVE_COMMONS}/licenses/by/4.0/",
         asks="Whoever passes the model on names the authors and the licence.",
     ),
-    "CC-BY-NC-4.0": Terms(
+    "CC-BY-NC-4.0": LicenceTerms(
         name="CC BY-NC 4.0",
         address=f"{CREATIVE_COMMONS}/licenses/by-nc/4.0/",
         asks="**For research and demonstration, not for commerce**: no app that is sold or earns money may "
         "embed it. Whoever passes the model on names the authors and the licence.",
     ),
-    "Apache-2.0": Terms(
+    "Apache-2.0": LicenceTerms(
         name="Apache License 2.0",
         address="https://www.apache.org/licenses/LICENSE-2.0",
         asks="Whoever passes the model on keeps the licence and its notices.",
     ),
-    "MIT": Terms(
+    "MIT": LicenceTerms(
         name="MIT License",
         address="https://opensource.org/license/mit",
         asks="Whoever passes the model on keeps the licence.",

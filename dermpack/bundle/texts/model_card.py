@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dermpack.bundle.bundle_record import Bundle
 from dermpack.bundle.label_meanings import Meanings, meaning_table
 from dermpack.bundle.module_layout import part
-from dermpack.bundle.texts.benchmark_times import Timed
+from dermpack.bundle.texts.benchmark_times import VariantTimes
 from dermpack.bundle.texts.card_tables import compared, scored_on, sliced, timed_on
-from dermpack.bundle.texts.evaluation_scores import Data, Scored
+from dermpack.bundle.texts.evaluation_scores import ScoredDataset, VariantScores
 from dermpack.bundle.texts.licence import licence_lines, spdx_of
 from dermpack.bundle.variants import Variant
 from dermpack.contract import Contract
@@ -27,13 +27,13 @@ UNDESCRIBED: Meanings = {}
 def card_text(
     bundle: Bundle,
     variants: Sequence[Variant],
-    scored: Sequence[Scored] = (),
-    timed: Sequence[Timed] = (),
+    scored: Sequence[VariantScores] = (),
+    timed: Sequence[VariantTimes] = (),
     meanings: Meanings = UNDESCRIBED,
 ) -> bytes:
     """The card of all variants; the data and the labels are the same for all."""
     contract = variants[0].contract
-    data = next((of.data for of in scored if of.data.sha256 == contract.parents.dataset), Data())
+    data = next((of.data for of in scored if of.data.sha256 == contract.parents.dataset), ScoredDataset())
     return part(
         "MODEL_CARD.md",
         name=cell(bundle.name),
@@ -73,7 +73,7 @@ def _made(contract: Contract) -> str:
     )
 
 
-def _uses(contract: Contract, data: Data) -> Iterator[str]:
+def _uses(contract: Contract, data: ScoredDataset) -> Iterator[str]:
     yield f"- For: {cell(contract.intended_use)}"
     yield "- Not for: diagnosis, triage, or any decision about a person."
     if spdx_of(contract.license) in NONCOMMERCIAL:
@@ -82,7 +82,7 @@ def _uses(contract: Contract, data: Data) -> Iterator[str]:
         yield f"- Not for: pictures unlike those it knows. {cell(data.caution)}"
 
 
-def _data(contract: Contract, data: Data) -> Iterator[str]:
+def _data(contract: Contract, data: ScoredDataset) -> Iterator[str]:
     if data.counts:
         yield from _counted(data)
     yield "- Trained on one dataset in one run (sha256 of its manifest, its record, its weights):"
@@ -97,7 +97,7 @@ def _data(contract: Contract, data: Data) -> Iterator[str]:
         yield f"  calibration error {soft.ece_before:.3f} before, {soft.ece_after:.3f} after."
 
 
-def _counted(data: Data) -> Iterator[str]:
+def _counted(data: ScoredDataset) -> Iterator[str]:
     """Pictures by label and split, and how the splits were drawn."""
     splits = [split for split in SPLITS if any(data.counts.get(split, {}).values())]
     named = list(dict.fromkeys(label for of in data.counts.values() for label in of))
@@ -110,7 +110,7 @@ def _counted(data: Data) -> Iterator[str]:
     yield ""
 
 
-def _answers(of: Variant, scored: Sequence[Scored]) -> Iterator[str]:
+def _answers(of: Variant, scored: Sequence[VariantScores]) -> Iterator[str]:
     contract, rule = of.contract, of.contract.abstention
     if rule:
         yield f'- {of.name} says "not sure" below a confidence of {rule.threshold:.3g}: it then answers'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dermpack.bundle.bundle_record import Bundle, Format
+from dermpack.bundle.bundle_record import Bundle, BundleFormat
 from dermpack.bundle.golden_vectors import MOST_LEVELS_APART, allowance_of
 from dermpack.bundle.label_meanings import Meanings, meaning_table
 from dermpack.bundle.module_layout import COMPILE_SDK, MIN_AGP, MIN_SDK, part
@@ -14,15 +14,15 @@ from dermpack.contract import Contract, Input, Output
 from dermpack.reporting.markdown import cell
 
 WHATS = {
-    Format.MODULE: "A Gradle library module with a classifier of pictures inside",
-    Format.ASSETS: "The bare files of a classifier of pictures for Android",
-    Format.AAR: "An Android archive with a classifier of pictures inside",
+    BundleFormat.MODULE: "A Gradle library module with a classifier of pictures inside",
+    BundleFormat.ASSETS: "The bare files of a classifier of pictures for Android",
+    BundleFormat.AAR: "An Android archive with a classifier of pictures inside",
 }
 GOLDEN_OUT = {
-    Format.MODULE: """to keep them out of release builds, move the folder `golden` from
+    BundleFormat.MODULE: """to keep them out of release builds, move the folder `golden` from
       `src/main/assets/{slug}` to `src/debug/assets/{slug}`""",
-    Format.ASSETS: "to keep them out of release builds, copy `golden` to `src/debug/assets/{slug}` instead",
-    Format.AAR: "release builds carry them, too: take the module to leave them out",
+    BundleFormat.ASSETS: "to keep them out of release builds, copy `golden` to `src/debug/assets/{slug}`",
+    BundleFormat.AAR: "release builds carry them, too: take the module to leave them out",
 }
 CALLED = {
     "called_kotlin": "val called = result.called.map { it.label }\n",
@@ -137,7 +137,9 @@ def _output(of: Output, numbers: int) -> str:
 def _contents(bundle: Bundle) -> Iterator[str]:
     yield "| file | what it is |"
     yield "|---|---|"
-    extra = {Format.MODULE: MODULE_CONTENTS, Format.ASSETS: {}, Format.AAR: AAR_CONTENTS}[bundle.format]
+    extra = {BundleFormat.MODULE: MODULE_CONTENTS, BundleFormat.ASSETS: {}, BundleFormat.AAR: AAR_CONTENTS}[
+        bundle.format
+    ]
     for name, text in {**extra, **CONTENTS}.items():
         is_asset = name in ("model.tflite", "model.json", "labels.txt", "golden")
         yield f"| `{bundle.path(name) if is_asset else name}` | {text} |"

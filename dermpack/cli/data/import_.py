@@ -13,7 +13,7 @@ from dermpack.cli.console import output_options, result, track
 from dermpack.cli.data.import_summary import answer, tell
 
 if TYPE_CHECKING:
-    from dermpack.imaging import Limits
+    from dermpack.imaging import DecodingLimits
 
 FORMATS = ("auto", "folders", "dermnet", "isic", "csv", "ham10000", "hmnist", "cifar10")
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -162,21 +162,21 @@ def command(
       dermpack data import dermnet -o dataset --positive "Eczema Photos" --mend
       dermpack data import pictures -o dataset --group patient --strict
     """
-    from trainer.datasets.import_request import ImportRequest, Refusals, Splits, Storage
+    from trainer.datasets.import_request import ImportRequest, PictureStorage, SplitPolicy, UnusablePolicy
     from trainer.datasets.importer import import_dataset
-    from trainer.datasets.layouts import Format, SourceRequest
+    from trainer.datasets.layouts import SourceFormat, SourceRequest
     from trainer.datasets.splits.split_shares import parse_shares
 
     if keep_splits is None:
         keep_splits = shares is None
     if mend and not keep_splits:
         raise click.UsageError("--mend fixes kept splits. Add --keep-splits, or omit --mend.")
-    kept = Splits.MENDED if mend else Splits.AS_GIVEN
+    kept = SplitPolicy.MENDED if mend else SplitPolicy.AS_GIVEN
     request = ImportRequest(
         source=source,
         output=output,
         reading=SourceRequest(
-            format=Format(layout),
+            format=SourceFormat(layout),
             positive=positive,
             negative=negative,
             map_file=map_file,
@@ -185,9 +185,9 @@ def command(
         shares=parse_shares(shares) if shares is not None else None,
         seed=seed,
         group_column=group_column,
-        splits=kept if keep_splits else Splits.NEW,
-        storage=Storage.COPIED if copy else Storage.IN_PLACE,
-        refusals=Refusals.FATAL if strict else Refusals.LISTED,
+        splits=kept if keep_splits else SplitPolicy.NEW,
+        storage=PictureStorage.COPIED if copy else PictureStorage.IN_PLACE,
+        refusals=UnusablePolicy.FATAL if strict else UnusablePolicy.LISTED,
         overwrite=overwrite,
         licence=licence,
         caution=caution,
@@ -199,7 +199,7 @@ def command(
     result(answer(dataset), str(output), as_json=as_json)
 
 
-def _limits(max_megapixels: float | None) -> Limits:
+def _limits(max_megapixels: float | None) -> DecodingLimits:
     from dermpack.imaging import DEFAULT_LIMITS
 
     if max_megapixels is None:

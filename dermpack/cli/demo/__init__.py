@@ -38,12 +38,12 @@ def command(*, output: Path, overwrite: bool, as_json: bool, quiet: bool) -> Non
       dermpack demo -o elsewhere --overwrite
     """
     from dermpack.cli.demo.run_steps import begun, walk
-    from dermpack.cli.demo.steps import Options, check_installed, steps_in
+    from dermpack.cli.demo.steps import DemoOptions, check_installed, steps_in
     from dermpack.cli.demo.summary import read_summary
     from dermpack.cli.demo.summary_text import summary_text, teller
 
     check_installed()
-    options = Options()
+    options = DemoOptions()
     steps = steps_in(output, options, quiet=quiet)
     with begun(output, options, overwrite=overwrite) as kept:
         note(f"{len(steps)} steps into {output}, of which training takes longest. {GOES_ON}", quiet=quiet)

@@ -12,32 +12,36 @@ from dataclasses import replace
 from pathlib import Path
 
 from dermpack.cli.console import FailedWithResultError
-from dermpack.cli.demo.progress_file import KEPT_FILE, Kept, Spent, read_kept, write_kept
-from dermpack.cli.demo.steps import Options, Step
+from dermpack.cli.demo.progress_file import KEPT_FILE, FinishedSteps, StepCost, read_kept, write_kept
+from dermpack.cli.demo.steps import DemoOptions, DemoStep
 from dermpack.errors import InputError
 from dermpack.storage.files import cannot_write, refuse_existing
 from dermpack.storage.locks import locked
 
 LOCK_FILE = ".lock"
 
-Tell = Callable[[int, Step, Spent | None], None]  # the step's number; what it took, where it is skipped
+Tell = Callable[
+    [int, DemoStep, StepCost | None], None
+]  # the step's number; what it took, where it is skipped
 
 
 @contextmanager
-def begun(folder: Path, options: Options, *, overwrite: bool) -> Iterator[Kept]:
+def begun(folder: Path, options: DemoOptions, *, overwrite: bool) -> Iterator[FinishedSteps]:
     """Hold the folder, and tell what an earlier demo of this version and these options left in it.
 
     A folder of anything else is refused, and one in which another demo works.
     """
     refuse_existing(folder, marker=KEPT_FILE, overwrite=True)
-    fresh = Kept.of(options)
+    fresh = FinishedSteps.of(options)
     _claim(folder, fresh)
     with locked(folder / LOCK_FILE, where=folder):
         kept = fresh if overwrite else read_kept(folder / KEPT_FILE)
         yield kept if kept.asked == fresh.asked else fresh
 
 
-def walk(folder: Path, steps: Sequence[Step], kept: Kept, *, overwrite: bool, tell: Tell) -> Kept:
+def walk(
+    folder: Path, steps: Sequence[DemoStep], kept: FinishedSteps, *, overwrite: bool, tell: Tell
+) -> FinishedSteps:
     """Run what is not whole yet, and all that is made after it; answer what every step took."""
     for number, step in enumerate(steps, start=1):
         if _is_whole(step, kept):
@@ -52,7 +56,7 @@ def walk(folder: Path, steps: Sequence[Step], kept: Kept, *, overwrite: bool, te
     return kept
 
 
-def _claim(folder: Path, fresh: Kept) -> None:
+def _claim(folder: Path, fresh: FinishedSteps) -> None:
     """Say whose folder it is before anything else lies in it, or it would be refused after a kill."""
     if not (folder / KEPT_FILE).is_file():
         try:
@@ -62,12 +66,12 @@ def _claim(folder: Path, fresh: Kept) -> None:
         write_kept(folder / KEPT_FILE, fresh)
 
 
-def _is_whole(step: Step, kept: Kept) -> bool:
+def _is_whole(step: DemoStep, kept: FinishedSteps) -> bool:
     """A proof never is: it is cheap, and files may have changed."""
     return step.makes is not None and step.makes.exists() and step.name in kept.finished
 
 
-def _asked(step: Step, *, overwrite: bool) -> Step:
+def _asked(step: DemoStep, *, overwrite: bool) -> DemoStep:
     """The step as it is run: what it made before, of an earlier dataset or run, is replaced."""
     written = [path for path in (step.makes, step.table) if path is not None]
     if not written or not (overwrite or any(path.exists() for path in written)):
@@ -75,7 +79,7 @@ def _asked(step: Step, *, overwrite: bool) -> Step:
     return replace(step, arguments=(*step.arguments, "--overwrite"))
 
 
-def _run(step: Step, kept: Kept, path: Path) -> Kept:
+def _run(step: DemoStep, kept: FinishedSteps, path: Path) -> FinishedSteps:
     """Run one step; what was spent is remembered even where it does not end well."""
     started, used = time.monotonic(), _processor_seconds()
     is_whole = False
@@ -83,7 +87,7 @@ def _run(step: Step, kept: Kept, path: Path) -> Kept:
         _invoke(step.arguments)
         is_whole = True
     finally:
-        took = Spent(seconds=time.monotonic() - started, processor_seconds=_processor_seconds() - used)
+        took = StepCost(seconds=time.monotonic() - started, processor_seconds=_processor_seconds() - used)
         kept = kept.plus(step.name, took, is_whole=is_whole)
         write_kept(path, kept)
     return kept

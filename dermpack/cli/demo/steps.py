@@ -17,7 +17,7 @@ TABLES = {"evaluate": "predictions.csv", "predict": ANSWERS_FILE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class DemoOptions:
     """What the commands are given beside their folders; a test gives them less to do."""
 
     pictures: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class DemoStep:
     """One command; what it makes appears whole or not at all, and None is a proof, which is always run."""
 
     name: str
@@ -52,11 +52,11 @@ def check_installed() -> None:
         raise MissingExtraError(missing[0], ",".join(sorted(wanted)))
 
 
-def steps_in(folder: Path, options: Options, *, quiet: bool) -> tuple[Step, ...]:
+def steps_in(folder: Path, options: DemoOptions, *, quiet: bool) -> tuple[DemoStep, ...]:
     """All steps, with their folders in `folder`."""
     silence = ("--quiet",) if quiet else ()
     return tuple(
-        Step(
+        DemoStep(
             name=name,
             title=title,
             arguments=(*arguments, *silence),
@@ -67,7 +67,7 @@ def steps_in(folder: Path, options: Options, *, quiet: bool) -> tuple[Step, ...]
     )
 
 
-def _lines(folder: Path, options: Options) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+def _lines(folder: Path, options: DemoOptions) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
     """Name, title, what is made, and the command."""
 
     def of(name: str) -> str:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dermpack.cli.demo.progress_file import Kept, Spent
-from dermpack.cli.demo.steps import ANSWERS_FILE, Step
+from dermpack.cli.demo.progress_file import FinishedSteps, StepCost
+from dermpack.cli.demo.steps import ANSWERS_FILE, DemoStep
 from dermpack.storage.files import read_json
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ PLACES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
+class DemoScore:
     """Balanced accuracy on pictures of the test split."""
 
     value: float
@@ -38,7 +38,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
+class Int8Loss:
     """Points of balanced accuracy that integers cost, where conversion measured them."""
 
     points: float
@@ -48,7 +48,7 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Speed:
+class FastestSetting:
     """The quickest setting of those that were measured."""
 
     median_ms: float
@@ -56,7 +56,7 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class SamplePrediction:
     """One picture's first label; `is_sure` where it is the answer too."""
 
     picture: str
@@ -66,7 +66,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Took:
+class StepDuration:
     """One step's time."""
 
     title: str
@@ -75,23 +75,23 @@ class Took:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class DemoSummary:
     """All that a person wants to know at the end."""
 
     pictures: int
     classes: tuple[str, ...]
     tested: int  # pictures
     tested_groups: int
-    network: Scored
-    file_scored: Scored
+    network: DemoScore
+    file_scored: DemoScore
     file: Path
     size_bytes: int
     recipe: str
-    lost: Lost
-    speed: Speed
-    asked: Asked
+    lost: Int8Loss
+    speed: FastestSetting
+    asked: SamplePrediction
     places: Mapping[Path, str]
-    steps: tuple[Took, ...]
+    steps: tuple[StepDuration, ...]
     seconds: float
     processor_seconds: float
 
@@ -101,7 +101,7 @@ class Summary:
         return {**asdict(self), "schema": SCHEMA, "file": str(self.file), "places": places}
 
 
-def read_summary(folder: Path, steps: Sequence[Step], kept: Kept) -> Summary:
+def read_summary(folder: Path, steps: Sequence[DemoStep], kept: FinishedSteps) -> DemoSummary:
     """Believe the files, not the walk: a step may have been done days before."""
     from benchmarks.report.record_file import read_record
     from dermpack.contract import read_contract
@@ -111,12 +111,12 @@ def read_summary(folder: Path, steps: Sequence[Step], kept: Kept) -> Summary:
     tested = read_json(folder / "evaluation" / "report.json")
     speed, scored = _measured(read_record(folder / "benchmark" / "report.json"))
     took = tuple(_took(step, kept.spent[step.name]) for step in steps)
-    return Summary(
+    return DemoSummary(
         pictures=len(dataset.pictures),
         classes=dataset.classes,
         tested=tested["n"],
         tested_groups=tested["groups"],
-        network=Scored(value=tested[SCORE], ci95=tested[f"{SCORE}_ci95"]),
+        network=DemoScore(value=tested[SCORE], ci95=tested[f"{SCORE}_ci95"]),
         file_scored=scored,
         file=folder / "export" / "model.tflite",
         size_bytes=contract.size_bytes,
@@ -131,7 +131,7 @@ def read_summary(folder: Path, steps: Sequence[Step], kept: Kept) -> Summary:
     )
 
 
-def _measured(record: Record) -> tuple[Speed, Scored]:
+def _measured(record: Record) -> tuple[FastestSetting, DemoScore]:
     """The quickest median, and what the file answers under that very setting."""
     from benchmarks.report.record_lookup import answer_at, median_ms
 
@@ -140,13 +140,13 @@ def _measured(record: Record) -> tuple[Speed, Scored]:
     answer = answer_at(record, result.model, result.where)
     figure = answer.balanced_accuracy if answer else None
     assert figure is not None and figure.value is not None, "the benchmark was given the dataset"
-    speed = Speed(median_ms=ms, setting=str(result.where.setting))
-    return speed, Scored(value=figure.value, ci95=figure.ci95)
+    speed = FastestSetting(median_ms=ms, setting=str(result.where.setting))
+    return speed, DemoScore(value=figure.value, ci95=figure.ci95)
 
 
-def _lost(contract: Contract) -> Lost:
-    found: Iterator[Lost] = (
-        Lost(
+def _lost(contract: Contract) -> Int8Loss:
+    found: Iterator[Int8Loss] = (
+        Int8Loss(
             points=_points(of.difference),
             ci95=(_points(of.ci95[1]), _points(of.ci95[0])) if of.ci95 else None,
             split=accuracy.split,
@@ -164,13 +164,15 @@ def _points(difference: float) -> float:
     return round(-100 * difference, 1) + 0.0
 
 
-def _asked(path: Path) -> Asked:
+def _asked(path: Path) -> SamplePrediction:
     with path.open(newline="", encoding="utf-8") as file:
         row = next(csv.DictReader(file))
     label, probability = row["label_1"], float(row["probability_1"])
     picture = Path(row["picture"]).name
-    return Asked(picture=picture, label=label, probability=probability, is_sure=row["answer"] == label)
+    return SamplePrediction(
+        picture=picture, label=label, probability=probability, is_sure=row["answer"] == label
+    )
 
 
-def _took(step: Step, spent: Spent) -> Took:
-    return Took(title=step.title, seconds=spent.seconds, processor_seconds=spent.processor_seconds)
+def _took(step: DemoStep, spent: StepCost) -> StepDuration:
+    return StepDuration(title=step.title, seconds=spent.seconds, processor_seconds=spent.processor_seconds)

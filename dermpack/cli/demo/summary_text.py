@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from dermpack.cli.demo.progress_file import Spent
+from dermpack.cli.demo.progress_file import StepCost
 from dermpack.cli.demo.run_steps import Tell
-from dermpack.cli.demo.steps import Step
-from dermpack.cli.demo.summary import Scored, Summary
+from dermpack.cli.demo.steps import DemoStep
+from dermpack.cli.demo.summary import DemoScore, DemoSummary
 from dermpack.errors import printable
 
 MEGABYTE = 1e6
@@ -27,7 +27,7 @@ RESEARCH_ONLY = "Research software, not a medical device; the pictures are gener
 def teller(count: int, *, quiet: bool) -> Tell:
     """Name each step and its command on stderr."""
 
-    def tell(number: int, step: Step, spent: Spent | None) -> None:
+    def tell(number: int, step: DemoStep, spent: StepCost | None) -> None:
         head = f"{number}/{count} {step.title}"
         if spent is not None:
             _say(f"{head}: done before, in {spent.seconds:.0f} s", style="dim")
@@ -36,7 +36,7 @@ def teller(count: int, *, quiet: bool) -> Tell:
         _say(head, style="bold")
         _say(f"$ dermpack {shlex.join(step.arguments)}", style="dim")
 
-    def untold(number: int, step: Step, spent: Spent | None) -> None:
+    def untold(number: int, step: DemoStep, spent: StepCost | None) -> None:
         del number, step, spent
 
     return untold if quiet else tell
@@ -50,13 +50,13 @@ def _say(line: str, *, style: str) -> None:
     Console(stderr=True).print(Text(printable(line), style=style), soft_wrap=True)
 
 
-def summary_text(of: Summary) -> str:
+def summary_text(of: DemoSummary) -> str:
     """What goes to stdout: eighty columns are enough, but for long paths."""
     blocks = (_figures(of), _places(of), _times(of), _next())
     return "\n" + "\n\n".join("\n".join(block) for block in blocks)
 
 
-def _figures(of: Summary) -> Iterator[str]:
+def _figures(of: DemoSummary) -> Iterator[str]:
     yield f"Of {of.pictures:,} generated pictures a file was made that says {' or '.join(of.classes)}:"
     yield f"  file      {of.file}, {of.size_bytes / MEGABYTE:.2f} MB, {of.recipe}"
     yield f"  accuracy  balanced, on {of.tested} test pictures of {of.tested_groups} groups (95 % interval)"
@@ -73,18 +73,18 @@ def _figures(of: Summary) -> Iterator[str]:
     yield RESEARCH_ONLY
 
 
-def _scored(of: Scored) -> str:
+def _scored(of: DemoScore) -> str:
     around = f" ({of.ci95[0]:.3f} to {of.ci95[1]:.3f})" if of.ci95 else ""
     return f"{of.value:.3f}{around}"
 
 
-def _places(of: Summary) -> Iterator[str]:
+def _places(of: DemoSummary) -> Iterator[str]:
     yield "Look at"
     width = max(len(str(path)) for path in of.places)
     yield from (f"  {path!s:<{width}}  {what}" for path, what in of.places.items())
 
 
-def _times(of: Summary) -> Iterator[str]:
+def _times(of: DemoSummary) -> Iterator[str]:
     width = max(len(step.title) for step in of.steps)
     yield f"{'Seconds':<{width + 2}}  {'clock':>7}  {'processors':>10}"
     for step in of.steps:

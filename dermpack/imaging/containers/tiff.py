@@ -22,7 +22,7 @@ WHITE_IS_ZERO, UNSIGNED = 0, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class DirectoryEntry:
     """One tag of the directory: its twelve bytes, and what they mean."""
 
     raw: bytes
@@ -45,14 +45,14 @@ def read_tiff(data: bytes, *, where: str) -> Container:
     return Container(data=b"".join(parts), exif=data, depth=depth)
 
 
-def _directory(data: bytes, order: str, where: str) -> dict[int, Entry]:
+def _directory(data: bytes, order: str, where: str) -> dict[int, DirectoryEntry]:
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)
     end = start + 2 + count * ENTRY_BYTES
     (following,) = struct.unpack_from(order + "I", data, end)
     if following:
         raise refusal(where, Reason.SEVERAL_PAGES, "contains several pages")
-    entries: dict[int, Entry] = {}
+    entries: dict[int, DirectoryEntry] = {}
     for at in range(start + 2, end, ENTRY_BYTES):
         (tag,) = struct.unpack_from(order + "H", data, at)
         if tag in PIXEL_TAGS | JUDGED_TAGS:
@@ -62,7 +62,7 @@ def _directory(data: bytes, order: str, where: str) -> dict[int, Entry]:
     return entries
 
 
-def _entry(data: bytes, at: int, order: str, where: str) -> Entry:
+def _entry(data: bytes, at: int, order: str, where: str) -> DirectoryEntry:
     tag, kind, count = struct.unpack_from(order + "HHI", data, at)
     if kind not in FORMATS or not 0 < count <= (1 if tag in SINGLE_TAGS else MAX_VALUES):
         raise refusal(where, Reason.BROKEN, "invalid directory")
@@ -71,10 +71,10 @@ def _entry(data: bytes, at: int, order: str, where: str) -> Entry:
     if value_at + size_bytes > len(data):
         raise struct.error("value behind the end")
     values = struct.unpack_from(f"{order}{count}{FORMATS[kind]}", data, value_at)
-    return Entry(raw=data[at : at + ENTRY_BYTES], values=values)
+    return DirectoryEntry(raw=data[at : at + ENTRY_BYTES], values=values)
 
 
-def _check_strips(entries: dict[int, Entry], size_bytes: int, where: str) -> None:
+def _check_strips(entries: dict[int, DirectoryEntry], size_bytes: int, where: str) -> None:
     if STRIP_STARTS not in entries:
         raise refusal(where, Reason.BROKEN, "the directory does not locate the pixels")
     if STRIP_BYTES in entries:
@@ -83,7 +83,7 @@ def _check_strips(entries: dict[int, Entry], size_bytes: int, where: str) -> Non
             raise refusal(where, Reason.TRUNCATED, "ends within the pixels")
 
 
-def _depth(entries: dict[int, Entry], where: str) -> int:
+def _depth(entries: dict[int, DirectoryEntry], where: str) -> int:
     """Bits a sample, where the samples are of a kind that is converted faithfully."""
     first = {tag: entry.values[0] for tag, entry in entries.items()}
     depth = first.get(BITS, 1)

@@ -1,9 +1,17 @@
 """What a .tflite says of picture files, in the words of its contract."""
 
-from dermpack.inference.predict.answers import Answer, Answers, Failure, Flag, Guess, Kind, answers_of
-from dermpack.inference.predict.opened_model import Model, model_file, open_model
-from dermpack.inference.predict.parallel_inference import Ran, hosts_for, run
-from dermpack.inference.predict.picture_search import Found, find_pictures
+from dermpack.inference.predict.answers import (
+    Answer,
+    Answers,
+    Failure,
+    Flag,
+    OutputKind,
+    ScoredLabel,
+    answers_of,
+)
+from dermpack.inference.predict.opened_model import OpenedModel, model_file, open_model
+from dermpack.inference.predict.parallel_inference import PictureOutputs, hosts_for, run
+from dermpack.inference.predict.picture_search import FoundPictures, find_pictures
 from dermpack.inference.predict.tables import record, table_bytes
 from dermpack.inference.predict.terminal_text import NOT_SURE, text
 
@@ -13,11 +21,11 @@ __all__ = [
     "Answers",
     "Failure",
     "Flag",
-    "Found",
-    "Guess",
-    "Kind",
-    "Model",
-    "Ran",
+    "FoundPictures",
+    "OpenedModel",
+    "OutputKind",
+    "PictureOutputs",
+    "ScoredLabel",
     "answers_of",
     "find_pictures",
     "hosts_for",

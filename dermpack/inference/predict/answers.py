@@ -9,11 +9,11 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from dermpack.contract import OperatingPoint
+from dermpack.contract import OperatingPointRecord
 from dermpack.errors import InputError, PictureError
-from dermpack.inference.predict.opened_model import Model
+from dermpack.inference.predict.opened_model import OpenedModel
 from dermpack.inference.predict.parallel_inference import Row
-from dermpack.inference.predict.picture_search import Found
+from dermpack.inference.predict.picture_search import FoundPictures
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.metrics.predictions import SUM_ERROR
 
@@ -21,7 +21,7 @@ STEP = 1 / 256  # of an 8-bit output, which rounds each probability
 ROUNDING = 1e-6
 
 
-class Kind(Enum):
+class OutputKind(Enum):
     """What the numbers of a model are; a foreign one may end without a softmax."""
 
     PROBABILITY = "probability"
@@ -29,7 +29,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guess:
+class ScoredLabel:
     """A label and its calibrated probability, or its bare output."""
 
     label: str
@@ -40,7 +40,7 @@ class Guess:
 class Flag:
     """An operating point of the contract, at this picture."""
 
-    point: OperatingPoint
+    point: OperatingPointRecord
     probability: float
 
     @property
@@ -53,12 +53,12 @@ class Answer:
     """What the model says of one picture; `is_sure` is None where no threshold is known."""
 
     picture: str
-    guesses: tuple[Guess, ...]  # the most probable first; of equals the first label, as on a device
+    guesses: tuple[ScoredLabel, ...]  # the most probable first; of equals the first label, as on a device
     is_sure: bool | None
     flags: tuple[Flag, ...]
 
     @property
-    def first(self) -> Guess:
+    def first(self) -> ScoredLabel:
         return self.guesses[0]
 
     @property
@@ -79,7 +79,7 @@ class Failure:
 class Answers:
     """Of every picture an answer or a failure, in the order that they were found in."""
 
-    kind: Kind
+    kind: OutputKind
     top: int  # labels of an answer
     outcomes: tuple[Answer | Failure, ...]
 
@@ -92,10 +92,10 @@ class Answers:
         return tuple(of for of in self.outcomes if isinstance(of, Failure))
 
 
-def answers_of(model: Model, found: Found, rows: Sequence[Row], *, top: int) -> Answers:
+def answers_of(model: OpenedModel, found: FoundPictures, rows: Sequence[Row], *, top: int) -> Answers:
     """Each row of outputs under the model's temperature and thresholds, with its `top` labels."""
-    kind = Kind.PROBABILITY if all(map(_may_be_probabilities, rows)) else Kind.OUTPUT
-    if kind is Kind.OUTPUT and model.temperature is not None:
+    kind = OutputKind.PROBABILITY if all(map(_may_be_probabilities, rows)) else OutputKind.OUTPUT
+    if kind is OutputKind.OUTPUT and model.temperature is not None:
         what = "the output is not a probability distribution, but its contract declares softmax"
         hint = "Export the model again, or give --labels FILE to show the raw outputs."
         raise InputError(model.path, what, hint, code="contract-mismatch")
@@ -113,7 +113,7 @@ def _may_be_probabilities(row: Row) -> bool:
     return bool(inside and abs(row.sum() - 1) <= max(SUM_ERROR, len(row) * STEP))
 
 
-def _outcome(model: Model, picture: str, row: Row, top: int) -> Answer | Failure:
+def _outcome(model: OpenedModel, picture: str, row: Row, top: int) -> Answer | Failure:
     if isinstance(row, PictureError):
         return Failure(picture=picture, error=row)
     if not np.isfinite(row).all():
@@ -124,17 +124,17 @@ def _outcome(model: Model, picture: str, row: Row, top: int) -> Answer | Failure
     return _answer(model, picture, _calibrated(row, model), top)
 
 
-def _calibrated(row: NDArray[np.float64], model: Model) -> NDArray[np.float64]:
+def _calibrated(row: NDArray[np.float64], model: OpenedModel) -> NDArray[np.float64]:
     return apply_temperature(row[None], model.temperature)[0] if model.temperature else row
 
 
-def _answer(model: Model, picture: str, values: NDArray[np.float64], top: int) -> Answer:
+def _answer(model: OpenedModel, picture: str, values: NDArray[np.float64], top: int) -> Answer:
     ranked = np.argsort(-values, kind="stable").tolist()[:top]
     known = dict(zip(model.labels, values.tolist(), strict=True))
     sure = None if model.abstain_below is None else bool(values.max() >= model.abstain_below)
     return Answer(
         picture=picture,
-        guesses=tuple(Guess(label=model.labels[at], value=float(values[at])) for at in ranked),
+        guesses=tuple(ScoredLabel(label=model.labels[at], value=float(values[at])) for at in ranked),
         is_sure=sure,
         flags=tuple(Flag(point=point, probability=known[point.label]) for point in model.points),
     )

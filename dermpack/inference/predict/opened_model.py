@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dermpack.contract import CONTRACT_FILE, Contract, OperatingPoint, contract_from
+from dermpack.contract import CONTRACT_FILE, Contract, OperatingPointRecord, contract_from
 from dermpack.errors import DermpackError, InputError
 from dermpack.imaging import Policy
-from dermpack.inference import Sidecar, find_sidecar, read_labels, read_sidecar
+from dermpack.inference import ModelSettings, find_sidecar, read_labels, read_sidecar
 from dermpack.inference.model_bytes import read_model
 from dermpack.inference.predict.picture_search import is_folder
 from dermpack.metrics.calibration import Temperature, temperature_from
@@ -19,7 +19,7 @@ GIVE_MODEL = "Give a .tflite file or an export folder."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class OpenedModel:
     """What to run, and what to make of its outputs; without a contract, the labels alone."""
 
     path: Path
@@ -32,10 +32,10 @@ class Model:
     size: int | None = None  # side of its input, where the contract says so
     temperature: Temperature | None = None
     abstain_below: float | None = None
-    points: tuple[OperatingPoint, ...] = ()
+    points: tuple[OperatingPointRecord, ...] = ()
 
 
-def open_model(path: Path, *, labels_file: Path | None = None) -> Model:
+def open_model(path: Path, *, labels_file: Path | None = None) -> OpenedModel:
     """The model that is a .tflite or lies in an export folder; a contract of another file is refused."""
     file = model_file(path)
     data = read_model(file)
@@ -43,7 +43,7 @@ def open_model(path: Path, *, labels_file: Path | None = None) -> Model:
         return _plain(file, data, read_labels(labels_file))
     beside = find_sidecar(file)
     if beside is None:
-        return _plain(file, data, Sidecar(labels=_labels_inside(file, data)))
+        return _plain(file, data, ModelSettings(labels=_labels_inside(file, data)))
     record = read_json(beside)
     if "schema" not in record:
         return _plain(file, data, read_sidecar(beside))
@@ -71,18 +71,20 @@ def _hint(folder: Path) -> str:
     return f"Give {bundled[0]}, the model of this unpacked bundle." if bundled else GIVE_MODEL
 
 
-def _plain(path: Path, data: bytes, sidecar: Sidecar) -> Model:
-    return Model(path=path, data=data, sha256=sha256_of(data), labels=sidecar.labels, policy=sidecar.policy)
+def _plain(path: Path, data: bytes, sidecar: ModelSettings) -> OpenedModel:
+    return OpenedModel(
+        path=path, data=data, sha256=sha256_of(data), labels=sidecar.labels, policy=sidecar.policy
+    )
 
 
-def _contracted(path: Path, data: bytes, contract: Contract, beside: Path) -> Model:
+def _contracted(path: Path, data: bytes, contract: Contract, beside: Path) -> OpenedModel:
     sha256 = sha256_of(data)
     if contract.sha256 != sha256:
         what = f"describes another model, not {path.name}"
         hint = "Export the model again, or give --labels FILE to ignore the contract."
         raise InputError(beside, what, hint, code="contract-mismatch")
     abstention = contract.abstention
-    return Model(
+    return OpenedModel(
         path=path,
         data=data,
         sha256=sha256,

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging import Policy, prepare
-from dermpack.inference import Classifier, Host, Sidecar, classifier_on
-from dermpack.inference.predict.opened_model import Model
-from dermpack.inference.tensors import Number
+from dermpack.inference import Classifier, InterpreterHost, ModelSettings, classifier_on
+from dermpack.inference.predict.opened_model import OpenedModel
+from dermpack.inference.tensors import IoNumber
 from dermpack.progress import Track, silent
 
 CHUNK = 8  # pictures in one message
@@ -35,27 +35,29 @@ def hosts_for(pictures: int, *, threads: int | None) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class PictureOutputs:
     """Of each picture, in order, the outputs as real numbers or why it has none; and what ran it."""
 
     rows: tuple[Row, ...]
     runtime: str  # "ai_edge_litert 2.3.0"
-    number: Number  # of the input
+    number: IoNumber  # of the input
 
 
-def run(model: Model, pictures: Sequence[Path], *, hosts: Sequence[Host], track: Track = silent) -> Ran:
+def run(
+    model: OpenedModel, pictures: Sequence[Path], *, hosts: Sequence[InterpreterHost], track: Track = silent
+) -> PictureOutputs:
     """Show the pictures to the model, on as many cores as there are hosts.
 
     Each host interprets on one thread, so that a picture has the same outputs alone and among others.
     """
     pool = ThreadPoolExecutor(2 * len(hosts))  # while one half waits for the hosts, the other prepares
     try:
-        crew = _Crew(model, [pool.submit(_open, model, host) for host in hosts])
+        crew = _ClassifierPool(model, [pool.submit(_open, model, host) for host in hosts])
         chunks = [pictures[at : at + CHUNK] for at in range(0, len(pictures), CHUNK)]
         rows = chain.from_iterable(pool.map(crew.work, chunks))
         shown = tuple(track(rows, total=len(pictures), what="Predicting"))
         one = crew.first.result()  # also where every picture was refused: can the model be run at all?
-        return Ran(rows=shown, runtime=one.engine, number=one.input.number)
+        return PictureOutputs(rows=shown, runtime=one.engine, number=one.input.number)
     except BaseException:
         for host in hosts:
             host.close()  # a thread that waits for its answer would hold up the end
@@ -64,10 +66,10 @@ def run(model: Model, pictures: Sequence[Path], *, hosts: Sequence[Host], track:
         pool.shutdown(cancel_futures=True)
 
 
-class _Crew:
+class _ClassifierPool:
     """Classifiers that may still be starting; whoever has a chunk prepared takes an idle one."""
 
-    def __init__(self, model: Model, classifiers: Sequence[Future[Classifier]]) -> None:
+    def __init__(self, model: OpenedModel, classifiers: Sequence[Future[Classifier]]) -> None:
         self.model, self.first = model, classifiers[0]
         self.idle: SimpleQueue[Future[Classifier]] = SimpleQueue()
         for classifier in classifiers:
@@ -89,9 +91,9 @@ class _Crew:
             self.idle.put(classifier)
 
 
-def _open(model: Model, host: Host) -> Classifier:
+def _open(model: OpenedModel, host: InterpreterHost) -> Classifier:
     """The model in its interpreter; without a temperature, whose place is after all outputs are known."""
-    sidecar = Sidecar(labels=model.labels, policy=model.policy)
+    sidecar = ModelSettings(labels=model.labels, policy=model.policy)
     classifier = classifier_on(host, model.data, where=model.path, sidecar=sidecar)
     if model.size not in (None, classifier.size):
         what = f"the input has {classifier.size} px, but its contract declares {model.size}"

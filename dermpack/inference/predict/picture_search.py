@@ -17,7 +17,7 @@ BEGINNING_BYTES = 16  # as much as tells every format that is opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundPictures:
     """Pictures in the order of the names, each once; folders that gave none; what lay beside them."""
 
     pictures: tuple[Path, ...]
@@ -25,7 +25,7 @@ class Found:
     left_out: Counter[str]  # files that are no pictures, by their extension
 
 
-def find_pictures(names: Sequence[Path]) -> Found:
+def find_pictures(names: Sequence[Path]) -> FoundPictures:
     """Every file that is named, and every picture below every folder, sorted."""
     pictures: dict[Path, None] = {}
     failures: list[InputError] = []
@@ -41,7 +41,7 @@ def find_pictures(names: Sequence[Path]) -> Found:
             pictures.update(dict.fromkeys(_below(name, left_out)))
         except InputError as error:
             failures.append(error)
-    return Found(pictures=tuple(pictures), failures=tuple(failures), left_out=left_out)
+    return FoundPictures(pictures=tuple(pictures), failures=tuple(failures), left_out=left_out)
 
 
 def is_folder(path: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dermpack.errors import PictureError
 from dermpack.inference.predict.answers import Answer, Answers, Failure, Flag
-from dermpack.inference.predict.opened_model import Model
+from dermpack.inference.predict.opened_model import OpenedModel
 from dermpack.inference.predict.terminal_text import NOT_SURE
 
 SCHEMA = 1
@@ -17,7 +17,7 @@ DECIMALS = 9  # of a number in a table: beyond what a float32 holds
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet would run
 
 
-def record(model: Model, answers: Answers, *, runtime: str | None) -> dict[str, Any]:
+def record(model: OpenedModel, answers: Answers, *, runtime: str | None) -> dict[str, Any]:
     """The JSON object; nothing in it depends on how many threads there were."""
     return {
         "schema": SCHEMA,
@@ -35,7 +35,7 @@ def record(model: Model, answers: Answers, *, runtime: str | None) -> dict[str, 
     }
 
 
-def table_bytes(model: Model, answers: Answers) -> bytes:
+def table_bytes(model: OpenedModel, answers: Answers) -> bytes:
     """One row a picture, in UTF-8: what it is called, the answer, labels by rank, thresholds, the error."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -75,7 +75,7 @@ def _flag(flag: Flag) -> dict[str, Any]:
     }
 
 
-def _header(model: Model, answers: Answers) -> Iterator[str]:
+def _header(model: OpenedModel, answers: Answers) -> Iterator[str]:
     yield from ("picture", "answer")
     for at in range(1, answers.top + 1):
         yield from (f"label_{at}", f"{answers.kind.value}_{at}")
@@ -91,6 +91,6 @@ def _row(of: Answer) -> Iterator[str]:
     yield ""
 
 
-def _failed(of: Failure, model: Model, top: int) -> list[str]:
+def _failed(of: Failure, model: OpenedModel, top: int) -> list[str]:
     empty = [""] * (1 + 2 * top + len(model.points))
     return [cell(of.picture), *empty, cell(of.error.what)]

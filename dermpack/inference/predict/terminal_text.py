@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from unicodedata import combining, east_asian_width
 
 from dermpack.errors import printable
-from dermpack.inference.predict.answers import Answer, Answers, Flag, Guess, Kind
-from dermpack.inference.predict.opened_model import Model
+from dermpack.inference.predict.answers import Answer, Answers, Flag, OutputKind, ScoredLabel
+from dermpack.inference.predict.opened_model import OpenedModel
 
 NOT_SURE = "not sure"
 BAR_CELLS, EIGHTHS = 24, " ▏▎▍▌▋▊▉█"
@@ -15,7 +15,7 @@ MOST_PADDED_CELLS = 60  # a longer name stands out alone, instead of pushing all
 GAP = "  "
 
 
-def text(model: Model, answers: Answers) -> str:
+def text(model: OpenedModel, answers: Answers) -> str:
     """What goes to stdout."""
     answered = answers.answered
     if len(answers.outcomes) == 1:
@@ -23,9 +23,9 @@ def text(model: Model, answers: Answers) -> str:
     return _lines(answered, answers.kind)
 
 
-def shown(value: float, kind: Kind) -> str:
+def shown(value: float, kind: OutputKind) -> str:
     """A probability that is not certain is never shown as 100 % or 0 %: 0.71234 → "71.2 %"."""
-    if kind is Kind.OUTPUT:
+    if kind is OutputKind.OUTPUT:
         return f"{value:.4g}"
     if value < 1 and f"{value:.1%}" == "100.0%":
         return ">99.9 %"
@@ -34,7 +34,7 @@ def shown(value: float, kind: Kind) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _block(model: Model, answer: Answer, kind: Kind) -> str:
+def _block(model: OpenedModel, answer: Answer, kind: OutputKind) -> str:
     labels = _padded([of.label for of in answer.guesses])
     values = [shown(of.value, kind) for of in answer.guesses]
     width = max(map(len, values))
@@ -48,7 +48,7 @@ def _block(model: Model, answer: Answer, kind: Kind) -> str:
     return "\n".join(line.rstrip() for line in (head, *rows, *flags))
 
 
-def _verdict(model: Model, answer: Answer, kind: Kind) -> str:
+def _verdict(model: OpenedModel, answer: Answer, kind: OutputKind) -> str:
     if answer.label is not None or model.abstain_below is None:
         return printable(answer.first.label)
     value, least = (shown(of, kind) for of in (answer.first.value, model.abstain_below))
@@ -57,19 +57,19 @@ def _verdict(model: Model, answer: Answer, kind: Kind) -> str:
 
 def _sentence(flag: Flag) -> str:
     """mel: its probability, 71.2 %, reaches 30.0 %, the threshold for sensitivity 0.95."""
-    value, threshold = (shown(of, Kind.PROBABILITY) for of in (flag.probability, flag.point.threshold))
+    value, threshold = (shown(of, OutputKind.PROBABILITY) for of in (flag.probability, flag.point.threshold))
     wanted = f"the threshold for sensitivity {flag.point.wanted_sensitivity:g}"
     return f"{printable(flag.point.label)}: its probability, {value}, reaches {threshold}, {wanted}"
 
 
-def _bar(guess: Guess, kind: Kind) -> str:
-    if kind is Kind.OUTPUT:
+def _bar(guess: ScoredLabel, kind: OutputKind) -> str:
+    if kind is OutputKind.OUTPUT:
         return ""
     eighths = round(min(1.0, max(0.0, guess.value)) * BAR_CELLS * 8)
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
-def _lines(answered: Sequence[Answer], kind: Kind) -> str:
+def _lines(answered: Sequence[Answer], kind: OutputKind) -> str:
     """A header, then a line a picture: what is said of it, its labels by rank, the thresholds it reaches."""
     if not answered:
         return ""
@@ -90,7 +90,7 @@ def _rank(place: int) -> str:
     return f"{place}{ending}"
 
 
-def _guesses(guesses: Sequence[Guess], kind: Kind) -> list[str]:
+def _guesses(guesses: Sequence[ScoredLabel], kind: OutputKind) -> list[str]:
     labels, values = _padded([of.label for of in guesses]), [shown(of.value, kind) for of in guesses]
     width = max(map(len, values))
     return [f"{label} {value:>{width}}" for label, value in zip(labels, values, strict=True)]

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.compare.compare import Comparison, compare
-from benchmarks.compare.findings import Limits
-from benchmarks.protocol.plan import Plan
-from benchmarks.protocol.results import Measured
+from benchmarks.compare.compare import ReportComparison, compare
+from benchmarks.compare.findings import RegressionLimits
+from benchmarks.protocol.plan import BenchmarkPlan
+from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.report.build_record import build_record
 from benchmarks.report.schema import Record
 from tests.support.errors import raises_code
@@ -35,21 +35,23 @@ ONE_LOST = (*TRUTH[:9], 1)
 OTHER_WRONG = (1, *TRUTH[1:])
 
 
-def report(*targets: Measured, plan: Plan | None = None) -> Record:
-    return build_record(targets, plan or Plan(models=[a_model(), a_model("int8")]))
+def report(*targets: TargetMeasurement, plan: BenchmarkPlan | None = None) -> Record:
+    return build_record(targets, plan or BenchmarkPlan(models=[a_model(), a_model("int8")]))
 
 
-def changed(old: Measured, new: Measured, **limits: float) -> Comparison:
-    return compare(report(old), report(new), limits=Limits(**limits))
+def changed(old: TargetMeasurement, new: TargetMeasurement, **limits: float) -> ReportComparison:
+    return compare(report(old), report(new), limits=RegressionLimits(**limits))
 
 
-def rounds(around_ms: float, *, seed: int = 0) -> Measured:
+def rounds(around_ms: float, *, seed: int = 0) -> TargetMeasurement:
     return measured(timed=(timed(around_ms=around_ms, rounds=200, seed=seed),))
 
 
-def labels(old: Sequence[int], new: Sequence[int], **limits: float) -> Comparison:
+def labels(old: Sequence[int], new: Sequence[int], **limits: float) -> ReportComparison:
     before, now = (measured(answered=(saying(of),)) for of in (old, new))
-    return compare(report(before, plan=a_plan()), report(now, plan=a_plan()), limits=Limits(**limits))
+    return compare(
+        report(before, plan=a_plan()), report(now, plan=a_plan()), limits=RegressionLimits(**limits)
+    )
 
 
 def test_a_surely_slower_model_is_a_regression() -> None:
@@ -135,18 +137,18 @@ def test_a_model_that_does_not_run_any_more_is_a_regression() -> None:
 def test_outputs_that_became_nonsense_are_a_regression() -> None:
     spoilt = answered(saying(TRUTH).outputs.astype("float32") * 0, scale=0.0)
     old, new = (measured(answered=(of,)) for of in (saying(TRUTH), spoilt))
-    found = compare(report(old, plan=a_plan()), report(new, plan=a_plan()), limits=Limits())
+    found = compare(report(old, plan=a_plan()), report(new, plan=a_plan()), limits=RegressionLimits())
     assert found.is_regression and "bcc/000.png" in found.sentences[0]
 
 
 def test_labels_are_compared_by_name_where_a_model_learnt_one() -> None:
-    more = Plan(models=[a_model(labels=("aaa", *CLASSES))], scored=scored())
+    more = BenchmarkPlan(models=[a_model(labels=("aaa", *CLASSES))], scored=scored())
     outputs = np.zeros((len(TRUTH), 4), dtype=np.uint8)
     for at, label in enumerate(TRUTH):
         outputs[at, label + 1] = 255
     new = report(measured(answered=(answered(outputs),)), plan=more)
     old = report(measured(answered=(saying(TRUTH),)), plan=a_plan())
-    assert "same labels" in compare(old, new, limits=Limits()).sentences[0]
+    assert "same labels" in compare(old, new, limits=RegressionLimits()).sentences[0]
 
 
 def test_another_device_is_refused_in_one_line() -> None:
@@ -172,15 +174,17 @@ def test_other_pictures_are_refused() -> None:
     fewer = measured(answered=(saying(TRUTH[:8]),))
     plans = a_plan(), a_plan(truth=TRUTH[:8])
     with raises_code("reports-not-comparable", "10 of test", "8 of test", "--pictures"):
-        compare(report(here, plan=plans[0]), report(fewer, plan=plans[1]), limits=Limits())
+        compare(report(here, plan=plans[0]), report(fewer, plan=plans[1]), limits=RegressionLimits())
 
 
 def test_another_dataset_is_refused() -> None:
     there = scored()
-    plan = Plan(models=[a_model()], scored=replace(there, dataset=replace(there.dataset, sha256="e" * 64)))
+    plan = BenchmarkPlan(
+        models=[a_model()], scored=replace(there, dataset=replace(there.dataset, sha256="e" * 64))
+    )
     here = measured(answered=(saying(TRUTH),))
     with raises_code("reports-not-comparable", "demo dddd", "demo eeee", "--data"):
-        compare(report(here, plan=a_plan()), report(here, plan=plan), limits=Limits())
+        compare(report(here, plan=a_plan()), report(here, plan=plan), limits=RegressionLimits())
 
 
 def test_what_differs_and_may_be_the_reason_is_said() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.protocol.jobs import Kind, Laid, Pieces, WorkerDied, ask, describe, lay_out
-from benchmarks.protocol.plan import Plan, Setting
+from benchmarks.protocol.jobs import JobFolder, JobKind, WorkerDied, WorkerResults, ask, describe, lay_out
+from benchmarks.protocol.plan import BenchmarkPlan, Setting
 from dermpack.imaging import Policy, prepare
 from dermpack.inference import Kernels
 
@@ -27,7 +27,7 @@ ANSWERED = {"dtype": "uint8", "shape": [12, 3], "scale": 0.5, "zero_point": 3, "
 COUNTED = {**ANSWERED, "instructions": [5, 5, 5], "delegated": "all"}
 PROFILED = {"operators": [{"name": "ADD", "count": 2, "share": 1.0, "is_delegated": True}]}
 SAID = {"time": TIMED, "answer": ANSWERED, "count": COUNTED, "profile": PROFILED}
-ALL = (Kind.TIME, Kind.ANSWER, Kind.PROFILE)
+ALL = (JobKind.TIME, JobKind.ANSWER, JobKind.PROFILE)
 
 
 class Speaker:
@@ -48,12 +48,12 @@ class Speaker:
 
 
 @pytest.fixture
-def laid(plan: Plan, tmp_path: Path) -> Laid:
+def laid(plan: BenchmarkPlan, tmp_path: Path) -> JobFolder:
     (tmp_path / "laid").mkdir()
     return lay_out(plan, tmp_path / "laid")
 
 
-def test_everything_that_jobs_name_is_laid_out(plan: Plan, laid: Laid) -> None:
+def test_everything_that_jobs_name_is_laid_out(plan: BenchmarkPlan, laid: JobFolder) -> None:
     assert sorted(path.name for path in laid.folder.iterdir()) == sorted(laid.files)
     assert {model["pixels"] for model in laid.models} == {"pixels-8.npy"}
     pixels = np.load(laid.folder / "pixels-8.npy", allow_pickle=False)
@@ -66,7 +66,7 @@ def test_everything_that_jobs_name_is_laid_out(plan: Plan, laid: Laid) -> None:
         assert (np.load(laid.folder / named["table"], allow_pickle=False) == model.table).all()
 
 
-def test_each_policy_has_pixels_of_its_own(plan: Plan, tmp_path: Path) -> None:
+def test_each_policy_has_pixels_of_its_own(plan: BenchmarkPlan, tmp_path: Path) -> None:
     first, second = plan.models
     assert second.sidecar is not None
     whole = replace(second, sidecar=replace(second.sidecar, policy=Policy.WHOLE))
@@ -74,7 +74,7 @@ def test_each_policy_has_pixels_of_its_own(plan: Plan, tmp_path: Path) -> None:
     assert [model["pixels"] for model in laid.models] == ["pixels-8.npy", "pixels-8-whole.npy"]
 
 
-def test_without_pictures_the_same_noise_is_shown(plan: Plan, tmp_path: Path) -> None:
+def test_without_pictures_the_same_noise_is_shown(plan: BenchmarkPlan, tmp_path: Path) -> None:
     seen = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -83,7 +83,7 @@ def test_without_pictures_the_same_noise_is_shown(plan: Plan, tmp_path: Path) ->
     assert seen[0] == seen[1]
 
 
-def test_models_are_asked_alone_and_then_timed_together(plan: Plan, laid: Laid) -> None:
+def test_models_are_asked_alone_and_then_timed_together(plan: BenchmarkPlan, laid: JobFolder) -> None:
     speaker = Speaker()
     pieces = ask(plan, laid, speaker, settings=[ONE, TWO], kinds=ALL)
     alone = [(kind, 1, [name]) for name in ("float32", "int8") for kind in ("time", "answer", "profile")]
@@ -100,13 +100,13 @@ def test_models_are_asked_alone_and_then_timed_together(plan: Plan, laid: Laid) 
     assert len(pieces.profiled) == 2 and pieces.refused == ()
 
 
-def test_counts_are_kept_as_the_carry_adds_them(plan: Plan, laid: Laid) -> None:
-    pieces = ask(plan, laid, Speaker(), settings=[ONE], kinds=[Kind.COUNT])
+def test_counts_are_kept_as_the_carry_adds_them(plan: BenchmarkPlan, laid: JobFolder) -> None:
+    pieces = ask(plan, laid, Speaker(), settings=[ONE], kinds=[JobKind.COUNT])
     assert [of.instructions for of in pieces.counted] == [(5, 5, 5)] * 2
 
 
 @pytest.mark.parametrize("of", [WorkerDied("SIGSEGV"), {"refused": "RuntimeError: no such operator"}])
-def test_a_model_that_does_not_run_is_asked_once(plan: Plan, laid: Laid, of: Any) -> None:
+def test_a_model_that_does_not_run_is_asked_once(plan: BenchmarkPlan, laid: JobFolder, of: Any) -> None:
     speaker = Speaker(int8=of)
     pieces = ask(plan, laid, speaker, settings=[ONE], kinds=ALL)
     assert [(of.model, of.setting) for of in pieces.refused] == [("int8", ONE)]
@@ -114,12 +114,12 @@ def test_a_model_that_does_not_run_is_asked_once(plan: Plan, laid: Laid, of: Any
     assert [of.model for of in pieces.timed] == ["float32"]
 
 
-def test_a_death_is_named(plan: Plan, laid: Laid) -> None:
+def test_a_death_is_named(plan: BenchmarkPlan, laid: JobFolder) -> None:
     pieces = ask(plan, laid, Speaker(int8=WorkerDied("SIGSEGV")), settings=[ONE], kinds=ALL)
     assert [of.why for of in pieces.refused] == ["the interpreter died of it (SIGSEGV)"]
 
 
-def test_a_model_that_cannot_be_profiled_is_not_refused(plan: Plan, laid: Laid) -> None:
+def test_a_model_that_cannot_be_profiled_is_not_refused(plan: BenchmarkPlan, laid: JobFolder) -> None:
     def carry(job: Mapping[str, Any]) -> Mapping[str, Any]:
         if job["kind"] == "profile":
             raise WorkerDied("SIGABRT")
@@ -163,35 +163,35 @@ SPOILT_ANSWERS: dict[str, Any] = {
 }
 
 
-def refusals(pieces: Pieces) -> list[str]:
+def refusals(pieces: WorkerResults) -> list[str]:
     return [of.why for of in pieces.refused]
 
 
 @pytest.mark.parametrize("said", SPOILT.values(), ids=SPOILT)
-def test_a_spoilt_answer_is_refused(plan: Plan, laid: Laid, said: Any) -> None:
-    pieces = ask(plan, laid, lambda _: said, settings=[ONE], kinds=[Kind.TIME])
+def test_a_spoilt_answer_is_refused(plan: BenchmarkPlan, laid: JobFolder, said: Any) -> None:
+    pieces = ask(plan, laid, lambda _: said, settings=[ONE], kinds=[JobKind.TIME])
     assert len(refusals(pieces)) == 2
     assert all("cannot be read" in why for why in refusals(pieces))
 
 
 @pytest.mark.parametrize("said", SPOILT_MODELS.values(), ids=SPOILT_MODELS)
-def test_spoilt_times_are_refused(plan: Plan, laid: Laid, said: Any) -> None:
-    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[Kind.TIME])
+def test_spoilt_times_are_refused(plan: BenchmarkPlan, laid: JobFolder, said: Any) -> None:
+    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[JobKind.TIME])
     assert "int8" in {of.model for of in pieces.refused}
     assert "int8" not in {of.model for of in pieces.timed}
 
 
 @pytest.mark.parametrize("said", SPOILT_ANSWERS.values(), ids=SPOILT_ANSWERS)
-def test_spoilt_outputs_are_refused(plan: Plan, laid: Laid, said: Any) -> None:
-    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[Kind.ANSWER])
+def test_spoilt_outputs_are_refused(plan: BenchmarkPlan, laid: JobFolder, said: Any) -> None:
+    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[JobKind.ANSWER])
     assert [of.model for of in pieces.answered] == ["float32"]
     assert len(refusals(pieces)) == 1
 
 
 @pytest.mark.parametrize("counts", [None, [5, 5], [5, 5, -1], [5, 5, 1.5], [5, 5, 2**70]])
-def test_spoilt_counts_are_refused(plan: Plan, laid: Laid, counts: Any) -> None:
+def test_spoilt_counts_are_refused(plan: BenchmarkPlan, laid: JobFolder, counts: Any) -> None:
     said = {**COUNTED, "instructions": counts}
-    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[Kind.COUNT])
+    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[JobKind.COUNT])
     assert [of.model for of in pieces.counted] == ["float32"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.protocol.plan import Plan
+from benchmarks.protocol.plan import BenchmarkPlan
 from benchmarks.report.build_record import build_record
 from benchmarks.report.record_file import record_from, record_json, record_text
 from benchmarks.report.schema import Record
@@ -118,7 +118,7 @@ def test_groups_are_numbers_not_names() -> None:
 
 
 def test_without_pictures_there_are_times_alone() -> None:
-    found = record_json(build_record([measured(timed=(timed(),))], Plan(models=[a_model()])))
+    found = record_json(build_record([measured(timed=(timed(),))], BenchmarkPlan(models=[a_model()])))
     assert found["data"] is None and found["answers"] == []
 
 

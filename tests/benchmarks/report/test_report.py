@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.protocol.plan import Plan
-from benchmarks.protocol.results import OperatorTime, Steps
+from benchmarks.protocol.plan import BenchmarkPlan
+from benchmarks.protocol.results import OperatorTime, StepMedians
 from benchmarks.report.build_record import build_record
 from benchmarks.report.figure_text import ms, points, share
 from benchmarks.report.markdown import markdown
@@ -50,7 +50,7 @@ from tests.support.measured_examples import (
 )
 
 ONE_LOST = (*TRUTH[:9], 1)
-STEPS = Steps(
+STEPS = StepMedians(
     model="float32",
     setting=LITERT,
     rounds=30,
@@ -95,8 +95,8 @@ def emulated() -> Record:
     return build_record([ARM], a_plan())
 
 
-def with_pictures(folder: Path) -> Plan:
-    plan = Plan(models=[a_model(), a_model("int8")], scored=scored(folder=folder))
+def with_pictures(folder: Path) -> BenchmarkPlan:
+    plan = BenchmarkPlan(models=[a_model(), a_model("int8")], scored=scored(folder=folder))
     for picture in scored().pictures:
         (folder / picture.path).parent.mkdir(exist_ok=True, parents=True)
         Image.new("RGB", (32, 32), "#c08060").save(folder / picture.path)
@@ -172,7 +172,7 @@ def test_an_emulated_report_tells_no_milliseconds_anywhere() -> None:
 
 def test_hostile_names_stay_text() -> None:
     evil = "<script>alert(1)</script>|x"
-    plan = Plan(models=[a_model(evil)], scored=scored())
+    plan = BenchmarkPlan(models=[a_model(evil)], scored=scored())
     record = build_record(
         [measured(timed=(timed(model=evil),), answered=(saying(TRUTH, model=evil),), notes=("a`b\nc",))], plan
     )
@@ -258,14 +258,14 @@ def test_operators_of_one_kind_are_one_row_whatever_their_layouts() -> None:
 
 
 def test_a_model_without_labels_is_timed_and_said_not_to_be_scored() -> None:
-    plan = Plan(models=[a_model(labels=None)], scored=scored())
+    plan = BenchmarkPlan(models=[a_model(labels=None)], scored=scored())
     record = build_record([measured(timed=(timed(),), answered=(saying(TRUTH),))], plan)
     assert any("not scored: " in of and "labels" in of for of in warnings(record))
     assert "Latency on host" in page(record)
 
 
 def test_times_alone_make_a_page_too() -> None:
-    shown = page(build_record([measured(timed=(timed(),))], Plan(models=[a_model()])))
+    shown = page(build_record([measured(timed=(timed(),))], BenchmarkPlan(models=[a_model()])))
     assert "no picture was scored" in shown and "Accuracy" not in shown
 
 
@@ -323,7 +323,7 @@ def test_a_terminal_gets_a_row_a_setting_and_a_column_a_model() -> None:
 
 def test_a_refused_model_is_named_so_in_its_cell() -> None:
     host = measured(timed=(timed(setting=RUNTIME),), refused=(refused(),))
-    (table,) = (of for of in tables(build_record([host], Plan(models=[a_model(), a_model("int8")]))))
+    (table,) = (of for of in tables(build_record([host], BenchmarkPlan(models=[a_model(), a_model("int8")]))))
     assert table.rows[0][2] == "refused"
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.protocol.plan import Plan
-from benchmarks.protocol.results import Answered
-from benchmarks.report.schema import Answer, Drop
+from benchmarks.protocol.plan import BenchmarkPlan
+from benchmarks.protocol.results import AnsweredPictures
+from benchmarks.report.schema import AccuracyDrop, ScoredAnswer
 from benchmarks.statistics.accuracy_drop import answer_of, drops
 from benchmarks.statistics.answers import tell
 from benchmarks.statistics.output_agreement import agreements
@@ -30,12 +30,12 @@ from tests.support.measured_examples import (
 ONE_LOST = (*TRUTH[:9], 1)  # the last nv is called mel
 
 
-def the_answer(given: Answered, plan: Plan | None = None) -> Answer:
+def the_answer(given: AnsweredPictures, plan: BenchmarkPlan | None = None) -> ScoredAnswer:
     told = tell([measured(answered=(given,))], plan or a_plan())
     return answer_of(told[0], seed=0)
 
 
-def the_drop(first: Answered, here: Answered) -> Drop:
+def the_drop(first: AnsweredPictures, here: AnsweredPictures) -> AccuracyDrop:
     return next(drops(tell([measured(answered=(first, here))], a_plan()), seed=0))
 
 
@@ -49,7 +49,7 @@ def test_integers_are_scaled_before_they_are_scored() -> None:
 def test_a_figure_has_an_interval_over_groups() -> None:
     pictures = tuple(replace(of, group=of.path) for of in scored().pictures)
     answer = the_answer(
-        saying(ONE_LOST), Plan(models=[a_model()], scored=replace(scored(), pictures=pictures))
+        saying(ONE_LOST), BenchmarkPlan(models=[a_model()], scored=replace(scored(), pictures=pictures))
     )
     assert answer.accuracy is not None and answer.accuracy.ci95 is not None
     low, high = answer.accuracy.ci95
@@ -63,7 +63,9 @@ def test_a_figure_of_five_groups_has_no_interval() -> None:
 
 def test_the_second_label_is_what_a_single_output_speaks_of() -> None:
     two = replace(scored(), dataset=replace(scored().dataset, classes=("bcc", "mel")))
-    plan = Plan(models=[a_model(labels=("bcc", "mel"))], scored=replace(two, pictures=two.pictures[:6]))
+    plan = BenchmarkPlan(
+        models=[a_model(labels=("bcc", "mel"))], scored=replace(two, pictures=two.pictures[:6])
+    )
     outputs = np.array([[0.1], [0.2], [0.6], [0.9], [0.8], [0.3]], dtype=np.float32)
     answer = the_answer(answered(outputs, scale=0.0), plan)
     assert answer.predicted == (0, 0, 1, 1, 1, 0)
@@ -71,7 +73,8 @@ def test_the_second_label_is_what_a_single_output_speaks_of() -> None:
 
 def test_the_temperature_of_the_sidecar_softens_what_the_app_sees() -> None:
     plain, soft = (
-        Plan(models=[a_model(temperature=temperature)], scored=scored()) for temperature in (1.0, 2.0)
+        BenchmarkPlan(models=[a_model(temperature=temperature)], scored=scored())
+        for temperature in (1.0, 2.0)
     )
     sure, softer = (the_answer(saying(TRUTH), plan).mean_confidence for plan in (plain, soft))
     assert sure is not None and softer is not None and softer < sure
@@ -79,7 +82,7 @@ def test_the_temperature_of_the_sidecar_softens_what_the_app_sees() -> None:
 
 def test_models_with_labels_in_another_order_are_compared_by_name() -> None:
     turned = CLASSES[::-1]
-    plan = Plan(models=[a_model(), a_model("int8", labels=turned)], scored=scored())
+    plan = BenchmarkPlan(models=[a_model(), a_model("int8", labels=turned)], scored=scored())
     there = saying([2 - label for label in TRUTH], model="int8")
     told = tell([measured(answered=(saying(TRUTH), there))], plan)
     drop = next(drops(told, seed=0))
@@ -87,7 +90,7 @@ def test_models_with_labels_in_another_order_are_compared_by_name() -> None:
 
 
 def test_a_label_that_only_one_model_knows_leaves_the_other_comparable() -> None:
-    plan = Plan(models=[a_model(), a_model("int8", labels=(*CLASSES, "scc"))], scored=scored())
+    plan = BenchmarkPlan(models=[a_model(), a_model("int8", labels=(*CLASSES, "scc"))], scored=scored())
     outputs = np.zeros((10, 4), dtype=np.uint8)
     outputs[np.arange(10), TRUTH] = 255
     told = tell([measured(answered=(saying(TRUTH), answered(outputs, model="int8")))], plan)
@@ -99,7 +102,7 @@ def test_a_label_that_only_one_model_knows_leaves_the_other_comparable() -> None
     [(None, "labels"), (("mel", "nv", "scc"), "'bcc'")],
 )
 def test_what_cannot_be_scored_says_why(labels: tuple[str, ...] | None, why: str) -> None:
-    answer = the_answer(saying(TRUTH), Plan(models=[a_model(labels=labels)], scored=scored()))
+    answer = the_answer(saying(TRUTH), BenchmarkPlan(models=[a_model(labels=labels)], scored=scored()))
     assert answer.unscored is not None and why in answer.unscored
     assert answer.accuracy is None and answer.predicted is None
 
@@ -193,4 +196,4 @@ def test_another_target_is_held_against_the_same_runtime_at_home() -> None:
 
 
 def test_without_pictures_there_is_nothing_to_tell() -> None:
-    assert tell([measured()], Plan(models=[a_model()])) == ()
+    assert tell([measured()], BenchmarkPlan(models=[a_model()])) == ()

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.protocol.plan import Setting
-from benchmarks.protocol.results import Counted, Measured, OperatorTime, Profiled, Timed
+from benchmarks.protocol.results import (
+    CountedModel,
+    OperatorTime,
+    ProfiledModel,
+    TargetMeasurement,
+    TimedModel,
+)
 from benchmarks.statistics.slow_operators import reasons
 from dermpack.inference import Kernels
 from tests.support.measured_examples import a_plan
@@ -15,9 +21,9 @@ NEW = replace(OLD, runtime="ai-edge-litert")
 PLAN = a_plan("float32", "int8")
 
 
-def timed(model: str, setting: Setting, ms: float, delegated: str = "all") -> Timed:
+def timed(model: str, setting: Setting, ms: float, delegated: str = "all") -> TimedModel:
     rounds = tuple(ms * (1 + at % 5 / 1000) for at in range(100))
-    return Timed(
+    return TimedModel(
         model=model,
         setting=setting,
         load_ms=1.0,
@@ -30,8 +36,10 @@ def timed(model: str, setting: Setting, ms: float, delegated: str = "all") -> Ti
     )
 
 
-def here(*of: Timed, features: str = "asimddp", profiled: tuple[Profiled, ...] = ()) -> Measured:
-    return Measured(
+def here(
+    *of: TimedModel, features: str = "asimddp", profiled: tuple[ProfiledModel, ...] = ()
+) -> TargetMeasurement:
+    return TargetMeasurement(
         target="host", is_emulated=False, environment={"features": features}, timed=of, profiled=profiled
     )
 
@@ -64,7 +72,7 @@ def test_the_operators_that_stay_behind_are_told() -> None:
         OperatorTime(name="MEAN", count=1, share=0.7, is_delegated=False),
         OperatorTime(name="Convolution", count=9, share=0.3, is_delegated=True),
     )
-    profiled = (Profiled(model="int8", setting=NEW, operators=operators),)
+    profiled = (ProfiledModel(model="int8", setting=NEW, operators=operators),)
     two = replace(NEW, threads=2)
     slow = [timed("float32", two, 2.0), timed("int8", two, 3.0, "64 of 67 operators")]
     told = next(reasons(here(*slow, profiled=profiled), PLAN))
@@ -87,12 +95,12 @@ def test_nothing_is_told_of_what_is_not_slower() -> None:
 
 def test_an_emulators_counts_have_reasons_too() -> None:
     counts = {("float32", OLD): 6_900, ("int8", OLD): 16_600, ("float32", NEW): 6_300, ("int8", NEW): 3_400}
-    measured = Measured(
+    measured = TargetMeasurement(
         target="qemu:cortex-a76",
         is_emulated=True,
         environment={},
         counted=tuple(
-            Counted(
+            CountedModel(
                 model=model,
                 setting=setting,
                 instructions=(of, of, of),

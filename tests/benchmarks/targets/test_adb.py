@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.protocol.plan import Model, Plan, Timing
-from benchmarks.protocol.results import Measured
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
+from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.adb.adb_target import AdbTarget, phones
 from benchmarks.targets.adb.phone_shell import PhoneLostError
 from dermpack.errors import printable
@@ -33,18 +33,22 @@ from tests.support.ssh_workers import ends
 QUICK = Timing(warm_up_seconds=0.0, rounds=1, seconds=0.0, most_seconds=1.0)
 
 
-def a_model(name: str = "float32", *, pace: int = 1, identifier: bytes = b"TFL3") -> Model:
+def a_model(name: str = "float32", *, pace: int = 1, identifier: bytes = b"TFL3") -> ModelUnderTest:
     data = bytes([pace, 0, 0, 0]) + identifier + bytes(16)
     table = np.arange(256, dtype=np.uint8)
-    return Model(name=name, data=data, sha256=sha256_of(data), size=32, table=table, recipe="", sidecar=None)
+    return ModelUnderTest(
+        name=name, data=data, sha256=sha256_of(data), size=32, table=table, recipe="", sidecar=None
+    )
 
 
-def a_plan(*models: Model, threads: Sequence[int] = (1,), kernels: Sequence[Kernels] | None = None) -> Plan:
+def a_plan(
+    *models: ModelUnderTest, threads: Sequence[int] = (1,), kernels: Sequence[Kernels] | None = None
+) -> BenchmarkPlan:
     chosen = kernels if kernels is not None else (Kernels.XNNPACK,)
-    return Plan(models=models or (a_model(),), threads=threads, kernels=chosen, timing=QUICK)
+    return BenchmarkPlan(models=models or (a_model(),), threads=threads, kernels=chosen, timing=QUICK)
 
 
-def measure(stand_in: StandIn, plan: Plan, *, serial: str = "R58M") -> Measured:
+def measure(stand_in: StandIn, plan: BenchmarkPlan, *, serial: str = "R58M") -> TargetMeasurement:
     return AdbTarget(serial=serial, benchmark_model=stand_in.tool).measure(plan, track=silent)
 
 
@@ -67,7 +71,7 @@ class Ordinary:
 
     stand_in: StandIn
     root: Path
-    measured: Measured
+    measured: TargetMeasurement
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.protocol.plan import Setting, Timing
-from benchmarks.protocol.results import Pass
+from benchmarks.protocol.results import ToolPass
 from benchmarks.targets.adb.benchmark_model import (
     complaint,
     profile_arguments,
@@ -44,7 +44,7 @@ def test_operators_are_looked_at_in_a_process_of_their_own() -> None:
 def test_a_new_build_tells_percentiles() -> None:
     told = read_timing(NEW, kernels=Kernels.XNNPACK)
     assert told is not None
-    assert told.figures == Pass(
+    assert told.figures == ToolPass(
         load_ms=14.25,
         first_ms=14.744,
         warm_up_rounds=41,

@@ -12,8 +12,8 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from benchmarks.protocol.plan import Model, Plan, Scored
-from benchmarks.protocol.results import Measured
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures
+from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.emulated.emulated_target import QemuTarget, qemu_target
 from benchmarks.targets.emulated.instruction_counts import KINDS
 from benchmarks.targets.emulated.processors import CORTEX_A72
@@ -43,14 +43,14 @@ exec {python} "$@"
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+def plan(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkPlan:
     """A model that no runtime takes, and one that works; for more threads than can be counted."""
     pytest.importorskip("ai_edge_litert")
     dataset = make_dataset(tmp_path_factory.mktemp("pictures") / "data", n=4)
     pictures = tuple(of for of in dataset.manifest.pictures if of.split is Split.TEST)
-    return Plan(
+    return BenchmarkPlan(
         models=[_model("broken", b"no model"), _model("flat", _flattening())],
-        scored=Scored(dataset=dataset, split=Split.TEST, pictures=pictures),
+        scored=ScoredPictures(dataset=dataset, split=Split.TEST, pictures=pictures),
         runtimes=[LITERT],
         threads=(4, 8),
         kernels=(Kernels.BUILTIN,),
@@ -58,7 +58,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> Measured:
+def found(tmp_path_factory: pytest.TempPathFactory, plan: BenchmarkPlan) -> TargetMeasurement:
     with pytest.MonkeyPatch.context() as monkeypatch:
         return _measure(_target(tmp_path_factory.mktemp("emulated"), monkeypatch), plan)
 
@@ -75,9 +75,9 @@ def _target(
     return QemuTarget(cpu=CORTEX_A72, sysroot=sysroot)
 
 
-def _model(name: str, data: bytes) -> Model:
+def _model(name: str, data: bytes) -> ModelUnderTest:
     table = np.arange(256, dtype=np.uint8)
-    return Model(
+    return ModelUnderTest(
         name=name, data=data, sha256=sha256_of(data), size=SIDE, table=table, recipe="", sidecar=None
     )
 
@@ -109,15 +109,15 @@ def _tensor(schema: Any, name: str, shape: Sequence[int]) -> Any:
     return schema.TensorT(name=name, shape=list(shape), type=schema.TensorType.UINT8, quantization=steps)
 
 
-def _without_broken(plan: Plan) -> Plan:
+def _without_broken(plan: BenchmarkPlan) -> BenchmarkPlan:
     return replace(plan, models=plan.models[1:])
 
 
-def _measure(target: QemuTarget, plan: Plan) -> Measured:
+def _measure(target: QemuTarget, plan: BenchmarkPlan) -> TargetMeasurement:
     return target.measure(plan, track=silent)
 
 
-def test_an_emulated_processor_answers_and_counts_and_tells_no_time(found: Measured) -> None:
+def test_an_emulated_processor_answers_and_counts_and_tells_no_time(found: TargetMeasurement) -> None:
     assert found.target == "qemu:cortex-a72"
     assert found.is_emulated
     assert found.timed == ()
@@ -125,18 +125,20 @@ def test_an_emulated_processor_answers_and_counts_and_tells_no_time(found: Measu
     assert [of.instructions for of in found.counted] == [(10, 11, 12)]
 
 
-def test_only_one_thread_is_counted_with_the_kernels_that_the_runtime_chooses(found: Measured) -> None:
+def test_only_one_thread_is_counted_with_the_kernels_that_the_runtime_chooses(
+    found: TargetMeasurement,
+) -> None:
     assert {(of.setting.threads, of.setting.kernels) for of in found.counted} == {(1, Kernels.XNNPACK)}
 
 
-def test_the_kinds_of_instructions_are_those_of_the_middle_inference(found: Measured) -> None:
+def test_the_kinds_of_instructions_are_those_of_the_middle_inference(found: TargetMeasurement) -> None:
     (profile,) = found.profiled
     assert [of.name for of in profile.operators] == list(KINDS)
     assert [of.count for of in profile.operators] == [8, 0, 0, 3]
     assert sum(of.share for of in profile.operators) == 1
 
 
-def test_the_environment_is_the_emulated_one(found: Measured) -> None:
+def test_the_environment_is_the_emulated_one(found: TargetMeasurement) -> None:
     assert found.environment["device"] == "emulator of the processor of a Raspberry Pi 4"
     assert found.environment["emulator"] == "qemu-aarch64 version 7.2.22"
     assert found.environment["sysroot"].startswith("sha256 ")
@@ -144,14 +146,14 @@ def test_the_environment_is_the_emulated_one(found: Measured) -> None:
     assert not {"cores", "memory", "load", "governor", "kernel", "os"} & set(found.environment)
 
 
-def test_a_model_that_the_runtime_does_not_take_is_refused_with_the_reason(found: Measured) -> None:
+def test_a_model_that_the_runtime_does_not_take_is_refused_with_the_reason(found: TargetMeasurement) -> None:
     assert {(of.model, of.setting.runtime) for of in found.refused} == {("broken", LITERT)}
     assert "ValueError" in found.refused[0].why
     assert [of.model for of in found.counted] == ["flat"]
 
 
 def test_a_model_that_kills_the_interpreter_is_refused_with_the_signal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: Plan
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: BenchmarkPlan
 ) -> None:
     dying = 'read -r job <job.json; case "$job" in *flat*) kill -SEGV $$ ;; esac'
     found = _measure(_target(tmp_path, monkeypatch, before=dying), _without_broken(plan))
@@ -159,7 +161,7 @@ def test_a_model_that_kills_the_interpreter_is_refused_with_the_signal(
 
 
 def test_an_emulator_without_plugins_counts_nothing_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: Plan
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: BenchmarkPlan
 ) -> None:
     found = _measure(_target(tmp_path, monkeypatch, counted=""), _without_broken(plan))
     assert (found.counted, found.profiled) == ((), ())
@@ -167,7 +169,7 @@ def test_an_emulator_without_plugins_counts_nothing_and_says_so(
 
 
 def test_an_emulated_python_that_does_not_start_is_an_error_that_says_how_to_prepare_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: Plan
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: BenchmarkPlan
 ) -> None:
     target = _target(tmp_path, monkeypatch, before="echo 'no such library' >&2; exit 127")
     with raises_code("benchmark-worker-failed", "no such library", target.sysroot.folder, "make arm"):
@@ -175,7 +177,7 @@ def test_an_emulated_python_that_does_not_start_is_an_error_that_says_how_to_pre
 
 
 def test_a_runtime_that_is_not_there_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: Plan
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: BenchmarkPlan
 ) -> None:
     with raises_code("runtime-not-installed", "benchmark_model"):
         _measure(_target(tmp_path, monkeypatch), replace(plan, runtimes=["benchmark_model"]))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.protocol.plan import Model, Plan, Scored
-from benchmarks.protocol.results import Measured
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures
+from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.emulated.emulated_target import QemuTarget
 from benchmarks.targets.emulated.processors import CORTEX_A76, CPUS
 from benchmarks.targets.emulated.sysroot import Sysroot
@@ -54,38 +54,38 @@ def sysroot() -> Sysroot:
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+def plan(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkPlan:
     dataset = make_dataset(tmp_path_factory.mktemp("pictures") / "data", n=PICTURES)
     pictures = tuple(of for of in dataset.manifest.pictures if of.split is Split.TEST)
-    scored = Scored(dataset=dataset, split=Split.TEST, pictures=pictures)
-    return Plan(models=[_model(number) for number in NUMBERS], scored=scored)
+    scored = ScoredPictures(dataset=dataset, split=Split.TEST, pictures=pictures)
+    return BenchmarkPlan(models=[_model(number) for number in NUMBERS], scored=scored)
 
 
 @pytest.fixture(scope="module")
-def emulated(plan: Plan, sysroot: Sysroot) -> Mapping[str, Measured]:
+def emulated(plan: BenchmarkPlan, sysroot: Sysroot) -> Mapping[str, TargetMeasurement]:
     targets = [QemuTarget(cpu=cpu, sysroot=sysroot) for cpu in CPUS]
     return {of.target: of for of in measure_all(targets, plan).measured}
 
 
-def _model(number: str) -> Model:
+def _model(number: str) -> ModelUnderTest:
     data, whole = mobilenet(number), np.arange(256)
     table = whole.astype(np.uint8) if number == "int8" else (whole / 127.5 - 1).astype(np.float32)
-    return Model(
+    return ModelUnderTest(
         name=number, data=data, sha256=sha256_of(data), size=SIZE, table=table, recipe=number, sidecar=None
     )
 
 
-def _outputs(measured: Measured, model: str, runtime: str) -> Outputs:
+def _outputs(measured: TargetMeasurement, model: str, runtime: str) -> Outputs:
     (found,) = (of for of in measured.answered if (of.model, of.setting.runtime) == (model, runtime))
     return found.outputs
 
 
-def _count(measured: Measured, model: str, runtime: str) -> tuple[int, ...]:
+def _count(measured: TargetMeasurement, model: str, runtime: str) -> tuple[int, ...]:
     (found,) = (of for of in measured.counted if (of.model, of.setting.runtime) == (model, runtime))
     return found.instructions
 
 
-def _here(plan: Plan, model: str, runtime: str, folder: Path, *, kernels: str) -> Outputs:
+def _here(plan: BenchmarkPlan, model: str, runtime: str, folder: Path, *, kernels: str) -> Outputs:
     """What the host's own interpreter answers, in a process without TensorFlow: it spoils tflite-runtime."""
     module = f"{runtime.replace('-', '_')}.interpreter"
     pytest.importorskip(module.partition(".")[0])
@@ -102,7 +102,7 @@ def _here(plan: Plan, model: str, runtime: str, folder: Path, *, kernels: str) -
 
 @pytest.mark.parametrize("place", PLACES)
 def test_integers_on_tflite_runtime_are_those_of_the_reference_kernels(
-    emulated: Mapping[str, Measured], plan: Plan, tmp_path: Path, place: str
+    emulated: Mapping[str, TargetMeasurement], plan: BenchmarkPlan, tmp_path: Path, place: str
 ) -> None:
     expected = _here(plan, "int8", TFLITE, tmp_path, kernels="BUILTIN_REF")
     assert len(np.unique(expected, axis=0)) > PICTURES / 2  # the pictures are told apart
@@ -111,7 +111,7 @@ def test_integers_on_tflite_runtime_are_those_of_the_reference_kernels(
 
 @pytest.mark.parametrize("place", PLACES)
 def test_integers_on_ai_edge_litert_are_within_a_step(
-    emulated: Mapping[str, Measured], plan: Plan, tmp_path: Path, place: str
+    emulated: Mapping[str, TargetMeasurement], plan: BenchmarkPlan, tmp_path: Path, place: str
 ) -> None:
     expected = _here(plan, "int8", LITERT, tmp_path, kernels="AUTO").astype(np.int64)
     assert np.abs(_outputs(emulated[place], "int8", LITERT).astype(np.int64) - expected).max() <= 1
@@ -120,7 +120,7 @@ def test_integers_on_ai_edge_litert_are_within_a_step(
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("runtime", [TFLITE, LITERT])
 def test_floats_are_within_a_ten_thousandth(
-    emulated: Mapping[str, Measured], plan: Plan, tmp_path: Path, place: str, runtime: str
+    emulated: Mapping[str, TargetMeasurement], plan: BenchmarkPlan, tmp_path: Path, place: str, runtime: str
 ) -> None:
     expected = _here(plan, "float32", runtime, tmp_path, kernels="AUTO")
     found = _outputs(emulated[place], "float32", runtime)
@@ -129,7 +129,7 @@ def test_floats_are_within_a_ten_thousandth(
 
 @pytest.mark.parametrize("place", PLACES)
 def test_dynamic_range_is_refused_where_the_runtime_lacks_its_operators(
-    emulated: Mapping[str, Measured], place: str
+    emulated: Mapping[str, TargetMeasurement], place: str
 ) -> None:
     (refused,) = emulated[place].refused
     assert (refused.model, refused.setting.runtime) == ("dynamic", TFLITE)
@@ -138,7 +138,7 @@ def test_dynamic_range_is_refused_where_the_runtime_lacks_its_operators(
 
 
 def test_counts_repeat_to_the_last_instruction_whatever_else_is_measured(
-    emulated: Mapping[str, Measured], plan: Plan, sysroot: Sysroot
+    emulated: Mapping[str, TargetMeasurement], plan: BenchmarkPlan, sysroot: Sysroot
 ) -> None:
     models = [of for of in plan.models if of.name != "dynamic"]
     again = QemuTarget(cpu=CORTEX_A76, sysroot=sysroot).measure(replace(plan, models=models), track=silent)
@@ -146,13 +146,13 @@ def test_counts_repeat_to_the_last_instruction_whatever_else_is_measured(
     assert again.profiled == tuple(of for of in emulated[A76].profiled if of.model != "dynamic")
 
 
-def test_dot_products_save_the_successor_instructions(emulated: Mapping[str, Measured]) -> None:
+def test_dot_products_save_the_successor_instructions(emulated: Mapping[str, TargetMeasurement]) -> None:
     younger, older = emulated[A76], emulated[A72]
     assert max(_count(younger, "int8", LITERT)) < 0.7 * min(_count(older, "int8", LITERT))
     assert max(_count(younger, "int8", LITERT)) < min(_count(younger, "float32", LITERT))
 
 
-def test_integers_cost_the_old_runtime_more_than_floats(emulated: Mapping[str, Measured]) -> None:
+def test_integers_cost_the_old_runtime_more_than_floats(emulated: Mapping[str, TargetMeasurement]) -> None:
     for measured in emulated.values():
         assert min(_count(measured, "int8", TFLITE)) > max(_count(measured, "float32", TFLITE))
 
@@ -161,7 +161,7 @@ def test_integers_cost_the_old_runtime_more_than_floats(emulated: Mapping[str, M
     ("place", "runtime", "has"), [(A76, LITERT, True), (A72, LITERT, False), (A76, TFLITE, False)]
 )
 def test_the_kinds_of_instructions_say_why(
-    emulated: Mapping[str, Measured], place: str, runtime: str, *, has: bool
+    emulated: Mapping[str, TargetMeasurement], place: str, runtime: str, *, has: bool
 ) -> None:
     (profile,) = (
         of for of in emulated[place].profiled if (of.model, of.setting.runtime) == ("int8", runtime)
@@ -169,5 +169,5 @@ def test_the_kinds_of_instructions_say_why(
     assert (profile.operators[0].count > 0) is has
 
 
-def test_no_time_is_told(emulated: Mapping[str, Measured]) -> None:
+def test_no_time_is_told(emulated: Mapping[str, TargetMeasurement]) -> None:
     assert [of.timed for of in emulated.values()] == [(), ()]

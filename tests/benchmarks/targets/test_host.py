@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks.protocol.jobs import WorkerDied
-from benchmarks.protocol.plan import Plan
-from benchmarks.targets.host import Host, carry_into
+from benchmarks.protocol.plan import BenchmarkPlan
+from benchmarks.targets.host import HostTarget, carry_into
 from dermpack.inference import installed
 from tests.support.errors import raises_code
 
@@ -19,8 +19,8 @@ JOB: Mapping[str, Any] = {"patience_seconds": 60}
 DARK, GREY, BRIGHT = 0, 1, 2
 
 
-def test_this_machine_answers_the_whole_plan(plan: Plan) -> None:
-    measured = Host().measure(plan)
+def test_this_machine_answers_the_whole_plan(plan: BenchmarkPlan) -> None:
+    measured = HostTarget().measure(plan)
     assert (measured.target, measured.is_emulated, measured.refused) == ("host", False, ())
     assert [of.model for of in measured.timed] == ["float32", "int8"]
     assert all(len(of.rounds_ms) >= 30 and of.turns >= 25 for of in measured.timed)
@@ -32,34 +32,34 @@ def test_this_machine_answers_the_whole_plan(plan: Plan) -> None:
     assert measured.environment[plan.runtimes[0]]
 
 
-def test_the_steps_from_file_to_label_are_told(plan: Plan) -> None:
-    measured = Host().measure(replace(plan, models=plan.models[1:]))
+def test_the_steps_from_file_to_label_are_told(plan: BenchmarkPlan) -> None:
+    measured = HostTarget().measure(replace(plan, models=plan.models[1:]))
     (steps,) = measured.steps
     assert (steps.model, steps.rounds) == ("int8", 36)
     parts = (steps.decode_ms, steps.resize_ms, steps.copy_ms, steps.invoke_ms)
     assert min(parts) > 0 and steps.whole_ms > max(parts)
 
 
-def test_without_pictures_there_is_time_but_no_answer(plan: Plan) -> None:
-    measured = Host().measure(replace(plan, scored=None))
+def test_without_pictures_there_is_time_but_no_answer(plan: BenchmarkPlan) -> None:
+    measured = HostTarget().measure(replace(plan, scored=None))
     assert len(measured.timed) == 2
     assert measured.answered == () and measured.steps == ()
 
 
-def test_a_model_that_does_not_run_leaves_the_others_alone(plan: Plan) -> None:
+def test_a_model_that_does_not_run_leaves_the_others_alone(plan: BenchmarkPlan) -> None:
     first, second = plan.models
     cut = replace(second, data=second.data[:100] + bytes(len(second.data) - 100))
-    measured = Host().measure(replace(plan, models=[first, cut], scored=None))
+    measured = HostTarget().measure(replace(plan, models=[first, cut], scored=None))
     assert [of.model for of in measured.timed] == ["float32"]
     assert {of.model for of in measured.refused} == {"int8"}
     assert all(of.why.isprintable() for of in measured.refused)
 
 
-def test_a_runtime_that_is_not_installed_is_refused(plan: Plan) -> None:
+def test_a_runtime_that_is_not_installed_is_refused(plan: BenchmarkPlan) -> None:
     if len(installed()) == 2:
         pytest.skip("both interpreters are installed")
     with raises_code("runtime-not-installed", "host: ", "tflite-runtime"):
-        Host().measure(replace(plan, runtimes=["tflite-runtime"]))
+        HostTarget().measure(replace(plan, runtimes=["tflite-runtime"]))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.protocol.plan import Plan
+from benchmarks.protocol.plan import BenchmarkPlan
 from benchmarks.targets.settings import settings_of
 from tests.support.errors import raises_code
 
@@ -10,14 +10,14 @@ BOTH = ("ai-edge-litert", "tflite-runtime")
 
 
 def test_everything_that_a_place_has_is_measured() -> None:
-    settings, notes = settings_of(Plan(models=()), where="here", runtimes=BOTH, cores=4)
+    settings, notes = settings_of(BenchmarkPlan(models=()), where="here", runtimes=BOTH, cores=4)
     assert len(settings) == len(set(settings)) == 2 * 2 * 3
     assert str(settings[0]) == "ai-edge-litert, default kernels, 1 thread"
     assert notes == ()
 
 
 def test_what_a_place_lacks_is_left_out_and_told() -> None:
-    plan = Plan(models=(), runtimes=BOTH)
+    plan = BenchmarkPlan(models=(), runtimes=BOTH)
     settings, notes = settings_of(plan, where="here", runtimes=BOTH[:1], cores=2)
     assert {(of.runtime, of.threads) for of in settings} == {(BOTH[0], 1), (BOTH[0], 2)}
     assert notes == (
@@ -28,11 +28,11 @@ def test_what_a_place_lacks_is_left_out_and_told() -> None:
 
 def test_a_place_without_any_interpreter_is_refused() -> None:
     with raises_code("runtime-not-installed", "here: ", "pip install ai-edge-litert"):
-        settings_of(Plan(models=()), where="here", runtimes=(), cores=2)
+        settings_of(BenchmarkPlan(models=()), where="here", runtimes=(), cores=2)
     with raises_code("runtime-not-installed", "here: ", "tflite-runtime"):
-        settings_of(Plan(models=(), runtimes=BOTH[1:]), where="here", runtimes=BOTH[:1], cores=2)
+        settings_of(BenchmarkPlan(models=(), runtimes=BOTH[1:]), where="here", runtimes=BOTH[:1], cores=2)
 
 
 def test_more_threads_than_cores_are_refused() -> None:
     with raises_code("invalid-option", "here: ", "1 core", "2, 4", "--threads"):
-        settings_of(Plan(models=(), threads=(2, 4)), where="here", runtimes=BOTH, cores=1)
+        settings_of(BenchmarkPlan(models=(), threads=(2, 4)), where="here", runtimes=BOTH, cores=1)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.protocol.plan import Model, Plan, Timing
-from benchmarks.protocol.results import Measured
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
+from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.ssh.connection import ConnectionLostError
 from benchmarks.targets.ssh.ssh_target import SshTarget, ssh_target
 from dermpack.inference import Kernels
@@ -50,14 +50,18 @@ def bare_python(tmp_path: Path) -> str:
     return str(tmp_path / "bare/bin/python")
 
 
-def a_plan(*, runtimes: tuple[str, ...] = (), data: bytes = b"no model") -> Plan:
+def a_plan(*, runtimes: tuple[str, ...] = (), data: bytes = b"no model") -> BenchmarkPlan:
     table = np.arange(256, dtype=np.uint8)
-    model = Model(name="m", data=data, sha256=sha256_of(data), size=8, table=table, recipe="", sidecar=None)
+    model = ModelUnderTest(
+        name="m", data=data, sha256=sha256_of(data), size=8, table=table, recipe="", sidecar=None
+    )
     timing = Timing(warm_up_seconds=0.0, rounds=1, seconds=0.0, most_seconds=1.0)
-    return Plan(models=[model], threads=(1,), kernels=(Kernels.BUILTIN,), timing=timing, runtimes=runtimes)
+    return BenchmarkPlan(
+        models=[model], threads=(1,), kernels=(Kernels.BUILTIN,), timing=timing, runtimes=runtimes
+    )
 
 
-def measure(plan: Plan, *, python: str = sys.executable) -> Measured:
+def measure(plan: BenchmarkPlan, *, python: str = sys.executable) -> TargetMeasurement:
     return ssh_target("pi@raspberry:2222", python=python).measure(plan, track=silent)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.protocol.plan import Model, Plan, Timing
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
 from benchmarks.targets.ssh.address import read_address
 from benchmarks.targets.ssh.connection import Connection, ConnectionLostError, connected
 from benchmarks.targets.ssh.ssh_target import SshTarget
@@ -48,14 +48,16 @@ def target(server: Server) -> SshTarget:
     )
 
 
-def a_plan() -> Plan:
+def a_plan() -> BenchmarkPlan:
     data = colour_model()
     table = np.arange(256, dtype=np.uint8)
-    model = Model(
+    model = ModelUnderTest(
         name="colours", data=data, sha256=sha256_of(data), size=SIZE, table=table, recipe="", sidecar=None
     )
     runtimes = (first_installed().value.partition(".")[0].replace("_", "-"),)
-    return Plan(models=[model], threads=(1,), kernels=(Kernels.BUILTIN,), timing=QUICK, runtimes=runtimes)
+    return BenchmarkPlan(
+        models=[model], threads=(1,), kernels=(Kernels.BUILTIN,), timing=QUICK, runtimes=runtimes
+    )
 
 
 def left(server: Server) -> list[str]:

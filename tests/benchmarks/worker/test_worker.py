@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from benchmarks.protocol.jobs import SCRIPTS, WORKER_FOLDER, Carry, WorkerDied, head_of, lay_out
-from benchmarks.protocol.plan import Plan, Setting
+from benchmarks.protocol.plan import BenchmarkPlan, Setting
 from benchmarks.targets.host import carry_into
 from benchmarks.worker.operators import NO_TIME
 from dermpack.inference import Kernels, installed
@@ -34,7 +34,7 @@ def carry(tmp_path: Path) -> Carry:
 
 
 @pytest.fixture
-def asks(plan: Plan, tmp_path: Path, carry: Carry) -> Asks:
+def asks(plan: BenchmarkPlan, tmp_path: Path, carry: Carry) -> Asks:
     laid = lay_out(plan, tmp_path / "laid")
 
     def asks(kind: str, *, setting: Setting = HERE, **more: Any) -> Mapping[str, Any]:
@@ -103,7 +103,7 @@ def test_operators_share_the_whole_time_or_took_too_little_to_be_seen(asks: Asks
 
 
 def test_a_model_that_asks_for_too_much_memory_is_refused_beside_one_that_runs(
-    plan: Plan, tmp_path: Path, carry: Carry
+    plan: BenchmarkPlan, tmp_path: Path, carry: Carry
 ) -> None:
     huge = replace(plan.models[0], name="huge", data=huge_model())
     laid = lay_out(replace(plan, models=[*plan.models, huge]), tmp_path / "laid")

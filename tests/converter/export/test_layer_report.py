@@ -85,8 +85,8 @@ def test_a_plain_conversion_tells_of_its_layers_when_asked(
 
 
 def test_layers_are_told_of_integers_alone() -> None:
-    from converter.quantize.tflite_conversion import Recipe
-    from converter.search.request import Request
+    from converter.quantize.tflite_conversion import Quantization
+    from converter.search.request import ConversionRequest
 
     with raises_code("option-not-applicable", "--layer-errors", "int8"):
-        Request(recipes=(Recipe.FLOAT32,), layer_errors=True)
+        ConversionRequest(recipes=(Quantization.FLOAT32,), layer_errors=True)

@@ -152,14 +152,14 @@ def test_kernels_do_train(network: Keras, tmp_path: Path) -> None:
 
     from converter.qat.qat_network import make_aware
     from trainer.fitting.loop import fit
-    from trainer.fitting.plan import Plan
+    from trainer.fitting.plan import FitPlan
 
     frozen = tf_keras.models.clone_model(network)
     frozen.set_weights(network.get_weights())
     frozen.get_layer("stem").trainable = False
     aware = make_aware(frozen, pictures())
     before = {weight.name: weight.numpy() for weight in aware.weights}
-    fit(aware, feed(), Plan(name="aware", epochs=1, rate=0.01, seed=0), tmp_path)
+    fit(aware, feed(), FitPlan(name="aware", epochs=1, rate=0.01, seed=0), tmp_path)
     moved = {weight.name for weight in aware.weights if not np.array_equal(weight, before[weight.name])}
     assert "two_project/kernel:0" in moved
     assert "stem/kernel:0" not in moved
@@ -168,11 +168,11 @@ def test_kernels_do_train(network: Keras, tmp_path: Path) -> None:
 def test_the_file_says_what_training_saw(trained: Any) -> None:
     import tensorflow as tf
 
-    from converter.quantize.tflite_conversion import Io, Recipe, convert
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert
     from converter.sources.frozen_function import freeze
     from trainer.fitting.loop import predict
 
-    data = convert(freeze(trained.model), Recipe.INT8, io=Io.UINT8)
+    data = convert(freeze(trained.model), Quantization.INT8, io=IoType.UINT8)
     interpreter = tf.lite.Interpreter(model_content=data)
     interpreter.allocate_tensors()
     entrance, exit_ = interpreter.get_input_details()[0], interpreter.get_output_details()[0]

@@ -21,7 +21,7 @@ def ranged() -> bytes:
     import tf_keras
 
     from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import Recipe, unquantized
+    from converter.quantize.tflite_conversion import Quantization, unquantized
     from converter.sources.frozen_function import freeze
 
     pixels = tf_keras.Input((SIZE, SIZE, 3))
@@ -31,7 +31,7 @@ def ranged() -> bytes:
     kernel = np.full((5, 5, 3, 4), LOST, np.float32)
     kernel[2, 2, 0] = 1
     model.get_layer(LAYER).set_weights([kernel, np.linspace(0.1, 0.4, 4)])
-    start = unquantized(freeze(model), Recipe.INT8)
+    start = unquantized(freeze(model), Quantization.INT8)
     return with_ranges(start, measure_ranges(start, bright()).over_all())
 
 
@@ -62,23 +62,25 @@ def test_what_rounding_takes_is_given_back(ranged: bytes, corrected: bytes) -> N
 
 
 def test_activations_of_16_bits_get_back_what_weights_of_8_took(ranged: bytes, corrected: bytes) -> None:
-    from converter.quantize.tflite_conversion import Io, Recipe, quantize
+    from converter.quantize.tflite_conversion import IoType, Quantization, quantize
 
     plain = means(ranged)
-    lost, left = (means(quantize(of, Recipe.INT16X8, io=Io.FLOAT32)) - plain for of in (ranged, corrected))
+    lost, left = (
+        means(quantize(of, Quantization.INT16X8, io=IoType.FLOAT32)) - plain for of in (ranged, corrected)
+    )
     assert np.abs(lost).min() > 0.05
     assert np.abs(left).max() < 0.005
 
 
 def test_a_layer_that_stays_in_floating_point_is_not_moved(ranged: bytes) -> None:
     from converter.quantize.bias_correction import correct_biases, mean_errors
-    from converter.quantize.tflite_conversion import Io
+    from converter.quantize.tflite_conversion import IoType
     from converter.search.selective import keep_floats
 
     errors = mean_errors(ranged, bright())
     spared = next(layer for layer in errors if LAYER in layer)
     moved, left = (
-        means(keep_floats(correct_biases(ranged, errors, but=but), (spared,), io=Io.FLOAT32).data)
+        means(keep_floats(correct_biases(ranged, errors, but=but), (spared,), io=IoType.FLOAT32).data)
         for but in ((), (spared,))
     )
     assert np.abs(moved - means(ranged)).min() > 0.05
@@ -88,16 +90,16 @@ def test_a_layer_that_stays_in_floating_point_is_not_moved(ranged: bytes) -> Non
 @pytest.mark.parametrize("recipe", ["int8", "int16x8"])
 def test_every_file_of_integers_starts_with_corrected_biases(run: Path, recipe: str) -> None:
     from converter.quantize.bias_correction import _biases
-    from converter.quantize.tflite_conversion import Recipe, unquantized
+    from converter.quantize.tflite_conversion import Quantization, unquantized
     from converter.search.candidate import read_material, read_ranges
-    from converter.search.request import Request
+    from converter.search.request import ConversionRequest
     from converter.sources.run_source import find_dataset, open_source
     from trainer.runs.run_folder import read_run
 
-    read, asked = read_run(run), Recipe(recipe)
+    read, asked = read_run(run), Quantization(recipe)
     source = open_source(read, find_dataset(read, None), threads=1)
     material = read_material(source, count=2, seed=0, threads=1)
-    ranged = read_ranges(source, asked, Request(recipes=(asked,)), material)
+    ranged = read_ranges(source, asked, ConversionRequest(recipes=(asked,)), material)
     spared, *_ = plain = dict(_biases(bytearray(unquantized(source.frozen, asked))))
     moved, but = (dict(_biases(bytearray(ranged.corrected(but=layers)))) for layers in ((), (spared,)))
     assert all((moved[layer] != bias).any() for layer, bias in plain.items())

@@ -101,7 +101,7 @@ def blinded() -> bytes:
     """A float file of a network that one pixel of pure red blinds in one channel."""
     import tf_keras
 
-    from converter.quantize.tflite_conversion import Recipe, unquantized
+    from converter.quantize.tflite_conversion import Quantization, unquantized
     from converter.sources.frozen_function import freeze
 
     pixels = tf_keras.Input((SIDE, SIDE, 3))
@@ -113,7 +113,7 @@ def blinded() -> bytes:
     kernel, bias = np.zeros((1, 1, 3, CHANNELS)), np.zeros(CHANNELS)
     kernel[0, 0, :, 0], bias[0] = (1000, -1000, -1000), -2800  # 200 for pure red
     model.get_layer("glare").set_weights([kernel, bias])
-    return unquantized(freeze(model), Recipe.INT8)
+    return unquantized(freeze(model), Quantization.INT8)
 
 
 def pictures() -> NDArray[np.uint8]:
@@ -157,11 +157,13 @@ def test_threads_change_no_range(blinded: bytes, clipping: str) -> None:
 
 def test_ranges_that_are_not_measured_cannot_be_clipped() -> None:
     from converter.quantize.clipping import Clipping
-    from converter.quantize.tflite_conversion import Recipe
-    from converter.search.request import Method, Request
+    from converter.quantize.tflite_conversion import Quantization
+    from converter.search.request import ConversionRequest, Method
 
     with raises_code("option-not-applicable", "--calibration-method mse", "int8", "int16x8"):
-        Request(recipes=(Recipe.FLOAT16,), clipping=Clipping.MSE)
+        ConversionRequest(recipes=(Quantization.FLOAT16,), clipping=Clipping.MSE)
     with raises_code("conflicting-options", "--calibration-method percentile", "qat", "--method ptq"):
-        Request(method=Method.QAT, clipping=Clipping.PERCENTILE)
-    Request(recipes=(Recipe.INT8, Recipe.INT16X8), method=Method.QAT, clipping=Clipping.PERCENTILE)
+        ConversionRequest(method=Method.QAT, clipping=Clipping.PERCENTILE)
+    ConversionRequest(
+        recipes=(Quantization.INT8, Quantization.INT16X8), method=Method.QAT, clipping=Clipping.PERCENTILE
+    )

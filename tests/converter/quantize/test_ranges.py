@@ -16,9 +16,9 @@ PICTURES = 3
 
 @pytest.fixture(scope="module")
 def unquantized(frozen: Any) -> bytes:
-    from converter.quantize.tflite_conversion import Recipe, unquantized
+    from converter.quantize.tflite_conversion import Quantization, unquantized
 
-    return unquantized(frozen, Recipe.INT8)
+    return unquantized(frozen, Quantization.INT8)
 
 
 @pytest.fixture(scope="module")

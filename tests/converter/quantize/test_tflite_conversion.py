@@ -17,10 +17,10 @@ RECIPES = ("float32", "float16", "dynamic", "int8", "int16x8")
 def files(frozen: Any) -> dict[str, bytes]:
     """Recipe and io → file; the ranges are of two pictures."""
     from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import Recipe, convert, quantize, unquantized
+    from converter.quantize.tflite_conversion import Quantization, convert, quantize, unquantized
 
     made = {}
-    for recipe in Recipe:
+    for recipe in Quantization:
         if recipe.needs_ranges:
             start = unquantized(frozen, recipe)
             ranged = with_ranges(start, measure_ranges(start, noise(2)).over_all())
@@ -31,10 +31,12 @@ def files(frozen: Any) -> dict[str, bytes]:
 
 
 def check(data: bytes, recipe: str, io: str, *, labels: int = LABELS, keeps_floats: bool = False) -> Any:
-    from converter.export.file_requirements import Promise
-    from converter.quantize.tflite_conversion import Io, Recipe
+    from converter.export.file_requirements import FileRequirements
+    from converter.quantize.tflite_conversion import IoType, Quantization
 
-    promise = Promise(recipe=Recipe(recipe), io=Io(io), size=SIZE, labels=labels, keeps_floats=keeps_floats)
+    promise = FileRequirements(
+        recipe=Quantization(recipe), io=IoType(io), size=SIZE, labels=labels, keeps_floats=keeps_floats
+    )
     return promise.check(data)
 
 
@@ -64,13 +66,13 @@ def test_another_number_of_labels_is_refused(files: dict[str, bytes]) -> None:
 
 def test_an_input_that_is_not_raw_bytes_is_refused(frozen: Any) -> None:
     from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import Io, Recipe, quantize, unquantized
+    from converter.quantize.tflite_conversion import IoType, Quantization, quantize, unquantized
 
-    start = unquantized(frozen, Recipe.INT8)
+    start = unquantized(frozen, Quantization.INT8)
     limits = measure_ranges(start, noise(1)).over_all()
     limits[0] = (-0.8, 1.0)
     with raises_code("conversion-check-failed", "input", "scale [", "1/127.5"):
-        check(quantize(with_ranges(start, limits), Recipe.INT8, io=Io.UINT8), "int8", "uint8")
+        check(quantize(with_ranges(start, limits), Quantization.INT8, io=IoType.UINT8), "int8", "uint8")
 
 
 @pytest.mark.parametrize(("io", "middles"), [("uint8", (127, 128)), ("int8", (-1, 0))])
@@ -101,22 +103,22 @@ def test_the_float_file_is_the_network(files: dict[str, bytes], mobilenet: Any) 
 
 
 def test_a_sigmoid_becomes_the_second_of_two_outputs() -> None:
-    from converter.quantize.tflite_conversion import Io, Recipe, convert
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert
     from converter.sources.frozen_function import freeze
     from trainer.model.network import as_softmax, build
     from trainer.recipe.network_spec import Arch, Head, NetworkSpec, Weights
 
     spec = NetworkSpec(arch=Arch.SCRATCH_CNN, size=28, classes=2, head=Head.SIGMOID, filters=(4,))
     model = as_softmax(build(spec, weights=Weights.NONE, seed=0))
-    data = convert(freeze(model), Recipe.FLOAT32, io=Io.FLOAT32)
+    data = convert(freeze(model), Quantization.FLOAT32, io=IoType.FLOAT32)
     from dermpack.tflite import read_model
 
     assert read_model(data, where="model").outputs[0].shape == (1, 2)
 
 
 def test_an_io_that_the_recipe_lacks_is_refused() -> None:
-    from converter.quantize.tflite_conversion import Io, Recipe
-    from converter.search.request import Request
+    from converter.quantize.tflite_conversion import IoType, Quantization
+    from converter.search.request import ConversionRequest
 
     with raises_code("option-not-applicable", "--io uint8", "float16", "float32"):
-        Request(recipes=(Recipe.FLOAT16,), io=Io.UINT8)
+        ConversionRequest(recipes=(Quantization.FLOAT16,), io=IoType.UINT8)

@@ -13,8 +13,8 @@ from dermpack.metrics.paired_difference import agreement, difference
 from dermpack.metrics.predictions import Predictions, as_truth
 
 if TYPE_CHECKING:
-    from converter.search.accuracy_limit import Limit
-    from converter.search.compare_to_float import Verdict
+    from converter.search.accuracy_limit import AccuracyLimit
+    from converter.search.compare_to_float import FloatComparison
 
 pytestmark = pytest.mark.tensorflow
 
@@ -43,10 +43,10 @@ def seen_as(plain: Predictions, chances: dict[int, tuple[float, ...]]) -> Predic
     return replace(plain, probabilities=probabilities)
 
 
-def verdict(plain: Predictions, found: Predictions, **more: Any) -> Verdict:
-    from converter.search.compare_to_float import Verdict
+def verdict(plain: Predictions, found: Predictions, **more: Any) -> FloatComparison:
+    from converter.search.compare_to_float import FloatComparison
 
-    return Verdict(
+    return FloatComparison(
         predictions=found,
         balanced_accuracy=difference(plain, found, weighted_balanced_accuracy),
         accuracy=difference(plain, found, weighted_accuracy),
@@ -56,7 +56,7 @@ def verdict(plain: Predictions, found: Predictions, **more: Any) -> Verdict:
     )
 
 
-def limit(plain: Predictions, *, max_drop: float = 1.0) -> Limit:
+def limit(plain: Predictions, *, max_drop: float = 1.0) -> AccuracyLimit:
     from converter.search.accuracy_limit import limit_of
 
     return limit_of(plain, max_drop=max_drop)

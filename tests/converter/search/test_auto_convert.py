@@ -51,8 +51,8 @@ def names(folder: Path) -> frozenset[str]:
 def interrupted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with one harmed layer, whose conversion was stopped while it trained for integers."""
     from converter.export.conversion import convert_run
-    from converter.qat.qat_strategy import Audience
-    from converter.search.request import Request
+    from converter.qat.qat_strategy import TrainingObservers
+    from converter.search.request import ConversionRequest
 
     def stop(_: object) -> None:
         raise KeyboardInterrupt
@@ -60,7 +60,7 @@ def interrupted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     harmed = write_cancelling(run, tmp_path_factory.mktemp("cancelling") / "run")
     export, data = harmed.with_name("export"), run.parent / "dataset"
     with pytest.raises(KeyboardInterrupt):
-        convert_run(harmed, export, Request(), data=data, audience=Audience(watch=stop))
+        convert_run(harmed, export, ConversionRequest(), data=data, audience=TrainingObservers(watch=stop))
     return harmed
 
 

@@ -29,11 +29,11 @@ def source(run: Path) -> Any:
 @pytest.fixture(scope="module")
 def good(source: Any) -> Any:
     """A candidate that loses nothing."""
-    from converter.quantize.tflite_conversion import Recipe
+    from converter.quantize.tflite_conversion import Quantization
     from converter.search.candidate import plainly
-    from converter.search.request import Request
+    from converter.search.request import ConversionRequest
 
-    return plainly(source, Recipe.FLOAT32, Request())
+    return plainly(source, Quantization.FLOAT32, ConversionRequest())
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +41,20 @@ def bad(source: Any, good: Any) -> Any:
     """A candidate that always says the same."""
     import tf_keras
 
-    from converter.quantize.tflite_conversion import Io, Recipe, convert
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert
     from converter.sources.frozen_function import freeze
 
     model = tf_keras.models.clone_model(source.model)
     model.set_weights([np.zeros_like(weight) for weight in source.model.get_weights()])
-    return replace(good, data=convert(freeze(model), Recipe.FLOAT32, io=Io.FLOAT32))
+    return replace(good, data=convert(freeze(model), Quantization.FLOAT32, io=IoType.FLOAT32))
 
 
 def tried(source: Any, *candidates: Any) -> tuple[Any, ...]:
     from converter.search.choose import attempt
-    from converter.search.request import Request
+    from converter.search.request import ConversionRequest
 
     steps: list[Step] = [lambda one=one: one for one in candidates]  # type: ignore[misc] # bound now
-    return attempt(steps, source, Request())
+    return attempt(steps, source, ConversionRequest())
 
 
 def test_a_licence_that_the_run_lacks_is_taken_from_its_dataset(source: Any) -> None:
@@ -82,22 +82,22 @@ def test_the_best_is_the_one_that_loses_least(source: Any, good: Any, bad: Any) 
 
 
 def test_a_candidate_that_breaks_its_promise_ends_everything(source: Any, good: Any) -> None:
-    from converter.quantize.tflite_conversion import Recipe
+    from converter.quantize.tflite_conversion import Quantization
 
     with raises_code("conversion-check-failed", "int8") as caught:
-        tried(source, replace(good, recipe=Recipe.INT8))
+        tried(source, replace(good, recipe=Quantization.INT8))
     assert isinstance(caught.value, OutputError)
 
 
 def test_the_search_ends_where_the_spared_layers_hold_most_weights(source: Any, good: Any, bad: Any) -> None:
     import tf_keras
 
-    from converter.quantize.tflite_conversion import Io, Recipe, convert
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert
     from converter.sources.frozen_function import freeze
 
     layers = (tf_keras.Input((8, 8, 3)), tf_keras.layers.Conv2D(64, 3))
-    floats = convert(freeze(tf_keras.Sequential(layers)), Recipe.FLOAT32, io=Io.FLOAT32)
-    spared = replace(good, recipe=Recipe.INT8, kept=("a", "b"), data=floats)
+    floats = convert(freeze(tf_keras.Sequential(layers)), Quantization.FLOAT32, io=IoType.FLOAT32)
+    spared = replace(good, recipe=Quantization.INT8, kept=("a", "b"), data=floats)
     assert [one.is_within for one in tried(source, bad, spared)] == [False]
 
 

@@ -20,10 +20,10 @@ LAYERS = 10  # operations of the small network: 5 convolutions, 2 additions, mea
 def ranged_file(model: Keras, *, widened: str = "", by: float = 1.0) -> bytes:
     """The float file with measured ranges, one of them widened beyond use."""
     from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import Recipe, unquantized
+    from converter.quantize.tflite_conversion import Quantization, unquantized
     from converter.sources.frozen_function import freeze
 
-    start = unquantized(freeze(model), Recipe.INT8)
+    start = unquantized(freeze(model), Quantization.INT8)
     ranges = measure_ranges(start, pictures())
     limits = ranges.over_all()
     limits[[widened in name if widened else False for name in ranges.names]] *= by
@@ -95,21 +95,21 @@ def test_a_layer_that_is_harmed_comes_first() -> None:
 
 
 def test_the_worst_layers_stay_in_floating_point(ranged: bytes, errors: Any) -> None:
-    from converter.quantize.tflite_conversion import Io
+    from converter.quantize.tflite_conversion import IoType
     from converter.search.selective import keep_floats, worst
 
     names = worst(errors, count=2)
-    selected = keep_floats(ranged, names, io=Io.UINT8)
+    selected = keep_floats(ranged, names, io=IoType.UINT8)
     assert selected.kept == names
     assert operators(selected.data)["DEQUANTIZE"] == 2
 
 
 @pytest.mark.parametrize("at", range(LAYERS))
 def test_every_layer_can_be_named(ranged: bytes, errors: Any, at: int) -> None:
-    from converter.quantize.tflite_conversion import Io
+    from converter.quantize.tflite_conversion import IoType
     from converter.search.selective import keep_floats
 
-    selected = keep_floats(ranged, [errors[at].layer], io=Io.UINT8)
+    selected = keep_floats(ranged, [errors[at].layer], io=IoType.UINT8)
     assert operators(selected.data)["DEQUANTIZE"] >= 1
 
 
@@ -124,20 +124,24 @@ def test_a_few_layers_are_spared_first_and_never_more_than_half(layers: int, cou
 
 
 def test_no_layer_kept_is_the_plain_file(ranged: bytes) -> None:
-    from converter.quantize.tflite_conversion import Io, Recipe, quantize
+    from converter.quantize.tflite_conversion import IoType, Quantization, quantize
     from converter.search.selective import keep_floats
 
-    assert keep_floats(ranged, (), io=Io.UINT8).data == quantize(ranged, Recipe.INT8, io=Io.UINT8)
+    assert keep_floats(ranged, (), io=IoType.UINT8).data == quantize(
+        ranged, Quantization.INT8, io=IoType.UINT8
+    )
 
 
 def test_a_tensor_between_two_kept_layers_is_not_rounded() -> None:
-    from converter.quantize.tflite_conversion import Io
+    from converter.quantize.tflite_conversion import IoType
     from converter.search.selective import keep_floats, layer_errors
 
     model = spread(network())
     broken = ranged_file(model, widened="pool", by=0.02)
     between = [one.layer for one in layer_errors(broken, pictures()) if one.operator in SHARED]
-    plain, mended = (distance(model, keep_floats(broken, kept, io=Io.UINT8).data) for kept in ((), between))
+    plain, mended = (
+        distance(model, keep_floats(broken, kept, io=IoType.UINT8).data) for kept in ((), between)
+    )
     assert mended < plain / 5
 
 

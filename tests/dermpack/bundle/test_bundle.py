@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dermpack.bundle.build_bundle import Made, Request, make_bundle
-from dermpack.bundle.bundle_record import Format
+from dermpack.bundle.build_bundle import BuiltBundle, BundleRequest, make_bundle
+from dermpack.bundle.bundle_record import BundleFormat
 from dermpack.bundle.checksums import sums_text
 from dermpack.bundle.label_meanings import read_meanings
 from dermpack.bundle.names import names_of
@@ -30,7 +30,7 @@ from tests.support.errors import raises_code
 from tests.support.paths import REPOSITORY
 
 HOUSE = REPOSITORY
-REQUEST = Request(name="Skin lesions", version="2.1")
+REQUEST = BundleRequest(name="Skin lesions", version="2.1")
 ASSETS = "src/main/assets/skin_lesions"
 
 
@@ -40,19 +40,19 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(exports: Path) -> Made:
+def made(exports: Path) -> BuiltBundle:
     return make_bundle(read_variants(exports, ("int8", "float32")), REQUEST)
 
 
 @pytest.fixture(scope="module")
-def files(made: Made) -> dict[str, bytes]:
+def files(made: BuiltBundle) -> dict[str, bytes]:
     """Below the module's folder."""
     found = unzipped(made.data, where="bundle")
     assert {name.partition("/")[0] for name in found} == {"skin_lesions"}
     return {name.partition("/")[2]: data for name, data in found.items()}
 
 
-def test_the_same_exports_give_the_same_bytes(exports: Path, made: Made) -> None:
+def test_the_same_exports_give_the_same_bytes(exports: Path, made: BuiltBundle) -> None:
     assert make_bundle(read_variants(exports, ("int8", "float32")), REQUEST) == made
 
 
@@ -339,7 +339,7 @@ def test_the_licence_is_the_houses(files: dict[str, bytes]) -> None:
 
 
 def test_bare_assets_come_without_a_frame(exports: Path) -> None:
-    request = replace(REQUEST, format=Format.ASSETS)
+    request = replace(REQUEST, format=BundleFormat.ASSETS)
     found = unzipped(make_bundle(read_variants(exports, ("int8",)), request).data, where="bundle")
     assert {"skin_lesions/model.tflite", "skin_lesions/golden/golden.json"} <= set(found)
     assert not any(name.endswith((".java", ".kts", ".xml")) for name in found)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dermpack.bundle.golden_pictures import GoldenPicture, generated, given
-from dermpack.bundle.golden_vectors import GOLDEN_FILE, Golden, golden_files, golden_from
+from dermpack.bundle.golden_vectors import GOLDEN_FILE, GoldenVectors, golden_files, golden_from
 from dermpack.bundle.variants import read_variants
 from dermpack.imaging import Policy, decode, prepare
 from dermpack.imaging.containers.jpeg import read_jpeg
@@ -31,7 +31,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def golden(files: dict[str, bytes]) -> Golden:
+def golden(files: dict[str, bytes]) -> GoldenVectors:
     return golden_from(json.loads(files[GOLDEN_FILE]), where=GOLDEN_FILE)
 
 
@@ -67,7 +67,7 @@ def test_the_same_size_gives_the_same_bytes() -> None:
     assert generated(SIZE) == PICTURES
 
 
-def test_every_file_is_named_with_its_hash(files: dict[str, bytes], golden: Golden) -> None:
+def test_every_file_is_named_with_its_hash(files: dict[str, bytes], golden: GoldenVectors) -> None:
     named = {GOLDEN_FILE: sha256_of(files[GOLDEN_FILE])}
     for vector in golden.vectors:
         named |= {vector.picture: vector.picture_sha256, vector.pixels: vector.pixels_sha256}
@@ -75,13 +75,15 @@ def test_every_file_is_named_with_its_hash(files: dict[str, bytes], golden: Gold
     assert named == {name: sha256_of(data) for name, data in files.items()}
 
 
-def test_the_pixels_are_the_bytes_that_a_raw_input_takes(files: dict[str, bytes], golden: Golden) -> None:
+def test_the_pixels_are_the_bytes_that_a_raw_input_takes(
+    files: dict[str, bytes], golden: GoldenVectors
+) -> None:
     for vector in golden.vectors:
         assert vector.expected["int8"].fed_sha256 == vector.pixels_sha256
         assert files[vector.pixels] == prepare(files[vector.picture], SIZE).tobytes()
 
 
-def test_an_answer_is_an_output_and_what_it_means(files: dict[str, bytes], golden: Golden) -> None:
+def test_an_answer_is_an_output_and_what_it_means(files: dict[str, bytes], golden: GoldenVectors) -> None:
     for vector in golden.vectors:
         raw = np.frombuffer(files[vector.expected["int8"].output], np.uint8)
         expected = vector.expected["int8"]

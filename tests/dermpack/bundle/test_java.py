@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dermpack.bundle.build_bundle import Request, make_bundle
-from dermpack.bundle.bundle_record import Format
+from dermpack.bundle.build_bundle import BundleRequest, make_bundle
+from dermpack.bundle.bundle_record import BundleFormat
 from dermpack.bundle.java_sources import home_sources, java_sources
 from dermpack.bundle.names import names_of
 from dermpack.bundle.variants import read_variants
@@ -43,7 +43,7 @@ def test_the_pure_part_compiles_without_android(tmp_path: Path) -> None:
 @needs_jdk
 def test_an_archive_holds_classes_that_the_stand_ins_let_compile(tmp_path: Path) -> None:
     variants = read_variants(write_export(tmp_path / "export"))
-    made = make_bundle(variants, Request(name="skin", format=Format.AAR))
+    made = make_bundle(variants, BundleRequest(name="skin", format=BundleFormat.AAR))
     files = unzipped(made.data, where="aar")
     classes = unzipped(files["classes.jar"], where="jar")
     assert "dermpack/skin/SkinClassifier.class" in classes
@@ -57,7 +57,7 @@ def test_an_archive_without_a_jdk_says_what_is_missing(
     monkeypatch.setenv("PATH", str(tmp_path))
     variants = read_variants(write_export(tmp_path / "export"))
     with raises_code("missing-tool", "javac", "PATH", "--format module"):
-        make_bundle(variants, Request(name="skin", format=Format.AAR))
+        make_bundle(variants, BundleRequest(name="skin", format=BundleFormat.AAR))
 
 
 def test_the_home_sources_bear_the_names_that_are_replaced() -> None:

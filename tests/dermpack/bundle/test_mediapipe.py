@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dermpack.imaging import prepare
-from dermpack.inference import Sidecar, open_classifier, read_sidecar
+from dermpack.inference import ModelSettings, open_classifier, read_sidecar
 from dermpack.synthetic import render_demo
 from dermpack.tflite import Metadata, ScoreCalibration, read_model, temperature_calibration, with_metadata
 from tests.support.paths import REPOSITORY
@@ -52,7 +52,7 @@ def mediapipe_scores(model: Path, pixels: Pixels) -> list[dict[str, float]]:
     return scores
 
 
-def check_labels(model: Path, pixels: Pixels, sidecar: Sidecar) -> None:
+def check_labels(model: Path, pixels: Pixels, sidecar: ModelSettings) -> None:
     """Each picture's best label is the same; where ours has equals, any of them."""
     with open_classifier(model, sidecar=sidecar) as classifier:
         ours = classifier.classify(pixels)
@@ -81,7 +81,7 @@ def test_the_top_label_is_the_same_on_all_pictures(
     data = float_model() if kind == "float32" else integer_model(kind)
     model = tmp_path / "model.tflite"
     model.write_bytes(with_metadata(data, replace(TELLING, calibration=calibration)))
-    check_labels(model, brightened(pictures, SIZE), Sidecar(labels=LABELS))
+    check_labels(model, brightened(pictures, SIZE), ModelSettings(labels=LABELS))
 
 
 @pytest.mark.skipif(not EXPORTS, reason="EXPORTS names no folder")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dermpack.bundle.build_bundle import Request, make_bundle
+from dermpack.bundle.build_bundle import BundleRequest, make_bundle
 from dermpack.bundle.checksums import sums_text
 from dermpack.bundle.read_bundle import is_bundle, read_bundle
 from dermpack.bundle.signing import signature_path
@@ -29,7 +29,7 @@ GOLDEN = "skin/src/main/assets/skin/golden/golden.json"
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = write_export(tmp_path_factory.mktemp("reading") / "export")
-    return make_bundle(read_variants(folder), Request(name="skin")).data
+    return make_bundle(read_variants(folder), BundleRequest(name="skin")).data
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dermpack.bundle.build_bundle import Request, make_bundle
+from dermpack.bundle.build_bundle import BundleRequest, make_bundle
 from dermpack.bundle.variants import Variant, read_variants
 from dermpack.bundle.zip_archive import unzipped
 from dermpack.contract import RuntimeResult, contract_text, runtimes_of
@@ -35,7 +35,7 @@ def variant(tmp_path_factory: pytest.TempPathFactory) -> Variant:
 def pages(variant: Variant, **said: Any) -> Mapping[str, str]:
     """The texts of a bundle whose contract says so."""
     told = replace(variant, contract=replace(variant.contract, **said))
-    files = unzipped(make_bundle([told], Request(name="skin")).data, where="bundle")
+    files = unzipped(make_bundle([told], BundleRequest(name="skin")).data, where="bundle")
     return {name: files[f"skin/{name}"].decode() for name in PAGES}
 
 
@@ -83,7 +83,7 @@ def test_a_contract_whose_name_or_version_is_no_short_line_is_refused(
     said: dict[str, Any] = {field: text}
     told = replace(variant, contract=replace(variant.contract, **said))
     with raises_code("invalid-option", f"{field} {text!r}", f"--{field}"):
-        make_bundle([told], Request())
+        make_bundle([told], BundleRequest())
 
 
 def test_a_recipe_that_could_name_no_folder_is_refused(variant: Variant, tmp_path: Path) -> None:

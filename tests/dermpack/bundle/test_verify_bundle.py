@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dermpack.bundle.build_bundle import Request, make_bundle
+from dermpack.bundle.build_bundle import BundleRequest, make_bundle
 from dermpack.bundle.checksums import sums_text
-from dermpack.bundle.read_bundle import Read, read_bundle
+from dermpack.bundle.read_bundle import OpenedBundle, read_bundle
 from dermpack.bundle.variants import read_variants
 from dermpack.bundle.verify_bundle import verify_bundle
 from dermpack.bundle.zip_archive import unzipped, zipped
 from dermpack.dataset.manifest import Split
-from dermpack.verification import Means, Proof, Verified, gather, open_hosts
+from dermpack.verification import Check, Verification, VerificationTools, gather, open_hosts
 from tests.support.bundle_exports import write_export
 
 GOLDEN = "skin/src/main/assets/skin/golden/"
@@ -23,17 +23,17 @@ GOLDEN = "skin/src/main/assets/skin/golden/"
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checking")
-    made = make_bundle(read_variants(write_export(folder / "export", "float32")), Request(name="skin"))
+    made = make_bundle(read_variants(write_export(folder / "export", "float32")), BundleRequest(name="skin"))
     (folder / "skin.zip").write_bytes(made.data)
     return folder / "skin.zip"
 
 
-def verified(read: Read) -> tuple[Verified, ...]:
+def verified(read: OpenedBundle) -> tuple[Verification, ...]:
     with gather(pictures=1, dataset=None, split=Split.TEST) as material, open_hosts() as hosts:
-        return verify_bundle(read, Means(hosts=hosts, material=material))
+        return verify_bundle(read, VerificationTools(hosts=hosts, material=material))
 
 
-def changed(bundle: Path, tmp_path: Path, change: dict[str, bytes]) -> Read:
+def changed(bundle: Path, tmp_path: Path, change: dict[str, bytes]) -> OpenedBundle:
     """Other files, with sums that fit."""
     files = {**unzipped(bundle.read_bytes(), where=""), **change}
     below = {name.partition("/")[2]: content for name, content in files.items()}
@@ -41,7 +41,7 @@ def changed(bundle: Path, tmp_path: Path, change: dict[str, bytes]) -> Read:
     return read_bundle(tmp_path / "skin.zip")
 
 
-def failed(of: tuple[Verified, ...]) -> list[Proof]:
+def failed(of: tuple[Verification, ...]) -> list[Check]:
     return [proof for each in of for proof in each.failed]
 
 

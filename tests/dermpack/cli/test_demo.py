@@ -13,16 +13,25 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
-from dermpack.cli.demo.progress_file import KEPT_FILE, Kept, Spent
+from dermpack.cli.demo.progress_file import KEPT_FILE, FinishedSteps, StepCost
 from dermpack.cli.demo.run_steps import begun, walk
-from dermpack.cli.demo.steps import Options, Step, steps_in
-from dermpack.cli.demo.summary import PLACES, Asked, Lost, Scored, Speed, Summary, Took, read_summary
+from dermpack.cli.demo.steps import DemoOptions, DemoStep, steps_in
+from dermpack.cli.demo.summary import (
+    PLACES,
+    DemoScore,
+    DemoSummary,
+    FastestSetting,
+    Int8Loss,
+    SamplePrediction,
+    StepDuration,
+    read_summary,
+)
 from dermpack.cli.demo.summary_text import summary_text, teller
 from tests.support.errors import assert_stderr_code, raises_code
 from tests.support.paths import REPOSITORY
 
 README = REPOSITORY / "README.md"
-TINY = Options(
+TINY = DemoOptions(
     pictures=("--pictures", "40", "--size", "32"),
     training=("--arch", "scratch_cnn", "--size", "28", "--filters", "4,8", "--batch", "8", "--epochs", "2"),
     conversion=("--method", "ptq", "--calibration", "8"),
@@ -45,7 +54,7 @@ class Listener:
         self.replacing: list[str] = []
         self.interrupt_at = interrupt_at
 
-    def __call__(self, number: int, step: Step, spent: Spent | None) -> None:
+    def __call__(self, number: int, step: DemoStep, spent: StepCost | None) -> None:
         del number
         (self.skipped if spent else self.begun).append(step.name)
         if "--overwrite" in step.arguments:
@@ -54,16 +63,16 @@ class Listener:
             raise CtrlCError
 
 
-def data_steps(folder: Path) -> tuple[Step, ...]:
+def data_steps(folder: Path) -> tuple[DemoStep, ...]:
     return tuple(step for step in steps_in(folder, TINY, quiet=True) if step.name in DATA)
 
 
-def begin(folder: Path, options: Options, *, overwrite: bool) -> Kept:
+def begin(folder: Path, options: DemoOptions, *, overwrite: bool) -> FinishedSteps:
     with begun(folder, options, overwrite=overwrite) as kept:
         return kept
 
 
-def walk_data(folder: Path, tell: Listener, *, overwrite: bool = False) -> Kept:
+def walk_data(folder: Path, tell: Listener, *, overwrite: bool = False) -> FinishedSteps:
     with begun(folder, TINY, overwrite=overwrite) as kept:
         return walk(folder, data_steps(folder), kept, overwrite=overwrite, tell=tell)
 
@@ -130,10 +139,10 @@ def test_a_step_that_fails_is_not_finished_and_its_time_counts(walked: Path) -> 
 
 
 def test_attempts_that_did_not_end_well_count_and_earlier_successes_do_not() -> None:
-    took = Spent(seconds=2, processor_seconds=3)
-    tried = Kept.of(TINY).plus("train", took, is_whole=False).without("train")
+    took = StepCost(seconds=2, processor_seconds=3)
+    tried = FinishedSteps.of(TINY).plus("train", took, is_whole=False).without("train")
     done = tried.plus("train", took, is_whole=True)
-    assert done.spent["train"] == Spent(seconds=4, processor_seconds=6)
+    assert done.spent["train"] == StepCost(seconds=4, processor_seconds=6)
     assert done.without("train").spent == {}
 
 
@@ -173,13 +182,13 @@ def test_a_second_demo_in_one_folder_is_refused_in_one_line_until_the_first_has_
         raises_code("in-use", folder),
     ):
         begin(folder, TINY, overwrite=True)
-    assert begin(folder, TINY, overwrite=False) == Kept.of(TINY)
+    assert begin(folder, TINY, overwrite=False) == FinishedSteps.of(TINY)
 
 
 def test_a_demo_that_was_killed_before_its_first_step_goes_on(tmp_path: Path) -> None:
     begin(tmp_path / "demo", TINY, overwrite=False)
     assert (tmp_path / "demo" / KEPT_FILE).is_file()
-    assert begin(tmp_path / "demo", TINY, overwrite=False) == Kept.of(TINY)
+    assert begin(tmp_path / "demo", TINY, overwrite=False) == FinishedSteps.of(TINY)
 
 
 @pytest.mark.parametrize("text", ["{}", '{"schema": 9}', '{"schema": 1, "spent": [], "finished": 3}'])
@@ -187,7 +196,7 @@ def test_a_broken_record_is_one_line_with_its_hint(tmp_path: Path, text: str) ->
     (tmp_path / KEPT_FILE).write_text(text)
     with raises_code("invalid-format", tmp_path / KEPT_FILE, "--overwrite"):
         begin(tmp_path, TINY, overwrite=False)
-    assert begin(tmp_path, TINY, overwrite=True) == Kept.of(TINY)
+    assert begin(tmp_path, TINY, overwrite=True) == FinishedSteps.of(TINY)
 
 
 def test_a_missing_extra_is_one_line_before_any_work(
@@ -204,34 +213,34 @@ def test_a_missing_extra_is_one_line_before_any_work(
 
 def test_the_steps_are_those_of_the_readme() -> None:
     shown = README.read_text("utf-8")
-    commands = [shlex.join(step.arguments) for step in steps_in(Path("demo"), Options(), quiet=False)]
+    commands = [shlex.join(step.arguments) for step in steps_in(Path("demo"), DemoOptions(), quiet=False)]
     assert [of for of in commands if f"$ dermpack {of.partition(' --csv')[0]}\n" not in shown] == []
 
 
 def test_each_step_tells_its_number_and_its_command(capsys: pytest.CaptureFixture[str]) -> None:
-    step = Step(name="train", title="Training", arguments=("train", "my data"), makes=None)
+    step = DemoStep(name="train", title="Training", arguments=("train", "my data"), makes=None)
     teller(3, quiet=False)(2, step, None)
-    teller(3, quiet=False)(2, step, Spent(seconds=5.4, processor_seconds=9))
+    teller(3, quiet=False)(2, step, StepCost(seconds=5.4, processor_seconds=9))
     teller(3, quiet=True)(2, step, None)
     told = "\n2/3 Training\n$ dermpack train 'my data'\n2/3 Training: done before, in 5 s\n"
     assert capsys.readouterr().err == told
 
 
-SUMMARY = Summary(
+SUMMARY = DemoSummary(
     pictures=1030,
     classes=("eczema", "not eczema"),
     tested=154,
     tested_groups=114,
-    network=Scored(value=0.896, ci95=(0.838, 0.946)),
-    file_scored=Scored(value=0.5, ci95=None),
+    network=DemoScore(value=0.896, ci95=(0.838, 0.946)),
+    file_scored=DemoScore(value=0.5, ci95=None),
     file=Path("demo/export/model.tflite"),
     size_bytes=620_481,
     recipe="int8 ptq",
-    lost=Lost(points=0.6, ci95=(-2.3, 3.4), split="validation", n=155),
-    speed=Speed(median_ms=0.2483, setting="ai-edge-litert, XNNPACK, 1 thread"),
-    asked=Asked(picture="demo_00000.jpg", label="eczema", probability=0.728, is_sure=False),
+    lost=Int8Loss(points=0.6, ci95=(-2.3, 3.4), split="validation", n=155),
+    speed=FastestSetting(median_ms=0.2483, setting="ai-edge-litert, XNNPACK, 1 thread"),
+    asked=SamplePrediction(picture="demo_00000.jpg", label="eczema", probability=0.728, is_sure=False),
     places={Path("demo") / name: what for name, what in PLACES.items()},
-    steps=(Took(title="Training a network", seconds=123.4, processor_seconds=234.5),),
+    steps=(StepDuration(title="Training a network", seconds=123.4, processor_seconds=234.5),),
     seconds=123.4,
     processor_seconds=234.5,
 )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dermpack.cli import main
-from dermpack.contract import Operator, contract_text
+from dermpack.contract import RequiredOperator, contract_text
 from dermpack.tflite import Metadata, with_metadata
 from tests.support import flatbuffer_models as made
 from tests.support.contracts import contract_for
@@ -139,7 +139,7 @@ def test_a_contract_of_another_file_is_seen(tmp_path: Path, capsys: pytest.Captu
 
 def test_a_contract_that_says_otherwise_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = export(tmp_path)
-    contract = replace(contract_for(data), operators=(Operator(name="CONV_2D", version=9),))
+    contract = replace(contract_for(data), operators=(RequiredOperator(name="CONV_2D", version=9),))
     (tmp_path / "model.json").write_text(contract_text(contract), encoding="utf-8")
     assert main(["inspect", str(tmp_path), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
@@ -181,7 +181,7 @@ def export(folder: Path) -> bytes:
     """A model of 32 px with the contract that is about it."""
     picture = made.tensor("picture", (1, 32, 32, 3), "uint8", steps=(0.007843137718737125, 127))
     data = with_metadata(made.model([picture, made.scores()]), TELLING)
-    contract = replace(contract_for(data), operators=(Operator(name="SOFTMAX", version=2),))
+    contract = replace(contract_for(data), operators=(RequiredOperator(name="SOFTMAX", version=2),))
     (folder / "model.tflite").write_bytes(data)
     (folder / "model.json").write_text(contract_text(contract), encoding="utf-8")
     return data

@@ -15,7 +15,7 @@ import pytest
 from dermpack.cli import main
 from dermpack.contract import contract_text
 from dermpack.imaging import prepare
-from dermpack.inference import Sidecar, open_classifier
+from dermpack.inference import ModelSettings, open_classifier
 from dermpack.metrics.calibration import Temperature, apply_temperature
 from tests.support.colour_model import (
     COLOURS,
@@ -109,7 +109,7 @@ def test_json_holds_what_the_contract_makes_of_the_outputs(
     (one,) = told["pictures"]
     temperature = colour_contract().output.temperature
     assert temperature is not None
-    with open_classifier(export / "model.tflite", sidecar=Sidecar(labels=LABELS)) as classifier:
+    with open_classifier(export / "model.tflite", sidecar=ModelSettings(labels=LABELS)) as classifier:
         outputs = classifier.classify(np.stack([prepare(picture("nv"), SIZE)]))
     fitted = Temperature(**{name: getattr(temperature, name) for name in Temperature.__slots__})
     wanted = dict(zip(LABELS, apply_temperature(outputs, fitted)[0].tolist(), strict=True))

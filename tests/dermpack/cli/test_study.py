@@ -10,7 +10,7 @@ import pytest
 from dermpack.cli import main
 from tests.support.errors import assert_stderr_code
 from trainer.experiments.report.study_files import study_markdown
-from trainer.experiments.report.study_record import Pictures, Row, Study
+from trainer.experiments.report.study_record import Study, StudyRow, TestedDataset
 from trainer.experiments.report.study_text import SPLITS
 
 ABSENT = '[recipes.a]\nweights = "gone.h5"\n'
@@ -84,8 +84,8 @@ def test_the_shell_is_offered_the_shipped_studies() -> None:
 
 def test_no_name_starts_markup_in_the_tables_as_markdown() -> None:
     name = "![a](https://tracker.example/x.png)\n# b <img src=x>"
-    pictures = Pictures(source=name, sha256="0" * 64, split="test", counts=dict.fromkeys(SPLITS, 1))
-    row = Row(name=name, recipe={}, trained=None, reason=name)
+    pictures = TestedDataset(source=name, sha256="0" * 64, split="test", counts=dict.fromkeys(SPLITS, 1))
+    row = StudyRow(name=name, recipe={}, trained=None, reason=name)
     text = study_markdown(
         Study(name=name, classes=("a", "b"), datasets=(pictures,), base=name, metric="auroc", rows=(row,))
     )

@@ -11,8 +11,8 @@ import pytest
 
 from dermpack.contract import (
     Activation,
-    Number,
     RuntimeResult,
+    TensorType,
     contract_from,
     contract_text,
     read_contract,
@@ -63,7 +63,7 @@ def test_the_file_has_the_promised_keys_sorted() -> None:
 def test_a_contract_of_a_float_file_has_no_scales() -> None:
     contract = contract_for()
     given = replace(
-        contract.input, dtype=Number.FLOAT32, scale=None, zero_point=None, size_bytes=32 * 32 * 12
+        contract.input, dtype=TensorType.FLOAT32, scale=None, zero_point=None, size_bytes=32 * 32 * 12
     )
     plain = replace(contract, input=given, calibration=None, abstention=None, thresholds=())
     assert contract_from(json.loads(contract_text(plain)), where="model.json") == plain

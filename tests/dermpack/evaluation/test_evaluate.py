@@ -16,7 +16,13 @@ import pytest
 
 from dermpack.dataset.manifest import Split
 from dermpack.errors import PictureError
-from dermpack.evaluation.evaluate import Fitted, evaluate, predict, predictions_table, telling_columns
+from dermpack.evaluation.evaluate import (
+    FittedDecisions,
+    evaluate,
+    predict,
+    predictions_table,
+    telling_columns,
+)
 from dermpack.evaluation.report_files import evaluation_files
 from dermpack.imaging import decode
 from dermpack.metrics.abstention import abstain
@@ -172,7 +178,7 @@ def test_a_single_picture_has_a_report_too(tmp_path: Path) -> None:
 
 def test_the_split_that_a_run_was_trained_on_flatters_it(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
-    seen = Fitted(dataset_sha256=dataset.sha256)
+    seen = FittedDecisions(dataset_sha256=dataset.sha256)
     scored = {
         split: evaluate(Brightness(), dataset, model=ABOUT, fitted=seen, split=split).scores.notes
         for split in (Split.TRAIN, Split.TEST)
@@ -183,7 +189,9 @@ def test_the_split_that_a_run_was_trained_on_flatters_it(tmp_path: Path) -> None
 
 def test_another_dataset_than_that_of_the_run_is_noted(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
-    notes = evaluate(Brightness(), dataset, model=ABOUT, fitted=Fitted(dataset_sha256="0")).scores.notes
+    notes = evaluate(
+        Brightness(), dataset, model=ABOUT, fitted=FittedDecisions(dataset_sha256="0")
+    ).scores.notes
     assert any("another dataset" in note for note in notes)
 
 
@@ -191,7 +199,7 @@ def test_what_a_run_brings_along_is_scored(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
     predictions = predict(Brightness(), dataset, split=Split.TEST)
     point = operating_threshold(predictions, "mel", sensitivity=1.0)
-    fitted = Fitted(points=(point,), abstention=abstain(predictions, coverage=0.5))
+    fitted = FittedDecisions(points=(point,), abstention=abstain(predictions, coverage=0.5))
     record = evaluate(Brightness(), dataset, model=ABOUT, fitted=fitted).record()
     assert record["operating"][0]["sensitivity"] == 1.0
     assert record["answered"]["coverage"] >= 0.5
@@ -199,10 +207,14 @@ def test_what_a_run_brings_along_is_scored(tmp_path: Path) -> None:
 
 def test_a_leak_from_the_splits_that_a_run_has_seen_is_said(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
-    strangers = evaluate(Brightness(), dataset, model=ABOUT, fitted=Fitted(dataset_sha256=dataset.sha256))
+    strangers = evaluate(
+        Brightness(), dataset, model=ABOUT, fitted=FittedDecisions(dataset_sha256=dataset.sha256)
+    )
     pictures = tuple(replace(picture, cluster="one") for picture in dataset.pictures)
     leaking = replace(dataset, manifest=replace(dataset.manifest, pictures=pictures))
-    related = evaluate(Brightness(), leaking, model=ABOUT, fitted=Fitted(dataset_sha256=dataset.sha256))
+    related = evaluate(
+        Brightness(), leaking, model=ABOUT, fitted=FittedDecisions(dataset_sha256=dataset.sha256)
+    )
     assert "a duplicate of" not in " ".join(strangers.scores.notes)
     assert "a duplicate of 24 of these" in " ".join(related.scores.notes)
 

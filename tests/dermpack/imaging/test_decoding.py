@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from dermpack.errors import PictureError
-from dermpack.imaging import Limits, Note, Policy, Reason, decode, prepare, resize
+from dermpack.imaging import DecodingLimits, Note, Policy, Reason, decode, prepare, resize
 from tests.support import hostile_pictures as hostile
 from tests.support.errors import assert_code, raises_code
 from tests.support.hostile_pictures import CASES, Case, encoded, png, png_header, png_pixels, scene
@@ -22,9 +22,9 @@ from tests.support.hostile_pictures import CASES, Case, encoded, png, png_header
 END = (b"IEND", b"")
 
 
-def reason_of(source: Path | bytes, limits: Limits | None = None) -> Reason:
+def reason_of(source: Path | bytes, limits: DecodingLimits | None = None) -> Reason:
     with pytest.raises(PictureError) as caught:
-        decode(source, limits=limits or Limits())
+        decode(source, limits=limits or DecodingLimits())
     reason = Reason(caught.value.reason)
     assert_code(caught.value, f"picture-{reason.value}")
     return reason
@@ -148,12 +148,12 @@ def test_cmyk_is_converted_by_the_documented_formula() -> None:
 
 def test_the_limit_of_pixels_is_inclusive() -> None:
     data = encoded(scene(10, 10), "PNG")
-    assert decode(data, limits=Limits(max_pixels=100)).pixels.shape == (10, 10, 3)
-    assert reason_of(data, Limits(max_pixels=99)) is Reason.TOO_LARGE
+    assert decode(data, limits=DecodingLimits(max_pixels=100)).pixels.shape == (10, 10, 3)
+    assert reason_of(data, DecodingLimits(max_pixels=99)) is Reason.TOO_LARGE
 
 
 def test_the_limit_of_a_side_holds() -> None:
-    assert reason_of(encoded(scene(10, 2), "PNG"), Limits(max_side=9)) is Reason.TOO_LARGE
+    assert reason_of(encoded(scene(10, 2), "PNG"), DecodingLimits(max_side=9)) is Reason.TOO_LARGE
 
 
 @pytest.mark.parametrize("as_file", [True, False])
@@ -162,8 +162,8 @@ def test_the_limit_of_bytes_holds(as_file: bool, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(data)
     source = path if as_file else data
-    assert decode(source, limits=Limits(max_bytes=len(data))).notes == ()
-    assert reason_of(source, Limits(max_bytes=len(data) - 1)) is Reason.TOO_HEAVY
+    assert decode(source, limits=DecodingLimits(max_bytes=len(data))).notes == ()
+    assert reason_of(source, DecodingLimits(max_bytes=len(data) - 1)) is Reason.TOO_HEAVY
 
 
 def test_a_raised_limit_is_not_overruled_by_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_prepare_is_reduced_decode_and_resize(policy: Policy, orientation: int) 
 
 def test_prepare_obeys_the_limits() -> None:
     with raises_code("picture-too-large", 9):
-        prepare(encoded(scene(), "PNG"), 8, limits=Limits(max_pixels=9))
+        prepare(encoded(scene(), "PNG"), 8, limits=DecodingLimits(max_pixels=9))
 
 
 def test_metadata_never_reaches_the_decoder() -> None:

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from dermpack.errors import PictureError
-from dermpack.imaging import Limits, Reason, decode
+from dermpack.imaging import DecodingLimits, Reason, decode
 from tests.support.hostile_pictures import encoded, frames, png, png_header, png_pixels, scene
 
-LIMITS = Limits(max_pixels=1 << 20)  # a mutated header must not make the test slow
+LIMITS = DecodingLimits(max_pixels=1 << 20)  # a mutated header must not make the test slow
 MUTATIONS = 60  # a format
 RUNS = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\1")
 

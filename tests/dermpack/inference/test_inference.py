@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from dermpack.errors import InputError
-from dermpack.inference import Classifier, Engine, Sidecar, open_classifier
+from dermpack.inference import Classifier, ModelSettings, Runtime, open_classifier
 from dermpack.inference.runtimes import installed
 from dermpack.metrics.calibration import Temperature, apply_temperature
 from tests.support.errors import raises_code
 from tests.support.tflite_models import LABELS, SIZE, float_model, graph, integer_model
 
 pytestmark = pytest.mark.tensorflow
-SIDECAR = Sidecar(labels=LABELS)
+SIDECAR = ModelSettings(labels=LABELS)
 each_engine = pytest.mark.parametrize("engine", installed(), ids=lambda engine: engine.value)
 
 
@@ -41,7 +41,7 @@ def written(folder: Path, data: bytes) -> Path:
 
 
 @each_engine
-def test_a_float_model_says_what_tensorflow_says(tmp_path: Path, engine: Engine) -> None:
+def test_a_float_model_says_what_tensorflow_says(tmp_path: Path, engine: Runtime) -> None:
     pixels = pictures(5)
     with open_classifier(written(tmp_path, float_model()), sidecar=SIDECAR, engine=engine) as classifier:
         assert classifier.classify(pixels) == pytest.approx(np.array(expected(pixels)), abs=1e-5)
@@ -50,7 +50,7 @@ def test_a_float_model_says_what_tensorflow_says(tmp_path: Path, engine: Engine)
 @each_engine
 @pytest.mark.parametrize("number", ["uint8", "int8"])
 def test_an_integer_model_says_nearly_what_tensorflow_says(
-    tmp_path: Path, engine: Engine, number: str
+    tmp_path: Path, engine: Runtime, number: str
 ) -> None:
     pixels = pictures(5)
     path = written(tmp_path, integer_model(number))
@@ -77,7 +77,7 @@ def test_a_temperature_softens_and_keeps_the_order(tmp_path: Path) -> None:
     path, pixels = written(tmp_path, float_model()), pictures(5)
     with open_classifier(path, sidecar=SIDECAR) as plain:
         before = plain.classify(pixels)
-    with open_classifier(path, sidecar=Sidecar(labels=LABELS, temperature=2.0)) as softened:
+    with open_classifier(path, sidecar=ModelSettings(labels=LABELS, temperature=2.0)) as softened:
         after = softened.classify(pixels)
     roots = np.sqrt(before)
     assert after == pytest.approx(roots / roots.sum(axis=1, keepdims=True))
@@ -88,7 +88,9 @@ def test_outputs_are_those_that_the_temperature_was_fitted_for(tmp_path: Path) -
     floor = 0.25  # higher than it ever is: some outputs lie below it
     with open_classifier(path, sidecar=SIDECAR) as plain:
         before = plain.classify(pixels)
-    with open_classifier(path, sidecar=Sidecar(labels=LABELS, temperature=1.7, floor=floor)) as calibrated:
+    with open_classifier(
+        path, sidecar=ModelSettings(labels=LABELS, temperature=1.7, floor=floor)
+    ) as calibrated:
         after = calibrated.classify(pixels)
     zeros = {"nll_before": 0.0, "nll_after": 0.0, "ece_before": 0.0, "ece_after": 0.0}
     fitted = Temperature(value=1.7, floor=floor, n=1, **zeros)
@@ -110,7 +112,7 @@ def test_labels_that_do_not_fit_the_outputs_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, float_model())
     with (
         raises_code("labels-mismatch", path, 3, 2),
-        open_classifier(path, sidecar=Sidecar(labels=("a", "b"))),
+        open_classifier(path, sidecar=ModelSettings(labels=("a", "b"))),
     ):
         pass
 
@@ -140,7 +142,7 @@ def test_no_process_outlives_its_block(tmp_path: Path) -> None:
 
 @each_engine
 @pytest.mark.parametrize("seed", range(6))
-def test_a_mutated_model_runs_or_is_refused(tmp_path: Path, seed: int, engine: Engine) -> None:
+def test_a_mutated_model_runs_or_is_refused(tmp_path: Path, seed: int, engine: Runtime) -> None:
     generator = np.random.default_rng(seed)
     data = bytearray(float_model())
     for at in generator.integers(8, len(data), size=30):

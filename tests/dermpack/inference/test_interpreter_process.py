@@ -9,24 +9,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.inference import Engine, Host, Kernels, Sidecar, classifier_on, installed, open_host
+from dermpack.inference import (
+    InterpreterHost,
+    Kernels,
+    ModelSettings,
+    Runtime,
+    classifier_on,
+    installed,
+    open_host,
+)
 from tests.support.errors import raises_code
 from tests.support.tflite_models import LABELS, SIZE, float_model, integer_model
 
 pytestmark = pytest.mark.tensorflow
-SIDECAR = Sidecar(labels=LABELS)
+SIDECAR = ModelSettings(labels=LABELS)
 WHERE = Path("model.tflite")
 PIXELS = np.full((2, SIZE, SIZE, 3), 200, np.uint8)
 each_engine = pytest.mark.parametrize("engine", installed(), ids=lambda engine: engine.value)
 
 
-def probabilities(host: Host, model: bytes, kernels: Kernels = Kernels.XNNPACK) -> list[list[float]]:
+def probabilities(
+    host: InterpreterHost, model: bytes, kernels: Kernels = Kernels.XNNPACK
+) -> list[list[float]]:
     found = classifier_on(host, model, where=WHERE, sidecar=SIDECAR, kernels=kernels).classify(PIXELS)
     return [[round(value, 1) for value in row] for row in found]
 
 
 @each_engine
-def test_models_follow_each_other_in_one_process(engine: Engine) -> None:
+def test_models_follow_each_other_in_one_process(engine: Runtime) -> None:
     with open_host(engine) as host:
         first = probabilities(host, float_model())
         probabilities(host, integer_model("uint8"))
@@ -35,7 +45,7 @@ def test_models_follow_each_other_in_one_process(engine: Engine) -> None:
 
 
 @each_engine
-def test_a_refusal_does_not_end_the_process(engine: Engine) -> None:
+def test_a_refusal_does_not_end_the_process(engine: Runtime) -> None:
     with open_host(engine) as host:
         worker = host.load(float_model(), where=WHERE, threads=1)
         with raises_code("interpreter-failed", WHERE):
@@ -45,7 +55,7 @@ def test_a_refusal_does_not_end_the_process(engine: Engine) -> None:
 
 
 @each_engine
-def test_a_dead_process_is_started_again(engine: Engine) -> None:
+def test_a_dead_process_is_started_again(engine: Runtime) -> None:
     with open_host(engine) as host:
         classifier = classifier_on(host, float_model(), where=WHERE, sidecar=SIDECAR)
         os.kill(classifier._worker._process.pid, signal.SIGSEGV)
@@ -56,7 +66,7 @@ def test_a_dead_process_is_started_again(engine: Engine) -> None:
 
 
 @each_engine
-def test_the_interpreters_own_kernels_can_be_asked_for(engine: Engine) -> None:
+def test_the_interpreters_own_kernels_can_be_asked_for(engine: Runtime) -> None:
     with open_host(engine) as host:
         chosen = classifier_on(host, float_model(), where=WHERE, sidecar=SIDECAR)
         assert chosen.is_delegated
@@ -67,7 +77,7 @@ def test_the_interpreters_own_kernels_can_be_asked_for(engine: Engine) -> None:
 def test_a_host_has_a_patience_of_its_own() -> None:
     less_than_a_start = 0.001
     with (
-        open_host(Engine.LITERT, patience_seconds=less_than_a_start) as host,
+        open_host(Runtime.LITERT, patience_seconds=less_than_a_start) as host,
         raises_code("interpreter-timeout", WHERE, 0.001),
     ):
         probabilities(host, float_model())

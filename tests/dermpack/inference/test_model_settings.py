@@ -12,9 +12,9 @@ import pytest
 
 from dermpack.contract import contract_record
 from dermpack.imaging import Policy
-from dermpack.inference import Sidecar, find_sidecar, open_classifier, read_labels, read_sidecar
+from dermpack.inference import ModelSettings, find_sidecar, open_classifier, read_labels, read_sidecar
 from dermpack.inference import model_bytes as modelfile
-from dermpack.inference.tensors import Number, Tensor, dequantize, input_table, soften, two_sided
+from dermpack.inference.tensors import IoNumber, Tensor, dequantize, input_table, soften, two_sided
 from dermpack.metrics.calibration import Temperature, apply_temperature
 from dermpack.storage.files import sha256_of
 from tests.support.contracts import contract_for
@@ -27,7 +27,7 @@ def sidecar(folder: Path, record: object) -> Path:
     return path
 
 
-def quantized(number: Number, scale: float, zero_point: int) -> Tensor:
+def quantized(number: IoNumber, scale: float, zero_point: int) -> Tensor:
     return Tensor(shape=(1, 8, 8, 3), number=number, scale=scale, zero_point=zero_point)
 
 
@@ -65,7 +65,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, make: object) -> None:
 def test_a_missing_model_is_an_error_of_one_line(tmp_path: Path) -> None:
     with (
         raises_code("model-not-found", tmp_path / "none.tflite"),
-        open_classifier(tmp_path / "none.tflite", sidecar=Sidecar(labels=("a", "b"))),
+        open_classifier(tmp_path / "none.tflite", sidecar=ModelSettings(labels=("a", "b"))),
     ):
         pass
 
@@ -73,7 +73,7 @@ def test_a_missing_model_is_an_error_of_one_line(tmp_path: Path) -> None:
 def test_a_contract_gives_labels_policy_and_temperature(tmp_path: Path) -> None:
     contract = contract_for()
     record = contract_record(replace(contract, input=replace(contract.input, policy=Policy.WHOLE.value)))
-    expected = Sidecar(labels=contract.labels, policy=Policy.WHOLE, temperature=1.25, floor=1 / 512)
+    expected = ModelSettings(labels=contract.labels, policy=Policy.WHOLE, temperature=1.25, floor=1 / 512)
     assert read_sidecar(sidecar(tmp_path, record)) == expected
 
 
@@ -108,7 +108,7 @@ def test_labels_alone_are_of_any_model(tmp_path: Path) -> None:
 
 
 def test_a_sidecar_of_labels_alone_has_the_defaults(tmp_path: Path) -> None:
-    assert read_sidecar(sidecar(tmp_path, {"labels": ["a", "b"]})) == Sidecar(labels=("a", "b"))
+    assert read_sidecar(sidecar(tmp_path, {"labels": ["a", "b"]})) == ModelSettings(labels=("a", "b"))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_what_is_no_list_of_labels_is_refused(tmp_path: Path, data: bytes) -> No
 
 
 def test_float_inputs_run_from_minus_one_to_one() -> None:
-    table = input_table(quantized(Number.FLOAT32, 0.0, 0))
+    table = input_table(quantized(IoNumber.FLOAT32, 0.0, 0))
     assert table.dtype == np.float32
     assert (table[0], table[255]) == (-1.0, 1.0)
 
@@ -163,18 +163,18 @@ def test_float_inputs_run_from_minus_one_to_one() -> None:
     [(2 / 255, 127), (2 / 255, 128), (1 / 128, 128), (1 / 255, 0), (1.0, 0), (0.0, 0)],
 )
 def test_raw_pixels_are_fed_where_the_quantization_says_so(scale: float, zero_point: int) -> None:
-    assert input_table(quantized(Number.UINT8, scale, zero_point)).tolist() == list(range(256))
-    signed = input_table(quantized(Number.INT8, scale, zero_point - 128 if scale else 0))
+    assert input_table(quantized(IoNumber.UINT8, scale, zero_point)).tolist() == list(range(256))
+    signed = input_table(quantized(IoNumber.INT8, scale, zero_point - 128 if scale else 0))
     assert signed.tolist() == list(range(-128, 128))
 
 
 def test_an_input_of_another_range_is_fed_by_its_scale() -> None:
-    table = input_table(quantized(Number.UINT8, 4 / 255, 128))
+    table = input_table(quantized(IoNumber.UINT8, 4 / 255, 128))
     assert (table[0], table[255]) == (64, 192)
 
 
 def test_outputs_are_read_by_scale_and_zero_point() -> None:
-    output = quantized(Number.INT8, 1 / 256, -128)
+    output = quantized(IoNumber.INT8, 1 / 256, -128)
     assert dequantize(np.array([[-128, 0]], np.int8), output).tolist() == [[0.0, 0.5]]
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.contract import Contract, Temperature
+from dermpack.contract import Contract, TemperatureRecord
 from dermpack.errors import PictureError
 from dermpack.inference.predict import (
     Answers,
-    Found,
-    Kind,
-    Model,
+    FoundPictures,
+    OpenedModel,
+    OutputKind,
     answers_of,
     find_pictures,
     hosts_for,
@@ -48,7 +48,7 @@ def export(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def model(export: Path) -> Model:
+def model(export: Path) -> OpenedModel:
     return open_model(export)
 
 
@@ -56,20 +56,20 @@ def row(*values: float) -> Row:
     return np.array(values)
 
 
-def judged(model: Model, *rows: Row, top: int = 3) -> Answers:
+def judged(model: OpenedModel, *rows: Row, top: int = 3) -> Answers:
     names = tuple(Path(f"{at}.jpg") for at in range(len(rows)))
     return answers_of(model, found(*names), rows, top=top)
 
 
-def found(*pictures: Path) -> Found:
+def found(*pictures: Path) -> FoundPictures:
     return replace(find_pictures([]), pictures=pictures)
 
 
-def foreign(model: Model) -> Model:
+def foreign(model: OpenedModel) -> OpenedModel:
     return replace(model, temperature=None, abstain_below=None, points=())
 
 
-def test_probabilities_are_calibrated_with_the_floor_of_the_contract(model: Model) -> None:
+def test_probabilities_are_calibrated_with_the_floor_of_the_contract(model: OpenedModel) -> None:
     outputs = row(0.0, 250 / 256, 6 / 256)
     assert model.temperature is not None and model.temperature.floor == 1 / 512
     wanted = apply_temperature(np.asarray(outputs)[None], model.temperature)[0]
@@ -78,54 +78,54 @@ def test_probabilities_are_calibrated_with_the_floor_of_the_contract(model: Mode
     assert answer.guesses[-1].value > 0
 
 
-def test_labels_are_ranked_and_of_equals_the_first_leads(model: Model) -> None:
+def test_labels_are_ranked_and_of_equals_the_first_leads(model: OpenedModel) -> None:
     (answer,) = judged(foreign(model), row(0.2, 0.4, 0.4)).answered
     assert [of.label for of in answer.guesses] == ["mel", "nv", "akiec"]
     assert [of.value for of in answer.guesses] == [0.4, 0.4, 0.2]
 
 
-def test_below_the_threshold_the_answer_is_not_sure_and_names_the_first(model: Model) -> None:
+def test_below_the_threshold_the_answer_is_not_sure_and_names_the_first(model: OpenedModel) -> None:
     sure, unsure = judged(model, row(0.05, 0.9, 0.05), row(0.3, 0.4, 0.3)).answered
     assert (sure.label, sure.is_sure) == ("mel", True)
     assert (unsure.label, unsure.is_sure, unsure.first.label) == (None, False, "mel")
 
 
-def test_a_confidence_that_is_the_threshold_is_an_answer(model: Model) -> None:
+def test_a_confidence_that_is_the_threshold_is_an_answer(model: OpenedModel) -> None:
     exact = replace(foreign(model), abstain_below=0.5)
     assert judged(exact, row(0.5, 0.25, 0.25)).answered[0].label == "akiec"
 
 
-def test_an_operating_point_is_reached_by_its_own_label_alone(model: Model) -> None:
+def test_an_operating_point_is_reached_by_its_own_label_alone(model: OpenedModel) -> None:
     points = replace(model, temperature=None).points
     with_points = replace(foreign(model), points=points)
     reached, missed = judged(with_points, row(0.7, 0.3, 0.0), row(0.71, 0.29, 0.0)).answered
     assert [of.is_reached for of in (*reached.flags, *missed.flags)] == [True, False]
 
 
-def test_outputs_that_are_no_probabilities_are_called_outputs(model: Model) -> None:
+def test_outputs_that_are_no_probabilities_are_called_outputs(model: OpenedModel) -> None:
     answers = judged(foreign(model), row(7.0, -3.0, 1.0), row(1.0, 0.0, 0.0))
-    assert answers.kind is Kind.OUTPUT
+    assert answers.kind is OutputKind.OUTPUT
     assert "akiec 7  nv  1  mel -3" in text(foreign(model), answers)
 
 
-def test_rounded_probabilities_of_many_labels_are_probabilities(model: Model) -> None:
+def test_rounded_probabilities_of_many_labels_are_probabilities(model: OpenedModel) -> None:
     many = replace(foreign(model), labels=tuple(f"label {at}" for at in range(1000)))
-    assert judged(many, np.full(1000, 0.0)).kind is Kind.PROBABILITY
-    assert judged(many, np.full(1000, 0.5)).kind is Kind.OUTPUT
+    assert judged(many, np.full(1000, 0.0)).kind is OutputKind.PROBABILITY
+    assert judged(many, np.full(1000, 0.5)).kind is OutputKind.OUTPUT
 
 
-def test_a_contract_that_promises_probabilities_is_held_to_it(model: Model) -> None:
+def test_a_contract_that_promises_probabilities_is_held_to_it(model: OpenedModel) -> None:
     with raises_code("contract-mismatch", model.path, "--labels FILE"):
         judged(model, row(7.0, -3.0, 1.0))
 
 
-def test_an_answer_that_is_no_number_fails_its_picture_alone(model: Model) -> None:
+def test_an_answer_that_is_no_number_fails_its_picture_alone(model: OpenedModel) -> None:
     answers = judged(model, row(np.nan, 0.5, 0.5), row(0.1, 0.8, 0.1))
     assert [(of.error.code, of.error.where) for of in answers.failures] == [("invalid-output", "0.jpg")]
     assert [of.label for of in answers.answered] == ["mel"]
 
 
-def test_more_labels_than_there_are_are_all_of_them(model: Model) -> None:
+def test_more_labels_than_there_are_are_all_of_them(model: OpenedModel) -> None:
     answers = judged(model, row(0.1, 0.8, 0.1), top=50)
     assert answers.top == len(answers.answered[0].guesses) == 3
 
@@ -138,10 +138,10 @@ def test_more_labels_than_there_are_are_all_of_them(model: Model) -> None:
     ],
 )
 def test_what_is_not_certain_is_never_shown_as_certain(value: float, wanted: str) -> None:
-    assert shown(value, Kind.PROBABILITY) == wanted
+    assert shown(value, OutputKind.PROBABILITY) == wanted
 
 
-def test_columns_are_aligned_for_wide_and_hostile_names(model: Model) -> None:
+def test_columns_are_aligned_for_wide_and_hostile_names(model: OpenedModel) -> None:
     wide = replace(foreign(model), labels=("皮膚", "a\x1b[2J", "nv"))
     header, *lines = text(wide, judged(wide, row(0.8, 0.1, 0.1), row(0.1, 0.8, 0.1))).splitlines()
     assert header.split() == ["picture", "1st", "2nd", "3rd"]
@@ -155,7 +155,7 @@ def test_a_cell_is_no_formula(content: str) -> None:
     assert cell(f"a{content}") == f"a{content}"
 
 
-def test_every_text_of_a_table_is_made_safe(model: Model) -> None:
+def test_every_text_of_a_table_is_made_safe(model: OpenedModel) -> None:
     hostile = replace(model, labels=("=a", "@b", "nv"), points=())
     failed = PictureError("x", "empty", "=HYPERLINK()", "Hint.")
     answers = answers_of(
@@ -169,7 +169,7 @@ def test_every_text_of_a_table_is_made_safe(model: Model) -> None:
     )
 
 
-def test_a_name_that_is_no_text_can_be_told(model: Model) -> None:
+def test_a_name_that_is_no_text_can_be_told(model: OpenedModel) -> None:
     answers = answers_of(model, found(Path("\udcff.jpg")), [row(0.1, 0.8, 0.1)], top=1)
     assert table_bytes(model, answers).splitlines()[1].startswith(b"\\udcff.jpg,mel")
     assert json.loads(json.dumps(record(model, answers, runtime=None)))["pictures"][0]["label"] == "mel"
@@ -231,7 +231,7 @@ def test_a_temperature_that_no_fit_gives_is_refused(tmp_path: Path) -> None:
         open_model(folder)
 
 
-def hot(contract: Contract, temperature: Temperature) -> Contract:
+def hot(contract: Contract, temperature: TemperatureRecord) -> Contract:
     return replace(contract, output=replace(contract.output, temperature=temperature))
 
 
@@ -282,7 +282,7 @@ def test_a_folder_that_is_no_export_says_what_to_give(
         open_model(tmp_path)
 
 
-def test_a_contract_tells_all_that_the_answer_needs(model: Model) -> None:
+def test_a_contract_tells_all_that_the_answer_needs(model: OpenedModel) -> None:
     told = (model.name, model.version, model.labels, model.size, model.abstain_below)
     assert told == ("lesions", "1.0.0", LABELS, SIZE, 0.6)
     (point,) = model.points

@@ -13,10 +13,10 @@ from dermpack.reporting.page import (
     Facts,
     Gallery,
     Image,
+    ImageBackground,
     Level,
     Media,
     Section,
-    Surface,
     Table,
     Text,
     image_files,
@@ -120,7 +120,7 @@ def test_a_page_has_a_language_and_a_picture_an_alternative() -> None:
 
 
 def test_a_picture_carries_its_media_type() -> None:
-    jpeg = Image(data=b"j", alt="a", media=Media.JPEG, surface=Surface.PHOTOGRAPH)
+    jpeg = Image(data=b"j", alt="a", media=Media.JPEG, surface=ImageBackground.PHOTOGRAPH)
     assert jpeg.address == "data:image/jpeg;base64,ag=="
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.inference import Engine, Sidecar, installed, open_classifier
+from dermpack.inference import ModelSettings, Runtime, installed, open_classifier
 from dermpack.tflite import Metadata, find_traps, is_integer, read_model, takes_raw_bytes, with_metadata
 from tests.support.tflite_models import LABELS, SIZE, float_model, integer_model
 
@@ -23,14 +23,14 @@ def converted(kind: str) -> bytes:
 
 @pytest.mark.parametrize("engine", installed(), ids=lambda engine: engine.value)
 @pytest.mark.parametrize("kind", KINDS)
-def test_metadata_changes_no_bit_of_the_outputs(tmp_path: Path, engine: Engine, kind: str) -> None:
+def test_metadata_changes_no_bit_of_the_outputs(tmp_path: Path, engine: Runtime, kind: str) -> None:
     generator = np.random.default_rng(5)
     pixels = generator.integers(0, 256, size=(8, SIZE, SIZE, 3)).astype(np.uint8)
     answers = []
     for name, data in (("plain", converted(kind)), ("told", with_metadata(converted(kind), TELLING))):
         path = tmp_path / f"{name}.tflite"
         path.write_bytes(data)
-        with open_classifier(path, sidecar=Sidecar(labels=LABELS), engine=engine) as classifier:
+        with open_classifier(path, sidecar=ModelSettings(labels=LABELS), engine=engine) as classifier:
             answers.append(classifier.classify(pixels).tobytes())
     assert answers[0] == answers[1]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dermpack.errors import InputError
-from dermpack.tflite import Metadata, ModelFile, Operator, Share, read_model, with_metadata
+from dermpack.tflite import ByteShare, Metadata, ModelFile, OperatorInfo, read_model, with_metadata
 from dermpack.tflite.bounded_bytes import Budget
 from tests.support import flatbuffer_models as made
 from tests.support.errors import raises_code
@@ -40,8 +40,8 @@ def test_operators_are_counted_with_their_versions() -> None:
     flex = (made.CUSTOM, 1, "FlexErf")
     operators = read(made.model(operators=[(made.SOFTMAX, 2, ""), flex])).operators
     assert operators == (
-        Operator(name="SOFTMAX", version=2, custom=False, count=1),
-        Operator(name="FlexErf", version=1, custom=True, count=1),
+        OperatorInfo(name="SOFTMAX", version=2, custom=False, count=1),
+        OperatorInfo(name="FlexErf", version=1, custom=True, count=1),
     )
     assert [operator.is_flex for operator in operators] == [False, True]
 
@@ -52,7 +52,7 @@ def test_stored_numbers_are_counted_by_type() -> None:
     data = made.model([made.picture(), made.scores(), weights, bias], constants=[bytes(8), bytes(16)])
     model = read(data)
     assert model.parameters == 12
-    assert model.shares == (Share(kind="int32", size_bytes=16), Share(kind="int8", size_bytes=8))
+    assert model.shares == (ByteShare(kind="int32", size_bytes=16), ByteShare(kind="int8", size_bytes=8))
     assert [tensor.name for tensor in model.computed] == ["picture", "scores"]
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dermpack.contract import Contract, Recipe, RuntimeResult, runtimes_of
-from dermpack.inference import Engine, Kernels
+from dermpack.contract import Contract, QuantizationRecord, RuntimeResult, runtimes_of
+from dermpack.inference import Kernels, Runtime
 from dermpack.metrics.predictions import Floats
-from dermpack.verification.checks import Outcome, Proof
-from dermpack.verification.interpreter_runs import Ran
+from dermpack.verification.checks import Check, CheckOutcome
+from dermpack.verification.interpreter_runs import InterpreterRun
 from dermpack.verification.output_agreement import check_outputs, check_runs
 from tests.support.contracts import contract_for
 
@@ -23,12 +23,12 @@ INTEGERS = contract_for()
 def ran(
     outputs: Floats | None,
     *,
-    engine: Engine = Engine.LITERT,
+    engine: Runtime = Runtime.LITERT,
     kernels: Kernels = Kernels.BUILTIN,
     is_delegated: bool = False,
     problem: str = "",
-) -> Ran:
-    return Ran(
+) -> InterpreterRun:
+    return InterpreterRun(
         engine=engine,
         kernels=kernels,
         version="9.9",
@@ -46,57 +46,57 @@ def moved(by: float) -> Floats:
 
 
 def of_recipe(name: str) -> Contract:
-    return replace(INTEGERS, recipe=Recipe(name=name, method="none"))
+    return replace(INTEGERS, recipe=QuantizationRecord(name=name, method="none"))
 
 
-def compared(second: Ran, contract: Contract = INTEGERS) -> Proof:
+def compared(second: InterpreterRun, contract: Contract = INTEGERS) -> Check:
     (proof,) = check_outputs((ran(BASE), second), contract)
     return proof
 
 
 def test_integers_may_be_one_step_apart() -> None:
-    other = ran(moved(STEP), engine=Engine.TFLITE_RUNTIME)
-    assert compared(other).outcome is Outcome.HOLDS
+    other = ran(moved(STEP), engine=Runtime.TFLITE_RUNTIME)
+    assert compared(other).outcome is CheckOutcome.HOLDS
 
 
 def test_integers_two_steps_apart_on_the_same_kernels_fail() -> None:
-    other = ran(moved(2 * STEP), engine=Engine.TFLITE_RUNTIME)
-    assert compared(other).outcome is Outcome.FAILS
+    other = ran(moved(2 * STEP), engine=Runtime.TFLITE_RUNTIME)
+    assert compared(other).outcome is CheckOutcome.FAILS
 
 
 def test_many_steps_behind_a_softmax_are_noted_where_xnnpack_rounded() -> None:
     proof = compared(ran(moved(20 * STEP), kernels=Kernels.XNNPACK, is_delegated=True))
-    assert proof.outcome is Outcome.NOTED
+    assert proof.outcome is CheckOutcome.NOTED
     assert "20 steps" in proof.detail
     assert "XNNPACK rounds" in proof.detail
 
 
 def test_xnnpack_that_takes_no_part_is_no_excuse() -> None:
     other = ran(moved(20 * STEP), kernels=Kernels.XNNPACK)
-    assert compared(other).outcome is Outcome.FAILS
+    assert compared(other).outcome is CheckOutcome.FAILS
 
 
 def test_outputs_far_apart_fail_on_any_kernels() -> None:
     other = ran(np.roll(BASE, 1, axis=1), kernels=Kernels.XNNPACK, is_delegated=True)
-    assert compared(other).outcome is Outcome.FAILS
+    assert compared(other).outcome is CheckOutcome.FAILS
 
 
-@pytest.mark.parametrize(("by", "outcome"), [(9e-5, Outcome.HOLDS), (2e-4, Outcome.FAILS)])
-def test_floats_may_be_a_ten_thousandth_apart(by: float, outcome: Outcome) -> None:
+@pytest.mark.parametrize(("by", "outcome"), [(9e-5, CheckOutcome.HOLDS), (2e-4, CheckOutcome.FAILS)])
+def test_floats_may_be_a_ten_thousandth_apart(by: float, outcome: CheckOutcome) -> None:
     other = ran(moved(by), kernels=Kernels.XNNPACK, is_delegated=True)
     assert compared(other, of_recipe("float32")).outcome is outcome
 
 
 def test_dynamic_ranges_are_rounded_by_each_interpreter_in_its_own_way() -> None:
-    other = ran(moved(0.01), engine=Engine.TFLITE_RUNTIME)
-    assert compared(other, of_recipe("dynamic")).outcome is Outcome.NOTED
+    other = ran(moved(0.01), engine=Runtime.TFLITE_RUNTIME)
+    assert compared(other, of_recipe("dynamic")).outcome is CheckOutcome.NOTED
 
 
 def test_what_is_no_number_fails() -> None:
     outputs = np.full_like(BASE, np.nan)
-    assert compared(ran(outputs)).outcome is Outcome.FAILS
+    assert compared(ran(outputs)).outcome is CheckOutcome.FAILS
     (proof, *_) = check_runs((ran(outputs),), INTEGERS)
-    assert proof.outcome is Outcome.FAILS
+    assert proof.outcome is CheckOutcome.FAILS
     assert proof.record()["figures"] == {}
 
 
@@ -104,8 +104,8 @@ def test_what_is_no_number_stands_as_null_in_json() -> None:
     assert compared(ran(np.full_like(BASE, np.nan))).record()["figures"]["max"] is None
 
 
-@pytest.mark.parametrize(("works", "outcome"), [(False, Outcome.NOTED), (True, Outcome.FAILS)])
-def test_a_refusal_is_noted_where_the_contract_speaks_of_it(works: bool, outcome: Outcome) -> None:
+@pytest.mark.parametrize(("works", "outcome"), [(False, CheckOutcome.NOTED), (True, CheckOutcome.FAILS)])
+def test_a_refusal_is_noted_where_the_contract_speaks_of_it(works: bool, outcome: CheckOutcome) -> None:
     said = RuntimeResult(
         runtime="ai-edge-litert", version="9.9", delegate="xnnpack", works=works, result="FULLY_CONNECTED 12"
     )
@@ -116,4 +116,4 @@ def test_a_refusal_is_noted_where_the_contract_speaks_of_it(works: bool, outcome
 
 def test_a_refusal_that_the_contract_is_silent_of_fails() -> None:
     (proof, *_) = check_runs((ran(None, problem="refused"),), INTEGERS)
-    assert proof.outcome is Outcome.FAILS
+    assert proof.outcome is CheckOutcome.FAILS

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.contract import Accuracy, Compared, Contract
+from dermpack.contract import Accuracy, ComparedFigure, Contract
 from dermpack.dataset.manifest import Dataset, Split
-from dermpack.inference import Engine, Kernels
+from dermpack.inference import Kernels, Runtime
 from dermpack.metrics.predictions import Floats
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
-from dermpack.verification import Network, Outcome, Proof, Remembered, gather
-from dermpack.verification.interpreter_runs import Ran
+from dermpack.verification import CachedPredictor, Check, CheckOutcome, FloatNetwork, gather
+from dermpack.verification.interpreter_runs import InterpreterRun
 from dermpack.verification.network_agreement import check_network
 from dermpack.verification.scores import check_scores, score_split, splits_of
 from tests.support.contracts import LABELS, contract_for
@@ -51,7 +51,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 def contract(dataset: Dataset, *, accuracy: float = 0.8, difference: float = 0.0, n: int = 60) -> Contract:
     """A contract with the one figure, of the test split."""
-    figure = Compared(
+    figure = ComparedFigure(
         metric="accuracy",
         of_float=accuracy - difference,
         of_file=accuracy,
@@ -66,52 +66,52 @@ def contract(dataset: Dataset, *, accuracy: float = 0.8, difference: float = 0.0
     )
 
 
-def proofs(dataset: Dataset, said: Contract, network: Guess | None = None) -> dict[str, Proof]:
+def proofs(dataset: Dataset, said: Contract, network: Guess | None = None) -> dict[str, Check]:
     scored = score_split(Guess(dataset), network, dataset, Split.TEST)
     return {proof.name: proof for proof in check_scores(scored, said, dataset)}
 
 
 def test_a_true_figure_holds(dataset: Dataset) -> None:
     proof = proofs(dataset, contract(dataset))["accuracy on test"]
-    assert proof.outcome is Outcome.HOLDS
+    assert proof.outcome is CheckOutcome.HOLDS
     assert proof.figures["value"] == pytest.approx(0.8)
 
 
 def test_an_invented_figure_fails(dataset: Dataset) -> None:
     proof = proofs(dataset, contract(dataset, accuracy=0.99))["accuracy on test"]
-    assert proof.outcome is Outcome.FAILS
+    assert proof.outcome is CheckOutcome.FAILS
     assert "outside of its interval" in proof.detail
 
 
 def test_an_invented_difference_fails(dataset: Dataset) -> None:
     proof = proofs(dataset, contract(dataset, difference=0.1), Guess(dataset))["accuracy on test"]
-    assert proof.outcome is Outcome.FAILS
+    assert proof.outcome is CheckOutcome.FAILS
     assert "+0.0000 from float is outside of the recorded interval" in proof.detail
 
 
 def test_fewer_pictures_than_recorded_fail(dataset: Dataset) -> None:
-    assert proofs(dataset, contract(dataset, n=61))["pictures of test"].outcome is Outcome.FAILS
+    assert proofs(dataset, contract(dataset, n=61))["pictures of test"].outcome is CheckOutcome.FAILS
 
 
 def test_figures_of_another_dataset_are_noted_only(dataset: Dataset) -> None:
     said = contract(dataset, accuracy=0.99)
     foreign = replace(said, parents=replace(said.parents, dataset=sha256_of(b"other")))
     found = proofs(dataset, foreign)
-    assert {proof.outcome for proof in found.values()} == {Outcome.NOTED}
+    assert {proof.outcome for proof in found.values()} == {CheckOutcome.NOTED}
     assert "another dataset" in found["accuracy on test"].detail
 
 
 def test_the_paired_difference_to_the_network_is_measured(dataset: Dataset) -> None:
     said = contract(dataset, difference=-0.1)
     proof = proofs(dataset, said, Guess(dataset, right=9))["accuracy on test"]
-    assert proof.outcome is Outcome.HOLDS
+    assert proof.outcome is CheckOutcome.HOLDS
     assert proof.figures["difference"] == pytest.approx(-0.1)
     assert "difference_ci95_low" in proof.figures
 
 
 def test_another_agreement_than_recorded_fails(dataset: Dataset) -> None:
     found = proofs(dataset, contract(dataset), Guess(dataset, right=9))
-    assert found["labels on test"].outcome is Outcome.FAILS
+    assert found["labels on test"].outcome is CheckOutcome.FAILS
 
 
 def test_recorded_splits_are_scored_too(dataset: Dataset) -> None:
@@ -120,17 +120,17 @@ def test_recorded_splits_are_scored_too(dataset: Dataset) -> None:
     assert splits_of(recorded, dataset, Split.TEST) == (Split.TEST, Split.TRAIN)
 
 
-def beside(dataset: Dataset, recipe: str, confidence: float) -> dict[str, Outcome]:
+def beside(dataset: Dataset, recipe: str, confidence: float) -> dict[str, CheckOutcome]:
     """A network that is 0.9 sure, and its file, which is as sure as is said."""
     made = contract_for()
     said = replace(made, recipe=replace(made.recipe, name=recipe))
-    network = Network(
+    network = FloatNetwork(
         predictor=Guess(dataset), run_sha256=said.parents.run, weights_sha256=said.parents.weights
     )
     with gather(pictures=1, dataset=dataset, split=Split.TEST) as material:
         files = replace(material, files=material.files[1:], generated=0)
-        ran = Ran(
-            engine=Engine.LITERT,
+        ran = InterpreterRun(
+            engine=Runtime.LITERT,
             kernels=Kernels.BUILTIN,
             version="9.9",
             outputs=Guess(dataset, confidence=confidence)(files.files),
@@ -143,24 +143,26 @@ def beside(dataset: Dataset, recipe: str, confidence: float) -> dict[str, Outcom
 @pytest.mark.parametrize(
     ("recipe", "confidence", "outcome"),
     [
-        ("float32", 0.9, Outcome.HOLDS),
-        ("float32", 0.91, Outcome.FAILS),
-        ("int8", 0.85, Outcome.NOTED),
-        ("int8", 0.4, Outcome.FAILS),
+        ("float32", 0.9, CheckOutcome.HOLDS),
+        ("float32", 0.91, CheckOutcome.FAILS),
+        ("int8", 0.85, CheckOutcome.NOTED),
+        ("int8", 0.4, CheckOutcome.FAILS),
     ],
 )
 def test_a_file_is_as_far_from_its_network_as_its_recipe_allows(
-    dataset: Dataset, recipe: str, confidence: float, outcome: Outcome
+    dataset: Dataset, recipe: str, confidence: float, outcome: CheckOutcome
 ) -> None:
-    assert beside(dataset, recipe, confidence) == {"parent": Outcome.HOLDS, "network": outcome}
+    assert beside(dataset, recipe, confidence) == {"parent": CheckOutcome.HOLDS, "network": outcome}
 
 
 def test_another_run_than_the_parent_fails(dataset: Dataset) -> None:
     said = contract_for()
-    other = Network(predictor=Guess(dataset), run_sha256=sha256_of(b"?"), weights_sha256=said.parents.weights)
+    other = FloatNetwork(
+        predictor=Guess(dataset), run_sha256=sha256_of(b"?"), weights_sha256=said.parents.weights
+    )
     with gather(pictures=1, dataset=None, split=Split.TEST) as material:
         (proof,) = check_network(other, said, material, None)
-    assert proof.outcome is Outcome.FAILS
+    assert proof.outcome is CheckOutcome.FAILS
     assert "another run" in proof.detail
 
 
@@ -173,7 +175,7 @@ def test_a_network_is_asked_of_each_picture_once(dataset: Dataset) -> None:
             return super().__call__(files, track=track)
 
     files = [dataset.file(picture) for picture in dataset.pictures[:4]]
-    remembered = Remembered(Asked(dataset))
+    remembered = CachedPredictor(Asked(dataset))
     first = remembered(files)
     assert np.array_equal(remembered(files[::-1]), first[::-1])
     assert asked == files

@@ -8,15 +8,21 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from dermpack.contract import Abstention, Contract, Covered, OperatingPoint, Temperature
+from dermpack.contract import (
+    AbstentionRecord,
+    Contract,
+    CoveragePointRecord,
+    OperatingPointRecord,
+    TemperatureRecord,
+)
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.metrics.abstention import abstain
 from dermpack.metrics.calibration import calibrated, fit_temperature
 from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.thresholds import operating_threshold
 from dermpack.storage.files import sha256_of
-from dermpack.verification import Outcome
-from dermpack.verification.scores import Scored
+from dermpack.verification import CheckOutcome
+from dermpack.verification.scores import ScoredSplit
 from dermpack.verification.thresholds import check_decisions
 from tests.support.contracts import LABELS, contract_for
 from tests.support.evaluation_dataset import make_dataset
@@ -45,31 +51,31 @@ def converted(dataset: Dataset, *, coverage: float = 0.9) -> Contract:
     soft = fit_temperature(predicted())
     fitted = calibrated(predicted(), soft)
     rule = asdict(abstain(fitted, coverage=coverage))
-    curve = tuple(Covered(**point) for point in rule["curve"])
+    curve = tuple(CoveragePointRecord(**point) for point in rule["curve"])
     made = contract_for()
     return replace(
         made,
-        output=replace(made.output, temperature=Temperature(**asdict(soft))),
-        abstention=Abstention(**{**rule, "curve": curve}),
-        thresholds=(OperatingPoint(**asdict(operating_threshold(fitted, "mel", sensitivity=0.9))),),
+        output=replace(made.output, temperature=TemperatureRecord(**asdict(soft))),
+        abstention=AbstentionRecord(**{**rule, "curve": curve}),
+        thresholds=(OperatingPointRecord(**asdict(operating_threshold(fitted, "mel", sensitivity=0.9))),),
         parents=replace(made.parents, dataset=dataset.sha256),
     )
 
 
 def found(said: Contract, dataset: Dataset, split: Split = Split.VALIDATION) -> Mapping[str, str]:
     """What fails, by the first word of its proof; nothing where all holds."""
-    scored = Scored(split=split, predictions=predicted(), of_float=None)
+    scored = ScoredSplit(split=split, predictions=predicted(), of_float=None)
     proofs = check_decisions(scored, said, dataset)
-    return {of.name.split()[0]: of.detail for of in proofs if of.outcome is Outcome.FAILS}
+    return {of.name.split()[0]: of.detail for of in proofs if of.outcome is CheckOutcome.FAILS}
 
 
 def test_what_conversion_fitted_holds(dataset: Dataset) -> None:
-    scored = Scored(split=Split.VALIDATION, predictions=predicted(), of_float=None)
+    scored = ScoredSplit(split=Split.VALIDATION, predictions=predicted(), of_float=None)
     proofs = list(check_decisions(scored, converted(dataset), dataset))
     assert [of.name for of in proofs] == [
         *("temperature on validation", "abstention on validation", "threshold of mel on validation"),
     ]
-    assert {of.outcome for of in proofs} == {Outcome.HOLDS}
+    assert {of.outcome for of in proofs} == {CheckOutcome.HOLDS}
 
 
 def test_another_choice_from_the_curve_holds(dataset: Dataset) -> None:
@@ -78,7 +84,7 @@ def test_another_choice_from_the_curve_holds(dataset: Dataset) -> None:
 
 def test_an_invented_abstention_fails_with_curve_and_all(dataset: Dataset) -> None:
     said = converted(dataset)
-    invented = Abstention(threshold=0.05, coverage=0.9, accuracy=0.99, n=PICTURES)
+    invented = AbstentionRecord(threshold=0.05, coverage=0.9, accuracy=0.99, n=PICTURES)
     told = found(replace(said, abstention=invented), dataset)
     assert list(told) == ["abstention"]
     assert "abstention.threshold is 0.05, fitted again 0." in told["abstention"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermpack.imaging import Limits
+from dermpack.imaging import DecodingLimits
 from dermpack.processes.process_pool import WorkerLostError, answers
 from dermpack.storage.files import sha256_file
 from tests.support.colour_patches import patch, png, write
@@ -51,7 +51,7 @@ def test_equal_pixels_in_different_files_have_one_pixel_hash(tmp_path: Path) -> 
 
 def test_every_hostile_picture_ends_in_its_reason(tmp_path: Path) -> None:
     cases = plant_all(tmp_path)
-    usable, refused = examine(tmp_path, [path.name for path, _ in cases], limits=Limits())
+    usable, refused = examine(tmp_path, [path.name for path, _ in cases], limits=DecodingLimits())
     expected = {path.name: case.reason.value for path, case in cases if case.reason is not None}
     expected["missing.jpg"] = "changed"  # it was listed, and now is not there
     assert {finding.picture: finding.kind for finding in refused} == expected

@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from dermpack.dataset.manifest import Dataset, Finding, Split, read_dataset
-from dermpack.imaging import Limits
+from dermpack.imaging import DecodingLimits
 from dermpack.progress import Item
 from tests.support.colour_patches import class_folders, jpeg, patch, png, write
 from tests.support.errors import raises_code
 from tests.support.picture_sources import write_ham10000
 from trainer.datasets.checks.check import check_dataset
-from trainer.datasets.import_request import ImportRequest, Refusals, Splits, Storage
+from trainer.datasets.import_request import ImportRequest, PictureStorage, SplitPolicy, UnusablePolicy
 from trainer.datasets.importer import import_dataset
 from trainer.datasets.layouts import SourceRequest
 from trainer.datasets.splits.grouping import joined
@@ -72,7 +72,7 @@ def test_the_folder_reads_back_as_it_was_answered(tmp_path: Path) -> None:
 def test_the_source_stays_as_it_is(tmp_path: Path) -> None:
     source = class_folders(tmp_path / "source")
     before = files_of(source)
-    import_dataset(asked(source, storage=Storage.COPIED))
+    import_dataset(asked(source, storage=PictureStorage.COPIED))
     assert files_of(source) == before
 
 
@@ -85,7 +85,7 @@ def test_the_same_import_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_copied_pictures_are_the_same_bytes(tmp_path: Path) -> None:
     source = class_folders(tmp_path / "source")
-    dataset = import_dataset(asked(source, storage=Storage.COPIED))
+    dataset = import_dataset(asked(source, storage=PictureStorage.COPIED))
     assert dataset.root == "pictures"
     assert files_of(tmp_path / "dataset" / "pictures") == files_of(source)
 
@@ -210,14 +210,14 @@ def test_a_strict_import_stops_at_bad_pictures(tmp_path: Path) -> None:
     source = class_folders(tmp_path / "source")
     write(source / "class0" / "bad.png", b"")
     with raises_code("unusable-pictures", 1, "class0/bad.png (empty)", "--strict"):
-        import_dataset(asked(source, refusals=Refusals.FATAL))
+        import_dataset(asked(source, refusals=UnusablePolicy.FATAL))
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 def test_the_pixel_limit_is_the_asked_one(tmp_path: Path) -> None:
     source = class_folders(tmp_path / "source")
     write(source / "class0" / "large.png", png(np.zeros((60, 60, 3), dtype=np.uint8)))
-    dataset = import_dataset(asked(source, limits=Limits(max_pixels=50 * 50)))
+    dataset = import_dataset(asked(source, limits=DecodingLimits(max_pixels=50 * 50)))
     assert kinds(dataset.refused) == [("too-large", "class0/large.png")]
 
 
@@ -255,7 +255,7 @@ def test_a_failed_import_leaves_the_old_dataset(tmp_path: Path) -> None:
     before = files_of(tmp_path / "dataset")
     write(source / "class0" / "bad.png", b"")
     with raises_code("unusable-pictures", "class0/bad.png"):
-        import_dataset(asked(source, overwrite=True, refusals=Refusals.FATAL))
+        import_dataset(asked(source, overwrite=True, refusals=UnusablePolicy.FATAL))
     assert files_of(tmp_path / "dataset") == before
 
 
@@ -284,7 +284,7 @@ def test_given_splits_are_kept_and_validation_is_cut_from_train(tmp_path: Path) 
 
 def test_new_splits_forget_the_given_ones(tmp_path: Path) -> None:
     source = split_folders(tmp_path / "source")
-    dataset = import_dataset(asked(source, splits=Splits.NEW, shares=parse_shares("0/0/1")))
+    dataset = import_dataset(asked(source, splits=SplitPolicy.NEW, shares=parse_shares("0/0/1")))
     assert {picture.split for picture in dataset.pictures} == {Split.TEST}
 
 
@@ -301,7 +301,7 @@ def test_a_leak_of_given_splits_is_told(tmp_path: Path) -> None:
 
 
 def test_a_mended_leak_leaves_the_test_split_as_given(tmp_path: Path) -> None:
-    dataset: Dataset = import_dataset(asked(leaking(tmp_path / "source"), splits=Splits.MENDED))
+    dataset: Dataset = import_dataset(asked(leaking(tmp_path / "source"), splits=SplitPolicy.MENDED))
     assert kinds(dataset.refused) == [("leak", "train/a/copy.jpg")]
     assert len(dataset.manifest.of(Split.TEST)) == 6
     assert check_dataset(tmp_path / "dataset").problems == ()
@@ -314,10 +314,10 @@ def test_a_binary_task_is_made_of_the_asked_classes(tmp_path: Path) -> None:
     assert dataset.options["positive"] == "class1"
 
 
-@pytest.mark.parametrize("storage", list(Storage))
-def test_a_folder_that_utf8_cannot_name_is_refused_or_copied(tmp_path: Path, storage: Storage) -> None:
+@pytest.mark.parametrize("storage", list(PictureStorage))
+def test_a_folder_that_utf8_cannot_name_is_refused_or_copied(tmp_path: Path, storage: PictureStorage) -> None:
     source = class_folders(tmp_path / os.fsdecode(b"odd\xff"))
-    if storage is Storage.COPIED:
+    if storage is PictureStorage.COPIED:
         assert import_dataset(asked(source, storage=storage)).source == "odd\\xff"
         assert check_dataset(tmp_path / "dataset").problems == ()
     else:
@@ -341,5 +341,5 @@ def test_the_options_say_what_was_done_where_nothing_was_asked(tmp_path: Path) -
 def test_copies_of_a_part_do_not_stop_a_strict_import(tmp_path: Path) -> None:
     source = write_ham10000(tmp_path / "source")
     shutil.copytree(source / "HAM10000_images_part_1", source / "ham10000_images_part_1")
-    dataset = import_dataset(asked(source, refusals=Refusals.FATAL))
+    dataset = import_dataset(asked(source, refusals=UnusablePolicy.FATAL))
     assert kinds(dataset.refused) == [("copies", "ham10000_images_part_1")]

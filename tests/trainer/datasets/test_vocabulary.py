@@ -9,10 +9,10 @@ import pytest
 
 from dermpack.imaging import Note, Reason
 from trainer.datasets.checks.check import Problem
-from trainer.datasets.import_outcome import Outcome
-from trainer.datasets.layouts.omission import Refusal
+from trainer.datasets.import_outcome import ImportOutcome
+from trainer.datasets.layouts.omission import OmissionReason
 
 
-@pytest.mark.parametrize("words", [Note, Reason, Problem, Refusal, Outcome])
+@pytest.mark.parametrize("words", [Note, Reason, Problem, OmissionReason, ImportOutcome])
 def test_a_finding_is_named_by_small_letters_and_hyphens(words: type[Enum]) -> None:
     assert [word.value for word in words if not re.fullmatch(r"[a-z]+(-[a-z]+)*", word.value)] == []

@@ -16,7 +16,7 @@ from dermpack.errors import InputError, WorkerError
 from tests.support.errors import assert_stderr_code, raises_code
 from trainer.distributed.cluster import Cluster, read_cluster
 from trainer.distributed.rendezvous import meet
-from trainer.distributed.shard import Part
+from trainer.distributed.shard import Shard
 
 TWO = ["host-a:2222", "host-b:2222"]
 
@@ -139,24 +139,24 @@ def free_port() -> int:
 
 @pytest.mark.parametrize(("n", "of"), [(8, 1), (8, 2), (12, 2), (12, 3), (7, 1), (6, 2)])
 def test_parts_of_a_batch_are_the_whole_batch(n: int, of: int) -> None:
-    rows = np.concatenate([Part(index=index, of=of).rows(n) for index in range(of)])
+    rows = np.concatenate([Shard(index=index, of=of).rows(n) for index in range(of)])
     assert sorted(rows.tolist()) == list(range(n))
 
 
 @pytest.mark.parametrize(("n", "of"), [(8, 2), (12, 3), (16, 4)])
 def test_the_mirror_of_a_row_is_in_its_part(n: int, of: int) -> None:
     for index in range(of):
-        rows = Part(index=index, of=of).rows(n)
+        rows = Shard(index=index, of=of).rows(n)
         assert (rows + rows[::-1] == n - 1).all()
 
 
 def test_one_part_is_the_batch_in_its_order() -> None:
-    assert Part().rows(9).tolist() == list(range(9))
-    assert Part().rows(8).tolist() == list(range(8))
+    assert Shard().rows(9).tolist() == list(range(9))
+    assert Shard().rows(8).tolist() == list(range(8))
 
 
 @pytest.mark.parametrize(("n", "of"), [(7, 2), (8, 3), (2, 2)])
 def test_spans_follow_each_other(n: int, of: int) -> None:
-    spans = [Part(index=index, of=of).span(n) for index in range(of)]
+    spans = [Shard(index=index, of=of).span(n) for index in range(of)]
     assert [first for first, _ in spans] == [0, *(end for _, end in spans[:-1])]
     assert spans[-1][1] == n

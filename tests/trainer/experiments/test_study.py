@@ -15,23 +15,23 @@ import pytest
 
 from dermpack.dataset.manifest import Dataset, read_dataset
 from tests.support.errors import raises_code
-from trainer.experiments.report.study_record import Row, Study
+from trainer.experiments.report.study_record import Study, StudyRow
 from trainer.experiments.study import run_study
-from trainer.experiments.study_file import Entry, StudyPlan, find_study, read_study
-from trainer.experiments.study_folder import Place, changed, study_folder
-from trainer.fitting.events import Moment
+from trainer.experiments.study_file import StudyEntry, StudyPlan, find_study, read_study
+from trainer.experiments.study_folder import RecipePaths, changed, study_folder
+from trainer.fitting.events import FitProgress
 from trainer.fitting.plan import Goal
 from trainer.recipe.recipe import recipe_from
-from trainer.runs.subprocess_training import Begun, Preparing
+from trainer.runs.subprocess_training import PreparingPictures, RecipeStarted
 
 TINY = {"arch": "scratch_cnn", "size": 28, "filters": [4], "batch": 8, "rate": 0.005}
 
 
-def entry(name: str, **options: Any) -> Entry:
-    return Entry(name=name, recipe=recipe_from({**TINY, **options}, where="test"))
+def entry(name: str, **options: Any) -> StudyEntry:
+    return StudyEntry(name=name, recipe=recipe_from({**TINY, **options}, where="test"))
 
 
-def plan(*entries: Entry) -> StudyPlan:
+def plan(*entries: StudyEntry) -> StudyPlan:
     return StudyPlan(name="tiny", metric=Goal.BALANCED_ACCURACY, base="plain", entries=entries)
 
 
@@ -59,10 +59,10 @@ class Attempt:
     record: dict[str, Any]
 
     def moments(self) -> list[tuple[int, int]]:
-        return [(of.epoch, of.epochs) for of in self.events if isinstance(of, Moment) and of.ended]
+        return [(of.epoch, of.epochs) for of in self.events if isinstance(of, FitProgress) and of.ended]
 
     def outcomes(self) -> list[str]:
-        return [of.name for of in self.events if isinstance(of, Row) and of.trained]
+        return [of.name for of in self.events if isinstance(of, StudyRow) and of.trained]
 
 
 TINY_PLAN = plan(
@@ -86,30 +86,30 @@ class Story:
 def story(coloured: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder, dataset = tmp_path_factory.mktemp("study") / "study", read_dataset(coloured)
 
-    def kill(moment: Moment) -> None:
+    def kill(moment: FitProgress) -> None:
         del moment
         for pid in training():
             os.kill(pid, signal.SIGKILL)
 
-    def interrupt(moment: Moment) -> None:
+    def interrupt(moment: FitProgress) -> None:
         if moment.ended:
             raise KeyboardInterrupt
 
-    def unbothered(moment: Moment) -> None:
+    def unbothered(moment: FitProgress) -> None:
         del moment
 
     attempts = (attempt(dataset, folder, disturb) for disturb in (kill, interrupt, unbothered))
     return Story(folder=folder, **dict(zip(("killed", "interrupted", "ended"), attempts, strict=True)))
 
 
-def attempt(dataset: Dataset, folder: Path, disturb: Callable[[Moment], None]) -> Attempt:
+def attempt(dataset: Dataset, folder: Path, disturb: Callable[[FitProgress], None]) -> Attempt:
     """Run the study; the disturbance comes while `twice` is trained."""
     events: list[object] = []
 
     def listen(event: object) -> None:
         events.append(event)
-        turn = [of.name for of in events if isinstance(of, Begun)][-1]
-        if isinstance(event, Moment) and turn == "twice":
+        turn = [of.name for of in events if isinstance(of, RecipeStarted)][-1]
+        if isinstance(event, FitProgress) and turn == "twice":
             disturb(event)
 
     try:
@@ -143,7 +143,7 @@ def test_a_training_that_is_killed_is_a_row_with_its_reason_and_the_others_go_on
 
 @pytest.mark.tensorflow
 def test_the_base_is_trained_first_and_the_rows_stand_as_in_the_file(story: Story) -> None:
-    turns = [event.name for event in story.killed.events if isinstance(event, Begun)]
+    turns = [event.name for event in story.killed.events if isinstance(event, RecipeStarted)]
     assert turns == ["plain", "twice", "absent"]
     assert story.ended.record["order"] == ["twice", "plain", "absent"]
 
@@ -159,7 +159,7 @@ def test_an_interrupted_study_leaves_no_process_and_its_checkpoint(story: Story)
 def test_the_same_study_again_ends_with_a_whole_table(story: Story) -> None:
     record = story.ended.record
     assert story.ended.outcomes() == ["plain", "twice"]
-    assert not any(isinstance(event, Preparing) for event in story.ended.events)
+    assert not any(isinstance(event, PreparingPictures) for event in story.ended.events)
     assert record["recipes"]["plain"] == story.killed.record["recipes"]["plain"]
     assert record["best"] in ("plain", "twice")
     assert record["waiting"] == []
@@ -212,14 +212,14 @@ def test_the_answers_are_those_that_evaluate_gives(story: Story, coloured: Path)
     from trainer.runs.run_folder import load_predictor
 
     dataset = read_dataset(coloured)
-    place = Place(folder=story.folder, name="twice")
+    place = RecipePaths(folder=story.folder, name="twice")
     found = predict(load_predictor(place.run), dataset, split=Split.TEST).probabilities
     np.testing.assert_allclose(read_answers(place.answers(dataset, Split.TEST)), found, atol=1e-6)
 
 
 @pytest.mark.tensorflow
 def test_a_recipe_that_was_changed_is_refused_or_removed(story: Story, coloured: Path) -> None:
-    place, other = Place(folder=story.folder, name="plain"), entry("plain", epochs=5).recipe
+    place, other = RecipePaths(folder=story.folder, name="plain"), entry("plain", epochs=5).recipe
     assert changed(place, entry("plain", epochs=1).recipe) == ""
     assert changed(place, other) == "epochs: 1, now 5"
     with raises_code("output-mismatch", "[recipes.plain]", "epochs: 1, now 5"):
@@ -269,7 +269,7 @@ def test_two_studies_in_one_folder_are_refused(dataset: Dataset, tmp_path: Path)
         absent_only(dataset, tmp_path / "study")
 
 
-def quick(study: StudyPlan) -> Iterator[Entry]:
+def quick(study: StudyPlan) -> Iterator[StudyEntry]:
     """The recipes of a study, each a minute's work or less: an epoch, small networks, random weights."""
     for of in study.entries:
         small = {"epochs": 1, "head_epochs": 1, "head_copies": 1}

@@ -17,13 +17,13 @@ import pytest
 from dermpack.errors import InputError, OutputError
 from tests.support.errors import raises_code
 from trainer.data.class_balance import Balance
-from trainer.fitting.plan import Goal, Plan, Schedule
+from trainer.fitting.plan import FitPlan, Goal, Schedule
 from trainer.recipe.augmentation import NAMED
 
 pytestmark = pytest.mark.tensorflow
 
 CLASSES = ("a", "b", "c")
-PLAN = Plan(name="all", epochs=4, rate=5e-3, seed=4, warm_up=1, ema=0.9, label_smoothing=0.1)
+PLAN = FitPlan(name="all", epochs=4, rate=5e-3, seed=4, warm_up=1, ema=0.9, label_smoothing=0.1)
 
 
 def examples(count: int, *, seed: int) -> Any:
@@ -76,7 +76,7 @@ def interrupting(epoch: int, step: int) -> Any:
     return watch
 
 
-def fitted(folder: Path, plan: Plan = PLAN, **options: Any) -> tuple[Any, Any]:
+def fitted(folder: Path, plan: FitPlan = PLAN, **options: Any) -> tuple[Any, Any]:
     from trainer.fitting.loop import fit
 
     trained = model()

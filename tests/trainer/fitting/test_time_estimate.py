@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trainer.fitting.events import Epoch, Moment
+from trainer.fitting.events import Epoch, FitProgress
 from trainer.fitting.time_estimate import left_after, left_within, step_s
 
 
@@ -31,9 +31,9 @@ def test_a_slow_start_is_not_expected_of_the_epochs_to_come() -> None:
     assert left_after([3.0], began=0.0, now=4.0, epochs=10) == pytest.approx(40.0)
 
 
-def moment(*, pictures_per_s: float | None, remaining_s: float | None, **more: Any) -> Moment:
+def moment(*, pictures_per_s: float | None, remaining_s: float | None, **more: Any) -> FitProgress:
     asked: dict[str, Any] = {"name": "head", "epoch": 1, "epochs": 9, "step": 1, "steps": 60, **more}
-    return Moment(**asked, pictures_per_s=pictures_per_s, remaining_s=remaining_s)
+    return FitProgress(**asked, pictures_per_s=pictures_per_s, remaining_s=remaining_s)
 
 
 @pytest.mark.parametrize(

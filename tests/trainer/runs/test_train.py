@@ -11,8 +11,8 @@ import pytest
 from dermpack.cli import main
 from tests.conftest import OPTIONS, TINY
 from tests.support.errors import assert_stderr_code
-from trainer.fitting.events import Moment
-from trainer.runs.partial_run import Left
+from trainer.fitting.events import FitProgress
+from trainer.runs.partial_run import PartialRun
 
 pytestmark = pytest.mark.tensorflow
 
@@ -102,16 +102,16 @@ def test_an_interrupted_training_says_that_it_goes_on(coloured: Path, tmp_path: 
 
     names = [name.removeprefix("--").replace("-", "_") for name in TINY[::2]]
     recipe = recipe_from(dict(zip(names, TINY[1::2], strict=True)), where="test")
-    told: list[Left] = []
+    told: list[PartialRun] = []
 
-    def stop(moment: Moment) -> None:
+    def stop(moment: FitProgress) -> None:
         if moment.ended and moment.epoch == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(read_dataset(coloured), tmp_path / "run", recipe, watch=stop)
     train(read_dataset(coloured), tmp_path / "run", recipe, going_on=told.append)
-    assert told == [Left(phase="everything", epochs=1, planned=6)]
+    assert told == [PartialRun(phase="everything", epochs=1, planned=6)]
 
 
 def test_a_backbone_trains_in_two_phases_from_activations(coloured: Path) -> None:

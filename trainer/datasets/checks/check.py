@@ -32,18 +32,18 @@ class Problem(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class DatasetCheck:
     """A dataset and everything that is wrong with it."""
 
     dataset: Dataset
     problems: tuple[Finding, ...]
 
 
-def check_dataset(folder: Path, *, track: Track = silent) -> Checked:
+def check_dataset(folder: Path, *, track: Track = silent) -> DatasetCheck:
     """Read the folder and verify what it says; needs the base install only."""
     dataset = read_dataset(folder)
     problems = (*_counts(dataset), *_together(_files(dataset, track), dataset), *_leaks(dataset))
-    return Checked(dataset=dataset, problems=problems)
+    return DatasetCheck(dataset=dataset, problems=problems)
 
 
 def problem(word: Problem, picture: str, detail: str) -> Finding:

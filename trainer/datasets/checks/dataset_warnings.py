@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dermpack.reporting.page import Level
-from trainer.datasets.exploration.columns import Kind
+from trainer.datasets.exploration.columns import ColumnKind
 from trainer.datasets.exploration.explore import Exploration
 
 FEW_PICTURES = 30  # of a class in a split: the 95 % interval of a recall is then wider than 0.3
@@ -19,14 +19,14 @@ WARNING, NOTE, GOOD = Level.WARNING, Level.NOTE, Level.GOOD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
+class DatasetWarning:
     """One sentence, and how much to care."""
 
     level: Level
     text: str
 
 
-def remarks(exploration: Exploration) -> tuple[Remark, ...]:
+def remarks(exploration: Exploration) -> tuple[DatasetWarning, ...]:
     """Warnings first, then notes, then what is well."""
     found = (
         *_absent(exploration),
@@ -47,7 +47,7 @@ def counted(n: int, one: str, many: str) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
 
-def _leaks(exploration: Exploration) -> Iterator[Remark]:
+def _leaks(exploration: Exploration) -> Iterator[DatasetWarning]:
     kin = exploration.kinship
     if kin.leaks:
         what = counted(kin.leaks, "picture leaks: its", "pictures leak: their")
@@ -64,38 +64,44 @@ def _leaks(exploration: Exploration) -> Iterator[Remark]:
             f"{what} group or a duplicate stands in a split nearer to test (parted: {parted}). Scores on "
             "these splits are too high; import again with --mend, or with --new-splits."
         )
-        yield Remark(level=WARNING, text=text)
+        yield DatasetWarning(level=WARNING, text=text)
     elif exploration.pictures:
-        yield Remark(level=GOOD, text="No group, no recorded cluster and no file is in two splits.")
+        yield DatasetWarning(level=GOOD, text="No group, no recorded cluster and no file is in two splits.")
 
 
-def _absent(exploration: Exploration) -> Iterator[Remark]:
+def _absent(exploration: Exploration) -> Iterator[DatasetWarning]:
     if exploration.absent:
         text = (
             f"{exploration.absent:,} of {counted(exploration.pictures, 'picture is', 'pictures are')} not "
             "where the dataset looks for them: move the source along with it, or import with --copy."
         )
-        yield Remark(level=WARNING, text=text)
+        yield DatasetWarning(level=WARNING, text=text)
 
 
-def _contradictions(exploration: Exploration) -> Iterator[Remark]:
+def _contradictions(exploration: Exploration) -> Iterator[DatasetWarning]:
     kin = exploration.kinship
     if kin.files_across_classes:
         what = counted(kin.files_across_classes, "file has", "files have")
-        yield Remark(level=WARNING, text=f"{what} more than one label, byte for byte: one of them is wrong.")
+        yield DatasetWarning(
+            level=WARNING, text=f"{what} more than one label, byte for byte: one of them is wrong."
+        )
     if kin.groups_across_classes:
         what = counted(kin.groups_across_classes, "group has", "groups have")
-        yield Remark(level=NOTE, text=f"{what} pictures of more than one class: look whether that can be.")
+        yield DatasetWarning(
+            level=NOTE, text=f"{what} pictures of more than one class: look whether that can be."
+        )
     if kin.clusters_across_classes:
         what = counted(kin.clusters_across_classes, "cluster", "clusters")
-        yield Remark(level=NOTE, text=f"{what} of near duplicates with more than one label: look at them.")
+        yield DatasetWarning(
+            level=NOTE, text=f"{what} of near duplicates with more than one label: look at them."
+        )
 
 
-def _balance(exploration: Exploration) -> Iterator[Remark]:
+def _balance(exploration: Exploration) -> Iterator[DatasetWarning]:
     sizes = {label: exploration.of_class(label) for label in exploration.classes}
     present = {label: n for label, n in sizes.items() if n}
     for label in sorted(set(sizes) - set(present))[:MAX_NAMED]:
-        yield Remark(level=WARNING, text=f"The class “{label}” has no picture.")
+        yield DatasetWarning(level=WARNING, text=f"The class “{label}” has no picture.")
     if len(present) < 2:
         return
     largest, smallest = max(present, key=lambda k: present[k]), min(present, key=lambda k: present[k])
@@ -106,10 +112,10 @@ def _balance(exploration: Exploration) -> Iterator[Remark]:
             f"“{largest}” has {times:.0f} times as many pictures as “{smallest}”. Who always answers "
             f"“{largest}” is right in {share:.0%} of the pictures: look at balanced accuracy, not accuracy."
         )
-        yield Remark(level=WARNING if times >= VERY_UNEVEN else NOTE, text=text)
+        yield DatasetWarning(level=WARNING if times >= VERY_UNEVEN else NOTE, text=text)
 
 
-def _small_parts(exploration: Exploration) -> Iterator[Remark]:
+def _small_parts(exploration: Exploration) -> Iterator[DatasetWarning]:
     for split, of in exploration.counts.items():
         if split == "train" or not any(of.values()):
             continue
@@ -119,19 +125,21 @@ def _small_parts(exploration: Exploration) -> Iterator[Remark]:
             more = counted(len(few) - MAX_NAMED, "other class", "other classes")
             others = f" and {more}" if len(few) > MAX_NAMED else ""
             text = f"The {split} split has fewer than {FEW_PICTURES} pictures of {named}{others}"
-            yield Remark(level=NOTE, text=f"{text}: one split proves little of them.")
+            yield DatasetWarning(level=NOTE, text=f"{text}: one split proves little of them.")
 
 
-def _left_out(exploration: Exploration) -> Iterator[Remark]:
+def _left_out(exploration: Exploration) -> Iterator[DatasetWarning]:
     refused = exploration.left_out
     if refused:
         share = refused / (refused + exploration.pictures)
         level = WARNING if share >= MANY_REFUSED else NOTE
         what = counted(refused, "picture was", "pictures were")
-        yield Remark(level=level, text=f"{what} left out at the import ({share:.1%}); the reasons are below.")
+        yield DatasetWarning(
+            level=level, text=f"{what} left out at the import ({share:.1%}); the reasons are below."
+        )
 
 
-def _telling(exploration: Exploration) -> Iterator[Remark]:
+def _telling(exploration: Exploration) -> Iterator[DatasetWarning]:
     measured = exploration.importance
     if measured.refusal or not measured.columns:
         return
@@ -142,12 +150,12 @@ def _telling(exploration: Exploration) -> Iterator[Remark]:
             f"{measured.balanced_accuracy:.2f} (chance: {measured.chance:.2f}), most of it from "
             f"{', '.join(told)}. Ask whether each is known before the diagnosis."
         )
-        yield Remark(level=NOTE, text=text)
+        yield DatasetWarning(level=NOTE, text=text)
 
 
-def _gaps(exploration: Exploration) -> Iterator[Remark]:
+def _gaps(exploration: Exploration) -> Iterator[DatasetWarning]:
     for column in exploration.imputations:
         share = column.missing / max(exploration.pictures, 1)
-        if share >= MANY_MISSING and column.kind is not Kind.EMPTY:
+        if share >= MANY_MISSING and column.kind is not ColumnKind.EMPTY:
             text = f"The column “{column.column}” is missing in {share:.0%} of the pictures."
-            yield Remark(level=NOTE, text=text)
+            yield DatasetWarning(level=NOTE, text=text)

@@ -29,14 +29,14 @@ Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alike:
+class DuplicateSets:
     """For each signature, its set of equal and its set of similar pictures, named by the smallest index."""
 
     exact: tuple[int, ...]
     near: tuple[int, ...]  # holds the exact ones, too
 
 
-def find_duplicates(signatures: Sequence[Signature], *, track: Track = silent) -> Alike:
+def find_duplicates(signatures: Sequence[Signature], *, track: Track = silent) -> DuplicateSets:
     exact = Unions(len(signatures))
     exact.join_equal([each.pixels_sha256 for each in signatures])
     roots = exact.roots()
@@ -46,7 +46,7 @@ def find_duplicates(signatures: Sequence[Signature], *, track: Track = silent) -
     for pairs in track(_confirmed(signatures, ones), total=ORIENTATIONS, what="compare"):
         for first, second in pairs:
             near_sets.join(first, second)
-    return Alike(exact=tuple(roots), near=tuple(near_sets.roots()))
+    return DuplicateSets(exact=tuple(roots), near=tuple(near_sets.roots()))
 
 
 def clusters(sets: Sequence[int]) -> dict[int, list[int]]:

@@ -21,7 +21,7 @@ NAMES_SHARE = 0.5  # of the cells differ where a column names each thing
 AGE, OLDEST = "age", 125  # years
 
 
-class Kind(Enum):
+class ColumnKind(Enum):
     """What a column is good for."""
 
     NUMBERS = "numbers"
@@ -36,7 +36,7 @@ class Column:
     """A column as read: one cell a picture, "" where missing."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     cells: tuple[str, ...]
     numbers: tuple[float, ...] = ()  # NaN where missing; for a column of numbers only
     unreadable: int = 0  # words among numbers, impossible ages: taken for missing
@@ -63,7 +63,7 @@ def read_column(name: str, cells: Sequence[str]) -> Column:
     readable = [number for number in numbers if not math.isnan(number)]
     if present and len(readable) >= MOSTLY * len(present):
         kind = _kind_of_numbers(name, readable)
-        if kind is Kind.NUMBERS:
+        if kind is ColumnKind.NUMBERS:
             kept = tuple("" if math.isnan(n) else cell for cell, n in zip(cleaned, numbers, strict=True))
             unreadable = len(present) - len(readable)
             return Column(name=name, kind=kind, cells=kept, numbers=numbers, unreadable=unreadable)
@@ -93,21 +93,21 @@ def _clean(cell: str) -> str:
     return "" if is_missing(text) else text
 
 
-def _kind_of_numbers(name: str, numbers: Sequence[float]) -> Kind:
+def _kind_of_numbers(name: str, numbers: Sequence[float]) -> ColumnKind:
     different = len(set(numbers))
     if different == 1:
-        return Kind.CONSTANT
+        return ColumnKind.CONSTANT
     if name.casefold() == AGE:
-        return Kind.NUMBERS
+        return ColumnKind.NUMBERS
     whole = all(number.is_integer() for number in numbers)
     if whole and different > MIN_NAMES and different == len(numbers):
-        return Kind.NAMES
-    return Kind.CATEGORIES if whole and different <= MAX_CODES else Kind.NUMBERS
+        return ColumnKind.NAMES
+    return ColumnKind.CATEGORIES if whole and different <= MAX_CODES else ColumnKind.NUMBERS
 
 
-def _kind_of_words(present: Sequence[str]) -> Kind:
+def _kind_of_words(present: Sequence[str]) -> ColumnKind:
     different = len(set(present))
     if different < 2:
-        return Kind.CONSTANT if present else Kind.EMPTY
+        return ColumnKind.CONSTANT if present else ColumnKind.EMPTY
     names = different > MIN_NAMES and different > NAMES_SHARE * len(present)
-    return Kind.NAMES if names else Kind.CATEGORIES
+    return ColumnKind.NAMES if names else ColumnKind.CATEGORIES

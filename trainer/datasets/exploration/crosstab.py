@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dermpack.metrics.slices import bands
-from trainer.datasets.exploration.columns import AGE, Column, Kind, most_common, number_in
+from trainer.datasets.exploration.columns import AGE, Column, ColumnKind, most_common, number_in
 
 MAX_VALUES = 20
 BANDS = 10
@@ -18,19 +18,19 @@ OTHER, MISSING = "(other values)", "(missing)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crossing:
+class Crosstab:
     """Pictures by value and class: `counts[i][j]` are of `values[i]` and of the dataset's class j."""
 
     column: str
-    kind: Kind
+    kind: ColumnKind
     values: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
     folded: int = 0  # rare values that share the row of the others
 
 
-def cross(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Crossing:
+def cross(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Crosstab:
     """Bands for numbers, the most frequent values for all else; missing cells have a row of their own."""
-    named = _bands(column) if column.kind is Kind.NUMBERS else {}
+    named = _bands(column) if column.kind is ColumnKind.NUMBERS else {}
     in_order = list(dict.fromkeys(named.values())) or _frequent(column)
     known = set(in_order)
     values = [named.get(number, "") for number in column.numbers] if named else column.cells
@@ -38,7 +38,7 @@ def cross(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Cros
     counted = Counter(zip(rows, labels, strict=True))
     there = set(rows)
     shown = [name for name in dict.fromkeys((*in_order, OTHER, MISSING)) if name in there]
-    return Crossing(
+    return Crosstab(
         column=column.name,
         kind=column.kind,
         values=tuple(shown),

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from dermpack.dataset.manifest import Dataset, Finding
 from dermpack.metrics.identifier_columns import identifies
 from dermpack.progress import Track, silent
-from trainer.datasets.exploration.columns import Column, Kind, read_columns
-from trainer.datasets.exploration.crosstab import Crossing, cross
+from trainer.datasets.exploration.columns import Column, ColumnKind, read_columns
+from trainer.datasets.exploration.crosstab import Crosstab, cross
 from trainer.datasets.exploration.importance import Importance, importance
 from trainer.datasets.exploration.imputation import Imputation, imputation
-from trainer.datasets.exploration.relations import Kinship, kinship
+from trainer.datasets.exploration.relations import PictureRelations, kinship
 from trainer.datasets.exploration.resolution import Resolution, resolution
 from trainer.datasets.layouts.omission import FAULTLESS
 
 MAX_CROSSED = 24  # columns that get plots of their own; the others stand in the table of columns
-CROSSED = (Kind.NUMBERS, Kind.CATEGORIES)
+CROSSED = (ColumnKind.NUMBERS, ColumnKind.CATEGORIES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +28,9 @@ class Exploration:
     classes: tuple[str, ...]
     counts: dict[str, dict[str, int]]  # split → class → pictures
     groups: dict[str, dict[str, int]]  # split → class → groups
-    crossings: tuple[Crossing, ...]
+    crossings: tuple[Crosstab, ...]
     resolution: Resolution | None  # None: no picture
-    kinship: Kinship
+    kinship: PictureRelations
     refused: tuple[tuple[str, int], ...]  # reason, pictures
     notes: tuple[tuple[str, int], ...]  # kind, pictures
     imputations: tuple[Imputation, ...]
@@ -73,7 +73,7 @@ def explore(dataset: Dataset, *, seed: int, track: Track = silent) -> Exploratio
 def _read(dataset: Dataset) -> tuple[Column, ...]:
     """A column that identifies is one of names, whatever its cells look like: no value of it is shown."""
     return tuple(
-        replace(column, kind=Kind.NAMES) if identifies(dataset, column.name) else column
+        replace(column, kind=ColumnKind.NAMES) if identifies(dataset, column.name) else column
         for column in read_columns(dataset.manifest)
     )
 

@@ -21,8 +21,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from dermpack.dataset.manifest import Dataset, Picture, Split
-from trainer.datasets.exploration.columns import Column, Kind
-from trainer.datasets.exploration.imputation import Strategy
+from trainer.datasets.exploration.columns import Column, ColumnKind
+from trainer.datasets.exploration.imputation import ImputationStrategy
 
 LUCK = 2  # standard deviations: who guesses comes further one time in forty
 REPEATS = 10  # permutations of a column: the mean is steady to its second decimal
@@ -146,7 +146,7 @@ def _size_columns(pictures: Sequence[Picture]) -> tuple[Column, ...]:
     return tuple(
         Column(
             name=name,
-            kind=Kind.NUMBERS if len(set(values)) > 1 else Kind.CONSTANT,
+            kind=ColumnKind.NUMBERS if len(set(values)) > 1 else ColumnKind.CONSTANT,
             cells=tuple(str(value) for value in values),
             numbers=tuple(float(value) for value in values),
         )
@@ -158,10 +158,10 @@ def _reason_against(column: Column, pictures: Sequence[Picture]) -> str:
     """Why a column says nothing that a model should learn, or an empty text."""
     if all(cell == picture.group for cell, picture in zip(column.cells, pictures, strict=True)):
         return "is the group"
-    if column.kind is Kind.NAMES:
+    if column.kind is ColumnKind.NAMES:
         return f"names things: {column.different:,} different values"
-    if column.kind in (Kind.CONSTANT, Kind.EMPTY):
-        return "is the same everywhere" if column.kind is Kind.CONSTANT else "is empty"
+    if column.kind in (ColumnKind.CONSTANT, ColumnKind.EMPTY):
+        return "is the same everywhere" if column.kind is ColumnKind.CONSTANT else "is empty"
     if column.missing > MOSTLY_MISSING * len(pictures):
         return f"is missing in {column.missing / len(pictures):.0%} of the pictures"
     if _same_partition(column.cells, [picture.label for picture in pictures]):
@@ -215,20 +215,28 @@ def _table(columns: Sequence[Column]) -> pd.DataFrame:
 
 
 def _values(column: Column) -> Any:
-    if column.kind is Kind.NUMBERS:
+    if column.kind is ColumnKind.NUMBERS:
         return np.array(column.numbers, dtype=float)
     return pd.Series([cell or np.nan for cell in column.cells], dtype=object)
 
 
 def _forest(columns: Sequence[Column], *, seed: int) -> Pipeline:
     """Impute as the report says, then a forest that weighs every class alike."""
-    numbers = [str(at) for at, column in enumerate(columns) if column.kind is Kind.NUMBERS]
-    words = [str(at) for at, column in enumerate(columns) if column.kind is not Kind.NUMBERS]
+    numbers = [str(at) for at, column in enumerate(columns) if column.kind is ColumnKind.NUMBERS]
+    words = [str(at) for at, column in enumerate(columns) if column.kind is not ColumnKind.NUMBERS]
     encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_VALUES)
     filled = ColumnTransformer(
         [
-            ("numbers", SimpleImputer(strategy=Strategy.MEDIAN.value, keep_empty_features=True), numbers),
-            ("words", make_pipeline(SimpleImputer(strategy=Strategy.MOST_FREQUENT.value), encoder), words),
+            (
+                "numbers",
+                SimpleImputer(strategy=ImputationStrategy.MEDIAN.value, keep_empty_features=True),
+                numbers,
+            ),
+            (
+                "words",
+                make_pipeline(SimpleImputer(strategy=ImputationStrategy.MOST_FREQUENT.value), encoder),
+                words,
+            ),
         ]
     )
     forest = RandomForestClassifier(

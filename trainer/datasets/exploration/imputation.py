@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.impute import SimpleImputer
 
 from dermpack.dataset.manifest import Picture, Split
-from trainer.datasets.exploration.columns import Column, Kind
+from trainer.datasets.exploration.columns import Column, ColumnKind
 
 
-class Strategy(Enum):
+class ImputationStrategy(Enum):
     """What is put into an empty cell; the values are scikit-learn's words."""
 
     MEDIAN = "median"
@@ -25,12 +25,12 @@ class Imputation:
     """A column's gaps, and what would fill them; learned from `n` present cells of the train split."""
 
     column: str
-    kind: Kind
+    kind: ColumnKind
     missing: int
     unreadable: int  # words among numbers, impossible ages: they count as missing
     different: int
     n: int = 0
-    strategy: Strategy | None = None  # None: nothing to learn a value from
+    strategy: ImputationStrategy | None = None  # None: nothing to learn a value from
     value: str = ""
 
 
@@ -51,14 +51,18 @@ def imputation(column: Column, pictures: Sequence[Picture]) -> Imputation:
     )
 
 
-def _strategy(column: Column) -> Strategy | None:
-    if column.kind in (Kind.NAMES, Kind.EMPTY):
+def _strategy(column: Column) -> ImputationStrategy | None:
+    if column.kind in (ColumnKind.NAMES, ColumnKind.EMPTY):
         return None
-    return Strategy.MEDIAN if column.kind is Kind.NUMBERS else Strategy.MOST_FREQUENT
+    return (
+        ImputationStrategy.MEDIAN if column.kind is ColumnKind.NUMBERS else ImputationStrategy.MOST_FREQUENT
+    )
 
 
-def _value(column: Column, rows: Sequence[int], strategy: Strategy) -> str:
-    source = column.numbers if strategy is Strategy.MEDIAN else column.cells
-    cells = np.array([[source[at]] for at in rows], dtype=float if strategy is Strategy.MEDIAN else object)
+def _value(column: Column, rows: Sequence[int], strategy: ImputationStrategy) -> str:
+    source = column.numbers if strategy is ImputationStrategy.MEDIAN else column.cells
+    cells = np.array(
+        [[source[at]] for at in rows], dtype=float if strategy is ImputationStrategy.MEDIAN else object
+    )
     value = SimpleImputer(strategy=strategy.value).fit(cells).statistics_[0]
-    return f"{value:g}" if strategy is Strategy.MEDIAN else str(value)
+    return f"{value:g}" if strategy is ImputationStrategy.MEDIAN else str(value)

@@ -13,7 +13,7 @@ MAX_CLUSTERS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
+class DuplicateCluster:
     """Pictures that are near duplicates of each other."""
 
     name: str
@@ -23,7 +23,7 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kinship:
+class PictureRelations:
     """Groups, clusters of near duplicates and repeated files, counted."""
 
     groups: int
@@ -40,15 +40,15 @@ class Kinship:
     files_across_classes: int
     files_across_splits: int
     leaks: int  # pictures, as the import counts them
-    largest_clusters: tuple[Cluster, ...]
+    largest_clusters: tuple[DuplicateCluster, ...]
 
 
-def kinship(pictures: Sequence[Picture]) -> Kinship:
+def kinship(pictures: Sequence[Picture]) -> PictureRelations:
     """Count what belongs together, and what is parted although it does."""
     groups = _gathered(pictures, lambda picture: picture.group)
     clusters = _gathered(pictures, lambda picture: picture.cluster)
     files = {sha: same for sha, same in _gathered(pictures, lambda p: p.sha256).items() if len(same) > 1}
-    return Kinship(
+    return PictureRelations(
         groups=len(groups) + sum(not picture.group for picture in pictures),
         groups_of_several=sum(len(group) > 1 for group in groups.values()),
         largest_group=max(map(len, groups.values()), default=0),
@@ -81,10 +81,10 @@ def _parted(gathered: dict[str, list[Picture]], by: Callable[[Picture], object])
     return sum(len({by(picture) for picture in together}) > 1 for together in gathered.values())
 
 
-def _largest(clusters: dict[str, list[Picture]]) -> tuple[Cluster, ...]:
+def _largest(clusters: dict[str, list[Picture]]) -> tuple[DuplicateCluster, ...]:
     """The odd ones first: those across splits, then across classes, then the large."""
     described = [
-        Cluster(
+        DuplicateCluster(
             name=name,
             pictures=tuple(picture.path for picture in together),
             labels=tuple(sorted({picture.label for picture in together})),

@@ -24,7 +24,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class SizeSpread:
     """The smallest, the middle and the largest."""
 
     least: float
@@ -44,9 +44,9 @@ class Histogram:
 class Resolution:
     """The sizes of the pictures."""
 
-    widths: Spread
-    heights: Spread
-    aspects: Spread  # width / height
+    widths: SizeSpread
+    heights: SizeSpread
+    aspects: SizeSpread  # width / height
     short_side: Histogram
     aspect: Histogram
     different: int
@@ -70,9 +70,9 @@ def resolution(pictures: Sequence[Picture]) -> Resolution | None:
     )
 
 
-def _spread(values: Sequence[float]) -> Spread:
+def _spread(values: Sequence[float]) -> SizeSpread:
     ordered = sorted(values)
-    return Spread(least=ordered[0], median=ordered[len(ordered) // 2], most=ordered[-1])
+    return SizeSpread(least=ordered[0], median=ordered[len(ordered) // 2], most=ordered[-1])
 
 
 def _histogram(values: Sequence[float]) -> Histogram:

@@ -18,7 +18,7 @@ PER_CLUSTER = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lineup:
+class SampleSheet:
     """A contact sheet, and what is on it."""
 
     title: str
@@ -27,7 +27,7 @@ class Lineup:
     sheet: bytes  # JPEG: a page with a hundred pictures stays small
 
 
-def class_lineups(dataset: Dataset, *, pictures: int, seed: int, track: Track) -> list[Lineup]:
+def class_lineups(dataset: Dataset, *, pictures: int, seed: int, track: Track) -> list[SampleSheet]:
     """A sheet a class: other lesions before further pictures of the same one."""
     lineups = []
     for label in track(dataset.classes, total=len(dataset.classes), what="contact sheets"):
@@ -38,7 +38,7 @@ def class_lineups(dataset: Dataset, *, pictures: int, seed: int, track: Track) -
     return lineups
 
 
-def cluster_lineup(dataset: Dataset) -> Lineup | None:
+def cluster_lineup(dataset: Dataset) -> SampleSheet | None:
     """Near duplicates next to each other: are they the same lesion?"""
     clusters: dict[str, list[Picture]] = {}
     for picture in dataset.pictures:
@@ -65,13 +65,13 @@ def choose(pictures: list[Picture], *, most: int, seed: int) -> list[Picture]:
     return [*first, *further][:most]
 
 
-def _lineup(dataset: Dataset, title: str, chosen: list[Picture], *, of: int) -> Lineup:
+def _lineup(dataset: Dataset, title: str, chosen: list[Picture], *, of: int) -> SampleSheet:
     entries = [
         (dataset.file(picture), (caption,))
         for picture, caption in zip(chosen, _captions(chosen), strict=True)
     ]
     sheet = contact_sheet(entries, cell=CELL, columns=COLUMNS, media=Media.JPEG)
-    return Lineup(title=title, shown=len(chosen), of=of, sheet=sheet)
+    return SampleSheet(title=title, shown=len(chosen), of=of, sheet=sheet)
 
 
 def _captions(pictures: list[Picture]) -> Iterator[str]:

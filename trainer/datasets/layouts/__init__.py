@@ -1,6 +1,6 @@
 """The layouts of pictures as people download them, one small file each."""
 
 from trainer.datasets.layouts.read_source import read_source
-from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
 
-__all__ = ["Format", "SourceRequest", "read_source"]
+__all__ = ["SourceFormat", "SourceRequest", "read_source"]

@@ -12,9 +12,9 @@ from PIL import Image
 from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError, TableError
 from dermpack.progress import Track
-from trainer.datasets.layouts.listing import Found, Listing
+from trainer.datasets.layouts.listing import ListedPicture, Listing
 from trainer.datasets.layouts.pickle_reader import Plain, is_pixels, pixels_of, read_pickle
-from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
 from trainer.datasets.layouts.source_walk import is_own_file
 from trainer.datasets.layouts.table_reader import is_one_line
 
@@ -52,7 +52,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         for name in batches
         for picture in _pictures(folder, name, names, split, pictures, track)
     ]
-    return Listing(root=pictures, format=Format.CIFAR10.value, pictures=tuple(found))
+    return Listing(root=pictures, format=SourceFormat.CIFAR10.value, pictures=tuple(found))
 
 
 def _folder(source: Path) -> Path | None:
@@ -92,7 +92,7 @@ def _written_names(path: Path) -> tuple[str, ...]:
 
 def _pictures(
     folder: Path, name: str, names: tuple[str, ...], split: Split, pictures: Path, track: Track
-) -> Iterator[Found]:
+) -> Iterator[ListedPicture]:
     path = next((file for file in (folder / name, folder / f"{name}.bin") if is_own_file(file)), None)
     if path is None:
         return
@@ -105,7 +105,7 @@ def _pictures(
     for at, (pixels, number) in enumerate(rows):
         file = f"{name}/{at:05d}.png"
         Image.fromarray(pixels.reshape(3, SIDE, SIDE).transpose(1, 2, 0).copy()).save(pictures / file)
-        yield Found(path=file, label=names[number], split=split)
+        yield ListedPicture(path=file, label=names[number], split=split)
 
 
 def _written_batch(path: Path) -> Batch:

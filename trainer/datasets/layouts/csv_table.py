@@ -11,21 +11,21 @@ from dermpack.dataset.manifest import Finding, Split
 from dermpack.errors import InputError, TableError, printable
 from dermpack.progress import Track
 from dermpack.storage.files import safe_relative
-from trainer.datasets.layouts.listing import Found, Listing
-from trainer.datasets.layouts.omission import Refusal, refused
-from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.listing import ListedPicture, Listing
+from trainer.datasets.layouts.omission import OmissionReason, refused
+from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
 from trainer.datasets.layouts.source_walk import is_own_file, is_plain_name, mode_of, walk, why_finding
 from trainer.datasets.layouts.split_names import split_named
 from trainer.datasets.layouts.table_reader import (
-    Row,
-    Table,
+    SourceRow,
+    SourceTable,
     is_one_line,
     metadata_columns,
     need,
     read_header,
     read_table,
 )
-from trainer.datasets.layouts.unusable_rows import Fault, refuse_all
+from trainer.datasets.layouts.unusable_rows import RowProblem, refuse_all
 
 SHAPE = "CSV file with the columns picture and label"
 TAKEN = ("picture", "label", "split", "group")
@@ -69,7 +69,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         findings += _passed_over(source, table, known)
     return Listing(
         root=root,
-        format=Format.CSV.value,
+        format=SourceFormat.CSV.value,
         pictures=tuple(sorted(found, key=lambda picture: picture.path)),
         columns=names,
         group_column="" if columns.group is None else "group",
@@ -116,7 +116,7 @@ def _only_table(source: Path) -> Path:
     return tables[0]
 
 
-def _passed_over(source: Path, table: Table, known: Set[str]) -> Iterator[Finding]:
+def _passed_over(source: Path, table: SourceTable, known: Set[str]) -> Iterator[Finding]:
     """One finding for all pictures that no row names: the table may be a stray one among class folders."""
     others = [path for path in walk(source).pictures if path not in known]
     if not others:
@@ -125,24 +125,24 @@ def _passed_over(source: Path, table: Table, known: Set[str]) -> Iterator[Findin
     is_stray = len(others) > len(known) and "/" in others[0]  # fewer are a choice that somebody made
     hint = "; --format folders reads class folders" if is_stray else ""
     detail = f"{who} in no row of {table.where.name}, which was read{hint}"
-    yield refused(Refusal.NOT_IN_TABLE, others[0], detail)
+    yield refused(OmissionReason.NOT_IN_TABLE, others[0], detail)
 
 
-def _settle(table: Table, columns: Columns, root: Path) -> tuple[list[Found], list[Fault]]:
+def _settle(table: SourceTable, columns: Columns, root: Path) -> tuple[list[ListedPicture], list[RowProblem]]:
     """Rows to pictures: equal rows count once, rows that contradict each other leave the picture out."""
-    kept: dict[str, tuple[Row, Found]] = {}
-    contradicted: dict[str, Fault] = {}
-    faults: list[Fault] = []
+    kept: dict[str, tuple[SourceRow, ListedPicture]] = {}
+    contradicted: dict[str, RowProblem] = {}
+    faults: list[RowProblem] = []
     folders: dict[Path, bool] = {}
     for row in table.rows:
         picture = _picture(table, row, columns, root)
         finding = _finding(picture, root, folders)
         if finding is not None:
-            faults.append(Fault(row=row, finding=finding))
+            faults.append(RowProblem(row=row, finding=finding))
             continue
         first = kept.setdefault(picture.path, (row, picture))
         if first[1].label != picture.label:
-            contradicted[picture.path] = Fault(row=row, finding=_two_labels(first, row, picture))
+            contradicted[picture.path] = RowProblem(row=row, finding=_two_labels(first, row, picture))
         elif first[1] != picture:
             what = f"{picture.path} has other values than in line {first[0].line}"
             raise TableError(
@@ -152,14 +152,14 @@ def _settle(table: Table, columns: Columns, root: Path) -> tuple[list[Found], li
     return found, [*faults, *contradicted.values()]
 
 
-def _picture(table: Table, row: Row, columns: Columns, root: Path) -> Found:
+def _picture(table: SourceTable, row: SourceRow, columns: Columns, root: Path) -> ListedPicture:
     """One row as it stands; its words must be readable, its path is not believed yet."""
     cells = row.cells
     split, group = _cell(row, columns.split), _cell(row, columns.group)
     if not is_one_line(cells[columns.label] + group):
         what = "the label or group contains a control character"
         raise TableError(table.place(row), what, "Fix the line.", code="invalid-table")
-    return Found(
+    return ListedPicture(
         path=_normal(cells[columns.picture], root),
         label=cells[columns.label],
         split=_split(split, table.place(row)),
@@ -168,7 +168,7 @@ def _picture(table: Table, row: Row, columns: Columns, root: Path) -> Found:
     )
 
 
-def _cell(row: Row, at: int | None) -> str:
+def _cell(row: SourceRow, at: int | None) -> str:
     return "" if at is None else row.cells[at]
 
 
@@ -194,21 +194,21 @@ def _split(word: str, place: str) -> Split | None:
     return split
 
 
-def _finding(picture: Found, root: Path, folders: dict[Path, bool]) -> Finding | None:
+def _finding(picture: ListedPicture, root: Path, folders: dict[Path, bool]) -> Finding | None:
     """Why the row cannot be a picture, if it cannot; `folders` remembers which ones are links."""
     path = picture.path
     file = root / path
     outside = _outside(path)
     if outside and not (safe_relative(path) and is_own_file(file)):  # a folder may be called C:
-        return refused(Refusal.OUTSIDE, printable(path), outside)
+        return refused(OmissionReason.OUTSIDE, printable(path), outside)
     if not is_plain_name(path):
-        return why_finding(Refusal.NAME, printable(path))
+        return why_finding(OmissionReason.NAME, printable(path))
     if not picture.label:
-        return refused(Refusal.NO_LABEL, path, "has an empty label")
+        return refused(OmissionReason.NO_LABEL, path, "has an empty label")
     if any(_is_link(folder, folders) for folder in _parents(file, root)) or stat.S_ISLNK(mode_of(file)):
-        return why_finding(Refusal.LINK, path)
+        return why_finding(OmissionReason.LINK, path)
     missing = "is listed in the table, but the file does not exist"
-    return None if is_own_file(file) else refused(Refusal.NO_FILE, path, missing)
+    return None if is_own_file(file) else refused(OmissionReason.NO_FILE, path, missing)
 
 
 def _outside(path: str) -> str:
@@ -229,6 +229,6 @@ def _is_link(folder: Path, folders: dict[Path, bool]) -> bool:
     return folders[folder]
 
 
-def _two_labels(first: tuple[Row, Found], row: Row, picture: Found) -> Finding:
+def _two_labels(first: tuple[SourceRow, ListedPicture], row: SourceRow, picture: ListedPicture) -> Finding:
     detail = f"is {first[1].label} in line {first[0].line} and {picture.label} in line {row.line}"
-    return refused(Refusal.TWO_LABELS, picture.path, detail)
+    return refused(OmissionReason.TWO_LABELS, picture.path, detail)

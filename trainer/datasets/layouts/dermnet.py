@@ -7,7 +7,7 @@ from pathlib import Path
 from dermpack.progress import Track
 from trainer.datasets.layouts.folders import class_folders, read_class_folders, unwrapped
 from trainer.datasets.layouts.listing import Listing
-from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
 from trainer.datasets.layouts.source_walk import walk
 
 LEAST_FOLDERS = 2  # a part of the download is still recognised
@@ -55,4 +55,4 @@ def holds_classes(source: Path, names: frozenset[str]) -> bool:
 
 
 def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
-    return read_class_folders(source, Format.DERMNET)
+    return read_class_folders(source, SourceFormat.DERMNET)

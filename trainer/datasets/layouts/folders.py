@@ -10,10 +10,10 @@ from pathlib import Path
 from dermpack.dataset.manifest import Finding, Split
 from dermpack.errors import InputError
 from dermpack.progress import Track
-from trainer.datasets.layouts.listing import Found, Listing
-from trainer.datasets.layouts.omission import Refusal, refused
-from trainer.datasets.layouts.source_request import Format, SourceRequest
-from trainer.datasets.layouts.source_walk import Walked, entries_of, is_plain_name, walk
+from trainer.datasets.layouts.listing import ListedPicture, Listing
+from trainer.datasets.layouts.omission import OmissionReason, refused
+from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
+from trainer.datasets.layouts.source_walk import SourceFiles, entries_of, is_plain_name, walk
 from trainer.datasets.layouts.split_names import split_named
 
 SHAPE = "SOURCE/<class>/*.jpg, or SOURCE/train/<class>/*.jpg with SOURCE/valid and SOURCE/test"
@@ -34,10 +34,10 @@ def recognises(source: Path) -> bool:
 
 
 def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
-    return read_class_folders(source, Format.FOLDERS)
+    return read_class_folders(source, SourceFormat.FOLDERS)
 
 
-def read_class_folders(source: Path, layout: Format) -> Listing:
+def read_class_folders(source: Path, layout: SourceFormat) -> Listing:
     """One picture each file below a class folder; whatever stands outside one is refused."""
     root = unwrapped(source)
     walked = walk(root)
@@ -47,15 +47,15 @@ def read_class_folders(source: Path, layout: Format) -> Listing:
     for path in walked.pictures:
         folder = classes.get("/".join(path.split("/")[:depth]))
         if folder is None:
-            findings.append(refused(Refusal.NO_CLASS, path, "lies in no class folder"))
+            findings.append(refused(OmissionReason.NO_CLASS, path, "lies in no class folder"))
         else:
-            found.append(Found(path=path, label=folder.label, split=folder.split))
+            found.append(ListedPicture(path=path, label=folder.label, split=folder.split))
     findings += _others(walked, classes, depth)
     findings += _empty_classes(classes.values(), found, depth)
     return Listing(root=root, format=layout.value, pictures=tuple(found), refused=tuple(findings))
 
 
-def class_folders(source: Path, walked: Walked) -> tuple[ClassFolder, ...]:
+def class_folders(source: Path, walked: SourceFiles) -> tuple[ClassFolder, ...]:
     """The folders that name classes: those below split folders, or the top ones."""
     tops = [path for path in walked.folders if "/" not in path]
     splits = {top: split_named(top) for top in tops}
@@ -83,7 +83,7 @@ def _visible_folders(folder: Path) -> list[str]:
     return [name for name in folders if not name.startswith(".") and is_plain_name(name)]
 
 
-def _are_split_folders(source: Path, splits: dict[str, Split | None], walked: Walked) -> bool:
+def _are_split_folders(source: Path, splits: dict[str, Split | None], walked: SourceFiles) -> bool:
     """Whether the top folders are splits; an error where only some of them can be."""
     holding = {path.partition("/")[0] for path in walked.pictures if "/" in path}
     deep = {path.partition("/")[0] for path in walked.pictures if path.count("/") > 1}
@@ -107,15 +107,17 @@ def _refuse_two_of_a_split(source: Path, splits: dict[str, Split]) -> None:
             raise InputError(source, what, "Keep one of them.", code="invalid-split-folders")
 
 
-def _others(walked: Walked, classes: Collection[str], depth: int) -> Iterable[Finding]:
+def _others(walked: SourceFiles, classes: Collection[str], depth: int) -> Iterable[Finding]:
     """What lies among the pictures of a class and is none."""
     for path in walked.others:
         if "/".join(path.split("/")[:depth]) in classes:
-            yield refused(Refusal.OTHER, path, "is no picture by its name")
+            yield refused(OmissionReason.OTHER, path, "is no picture by its name")
 
 
-def _empty_classes(folders: Iterable[ClassFolder], found: Iterable[Found], depth: int) -> Iterable[Finding]:
+def _empty_classes(
+    folders: Iterable[ClassFolder], found: Iterable[ListedPicture], depth: int
+) -> Iterable[Finding]:
     filled = {"/".join(picture.path.split("/")[:depth]) for picture in found}
     for folder in folders:
         if folder.path not in filled:
-            yield refused(Refusal.EMPTY_CLASS, folder.path, "holds no picture")
+            yield refused(OmissionReason.EMPTY_CLASS, folder.path, "holds no picture")

@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, TableError
 from dermpack.progress import Track
-from trainer.datasets.layouts.listing import Found, Listing
-from trainer.datasets.layouts.omission import Refusal, refused
-from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.listing import ListedPicture, Listing
+from trainer.datasets.layouts.omission import OmissionReason, refused
+from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
 from trainer.datasets.layouts.source_walk import is_own_file, walk
-from trainer.datasets.layouts.table_reader import Table, is_one_line, metadata_columns, need, read_table
+from trainer.datasets.layouts.table_reader import SourceTable, is_one_line, metadata_columns, need, read_table
 
 METADATA_NAMES = ("ham10000_metadata.csv", "ham10000_metadata.tab", "ham10000_metadata")  # Kaggle, Dataverse
 GROUP_COLUMN = "lesion_id"
@@ -53,7 +53,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
     findings = [*walked.refused, *repeated, *_without_each_other(lesions, files)]
     return Listing(
         root=source,
-        format=Format.HAM10000.value,
+        format=SourceFormat.HAM10000.value,
         pictures=tuple(sorted(found, key=lambda picture: picture.path)),
         columns=columns,
         group_column=GROUP_COLUMN,
@@ -69,7 +69,7 @@ def find_metadata(source: Path) -> Path | None:
     return next((files[name] for name in METADATA_NAMES if name in files), None)
 
 
-def read_lesions(table: Table) -> tuple[tuple[Lesion, ...], tuple[str, ...]]:
+def read_lesions(table: SourceTable) -> tuple[tuple[Lesion, ...], tuple[str, ...]]:
     """The rows in their order, and the names of their metadata columns; "unknown" becomes empty."""
     name, label, group = need(table, "image_id"), need(table, "dx"), need(table, GROUP_COLUMN)
     kept, columns = metadata_columns(table, TAKEN)
@@ -87,7 +87,7 @@ def read_lesions(table: Table) -> tuple[tuple[Lesion, ...], tuple[str, ...]]:
     return lesions, columns
 
 
-def _refuse_broken(table: Table, lesions: tuple[Lesion, ...]) -> None:
+def _refuse_broken(table: SourceTable, lesions: tuple[Lesion, ...]) -> None:
     lines: dict[str, int] = {}
     for lesion in lesions:
         place = f"{table.where}:{lesion.line}"
@@ -115,9 +115,11 @@ def _repeated(source: Path, pairs: Iterable[tuple[str, str]]) -> Iterator[Findin
         if _same_bytes(source / path, source / first):
             copies[path.rpartition("/")[0]] += 1
         else:
-            yield refused(Refusal.REPEATED, path, f"has the name of {first}, which is kept")
+            yield refused(OmissionReason.REPEATED, path, f"has the name of {first}, which is kept")
     for folder, count in sorted(copies.items()):
-        yield refused(Refusal.COPIES, folder, f"holds {count:,} files that are there already, byte for byte")
+        yield refused(
+            OmissionReason.COPIES, folder, f"holds {count:,} files that are there already, byte for byte"
+        )
 
 
 def _same_bytes(first: Path, second: Path) -> bool:
@@ -127,16 +129,18 @@ def _same_bytes(first: Path, second: Path) -> bool:
         return False
 
 
-def _found(lesion: Lesion, path: str) -> Found:
-    return Found(path=path, label=lesion.label, group=lesion.group, metadata=lesion.metadata)
+def _found(lesion: Lesion, path: str) -> ListedPicture:
+    return ListedPicture(path=path, label=lesion.label, group=lesion.group, metadata=lesion.metadata)
 
 
 def _without_each_other(lesions: tuple[Lesion, ...], files: dict[str, str]) -> list[Finding]:
     named = {lesion.name for lesion in lesions}
     rows = [
-        refused(Refusal.NO_FILE, lesion.name, f"is in line {lesion.line} of the metadata, but has no file")
+        refused(
+            OmissionReason.NO_FILE, lesion.name, f"is in line {lesion.line} of the metadata, but has no file"
+        )
         for lesion in lesions
         if lesion.name not in files
     ]
     alone = (path for name, path in files.items() if name not in named)
-    return [*rows, *(refused(Refusal.NO_ROW, path, "has no row in the metadata") for path in alone)]
+    return [*rows, *(refused(OmissionReason.NO_ROW, path, "has no row in the metadata") for path in alone)]

@@ -11,8 +11,8 @@ from PIL import Image
 from dermpack.errors import InputError, TableError
 from dermpack.progress import Track
 from trainer.datasets.layouts.ham10000 import GROUP_COLUMN, Lesion, find_metadata, read_lesions
-from trainer.datasets.layouts.listing import Found, Listing
-from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.listing import ListedPicture, Listing
+from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
 from trainer.datasets.layouts.source_walk import is_own_file
 from trainer.datasets.layouts.table_reader import read_table
 
@@ -46,7 +46,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         raise InputError(source, what, hint, code="table-not-found")
     metadata = request.metadata_file or find_metadata(table.parent)
     lesions, columns = read_lesions(read_table(metadata)) if metadata is not None else (None, ())
-    found: list[Found] = []
+    found: list[ListedPicture] = []
     for row in track(_rows(table), total=None if lesions is None else len(lesions), what="write"):
         lesion = None if lesions is None else _lesion(table, row, lesions, len(found))
         path = f"{len(found) + 1:06d}.png"
@@ -56,7 +56,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         raise _disagree(table, f"{len(found)} rows, but the metadata has {len(lesions)}")
     return Listing(
         root=pictures,
-        format=Format.HMNIST.value,
+        format=SourceFormat.HMNIST.value,
         pictures=tuple(found),
         columns=columns,
         group_column="" if lesions is None else GROUP_COLUMN,
@@ -115,7 +115,7 @@ def _disagree(where: object, what: str) -> TableError:
     return TableError(where, what, hint, code="metadata-mismatch")
 
 
-def _found(path: str, row: Pixels, lesion: Lesion | None) -> Found:
+def _found(path: str, row: Pixels, lesion: Lesion | None) -> ListedPicture:
     if lesion is None:
-        return Found(path=path, label=row.label)
-    return Found(path=path, label=row.label, group=lesion.group, metadata=lesion.metadata)
+        return ListedPicture(path=path, label=row.label)
+    return ListedPicture(path=path, label=row.label, group=lesion.group, metadata=lesion.metadata)

@@ -8,7 +8,7 @@ from dermpack.progress import Track
 from trainer.datasets.layouts.dermnet import holds_classes
 from trainer.datasets.layouts.folders import read_class_folders
 from trainer.datasets.layouts.listing import Listing
-from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
 
 CLASSES = frozenset(
     {
@@ -31,4 +31,4 @@ def recognises(source: Path) -> bool:
 
 
 def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
-    return read_class_folders(source, Format.ISIC)
+    return read_class_folders(source, SourceFormat.ISIC)

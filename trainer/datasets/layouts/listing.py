@@ -9,7 +9,7 @@ from dermpack.dataset.manifest import Finding, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ListedPicture:
     """A file that a layout takes for a picture; nothing of it is believed yet."""
 
     path: str  # relative to the listing's root, with forward slashes
@@ -25,7 +25,7 @@ class Listing:
 
     root: Path  # the pictures lie below it
     format: str
-    pictures: tuple[Found, ...]
+    pictures: tuple[ListedPicture, ...]
     columns: tuple[str, ...] = ()
     group_column: str = ""  # where the source's groups come from; empty where it has none
     refused: tuple[Finding, ...] = ()  # links, paths that leave the source, rows without a file …

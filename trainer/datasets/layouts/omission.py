@@ -7,7 +7,7 @@ from enum import Enum
 from dermpack.dataset.manifest import Finding
 
 
-class Refusal(Enum):
+class OmissionReason(Enum):
     """The closed vocabulary of a layout's findings; `.value` is the word in the finding."""
 
     LINK = "link"  # a symbolic link, or a path through one
@@ -30,9 +30,15 @@ class Refusal(Enum):
 # Said of a folder, a class or a choice, not of a picture that is at fault.
 FAULTLESS = frozenset(
     each.value
-    for each in (Refusal.EMPTY_CLASS, Refusal.UNMAPPED, Refusal.COPIES, Refusal.OTHER, Refusal.NOT_IN_TABLE)
+    for each in (
+        OmissionReason.EMPTY_CLASS,
+        OmissionReason.UNMAPPED,
+        OmissionReason.COPIES,
+        OmissionReason.OTHER,
+        OmissionReason.NOT_IN_TABLE,
+    )
 )
 
 
-def refused(why: Refusal, picture: str, detail: str) -> Finding:
+def refused(why: OmissionReason, picture: str, detail: str) -> Finding:
     return Finding(kind=why.value, picture=picture, detail=detail)

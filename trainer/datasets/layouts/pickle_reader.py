@@ -64,7 +64,7 @@ class Call:
 Plain = Any  # what a stranger's pickle says, narrowed by whoever uses it
 
 
-class RefusedError(Exception):
+class ForbiddenPickleError(Exception):
     """The program asks for what is not admitted."""
 
 
@@ -76,7 +76,7 @@ def read_pickle(path: Path) -> Plain:
     data = read_bytes(path, most=MAX_PICKLE_BYTES, hint="Use the published batches.")
     try:
         return _run(data)
-    except RefusedError as error:
+    except ForbiddenPickleError as error:
         what = f"unsafe pickle ({error})"
         raise TableError(path, what, "Use the published batches.", code="hostile-file") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -137,7 +137,7 @@ def _run(data: bytes) -> Plain:
     machine = Machine()
     for count, (instruction, argument, _) in enumerate(pickletools.genops(data)):
         if count > MAX_INSTRUCTIONS:
-            raise RefusedError(f"more than {MAX_INSTRUCTIONS:,} instructions")
+            raise ForbiddenPickleError(f"more than {MAX_INSTRUCTIONS:,} instructions")
         machine.step(instruction.name, argument)
     (value,) = machine.stack
     return value
@@ -160,7 +160,7 @@ class Machine:
         elif name in INSTRUCTIONS:
             INSTRUCTIONS[name](self, argument)
         elif name not in PASSED_OVER:
-            raise RefusedError(f"instruction {name}")
+            raise ForbiddenPickleError(f"instruction {name}")
 
     def take(self, count: int) -> list[Plain]:
         at = len(self.stack) - count
@@ -196,21 +196,21 @@ class Machine:
 
     def admit(self, module: Plain, name: Plain) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise RefusedError("import of a value that is not a name")
+            raise ForbiddenPickleError("import of a value that is not a name")
         if (module, name) not in ADMITTED:
-            raise RefusedError(f"import of {module[:80]}.{name[:80]}")
+            raise ForbiddenPickleError(f"import of {module[:80]}.{name[:80]}")
         self.stack.append(Name(module=module, name=name))
 
     def call(self) -> None:
         named, arguments = self.take(2)
         if not isinstance(named, Name) or not isinstance(arguments, tuple):
-            raise RefusedError("call of a value that is not a name")
+            raise ForbiddenPickleError("call of a value that is not a name")
         self.stack.append(Call(name=named.name, arguments=arguments))
 
     def set_state(self) -> None:
         (state,) = self.take(1)
         if not isinstance(self.stack[-1], Call):
-            raise RefusedError("state of an object that the pickle did not create")
+            raise ForbiddenPickleError("state of an object that the pickle did not create")
         self.stack[-1].state = state
 
 
@@ -218,7 +218,7 @@ def _key(key: Plain) -> str:
     """Keys are words: anything deeper would have to be hashed, and hashing a deep tuple can kill."""
     word = _bytes(key)
     if word is None:
-        raise RefusedError("dictionary key that is not a string")
+        raise ForbiddenPickleError("dictionary key that is not a string")
     return word.decode("latin-1")
 
 

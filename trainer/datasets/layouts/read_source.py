@@ -15,8 +15,8 @@ from trainer.datasets import label_mapping as mapping
 from trainer.datasets.layouts import cifar10, dermnet, folders, ham10000, hmnist, isic
 from trainer.datasets.layouts import csv_table as csvfile
 from trainer.datasets.layouts.listing import Listing
-from trainer.datasets.layouts.omission import Refusal
-from trainer.datasets.layouts.source_request import Format, SourceRequest
+from trainer.datasets.layouts.omission import OmissionReason
+from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
 from trainer.datasets.layouts.source_walk import entries_of, walk
 
 
@@ -28,27 +28,29 @@ class Layout(Protocol):
     def read(self, source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing: ...
 
 
-LAYOUTS: dict[Format, Layout] = {
-    Format.DERMNET: dermnet,
-    Format.ISIC: isic,
-    Format.CSV: csvfile,
-    Format.HAM10000: ham10000,
-    Format.HMNIST: hmnist,
-    Format.CIFAR10: cifar10,
-    Format.FOLDERS: folders,
+LAYOUTS: dict[SourceFormat, Layout] = {
+    SourceFormat.DERMNET: dermnet,
+    SourceFormat.ISIC: isic,
+    SourceFormat.CSV: csvfile,
+    SourceFormat.HAM10000: ham10000,
+    SourceFormat.HMNIST: hmnist,
+    SourceFormat.CIFAR10: cifar10,
+    SourceFormat.FOLDERS: folders,
 }
 BETTER = {
-    Format.FOLDERS: frozenset(LAYOUTS) - {Format.FOLDERS},  # nothing is less particular
-    Format.HMNIST: frozenset({Format.HAM10000}),  # a download has both: pictures, and tables of their pixels
+    SourceFormat.FOLDERS: frozenset(LAYOUTS) - {SourceFormat.FOLDERS},  # nothing is less particular
+    SourceFormat.HMNIST: frozenset(
+        {SourceFormat.HAM10000}
+    ),  # a download has both: pictures, and tables of their pixels
 }
-WITH_METADATA = frozenset({Format.CSV, Format.HAM10000, Format.HMNIST})
+WITH_METADATA = frozenset({SourceFormat.CSV, SourceFormat.HAM10000, SourceFormat.HMNIST})
 PICTURES_FOLDER = "Give the folder that contains the pictures."
 EXPECTED = {
-    Format.FOLDERS: folders.SHAPE,
-    Format.CSV: f"a {csvfile.SHAPE}",
-    Format.HAM10000: "HAM10000_metadata.csv with pictures",
-    Format.HMNIST: "hmnist_28_28_RGB.csv",
-    Format.CIFAR10: "CIFAR-10 batches",
+    SourceFormat.FOLDERS: folders.SHAPE,
+    SourceFormat.CSV: f"a {csvfile.SHAPE}",
+    SourceFormat.HAM10000: "HAM10000_metadata.csv with pictures",
+    SourceFormat.HMNIST: "hmnist_28_28_RGB.csv",
+    SourceFormat.CIFAR10: "CIFAR-10 batches",
 }
 ARCHIVES = {
     b"PK\x03\x04": "zip",
@@ -66,7 +68,10 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
     if source.is_file():  # opening a pipe would wait for its writer
         _refuse_archive(source)
     layout = _layout(source, request)
-    if layout in (Format.FOLDERS, Format.DERMNET, Format.ISIC, Format.HAM10000) and not source.is_dir():
+    if (
+        layout in (SourceFormat.FOLDERS, SourceFormat.DERMNET, SourceFormat.ISIC, SourceFormat.HAM10000)
+        and not source.is_dir()
+    ):
         what = f"not a directory, which the format {layout.value} requires"
         raise InputError(source, what, PICTURES_FOLDER, code="not-a-directory")
     if request.metadata_file is not None and layout not in WITH_METADATA:
@@ -84,12 +89,12 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
     return replace(listing, pictures=ordered)
 
 
-def _layout(source: Path, request: SourceRequest) -> Format:
+def _layout(source: Path, request: SourceRequest) -> SourceFormat:
     """A table given apart that names pictures and labels says how the source is to be read."""
-    if request.format is not Format.AUTO:
+    if request.format is not SourceFormat.AUTO:
         return request.format
     names_pictures = request.metadata_file is not None and csvfile.recognises(request.metadata_file)
-    return Format.CSV if names_pictures else recognised(source)
+    return SourceFormat.CSV if names_pictures else recognised(source)
 
 
 def _refuse_unreadable(source: Path) -> None:
@@ -107,7 +112,7 @@ def _refuse_unreadable(source: Path) -> None:
         entries_of(source)
 
 
-def recognised(source: Path) -> Format:
+def recognised(source: Path) -> SourceFormat:
     """The one layout that fits; a lesser one only where its better does not."""
     fitting = [layout for layout, module in LAYOUTS.items() if module.recognises(source)]
     fitting = [layout for layout in fitting if not BETTER.get(layout, frozenset()) & set(fitting)]
@@ -140,14 +145,14 @@ def _refuse_unsorted(source: Path) -> None:
     if not source.is_dir():
         return
     walked = walk(source)
-    unread = [finding for finding in walked.refused if finding.kind == Refusal.UNREAD.value]
+    unread = [finding for finding in walked.refused if finding.kind == OmissionReason.UNREAD.value]
     if unread:
         what = f"{len(unread)} pictures in unsupported formats, for example {unread[0].picture}"
         raise InputError(source, what, "Convert them to JPEG or PNG.", code="unsupported-picture-format")
     if walked.pictures:
         count = f"{len(walked.pictures)} picture{'s' if len(walked.pictures) > 1 else ''}"
         what = f"{count}, but neither class folders nor a table with the labels"
-        hint = f"Expected: {folders.SHAPE}, or {EXPECTED[Format.CSV]}."
+        hint = f"Expected: {folders.SHAPE}, or {EXPECTED[SourceFormat.CSV]}."
         raise InputError(source, what, hint, code="no-labels")
     if not walked.others and not walked.refused:
         what = "the folder is empty" if not walked.folders else "the folder contains only empty folders"

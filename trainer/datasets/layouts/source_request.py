@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 
-class Format(Enum):
+class SourceFormat(Enum):
     """The layouts of a source; AUTO finds out which one it is."""
 
     AUTO = "auto"
@@ -24,7 +24,7 @@ class Format(Enum):
 class SourceRequest:
     """Which layout to read, and which task; `metadata_file` is the table when it lies elsewhere."""
 
-    format: Format = Format.AUTO
+    format: SourceFormat = SourceFormat.AUTO
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     map_file: Path | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.formats import SUFFIXES, recognise
-from trainer.datasets.layouts.omission import Refusal, refused
+from trainer.datasets.layouts.omission import OmissionReason, refused
 from trainer.datasets.layouts.table_reader import is_one_line
 
 # Pictures all the same: a person must hear that they are left out.
@@ -36,7 +36,7 @@ BEGINNING_BYTES = 16  # as much as tells every format that is opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walked:
+class SourceFiles:
     """Everything below a folder that is not hidden; paths are relative, with forward slashes, sorted."""
 
     pictures: tuple[str, ...]  # by their extension, or by how they begin where they have none
@@ -45,7 +45,7 @@ class Walked:
     refused: tuple[Finding, ...]
 
 
-def walk(folder: Path) -> Walked:
+def walk(folder: Path) -> SourceFiles:
     """Find pictures, folders and what is refused by its kind or its name."""
     pictures: list[str] = []
     others: list[str] = []
@@ -58,7 +58,7 @@ def walk(folder: Path) -> Walked:
             folders.append(path)
         elif entry.is_file(follow_symlinks=False):
             (pictures if is_picture(entry) else others).append(path)
-    return Walked(
+    return SourceFiles(
         pictures=tuple(sorted(pictures)),
         folders=tuple(sorted(folders)),
         others=tuple(sorted(others)),
@@ -99,11 +99,11 @@ def is_plain_name(name: str) -> bool:
     return "\\" not in name and is_one_line(name)
 
 
-def why_finding(why: Refusal, path: str) -> Finding:
+def why_finding(why: OmissionReason, path: str) -> Finding:
     details = {
-        Refusal.LINK: "is a symbolic link; only files within the source are read",
-        Refusal.NAME: "has a backslash, a line break or an undecodable byte in its name",
-        Refusal.UNREAD: f"{_suffix(path)[1:].upper()} is not read; convert it to JPEG or PNG",
+        OmissionReason.LINK: "is a symbolic link; only files within the source are read",
+        OmissionReason.NAME: "has a backslash, a line break or an undecodable byte in its name",
+        OmissionReason.UNREAD: f"{_suffix(path)[1:].upper()} is not read; convert it to JPEG or PNG",
     }
     return refused(why, path.encode("utf-8", "backslashreplace").decode("utf-8"), details[why])
 
@@ -122,13 +122,13 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
                 waiting.append(f"{path}/")
 
 
-def _why_refused(entry: os.DirEntry[str]) -> Refusal | None:
+def _why_refused(entry: os.DirEntry[str]) -> OmissionReason | None:
     if not is_plain_name(entry.name):
-        return Refusal.NAME
+        return OmissionReason.NAME
     if entry.is_symlink():
-        return Refusal.LINK
+        return OmissionReason.LINK
     unread = _suffix(entry.name) in UNREAD_SUFFIXES and entry.is_file(follow_symlinks=False)
-    return Refusal.UNREAD if unread else None
+    return OmissionReason.UNREAD if unread else None
 
 
 def _suffix(name: str) -> str:

@@ -23,7 +23,7 @@ COLLISION_PREFIX = "source_"  # a metadata column named as one of the manifest's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SourceRow:
     """The stripped cells of one row, and the line where it ends."""
 
     line: int
@@ -31,23 +31,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class SourceTable:
     """A header without repeats, and at least one row, each as wide as the header."""
 
     where: Path
     header: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[SourceRow, ...]
 
     def position(self, name: str) -> int | None:
         """Where the column stands, whatever the case of its name."""
         names = [column.casefold() for column in self.header]
         return names.index(name) if name in names else None
 
-    def place(self, row: Row) -> str:
+    def place(self, row: SourceRow) -> str:
         return f"{self.where}:{row.line}"
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> SourceTable:
     """Read a whole table; what is wrong with it is said with file and line."""
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     text = _text(path)
@@ -61,7 +61,7 @@ def read_table(path: Path) -> Table:
     if not rows:
         what = "the table has a header but no rows"
         raise TableError(path, what, "Add a row for each picture.", code="invalid-table")
-    return Table(where=path, header=header, rows=rows)
+    return SourceTable(where=path, header=header, rows=rows)
 
 
 def read_header(path: Path) -> tuple[str, ...] | None:
@@ -80,7 +80,7 @@ def is_one_line(text: str) -> bool:
     return not any(unicodedata.category(character) in BREAKS_A_LINE for character in text)
 
 
-def need(table: Table, name: str) -> int:
+def need(table: SourceTable, name: str) -> int:
     """Where the column stands, or an error that names the ones there are."""
     position = table.position(name)
     if position is None:
@@ -90,7 +90,7 @@ def need(table: Table, name: str) -> int:
     return position
 
 
-def metadata_columns(table: Table, taken: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def metadata_columns(table: SourceTable, taken: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Positions and names of the columns that are not taken: "Width" → "source_Width"."""
     kept = [at for at, name in enumerate(table.header) if name.casefold() not in taken]
     names = [_apart(table.header[at]) for at in kept]
@@ -149,7 +149,7 @@ def _repeated(names: list[str]) -> str | None:
     return next((name for name in names if counted[name.casefold()] > 1), None)
 
 
-def _rows(reader: Any, width: int, path: Path) -> Iterator[Row]:  # csv names no type for its reader
+def _rows(reader: Any, width: int, path: Path) -> Iterator[SourceRow]:  # csv names no type for its reader
     for cells in reader:
         if reader.line_num > MAX_ROWS:
             what = f"more than {MAX_ROWS:,} lines"
@@ -160,4 +160,4 @@ def _rows(reader: Any, width: int, path: Path) -> Iterator[Row]:  # csv names no
         if len(stripped) != width:
             what = f"{len(stripped)} cells, but the header has {width}"
             raise TableError(f"{path}:{reader.line_num}", what, "Fix the line.", code="invalid-table")
-        yield Row(line=reader.line_num, cells=stripped)
+        yield SourceRow(line=reader.line_num, cells=stripped)

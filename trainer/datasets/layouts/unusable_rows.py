@@ -11,26 +11,26 @@ from typing import NoReturn
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import TableError
 from dermpack.storage.files import safe_relative
-from trainer.datasets.layouts.omission import Refusal
+from trainer.datasets.layouts.omission import OmissionReason
 from trainer.datasets.layouts.source_walk import entries_of, is_own_file
-from trainer.datasets.layouts.table_reader import Row, Table
+from trainer.datasets.layouts.table_reader import SourceRow, SourceTable
 
 HINT_OF_KIND: Mapping[str, str] = {
-    Refusal.NO_LABEL.value: "Write a label into each row.",
-    Refusal.LINK.value: "Replace the links with the files themselves.",
-    Refusal.TWO_LABELS.value: "Keep one label for each picture.",
+    OmissionReason.NO_LABEL.value: "Write a label into each row.",
+    OmissionReason.LINK.value: "Replace the links with the files themselves.",
+    OmissionReason.TWO_LABELS.value: "Keep one label for each picture.",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class RowProblem:
     """A row that cannot be a picture, and why."""
 
-    row: Row
+    row: SourceRow
     finding: Finding
 
 
-def refuse_all(table: Table, faults: Sequence[Fault], *, root: Path, is_apart: bool) -> NoReturn:
+def refuse_all(table: SourceTable, faults: Sequence[RowProblem], *, root: Path, is_apart: bool) -> NoReturn:
     """Raise TableError for a table without a usable row; it shows the first row with the commonest fault."""
     kinds = Counter(fault.finding.kind for fault in faults)
     kind, count = kinds.most_common(1)[0]
@@ -41,7 +41,7 @@ def refuse_all(table: Table, faults: Sequence[Fault], *, root: Path, is_apart: b
     raise TableError(table.place(first.row), what, hint, code="no-usable-rows")
 
 
-def _path_hint(root: Path, table: Table, path: str, *, is_apart: bool) -> str:
+def _path_hint(root: Path, table: SourceTable, path: str, *, is_apart: bool) -> str:
     """Return the hint for a path that does not fit: the pictures may be one folder deeper, or elsewhere."""
     if folder := _meant(root, path):
         return f"The file is in {folder}: give that folder as SOURCE, and --metadata {table.where}."

@@ -12,7 +12,7 @@ from trainer.datasets.splits.split_shares import Shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class GivenSplits:
     """A split for each member, and the members that a mend takes out, each with what it leaks into."""
 
     splits: tuple[Split, ...]
@@ -21,7 +21,7 @@ class Kept:
 
 def keep_given(
     members: Sequence[Member], given: Sequence[Split | None], *, shares: Shares, seed: int
-) -> Kept:
+) -> GivenSplits:
     """Validation and test stay as given; one that is not given is cut from the training pictures.
 
     A picture without a given split goes with its unit, or else counts as a training picture.
@@ -33,7 +33,7 @@ def keep_given(
     splits = [given[at] or held[member.unit] for at, member in enumerate(members)]
     for at, chosen in zip(cuttable, fresh, strict=True):
         splits[at] = chosen
-    return Kept(splits=tuple(splits), leaks=lesser([member.unit for member in members], splits))
+    return GivenSplits(splits=tuple(splits), leaks=lesser([member.unit for member in members], splits))
 
 
 def _held_out_furthest(members: Sequence[Member], given: Sequence[Split | None]) -> dict[int, Split]:

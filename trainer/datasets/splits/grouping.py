@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dermpack.errors import InputError
 from trainer.datasets.duplicates.disjoint_sets import Unions, members_of
-from trainer.datasets.layouts.listing import Found, Listing
+from trainer.datasets.layouts.listing import ListedPicture, Listing
 
 
 def grouped(listing: Listing, *, column: str) -> Listing:
@@ -63,7 +63,7 @@ def _without(cells: tuple[str, ...], at: int) -> tuple[str, ...]:
     return cells[:at] + cells[at + 1 :]
 
 
-def _cell(found: Found, at: int) -> str:
+def _cell(found: ListedPicture, at: int) -> str:
     return found.metadata[at] if found.metadata else ""
 
 

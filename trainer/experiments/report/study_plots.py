@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from dermpack.reporting.plots import INK, PALETTE, SOFT, Axes, Draw, figure_png, lines, short
-from trainer.experiments.report.study_record import COMPARED, Study, Trained, tested_figure
+from trainer.experiments.report.study_record import COMPARED, Study, TrainedRecipe, tested_figure
 
 MEGA = 1_000_000
 MARKERS = {"accuracy": "o", "balanced_accuracy": "s"}
@@ -17,7 +17,7 @@ NAME_WIDTH = 0.25  # of the width of the plot
 NAME_LEFT_FROM = 0.6  # of the width: a name beyond it would leave the plot on the right
 MOST_CURVES = 28  # colours times dashes
 WIDTH_INCHES, HEIGHT_INCHES = 6.4, 4.2
-Cost = Callable[[Trained], float]
+Cost = Callable[[TrainedRecipe], float]
 COSTS: Mapping[str, tuple[str, Cost]] = {
     "parameters": ("parameters, millions", lambda trained: trained.parameters / MEGA),
     "size": ("size of the weights, MB", lambda trained: trained.size_bytes / MEGA),
@@ -45,7 +45,7 @@ def study_plots(study: Study) -> dict[str, bytes]:
     return plots
 
 
-def cost_plot(found: Mapping[str, Trained], across: str, cost: Cost) -> Draw:
+def cost_plot(found: Mapping[str, TrainedRecipe], across: str, cost: Cost) -> Draw:
     """A point a recipe and figure, with its interval; the name stands beside the upper one."""
 
     def draw(axes: Axes) -> None:
@@ -68,7 +68,7 @@ def cost_plot(found: Mapping[str, Trained], across: str, cost: Cost) -> Draw:
     return draw
 
 
-def history_plot(found: Mapping[str, Trained], name: str) -> Draw:
+def history_plot(found: Mapping[str, TrainedRecipe], name: str) -> Draw:
     """A curve a recipe over the epochs of all its phases; a dot where a phase begins."""
     series = {recipe: _series(trained, name) for recipe, trained in found.items()}
     curves = {recipe: (range(1, len(values) + 1), values) for recipe, values in series.items()}
@@ -87,7 +87,7 @@ def history_plot(found: Mapping[str, Trained], name: str) -> Draw:
 
 
 def _points(
-    axes: Axes, found: Mapping[str, Trained], costs: Mapping[str, float], figure: str, *, at: int
+    axes: Axes, found: Mapping[str, TrainedRecipe], costs: Mapping[str, float], figure: str, *, at: int
 ) -> None:
     """One figure of all recipes; those of one cost stand side by side, and so do their intervals."""
     from matplotlib.transforms import ScaledTranslation
@@ -132,7 +132,7 @@ def _names(axes: Axes, places: Mapping[str, tuple[float, float]]) -> None:
         )
 
 
-def _series(trained: Trained, name: str) -> Sequence[float]:
+def _series(trained: TrainedRecipe, name: str) -> Sequence[float]:
     return trained.curve.loss if name == "loss" else trained.curve.validation.get(name, ())
 
 

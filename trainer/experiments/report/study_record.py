@@ -14,7 +14,7 @@ COMPARED = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "accurac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pictures:
+class TestedDataset:
     """A dataset that recipes are tested on; `split` is scored."""
 
     source: str
@@ -28,7 +28,7 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Versus:
+class BaseComparison:
     """Held against the base recipe, on the same pictures and under the same draws."""
 
     differences: Mapping[str, Difference]
@@ -40,11 +40,11 @@ class Versus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
+class DatasetScores:
     """What one recipe reached on one of the datasets."""
 
     scores: Scores
-    versus: Versus | None  # None for the base itself, or where it failed
+    versus: BaseComparison | None  # None for the base itself, or where it failed
 
     def record(self) -> dict[str, Any]:
         return {"scores": self.scores.record(), "versus_base": self.versus and self.versus.record()}
@@ -65,7 +65,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class TrainedRecipe:
     """A recipe that came to its end."""
 
     run: str  # relative to the study
@@ -74,7 +74,7 @@ class Trained:
     size_bytes: int  # of the weights as they lie in the run
     training_seconds: float  # over all attempts, without preparing pictures; measured, never the same twice
     splits: Mapping[str, Mapping[str, float]]  # train and validation → figure → value
-    tests: tuple[Tested, ...]  # one a dataset, in the order of the study's
+    tests: tuple[DatasetScores, ...]  # one a dataset, in the order of the study's
     curve: Curve
     remarks: tuple[str, ...]
     versions: Mapping[str, str]
@@ -92,12 +92,12 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class StudyRow:
     """A recipe with what became of it; `reason` is empty where it was trained."""
 
     name: str
     recipe: Mapping[str, Any]
-    trained: Trained | None
+    trained: TrainedRecipe | None
     reason: str = ""
 
     def record(self) -> dict[str, Any]:
@@ -111,14 +111,14 @@ class Study:
 
     name: str
     classes: tuple[str, ...]
-    datasets: tuple[Pictures, ...]  # the first is the one that was trained on
+    datasets: tuple[TestedDataset, ...]  # the first is the one that was trained on
     base: str
     metric: str  # the validation figure that names the best
-    rows: tuple[Row, ...]
+    rows: tuple[StudyRow, ...]
     waiting: tuple[str, ...] = ()  # recipes that were not begun, or not ended, when this was written
 
     @property
-    def finished(self) -> tuple[tuple[Row, Trained], ...]:
+    def finished(self) -> tuple[tuple[StudyRow, TrainedRecipe], ...]:
         """The rows that have figures."""
         return tuple((row, row.trained) for row in self.rows if row.trained)
 
@@ -144,7 +144,7 @@ class Study:
         }
 
 
-def tested_figure(trained: Trained, name: str, *, dataset: int = 0) -> Figure:
+def tested_figure(trained: TrainedRecipe, name: str, *, dataset: int = 0) -> Figure:
     return trained.tests[dataset].scores.figures[name]
 
 

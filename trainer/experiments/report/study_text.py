@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dermpack.evaluation.report_page import brief
 from dermpack.metrics.paired_difference import Difference
 from dermpack.reporting.option_text import NOTHING
-from trainer.experiments.report.study_record import COMPARED, Study, Trained, tested_figure
+from trainer.experiments.report.study_record import COMPARED, Study, TrainedRecipe, tested_figure
 
 BEST = "★"
 SPLITS = ("train", "validation", "test")
@@ -124,7 +124,7 @@ def megabytes(size_bytes: int) -> str:
     return f"{size_bytes / MEGA:.1f} MB" if size_bytes >= MEGA / 10 else f"{size_bytes / 1000:.1f} KB"
 
 
-def _result_cells(trained: Trained) -> tuple[str, ...]:
+def _result_cells(trained: TrainedRecipe) -> tuple[str, ...]:
     seen = (f"{trained.splits[split]['accuracy']:.2f}" for split in ("train", "validation"))
     tested = (brief(tested_figure(trained, name)) for name in ("accuracy", "balanced_accuracy", "auroc"))
     costs = (

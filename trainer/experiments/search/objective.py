@@ -34,7 +34,7 @@ class Objective(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class SearchGoal:
     """The same for all workers of a search, and from its first trial to its last."""
 
     dataset: Dataset

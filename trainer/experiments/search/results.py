@@ -17,7 +17,7 @@ from dermpack.storage.toml_writer import toml_text
 from trainer.experiments.report.search_page import tune_page
 from trainer.experiments.report.search_plots import tune_plots
 from trainer.experiments.report.search_record import Search, State, TrialRow
-from trainer.experiments.search.objective import Objective, Wanted
+from trainer.experiments.search.objective import Objective, SearchGoal
 from trainer.experiments.search.search import REASON
 from trainer.experiments.search.space import recipe_of
 from trainer.experiments.search.trial import SAME_AS, SECONDS
@@ -35,7 +35,7 @@ STATES = {
 }
 
 
-def found_so_far(study: optuna.Study, wanted: Wanted) -> Search:
+def found_so_far(study: optuna.Study, wanted: SearchGoal) -> Search:
     """Every trial that was begun; one whose worker died stands under the number of its repetition."""
     trials = [of for of in study.get_trials(deepcopy=False) if of.state in STATES and not _is_repeated(of)]
     best = sorted(study.best_trials, key=lambda of: (-of.values[0], of.number)) if _ended(study) else []

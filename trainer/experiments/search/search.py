@@ -30,7 +30,7 @@ NOT_NOW = (optuna.exceptions.StorageInternalError, optuna.exceptions.UpdateFinis
 MOST_TRIES = 3  # of one set of values whose worker died: they may be what it dies of
 
 
-class Unpromising(Exception):  # noqa: N818 - no error: other trials were better at the same epoch
+class PrunedTrial(Exception):  # noqa: N818 - no error: other trials were better at the same epoch
     """The trial is given up."""
 
 
@@ -115,7 +115,7 @@ def _try(study: optuna.Study, trial: Trial, space: Space, attempt: Attempt) -> N
     """Whatever comes of it, the trial ends; but where we are interrupted it is left to be tried again."""
     try:
         values = attempt(trial, space.drawn(trial))
-    except Unpromising:
+    except PrunedTrial:
         study.tell(trial, state=TrialState.PRUNED)
         return
     except DermpackError as error:

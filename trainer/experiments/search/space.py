@@ -22,7 +22,7 @@ HINT = "Write key = [choices], or key = { low = …, high = … }."
 Scalar: TypeAlias = bool | int | float | str
 
 
-class Asked(Protocol):
+class ValueSource(Protocol):
     """What draws a value; Optuna's trials do."""
 
     def suggest_categorical(self, name: str, choices: Any) -> Any: ...
@@ -41,7 +41,7 @@ class Choices:
     name: str
     values: tuple[Scalar, ...]
 
-    def drawn(self, asked: Asked) -> Any:
+    def drawn(self, asked: ValueSource) -> Any:
         return asked.suggest_categorical(self.name, list(self.values))
 
     def ends(self) -> tuple[Any, ...]:
@@ -61,7 +61,7 @@ class Range:
     step: float | None = None
     log: bool = False
 
-    def drawn(self, asked: Asked) -> Any:
+    def drawn(self, asked: ValueSource) -> Any:
         if isinstance(self.low, int) and isinstance(self.high, int):
             step = 1 if self.step is None else int(self.step)
             return asked.suggest_int(self.name, self.low, self.high, step=step, log=self.log)
@@ -84,7 +84,7 @@ class Space:
     dimensions: tuple[Dimension, ...]
     left_out: tuple[str, ...] = ()
 
-    def drawn(self, asked: Asked) -> dict[str, Any]:
+    def drawn(self, asked: ValueSource) -> dict[str, Any]:
         """An option's value each."""
         return {of.name: of.drawn(asked) for of in self.dimensions}
 

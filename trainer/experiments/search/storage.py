@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from dermpack.errors import InputError
 from dermpack.storage.files import json_text, sha256_of
 from trainer.experiments.search.folder_lock import turn
-from trainer.experiments.search.objective import Objective, Wanted
+from trainer.experiments.search.objective import Objective, SearchGoal
 from trainer.experiments.search.storage_url import open_storage, without_password
 
 SQLITE_FILE = "tune.db"
@@ -26,7 +26,7 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{(folder / SQLITE_FILE).absolute()}"
 
 
-def open_trials(wanted: Wanted, url: str, name: str, folder: Path) -> optuna.Study:
+def open_trials(wanted: SearchGoal, url: str, name: str, folder: Path) -> optuna.Study:
     """The study of this name, made if it is not there; one of another search is refused.
 
     Optuna's tables must not be made by two at once: the workers of the folder wait for each other.

@@ -13,14 +13,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dermpack.errors import InputError
 from dermpack.storage.files import read_json
-from trainer.experiments.search.objective import Wanted
-from trainer.experiments.search.search import ORIGIN, Unpromising
+from trainer.experiments.search.objective import SearchGoal
+from trainer.experiments.search.search import ORIGIN, PrunedTrial
 from trainer.experiments.search.space import recipe_of
-from trainer.fitting.events import Epoch, Moment
+from trainer.fitting.events import Epoch, FitProgress
 from trainer.recipe.recipe import Recipe
 from trainer.runs.preflight import check_asked
 from trainer.runs.run_folder import read_run
-from trainer.runs.subprocess_training import Begun, Job, Tell, Told, train_apart
+from trainer.runs.subprocess_training import RecipeStarted, Tell, Told, TrainingJob, train_apart
 
 SECONDS, RECIPE, SAME_AS, WEIGHTS = "seconds", "recipe", "same_as", "weights_sha256"
 TRIALS = "trials"
@@ -29,11 +29,11 @@ Latency: TypeAlias = Callable[[Path], float]  # a run folder → milliseconds of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempts:
+class TrialSetup:
     """How a trial is tried: for what, where its run lies, and who hears of it."""
 
     study: optuna.Study
-    wanted: Wanted
+    wanted: SearchGoal
     folder: Path
     trials: int
     latency: Latency | None
@@ -44,7 +44,7 @@ class Attempts:
         recipe = recipe_of(values, self.wanted.recipe)
         place = place_of(trial, self.folder)
         trial.set_user_attr(RECIPE, recipe.record())
-        self.tell(Begun(name=f"trial {trial.number}", number=trial.number + 1, of=self.trials))
+        self.tell(RecipeStarted(name=f"trial {trial.number}", number=trial.number + 1, of=self.trials))
         if (known := self._known(trial, recipe)) is not None:
             return known
         check_asked(self.wanted.dataset, place / "run", recipe, overwrite=True)
@@ -68,7 +68,7 @@ class Attempts:
 
     def _train(self, trial: Trial, recipe: Recipe, place: Path) -> None:
         clock = place / "clock.json"
-        job = Job(
+        job = TrainingJob(
             dataset=self.wanted.dataset.folder.absolute(),
             run=place / "run",
             recipe=recipe,
@@ -76,7 +76,7 @@ class Attempts:
             clock=clock,
             log=place / "log.txt",
         )
-        watch = Judge(
+        watch = TrialPruner(
             trial=trial,
             figure=self.wanted.objective.figure,
             head_epochs=recipe.head_epochs,
@@ -85,7 +85,7 @@ class Attempts:
         )
         try:
             train_apart(job, tell=watch)
-        except Unpromising:
+        except PrunedTrial:
             _keep_seconds(trial, clock)
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -98,7 +98,7 @@ def place_of(trial: Trial | FrozenTrial, folder: Path) -> Path:
 
 
 @dataclass(slots=True, kw_only=True)
-class Judge:
+class TrialPruner:
     """Holds each epoch, counted over both phases, against the same epoch of other trials."""
 
     trial: Trial
@@ -111,11 +111,11 @@ class Judge:
     def __call__(self, told: Told) -> None:
         self.tell(told)
         match told:
-            case Moment(name=name, epoch=epoch, ended=Epoch(validation=figures)) if self.prunes:
+            case FitProgress(name=name, epoch=epoch, ended=Epoch(validation=figures)) if self.prunes:
                 self.best = max(self.best, figures[self.figure])
                 self.trial.report(self.best, step=epoch + (self.head_epochs if name == SECOND_PHASE else 0))
                 if self.trial.should_prune():
-                    raise Unpromising
+                    raise PrunedTrial
 
 
 def _keep_seconds(trial: Trial, clock: Path) -> None:

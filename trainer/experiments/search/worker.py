@@ -14,12 +14,12 @@ from dermpack.errors import InputError
 from dermpack.storage.files import cannot_write, refuse_existing
 from trainer.experiments.report.search_record import Search
 from trainer.experiments.search.folder_lock import turn
-from trainer.experiments.search.objective import Wanted
+from trainer.experiments.search.objective import SearchGoal
 from trainer.experiments.search.results import found_so_far, write_search
 from trainer.experiments.search.search import search
 from trainer.experiments.search.storage import open_trials, sqlite_url
 from trainer.experiments.search.storage_url import without_password
-from trainer.experiments.search.trial import TRIALS, Attempts, Latency, place_of
+from trainer.experiments.search.trial import TRIALS, Latency, TrialSetup, place_of
 from trainer.runs.preflight import check_alone, check_asked
 from trainer.runs.subprocess_training import Tell, untold
 
@@ -27,7 +27,7 @@ MARKER = ".dermpack-tune"  # says "one of ours"
 
 
 def tune(
-    wanted: Wanted,
+    wanted: SearchGoal,
     folder: Path,
     *,
     trials: int,
@@ -45,7 +45,9 @@ def tune(
     _open(wanted, folder)
     url = storage or sqlite_url(folder)
     study = open_trials(wanted, url, name or folder.name, folder)
-    attempts = Attempts(study=study, wanted=wanted, folder=folder, trials=trials, latency=latency, tell=tell)
+    attempts = TrialSetup(
+        study=study, wanted=wanted, folder=folder, trials=trials, latency=latency, tell=tell
+    )
 
     def ended(_: FrozenTrial) -> None:
         _write(study, wanted, folder)
@@ -58,7 +60,7 @@ def tune(
         raise _lost(url, error) from error
 
 
-def _open(wanted: Wanted, folder: Path) -> None:
+def _open(wanted: SearchGoal, folder: Path) -> None:
     """A folder of our own; other workers may be in it already, or make it at this very moment."""
     check_alone(wanted.recipe)
     check_asked(wanted.dataset, folder / TRIALS / "any", wanted.recipe, overwrite=True)
@@ -77,7 +79,7 @@ def _lost(url: str, error: Exception) -> InputError:
     return InputError(where, f"connection lost ({said})", hint, code="connection-lost")
 
 
-def _write(study: optuna.Study, wanted: Wanted, folder: Path) -> Search:
+def _write(study: optuna.Study, wanted: SearchGoal, folder: Path) -> Search:
     """One worker at a time, so that all files are of one moment."""
     with turn(folder, of="report"):
         found = found_so_far(study, wanted)

@@ -11,7 +11,7 @@ from dermpack.progress import Item
 from dermpack.reporting.page import Level
 from tests.support.training_dataset import dataset, of_pictures, picture
 from trainer.datasets.checks.dataset_warnings import remarks
-from trainer.datasets.exploration.columns import Kind, read_column
+from trainer.datasets.exploration.columns import ColumnKind, read_column
 from trainer.datasets.exploration.crosstab import MAX_VALUES, MISSING, OTHER, cross
 from trainer.datasets.exploration.explore import MAX_CROSSED, explore
 
@@ -25,28 +25,30 @@ def test_a_word_for_nothing_is_missing(word: str) -> None:
 
 def test_numbers_as_text_are_numbers() -> None:
     column = read_column("age", ["45", " 50.0 ", "1e1", "unknown"])
-    assert column.kind is Kind.NUMBERS
+    assert column.kind is ColumnKind.NUMBERS
     assert column.numbers[:3] == (45.0, 50.0, 10.0)
 
 
 @pytest.mark.parametrize("cell", ["inf", "1_000", "٣٤", "0x10", "1e999", "1,5"])
 def test_what_only_python_takes_for_a_number_is_unreadable(cell: str) -> None:
     column = read_column("age", [*map(str, range(20, 60)), *["30"] * 40, cell])
-    assert column.kind is Kind.NUMBERS
+    assert column.kind is ColumnKind.NUMBERS
     assert (column.unreadable, column.missing) == (1, 1)
 
 
 def test_few_whole_numbers_are_codes() -> None:
-    assert read_column("skin_tone", ["1", "2", "3", "6"] * 20).kind is Kind.CATEGORIES
+    assert read_column("skin_tone", ["1", "2", "3", "6"] * 20).kind is ColumnKind.CATEGORIES
 
 
 def test_a_cell_for_each_picture_names_it() -> None:
-    assert read_column("id", [f"ISIC_{at}" for at in range(40)]).kind is Kind.NAMES
-    assert read_column("id", [str(at) for at in range(40)]).kind is Kind.NAMES
+    assert read_column("id", [f"ISIC_{at}" for at in range(40)]).kind is ColumnKind.NAMES
+    assert read_column("id", [str(at) for at in range(40)]).kind is ColumnKind.NAMES
 
 
-@pytest.mark.parametrize(("cells", "kind"), [(["a", "a", ""], Kind.CONSTANT), (["", "nan"], Kind.EMPTY)])
-def test_a_column_without_difference_is_no_category(cells: list[str], kind: Kind) -> None:
+@pytest.mark.parametrize(
+    ("cells", "kind"), [(["a", "a", ""], ColumnKind.CONSTANT), (["", "nan"], ColumnKind.EMPTY)]
+)
+def test_a_column_without_difference_is_no_category(cells: list[str], kind: ColumnKind) -> None:
     assert read_column("x", cells).kind is kind
 
 
@@ -59,7 +61,7 @@ def test_ages_fall_into_decades() -> None:
 @pytest.mark.parametrize("age", ["-1", "999"])
 def test_an_impossible_age_is_missing(age: str) -> None:
     column = read_column("age", [*map(str, range(20, 60)), age])
-    assert (column.kind, column.unreadable, column.missing) == (Kind.NUMBERS, 1, 1)
+    assert (column.kind, column.unreadable, column.missing) == (ColumnKind.NUMBERS, 1, 1)
 
 
 def test_codes_stand_in_their_own_order() -> None:

@@ -10,9 +10,9 @@ import pytest
 from dermpack.dataset.manifest import Picture, Split
 from dermpack.reporting.page import Image, Table, Text
 from tests.support.training_dataset import dataset, of_pictures, picture
-from trainer.datasets.exploration.columns import Kind, read_column, read_columns
+from trainer.datasets.exploration.columns import ColumnKind, read_column, read_columns
 from trainer.datasets.exploration.importance import HEIGHT, MAX_COLUMNS, WIDTH, Importance, importance
-from trainer.datasets.exploration.imputation import Imputation, Strategy, imputation
+from trainer.datasets.exploration.imputation import Imputation, ImputationStrategy, imputation
 from trainer.datasets.exploration.report.metadata import importance_section
 
 N = 400
@@ -25,12 +25,12 @@ def filled(name: str, cells: list[str], pictures: tuple[Picture, ...] = TRAIN) -
 
 def test_a_missing_number_would_be_the_median() -> None:
     one = filled("age", ["10", "20", "60", "", "unknown"])
-    assert (one.strategy, one.value, one.missing, one.n) == (Strategy.MEDIAN, "20", 2, 3)
+    assert (one.strategy, one.value, one.missing, one.n) == (ImputationStrategy.MEDIAN, "20", 2, 3)
 
 
 def test_a_missing_word_would_be_the_most_frequent() -> None:
     one = filled("sex", ["male", "female", "male", "", "unknown"])
-    assert (one.strategy, one.value, one.missing, one.n) == (Strategy.MOST_FREQUENT, "male", 2, 3)
+    assert (one.strategy, one.value, one.missing, one.n) == (ImputationStrategy.MOST_FREQUENT, "male", 2, 3)
 
 
 def test_equally_frequent_words_give_the_first_in_the_alphabet() -> None:
@@ -44,7 +44,7 @@ def test_filling_values_come_from_the_train_split_alone() -> None:
 
 def test_names_and_empty_columns_are_not_filled() -> None:
     empty = filled("x", [""] * 5)
-    assert (empty.kind, empty.strategy, empty.n) == (Kind.EMPTY, None, 0)
+    assert (empty.kind, empty.strategy, empty.n) == (ColumnKind.EMPTY, None, 0)
     pictures = tuple(picture(at, "nv") for at in range(40))
     assert filled("id", [f"ISIC_{at}" for at in range(40)], pictures).strategy is None
 
@@ -139,7 +139,8 @@ def test_the_same_seed_measures_the_same() -> None:
 def test_so_many_columns_that_it_would_never_end_are_cut() -> None:
     made = dataset(Path("nowhere"), ["mel", "nv"], {f"c{at}": ["m", "f"] for at in range(MAX_COLUMNS + 2)})
     columns = [
-        replace(column, kind=Kind.CATEGORIES, cells=("m", "m")) for column in read_columns(made.manifest)
+        replace(column, kind=ColumnKind.CATEGORIES, cells=("m", "m"))
+        for column in read_columns(made.manifest)
     ]
     excluded = dict(importance(made, columns, seed=0).excluded)
     assert "c19" not in excluded

@@ -18,7 +18,7 @@ from dermpack.dataset.manifest import Split
 from dermpack.errors import TableError
 from tests.support import picture_sources as sources
 from tests.support.errors import raises_code
-from trainer.datasets.layouts import Format, SourceRequest, read_source
+from trainer.datasets.layouts import SourceFormat, SourceRequest, read_source
 from trainer.datasets.layouts import pickle_reader as pickled
 from trainer.datasets.layouts.listing import Listing
 from trainer.datasets.layouts.pickle_reader import read_pickle
@@ -29,7 +29,7 @@ NUMPYS = ((b"numpy.core.", b"numpy._core."), (b"numpy._core.", b"numpy.core."))
 def listed(source: Path) -> Listing:
     pictures = source.parent / "pictures"
     pictures.mkdir()
-    return read_source(source, SourceRequest(format=Format.CIFAR10), pictures=pictures)
+    return read_source(source, SourceRequest(format=SourceFormat.CIFAR10), pictures=pictures)
 
 
 def written(listing: Listing, at: int) -> bytes:

@@ -14,7 +14,7 @@ from dermpack.dataset.manifest import Split
 from dermpack.progress import Item
 from tests.support import picture_sources as sources
 from tests.support.errors import raises_code
-from trainer.datasets.layouts import Format, SourceRequest, read_source
+from trainer.datasets.layouts import SourceFormat, SourceRequest, read_source
 from trainer.datasets.layouts.listing import Listing
 
 
@@ -28,22 +28,22 @@ def kinds(listing: Listing) -> dict[str, str]:
     return {finding.picture: finding.kind for finding in listing.refused}
 
 
-WRITERS: tuple[tuple[Callable[[Path], Path], Format, int], ...] = (
-    (sources.write_folders, Format.FOLDERS, 6),
-    (sources.write_split_folders, Format.FOLDERS, 12),
-    (sources.write_dermnet, Format.DERMNET, 12),
-    (sources.write_isic, Format.ISIC, 16),
-    (sources.write_csv, Format.CSV, 6),
-    (sources.write_ham10000, Format.HAM10000, 7),
-    (sources.write_hmnist, Format.HMNIST, 7),
-    (sources.write_cifar10, Format.CIFAR10, 30),
-    (sources.write_cifar10_binary, Format.CIFAR10, 20),
+WRITERS: tuple[tuple[Callable[[Path], Path], SourceFormat, int], ...] = (
+    (sources.write_folders, SourceFormat.FOLDERS, 6),
+    (sources.write_split_folders, SourceFormat.FOLDERS, 12),
+    (sources.write_dermnet, SourceFormat.DERMNET, 12),
+    (sources.write_isic, SourceFormat.ISIC, 16),
+    (sources.write_csv, SourceFormat.CSV, 6),
+    (sources.write_ham10000, SourceFormat.HAM10000, 7),
+    (sources.write_hmnist, SourceFormat.HMNIST, 7),
+    (sources.write_cifar10, SourceFormat.CIFAR10, 30),
+    (sources.write_cifar10_binary, SourceFormat.CIFAR10, 20),
 )
 
 
 @pytest.mark.parametrize(("write", "layout", "count"), WRITERS)
 def test_a_layout_is_recognised_and_wholly_read(
-    tmp_path: Path, write: Callable[[Path], Path], layout: Format, count: int
+    tmp_path: Path, write: Callable[[Path], Path], layout: SourceFormat, count: int
 ) -> None:
     listing = listing_of(write(tmp_path / "source"))
     assert (listing.format, len(listing.pictures), listing.refused) == (layout.value, count, ())
@@ -51,7 +51,7 @@ def test_a_layout_is_recognised_and_wholly_read(
 
 @pytest.mark.parametrize(("write", "layout", "count"), WRITERS)
 def test_every_listed_picture_lies_below_the_root_in_the_order_of_paths(
-    tmp_path: Path, write: Callable[[Path], Path], layout: Format, count: int
+    tmp_path: Path, write: Callable[[Path], Path], layout: SourceFormat, count: int
 ) -> None:
     listing = listing_of(write(tmp_path / "source"), SourceRequest(format=layout))
     paths = [picture.path for picture in listing.pictures]
@@ -197,30 +197,35 @@ def test_classes_that_differ_in_case_only_are_an_error(tmp_path: Path) -> None:
         listing_of(source)
 
 
-@pytest.mark.parametrize("layout", list(Format))
-def test_an_empty_source_is_an_error(tmp_path: Path, layout: Format) -> None:
+@pytest.mark.parametrize("layout", list(SourceFormat))
+def test_an_empty_source_is_an_error(tmp_path: Path, layout: SourceFormat) -> None:
     (tmp_path / "source").mkdir()
-    needs_table = layout in (Format.CSV, Format.HAM10000, Format.HMNIST, Format.CIFAR10)
+    needs_table = layout in (
+        SourceFormat.CSV,
+        SourceFormat.HAM10000,
+        SourceFormat.HMNIST,
+        SourceFormat.CIFAR10,
+    )
     with raises_code("table-not-found" if needs_table else "no-pictures", tmp_path / "source"):
         listing_of(tmp_path / "source", SourceRequest(format=layout))
 
 
-@pytest.mark.parametrize("layout", list(Format))
-def test_a_source_that_does_not_exist_is_an_error(tmp_path: Path, layout: Format) -> None:
+@pytest.mark.parametrize("layout", list(SourceFormat))
+def test_a_source_that_does_not_exist_is_an_error(tmp_path: Path, layout: SourceFormat) -> None:
     with raises_code("file-not-found", tmp_path / "none"):
         listing_of(tmp_path / "none", SourceRequest(format=layout))
 
 
 CODE_OF_A_PICTURE = {
-    Format.AUTO: "unknown-layout",
-    Format.CSV: "invalid-table",
-    Format.HMNIST: "table-not-found",
-    Format.CIFAR10: "table-not-found",
+    SourceFormat.AUTO: "unknown-layout",
+    SourceFormat.CSV: "invalid-table",
+    SourceFormat.HMNIST: "table-not-found",
+    SourceFormat.CIFAR10: "table-not-found",
 }
 
 
-@pytest.mark.parametrize("layout", list(Format))
-def test_a_single_picture_as_the_source_is_an_error(tmp_path: Path, layout: Format) -> None:
+@pytest.mark.parametrize("layout", list(SourceFormat))
+def test_a_single_picture_as_the_source_is_an_error(tmp_path: Path, layout: SourceFormat) -> None:
     with raises_code(CODE_OF_A_PICTURE.get(layout, "not-a-directory"), tmp_path / "x.png"):
         listing_of(sources.write_picture(tmp_path / "x.png"), SourceRequest(format=layout))
 
@@ -238,8 +243,8 @@ def test_an_unknown_source_says_what_was_looked_for(tmp_path: Path) -> None:
         listing_of(tmp_path / "source")
 
 
-@pytest.mark.parametrize("layout", [Format.AUTO, Format.FOLDERS, Format.CSV])
-def test_an_archive_is_to_be_unpacked_first(tmp_path: Path, layout: Format) -> None:
+@pytest.mark.parametrize("layout", [SourceFormat.AUTO, SourceFormat.FOLDERS, SourceFormat.CSV])
+def test_an_archive_is_to_be_unpacked_first(tmp_path: Path, layout: SourceFormat) -> None:
     with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
         archive.writestr("a/1.jpg", b"")
     with raises_code("source-is-archive", "pictures.zip", "(zip)"):

@@ -12,9 +12,9 @@ from dermpack.dataset.manifest import MAX_CELL_CHARACTERS, Split
 from dermpack.errors import TableError
 from tests.support import picture_sources as sources
 from tests.support.errors import raises_code
-from trainer.datasets.layouts import Format, SourceRequest, hmnist, read_source
+from trainer.datasets.layouts import SourceFormat, SourceRequest, hmnist, read_source
 from trainer.datasets.layouts import table_reader as tables
-from trainer.datasets.layouts.listing import Found, Listing
+from trainer.datasets.layouts.listing import ListedPicture, Listing
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def source(tmp_path: Path) -> Path:
 def listed(source: Path, text: str | bytes) -> Listing:
     data = text if isinstance(text, bytes) else text.encode("utf-8")
     (source / "t.csv").write_bytes(data)
-    return read_source(source, SourceRequest(format=Format.CSV), pictures=source)
+    return read_source(source, SourceRequest(format=SourceFormat.CSV), pictures=source)
 
 
 def kinds(listing: Listing) -> dict[str, str]:
@@ -48,7 +48,7 @@ def lesions(source: Path, request: SourceRequest | None = None) -> Listing:
 
 def test_a_row_becomes_a_picture_with_split_group_and_metadata(source: Path) -> None:
     listing = listed(source, "Picture, label ,split,group,age\n./0.png, mel ,Valid,p7, 45 \n")
-    expected = Found(path="0.png", label="mel", split=Split.VALIDATION, group="p7", metadata=("45",))
+    expected = ListedPicture(path="0.png", label="mel", split=Split.VALIDATION, group="p7", metadata=("45",))
     assert (listing.pictures, listing.columns) == ((expected,), ("age",))
 
 
@@ -134,7 +134,7 @@ def test_the_table_itself_can_be_the_source(tmp_path: Path) -> None:
 
 def test_a_table_elsewhere_names_pictures_of_the_source(source: Path, tmp_path: Path) -> None:
     table = sources.write_table(tmp_path / "t.csv", [("picture", "label"), ("0.png", "a")])
-    request = SourceRequest(format=Format.CSV, metadata_file=table)
+    request = SourceRequest(format=SourceFormat.CSV, metadata_file=table)
     assert [p.path for p in read_source(source, request, pictures=tmp_path).pictures] == ["0.png"]
 
 
@@ -142,7 +142,7 @@ def test_a_table_elsewhere_names_pictures_of_the_source(source: Path, tmp_path: 
 def test_the_delimiter_is_that_of_the_header(source: Path, delimiter: str) -> None:
     rows = [("picture", "label"), ("0.png", "a,b;c")]
     sources.write_table(source / "t.csv", rows, delimiter=delimiter)
-    listing = read_source(source, SourceRequest(format=Format.CSV), pictures=source)
+    listing = read_source(source, SourceRequest(format=SourceFormat.CSV), pictures=source)
     assert [(picture.path, picture.label) for picture in listing.pictures] == [("0.png", "a,b;c")]
 
 
@@ -229,7 +229,7 @@ def test_a_broken_table_is_an_error_that_names_the_place(
     source: Path, text: bytes, code: str, values: tuple[object, ...]
 ) -> None:
     (source / "t.csv").write_bytes(text)
-    request = SourceRequest(format=Format.CSV, metadata_file=source / "t.csv")
+    request = SourceRequest(format=SourceFormat.CSV, metadata_file=source / "t.csv")
     with raises_code(code, *values) as caught:
         read_source(source, request, pictures=source)
     assert isinstance(caught.value, TableError)
@@ -261,7 +261,7 @@ def test_a_linked_table_is_not_taken(source: Path, tmp_path: Path) -> None:
     table = sources.write_table(tmp_path / "t.csv", [("picture", "label"), ("0.png", "a")])
     (source / "t.csv").symlink_to(table)
     with raises_code("table-not-found", source, "picture", "label"):
-        read_source(source, SourceRequest(format=Format.CSV), pictures=source)
+        read_source(source, SourceRequest(format=SourceFormat.CSV), pictures=source)
 
 
 # HAM10000

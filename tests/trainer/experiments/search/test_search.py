@@ -24,7 +24,7 @@ from trainer.experiments.report.search_page import tune_page
 from trainer.experiments.report.search_plots import tune_plots
 from trainer.experiments.report.search_record import Search, State, TrialRow
 from trainer.experiments.search.space import Choices, Range, Space
-from trainer.fitting.events import Epoch, Moment
+from trainer.fitting.events import Epoch, FitProgress
 from trainer.recipe.recipe import Recipe, read_recipe, recipe_from
 
 optuna = pytest.importorskip("optuna")
@@ -61,11 +61,11 @@ def opened(
     seed: int = 0,
     url: str = "",
 ) -> Any:
-    from trainer.experiments.search.objective import Objective, Wanted
+    from trainer.experiments.search.objective import Objective, SearchGoal
     from trainer.experiments.search.storage import open_trials, sqlite_url
 
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = Wanted(
+    wanted = SearchGoal(
         dataset=small_dataset.of_pictures(Path("/set"), []),
         base=Recipe(seed=seed),
         space=space,
@@ -197,17 +197,17 @@ def test_values_that_kill_every_worker_are_given_up(tmp_path: Path) -> None:
     assert [rate == seen[0] for rate in seen] == [True, True, True, False]
 
 
-def moment(epoch: int, figure: float, *, name: str = "head") -> Moment:
+def moment(epoch: int, figure: float, *, name: str = "head") -> FitProgress:
     validation = {"balanced_accuracy": figure, "auroc": 0.5, "accuracy": 0.5, "loss": 1.0}
     ended = Epoch(number=epoch, loss=1.0, rate=0.1, validation=validation)
-    return Moment(
+    return FitProgress(
         name=name, epoch=epoch, epochs=4, step=1, steps=1, pictures_per_s=1.0, remaining_s=0.0, ended=ended
     )
 
 
 def test_a_trial_that_is_worse_than_most_at_the_same_epoch_is_given_up(tmp_path: Path) -> None:
-    from trainer.experiments.search.search import Unpromising
-    from trainer.experiments.search.trial import Judge
+    from trainer.experiments.search.search import PrunedTrial
+    from trainer.experiments.search.trial import TrialPruner
 
     study = opened(tmp_path)
     heard: list[object] = []
@@ -217,13 +217,15 @@ def test_a_trial_that_is_worse_than_most_at_the_same_epoch_is_given_up(tmp_path:
             trial.report(0.8, step=step)
         study.tell(trial, 0.8)
     lone, watched = (
-        Judge(trial=study.ask(), figure="balanced_accuracy", head_epochs=4, prunes=prunes, tell=heard.append)
+        TrialPruner(
+            trial=study.ask(), figure="balanced_accuracy", head_epochs=4, prunes=prunes, tell=heard.append
+        )
         for prunes in (False, True)
     )
     for judge in (lone, watched):
         judge(moment(1, 0.4))  # too early to tell
     lone(moment(1, 0.4, name="fine-tuning"))
-    with pytest.raises(Unpromising):
+    with pytest.raises(PrunedTrial):
         watched(moment(1, 0.4, name="fine-tuning"))
     assert study.get_trials()[-1].intermediate_values == {1: 0.4, 5: 0.4}
     assert study.get_trials()[-2].intermediate_values == {}
@@ -303,11 +305,11 @@ def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
 
 def test_a_storage_that_goes_away_ends_in_one_line(coloured: Path, tmp_path: Path) -> None:
     """Its tables vanish after the first trial was begun: SQLite then fails as a lost server does."""
-    from trainer.experiments.search.objective import Objective, Wanted
+    from trainer.experiments.search.objective import Objective, SearchGoal
     from trainer.experiments.search.worker import tune
 
     base = recipe_from({"arch": "scratch_cnn", "size": 28}, where="test")
-    wanted = Wanted(
+    wanted = SearchGoal(
         dataset=read_dataset(coloured), base=base, space=SPACE, objective=Objective.BALANCED_ACCURACY
     )
 

@@ -11,11 +11,11 @@ from trainer.datasets.exploration.report.findings import notes_section, refused_
 from trainer.datasets.exploration.report.metadata import crossing_section, importance_section, missing_section
 from trainer.datasets.exploration.report.overview import classes_section, first_section, origin_section
 from trainer.datasets.exploration.report.pictures import kinship_section, lineups_section, resolution_section
-from trainer.datasets.exploration.sample_sheets import Lineup
+from trainer.datasets.exploration.sample_sheets import SampleSheet
 
 
 def portrait(
-    dataset: Dataset, exploration: Exploration, *, lineups: Sequence[Lineup], near: Lineup | None
+    dataset: Dataset, exploration: Exploration, *, lineups: Sequence[SampleSheet], near: SampleSheet | None
 ) -> tuple[Section, ...]:
     """Findings first, then what they rest on; a section without anything to say is left out."""
     sections = [

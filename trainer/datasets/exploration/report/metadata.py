@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from dermpack.reporting.page import Block, Gallery, Image, Section, Table, Text
 from dermpack.reporting.plots import bars, figure_png, heat_height_for, heat_map, height_for, short
-from trainer.datasets.exploration.columns import Kind
-from trainer.datasets.exploration.crosstab import Crossing
+from trainer.datasets.exploration.columns import ColumnKind
+from trainer.datasets.exploration.crosstab import Crosstab
 from trainer.datasets.exploration.explore import Exploration
 from trainer.datasets.exploration.importance import Importance
-from trainer.datasets.exploration.imputation import Imputation, Strategy
+from trainer.datasets.exploration.imputation import Imputation, ImputationStrategy
 from trainer.datasets.exploration.report.percent import percent
 
 MAX_CLASSES_ACROSS = 12  # a table with more columns is for report.json
 ROOM = 18  # characters of a value beside its count
-FILLED = {Strategy.MEDIAN: "median", Strategy.MOST_FREQUENT: "most frequent"}
+FILLED = {ImputationStrategy.MEDIAN: "median", ImputationStrategy.MOST_FREQUENT: "most frequent"}
 
 
-def crossing_section(crossing: Crossing, exploration: Exploration) -> Section:
+def crossing_section(crossing: Crosstab, exploration: Exploration) -> Section:
     totals = [sum(row) for row in crossing.counts]
     names = [
         f"{short(value, most=ROOM)} ({total:,})" for value, total in zip(crossing.values, totals, strict=True)
@@ -50,7 +50,7 @@ def crossing_section(crossing: Crossing, exploration: Exploration) -> Section:
     return Section(title=f"By {crossing.column}", blocks=blocks)
 
 
-def _crossing_table(crossing: Crossing, exploration: Exploration) -> Table:
+def _crossing_table(crossing: Crosstab, exploration: Exploration) -> Table:
     few = len(exploration.classes) <= MAX_CLASSES_ACROSS
     rows = [
         [value, f"{sum(row):,}", percent(sum(row), exploration.pictures)] + [f"{n:,}" for n in row if few]
@@ -89,7 +89,7 @@ def missing_section(imputations: Sequence[Imputation], pictures: int) -> Section
 
 def _filling(one: Imputation) -> str:
     if one.strategy is None:
-        return "nothing: empty" if one.kind is Kind.EMPTY else "nothing: it names things"
+        return "nothing: empty" if one.kind is ColumnKind.EMPTY else "nothing: it names things"
     return f"{one.value} ({FILLED[one.strategy]} of {one.n:,})"
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dermpack.reporting.page import Block, Gallery, Image, Media, Section, Surface, Table, Text
+from dermpack.reporting.page import Block, Gallery, Image, ImageBackground, Media, Section, Table, Text
 from dermpack.reporting.plots import figure_png, histogram
-from trainer.datasets.exploration.relations import Kinship
+from trainer.datasets.exploration.relations import PictureRelations
 from trainer.datasets.exploration.resolution import Histogram, Resolution
-from trainer.datasets.exploration.sample_sheets import Lineup
+from trainer.datasets.exploration.sample_sheets import SampleSheet
 
 
-def lineups_section(lineups: Sequence[Lineup]) -> Section | None:
+def lineups_section(lineups: Sequence[SampleSheet]) -> Section | None:
     if not lineups:
         return None
     images = [
@@ -54,7 +54,7 @@ def _histogram(of: Histogram, *, unit: str) -> Image:
     return Image(data=plot, alt=f"Pictures by {unit}; the table has its spread.")
 
 
-def kinship_section(kin: Kinship, near: Lineup | None) -> Section:
+def kinship_section(kin: PictureRelations, near: SampleSheet | None) -> Section:
     rows = [
         _kin_row("groups", kin.groups_of_several, kin.groups_across_classes, kin.groups_across_splits),
         _kin_row("clusters", kin.clusters, kin.clusters_across_classes, kin.clusters_across_splits),
@@ -80,7 +80,7 @@ def _kin_row(name: str, several: int, classes: int, splits: int) -> list[str]:
     return [name, f"{several:,}", f"{classes:,}", f"{splits:,}"]
 
 
-def _cluster_table(kin: Kinship) -> Table:
+def _cluster_table(kin: PictureRelations) -> Table:
     shown = f"{len(kin.largest_clusters):,} of {kin.clusters:,}"
     return Table(
         caption=f"Clusters of near duplicates, the odd and the large ones first ({shown})",
@@ -95,11 +95,11 @@ def _cluster_table(kin: Kinship) -> Table:
     )
 
 
-def _sheet(lineup: Lineup, caption: str) -> Image:
+def _sheet(lineup: SampleSheet, caption: str) -> Image:
     return Image(
         data=lineup.sheet,
         alt=f"Contact sheet, {caption}",
         caption=caption,
         media=Media.JPEG,
-        surface=Surface.PHOTOGRAPH,
+        surface=ImageBackground.PHOTOGRAPH,
     )

@@ -24,7 +24,7 @@ FEWEST_SHOWN, MOST_SHOWN = 4, 1200  # of one class; on the whole page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WrittenReport:
     """Where the report is, and the record that it holds."""
 
     page: Path
@@ -40,7 +40,7 @@ def write_report(
     pictures: int = PICTURES_PER_CLASS,
     overwrite: bool = False,
     track: Track = silent,
-) -> Written:
+) -> WrittenReport:
     """Explore, draw, write: the folder appears whole or not at all; no pictures with `pictures=0`."""
     _refuse_inside(dataset, folder)
     refuse_existing(folder, marker=RECORD_FILE, overwrite=overwrite)
@@ -58,7 +58,7 @@ def write_report(
             write_bytes(beside / name, data)
         write_text(beside / PAGE_FILE, page)
         write_text(beside / RECORD_FILE, json_text(record))
-    return Written(page=folder / PAGE_FILE, record=record, absent=exploration.absent)
+    return WrittenReport(page=folder / PAGE_FILE, record=record, absent=exploration.absent)
 
 
 def absent(dataset: Dataset) -> int:
