@@ -1,15 +1,15 @@
-# Every target installs what it needs into .venv and says so.
+# Every target installs what it needs into .venv.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-train table figures pages slow real remote mediapipe arm arm-test android android-real \
+.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow real remote mediapipe arm arm-test android android-real \
 	matrix base models clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
 
-# The stamp is named by what it holds; setup.cfg is the one list of dependencies.
+# setup.cfg is the only list of dependencies; the stamp is older than it after a change.
 $(VENV)/.installed: setup.cfg pyproject.toml
 	@.ci/venv "$(PYTHON)" "$(VENV)"
 	@echo "Installing dermpack with everything it needs into $(VENV) (TensorFlow is large: a minute or more) ..."
@@ -18,32 +18,39 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	@$(BIN)/python -m pip check
 	@touch $@
 
-demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results in demo/, ANEW=1 removes old ones
-	@$(if $(ANEW),rm -rf demo)
+demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results in demo/, OVERWRITE=1 removes old ones
+	@$(if $(OVERWRITE),rm -rf demo)
 	$(BIN)/dermpack demo -o demo
 
 test: $(VENV)/.installed  ## Run the tests (no network, generated pictures; real ones where they are)
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.installed  ## Formatting, lint, types, architecture
+check: $(VENV)/.installed  ## Check formatting, lint, types and architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-format: $(VENV)/.installed  ## Rewrite the sources in the one format
+format: $(VENV)/.installed  ## Format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed  ## Time our own work, as ratios (pytest-benchmark); results in .benchmarks/
+coverage: $(VENV)/.installed  ## Run the tests that need no TensorFlow and print the lines that none of them runs
+	$(BIN)/python -m coverage run -m pytest -q -m "not tensorflow and not slow and not real_data and not arm and not pages"
+	$(BIN)/python -m coverage report
+
+structure: $(VENV)/.installed  ## Print modules, functions, classes and comments beside the goals
+	$(BIN)/python -m tests.tools.structure
+
+bench: $(VENV)/.installed  ## Measure our own work as ratios (pytest-benchmark); results in .benchmarks/
 	@mkdir -p .benchmarks
 	$(BIN)/python -m pytest tests/perf --benchmark-enable --benchmark-only --benchmark-json=.benchmarks/$$(date -u +%Y%m%dT%H%M%SZ).json
 	@$(BIN)/python -m tests.perf.ratios .benchmarks
 
-bench-train: $(VENV)/.installed  ## Time training as ratios; DATASET=… WEIGHTS=… adds the cold start
+bench-train: $(VENV)/.installed  ## Measure training as ratios; DATASET=… WEIGHTS=… adds the cold start
 	$(BIN)/python -m tests.perf.bench_train $(if $(DATASET),--dataset $(DATASET)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
-table: $(VENV)/.installed  ## Make the README's table of files; RUN=… DATASET=…, into table/
+table: $(VENV)/.installed  ## Measure the table of files in the results; RUN=… DATASET=…, into table/
 	$(BIN)/python -m tests.tools.conversion_table $(RUN) $(DATASET) table
 
 figures: $(VENV)/.installed  ## Write the tables of README, docs/results and models from the committed reports
@@ -58,7 +65,7 @@ slow: $(VENV)/.installed  ## Run the tests that take minutes (500 mutated files,
 real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where they are
 	$(BIN)/python -m pytest -m real_data
 
-remote: $(VENV)/.installed  ## Test measuring over ssh against a real sshd on loopback
+remote: $(VENV)/.installed  ## Test the ssh target against a real sshd on loopback
 	@.ci/remote "$(BIN)/python"
 
 mediapipe: $(VENV)/.installed  ## Check that MediaPipe Tasks loads and agrees; EXPORTS="…" adds folders
@@ -76,7 +83,7 @@ android: $(VENV)/.installed  ## Build and check the Android demo without Gradle;
 android-real: android  ## Compare 200 real pictures on the JVM with dermpack predict; EXPORT=… takes yours
 	@.ci/android-real "$(BIN)/python" $(EXPORT)
 
-models: $(VENV)/.installed  ## Train and package models/ again (hours); HAM=… WEIGHTS=… [SEED=0]
+models: $(VENV)/.installed  ## Train and package the reference models (hours); HAM=… WEIGHTS=… [SEED=0]
 	@.ci/models "$(BIN)" "$(HAM)" "$(WEIGHTS)" "$(SEED)"
 
 matrix:  ## Run the tests that need no TensorFlow on every supported Python found
@@ -85,5 +92,5 @@ matrix:  ## Run the tests that need no TensorFlow on every supported Python foun
 base:  ## Build the wheel, install it without extras, try it
 	@.ci/base "$(PYTHON)"
 
-clean:  ## Remove what the targets made
+clean:  ## Remove what the targets created
 	rm -rf $(VENV) .venv-mediapipe .matrix demo build dist *.egg-info

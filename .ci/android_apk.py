@@ -141,9 +141,9 @@ def _declare(jar: Path, into: Path) -> None:
 def export(into: str) -> None:
     """The reference model: a tiny integer network, made here."""
     sys.path.insert(0, str(Path.cwd()))
-    from dermpack.cli.stderr_capture import hushed
+    from dermpack.cli.stderr_capture import silenced_stderr
 
-    with hushed():  # TensorFlow has much to say when it starts
+    with silenced_stderr():  # TensorFlow has much to say when it starts
         from tests.support.small_export import write_export
 
         write_export(Path(into))
@@ -262,8 +262,7 @@ def agree(export: str, folder: str, answers: str) -> None:
     """Whether the JVM said of every picture what `dermpack predict` says, byte for byte."""
     import numpy as np
 
-    from dermpack.bundle.variant_outputs import ask
-    from dermpack.bundle.variants import read_variants
+    from dermpack.bundle.variants import read_variants, run_variants
     from dermpack.imaging import prepare
 
     (variant,) = read_variants(Path(export))
@@ -271,7 +270,8 @@ def agree(export: str, folder: str, answers: str) -> None:
     size = variant.contract.input.width
     pixels = np.stack([prepare(path, size, policy=variant.policy) for path in files])
     raw = {
-        path.name: of.output.hex() for path, of in zip(files, ask((variant,), pixels)[0].answers, strict=True)
+        path.name: of.output.hex()
+        for path, of in zip(files, run_variants((variant,), pixels)[0].answers, strict=True)
     }
     command = [sys.executable, "-m", "dermpack", "predict", export, folder, "--json", "--quiet"]
     told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["pictures"]

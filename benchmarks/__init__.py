@@ -1,1 +1,3 @@
 """From .tflite files to figures of speed and accuracy."""
+
+__all__: list[str] = []

@@ -1,59 +1,56 @@
-"""Read the models that are to be measured: .tflite files, export folders, folders of exports."""
+"""Read the models to measure: .tflite files, export folders, folders of exports."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.protocol.plan import ModelUnderTest
-from dermpack.contract import CONTRACT_FILE, Contract, contract_from
+from dermpack.contract import CONTRACT_FILE, Contract, parse_contract
 from dermpack.errors import InputError
 from dermpack.inference import MAX_SIDE, ModelSettings, find_sidecar, read_labels, read_sidecar
-from dermpack.inference.model_bytes import read_model
-from dermpack.inference.tensors import IoNumber, Tensor, input_table
+from dermpack.inference.model_files import read_model
+from dermpack.inference.tensors import IoNumber, Tensor, build_input_table
 from dermpack.storage.files import read_json, sha256_of
-from dermpack.tflite import Metadata
-from dermpack.tflite import TensorInfo as Stored
+from dermpack.tflite import TensorInfo
 from dermpack.tflite import read_model as read_flatbuffer
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
-UNQUANTIZED = "float32"  # the recipe that the others of a folder are compared with
+UNQUANTIZED = "float32"  # the recipe with which the others of a folder are compared
 GIVE_MODELS = "Give .tflite files or export folders."
 OTHER_INPUT = "Give a classifier with one square RGB picture as input."
 
 
 def read_models(paths: Sequence[Path], *, labels: Path | None = None) -> tuple[ModelUnderTest, ...]:
-    """In the order given; `labels` speak for the models that have no model.json beside them."""
+    """Return the models in the given order; `labels` applies to models without a model.json."""
     given = read_labels(labels) if labels is not None else None
-    files = [file for path in paths for file in _files(path)]
+    files = [file for path in paths for file in _find_files(path)]
     if not files:
         raise InputError("models", "none given", GIVE_MODELS, code="model-not-found")
     for file in files:
         if [other.resolve() for other in files].count(file.resolve()) > 1:
-            raise InputError(
-                file, "the model is given twice", "Give each model once.", code="duplicate-model"
-            )
-    return tuple(_model(file, name, given) for file, name in zip(files, names_of(files), strict=True))
+            what = "the model is given twice"
+            raise InputError(file, what, "Give each model once.", code="duplicate-model")
+    return tuple(_read(file, name, given) for file, name in zip(files, name_models(files), strict=True))
 
 
-def names_of(files: Sequence[Path]) -> list[str]:
-    """Short names, each once: runs/a/model.tflite and runs/b/model.tflite → "a" and "b"."""
-    parts = [_parts(file) for file in files]
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(of[-length:]) for of in parts]
+def name_models(files: Sequence[Path]) -> list[str]:
+    """Return short unique names: runs/a/model.tflite and runs/b/model.tflite → "a" and "b"."""
+    paths = []
+    for file in map(Path.absolute, files):
+        named = file.parent if file.name == MODEL_FILE else file.with_suffix("")
+        paths.append(named.parts[1:] or (file.stem,))
+    # Add parent folders until the names differ.
+    for length in range(1, max(map(len, paths)) + 1):
+        names = ["/".join(parts[-length:]) for parts in paths]
         if len(set(names)) == len(names):
             return names
-    return [f"{name} ({at})" for at, name in enumerate(names, start=1)]  # a.tflite beside a/model.tflite
+    # a.tflite next to a/model.tflite
+    return [f"{name} ({number})" for number, name in enumerate(names, start=1)]
 
 
-def _parts(file: Path) -> tuple[str, ...]:
-    file = file.absolute()
-    named = file.parent if file.name == MODEL_FILE else file.with_suffix("")
-    return named.parts[1:] or (file.stem,)
-
-
-def _files(path: Path) -> list[Path]:
-    """Of a folder of exports the unquantized one comes first: it is what others are compared with."""
+def _find_files(path: Path) -> list[Path]:
+    """Return the model files of a path; of a folder of exports, the unquantized one comes first."""
     try:
         if not path.exists():
             raise InputError(path, "the file does not exist", "Check the path.", code="file-not-found")
@@ -74,55 +71,45 @@ def _files(path: Path) -> list[Path]:
     return sorted(inside, key=lambda file: (file.parent.name != UNQUANTIZED, file.parent.name))
 
 
-def _model(file: Path, name: str, given: ModelSettings | None) -> ModelUnderTest:
+def _read(file: Path, name: str, given: ModelSettings | None) -> ModelUnderTest:
     data = read_model(file)
-    stored, contract = read_flatbuffer(data, where=file), _contract(file, sha256_of(data))
-    tensor = _input(stored.inputs, file)
+    content, contract = read_flatbuffer(data, where=file), _read_contract(file, sha256_of(data))
+    tensor, recipe = _check_input(content.inputs, file), ""
+    if contract is not None:
+        method = contract.recipe.method
+        recipe = contract.recipe.name if method == "none" else f"{contract.recipe.name} {method}"
+    # Without a file of labels, those in the model's own metadata are used.
+    embedded = tuple(content.metadata.labels) if content.metadata else ()
+    has_labels = len(embedded) == len(set(embedded)) > 1
+    sidecar_file = find_sidecar(file)
+    sidecar = read_sidecar(sidecar_file) if sidecar_file else given
     return ModelUnderTest(
         name=name,
         data=data,
         sha256=sha256_of(data),
         size=tensor.shape[1],
-        table=input_table(tensor),
-        recipe=_recipe(contract),
-        sidecar=_sidecar(file) or given or _inside(stored.metadata),
+        table=build_input_table(tensor),
+        recipe=recipe,
+        sidecar=sidecar or (ModelSettings(labels=embedded) if has_labels else None),
     )
 
 
-def _contract(file: Path, sha256: str) -> Contract | None:
-    """The contract beside the file, which must be of this very file."""
-    beside = find_sidecar(file)
-    record = read_json(beside) if beside else {}
-    if beside is None or "schema" not in record:
+def _read_contract(file: Path, sha256: str) -> Contract | None:
+    """Return the contract next to the file; raise InputError if it is of another file."""
+    sidecar = find_sidecar(file)
+    record = read_json(sidecar) if sidecar else {}
+    if sidecar is None or "schema" not in record:
         return None
-    contract = contract_from(record, where=beside)
+    contract = parse_contract(record, where=sidecar)
     if contract.sha256 != sha256:
         what = f"describes another model, not {file.name}"
         hint = f"Export the model again, or remove {CONTRACT_FILE} and give --labels FILE."
-        raise InputError(beside, what, hint, code="contract-mismatch")
+        raise InputError(sidecar, what, hint, code="contract-mismatch")
     return contract
 
 
-def _recipe(contract: Contract | None) -> str:
-    """The recipe and how it was calibrated: "int8 ptq", "float32"."""
-    if contract is None:
-        return ""
-    method = contract.recipe.method
-    return contract.recipe.name if method == "none" else f"{contract.recipe.name} {method}"
-
-
-def _sidecar(file: Path) -> ModelSettings | None:
-    beside = find_sidecar(file)
-    return read_sidecar(beside) if beside else None
-
-
-def _inside(metadata: Metadata | None) -> ModelSettings | None:
-    """What the file's own metadata names, where it lies alone."""
-    labels = metadata.labels if metadata else ()
-    return ModelSettings(labels=tuple(labels)) if len(labels) == len(set(labels)) > 1 else None
-
-
-def _input(inputs: Sequence[Stored], file: Path) -> Tensor:
+def _check_input(inputs: Sequence[TensorInfo], file: Path) -> Tensor:
+    """Return the only input; raise InputError unless it is one square RGB picture of a supported type."""
     if len(inputs) != 1:
         raise InputError(file, f"the model has {len(inputs)} inputs", OTHER_INPUT, code="unsupported-model")
     stored = inputs[0]
@@ -133,9 +120,5 @@ def _input(inputs: Sequence[Stored], file: Path) -> Tensor:
     if stored.dtype not in (number.value for number in IoNumber) or stored.is_per_channel:
         what = f"the input has the unsupported type {stored.dtype}"
         raise InputError(file, what, OTHER_INPUT, code="unsupported-model")
-    scale, zero_point = next(_steps(stored), (0.0, 0))
+    scale, zero_point = next(zip(stored.scales, stored.zero_points, strict=True), (0.0, 0))
     return Tensor(shape=stored.shape, number=IoNumber(stored.dtype), scale=scale, zero_point=zero_point)
-
-
-def _steps(stored: Stored) -> Iterator[tuple[float, int]]:
-    return zip(stored.scales, stored.zero_points, strict=True)

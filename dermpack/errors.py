@@ -17,7 +17,6 @@ from __future__ import annotations
 
 EXTRA_OF_MODULE = {
     "imagehash": "data",
-    "jinja2": "data",
     "matplotlib": "data",
     "pandas": "data",
     "scipy": "data",
@@ -36,13 +35,13 @@ EXTRA_OF_MODULE = {
 
 
 class DermpackError(Exception):
-    """An error that a person can fix: a stable code, where it is, what is wrong, and a hint.
+    """An error that the user can fix: a stable code, where it is, what is wrong, and a hint.
 
     `str()` is `WHERE: WHAT. HINT` in one line; the command line prints `error[CODE]: ` before it.
     """
 
     def __init__(self, where: object, what: str, hint: str, *, code: str) -> None:
-        super().__init__(printable(f"{where}: {what}. {hint}"))
+        super().__init__(escape_unprintable(f"{where}: {what}. {hint}"))
         self.where, self.what, self.hint, self.code = str(where), what, hint, code
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -93,21 +92,19 @@ class MissingExtraError(DermpackError):
 
 
 def _rebuild(kind: type[DermpackError], where: str, what: str, hint: str, code: str) -> DermpackError:
-    """Return the error that another process pickled."""
+    """Return the error that another process pickled; pickle cannot pass keyword-only arguments itself."""
     return kind(where, what, hint, code=code)
 
 
-def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
-    """Name the extra that holds the module, or None where the import is simply wrong."""
+def find_missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """Return the error that names the extra with the module, or None if no extra provides it."""
     module = (error.name or "").partition(".")[0]
     extra = EXTRA_OF_MODULE.get(module)
     return MissingExtraError(module, extra) if extra else None
 
 
-def printable(text: str) -> str:
-    """Escape what would break the line or move the cursor; all other text stays as it is."""
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "backslashreplace").decode()
+def escape_unprintable(text: str) -> str:
+    """Return the text with every character escaped that would break the line or move the cursor."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text
+    )

@@ -1,4 +1,4 @@
-"""How long work says where it stands: the library counts, the command line shows."""
+"""Progress of long work: the library counts items, the caller shows the count."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ Item = TypeVar("Item")
 
 
 class Track(Protocol):
-    """Pass items through, and tell somebody how many of the total have passed."""
+    """A callback that passes items through and reports how many of the total have passed."""
 
     def __call__(self, items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]: ...
 
 
 def silent(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:  # noqa: ARG001 - a Track
-    """Tell nobody."""
+    """Pass the items through without reporting anything: the default Track."""
     return iter(items)

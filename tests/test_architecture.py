@@ -34,7 +34,8 @@ ON_TOP: dict[str, tuple[str, ...]] = {
     "converter": ("trainer.api",),
     "dermpack.cli": ("dermpack", "trainer", "converter", "benchmarks"),
     "dermpack.__main__": ("dermpack.cli",),
-    "dermpack": (),
+    "dermpack.api": ("dermpack", "trainer", "converter", "benchmarks"),
+    "dermpack": ("trainer", "converter", "benchmarks"),
 }
 TENSORFLOW = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
 WITH_TENSORFLOW = (
@@ -44,6 +45,7 @@ WITH_TENSORFLOW = (
         "trainer.fitting",
         "trainer.runs",
         "trainer.distributed",
+        "trainer._private",
     ),
     "converter",
 )
@@ -85,6 +87,7 @@ NUMPY_FREE = (
 # Imports that take long, or that need an extra: only inside functions, so that `--help` is instant.
 ONLY_INSIDE_FUNCTIONS = {
     "dermpack.reporting": ("matplotlib", "jinja2", "PIL"),
+    "dermpack.api": ("trainer", "converter", "benchmarks", "numpy"),
     "dermpack.cli": ("rich", "trainer", "converter", "benchmarks", "numpy", "PIL"),
 }
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dermpack.bundle.names import names_of
-from dermpack.inference import installed
+from dermpack.bundle.bundle_record import derive_names
+from dermpack.inference import installed_runtimes
 from tests.conftest import TINY
 from tests.support import docs_workspace as docs_place
 from tests.support.paths import REPOSITORY
@@ -18,7 +18,8 @@ from tests.support.readme_commands import play, steps
 
 HOUSE = REPOSITORY
 DOCS = HOUSE / "docs"
-BY_OTHER_TESTS = ("large-data.md", "studies.md")  # what they show takes pictures and runs of their own
+# These pages have tests of their own, or show what only a network connection can do.
+BY_OTHER_TESTS = ("large-data.md", "studies.md", "walkthrough.md", "build.md", "python-api.md", "options.md")
 PAGES = sorted(path for path in DOCS.glob("*.md") if path.name not in BY_OTHER_TESTS)
 WITH_LINKS = [HOUSE / "README.md", HOUSE / "android_demo/README.md", *sorted(DOCS.rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -73,12 +74,12 @@ def quicker(arguments: Sequence[str]) -> Sequence[str]:
     if "--compare" in arguments:
         return ()  # it measures nothing
     more = QUICKER.get(" ".join(arguments[:2]), QUICKER.get(arguments[0], ()))
-    return (*more, "--runtime", installed()[0].package) if arguments[0] == "benchmark" else more
+    return (*more, "--runtime", installed_runtimes()[0].package) if arguments[0] == "benchmark" else more
 
 
 @pytest.mark.parametrize("name", ["skin", "My-skin-1.0"])
 def test_the_page_on_android_says_what_a_name_becomes(name: str) -> None:
-    page, names = (DOCS / "embedding-on-android.md").read_text(encoding="utf-8"), names_of(name)
+    page, names = (DOCS / "embedding-on-android.md").read_text(encoding="utf-8"), derive_names(name)
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
     (header,) = (cells for cells in rows if f"`--name {name}`" in cells)
     column = header.index(f"`--name {name}`")

@@ -1,4 +1,4 @@
-"""Every command that the README shows is run, in order, and prints what the README shows."""
+"""Every command of the walkthrough runs, in order, and prints what the page shows."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from dermpack.cli import program
-from dermpack.cli.lazy_group import LazyGroup
+from dermpack.cli import LazyGroup, program
 from tests.support.paths import REPOSITORY
 from tests.support.readme_commands import play, steps
 
 README = REPOSITORY / "README.md"
+WALKTHROUGH = REPOSITORY / "docs/walkthrough.md"
 
 
 @pytest.mark.pages
-def test_the_readme_shows_true_commands_and_output(
+def test_the_walkthrough_shows_true_commands_and_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    for step in steps(README):
+    for step in steps(WALKTHROUGH):
         if step.arguments[0] == "train" and find_spec("tensorflow") is None:
-            pytest.skip("the train extra is missing: the walk through ends before training")
+            pytest.skip("the train extra is missing: the walkthrough ends before training")
         play(step, capfd)
 
 

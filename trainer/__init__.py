@@ -1,1 +1,3 @@
 """From pictures to a trained model."""
+
+__all__: list[str] = []

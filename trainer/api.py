@@ -1,4 +1,4 @@
-"""What the converter may import from the trainer, loaded when it is first used."""
+"""Provide everything that the converter may import from the trainer; each name is loaded when first used."""
 
 from __future__ import annotations
 
@@ -9,29 +9,34 @@ if TYPE_CHECKING:
     from trainer.data.batches import Feed as Feed
     from trainer.data.batches import read_examples as read_examples
     from trainer.data.examples import Examples as Examples
-    from trainer.fitting.events import unwatched as unwatched
+    from trainer.fitting.events import ProgressCallback as ProgressCallback
+    from trainer.fitting.events import ignore_progress as ignore_progress
+    from trainer.fitting.loop import FitResult as FitResult
     from trainer.fitting.loop import fit as fit
     from trainer.fitting.loop import predict as predict
-    from trainer.fitting.plan import Goal as Goal
-    from trainer.recipe.recipe import RUN_FILE as RUN_FILE
+    from trainer.fitting.train_step import FitPlan as FitPlan
+    from trainer.recipe.options import RUN_FILE as RUN_FILE
+    from trainer.recipe.recipe import Goal as Goal
     from trainer.runs.run_folder import Run as Run
-    from trainer.runs.run_folder import fitting_of as fitting_of
+    from trainer.runs.run_folder import fitting_recipe as fitting_recipe
     from trainer.runs.run_folder import load_softmax as load_softmax
     from trainer.runs.run_folder import read_run as read_run
 
+# A type checker reads the imports above; at run time this table loads TensorFlow only where it is needed.
 _MODULES = {
     "trainer.data.batches": ("Feed", "read_examples"),
     "trainer.data.examples": ("Examples",),
-    "trainer.fitting.events": ("Watch", "unwatched"),
-    "trainer.fitting.loop": ("Fitted", "fit", "predict"),
-    "trainer.fitting.plan": ("Goal", "Plan"),
-    "trainer.recipe.recipe": ("RUN_FILE",),
-    "trainer.runs.run_folder": ("Run", "fitting_of", "load_softmax", "read_run"),
+    "trainer.fitting.events": ("ProgressCallback", "ignore_progress"),
+    "trainer.fitting.loop": ("FitResult", "fit", "predict"),
+    "trainer.fitting.train_step": ("FitPlan",),
+    "trainer.recipe.options": ("RUN_FILE",),
+    "trainer.recipe.recipe": ("Goal",),
+    "trainer.runs.run_folder": ("Run", "fitting_recipe", "load_softmax", "read_run"),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+_MODULE_OF_NAME = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
+    if name not in _MODULE_OF_NAME:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    return getattr(import_module(_MODULE_OF[name]), name)
+    return getattr(import_module(_MODULE_OF_NAME[name]), name)

@@ -1,4 +1,4 @@
-"""What targets answer: raw rounds, counts and outputs; every other figure is derived of these."""
+"""Record what a target measured: raw rounds, counts and outputs, from which every other figure is derived."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dermpack.progress import Track
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorTime:
-    """One kind of operator in one inference; where a delegate took it, the delegate's name for it."""
+    """One kind of operator in one inference, by the delegate's name if a delegate runs it."""
 
     name: str
     count: int
@@ -25,22 +25,22 @@ class OperatorTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedModel:
-    """One model under one setting; several models were interleaved, turn by turn."""
+    """The latencies of one model under one setting; the models take turns."""
 
     model: str
     setting: Setting
     load_ms: float
     first_ms: float  # the first inference pages the weights in
     warm_up_rounds: int
-    rounds_ms: tuple[float, ...]  # in the order of the clock
-    turns: int = 1  # the rounds in so many equal parts, between which the other models had theirs
+    rounds_ms: tuple[float, ...]  # in chronological order
+    turns: int = 1  # the rounds are this many equal parts, between which the other models ran
     peak_bytes: int | None  # of a process that ran this model alone
     delegated: str  # "all", "some of 66 operators", "none": what XNNPACK took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolPass:
-    """What a tool that keeps its rounds to itself says of one process: no raw rounds, no p90."""
+    """The summary of one benchmark_model process, which prints neither its rounds nor a 90th percentile."""
 
     load_ms: float
     first_ms: float
@@ -50,10 +50,10 @@ class ToolPass:
     deviation_ms: float
     min_ms: float
     max_ms: float
-    p5_ms: float | None  # None: older builds of the tool tell no percentiles
+    p5_ms: float | None  # None: older builds of the tool print no percentiles
     median_ms: float | None
     p95_ms: float | None
-    footprint_bytes: int | None  # what the tool says it grew by: approximate, no peak
+    footprint_bytes: int | None  # by how much the process grew; an approximation, not a peak
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,28 +62,28 @@ class SummarizedModel:
 
     model: str
     setting: Setting
-    passes: tuple[ToolPass, ...]  # by the clock; the n-th passes of all models ran side by side
-    delegated: str  # "all", "some of 66 operators", "none"; "" where the tool did not say
+    passes: tuple[ToolPass, ...]  # chronological; the n-th passes of all models ran next to each other
+    delegated: str  # "all", "some of 66 operators", "none"; "" if the tool did not print it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedModel:
-    """Instructions, of an emulated processor; milliseconds are never told of one."""
+    """The instructions of one model on an emulated processor, for which no time is ever reported."""
 
     model: str
     setting: Setting
     instructions: tuple[int, ...]  # of each counted inference, in order
-    delegated: str  # as of Timed
+    delegated: str  # as in TimedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AnsweredPictures:
-    """The raw outputs for the scored pictures, as the model gave them: [n, k] in its own type."""
+    """The raw outputs for the scored pictures: [n, k] in the model's own type."""
 
     model: str
     setting: Setting
     outputs: NDArray[np.generic]
-    scale: float  # 0: the numbers are what they are
+    scale: float  # 0: not quantized
     zero_point: int
 
 
@@ -98,7 +98,7 @@ class RefusedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfiledModel:
-    """Where the time of one inference goes."""
+    """How the time of one inference is divided among the operators."""
 
     model: str
     setting: Setting
@@ -107,25 +107,25 @@ class ProfiledModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepMedians:
-    """From a picture file to its label, step by step: the median of so many rounds each."""
+    """The steps from a picture file to its label, each the median of the rounds."""
 
     model: str
     setting: Setting
     rounds: int
-    decode_ms: float  # read, decode, turn upright
+    decode_ms: float  # read, decode, orient
     resize_ms: float  # crop and resize
-    copy_ms: float  # make the model's input of it
+    copy_ms: float  # fill the model's input
     invoke_ms: float
-    whole_ms: float  # all of it, and the label
+    whole_ms: float  # all of it, including the label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetMeasurement:
-    """Everything that one target answered."""
+    """Everything that was measured on one target."""
 
     target: str  # host, ssh:pi@raspberry, adb:SERIAL, qemu:cortex-a72
     is_emulated: bool
-    environment: Mapping[str, str]  # device, soc, cores, features, governor, temperature_before, …; by name
+    environment: Mapping[str, str]  # device, soc, cores, features, governor, temperature_before, …
     timed: tuple[TimedModel, ...] = ()
     summarized: tuple[SummarizedModel, ...] = ()
     counted: tuple[CountedModel, ...] = ()
@@ -137,11 +137,11 @@ class TargetMeasurement:
 
 
 class Target(Protocol):
-    """A place where models run."""
+    """A machine on which models run."""
 
     @property
     def name(self) -> str: ...
 
     def measure(self, plan: BenchmarkPlan, *, track: Track) -> TargetMeasurement:
-        """Ask the whole plan; what does not run there is Refused, what cannot be reached is an error."""
+        """Measure the whole plan: what does not run is a RefusedModel, an unreachable machine is an error."""
         ...

@@ -1,1 +1,1 @@
-"""The benchmark report: schema, page, plots, terminal."""
+"""Report of a benchmark: record, page, Markdown, plots and terminal tables."""

@@ -1,22 +1,24 @@
-"""Say in plain words why a model is slower than the first one, of what was measured."""
+"""Reasons why a model is slower than the first one, as sentences, from what was measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
 
 from benchmarks.protocol.plan import BenchmarkPlan, Setting
 from benchmarks.protocol.results import CountedModel, TargetMeasurement, TimedModel
-from benchmarks.statistics.speed_up import compare
+from benchmarks.statistics.latency import compare_medians
 from dermpack.inference import Kernels
 
-SUCCESSORS = {"tflite-runtime": "ai-edge-litert"}  # an interpreter that is no longer released, and its heir
+SUCCESSORS = {"tflite-runtime": "ai-edge-litert"}  # an interpreter that is no longer released
 NONE, ALL = "none", "all"
-LEAST_FACTOR = 1.05  # less is nobody's concern
-DOT_PRODUCTS = ("asimddp", "avx512_vnni", "avx_vnni")  # as /proc/cpuinfo names the instructions
+LEAST_FACTOR = 1.05  # less is not worth a sentence
+Run = TypeVar("Run", TimedModel, CountedModel)
+DOT_PRODUCTS = ("asimddp", "avx512_vnni", "avx_vnni")  # instructions, as /proc/cpuinfo names them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,52 +37,48 @@ class SlowModel:
         return "times the instructions of" if self.is_counted else "times as long as"
 
 
-def reasons(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[str]:
-    """For what an app gets unasked, at the threads named first: a sentence for all models of one reason."""
-    told = dict[tuple[str, str], SlowModel]()
-    for slower in (*_timed(measured, plan), *_counted(measured, plan)):
-        if slower.setting.kernels is Kernels.XNNPACK:
-            told.setdefault((slower.model, slower.setting.runtime), slower)
-    alike = dict[tuple[Setting, str], list[SlowModel]]()
-    for slower in told.values():
-        alike.setdefault((slower.setting, _why(slower, measured)), []).append(slower)
-    for (setting, why), group in alike.items():
-        yield _sentence(group, setting, why, measured)
+def explain_slow_models(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[str]:
+    """Yield one sentence per reason, for the default kernels and the first number of threads."""
+    slow_models: dict[tuple[str, str], SlowModel] = {}
+    for slow in (*_slow_timed(measured, plan), *_slow_counted(measured, plan)):
+        if slow.setting.kernels is Kernels.XNNPACK:
+            slow_models.setdefault((slow.model, slow.setting.runtime), slow)
+    # Models with the same reason share a sentence.
+    by_reason: dict[tuple[Setting, str], list[SlowModel]] = {}
+    for slow in slow_models.values():
+        by_reason.setdefault((slow.setting, _find_reason(slow, measured)), []).append(slow)
+    for (setting, reason), group in by_reason.items():
+        first, *others = group
+        parts = [
+            f"{first.model} takes {_factor_text(first.factor)}",
+            *(f"{slow.model} {_factor_text(slow.factor)}" for slow in others),
+        ]
+        sentence = f"{', '.join(parts)} {first.unit} {first.first} with {setting}: {reason}"
+        yield "; ".join([sentence, *_compare_successor(group, measured)])
 
 
-def _sentence(group: Sequence[SlowModel], setting: Setting, why: str, measured: TargetMeasurement) -> str:
-    """ "int8 takes 10, trained 11 times as long as float32 with …: …"."""
-    one, *others = group
-    told = [
-        f"{one.model} takes {_number(one.factor)}",
-        *(f"{of.model} {_number(of.factor)}" for of in others),
-    ]
-    said = f"{', '.join(told)} {one.unit} {one.first} with {setting}: {why}"
-    return "; ".join([said, *_successor(group, measured)])
-
-
-def _timed(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[SlowModel]:
-    """Only what could be shown."""
+def _slow_timed(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[SlowModel]:
+    """Yield the models that are significantly slower."""
     for here in measured.timed:
-        first = _time(measured, plan.models[0].name, here.setting)
+        first = _find(measured.timed, plan.models[0].name, here.setting)
         if first is None or first is here:
             continue
-        pair = compare(first.rounds_ms, here.rounds_ms, turns=here.turns, seed=plan.seed)
+        pair = compare_medians(first.rounds_ms, here.rounds_ms, turns=here.turns, seed=plan.seed)
         if pair.is_told and pair.times_as_fast <= 1 / LEAST_FACTOR:
-            yield _slower(here, plan, 1 / pair.times_as_fast)
+            yield _slow_model(here, plan, 1 / pair.times_as_fast)
 
 
-def _counted(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[SlowModel]:
+def _slow_counted(measured: TargetMeasurement, plan: BenchmarkPlan) -> Iterator[SlowModel]:
     for here in measured.counted:
-        first = _count(measured, plan.models[0].name, here.setting)
+        first = _find(measured.counted, plan.models[0].name, here.setting)
         if first is None or first is here:
             continue
-        factor = median(here.instructions) / median(first.instructions)
+        factor = _cost(here) / _cost(first)
         if factor >= LEAST_FACTOR:
-            yield _slower(here, plan, factor)
+            yield _slow_model(here, plan, factor)
 
 
-def _slower(here: TimedModel | CountedModel, plan: BenchmarkPlan, factor: float) -> SlowModel:
+def _slow_model(here: TimedModel | CountedModel, plan: BenchmarkPlan, factor: float) -> SlowModel:
     model = next(model for model in plan.models if model.name == here.model)
     return SlowModel(
         model=here.model,
@@ -92,74 +90,68 @@ def _slower(here: TimedModel | CountedModel, plan: BenchmarkPlan, factor: float)
     )
 
 
-def _why(slower: SlowModel, measured: TargetMeasurement) -> str:
-    here, first = (_run(measured, name, slower.setting) for name in (slower.model, slower.first))
-    assert here is not None and first is not None  # what is slower was measured
+def _find_reason(slow: SlowModel, measured: TargetMeasurement) -> str:
+    here, first = (_find_run(measured, name, slow.setting) for name in (slow.model, slow.first))
+    assert here is not None and first is not None  # a slow model was measured
     if here.delegated == NONE and first.delegated != NONE:
-        return f"this runtime runs such a file on older kernels of its own, and {first.model} through XNNPACK"
-    largest = _largest(slower, measured)
+        return f"this runtime runs such a file on its own older kernels, but {first.model} through XNNPACK"
+    # From the most specific reason to the most general one.
+    largest = _largest_operator(slow, measured)
     features = measured.environment.get("features", "").split()
-    if slower.is_integer and features and not set(DOT_PRODUCTS) & set(features):
-        return f"this processor has no dot products of int8{largest}"
+    if slow.is_integer and features and not set(DOT_PRODUCTS) & set(features):
+        return f"this processor has no int8 dot-product instructions{largest}"
     if here.delegated not in (NONE, ALL):
-        return f"XNNPACK took {here.delegated}, the runtime's own kernels compute the rest{largest}"
-    return (
-        "its operators need more of them here"
-        if slower.is_counted
-        else f"its operators take longer here{largest}"
-    )
+        return f"XNNPACK runs {here.delegated}, the runtime's own kernels run the others{largest}"
+    if slow.is_counted:
+        return "its operators need more instructions here"
+    return f"its operators take longer here{largest}"
 
 
-def _largest(slower: SlowModel, measured: TargetMeasurement) -> str:
-    """The kind of operator that most of the time goes to; under emulation kinds are of instructions."""
-    for profile in () if slower.is_counted else measured.profiled:
-        is_same = replace(profile.setting, threads=slower.setting.threads) == slower.setting
-        if profile.model == slower.model and is_same:
+def _largest_operator(slow: SlowModel, measured: TargetMeasurement) -> str:
+    """Return the operator with most of the time; under emulation there are no times of operators."""
+    for profile in () if slow.is_counted else measured.profiled:
+        is_same = replace(profile.setting, threads=slow.setting.threads) == slow.setting
+        if profile.model == slow.model and is_same:
             most = max(profile.operators, key=lambda operator: operator.share)
-            return f" ({most.share:.0%} of the time in {most.name})".replace("%", " %") if most.share else ""
+            return f" ({100 * most.share:.0f} % of the time in {most.name})" if most.share else ""
     return ""
 
 
-def _successor(group: Sequence[SlowModel], measured: TargetMeasurement) -> Iterator[str]:
-    """What the same files cost on the interpreter that followed."""
-    heir = SUCCESSORS.get(group[0].setting.runtime)
-    if heir is None:
+def _compare_successor(group: Sequence[SlowModel], measured: TargetMeasurement) -> Iterator[str]:
+    """Yield what the same files cost on the interpreter's successor."""
+    successor = SUCCESSORS.get(group[0].setting.runtime)
+    if successor is None:
         return
-    costs = [_costs(slower, replace(slower.setting, runtime=heir), measured) for slower in group]
-    known = [(before, after) for before, after in costs if before and after]
+    # Each model on both interpreters; a missing one makes the comparison incomplete.
+    costs = []
+    for slow in group:
+        settings = (slow.setting, replace(slow.setting, runtime=successor))
+        runs = [_find_run(measured, slow.model, setting) for setting in settings]
+        if runs[0] is not None and runs[1] is not None:
+            costs.append((_cost(runs[0]), _cost(runs[1])))
     files = "the same file" if len(group) == 1 else "the same files"
-    if len(known) < len(costs):
-        yield f"its successor {heir} was not measured"
+    if len(costs) < len(group):
+        yield f"its successor {successor} was not measured"
     elif group[0].is_counted:
-        shares = ", ".join(_number(after / before) for before, after in known)
-        yield f"its successor {heir} took {shares} times the instructions with {files}"
+        shares = ", ".join(_factor_text(after / before) for before, after in costs)
+        yield f"its successor {successor} took {shares} times the instructions with {files}"
     else:
-        factors = ", ".join(_number(before / after) for before, after in known)
-        yield f"its successor {heir} was {factors} times as fast with {files}"
+        factors = ", ".join(_factor_text(before / after) for before, after in costs)
+        yield f"its successor {successor} was {factors} times as fast with {files}"
 
 
-def _costs(slower: SlowModel, other: Setting, measured: TargetMeasurement) -> tuple[float, float]:
-    """Of the same model here and under another setting; 0: it was not measured."""
-    here, there = (_run(measured, slower.model, setting) for setting in (slower.setting, other))
-    return (_cost(here) if here else 0.0, _cost(there) if there else 0.0)
-
-
-def _number(factor: float) -> str:
-    """Two digits that tell: 0.21, 1.07, 2.1, 16, 130."""
+def _factor_text(factor: float) -> str:
+    """Format two significant digits: 0.21, 1.07, 2.1, 16, 130."""
     return f"{factor:.2f}" if factor < 1.095 else f"{factor:.1f}" if factor < 9.95 else f"{factor:.0f}"
 
 
-def _cost(of: TimedModel | CountedModel) -> float:
-    return median(of.rounds_ms) if isinstance(of, TimedModel) else median(of.instructions)
+def _cost(run: TimedModel | CountedModel) -> float:
+    return median(run.rounds_ms) if isinstance(run, TimedModel) else median(run.instructions)
 
 
-def _run(measured: TargetMeasurement, model: str, setting: Setting) -> TimedModel | CountedModel | None:
-    return _time(measured, model, setting) or _count(measured, model, setting)
+def _find_run(measured: TargetMeasurement, model: str, setting: Setting) -> TimedModel | CountedModel | None:
+    return _find(measured.timed, model, setting) or _find(measured.counted, model, setting)
 
 
-def _time(measured: TargetMeasurement, model: str, setting: Setting) -> TimedModel | None:
-    return next((of for of in measured.timed if (of.model, of.setting) == (model, setting)), None)
-
-
-def _count(measured: TargetMeasurement, model: str, setting: Setting) -> CountedModel | None:
-    return next((of for of in measured.counted if (of.model, of.setting) == (model, setting)), None)
+def _find(runs: Sequence[Run], model: str, setting: Setting) -> Run | None:
+    return next((run for run in runs if (run.model, run.setting) == (model, setting)), None)

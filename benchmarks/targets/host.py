@@ -1,10 +1,8 @@
-"""Measure models on this machine, each job in a process of its own."""
+"""Measure models on this machine, each job in a new process."""
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,132 +10,98 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.protocol import replies
+from benchmarks.protocol.environment import list_warnings, merge_states
 from benchmarks.protocol.jobs import (
     JOB_FILE,
     WORKER_FILE,
-    Carry,
+    JobFolder,
     JobKind,
-    TargetDescription,
-    WorkerDied,
-    ask,
-    describe,
-    lay_out,
+    JobRunner,
+    WorkerFailedError,
+    describe_target,
+    job_header,
+    run_jobs,
+    write_job_folder,
 )
-from benchmarks.protocol.plan import BenchmarkPlan, Setting
-from benchmarks.protocol.results import TargetMeasurement
-from benchmarks.statistics.slow_operators import reasons
-from benchmarks.targets.breakdown import MODULE, break_down
-from benchmarks.targets.environment import around, warnings
-from benchmarks.targets.settings import settings_of
-from dermpack.errors import InputError, printable
+from benchmarks.protocol.plan import BenchmarkPlan, Setting, select_settings
+from benchmarks.protocol.results import StepMedians, TargetMeasurement
+from benchmarks.targets.worker_process import run_worker
+from dermpack.imaging import Policy
 from dermpack.processes.process_pool import available_jobs
 from dermpack.progress import Track, silent
 from dermpack.storage.files import write_bytes
 
 NAME = "host"
 INSTALL = 'Run: pip install "dermpack[device]"'
-ANSWER_FILE, COMPLAINT_FILE = "answer.json", "complaint.txt"
-MOST_COMPLAINT_BYTES = 1 << 16
-GRACE_SECONDS = 10.0  # the worker ends itself first
 KINDS = (JobKind.TIME, JobKind.ANSWER, JobKind.PROFILE)
+STEPS_MODULE = "benchmarks.worker.breakdown_worker"
+STEPS_PICTURES = 30
+STEPS_PATIENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostTarget:
-    """This machine, with every interpreter that the program's own Python has."""
+    """This machine, with every interpreter that is installed in the program's own environment."""
 
     @property
     def name(self) -> str:
         return NAME
 
     def measure(self, plan: BenchmarkPlan, *, track: Track = silent) -> TargetMeasurement:
+        """Measure the whole plan on this machine."""
         with TemporaryDirectory(prefix="dermpack-") as temporary:
             folder = Path(temporary)
-            laid, carry = lay_out(plan, folder), carry_into(folder)
-            here = _described(carry)
-            cores, runtimes = available_jobs(), list(here.runtimes)
-            settings, left_out = settings_of(
-                plan, where=NAME, runtimes=runtimes, cores=cores, install=INSTALL
+            job_folder, run_job = write_job_folder(plan, folder), job_runner(folder)
+            machine = describe_target(run_job, where=NAME, hint=INSTALL)
+            settings, left_out = select_settings(
+                plan, where=NAME, runtimes=list(machine.runtimes), cores=available_jobs(), install=INSTALL
             )
-            pieces = ask(
-                plan, laid, carry, settings=settings, kinds=KINDS, track=track, what="Measuring here"
+            results = run_jobs(
+                plan, job_folder, run_job, settings=settings, kinds=KINDS, track=track, what="Measuring here"
             )
-            stepper = carry_into(folder, program=("-m", MODULE))
-            steps, unknown = break_down(plan, laid, stepper, settings=_first_of_each(settings))
-        notes = (*left_out, *warnings(here.environment, pieces.environment_after), *pieces.notes, *unknown)
-        measured = TargetMeasurement(
-            target=NAME,
-            is_emulated=False,
-            environment={**around(here.environment, pieces.environment_after), **here.runtimes},
-            timed=pieces.timed,
-            answered=pieces.answered,
-            profiled=pieces.profiled,
-            steps=steps,
-            refused=pieces.refused,
-        )
-        return replace(measured, notes=(*notes, *reasons(measured, plan)))
+            # The steps are measured once for each runtime, under its first setting.
+            first_settings = list({setting.runtime: setting for setting in reversed(settings)}.values())[::-1]
+            run_steps = job_runner(folder, program=("-m", STEPS_MODULE))
+            steps, unknown = measure_steps(plan, job_folder, run_steps, settings=first_settings)
+        environment = {**merge_states(machine.environment, results.environment_after), **machine.runtimes}
+        warnings = list_warnings(machine.environment, results.environment_after)
+        notes = (*left_out, *warnings, *results.notes, *unknown)
+        return replace(results.measurement(NAME, environment=environment, notes=notes), steps=steps)
 
 
-def _first_of_each(settings: Sequence[Setting]) -> list[Setting]:
-    """One setting a runtime: the kernels and threads named first."""
-    return list({of.runtime: of for of in reversed(settings)}.values())[::-1]
+def job_runner(folder: Path, *, program: Sequence[str] = (WORKER_FILE,)) -> JobRunner:
+    """Return a function that runs the worker, or another program, in a new process for each job."""
 
-
-def carry_into(folder: Path, *, program: Sequence[str] = (WORKER_FILE,)) -> Carry:
-    """Run the worker that lies in the folder, or another, as a new process for each job."""
-
-    def carry(job: Mapping[str, Any]) -> Mapping[str, Any]:
+    def run_job(job: Mapping[str, Any]) -> Mapping[str, Any]:
         write_bytes(folder / JOB_FILE, json.dumps(job).encode())
-        _run(folder, program, job["patience_seconds"])
-        return _answer(folder / ANSWER_FILE)
+        command = [sys.executable, *program, JOB_FILE]
+        return run_worker(command, folder=folder, seconds=job["patience_seconds"])
 
-    return carry
-
-
-def _described(carry: Carry) -> TargetDescription:
-    try:
-        return describe(carry)
-    except WorkerDied as death:
-        what = f"the benchmark worker does not start ({death.why})"
-        raise InputError(NAME, what, INSTALL, code="benchmark-worker-failed") from death
+    return run_job
 
 
-def _run(folder: Path, program: Sequence[str], patience_seconds: float) -> None:
-    command = [sys.executable, *program, JOB_FILE]
-    complaint = folder / COMPLAINT_FILE
-    with (folder / ANSWER_FILE).open("wb") as answers, complaint.open("wb") as complaints:
-        try:
-            ended = subprocess.run(
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=answers,
-                stderr=complaints,
-                timeout=patience_seconds + GRACE_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise WorkerDied(f"no answer within {patience_seconds:g} s") from error
-    if ended.returncode == -signal.SIGALRM:
-        raise WorkerDied(f"no answer within {patience_seconds:g} s")
-    if ended.returncode < 0:
-        raise WorkerDied(signal.Signals(-ended.returncode).name)
-    if ended.returncode:
-        raise WorkerDied(_last_line(complaint) or f"exit code {ended.returncode}")
+def measure_steps(
+    plan: BenchmarkPlan, job_folder: JobFolder, run_job: JobRunner, *, settings: Sequence[Setting]
+) -> tuple[tuple[StepMedians, ...], tuple[str, ...]]:
+    """Return the time of each step from picture file to label, and notes about what could not be measured.
 
-
-def _answer(path: Path) -> Mapping[str, Any]:
-    try:
-        answer = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise WorkerDied("the answer is not valid JSON") from error
-    if not isinstance(answer, dict):
-        raise WorkerDied("the answer is not a JSON object")
-    return answer
-
-
-def _last_line(path: Path) -> str:
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - MOST_COMPLAINT_BYTES, 0))
-        lines = file.read().decode("utf-8", "replace").split("\n")
-    return next((printable(line.strip()) for line in reversed(lines) if line.strip()), "")
+    The runner starts benchmarks.worker.breakdown_worker; without scored pictures there is nothing to decode.
+    """
+    steps, notes = list[StepMedians](), list[str]()
+    if plan.scored is None:
+        return (), ()
+    pictures = plan.scored.pictures[:STEPS_PICTURES]
+    files = [str(plan.scored.dataset.file(picture).absolute()) for picture in pictures]
+    for setting in settings:
+        for entry, model in zip(job_folder.models, plan.models, strict=True):
+            policy = model.sidecar.policy if model.sidecar else Policy.CENTRE_SQUARE
+            wanted = {**entry, "size": model.size, "policy": policy.value}
+            header = job_header("break down", setting, [wanted], patience_seconds=STEPS_PATIENCE_SECONDS)
+            try:
+                reply = run_job({**header, "files": files})
+                (times,) = replies.read_entries(reply, names=[model.name])
+                steps.append(replies.read_steps(times, model=model.name, setting=setting))
+            except (WorkerFailedError, replies.InvalidReplyError) as error:
+                notes.append(f"{model.name}: its steps could not be measured under {setting} ({error})")
+    return tuple(steps), tuple(notes)

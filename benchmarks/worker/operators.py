@@ -1,14 +1,13 @@
-"""Say what computes a model's operators, and how long they take.
+"""Determine what computes a model's operators, and how long they take.
 
-Stands alone beside worker.py. Interpreters have no profiler to ask in Python; the C library in the wheel of
-ai-edge-litert has, as its litert/c/litert_profiler.h declares it.
+This file is copied next to worker.py. The interpreters have no profiler in Python; the C library in
+the wheel of ai-edge-litert has one, which its litert/c/litert_profiler.h declares.
 """
 
 from __future__ import annotations
 
 import ctypes
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,93 +17,91 @@ LIBRARY = "libLiteRt.so"
 CPU = 1  # of the accelerators
 KERNEL_MODES = {"xnnpack": 0, "none": 2}  # the delegate; the built-in kernels
 WARM_UP_ROUNDS = 20
-NO_TIME = "the profiler saw no operator take any time"  # its clock is too coarse for the smallest models
-SESSIONS, SESSION_ROUNDS = 10, 10  # a session's clock has whole microseconds; a neighbour spoils one or two
+SESSIONS, SESSION_ROUNDS = (
+    10,
+    10,
+)  # the clock has whole microseconds, and other programs disturb some sessions
+NO_TIME = "the profiler measured no time for any operator"  # the clock is too coarse for the smallest models
 TITLE, DELEGATE = "Summary by node type", "Delegate/"
 COLUMNS = 6  # after the name: count, mean ms, share, cumulated share, memory, times called
 TENSOR_TYPE_WORDS = 64  # more than any version's description of a tensor takes
-
-DELEGATED = "DELEGATE"  # what the interpreter names the operator that stands for a part of the graph
+DELEGATED = "DELEGATE"  # the interpreter's name for the operator that replaces a part of the graph
 
 Pointer = ctypes.c_void_p
-Shares = dict[str, tuple[int, float]]  # by operator: how many, and their part of the time
+Shares = dict[str, tuple[int, float]]  # by operator: how many, and their share of the time
 
 
 def delegated(interpreter: Any) -> str:
-    """How much of the graph a delegate, XNNPACK, took: "all", "64 of 67 operators", "none"."""
+    """Return how much of the graph a delegate, XNNPACK, took: "all", "64 of 67 operators", "none"."""
     listed: Any = getattr(interpreter, "_get_ops_details", list)()
     delegates = [operator for operator in listed if operator["op_name"] == DELEGATED]
     own = [operator for operator in listed if operator["op_name"] != DELEGATED]
-    taken = sum(len(_within(delegate, own)) for delegate in delegates)
     if not delegates:
         return "none"
+    makers = {int(tensor): index for index, operator in enumerate(own) for tensor in operator["outputs"]}
+    taken = 0
+    for delegate in delegates:
+        # Walk back from the delegate's outputs to its inputs: everything between is what it replaces.
+        given, wanted = set(map(int, delegate["inputs"])), list(map(int, delegate["outputs"]))
+        replaced: set[int] = set()
+        while wanted:
+            index = makers.get(wanted.pop())
+            if index is not None and index not in replaced:
+                replaced.add(index)
+                wanted.extend(int(tensor) for tensor in own[index]["inputs"] if int(tensor) not in given)
+        taken += len(replaced)
     return "all" if taken == len(own) else f"{taken} of {len(own)} operators"
 
 
-def _within(delegate: dict[str, Any], own: list[dict[str, Any]]) -> set[int]:
-    """The operators between the delegate's inputs and its outputs."""
-    makers = {int(tensor): at for at, operator in enumerate(own) for tensor in operator["outputs"]}
-    given, wanted = set(map(int, delegate["inputs"])), list(map(int, delegate["outputs"]))
-    found: set[int] = set()
-    while wanted:
-        at = makers.get(wanted.pop())
-        if at is not None and at not in found:
-            found.add(at)
-            wanted.extend(int(tensor) for tensor in own[at]["inputs"] if int(tensor) not in given)
-    return found
-
-
 def profile(file: str, *, threads: int, kernels: str) -> list[dict[str, Any]]:
-    """The kinds of operators, the longest first; each share is the median of some sessions."""
-    model = _Compiled(file, threads=threads, kernel_mode=KERNEL_MODES[kernels])
+    """Return the kinds of operators, the slowest first, each with its median share in some sessions."""
+    model = _CompiledModel(file, threads=threads, kernel_mode=KERNEL_MODES[kernels])
     for _ in range(WARM_UP_ROUNDS):
         model.run()
     sessions = [shares for shares in (summary_shares(model.summary()) for _ in range(SESSIONS)) if shares]
-    counts = {name: of[0] for name, of in sessions[-1].items()} if sessions else {}
-    typical = {name: median(of.get(name, (0, 0.0))[1] for of in sessions) for name in counts}
+    counts = {name: count for name, (count, _) in sessions[-1].items()} if sessions else {}
+    typical = {name: median(shares.get(name, (0, 0.0))[1] for shares in sessions) for name in counts}
     total = sum(typical.values())
     if not total:
         raise RuntimeError(NO_TIME)
-    ranked = sorted(typical, key=lambda name: (-typical[name], name))
-    return [_operator(name, counts[name], typical[name] / total) for name in ranked]
+    operators = []
+    for name in sorted(typical, key=lambda name: (-typical[name], name)):
+        is_delegated, share = name.startswith(DELEGATE), typical[name] / total
+        plain = name[len(DELEGATE) :] if is_delegated else name
+        operators.append({"name": plain, "count": counts[name], "share": share, "is_delegated": is_delegated})
+    return operators
 
 
 def summary_shares(text: str) -> Shares:
-    """The table by kinds: "DEPTHWISE_CONV_2D 17 0.042 51.567% …" → {"DEPTHWISE_CONV_2D": (17, 0.51567)}."""
+    """Parse the table by kind: "CONV_2D 17 0.042 51.567% …" → {"CONV_2D": (17, 0.51567)}."""
     shares: Shares = {}
     for line in text.partition(TITLE)[2].splitlines()[2:]:
         cells = line.rsplit(None, COLUMNS)
         if len(cells) <= COLUMNS or not cells[3].endswith("%"):
             break
         shares[cells[0].strip()] = (int(cells[1]), float(cells[3][:-1]) / 100)
-    return shares if 0 < sum(share for _, share in shares.values()) < 2 else {}  # else they are no numbers
+    return shares if 0 < sum(share for _, share in shares.values()) < 2 else {}  # else not a number
 
 
-def _operator(name: str, count: int, share: float) -> dict[str, Any]:
-    is_delegated = name.startswith(DELEGATE)
-    plain = name[len(DELEGATE) :] if is_delegated else name
-    return {"name": plain, "count": count, "share": share, "is_delegated": is_delegated}
-
-
-class _Compiled:
-    """A model in the C library, with its profiler; the process ends soon, so nothing is given back."""
+class _CompiledModel:
+    """A model in the C library, with its profiler; nothing is freed, since the process ends soon."""
 
     def __init__(self, file: str, *, threads: int, kernel_mode: int) -> None:
         self.environment, self.model = Pointer(), Pointer()
         _call("LiteRtCreateEnvironment", 0, None, ctypes.byref(self.environment))
         _call("LiteRtCreateModelFromFile", self.environment, file.encode(), ctypes.byref(self.model))
         self.compiled, self.profiler = Pointer(), Pointer()
-        options = _options(f"num_threads = {threads}\nkernel_mode = {kernel_mode}\n")
+        options = _create_options(f"num_threads = {threads}\nkernel_mode = {kernel_mode}\n")
         _call("LiteRtCreateCompiledModel", self.environment, self.model, options, ctypes.byref(self.compiled))
         _call("LiteRtCompiledModelGetProfiler", self.compiled, ctypes.byref(self.profiler))
-        self.inputs, self.outputs = self._buffer("Input"), self._buffer("Output")
+        self.inputs, self.outputs = self._create_buffer("Input"), self._create_buffer("Output")
 
     def run(self) -> None:
         one, first = ctypes.c_size_t(1), ctypes.c_size_t(0)
         _call("LiteRtRunCompiledModel", self.compiled, first, one, self.inputs, one, self.outputs)
 
     def summary(self) -> str:
-        """What the profiler says of some runs."""
+        """Return the profiler's table for a session of some runs."""
         _call("LiteRtResetProfiler", self.profiler)
         _call("LiteRtStartProfiler", self.profiler)
         for _ in range(SESSION_ROUNDS):
@@ -114,55 +111,49 @@ class _Compiled:
         _call("LiteRtGetProfileSummary", self.profiler, self.compiled, ctypes.byref(text))
         return (text.value or b"").decode("utf-8", "replace")
 
-    def _buffer(self, way: str) -> Any:
-        """An array of one buffer, for the model's only input or output."""
-        graph, at, tensor, wanted = Pointer(), ctypes.c_size_t(), Pointer(), Pointer()
-        described, buffers = (ctypes.c_uint32 * TENSOR_TYPE_WORDS)(), (Pointer * 1)()
+    def _create_buffer(self, direction: str) -> Any:
+        """Return an array of one buffer, for the model's only input or output."""
+        graph, index, tensor, requirements = Pointer(), ctypes.c_size_t(), Pointer(), Pointer()
+        tensor_type, buffers = (ctypes.c_uint32 * TENSOR_TYPE_WORDS)(), (Pointer * 1)()
         first = ctypes.c_size_t(0)
-        _call("LiteRtGetMainModelSubgraphIndex", self.model, ctypes.byref(at))
-        _call("LiteRtGetModelSubgraph", self.model, at, ctypes.byref(graph))
-        _call(f"LiteRtGetSubgraph{way}", graph, first, ctypes.byref(tensor))
-        _call("LiteRtGetRankedTensorType", tensor, described)
-        _call(
-            f"LiteRtGetCompiledModel{way}BufferRequirements",
-            *(self.compiled, first, first, ctypes.byref(wanted)),
-        )
-        made = "LiteRtCreateManagedTensorBufferFromRequirements"
-        _call(made, self.environment, described, wanted, buffers)
+        _call("LiteRtGetMainModelSubgraphIndex", self.model, ctypes.byref(index))
+        _call("LiteRtGetModelSubgraph", self.model, index, ctypes.byref(graph))
+        _call(f"LiteRtGetSubgraph{direction}", graph, first, ctypes.byref(tensor))
+        _call("LiteRtGetRankedTensorType", tensor, tensor_type)
+        name = f"LiteRtGetCompiledModel{direction}BufferRequirements"
+        _call(name, self.compiled, first, first, ctypes.byref(requirements))
+        name = "LiteRtCreateManagedTensorBufferFromRequirements"
+        _call(name, self.environment, tensor_type, requirements, buffers)
         return buffers
 
 
-def _options(processor: str) -> Pointer:
+def _keep_text(_: int | None) -> None:
+    """Free nothing: the texts of options live until this process ends."""
+
+
+KEPT_TEXTS: list[Any] = []
+KEEP_TEXT = ctypes.CFUNCTYPE(None, Pointer)(_keep_text)
+
+
+def _create_options(cpu_options: str) -> Pointer:
     options = Pointer()
     _call("LiteRtCreateOptions", ctypes.byref(options))
     _call("LiteRtSetOptionsHardwareAccelerators", options, CPU)
-    for name, toml in {"xnnpack": processor, "runtime_options_string": "enable_profiling = true\n"}.items():
-        kept, opaque = ctypes.create_string_buffer(toml.encode()), Pointer()
-        KEPT.append(kept)
-        _call("LiteRtCreateOpaqueOptions", name.encode(), kept, DONE, ctypes.byref(opaque))
+    texts = {"xnnpack": cpu_options, "runtime_options_string": "enable_profiling = true\n"}
+    for name, toml in texts.items():
+        text, opaque = ctypes.create_string_buffer(toml.encode()), Pointer()
+        KEPT_TEXTS.append(text)
+        _call("LiteRtCreateOpaqueOptions", name.encode(), text, KEEP_TEXT, ctypes.byref(opaque))
         _call("LiteRtAddOpaqueOptions", options, opaque)
     return options
 
 
-def _nothing(_: int | None) -> None:
-    """The texts of options belong to this process until it ends."""
-
-
-KEPT: list[Any] = []
-DONE = ctypes.CFUNCTYPE(None, Pointer)(_nothing)
-
-
 def _call(name: str, *arguments: Any) -> None:
-    status = _function(name)(*arguments)
-    if status:
-        raise RuntimeError(f"{name} returned {status}")
-
-
-def _function(name: str) -> Callable[..., int]:
-    """A function of the library; AttributeError where this version has none of that name."""
+    """Call a function of the library; AttributeError if this version has none of that name."""
     spec = importlib.util.find_spec("ai_edge_litert")
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("ai-edge-litert is not installed")
     library = ctypes.CDLL(str(Path(next(iter(spec.submodule_search_locations))) / LIBRARY))
-    function: Callable[..., int] = getattr(library, name)
-    return function
+    status = getattr(library, name)(*arguments)
+    if status:
+        raise RuntimeError(f"{name} returned {status}")

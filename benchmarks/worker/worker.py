@@ -1,8 +1,8 @@
-"""Answer one job about models, in one process: time them, run them, say where they are.
+"""Run one job about models in one process: time them, run them, profile them, or describe the machine.
 
-Stands alone, on Python 3.9 or later with numpy and one interpreter: it is copied to where models run.
-`python worker.py JOB.json`, in the folder that holds what the job names, prints one JSON object; what
-fails is one line on stderr. `benchmarks/protocol/jobs.py` writes the jobs; its neighbours come along.
+This file is self-contained: it is copied to the target and needs Python 3.9, numpy and one interpreter.
+`python worker.py JOB.json`, in the folder with the files of the job, prints one JSON object; a failure is one
+line on stderr. `benchmarks/protocol/jobs.py` writes the jobs; `operators.py` is copied next to this file.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,80 +29,109 @@ SCHEMA = 1
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 RESOLVERS = {"xnnpack": "AUTO", "none": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
 REFUSALS = (ValueError, RuntimeError, TypeError, MemoryError, OverflowError, LookupError, SystemError)
-# Harmless calls with these arguments stand before and after every counted inference: an emulator sees them.
+# Marks for the emulator: a harmless system call with these arguments before and after each counted inference.
 BEGIN, END = 0x7E570001, 0x7E570002  # larger than any process id
-STABLE = 0.03  # the medians of two neighbouring windows differ by less
 WINDOW_ROUNDS = 10
-MOST_WARM_UPS = 6  # a warm-up that does not settle ends after so many times its seconds
+STABLE = 0.03  # warm: the medians of two consecutive windows differ by less
+MOST_WARM_UPS = 6  # a warm-up that does not become stable ends after its seconds times this
 # Models take turns of many rounds: after every single round of another model, its weights would fill the
-# caches and its threads still spin (a model of 0.29 ms was seen to take 0.49 ms, with two threads 12 ms).
+# caches and its threads would still spin (a model of 0.29 ms took 0.49 ms, with two threads 12 ms).
 TURNS = 25
-MOST_ANSWER_BYTES = 1 << 30  # a model may spoil the memory of what runs it
 SETTLE_SECONDS = 0.01  # of untimed rounds when a model's turn begins
+MOST_ANSWER_BYTES = 1 << 30  # a model may corrupt the process that runs it
+MOST_TEXT_BYTES = 1 << 16  # /proc/cpuinfo is the longest
+STATUS, PEAK = "/proc/self/status", "VmHWM:"
 
 Job = dict[str, Any]
 Kinds = Mapping[str, Callable[[Job], Job]]
 
 
 def main(kinds: Kinds) -> None:
-    answers = _private_stdout()
+    """Read the job that the command line names, and print the answer of its kind."""
+    answers = _take_stdout()
     try:
         job = json.loads(Path(sys.argv[1]).read_bytes())
         if job.get("schema") != SCHEMA:
             raise ValueError(f"the job has schema {job.get('schema')}, this worker supports {SCHEMA}")
-        _limit(job)
+        _limit_process(job)
         answer = kinds[job["kind"]](job)
     except (OSError, KeyError, IndexError, ImportError, *REFUSALS) as error:
-        sys.exit(_line(error))
+        sys.exit(_one_line(error))
     answers.write(json.dumps(answer, sort_keys=True).encode())
     answers.flush()
 
 
+def _take_stdout() -> BinaryIO:
+    """Return stdout for the answer only; whatever a library prints goes to stderr from now on."""
+    stdout = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return stdout
+
+
+def _limit_process(job: Job) -> None:
+    """Let the system refuse too much memory and end a job that takes too long."""
+    if "patience_seconds" in job and hasattr(signal, "alarm"):
+        signal.alarm(int(job["patience_seconds"]) + 1)
+    try:
+        import resource
+    except ModuleNotFoundError:  # on Windows
+        return
+    limits = {resource.RLIMIT_AS: job.get("memory_bytes"), resource.RLIMIT_FSIZE: MOST_ANSWER_BYTES}
+    for limit, value in {**limits, resource.RLIMIT_CORE: 0}.items():
+        hard = resource.getrlimit(limit)[1]
+        if value is not None:
+            resource.setrlimit(limit, (value if hard < 0 else min(value, hard), hard))
+
+
 def describe(job: Job) -> Job:
-    """Where this is, and what can interpret models here."""
-    place = _neighbour("environment")
-    return {"environment": place.environment(job["read"]), "runtimes": place.versions(RUNTIMES)}
+    """Return the facts about the machine and the versions of its runtimes."""
+    versions = {}
+    for package, module in RUNTIMES.items():
+        if importlib.util.find_spec(module) is not None:
+            try:
+                versions[package] = metadata.version(package)
+            except metadata.PackageNotFoundError:  # copied there without pip
+                versions[package] = "of unknown version"
+    return {"environment": read_environment(job["read"]), "runtimes": versions}
+
+
+def read_environment(patterns: list[str]) -> dict[str, str]:
+    """Return the contents of the files that match, by path, and what no file contains."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    own = {"machine": os.uname().machine, "kernel": os.uname().release, "cores": str(cores)}
+    versions = {"python": sys.version.split()[0], "numpy": np.__version__}
+    paths = (path for pattern in patterns for path in sorted(Path("/").glob(pattern.lstrip("/"))))
+    texts = {str(path): _read_file(path) for path in paths}
+    return {**own, **versions, **{path: text for path, text in texts.items() if text}}
+
+
+def _read_file(path: Path) -> str:
+    """Return the text of a file, empty if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_TEXT_BYTES).decode("utf-8", "replace").strip("\0 \n\t")
+    except OSError:
+        return ""
 
 
 def time_models(job: Job) -> Job:
     """Load all models, warm each up, then time them in turns: A … A B … B A … A B … B."""
     runs, timing = [LoadedModel(job, model) for model in job["models"]], job["timing"]
-    standing = [run for run in runs if run.loads()]
+    loaded = [run for run in runs if run.loads()]
     gc.disable()
-    for run in standing:
+    for run in loaded:
         run.warm_up(timing["warm_up_seconds"])
-    turns = _take_turns(standing, timing)
-    models, place = [run.timed(turns) for run in runs], _neighbour("environment")
-    after, peak_bytes = place.environment(job["read"]), place.peak_bytes()
+    turns = _take_turns(loaded, timing)
+    models = [run.result(turns) for run in runs]
+    # The peak of the process, in kB in a line like "VmHWM:   123456 kB".
+    lines = (line.split() for line in _read_file(Path(STATUS)).splitlines())
+    peak_bytes = next((int(line[1]) * 1024 for line in lines if line and line[0] == PEAK), None)
+    after = read_environment(job["read"])
     return {"models": models, "environment_after": after, "peak_bytes": peak_bytes}
 
 
-def answer_models(job: Job) -> Job:
-    """The outputs for all pictures, as the model gives them."""
-    return {"models": [_outputs(LoadedModel(job, model), None) for model in job["models"]]}
-
-
-def count_models(job: Job) -> Job:
-    """The outputs of a few inferences, each between two marks."""
-    return {"models": [_outputs(LoadedModel(job, model), job["inferences"]) for model in job["models"]]}
-
-
-def profile_models(job: Job) -> Job:
-    """Where the time of an inference goes."""
-    return {"models": [_profiled(job, model) for model in job["models"]]}
-
-
-KINDS = {
-    "describe": describe,
-    "time": time_models,
-    "answer": answer_models,
-    "count": count_models,
-    "profile": profile_models,
-}
-
-
 class LoadedModel:
-    """A model in its interpreter, what it took to load it, and its rounds."""
+    """A model in its interpreter, the time to load it, and its rounds."""
 
     def __init__(self, job: Job, model: Job) -> None:
         self.job, self.model, self.refused = job, model, ""
@@ -109,31 +139,33 @@ class LoadedModel:
         self.warm_up_rounds, self.turn_rounds = 0, 1
 
     def loads(self) -> bool:
-        """Whether the interpreter takes it; the first inference pages the weights in and is told apart."""
+        """Load the model and run it once; return whether the interpreter supports it."""
         try:
-            _module(self.job)  # importing the interpreter is no part of loading a model
+            _import_interpreter(self.job)  # not part of the time to load a model
             start = time.perf_counter_ns()
-            self.interpreter = _interpreter(self.job, self.model["file"])
+            self.interpreter = _create_interpreter(self.job, self.model["file"])
             self.load_ns = time.perf_counter_ns() - start
             self.feed = _Feed(self.interpreter, self.model)
-            self.first_ns = self.round_ns()
+            self.first_ns = self.round_ns()  # reported separately: it pages the weights in
         except REFUSALS as error:
-            self.refused = _line(error)
+            self.refused = _one_line(error)
         return not self.refused
 
     def round_ns(self) -> int:
-        """One inference; copying the picture in is not part of it."""
+        """Time one inference, without copying the picture into the input."""
         self.feed.show(0)
         start = time.perf_counter_ns()
         self.interpreter.invoke()
         return time.perf_counter_ns() - start
 
     def warm_up(self, seconds: float) -> None:
-        """At least so many seconds, then until the median stands still, or it has taken too long."""
+        """Run for the given time, then until the median is stable or a multiple of that time has passed."""
         rounds: list[int] = []
         start = time.perf_counter()
         while (passed := time.perf_counter() - start) < seconds * MOST_WARM_UPS:
-            if passed >= seconds and _is_stable(rounds):
+            before, last = rounds[-2 * WINDOW_ROUNDS : -WINDOW_ROUNDS], rounds[-WINDOW_ROUNDS:]
+            has_windows = passed >= seconds and len(before) == WINDOW_ROUNDS
+            if has_windows and abs(np.median(last) / np.median(before) - 1) < STABLE:
                 break
             rounds.append(self.round_ns())
         self.warm_up_rounds = len(rounds)
@@ -149,7 +181,7 @@ class LoadedModel:
         has_rounds = len(self.rounds_ns) >= int(timing["rounds"])
         return has_rounds and sum(self.rounds_ns) >= float(timing["seconds"]) * 1e9
 
-    def timed(self, turns: int) -> Job:
+    def result(self, turns: int) -> Job:
         name = self.model["name"]
         if self.refused:
             return {"name": name, "refused": self.refused}
@@ -160,12 +192,12 @@ class LoadedModel:
             "warm_up_rounds": self.warm_up_rounds,
             "rounds_ms": [nanoseconds / 1e6 for nanoseconds in self.rounds_ns],
             "turns": turns,
-            "delegated": _neighbour("operators").delegated(self.interpreter),
+            "delegated": _import_operators().delegated(self.interpreter),
         }
 
 
 class _Feed:
-    """The pictures of a model, shown to its input as its table says."""
+    """The prepared pictures, mapped to the values of a model's input by its table."""
 
     def __init__(self, interpreter: Any, model: Job) -> None:
         self.pixels = np.load(model["pixels"], mmap_mode="r", allow_pickle=False)
@@ -173,19 +205,17 @@ class _Feed:
         self.interpreter, self.index = interpreter, interpreter.get_input_details()[0]["index"]
         self.shown = -1
 
-    def show(self, at: int) -> None:
-        if at != self.shown:
-            self.picture, self.shown = self.table[self.pixels[at : at + 1]], at
+    def show(self, number: int) -> None:
+        if number != self.shown:
+            self.picture, self.shown = self.table[self.pixels[number : number + 1]], number
         self.interpreter.set_tensor(self.index, self.picture)
 
 
-def _is_stable(rounds_ns: list[int]) -> bool:
-    before, last = rounds_ns[-2 * WINDOW_ROUNDS : -WINDOW_ROUNDS], rounds_ns[-WINDOW_ROUNDS:]
-    return len(before) == WINDOW_ROUNDS and bool(abs(np.median(last) / np.median(before) - 1) < STABLE)
-
-
 def _take_turns(runs: list[LoadedModel], timing: Job) -> int:
-    """How many turns all had, each model with its own number of rounds: what befalls one befalls all."""
+    """Run all models in turns and return the number of turns, which is the same for all.
+
+    Each model has its own number of rounds in a turn; a disturbance of the machine affects all models.
+    """
     for run in runs:
         wanted = max(timing["rounds"], timing["seconds"] * 1e9 / run.typical_ns)
         most = timing["most_seconds"] * 1e9 / len(runs) / run.typical_ns
@@ -200,64 +230,72 @@ def _take_turns(runs: list[LoadedModel], timing: Job) -> int:
     return turns
 
 
-def _outputs(run: LoadedModel, inferences: int | None) -> Job:
-    name = run.model["name"]
+def answer_models(job: Job) -> Job:
+    """Return the raw outputs for all pictures."""
+    return {"models": [_run_model(job, model, None) for model in job["models"]]}
+
+
+def count_models(job: Job) -> Job:
+    """Return the outputs of a few inferences, each between two marks."""
+    return {"models": [_run_model(job, model, job["inferences"]) for model in job["models"]]}
+
+
+def _run_model(job: Job, model: Job, inferences: int | None) -> Job:
     try:
-        interpreter = _interpreter(run.job, run.model["file"])
-        feed = _Feed(interpreter, run.model)
-        to = interpreter.get_output_details()[0]
+        interpreter = _create_interpreter(job, model["file"])
+        feed = _Feed(interpreter, model)
+        output = interpreter.get_output_details()[0]
         rows, pictures = [], len(feed.pixels)
-        for at in range(pictures if inferences is None else inferences):
-            feed.show(at % pictures)
+        for number in range(pictures if inferences is None else inferences):
+            feed.show(number % pictures)
             _mark(BEGIN)
             interpreter.invoke()
             _mark(END)
-            rows.append(interpreter.get_tensor(to["index"]))
+            rows.append(interpreter.get_tensor(output["index"]))
     except REFUSALS as error:
-        return {"name": name, "refused": _line(error)}
-    outputs, (scale, zero_point) = np.concatenate(rows), to["quantization"]
+        return {"name": model["name"], "refused": _one_line(error)}
+    outputs, (scale, zero_point) = np.concatenate(rows), output["quantization"]
     return {
-        "name": name,
+        "name": model["name"],
         "dtype": outputs.dtype.name,
         "shape": list(outputs.shape),
         "scale": float(scale),
         "zero_point": int(zero_point),
-        "delegated": _neighbour("operators").delegated(interpreter),
+        "delegated": _import_operators().delegated(interpreter),
         "outputs": base64.b64encode(outputs.tobytes()).decode(),
     }
 
 
-def _mark(which: int) -> None:
-    with contextlib.suppress(OSError):  # there is no such process
-        os.getsid(which)
+def _mark(argument: int) -> None:
+    with contextlib.suppress(OSError):  # no process has that id
+        os.getsid(argument)
 
 
-def _profiled(job: Job, model: Job) -> Job:
-    name, operators = model["name"], _neighbour("operators")
-    try:
-        if job["runtime"] not in operators.RUNTIMES:
-            raise RuntimeError("this runtime cannot profile operators")
-        found = operators.profile(model["file"], threads=job["threads"], kernels=job["kernels"])
-    except (OSError, AttributeError, *REFUSALS) as error:
-        return {"name": name, "refused": _line(error)}
-    return {"name": name, "operators": found}
+def profile_models(job: Job) -> Job:
+    """Return how the time of an inference is divided among the operators."""
+    models, operators = [], _import_operators()
+    for model in job["models"]:
+        try:
+            if job["runtime"] not in operators.RUNTIMES:
+                raise RuntimeError("this runtime cannot profile operators")
+            profile = operators.profile(model["file"], threads=job["threads"], kernels=job["kernels"])
+            models.append({"name": model["name"], "operators": profile})
+        except (OSError, AttributeError, *REFUSALS) as error:
+            models.append({"name": model["name"], "refused": _one_line(error)})
+    return {"models": models}
 
 
-def _neighbour(name: str) -> Any:
-    """A file that is copied along with this one; there is no package where they are."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+def _import_operators() -> Any:
+    """Import operators.py from the folder of this file, because there is no package on the target."""
+    spec = importlib.util.spec_from_file_location("operators", Path(__file__).with_name("operators.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def _module(job: Job) -> Any:
-    return importlib.import_module(f"{RUNTIMES[job['runtime']]}.interpreter")
-
-
-def _interpreter(job: Job, file: str) -> Any:
-    module = _module(job)
+def _create_interpreter(job: Job, file: str) -> Any:
+    module = _import_interpreter(job)
     resolver = getattr(module.OpResolverType, RESOLVERS[job["kernels"]])
     interpreter = module.Interpreter(
         model_path=file, num_threads=job["threads"], experimental_op_resolver_type=resolver
@@ -266,31 +304,21 @@ def _interpreter(job: Job, file: str) -> Any:
     return interpreter
 
 
-def _limit(job: Job) -> None:
-    """A model that asks for too much memory is refused by the system; one that never ends is ended."""
-    if "patience_seconds" in job and hasattr(signal, "alarm"):
-        signal.alarm(int(job["patience_seconds"]) + 1)
-    try:
-        import resource
-    except ModuleNotFoundError:  # not on Windows
-        return
-    limits = {resource.RLIMIT_AS: job.get("memory_bytes"), resource.RLIMIT_FSIZE: MOST_ANSWER_BYTES}
-    for limit, value in {**limits, resource.RLIMIT_CORE: 0}.items():
-        hard = resource.getrlimit(limit)[1]
-        if value is not None:
-            resource.setrlimit(limit, (value if hard < 0 else min(value, hard), hard))
+def _import_interpreter(job: Job) -> Any:
+    return importlib.import_module(f"{RUNTIMES[job['runtime']]}.interpreter")
 
 
-def _private_stdout() -> BinaryIO:
-    """Whatever a library prints goes to stderr."""
-    private = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return private
-
-
-def _line(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
+
+KINDS = {
+    "describe": describe,
+    "time": time_models,
+    "answer": answer_models,
+    "count": count_models,
+    "profile": profile_models,
+}
 
 if __name__ == "__main__":
     main(KINDS)

@@ -1,66 +1,254 @@
-"""Write an export folder: one .tflite, its contract, and what was proven of it."""
+"""Write an export folder: model.tflite, its contract model.json, and verification.json."""
 
 from __future__ import annotations
 
+from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 
-from converter.export.contract_record import (
-    VerifiedFile,
-    contract_of,
-    licence_of,
-    model_name,
-    model_version,
-    temperature_of,
-)
-from converter.export.runtime_trials import try_runtimes
+import numpy as np
+
+from converter.quantize.tflite_conversion import PIXEL_MIDDLE, PIXEL_RANGE
+from converter.search.accuracy_limit import FloatComparison
+from converter.search.candidate import Candidate
 from converter.search.choose import TriedCandidate
+from converter.search.request import Method
 from converter.sources.run_source import RunSource
-from dermpack.contract import CONTRACT_FILE, Contract, contract_text
-from dermpack.metrics.calibration import Temperature
-from dermpack.storage.files import json_text, sha256_of, write_bytes, write_text
-from dermpack.tflite import Metadata, temperature_calibration, with_metadata
+from dermpack.contract import (
+    CONTRACT_FILE,
+    Accuracy,
+    Activation,
+    Calibration,
+    ComparedFigure,
+    Contract,
+    Input,
+    Output,
+    Parents,
+    QuantizationRecord,
+    RequiredOperator,
+    RuntimeResult,
+    Temperature,
+    TensorType,
+    format_contract,
+    summarize_runtimes,
+)
+from dermpack.dataset.manifest import Split
+from dermpack.inference import Kernels, ModelSettings
+from dermpack.metrics.calibration import calibrate, fit_temperature
+from dermpack.metrics.paired_difference import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
+from dermpack.metrics.predictions import Floats
+from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
+from dermpack.storage.files import format_json, sha256_of, write_bytes, write_text
+from dermpack.tflite import Metadata, ModelFile, TensorInfo, temperature_calibration, with_metadata
+from dermpack.verification import open_hosts
+from dermpack.verification.interpreter_runs import InterpreterRun, InterpreterTask, run_everywhere
 
 MODEL_FILE, PROOF_FILE = "model.tflite", "verification.json"
 SCHEMA = 1  # of verification.json
-MIDDLE = 127.5  # pixel x is fed as x / 127.5 - 1
+TRIAL_PICTURES = 16  # an interpreter without fast kernels takes 50 ms for each
+PACKAGES = ("dermpack", "tensorflow", "tf_keras", "numpy")
+COVERAGE = 0.9  # share of the validation pictures that get an answer, as in the run
+INTENDED_USE = (
+    "Research on pictures like those it was trained on. Research software, not a medical device: "
+    "nothing it says is a diagnosis."
+)
 
 
 def write_export(folder: Path, source: RunSource, tried: TriedCandidate) -> Contract:
-    """Everything is checked and run again with the metadata in: it is these bytes that are shipped."""
-    temperature = temperature_of(tried.verdict)
-    data = with_metadata(tried.candidate.data, _metadata(source, tried, temperature))
+    """Write the export of a candidate into an empty folder, and return its contract."""
+    temperature = fit_temperature(tried.comparison.predictions)
+    metadata = _make_metadata(source, tried.candidate, temperature)
+    # The metadata is part of the shipped bytes, so the file is checked and run with it.
+    data = with_metadata(tried.candidate.data, metadata)
     model = tried.candidate.check(data, source)
     write_bytes(folder / MODEL_FILE, data)
-    expected = tried.verdict.predictions.probabilities
-    runtimes = try_runtimes(folder / MODEL_FILE, source, expected)
-    proven = VerifiedFile(data=data, model=model, runtimes=runtimes)
-    contract = contract_of(source, tried, proven, temperature)
-    text = contract_text(contract)
+    runtimes = try_runtimes(folder / MODEL_FILE, source, tried.comparison.predictions.probabilities)
+    contract = _make_contract(source, tried, metadata, data, model, runtimes, temperature)
+    text = format_contract(contract)
     write_text(folder / CONTRACT_FILE, text)
-    write_text(folder / PROOF_FILE, json_text(_proof(contract, text, tried)))
+    write_text(folder / PROOF_FILE, format_json(_proof_record(contract, text, tried.candidate)))
     return contract
 
 
-def _metadata(source: RunSource, tried: TriedCandidate, temperature: Temperature) -> Metadata:
-    """What MediaPipe and others need to feed and to name; the contract says the rest."""
-    run = source.run
+def _make_metadata(source: RunSource, candidate: Candidate, temperature: Temperature) -> Metadata:
+    """Return the metadata with which MediaPipe and others feed the file and name its outputs."""
+    run, spec = source.run, source.run.spec
     return Metadata(
-        name=model_name(source, tried),
+        name=f"{spec.arch.value}-{spec.alpha:g}-{spec.size}-{candidate.recipe.value}",
         description="Research software, not a medical device.",
-        version=model_version(source),
+        version=run.weights_sha256[:12],  # another training is another version
         author="dermpack",
-        licence=licence_of(source),
+        licence=find_licence(source),
         labels=run.classes,
-        mean=(MIDDLE,),
-        std=(MIDDLE,),
-        lowest=(-1.0,),
-        highest=(1.0,),
+        mean=(PIXEL_MIDDLE,),
+        std=(PIXEL_MIDDLE,),
+        lowest=(PIXEL_RANGE[0],),
+        highest=(PIXEL_RANGE[1],),
         calibration=temperature_calibration(len(run.classes), temperature.value),
     )
 
 
-def _proof(contract: Contract, text: str, tried: TriedCandidate) -> dict[str, object]:
-    """What was checked when the folder was written; `dermpack verify` checks it again."""
+def find_licence(source: RunSource) -> str:
+    """Return the licence of the run, or of its dataset if it had none at the time of the training."""
+    return source.run.licence or source.dataset.licence
+
+
+def try_runtimes(path: Path, source: RunSource, expected: Floats) -> tuple[RuntimeResult, ...]:
+    """Run the file on every installed interpreter with each of its kernels, in child processes.
+
+    `expected` are the probabilities with which the file was compared to the float network.
+    """
+    expected = expected[:TRIAL_PICTURES]
+    with open_hosts() as hosts:
+        task = InterpreterTask(
+            model=path.read_bytes(),
+            where=path,
+            sidecar=ModelSettings(labels=source.run.classes),
+            pixels=np.asarray(source.validation.copies[0][: len(expected)]),
+            threads=1,
+        )
+        runs = run_everywhere(task, hosts)
+        order = [(engine, kernels) for engine in hosts for kernels in Kernels]
+    # The contract lists the results by interpreter.
+    runs = tuple(sorted(runs, key=lambda run: order.index((run.engine, run.kernels))))
+    return tuple(_runtime_result(run, expected) for run in runs)
+
+
+def _runtime_result(run: InterpreterRun, expected: Floats) -> RuntimeResult:
+    works, result = False, run.problem
+    if run.outputs is not None:
+        apart = np.abs(run.outputs - expected)
+        same = int((run.outputs.argmax(axis=1) == expected.argmax(axis=1)).sum())
+        works = bool(
+            apart.max() <= MAX_KERNEL_DIFFERENCE and apart.mean() <= MEAN_KERNEL_DIFFERENCE
+        )  # False for NaN, too
+        result = (
+            f"{len(expected)} pictures: the same label on {same}, "
+            f"probabilities at most {apart.max():.4f} apart"
+        )
+    return RuntimeResult(
+        runtime=run.engine.package,
+        version=run.version,
+        delegate=run.kernels.value,
+        works=works,
+        result=result,
+    )
+
+
+def _make_contract(
+    source: RunSource,
+    tried: TriedCandidate,
+    metadata: Metadata,
+    data: bytes,
+    model: ModelFile,
+    runtimes: tuple[RuntimeResult, ...],
+    temperature: Temperature,
+) -> Contract:
+    """Return the contract of the file's final bytes.
+
+    Temperature, abstention and thresholds are fitted on this file's own predictions of the validation split:
+    those of the float network would not fit it exactly.
+    """
+    run, candidate = source.run, tried.candidate
+    predictions = calibrate(tried.comparison.predictions, temperature)
+    # 1. Fit everything that turns outputs into decisions.
+    points = [
+        fit_operating_point(predictions, point.label, sensitivity=point.wanted_sensitivity)
+        for point in run.thresholds
+    ]
+    # 2. Record the file as it was read back, and what it was made from.
+    pixels, scores = model.inputs[0], model.outputs[0]
+    return Contract(
+        name=metadata.name,
+        version=metadata.version,
+        labels=metadata.labels,
+        input=Input(
+            width=pixels.shape[2],
+            height=pixels.shape[1],
+            dtype=TensorType(pixels.dtype),
+            scale=_scale(pixels),
+            zero_point=_zero_point(pixels),
+            policy=run.policy.value,
+            size_bytes=pixels.size_bytes,
+        ),
+        output=Output(
+            dtype=TensorType(scores.dtype),
+            scale=_scale(scores),
+            zero_point=_zero_point(scores),
+            activation=Activation.SOFTMAX,
+            temperature=temperature,
+        ),
+        thresholds=tuple(points),
+        abstention=fit_abstention(predictions, coverage=COVERAGE),
+        recipe=QuantizationRecord(
+            name=candidate.recipe.value,
+            method=candidate.method.value if candidate.method else "none",
+            float_layers=candidate.float_layers,
+            versions={package: version(package) for package in PACKAGES},
+        ),
+        calibration=_calibration_record(candidate),
+        operators=tuple(
+            RequiredOperator(name=operator.name, version=operator.version) for operator in model.operators
+        ),
+        runtimes=summarize_runtimes(runtimes),
+        accuracy=(_accuracy_record(tried.comparison),),
+        size_bytes=len(data),
+        sha256=sha256_of(data),
+        parents=Parents(run=source.run_sha256, weights=run.weights_sha256, dataset=source.dataset.sha256),
+        license=metadata.licence,
+        intended_use=INTENDED_USE,
+    )
+
+
+def _scale(tensor: TensorInfo) -> float | None:
+    return tensor.scales[0] if tensor.scales else None
+
+
+def _zero_point(tensor: TensorInfo) -> int | None:
+    return tensor.zero_points[0] if tensor.scales else None
+
+
+def _calibration_record(candidate: Candidate) -> Calibration | None:
+    calibration = candidate.calibration
+    if calibration is None:
+        return None
+    method = candidate.clipping.described
+    counts = Counter(picture.label for picture in calibration.pictures)
+    return Calibration(
+        method=method if candidate.method is Method.QAT else f"{method}, biases corrected",
+        split=Split.TRAIN.value,
+        n=len(calibration.pictures),
+        seed=calibration.seed,
+        sha256=calibration.sha256,
+        per_label=dict(sorted(counts.items())),
+    )
+
+
+def _accuracy_record(comparison: FloatComparison) -> Accuracy:
+    figures = {
+        "balanced_accuracy": comparison.balanced_accuracy,
+        "accuracy": comparison.accuracy,
+        "auroc": comparison.auroc,
+    }
+    return Accuracy(
+        split=Split.VALIDATION.value,
+        n=len(comparison.predictions),
+        agreement=comparison.agreement,
+        figures=tuple(
+            ComparedFigure(
+                metric=metric,
+                of_float=figure.first,
+                of_file=figure.second,
+                difference=figure.difference,
+                ci95=figure.ci95,
+            )
+            for metric, figure in figures.items()
+        ),
+    )
+
+
+def _proof_record(contract: Contract, text: str, candidate: Candidate) -> dict[str, object]:
+    """Return what was checked when the folder was written; `dermpack verify` checks it again."""
     recipe = contract.recipe
     return {
         "schema": SCHEMA,
@@ -75,12 +263,12 @@ def _proof(contract: Contract, text: str, tried: TriedCandidate) -> dict[str, ob
         },
         "runtimes": [
             {
-                "runtime": f"{of.runtime} {of.version}",
-                "delegate": of.delegate,
-                "works": of.works,
-                "result": of.result,
+                "runtime": f"{result.runtime} {result.version}",
+                "delegate": result.delegate,
+                "works": result.works,
+                "result": result.result,
             }
-            for of in contract.runtimes.tried
+            for result in contract.runtimes.tried
         ],
-        "notes": list(tried.candidate.notes),
+        "notes": list(candidate.notes),
     }

@@ -1,149 +1,148 @@
-"""Make a network that feels integers while it trains, and starts where the float one stands.
+"""Build the network of quantization-aware training, so that it starts where float training ended.
 
-What the tutorial recipe leaves out is done here, before the first step:
+The recipe of tfmot's tutorial inserts quantizers and trains. Four steps before the first epoch are added:
 
-- depthwise channels are equalized (one scale has to serve a whole depthwise kernel),
-- every range is measured; a new one is ±6, and would need thousands of steps to find its place,
-- batch normalisation stays in inference mode, with the statistics that float training left,
+- depthwise channels are equalized, because one scale serves a whole depthwise kernel,
+- every range is measured; a new one is ±6, and training would need thousands of steps to move it,
+- batch normalisation stays in inference mode, with the statistics of the float training,
 - its offsets take back the constant errors of rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 from numpy.typing import NDArray
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import QuantizeLayer
 
+from converter import _private
+from converter._private import Keras, Variables
 from converter.quantize.equalization import equalize
-from converter.quantize.mean_restoration import restore_means
-from converter.quantize.ranges import MIDDLE, PIXEL_RANGE
+from converter.quantize.tflite_conversion import PIXEL_RANGE, scale_pixels
 from dermpack.errors import InputError
 
-Keras = Any  # tf_keras ships no types
-Variables = Mapping[str, Any]
-FEW = 32  # pictures are enough for a mean over all places of all of them
-BATCH = 16  # pictures whose extremes count as one; the mean over batches is the range
-INPUT = "quantize_pixels"
-BEFORE, AFTER = "_pre_activation_vars", "_post_activation_vars"  # what tfmot keeps of an activation
+MEAN_PICTURES = 32  # enough for a mean over all places of a feature map
+BATCH = 16  # pictures with one pair of extremes; the mean over the batches is the range
+INPUT_QUANTIZER = "quantize_pixels"
+Means = list[NDArray[np.float32]]
 
 
-def make_aware(model: Keras, pictures: NDArray[np.uint8]) -> Keras:
-    """A copy that quantizes weights and activations as an int8 file does; the model itself is untouched.
+def build_qat_network(model: Keras, pictures: NDArray[np.uint8]) -> Keras:
+    """Return a copy that quantizes weights and activations as an int8 file does.
 
-    The ranges come from the pictures, uint8 [n, size, size, 3]. Layers that do not train in the model do not
-    in the copy; batch normalisation never does.
+    The ranges are measured on the pictures, uint8 [n, size, size, 3]. Layers that are frozen in the model are
+    frozen in the copy; batch normalisation always is.
     """
-    even = equalize(model)
-    for layer in even.layers:
+    # 1. Equalize, and keep batch normalisation in inference mode.
+    equalized = equalize(model)
+    for layer in equalized.layers:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.trainable = False
-    aware = _quantized(even)
-    _pin_input(aware)
-    _keep_frozen(aware)
-    _set_weight_ranges(aware)
-    _set_activation_ranges(tuple(_sites(even, aware)), even, pictures)
-    restore_means(aware, even, _inputs(pictures[:FEW]))
+    # 2. Insert the quantizers.
+    try:
+        aware = tfmot.quantization.keras.quantize_model(equalized)
+    except (RuntimeError, ValueError) as error:
+        what = f"quantization-aware training does not support this network ({str(error).splitlines()[0]})"
+        raise InputError(
+            equalized.name, what, "Convert it with --method ptq.", code="qat-not-supported"
+        ) from error
+    # The range of the input is fixed: a raw byte must be one step, whatever the pictures contain.
+    fixed = tfmot.quantization.keras.quantizers.FixedQuantizer(
+        num_bits=8, init_min=PIXEL_RANGE[0], init_max=PIXEL_RANGE[1], narrow_range=False
+    )
+    _private.replace_input_quantizer(aware, fixed, name=INPUT_QUANTIZER)
+    for wrapper in _private.list_wrappers(aware):
+        if not wrapper.layer.trainable:
+            _private.freeze_weights(wrapper)
+        # 3. Set the range of each weight: a quantizer in training mode takes it from the weight's values.
+        for weight, quantizer, limits in _private.list_weight_quantizers(wrapper):
+            quantizer(weight, True, weights=limits)
+    # 4. Measure the range of each activation.
+    _set_activation_ranges(tuple(_quantized_tensors(equalized, aware)), equalized, pictures)
+    # 5. Take back the constant errors of rounding.
+    restore_means(aware, equalized, scale_pixels(pictures[:MEAN_PICTURES]))
     return aware
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Site:
-    """A tensor of the float model, and the range that the copy quantizes it with."""
-
-    tensor: Keras
-    limits: Variables
-
-
-def _quantized(even: Keras) -> Keras:
-    try:
-        return tfmot.quantization.keras.quantize_model(even)
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        what = f"quantization-aware training does not support this network ({reason})"
-        raise InputError(
-            even.name, what, "Convert it with --method ptq.", code="qat-not-supported"
-        ) from error
+def _quantized_tensors(equalized: Keras, aware: Keras) -> Iterator[tuple[Keras, Variables]]:
+    """Yield each tensor of the float network that the copy quantizes, with the variables of its range."""
+    for wrapper in _private.list_wrappers(aware):
+        source = equalized.get_layer(wrapper.layer.name)
+        output_range = _private.output_range(wrapper)
+        if output_range is not None:
+            yield source.output, output_range
+        for is_before, limits in _private.activation_ranges(wrapper):
+            yield (_output_before_activation(source) if is_before else source.output), limits
 
 
-def _wrappers(aware: Keras) -> Iterator[Keras]:
-    """The layers that quantize what another layer holds or gives."""
-    return (layer for layer in aware.layers if hasattr(layer, "quantize_config"))
-
-
-def _pin_input(aware: Keras) -> None:
-    """A raw byte is one step of the input, whatever the pictures of a batch reach."""
-    low, high = PIXEL_RANGE
-    fixed = tfmot.quantization.keras.quantizers.FixedQuantizer(
-        num_bits=8, init_min=low, init_max=high, narrow_range=False
-    )
-    for layer in aware.layers:
-        if isinstance(layer, QuantizeLayer):
-            layer.quantizer = fixed
-            layer._name = INPUT  # its own counts the networks made in this process, and stands in the file
-
-
-def _keep_frozen(aware: Keras) -> None:
-    """A wrapper lists the kernel of its layer as trained, also where the layer is frozen."""
-    for wrapper in _wrappers(aware):
-        if not wrapper.layer.trainable:
-            wrapper._non_trainable_weights = [*wrapper._trainable_weights, *wrapper._non_trainable_weights]
-            wrapper._trainable_weights = []
-
-
-def _set_weight_ranges(aware: Keras) -> None:
-    """By quantizing each weight once in training mode: the range is that of its last value."""
-    for wrapper in _wrappers(aware):
-        for weight, quantizer, limits in wrapper._weight_vars:
-            quantizer(weight, True, weights=limits)
-
-
-def _sites(even: Keras, aware: Keras) -> Iterator[Site]:
-    """Wherever the copy quantizes an activation."""
-    for wrapper in _wrappers(aware):
-        source = even.get_layer(wrapper.layer.name)
-        if wrapper._output_quantizers:
-            yield Site(tensor=source.output, limits=wrapper._output_quantizer_vars)
-        for activation in wrapper._quantize_activations:
-            if hasattr(activation, BEFORE):
-                yield Site(tensor=_before_activation(source), limits=getattr(activation, BEFORE))
-            if hasattr(activation, AFTER):
-                yield Site(tensor=source.output, limits=getattr(activation, AFTER))
-
-
-def _before_activation(layer: Keras) -> Keras:
-    """What the layer gives to its own activation."""
+def _output_before_activation(layer: Keras) -> Keras:
+    """Return the tensor that the layer passes to its own activation."""
     plain = type(layer).from_config({**layer.get_config(), "activation": None, "name": f"{layer.name}_plain"})
     tensor = plain(layer.input)
     plain.set_weights(layer.get_weights())
     return tensor
 
 
-def _set_activation_ranges(sites: tuple[Site, ...], even: Keras, pictures: NDArray[np.uint8]) -> None:
-    """Mean of the extremes of each batch; 0 is always within, as TFLite needs it."""
-    observed = tf_keras.Model(even.inputs, [site.tensor for site in sites])
+def _set_activation_ranges(
+    sites: Sequence[tuple[Keras, Variables]], equalized: Keras, pictures: NDArray[np.uint8]
+) -> None:
+    """Set each range to the mean of the extremes of the batches; it always contains 0, as TFLite demands."""
+    observed = tf_keras.Model(equalized.inputs, [tensor for tensor, _ in sites])
 
-    def extremes(inputs: Any) -> Any:
+    def extremes(inputs: Keras) -> Keras:
         tensors = observed(inputs, training=False)
-        return tf.stack([[tf.reduce_min(of), tf.reduce_max(of)] for of in tensors])
+        return tf.stack([[tf.reduce_min(tensor), tf.reduce_max(tensor)] for tensor in tensors])
 
     measure = tf.function(extremes, reduce_retracing=True)
-    found = np.mean([measure(batch) for batch in _batches(pictures)], axis=0)
-    for site, (low, high) in zip(sites, found, strict=True):
-        site.limits["min_var"].assign(min(low, 0.0))
-        site.limits["max_var"].assign(max(high, 0.0))
+    batches = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
+    means = np.mean([measure(tf.constant(scale_pixels(batch))) for batch in batches], axis=0)
+    for (_, limits), (low, high) in zip(sites, means, strict=True):
+        limits["min_var"].assign(min(low, 0.0))
+        limits["max_var"].assign(max(high, 0.0))
 
 
-def _batches(pictures: NDArray[np.uint8]) -> Iterator[Any]:
-    for start in range(0, len(pictures), BATCH):
-        yield tf.constant(_inputs(pictures[start : start + BATCH]))
+def restore_means(aware: Keras, equalized: Keras, inputs: NDArray[np.float32]) -> None:
+    """Shift the offsets of batch normalisation until the copy's channels have the float network's means.
+
+    A kernel of large weights that nearly cancel has a constant error once they are rounded, and the next
+    layers amplify it. If the outputs come no nearer to the float network's, the offsets stay as they were.
+    """
+    wrappers = [
+        wrapper
+        for wrapper in _private.list_wrappers(aware)
+        if isinstance(wrapper.layer, tf_keras.layers.BatchNormalization) and wrapper.layer.center
+    ]
+    offsets = [wrapper.layer.beta for wrapper in wrappers]
+    before = [offset.numpy() for offset in offsets]
+    distance = _output_distance(aware, equalized, inputs)
+    float_means = _channel_means(equalized, [wrapper.layer.name for wrapper in wrappers], inputs)()
+    means = _channel_means(aware, [wrapper.name for wrapper in wrappers], inputs)
+    # From the input to the output, measuring again after each layer: a correction must not repeat one that
+    # a layer before it has made.
+    for index, offset in enumerate(offsets):
+        offset.assign_add(float_means[index] - means()[index])
+    if _output_distance(aware, equalized, inputs) >= distance:
+        for offset, value in zip(offsets, before, strict=True):
+            offset.assign(value)
 
 
-def _inputs(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(np.float32(pictures) / np.float32(MIDDLE) - 1, np.float32)
+def _channel_means(model: Keras, names: Sequence[str], inputs: NDArray[np.float32]) -> Callable[[], Means]:
+    """Return a function that returns the channel means of these layers with the weights of the moment."""
+    observed = tf_keras.Model(model.inputs, [model.get_layer(name).output for name in names])
+    pixels = tf.constant(inputs)
+
+    def means() -> Means:
+        tensors = tf.nest.flatten(observed(pixels, training=False))
+        return [tf.reduce_mean(tensor, axis=list(range(len(tensor.shape) - 1))) for tensor in tensors]
+
+    compiled: Callable[[], Means] = tf.function(means)
+    return compiled
+
+
+def _output_distance(aware: Keras, equalized: Keras, inputs: NDArray[np.float32]) -> float:
+    """Return the mean difference between the outputs of the two networks."""
+    first, second = (np.asarray(model(inputs, training=False), np.float64) for model in (aware, equalized))
+    return float(np.abs(first - second).mean())

@@ -1,53 +1,130 @@
-"""Train a network for integers: quantization-aware, from where float training left it."""
+"""Make an int8 candidate by quantization-aware training, which continues where float training ended."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from time import perf_counter
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
-from converter.qat.qat_network import make_aware
+from converter._private import Keras
+from converter.qat.qat_network import build_qat_network
+from converter.quantize.calibration import CalibrationSet
+from converter.quantize.tflite_conversion import Quantization, convert, freeze
+from converter.search.candidate import Candidate
+from converter.search.request import ConversionRequest, Method
+from converter.sources.run_source import RunSource
+from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError
 from dermpack.metrics.predictions import Predictions
+from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
-from trainer.api import Feed, FitPlan, FitResult, Goal, ProgressCallback, Run, fit, predict, unwatched
+from trainer.api import (
+    Feed,
+    FitPlan,
+    FitResult,
+    Goal,
+    ProgressCallback,
+    Run,
+    fit,
+    fitting_recipe,
+    ignore_progress,
+    predict,
+    read_examples,
+)
 
-Keras = Any  # tf_keras ships no types
-Begun = Callable[[Predictions], None]
+ZeroEpochCallback = Callable[[Predictions], None]
 NAME = "quantization-aware"
 EPOCHS = 3
-RATE_SHARE = 1 / 15  # of the float rate: between a tenth and a twentieth
-PATIENCE = 2  # epochs without a better figure
+RATE_SHARE = 1 / 15  # of the float learning rate: between a tenth and a twentieth
+PATIENCE = 2  # epochs without an improvement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingObservers:
+    """The callbacks that report the progress of long work."""
+
+    track: Track = silent
+    watch: ProgressCallback = ignore_progress  # the epochs
+    begun: ZeroEpochCallback = lambda _: None  # the int8 predictions before the first epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QatNetwork:
-    """A network trained for integers; its frozen function brings the ranges that an int8 file needs."""
+    """A network after quantization-aware training; its frozen function contains the ranges."""
 
     model: Keras
-    zero_epoch: Predictions  # of the validation pictures, by integers, before the first step
+    zero_epoch: Predictions  # int8, on the validation pictures, before the first step
     fitted: FitResult
-    best_epoch: int  # from 1; 0 where no epoch was better than none
+    best_epoch: int  # from 1; 0 if no epoch improved on the start
 
 
-def refuse_unfit(run: Run) -> None:
-    """Say before any work that a run's network cannot be trained so."""
+def make_qat_candidate(
+    source: RunSource,
+    request: ConversionRequest,
+    calibration: CalibrationSet,
+    folder: Path,
+    observers: TrainingObservers,
+) -> Candidate:
+    """Train a copy of the run's network with the run's options; `folder` keeps the checkpoint."""
+    refuse_unsupported(source.run)
+    start_time, io, run = perf_counter(), request.io_of(Quantization.INT8), source.run
+    recipe = fitting_recipe(run)
+    train = read_examples(
+        source.dataset,
+        Split.TRAIN,
+        size=run.spec.size,
+        policy=run.policy,
+        threads=request.threads,
+        track=observers.track,
+    )
+    feed = Feed(
+        train=train,
+        validation=source.validation,
+        batch=min(recipe.batch, len(train)),
+        seed=request.seed,
+        augmentation=recipe.augment,
+        balance=recipe.balance,
+        balance_power=recipe.balance_power,
+    )
+    aware = train_aware(
+        source.model,
+        feed,
+        plan_training(rate=recipe.rate, seed=request.seed, goal=recipe.metric),
+        folder,
+        calibration=calibration.rows,
+        begun=observers.begun,
+        watch=observers.watch,
+    )
+    data = convert(freeze(aware.model), Quantization.INT8, io=io)
+    return Candidate(
+        recipe=Quantization.INT8,
+        io=io,
+        method=Method.QAT,
+        data=data,
+        seconds=perf_counter() - start_time,
+        calibration=calibration,
+        notes=(f"qat: kept the weights after {aware.best_epoch} of {len(aware.fitted.history)} epochs",),
+    )
+
+
+def refuse_unsupported(run: Run) -> None:
+    """Check that the run's network supports quantization-aware training, and raise InputError."""
     if reason := run.spec.arch.qat_refusal:
         what = f"quantization-aware training does not support this network ({reason})"
         raise InputError(run.folder, what, "Convert it with --method ptq.", code="qat-not-supported")
 
 
-def aware_plan(
+def plan_training(
     *, rate: float, seed: int, epochs: int = EPOCHS, goal: Goal = Goal.BALANCED_ACCURACY
 ) -> FitPlan:
-    """A short fit after a float one at `rate`."""
+    """Return the plan of a short training after a float training with the learning rate `rate`."""
     return FitPlan(name=NAME, epochs=epochs, rate=rate * RATE_SHARE, seed=seed, patience=PATIENCE, goal=goal)
 
 
@@ -58,24 +135,29 @@ def train_aware(
     folder: Path,
     *,
     calibration: NDArray[np.uint8],
-    begun: Begun = lambda _: None,
-    watch: ProgressCallback = unwatched,
+    begun: ZeroEpochCallback = lambda _: None,
+    watch: ProgressCallback = ignore_progress,
     deadline: float = math.inf,
 ) -> QatNetwork:
-    """A copy of the model, trained for integers; the model itself is untouched.
+    """Return a copy of the model after quantization-aware training.
 
-    `calibration` are training pictures, uint8 [n, size, size, 3]. `begun` is told what integers say of the
-    validation pictures before the first step; what it raises stops the work. `folder` keeps the checkpoint:
-    the same call goes on where a killed one was.
+    `calibration` are training pictures, uint8 [n, size, size, 3]. `begun` gets the int8 predictions of the
+    validation pictures before the first step; an exception from it ends the training. The same call after an
+    interruption continues from the checkpoint in `folder`.
     """
-    _be_deterministic(plan.seed)
-    aware = make_aware(model, calibration)
+    tf.config.experimental.enable_op_determinism()
+    tf_keras.utils.set_random_seed(plan.seed)
+    aware = build_qat_network(model, calibration)
     start, zero_epoch = aware.get_weights(), predict(aware, feed.validation)
     begun(zero_epoch)
-    own = folder / _fingerprint(start)
-    own.mkdir(parents=True, exist_ok=True)
-    fitted = fit(aware, feed, plan, own, watch=watch, deadline=deadline)
-    is_better = _best_figure(fitted, plan.goal) > plan.goal.of(zero_epoch)
+    # The folder is named after the weights and ranges at the start, so that a checkpoint of another network
+    # is not continued.
+    start_hash = sha256_of(b"".join(np.ascontiguousarray(weight).tobytes() for weight in start))
+    (folder / start_hash).mkdir(parents=True, exist_ok=True)
+    fitted = fit(aware, feed, plan, folder / start_hash, watch=watch, deadline=deadline)
+    best = fitted.history[fitted.best_epoch - 1 : fitted.best_epoch]
+    is_better = bool(best) and best[0].validation[plan.goal.value] > plan.goal.score(zero_epoch)
+    # Epochs that only harm are dropped: the start is often as good as the float network.
     if not is_better:
         aware.set_weights(start)
     return QatNetwork(
@@ -84,19 +166,3 @@ def train_aware(
         fitted=fitted,
         best_epoch=fitted.best_epoch if is_better else 0,
     )
-
-
-def _be_deterministic(seed: int) -> None:
-    tf.config.experimental.enable_op_determinism()
-    tf_keras.utils.set_random_seed(seed)
-
-
-def _fingerprint(weights: Sequence[NDArray[Any]]) -> str:
-    """Names the start: a checkpoint of another network, or of other ranges, is not taken up."""
-    return sha256_of(b"".join(np.ascontiguousarray(weight).tobytes() for weight in weights))
-
-
-def _best_figure(fitted: FitResult, goal: Goal) -> float:
-    """Of the epoch whose weights were kept."""
-    kept = fitted.history[fitted.best_epoch - 1 : fitted.best_epoch]
-    return kept[0].validation[goal.value] if kept else -math.inf

@@ -1,90 +1,80 @@
-"""Take back what integers add to a layer on average: its own bias can hold the difference.
+"""Correct the biases of a network for the mean error that int8 adds to each channel.
 
-Rounded weights shift the mean of each channel a little, always the same way; the shifts of fifty layers add
-up, and the network leans to some labels. The mean error of a channel, on the same inputs by integers and in
-floating point, is subtracted from its bias before the file is quantized.
+Rounded weights shift the mean of each channel a little, always in the same direction; over fifty layers the
+shifts add up, and the network favours some labels. The mean difference between a channel in int8 and in
+floating point, on the same inputs, is subtracted from its bias before the file is quantized.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
-from tensorflow.lite.python import schema_py_generated as schema
 
-from converter.quantize.ranges import MIDDLE
-from converter.search.selective import comparing, comparisons
+from converter.quantize.calibration import map_pictures
+from converter.quantize.layer_errors import list_comparisons, open_comparing_interpreter
+from converter.quantize.tflite_conversion import run_picture
 from dermpack.progress import Track, silent
 
-ENOUGH = 16  # pictures: a mean over every place of a map needs few, 32 change no label more
-WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-BIAS = 2  # the third input of each
-Errors = Mapping[str, NDArray[np.float64]]
+CORRECTION_PICTURES = 16  # a mean over all places of a feature map needs few: 32 change no label more
+OPERATORS_WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+BIAS_INPUT = 2  # the index of the bias among the inputs of each
+MeanErrors = Mapping[str, NDArray[np.float64]]
 
 
-def correct_biases(ranged: bytes, errors: Errors, *, but: Collection[str] = ()) -> bytes:
-    """The float file with its ranges, and with biases that integers will bring back to where they were.
+def measure_mean_errors(
+    ranged: bytes, pictures: NDArray[np.uint8], *, threads: int = 2, track: Track = silent
+) -> MeanErrors:
+    """Return for each layer the mean error that int8 adds to each of its channels."""
+    interpreters = [open_comparing_interpreter(ranged) for _ in range(threads)]
+    rows = map_pictures(_channel_errors, interpreters, pictures, track=track, what="Correcting biases")
+    return {layer: np.mean([row[layer] for row in rows], axis=0) for layer in rows[0]}
 
-    Layers that stay in floating point keep their own: nothing would bring them back.
+
+def _channel_errors(interpreter: Any, _: int, picture: NDArray[np.uint8]) -> MeanErrors:
+    """Return the mean errors on one picture."""
+    run_picture(interpreter, picture)
+    errors = {}
+    for comparison in list_comparisons(interpreter):
+        difference = interpreter.get_tensor(comparison.difference)
+        # The last axis is the channels; all others are places of the feature map.
+        errors[comparison.layer] = difference.reshape(-1, difference.shape[-1]).mean(axis=0, dtype=np.float64)
+    return errors
+
+
+def correct_biases(ranged: bytes, errors: MeanErrors, *, excluded: Collection[str] = ()) -> bytes:
+    """Return the float file with ranges, its biases changed so that the means in int8 are those in float.
+
+    Excluded layers, which stay in floating point, keep their biases: int8 adds no error to them.
     """
     data = bytearray(ranged)
-    for layer, bias in _biases(data):
-        if layer in errors and layer not in but and bias.shape == errors[layer].shape:
+    for layer, bias in bias_views(data):
+        if layer in errors and layer not in excluded and bias.shape == errors[layer].shape:
             bias -= errors[layer].astype(np.float32)
     return bytes(data)
 
 
-def mean_errors(
-    ranged: bytes, pictures: NDArray[np.uint8], *, threads: int = 2, track: Track = silent
-) -> Errors:
-    """Layer → what integers add to each of its channels, on average."""
-    free: SimpleQueue[Any] = SimpleQueue()
-    for _ in range(threads):
-        free.put(comparing(ranged))
-    with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(partial(_errors, free), pictures)
-        each = list(track(found, total=len(pictures), what="Correcting biases"))
-    return {layer: np.mean([one[layer] for one in each], axis=0) for layer in each[0]}
+def bias_views(data: bytearray) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield the output name of each layer with its bias, as a view that writes to the file's bytes.
 
-
-def _errors(free: SimpleQueue[Any], picture: NDArray[np.uint8]) -> Errors:
-    """On one picture."""
-    interpreter = free.get()
-    entrance = interpreter.get_input_details()[0]["index"]
-    interpreter.set_tensor(entrance, np.float32(picture[None]) / np.float32(MIDDLE) - 1)
-    interpreter.invoke()
-    found = {one.layer: interpreter.get_tensor(one.difference) for one in comparisons(interpreter)}
-    free.put(interpreter)
-    return {
-        layer: error.reshape(-1, error.shape[-1]).mean(axis=0, dtype=np.float64)
-        for layer, error in found.items()
-    }
-
-
-def _biases(data: bytearray) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """The layers with a bias of their own, and the bias itself, to be written to; a shared one stays."""
-    model = schema.Model.GetRootAsModel(data, 0)
+    A bias that several layers share is left out: a correction for one would harm the others.
+    """
+    model = schema.Model.GetRootAs(data, 0)
     graph = model.Subgraphs(0)
-    pairs = list(_layers(model, graph))
-    users = Counter(bias.Buffer() for _, bias in pairs)
-    for layer, bias in pairs:
-        buffer = model.Buffers(bias.Buffer())
-        if users[bias.Buffer()] == 1 and buffer.DataLength():
-            yield layer, buffer.DataAsNumpy().view(np.float32)
-
-
-def _layers(model: Any, graph: Any) -> Iterator[tuple[str, Any]]:
-    """The output's name and the bias of each operator that has one."""
-    codes = {getattr(schema.BuiltinOperator, name) for name in WITH_BIAS}
-    for at in range(graph.OperatorsLength()):
-        operator = graph.Operators(at)
+    codes = {getattr(schema.BuiltinOperator, name) for name in OPERATORS_WITH_BIAS}
+    buffers = []
+    for index in range(graph.OperatorsLength()):
+        operator = graph.Operators(index)
         code = model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()
-        if code in codes and operator.InputsLength() > BIAS and operator.Inputs(BIAS) >= 0:
-            name = graph.Tensors(operator.Outputs(0)).Name().decode()
-            yield name, graph.Tensors(operator.Inputs(BIAS))
+        if code in codes and operator.InputsLength() > BIAS_INPUT and operator.Inputs(BIAS_INPUT) >= 0:
+            layer = graph.Tensors(operator.Outputs(0)).Name().decode()
+            buffers.append((layer, graph.Tensors(operator.Inputs(BIAS_INPUT)).Buffer()))
+    users = Counter(number for _, number in buffers)
+    for layer, number in buffers:
+        buffer = model.Buffers(number)
+        if users[number] == 1 and buffer.DataLength():
+            yield layer, buffer.DataAsNumpy().view(np.float32)

@@ -1,39 +1,229 @@
-"""Choose the pictures that ranges are measured on, and judge whether they are enough."""
+"""Calibrate a float file: choose pictures, measure the range of each tensor, write the ranges into it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice, zip_longest
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
-from converter.quantize.ranges import Ranges
-from dermpack.dataset.manifest import Picture
+from converter.quantize.clipping import BINS, Clipping, Counts, clip, count_values
+from converter.quantize.tflite_conversion import PIXEL_RANGE, open_interpreter, run_picture
+from converter.sources.run_source import RunSource
+from dermpack.dataset.manifest import Picture, Split
+from dermpack.imaging import prepare
+from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
 
-ENOUGH = 200  # pictures; 100 to 500 is usual
-SETTLED = 0.2  # two halves whose ranges differ by more say that there are too few pictures
+Array = NDArray[np.float32]
+Worker = TypeVar("Worker")
+Result = TypeVar("Result")
+DEFAULT_PICTURES = 200  # 100 to 500 is usual
+SETTLED = 0.2  # if the ranges of two halves differ by more, there are too few pictures
+
+
+# --- The pictures ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CalibrationSet:
+    """The training pictures that ranges are measured on, prepared: uint8 [n, size, size, 3]."""
+
+    pictures: tuple[Picture, ...]
+    rows: NDArray[np.uint8]
+    seed: int
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the pictures, whatever their order."""
+        return hash_pictures(self.pictures)
+
+
+def read_calibration_set(source: RunSource, *, count: int, seed: int, threads: int) -> CalibrationSet:
+    """Choose class-balanced pictures of the training split and prepare them."""
+    dataset, run = source.dataset, source.run
+    pictures = choose_pictures(dataset.manifest.of(Split.TRAIN), count=count, seed=seed)
+    with ThreadPoolExecutor(threads) as pool:
+        prepared = pool.map(
+            partial(prepare, size=run.spec.size, policy=run.policy), map(dataset.file, pictures)
+        )
+        rows = np.stack(list(prepared))
+    return CalibrationSet(pictures=pictures, rows=rows, seed=seed)
 
 
 def choose_pictures(pictures: Sequence[Picture], *, count: int, seed: int) -> tuple[Picture, ...]:
-    """As many of each label as there are, in turns, in an order that the seed decides."""
-    of_label: dict[str, list[Picture]] = defaultdict(list)
+    """Return `count` pictures with as many of each label as there are; the seed decides the order."""
+    by_label: dict[str, list[Picture]] = defaultdict(list)
+    # Sorting by a hash makes the choice independent of the order of the manifest.
     for picture in sorted(pictures, key=lambda picture: sha256_of(f"{seed} {picture.sha256}".encode())):
-        of_label[picture.label].append(picture)
-    turns = chain.from_iterable(zip_longest(*(of_label[label] for label in sorted(of_label))))
+        by_label[picture.label].append(picture)
+    # Take one picture of each label in turn, until the count is reached.
+    turns = chain.from_iterable(zip_longest(*(by_label[label] for label in sorted(by_label))))
     return tuple(islice((picture for picture in turns if picture is not None), count))
 
 
-def fingerprint(pictures: Sequence[Picture]) -> str:
-    """Names the pictures by their bytes, in any order."""
+def hash_pictures(pictures: Sequence[Picture]) -> str:
+    """Return a hash of the pictures' bytes that does not depend on their order."""
     return sha256_of("\n".join(sorted(picture.sha256 for picture in pictures)).encode())
 
 
-def unsettled(ranges: Ranges) -> tuple[str, ...]:
-    """The tensors whose range is another on every other picture."""
-    if len(ranges) < 2:
-        return ranges.names
-    first, second = (limits[:, 1] - limits[:, 0] for limits in ranges.halves())
-    differ = np.abs(first - second) > SETTLED * np.maximum(first, second)
-    return tuple(name for name, differs in zip(ranges.names, differ, strict=True) if differs)
+# --- The ranges ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranges:
+    """The lowest and the highest value of each tensor on each picture: [pictures, tensors]."""
+
+    names: tuple[str, ...]
+    lowest: Array
+    highest: Array
+    clipping: Clipping = Clipping.MINMAX
+    # [even and odd pictures, tensors, bins]; empty if the clipping needs no histogram
+    counts: Counts = field(default_factory=lambda: np.zeros((2, 0, 0), np.uint32))
+
+    def __len__(self) -> int:
+        return len(self.lowest)
+
+    def reached(self) -> Array:
+        """Return the lowest and the highest value of each tensor over all pictures: [tensors, 2]."""
+        return _reached(self.lowest, self.highest)
+
+    def limits(self) -> Array:
+        """Return the ranges to quantize with: [tensors, 2]."""
+        return clip(self.reached(), self.counts.sum(axis=0, dtype=np.uint32), self.clipping)
+
+    def unsettled(self) -> tuple[str, ...]:
+        """Return the tensors whose range on the even pictures differs much from that on the odd ones."""
+        if len(self) < 2:
+            return self.names
+        widths = []
+        for half in (0, 1):
+            limits = _reached(self.lowest[half::2], self.highest[half::2])
+            limits = clip(limits, self.counts[half], self.clipping)
+            widths.append(limits[:, 1] - limits[:, 0])
+        differ = np.abs(widths[0] - widths[1]) > SETTLED * np.maximum(*widths)
+        return tuple(name for name, differs in zip(self.names, differ, strict=True) if differs)
+
+
+def _reached(lowest: Array, highest: Array) -> Array:
+    return np.stack([lowest.min(axis=0), highest.max(axis=0)], axis=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RangeCounter:
+    """An interpreter, and the histograms that one thread at a time adds to."""
+
+    interpreter: Any
+    tensors: tuple[int, ...]
+    counts: Counts
+
+
+def measure_ranges(
+    unquantized: bytes,
+    pictures: NDArray[np.uint8],
+    *,
+    clipping: Clipping = Clipping.MINMAX,
+    threads: int = 2,
+    track: Track = silent,
+) -> Ranges:
+    """Run the float file on the pictures, uint8 [n, size, size, 3], and measure each tensor.
+
+    TensorFlow's calibrator takes four times as long, and measures a tensor that an addition overwrites only
+    after the addition.
+    """
+    names = _tensors_with_range(unquantized)
+    bins = BINS if clipping.needs_counts else 0
+    counters = [
+        RangeCounter(
+            interpreter=open_interpreter(unquantized),
+            tensors=tuple(names),
+            counts=np.zeros((2, len(names), bins), np.uint32),
+        )
+        for _ in range(threads)
+    ]
+    rows = map_pictures(_measure_picture, counters, pictures, track=track, what="Measuring ranges")
+    found = np.stack(rows)
+    return Ranges(
+        names=tuple(names.values()),
+        lowest=found[:, 0],
+        highest=found[:, 1],
+        clipping=clipping,
+        counts=np.sum([counter.counts for counter in counters], axis=0, dtype=np.uint32),
+    )
+
+
+def _measure_picture(counter: RangeCounter, number: int, picture: NDArray[np.uint8]) -> Array:
+    """Return the lowest and the highest values on one picture, [2, tensors], and count the values."""
+    run_picture(counter.interpreter, picture)
+    entrance = counter.interpreter.get_input_details()[0]["index"]
+    limits = []
+    for index, tensor in enumerate(counter.tensors):
+        if tensor == entrance:
+            limits.append(PIXEL_RANGE)
+            continue
+        values = counter.interpreter.tensor(tensor)()
+        if counter.counts.size:
+            counter.counts[number % 2, index] += count_values(values, start=number)
+        limits.append((values.min(), values.max()))
+    return np.array(limits, np.float32).T
+
+
+def write_ranges(unquantized: bytes, limits: Array) -> bytes:
+    """Return the float file with these ranges, [tensors, 2], in it."""
+    data = bytearray(unquantized)
+    graph = schema.Model.GetRootAs(data, 0).Subgraphs(0)
+    for tensor, (low, high) in zip(_tensors_with_range(unquantized), limits, strict=True):
+        quantization = graph.Tensors(tensor).Quantization()
+        # The arrays are views of the file's bytes, so the assignment changes the file.
+        quantization.MinAsNumpy()[0], quantization.MaxAsNumpy()[0] = low, high
+    return bytes(data)
+
+
+def _tensors_with_range(unquantized: bytes) -> dict[int, str]:
+    """Return index and name of the tensors that have a field for a range."""
+    graph = schema.Model.GetRootAs(unquantized, 0).Subgraphs(0)
+    names = {}
+    for index in range(graph.TensorsLength()):
+        quantization = graph.Tensors(index).Quantization()
+        if quantization and quantization.MinLength() == 1:
+            names[index] = graph.Tensors(index).Name().decode()
+    return names
+
+
+# --- Threads ---
+
+
+def map_pictures(
+    work: Callable[[Worker, int, NDArray[np.uint8]], Result],
+    workers: Sequence[Worker],
+    pictures: NDArray[np.uint8],
+    *,
+    track: Track,
+    what: str,
+) -> list[Result]:
+    """Return work(worker, number, picture) of each picture, in order, with one thread for each worker.
+
+    An interpreter serves one thread at a time, so each thread takes an idle worker and gives it back.
+    """
+    idle: SimpleQueue[Worker] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def run(number: int, picture: NDArray[np.uint8]) -> Result:
+        worker = idle.get()
+        try:
+            return work(worker, number, picture)
+        finally:
+            idle.put(worker)
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        results = pool.map(run, range(len(pictures)), pictures)
+        return list(track(results, total=len(pictures), what=what))

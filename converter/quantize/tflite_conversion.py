@@ -1,4 +1,4 @@
-"""Turn a frozen function into a .tflite, as a recipe says."""
+"""Freeze a Keras model, convert it to .tflite, and run the file with TensorFlow's own interpreter."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.compiler.mlir.lite import types_pb2
-from tensorflow.lite.python.convert import mlir_quantize
-from tensorflow.lite.python.optimize.calibrator import Calibrator
+from numpy.typing import NDArray
 
-from converter.sources.frozen_function import FrozenFunction
+from converter import _private
+from converter._private import Keras
 
 OPS = tf.lite.OpsSet
+INPUT_NAME = "pixels"  # the name of the input in every file
+PIXEL_RANGE = (-1.0, 1.0)  # of the input, whatever the pictures contain: a raw byte is then one int8 step
+PIXEL_MIDDLE = 127.5  # pixel x becomes x / 127.5 - 1
 
 
 class IoType(Enum):
-    """What goes into the file and what comes out of it."""
+    """The type of the input and the output of a file."""
 
     UINT8 = "uint8"
     INT8 = "int8"
@@ -28,7 +30,7 @@ class IoType(Enum):
 
 
 class Quantization(Enum):
-    """How weights and activations are kept."""
+    """The types of weights and activations in a file."""
 
     FLOAT32 = "float32"
     FLOAT16 = "float16"
@@ -37,85 +39,132 @@ class Quantization(Enum):
     INT16X8 = "int16x8"
 
     @property
-    def ios(self) -> tuple[IoType, ...]:
-        """What the recipe can take and give; the first is what it does unasked."""
-        return FLAGS[self].ios
+    def io_types(self) -> tuple[IoType, ...]:
+        """The supported types of input and output, the default first."""
+        return FLAGS[self].io_types
 
     @property
     def needs_ranges(self) -> bool:
-        return FLAGS[self].integers is not None
+        """Whether the range of each tensor must be known before the file can be quantized."""
+        return FLAGS[self].activations is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConverterFlags:
-    """What the recipe means to the converter."""
+    """The flags of TensorFlow's converter for one quantization."""
 
     ops: Any = OPS.TFLITE_BUILTINS
     optimizes: bool = True
     types: tuple[Any, ...] = ()
-    integers: Any = None  # the type of activations
-    ios: tuple[IoType, ...] = (IoType.FLOAT32,)
+    activations: Any = None  # their integer type
+    io_types: tuple[IoType, ...] = (IoType.FLOAT32,)
 
 
 FLAGS: Mapping[Quantization, ConverterFlags] = {
     Quantization.FLOAT32: ConverterFlags(optimizes=False),
     Quantization.FLOAT16: ConverterFlags(types=(tf.float16,)),
     Quantization.DYNAMIC: ConverterFlags(),
-    Quantization.INT8: ConverterFlags(ops=OPS.TFLITE_BUILTINS_INT8, integers=tf.int8, ios=tuple(IoType)),
+    Quantization.INT8: ConverterFlags(
+        ops=OPS.TFLITE_BUILTINS_INT8, activations=tf.int8, io_types=tuple(IoType)
+    ),
     Quantization.INT16X8: ConverterFlags(
-        ops=OPS.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, integers=tf.int16
+        ops=OPS.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, activations=tf.int16
     ),
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrozenFunction:
+    """A function of one picture, float32 [1, size, size, 3] in [-1, 1], with its weights as constants."""
+
+    function: Any  # a concrete function
+    graph: Any  # the same as a GraphDef
+    size: int
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether it comes from quantization-aware training and contains the range of each tensor."""
+        functions = (node for function in self.graph.library.function for node in function.node_def)
+        return any(node.op.startswith("FakeQuant") for node in (*self.graph.node, *functions))
+
+
+def freeze(model: Keras) -> FrozenFunction:
+    """Return the model's inference function for one picture; all files of a model are made from it."""
+    size = int(model.inputs[0].shape[1])
+    signature = tf.TensorSpec((1, size, size, 3), tf.float32, name=INPUT_NAME)
+    function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(signature)
+    constant, graph = _private.freeze_variables(function)
+    return FrozenFunction(function=constant, graph=graph, size=size)
+
+
 def convert(frozen: FrozenFunction, recipe: Quantization, *, io: IoType) -> bytes:
-    """The file of a float recipe, or of a function that brings its own ranges."""
-    return _converted(_converter(frozen, recipe, io=io))
+    """Return the file of a recipe without ranges, or of a function that contains its ranges."""
+    return _run_converter(_make_converter(frozen, recipe, io=io))
 
 
-def unquantized(frozen: FrozenFunction, recipe: Quantization) -> bytes:
-    """The float file that a recipe of integers starts from, with a place for the range of each tensor."""
-    converter = _converter(frozen, recipe, io=IoType.FLOAT32)
+def convert_unquantized(frozen: FrozenFunction, recipe: Quantization) -> bytes:
+    """Return the float file that `quantize` starts from, with a field for the range of each tensor."""
+    converter = _make_converter(frozen, recipe, io=IoType.FLOAT32)
+    # The converter needs a picture to write the fields; the ranges themselves are measured later.
     picture = np.zeros((1, frozen.size, frozen.size, 3), np.float32)
-    converter.representative_dataset = lambda: iter([[picture]])  # the ranges themselves are measured later
-    converter._experimental_calibrate_only = True
-    return _converted(converter)
+    converter.representative_dataset = lambda: iter([[picture]])
+    _private.skip_quantization(converter)
+    return _run_converter(converter)
 
 
 def quantize(ranged: bytes, recipe: Quantization, *, io: IoType) -> bytes:
-    """The file of integers, of a float file that holds ranges."""
-    asked = tf.as_dtype(io.value)
+    """Return the int8 or int16x8 file made from a float file that contains ranges."""
+    dtype = tf.as_dtype(io.value)
     if recipe is Quantization.INT8:
-        types = {"input_data_type": asked, "output_data_type": asked}
-        return bytes(mlir_quantize(ranged, inference_type=types_pb2.QUANTIZED_INT8, **types))
-    return _sixteen_bit(ranged, asked)
+        return _private.quantize_int8(ranged, io=dtype)
+    return _private.quantize_int16x8(ranged, io=dtype)
 
 
-def _converted(converter: Any) -> bytes:
+def _make_converter(frozen: FrozenFunction, recipe: Quantization, *, io: IoType) -> Any:
+    """Return TensorFlow's converter; this function sets all of its flags."""
+    flags = FLAGS[recipe]
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.function], frozen.function)
+    _private.reuse_frozen_graph(converter, frozen.function, frozen.graph)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT] if flags.optimizes else []
+    # With an integer-only operator set the converter demands pictures to measure ranges on, even if the
+    # function contains its ranges; such a function becomes int8 without it, too.
+    converter.target_spec.supported_ops = [OPS.TFLITE_BUILTINS if frozen.has_ranges else flags.ops]
+    converter.target_spec.supported_types = list(flags.types)
+    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io.value)
+    # A dense layer with a scale per channel needs FULLY_CONNECTED 12, which tflite-runtime 2.14.0 lacks.
+    _private.use_one_scale_per_dense_layer(converter, is_used=recipe is Quantization.DYNAMIC)
+    return converter
+
+
+def _run_converter(converter: Any) -> bytes:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it misses statistics that only an older converter used
+        warnings.simplefilter("ignore")  # about missing statistics, which only an older converter used
         return bytes(converter.convert())
 
 
-def _sixteen_bit(ranged: bytes, io: Any) -> bytes:
-    """By the older quantizer: the newer one gives 32-bit biases, which no interpreter takes."""
-    wrapped = Calibrator(ranged)._calibrator
-    floats, activations, biases = (np.dtype(of.as_numpy_dtype).num for of in (io, tf.int16, tf.int64))
-    return bytes(wrapped.QuantizeModel(floats, floats, False, activations, biases, False, False))
+def scale_pixels(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the pictures as the network takes them: float32 in [-1, 1]."""
+    return np.asarray(np.float32(pictures) / np.float32(PIXEL_MIDDLE) - 1, np.float32)
 
 
-def _converter(frozen: FrozenFunction, recipe: Quantization, *, io: IoType) -> Any:
-    """Every flag of the converter is set here."""
-    flags = FLAGS[recipe]
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.function], frozen.function)
-    parts = frozen.graph, frozen.function.inputs, frozen.function.outputs, frozen.function
-    converter._freeze_concrete_function = lambda: parts  # it would do again what is done: half of its time
-    converter.optimizations = [tf.lite.Optimize.DEFAULT] if flags.optimizes else []
-    # "Integers only" asks for pictures to measure ranges on, also of a function that brings its own.
-    ops = OPS.TFLITE_BUILTINS if frozen.brings_ranges else flags.ops
-    converter.target_spec.supported_ops = [ops]
-    converter.target_spec.supported_types = list(flags.types)
-    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io.value)
-    # A dense layer with a scale a channel needs FULLY_CONNECTED 12, which tflite-runtime 2.14.0 lacks.
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = recipe is Quantization.DYNAMIC
-    return converter
+def open_interpreter(model: bytes) -> Any:
+    """Return an interpreter in which every tensor can be read after a run.
+
+    Without delegates and with all tensors preserved, none is overwritten, and none is hidden in a delegate.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow recommends ai-edge-litert, which has no NumericVerify
+        interpreter = tf.lite.Interpreter(
+            model_content=model,
+            num_threads=1,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def run_picture(interpreter: Any, picture: NDArray[np.uint8]) -> None:
+    """Run a float-input file on one picture, uint8 [size, size, 3]."""
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], scale_pixels(picture[None]))
+    interpreter.invoke()

@@ -1,71 +1,137 @@
-"""How much a file may lose against its network, and which figures of a split can tell."""
+"""Compare a file with the float network, and decide whether its loss of accuracy is within the limit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import isfinite
+from pathlib import Path
 
 import numpy as np
 
-from converter.search.compare_to_float import FloatComparison
-from dermpack.metrics.paired_difference import Difference
+from converter.sources.run_source import RunSource
+from dermpack.errors import InputError
+from dermpack.inference import Kernels, ModelSettings, first_installed_runtime, load_classifier, open_host
+from dermpack.metrics.definitions import Metric, weighted_accuracy, weighted_auroc, weighted_balanced_accuracy
+from dermpack.metrics.intervals import RESAMPLES
+from dermpack.metrics.paired_difference import Difference, compare_metric, top1_agreement
 from dermpack.metrics.predictions import Predictions
+from dermpack.progress import Track, silent
 
+CHUNK = 16  # pictures in one message to the interpreter process
+WHERE = Path("model.tflite")  # the file is not written yet
 MAX_AUROC_DROP = 0.005  # of the macro mean
-LEAST_AGREEMENT = 0.95  # of the most probable label
+LEAST_AGREEMENT = 0.95  # share of pictures with the same most probable label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatComparison:
+    """The predictions of a file on the validation split, and its figures next to the float network's."""
+
+    predictions: Predictions  # before any temperature
+    balanced_accuracy: Difference
+    accuracy: Difference
+    auroc: Difference
+    agreement: float
+    refusal: str = ""  # why XNNPACK refuses the file; the predictions are then of the built-in kernels
+
+    @property
+    def drop(self) -> float:
+        """The lost points of balanced accuracy."""
+        return -100 * self.balanced_accuracy.difference
+
+
+def compare_to_float(
+    data: bytes, source: RunSource, *, seed: int, threads: int, track: Track = silent
+) -> FloatComparison:
+    """Run the file on every picture of the validation split, in a child process."""
+    rows = source.validation.copies[0]
+    starts = range(0, len(rows), CHUNK)
+    with open_host(first_installed_runtime()) as host:
+        settings = ModelSettings(labels=source.run.classes)
+        load = partial(load_classifier, host, data, where=WHERE, sidecar=settings, threads=threads)
+        try:
+            classifier, refusal = load(kernels=Kernels.XNNPACK), ""
+        except InputError as error:
+            classifier, refusal = load(kernels=Kernels.BUILTIN), error.what
+        # A host serves the classifier that was loaded last, which is now the one with the right kernels.
+        shown = track(starts, total=len(starts), what="Running the file")
+        outputs = [classifier.classify(np.asarray(rows[start : start + CHUNK])) for start in shown]
+    expected = source.float_predictions
+    predictions = replace(expected, probabilities=np.concatenate(outputs))
+
+    def differ(metric: Metric) -> Difference:
+        return compare_metric(expected, predictions, metric, resamples=RESAMPLES, seed=seed)
+
+    return FloatComparison(
+        predictions=predictions,
+        balanced_accuracy=differ(weighted_balanced_accuracy),
+        accuracy=differ(weighted_accuracy),
+        auroc=differ(weighted_auroc),
+        agreement=top1_agreement(expected, predictions),
+        refusal=refusal,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccuracyLimit:
-    """How much may be lost, and by which figures that is decided."""
+    """How much a file may lose, and which figures decide on a validation split of this size.
+
+    Balanced accuracy decides unless a single picture is worth more than the limit. Then AUROC and agreement
+    decide; and if even a single pair of pictures is worth more than the limit of AUROC, only a loss that the
+    whole confidence interval shows.
+    """
 
     max_drop: float  # points of balanced accuracy
     pictures: int
-    one_picture: float  # points that a picture of the rarest label is worth
-    one_pair: float  # of macro AUROC: what two pictures in the wrong order cost, in the ranking of each label
+    one_picture: float  # points that one picture of the rarest label is worth
+    one_pair: float  # macro AUROC that two pictures in the wrong order cost, in the ranking of each label
 
     @property
     def is_too_fine(self) -> bool:
-        """A single picture would decide: balanced accuracy cannot."""
+        """Whether a single picture is worth more than the limit of balanced accuracy."""
         return self.one_picture > self.max_drop
 
     @property
     def is_too_small(self) -> bool:
-        """Nor can AUROC: a single pair of pictures would."""
+        """Whether also a single pair of pictures is worth more than the limit of AUROC."""
         return self.is_too_fine and self.one_pair > MAX_AUROC_DROP
 
     @property
     def least_agreement(self) -> float:
-        """One picture may always change its label: 18 pictures → 17 / 18."""
+        """The least share of equal labels; one picture may always differ: 18 pictures → 17 / 18."""
         return min(LEAST_AGREEMENT, (self.pictures - 1) / self.pictures)
 
-    def allows(self, verdict: FloatComparison) -> bool:
-        return not self.surpassed(verdict)
+    def allows(self, comparison: FloatComparison) -> bool:
+        """Return whether the loss is within the limit."""
+        return not self.exceeded_figure(comparison)
 
-    def excess(self, verdict: FloatComparison) -> float:
-        """How many times the limit is lost, by the figure that is furthest beyond it."""
-        return float("inf") if verdict.refusal else max(self._excesses(verdict).values())
+    def excess(self, comparison: FloatComparison) -> float:
+        """Return how many times the limit is lost, by the figure that exceeds it most."""
+        return float("inf") if comparison.refusal else max(self._excesses(comparison).values())
 
-    def surpassed(self, verdict: FloatComparison) -> str:
-        """The figure that is beyond the limit, in one word; none where the verdict is allowed."""
-        if verdict.refusal:
-            return "XNNPACK"  # what it refuses, most apps cannot run, whatever it is worth
-        beyond = (figure for figure, times in self._excesses(verdict).items() if times > 1)
-        return next(beyond, "")
+    def exceeded_figure(self, comparison: FloatComparison) -> str:
+        """Return the figure that exceeds its limit, or "" if the file is within the limit."""
+        if comparison.refusal:
+            return "XNNPACK"  # most apps cannot run the file, however accurate it is
+        exceeded = (figure for figure, times in self._excesses(comparison).items() if times > 1)
+        return next(exceeded, "")
 
-    def _excesses(self, verdict: FloatComparison) -> dict[str, float]:
-        """How many times its own limit each figure loses that decides."""
-        points = _times(verdict.drop, self.max_drop)
+    def _excesses(self, comparison: FloatComparison) -> dict[str, float]:
+        """Return how many times its limit each deciding figure loses."""
+        points = _times(comparison.drop, self.max_drop)
         if not self.is_too_fine:
             return {"points": points}
-        auroc = _times(-verdict.auroc.difference, MAX_AUROC_DROP)
+        # A split of this size measures accuracy coarsely, so a loss counts only if the interval confirms it.
+        auroc = _times(-comparison.auroc.difference, MAX_AUROC_DROP)
         return {
-            "points": points if _is_shown(verdict.balanced_accuracy) else 0.0,
-            "AUROC": auroc if not self.is_too_small or _is_shown(verdict.auroc) else 0.0,
-            "same label": _times(1 - verdict.agreement, 1 - self.least_agreement),
+            "points": points if _is_certain(comparison.balanced_accuracy) else 0.0,
+            "AUROC": auroc if not self.is_too_small or _is_certain(comparison.auroc) else 0.0,
+            "same label": _times(1 - comparison.agreement, 1 - self.least_agreement),
         }
 
     def sentence(self) -> str:
+        """Return which figures decide, and why these, in one sentence."""
         if not self.is_too_fine:
             return f"decided by balanced accuracy (at most {self.max_drop:g} points lost)"
         if not self.is_too_small:
@@ -78,37 +144,38 @@ class AccuracyLimit:
         if isfinite(self.one_pair):
             pair = f"one pair in the wrong order {self.one_pair:.3f} of AUROC (limit {MAX_AUROC_DROP:g})"
         return (
-            f"{self.pictures} validation pictures cannot tell so little: one is worth up to "
-            f"{self.one_picture:.1f} points (--max-drop {self.max_drop:g}), {pair}; rejected is what loses "
-            f"more by its whole 95 % interval, or keeps less than {self.least_agreement:.0%} of the labels"
+            f"{self.pictures} validation pictures are too few to measure such a small loss: one is worth up "
+            f"to {self.one_picture:.1f} points (--max-drop {self.max_drop:g}), {pair}; a file is rejected if "
+            f"its whole 95 % interval shows a larger loss, or if less than {self.least_agreement:.0%} of the "
+            "labels are the same"
         )
 
 
-def limit_of(predictions: Predictions, *, max_drop: float) -> AccuracyLimit:
-    """What the smallest steps are worth: 7 labels, 12 pictures of the rarest → 100 / 84 = 1.2 points."""
+def derive_limit(predictions: Predictions, *, max_drop: float) -> AccuracyLimit:
+    """Return the limit for these validation pictures.
+
+    7 labels, 12 pictures of the rarest: one picture is worth 100 / 84 = 1.2 points of balanced accuracy.
+    3 labels, 6 pictures each: one pair is worth 1 / (6 · 12) = 0.014 of AUROC.
+    """
+    # A label without pictures has no figure, and no part in the means.
     counts = np.bincount(predictions.truth)
-    present = counts[counts > 0]
+    present = [int(count) for count in counts[counts > 0]]
+    pairs = [count * (sum(present) - count) for count in present]
     return AccuracyLimit(
         max_drop=max_drop,
         pictures=len(predictions),
-        one_picture=float(100 / (len(present) * present.min())),
-        one_pair=_one_pair(present.tolist()),
+        one_picture=100 / (len(present) * min(present)),
+        one_pair=sum(1 / count for count in pairs) / len(pairs) if all(pairs) else float("inf"),
     )
 
 
-def _one_pair(counts: list[int]) -> float:
-    """A label's AUROC is a share of its pairs: 3 labels, 6 pictures each → 1 / (6 · 12) = 0.014."""
-    pairs = [count * (sum(counts) - count) for count in counts]
-    return sum(1 / of for of in pairs) / len(pairs) if all(pairs) else float("inf")
-
-
 def _times(lost: float, limit: float) -> float:
-    """2 points of at most 1 → 2.0; a limit of nothing is either kept or not."""
+    """Return the loss in units of its limit; a limit of 0 is met or exceeded infinitely: 2 of 1 → 2.0."""
     if limit > 0:
         return lost / limit
     return float("inf") if lost > limit else 0.0
 
 
-def _is_shown(difference: Difference) -> bool:
-    """A loss that the whole interval agrees on."""
-    return difference.ci95 is not None and difference.ci95[1] < 0
+def _is_certain(change: Difference) -> bool:
+    """Return whether the whole confidence interval is a loss."""
+    return change.ci95 is not None and change.ci95[1] < 0

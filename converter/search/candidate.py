@@ -1,161 +1,210 @@
-"""A file that may become the export, and how it was made."""
+"""Make a file that may become the export, and check that it meets the requirements of its recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
-from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from converter.export.file_requirements import FileRequirements, is_mostly
-from converter.quantize.bias_correction import ENOUGH, Errors, correct_biases, mean_errors
-from converter.quantize.calibration import choose_pictures, fingerprint, unsettled
+from converter.quantize.bias_correction import (
+    CORRECTION_PICTURES,
+    MeanErrors,
+    correct_biases,
+    measure_mean_errors,
+)
+from converter.quantize.calibration import CalibrationSet, Ranges, measure_ranges, write_ranges
 from converter.quantize.clipping import Clipping
-from converter.quantize.ranges import Ranges, measure_ranges, with_ranges
-from converter.quantize.tflite_conversion import IoType, Quantization, convert, quantize, unquantized
+from converter.quantize.layer_errors import LayerError
+from converter.quantize.tflite_conversion import (
+    IoType,
+    Quantization,
+    convert,
+    convert_unquantized,
+    quantize,
+)
 from converter.search.request import ConversionRequest, Method
-from converter.search.selective import LayerError
 from converter.sources.run_source import RunSource
-from dermpack.dataset.manifest import Picture, Split
-from dermpack.imaging import prepare
+from dermpack.errors import OutputError
 from dermpack.progress import Track, silent
-from dermpack.tflite import ModelFile, read_model
+from dermpack.tflite import ModelFile, TensorInfo, read_model, takes_raw_bytes
+from dermpack.verification.file_description import FLOAT_TYPES, TENSOR_TYPES, has_expected_weights
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CalibrationSet:
-    """The training pictures that ranges are measured on."""
-
-    pictures: tuple[Picture, ...]
-    rows: NDArray[np.uint8]
-    seed: int
-
-    @property
-    def sha256(self) -> str:
-        return fingerprint(self.pictures)
+WHERE = "model.tflite"
+BUG_HINT = "This is a bug in the converter; please report it."
+NEWEST_DENSE = 11  # the newest FULLY_CONNECTED that tflite-runtime 2.14.0 supports
+ACTIVATIONS = {Quantization.INT8: "int8", Quantization.INT16X8: "int16"}  # float32 in the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
-    """The bytes, without metadata yet; `kept` names the tensors that stay in floating point."""
+    """A file without its metadata, and how it was made."""
 
     recipe: Quantization
     io: IoType
-    method: Method | None  # None where there is but one way
+    method: Method | None  # None if the recipe has only one way
     data: bytes
     seconds: float
-    material: CalibrationSet | None = None
-    clipping: Clipping = Clipping.MINMAX  # of the ranges that were measured
-    kept: tuple[str, ...] = ()
+    calibration: CalibrationSet | None = None
+    clipping: Clipping = Clipping.MINMAX  # of the measured ranges
+    float_layers: tuple[str, ...] = ()  # the output tensors of the layers that stay in floating point
     errors: tuple[LayerError, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Tells it from others of the same recipe: ptq, qat, selective-10."""
-        spared = f"-{len(self.kept)}" if self.kept else ""
-        return f"{self.method.value if self.method else self.recipe.value}{spared}"
+        """The name among others of the same recipe: ptq, qat, selective-10."""
+        count = f"-{len(self.float_layers)}" if self.float_layers else ""
+        return f"{self.method.value if self.method else self.recipe.value}{count}"
 
     @property
-    def spares_most(self) -> bool:
-        """Whether the layers that were spared hold most weights: it is no file of its recipe any more."""
-        return bool(self.kept) and not is_mostly(read_model(self.data, where=self.name), self.recipe)
+    def is_mostly_float(self) -> bool:
+        """Whether the layers in floating point contain most of the weights."""
+        if not self.float_layers:
+            return False
+        return not has_expected_weights(read_model(self.data, where=self.name), self.recipe.value)
 
     def check(self, data: bytes, source: RunSource) -> ModelFile:
-        """What the bytes say of themselves, if they keep what was promised for this candidate."""
-        run = source.run
-        promise = FileRequirements(
-            recipe=self.recipe,
+        """Read the bytes back, and raise OutputError unless they are what this candidate should be."""
+        return check_file(
+            data,
+            self.recipe,
             io=self.io,
-            size=run.spec.size,
-            labels=len(run.classes),
-            keeps_floats=bool(self.kept),
+            size=source.run.spec.size,
+            labels=len(source.run.classes),
+            has_float_layers=bool(self.float_layers),
         )
-        return promise.check(data)
 
 
-Step: TypeAlias = Callable[[], Candidate]
-
-
-def read_material(source: RunSource, *, count: int, seed: int, threads: int) -> CalibrationSet:
-    """Class-balanced pictures of the training split, prepared."""
-    dataset, run = source.dataset, source.run
-    pictures = choose_pictures(dataset.manifest.of(Split.TRAIN), count=count, seed=seed)
-    work = partial(prepare, size=run.spec.size, policy=run.policy)
-    with ThreadPoolExecutor(threads) as pool:
-        rows = np.stack(list(pool.map(work, map(dataset.file, pictures))))
-    return CalibrationSet(pictures=pictures, rows=rows, seed=seed)
-
-
-def plainly(source: RunSource, recipe: Quantization, request: ConversionRequest) -> Candidate:
-    """A recipe that measures nothing."""
-    began = perf_counter()
-    io = request.io_of(recipe)
+def make_plain_candidate(source: RunSource, recipe: Quantization, request: ConversionRequest) -> Candidate:
+    """Make the file of a recipe that needs no ranges."""
+    start_time, io = perf_counter(), request.io_of(recipe)
     data = convert(source.frozen, recipe, io=io)
-    return Candidate(recipe=recipe, io=io, method=None, data=data, seconds=perf_counter() - began)
+    return Candidate(recipe=recipe, io=io, method=None, data=data, seconds=perf_counter() - start_time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RangedModel:
-    """The float file that holds measured ranges, and what integers add to its layers: where they start."""
+    """The float file with measured ranges, and the mean errors that int8 adds to its layers."""
 
-    plain: bytes
-    errors: Errors
+    uncorrected: bytes
+    errors: MeanErrors
     ranges: Ranges
     seconds: float
 
-    def corrected(self, *, but: Collection[str] = ()) -> bytes:
-        """With biases for integers everywhere but in these layers."""
-        return correct_biases(self.plain, self.errors, but=but)
+    def corrected(self, *, excluded: Collection[str] = ()) -> bytes:
+        """Return the file with corrected biases in all layers but the excluded ones."""
+        return correct_biases(self.uncorrected, self.errors, excluded=excluded)
 
 
-def read_ranges(
+def measure_model(
     source: RunSource,
     recipe: Quantization,
     request: ConversionRequest,
-    material: CalibrationSet,
+    calibration: CalibrationSet,
     track: Track = silent,
 ) -> RangedModel:
-    """Run the float file on the pictures; weights of 8 bits shift its means, which its biases then take back.
+    """Measure the ranges of the float file and the mean errors of its layers on the calibration pictures.
 
-    16 bits between the layers are no remedy: the weights are the same bytes.
+    int16x8 needs the bias correction, too: its weights are the same 8-bit numbers as those of int8.
     """
-    began = perf_counter()
-    start = unquantized(source.frozen, recipe)
+    start_time = perf_counter()
+    unquantized = convert_unquantized(source.frozen, recipe)
+    # 1. Measure the range of each tensor in the float file, and write it there.
     ranges = measure_ranges(
-        start, material.rows, clipping=request.clipping, threads=request.threads, track=track
+        unquantized, calibration.rows, clipping=request.clipping, threads=request.threads, track=track
     )
-    plain = with_ranges(start, ranges.limits())
-    errors = mean_errors(plain, material.rows[:ENOUGH], threads=request.threads, track=track)
-    return RangedModel(plain=plain, errors=errors, ranges=ranges, seconds=perf_counter() - began)
+    ranged = write_ranges(unquantized, ranges.limits())
+    # 2. Compare each layer in int8 and in float with these ranges; the means correct the biases.
+    errors = measure_mean_errors(
+        ranged, calibration.rows[:CORRECTION_PICTURES], threads=request.threads, track=track
+    )
+    return RangedModel(uncorrected=ranged, errors=errors, ranges=ranges, seconds=perf_counter() - start_time)
 
 
-def by_measuring(
-    recipe: Quantization, request: ConversionRequest, material: CalibrationSet, ranged: RangedModel
+def make_ptq_candidate(
+    recipe: Quantization, request: ConversionRequest, calibration: CalibrationSet, ranged: RangedModel
 ) -> Candidate:
-    """Post-training quantization: the network as it is, with the ranges that were measured."""
-    began, io = perf_counter(), request.io_of(recipe)
+    """Quantize after training: the network as it is, with measured ranges and corrected biases."""
+    start_time, io = perf_counter(), request.io_of(recipe)
     data = quantize(ranged.corrected(), recipe, io=io)
+    notes: tuple[str, ...] = ()
+    if unsettled := ranged.ranges.unsettled():
+        share = f"{len(unsettled)} of {len(ranged.ranges.names)} tensors"
+        notes = (f"the ranges of {share} differ by more than 20 % between two halves of the pictures",)
     return Candidate(
         recipe=recipe,
         io=io,
         method=Method.PTQ,
         data=data,
-        seconds=ranged.seconds + perf_counter() - began,
-        material=material,
+        seconds=ranged.seconds + perf_counter() - start_time,
+        calibration=calibration,
         clipping=ranged.ranges.clipping,
-        notes=_restless(ranged.ranges),
+        notes=notes,
     )
 
 
-def _restless(ranges: Ranges) -> tuple[str, ...]:
-    names = unsettled(ranges)
-    if not names:
-        return ()
-    share = f"{len(names)} of {len(ranges.names)} tensors"
-    return (f"the ranges of {share} differ by more than 20 % between two halves of the pictures",)
+def check_file(
+    data: bytes, recipe: Quantization, *, io: IoType, size: int, labels: int, has_float_layers: bool = False
+) -> ModelFile:
+    """Return the converted file as it is read back, or raise OutputError if its recipe demands otherwise.
+
+    TensorFlow's converter reports no error when it leaves a layer in floating point.
+    """
+    model = read_model(data, where=WHERE)
+    ends = (("input", model.inputs, (1, size, size, 3)), ("output", model.outputs, (1, labels)))
+    problems = [
+        *(problem for name, tensors, shape in ends for problem in _end_problems(name, tensors, io, shape)),
+        *_operator_problems(model),
+        *_type_problems(model, recipe, io=io, has_float_layers=has_float_layers),
+    ]
+    if problems:
+        what = f"converted file does not meet the requirements of {recipe.value} ({problems[0]})"
+        raise OutputError(WHERE, what, BUG_HINT, code="conversion-check-failed")
+    return model
+
+
+def _end_problems(
+    name: str, tensors: Sequence[TensorInfo], io: IoType, shape: tuple[int, ...]
+) -> Iterator[str]:
+    """Yield the problems of the input or the output."""
+    if len(tensors) != 1:
+        yield f"expected 1 {name}, found {len(tensors)}"
+        return
+    tensor = tensors[0]
+    if tensor.dtype != io.value:
+        yield f"{name} type is {tensor.dtype}, expected {io.value}"
+    if tensor.shape != shape:
+        yield f"{name} shape is {list(tensor.shape)}, expected {list(shape)}"
+    if name == "input" and io is not IoType.FLOAT32 and not takes_raw_bytes(tensor):
+        found = f"scale {list(tensor.scales)} and zero point {list(tensor.zero_points)}"
+        yield f"input has {found}, expected those of raw bytes (scale 1/127.5)"
+
+
+def _operator_problems(model: ModelFile) -> Iterator[str]:
+    for operator in model.operators:
+        if operator.custom:
+            yield f"operator {operator.name} is not built-in"
+        if operator.name == "FULLY_CONNECTED" and operator.version > NEWEST_DENSE:
+            yield (
+                f"FULLY_CONNECTED has version {operator.version}, "
+                f"but tflite-runtime 2.14.0 supports at most version {NEWEST_DENSE}"
+            )
+
+
+def _type_problems(
+    model: ModelFile, recipe: Quantization, *, io: IoType, has_float_layers: bool
+) -> Iterator[str]:
+    """Yield the problems of the tensors, of the weights, and of the activations."""
+    types = TENSOR_TYPES[recipe.value]
+    ends = {tensor.name for tensor in (*model.inputs, *model.outputs)}
+    inside = types.inside | (FLOAT_TYPES if has_float_layers else frozenset())
+    for tensor in model.tensors:
+        allowed = inside | {io.value} if tensor.name in ends else inside
+        if tensor.dtype not in allowed:
+            yield f"tensor {tensor.name} has type {tensor.dtype}"
+    if not has_expected_weights(model, recipe.value):
+        yield f"fewer than half of the weights are {types.weights}"
+    expected = ACTIVATIONS.get(recipe, "float32")
+    count = sum(tensor.dtype == expected for tensor in model.computed)
+    if not has_float_layers and 2 * count < len(model.computed):
+        yield f"fewer than half of the activations are {expected}"

@@ -1,56 +1,111 @@
-"""Try one way to integers after the other, until one loses little enough."""
+"""Make one candidate after the other for a recipe, cheapest first, until one is within the limit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
-from converter.search.accuracy_limit import limit_of
-from converter.search.candidate import Candidate, Step
-from converter.search.compare_to_float import FloatComparison, judge
-from converter.search.request import ConversionRequest
+from converter.qat.qat_training import TrainingObservers, make_qat_candidate
+from converter.quantize.calibration import read_calibration_set
+from converter.quantize.tflite_conversion import Quantization
+from converter.search.accuracy_limit import FloatComparison, compare_to_float, derive_limit
+from converter.search.candidate import (
+    Candidate,
+    RangedModel,
+    make_plain_candidate,
+    make_ptq_candidate,
+    measure_model,
+)
+from converter.search.request import ConversionRequest, Method
+from converter.search.selective import LayerHarm, list_counts, make_selective_candidate, measure_layers
 from converter.sources.run_source import RunSource
 from dermpack.progress import Track, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TriedCandidate:
-    """A candidate, and what it is worth."""
+    """A candidate and its comparison to the float network."""
 
     candidate: Candidate
-    verdict: FloatComparison
+    comparison: FloatComparison
     excess: float  # how many times the limit is lost
 
     @property
     def is_within(self) -> bool:
+        """Whether the loss is within the limit."""
         return self.excess <= 1
 
 
-def attempt(
-    steps: Iterable[Step], source: RunSource, request: ConversionRequest, *, track: Track = silent
+def try_candidates(
+    candidates: Iterable[Candidate], source: RunSource, request: ConversionRequest, *, track: Track = silent
 ) -> tuple[TriedCandidate, ...]:
-    """Everything that was tried; only the last can be within the limit."""
-    return tuple(_until_within(steps, source, request, track))
+    """Compare one candidate after the other to the float network; only the last can be within the limit."""
+    limit = derive_limit(source.float_predictions, max_drop=request.max_drop)
+    tried: list[TriedCandidate] = []
+    for candidate in candidates:
+        if tried and candidate.is_mostly_float:
+            break  # the next ones leave even more layers in floating point
+        candidate.check(candidate.data, source)
+        comparison = compare_to_float(
+            candidate.data, source, seed=request.seed, threads=request.threads, track=track
+        )
+        excess = limit.excess(comparison)
+        tried.append(TriedCandidate(candidate=candidate, comparison=comparison, excess=excess))
+        if tried[-1].is_within:
+            break
+    return tuple(tried)
 
 
-def best_of(tried: Sequence[TriedCandidate]) -> TriedCandidate:
-    """The one that is least beyond the limit by what decides; of equals the earlier, with more integers."""
+def choose_best(tried: Sequence[TriedCandidate]) -> TriedCandidate:
+    """Return the candidate that exceeds the limit least; of equals the first, which has more int8 layers."""
     return min(tried, key=lambda one: one.excess)
 
 
-def _until_within(
-    steps: Iterable[Step], source: RunSource, request: ConversionRequest, track: Track
-) -> Iterator[TriedCandidate]:
-    limit = limit_of(source.plain, max_drop=request.max_drop)
-    begun = False
-    for step in steps:
-        candidate = step()
-        if begun and candidate.spares_most:
-            return  # what comes next would spare more
-        begun = True
-        candidate.check(candidate.data, source)
-        verdict = judge(candidate.data, source, seed=request.seed, threads=request.threads, track=track)
-        tried = TriedCandidate(candidate=candidate, verdict=verdict, excess=limit.excess(verdict))
-        yield tried
-        if tried.is_within:
-            return
+def make_candidates(
+    source: RunSource,
+    recipe: Quantization,
+    request: ConversionRequest,
+    training_folder: Path,
+    observers: TrainingObservers,
+) -> Iterator[Candidate]:
+    """Yield the candidates of a recipe, the cheapest first; each is made when the caller asks for it."""
+    if not recipe.needs_ranges:
+        yield make_plain_candidate(source, recipe, request)
+        return
+    calibration = read_calibration_set(
+        source, count=request.pictures, seed=request.seed, threads=request.threads
+    )
+
+    # Not every method needs these two, and several may.
+    @cache
+    def ranged() -> RangedModel:
+        return measure_model(source, recipe, request, calibration, observers.track)
+
+    @cache
+    def harm() -> LayerHarm:
+        return measure_layers(calibration, ranged(), observers.track)
+
+    def make(method: Method) -> Iterator[Candidate]:
+        if method is Method.PTQ:
+            yield make_ptq_candidate(recipe, request, calibration, ranged())
+        elif method is Method.QAT:
+            yield make_qat_candidate(source, request, calibration, training_folder, observers)
+        else:
+            for count in list_counts(len(harm().errors)):
+                yield make_selective_candidate(request, calibration, ranged(), harm(), count=count)
+
+    has_errors = request.layer_errors and recipe is Quantization.INT8
+    for method in _list_methods(source, recipe, request):
+        for candidate in make(method):
+            yield replace(candidate, errors=harm().errors) if has_errors else candidate
+
+
+def _list_methods(source: RunSource, recipe: Quantization, request: ConversionRequest) -> list[Method]:
+    if recipe is not Quantization.INT8:
+        return [Method.PTQ]
+    if request.method is not Method.AUTO:
+        return [request.method]
+    has_qat = not source.run.spec.arch.qat_refusal
+    return [Method.PTQ, *([Method.QAT] if has_qat else []), Method.SELECTIVE]

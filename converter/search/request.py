@@ -1,11 +1,11 @@
-"""What a conversion is asked for."""
+"""Define the options of a conversion, and check that they fit together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
-from converter.quantize.calibration import ENOUGH
+from converter.quantize.calibration import DEFAULT_PICTURES
 from converter.quantize.clipping import Clipping
 from converter.quantize.tflite_conversion import IoType, Quantization
 from dermpack.errors import InputError
@@ -14,9 +14,9 @@ MAX_DROP = 1.0  # points of balanced accuracy
 
 
 class Method(Enum):
-    """How a network comes to integers."""
+    """The way to an int8 file."""
 
-    AUTO = "auto"  # the first of the others that loses little enough
+    AUTO = "auto"  # the first of the others whose loss is within the limit
     PTQ = "ptq"
     QAT = "qat"
     SELECTIVE = "selective"
@@ -24,22 +24,22 @@ class Method(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionRequest:
-    """The recipes, and how they are followed."""
+    """The quantizations to make, and the options for making them."""
 
     recipes: tuple[Quantization, ...] = (Quantization.INT8,)
     method: Method = Method.AUTO  # of int8
-    io: IoType | None = None  # None: what each recipe does unasked
-    pictures: int = ENOUGH  # to measure ranges on
-    clipping: Clipping = Clipping.MINMAX  # of the ranges that are measured
+    io: IoType | None = None  # None: the default of each recipe
+    pictures: int = DEFAULT_PICTURES  # to measure ranges on
+    clipping: Clipping = Clipping.MINMAX  # of the measured ranges
     max_drop: float = MAX_DROP
-    layer_errors: bool = False  # of int8: told also where no layer is spared
+    layer_errors: bool = False  # report them even if no layer stays in floating point
     seed: int = 0
     threads: int = 2
 
     def __post_init__(self) -> None:
         for recipe in self.recipes:
-            if self.io is not None and self.io not in recipe.ios:
-                known = ", ".join(io.value for io in recipe.ios)
+            if self.io is not None and self.io not in recipe.io_types:
+                known = ", ".join(io.value for io in recipe.io_types)
                 what = f"not supported by {recipe.value}"
                 raise InputError(
                     f"--io {self.io.value}", what, f"Choose one of: {known}.", code="option-not-applicable"
@@ -52,17 +52,18 @@ class ConversionRequest:
             self._check_clipping()
 
     def _check_clipping(self) -> None:
-        """Say where no range would be measured."""
-        where = f"--calibration-method {self.clipping.value}"
+        """Check that the conversion measures ranges at all."""
+        option = f"--calibration-method {self.clipping.value}"
         measured = [recipe for recipe in self.recipes if recipe.needs_ranges]
         if not measured:
-            raise _not_applicable(where, "int8 and int16x8")
+            raise _not_applicable(option, "int8 and int16x8")
         if measured == [Quantization.INT8] and self.method is Method.QAT:
             what = "applies to measured ranges only, but --method qat trains the ranges"
-            raise InputError(where, what, "Use --method ptq.", code="conflicting-options")
+            raise InputError(option, what, "Use --method ptq.", code="conflicting-options")
 
     def io_of(self, recipe: Quantization) -> IoType:
-        return self.io or recipe.ios[0]
+        """Return the type of input and output in a file of the recipe."""
+        return self.io or recipe.io_types[0]
 
 
 def _not_applicable(option: str, quantizations: str) -> InputError:

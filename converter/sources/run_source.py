@@ -1,28 +1,26 @@
-"""What every file of a run is made of: its network, frozen, and the dataset it was trained on."""
+"""Open a run for conversion: its network, frozen, and the dataset that it was trained on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from converter.sources.frozen_function import FrozenFunction, freeze
-from dermpack.dataset.manifest import Dataset, Split, read_dataset
-from dermpack.dataset.presence import check_presence
+from converter._private import Keras
+from converter.quantize.tflite_conversion import FrozenFunction, freeze
+from dermpack.dataset.manifest import Dataset, Split, read_dataset, require_pictures
 from dermpack.errors import DatasetError, TableError
 from dermpack.metrics.predictions import Predictions
 from dermpack.progress import Track, silent
-from dermpack.storage.files import is_there, sha256_file, tidy
+from dermpack.storage.files import normalize_path, path_exists, sha256_file
 from trainer.api import RUN_FILE, Examples, Run, load_softmax, predict, read_examples
 
-READ = (Split.TRAIN, Split.VALIDATION)  # calibrates, compares
+NEEDED_SPLITS = (Split.TRAIN, Split.VALIDATION)  # for calibration and for the comparison to float
 DATASET_HINT = "Give the dataset of the run with --data."
-Keras = Any  # tf_keras ships no types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunSource:
-    """A run, opened; `plain` is what its network says of the validation split, before any temperature."""
+    """A run and everything that a conversion needs from it."""
 
     run: Run
     run_sha256: str
@@ -30,11 +28,11 @@ class RunSource:
     model: Keras
     frozen: FrozenFunction
     validation: Examples
-    plain: Predictions
+    float_predictions: Predictions  # on the validation split, before any temperature
 
 
 def open_source(run: Run, dataset: Dataset, *, threads: int, track: Track = silent) -> RunSource:
-    """Load the network, freeze it, and let it speak first."""
+    """Load and freeze the run's network, and predict the validation split with it."""
     model = load_softmax(run)
     validation = read_examples(
         dataset, Split.VALIDATION, size=run.spec.size, policy=run.policy, threads=threads, track=track
@@ -46,14 +44,17 @@ def open_source(run: Run, dataset: Dataset, *, threads: int, track: Track = sile
         model=model,
         frozen=freeze(model),
         validation=validation,
-        plain=predict(model, validation),
+        float_predictions=predict(model, validation),
     )
 
 
 def find_dataset(run: Run, given: Path | None) -> Dataset:
-    """The dataset that the run names, where it was or where it is said to be now."""
-    folder = given or tidy(run.folder / run.dataset["path"])
-    if given is None and not is_there(folder):
+    """Return the dataset of the run, from the given folder or from the one that the run names.
+
+    Raise DatasetError if it is missing, is a different dataset, or lacks pictures that conversion reads.
+    """
+    folder = given or normalize_path(run.folder / run.dataset["path"])
+    if given is None and not path_exists(folder):
         what = "not found, and conversion needs the dataset that the run was trained on"
         raise DatasetError(folder, what, DATASET_HINT, code="dataset-not-found")
     try:
@@ -66,5 +67,5 @@ def find_dataset(run: Run, given: Path | None) -> Dataset:
     if dataset.sha256 != run.dataset["manifest_sha256"]:
         what = "not the dataset that the run was trained on"
         raise DatasetError(folder, what, DATASET_HINT, code="run-mismatch")
-    check_presence(dataset, READ)
+    require_pictures(dataset, NEEDED_SPLITS)
     return dataset

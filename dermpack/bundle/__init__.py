@@ -1,1 +1,1 @@
-"""One file that an app developer embeds: a Gradle module with model, code, golden vectors and checksums."""
+"""Build, read, verify and sign bundles: one file with model, code and golden vectors that an app embeds."""

@@ -1,117 +1,131 @@
-"""Make a bundle of one or several exports."""
+"""Build a bundle from one or more exports."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dermpack.bundle.android_module import RUNTIME, TEMPLATES, assets_folder, lay_out_files
+from dermpack.bundle.bill_of_materials import build_bill_of_materials
 from dermpack.bundle.bundle_record import (
     BUNDLE_FILE,
     MAX_CHARACTERS,
     Bundle,
     BundleFormat,
+    BundleNames,
     BundlePart,
-    bundle_text,
+    derive_names,
+    format_bundle_record,
 )
-from dermpack.bundle.checksums import SUMS_FILE, sums_text
-from dermpack.bundle.golden_pictures import generated, given
-from dermpack.bundle.golden_vectors import GOLDEN_FILE, golden_files, golden_from
-from dermpack.bundle.java_compiler import classes_jar
-from dermpack.bundle.java_sources import java_sources
-from dermpack.bundle.label_meanings import Meanings
-from dermpack.bundle.module_layout import RUNTIME, aar_files, assets_folder, module_files, part
-from dermpack.bundle.names import BundleNames, names_of
-from dermpack.bundle.texts.benchmark_times import VariantTimes
-from dermpack.bundle.texts.evaluation_scores import VariantScores
-from dermpack.bundle.texts.model_card import card_text
-from dermpack.bundle.texts.notices import materials_text, notice_text
-from dermpack.bundle.texts.readme import guide_text
-from dermpack.bundle.variants import Variant
-from dermpack.bundle.zip_archive import zipped
+from dermpack.bundle.documents import Meanings, render_model_card, render_notice, render_readme
+from dermpack.bundle.golden_pictures import generate_golden_pictures, read_golden_pictures
+from dermpack.bundle.golden_vectors import (
+    GOLDEN_FILE,
+    GOLDEN_FOLDER,
+    build_golden_files,
+    parse_golden_vectors,
+)
+from dermpack.bundle.reports import VariantScores, VariantTimes
+from dermpack.bundle.variants import MODEL_FILE, Variant
+from dermpack.bundle.zip_archive import SUMS_FILE, format_checksums, pack_files
+from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError
 from dermpack.storage.files import sha256_of
 
-GOLDEN_FOLDER, CARD_FILE = "golden", "MODEL_CARD.md"
+CARD_FILE = "MODEL_CARD.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleRequest:
-    """What the user asks for beyond the exports; "" takes the main model's own."""
+    """The user's options of a bundle; an empty name or version means that of the main model."""
 
     format: BundleFormat = BundleFormat.MODULE
     name: str = ""
     version: str = ""
-    golden: tuple[Path, ...] = ()  # pictures of the user's own, instead of generated ones
+    golden: tuple[Path, ...] = ()  # the user's own pictures, instead of generated ones
     scores: tuple[VariantScores, ...] = ()
     times: tuple[VariantTimes, ...] = ()
-    meanings: Meanings = field(default_factory=dict)  # label → words
+    meanings: Meanings = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltBundle:
-    """A bundle and its one file; `close` are the golden pictures whose second label is near the first."""
+    """A bundle and the bytes of its file."""
 
     bundle: Bundle
     data: bytes
-    card: bytes  # the model card that stands in it, for those who lay it beside an export
-    close: tuple[str, ...]
+    card: bytes  # the model card that the bundle contains
+    near_ties: tuple[str, ...]  # golden pictures whose two best labels are nearly as probable as each other
 
 
-def make_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBundle:
-    """The bundle of these variants, which are run for the golden vectors."""
-    names = names_of(request.name or _plain_name(variants[0]))
-    bundle = _bundle(variants, request, names)
-    pictures = given(request.golden) if request.golden else generated(variants[0].contract.input.width)
-    golden = golden_files(pictures, variants)
-    index = golden_from(json.loads(golden[GOLDEN_FILE]), where=GOLDEN_FILE)
-    assets = {**_assets(variants), **{f"{GOLDEN_FOLDER}/{name}": data for name, data in golden.items()}}
+def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBundle:
+    """Build the bundle of these variants; they are run to make the golden vectors."""
+    main = variants[0]
+    # The name of an export ends with its quantization, which is the variant's name in a bundle:
+    # mobilenet_v2-1.0-160-int8 → mobilenet_v2-1.0-160.
+    name = request.name or main.contract.name.removesuffix(f"-{main.name}")
+    names = derive_names(name)
+    bundle = _record(variants, request, name, names)
+
+    if request.golden:
+        pictures = read_golden_pictures(request.golden)
+    else:
+        pictures = generate_golden_pictures(main.contract.input.width)
+    golden = build_golden_files(pictures, variants)
+
+    labels = "".join(f"{label}\n" for label in main.contract.labels)
+    assets = {"labels.txt": labels.encode()}
+    for variant, part in zip(variants, bundle.variants, strict=True):
+        folder = f"{part.folder}/" if part.folder else ""
+        assets[f"{folder}{MODEL_FILE}"] = variant.model
+        assets[f"{folder}{CONTRACT_FILE}"] = variant.contract_bytes
+    assets |= {f"{GOLDEN_FOLDER}/{path}": data for path, data in golden.items()}
+
+    card = render_model_card(bundle, variants, request.scores, request.times, request.meanings)
     files = {
-        **{bundle.path(name): data for name, data in assets.items()},
-        **_frame(request.format, names, [of.name for of in variants]),
-        "README.md": guide_text(bundle, variants, golden, request.meanings),
-        CARD_FILE: card_text(bundle, variants, request.scores, request.times, request.meanings),
-        "LICENSE": part("LICENSE"),
-        "NOTICE": notice_text(bundle, variants),
-        "bom.cdx.json": materials_text(bundle, variants),
-        BUNDLE_FILE: bundle_text(bundle).encode(),
+        **{bundle.path(path): data for path, data in assets.items()},
+        **lay_out_files(request.format, names, [variant.name for variant in variants]),
+        "README.md": render_readme(bundle, variants, golden, request.meanings),
+        CARD_FILE: card,
+        "LICENSE": (TEMPLATES / "LICENSE").read_bytes(),
+        "NOTICE": render_notice(bundle, variants),
+        "bom.cdx.json": build_bill_of_materials(bundle, variants),
+        BUNDLE_FILE: format_bundle_record(bundle).encode(),
     }
-    close = (of.picture for of in index.vectors if any(each.is_close for each in of.expected.values()))
-    data = _one_file({**files, SUMS_FILE: sums_text(files).encode()}, request.format, names)
-    return BuiltBundle(bundle=bundle, data=data, card=files[CARD_FILE], close=tuple(close))
+    files[SUMS_FILE] = format_checksums(files).encode()
+    # An Android archive has its files at the top; the other formats have one folder.
+    root = "" if request.format is BundleFormat.AAR else f"{names.slug}/"
+    vectors = parse_golden_vectors(json.loads(golden[GOLDEN_FILE]), where=GOLDEN_FILE).vectors
+    near_ties = [
+        vector.picture
+        for vector in vectors
+        if any(expected.is_close for expected in vector.expected.values())
+    ]
+    return BuiltBundle(
+        bundle=bundle,
+        data=pack_files({f"{root}{path}": data for path, data in files.items()}),
+        card=card,
+        near_ties=tuple(near_ties),
+    )
 
 
-def _one_file(files: Mapping[str, bytes], form: BundleFormat, names: BundleNames) -> bytes:
-    """An Android archive has its files at the top, the others in a folder of their own."""
-    root = "" if form is BundleFormat.AAR else f"{names.slug}/"
-    return zipped({f"{root}{name}": data for name, data in files.items()})
-
-
-def _plain_name(main: Variant) -> str:
-    """mobilenet_v2-1.0-160-int8 → mobilenet_v2-1.0-160: the recipe is the variant's."""
-    return main.contract.name.removesuffix(f"-{main.name}")
-
-
-def _check_text(what: str, text: str) -> None:
-    if not 0 < len(text) <= MAX_CHARACTERS or not text.isprintable():
-        wrong = f"must be a single line of at most {MAX_CHARACTERS} characters"
-        raise InputError(f"{what} {text[:80]!r}", wrong, f"Give a short --{what}.", code="invalid-option")
-
-
-def _bundle(variants: Sequence[Variant], request: BundleRequest, names: BundleNames) -> Bundle:
-    name = request.name or _plain_name(variants[0])
+def _record(variants: Sequence[Variant], request: BundleRequest, name: str, names: BundleNames) -> Bundle:
     version = request.version or variants[0].contract.version
-    _check_text("name", name)
-    _check_text("version", version)
+    for option, text in (("name", name), ("version", version)):
+        if not 0 < len(text) <= MAX_CHARACTERS or not text.isprintable():
+            wrong = f"must be a single line of at most {MAX_CHARACTERS} characters"
+            hint = f"Give a short --{option}."
+            raise InputError(f"{option} {text[:80]!r}", wrong, hint, code="invalid-option")
     parts = tuple(
         BundlePart(
-            name=of.name,
-            folder=of.name if at else "",
-            model_sha256=of.contract.sha256,
-            contract_sha256=sha256_of(of.contract_bytes),
+            name=variant.name,
+            folder=variant.name if index else "",
+            model_sha256=variant.contract.sha256,
+            contract_sha256=sha256_of(variant.contract_bytes),
         )
-        for at, of in enumerate(variants)
+        for index, variant in enumerate(variants)
     )
     return Bundle(
         format=request.format,
@@ -123,26 +137,4 @@ def _bundle(variants: Sequence[Variant], request: BundleRequest, names: BundleNa
         runtime=RUNTIME,
         assets=assets_folder(request.format, names),
         variants=parts,
-    )
-
-
-def _assets(variants: Sequence[Variant]) -> dict[str, bytes]:
-    """The main variant beside the labels, the others in folders by their names."""
-    labels = "".join(f"{label}\n" for label in variants[0].contract.labels).encode()
-    files = {"labels.txt": labels}
-    for at, of in enumerate(variants):
-        folder = f"{of.name}/" if at else ""
-        files |= {f"{folder}model.tflite": of.model, f"{folder}model.json": of.contract_bytes}
-    return files
-
-
-def _frame(form: BundleFormat, names: BundleNames, variants: Sequence[str]) -> dict[str, bytes]:
-    """What stands around the assets."""
-    if form is BundleFormat.ASSETS:
-        return {}
-    sources = java_sources(names, variants)
-    return (
-        module_files(names, sources)
-        if form is BundleFormat.MODULE
-        else aar_files(names, classes_jar(sources))
     )

@@ -1,21 +1,37 @@
-"""What a bundle says of itself: bundle.json."""
+"""Define bundle.json, the record of a bundle, and the names of a model in a program."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from dermpack.bundle.names import BundleNames
 from dermpack.bundle.zip_archive import AGAIN
-from dermpack.contract.value_checks import check, check_sha256
-from dermpack.errors import TableError
-from dermpack.storage.codec import decode, encode
-from dermpack.storage.files import json_text, safe_relative
+from dermpack.errors import InputError, TableError
+from dermpack.storage.codec import check, check_sha256, decode, encode
+from dermpack.storage.files import format_json, parse_relative_path
 
 BUNDLE_FILE = "bundle.json"
 SCHEMA = 1
 MAX_CHARACTERS = 64  # of a name or a version
+MAX_SLUG_CHARACTERS = 40
+SLUG = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
+# Letters that Unicode does not decompose into an ASCII letter and an accent.
+SPELLED = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
+ROOT_PACKAGE = "dermpack"
+# Words that cannot name a package: keywords of Java and Kotlin, and names that the module itself uses.
+RESERVED = frozenset(
+    re.findall(
+        "[a-z]+",
+        """abstract assert boolean break byte case catch char class const continue default do double else enum
+    extends false final finally float for goto if implements import instanceof int interface long native new
+    null package private protected public return short static strictfp super switch synchronized this throw
+    throws transient true try void volatile while var as fun in is object typealias val when
+    bundle demo""",
+    )
+)
 
 
 class BundleFormat(Enum):
@@ -28,25 +44,45 @@ class BundleFormat(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundlePart:
-    """One variant: where its model and its contract are, relative to the assets."""
+    """One variant: the place of its model and its contract, relative to the assets."""
 
     name: str
-    folder: str  # "" for the main one
+    folder: str  # "" for the main variant
     model_sha256: str
     contract_sha256: str
 
     def __post_init__(self) -> None:
+        is_name = self.name.isalnum() and self.name.isascii()
         check(self.folder in ("", self.name), "folder", self.folder, "the name of the variant or empty")
-        check(
-            self.name.isalnum() and self.name.isascii(), "name", self.name[:80], "the name of a quantization"
-        )
+        check(is_name, "name", self.name[:80], "the name of a quantization")
         check_sha256("model_sha256", self.model_sha256)
         check_sha256("contract_sha256", self.contract_sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BundleNames:
+    """The names of one model in a program: "Skin lesions" → skin_lesions, SkinLesionsClassifier."""
+
+    slug: str  # the module, its folder and the folder of its assets
+
+    def __post_init__(self) -> None:
+        if not is_slug(self.slug):
+            raise ValueError(f"slug is {self.slug[:80]!r}, not lower-case words joined by _")
+
+    @property
+    def package(self) -> str:
+        return f"{ROOT_PACKAGE}.{self.slug}"
+
+    @property
+    def class_name(self) -> str:
+        # An underscore between digits stays: v2_1_0 → V2_1_0 instead of V210.
+        words = re.sub(r"(\d)_(?=\d)", r"\1-", self.slug).split("_")
+        return "".join(word.capitalize() for word in words).replace("-", "_") + "Classifier"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """The record; every other file follows from it."""
+    """The content of bundle.json."""
 
     schema: int = SCHEMA
     format: BundleFormat
@@ -55,41 +91,54 @@ class Bundle:
     slug: str
     package: str
     class_name: str
-    runtime: str  # the pinned one
+    runtime: str  # with its version
     assets: str  # the folder of the model's files
     variants: tuple[BundlePart, ...]
 
     def __post_init__(self) -> None:
         names = BundleNames(slug=self.slug)
+        is_relative = self.assets == "" or parse_relative_path(self.assets) is not None
         check(self.schema == SCHEMA, "schema", self.schema, str(SCHEMA))
         check(self.package == names.package, "package", self.package, names.package)
         check(self.class_name == names.class_name, "class_name", self.class_name, names.class_name)
-        check(
-            self.assets == "" or safe_relative(self.assets) is not None,
-            "assets",
-            self.assets,
-            "a relative folder",
-        )
+        check(is_relative, "assets", self.assets, "a relative folder")
         check(bool(self.variants), "variants", [], "a list of one or more")
         for name in ("name", "version"):
             text = getattr(self, name)
-            well = 0 < len(text) <= MAX_CHARACTERS and text.isprintable()
-            check(well, name, text[:80], f"a single line of at most {MAX_CHARACTERS} characters")
+            is_valid = 0 < len(text) <= MAX_CHARACTERS and text.isprintable()
+            check(is_valid, name, text[:80], f"a single line of at most {MAX_CHARACTERS} characters")
 
     def path(self, name: str) -> str:
-        """Where a file of the assets is in the bundle."""
+        """Return the path in the bundle of a file of the assets."""
         return f"{self.assets}/{name}" if self.assets else name
 
 
-def bundle_text(bundle: Bundle) -> str:
-    return json_text(encode(bundle))
+def format_bundle_record(bundle: Bundle) -> str:
+    """Return the text of bundle.json."""
+    return format_json(encode(bundle))
 
 
-def bundle_from(record: dict[str, Any], *, where: object) -> Bundle:
-    """What bundle.json holds, hostile until checked."""
+def parse_bundle_record(record: dict[str, Any], *, where: object) -> Bundle:
+    """Check the content of bundle.json, and raise TableError if it is malformed."""
     try:
         return decode(Bundle, record)
     except ValueError as error:
-        raise TableError(
-            where, f"{BUNDLE_FILE} is malformed ({error})", AGAIN, code="invalid-bundle"
-        ) from error
+        what = f"{BUNDLE_FILE} is malformed ({error})"
+        raise TableError(where, what, AGAIN, code="invalid-bundle") from error
+
+
+def derive_names(model: str) -> BundleNames:
+    """Derive the names in a program from the name of a model: "Éczéma!" → eczema."""
+    spelled = unicodedata.normalize("NFKD", model.casefold().translate(SPELLED))
+    plain = spelled.encode("ascii", "ignore").decode()
+    slug = "_".join(re.findall("[a-z0-9]+", plain))[:MAX_SLUG_CHARACTERS].rstrip("_")
+    if not is_slug(slug):
+        what = "cannot be turned into a Java package name"
+        hint = 'Give a --name in letters, such as "lesions".'
+        raise InputError(f"name {model!r}", what, hint, code="invalid-option")
+    return BundleNames(slug=slug)
+
+
+def is_slug(text: str) -> bool:
+    """Return whether the text can name a module, a folder and a Java package."""
+    return SLUG.match(text) is not None and len(text) <= MAX_SLUG_CHARACTERS and text not in RESERVED

@@ -1,4 +1,4 @@
-"""Golden vectors: pictures, the bytes they become, and what each variant answers to them."""
+"""Build and read golden vectors: pictures, the pixels they become, and the outputs of each variant."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from dermpack.bundle.golden_pictures import GoldenPicture
-from dermpack.bundle.variant_outputs import RuntimeOutputs, VariantOutput, ask
-from dermpack.bundle.variants import Variant
+from dermpack.bundle.variants import Variant, run_variants
 from dermpack.bundle.zip_archive import AGAIN
 from dermpack.errors import TableError
-from dermpack.imaging import Pixels, prepare
+from dermpack.imaging import prepare
 from dermpack.storage.codec import decode, encode
-from dermpack.storage.files import json_text, sha256_of
+from dermpack.storage.files import format_json, sha256_of
 from dermpack.verification.output_agreement import ALLOWANCES
 
-GOLDEN_FILE = "golden.json"
+GOLDEN_FILE, GOLDEN_FOLDER = "golden.json", "golden"
 SCHEMA = 1
-DECIMALS = 9  # of a probability: the last bits are another machine's
-MOST_LEVELS_APART = 2.0  # of 255, on average: what decoders of one JPEG differ by; a wrong turn is far more
+DECIMALS = 9  # of a probability: the last bits differ between machines
+MOST_LEVELS_APART = 2.0  # of 255, on average: decoders of one JPEG differ by less, a wrong turn by far more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedOutput:
-    """What one variant answers to one picture."""
+    """The output of one variant for one picture."""
 
-    fed_sha256: str  # of the bytes that the input takes
-    output: str  # a file: the bytes that come out
+    fed_sha256: str  # of the bytes of the input
+    output: str  # a file with the bytes of the output
     output_sha256: str
     label: str
     is_close: bool  # the second label is so near that other kernels may prefer it
-    probabilities: tuple[float, ...]  # under the temperature, in the order of the labels
+    probabilities: tuple[float, ...]  # with the temperature, in the order of the labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenVector:
-    """One picture; of an exact one every phone must make these pixels, of a JPEG nearly these."""
+    """One picture and its pixels, which every phone must make: exactly for a PNG, nearly for a JPEG."""
 
     picture: str
     picture_sha256: str
@@ -49,7 +48,7 @@ class GoldenVector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenAgreement:
-    """What a variant was asked on, and how far from it another machine's probabilities may be."""
+    """The runtime that made the outputs of a variant, and the allowed difference on other machines."""
 
     runtime: str
     most_apart: float
@@ -57,7 +56,7 @@ class GoldenAgreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenVectors:
-    """golden.json; files are named relative to it."""
+    """The content of golden.json; files are named relative to it."""
 
     schema: int = SCHEMA
     size: int
@@ -71,25 +70,49 @@ class GoldenVectors:
             raise ValueError(f"schema is {self.schema}, not {SCHEMA}")
 
 
-def golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Variant]) -> dict[str, bytes]:
-    """All files of the folder, golden.json among them; the variants are run for it."""
+def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Variant]) -> dict[str, bytes]:
+    """Run the variants on the pictures, and return all files of the golden folder with golden.json."""
     size, policy = variants[0].contract.input.width, variants[0].policy
-    pixels = np.stack([prepare(of.data, size, policy=policy) for of in pictures])
-    answered = dict(zip([of.name for of in variants], ask(variants, pixels), strict=True))
-    files = {of.name: of.data for of in pictures}
+    pixels = np.stack([prepare(picture.data, size, policy=policy) for picture in pictures])
+    outputs = run_variants(variants, pixels)
+    files = {picture.name: picture.data for picture in pictures}
     vectors = []
-    for at, picture in enumerate(pictures):
-        answers = {of: answered[of.name].answers[at] for of in variants}
-        vectors.append(_vector(picture, pixels[at], answers))
-        files[vectors[-1].pixels] = pixels[at].tobytes()
-        files |= {_output_name(picture, of): answer.output for of, answer in answers.items()}
-    agreements = {of.name: _agreement(of, answered[of.name]) for of in variants}
+    for index, picture in enumerate(pictures):
+        stem = picture.name.replace(".", "-")
+        expected = {}
+        for variant, run in zip(variants, outputs, strict=True):
+            output_name, output = f"{stem}.{variant.name}.out", run.answers[index]
+            files[output_name] = output.output
+            second, first = np.sort(output.probabilities)[-2:]
+            expected[variant.name] = ExpectedOutput(
+                fed_sha256=sha256_of(output.fed),
+                output=output_name,
+                output_sha256=sha256_of(output.output),
+                label=variant.contract.labels[int(output.probabilities.argmax())],
+                is_close=bool(first - second < 2 * allowed_difference(variant)[1]),
+                probabilities=tuple(round(float(value), DECIMALS) for value in output.probabilities),
+            )
+        raw = pixels[index].tobytes()
+        files[f"{stem}.rgb"] = raw
+        vector = GoldenVector(
+            picture=picture.name,
+            picture_sha256=sha256_of(picture.data),
+            is_exact=picture.is_exact,
+            pixels=f"{stem}.rgb",
+            pixels_sha256=sha256_of(raw),
+            expected=expected,
+        )
+        vectors.append(vector)
+    agreements = {
+        variant.name: GoldenAgreement(runtime=run.runtime, most_apart=allowed_difference(variant)[0])
+        for variant, run in zip(variants, outputs, strict=True)
+    }
     golden = GoldenVectors(size=size, policy=policy.value, variants=agreements, vectors=tuple(vectors))
-    return {**files, GOLDEN_FILE: json_text(encode(golden)).encode()}
+    return {**files, GOLDEN_FILE: format_json(encode(golden)).encode()}
 
 
-def golden_from(record: object, *, where: object) -> GoldenVectors:
-    """What golden.json holds, hostile until checked."""
+def parse_golden_vectors(record: object, *, where: object) -> GoldenVectors:
+    """Check the content of golden.json, and raise TableError if it is malformed."""
     try:
         return decode(GoldenVectors, record)
     except ValueError as error:
@@ -97,41 +120,7 @@ def golden_from(record: object, *, where: object) -> GoldenVectors:
         raise TableError(where, what, AGAIN, code="invalid-bundle") from error
 
 
-def allowance_of(variant: Variant) -> tuple[float, float]:
-    """How far probabilities may be apart: at most, and on average."""
-    allowed = ALLOWANCES.get(variant.name, ALLOWANCES["int8"])
-    return allowed.known, allowed.known_mean
-
-
-def _vector(picture: GoldenPicture, pixels: Pixels, answers: Mapping[Variant, VariantOutput]) -> GoldenVector:
-    stem = picture.name.replace(".", "-")
-    return GoldenVector(
-        picture=picture.name,
-        picture_sha256=sha256_of(picture.data),
-        is_exact=picture.is_exact,
-        pixels=f"{stem}.rgb",
-        pixels_sha256=sha256_of(pixels.tobytes()),
-        expected={
-            of.name: _expected(of, answer, _output_name(picture, of)) for of, answer in answers.items()
-        },
-    )
-
-
-def _output_name(picture: GoldenPicture, variant: Variant) -> str:
-    return f"{picture.name.replace('.', '-')}.{variant.name}.out"
-
-
-def _expected(variant: Variant, answer: VariantOutput, output: str) -> ExpectedOutput:
-    second, first = np.sort(answer.probabilities)[-2:]
-    return ExpectedOutput(
-        fed_sha256=sha256_of(answer.fed),
-        output=output,
-        output_sha256=sha256_of(answer.output),
-        label=variant.contract.labels[int(answer.probabilities.argmax())],
-        is_close=bool(first - second < 2 * allowance_of(variant)[1]),
-        probabilities=tuple(round(float(value), DECIMALS) for value in answer.probabilities),
-    )
-
-
-def _agreement(variant: Variant, answered: RuntimeOutputs) -> GoldenAgreement:
-    return GoldenAgreement(runtime=answered.runtime, most_apart=allowance_of(variant)[0])
+def allowed_difference(variant: Variant) -> tuple[float, float]:
+    """Return how far probabilities may be apart on another machine: at most, and on average."""
+    allowance = ALLOWANCES.get(variant.name, ALLOWANCES["int8"])
+    return allowance.known, allowance.known_mean

@@ -1,4 +1,4 @@
-"""Read a bundle that is hostile until checked; nothing of it is written anywhere."""
+"""Read a bundle into memory; it is untrusted until checked, and none of it is written to disk."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dermpack.bundle.build_bundle import GOLDEN_FOLDER
-from dermpack.bundle.bundle_record import BUNDLE_FILE, Bundle, bundle_from
-from dermpack.bundle.checksums import SUMS_FILE, check_sums
-from dermpack.bundle.golden_vectors import GOLDEN_FILE, GoldenVectors, golden_from
+from dermpack.bundle.bundle_record import BUNDLE_FILE, Bundle, BundlePart, parse_bundle_record
+from dermpack.bundle.golden_vectors import GOLDEN_FILE, GOLDEN_FOLDER, GoldenVectors, parse_golden_vectors
 from dermpack.bundle.signing import check_signature
 from dermpack.bundle.variants import MODEL_FILE, Variant
 from dermpack.bundle.zip_archive import (
     AGAIN,
-    LOCAL_MARK,
+    LOCAL_SIGNATURE,
     MAX_BUNDLE_BYTES,
     MAX_FILES,
     NOT_OURS,
-    refused,
-    unzipped,
+    SUMS_FILE,
+    bundle_error,
+    check_checksums,
+    unpack_files,
 )
-from dermpack.contract import CONTRACT_FILE, contract_from
+from dermpack.contract import CONTRACT_FILE, parse_contract
 from dermpack.errors import InputError, TableError
-from dermpack.storage.files import parsed_json, read_bytes, sha256_of
+from dermpack.storage.files import parse_json, read_bytes, sha256_of
 
 MAX_JSON_BYTES = 8 << 20
 TOO_LARGE = "Check the path: a bundle is never this large."
@@ -33,88 +33,70 @@ TOO_LARGE = "Check the path: a bundle is never this large."
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OpenedBundle:
-    """A bundle whose every byte is as SHA256SUMS says, and what its records say."""
+    """A bundle whose files match SHA256SUMS and its records."""
 
     where: Path
     bundle: Bundle
     files: Mapping[str, bytes]
     variants: tuple[Variant, ...]
     golden: GoldenVectors
-    is_signed: bool  # by the owner of the key that was given
+    is_signed: bool  # by the owner of the given key
 
     def asset(self, name: str) -> bytes:
-        """A file of the model's; one that is missing is an error of the bundle."""
-        return _file(self.files, self.bundle.path(name), self.where)
+        """Return a file of the assets, or raise InputError if it is missing."""
+        return _get_file(self.files, self.bundle.path(name), self.where)
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a path is to be read here: a zip, or a folder that one was unpacked into."""
+    """Return whether a path is a zip, or a folder that a bundle was unpacked into."""
     try:
         if path.is_dir():
             return (path / BUNDLE_FILE).is_file()
         with path.open("rb") as file:
-            return file.read(len(LOCAL_MARK)) == LOCAL_MARK
+            return file.read(len(LOCAL_SIGNATURE)) == LOCAL_SIGNATURE
     except OSError:
         return False
 
 
 def read_bundle(path: Path, *, key: Path | None = None) -> OpenedBundle:
-    """All of it in memory, checked from the outside in: signature, zip, hashes, records."""
+    """Read a bundle and check it from the outside in: signature, zip, hashes, records."""
     if path.is_dir():
         if key is not None:
             what = "a directory cannot be checked against a signature"
             hint = "Give the packed bundle together with --key."
             raise InputError(path, what, hint, code="option-not-applicable")
-        files = _folder_files(path)
+        files = _read_folder(path)
     else:
         data = read_bytes(path, most=MAX_BUNDLE_BYTES, hint=TOO_LARGE)
         if key is not None:
             check_signature(data, where=path, key=key)
-        files = _rooted(unzipped(data, where=path), path)
-    check_sums(files, where=path)
-    return _read(path, files, is_signed=key is not None)
-
-
-def _read(path: Path, files: Mapping[str, bytes], *, is_signed: bool) -> OpenedBundle:
-    bundle = bundle_from(_json(files, BUNDLE_FILE, path), where=path)
+        files = _strip_root(unpack_files(data, where=path), path)
+    check_checksums(files, where=path)
+    bundle = parse_bundle_record(_parse_object(files, BUNDLE_FILE, path), where=path)
     golden_file = bundle.path(f"{GOLDEN_FOLDER}/{GOLDEN_FILE}")
-    golden = golden_from(_json(files, golden_file, path), where=f"{path}: {golden_file}")
-    variants = tuple(_variant(path, bundle, files, at) for at in range(len(bundle.variants)))
-    names = {of.name for of in variants}
-    spoken = [set(golden.variants), *(set(vector.expected) for vector in golden.vectors)]
-    if len(spoken) == 1 or any(these != names for these in spoken) or len(names) < len(variants):
-        raise refused(path, "the golden vectors and the models are of different variants")
+    golden_record = _parse_object(files, golden_file, path)
+    golden = parse_golden_vectors(golden_record, where=f"{path}: {golden_file}")
+    variants = tuple(_read_variant(path, bundle, part, files) for part in bundle.variants)
+    # The record, golden.json and each of its vectors must describe the same variants.
+    names = {variant.name for variant in variants}
+    described = [set(golden.variants), *(set(vector.expected) for vector in golden.vectors)]
+    is_consistent = all(others == names for others in described) and len(names) == len(variants)
+    if not golden.vectors or not is_consistent:
+        raise bundle_error(path, "the golden vectors and the models are of different variants")
     return OpenedBundle(
-        where=path, bundle=bundle, files=files, variants=variants, golden=golden, is_signed=is_signed
+        where=path,
+        bundle=bundle,
+        files=files,
+        variants=variants,
+        golden=golden,
+        is_signed=key is not None,
     )
 
 
-def _variant(path: Path, bundle: Bundle, files: Mapping[str, bytes], at: int) -> Variant:
-    part = bundle.variants[at]
-    folder = f"{part.folder}/" if part.folder else ""
-    model_name, contract_name = bundle.path(f"{folder}{MODEL_FILE}"), bundle.path(f"{folder}{CONTRACT_FILE}")
-    model, text = _file(files, model_name, path), _file(files, contract_name, path)
-    contract = contract_from(_json(files, contract_name, path), where=f"{path}: {contract_name}")
-    hashes = (sha256_of(model), sha256_of(text), contract.sha256, contract.recipe.name)
-    if hashes != (part.model_sha256, part.contract_sha256, part.model_sha256, part.name):
-        raise refused(path, f"{model_name} does not match {BUNDLE_FILE} or {contract_name}")
-    return Variant(where=path / model_name, model=model, contract=contract, contract_bytes=text)
-
-
-def _rooted(files: Mapping[str, bytes], path: Path) -> dict[str, bytes]:
-    """By their paths below the folder that holds SHA256SUMS: the top, or the one folder at the top."""
-    if SUMS_FILE in files:
-        return dict(files)
-    tops = {name.partition("/")[0] for name in files}
-    if len(tops) != 1:
-        raise refused(path, f"contains no {SUMS_FILE}", NOT_OURS)
-    return {name.partition("/")[2]: data for name, data in files.items() if "/" in name}
-
-
-def _folder_files(folder: Path) -> dict[str, bytes]:
-    """The files of an unpacked bundle; a link or a device among them is refused."""
+def _read_folder(folder: Path) -> dict[str, bytes]:
+    """Return the files of an unpacked bundle; links and devices are rejected."""
     files: dict[str, bytes] = {}
-    left = MAX_BUNDLE_BYTES
+    remaining_bytes = MAX_BUNDLE_BYTES
     for place, folders, names in os.walk(folder):
         for name in (*folders, *names):
             mode = (Path(place) / name).lstat().st_mode
@@ -123,18 +105,39 @@ def _folder_files(folder: Path) -> dict[str, bytes]:
                 raise InputError(folder, what, AGAIN, code="hostile-file")
         for name in names:
             path = Path(place) / name
-            data = read_bytes(path, most=left, hint=TOO_LARGE)
-            left -= len(data)
+            data = read_bytes(path, most=remaining_bytes, hint=TOO_LARGE)
+            remaining_bytes -= len(data)
             files[path.relative_to(folder).as_posix()] = data
             if len(files) > MAX_FILES:
-                raise refused(folder, f"contains more than {MAX_FILES} files")
+                raise bundle_error(folder, f"contains more than {MAX_FILES} files")
     return files
 
 
-def _json(files: Mapping[str, bytes], name: str, path: Path) -> dict[str, object]:
-    data = _file(files, name, path)
+def _strip_root(files: Mapping[str, bytes], path: Path) -> dict[str, bytes]:
+    """Return the files by their paths below the top or, without SHA256SUMS there, below its one folder."""
+    if SUMS_FILE in files:
+        return dict(files)
+    roots = {name.partition("/")[0] for name in files}
+    if len(roots) != 1:
+        raise bundle_error(path, f"contains no {SUMS_FILE}", NOT_OURS)
+    return {name.partition("/")[2]: data for name, data in files.items() if "/" in name}
+
+
+def _read_variant(path: Path, bundle: Bundle, part: BundlePart, files: Mapping[str, bytes]) -> Variant:
+    folder = f"{part.folder}/" if part.folder else ""
+    model_name, contract_name = bundle.path(f"{folder}{MODEL_FILE}"), bundle.path(f"{folder}{CONTRACT_FILE}")
+    model, text = _get_file(files, model_name, path), _get_file(files, contract_name, path)
+    contract = parse_contract(_parse_object(files, contract_name, path), where=f"{path}: {contract_name}")
+    found = (sha256_of(model), sha256_of(text), contract.sha256, contract.recipe.name)
+    if found != (part.model_sha256, part.contract_sha256, part.model_sha256, part.name):
+        raise bundle_error(path, f"{model_name} does not match {BUNDLE_FILE} or {contract_name}")
+    return Variant(where=path / model_name, model=model, contract=contract, contract_bytes=text)
+
+
+def _parse_object(files: Mapping[str, bytes], name: str, path: Path) -> dict[str, object]:
+    data = _get_file(files, name, path)
     try:
-        value = parsed_json(data) if len(data) <= MAX_JSON_BYTES else None
+        value = parse_json(data) if len(data) <= MAX_JSON_BYTES else None
     except (ValueError, RecursionError) as error:
         raise TableError(path, f"{name} is not valid JSON", AGAIN, code="invalid-bundle") from error
     if not isinstance(value, dict):
@@ -142,7 +145,7 @@ def _json(files: Mapping[str, bytes], name: str, path: Path) -> dict[str, object
     return value
 
 
-def _file(files: Mapping[str, bytes], name: str, path: Path) -> bytes:
+def _get_file(files: Mapping[str, bytes], name: str, path: Path) -> bytes:
     if name not in files:
-        raise refused(path, f"contains no {name}")
+        raise bundle_error(path, f"contains no {name}")
     return files[name]

@@ -1,4 +1,4 @@
-"""Sign a bundle with Ed25519, beside it, so that openssl can check it too."""
+"""Read keys and check Ed25519 signatures of bundles; openssl can check the signature files, too."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PUBLIC_HINT = "Create one with: openssl pkey -in key.pem -pubout -out key.pub.pe
 
 
 def signature_path(bundle: Path) -> Path:
-    """lesions.zip → lesions.zip.sig"""
+    """Return the path of the signature file: lesions.zip → lesions.zip.sig."""
     return bundle.with_name(bundle.name + SUFFIX)
 
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:
-    """The key of a PEM file; read before any work is done."""
+    """Read an Ed25519 private key from a PEM file without a password."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -41,6 +41,7 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def read_public_key(path: Path) -> Ed25519PublicKey:
+    """Read an Ed25519 public key from a PEM file."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -56,7 +57,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
 
 
 def check_signature(bundle: bytes, *, where: Path, key: Path) -> None:
-    """Refuse a bundle that the key's owner did not sign."""
+    """Check that the owner of the key signed the bundle, and raise InputError otherwise."""
     from cryptography.exceptions import InvalidSignature
 
     public, path = read_public_key(key), signature_path(where)

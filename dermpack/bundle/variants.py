@@ -1,26 +1,39 @@
-"""One export of those that a bundle holds side by side."""
+"""Read the variants of a bundle (exports of one model that differ in quantization), and run them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
 
 from dermpack.contract import CONTRACT_FILE, Contract, read_contract
 from dermpack.errors import InputError
-from dermpack.imaging import Policy
-from dermpack.inference import MAX_SIDE
-from dermpack.inference.model_bytes import read_model
-from dermpack.storage.files import is_there, sha256_of
+from dermpack.imaging import Pixels, Policy
+from dermpack.inference import MAX_SIDE, InterpreterHost, Kernels, open_host
+from dermpack.inference.interpreter_host import first_installed_runtime
+from dermpack.inference.model_files import read_model
+from dermpack.inference.tensors import (
+    Floats,
+    build_input_table,
+    dequantize,
+    expand_single_output,
+    parse_tensor,
+)
+from dermpack.metrics.calibration import apply_temperature
+from dermpack.storage.files import path_exists, sha256_of
 
 MODEL_FILE = "model.tflite"
-AGAIN = "Convert the run again."
-GIVE_EXPORT = 'Give a folder that "dermpack convert" made.'
+CONVERT_HINT = "Convert the run again."
+EXPORT_HINT = 'Give a folder that "dermpack convert" made.'
+KERNEL_NAMES = {Kernels.XNNPACK: "XNNPACK", Kernels.BUILTIN: "own kernels"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Variant:
-    """A model and its contract; the name is its recipe's: int8, float16."""
+    """A model and its contract; its name is that of its quantization: int8, float16."""
 
     where: Path
     model: bytes
@@ -36,74 +49,111 @@ class Variant:
         return Policy(self.contract.input.policy)
 
 
-def read_variants(folder: Path, wanted: Sequence[str] = ()) -> tuple[Variant, ...]:
-    """The export that the folder is, or the exports in it that are named; the first is the main one."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VariantOutput:
+    """The bytes of input and output for one picture, and the probabilities."""
+
+    fed: bytes
+    output: bytes
+    probabilities: Floats  # [k], with the temperature of the contract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RuntimeOutputs:
+    """The outputs of one interpreter for all pictures."""
+
+    runtime: str  # "ai-edge-litert 2.3.0, XNNPACK"
+    answers: tuple[VariantOutput, ...]
+
+
+def read_variants(folder: Path, names: Sequence[str] = ()) -> tuple[Variant, ...]:
+    """Read an export, or the named exports of a folder of exports; the first one is the main variant."""
     if (folder / CONTRACT_FILE).is_file():
-        if wanted:
+        if names:
             what = "a single export, not a folder of exports"
             raise InputError(folder, what, "Omit --variant.", code="option-not-applicable")
-        return (_read(folder),)
-    there = _names(folder)
-    if not there:
-        raise InputError(folder, "contains no export", GIVE_EXPORT, code="model-not-found")
-    if not wanted and len(there) != 1:
-        what = f"not an export, but a folder of several: {', '.join(there)}"
+        return (_read_variant(folder),)
+    if not path_exists(folder):
+        raise InputError(folder, "the folder does not exist", EXPORT_HINT, code="model-not-found")
+    if not folder.is_dir():
+        raise InputError(folder, "not a directory", EXPORT_HINT, code="not-a-directory")
+    exports = sorted(inside.name for inside in folder.iterdir() if (inside / CONTRACT_FILE).is_file())
+    if not exports:
+        raise InputError(folder, "contains no export", EXPORT_HINT, code="model-not-found")
+    if not names and len(exports) != 1:
+        what = f"not an export, but a folder of several: {', '.join(exports)}"
         raise InputError(folder, what, "Name one or more of them with --variant.", code="missing-option")
-    variants = tuple(_read(folder / name) for name in _checked(folder, wanted or there, there))
-    _check_together(variants)
+    unknown = [name for name in names if name not in exports]
+    if unknown or len(set(names)) < len(names):
+        what = f"contains no export {unknown[0]!r}" if unknown else "--variant names the same export twice"
+        hint = f"Name one or more of: {', '.join(exports)}."
+        raise InputError(folder, what, hint, code="invalid-option")
+    variants = tuple(_read_variant(folder / name) for name in names or exports)
+    _check_same_model(variants)
     return variants
 
 
-def _names(folder: Path) -> list[str]:
-    if not is_there(folder):
-        raise InputError(folder, "the folder does not exist", GIVE_EXPORT, code="model-not-found")
-    if not folder.is_dir():
-        raise InputError(folder, "not a directory", GIVE_EXPORT, code="not-a-directory")
-    return sorted(inside.name for inside in folder.iterdir() if (inside / CONTRACT_FILE).is_file())
+def run_variants(variants: Sequence[Variant], pixels: Pixels) -> tuple[RuntimeOutputs, ...]:
+    """Run each variant on the first installed interpreter, as an app does; pixels are uint8 [n, s, s, 3]."""
+    with open_host(first_installed_runtime()) as host:
+        return tuple(run_variant(host, variant, pixels, kernels=Kernels.XNNPACK) for variant in variants)
 
 
-def _checked(folder: Path, wanted: Sequence[str], there: list[str]) -> Sequence[str]:
-    unknown = [name for name in wanted if name not in there]
-    if unknown or len(set(wanted)) < len(wanted):
-        what = f"contains no export {unknown[0]!r}" if unknown else "--variant names the same export twice"
-        hint = f"Name one or more of: {', '.join(there)}."
-        raise InputError(folder, what, hint, code="invalid-option")
-    return wanted
-
-
-def _read(folder: Path) -> Variant:
-    contract, model = read_contract(folder / CONTRACT_FILE), read_model(folder / MODEL_FILE)
-    if sha256_of(model) != contract.sha256:
-        what = f"not the file that {CONTRACT_FILE} describes (different sha256)"
-        raise InputError(folder / MODEL_FILE, what, AGAIN, code="contract-mismatch")
-    asked, recipe = contract.input, contract.recipe.name
-    if not (recipe.isascii() and recipe.isalnum()):
-        what = f"invalid format (recipe {recipe[:80]!r})"
-        raise InputError(folder / CONTRACT_FILE, what, AGAIN, code="invalid-format")
-    if (
-        asked.width != asked.height
-        or asked.width > MAX_SIDE
-        or asked.policy not in {of.value for of in Policy}
-    ):
-        what = (
-            f"no bundle can prepare its input ({asked.width}×{asked.height} px, policy {asked.policy[:80]!r})"
+def run_variant(
+    host: InterpreterHost, variant: Variant, pixels: Pixels, *, kernels: Kernels
+) -> RuntimeOutputs:
+    """Run one variant on prepared pixels, uint8 [n, s, s, 3]."""
+    session = host.load(variant.model, where=variant.where, threads=1, kernels=kernels)
+    try:
+        (input_,), (output,) = (
+            [parse_tensor(tensor) for tensor in session.described[kind]] for kind in ("inputs", "outputs")
         )
-        raise InputError(folder / CONTRACT_FILE, what, AGAIN, code="invalid-format")
-    return Variant(
-        where=folder, model=model, contract=contract, contract_bytes=(folder / CONTRACT_FILE).read_bytes()
+    except ValueError as error:
+        what = "not a classifier with one input and one output"
+        raise InputError(variant.where, what, CONVERT_HINT, code="invalid-model") from error
+    fed = build_input_table(input_)[pixels]
+    rows = np.frombuffer(session.run(fed.tobytes()), dtype=output.number.dtype).reshape(len(pixels), -1)
+    probabilities = expand_single_output(dequantize(rows, output), variant.contract.labels)
+    temperature = variant.contract.output.temperature
+    if temperature is not None:
+        probabilities = apply_temperature(probabilities, temperature)
+    package = host.engine.package
+    return RuntimeOutputs(
+        runtime=f"{package} {version(package)}, {KERNEL_NAMES[kernels]}",
+        answers=tuple(
+            VariantOutput(fed=picture.tobytes(), output=row.tobytes(), probabilities=values)
+            for picture, row, values in zip(fed, rows, probabilities, strict=True)
+        ),
     )
 
 
-def _check_together(variants: Sequence[Variant]) -> None:
-    """Variants of one model: the same labels, seen in the same way, under different names."""
+def _read_variant(folder: Path) -> Variant:
+    contract, model = read_contract(folder / CONTRACT_FILE), read_model(folder / MODEL_FILE)
+    if sha256_of(model) != contract.sha256:
+        what = f"not the file that {CONTRACT_FILE} describes (different sha256)"
+        raise InputError(folder / MODEL_FILE, what, CONVERT_HINT, code="contract-mismatch")
+    name = contract.recipe.name
+    if not (name.isascii() and name.isalnum()):  # it becomes the name of a folder and of a Java constant
+        what = f"invalid format (recipe {name[:80]!r})"
+        raise InputError(folder / CONTRACT_FILE, what, CONVERT_HINT, code="invalid-format")
+    width, height, policy = contract.input.width, contract.input.height, contract.input.policy
+    if width != height or width > MAX_SIDE or policy not in {known.value for known in Policy}:
+        what = f"no bundle can prepare its input ({width}×{height} px, policy {policy[:80]!r})"
+        raise InputError(folder / CONTRACT_FILE, what, CONVERT_HINT, code="invalid-format")
+    contract_bytes = (folder / CONTRACT_FILE).read_bytes()
+    return Variant(where=folder, model=model, contract=contract, contract_bytes=contract_bytes)
+
+
+def _check_same_model(variants: Sequence[Variant]) -> None:
+    """Check that the variants have the same labels and the same preprocessing, and different names."""
     first = variants[0].contract
-    for other in variants[1:]:
-        mine, its = first.input, other.contract.input
-        same = (first.labels, mine.width, mine.policy) == (other.contract.labels, its.width, its.policy)
-        if not same:
+    facts = (first.labels, first.input.width, first.input.policy)
+    for variant in variants[1:]:
+        contract = variant.contract
+        if (contract.labels, contract.input.width, contract.input.policy) != facts:
             what = f"its labels or its input differ from those of {variants[0].where.name}"
             hint = "Bundle only variants of one model."
-            raise InputError(other.where, what, hint, code="variants-mismatch")
-    if len({of.name for of in variants}) < len(variants):
+            raise InputError(variant.where, what, hint, code="variants-mismatch")
+    if len({variant.name for variant in variants}) < len(variants):
         what = "two variants have the same recipe"
         raise InputError(first.name, what, "Name only one of them with --variant.", code="variants-mismatch")

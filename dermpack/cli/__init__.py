@@ -1,63 +1,94 @@
-"""The command line: parse, one call, print; and the one boundary where errors become a line."""
+"""The command line: each command parses its arguments, makes one call and prints the result.
+
+`main` is the only place where errors become text.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 
 import click
 
 from dermpack import __version__
-from dermpack.cli.console import FailedWithResultError, drop_stdout
-from dermpack.cli.interruption import line_of
-from dermpack.cli.lazy_group import LazyGroup
-from dermpack.errors import DermpackError, missing_extra, printable
+from dermpack.cli.console import FailedWithResultError, drop_stdout, interruption_line
+from dermpack.errors import DermpackError, escape_unprintable, find_missing_extra
 
-INTERRUPTED = 130  # what a shell expects after Ctrl-C
-TEXT = """Turn a folder of skin pictures into a small, fast, trustworthy .tflite.
+INTERRUPTED = 130  # the usual exit code after Ctrl-C: 128 + SIGINT
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+TEXT = """Turn a folder of skin pictures into a small, fast .tflite whose every step is verified.
 
-Research software, not a medical device: nothing it prints is a diagnosis.
+Research software, not a medical device: nothing that it prints is a diagnosis.
 """
 COMMANDS = {
-    "demo": ("dermpack.cli.demo", "Run the whole chain on generated pictures, and sum it up."),
-    "data": ("dermpack.cli.data", "Bring pictures in, split them honestly, check and look at them."),
-    "train": ("dermpack.cli.train", "Train a network on a dataset; the same command again goes on."),
-    "study": ("dermpack.cli.study", "Train a table of recipes, and hold them against each other."),
-    "tune": ("dermpack.cli.tune", "Search for the best recipe, with as many workers as you start."),
-    "convert": ("dermpack.cli.convert", "Turn a run into a .tflite that is read back, run and measured."),
-    "inspect": ("dermpack.cli.inspect", "Show what a .tflite is, and what would go wrong with it."),
-    "verify": ("dermpack.cli.verify", "Prove again, from the files alone, what an export promises."),
-    "benchmark": ("dermpack.cli.benchmark", "Measure how fast .tflite files are, and what each one loses."),
-    "package": ("dermpack.cli.package", "Make one file of an export that an Android app embeds."),
-    "predict": ("dermpack.cli.predict", "Say what a .tflite takes pictures for, and how sure it is."),
+    "build": ("dermpack.cli.build", "Go from a folder of pictures to a verified bundle."),
+    "demo": ("dermpack.cli.demo", "Run a build on generated pictures."),
+    "data": ("dermpack.cli.data", "Import pictures, create splits, check and describe a dataset."),
+    "train": ("dermpack.cli.train", "Train a network on a dataset, or resume a training."),
+    "study": ("dermpack.cli.study", "Train several recipes and compare them."),
+    "tune": ("dermpack.cli.tune", "Search for the best recipe, with one worker or several."),
+    "convert": ("dermpack.cli.convert", "Convert a run to a .tflite, and verify and measure it."),
+    "inspect": ("dermpack.cli.inspect", "Describe a .tflite and list its likely problems."),
+    "verify": ("dermpack.cli.verify", "Check an export or a bundle from its files alone."),
+    "benchmark": ("dermpack.cli.benchmark", "Measure the latency and the answers of .tflite files."),
+    "package": ("dermpack.cli.package", "Package an export into one file for an Android app."),
+    "predict": ("dermpack.cli.predict", "Predict the labels of pictures, with probabilities."),
     "evaluate": ("dermpack.cli.evaluate", "Score a run or a .tflite on a dataset, with intervals."),
 }
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that --help is instant.
+
+    `commands_in` maps a name to the module that has a `command`, and to the line that --help shows.
+    """
+
+    def __init__(self, *, commands_in: Mapping[str, tuple[str, str]], name: str, text: str) -> None:
+        super().__init__(name=name, help=text, context_settings=SETTINGS)
+        self.commands_in = commands_in
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.commands_in)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in self.commands_in:
+            return None
+        command = import_module(self.commands_in[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.commands_in.items()])
+
+
 program = LazyGroup(commands_in=COMMANDS, name="dermpack", text=TEXT)
 click.version_option(__version__, prog_name="dermpack", message="%(prog)s %(version)s")(program)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; answer the exit code: 0 well, 1 bad input, 2 usage, 130 interrupted."""
+    """Run the program and return its exit code: 0 success, 1 bad input, 2 usage, 130 interrupted."""
     try:
         code = program.main(args=arguments, prog_name="dermpack", standalone_mode=False)
-        if sys.stdout is not None:  # `dermpack … >&-` leaves none
+        if sys.stdout is not None:  # it is None after `dermpack … >&-`
             sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt) as error:
-        return _say(line_of(error), INTERRUPTED)
+        return _print_line(interruption_line(error), INTERRUPTED)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except FailedWithResultError as failed:
-        return _report(failed.error, as_json=False)
+        return _print_error(failed.error, as_json=False)
     except DermpackError as error:
-        return _report(error, as_json=_is_json_wanted(arguments))
+        return _print_error(error, as_json=_is_json_wanted(arguments))
     except ModuleNotFoundError as error:
-        missing = missing_extra(error)
+        missing = find_missing_extra(error)
         if missing is None:
             raise
-        return _report(missing, as_json=_is_json_wanted(arguments))
+        return _print_error(missing, as_json=_is_json_wanted(arguments))
     except BrokenPipeError:  # `dermpack … | head`
         drop_stdout()
         return 1
@@ -68,15 +99,15 @@ def _is_json_wanted(arguments: Sequence[str] | None) -> bool:
     return "--json" in (sys.argv[1:] if arguments is None else arguments)
 
 
-def _report(error: DermpackError, *, as_json: bool) -> int:
-    """Print the error as one line on stderr and, if JSON is wanted, as an object on stdout."""
+def _print_error(error: DermpackError, *, as_json: bool) -> int:
+    """Print the error as one line on stderr and, with --json, as an object on stdout."""
     if as_json:
-        described = {"code": error.code, "where": error.where, "what": error.what, "hint": error.hint}
+        fields = {"code": error.code, "where": error.where, "what": error.what, "hint": error.hint}
         with suppress(OSError):  # stdout itself may be what failed
-            click.echo(json.dumps({"error": described}, sort_keys=True, indent=2))
-    return _say(f"error[{error.code}]: {error}", 1)
+            click.echo(json.dumps({"error": fields}, sort_keys=True, indent=2))
+    return _print_line(f"error[{error.code}]: {error}", 1)
 
 
-def _say(line: str, code: int) -> int:
-    print(printable(line), file=sys.stderr)  # noqa: T201 - the boundary speaks
+def _print_line(line: str, code: int) -> int:
+    print(escape_unprintable(line), file=sys.stderr)  # noqa: T201 - not click.echo: it may be what failed
     return code

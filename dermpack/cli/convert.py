@@ -1,88 +1,96 @@
-"""dermpack convert."""
+"""dermpack convert: convert a run to a .tflite, and verify and measure it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dermpack.cli.console import FailedWithResultError, note, output_options, result, track
-from dermpack.cli.convert_output import record, tell, too_much
-from dermpack.cli.epoch_printer import epoch_lines
-from dermpack.cli.interruption import going_on
-from dermpack.cli.stderr_capture import hushed, python_alone
+from dermpack.cli.console import (
+    FailedWithResultError,
+    epoch_reporter,
+    output_options,
+    print_note,
+    print_result,
+    print_table,
+    progress_bar,
+    resumable,
+)
+from dermpack.cli.stderr_capture import python_stderr_only, silenced_stderr
 
 if TYPE_CHECKING:
+    from converter.export.conversion import Conversion
+    from converter.search.accuracy_limit import AccuracyLimit
+    from converter.search.choose import TriedCandidate
+    from dermpack.errors import DermpackError
     from dermpack.metrics.predictions import Predictions
 
 FOLDER = click.Path(path_type=Path)
 RECIPES = ("int8", "float32", "float16", "dynamic", "int16x8")
 METHODS, IOS = ("auto", "ptq", "qat", "selective"), ("uint8", "int8", "float32")
 CLIPPINGS = ("minmax", "percentile", "mse")
+HEADER = ("file", "balanced", "points lost (95%)", "AUROC", "same label", "MB", "s", "result")
+LAYER_HEADER = ("layer", "operator", "error (rounding alone: 0.289 steps)", "computed in")
+WORDS = ("operator", "result", "computed in")
+WORST = 10  # layers in the terminal
+MEGABYTE = 1e6
 
 
-@click.command("convert", short_help="Turn a run into a .tflite that is read back, run and measured.")
+@click.command("convert", short_help="Convert a run to a .tflite, and verify and measure it.")
 @click.argument("run", type=FOLDER)
-@click.option("-o", "--output", metavar="EXPORT", required=True, type=FOLDER, help="A new folder.")
-@click.option("--data", metavar="DATASET", type=FOLDER, help="Where the run's dataset is, if it was moved.")
-@click.option("--int8", is_flag=True, help="Integers only; small, and fast on every phone. The default.")
-@click.option("--float32", is_flag=True, help="As it was trained.")
-@click.option("--float16", is_flag=True, help="Half the size; for GPUs.")
-@click.option("--dynamic", is_flag=True, help="8-bit weights, activations in floating point.")
-@click.option("--int16x8", is_flag=True, help="16-bit activations, 8-bit weights: finer, but slow.")
+@click.option("-o", "--output", metavar="EXPORT", required=True, type=FOLDER, help="The folder to write.")
+@click.option("--data", metavar="DATASET", type=FOLDER, help="The dataset of the run, if it was moved.")
 @click.option(
-    "--method",
-    type=click.Choice(METHODS),
-    default="auto",
-    show_default=True,
-    help="How int8 is reached: ptq measures ranges, qat trains for them, selective leaves the worst layers "
-    "in floating point; auto takes the first that loses little enough.",
+    "--int8", is_flag=True, help="Write an int8 file: small, and fast on every phone. This is the default."
+)
+@click.option("--float32", is_flag=True, help="Write a float32 file, as trained.")
+@click.option("--float16", is_flag=True, help="Write a float16 file: half the size, for GPUs.")
+@click.option("--dynamic", is_flag=True, help="Write a file with 8-bit weights and float activations.")
+@click.option(
+    "--int16x8", is_flag=True,
+    help="Write a file with 16-bit activations and 8-bit weights: more precise, but slow.",
+)  # fmt: skip
+@click.option(
+    "--method", type=click.Choice(METHODS), default="auto", show_default=True,
+    help="How to convert to int8: ptq measures ranges, qat trains with quantization, selective leaves "
+    "the worst "
+    "layers in floating point; auto tries them in this order until the loss is within --max-drop.",
+)  # fmt: skip
+@click.option(
+    "--io", type=click.Choice(IOS),
+    help="Type of input and output.  [default: uint8 (raw bytes) for int8, float32 for the others]",
+)  # fmt: skip
+@click.option(
+    "--calibration", "pictures", type=click.IntRange(1, 10_000), default=200, show_default=True, metavar="N",
+    help="Number of training pictures on which ranges are measured, balanced over the labels.",
+)  # fmt: skip
+@click.option(
+    "--calibration-method", "clipping", type=click.Choice(CLIPPINGS), default="minmax", show_default=True,
+    help="How a range is chosen: from all values (minmax), 99.9 % of them (percentile), or so that the "
+    "error of 8 "
+    "bits is least (mse). The last two clip outliers for finer steps.",
+)  # fmt: skip
+@click.option(
+    "--max-drop", type=click.FloatRange(0, 100), default=1.0, show_default=True, metavar="POINTS",
+    help="The loss of balanced accuracy on the validation split that int8 may have.",
+)  # fmt: skip
+@click.option(
+    "--layer-errors", is_flag=True,
+    help="Report the error of each layer: layers.csv and layers.png in EXPORT, the worst layers in the "
+    "terminal. "
+    "This is always done if selective was tried.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the choice of pictures."
 )
 @click.option(
-    "--io",
-    type=click.Choice(IOS),
-    help="What goes in and comes out; int8 takes raw bytes (uint8) unasked, the others float32.",
+    "--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="Threads of the interpreter."
 )
-@click.option(
-    "--calibration",
-    "pictures",
-    type=click.IntRange(1, 10_000),
-    default=200,
-    show_default=True,
-    metavar="N",
-    help="Training pictures to measure ranges on, as many of each label as there are.",
-)
-@click.option(
-    "--calibration-method",
-    "clipping",
-    type=click.Choice(CLIPPINGS),
-    default="minmax",
-    show_default=True,
-    help="What a measured range holds: all values, 99.9 % of them, or as many as make the error of 8 bits "
-    "least. Where a few values reach far, the last two cut them off for finer steps.",
-)
-@click.option(
-    "--max-drop",
-    type=click.FloatRange(0, 100),
-    default=1.0,
-    show_default=True,
-    metavar="POINTS",
-    help="Of balanced accuracy on the validation split that int8 may lose.",
-)
-@click.option(
-    "--layer-errors",
-    is_flag=True,
-    help="Tell what integers do to each layer: layers.csv and layers.png in EXPORT, the worst in the "
-    "terminal. Told unasked where selective was tried.",
-)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Chooses the pictures."
-)
-@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace an export that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing export.")
 @output_options
 def command(
     run: Path,
@@ -101,10 +109,10 @@ def command(
     quiet: bool,
     **recipes: bool,
 ) -> None:
-    """Convert a trained RUN into EXPORT: model.tflite, its contract model.json, and what was proven of it.
+    """Convert a trained RUN into EXPORT: model.tflite, its contract model.json, and the checks' results.
 
-    Several recipes at once make a folder of exports. What auto tried and did not choose goes to
-    EXPORT.rejected; where nothing loses little enough, the best is kept and the exit code is 1.
+    Several quantizations at once make a folder of exports. The files that auto tried and did not choose go to
+    EXPORT.rejected; if no file is within --max-drop, the best one is kept and the exit code is 1.
 
     \b
     Examples:
@@ -112,19 +120,19 @@ def command(
       dermpack convert run -o export --max-drop 0.5 --layer-errors
       dermpack convert run -o exports --int8 --float16 --float32 --data moved/dataset
     """
+    from dermpack.metrics.definitions import balanced_accuracy
     from trainer.runs.run_folder import read_run
 
-    read_run(run)  # without TensorFlow: what is wrong with the folder is said at once
-    note("Starting TensorFlow ...", quiet=quiet)
-    with hushed():
+    read_run(run)  # before TensorFlow is loaded, so that an error comes at once
+    print_note("Starting TensorFlow ...", quiet=quiet)
+    with silenced_stderr():
         from converter.export.conversion import convert_run
-        from converter.qat.qat_strategy import TrainingObservers
+        from converter.qat.qat_training import TrainingObservers
         from converter.quantize.clipping import Clipping
         from converter.quantize.tflite_conversion import IoType, Quantization
-        from converter.search.request import ConversionRequest as Asked
-        from converter.search.request import Method
+        from converter.search.request import ConversionRequest, Method
 
-    request = Asked(
+    request = ConversionRequest(
         recipes=tuple(Quantization(name) for name in RECIPES if recipes[name]) or (Quantization.INT8,),
         method=Method(method),
         io=IoType(io) if io else None,
@@ -135,31 +143,144 @@ def command(
         seed=seed,
         threads=threads,
     )
-    audience = TrainingObservers(
-        track=track(quiet=quiet), watch=epoch_lines(quiet=quiet), begun=partial(_begun, quiet=quiet)
+
+    def print_start(predictions: Predictions) -> None:
+        figure = f"balanced accuracy {balanced_accuracy(predictions):.3f}"
+        print_note(f"int8 before quantization-aware training: {figure} (validation split)", quiet=quiet)
+
+    observers = TrainingObservers(
+        track=progress_bar(quiet=quiet),
+        watch=epoch_reporter(quiet=quiet),
+        begun=print_start,
     )
-    with going_on(output, partial(_kept, output)), python_alone():
-        conversion = convert_run(run, output, request, data=data, overwrite=overwrite, audience=audience)
-    tell(conversion, quiet=quiet)
-    result(record(conversion, output), str(output), as_json=as_json)
+    with resumable(output, partial(_describe_kept, output)), python_stderr_only():
+        conversion = convert_run(run, output, request, data=data, overwrite=overwrite, observers=observers)
+    _print_conversion(conversion, quiet=quiet)
+    print_result(_record(conversion, output), str(output), as_json=as_json)
     if request.method is Method.AUTO and not conversion.is_within:
-        raise FailedWithResultError(too_much(conversion, output))
+        raise FailedWithResultError(_accuracy_error(conversion, output))
+    # Several quantizations are in subfolders; the first one is evaluated as an example.
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
-    note(f"next: dermpack evaluate {quote(str(first))} {quote(str(conversion.dataset))}", quiet=quiet)
+    print_note(f"next: dermpack evaluate {quote(str(first))} {quote(str(conversion.dataset))}", quiet=quiet)
 
 
-def _kept(output: Path) -> str:
-    """Of what an interrupted conversion did, only epochs of training for integers are kept."""
+def _describe_kept(output: Path) -> str:
+    """Return what an interrupted conversion keeps: only finished epochs of quantization-aware training."""
     from trainer.fitting.checkpoint import CHECKPOINT_FILE
 
+    # Quantization-aware training writes its checkpoints next to the export, under a hidden name.
     for folder in output.absolute().parent.glob(".*.training"):
         if folder.name.startswith(f".{output.name}.") and any(folder.rglob(CHECKPOINT_FILE)):
-            return f"the finished epochs of training for integers are kept in {folder.name}"
+            return f"the finished epochs of quantization-aware training are kept in {folder.name}"
     return ""
 
 
-def _begun(predictions: Predictions, *, quiet: bool) -> None:
-    from dermpack.metrics.definitions import balanced_accuracy
+def _print_conversion(conversion: Conversion, *, quiet: bool) -> None:
+    """Print a row for each file that was tried, the worst layers if they were compared, and notes."""
+    tried = [(candidate, candidate is file.best) for file in conversion.files for candidate in file.tried]
+    first = tried[0][0].comparison
+    figures = f"balanced accuracy {first.balanced_accuracy.first:.3f}, AUROC {first.auroc.first:.3f}"
+    title = f"The float network has {figures} (validation split, n = {len(first.predictions)})"
+    rows = [_row(candidate, conversion.limit, is_kept=is_kept) for candidate, is_kept in tried]
+    print_table(title, HEADER, rows, quiet=quiet, words=WORDS)
+    for file in conversion.files:
+        errors, float_layers = file.best.candidate.errors, file.best.candidate.float_layers
+        if errors:
+            # A terminal has room for the worst layers; layers.csv has all.
+            worst = sorted(errors, key=lambda layer: -layer.error)[:WORST]
+            title = f"Measured ranges: the worst {len(worst)} of {len(errors)} layers in int8"
+            rows = [
+                (
+                    layer.name,
+                    layer.operator,
+                    f"{layer.error:.3f}",
+                    "float" if layer.layer in float_layers else "int8",
+                )
+                for layer in worst
+            ]
+            print_table(title, LAYER_HEADER, rows, quiet=quiet, words=WORDS)
+    for line in dict.fromkeys(_notes(conversion)):  # several files may have the same note
+        print_note(line, quiet=quiet)
 
-    figure = f"balanced accuracy {balanced_accuracy(predictions):.3f}"
-    note(f"By integers, before any training for them: {figure} (validation split)", quiet=quiet)
+
+def _row(tried: TriedCandidate, limit: AccuracyLimit, *, is_kept: bool) -> tuple[str, ...]:
+    candidate, comparison = tried.candidate, tried.comparison
+    accuracy = comparison.balanced_accuracy
+    ci95 = accuracy.ci95
+    interval = f" ({_points(ci95[1])} to {_points(ci95[0])})" if ci95 else ""
+    why = limit.exceeded_figure(comparison)
+    return (
+        _file_name(tried),
+        f"{accuracy.second:.3f}",
+        f"{_points(accuracy.difference)}{interval}",
+        f"{comparison.auroc.second:.4f}",
+        f"{comparison.agreement:.1%}",
+        f"{len(candidate.data) / MEGABYTE:.2f}",
+        f"{candidate.seconds:.1f}",
+        "kept" if is_kept else f"rejected: {why}" if why else "rejected",
+    )
+
+
+def _file_name(tried: TriedCandidate) -> str:
+    """Return int8 ptq or int8 selective-2; or only float32, for which there is one method."""
+    candidate = tried.candidate
+    return f"{candidate.recipe.value} {candidate.name}" if candidate.method else str(candidate.name)
+
+
+def _points(difference: float) -> str:
+    """Return the loss in points: -0.012 → 1.2; never -0.0."""
+    return f"{round(-100 * difference, 1) + 0.0:.1f}"
+
+
+def _notes(conversion: Conversion) -> Iterator[str]:
+    """Yield notes on the files, the runtimes on which they work or not, and the limit."""
+    for file in conversion.files:
+        for tried in file.tried:
+            yield from tried.candidate.notes
+            if tried.comparison.refusal:
+                yield f"{_file_name(tried)} is not supported by XNNPACK: {tried.comparison.refusal}"
+        runs, name = file.contract.runtimes.tried, file.recipe.value
+        working = dict.fromkeys(f"{run.runtime} {run.version}" for run in runs if run.works)
+        yield f"{name} works on {', '.join(working) or 'no interpreter'}"
+        for run in runs:
+            if not run.works:
+                where = f"{run.runtime} {run.version} ({run.delegate})"
+                yield f"{name} does not work on {where}: {run.result}"
+    yield conversion.limit.sentence()
+
+
+def _record(conversion: Conversion, output: Path) -> dict[str, Any]:
+    """Return what `--json` prints."""
+    import json
+    from dataclasses import asdict
+
+    from dermpack.contract import format_contract
+
+    return {
+        "export": str(output),
+        "rejected": conversion.rejected and str(conversion.rejected),
+        "is_within": conversion.is_within,
+        "seconds": {file.recipe.value: file.best.candidate.seconds for file in conversion.files},
+        "layers": {
+            file.recipe.value: [asdict(layer) for layer in file.best.candidate.errors]
+            for file in conversion.files
+            if file.best.candidate.errors
+        },
+        "models": {
+            file.recipe.value: json.loads(format_contract(file.contract)) for file in conversion.files
+        },
+    }
+
+
+def _accuracy_error(conversion: Conversion, output: Path) -> DermpackError:
+    """Return the error for a conversion in which no int8 file is within the limit."""
+    from dermpack.errors import OutputError
+
+    # Only int8 has a limit, so the error is about that file.
+    best = next(file.best.comparison for file in conversion.files if file.recipe.value == "int8")
+    why = conversion.limit.exceeded_figure(best)
+    points, auroc = _points(best.balanced_accuracy.difference), round(-best.auroc.difference, 3) + 0.0
+    lost = f"{points} points, {auroc:.3f} of AUROC, {best.agreement:.1%} same labels"
+    what = f"the best int8 file was written, but loses too much accuracy by {why} ({lost})"
+    hint = "Train longer or on more pictures, or allow more with --max-drop."
+    return OutputError(output, what, hint, code="accuracy-loss")

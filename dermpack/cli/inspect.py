@@ -1,81 +1,69 @@
-"""dermpack inspect."""
+"""dermpack inspect: describe a .tflite without running it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dermpack.cli.console import output_options, result
+from dermpack.cli.console import output_options, print_result
 
 if TYPE_CHECKING:
-    from dermpack.contract import Contract
     from dermpack.tflite import ModelFile, TensorInfo
 
 RUNTIMES = ("tflite-runtime==2.14.0", "ai-edge-litert==2.3.0")
 RESEARCH_ONLY = "research software, not a medical device"
 
 
-@click.command("inspect", short_help="Show what a .tflite is, and what would go wrong with it.")
+@click.command("inspect", short_help="Describe a .tflite and list its likely problems.")
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite|EXPORT")
 @click.option(
-    "--runtime",
-    "runtimes",
-    multiple=True,
-    metavar="NAME==VERSION",
-    help=f"Look for operators that are too new for it.  [default: {', '.join(RUNTIMES)}]",
-)
+    "--runtime", "runtimes", multiple=True, metavar="NAME==VERSION",
+    help="Find operators that are too new for this runtime; can be repeated.  [default: "
+    f"{', '.join(RUNTIMES)}]",
+)  # fmt: skip
 @output_options
-def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) -> None:  # noqa: ARG001 - nothing to hush
+def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) -> None:  # noqa: ARG001 - there are no notes to suppress
     """Show inputs, outputs, operators, quantization, metadata, labels and contract of any MODEL.tflite.
 
-    The file is read, never run. Whatever usually goes wrong in an app is listed with a hint; that alone is
-    no error.
+    The file is read and never run. Problems that are likely in an app are listed with a hint; they do not
+    change the exit code.
 
     \b
     Examples:
       dermpack inspect export
       dermpack inspect model.tflite --runtime tflite-runtime==2.14.0 --json
     """
-    from dermpack.inference.model_bytes import read_model as read_bytes
-    from dermpack.inference.predict import model_file
-    from dermpack.storage.files import sha256_of
-    from dermpack.tflite import disagreements, find_traps, read_model
+    from dermpack.contract import contract_record, read_contract
+    from dermpack.inference import find_sidecar
+    from dermpack.inference.model_files import read_model as read_bytes
+    from dermpack.inference.predict import find_model_file
+    from dermpack.storage.files import read_json, sha256_of
+    from dermpack.tflite import find_mismatches, lint_model, read_model
 
-    path = model_file(model)
+    path = find_model_file(model)
     data = read_bytes(path)
     read = read_model(data, where=path)
-    traps = find_traps(read, runtimes=runtimes or RUNTIMES)
-    contract = _contract(path)
     sha256 = sha256_of(data)
+    sidecar = find_sidecar(path)
+    # A JSON file without a schema belongs to another tool.
+    contract = read_contract(sidecar) if sidecar and "schema" in read_json(sidecar) else None
+    findings = lint_model(read, runtimes=runtimes or RUNTIMES)
     record = {
         "sha256": sha256,
-        **_record(read),
-        "traps": [{"kind": trap.kind, "detail": trap.detail, "hint": trap.hint} for trap in traps],
-        **_contract_record(contract, disagreements(contract, read, sha256=sha256) if contract else ()),
+        **_model_record(read),
+        "traps": [{"kind": found.kind, "detail": found.detail, "hint": found.hint} for found in findings],
+        "contract": contract_record(contract) if contract else None,
+        "contract_disagrees": list(find_mismatches(contract, read, sha256=sha256)) if contract else [],
     }
-    result(record, "\n".join(_lines(path, record)), as_json=as_json)
+    print_result(record, "\n".join(_text_lines(path, record)), as_json=as_json)
 
 
-def _contract(path: Path) -> Contract | None:
-    """The contract beside the model; a JSON file that is something else is none of ours."""
-    from dermpack.contract import read_contract
-    from dermpack.inference import find_sidecar
-    from dermpack.storage.files import read_json
+def _model_record(model: ModelFile) -> dict[str, Any]:
+    from dermpack.tflite import describe_input, inner_floats, is_integer, takes_raw_bytes
 
-    beside = find_sidecar(path)
-    return read_contract(beside) if beside and "schema" in read_json(beside) else None
-
-
-def _record(model: ModelFile) -> dict[str, Any]:
-    from dermpack.tflite import inner_floats, is_integer
-
-    operators = [
-        {"name": of.name, "version": of.version, "count": of.count, "custom": of.custom}
-        for of in model.operators
-    ]
     stored = [tensor for tensor in model.tensors if tensor.constant_bytes]
     return {
         "size_bytes": model.size_bytes,
@@ -83,9 +71,19 @@ def _record(model: ModelFile) -> dict[str, Any]:
         "description": model.description,
         "subgraphs": model.subgraphs,
         "min_runtime_version": model.min_runtime_version,
-        "inputs": [_input_record(tensor, model) for tensor in model.inputs],
+        "inputs": [
+            {
+                **_tensor_record(tensor),
+                "takes_raw_bytes": takes_raw_bytes(tensor),
+                "feed": describe_input(tensor, model.metadata),
+            }
+            for tensor in model.inputs
+        ],
         "outputs": [_tensor_record(tensor) for tensor in model.outputs],
-        "operators": operators,
+        "operators": [
+            {name: getattr(operator, name) for name in ("name", "version", "count", "custom")}
+            for operator in model.operators
+        ],
         "quantization": {
             "computes_in_integers": is_integer(model),
             "tensors": model.dtypes(),
@@ -113,127 +111,111 @@ def _tensor_record(tensor: TensorInfo) -> dict[str, Any]:
     }
 
 
-def _input_record(tensor: TensorInfo, model: ModelFile) -> dict[str, Any]:
-    from dermpack.tflite import feed_words, takes_raw_bytes
-
-    words = feed_words(tensor, model.metadata)
-    return {**_tensor_record(tensor), "takes_raw_bytes": takes_raw_bytes(tensor), "feed": words}
-
-
 def _metadata_record(model: ModelFile) -> dict[str, Any] | None:
-    of = model.metadata
-    if of is None:
+    metadata = model.metadata
+    if metadata is None:
         return None
-    texts = {"name": of.name, "description": of.description, "version": of.version, "author": of.author}
+    calibration = metadata.calibration
     return {
-        **texts,
-        "licence": of.licence,
-        "mean": list(of.mean),
-        "std": list(of.std),
-        "lowest": list(of.lowest),
-        "highest": list(of.highest),
-        "score_threshold": of.score_threshold,
-        "score_calibration": of.calibration.transformation.name.lower() if of.calibration else None,
-        "files": list(of.files),
-        "min_parser_version": of.min_parser_version,
+        "name": metadata.name,
+        "description": metadata.description,
+        "version": metadata.version,
+        "author": metadata.author,
+        "licence": metadata.licence,
+        "mean": list(metadata.mean),
+        "std": list(metadata.std),
+        "lowest": list(metadata.lowest),
+        "highest": list(metadata.highest),
+        "score_threshold": metadata.score_threshold,
+        "score_calibration": calibration.transformation.name.lower() if calibration else None,
+        "files": list(metadata.files),
+        "min_parser_version": metadata.min_parser_version,
     }
 
 
-def _contract_record(contract: Contract | None, differing: Sequence[str]) -> dict[str, Any]:
-    from dermpack.contract import contract_record
-
-    shown = contract_record(contract) if contract else None
-    return {"contract": shown, "contract_disagrees": list(differing)}
-
-
-def _lines(path: Path, record: dict[str, Any]) -> Iterator[str]:
-    """What a person reads, from top to bottom."""
+def _text_lines(path: Path, record: dict[str, Any]) -> Iterator[str]:
+    """Yield the text for the terminal, from top to bottom."""
     yield f"{path}: {record['size_bytes']:,} bytes, {record['parameters']:,} parameters"
     yield f"sha256 {record['sha256']}"
     for tensor in record["inputs"]:
-        yield f"input   {_tensor_words(tensor)}"
+        yield f"input   {_tensor_text(tensor)}"
         yield f"        feed {tensor['feed']}"
     for tensor in record["outputs"]:
-        yield f"output  {_tensor_words(tensor)}"
-    yield from _quantization_lines(record["quantization"])
-    yield from _operator_lines(record)
+        yield f"output  {_tensor_text(tensor)}"
+    quantization = record["quantization"]
+    computed, floats = quantization["computed"], quantization["computed_float"]
+    if quantization["computes_in_integers"]:
+        inside = f"{len(quantization['float_inside'])} float tensors inside"
+        yield f"computes in integers: {computed - floats} of {computed} computed tensors; {inside}"
+    else:
+        yield f"computes in floats: {floats} of {computed} computed tensors"
+    stored = _join(f"{name} {size:,}" for name, size in quantization["bytes"].items())
+    per_channel = f"{quantization['constants_per_channel']} of {quantization['constants']}"
+    yield f"stores  {stored} bytes; {per_channel} constants per channel"
+    yield ""
+    runtime = record["min_runtime_version"]
+    yield f"operators (the file requires runtime {runtime} or later)" if runtime else "operators"
+    # A model of constants has no operators.
+    width = max((len(operator["name"]) for operator in record["operators"]), default=0)
+    for operator in record["operators"]:
+        counted = f"version {operator['version']:>2}  {operator['count']:>4} ×"
+        yield f"  {operator['name']:<{width}}  {counted}{'  custom' if operator['custom'] else ''}"
+    yield ""
     yield from _metadata_lines(record)
+    yield ""
     yield from _contract_lines(record)
     yield ""
     yield f"{len(record['traps'])} findings" if record["traps"] else "no findings"
-    yield from (f"  {trap['kind']}: {trap['detail']}; {trap['hint']}" for trap in record["traps"])
+    yield from (f"  {found['kind']}: {found['detail']}; {found['hint']}" for found in record["traps"])
     yield RESEARCH_ONLY
 
 
-def _tensor_words(tensor: dict[str, Any]) -> str:
-    steps = zip(tensor["scales"], tensor["zero_points"], strict=False)
-    quantized = "".join(f", scale {scale:.8g}, zero point {zero}" for scale, zero in list(steps)[:1])
+def _tensor_text(tensor: dict[str, Any]) -> str:
     shape = "×".join(map(str, tensor["shape"])) or "scalar"
     dynamic = " (dynamic)" if tensor["dynamic"] else ""
+    quantized = ""
+    if tensor["scales"] and tensor["zero_points"]:
+        quantized = f", scale {tensor['scales'][0]:.8g}, zero point {tensor['zero_points'][0]}"
     return f"{tensor['name']}: {tensor['dtype']} {shape}{dynamic}, {tensor['size_bytes']:,} bytes{quantized}"
 
 
-def _quantization_lines(of: dict[str, Any]) -> Iterator[str]:
-    if of["computes_in_integers"]:
-        kind, many = "integers", of["computed"] - of["computed_float"]
-    else:
-        kind, many = "floats", of["computed_float"]
-    inside = f"; {len(of['float_inside'])} float tensors inside" if kind == "integers" else ""
-    yield f"computes in {kind}: {many} of {of['computed']} computed tensors{inside}"
-    stored = _listed(f"{name} {size:,}" for name, size in of["bytes"].items())
-    yield f"stores  {stored} bytes; {of['constants_per_channel']} of {of['constants']} constants per channel"
-
-
-def _operator_lines(record: dict[str, Any]) -> Iterator[str]:
-    known = record["min_runtime_version"]
-    yield ""
-    yield f"operators (the file asks for runtime {known} or later)" if known else "operators"
-    width = max((len(of["name"]) for of in record["operators"]), default=0)
-    for of in record["operators"]:
-        custom = "  custom" if of["custom"] else ""
-        yield f"  {of['name']:<{width}}  version {of['version']:>2}  {of['count']:>4} ×{custom}"
-
-
 def _metadata_lines(record: dict[str, Any]) -> Iterator[str]:
-    yield ""
-    of = record["metadata"]
-    if of is None:
+    metadata = record["metadata"]
+    if metadata is None:
         yield "metadata  none"
         return
     yield "metadata"
-    for key, value in of.items():
+    for key, value in metadata.items():
         if value not in (None, "", []):
-            yield f"  {key}: {_listed(value) if isinstance(value, list) else value}"
+            yield f"  {key}: {_join(value) if isinstance(value, list) else value}"
     if record["labels"]:
-        yield f"  labels: {_listed(record['labels'])}"
+        yield f"  labels: {_join(record['labels'])}"
 
 
 def _contract_lines(record: dict[str, Any]) -> Iterator[str]:
-    yield ""
-    of, differing = record["contract"], record["contract_disagrees"]
-    if of is None:
-        yield "contract  none beside the file"
+    contract, differing = record["contract"], record["contract_disagrees"]
+    if contract is None:
+        yield "contract  none next to the file"
         return
-    yield "contract  about this very file" if not differing else "contract  NOT about this file"
+    yield "contract  describes this file" if not differing else "contract  DOES NOT describe this file"
     yield from (f"  {line}" for line in differing)
-    yield f"  {of['name']} {of['version']}, {of['recipe']['name']} by {of['recipe']['method']}"
-    yield f"  labels: {_listed(of['labels'])}"
-    yield f"  pictures become squares by {of['input']['policy']}"
-    for accuracy in of["accuracy"]:
+    recipe = contract["recipe"]
+    yield f"  {contract['name']} {contract['version']}, {recipe['name']} by {recipe['method']}"
+    yield f"  labels: {_join(contract['labels'])}"
+    yield f"  pictures are made square by {contract['input']['policy']}"
+    for accuracy in contract["accuracy"]:
         yield f"  {accuracy['split']} (n = {accuracy['n']:,}): {accuracy['agreement']:.1%} agree with float"
-        yield from (f"    {_figure_words(figure)}" for figure in accuracy["figures"])
-    for tried in of["runtimes"]["tried"]:
-        works = "works" if tried["works"] else "DOES NOT WORK"
-        yield f"  {tried['runtime']} {tried['version']} ({tried['delegate']}): {works}, {tried['result']}"
-    yield f"  licence: {of['license']}"
-    yield f"  intended use: {of['intended_use']}"
+        for figure in accuracy["figures"]:
+            ci95 = figure["ci95"]
+            interval = f" ({ci95[0]:+.4f} to {ci95[1]:+.4f})" if ci95 else ""
+            values = f"{figure['of_file']:.4f}, float {figure['of_float']:.4f}"
+            yield f"    {figure['metric']}: {values}, difference {figure['difference']:+.4f}{interval}"
+    for run in contract["runtimes"]["tried"]:
+        works = "works" if run["works"] else "DOES NOT WORK"
+        yield f"  {run['runtime']} {run['version']} ({run['delegate']}): {works}, {run['result']}"
+    yield f"  licence: {contract['license']}"
+    yield f"  intended use: {contract['intended_use']}"
 
 
-def _figure_words(of: dict[str, Any]) -> str:
-    interval = f" ({of['ci95'][0]:+.4f} to {of['ci95'][1]:+.4f})" if of["ci95"] else ""
-    figures = f"{of['of_file']:.4f}, float {of['of_float']:.4f}"
-    return f"{of['metric']}: {figures}, difference {of['difference']:+.4f}{interval}"
-
-
-def _listed(values: Iterable[Any]) -> str:
+def _join(values: Iterable[Any]) -> str:
     return ", ".join(map(str, values))

@@ -1,4 +1,4 @@
-"""dermpack predict."""
+"""dermpack predict: predict the labels of pictures."""
 
 from __future__ import annotations
 
@@ -11,42 +11,37 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import note, output_options, result, track
+from dermpack.cli.console import output_options, print_note, print_result, progress_bar
 
 if TYPE_CHECKING:
     from dermpack.inference import InterpreterHost
     from dermpack.inference.predict import Answers, FoundPictures, OpenedModel, PictureOutputs
 
-RESEARCH_ONLY = "research software, not a medical device: nothing here is a diagnosis"
-MANY = 20  # pictures: fewer are answered before a bar is drawn
+RESEARCH_ONLY = "research software, not a medical device: no answer is a diagnosis"
+MANY = 20  # pictures; fewer are predicted before a progress bar would be drawn
 SHOWN = 8  # labels that are counted by name
 
 
-@click.command("predict", short_help="Say what a .tflite takes pictures for, and how sure it is.")
+@click.command("predict", short_help="Predict the labels of pictures, with probabilities.")
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite|EXPORT")
 @click.argument(
     "names", type=click.Path(path_type=Path), metavar="PICTURE|FOLDER...", nargs=-1, required=True
 )
 @click.option(
-    "--top", type=click.IntRange(1, 10_000), default=3, show_default=True, help="So many labels a picture."
-)
+    "--top", type=click.IntRange(1, 10_000), default=3, show_default=True,
+    help="Number of labels to show for each picture.",
+)  # fmt: skip
 @click.option(
-    "--labels",
-    "labels_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Labels of the outputs, one a line or a JSON list; then no contract is read.",
-)
+    "--labels", "labels_file", type=click.Path(path_type=Path), metavar="FILE",
+    help="The labels of the outputs, one per line or as a JSON list; the contract is not read then.",
+)  # fmt: skip
 @click.option(
-    "--csv",
-    "table_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write one row a picture, safe to open in a spreadsheet.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace a table that is there.")
+    "--csv", "table_file", type=click.Path(path_type=Path), metavar="FILE",
+    help="Write a table with one row per picture, safe to open in a spreadsheet.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing table.")
 @click.option(
-    "--threads", type=click.IntRange(1, 64), default=None, help="Processors to use.  [default: all]"
+    "--threads", type=click.IntRange(1, 64), default=None, help="Number of processors to use.  [default: all]"
 )
 @output_options
 def command(
@@ -60,11 +55,12 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Show each PICTURE, and every picture below each FOLDER, to a MODEL.tflite or the one in an EXPORT.
+    """Predict the labels of each PICTURE, and of every picture below each FOLDER.
 
-    Probabilities are calibrated as the contract beside the model says; below its threshold the answer is "not
-    sure". A .tflite without a contract needs --labels, unless labels are inside it. A picture that cannot be
-    decoded is a line on stderr while the others go on, and exit code 1 at the end.
+    Probabilities are calibrated with the temperature of the contract next to the model; below its threshold
+    the answer is "not sure". A .tflite without a contract requires --labels, unless it contains labels. If a
+    picture cannot be decoded, its error is printed on stderr, the others are predicted, and the exit code
+    is 1.
 
     \b
     Examples:
@@ -72,33 +68,34 @@ def command(
       dermpack predict export pictures --csv answers.csv --top 1
       dermpack predict model.tflite picture.jpg --labels labels.txt --json
     """
-    from dermpack.inference import first_installed, open_host
-    from dermpack.storage.files import refuse_file, write_bytes
+    from dermpack.inference import first_installed_runtime, open_host
+    from dermpack.storage.files import check_output_file, write_bytes
 
     if table_file is not None:
-        refuse_file(table_file, overwrite=overwrite)
-    with open_host(first_installed()) as host:  # first, before what takes long to import
+        check_output_file(table_file, overwrite=overwrite)
+    with open_host(first_installed_runtime()) as host:  # it starts during the slow imports below
         from dermpack.inference.predict import (
-            answers_of,
+            answers_csv,
+            answers_record,
             find_pictures,
+            format_answers,
+            interpret_outputs,
             open_model,
-            record,
-            table_bytes,
-            text,
         )
 
         found, known = find_pictures(names), open_model(model, labels_file=labels_file)
         ran = _run(known, found, host, threads=threads, quiet=quiet) if found.pictures else None
-    answers = answers_of(known, found, ran.rows if ran else (), top=top)
+    answers = interpret_outputs(known, found, ran.rows if ran else (), top=top)
     if table_file is not None:
-        write_bytes(Path(os.path.realpath(table_file)), table_bytes(known, answers))
+        # Through a link, so that the link stays and its target is written.
+        write_bytes(Path(os.path.realpath(table_file)), answers_csv(known, answers))
     if answers.answered or as_json:
-        told = record(known, answers, runtime=ran.runtime if ran else None)
-        result(told, text(known, answers), as_json=as_json)
-    for line in (*_remarks(known, found, answers, ran), RESEARCH_ONLY):
-        note(line, quiet=quiet)
+        shown = answers_record(known, answers, runtime=ran.runtime if ran else None)
+        print_result(shown, format_answers(known, answers), as_json=as_json)
+    for line in (*_notes(known, found, answers, ran), RESEARCH_ONLY):
+        print_note(line, quiet=quiet)
     for failure in answers.failures:
-        note(f"error: {failure.error}", quiet=False)
+        print_note(f"error[{failure.error.code}]: {failure.error}", quiet=False)
     return 1 if answers.failures else 0
 
 
@@ -106,47 +103,44 @@ def _run(
     model: OpenedModel, found: FoundPictures, host: InterpreterHost, *, threads: int | None, quiet: bool
 ) -> PictureOutputs:
     from dermpack.inference import open_host
-    from dermpack.inference.predict import hosts_for, run
+    from dermpack.inference.predict import classify_pictures, count_hosts
 
+    # One interpreter is open already; few pictures do not repay the start of more.
     count = len(found.pictures)
-    more = hosts_for(count, threads=threads) - 1
+    more = count_hosts(count, threads=threads) - 1
     with ExitStack() as stack:
         hosts = [host, *(stack.enter_context(open_host(host.engine)) for _ in range(more))]
-        return run(model, found.pictures, hosts=hosts, track=track(quiet=quiet or count < MANY))
+        return classify_pictures(
+            model, found.pictures, hosts=hosts, track=progress_bar(quiet=quiet or count < MANY)
+        )
 
 
-def _remarks(
+def _notes(
     model: OpenedModel, found: FoundPictures, answers: Answers, ran: PictureOutputs | None
 ) -> Iterator[str]:
-    """What a person should know beside the answers."""
+    """Yield notes about the answers: how many, what was left out, what is not calibrated."""
     from dermpack.inference.predict import NOT_SURE
 
     if len(answers.outcomes) > 1:
-        yield _counted(answers)
+        counts = _most_frequent(Counter(answer.label or NOT_SURE for answer in answers.answered))
+        failed = [f"{len(answers.failures)} without an answer"] if answers.failures else []
+        yield f"{len(answers.outcomes)} in all: {', '.join([*counts, *failed])}"
     if found.left_out:
-        yield f"left out, no pictures by their names: {', '.join(_most(found.left_out))}"
+        yield f"left out, not pictures by their names: {', '.join(_most_frequent(found.left_out))}"
     if ran is None:
         return
     if answers.kind.value == "output":
-        yield "the outputs do not add up to 1: they are shown as they are, and are no probabilities"
+        yield "the outputs do not add up to 1: they are shown as they are and are not probabilities"
     elif model.temperature is None:
-        yield "no temperature is known: probabilities are as the model gives them"
+        yield "the temperature is unknown: probabilities are not calibrated"
     if model.abstain_below is None:
-        yield f'no threshold is known below which to be unsure: no answer is "{NOT_SURE}"'
+        yield f'the threshold is unknown: the model never answers "{NOT_SURE}"'
     if model.size is None and ran.number.value == "float32":
-        yield "no contract says what to feed: pixels were fed as -1 to 1"
+        yield "the input range is unknown without a contract: pixels were scaled to -1 to 1"
 
 
-def _counted(answers: Answers) -> str:
-    from dermpack.inference.predict import NOT_SURE
-
-    counts = Counter(of.label or NOT_SURE for of in answers.answered)
-    failed = [f"{len(answers.failures)} without an answer"] if answers.failures else []
-    return f"{len(answers.outcomes)} in all: {', '.join([*_most(counts), *failed])}"
-
-
-def _most(counts: Counter[str]) -> list[str]:
-    """The most frequent, and how many there are of the others: 7 mel, 2 nv."""
+def _most_frequent(counts: Counter[str]) -> list[str]:
+    """Return the most frequent names and the count of the others: 7 mel, 2 nv, 3 others."""
     most = counts.most_common(SHOWN)
     rest = sum(counts.values()) - sum(count for _, count in most)
-    return [*(f"{count} {name}" for name, count in most), *([f"{rest} of others"] if rest else [])]
+    return [*(f"{count} {name}" for name, count in most), *([f"{rest} others"] if rest else [])]

@@ -1,4 +1,4 @@
-"""Keep TensorFlow's start-up remarks off the terminal."""
+"""Keep TensorFlow's start-up messages off the terminal."""
 
 from __future__ import annotations
 
@@ -10,39 +10,43 @@ from typing import Any, TextIO, cast
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Within the block what C++ writes to stderr is lost; exceptions are not.
+def silenced_stderr() -> Iterator[None]:
+    """Discard what is written to stderr within the block, also by C++; exceptions pass.
 
-    The remarks come before any log level can be set.
+    TensorFlow's start-up messages come before any log level can be set, so the file descriptor is replaced.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
 
 
 @contextmanager
-def python_alone() -> Iterator[None]:
-    """Within the block Python still speaks on stderr, and C++ does not."""
-    if not _is_the_terminals():
-        with hushed():
+def python_stderr_only() -> Iterator[None]:
+    """Discard what C++ writes to stderr within the block; what Python writes is shown."""
+    if not _is_file_descriptor_2():
+        with silenced_stderr():
             yield
         return
     sys.stderr.flush()
-    with os.fdopen(os.dup(2), "w", buffering=1) as own, hushed(), redirect_stderr(cast("TextIO", _Lent(own))):
+    with (
+        os.fdopen(os.dup(2), "w", buffering=1) as own,
+        silenced_stderr(),
+        redirect_stderr(cast("TextIO", _TemporaryStderr(own))),
+    ):
         yield
 
 
-class _Lent:
-    """A way to the terminal as long as the file is open, then whatever stderr is.
+class _TemporaryStderr:
+    """The file as long as it is open, and after that whatever sys.stderr is.
 
-    A logging handler that a library makes within the block keeps what it then finds as stderr.
+    A logging handler that a library creates within the block keeps this object as its stream.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -52,8 +56,8 @@ class _Lent:
         return getattr(sys.stderr if self._file.closed else self._file, name)
 
 
-def _is_the_terminals() -> bool:
-    """Whether Python's stderr is the one that C++ knows; a test's is not."""
+def _is_file_descriptor_2() -> bool:
+    """Return whether Python and C++ write to the same stderr; in a test they may not."""
     try:
         return sys.stderr.fileno() == 2
     except (OSError, ValueError, AttributeError):

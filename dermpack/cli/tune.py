@@ -1,54 +1,75 @@
-"""dermpack tune."""
+"""dermpack tune: search for the best recipe."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from shlex import quote
+from statistics import median
 from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import note, output_options, result, table
-from dermpack.cli.event_printer import teller
-from dermpack.cli.interruption import going_on
+from dermpack.cli.console import (
+    output_options,
+    print_note,
+    print_result,
+    print_table,
+    resumable,
+    training_reporter,
+)
+from dermpack.errors import InputError
 
 if TYPE_CHECKING:
-    from trainer.experiments.report.search_record import Search
+    from trainer.experiments.search_record import Search
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OBJECTIVES = ("balanced_accuracy", "auroc", "accuracy,latency")
 MOST_ROWS = 10
-TRIALS_KEPT = "all trials are kept, and the epochs of the one that was being trained"
+TRIALS_KEPT = "all trials are kept, and the finished epochs of the current one"
+# Runs the program in a child process with the import path of this one.
+PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from dermpack.cli import main; sys.exit(main(sys.argv[2:]))"
+)
+ANY_DROP = "100"  # points: the search reports the loss, it does not limit it
 
 
-@click.command("tune", short_help="Search for the best recipe, with as many workers as you start.")
+@click.command("tune", short_help="Search for the best recipe, with one worker or several.")
 @click.argument("dataset", type=FOLDER)
-@click.option("-o", "--output", metavar="STUDY", required=True, type=FOLDER, help="A folder that grows.")
 @click.option(
-    "--recipe", "recipe_file", metavar="FILE.toml", type=FILE, help="Searched from; else the defaults."
-)
+    "-o", "--output", metavar="STUDY", required=True, type=FOLDER,
+    help="The folder of the search: a new one, or one to continue.",
+)  # fmt: skip
 @click.option(
-    "--space", "space_file", metavar="FILE.toml", type=FILE, help="Where to look, instead of everywhere."
-)
+    "--recipe", "recipe_file", metavar="FILE.toml", type=FILE,
+    help="The recipe to start from.  [default: the defaults]",
+)  # fmt: skip
 @click.option(
-    "--trials", type=click.IntRange(min=1), default=30, show_default=True, help="Of all workers together."
-)
+    "--space", "space_file", metavar="FILE.toml", type=FILE,
+    help="The search space.  [default: all options that matter]",
+)  # fmt: skip
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=30, show_default=True,
+    help="Number of trials of all workers together.",
+)  # fmt: skip
 @click.option(
     "--time-limit", "minutes", type=click.FloatRange(min=0), metavar="MINUTES", default=0.0,
-    help="Begin no trial after it.",
+    help="Start no further trial after this time.  [default: no limit]",
 )  # fmt: skip
 @click.option(
     "--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
-    help="On the validation split; latency is that of the int8 export here.",
+    help="What to optimize on the validation split; latency is that of the int8 export on this machine.",
 )  # fmt: skip
 @click.option(
-    "--storage",
-    metavar="URL",
-    default="",
-    help="journal:FILE, or any that Optuna takes; else SQLite in STUDY.",
-)
-@click.option("--name", default="", help="Of the search in the storage; else that of STUDY.")
+    "--storage", metavar="URL", default="",
+    help="Where trials are stored: journal:FILE or a URL of Optuna.  [default: SQLite in STUDY]",
+)  # fmt: skip
+@click.option("--name", default="", help="Name of the search in the storage.  [default: that of STUDY]")
 @output_options
 def command(
     dataset: Path,
@@ -63,11 +84,12 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Search for the recipe that does best on the validation split of DATASET.
+    """Search for the recipe with the best score on the validation split of DATASET.
 
-    Start the same command several times, in other terminals or, with --storage, on other machines, and the
-    workers share the trials. Killed at any moment, the same command goes on. A trial that is worse than
-    most at the same epoch is given up. The best recipe is STUDY/best.toml, for `dermpack train --recipe`.
+    To share the trials among several workers, start the same command several times, in other terminals or,
+    with --storage, on other machines. After an interruption, rerun the same command to resume. A trial that
+    is worse than most others at the same epoch is stopped. The best recipe is STUDY/best.toml, a file for
+    `dermpack train --recipe`.
 
     \b
     Examples:
@@ -75,50 +97,109 @@ def command(
       dermpack tune dataset -o search --space space.toml --objective accuracy,latency
       dermpack tune dataset -o search --storage journal:/mnt/shared/trials.log --name lesions
     """
-    from dermpack.cli.tune_latency import int8_latency_ms
     from dermpack.dataset.manifest import read_dataset
-    from trainer.experiments.search.objective import Objective, SearchGoal
-    from trainer.experiments.search.space import read_space
+    from trainer.experiments.search.space import Objective, SearchGoal, read_space
     from trainer.experiments.search.worker import tune
     from trainer.recipe.recipe import Recipe, read_recipe
 
     base = read_recipe(recipe_file) if recipe_file else Recipe()
     space = read_space(space_file, base=base)
     if space.left_out:
-        note(f"left out of the space, since it means nothing here: {', '.join(space.left_out)}", quiet=quiet)
-    wanted = SearchGoal(dataset=read_dataset(dataset), base=base, space=space, objective=Objective(objective))
-    with going_on(output, lambda: TRIALS_KEPT if output.is_dir() else ""):
-        found = tune(
-            wanted,
+        ignored = ", ".join(space.left_out)
+        print_note(f"left out of the space, because they have no effect here: {ignored}", quiet=quiet)
+    goal = SearchGoal(dataset=read_dataset(dataset), base=base, space=space, objective=Objective(objective))
+    with resumable(output, lambda: TRIALS_KEPT if output.is_dir() else ""):
+        search = tune(
+            goal,
             output,
             trials=trials,
             minutes=minutes,
             storage=storage,
             name=name,
-            latency=int8_latency_ms if wanted.objective.with_latency else None,
-            tell=teller(quiet=quiet),
+            latency=int8_latency_ms if goal.objective.with_latency else None,
+            tell=training_reporter(quiet=quiet),
         )
-    _show(found, quiet=quiet or as_json)
-    if found.best:
+    _print_search(search, quiet=quiet or as_json)
+    if search.best:
         best = quote(str(output / "best.toml"))
-        note(f"next: dermpack train {quote(str(dataset))} -o RUN --recipe {best}", quiet=quiet or as_json)
-    result(found.record(), str(output), as_json=as_json)
+        print_note(
+            f"next: dermpack train {quote(str(dataset))} -o RUN --recipe {best}", quiet=quiet or as_json
+        )
+    print_result(search.record(), str(output), as_json=as_json)
 
 
-def _show(found: Search, *, quiet: bool) -> None:
-    from trainer.experiments.report.search_page import NAMES, drawn_text, value_texts
-    from trainer.experiments.report.search_record import State
+def _print_search(search: Search, *, quiet: bool) -> None:
+    from trainer.experiments.search_record import State
+    from trainer.experiments.search_report import NAMES, sampled_text, value_texts
 
     rows = [
         (
-            f"★ {trial.number}" if trial.number in found.best else f"{trial.number}",
-            *value_texts(found, trial),
-            drawn_text(trial.drawn),
+            f"★ {trial.number}" if trial.number in search.best else f"{trial.number}",
+            *value_texts(search, trial),
+            sampled_text(trial.drawn),
         )
-        for trial in found.ranked[:MOST_ROWS]
+        for trial in search.ranked[:MOST_ROWS]
     ]
-    counts = ", ".join(f"{len(found.of(state))} {state.value}" for state in State if found.of(state))
-    header = ("trial", *(NAMES[name] for name in found.objectives), "drawn")
-    table(f"{counts or 'no trials'} (validation split: it chose, it flatters)", header, rows, quiet=quiet)
-    for trial in found.of(State.FAILED):
-        note(f"trial {trial.number} failed: {trial.reason}", quiet=quiet)
+    counts = ", ".join(f"{len(search.of(state))} {state.value}" for state in State if search.of(state))
+    header = ("trial", *(NAMES[name] for name in search.objectives), "drawn")
+    print_table(
+        f"{counts or 'no trials'} (validation split, optimistic: the recipes were chosen on it)",
+        header,
+        rows,
+        quiet=quiet,
+    )
+    for trial in search.of(State.FAILED):
+        print_note(f"trial {trial.number} failed: {trial.reason}", quiet=quiet)
+
+
+def int8_latency_ms(run: Path) -> float:
+    """Convert the run to int8 and return its median latency with one thread and XNNPACK.
+
+    The export is removed again.
+    """
+    from benchmarks.models import read_models
+    from benchmarks.protocol.plan import BenchmarkPlan
+    from benchmarks.targets.host import HostTarget
+    from dermpack.inference import Kernels, first_installed_runtime
+
+    # An earlier worker may have been killed between conversion and removal.
+    export = run.with_name("export")
+    shutil.rmtree(export, ignore_errors=True)
+    try:
+        _convert(run, export)
+        plan = BenchmarkPlan(
+            models=read_models([export]),
+            runtimes=[first_installed_runtime().package],
+            threads=[1],
+            kernels=[Kernels.XNNPACK],
+        )
+        timed = HostTarget().measure(plan).timed
+    finally:
+        shutil.rmtree(export, ignore_errors=True)
+    if not timed:
+        what = "the int8 file does not run on this machine"
+        hint = 'Run "dermpack benchmark" on the export to see why.'
+        raise InputError(run.name, what, hint, code="latency-not-measured")
+    return median(timed[0].rounds_ms)
+
+
+def _convert(run: Path, export: Path) -> None:
+    """Convert in a child process, so that the search itself does not load TensorFlow."""
+    options = ("--int8", "--method", "ptq", "--max-drop", ANY_DROP, "--quiet")
+    command = [
+        sys.executable,
+        "-c",
+        PROGRAM,
+        json.dumps(sys.path),
+        "convert",
+        str(run),
+        "-o",
+        str(export),
+        *options,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        # The last line of stderr is the error; the lines before are progress.
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no output"]
+        what = f"cannot be converted to int8 ({lines[-1][:300]})"
+        raise InputError(run.name, what, 'Run "dermpack convert" to see why.', code="conversion-failed")

@@ -1,6 +1,7 @@
-"""The contract beside every .tflite: what to feed, what comes out, what was measured."""
+"""The contract of a .tflite (model.json): what to feed, what comes out, and what was measured."""
 
 from dermpack.contract.contract import (
+    CONTRACT_FILE,
     MAX_SIDE,
     SCHEMA,
     TASK,
@@ -12,25 +13,23 @@ from dermpack.contract.contract import (
     QuantizationRecord,
     RequiredOperator,
     TensorType,
-)
-from dermpack.contract.contract_file import (
-    CONTRACT_FILE,
-    contract_from,
+    check_labels,
     contract_record,
-    contract_text,
+    format_contract,
+    parse_contract,
     read_contract,
 )
 from dermpack.contract.measurements import (
-    AbstentionRecord,
+    Abstention,
     Accuracy,
     Calibration,
     ComparedFigure,
-    CoveragePointRecord,
-    OperatingPointRecord,
+    CoveragePoint,
+    OperatingPoint,
     RuntimeResult,
     Runtimes,
-    TemperatureRecord,
-    runtimes_of,
+    Temperature,
+    summarize_runtimes,
 )
 
 __all__ = [
@@ -38,26 +37,27 @@ __all__ = [
     "MAX_SIDE",
     "SCHEMA",
     "TASK",
-    "AbstentionRecord",
+    "Abstention",
     "Accuracy",
     "Activation",
     "Calibration",
     "ComparedFigure",
     "Contract",
-    "CoveragePointRecord",
+    "CoveragePoint",
     "Input",
-    "OperatingPointRecord",
+    "OperatingPoint",
     "Output",
     "Parents",
     "QuantizationRecord",
     "RequiredOperator",
     "RuntimeResult",
     "Runtimes",
-    "TemperatureRecord",
+    "Temperature",
     "TensorType",
-    "contract_from",
+    "check_labels",
     "contract_record",
-    "contract_text",
+    "format_contract",
+    "parse_contract",
     "read_contract",
-    "runtimes_of",
+    "summarize_runtimes",
 ]

@@ -1,19 +1,25 @@
-"""What was measured of a model: records as they stand in its contract."""
+"""What was fitted and measured on a model: the records that runs, contracts and reports share.
+
+Fitting is in dermpack.metrics. The checks here apply to every record, fitted now or read from a file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dermpack.contract.value_checks import check, check_sha256, check_share
+from dermpack.storage.codec import check, check_sha256, check_share
 
 RUNTIMES = ("tflite-runtime", "ai-edge-litert")  # the older one first
-SAME = 1e-9  # of shares: what JSON may lose
+EQUAL = 1e-9  # shares that differ by less are equal: JSON may round the last digit
+COLDEST, HOTTEST = 0.05, 20.0  # a validation split without mistakes has no finite optimal temperature
+NEAR_BOUND = 1.2  # the slope of such a split vanishes before the search reaches the bound
+LARGEST_FLOOR = 1 / 512  # half a step of an 8-bit output, which rounds small probabilities to 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TemperatureRecord:
-    """Divide log-probabilities by `value` and normalise; a probability below `floor` is taken for it."""
+class Temperature:
+    """Calibration: raise probabilities to at least `floor`, divide their logarithms by `value`, normalise."""
 
     value: float
     floor: float
@@ -24,19 +30,25 @@ class TemperatureRecord:
     ece_after: float
 
     def __post_init__(self) -> None:
-        check(self.value > 0, "value", self.value, "above 0")
-        check(0 < self.floor < 1, "floor", self.floor, "between 0 and 1")
+        temperatures = f"a temperature of {COLDEST:g} to {HOTTEST:g}"
+        check(COLDEST <= self.value <= HOTTEST, "value", self.value, temperatures)
+        check(0 < self.floor <= LARGEST_FLOOR, "floor", self.floor, f"above 0 and at most {LARGEST_FLOOR:g}")
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the optimum is at the end of the range that was searched, or beyond it."""
+        return not COLDEST * NEAR_BOUND < self.value < HOTTEST / NEAR_BOUND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OperatingPointRecord:
-    """A picture is called `label` where the label's probability is `threshold` or more."""
+class OperatingPoint:
+    """A picture is flagged with `label` if the probability of the label is at least `threshold`."""
 
     label: str
     threshold: float
     wanted_sensitivity: float
-    sensitivity: float
-    specificity: float | None
+    sensitivity: float  # reached on the pictures that the threshold was fitted on
+    specificity: float | None  # None if all of these pictures have the label
     positives: int
     n: int
 
@@ -44,14 +56,14 @@ class OperatingPointRecord:
         check_share("threshold", self.threshold)
         check_share("sensitivity", self.sensitivity)
         least = self.wanted_sensitivity
-        wanted = f"at least the wanted sensitivity of {least:g}"
-        check(self.sensitivity >= least - 1e-6, "sensitivity", self.sensitivity, wanted)
+        expected = f"at least the wanted sensitivity of {least:g}"
+        check(self.sensitivity >= least - 1e-6, "sensitivity", self.sensitivity, expected)
         check(0 <= self.positives <= self.n, "positives", self.positives, f"0 to {self.n}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CoveragePointRecord:
-    """Of all pictures, `coverage` have `threshold` or more confidence; `accuracy` of these are right."""
+class CoveragePoint:
+    """A share `coverage` of all pictures has a confidence of at least `threshold`; `accuracy` is theirs."""
 
     threshold: float
     coverage: float
@@ -63,43 +75,39 @@ class CoveragePointRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AbstentionRecord:
-    """The model answers where confidence is `threshold` or more; the curve shows other choices."""
+class Abstention:
+    """The model answers if its confidence is at least `threshold`; the curve shows other choices."""
 
     threshold: float
     coverage: float
     accuracy: float
     n: int
-    curve: tuple[CoveragePointRecord, ...] = ()
+    curve: tuple[CoveragePoint, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("threshold", "coverage", "accuracy"):
             check_share(name, getattr(self, name))
+        # The nearest point first: its contradiction is the easiest to understand.
         for point in sorted(self.curve, key=lambda point: abs(point.coverage - self.coverage)):
-            self._check_beside(point)  # the nearest first: it says most
+            self._check_against(point)
 
-    def _check_beside(self, point: CoveragePointRecord) -> None:
-        """More answers come from a lower threshold; where as many are answered, the two are one choice."""
+    def _check_against(self, point: CoveragePoint) -> None:
+        """Check that more coverage goes with a lower threshold, and equal coverage with equal figures."""
         where = f"the curve at coverage {point.coverage:.1%}"
         more = point.coverage - self.coverage
-        if abs(more) <= SAME:
+        if abs(more) <= EQUAL:
             for name in ("threshold", "accuracy"):
-                mine, its = getattr(self, name), getattr(point, name)
-                check(abs(mine - its) <= SAME, name, mine, f"{its:.4g}, as in {where}")
-        else:
-            apart = (self.threshold - point.threshold) * more
-            side = "above" if more > 0 else "below"
-            check(
-                apart > 0,
-                "threshold",
-                self.threshold,
-                f"{side} {point.threshold:.4g}, the threshold of {where}",
-            )
+                own, other = getattr(self, name), getattr(point, name)
+                check(abs(own - other) <= EQUAL, name, own, f"{other:.4g}, as in {where}")
+            return
+        side = "above" if more > 0 else "below"
+        expected = f"{side} {point.threshold:.4g}, the threshold of {where}"
+        check((self.threshold - point.threshold) * more > 0, "threshold", self.threshold, expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """The pictures that the ranges of integers were measured on; sha256 is of their list."""
+    """The pictures on which the ranges of integers were measured; `sha256` is that of their list."""
 
     method: str
     split: str
@@ -116,13 +124,13 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeResult:
-    """One interpreter that this very file was run on, and how that went."""
+    """The result of running this file on one interpreter."""
 
     runtime: str
     version: str
     delegate: str  # "none", "xnnpack" …
     works: bool
-    result: str  # one line: what was compared and how far apart it was, or why it does not work
+    result: str  # one line: what was compared and the largest difference, or why it does not work
 
     def __post_init__(self) -> None:
         check(self.runtime in RUNTIMES, "runtime", self.runtime, f"one of {', '.join(RUNTIMES)}")
@@ -131,13 +139,14 @@ class RuntimeResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtimes:
-    """All that were tried; `oldest` is the oldest that works, "" where none does."""
+    """All interpreters that were tried; `oldest` is the oldest that works, or "" if none does."""
 
     tried: tuple[RuntimeResult, ...]
     oldest: str
 
     def __post_init__(self) -> None:
-        check(self.oldest == oldest_of(self.tried), "oldest", self.oldest, repr(oldest_of(self.tried)))
+        oldest = _find_oldest(self.tried)
+        check(self.oldest == oldest, "oldest", self.oldest, repr(oldest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,20 +157,16 @@ class ComparedFigure:
     of_float: float
     of_file: float
     difference: float
-    ci95: tuple[float, float] | None  # paired; None where it cannot be had
+    ci95: tuple[float, float] | None  # paired; None if there are too few groups
 
     def __post_init__(self) -> None:
-        check(
-            self.ci95 is None or self.ci95[0] <= self.ci95[1],
-            "ci95",
-            self.ci95,
-            "the lower bound, then the upper bound",
-        )
+        is_ordered = self.ci95 is None or self.ci95[0] <= self.ci95[1]
+        check(is_ordered, "ci95", self.ci95, "the lower bound, then the upper bound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """What this file scores on one split; agreement is the share of pictures with the float model's label."""
+    """The figures of this file on one split; `agreement` is its share of labels equal to the float model."""
 
     split: str
     n: int
@@ -173,18 +178,19 @@ class Accuracy:
         check_share("agreement", self.agreement)
 
 
-def runtimes_of(tried: tuple[RuntimeResult, ...]) -> Runtimes:
-    """What a contract says of the interpreters that were tried."""
-    return Runtimes(tried=tried, oldest=oldest_of(tried))
+def summarize_runtimes(tried: tuple[RuntimeResult, ...]) -> Runtimes:
+    """Return the record of all interpreters that were tried, with the oldest that works."""
+    return Runtimes(tried=tried, oldest=_find_oldest(tried))
 
 
-def oldest_of(tried: tuple[RuntimeResult, ...]) -> str:
-    """The oldest on which all that was tried works: "tflite-runtime 2.14.0"."""
-    broken = {_age(result) for result in tried if not result.works}
-    working = sorted({_age(result) for result in tried} - broken)
+def _find_oldest(tried: tuple[RuntimeResult, ...]) -> str:
+    """Return the oldest interpreter on which everything works: "tflite-runtime 2.14.0"."""
+
+    def age(result: RuntimeResult) -> tuple[int, tuple[int, ...], str]:
+        numbers = tuple(int(part) for part in result.version.split(".") if part.isdecimal())
+        return RUNTIMES.index(result.runtime), numbers, result.version
+
+    # An interpreter is tried once per delegate: one failure excludes its version.
+    broken = {age(result) for result in tried if not result.works}
+    working = sorted({age(result) for result in tried} - broken)
     return f"{RUNTIMES[working[0][0]]} {working[0][2]}" if working else ""
-
-
-def _age(result: RuntimeResult) -> tuple[int, tuple[int, ...], str]:
-    numbers = tuple(int(part) for part in result.version.split(".") if part.isdecimal())
-    return RUNTIMES.index(result.runtime), numbers, result.version

@@ -1,1 +1,1 @@
-"""Read and write a dataset folder: manifest, metadata columns, presence of pictures."""
+"""Read and write a dataset folder."""

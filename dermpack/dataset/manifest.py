@@ -1,4 +1,4 @@
-"""Which pictures, which labels, which split, which group: a dataset folder, written and read back."""
+"""The dataset folder: manifest.csv with one row per picture, and dataset.json about all of them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from dermpack.errors import DatasetError, TableError
+from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import (
-    is_there,
-    json_text,
+    format_json,
+    normalize_path,
+    parse_relative_path,
+    path_exists,
     read_bytes,
     read_json,
-    safe_relative,
     sha256_of,
-    tidy,
     write_bytes,
     write_text,
 )
@@ -32,13 +33,13 @@ FIXED_COLUMNS = ("picture", "sha256", "width", "height", "label", "split", "grou
 MAX_CELL_CHARACTERS = 1 << 16
 MAX_MANIFEST_BYTES = 256 << 20  # a million pictures
 MAX_SIDE_DIGITS = 6
-MAX_ROOT_CHARACTERS = 4096  # what Linux opens
+MAX_ROOT_CHARACTERS = 4096  # the longest path on Linux
 AGAIN = "Import the pictures again."
 CREATE = 'Create one with "dermpack data import".'
 
 
 class Split(Enum):
-    """What a picture is for."""
+    """The use of a picture: fitting weights, choosing settings, or measuring the result."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -55,14 +56,14 @@ class Picture:
     height: int
     label: str
     split: Split
-    group: str  # pictures of one group (a lesion, a patient) never part
+    group: str  # pictures of one group (a lesion, a patient) are always in the same split
     cluster: str  # near duplicates of each other; empty for a picture without any
-    metadata: tuple[str, ...]  # one cell a metadata column; empty where missing
+    metadata: tuple[str, ...]  # one cell per metadata column; empty if missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that a person should know of a picture: `kind` is a fixed word, `detail` a sentence."""
+    """A remark about a picture: `kind` is a fixed word, `detail` a sentence."""
 
     kind: str
     picture: str
@@ -77,30 +78,31 @@ class Manifest:
     columns: tuple[str, ...] = ()
 
     def of(self, split: Split) -> tuple[Picture, ...]:
+        """Return the pictures of one split."""
         return tuple(picture for picture in self.pictures if picture.split is split)
 
     def column(self, name: str) -> tuple[str, ...]:
-        """The cells of one metadata column, a picture each."""
-        at = self.columns.index(name)
-        return tuple(picture.metadata[at] for picture in self.pictures)
+        """Return the cells of one metadata column, one per picture."""
+        index = self.columns.index(name)
+        return tuple(picture.metadata[index] for picture in self.pictures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A manifest with what a person must know of it; `folder` is where it was read from."""
+    """A manifest and the facts about it; `folder` is where it was read from."""
 
     folder: Path
-    root: str  # where the pictures are, relative to the folder
+    root: str  # the folder of the pictures, relative to `folder`
     classes: tuple[str, ...]  # sorted; the order of every model's outputs
     manifest: Manifest
     format: str
-    source: str  # the name of the imported folder; no absolute path
+    source: str  # the name of the imported folder; not an absolute path
     licence: str = ""
-    caution: str = ""  # what the pictures do not show; every card of a model tells it
-    options: Mapping[str, str] = field(default_factory=dict)  # split, seed, group column … as given
+    caution: str = ""  # what the pictures do not show; every model card repeats it
+    options: Mapping[str, str] = field(default_factory=dict)  # of the import: split, seed, group column …
     refused: tuple[Finding, ...] = ()  # pictures left out, each with its reason
-    notes: tuple[Finding, ...] = ()  # kept, but worth knowing: duplicates, given splits that leak …
-    sha256: str = ""  # of manifest.csv: the dataset's name in every artifact made from it
+    notes: tuple[Finding, ...] = ()  # pictures kept with a remark: duplicates, given splits that leak …
+    sha256: str = ""  # of manifest.csv: identifies the dataset in every artifact made from it
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -108,65 +110,138 @@ class Dataset:
 
     @property
     def pictures_folder(self) -> Path:
-        """Where the pictures are looked for, in the words of a person."""
-        return tidy(self.folder / self.root)
+        """The folder of the pictures, in the short form that messages show."""
+        return normalize_path(self.folder / self.root)
 
     def file(self, picture: Picture) -> Path:
+        """Return the path of a picture's file."""
         return self.pictures_folder / picture.path
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Split → class → pictures, with the empty ones."""
+        """Return split → class → number of pictures, with zeros."""
         counted = Counter((picture.split, picture.label) for picture in self.pictures)
         return {split.value: {name: counted[split, name] for name in self.classes} for split in Split}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetRecord:
+    """The content of dataset.json."""
+
+    schema: int = SCHEMA
+    root: str
+    classes: tuple[str, ...]
+    format: str
+    source: str
+    licence: str
+    caution: str = ""  # missing in older datasets
+    options: Mapping[str, str]
+    counts: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict
+    )  # for people; computed again after reading
+    refused: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
+    manifest_sha256: str
+
+    def __post_init__(self) -> None:
+        if "\0" in self.root or len(self.root) > MAX_ROOT_CHARACTERS:
+            raise ValueError("root is not a valid path")
+        # The outputs of a model have this order: another one would swap the labels.
+        if list(self.classes) != sorted(set(self.classes)):
+            raise ValueError("classes is not a sorted list of names")
+
+
 def write_dataset(dataset: Dataset, folder: Path) -> str:
-    """Write manifest.csv and dataset.json into the folder; answer the manifest's sha256."""
+    """Write manifest.csv and dataset.json into the folder and return the manifest's SHA-256."""
     table = manifest_text(dataset.manifest).encode("utf-8")
     write_bytes(folder / MANIFEST_FILE, table)
-    sha256 = sha256_of(table)
-    write_text(folder / DATASET_FILE, json_text(_record(dataset, sha256)))
-    return sha256
+    record = DatasetRecord(
+        root=dataset.root,
+        classes=dataset.classes,
+        format=dataset.format,
+        source=dataset.source,
+        licence=dataset.licence,
+        caution=dataset.caution,
+        options=dataset.options,
+        counts=dataset.counts(),
+        refused=dataset.refused,
+        notes=dataset.notes,
+        manifest_sha256=sha256_of(table),
+    )
+    write_text(folder / DATASET_FILE, format_json(encode(record)))
+    return record.manifest_sha256
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read a dataset folder, hostile until checked; the pictures themselves are not opened."""
-    if not is_there(folder):
+    """Return the dataset in a folder after checking both files; the pictures are not opened."""
+    if not path_exists(folder):
         raise DatasetError(folder, "the folder does not exist", CREATE, code="dataset-not-found")
-    if not is_there(folder / DATASET_FILE):
+    if not path_exists(folder / DATASET_FILE):
         what = f"not a dataset (no {DATASET_FILE})"
         raise DatasetError(folder, what, CREATE, code="dataset-not-found")
-    record = read_json(folder / DATASET_FILE)
+    record = _read_record(folder / DATASET_FILE)
     path = folder / MANIFEST_FILE
     table = read_bytes(path, most=MAX_MANIFEST_BYTES, hint=AGAIN)
     try:
         text = table.decode("utf-8")
     except UnicodeDecodeError as error:
         raise TableError(path, f"not UTF-8 ({error})", AGAIN, code="invalid-format") from error
-    dataset = _dataset(folder, record, parse_manifest(text, where=path), sha256_of(table))
-    if record.get("manifest_sha256") != dataset.sha256:
+    manifest = parse_manifest(text, where=path)
+    if unknown := {picture.label for picture in manifest.pictures} - set(record.classes):
+        what = f"the class {min(unknown)!r} of {MANIFEST_FILE} is missing"
+        raise DatasetError(folder / DATASET_FILE, what, AGAIN, code="invalid-format")
+    # The hash is checked last: an error in the file itself explains more than "was edited".
+    if record.manifest_sha256 != sha256_of(table):
         what = f"the SHA-256 differs from the one in {DATASET_FILE}, so the file was edited"
         raise DatasetError(path, what, AGAIN, code="invalid-format")
-    return dataset
+    return Dataset(
+        folder=folder,
+        root=record.root,
+        classes=record.classes,
+        manifest=manifest,
+        format=record.format,
+        source=record.source,
+        licence=record.licence,
+        caution=record.caution,
+        options=record.options,
+        refused=record.refused,
+        notes=record.notes,
+        sha256=record.manifest_sha256,
+    )
+
+
+def require_pictures(dataset: Dataset, splits: Collection[Split]) -> None:
+    """Raise DatasetError if a picture of these splits is missing; call it before long work."""
+    pictures = [picture for picture in dataset.pictures if picture.split in splits]
+    missing = [picture.path for picture in pictures if not dataset.file(picture).is_file()]
+    if missing:
+        count = f"{len(pictures)} picture{'s' if len(pictures) != 1 else ''}"
+        what = f"{len(missing)} of {count} not found in {dataset.pictures_folder}, for example {missing[0]}"
+        hint = "Put them there, or import again (with --copy, the dataset contains its pictures)."
+        raise DatasetError(dataset.folder, what, hint, code="pictures-missing")
 
 
 def manifest_text(manifest: Manifest) -> str:
+    """Return the text of manifest.csv."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow((*FIXED_COLUMNS, *manifest.columns))
-    writer.writerows(_cells(picture) for picture in manifest.pictures)
+    for picture in manifest.pictures:
+        size = (picture.width, picture.height)
+        names = (picture.label, picture.split.value, picture.group, picture.cluster)
+        writer.writerow((picture.path, picture.sha256, *size, *names, *picture.metadata))
     return buffer.getvalue()
 
 
 def parse_manifest(text: str, *, where: Path) -> Manifest:
-    """Read manifest.csv; an error names the file and the line."""
+    """Return the manifest in the text of manifest.csv; a TableError names the file and the line."""
+    # The limit is global, but no other reader of CSV here needs more.
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = tuple(next(reader, ()))
         if header[: len(FIXED_COLUMNS)] != FIXED_COLUMNS or len(set(header)) != len(header):
             raise TableError(where, "the header is not that of a manifest", AGAIN, code="invalid-format")
-        pictures = tuple(_pictures(reader, len(header), where))
+        pictures = tuple(_parse_rows(reader, len(header), where))
     except csv.Error as error:
         what = f"not valid CSV ({error})"
         raise TableError(f"{where}:{reader.line_num}", what, AGAIN, code="invalid-format") from error
@@ -176,39 +251,44 @@ def parse_manifest(text: str, *, where: Path) -> Manifest:
 
 
 def relative_root(pictures: Path, folder: Path) -> str:
-    """The root to keep in dataset.json: relative_root("/a/pictures", "/a/sets/x") → "../../pictures"."""
+    """Return the root for dataset.json: relative_root("/a/pictures", "/a/sets/x") → "../../pictures"."""
     return Path(os.path.relpath(pictures.resolve(), folder.resolve())).as_posix()
 
 
-def _cells(picture: Picture) -> tuple[object, ...]:
-    split, size = picture.split.value, (picture.width, picture.height)
-    fixed = (picture.path, picture.sha256, *size, picture.label, split, picture.group, picture.cluster)
-    return (*fixed, *picture.metadata)
+def _read_record(path: Path) -> DatasetRecord:
+    record = read_json(path)
+    if record.get("schema") != SCHEMA:
+        what = f"the schema is {record.get('schema')!r}, but this version reads {SCHEMA}"
+        raise DatasetError(path, what, AGAIN, code="unsupported-schema")
+    try:
+        return decode(DatasetRecord, record)
+    except ValueError as error:
+        raise DatasetError(path, f"invalid format ({error})", AGAIN, code="invalid-format") from error
 
 
-def _pictures(rows: Any, width: int, where: Path) -> Iterator[Picture]:
+def _parse_rows(rows: Any, width: int, where: Path) -> Iterator[Picture]:
     for row in rows:
+        place = f"{where}:{rows.line_num}"
         if len(row) != width:
             what = f"{len(row)} cells, but the header has {width}"
-            raise TableError(f"{where}:{rows.line_num}", what, AGAIN, code="invalid-format")
+            raise TableError(place, what, AGAIN, code="invalid-format")
         try:
-            yield _picture(row)
+            yield _parse_row(row)
         except ValueError as error:
-            place = f"{where}:{rows.line_num}"
             raise TableError(place, str(error), AGAIN, code="invalid-format") from error
 
 
-def _picture(row: list[str]) -> Picture:
+def _parse_row(row: list[str]) -> Picture:
     path, sha256, width, height, label, split, group, cluster, *metadata = row
-    if safe_relative(path) is None:
+    if parse_relative_path(path) is None:
         raise ValueError(f"the path {path!r} is not inside the root")
     if not label:
         raise ValueError("the label is empty")
     return Picture(
         path=path,
         sha256=sha256,
-        width=_side(width),
-        height=_side(height),
+        width=_parse_side(width),
+        height=_parse_side(height),
         label=label,
         split=Split(split),
         group=group,
@@ -217,86 +297,7 @@ def _picture(row: list[str]) -> Picture:
     )
 
 
-def _side(text: str) -> int:
+def _parse_side(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > MAX_SIDE_DIGITS:
         raise ValueError(f"{text[:20]!r} is not a width or height in pixels")
     return int(text)
-
-
-def _record(dataset: Dataset, sha256: str) -> dict[str, object]:
-    return {
-        "schema": SCHEMA,
-        "root": dataset.root,
-        "classes": list(dataset.classes),
-        "format": dataset.format,
-        "source": dataset.source,
-        "licence": dataset.licence,
-        "caution": dataset.caution,
-        "options": dict(dataset.options),
-        "counts": dataset.counts(),
-        "refused": [_finding_record(finding) for finding in dataset.refused],
-        "notes": [_finding_record(finding) for finding in dataset.notes],
-        "manifest_sha256": sha256,
-    }
-
-
-def _finding_record(finding: Finding) -> dict[str, str]:
-    return {"kind": finding.kind, "picture": finding.picture, "detail": finding.detail}
-
-
-def _dataset(folder: Path, record: Mapping[str, Any], manifest: Manifest, sha256: str) -> Dataset:
-    where = folder / DATASET_FILE
-    if record.get("schema") != SCHEMA:
-        what = f"the schema is {record.get('schema')!r}, but this version reads {SCHEMA}"
-        raise DatasetError(where, what, AGAIN, code="unsupported-schema")
-    try:
-        dataset = Dataset(
-            folder=folder,
-            root=_root(record["root"]),
-            classes=_classes(record["classes"]),
-            manifest=manifest,
-            format=_text(record["format"]),
-            source=_text(record["source"]),
-            licence=_text(record["licence"]),
-            caution=_text(record.get("caution", "")),  # older datasets have none
-            options={_text(key): _text(value) for key, value in record["options"].items()},
-            refused=tuple(_finding(item) for item in record["refused"]),
-            notes=tuple(_finding(item) for item in record["notes"]),
-            sha256=sha256,
-        )
-    except KeyError as error:
-        what = f"invalid format (missing key {error})"
-        raise DatasetError(where, what, AGAIN, code="invalid-format") from error
-    except (TypeError, AttributeError, ValueError) as error:
-        raise DatasetError(where, f"invalid format ({error})", AGAIN, code="invalid-format") from error
-    strange = {picture.label for picture in manifest.pictures} - set(dataset.classes)
-    if strange:
-        what = f"the class {min(strange)!r} of {MANIFEST_FILE} is missing"
-        raise DatasetError(where, what, AGAIN, code="invalid-format")
-    return dataset
-
-
-def _root(value: object) -> str:
-    root = _text(value)
-    if "\0" in root or len(root) > MAX_ROOT_CHARACTERS:
-        raise ValueError("root is not a valid path")
-    return root
-
-
-def _classes(value: object) -> tuple[str, ...]:
-    """The names in their one order: a model's outputs would be mistaken in another."""
-    names = [_text(name) for name in value] if isinstance(value, list) else []
-    if not isinstance(value, list) or names != sorted(set(names)):
-        raise ValueError("classes is not a sorted list of names")
-    return tuple(names)
-
-
-def _finding(item: Mapping[str, Any]) -> Finding:
-    return Finding(kind=_text(item["kind"]), picture=_text(item["picture"]), detail=_text(item["detail"]))
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
-    value.encode("utf-8")  # half a character, as JSON can hold it, could be written nowhere
-    return value

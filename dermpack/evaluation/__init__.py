@@ -1,1 +1,1 @@
-"""Score a predictor on a dataset and write the report."""
+"""Evaluation of a predictor on a dataset, and its report."""

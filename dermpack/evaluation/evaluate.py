@@ -1,4 +1,4 @@
-"""Score a predictor on a dataset; whose predictor it is, a run's or a .tflite's, makes no difference."""
+"""Score a predictor, a run or a .tflite file, on a split of a dataset."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dermpack.dataset.manifest import Dataset, Picture, Split
-from dermpack.dataset.presence import check_presence
+from dermpack.contract import Abstention, OperatingPoint
+from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError
-from dermpack.metrics.abstention import Abstention
-from dermpack.metrics.identifier_columns import identifies
 from dermpack.metrics.intervals import RESAMPLES
-from dermpack.metrics.operating_points import AnsweredShare, ReachedPoint, answered, reached
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
-from dermpack.metrics.slices import MISSING, Slice, banded, score_slices
+from dermpack.metrics.slices import MISSING, Slice, band_cells, is_identifier_column, score_slices
 from dermpack.metrics.summary import Scores, score
-from dermpack.metrics.thresholds import OperatingPoint
+from dermpack.metrics.thresholds import (
+    AnsweredShare,
+    ReachedPoint,
+    score_abstention,
+    score_operating_point,
+)
 from dermpack.progress import Track, silent
 
 SCHEMA = 1
-MOST_SLICES = 20  # of a column that nobody asked for
-DECIMALS = 9  # of a probability in a table: beyond what a float32 holds
+MOST_SLICES = 20  # of a column that was not requested
+DECIMALS = 9  # of a probability in a table: more than a float32 has
 
 
 class Predictor(Protocol):
-    """Files in, float64 [n, k] out, in the order of `classes`."""
+    """Returns probabilities, float64 [n, k], for picture files, in the order of `classes`."""
 
     @property
     def classes(self) -> tuple[str, ...]: ...
@@ -41,7 +43,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedDecisions:
-    """What a run brings along, fitted on its validation split, and the dataset that it has seen."""
+    """Thresholds that a run fitted on its validation split, and the dataset that it was trained on."""
 
     dataset_sha256: str = ""
     points: tuple[OperatingPoint, ...] = ()
@@ -50,9 +52,9 @@ class FittedDecisions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What a model said of a split, and what that is worth."""
+    """The predictions of a model for a split, and their scores."""
 
-    model: Mapping[str, Any]  # its name, its sha256: whatever tells it from others
+    model: Mapping[str, Any]  # identifies it: name and sha256
     dataset: Dataset
     split: Split
     predictions: Predictions
@@ -62,11 +64,19 @@ class Evaluation:
     answered: AnsweredShare | None
 
     def record(self) -> dict[str, Any]:
+        """Return the JSON form, with a description of the dataset for readers who do not have it."""
+        dataset = self.dataset
+        description = {
+            "sha256": dataset.sha256,
+            **{name: getattr(dataset, name) for name in ("source", "format", "licence", "caution")},
+            "options": dict(dataset.options),
+            "counts": dataset.counts(),
+        }
         return {
             **self.scores.record(),
             "schema": SCHEMA,
             "model": dict(self.model),
-            "dataset": _described(self.dataset),
+            "dataset": description,
             "operating": [point.record() for point in self.operating],
             "answered": self.answered and self.answered.record(),
             "slices": [part.record() for part in self.slices],
@@ -74,16 +84,6 @@ class Evaluation:
 
 
 UNFITTED = FittedDecisions()
-
-
-def _described(dataset: Dataset) -> dict[str, Any]:
-    """On what, for those who have the figures and not the dataset."""
-    return {
-        "sha256": dataset.sha256,
-        **{name: getattr(dataset, name) for name in ("source", "format", "licence", "caution")},
-        "options": dict(dataset.options),
-        "counts": dataset.counts(),
-    }
 
 
 def evaluate(
@@ -98,135 +98,127 @@ def evaluate(
     seed: int = 0,
     track: Track = silent,
 ) -> Evaluation:
-    """Predict and score the pictures of a split, and the slices of the columns; nothing is written."""
-    check_asked(dataset, split, columns)
+    """Predict and score the pictures of a split, and the slices of the columns; write nothing."""
+    check_request(dataset, split, columns)
     predictions = predict(predictor, dataset, split=split, track=track)
-    cells = {column: cells_of(dataset, split, column) for column in columns}
     scores = score(predictions, split=split.value, resamples=resamples, seed=seed)
+    slices: list[Slice] = []
+    # Without columns there is nothing to report progress on.
+    for column in track(columns, total=len(columns), what="Slicing") if columns else ():
+        cells = column_cells(dataset, split, column)
+        slices += score_slices(predictions, column, cells, resamples=resamples, seed=seed)
+    operating = [
+        score_operating_point(predictions, point, resamples=resamples, seed=seed) for point in fitted.points
+    ]
+    answered = None
+    if fitted.abstention is not None:
+        answered = score_abstention(predictions, fitted.abstention, resamples=resamples, seed=seed)
     return Evaluation(
         model=model,
         dataset=dataset,
         split=split,
         predictions=predictions,
-        scores=replace(scores, notes=(*scores.notes, *_familiarity(fitted, dataset, split))),
-        slices=_sliced(predictions, cells, resamples=resamples, seed=seed, track=track),
-        operating=tuple(reached(predictions, of, resamples=resamples, seed=seed) for of in fitted.points),
-        answered=_answered(predictions, fitted, resamples=resamples, seed=seed),
+        scores=replace(scores, notes=(*scores.notes, *_leak_notes(fitted, dataset, split))),
+        slices=tuple(slices),
+        operating=tuple(operating),
+        answered=answered,
     )
 
 
-def check_asked(dataset: Dataset, split: Split, columns: Sequence[str] = ()) -> None:
-    """Say before a model is loaded that a column is unknown, the split empty, or a picture gone."""
+def check_request(dataset: Dataset, split: Split, columns: Sequence[str] = ()) -> None:
+    """Raise before a model is loaded if a column is unknown, the split empty or a picture missing."""
+    known = dataset.manifest.columns
     for column in columns:
-        _check_column(dataset, column)
+        if column not in known:
+            hint = "Omit the option: the dataset has no columns."
+            if known:
+                hint = f"Choose one of its columns: {', '.join(known)}."
+            raise InputError(dataset.folder, f"there is no column {column!r}", hint, code="unknown-column")
     if not dataset.manifest.of(split):
         what = f"the {split.value} split is empty"
         raise DatasetError(dataset.folder, what, "Choose another --split.", code="empty-split")
-    check_presence(dataset, (split,))
+    require_pictures(dataset, (split,))
 
 
 def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Track = silent) -> Predictions:
-    """The predictions for a split; labels are matched by name, and the dataset may lack some."""
-    check_asked(dataset, split)
+    """Return the predictions for a split; labels are matched by name, and the dataset may lack some."""
+    check_request(dataset, split)
     pictures = dataset.manifest.of(split)
-    truth = _truth(pictures, predictor.classes, dataset)
+    indices = {name: index for index, name in enumerate(predictor.classes)}
+    # Labels are matched by name: dataset and model may list them in different orders.
+    unknown = Counter(picture.label for picture in pictures if picture.label not in indices)
+    if unknown:
+        label, count = min(unknown.items())
+        what = f"{count} pictures have the label {label!r}, which the model does not have"
+        known = ", ".join(predictor.classes)
+        hint = f"Import with --map or --negative, so that all labels are among: {known}."
+        raise InputError(dataset.folder, what, hint, code="unknown-label")
     return Predictions(
         classes=predictor.classes,
         pictures=tuple(picture.path for picture in pictures),
         groups=tuple(picture.group for picture in pictures),
-        truth=as_truth(truth),
+        truth=as_truth([indices[picture.label] for picture in pictures]),
         probabilities=predictor([dataset.file(picture) for picture in pictures], track=track),
     )
 
 
-def telling_columns(dataset: Dataset, split: Split) -> tuple[str, ...]:
-    """The metadata columns with few values each, or numbers: what is worth slicing by, and names nobody."""
-    columns = {name: dataset.manifest.column(name) for name in dataset.manifest.columns}
-    few = [name for name, cells in columns.items() if len(set(banded(cells)) - {MISSING}) <= MOST_SLICES]
-    telling = [name for name in few if _tells(cells_of(dataset, split, name))]
-    return tuple(name for name in telling if not identifies(dataset, name))
+def choose_slice_columns(dataset: Dataset, split: Split) -> tuple[str, ...]:
+    """Return the metadata columns worth slicing by: few values or numbers, and no identifiers."""
+    chosen = []
+    for name in dataset.manifest.columns:
+        values = set(band_cells(dataset.manifest.column(name))) - {MISSING}
+        cells = column_cells(dataset, split, name)
+        split_values = set(band_cells(cells)) - {MISSING}
+        # Few values in the whole dataset, but at least two of them in this split.
+        is_few = len(values) <= MOST_SLICES and 2 <= len(split_values) <= MOST_SLICES
+        if is_few and len(split_values) < len(cells) and not is_identifier_column(dataset, name):
+            chosen.append(name)
+    return tuple(chosen)
 
 
-def cells_of(dataset: Dataset, split: Split, column: str) -> list[str]:
-    at = dataset.manifest.columns.index(column)
-    return [picture.metadata[at] for picture in dataset.manifest.of(split)]
+def column_cells(dataset: Dataset, split: Split, column: str) -> list[str]:
+    """Return the column's cells for the pictures of a split."""
+    index = dataset.manifest.columns.index(column)
+    return [picture.metadata[index] for picture in dataset.manifest.of(split)]
 
 
 def predictions_table(predictions: Predictions) -> str:
-    """CSV with one row a picture: what it is, what it was taken for, the probability of each class."""
+    """Return CSV with one row per picture: truth, prediction and the probability of each class."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(("picture", "group", "truth", "predicted", *predictions.classes))
     names = np.array(predictions.classes, dtype=object)
-    named = zip(names[predictions.truth], names[predictions.predicted], strict=True)
-    rows = zip(predictions.pictures, predictions.groups, named, predictions.probabilities, strict=True)
-    for picture, group, both, probabilities in rows:
-        writer.writerow((picture, group, *both, *(f"{value:.{DECIMALS}g}" for value in probabilities)))
+    rows = zip(
+        predictions.pictures,
+        predictions.groups,
+        names[predictions.truth],
+        names[predictions.predicted],
+        predictions.probabilities,
+        strict=True,
+    )
+    for *cells, probabilities in rows:
+        writer.writerow((*cells, *(f"{value:.{DECIMALS}g}" for value in probabilities)))
     return buffer.getvalue()
 
 
-def _sliced(
-    predictions: Predictions, cells: Mapping[str, Sequence[str]], *, resamples: int, seed: int, track: Track
-) -> tuple[Slice, ...]:
-    if not cells:
-        return ()
-    columns = track(cells.items(), total=len(cells), what="Slicing")
-    scored = (score_slices(predictions, *column, resamples=resamples, seed=seed) for column in columns)
-    return tuple(part for parts in scored for part in parts)
-
-
-def _answered(
-    predictions: Predictions, fitted: FittedDecisions, *, resamples: int, seed: int
-) -> AnsweredShare | None:
-    if fitted.abstention is None:
-        return None
-    return answered(predictions, fitted.abstention, resamples=resamples, seed=seed)
-
-
-def _familiarity(fitted: FittedDecisions, dataset: Dataset, split: Split) -> Iterator[str]:
-    """What the model may have seen before."""
+def _leak_notes(fitted: FittedDecisions, dataset: Dataset, split: Split) -> Iterator[str]:
+    """Yield a note if the run may have been trained on some of the pictures, or on related ones."""
     if not fitted.dataset_sha256:
         return
     if fitted.dataset_sha256 != dataset.sha256:
-        yield "another dataset than the run was trained on: pictures or people may stand in both"
-    elif split is not Split.TEST:
-        yield f"the run has seen the {split.value} split: these figures flatter it"
-    elif count := _related(dataset, split):
-        yield (
-            f"the group or a duplicate of {count} of these pictures stands in another split, which the run "
-            "has seen: these figures flatter it"
-        )
-
-
-def _related(dataset: Dataset, split: Split) -> int:
-    """Pictures of the split that are not strangers to the others."""
+        yield "another dataset than the run was trained on: both may contain the same pictures or people"
+        return
+    if split is not Split.TEST:
+        yield f"optimistic: the run was trained with the {split.value} split"
+        return
+    # A clean split shares no group and no near-duplicate with the pictures that the run was trained with.
     others = [picture for picture in dataset.pictures if picture.split is not split]
-    groups, clusters = {of.group for of in others} - {""}, {of.cluster for of in others} - {""}
-    return sum(of.group in groups or of.cluster in clusters for of in dataset.manifest.of(split))
-
-
-def _truth(pictures: Sequence[Picture], classes: Sequence[str], dataset: Dataset) -> list[int]:
-    at = {name: position for position, name in enumerate(classes)}
-    unknown = Counter(picture.label for picture in pictures if picture.label not in at)
-    if unknown:
-        label, count = min(unknown.items())
-        what = f"{count} pictures have the label {label!r}, which the model does not have"
-        hint = f"Import with --map or --negative, so that all labels are among: {', '.join(classes)}."
-        raise InputError(dataset.folder, what, hint, code="unknown-label")
-    return [at[picture.label] for picture in pictures]
-
-
-def _check_column(dataset: Dataset, column: str) -> None:
-    if column not in dataset.manifest.columns:
-        known = ", ".join(dataset.manifest.columns)
-        hint = (
-            f"Choose one of its columns: {known}."
-            if known
-            else "Omit the option: the dataset has no columns."
+    groups = {picture.group for picture in others} - {""}
+    clusters = {picture.cluster for picture in others} - {""}
+    pictures = dataset.manifest.of(split)
+    count = sum(picture.group in groups or picture.cluster in clusters for picture in pictures)
+    if count:
+        yield (
+            f"optimistic: the group or a duplicate of {count} of these pictures is in another split, "
+            "which the run was trained with"
         )
-        raise InputError(dataset.folder, f"there is no column {column!r}", hint, code="unknown-column")
-
-
-def _tells(cells: Sequence[str]) -> bool:
-    values = set(banded(cells)) - {MISSING}
-    return 2 <= len(values) <= MOST_SLICES and len(values) < len(cells)

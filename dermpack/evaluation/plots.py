@@ -1,4 +1,4 @@
-"""Plot what a model got right: confusion, ROC, precision-recall, reliability, labels, coverage."""
+"""Plots of an evaluation: confusion, labels, ROC, precision-recall, reliability and coverage."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import cast
 
 import numpy as np
 
-from dermpack.metrics.abstention import CoveragePoint, coverage_curve
-from dermpack.metrics.predictions import Floats, Predictions
+from dermpack.contract import CoveragePoint
+from dermpack.metrics.calibration import Bin, reliability_bins
+from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.ranking import Ranking, rank_label
-from dermpack.metrics.reliability import Bin, reliability_bins
-from dermpack.metrics.summary import Figure, LabelScores, Scores
+from dermpack.metrics.summary import LabelScores, Scores
+from dermpack.metrics.thresholds import coverage_curve
 from dermpack.reporting.plots import (
     HEAT,
     INK,
@@ -21,58 +22,64 @@ from dermpack.reporting.plots import (
     Axes,
     Draw,
     figure_png,
-    lines,
-    short,
+    line_plot,
+    place_legend,
+    shorten,
 )
 
-MOST_CURVES = 7  # as many as there are colours; the labels with most pictures
+MOST_CURVES = 7  # one per colour; the labels with most pictures
 SIDE_INCHES = 4.8  # of a square plot
 BARS = {"recall": "recall", "precision": "precision", "auroc": "AUROC"}
 BAR_INCHES = 0.2
 PALE = "#c3d3e5"
-FEW_IN_BIN = 10  # pictures: a paler bar says that it may be chance
-DEEPEST = 0.15  # of the bars below the reliability plot that count pictures
-COUNTS_UP_TO = 14  # classes: beyond, the cells are too small to be read
+FEW_IN_BIN = 10  # pictures; a paler bar shows that its height may be chance
+DEEPEST = 0.15  # height of the bars below the reliability plot, which count pictures
+COUNTS_UP_TO = 14  # classes; with more, the cells are too small for numbers
 
 
 def evaluation_plots(predictions: Predictions, scores: Scores) -> dict[str, bytes]:
-    """File name → PNG; a plot that has nothing to show is left out."""
-    known = [at for at, of in enumerate(scores.per_class) if of.figures["auroc"].value is not None]
-    most = sorted(known, key=lambda at: -scores.per_class[at].n)[:MOST_CURVES]
-    rankings = {predictions.classes[at]: rank_label(predictions, at) for at in sorted(most)}
+    """Return file name → PNG; plots without content are left out."""
+    known = [
+        index for index, label in enumerate(scores.per_class) if label.figures["auroc"].value is not None
+    ]
+    # The labels with most pictures, but drawn in the order of the classes.
+    largest = sorted(known, key=lambda index: -scores.per_class[index].n)[:MOST_CURVES]
+    rankings = {predictions.classes[index]: rank_label(predictions, index) for index in sorted(largest)}
     size = 1.6 + 0.5 * min(len(scores.classes), 24)
+    height = 1.0 + BAR_INCHES * len(BARS) * max(len(scores.per_class), 2)
     plots = {
         "confusion.png": figure_png(
             confusion_plot(scores), width_inches=max(size, 3.6), height_inches=max(size * 0.86, 3.2)
         ),
-        "labels.png": figure_png(label_plot(scores.per_class), height_inches=_height(scores.per_class)),
-        "reliability.png": _square(reliability_plot(reliability_bins(predictions))),
+        "labels.png": figure_png(label_plot(scores.per_class), height_inches=height),
+        "reliability.png": _square_png(reliability_plot(reliability_bins(predictions))),
     }
+    # With equal confidences there is one point: nothing could be abstained from.
     curve = coverage_curve(predictions)
     if len(curve) > 1:
-        plots["coverage.png"] = _square(_coverage_plot(curve))
+        plots["coverage.png"] = _square_png(coverage_plot(curve))
     if rankings:
-        plots["roc.png"] = _square(roc_plot(rankings))
-        plots["precision-recall.png"] = _square(precision_recall_plot(rankings))
+        plots["roc.png"] = _square_png(roc_plot(rankings))
+        plots["precision-recall.png"] = _square_png(precision_recall_plot(rankings))
     return plots
 
 
 def confusion_plot(scores: Scores) -> Draw:
-    """Counts in the cells, dark for a large share of the row's label."""
+    """Draw the confusion matrix: counts in the cells, dark for a large share of the row's label."""
 
     def draw(axes: Axes) -> None:
-        counted = np.array(scores.confusion)
-        shares = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)
+        counts = np.array(scores.confusion)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(shares, cmap=HEAT, vmin=0.0, vmax=1.0, aspect="equal")
-        if len(counted) <= COUNTS_UP_TO:
-            for row, column in np.argwhere(counted >= 0).tolist():
+        if len(counts) <= COUNTS_UP_TO:
+            centred = {"ha": "center", "va": "center", "fontsize": 8}
+            for row, column in np.ndindex(counts.shape):
                 colour = "#ffffff" if shares[row, column] > LIGHT_TEXT_ABOVE else INK
-                faint = 0.35 if counted[row, column] == 0 else 1.0
-                text = f"{counted[row, column]}"
-                axes.text(column, row, text, ha="center", va="center", color=colour, alpha=faint, fontsize=8)
-        names = [short(name) for name in scores.classes]
-        upright = max(map(len, names)) * len(names) > 40
-        axes.set_xticks(range(len(names)), names, rotation=90.0 if upright else 0.0)
+                alpha = 0.35 if counts[row, column] == 0 else 1.0
+                axes.text(column, row, f"{counts[row, column]}", color=colour, alpha=alpha, **centred)
+        names = [shorten(name) for name in scores.classes]
+        is_vertical = max(map(len, names)) * len(names) > 40
+        axes.set_xticks(range(len(names)), names, rotation=90.0 if is_vertical else 0.0)
         axes.set_yticks(range(len(names)), names)
         axes.set_xlabel("predicted")
         axes.set_ylabel("truth")
@@ -82,122 +89,110 @@ def confusion_plot(scores: Scores) -> Draw:
 
 
 def label_plot(per_class: Sequence[LabelScores]) -> Draw:
-    """A bar a figure and label, with its 95 % interval."""
+    """Draw a bar per label and metric, with its 95 % interval."""
 
     def draw(axes: Axes) -> None:
         thickness = 0.8 / len(BARS)
-        for beside, (name, shown) in enumerate(BARS.items()):
-            at = np.arange(len(per_class)) + (beside - 1) * thickness
-            figures = [of.figures[name] for of in per_class]
+        for number, (name, title) in enumerate(BARS.items()):
+            rows = np.arange(len(per_class)) + (number - 1) * thickness
+            figures = [scores.figures[name] for scores in per_class]
             values = [figure.value or 0.0 for figure in figures]
-            axes.barh(at, values, height=thickness * 0.86, color=PALETTE[beside], label=shown)
-            _whiskers(axes, at, figures)
-        names = [f"{short(of.label)}  ({of.n})" for of in per_class]
+            axes.barh(rows, values, height=thickness * 0.86, color=PALETTE[number], label=title)
+            for row, figure in zip(rows, figures, strict=True):
+                if figure.ci95 is not None:
+                    axes.plot(figure.ci95, (row, row), color=INK, linewidth=1.0, solid_capstyle="butt")
+        names = [f"{shorten(scores.label)}  ({scores.n})" for scores in per_class]
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.45, -0.55)
         axes.set_xlim(0, 1)
         axes.set_xlabel("fraction, with 95 % interval; pictures in brackets")
         axes.grid(axis="x")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(BARS), borderaxespad=0.2, fontsize=8)
+        place_legend(axes, columns=len(BARS))
 
     return draw
 
 
 def reliability_plot(bins: Sequence[Bin]) -> Draw:
-    """Accuracy in each bin of confidence against the diagonal; the share of pictures below."""
+    """Draw the accuracy in each bin of confidence and the diagonal, with the pictures per bin below."""
 
     def draw(axes: Axes) -> None:
-        used = [of for of in bins if of.n]
-        most = max(of.n for of in used)
-        centres = [(of.low + of.high) / 2 for of in used]
+        used = [group for group in bins if group.n]
+        most = max(group.n for group in used)
+        centres = [(group.low + group.high) / 2 for group in used]
         width = 0.92 / len(bins)
-        colours = [PALETTE[0] if of.n >= FEW_IN_BIN else PALE for of in used]
-        axes.bar(centres, [cast("float", of.accuracy) for of in used], width=width, color=colours)
-        axes.bar(
-            centres,
-            [-DEEPEST * of.n / most for of in used],
-            width=width,
-            color=PALETTE[6],
-            label=f"pictures (most: {most})",
-        )
-        means = [cast("float", of.confidence) for of in used]
+        colours = [PALETTE[0] if group.n >= FEW_IN_BIN else PALE for group in used]
+        axes.bar(centres, [cast("float", group.accuracy) for group in used], width=width, color=colours)
+        depths = [-DEEPEST * group.n / most for group in used]
+        axes.bar(centres, depths, width=width, color=PALETTE[6], label=f"pictures (most: {most})")
+        means = [cast("float", group.confidence) for group in used]
         axes.scatter(means, means, marker="_", s=70, color=PALETTE[1], zorder=3, label="mean confidence")
-        axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--", label="as it should be")
+        axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--", label="perfect calibration")
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.set_xlim(0, 1)
         axes.set_ylim(-DEEPEST * 1.1, 1)
         axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
         axes.set_xlabel("confidence")
         axes.set_ylabel("accuracy")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, fontsize=7)
+        place_legend(axes, columns=3, font_size=7)
 
     return draw
 
 
 def roc_plot(rankings: Mapping[str, Ranking]) -> Draw:
-    """One against rest, a curve a label; chance is the dashed diagonal."""
-    curves = {
-        name: _finite(of.alarms[0] / of.alarms[0, -1], of.hits[0] / of.hits[0, -1])
-        for name, of in rankings.items()
-    }
+    """Draw one ROC curve per label, one against rest; the dashed diagonal is chance."""
 
     def draw(axes: Axes) -> None:
+        curves = {
+            name: (
+                (ranking.alarms[0] / ranking.alarms[0, -1]).tolist(),
+                (ranking.hits[0] / ranking.hits[0, -1]).tolist(),
+            )
+            for name, ranking in rankings.items()
+        }
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--")
-        lines(curves, across="1 − specificity", up="sensitivity")(axes)
-        _unit_square(axes)
+        line_plot(curves, across="1 − specificity", up="sensitivity")(axes)
+        _set_unit_square(axes)
 
     return draw
 
 
 def precision_recall_plot(rankings: Mapping[str, Ranking]) -> Draw:
-    """One against rest, in steps: between two thresholds there is no other."""
+    """Draw one curve per label in steps: no threshold lies between two of them."""
 
     def draw(axes: Axes) -> None:
         curves = {}
-        for name, of in rankings.items():
-            hits, alarms = of.hits[0, 1:], of.alarms[0, 1:]
+        for name, ranking in rankings.items():
+            hits, alarms = ranking.hits[0, 1:], ranking.alarms[0, 1:]
             recall, precision = hits / hits[-1], hits / (hits + alarms)
-            curves[name] = _finite(np.repeat(np.append(0.0, recall), 2)[1:-1], np.repeat(precision, 2))
-        lines(curves, across="recall", up="precision")(axes)
-        _unit_square(axes)
+            # Every corner twice: once with the old precision, once with the new one.
+            xs, ys = np.repeat(np.append(0.0, recall), 2)[1:-1], np.repeat(precision, 2)
+            curves[name] = (xs.tolist(), ys.tolist())
+        line_plot(curves, across="recall", up="precision")(axes)
+        _set_unit_square(axes)
 
     return draw
 
 
-def _coverage_plot(curve: Sequence[CoveragePoint]) -> Draw:
-    """What is gained by leaving the least sure pictures unanswered."""
+def coverage_plot(curve: Sequence[CoveragePoint]) -> Draw:
+    """Draw the accuracy on the most confident pictures."""
 
     def draw(axes: Axes) -> None:
         xs, ys = [point.coverage for point in curve], [point.accuracy for point in curve]
         axes.plot(xs, ys, color=PALETTE[0], marker="o", markersize=3.5, linewidth=1.6)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(min(0.5, min(ys)), 1.01)
-        axes.set_xlabel("share of the pictures that is answered, the surest first")
+        axes.set_xlabel("share of pictures answered, most confident first")
         axes.set_ylabel("accuracy on these")
         axes.grid()
 
     return draw
 
 
-def _whiskers(axes: Axes, at: Floats, figures: Sequence[Figure]) -> None:
-    for row, figure in zip(at, figures, strict=True):
-        if figure.ci95 is not None:
-            axes.plot(figure.ci95, (row, row), color=INK, linewidth=1.0, solid_capstyle="butt")
-
-
-def _height(per_class: Sequence[LabelScores]) -> float:
-    return 1.0 + BAR_INCHES * len(BARS) * max(len(per_class), 2)
-
-
-def _square(draw: Draw) -> bytes:
+def _square_png(draw: Draw) -> bytes:
     return figure_png(draw, width_inches=SIDE_INCHES, height_inches=SIDE_INCHES)
 
 
-def _unit_square(axes: Axes) -> None:
+def _set_unit_square(axes: Axes) -> None:
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(-0.01, 1.02)
     axes.set_aspect("equal")
-
-
-def _finite(xs: Floats, ys: Floats) -> tuple[list[float], list[float]]:
-    return xs.tolist(), ys.tolist()

@@ -1,9 +1,8 @@
-"""The one preprocessing: everything that ever shows a picture to a model goes through here."""
+"""Decode, orient and resize pictures: the only preprocessing, for training and for inference."""
 
 from dermpack.imaging.decoding import Decoded, Pixels, decode
-from dermpack.imaging.preprocessing import prepare
+from dermpack.imaging.preprocessing import Policy, prepare, resize
 from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits, Note, Reason
-from dermpack.imaging.resizing import Policy, resize
 
 __all__ = [
     "DEFAULT_LIMITS",

@@ -1,4 +1,4 @@
-"""Read the orientation out of EXIF, and nothing else."""
+"""Read the orientation from EXIF, and turn a picture upright."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from PIL import Image
 from dermpack.imaging.rejection import Note
 
 ORIENTATION_TAG = 0x0112
-SHORT = 3
+SHORT = 3  # the type of a 16-bit number
+ENTRY_BYTES = 12
 UPRIGHT = 1
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -22,15 +23,15 @@ TURNS = {
 }
 
 
-def orientation_of(exif: bytes) -> tuple[int, tuple[Note, ...]]:
-    """1 to 8, and what is worth saying of it; EXIF that cannot be read means upright.
+def read_orientation(exif: bytes) -> tuple[int, tuple[Note, ...]]:
+    """Return the orientation, 1 to 8, and a note where it matters; invalid EXIF means upright.
 
-    Only the first directory is walked, in place: no value is copied, so no EXIF can fill the memory.
+    Only the first directory is read, in place. No value is copied, so EXIF cannot fill the memory.
     """
     if not exif:
         return UPRIGHT, ()
     try:
-        orientation = _orientation(exif)
+        orientation = _find_orientation(exif)
     except struct.error:
         return UPRIGHT, (Note.BROKEN_EXIF,)
     if orientation in TURNS:
@@ -38,18 +39,20 @@ def orientation_of(exif: bytes) -> tuple[int, tuple[Note, ...]]:
     return UPRIGHT, () if orientation in (0, UPRIGHT) else (Note.BROKEN_EXIF,)
 
 
-def upright(image: Image.Image, orientation: int) -> Image.Image:
+def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Rotate or mirror a picture according to its EXIF orientation."""
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 
 
-def _orientation(tiff: bytes) -> int:
+def _find_orientation(tiff: bytes) -> int:
+    """Return the value of the orientation tag, 1 without the tag, or -1 for a value of another type."""
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(tiff[:4])
     if order is None:
         raise struct.error("no byte order")
     (start,) = struct.unpack_from(order + "I", tiff, 4)
     (count,) = struct.unpack_from(order + "H", tiff, start)
-    for at in range(start + 2, start + 2 + 12 * count, 12):
-        tag, kind = struct.unpack_from(order + "HH", tiff, at)
+    for position in range(start + 2, start + 2 + ENTRY_BYTES * count, ENTRY_BYTES):
+        tag, kind = struct.unpack_from(order + "HH", tiff, position)
         if tag == ORIENTATION_TAG:
-            return int(struct.unpack_from(order + "H", tiff, at + 8)[0]) if kind == SHORT else -1
+            return int(struct.unpack_from(order + "H", tiff, position + 8)[0]) if kind == SHORT else -1
     return UPRIGHT

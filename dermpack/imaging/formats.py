@@ -1,8 +1,7 @@
-"""Recognise the few formats that are opened, by content alone."""
+"""Detect the format of a picture by its content; only the formats of this list are ever opened."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,46 +13,37 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from dermpack.imaging.containers.bmp import read_bmp
-from dermpack.imaging.containers.container import Container
-from dermpack.imaging.containers.gif import read_gif
-from dermpack.imaging.containers.jpeg import read_jpeg
-from dermpack.imaging.containers.png import has_all_rows, read_png
-from dermpack.imaging.containers.tiff import read_tiff
-from dermpack.imaging.containers.webp import read_webp
-from dermpack.imaging.rejection import Reason, refusal
+from dermpack.imaging.containers import Container, read_gif, read_jpeg, read_png, read_tiff, read_webp
+from dermpack.imaging.rejection import Reason, picture_error
 
 
-class Reader(Protocol):
-    """Read what surrounds the pixels, or refuse it."""
+class ContainerReader(Protocol):
+    """Read what surrounds the pixels, or raise a PictureError."""
 
     def __call__(self, data: bytes, *, where: str) -> Container: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureFormat:
-    """A format that is opened, by Pillow's class of it and by no other."""
+    """A supported format and the Pillow class that opens it; Pillow's own detection is not used."""
 
     suffixes: frozenset[str]
-    read: Reader
-    opened: type[ImageFile]
-    has_all_rows: Callable[[bytes], bool] | None = None  # for a decoder that does not tell
+    image_file: type[ImageFile]
+    read: ContainerReader | None = None  # None: Pillow reports every fault of the format
 
 
 JPEG = PictureFormat(
-    suffixes=frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}), read=read_jpeg, opened=JpegImageFile
+    suffixes=frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}), image_file=JpegImageFile, read=read_jpeg
 )
-PNG = PictureFormat(
-    suffixes=frozenset({".png"}), read=read_png, opened=PngImageFile, has_all_rows=has_all_rows
-)
-WEBP = PictureFormat(suffixes=frozenset({".webp"}), read=read_webp, opened=WebPImageFile)
-BMP = PictureFormat(suffixes=frozenset({".bmp", ".dib"}), read=read_bmp, opened=BmpImageFile)
-TIFF = PictureFormat(suffixes=frozenset({".tif", ".tiff"}), read=read_tiff, opened=TiffImageFile)
-GIF = PictureFormat(suffixes=frozenset({".gif"}), read=read_gif, opened=GifImageFile)
+PNG = PictureFormat(suffixes=frozenset({".png"}), image_file=PngImageFile, read=read_png)
+WEBP = PictureFormat(suffixes=frozenset({".webp"}), image_file=WebPImageFile, read=read_webp)
+BMP = PictureFormat(suffixes=frozenset({".bmp", ".dib"}), image_file=BmpImageFile)
+TIFF = PictureFormat(suffixes=frozenset({".tif", ".tiff"}), image_file=TiffImageFile, read=read_tiff)
+GIF = PictureFormat(suffixes=frozenset({".gif"}), image_file=GifImageFile, read=read_gif)
 
 SUFFIXES = frozenset().union(*(form.suffixes for form in (JPEG, PNG, WEBP, BMP, TIFF, GIF)))
 
-BEGINNINGS = (
+SIGNATURES = (
     (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", PNG),
     (b"BM", BMP),
@@ -62,16 +52,16 @@ BEGINNINGS = (
     (b"GIF87a", GIF),
     (b"GIF89a", GIF),
 )
-PHONES = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")  # what phones save beside JPEG
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")  # of phones
 
 
-def recognise(data: bytes, *, where: str) -> PictureFormat:
-    """The format of the bytes, whatever the file is called."""
-    for beginning, form in BEGINNINGS:
-        if data.startswith(beginning):
+def detect_format(data: bytes, *, where: str) -> PictureFormat:
+    """Return the format of the bytes; the extension of the file does not matter."""
+    for signature, form in SIGNATURES:
+        if data.startswith(signature):
             return form
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WEBP
-    if data[4:8] == b"ftyp" and data[8:12] in PHONES:
-        raise refusal(where, Reason.NOT_A_PICTURE, "contains HEIC or AVIF, whatever the extension")
-    raise refusal(where, Reason.NOT_A_PICTURE, "not a JPEG, PNG, WebP, BMP, TIFF or GIF")
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+        raise picture_error(where, Reason.NOT_A_PICTURE, "contains HEIC or AVIF, whatever the extension")
+    raise picture_error(where, Reason.NOT_A_PICTURE, "not a JPEG, PNG, WebP, BMP, TIFF or GIF")

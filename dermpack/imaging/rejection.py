@@ -1,4 +1,4 @@
-"""What is said of a picture: refused and why, or kept and with which note."""
+"""Reasons why pictures are rejected, notes on pictures that are kept, and the limits of decoding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dermpack.errors import PictureError
 
 
 class Reason(Enum):
-    """Why a picture is rejected; the value is `PictureError.reason`, and stands in its code."""
+    """Why a picture is rejected; the value is `PictureError.reason` and part of its code."""
 
     EMPTY = "empty"
     NOT_A_PICTURE = "not-a-picture"
@@ -19,36 +19,36 @@ class Reason(Enum):
     TOO_HEAVY = "too-heavy"  # bytes of the file
     ANIMATED = "animated"
     SEVERAL_PAGES = "several-pages"
-    UNSUPPORTED = "unsupported"  # samples or a compression that cannot be converted faithfully
+    UNSUPPORTED = "unsupported"  # samples or a compression that cannot be converted exactly
     LINK = "link"
     NOT_A_FILE = "not-a-file"
     UNREADABLE = "unreadable"
 
 
 class Note(Enum):
-    """Kept, but converted or odd."""
+    """How a picture that is kept was converted, or what is unusual about it."""
 
     WRONG_EXTENSION = "wrong-extension"
-    ORIENTED = "oriented"  # turned or mirrored as its EXIF says
-    BROKEN_EXIF = "broken-exif"  # EXIF that cannot be read; taken as upright
+    ORIENTED = "oriented"  # turned or mirrored by its EXIF orientation
+    BROKEN_EXIF = "broken-exif"  # invalid EXIF; the picture is taken as upright
     GREY = "grey"  # the three channels are equal
     PALETTE = "palette"
-    ALPHA = "alpha"  # laid over white
+    ALPHA = "alpha"  # blended with white
     CMYK = "cmyk"  # red = (255 - cyan)(255 - black) / 255 …; colour profiles are not applied
     SIXTEEN_BIT = "sixteen-bit"  # the high byte is kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodingLimits:
-    """What a picture may cost before anything of it is decoded."""
+    """The largest picture that is decoded; larger ones are rejected by their headers."""
 
     max_bytes: int = 64 << 20
-    max_pixels: int = 64 << 20  # a 64-megapixel telephone still passes
+    max_pixels: int = 64 << 20  # the 64 megapixels of a phone still pass
     max_side: int = 1 << 15
 
 
 DEFAULT_LIMITS = DecodingLimits()
-_HINTS = {
+HINTS = {
     Reason.TOO_LARGE: "Make the picture smaller, or raise the limit.",
     Reason.TOO_HEAVY: "Make the picture smaller, or raise the limit.",
     Reason.LINK: "Replace the link by the file itself.",
@@ -59,9 +59,9 @@ _HINTS = {
     Reason.UNSUPPORTED: "Save it as an 8-bit RGB JPEG or PNG.",
     Reason.NOT_A_PICTURE: "Remove the file, or convert it to JPEG or PNG.",
 }
-_OTHER_HINT = "Get the picture from its source again."
+OTHER_HINT = "Get the picture from its source again."
 
 
-def refusal(where: object, reason: Reason, what: str) -> PictureError:
+def picture_error(where: object, reason: Reason, what: str) -> PictureError:
     """Return the error that rejects a picture, with the hint that fits the reason."""
-    return PictureError(where, reason.value, what, _HINTS.get(reason, _OTHER_HINT))
+    return PictureError(where, reason.value, what, HINTS.get(reason, OTHER_HINT))

@@ -1,7 +1,6 @@
-"""Run a .tflite as an app does, in a process of its own, on either interpreter.
+"""Run a .tflite as an app does: in a child process, on either interpreter.
 
-What needs no numpy is imported at once, all else when it is asked for: so an interpreter's process can start
-before its caller has imported anything heavy.
+All names are loaded on first use, so that an interpreter's process can start before its parent imports numpy.
 """
 
 from __future__ import annotations
@@ -9,12 +8,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dermpack.inference.interpreter_process import InterpreterHost, open_host
-from dermpack.inference.runtimes import Kernels, Runtime, first_installed, installed
-
 if TYPE_CHECKING:
-    from dermpack.inference.classifier import MAX_SIDE, Classifier, classifier_on, open_classifier
-    from dermpack.inference.model_settings import ModelSettings, find_sidecar, read_labels, read_sidecar
+    from dermpack.inference.classifier import MAX_SIDE, Classifier, load_classifier, open_classifier
+    from dermpack.inference.interpreter_host import (
+        InterpreterHost,
+        Kernels,
+        Runtime,
+        first_installed_runtime,
+        installed_runtimes,
+        open_host,
+    )
+    from dermpack.inference.model_files import ModelSettings, find_sidecar, read_labels, read_sidecar
 
 __all__ = [
     "MAX_SIDE",
@@ -23,22 +27,24 @@ __all__ = [
     "Kernels",
     "ModelSettings",
     "Runtime",
-    "classifier_on",
     "find_sidecar",
-    "first_installed",
-    "installed",
+    "first_installed_runtime",
+    "installed_runtimes",
+    "load_classifier",
     "open_classifier",
     "open_host",
     "read_labels",
     "read_sidecar",
 ]
-LATE = {
-    **dict.fromkeys(("MAX_SIDE", "Classifier", "classifier_on", "open_classifier"), "classifier"),
-    **dict.fromkeys(("ModelSettings", "find_sidecar", "read_labels", "read_sidecar"), "model_settings"),
-}
+CLASSIFIER_NAMES = ("MAX_SIDE", "Classifier", "load_classifier", "open_classifier")
+MODEL_FILE_NAMES = ("ModelSettings", "find_sidecar", "read_labels", "read_sidecar")
 
 
 def __getattr__(name: str) -> object:
-    if name not in LATE:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{LATE[name]}"), name)
+    if name in CLASSIFIER_NAMES:
+        module = "classifier"
+    else:
+        module = "model_files" if name in MODEL_FILE_NAMES else "interpreter_host"
+    return getattr(import_module(f"{__name__}.{module}"), name)

@@ -1,1 +1,1 @@
-"""From predictions to figures that a sceptic accepts."""
+"""Scores of predictions with confidence intervals, calibration and decision thresholds."""

@@ -1,103 +1,105 @@
-"""Fit one temperature on a validation split, so that a probability means what it says."""
+"""Calibration of probabilities: expected calibration error, reliability bins and a fitted temperature."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dermpack.metrics.definitions import ece
-from dermpack.metrics.predictions import Floats, Predictions
-from dermpack.metrics.reliability import negative_log_likelihood
+from dermpack.contract.measurements import COLDEST, HOTTEST, LARGEST_FLOOR, Temperature
+from dermpack.metrics.confusion import divide
+from dermpack.metrics.predictions import Floats, Integers, Predictions
 
-COLDEST, HOTTEST = 0.05, 20.0  # a perfect validation split has no finite optimum
-NEAR = 1.2  # the slope of a perfect split vanishes before the bisection is at the bound
-LARGEST_FLOOR = 1 / 512  # half a step of an 8-bit output, which rounds small probabilities to 0
 HALVINGS = 60  # of the bracket: beyond the last bit of a double
+BINS = 15  # as in most published calibration errors: equal widths of confidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Temperature:
-    """Divide log-probabilities by `value` and normalise again; the order of classes stays."""
+class Bin:
+    """The pictures whose confidence is in (low, high]; both means are None if there are none."""
 
-    value: float
-    floor: float  # what a probability of 0 is taken for
+    low: float
+    high: float
     n: int
-    nll_before: float
-    nll_after: float
-    ece_before: float
-    ece_after: float
-
-    @property
-    def is_bound(self) -> bool:
-        """Whether the best lies at, or beyond, what is tried."""
-        return not COLDEST * NEAR < self.value < HOTTEST / NEAR
-
-    def record(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def temperature_from(record: Mapping[str, Any]) -> Temperature:
-    """Read what `record` wrote; KeyError, TypeError or ValueError where it is something else."""
-    names = ("value", "floor", "nll_before", "nll_after", "ece_before", "ece_after")
-    figures = {name: float(record[name]) for name in names}
-    if not COLDEST <= figures["value"] <= HOTTEST or not 0 < figures["floor"] <= LARGEST_FLOOR:
-        raise ValueError(f"a temperature of {figures['value']} over {figures['floor']}")
-    return Temperature(n=int(record["n"]), **figures)
+    confidence: float | None
+    accuracy: float | None
 
 
 def fit_temperature(predictions: Predictions) -> Temperature:
-    """The temperature of least negative log-likelihood; the problem is convex in 1 / temperature."""
-    floor = _floor(predictions.probabilities)
-    logs = _logs(predictions.probabilities, floor)
-    best = 1 / _sharpness(logs, predictions)
-    scaled = replace(predictions, probabilities=_softmax(logs / best))
+    """Return the temperature with the lowest negative log-likelihood on the predictions.
+
+    The problem is convex in 1 / temperature: bisection finds where the slope changes its sign.
+    """
+    # An 8-bit output rounds small probabilities to 0, whose logarithm does not exist.
+    positive = predictions.probabilities[predictions.probabilities > 0]
+    floor = min(LARGEST_FLOOR, float(positive.min()) / 2)
+    logs = np.asarray(np.log(np.maximum(predictions.probabilities, floor)))
+    rows = np.arange(len(predictions))
+    log_of_truth = logs[rows, predictions.truth]
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        # Derivative of the likelihood: expected log-probability minus that of the true class.
+        slope = float(((np.exp(_log_softmax(logs * middle)) * logs).sum(axis=1) - log_of_truth).mean())
+        low, high = (middle, high) if slope < 0 else (low, middle)
+    value = 1 / min(max((low + high) / 2, 1 / HOTTEST), 1 / COLDEST)
+    before, after = _log_softmax(logs), _log_softmax(logs / value)
+    scaled = replace(predictions, probabilities=np.exp(after))
+    once = np.ones((1, len(predictions)))
     return Temperature(
-        value=best,
+        value=value,
         floor=floor,
         n=len(predictions),
-        nll_before=negative_log_likelihood(_log_softmax(logs), predictions.truth),
-        nll_after=negative_log_likelihood(_log_softmax(logs / best), predictions.truth),
-        ece_before=ece(predictions),
-        ece_after=ece(scaled),
+        nll_before=float(-before[rows, predictions.truth].mean()),
+        nll_after=float(-after[rows, predictions.truth].mean()),
+        ece_before=float(weighted_ece(predictions, once)[0]),
+        ece_after=float(weighted_ece(scaled, once)[0]),
     )
 
 
 def apply_temperature(probabilities: Floats, temperature: Temperature) -> Floats:
-    """Probabilities [n, k] as they should have been."""
-    return _softmax(_logs(probabilities, temperature.floor) / temperature.value)
+    """Return the calibrated probabilities, [n, k]."""
+    logs = np.log(np.maximum(probabilities, temperature.floor))
+    return np.asarray(np.exp(_log_softmax(logs / temperature.value)))
 
 
-def calibrated(predictions: Predictions, temperature: Temperature) -> Predictions:
-    """The same pictures under the temperature."""
+def calibrate(predictions: Predictions, temperature: Temperature) -> Predictions:
+    """Return the predictions with calibrated probabilities."""
     return replace(predictions, probabilities=apply_temperature(predictions.probabilities, temperature))
 
 
-def _sharpness(logs: Floats, predictions: Predictions) -> float:
-    """Where the slope of the likelihood changes its sign, by bisection of 1 / temperature."""
-    own = logs[np.arange(len(logs)), predictions.truth]
-    low, high = 1 / HOTTEST, 1 / COLDEST
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        slope = float(((_softmax(logs * middle) * logs).sum(axis=1) - own).mean())
-        low, high = (middle, high) if slope < 0 else (low, middle)
-    return min(max((low + high) / 2, 1 / HOTTEST), 1 / COLDEST)
+def weighted_ece(predictions: Predictions, weights: Floats) -> Floats:
+    """Return the expected calibration error, [r]: the mean gap of confidence and accuracy over 15 bins."""
+    members = np.eye(BINS)[_bin_indices(predictions)]
+    gaps = (predictions.confidence - predictions.correct)[:, None] * members
+    return divide(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1))
 
 
-def _floor(probabilities: Floats) -> float:
-    return min(LARGEST_FLOOR, float(probabilities[probabilities > 0].min()) / 2)
+def reliability_bins(predictions: Predictions) -> tuple[Bin, ...]:
+    """Return the bins that a reliability plot draws."""
+    indices = _bin_indices(predictions)
+    bins = []
+    for index in range(BINS):
+        rows = np.flatnonzero(indices == index)
+        bins.append(
+            Bin(
+                low=index / BINS,
+                high=(index + 1) / BINS,
+                n=int(rows.size),
+                confidence=float(predictions.confidence[rows].mean()) if rows.size else None,
+                accuracy=float(predictions.correct[rows].mean()) if rows.size else None,
+            )
+        )
+    return tuple(bins)
 
 
-def _logs(probabilities: Floats, floor: float) -> Floats:
-    return np.asarray(np.log(np.maximum(probabilities, floor)))
-
-
-def _softmax(logs: Floats) -> Floats:
-    return np.asarray(np.exp(_log_softmax(logs)))
+def _bin_indices(predictions: Predictions) -> Integers:
+    """Return the bin of each picture; bins are closed above: a confidence of 1/15 is in the first one."""
+    indices = np.ceil(predictions.confidence * BINS - 1e-9).astype(np.int64) - 1
+    return np.asarray(np.clip(indices, 0, BINS - 1), dtype=np.int64)
 
 
 def _log_softmax(logs: Floats) -> Floats:
+    # The maximum is subtracted so that exp cannot overflow.
     shifted = logs - logs.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

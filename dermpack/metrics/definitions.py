@@ -1,4 +1,8 @@
-"""Every figure, defined once: under unit weights its value, under drawn weights its spread."""
+"""The definition of every metric, under any weights of the pictures.
+
+Weights of 1 give a metric's value; the weights of a bootstrap draw give one draw of it. Value and
+interval therefore always have the same definition.
+"""
 
 from __future__ import annotations
 
@@ -8,62 +12,57 @@ import numpy as np
 
 from dermpack.metrics import confusion as counts
 from dermpack.metrics import ranking as ranks
+from dermpack.metrics.calibration import weighted_ece
 from dermpack.metrics.predictions import Floats, Predictions
-from dermpack.metrics.reliability import brier_of_each, weighted_ece
 
 Metric = Callable[[Predictions, Floats], Floats]  # weights [r, n] → [r]
 LEVELS = (0.80, 0.90, 0.95)  # of sensitivity and specificity
 
 
 def accuracy(predictions: Predictions) -> float:
-    return value(weighted_accuracy, predictions)
+    return metric_value(weighted_accuracy, predictions)
 
 
 def balanced_accuracy(predictions: Predictions) -> float:
-    """The mean recall of the classes that have pictures."""
-    return value(weighted_balanced_accuracy, predictions)
+    """Return the mean recall of the classes that have pictures."""
+    return metric_value(weighted_balanced_accuracy, predictions)
 
 
 def auroc(predictions: Predictions) -> float:
-    """One against rest, the mean over the classes that have pictures; NaN where only one has."""
-    return value(weighted_auroc, predictions)
+    """Return the mean one-against-rest AUROC of the classes that have pictures; NaN for one class."""
+    return metric_value(weighted_auroc, predictions)
 
 
-def macro_f1(predictions: Predictions) -> float:
-    return value(_macro(counts.f1), predictions)
-
-
-def top(predictions: Predictions, *, k: int) -> float:
-    """How often the truth is among the k most probable classes."""
-    return value(_top(k), predictions)
+def top_k_accuracy(predictions: Predictions, *, k: int) -> float:
+    """Return how often the true class is among the k most probable classes."""
+    return metric_value(_top(k), predictions)
 
 
 def brier(predictions: Predictions) -> float:
-    return value(weighted_brier, predictions)
+    return metric_value(weighted_brier, predictions)
 
 
 def ece(predictions: Predictions) -> float:
-    """Expected calibration error of the predicted class, 15 bins."""
-    return value(weighted_ece, predictions)
+    """Return the expected calibration error of the predicted class over 15 bins."""
+    return metric_value(weighted_ece, predictions)
 
 
-def value(metric: Metric, predictions: Predictions) -> float:
-    """The metric with every picture counted once."""
+def metric_value(metric: Metric, predictions: Predictions) -> float:
+    """Return the metric with every picture counted once."""
     return float(metric(predictions, np.ones((1, len(predictions))))[0])
 
 
-def overall(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
-    """Name → [r], by the keys of the report."""
+def score_overall(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
+    """Return the metrics of all classes together: name → [r], by the keys of the report."""
     return {name: metric(predictions, weights) for name, metric in OVERALL.items()}
 
 
-def by_label(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
-    """Name → [r, k], by the keys of the report."""
+def score_by_label(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
+    """Return the metrics of each class: name → [r, k], by the keys of the report."""
     counted = counts.weighted_confusion(predictions, weights)
-    found = {name: metric(counted) for name, metric in COUNTED.items()}
-    columns = [_ranked(predictions, at, weights) for at in range(len(predictions.classes))]
+    columns = [_score_ranking(predictions, index, weights) for index in range(len(predictions.classes))]
     ranked = {name: np.stack([column[name] for column in columns], axis=1) for name in columns[0]}
-    return {**found, **ranked}
+    return {**{name: metric(counted) for name, metric in BY_LABEL.items()}, **ranked}
 
 
 def weighted_accuracy(predictions: Predictions, weights: Floats) -> Floats:
@@ -75,7 +74,9 @@ def weighted_balanced_accuracy(predictions: Predictions, weights: Floats) -> Flo
 
 
 def weighted_brier(predictions: Predictions, weights: Floats) -> Floats:
-    return _mean(brier_of_each(predictions), weights)
+    """Return the mean squared distance to the truth, summed over classes: 0 is perfect, 2 is worst."""
+    wanted = np.eye(len(predictions.classes))[predictions.truth]
+    return _mean(((predictions.probabilities - wanted) ** 2).sum(axis=1), weights)
 
 
 def weighted_auroc(predictions: Predictions, weights: Floats) -> Floats:
@@ -90,19 +91,19 @@ def _mean_of_rankings(
     measure: Callable[[ranks.Ranking], Floats], predictions: Predictions, weights: Floats
 ) -> Floats:
     present = np.unique(predictions.truth)
-    columns = [measure(ranks.rank_label(predictions, int(at), weights)) for at in present]
+    columns = [measure(ranks.rank_label(predictions, int(index), weights)) for index in present]
     values = np.stack(columns, axis=1)
     return counts.mean_over_present(values, np.ones_like(values))
 
 
-def _ranked(predictions: Predictions, at: int, weights: Floats) -> dict[str, Floats]:
-    ranking = ranks.rank_label(predictions, at, weights)
-    found = {"auroc": ranks.area_under_roc(ranking), "average_precision": ranks.average_precision(ranking)}
+def _score_ranking(predictions: Predictions, index: int, weights: Floats) -> dict[str, Floats]:
+    ranking = ranks.rank_label(predictions, index, weights)
+    scores = {"auroc": ranks.area_under_roc(ranking), "average_precision": ranks.average_precision(ranking)}
     for level in LEVELS:
         percent = round(level * 100)
-        found[f"sensitivity_at_specificity_{percent}"] = ranks.sensitivity_at(ranking, specificity=level)
-        found[f"specificity_at_sensitivity_{percent}"] = ranks.specificity_at(ranking, sensitivity=level)
-    return found
+        scores[f"sensitivity_at_specificity_{percent}"] = ranks.sensitivity_at(ranking, specificity=level)
+        scores[f"specificity_at_sensitivity_{percent}"] = ranks.specificity_at(ranking, sensitivity=level)
+    return scores
 
 
 def _mean(values: Floats, weights: Floats) -> Floats:
@@ -110,6 +111,8 @@ def _mean(values: Floats, weights: Floats) -> Floats:
 
 
 def _macro(metric: Callable[[Floats], Floats]) -> Metric:
+    """Return the mean of a class metric over the classes that have pictures."""
+
     def mean(predictions: Predictions, weights: Floats) -> Floats:
         counted = counts.weighted_confusion(predictions, weights)
         return counts.mean_over_present(metric(counted), counted.sum(axis=2))
@@ -119,7 +122,8 @@ def _macro(metric: Callable[[Floats], Floats]) -> Metric:
 
 def _top(k: int) -> Metric:
     def share(predictions: Predictions, weights: Floats) -> Floats:
-        if len(predictions.classes) <= k:  # true of every guess: says nothing
+        # With k classes or fewer the answer is always right: there is nothing to measure.
+        if len(predictions.classes) <= k:
             return np.full(len(weights), np.nan)
         order = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :k]
         among = (order == predictions.truth[:, None]).any(axis=1)
@@ -128,7 +132,7 @@ def _top(k: int) -> Metric:
     return share
 
 
-COUNTED = {
+BY_LABEL = {
     "precision": counts.precision,
     "recall": counts.recall,
     "f1": counts.f1,

@@ -1,4 +1,4 @@
-"""Predictions: what a model said of each picture, beside the truth."""
+"""The predictions of one model for a set of pictures, with the true classes."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from dermpack.errors import InputError
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-SUM_ERROR = 0.02  # an 8-bit output is a step of 1/256: each class may be half a step off
+SUM_ERROR = 0.02  # an 8-bit output has steps of 1/256: each class may be off by half a step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predictions:
-    """One row a picture; a class may lack pictures, a picture never lacks its class."""
+    """One row per picture; a class may have no pictures, but every picture has a class."""
 
     classes: tuple[str, ...]
     pictures: tuple[str, ...]
     groups: tuple[str, ...]  # an empty name is a group of its own
-    truth: Integers  # [n], positions in classes
+    truth: Integers  # [n], indices into classes
     probabilities: Floats  # [n, k]
 
     def __post_init__(self) -> None:
         n, k = len(self.pictures), len(self.classes)
         if k < 2 or len(set(self.classes)) != k:
-            raise _wrong(f"{k} classes, or a repeated one", "Give two or more different classes.")
+            what = f"the {k} classes are fewer than two, or one is repeated"
+            raise _invalid(what, "Give two or more different classes.")
         if n == 0:
-            raise _wrong("there are no pictures", "Choose a split that has pictures.")
-        shapes = len(self.groups) == n and self.truth.shape == (n,) and self.probabilities.shape == (n, k)
-        if not shapes:
-            raise _wrong(f"the shapes do not fit {n} pictures and {k} classes", "Give one row per picture.")
+            raise _invalid("there are no pictures", "Choose a split that has pictures.")
+        shapes = (len(self.groups), self.truth.shape, self.probabilities.shape)
+        if shapes != (n, (n,), (n, k)):
+            raise _invalid(f"the shapes do not fit {n} pictures and {k} classes", "Give one row per picture.")
         if self.truth.min() < 0 or self.truth.max() >= k:
-            raise _wrong(f"a true class is outside of 0 to {k - 1}", "Number the classes from 0.")
+            raise _invalid(f"a true class is outside of 0 to {k - 1}", "Number the classes from 0.")
         _check_probabilities(self.probabilities, self.pictures)
 
     def __len__(self) -> int:
@@ -45,7 +46,7 @@ class Predictions:
 
     @property
     def predicted(self) -> Integers:
-        """The most probable class of each picture; the first of equals, as on a device."""
+        """The most probable class of each picture; the first one of equals, as on a device."""
         return np.asarray(np.argmax(self.probabilities, axis=1), dtype=np.int64)
 
     @property
@@ -58,39 +59,41 @@ class Predictions:
         return np.asarray(self.predicted == self.truth)
 
     def group_codes(self) -> Integers:
-        """A number a picture, from 0; pictures of one group share it."""
+        """Return one number per picture, from 0; pictures of the same group share it."""
         codes: dict[object, int] = {}
-        named = (group or (at,) for at, group in enumerate(self.groups))
-        return np.array([codes.setdefault(name, len(codes)) for name in named], dtype=np.int64)
+        # A tuple cannot equal a name, so a picture without a group never joins a named group.
+        names = (group or (index,) for index, group in enumerate(self.groups))
+        return np.array([codes.setdefault(name, len(codes)) for name in names], dtype=np.int64)
 
     def take(self, rows: Sequence[int] | Integers) -> Predictions:
-        """Some of the pictures, in the order given."""
-        at = np.asarray(rows, dtype=np.int64)
+        """Return the predictions for some of the pictures, in the given order."""
+        indices = np.asarray(rows, dtype=np.int64)
         return Predictions(
             classes=self.classes,
-            pictures=tuple(self.pictures[row] for row in at),
-            groups=tuple(self.groups[row] for row in at),
-            truth=self.truth[at],
-            probabilities=self.probabilities[at],
+            pictures=tuple(self.pictures[index] for index in indices),
+            groups=tuple(self.groups[index] for index in indices),
+            truth=self.truth[indices],
+            probabilities=self.probabilities[indices],
         )
+
+
+def as_truth(values: Any) -> Integers:
+    """Return class indices in the integer type that Predictions expects."""
+    return np.asarray(values, dtype=np.int64)
 
 
 def _check_probabilities(probabilities: Floats, pictures: Sequence[str]) -> None:
     finite = np.isfinite(probabilities).all(axis=1)
     inside = (probabilities >= -1e-6).all(axis=1) & (probabilities <= 1 + 1e-6).all(axis=1)
+    # With many classes, the rounding of an 8-bit output adds up to more than SUM_ERROR.
     allowed = max(SUM_ERROR, probabilities.shape[1] / 256)
     sums = np.abs(np.where(finite, probabilities.sum(axis=1), np.nan) - 1) <= allowed
     bad = np.flatnonzero(~(finite & inside & sums))
     if bad.size:
         values = [round(float(value), 4) for value in probabilities[bad[0]]]
         what = f"the values for {pictures[bad[0]]} are not a probability distribution: {values[:8]}"
-        raise _wrong(what, "End the model with a softmax, or train it with a lower learning rate.")
+        raise _invalid(what, "End the model with a softmax, or train it with a lower learning rate.")
 
 
-def _wrong(what: str, hint: str) -> InputError:
+def _invalid(what: str, hint: str) -> InputError:
     return InputError("predictions", what, hint, code="invalid-predictions")
-
-
-def as_truth(values: Any) -> Integers:
-    """Positions of classes, in the one integer type that Predictions take."""
-    return np.asarray(values, dtype=np.int64)

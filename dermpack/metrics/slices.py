@@ -1,15 +1,17 @@
-"""Score the pictures by what is known of them: age, sex, place on the body, skin tone."""
+"""Scores by metadata column (age, sex, body site, skin tone), and columns that identify people."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from dermpack.dataset.manifest import Dataset
 from dermpack.errors import InputError
-from dermpack.metrics.intervals import ANY_GROUPS, LEAST_GROUPS, RESAMPLES
+from dermpack.metrics.intervals import MIN_DRAWABLE_GROUPS, MIN_GROUPS, RESAMPLES
 from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.summary import FEW_GROUPS, Figure, count_groups, figure_record, overall_figures
 
@@ -17,15 +19,23 @@ MISSING = "(missing)"
 MISSING_WORDS = frozenset(
     ("", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "undefined", "missing")
 )
-MOST_VALUES = 40  # more are names, not kinds
-BANDS_FROM = 9  # distinct numbers: fewer are kept as they are
+MOST_VALUES = 40  # a column with more values contains names, not categories
+BANDS_FROM = 9  # distinct numbers; fewer are kept as they are
 MOST_BANDS = 6
 WIDTHS = (1, 2, 5, 10, 20, 50)
+GROUP_OPTION = "group"  # in dataset.json: the column that the import used as the group
+NAMES_SHARE = 0.5  # with at least this many values per group, a column may name the groups
+ALONE_SHARE = 0.9  # share of the values that must occur in one group only
+NAME = re.compile(
+    r"(patient(en)?|lesion|l(ä|ae?)sion(s|en)?|subject|person(en)?|case|fall|participant|proband(en)?|image|picture)"
+    r"s?[\s_-]*(id|nr|no|num|number|nummer|name|kennung|code)?\W*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """The pictures with one value in a column; `labels` of the classes occur in it."""
+    """The scores of the pictures with one value in a column, in which `labels` classes occur."""
 
     column: str
     value: str
@@ -33,7 +43,7 @@ class Slice:
     groups: int
     labels: int
     figures: Mapping[str, Figure]
-    warning: str  # empty where the slice is large enough to speak
+    warning: str  # empty if the slice has enough groups
 
     def record(self) -> dict[str, Any]:
         return {
@@ -51,60 +61,97 @@ def score_slices(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Slice, ...]:
-    """One slice a value of the column, numbers in bands; `cells` has one a picture."""
-    values = np.array(banded(cells))
-    names = sorted(set(values.tolist()), key=_order)
+    """Score each value of the column, with numbers in bands; `cells` has one cell per picture."""
+    values = np.array(band_cells(cells))
+    names = sorted(set(values.tolist()), key=_sort_key)
     if len(names) > MOST_VALUES:
         what = f"the column has {len(names)} values; at most {MOST_VALUES} can be compared"
         hint = "Slice by a column with fewer values."
         raise InputError(column, what, hint, code="too-many-values")
-    parts = [(name, predictions.take(np.flatnonzero(values == name))) for name in names]
-    least = ANY_GROUPS if count_groups(predictions) >= LEAST_GROUPS else LEAST_GROUPS
-    return tuple(
-        _slice(column, name, part, resamples=resamples, seed=seed, least_groups=least) for name, part in parts
-    )
+    # If the whole has enough groups for an interval, each of its slices gets one too.
+    min_groups = MIN_DRAWABLE_GROUPS if count_groups(predictions) >= MIN_GROUPS else MIN_GROUPS
+    slices = []
+    for name in names:
+        part = predictions.take(np.flatnonzero(values == name))
+        groups = count_groups(part)
+        warning = f"{groups} groups, fewer than {FEW_GROUPS}: mostly chance" if groups < FEW_GROUPS else ""
+        slices.append(
+            Slice(
+                column=column,
+                value=name,
+                n=len(part),
+                groups=groups,
+                labels=len(np.unique(part.truth)),
+                figures=overall_figures(part, resamples=resamples, seed=seed, min_groups=min_groups),
+                warning=warning,
+            )
+        )
+    return tuple(slices)
 
 
-def banded(cells: Sequence[str]) -> list[str]:
-    """Numbers in bands, where there are many: ages 0, 5, … 85 → "0 to 19", "20 to 39", …"""
+def band_cells(cells: Sequence[str]) -> list[str]:
+    """Replace many different numbers by bands: ages 0, 5, … 85 → "0 to 19", "20 to 39", …"""
     known = ["" if is_missing(cell) else cell.strip() for cell in cells]
-    numbers = [_number(cell) for cell in known if cell]
+    numbers = [_parse_number(cell) for cell in known if cell]
     finite = [number for number in numbers if number is not None]
+    # Bands are for columns of numbers only; a single word makes it a column of categories.
     if len(finite) < len(numbers) or len(set(finite)) < BANDS_FROM:
         return [cell or MISSING for cell in known]
-    named = bands(finite)
-    return [named[float(cell)] if cell else MISSING for cell in known]
+    bands = band_numbers(finite)
+    return [bands[float(cell)] if cell else MISSING for cell in known]
 
 
-def bands(numbers: Sequence[float], *, most: int = MOST_BANDS) -> dict[float, str]:
-    """Each number's band, in ascending order: no number stands in two."""
-    width = _width(min(numbers), max(numbers), most=most)
-    whole = width >= 1 and all(number == round(number) for number in numbers)
-    return {number: _band(number, width, whole=whole) for number in sorted(set(numbers))}
+def band_numbers(numbers: Sequence[float], *, most: int = MOST_BANDS) -> dict[float, str]:
+    """Return the band of each number, in ascending order: "20 to 39", or "0.2 to < 0.4" for fractions."""
+    smallest, largest = min(numbers), max(numbers)
+    # The first round width that gives few enough bands: 0 to 85 → 20.
+    widths = (width * 10.0**power for power in range(-6, 300, 2) for width in WIDTHS)
+    width = next(width for width in widths if largest // width - smallest // width < most)
+    is_whole = width >= 1 and all(number == round(number) for number in numbers)
+    bands = {}
+    for number in sorted(set(numbers)):
+        low = number // width * width
+        # Only whole numbers can state their last value; a fraction may lie just below the end.
+        bands[number] = f"{low:.0f} to {low + width - 1:.0f}" if is_whole else f"{low:g} to < {low + width:g}"
+    return bands
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell says that nothing is known: is_missing("Unknown") → True."""
+    """Return whether a cell has no information: is_missing("Unknown") → True."""
     return " ".join(cell.split()).casefold() in MISSING_WORDS
 
 
-def _slice(
-    column: str, value: str, part: Predictions, *, resamples: int, seed: int, least_groups: int
-) -> Slice:
-    groups = count_groups(part)
-    few = f"{groups} groups, fewer than {FEW_GROUPS}: mostly chance"
-    return Slice(
-        column=column,
-        value=value,
-        n=len(part),
-        groups=groups,
-        labels=len(np.unique(part.truth)),
-        figures=overall_figures(part, resamples=resamples, seed=seed, least_groups=least_groups),
-        warning=few if groups < FEW_GROUPS else "",
-    )
+def is_identifier_column(dataset: Dataset, column: str) -> bool:
+    """Return whether the column is the group, or equivalent: by its name or by its values."""
+    if _has_identifier_name(column, dataset.options):
+        return True
+    cells = dataset.manifest.column(column)
+    groups = [picture.group for picture in dataset.pictures]
+    filled = [(cell, group) for cell, group in zip(cells, groups, strict=True) if cell.strip()]
+    if filled and all(cell == group for cell, group in filled):
+        return True
+    pairs = {pair for pair in zip(band_cells(cells), groups, strict=True) if pair[0] != MISSING}
+    values = {value for value, _ in pairs}
+    # Nearly one value per group: every further group of a value adds one pair.
+    few = len(values) < max(2, NAMES_SHARE * len({group for _, group in pairs}))
+    shared = len(pairs) - len(values)
+    return not few and shared <= (1 - ALONE_SHARE) * len(values)
 
 
-def _number(cell: str) -> float | None:
+def is_identifier_in_counts(column: str, groups: Sequence[int], options: Mapping[str, Any]) -> bool:
+    """Return the same for a report, without the dataset; `groups` counts those of each known value."""
+    # A value in one group only suggests a name: one value per patient.
+    alone = sum(count == 1 for count in groups)
+    return _has_identifier_name(column, options) or alone > NAMES_SHARE * len(groups)
+
+
+def _has_identifier_name(column: str, options: Mapping[str, Any]) -> bool:
+    group_column = str(options.get(GROUP_OPTION, "")).strip().casefold()
+    name = column.strip()
+    return name.casefold() == group_column or NAME.fullmatch(name) is not None
+
+
+def _parse_number(cell: str) -> float | None:
     try:
         number = float(cell)
     except ValueError:
@@ -112,21 +159,9 @@ def _number(cell: str) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _width(low: float, high: float, *, most: int) -> float:
-    """The first round width that makes few bands: 0 to 85 → 20."""
-    rounds = (width * 10.0**power for power in range(-6, 300, 2) for width in WIDTHS)
-    return next(width for width in rounds if high // width - low // width < most)
-
-
-def _band(number: float, width: float, *, whole: bool) -> str:
-    """ "20 to 39" for whole numbers; a fraction's band says where it ends: "0.2 to < 0.4"."""
-    low = number // width * width
-    return f"{low:.0f} to {low + width - 1:.0f}" if whole else f"{low:g} to < {low + width:g}"
-
-
-def _order(name: str) -> tuple[int, float, str]:
-    """Numbers and bands by size, then words, then what is missing."""
-    number = _number(name.partition(" to ")[0])
+def _sort_key(name: str) -> tuple[int, float, str]:
+    """Sort numbers and bands by size, then words, then the missing value."""
+    number = _parse_number(name.partition(" to ")[0])
     if number is not None:
         return 0, number, name
     return (2 if name == MISSING else 1), 0.0, name

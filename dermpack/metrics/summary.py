@@ -1,4 +1,4 @@
-"""Summarise predictions: every figure with its interval, every label, what a reader must know."""
+"""Summary of predictions: every metric with its interval, each label, and notes for the reader."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from dermpack.metrics.calibration import BINS
 from dermpack.metrics.confusion import confusion
-from dermpack.metrics.constant_prediction import guess
-from dermpack.metrics.definitions import by_label, overall
-from dermpack.metrics.intervals import LEAST_GROUPS, RESAMPLES, Interval, bootstrap, interval
+from dermpack.metrics.definitions import score_by_label, score_overall
+from dermpack.metrics.intervals import MIN_GROUPS, RESAMPLES, Interval, bootstrap, percentile_interval
 from dermpack.metrics.predictions import Floats, Predictions
-from dermpack.metrics.reliability import BINS
 
-FEW_GROUPS = 30  # below, a figure says little: one of thirty is more than three points
+FEW_GROUPS = 30  # with fewer, a figure is imprecise: one group of thirty is more than three points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A value and its 95 % interval; None where there is nothing to compute it from."""
+    """A value and its 95 % interval; None where it is undefined."""
 
     value: float | None
     ci95: Interval | None
@@ -28,7 +27,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelScores:
-    """What one label got: `n` pictures of it, `predicted` pictures called by its name."""
+    """The scores of one label, which `n` pictures have and `predicted` pictures are given."""
 
     label: str
     n: int
@@ -39,7 +38,7 @@ class LabelScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """The figures of one model on one split, all of them fractions but the Brier score (0 to 2)."""
+    """The scores of one model on one split; all are fractions except the Brier score (0 to 2)."""
 
     split: str
     n: int
@@ -56,14 +55,21 @@ class Scores:
         return self.figures[name].value
 
     def record(self) -> dict[str, Any]:
-        """The JSON form: `accuracy` beside `accuracy_ci95`, null where a figure does not exist."""
+        """Return the JSON form: `accuracy` and `accuracy_ci95`, null where a figure is undefined."""
+        per_class = {
+            scores.label: {
+                **figure_record(scores.figures),
+                **{"n": scores.n, "groups": scores.groups, "predicted": scores.predicted},
+            }
+            for scores in self.per_class
+        }
         return {
             **figure_record(self.figures),
             "split": self.split,
             "n": self.n,
             "groups": self.groups,
             "classes": list(self.classes),
-            "per_class": {of.label: _label_record(of) for of in self.per_class},
+            "per_class": per_class,
             "confusion": [list(row) for row in self.confusion],
             "bootstrap": {"over": "groups", "resamples": self.resamples, "seed": self.seed},
             "ece_bins": BINS,
@@ -72,8 +78,8 @@ class Scores:
 
 
 def score(predictions: Predictions, *, split: str, resamples: int = RESAMPLES, seed: int = 0) -> Scores:
-    """Every figure of the predictions, with intervals by bootstrap over groups."""
-    per_class = _per_class(predictions, resamples=resamples, seed=seed)
+    """Return every metric of the predictions, with bootstrap intervals over groups."""
+    per_class = _score_labels(predictions, resamples=resamples, seed=seed)
     groups = count_groups(predictions)
     return Scores(
         split=split,
@@ -90,68 +96,74 @@ def score(predictions: Predictions, *, split: str, resamples: int = RESAMPLES, s
 
 
 def overall_figures(
-    predictions: Predictions, *, resamples: int, seed: int, least_groups: int = LEAST_GROUPS
+    predictions: Predictions, *, resamples: int, seed: int, min_groups: int = MIN_GROUPS
 ) -> dict[str, Figure]:
-    """The figures of all classes together, by name."""
-    values = overall(predictions, np.ones((1, len(predictions))))
-    draws = bootstrap(predictions, overall, resamples=resamples, seed=seed, least_groups=least_groups)
-    return {name: figure_from(value[0], draws.get(name)) for name, value in values.items()}
+    """Return the figures of all classes together, by name."""
+    values = score_overall(predictions, np.ones((1, len(predictions))))
+    draws = bootstrap(predictions, score_overall, resamples=resamples, seed=seed, min_groups=min_groups)
+    return {name: make_figure(value[0], draws.get(name)) for name, value in values.items()}
 
 
 def count_groups(predictions: Predictions) -> int:
     return int(predictions.group_codes().max()) + 1
 
 
+def make_figure(value: float, draws: Floats | None) -> Figure:
+    """Return the figure of a value and its bootstrap draws; NaN becomes None."""
+    if np.isnan(value):
+        return Figure(value=None, ci95=None)
+    ci95 = None if draws is None else percentile_interval(draws)
+    # If all draws are equal, the sample is too small to vary: that is not certainty.
+    is_point = ci95 is not None and ci95[0] == ci95[1]
+    return Figure(value=float(value), ci95=None if is_point else ci95)
+
+
 def figure_record(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """Return the JSON form of figures: a value and an interval for each name."""
     values = {name: figure.value for name, figure in figures.items()}
     ranges = {f"{name}_ci95": figure.ci95 and list(figure.ci95) for name, figure in figures.items()}
     return {**values, **ranges}
 
 
-def _per_class(predictions: Predictions, *, resamples: int, seed: int) -> tuple[LabelScores, ...]:
-    values = by_label(predictions, np.ones((1, len(predictions))))
-    draws = bootstrap(predictions, by_label, resamples=resamples, seed=seed)
+def describe_constant_prediction(predictions: Predictions) -> str:
+    """Return a sentence if all predictions are the same though the truth is not, else ""."""
+    predicted, truths = np.unique(predictions.predicted), np.unique(predictions.truth)
+    if len(predicted) > 1 or len(truths) < 2:
+        return ""
+    return f"no better than guessing: every answer is {predictions.classes[predicted[0]]}"
+
+
+def _score_labels(predictions: Predictions, *, resamples: int, seed: int) -> tuple[LabelScores, ...]:
+    # Value and draws come from the same function, under different weights.
+    values = score_by_label(predictions, np.ones((1, len(predictions))))
+    draws = bootstrap(predictions, score_by_label, resamples=resamples, seed=seed)
     codes, predicted = predictions.group_codes(), predictions.predicted
     return tuple(
         LabelScores(
             label=label,
-            n=int((predictions.truth == at).sum()),
-            groups=len(np.unique(codes[predictions.truth == at])),
-            predicted=int((predicted == at).sum()),
+            n=int((predictions.truth == index).sum()),
+            groups=len(np.unique(codes[predictions.truth == index])),
+            predicted=int((predicted == index).sum()),
             figures={
-                name: figure_from(value[0, at], draws[name][:, at] if draws else None)
+                name: make_figure(value[0, index], draws[name][:, index] if draws else None)
                 for name, value in values.items()
             },
         )
-        for at, label in enumerate(predictions.classes)
+        for index, label in enumerate(predictions.classes)
     )
 
 
-def figure_from(value: float, draws: Floats | None) -> Figure:
-    """A figure of its value and its draws; None for what does not exist."""
-    if np.isnan(value):
-        return Figure(value=None, ci95=None)
-    found = None if draws is None else interval(draws)
-    is_point = found is not None and found[0] == found[1]  # no draw changed it: that is not certainty
-    return Figure(value=float(value), ci95=None if is_point else found)
-
-
-def _label_record(scores: LabelScores) -> dict[str, Any]:
-    counted = {"n": scores.n, "groups": scores.groups, "predicted": scores.predicted}
-    return {**figure_record(scores.figures), **counted}
-
-
 def _notes(predictions: Predictions, per_class: Sequence[LabelScores], groups: int) -> list[str]:
-    guessed = guess(predictions)
-    absent = [of.label for of in per_class if of.n == 0]
-    few = [f"{of.label} ({of.groups})" for of in per_class if 0 < of.groups < FEW_GROUPS]
-    notes = [guessed] if guessed else []
+    constant = describe_constant_prediction(predictions)
+    absent = [scores.label for scores in per_class if scores.n == 0]
+    few = [f"{scores.label} ({scores.groups})" for scores in per_class if 0 < scores.groups < FEW_GROUPS]
+    notes = [constant] if constant else []
     if absent:
         notes.append(f"no picture of {', '.join(absent)}: means are over the other labels")
     if few:
-        notes.append(f"fewer than {FEW_GROUPS} groups of {', '.join(few)}: their figures say little")
+        notes.append(f"fewer than {FEW_GROUPS} groups of {', '.join(few)}: their figures are imprecise")
     if groups < 2:
-        notes.append("a single group: there is nothing to draw intervals from")
-    elif groups < LEAST_GROUPS:
-        notes.append(f"{groups} groups, fewer than {LEAST_GROUPS}: too few to draw intervals from")
+        notes.append("a single group: too few to draw intervals from")
+    elif groups < MIN_GROUPS:
+        notes.append(f"{groups} groups, fewer than {MIN_GROUPS}: too few to draw intervals from")
     return notes

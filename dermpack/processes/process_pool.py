@@ -1,4 +1,4 @@
-"""Run one function over many tasks, in as many processes as asked."""
+"""A worker pool: run one function on many tasks in several processes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
 from dermpack.errors import DermpackError, InputError
+from dermpack.processes.child_process import describe_exit
 
 Task = TypeVar("Task")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 SPAWN = get_context("spawn")  # a forked copy of a process with threads may hang
 
 
 class WorkerLostError(InputError):
-    """A worker process died; `task` is the index of what it was at."""
+    """A worker process died; `task` is the index of its task."""
 
     def __init__(self, task: int, ending: str) -> None:
         what = f"the worker process ended unexpectedly ({ending})"
@@ -33,135 +34,125 @@ class WorkerLostError(InputError):
 
 
 def available_jobs() -> int:
-    """The processors that this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def answers(
-    work: Callable[[Task], Answer], tasks: Sequence[Task], *, jobs: int
-) -> Iterator[tuple[int, Answer]]:
-    """Each task's index and answer, as they come; no process outlives the iterator."""
+def map_in_processes(
+    work: Callable[[Task], Result], tasks: Sequence[Task], *, jobs: int
+) -> Iterator[tuple[int, Result]]:
+    """Yield the index and result of each task in the order of completion.
+
+    DermpackError and OSError of the work are raised here. No process outlives the iterator.
+    """
     if min(jobs, len(tasks)) <= 1:
-        yield from ((at, work(task)) for at, task in enumerate(tasks))
+        yield from ((index, work(task)) for index, task in enumerate(tasks))
         return
-    crew = _WorkerPool(work, min(jobs, len(tasks)))
+    pool = _WorkerPool(work, min(jobs, len(tasks)))
     try:
-        yield from crew.run(tasks)
+        yield from pool.run(tasks)
     finally:
-        crew.dismiss()
+        pool.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Failed:
-    """What the work raised, on its way to the parent."""
+    """An error of the work on its way to the parent."""
 
     error: DermpackError | OSError
 
 
-class _WorkerPool(Generic[Task, Answer]):
-    """Worker processes with a pipe each, so that a death is seen, and seen to be whose."""
+class _WorkerPool(Generic[Task, Result]):
+    """Worker processes with one pipe each: a shared queue would not show which worker died."""
 
-    def __init__(self, work: Callable[[Task], Answer], size: int) -> None:
+    def __init__(self, work: Callable[[Task], Result], size: int) -> None:
         self.workers: dict[Connection, BaseProcess] = {}
-        self.at: dict[Connection, int] = {}  # the task that a worker has now
+        self.running: dict[Connection, int] = {}  # the index of the task that a worker has now
         try:
-            with _undisturbed():
+            with _interrupt_later():
                 for _ in range(size):
-                    self._hire(work)
+                    ours, theirs = SPAWN.Pipe()
+                    process = SPAWN.Process(target=_serve, args=(work, theirs), daemon=True)
+                    process.start()
+                    theirs.close()  # only the worker has it open now, so its death ends the pipe
+                    self.workers[ours] = process
         except BaseException:
-            self.dismiss()
+            self.close()
             raise
 
-    def _hire(self, work: Callable[[Task], Answer]) -> None:
-        ours, theirs = SPAWN.Pipe()
-        process = SPAWN.Process(target=_serve, args=(work, theirs), daemon=True)
-        process.start()
-        theirs.close()  # only the worker holds it now: its death ends the pipe
-        self.workers[ours] = process
-
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Result]]:
         waiting = iter(range(len(tasks)))
         for pipe in self.workers:
-            self._give(pipe, waiting, tasks)
-        while self.at:
-            ready = wait(list(self.at))
-            for pipe in [pipe for pipe in self.at if pipe in ready]:
-                at, answer = self.at[pipe], self._take(pipe)
-                self._give(pipe, waiting, tasks)
-                yield at, answer
+            self._send_next(pipe, waiting, tasks)
+        # One task per worker at a time: if a worker dies, its task is known.
+        while self.running:
+            ready = wait(list(self.running))
+            for pipe in [pipe for pipe in self.running if pipe in ready]:
+                index, result = self.running[pipe], self._receive(pipe)
+                self._send_next(pipe, waiting, tasks)  # before the yield: the worker must not idle
+                yield index, result
 
-    def _give(self, pipe: Connection, waiting: Iterator[int], tasks: Sequence[Task]) -> None:
-        self.at.pop(pipe, None)
-        at = next(waiting, None)
-        if at is None:
+    def _send_next(self, pipe: Connection, waiting: Iterator[int], tasks: Sequence[Task]) -> None:
+        self.running.pop(pipe, None)
+        index = next(waiting, None)
+        if index is None:
             return
-        self.at[pipe] = at
-        with suppress(BrokenPipeError):  # a dead worker is reported when its answer is awaited
-            pipe.send(tasks[at])
+        self.running[pipe] = index
+        with suppress(BrokenPipeError):  # a dead worker is reported by _receive
+            pipe.send(tasks[index])
 
-    def _take(self, pipe: Connection) -> Answer:
+    def _receive(self, pipe: Connection) -> Result:
         try:
-            answer: Answer | _Failed = pipe.recv()
+            result: Result | _Failed = pipe.recv()
         except (EOFError, ConnectionResetError) as error:
             process = self.workers[pipe]
             process.join()
-            raise WorkerLostError(self.at[pipe], _ending(process.exitcode)) from error
-        if isinstance(answer, _Failed):
-            raise answer.error
-        return answer
+            raise WorkerLostError(self.running[pipe], describe_exit(process.exitcode)) from error
+        if isinstance(result, _Failed):
+            raise result.error
+        return result
 
-    def dismiss(self) -> None:
+    def close(self) -> None:
         for process in self.workers.values():
-            process.kill()  # it only reads: nothing of it can be half done
+            process.kill()  # workers only read files, so nothing can be left half written
         for pipe, process in self.workers.items():
             process.join()
             pipe.close()
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until the workers stand: they are born deaf to it, and a half-started one would complain.
+def _interrupt_later() -> Iterator[None]:
+    """Delay Ctrl-C until the workers have started, and start them so that they ignore it.
 
-    Blocking the signal makes the children deaf; the handler is needed too, since another thread of this
-    process may take the signal, and Python then raises it here all the same.
+    Children inherit the blocked signal, so only the parent reacts to Ctrl-C; a half-started child would print
+    a traceback. The handler is needed too: another thread of the parent may receive the signal, and Python
+    then raises KeyboardInterrupt in the main thread although the signal is blocked there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     resource_tracker.ensure_running()  # its start, at the first worker, would unblock the signal again
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
-    if came:
+    if received:
         raise KeyboardInterrupt
 
 
-def _serve(work: Callable[[Task], Answer], pipe: Connection) -> None:
-    """Answer task after task; the parent's end or death ends it."""
+def _serve(work: Callable[[Task], Result], pipe: Connection) -> None:
+    """Run the worker: do task after task until the parent closes the pipe or dies."""
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            pipe.send(_answer(work, pipe.recv()))
-
-
-def _answer(work: Callable[[Task], Answer], task: Task) -> Answer | _Failed:
-    """The answer, or what a person should be told instead; a bug ends the worker, with its traceback."""
-    try:
-        return work(task)
-    except (DermpackError, OSError) as error:
-        return _Failed(error=error)
-
-
-def _ending(exitcode: int | None) -> str:
-    """How a process ended, in words: _ending(-9) → "SIGKILL, possibly out of memory"."""
-    if exitcode == -signal.SIGKILL:
-        return "SIGKILL, possibly out of memory"
-    if exitcode is not None and exitcode < 0:
-        return signal.Signals(-exitcode).name
-    return f"exit code {exitcode}"
+            task = pipe.recv()
+            try:
+                result: Result | _Failed = work(task)
+            except (DermpackError, OSError) as error:  # anything else is a bug and ends the worker
+                result = _Failed(error=error)
+            pipe.send(result)

@@ -1,1 +1,1 @@
-"""Pages, plots and contact sheets."""
+"""HTML pages and Markdown from templates, plots and contact sheets; nothing about one report."""

@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures at a glance, as a model would see them."""
+"""Contact sheets: many small pictures with captions on one image."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dermpack.errors import InputError, PictureError, printable
+from dermpack.errors import InputError, PictureError, escape_unprintable
 from dermpack.imaging import prepare
 from dermpack.reporting.page import Media
 
-Sheet: TypeAlias = Any  # PIL.Image.Image: to name it would load Pillow
+Sheet: TypeAlias = Any  # PIL.Image.Image: naming it would import Pillow
 Pen: TypeAlias = Any  # PIL.ImageDraw.ImageDraw
 Font: TypeAlias = Any  # PIL.ImageFont.FreeTypeFont
 
-Entry: TypeAlias = tuple[Path, tuple[str, ...]]  # a picture, and what stands below it, line by line
+Entry: TypeAlias = tuple[Path, tuple[str, ...]]  # a picture and its caption, line by line
 
 GAP = 4
 CAPTION_HEIGHT, CAPTION_SIZE = 16, 11  # of one line
-MAX_CAPTION = 80  # characters of a line looked at; the width of the cell decides
-FONT = "fonts/ttf/DejaVuSans.ttf"  # comes with matplotlib: Pillow's own letters have no ß, Ü or é
+MAX_CAPTION = 80  # characters of a line that are measured; the cell's width decides how many fit
+FONT = "fonts/ttf/DejaVuSans.ttf"  # part of matplotlib; Pillow's own font has no ß, Ü or é
 MAX_PIXELS = 40_000_000  # of a whole sheet: 120 MB in memory
 JPEG_QUALITY = 85
 WHITE, INK, EMPTY, CROSS = "#ffffff", "#1c2330", "#eceff3", "#a8480a"
@@ -29,26 +29,34 @@ WHITE, INK, EMPTY, CROSS = "#ffffff", "#1c2330", "#eceff3", "#a8480a"
 def contact_sheet(
     entries: Sequence[Entry], *, cell: int = 128, columns: int = 6, media: Media = Media.PNG
 ) -> bytes:
-    """Draw each picture with its lines below it; one that cannot be decoded is a crossed, empty cell."""
-    from PIL import Image, ImageDraw
+    """Draw each picture with its caption below; one that cannot be decoded becomes a crossed-out cell."""
+    import matplotlib
+    from PIL import Image, ImageDraw, ImageFont
 
     columns = max(1, min(columns, len(entries)))
     rows = -(-len(entries) // columns)
-    below = CAPTION_HEIGHT * max((len(lines) for _, lines in entries), default=1)
-    size = (columns * (cell + GAP) + GAP, rows * (cell + below + GAP) + GAP)
+    caption_height = CAPTION_HEIGHT * max((len(lines) for _, lines in entries), default=1)
+    size = (columns * (cell + GAP) + GAP, rows * (cell + caption_height + GAP) + GAP)
     if size[0] * size[1] > MAX_PIXELS:
         what = f"too large: {size[0]}×{size[1]} pixels"
         raise InputError("contact sheet", what, "Show fewer pictures.", code="sheet-too-large")
     sheet = Image.new("RGB", size, WHITE)
-    pen, font = ImageDraw.Draw(sheet), _font()
-    for at, (path, lines) in enumerate(entries):
-        row, column = divmod(at, columns)
-        corner = (GAP + column * (cell + GAP), GAP + row * (cell + below + GAP))
-        _draw_picture(sheet, pen, path, corner=corner, cell=cell)
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / FONT, CAPTION_SIZE)
+    # All cells have the height of the longest caption.
+    for index, (path, lines) in enumerate(entries):
+        row, column = divmod(index, columns)
+        left, top = GAP + column * (cell + GAP), GAP + row * (cell + caption_height + GAP)
+        _draw_picture(sheet, pen, path, corner=(left, top), cell=cell)
         for number, line in enumerate(lines):
-            under = (corner[0], corner[1] + cell + number * CAPTION_HEIGHT)
-            pen.text(under, _fitting(line, font, width=cell), fill=INK, font=font)
-    return _encoded(sheet, media)
+            place = (left, top + cell + number * CAPTION_HEIGHT)
+            pen.text(place, _shorten_to_width(line, font, width=cell), fill=INK, font=font)
+    buffer = io.BytesIO()
+    if media is Media.JPEG:
+        sheet.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    else:
+        sheet.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _draw_picture(sheet: Sheet, pen: Pen, path: Path, *, corner: tuple[int, int], cell: int) -> None:
@@ -56,7 +64,7 @@ def _draw_picture(sheet: Sheet, pen: Pen, path: Path, *, corner: tuple[int, int]
 
     try:
         pixels = prepare(path, cell)
-    except (PictureError, OSError):  # a report shows what is there, and what is not
+    except (PictureError, OSError):  # a report must not fail because one picture is missing
         left, top = corner
         right, bottom = left + cell - 1, top + cell - 1
         pen.rectangle((left, top, right, bottom), fill=EMPTY, outline=CROSS)
@@ -66,26 +74,10 @@ def _draw_picture(sheet: Sheet, pen: Pen, path: Path, *, corner: tuple[int, int]
         sheet.paste(Image.fromarray(pixels), corner)
 
 
-def _font() -> Font:
-    import matplotlib
-    from PIL import ImageFont
-
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / FONT, CAPTION_SIZE)
-
-
-def _fitting(line: str, font: Font, *, width: int) -> str:
-    text = printable(line)[:MAX_CAPTION]
+def _shorten_to_width(line: str, font: Font, *, width: int) -> str:
+    text = escape_unprintable(line)[:MAX_CAPTION]
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"{text}…") > width:
         text = text[:-1]
     return f"{text}…"
-
-
-def _encoded(sheet: Sheet, media: Media) -> bytes:
-    buffer = io.BytesIO()
-    if media is Media.JPEG:
-        sheet.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    else:
-        sheet.save(buffer, "PNG")
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""One self-contained HTML page, readable on a phone, in the dark and on paper; no script runs in it."""
+"""Self-contained HTML pages from typed blocks: for a phone, a dark screen and paper, without scripts."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import base64
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
-from dermpack.errors import printable
+from dermpack.errors import escape_unprintable
 
 TEMPLATES = Path(__file__).parent
 RESEARCH_ONLY = "Research software, not a medical device: nothing on this page is a diagnosis."
 FIGURE = re.compile(r"[-+−±<>≤≥~]?\s?[\d.,]*\d\s?(%|ms|s|px|KB|MB|KiB|MiB)?(\s?[(±–][\d\s.,%()±–−…+-]*)?")
-
-GAPS = ("", "–")  # cells without a figure
+NO_VALUE = "–"
+GAPS = ("", NO_VALUE)  # cells without a figure
+WITHOUT_LIMIT = ("fine_tune",)  # options for which None means all
 
 
 class Media(Enum):
@@ -32,14 +33,14 @@ SUFFIX = {Media.PNG: "png", Media.JPEG: "jpg"}
 
 
 class ImageBackground(Enum):
-    """Whether a dark page may turn a picture's white dark."""
+    """Whether a dark page may invert the white of a picture."""
 
-    DRAWING = "drawing"  # a plot on white: turned
+    DRAWING = "drawing"  # a plot on white: inverted
     PHOTOGRAPH = "photograph"  # shown as it is
 
 
 class Level(Enum):
-    """How much a person should care."""
+    """How important a callout is."""
 
     GOOD = "good"
     NOTE = "note"
@@ -50,68 +51,54 @@ class Level(Enum):
 class Text:
     """One paragraph."""
 
+    kind: ClassVar[str] = "text"
     text: str
-
-    @property
-    def kind(self) -> str:
-        return "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callout:
-    """One sentence that must not be missed."""
+    """One highlighted sentence."""
 
+    kind: ClassVar[str] = "callout"
     level: Level
     text: str
-
-    @property
-    def kind(self) -> str:
-        return "callout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The few figures that come first: (what, figure) pairs."""
+    """The most important figures: (name, figure) pairs."""
 
+    kind: ClassVar[str] = "facts"
     facts: Sequence[tuple[str, str]]
-
-    @property
-    def kind(self) -> str:
-        return "facts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Cells as a person reads them; the first column names the row."""
+    """A table of formatted cells; the first column names the row."""
 
+    kind: ClassVar[str] = "table"
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     @property
-    def kind(self) -> str:
-        return "table"
-
-    @property
     def figure_columns(self) -> tuple[bool, ...]:
-        """Which columns are set to the right: those of figures alone, or of figures and gaps."""
-        columns = [[row[at] for row in self.rows] for at in range(len(self.header))]
-        return (False, *(_holds_figures(cells) for cells in columns[1:]))
+        """Which columns are right-aligned: those with figures, and gaps, only."""
+        columns = [[row[index] for row in self.rows] for index in range(1, len(self.header))]
+        filled = ([cell for cell in column if cell not in GAPS] for column in columns)
+        return (False, *(bool(cells) and all(map(is_figure, cells)) for cells in filled))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A picture inside the page; `alt` says what a person who cannot see it should know."""
+    """A picture inside the page; `alt` describes it for screen readers."""
 
+    kind: ClassVar[str] = "image"
     data: bytes
     alt: str
     caption: str = ""
     media: Media = Media.PNG
     surface: ImageBackground = ImageBackground.DRAWING
-
-    @property
-    def kind(self) -> str:
-        return "image"
 
     @property
     def address(self) -> str:
@@ -120,98 +107,122 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """Pictures side by side where the page is wide enough."""
+    """Pictures next to each other if the page is wide enough."""
 
+    kind: ClassVar[str] = "gallery"
     images: Sequence[Image]
-
-    @property
-    def kind(self) -> str:
-        return "gallery"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """A table that a person opens to see: the details of one sentence."""
+    """A table that is collapsed until the reader opens it."""
 
+    kind: ClassVar[str] = "fold"
     title: str
     table: Table
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Files next to the page: (path relative to it, what the file shows) pairs."""
+
+    links: Sequence[tuple[str, str]]
+
     @property
     def kind(self) -> str:
-        return "fold"
+        return "links"
 
 
-Block: TypeAlias = Text | Callout | Facts | Table | Image | Gallery | Details
+Block: TypeAlias = Text | Callout | Facts | Table | Image | Gallery | Details | Links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading with what stands below it."""
+    """A heading with the blocks below it."""
 
     title: str
     blocks: Sequence[Block]
 
 
 def render_page(title: str, *, subtitle: str, sections: Sequence[Section]) -> str:
-    """Render the page; every text is escaped, the same sections give the same page."""
+    """Return the HTML page; every text is escaped, and the same sections give the same page."""
+    style = (TEMPLATES / "page.css.html.j2").read_text(encoding="utf-8")
+    # "Ärzte & <b>" → "s1-arzte-b"
+    anchors = [
+        f"s{index}-{_slug(section.title)}".rstrip("-") for index, section in enumerate(sections, start=1)
+    ]
+    values = {
+        "title": title,
+        "subtitle": subtitle,
+        "numbered": tuple(zip(anchors, sections, strict=True)),
+        "research_only": RESEARCH_ONLY,
+        "style": style,
+        # The content security policy allows this style sheet only, by its hash.
+        "style_hash": base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii"),
+    }
+    return render_template(TEMPLATES / "page.html.j2", values, escape=escape_unprintable)
+
+
+def render_template(template: Path, values: Mapping[str, object], *, escape: Callable[[str], str]) -> str:
+    """Return the rendered template; `escape` is applied to every text, HTML is escaped in *.html.j2."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    def finalize(value: object) -> object:
+        # Not isinstance: Markup, a subclass of str, is the output of a macro and escaped already.
+        return escape(value) if type(value) is str else value
+
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
+        loader=FileSystemLoader(template.parent),
+        autoescape=template.name.endswith(".html.j2"),
         undefined=StrictUndefined,
-        finalize=_harmless,
+        finalize=finalize,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    style = (TEMPLATES / "page.css.html.j2").read_text(encoding="utf-8")
-    return environment.get_template("page.html.j2").render(
-        title=title,
-        subtitle=subtitle,
-        numbered=tuple(zip(_anchors(section.title for section in sections), sections, strict=True)),
-        research_only=RESEARCH_ONLY,
-        style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii"),
-    )
+    return environment.get_template(template.name).render(values)
 
 
 def image_files(sections: Sequence[Section]) -> dict[str, bytes]:
-    """Every picture of the page as a file of its own: "02-classes-1.png" → its bytes."""
+    """Return every picture of the page as a file: "02-classes-1.png" → its bytes."""
     files: dict[str, bytes] = {}
-    for at, section in enumerate(sections, start=1):
-        for number, image in enumerate(_images(section.blocks), start=1):
-            stem = "-".join(part for part in (f"{at:02}", _slug(section.title), str(number)) if part)
+    for index, section in enumerate(sections, start=1):
+        images: list[Image] = []
+        for block in section.blocks:
+            if isinstance(block, Image):
+                images.append(block)
+            elif isinstance(block, Gallery):
+                images += block.images
+        for number, image in enumerate(images, start=1):
+            stem = "-".join(part for part in (f"{index:02}", _slug(section.title), str(number)) if part)
             files[f"{stem}.{SUFFIX[image.media]}"] = image.data
     return files
 
 
 def is_figure(cell: str) -> bool:
-    """Whether a cell is set to the right: is_figure("12.5 %") → True; is_figure("nv") → False."""
+    """Return whether a cell is a figure: is_figure("12.5 %") → True; is_figure("nv") → False."""
     return FIGURE.fullmatch(cell.strip()) is not None if len(cell) < 40 else False
 
 
-def _holds_figures(cells: Sequence[str]) -> bool:
-    told = [cell for cell in cells if cell not in GAPS]
-    return bool(told) and all(map(is_figure, told))
-
-
-def _images(blocks: Sequence[Block]) -> Iterator[Image]:
-    for block in blocks:
-        if isinstance(block, Image):
-            yield block
-        elif isinstance(block, Gallery):
-            yield from block.images
-
-
-def _harmless(value: object) -> object:
-    """Text without control characters, overrides of direction and lone surrogates; Markup passes."""
-    return printable(value) if type(value) is str else value
-
-
-def _anchors(titles: Iterable[str]) -> list[str]:
-    """A link target a title: "Ärzte & <b>" → "s1-arzte-b"."""
-    return [f"s{at}-{_slug(title)}".rstrip("-") for at, title in enumerate(titles, start=1)]
+def option_text(name: str, value: Any) -> str:
+    """Format an option: [] → "none", [4, 8] → "4,8", {"flips": true, "shift": 0} → "flips yes"."""
+    match value:
+        case None:
+            return "all" if name in WITHOUT_LIMIT else "none"
+        case bool():
+            return "yes" if value else "no"
+        case {"sha256": str(sha256)}:
+            return f"a file, sha256 {sha256[:12]}…"
+        case dict():
+            given = {part.replace("_", " "): option_text(part, item) for part, item in value.items() if item}
+            return ", ".join(f"{part} {item}" for part, item in given.items()) or "none"
+        case list() if value and isinstance(value[0], list):
+            return ", ".join(f"{label} {wanted:g}" for label, wanted in value)
+        case list():
+            return ",".join(option_text(name, item) for item in value) or "none"
+        case float():
+            return f"{value:g}"
+    return str(value) or NO_VALUE
 
 
 def _slug(title: str) -> str:

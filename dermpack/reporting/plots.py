@@ -1,4 +1,4 @@
-"""Plots as PNG bytes: one style, colours that colour-blind people tell apart, the same bytes each time."""
+"""Plots as PNG bytes in one style: colours for colour-blind people, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias, cast
 
-from dermpack.errors import printable
+from dermpack.errors import escape_unprintable
 
-Axes: TypeAlias = Any  # matplotlib.axes.Axes: to name it would load matplotlib
+Axes: TypeAlias = Any  # matplotlib.axes.Axes: naming it would import matplotlib
 Draw: TypeAlias = Callable[[Axes], None]
 
 DOTS_PER_INCH = 144  # sharp on a phone, small in a page
 INK, SOFT, LINE = "#1c2330", "#5a6475", "#dfe3ea"
-# Paul Tol's "bright" scheme: seven colours that colour-blind people tell apart.
+# Paul Tol's "bright" scheme: seven colours that colour-blind people can distinguish.
 PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
-DASHES = ("-", "--", ":", "-.")  # the eighth curve has the first colour again
-HEAT = "Blues"  # one hue, light to dark: read by everybody, and on paper
+DASHES = ("-", "--", ":", "-.")  # the eighth curve reuses the first colour
+HEAT = "Blues"  # one hue, light to dark: readable for everybody, and on paper
 STYLE: Mapping[str, object] = {
-    "text.parse_math": False,  # a label with a $ is a label
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same letters on every machine
+    "text.parse_math": False,  # a $ in a label is not mathematics
+    "font.family": ["DejaVu Sans"],  # part of matplotlib: the same font on every machine
     "font.size": 9.0,
     "text.color": INK,
     "axes.labelcolor": SOFT,
@@ -43,12 +43,12 @@ STYLE: Mapping[str, object] = {
 THICKNESS = 0.72  # of a bar
 MAX_LABEL = 28  # characters
 LETTER_INCHES = 0.075
-GAP_LETTERS = 2  # between names that stand side by side
+GAP_LETTERS = 2  # between two horizontal names
 LIGHT_TEXT_ABOVE = 0.55  # of a heat map's range
 
 
 def figure_png(draw: Draw, *, width_inches: float = 6.4, height_inches: float = 3.6) -> bytes:
-    """Draw on one pair of axes; answer a PNG without date and program name."""
+    """Draw on one pair of axes and return the PNG, without date and program name."""
     with _style():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -61,24 +61,24 @@ def figure_png(draw: Draw, *, width_inches: float = 6.4, height_inches: float = 
     return buffer.getvalue()
 
 
-def height_for(rows: int) -> float:
-    """Inches for a plot with one line of text a row: height_for(7) → 2.74."""
+def plot_height(rows: int) -> float:
+    """Return the inches for a plot with one line of text per row: plot_height(7) → 2.74."""
     return 0.92 + 0.26 * max(rows, 2)
 
 
-def heat_height_for(rows: Sequence[str], columns: Sequence[str], *, width_inches: float = 6.4) -> float:
-    """Inches for a heat map, with room for column names that stand upright."""
-    upright = _longest(columns) if _stand_upright(rows, columns, width_inches) else 0
-    return height_for(len(rows)) + LETTER_INCHES * upright
+def heat_map_height(rows: Sequence[str], columns: Sequence[str], *, width_inches: float = 6.4) -> float:
+    """Return the inches for a heat map, with room for vertical column names."""
+    vertical = _longest(columns) if _needs_vertical_names(rows, columns, width_inches) else 0
+    return plot_height(len(rows)) + LETTER_INCHES * vertical
 
 
-def short(text: str, *, most: int = MAX_LABEL) -> str:
-    """A label that fits beside a plot: short("melanoma", most=5) → "mela…"."""
-    text = printable(text)
+def shorten(text: str, *, most: int = MAX_LABEL) -> str:
+    """Return a label that fits next to a plot: shorten("melanoma", most=5) → "mela…"."""
+    text = escape_unprintable(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def bars(
+def bar_plot(
     names: Sequence[str],
     values: Sequence[float],
     *,
@@ -86,58 +86,47 @@ def bars(
     form: str = "{:,.0f}",
     spreads: Sequence[float] | None = None,
 ) -> Draw:
-    """Horizontal bars, the first name on top, each with its value; `spreads` are half-lengths of whiskers."""
+    """Draw horizontal bars with their values, the first on top; `spreads` are half-lengths of whiskers."""
 
     def draw(axes: Axes) -> None:
-        at = range(len(names))
-        axes.barh(
-            at,
-            values,
-            color=PALETTE[0],
-            xerr=spreads,
-            height=THICKNESS,
-            error_kw={"ecolor": INK, "capsize": 2},
-        )
-        reach = [value + spread for value, spread in zip(values, spreads or [0.0] * len(names), strict=True)]
-        for row, (value, end) in enumerate(zip(values, reach, strict=True)):
-            _write_beside(axes, max(end, 0.0), row, form.format(value))
-        _name_rows(axes, names, unit=unit)
+        rows = range(len(names))
+        whiskers = {"ecolor": INK, "capsize": 2}
+        axes.barh(rows, values, color=PALETTE[0], xerr=spreads, height=THICKNESS, error_kw=whiskers)
+        for row, (value, spread) in enumerate(zip(values, spreads or [0.0] * len(names), strict=True)):
+            _annotate_bar(axes, max(value + spread, 0.0), row, form.format(value))
+        _label_rows(axes, names, unit=unit)
 
     return draw
 
 
-def stacked_bars(
+def stacked_bar_plot(
     names: Sequence[str],
     parts: Mapping[str, Sequence[float]],
     *,
     unit: str,
     form: str = "{:,.0f}",
     most: int = MAX_LABEL,
+    legend_columns: int = 5,
 ) -> Draw:
-    """Horizontal bars in parts, the first name on top, each with its sum."""
+    """Draw horizontal bars in parts with their sums, the first on top."""
 
     def draw(axes: Axes) -> None:
         sums = [0.0] * len(names)
-        for colour, (part, values) in enumerate(parts.items()):
-            axes.barh(
-                range(len(names)),
-                values,
-                left=sums,
-                height=THICKNESS,
-                color=PALETTE[colour % len(PALETTE)],
-                label=short(part),
-            )
+        for number, (part, values) in enumerate(parts.items()):
+            colour = PALETTE[number % len(PALETTE)]
+            rows = range(len(names))
+            axes.barh(rows, values, left=sums, height=THICKNESS, color=colour, label=shorten(part))
             sums = [total + value for total, value in zip(sums, values, strict=True)]
         for row, total in enumerate(sums):
-            _write_beside(axes, total, row, form.format(total))
-        _name_rows(axes, names, unit=unit, most=most)
-        _legend_above(axes, len(parts))
+            _annotate_bar(axes, total, row, form.format(total))
+        _label_rows(axes, names, unit=unit, most=most)
+        place_legend(axes, columns=min(len(parts), legend_columns))
 
     return draw
 
 
 def histogram(edges: Sequence[float], counts: Sequence[float], *, unit: str, counted: str) -> Draw:
-    """Counts between edges that the caller chose: the numbers stand in the report, the plot shows them."""
+    """Draw counts between given edges: the caller computes them, so that its report has the numbers."""
 
     def draw(axes: Axes) -> None:
         axes.stairs(counts, edges, fill=True, color=PALETTE[0])
@@ -158,21 +147,20 @@ def heat_map(
     form: str = "{:.0%}",
     top: float | None = None,
 ) -> Draw:
-    """A cell a pair, dark for much; the value is written in each cell where there is room."""
+    """Draw a cell per pair of names, dark for large values, with the value in it."""
 
     def draw(axes: Axes) -> None:
         highest = top or max((value for row in values for value in row), default=0.0) or 1.0
         axes.imshow(values, cmap=HEAT, vmin=0.0, vmax=highest, aspect="auto")
-        for at, row in enumerate(values):
-            for beside, value in enumerate(row):
+        centred = {"ha": "center", "va": "center", "fontsize": 7.5}
+        for row, cells in enumerate(values):
+            for column, value in enumerate(cells):
                 colour = "#ffffff" if value > LIGHT_TEXT_ABOVE * highest else INK
-                axes.text(
-                    beside, at, form.format(value), ha="center", va="center", color=colour, fontsize=7.5
-                )
-        upright = _stand_upright(rows, columns, axes.figure.get_figwidth())
-        axes.set_xticks(range(len(columns)), [short(name) for name in columns])
-        axes.tick_params(axis="x", labelrotation=90.0 if upright else 0.0)
-        axes.set_yticks(range(len(rows)), [short(name) for name in rows])
+                axes.text(column, row, form.format(value), color=colour, **centred)
+        is_vertical = _needs_vertical_names(rows, columns, axes.figure.get_figwidth())
+        axes.set_xticks(range(len(columns)), [shorten(name) for name in columns])
+        axes.tick_params(axis="x", labelrotation=90.0 if is_vertical else 0.0)
+        axes.set_yticks(range(len(rows)), [shorten(name) for name in rows])
         axes.set_xlabel(across)
         axes.set_ylabel(down)
         axes.spines[:].set_visible(False)
@@ -180,19 +168,20 @@ def heat_map(
     return draw
 
 
-def lines(
+def line_plot(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     *,
     across: str,
     up: str,
 ) -> Draw:
-    """A line a name."""
+    """Draw one line per name."""
 
     def draw(axes: Axes) -> None:
-        for colour, (name, (xs, ys)) in enumerate(curves.items()):
-            again, at = divmod(colour, len(PALETTE))
-            dash = DASHES[again % len(DASHES)]
-            axes.plot(xs, ys, color=PALETTE[at], linestyle=dash, label=short(name), linewidth=1.6)
+        for number, (name, (xs, ys)) in enumerate(curves.items()):
+            # Each reuse of the palette gets another dash, so that no two curves look the same.
+            rounds, colour = divmod(number, len(PALETTE))
+            dash = DASHES[rounds % len(DASHES)]
+            axes.plot(xs, ys, color=PALETTE[colour], linestyle=dash, label=shorten(name), linewidth=1.6)
         axes.set_xlabel(across)
         axes.set_ylabel(up)
         axes.grid()
@@ -202,22 +191,29 @@ def lines(
     return draw
 
 
-def _stand_upright(rows: Sequence[str], columns: Sequence[str], width_inches: float) -> bool:
-    """Whether the names of columns need more room than the names of rows leave them side by side."""
-    beside = width_inches / LETTER_INCHES - _longest(rows)
-    return (_longest(columns) + GAP_LETTERS) * len(columns) > beside
+def place_legend(axes: Axes, *, columns: int, font_size: float = 8) -> None:
+    """Place the legend above the axes, where it covers no data."""
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    axes.legend(**place, ncols=columns, fontsize=font_size)
+
+
+def _needs_vertical_names(rows: Sequence[str], columns: Sequence[str], width_inches: float) -> bool:
+    """Return whether the column names need more width than the row names leave."""
+    free = width_inches / LETTER_INCHES - _longest(rows)
+    return (_longest(columns) + GAP_LETTERS) * len(columns) > free
 
 
 def _longest(names: Sequence[str]) -> int:
-    return max((len(short(name)) for name in names), default=0)
+    return max((len(shorten(name)) for name in names), default=0)
 
 
 @contextmanager
 def _style() -> Iterator[None]:
-    """Our settings alone, whatever matplotlibrc says; a letter that the font lacks is a box."""
+    """Apply our settings only, whatever matplotlibrc contains."""
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         warnings.filterwarnings("ignore", message="constrained_layout not applied", category=UserWarning)
         matplotlib.rcdefaults()
@@ -225,21 +221,15 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _write_beside(axes: Axes, end: float, row: int, text: str) -> None:
-    axes.annotate(
-        text, (end, row), xytext=(4, 0), textcoords="offset points", va="center", color=SOFT, fontsize=8
-    )
+def _annotate_bar(axes: Axes, end: float, row: int, text: str) -> None:
+    offset = {"xytext": (4, 0), "textcoords": "offset points"}
+    axes.annotate(text, (end, row), **offset, va="center", color=SOFT, fontsize=8)
 
 
-def _name_rows(axes: Axes, names: Sequence[str], *, unit: str, most: int = MAX_LABEL) -> None:
-    axes.set_yticks(range(len(names)), [short(name, most=most) for name in names])
+def _label_rows(axes: Axes, names: Sequence[str], *, unit: str, most: int = MAX_LABEL) -> None:
+    axes.set_yticks(range(len(names)), [shorten(name, most=most) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.margins(x=0.12)
     axes.set_xlabel(unit)
     axes.grid(axis="x")
-    axes.spines["left"].set_visible(False)
-    axes.spines["bottom"].set_visible(False)
-
-
-def _legend_above(axes: Axes, parts: int) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(parts, 5), borderaxespad=0.2, fontsize=8)
+    axes.spines[["left", "bottom"]].set_visible(False)

@@ -1,44 +1,60 @@
-"""Turn JSON into a frozen dataclass by its own annotations, believing nothing."""
+"""The JSON codec of all records: frozen dataclasses, read and written by their annotations.
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Point:
+        label: str
+        threshold: float | None = None
+
+    encode(Point(label="nv"))               → {"label": "nv", "threshold": None}
+    decode(Point, {"label": 1}, "points")   → ValueError: points.label must be text, not 1
+
+Fields can be str, int, float, bool, enums, other records, `X | None`, tuples, and Mapping from str to any of
+these. A field with a default may be missing. Limits of values are checked by `__post_init__` with `check`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
-WORDS = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
+EXPECTED = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
 MAX_TEXT_CHARACTERS = 1 << 16
-MAX_ITEMS = 100_000
+MAX_ITEMS = 1_000_000  # a dataset can have a note on each of its pictures
 LARGEST = 2**63
+ROUNDING = 1e-6  # a softmax in float32 can exceed 1 by its last digits
+SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
-def decode(of: type[Record], value: object, at: str = "") -> Record:
-    """The record that the JSON object describes; ValueError names the place and what is wrong there."""
+def decode(record_type: type[Record], value: object, place: str = "") -> Record:
+    """Return the record that a JSON object describes; raise ValueError with the path of the invalid value."""
     if not isinstance(value, dict):
-        raise ValueError(f"{at or 'the content'} must be a JSON object")
-    known = {field.name: field for field in fields(of)}  # type: ignore[arg-type] # only records are asked for
-    strange = sorted(set(value) - set(known))
-    if strange:
-        raise ValueError(f"{_join(at, strange[0])} is not a known key")
-    hints = get_type_hints(of)
-    given: dict[str, Any] = {}
+        raise ValueError(f"{place or 'the content'} must be a JSON object")
+    # Unknown keys come first: a misspelled key is also a missing one, and the misspelling is the better hint.
+    known = {field.name: field for field in fields(record_type)}  # type: ignore[arg-type] # always a dataclass
+    if unknown := sorted(set(value) - set(known)):
+        raise ValueError(f"{_join(place, unknown[0])} is not a known key")
+    hints = _resolve_hints(record_type)  # type: ignore[arg-type] # every class is hashable
+    values: dict[str, Any] = {}
     for name, field in known.items():
         if name in value:
-            given[name] = _value(hints[name], value[name], _join(at, name))
+            values[name] = _decode_value(hints[name], value[name], _join(place, name))
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise ValueError(f"{_join(at, name)} is missing")
+            raise ValueError(f"{_join(place, name)} is missing")
     try:
-        return of(**given)
-    except ValueError as error:
-        raise ValueError(_join(at, str(error))) from error
+        return record_type(**values)
+    except ValueError as error:  # of __post_init__; its message begins with the name of the field
+        raise ValueError(_join(place, str(error))) from error
 
 
 def encode(value: Any) -> Any:
-    """The JSON of a record: its fields by name, enums by value."""
+    """Return the JSON value of a record: an object of its fields; an enum becomes its value."""
     if is_dataclass(value):
         return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
@@ -48,67 +64,86 @@ def encode(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _value(hint: Any, value: object, at: str) -> Any:
+def check(is_valid: bool, name: str, value: object, expected: str) -> None:
+    """Raise ValueError with the name of the field unless its value is valid."""
+    if not is_valid:
+        raise ValueError(f"{name} must be {expected}, not {value!r}")
+
+
+def check_share(name: str, value: float) -> None:
+    """Check that the value is a share, from 0 to 1."""
+    check(0 <= value <= 1 + ROUNDING, name, value, "between 0 and 1")
+
+
+def check_sha256(name: str, value: str) -> None:
+    """Check that the text is a SHA-256 as dermpack writes it."""
+    expected = "the 64 lower-case hexadecimal digits of a SHA-256"
+    check(SHA256.match(value) is not None, name, value[:80], expected)
+
+
+@cache  # annotations are text: evaluating them takes longer than decoding a small record
+def _resolve_hints(record_type: Any) -> dict[str, Any]:
+    return get_type_hints(record_type)
+
+
+def _decode_value(hint: Any, value: object, place: str) -> Any:
     origin = get_origin(hint)
-    if origin is UnionType:
-        return None if value is None else _value(_without_none(hint), value, at)
+    if origin is UnionType:  # only X | None
+        inner = next(option for option in get_args(hint) if option is not NoneType)
+        return None if value is None else _decode_value(inner, value, place)
     if origin is tuple:
-        return _items(get_args(hint), value, at)
-    if origin is not None:
-        return _mapping(get_args(hint)[1], value, at)
+        return _decode_items(get_args(hint), value, place)
+    if origin is not None:  # Mapping[str, X]
+        if not isinstance(value, dict) or len(value) > MAX_ITEMS:
+            raise ValueError(f"{place} must be a JSON object")
+        inner = get_args(hint)[1]
+        return {
+            _decode_scalar(str, name, place): _decode_value(inner, item, _join(place, name))
+            for name, item in value.items()
+        }
     if is_dataclass(hint):
-        return decode(hint, value, at)  # type: ignore[arg-type] # a class, as it came from an annotation
+        return decode(hint, value, place)  # type: ignore[arg-type] # a class, since it is an annotation
     if issubclass(hint, Enum):
-        return _choice(hint, value, at)
-    return _plain(hint, value, at)
+        choices = {choice.value: choice for choice in hint}
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"{place} must be one of {', '.join(choices)}, not {_shorten(value)}")
+        return choices[value]
+    return _decode_scalar(hint, value, place)
 
 
-def _without_none(hint: Any) -> Any:
-    return next(of for of in get_args(hint) if of is not NoneType)
-
-
-def _items(hints: tuple[Any, ...], value: object, at: str) -> tuple[Any, ...]:
-    """tuple[X, ...] of any length, tuple[X, Y] of its own."""
+def _decode_items(hints: tuple[Any, ...], value: object, place: str) -> tuple[Any, ...]:
+    """Decode tuple[X, ...] of any length, or tuple[X, Y] of its own length."""
     if not isinstance(value, list) or len(value) > MAX_ITEMS:
-        raise ValueError(f"{at} must be a list of at most {MAX_ITEMS} items")
+        raise ValueError(f"{place} must be a list of at most {MAX_ITEMS} items")
     if hints[-1] is not Ellipsis and len(value) != len(hints):
-        raise ValueError(f"{at} must be a list of {len(hints)} items")
+        raise ValueError(f"{place} must be a list of {len(hints)} items")
     each = hints[:1] * len(value) if hints[-1] is Ellipsis else hints
-    return tuple(_value(of, item, f"{at}[{i}]") for i, (of, item) in enumerate(zip(each, value, strict=True)))
+    pairs = zip(each, value, strict=True)
+    return tuple(_decode_value(hint, item, f"{place}[{index}]") for index, (hint, item) in enumerate(pairs))
 
 
-def _mapping(hint: Any, value: object, at: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or len(value) > MAX_ITEMS:
-        raise ValueError(f"{at} must be a JSON object")
-    return {_plain(str, name, at): _value(hint, item, _join(at, name)) for name, item in value.items()}
-
-
-def _choice(hint: type[Enum], value: object, at: str) -> Enum:
-    known = {of.value: of for of in hint}
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{at} must be one of {', '.join(known)}, not {_shown(value)}")
-    return known[value]
-
-
-def _plain(hint: type, value: object, at: str) -> Any:
+def _decode_scalar(hint: type, value: object, place: str) -> Any:
     if hint is str and isinstance(value, str) and len(value) <= MAX_TEXT_CHARACTERS:
+        # JSON can contain half of a surrogate pair, which cannot be written to any file.
         if any(0xD800 <= ord(character) < 0xE000 for character in value):
-            raise ValueError(f"{at} contains an unpaired surrogate")
+            raise ValueError(f"{place} contains an unpaired surrogate")
         return value
     if hint is bool and isinstance(value, bool):
         return value
-    is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
-    if hint is int and is_whole:
+    # bool is a subclass of int; numbers beyond 64 bits would overflow in numpy later.
+    is_integer = isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
+    if hint is int and is_integer:
         return value
-    if hint is float and (is_whole or isinstance(value, float)) and isfinite(value):  # type: ignore[arg-type]
+    # JSON has one kind of number: 1 is a valid float, but 1.0 is not a valid int.
+    if hint is float and (is_integer or isinstance(value, float)) and isfinite(value):  # type: ignore[arg-type]
         return float(value)  # type: ignore[arg-type]
-    raise ValueError(f"{at} must be {WORDS[hint]}, not {_shown(value)}")
+    raise ValueError(f"{place} must be {EXPECTED[hint]}, not {_shorten(value)}")
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _join(at: str, name: str) -> str:
-    return f"{at}.{name[:80]}" if at else name[:160]
+def _join(place: str, name: str) -> str:
+    return f"{place}.{name[:80]}" if place else name[:160]

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic files and folders, canonical JSON, and SHA-256 digests."""
 
 from __future__ import annotations
 
@@ -19,54 +19,57 @@ from typing import Any, BinaryIO
 from dermpack.errors import DermpackError, OutputError, TableError
 
 CHUNK_BYTES = 1 << 20
-MAX_JSON_BYTES = 64 << 20  # a hostile file must not fill the memory: an object may take 30 times as much
-MAX_DIGITS = 30  # of a whole number in JSON: every one of ours fits into 64 bits
+MAX_JSON_BYTES = 64 << 20  # parsed objects can take 30 times the memory of their text
+MAX_DIGITS = 30  # of an integer in JSON: all of ours fit into 64 bits
 AGAIN = "Create the file again."
 EXISTS, EXISTS_HINT = "the output exists already", "Choose another output, or add --overwrite."
 RENAME_EXCHANGE, AT_FDCWD = 2, -100  # linux/fs.h, fcntl.h
 
 
 def sha256_of(data: bytes) -> str:
+    """Return the SHA-256 of the bytes in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file without reading all of it into memory."""
     with path.open("rb") as file:
-        return sha256_rest(file)
+        return sha256_remaining(file)
 
 
-def sha256_rest(file: BinaryIO) -> str:
-    """From where it stands to its end."""
+def sha256_remaining(file: BinaryIO) -> str:
+    """Return the SHA-256 of an open file from its position to its end."""
     digest = hashlib.sha256()
     while chunk := file.read(CHUNK_BYTES):
         digest.update(chunk)
     return digest.hexdigest()
 
 
-def json_text(value: object) -> str:
-    """The one JSON form of every artifact: sorted keys, two spaces, a final newline, no NaN."""
+def format_json(value: object) -> str:
+    """Return the JSON form of every artifact: sorted keys, two spaces, a final newline, NaN is an error."""
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_bytes(path: Path, *, most: int, hint: str) -> bytes:
-    """The bytes of a regular file that is not larger than `most`; a pipe or a device could be without end."""
+    """Return the content of a regular file of at most `most` bytes, or raise TableError."""
     try:
+        # Opening a pipe or reading a device could block or never end.
         if not stat.S_ISREG(path.stat().st_mode):
             raise TableError(path, "not a regular file", "Give the path of a file.", code="not-a-file")
         with path.open("rb") as file:
             data = file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise cannot_read(path, error) from error
+        raise read_error(path, error) from error
     if len(data) > most:
         raise TableError(path, f"larger than {most >> 20} MiB", hint, code="file-too-large")
     return data
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or an error that says where it is broken."""
+    """Return the JSON object in a file, or raise TableError with the position of a syntax error."""
     data = read_bytes(path, most=MAX_JSON_BYTES, hint=AGAIN)
     try:
-        value = parsed_json(data)
+        value = parse_json(data)
     except (ValueError, RecursionError) as error:
         raise TableError(path, f"not valid JSON ({error})", AGAIN, code="invalid-json") from error
     if not isinstance(value, dict):
@@ -74,93 +77,100 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def parsed_json(data: bytes) -> Any:
-    """The value; ValueError, or RecursionError, where it is none that an artifact of ours could hold."""
-    return json.loads(data.decode("utf-8"), parse_int=_whole, parse_float=_finite, parse_constant=_finite)
+def parse_json(data: bytes) -> Any:
+    """Return the JSON value; raise ValueError or RecursionError for what no artifact of ours contains."""
+    text = data.decode("utf-8")
+    return json.loads(text, parse_int=_parse_integer, parse_float=_parse_float, parse_constant=_parse_float)
 
 
-def _whole(text: str) -> int:
+def _parse_integer(text: str) -> int:
     if len(text) > MAX_DIGITS:
         raise ValueError(f"a number of {len(text)} digits")
     return int(text)
 
 
-def _finite(text: str) -> float:
-    """No artifact holds NaN or an infinity, and 1e999 would be one."""
+def _parse_float(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number):
+    if not math.isfinite(number):  # NaN, Infinity, and numbers such as 1e999
         raise ValueError(f"{text[:MAX_DIGITS]} is not a finite number")
     return number
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write beside, flush to the disk, rename: a reader sees the old file or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write a file in one step: a reader sees the old content or the new, never a part of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with beside.open("wb") as file:
+        with partial.open("wb") as file:
             file.write(data)
+            # The data must reach the disk before the name does, or a crash could leave an empty file.
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        partial.replace(path)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error
     finally:
-        with suppress(OSError):  # where it could not be made, it cannot be removed
-            beside.unlink()
+        with suppress(OSError):  # it does not exist after success, or if it could not be created
+            partial.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 text in one step."""
     write_bytes(path, text.encode("utf-8"))
 
 
-def safe_relative(text: str) -> PurePosixPath | None:
-    """The path if it stays below where it is joined to, else None: safe_relative("../x") → None."""
+def parse_relative_path(text: str) -> PurePosixPath | None:
+    """Return the path if it stays below the folder it is joined to: parse_relative_path("../x") → None."""
+    # A backslash would be a separator on Windows, where the same dataset may be read.
     path = PurePosixPath(text)
-    inside = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-    return path if inside and "\0" not in text and "\\" not in text else None
+    is_below = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+    return path if is_below and "\0" not in text and "\\" not in text else None
 
 
-def is_there(path: Path) -> bool:
-    """A file or a folder; where the name is too long for any, there is none."""
+def path_exists(path: Path) -> bool:
+    """Return whether a file or folder exists; False for a name that no file can have."""
     try:
         return path.exists()
-    except (OSError, ValueError):  # ValueError: a NUL in the path
+    except (OSError, ValueError):  # too long; a NUL in the path
         return False
 
 
 @lru_cache(maxsize=8)
-def tidy(path: Path) -> Path:
-    """tidy("sets/moved/../pictures") → "sets/pictures", unless a link on the way makes it another place."""
+def normalize_path(path: Path) -> Path:
+    """Return the shorter path to the same place: "sets/moved/../pictures" → "sets/pictures".
+
+    The path stays as it is if "moved" is a link, because ".." then leads to another folder.
+    """
     short = Path(os.path.normpath(path))
     return short if os.path.realpath(short) == os.path.realpath(path) else path
 
 
 @contextmanager
 def new_folder(path: Path, *, marker: str, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a folder beside `path` that takes its place when the block ends well, and vanishes otherwise.
+    """Yield a temporary folder that replaces `path` if the block succeeds and is removed otherwise.
 
-    `marker` is the file that says "one of ours": nothing else is ever overwritten.
+    `marker` is the file that every result of this kind contains: no other folder is ever overwritten.
     """
     path = path.absolute()
-    refuse_existing(path, marker=marker, overwrite=overwrite)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    check_output_folder(path, marker=marker, overwrite=overwrite)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
-        beside.mkdir()
-        yield beside
-        refuse_existing(path, marker=marker, overwrite=overwrite)  # another process may have been quicker
-        _take_place(beside, path)
+        partial.mkdir()
+        yield partial
+        # Another process may have finished the same result in the meantime.
+        check_output_folder(path, marker=marker, overwrite=overwrite)
+        _replace_folder(partial, path)
     except OSError as error:
         if not _is_about(error, path.parent):
             raise
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
-def refuse_existing(path: Path, *, marker: str, overwrite: bool) -> None:
-    """Say early, before long work, that a result cannot go where it was asked to go."""
+def check_output_folder(path: Path, *, marker: str, overwrite: bool) -> None:
+    """Raise OutputError if the result cannot be written to `path`; call it before long work."""
     try:
         mode = path.lstat().st_mode
         is_empty = stat.S_ISDIR(mode) and not any(path.iterdir())
@@ -168,7 +178,8 @@ def refuse_existing(path: Path, *, marker: str, overwrite: bool) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error
+    # Overwriting removes the old folder: a folder without the marker may be the user's own.
     if not is_empty and not is_ours:
         what = f"the output exists and has no {marker}"
         raise OutputError(path, what, "Choose another output.", code="output-exists")
@@ -176,74 +187,74 @@ def refuse_existing(path: Path, *, marker: str, overwrite: bool) -> None:
         raise OutputError(path, EXISTS, EXISTS_HINT, code="output-exists")
 
 
-def refuse_file(path: Path, *, overwrite: bool) -> None:
-    """The same of a single file; its folder must be there."""
+def check_output_file(path: Path, *, overwrite: bool) -> None:
+    """Raise OutputError if a file cannot be written to `path`; its folder must exist."""
     try:
         has_folder = path.absolute().parent.is_dir()
-        is_there, is_file = os.path.lexists(path), path.is_file()
+        exists, is_file = os.path.lexists(path), path.is_file()
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error
     if not has_folder:
         what = "the folder of the output does not exist"
         raise OutputError(path, what, "Create the folder first.", code="folder-not-found")
-    if is_there and not is_file:
+    if exists and not is_file:
         raise OutputError(path, "not a regular file", "Give the path of a file.", code="not-a-file")
-    if is_there and not overwrite:
+    if exists and not overwrite:
         raise OutputError(path, EXISTS, EXISTS_HINT, code="output-exists")
 
 
-def _take_place(beside: Path, path: Path) -> None:
-    """Swap old and new in one step where the system can (the old one is then removed as `beside`)."""
-    if not path.exists():
-        beside.rename(path)
-    elif not _exchange(beside, path):
-        old = beside.with_suffix(".old")
-        path.rename(old)
-        beside.rename(path)
-        shutil.rmtree(old)
-
-
-def _exchange(first: Path, second: Path) -> bool:
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
-    arguments = (AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE)
-    return renameat2 is not None and renameat2(*arguments) == 0
-
-
 def _remove_abandoned(path: Path) -> None:
-    """Remove what a killed process of the same output left beside it."""
-    for beside in path.parent.glob(f".{path.name}.*.partial"):
-        pid = beside.name.split(".")[-2]
+    """Remove the temporary folders of this output whose processes were killed."""
+    # The name contains the process id, so the folder of a process that still works is kept.
+    for partial in path.parent.glob(f".{path.name}.*.partial"):
+        pid = partial.name.split(".")[-2]
         if pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _is_alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
+        os.kill(pid, 0)  # signal 0 only checks that the process exists
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # a process of another user
         return True
     return True
 
 
+def _replace_folder(partial: Path, path: Path) -> None:
+    """Move the new folder to `path`; an old folder there ends up as `partial`, which the caller removes."""
+    if not path.exists():
+        partial.rename(path)
+        return
+    # rename() cannot replace a folder that has content. Linux can swap two folders in one step.
+    swap = getattr(ctypes.CDLL(None), "renameat2", None)
+    places = (AT_FDCWD, os.fsencode(partial), AT_FDCWD, os.fsencode(path))
+    if swap is not None and swap(*places, RENAME_EXCHANGE) == 0:
+        return
+    old = partial.with_suffix(".old")
+    path.rename(old)
+    partial.rename(path)
+    shutil.rmtree(old)
+
+
 def _is_about(error: OSError, folder: Path) -> bool:
-    """Whether making the folder or writing below it failed, and not something else that the block did."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    """Return whether creating the folder or writing below it failed, not another file of the block."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):  # these errors may name no file
         return True
     named = Path(os.fsdecode(error.filename)) if error.filename is not None else None
     return named is not None and (named.is_relative_to(folder) or folder.is_relative_to(named))
 
 
-def cannot_write(
+def write_error(
     path: Path, error: OSError, *, hint: str = "Check the folder and the free space."
 ) -> DermpackError:
-    """What the system said of a place that is to be written."""
+    """Return the OutputError for a place that the system cannot write."""
     return OutputError(path, f"cannot be written ({error.strerror or error})", hint, code="cannot-write")
 
 
-def cannot_read(path: Path, error: OSError | ValueError) -> DermpackError:
-    """What the system said of a file that is to be read; ValueError: a NUL in the path."""
+def read_error(path: Path, error: OSError | ValueError) -> DermpackError:
+    """Return the TableError for a file that the system cannot read; ValueError is a NUL in the path."""
     if isinstance(error, FileNotFoundError):
         return TableError(path, "the file does not exist", "Check the path.", code="file-not-found")
     why = getattr(error, "strerror", None) or str(error)

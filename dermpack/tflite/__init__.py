@@ -1,19 +1,22 @@
-"""A .tflite as a flatbuffer: read what it says of itself, write its metadata; it is never run."""
+"""Read, check and annotate .tflite files as flatbuffers, without running them."""
 
-from dermpack.tflite.contract_match import disagreements
-from dermpack.tflite.input_format import feed_words, takes_raw_bytes
-from dermpack.tflite.lint import LintFinding, find_traps, inner_floats, is_integer
-from dermpack.tflite.metadata import (
+from dermpack.tflite.lint import LintFinding, find_mismatches, inner_floats, is_integer, lint_model
+from dermpack.tflite.metadata_writing import with_metadata
+from dermpack.tflite.model_file import (
+    ByteShare,
     Metadata,
+    ModelFile,
+    OperatorInfo,
     ScoreCalibration,
     Sigmoid,
+    TensorInfo,
     Transformation,
+    describe_input,
+    takes_raw_bytes,
     temperature_calibration,
 )
-from dermpack.tflite.model_file import ByteShare, ModelFile, OperatorInfo, TensorInfo
 from dermpack.tflite.op_versions import NEWEST, newest_versions
 from dermpack.tflite.reading import read_model
-from dermpack.tflite.writing import with_metadata
 
 __all__ = [
     "NEWEST",
@@ -26,11 +29,11 @@ __all__ = [
     "Sigmoid",
     "TensorInfo",
     "Transformation",
-    "disagreements",
-    "feed_words",
-    "find_traps",
+    "describe_input",
+    "find_mismatches",
     "inner_floats",
     "is_integer",
+    "lint_model",
     "newest_versions",
     "read_model",
     "takes_raw_bytes",

@@ -1,4 +1,4 @@
-"""The tables of TFLite's metadata: which field stands where.
+"""Number the fields of the tables of TFLite metadata.
 
 After metadata_schema.fbs, version 1.5.0,
 Copyright 2022 The MediaPipe Authors. All Rights Reserved.
@@ -9,7 +9,7 @@ Unless required by applicable law or agreed to in writing, software distributed 
 distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 See the License for the specific language governing permissions and limitations under the License.
 
-Only what describes a picture classifier is here. A union takes two places: its kind, then its value.
+Only the tables that describe a picture classifier are here. A union has two fields: its kind, then its value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 IDENTIFIER = b"M001"
-PARSER_VERSION = "1.0.0"  # all that is written here was there from the first schema on
+PARSER_VERSION = "1.0.0"  # the first schema already has everything that is written here
 
 
 class ModelMetadata(IntEnum):

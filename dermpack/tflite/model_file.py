@@ -1,73 +1,143 @@
-"""What a .tflite says of itself."""
+"""Define the records of a .tflite file: its tensors, operators and metadata, and how an app feeds it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from enum import Enum
 from math import prod
 
-from dermpack.tflite.metadata import Metadata
-
-BITS = {  # an element, by type; text and handles have no fixed size
+BITS = {  # of an element, by type; strings and handles have no fixed size
     **{"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3fn": 8, "float8_e5m2": 8},
     **{"int64": 64, "int32": 32, "int16": 16, "int8": 8, "int4": 4, "int2": 2, "bool": 8},
     **{"uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8, "uint4": 4, "complex64": 64, "complex128": 128},
 }
 FLOATS = frozenset(("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"))
 METADATA_KIND, UNUSED_KIND = "metadata", "unused"
+LABELS_FILE, CALIBRATION_FILE = "labels.txt", "score_calibration.txt"
+PIXEL_STEP, STEP_ERROR = 1 / 127.5, 1e-4  # the error is relative; our models take pixels from -1 to 1
+MIDDLES = {"uint8": (127, 128), "int8": (-1, 0)}  # zero points of an input that takes raw bytes
+
+
+# --- The tensors and operators ---
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorInfo:
-    """One tensor; real value = scale · (number - zero point), without scales the number itself."""
+    """One tensor. Real value = scale · (number - zero point); without scales, the number itself."""
 
     name: str
     shape: tuple[int, ...]
-    dtype: str  # as numpy names it: int8
-    scales: tuple[float, ...] = ()  # none, one, or one a channel
+    dtype: str  # as in numpy: int8
+    scales: tuple[float, ...] = ()  # none, one, or one per channel
     zero_points: tuple[int, ...] = ()
     axis: int = 0  # of the channels
-    is_dynamic: bool = False  # a side is known only when it runs
-    constant_bytes: int = 0  # stored in the file; 0 for what is computed
+    is_dynamic: bool = False  # whether a dimension is known only at run time
+    constant_bytes: int = 0  # stored in the file; 0 for a tensor that is computed
 
     @property
     def is_per_channel(self) -> bool:
+        """Whether each channel has its own scale."""
         return len(self.scales) > 1
 
     @property
     def is_float(self) -> bool:
+        """Whether the type is a floating-point type."""
         return self.dtype in FLOATS
 
     @property
+    def is_picture(self) -> bool:
+        """Whether the shape is that of RGB pictures."""
+        return len(self.shape) == 4 and self.shape[-1] == 3
+
+    @property
     def size_bytes(self) -> int:
-        """What an app has to hand over or receive: (1, 224, 224, 3) of uint8 → 150528."""
+        """The bytes that an app copies in or out: (1, 224, 224, 3) of uint8 → 150528."""
         return (prod(self.shape) * BITS.get(self.dtype, 0) + 7) // 8
 
     @property
     def parameters(self) -> int:
-        """How many numbers are stored for it."""
+        """How many numbers the file stores for it."""
         bits = BITS.get(self.dtype)
         return self.constant_bytes * 8 // bits if bits else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorInfo:
-    """One kind of operator: an older interpreter may lack this version of it."""
+    """One kind of operator. An older interpreter may lack this version of it."""
 
     name: str
     version: int
     custom: bool
-    count: int  # how often the graph has it
+    count: int  # how many times the graph contains it
 
     @property
     def is_flex(self) -> bool:
-        """Whether it needs all of TensorFlow on the phone."""
+        """Whether it needs the kernels of full TensorFlow."""
         return self.custom and self.name.startswith("Flex")
+
+
+# --- The metadata ---
+
+
+class Transformation(Enum):
+    """What is applied to a score before its sigmoid; the value is the number in the file."""
+
+    IDENTITY = 0
+    LOG = 1
+    INVERSE_LOGISTIC = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sigmoid:
+    """score → scale / (1 + exp(-(slope · g(score) + offset)))."""
+
+    scale: float
+    slope: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreCalibration:
+    """A sigmoid for each label, and the transformation g before it."""
+
+    transformation: Transformation
+    sigmoids: tuple[Sigmoid, ...]
+    default_score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """The metadata of a classifier; pixel x becomes (x - mean) / std before it is quantized."""
+
+    name: str
+    description: str = ""
+    version: str = ""
+    author: str = ""
+    licence: str = ""
+    labels: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()  # one number, or one per channel; empty if the file has none
+    std: tuple[float, ...] = ()
+    lowest: tuple[float, ...] = ()  # of the normalised pixels
+    highest: tuple[float, ...] = ()
+    score_threshold: float | None = None
+    calibration: ScoreCalibration | None = None
+    files: tuple[str, ...] = ()  # names of associated files; set by reading, ignored by writing
+    min_parser_version: str = ""  # likewise
+
+
+def temperature_calibration(labels: int, temperature: float) -> ScoreCalibration:
+    """Return the sigmoids that apply a temperature: exact for two labels, and order-preserving for more."""
+    sigmoid = Sigmoid(scale=1.0, slope=1 / temperature, offset=0.0)
+    return ScoreCalibration(transformation=Transformation.INVERSE_LOGISTIC, sigmoids=(sigmoid,) * labels)
+
+
+# --- The file ---
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByteShare:
-    """How many bytes of the file hold one kind of thing: a type of constants, metadata, unused."""
+    """How many bytes of the file are of one kind: a type of constants, metadata, unused."""
 
     kind: str
     size_bytes: int
@@ -84,21 +154,57 @@ class ModelFile:
     operators: tuple[OperatorInfo, ...]
     tensors: tuple[TensorInfo, ...]  # of all subgraphs
     subgraphs: int
-    min_runtime_version: str  # empty where the file does not say
+    min_runtime_version: str  # empty if the file has none
     metadata: Metadata | None
     shares: tuple[ByteShare, ...]  # sorted by kind
 
     @property
     def parameters(self) -> int:
-        """How many numbers are stored: weights, biases, and the odd shape."""
+        """How many numbers the file stores: weights, biases, and some shapes."""
         return sum(tensor.parameters for tensor in self.tensors)
 
     @property
     def computed(self) -> tuple[TensorInfo, ...]:
-        """What is not stored: inputs, outputs and everything between."""
+        """The tensors that are not stored: inputs, outputs and everything between them."""
         return tuple(tensor for tensor in self.tensors if not tensor.constant_bytes)
 
     def dtypes(self) -> dict[str, int]:
-        """Type → how many tensors have it."""
-        counted = Counter(tensor.dtype for tensor in self.tensors)
-        return dict(sorted(counted.items()))
+        """Return how many tensors have each type."""
+        counts = Counter(tensor.dtype for tensor in self.tensors)
+        return dict(sorted(counts.items()))
+
+
+# --- The input ---
+
+
+def takes_raw_bytes(tensor: TensorInfo) -> bool:
+    """Return whether the numbers of an 8-bit input are the pixels: scale 1/127.5 around the middle."""
+    if tensor.dtype not in MIDDLES or len(tensor.scales) != 1:
+        return False
+    is_pixel_step = abs(tensor.scales[0] / PIXEL_STEP - 1) < STEP_ERROR
+    return is_pixel_step and tensor.zero_points[:1] in [(middle,) for middle in MIDDLES[tensor.dtype]]
+
+
+def describe_input(tensor: TensorInfo, metadata: Metadata | None) -> str:
+    """Return what an app must copy into the input: "150528 bytes: the pixels as they are, …"."""
+    if not tensor.is_picture:
+        return f"{tensor.size_bytes} bytes of {tensor.dtype}; not an RGB picture"
+    if takes_raw_bytes(tensor):
+        value = "the pixels as they are" if tensor.dtype == "uint8" else "each pixel less 128"
+    elif tensor.dtype in MIDDLES and tensor.scales:
+        value = f"round({_real_value(metadata)} / {tensor.scales[0]:.6g}) + {tensor.zero_points[0]}"
+    elif tensor.dtype in MIDDLES:
+        value = f"{tensor.dtype} without a scale in the file"
+    else:
+        value = _real_value(metadata)
+    return f"{tensor.size_bytes} bytes: {value}, RGB, row by row"
+
+
+def _real_value(metadata: Metadata | None) -> str:
+    """Return the formula for the real value of pixel x."""
+    if metadata is None or not metadata.mean or not metadata.std:
+        return "a real value for pixel x that the file does not define (often x / 127.5 - 1)"
+    if len(metadata.mean) == len(metadata.std) == 1:
+        return f"(x - {metadata.mean[0]:g}) / {metadata.std[0]:g} of each pixel x"
+    mean, std = ([f"{number:g}" for number in numbers] for numbers in (metadata.mean, metadata.std))
+    return f"(x - [{', '.join(mean)}]) / [{', '.join(std)}] of each pixel x, by channel"

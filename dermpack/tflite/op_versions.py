@@ -1,4 +1,7 @@
-"""Which versions of operators an interpreter knows: measured by showing it a file of one operator each."""
+"""List the operator versions that an interpreter supports.
+
+The tables were measured: each interpreter was given files with one operator each.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,16 @@ from dermpack.errors import InputError
 
 
 def newest_versions(runtime: str) -> dict[str, int]:
-    """Operator → the newest version that "tflite-runtime==2.14.0" knows; all older ones are known too."""
+    """Return the newest version of each operator that a runtime like "tflite-runtime==2.14.0" supports.
+
+    An interpreter supports all older versions, too.
+    """
     if runtime not in NEWEST:
         hint = f"Choose one of: {', '.join(NEWEST)}."
         raise InputError(runtime, "unknown runtime", hint, code="invalid-option")
-    return _parsed(NEWEST[runtime])
-
-
-def _parsed(text: str) -> dict[str, int]:
-    """Words after "3:" are operators up to version 3."""
     newest, version = {}, 0
-    for word in text.split():
+    for word in NEWEST[runtime].split():
+        # The operators after "3:" are supported up to version 3.
         if word.endswith(":"):
             version = int(word[:-1])
         else:

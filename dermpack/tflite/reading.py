@@ -1,19 +1,18 @@
-"""Read a .tflite as a flatbuffer, hostile until checked; it is never run."""
+"""Read a .tflite file as a flatbuffer, without running it; every byte is hostile until checked."""
 
 from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ai_edge_litert import schema_py_generated as schema
 
 from dermpack.errors import InputError
 from dermpack.tflite.bounded_bytes import BoundedBytes, Budget, Malformed
-from dermpack.tflite.metadata import Metadata
-from dermpack.tflite.metadata_unpacking import unpack_metadata
+from dermpack.tflite.metadata_reading import unpack_metadata
 from dermpack.tflite.model_file import (
     METADATA_KIND,
     UNUSED_KIND,
@@ -23,33 +22,42 @@ from dermpack.tflite.model_file import (
     TensorInfo,
 )
 
+Item = TypeVar("Item")
 MAX_MODEL_BYTES = 512 << 20
-IDENTIFIER, IDENTIFIER_AT = b"TFL3", 4
+IDENTIFIER, IDENTIFIER_OFFSET = b"TFL3", 4
 METADATA_NAME, MIN_RUNTIME_NAME = "TFLITE_METADATA", "min_runtime_version"
-MAX_SIDES = 16  # of a tensor
+MAX_DIMENSIONS = 16  # of a tensor
 MALFORMED = (Malformed, struct.error, ValueError, TypeError, IndexError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """The tables that are looked at more than once."""
+class ModelTables:
+    """The tables of the flatbuffer that are used more than once."""
 
     budget: Budget
     buffers: tuple[Any, ...]
     subgraphs: tuple[Any, ...]
     codes: tuple[Any, ...]
-    entries: tuple[tuple[str, int], ...]  # name → buffer, of what is attached to the model
+    attachments: tuple[tuple[str, int], ...]  # name and buffer of what is attached to the model
+
+    def attached(self, name: str) -> bytes:
+        """Return the bytes that are attached to the model under a name, or none."""
+        for known, index in self.attachments:
+            if known == name:
+                buffer = _pick(self.buffers, index)
+                return self.budget.data(buffer.DataLength(), buffer.DataAsNumpy)
+        return b""
 
 
 def read_model(data: bytes, *, where: object) -> ModelFile:
-    """Read what the file says of itself; whatever is wrong with it is one line."""
+    """Return what the file contains, or raise InputError with one line about what is wrong with it."""
     if len(data) > MAX_MODEL_BYTES:
         what = f"larger than {MAX_MODEL_BYTES >> 20} MiB"
         raise InputError(where, what, "Give a smaller model.", code="file-too-large")
-    if data[IDENTIFIER_AT : IDENTIFIER_AT + len(IDENTIFIER)] != IDENTIFIER:
+    if data[IDENTIFIER_OFFSET : IDENTIFIER_OFFSET + len(IDENTIFIER)] != IDENTIFIER:
         raise InputError(where, "not a TensorFlow Lite model", "Give a .tflite file.", code="invalid-model")
     try:
-        return _model(BoundedBytes(data))
+        return _read(BoundedBytes(data))
     except MALFORMED as error:
         raise invalid_model(where, error) from error
 
@@ -60,136 +68,115 @@ def invalid_model(where: object, error: Exception) -> InputError:
     return InputError(where, what, "Export the model again.", code="invalid-model")
 
 
-def _model(data: BoundedBytes) -> ModelFile:
-    model = schema.Model.GetRootAs(data, 0)
-    parts = _parts(model, Budget(data))
-    if not parts.subgraphs:
-        raise Malformed("missing graph")
-    graphs = [_tensors(graph, parts) for graph in parts.subgraphs]
-    main, tensors = parts.subgraphs[0], graphs[0]
-    return ModelFile(
-        size_bytes=len(data),
-        description=parts.budget.text(model.Description()),
-        inputs=_picked(tensors, main.InputsLength(), main.InputsAsNumpy, parts),
-        outputs=_picked(tensors, main.OutputsLength(), main.OutputsAsNumpy, parts),
-        operators=tuple(_operators(parts)),
-        tensors=tuple(tensor for graph in graphs for tensor in graph),
-        subgraphs=len(graphs),
-        min_runtime_version=_attached(MIN_RUNTIME_NAME, parts).rstrip(b"\0").decode("ascii", "replace"),
-        metadata=_metadata(data, parts),
-        shares=_shares(graphs, parts),
-    )
-
-
-def _parts(model: Any, budget: Budget) -> Parts:
+def _read(data: BoundedBytes) -> ModelFile:
+    model, budget = schema.Model.GetRootAs(data, 0), Budget(data)
     entries = budget.tables(model.MetadataLength(), model.Metadata)
-    return Parts(
+    tables = ModelTables(
         budget=budget,
         buffers=tuple(budget.tables(model.BuffersLength(), model.Buffers)),
         subgraphs=tuple(budget.tables(model.SubgraphsLength(), model.Subgraphs)),
         codes=tuple(budget.tables(model.OperatorCodesLength(), model.OperatorCodes)),
-        entries=tuple((budget.text(entry.Name()), entry.Buffer()) for entry in entries),
+        attachments=tuple((budget.text(entry.Name()), entry.Buffer()) for entry in entries),
+    )
+    # A file without a graph is a valid flatbuffer, but not a model.
+    if not tables.subgraphs:
+        raise Malformed("missing graph")
+    graphs = []
+    for graph in tables.subgraphs:
+        tensors = budget.tables(graph.TensorsLength(), graph.Tensors)
+        graphs.append(tuple(_read_tensor(tensor, tables) for tensor in tensors))
+    main = tables.subgraphs[0]
+    inputs = budget.numbers(main.InputsLength(), main.InputsAsNumpy)
+    outputs = budget.numbers(main.OutputsLength(), main.OutputsAsNumpy)
+    packed = tables.attached(METADATA_NAME)
+    return ModelFile(
+        size_bytes=len(data),
+        description=budget.text(model.Description()),
+        inputs=tuple(_pick(graphs[0], index) for index in inputs),
+        outputs=tuple(_pick(graphs[0], index) for index in outputs),
+        operators=tuple(_read_operators(tables)),
+        tensors=tuple(tensor for graph in graphs for tensor in graph),
+        subgraphs=len(graphs),
+        min_runtime_version=tables.attached(MIN_RUNTIME_NAME).rstrip(b"\0").decode("ascii", "replace"),
+        metadata=unpack_metadata(packed, file=data) if packed else None,
+        shares=_byte_shares(graphs, tables),
     )
 
 
-def _tensors(graph: Any, parts: Parts) -> tuple[TensorInfo, ...]:
-    found = parts.budget.tables(graph.TensorsLength(), graph.Tensors)
-    return tuple(_tensor(tensor, parts) for tensor in found)
-
-
-def _tensor(tensor: Any, parts: Parts) -> TensorInfo:
-    budget, quantization = parts.budget, tensor.Quantization()
-    if max(tensor.ShapeLength(), tensor.ShapeSignatureLength()) > MAX_SIDES:
-        raise Malformed(f"a tensor has more than {MAX_SIDES} dimensions")
+def _read_tensor(tensor: Any, tables: ModelTables) -> TensorInfo:
+    budget = tables.budget
+    if max(tensor.ShapeLength(), tensor.ShapeSignatureLength()) > MAX_DIMENSIONS:
+        raise Malformed(f"a tensor has more than {MAX_DIMENSIONS} dimensions")
     shape = budget.numbers(tensor.ShapeLength(), tensor.ShapeAsNumpy)
     signature = budget.numbers(tensor.ShapeSignatureLength(), tensor.ShapeSignatureAsNumpy)
     if min(shape, default=0) < 0:
         raise Malformed("a tensor has a negative dimension")
+    if tensor.Type() not in DTYPES:
+        raise Malformed(f"unknown tensor type {tensor.Type()}")
+    constant = _pick(tables.buffers, tensor.Buffer()) if tensor.Buffer() else None
     return TensorInfo(
         name=budget.text(tensor.Name()),
         shape=shape,
-        dtype=_dtype(tensor.Type()),
+        dtype=DTYPES[tensor.Type()],
         is_dynamic=min(signature, default=0) < 0,
-        constant_bytes=_stored_bytes(_one_of(parts.buffers, tensor.Buffer())) if tensor.Buffer() else 0,
-        **({} if quantization is None else _quantization(quantization, budget)),
+        constant_bytes=_stored_bytes(constant) if constant is not None else 0,
+        **_read_quantization(tensor.Quantization(), budget),
     )
 
 
-def _quantization(quantization: Any, budget: Budget) -> dict[str, Any]:
+def _read_quantization(quantization: Any, budget: Budget) -> dict[str, Any]:
+    if quantization is None:
+        return {}
     scales = budget.numbers(quantization.ScaleLength(), quantization.ScaleAsNumpy)
     zeros = budget.numbers(quantization.ZeroPointLength(), quantization.ZeroPointAsNumpy) or (0,)
-    zeros = zeros * len(scales) if len(zeros) == 1 else zeros  # one for all channels, or none at all
+    zeros = zeros * len(scales) if len(zeros) == 1 else zeros  # one may serve all channels, or be left out
     if len(zeros) != len(scales):
         raise Malformed(f"a tensor has {len(scales)} scales and {len(zeros)} zero points")
     return {"scales": scales, "zero_points": zeros, "axis": quantization.QuantizedDimension()}
 
 
-def _operators(parts: Parts) -> Iterator[OperatorInfo]:
-    """Each kind in the order of the file's own list; the ones that no graph has are left out."""
-    counted: Counter[int] = Counter()
-    for graph in parts.subgraphs:
-        found = parts.budget.tables(graph.OperatorsLength(), graph.Operators)
-        counted.update(operator.OpcodeIndex() for operator in found)
-    for at, count in sorted(counted.items()):
-        code = _one_of(parts.codes, at)
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())  # older files have the second only
+def _read_operators(tables: ModelTables) -> Iterator[OperatorInfo]:
+    """Yield each kind of operator that a graph contains, in the order of the file's list."""
+    counts: Counter[int] = Counter()
+    for graph in tables.subgraphs:
+        operators = tables.budget.tables(graph.OperatorsLength(), graph.Operators)
+        counts.update(operator.OpcodeIndex() for operator in operators)
+    for index, count in sorted(counts.items()):
+        code = _pick(tables.codes, index)
+        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())  # older files have only the second
         is_custom = number == schema.BuiltinOperator.CUSTOM
-        name = parts.budget.text(code.CustomCode()) if is_custom else OPERATORS.get(number)
+        name = tables.budget.text(code.CustomCode()) if is_custom else OPERATORS.get(number)
         if name is None:
             raise Malformed(f"unknown operator {number}")
         yield OperatorInfo(name=name, version=code.Version(), custom=is_custom, count=count)
 
 
-def _metadata(data: BoundedBytes, parts: Parts) -> Metadata | None:
-    packed = _attached(METADATA_NAME, parts)
-    return unpack_metadata(packed, file=data) if packed else None
-
-
-def _attached(name: str, parts: Parts) -> bytes:
-    """The bytes that are attached to the model under a name, or none."""
-    for known, at in parts.entries:
-        if known == name:
-            buffer = _one_of(parts.buffers, at)
-            return parts.budget.data(buffer.DataLength(), buffer.DataAsNumpy)
-    return b""
-
-
-def _shares(graphs: list[tuple[TensorInfo, ...]], parts: Parts) -> tuple[ByteShare, ...]:
-    kinds = {at: METADATA_KIND for _, at in parts.entries}
-    for graph, tensors in zip(parts.subgraphs, graphs, strict=True):
-        kinds |= {graph.Tensors(at).Buffer(): tensor.dtype for at, tensor in enumerate(tensors)}
+def _byte_shares(graphs: Sequence[Sequence[TensorInfo]], tables: ModelTables) -> tuple[ByteShare, ...]:
+    """Add up the stored bytes by the type of the tensor that uses them."""
+    kinds = {index: METADATA_KIND for _, index in tables.attachments}
+    for graph, tensors in zip(tables.subgraphs, graphs, strict=True):
+        kinds |= {graph.Tensors(index).Buffer(): tensor.dtype for index, tensor in enumerate(tensors)}
+    # Every buffer counts once, even if several tensors share it.
     shares: Counter[str] = Counter()
-    for at, buffer in enumerate(parts.buffers):
-        shares[kinds.get(at, UNUSED_KIND)] += _stored_bytes(buffer)
+    for index, buffer in enumerate(tables.buffers):
+        shares[kinds.get(index, UNUSED_KIND)] += _stored_bytes(buffer)
     return tuple(ByteShare(kind=kind, size_bytes=size) for kind, size in sorted(shares.items()) if size)
 
 
 def _stored_bytes(buffer: Any) -> int:
-    """Inside the flatbuffer, or, in files beyond 2 GiB, behind it."""
+    """Return the size of a constant; files beyond 2 GiB store it behind the flatbuffer."""
     return int(buffer.DataLength() or buffer.Size())
 
 
-def _picked(
-    tensors: tuple[TensorInfo, ...], length: int, as_array: Any, parts: Parts
-) -> tuple[TensorInfo, ...]:
-    return tuple(_one_of(tensors, at) for at in parts.budget.numbers(length, as_array))
+def _pick(items: Sequence[Item], index: int) -> Item:
+    if not 0 <= index < len(items):
+        raise Malformed(f"index {index} is out of range for {len(items)} entries")
+    return items[index]
 
 
-def _one_of(items: tuple[Any, ...], at: int) -> Any:
-    if not 0 <= at < len(items):
-        raise Malformed(f"index {at} is out of range for {len(items)} entries")
-    return items[at]
+def _number_names(enum: type, spell: Callable[[str], str]) -> dict[int, str]:
+    return {number: spell(name) for name, number in vars(enum).items() if isinstance(number, int)}
 
 
-def _dtype(number: int) -> str:
-    if number not in DTYPES:
-        raise Malformed(f"unknown tensor type {number}")
-    return DTYPES[number]
-
-
-def _names(of: type) -> dict[int, str]:
-    return {number: name for name, number in vars(of).items() if isinstance(number, int)}
-
-
-OPERATORS = _names(schema.BuiltinOperator)
-DTYPES = {number: name.lower() for number, name in _names(schema.TensorType).items()}
+OPERATORS = _number_names(schema.BuiltinOperator, str)
+DTYPES = _number_names(schema.TensorType, str.lower)

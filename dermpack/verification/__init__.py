@@ -1,10 +1,15 @@
-"""Prove again, from the files alone, what an export promises."""
+"""Check again, from the files alone, everything that an export or its contract states."""
 
-from dermpack.verification.checks import Check, CheckOutcome, Verification
-from dermpack.verification.exports import Export, find_exports
-from dermpack.verification.network_agreement import CachedPredictor, FloatNetwork
-from dermpack.verification.sample_pictures import SamplePictures, gather
-from dermpack.verification.verify import VerificationTools, open_hosts, verify_export
+from dermpack.verification.check_result import Check, CheckOutcome, Verification
+from dermpack.verification.interpreter_runs import SamplePictures, open_sample_pictures
+from dermpack.verification.output_agreement import CachedPredictor, FloatNetwork
+from dermpack.verification.verify import (
+    Export,
+    VerificationTools,
+    find_exports,
+    open_hosts,
+    verify_export,
+)
 
 __all__ = [
     "CachedPredictor",
@@ -16,7 +21,7 @@ __all__ = [
     "Verification",
     "VerificationTools",
     "find_exports",
-    "gather",
     "open_hosts",
+    "open_sample_pictures",
     "verify_export",
 ]

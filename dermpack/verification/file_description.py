@@ -1,129 +1,158 @@
-"""Hold the contract against what the file says of itself; nothing is run."""
+"""Compare the contract, and the requirements of the quantization, with the contents of the file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from math import isclose
 
-from dermpack.contract import Activation, Contract, TensorType
+from dermpack.contract import Activation, Contract, Input, Output
 from dermpack.storage.files import sha256_of
-from dermpack.tflite import ModelFile, ScoreCalibration, TensorInfo
-from dermpack.verification.checks import Check, CheckOutcome, held
+from dermpack.tflite import ModelFile, TensorInfo
+from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
 
-FLOAT32_ERROR = 1e-6  # of a scale: the file holds it in 32 bits, JSON in 64
+FLOAT32_ERROR = 1e-6  # relative, of a scale: 32 bits in the file, 64 in JSON
+FLOAT_TYPES = frozenset(("float32", "float16"))
+SMALL = 1024  # numbers; the dynamic quantization leaves smaller tensors as they are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorTypes:
+    """The types inside a file, and the type of most of its weights."""
+
+    inside: frozenset[str]  # int32 for shapes and biases, int64 for the biases of 16-bit activations
+    weights: str
+
+
+TENSOR_TYPES = {
+    "float32": TensorTypes(inside=frozenset(("float32", "int32")), weights="float32"),
+    "float16": TensorTypes(inside=frozenset(("float32", "float16", "int32")), weights="float16"),
+    "dynamic": TensorTypes(inside=frozenset(("float32", "int8", "int32")), weights="int8"),
+    "int8": TensorTypes(inside=frozenset(("int8", "int32")), weights="int8"),
+    "int16x8": TensorTypes(inside=frozenset(("int16", "int8", "int32", "int64")), weights="int8"),
+}
 
 
 def check_bytes(data: bytes, contract: Contract) -> Check:
-    """The file is the one that the contract was written for."""
+    """Check that the file is the one that the contract was written for."""
     problems, sha256 = [], sha256_of(data)
     if len(data) != contract.size_bytes:
         problems.append(f"{len(data):,} bytes, not {contract.size_bytes:,}")
     if sha256 != contract.sha256:
         problems.append(f"sha256 is {sha256[:12]}…, not {contract.sha256[:12]}…")
-    return held("bytes", problems, well=f"{len(data)} bytes, sha256 {sha256[:12]}…")
+    return check_from_problems("bytes", problems, success=f"{len(data)} bytes, sha256 {sha256[:12]}…")
 
 
 def check_description(model: ModelFile, contract: Contract) -> tuple[Check, ...]:
-    """Everything that contract and flatbuffer both speak of."""
+    """Check everything that both the contract and the flatbuffer state."""
+    side, labels = contract.input, len(contract.labels)
+    outputs = 1 if contract.output.activation is Activation.SIGMOID else labels
     return (
-        _input(model, contract),
-        _output(model, contract),
-        _operators(model, contract),
-        _metadata(model, contract),
+        _check_end("input", model.inputs, contract.input, (1, side.height, side.width, side.channels)),
+        _check_end("output", model.outputs, contract.output, (1, outputs)),
+        _check_operators(model, contract),
+        _check_metadata(model, contract),
     )
 
 
-def _input(model: ModelFile, contract: Contract) -> Check:
-    asked = contract.input
-    shape = (1, asked.height, asked.width, asked.channels)
-    problems = list(_edge(model.inputs, asked.dtype, shape, asked.scale, asked.zero_point))
-    return held("input", problems, well=f"{asked.dtype.value} {list(shape)}{_steps(asked.scale)}")
-
-
-def _output(model: ModelFile, contract: Contract) -> Check:
-    asked = contract.output
-    length = 1 if asked.activation is Activation.SIGMOID else len(contract.labels)
-    problems = list(_edge(model.outputs, asked.dtype, (1, length), asked.scale, asked.zero_point))
-    return held("output", problems, well=f"{asked.dtype.value} {[1, length]}{_steps(asked.scale)}")
-
-
-def _edge(
-    tensors: tuple[TensorInfo, ...],
-    dtype: TensorType,
-    shape: tuple[int, ...],
-    scale: float | None,
-    zero: int | None,
-) -> Iterator[str]:
+def _check_end(
+    name: str, tensors: tuple[TensorInfo, ...], stated: Input | Output, shape: tuple[int, ...]
+) -> Check:
+    """Check the input or the output."""
+    problems = []
     if len(tensors) != 1:
-        yield f"the file has {len(tensors)} of them, not one"
-        return
-    (tensor,) = tensors
-    if tensor.dtype != dtype.value:
-        yield f"the file has {tensor.dtype}, the contract {dtype.value}"
-    if tensor.shape != shape or tensor.is_dynamic:
-        yield f"the file has the shape {list(tensor.shape)}, the contract {list(shape)}"
-    if not _is_same(tensor.scales, (scale,)):
-        yield f"the file has the scale {_of(tensor.scales)}, the contract {scale}"
-    if tensor.scales and tensor.zero_points != (zero,):
-        yield f"the file has the zero point {_of(tensor.zero_points)}, the contract {zero}"
+        problems.append(f"the file has {len(tensors)} of them, expected 1")
+    else:
+        tensor = tensors[0]
+        if tensor.dtype != stated.dtype.value:
+            problems.append(f"the file has {tensor.dtype}, the contract {stated.dtype.value}")
+        if tensor.shape != shape or tensor.is_dynamic:
+            problems.append(f"the file has the shape {list(tensor.shape)}, the contract {list(shape)}")
+        if not _are_equal(tensor.scales, stated.scale):
+            problems.append(f"the file has the scale {_join(tensor.scales)}, the contract {stated.scale}")
+        if tensor.scales and tensor.zero_points != (stated.zero_point,):
+            zero_points = _join(tensor.zero_points)
+            problems.append(f"the file has the zero point {zero_points}, the contract {stated.zero_point}")
+    steps = "" if stated.scale is None else f", a step is {stated.scale:.6g}"
+    return check_from_problems(name, problems, success=f"{stated.dtype.value} {list(shape)}{steps}")
 
 
-def _operators(model: ModelFile, contract: Contract) -> Check:
-    there = {(of.name, of.version) for of in model.operators}
-    named = {(of.name, of.version) for of in contract.operators}
-    problems = [f"{name} {version} is not in the contract" for name, version in sorted(there - named)]
-    problems += [f"{name} {version} is not in the file" for name, version in sorted(named - there)]
-    problems += [f"{of.name} is no builtin operator" for of in model.operators if of.custom]
-    return held("operators", problems, well=f"{len(there)} kinds, all builtin")
+def _check_operators(model: ModelFile, contract: Contract) -> Check:
+    used = {(operator.name, operator.version) for operator in model.operators}
+    stated = {(operator.name, operator.version) for operator in contract.operators}
+    problems = [f"{name} {version} is not in the contract" for name, version in sorted(used - stated)]
+    problems += [f"{name} {version} is not in the file" for name, version in sorted(stated - used)]
+    problems += [f"{operator.name} is not builtin" for operator in model.operators if operator.custom]
+    return check_from_problems("operators", problems, success=f"{len(used)} kinds, all builtin")
 
 
-def _metadata(model: ModelFile, contract: Contract) -> Check:
-    """What MediaPipe reads is what the contract says."""
-    found = model.metadata
-    if found is None:
-        return Check(name="metadata", outcome=CheckOutcome.FAILS, detail="the file has none: no labels in it")
+def _check_metadata(model: ModelFile, contract: Contract) -> Check:
+    """Check that MediaPipe, which reads the metadata, gets what the contract states."""
+    metadata = model.metadata
+    if metadata is None:
+        detail = "the file has no metadata, so it has no labels"
+        return Check(name="metadata", outcome=CheckOutcome.FAILS, detail=detail)
     pairs = (
-        ("labels", found.labels, contract.labels),
-        ("name", found.name, contract.name),
-        ("version", found.version, contract.version),
-        ("licence", found.licence, contract.license),
+        ("labels", metadata.labels, contract.labels),
+        ("name", metadata.name, contract.name),
+        ("version", metadata.version, contract.version),
+        ("licence", metadata.licence, contract.license),
     )
-    problems = [f"its {what} differ from the contract's" for what, read, said in pairs if read != said]
-    for what, values, said in (
-        ("mean", found.mean, contract.input.mean),
-        ("std", found.std, contract.input.std),
+    problems = [f"its {field} differ from the contract's" for field, read, stated in pairs if read != stated]
+    for field, values, stated in (
+        ("mean", metadata.mean, contract.input.mean),
+        ("std", metadata.std, contract.input.std),
     ):
-        if not _is_same(values[:1], (said,)) or len(set(values)) > 1:
-            problems.append(f"its {what} is {_of(values)}, the contract's {said}")
-    problems += _calibration(found.calibration, contract)
-    return held("metadata", problems, well=f"{len(found.labels)} labels, name, version, licence, mean, std")
+        if not _are_equal(values[:1], stated) or len(set(values)) > 1:
+            problems.append(f"its {field} is {_join(values)}, the contract's {stated}")
+    # MediaPipe applies the temperature of the file; an app that reads the contract, that of the contract.
+    temperature = contract.output.temperature
+    slope = 1.0 if temperature is None else 1 / temperature.value
+    for sigmoid in metadata.calibration.sigmoids if metadata.calibration else ():
+        if not isclose(sigmoid.slope, slope, rel_tol=FLOAT32_ERROR):
+            in_file = f"{1 / sigmoid.slope:.4g}" if sigmoid.slope else "none"
+            problems.append(f"output.temperature.value is {1 / slope:.4g}, the file has {in_file}")
+            break
+    success = f"{len(metadata.labels)} labels, name, version, licence, mean, std"
+    return check_from_problems("metadata", problems, success=success)
 
 
-def _calibration(found: ScoreCalibration | None, contract: Contract) -> Iterator[str]:
-    """MediaPipe divides by the temperature that the file has; an app that reads the contract, by its own."""
-    if found is None:
-        return
-    said = contract.output.temperature
-    wanted = 1.0 if said is None else 1 / said.value
-    other = next(
-        (of.slope for of in found.sigmoids if not isclose(of.slope, wanted, rel_tol=FLOAT32_ERROR)), None
-    )
-    if other is not None:
-        has = f"{1 / other:.4g}" if other else "none"
-        yield f"output.temperature.value is {1 / wanted:.4g}, the file has {has}"
+def _are_equal(values: tuple[float, ...], stated: float | None) -> bool:
+    """Return whether the values are just the stated number, or none if none is stated."""
+    if stated is None or len(values) != 1:
+        return stated is None and not values
+    return isclose(values[0], stated, rel_tol=FLOAT32_ERROR)
 
 
-def _is_same(read: tuple[float, ...], said: tuple[float | None, ...]) -> bool:
-    wanted = [value for value in said if value is not None]
-    return len(read) == len(wanted) and all(
-        isclose(one, other, rel_tol=FLOAT32_ERROR) for one, other in zip(read, wanted, strict=True)
-    )
-
-
-def _of(values: tuple[float, ...]) -> str:
+def _join(values: tuple[float, ...]) -> str:
     shown = ", ".join(f"{value:g}" for value in values[:4])
     return f"{shown} …" if len(values) > 4 else shown or "none"
 
 
-def _steps(scale: float | None) -> str:
-    return "" if scale is None else f", a step is {scale:.6g}"
+def check_recipe(model: ModelFile, contract: Contract) -> Check:
+    """Check that the types in the file are those of its quantization.
+
+    Inputs and outputs may have another type, which the contract states.
+    """
+    name, float_layers = contract.recipe.name, contract.recipe.float_layers
+    if name not in TENSOR_TYPES:
+        return Check(name="recipe", outcome=CheckOutcome.UNTRIED, detail=f"{name}: unknown quantization")
+    types, problems = TENSOR_TYPES[name], []
+    ends = {tensor.name for tensor in (*model.inputs, *model.outputs)}
+    allowed = types.inside | (FLOAT_TYPES if float_layers else frozenset())
+    wrong = [tensor for tensor in model.tensors if tensor.dtype not in allowed and tensor.name not in ends]
+    if wrong:
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        problems.append(f"the tensor {wrong[0].name!r} is {wrong[0].dtype}{more}")
+    if not has_expected_weights(model, name):
+        problems.append(f"fewer than half of its weights are {types.weights}")
+    counts = ", ".join(f"{count} tensors of {dtype}" for dtype, count in model.dtypes().items())
+    floats = f"; {len(float_layers)} layers stay in floating point, as stated" if float_layers else ""
+    return check_from_problems("recipe", problems, success=f"{name}: {counts}{floats}")
+
+
+def has_expected_weights(model: ModelFile, recipe: str) -> bool:
+    """Return whether at least half of the weights have the type of the recipe."""
+    stored = [tensor for tensor in model.tensors if tensor.parameters > SMALL]
+    expected = TENSOR_TYPES[recipe].weights
+    count = sum(tensor.parameters for tensor in stored if tensor.dtype == expected)
+    return 2 * count >= sum(tensor.parameters for tensor in stored)

@@ -1,25 +1,30 @@
-"""Compare what several interpreters made of the same pictures."""
+"""Compare the outputs of a file between interpreters, and with the network that it was made from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from dermpack.contract import Contract, Runtimes
+from dermpack.evaluation.evaluate import Predictor
 from dermpack.inference import Kernels
-from dermpack.metrics.kernel_tolerance import MEAN_APART, MOST_APART
+from dermpack.metrics.paired_difference import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
 from dermpack.metrics.predictions import SUM_ERROR, Floats
-from dermpack.verification.checks import Check, CheckOutcome
-from dermpack.verification.interpreter_runs import InterpreterRun
+from dermpack.progress import Track, silent
+from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
+from dermpack.verification.interpreter_runs import InterpreterRun, SamplePictures
 
 ROUNDING = 1e-6
+NETWORK_ALLOWED = {"float32": 1e-4, "float16": 1e-2}  # greatest difference; int8 files differ by design
+NETWORK_MEAN = 0.15  # a file with a greater mean difference can hardly come from the network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """How far probabilities may be apart: at most `strict`, or up to `known` for the reason named."""
+    """How far probabilities may be apart: at most `strict`, or up to `known` for a known reason."""
 
     strict: float
     known: float
@@ -27,51 +32,109 @@ class Allowance:
     reason: str
 
 
-INTEGERS = "XNNPACK rounds between integer layers otherwise than the interpreter's own kernels"
+INT8_REASON = "XNNPACK rounds differently between int8 layers than the interpreter's own kernels"
 ALLOWANCES = {
     "float32": Allowance(strict=1e-4, known=1e-4, known_mean=1e-4, reason=""),
-    "float16": Allowance(strict=1e-4, known=1e-2, known_mean=1e-3, reason="some compute in half precision"),
+    "float16": Allowance(
+        strict=1e-4, known=1e-2, known_mean=1e-3, reason="some kernels compute in half precision"
+    ),
     "dynamic": Allowance(
         strict=1e-4,
-        known=MOST_APART,
-        known_mean=MEAN_APART,
-        reason="each rounds activations anew, in its own way",
+        known=MAX_KERNEL_DIFFERENCE,
+        known_mean=MEAN_KERNEL_DIFFERENCE,
+        reason="each interpreter rounds activations in its own way",
     ),
-    "int8": Allowance(strict=1 / 256, known=MOST_APART, known_mean=MEAN_APART, reason=INTEGERS),
+    "int8": Allowance(
+        strict=1 / 256, known=MAX_KERNEL_DIFFERENCE, known_mean=MEAN_KERNEL_DIFFERENCE, reason=INT8_REASON
+    ),
     "int16x8": Allowance(strict=1 / 256, known=1 / 256, known_mean=1 / 256, reason=""),
 }
-SELECTIVE = "where layers of floats and of integers meet, kernels round in their own ways"
+SELECTIVE_REASON = "kernels round differently where float and int8 layers meet"
+
+
+# --- Between interpreters ---
 
 
 def check_runs(runs: Sequence[InterpreterRun], contract: Contract) -> Iterator[Check]:
-    """Whether the file runs everywhere, but where the contract says that it does not."""
-    for ran in runs:
-        said = _said(ran, contract.runtimes)
-        if ran.problem:
-            outcome = CheckOutcome.NOTED if said is False else CheckOutcome.FAILS
-            detail = f"{ran.problem}{'; as the contract says' if said is False else ''}"
-        elif not _are_probabilities(ran.outputs):
-            outcome, detail = CheckOutcome.FAILS, "its outputs are no probabilities"
+    """Check that the file runs on every interpreter, except where the contract states that it does not."""
+    for run in runs:
+        is_expected_to_fail = _stated_works(run, contract.runtimes) is False
+        outcome = CheckOutcome.NOTED if is_expected_to_fail else CheckOutcome.HOLDS
+        if run.problem:
+            outcome = CheckOutcome.NOTED if is_expected_to_fail else CheckOutcome.FAILS
+            detail = run.problem + ("; as stated in the contract" if is_expected_to_fail else "")
+        elif run.outputs is None or not _are_probabilities(run.outputs):
+            outcome, detail = CheckOutcome.FAILS, "its outputs are not probabilities"
         else:
-            outcome = CheckOutcome.NOTED if said is False else CheckOutcome.HOLDS
-            detail = _how(ran) + ("; the contract says that it does not work here" if said is False else "")
-        yield Check(name=f"runs on {ran}", outcome=outcome, detail=detail, code=ran.problem_code or None)
-    yield from _missing(runs, contract.runtimes)
+            detail = f"{len(run.outputs)} pictures"
+            if run.kernels is Kernels.XNNPACK and not run.is_delegated:
+                detail += "; XNNPACK executes no part of it"
+            if is_expected_to_fail:
+                detail += "; the contract states that it does not work here"
+        yield Check(name=f"runs on {run}", outcome=outcome, detail=detail, code=run.problem_code or None)
+    tried = contract.runtimes.tried
+    working = {(result.runtime, result.version) for result in tried if result.works}
+    for runtime, version in sorted(working - {(run.engine.package, run.version) for run in runs}):
+        detail = "listed in the contract, but not installed here"
+        yield Check(name=f"runs on {runtime} {version}", outcome=CheckOutcome.UNTRIED, detail=detail)
+
+
+def _stated_works(run: InterpreterRun, runtimes: Runtimes) -> bool | None:
+    """Return whether the contract states that the file works here; None if it states nothing.
+
+    A result of the same kernels counts most; without one, the file must work with all that were tried.
+    """
+    results = [
+        result
+        for result in runtimes.tried
+        if (result.runtime, result.version) == (run.engine.package, run.version)
+    ]
+    exact = [result.works for result in results if result.delegate == run.kernels.value]
+    if exact:
+        return exact[0]
+    return all(result.works for result in results) if results else None
+
+
+def _are_probabilities(outputs: Floats) -> bool:
+    """Return whether all are from 0 to 1, with a sum near 1; 8 bits round each by up to half a step."""
+    if not np.isfinite(outputs).all() or outputs.min() < -ROUNDING:
+        return False
+    return bool(np.abs(outputs.sum(axis=1) - 1).max() <= max(SUM_ERROR, outputs.shape[1] / 256))
 
 
 def check_outputs(runs: Sequence[InterpreterRun], contract: Contract) -> Iterator[Check]:
-    """Every run against the first that gave outputs."""
-    well = [ran for ran in runs if ran.outputs is not None]
-    for ran in well[1:]:
-        yield _compared(well[0], ran, contract)
+    """Compare every run with the first that gave outputs."""
+    recipe, is_selective = contract.recipe.name, bool(contract.recipe.float_layers)
+    allowed = ALLOWANCES.get(recipe, ALLOWANCES["int8"])
+    is_integer = recipe in ("int8", "int16x8") and not is_selective
+    reference: InterpreterRun | None = None
+    for run in runs:
+        if run.outputs is None:
+            continue
+        if reference is None or reference.outputs is None:
+            reference = run
+            continue
+        apart = measure_difference(reference.outputs, run.outputs)
+        # Integer arithmetic gives the same result everywhere, unless the kernels of XNNPACK round differently
+        # between the layers. Floats may also differ between interpreters.
+        has_reason = reference.is_delegated or run.is_delegated
+        has_reason = has_reason or (reference.engine is not run.engine and not is_integer)
+        outcome, reason = CheckOutcome.FAILS, f"; more than {allowed.strict:.2g}"
+        if apart["max"] <= allowed.strict + ROUNDING:
+            outcome, reason = CheckOutcome.HOLDS, ""
+        elif has_reason and apart["max"] <= allowed.known and apart["mean"] <= allowed.known_mean:
+            outcome = CheckOutcome.NOTED
+            reason = f": {SELECTIVE_REASON if is_selective else allowed.reason}"
+        yield Check(
+            name=f"outputs on {run}",
+            outcome=outcome,
+            detail=f"{_describe_difference(apart, contract.output.scale)}{reason}",
+            figures={"against": str(reference), **apart},
+        )
 
 
-def reference(runs: Sequence[InterpreterRun]) -> InterpreterRun | None:
-    return next((ran for ran in runs if ran.outputs is not None), None)
-
-
-def apart(first: Floats, second: Floats) -> dict[str, float | int]:
-    """How far, at most and on average, and on how many pictures the label differs."""
+def measure_difference(first: Floats, second: Floats) -> dict[str, float | int]:
+    """Return the greatest and the mean difference, and on how many pictures the label differs."""
     distance = np.abs(first - second)
     return {
         "max": float(distance.max()),
@@ -81,64 +144,69 @@ def apart(first: Floats, second: Floats) -> dict[str, float | int]:
     }
 
 
-def told(found: dict[str, float | int], scale: float | None) -> str:
-    """A line for a person; steps where the output has them."""
-    steps = f" ({found['max'] / scale:.0f} steps)" if scale else ""
-    labels = f"another label on {found['other_labels']} of {found['n']}"
-    return f"at most {found['max']:.2g}{steps}, on average {found['mean']:.2g} apart; {labels}"
+def _describe_difference(apart: dict[str, float | int], scale: float | None) -> str:
+    steps = f" ({apart['max'] / scale:.0f} steps)" if scale else ""
+    labels = f"another label on {apart['other_labels']} of {apart['n']}"
+    return f"at most {apart['max']:.2g}{steps}, on average {apart['mean']:.2g} apart; {labels}"
 
 
-def _compared(first: InterpreterRun, second: InterpreterRun, contract: Contract) -> Check:
-    assert first.outputs is not None and second.outputs is not None
-    found = apart(first.outputs, second.outputs)
-    allowed = ALLOWANCES.get(contract.recipe.name, ALLOWANCES["int8"])
-    other_kernels = first.is_delegated or second.is_delegated
-    is_known = other_kernels or (first.engine is not second.engine and not _is_integer(contract))
-    outcome, why = CheckOutcome.FAILS, f"; more than {allowed.strict:.2g}"
-    if found["max"] <= allowed.strict + ROUNDING:
-        outcome, why = CheckOutcome.HOLDS, ""
-    elif is_known and found["max"] <= allowed.known and found["mean"] <= allowed.known_mean:
-        outcome, why = (
-            CheckOutcome.NOTED,
-            f": {SELECTIVE if contract.recipe.float_layers else allowed.reason}",
-        )
-    return Check(
-        name=f"outputs on {second}",
-        outcome=outcome,
-        detail=f"{told(found, contract.output.scale)}{why}",
-        figures={"against": str(first), **found},
-    )
+# --- With the float network ---
 
 
-def _are_probabilities(outputs: Floats | None) -> bool:
-    """From 0 to 1, of a sum near 1: 8 bits round each of k labels by up to half a step."""
-    if outputs is None or not np.isfinite(outputs).all() or outputs.min() < -ROUNDING:
-        return False
-    return bool(np.abs(outputs.sum(axis=1) - 1).max() <= max(SUM_ERROR, outputs.shape[1] / 256))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloatNetwork:
+    """A run's network without its temperature, and the hashes that a contract identifies it by."""
+
+    predictor: Predictor
+    run_sha256: str
+    weights_sha256: str
+
+    def fits(self, contract: Contract) -> bool:
+        """Return whether the network has the contract's labels; others could not be compared."""
+        return self.predictor.classes == contract.labels
 
 
-def _is_integer(contract: Contract) -> bool:
-    """Arithmetic of integers alone is the same everywhere, where the same kernels do it."""
-    return contract.recipe.name in ("int8", "int16x8") and not contract.recipe.float_layers
+class CachedPredictor:
+    """A predictor that predicts each file once: all exports of a run are compared with the same network."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._cache: dict[Path, Floats] = {}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of the outputs."""
+        return self._predictor.classes
+
+    def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
+        new = [file for file in dict.fromkeys(files) if file not in self._cache]
+        if new:
+            self._cache.update(zip(new, self._predictor(new, track=track), strict=True))
+        return np.array([self._cache[file] for file in files])
 
 
-def _said(ran: InterpreterRun, runtimes: Runtimes) -> bool | None:
-    """What the contract says of this interpreter; None where it does not speak of it."""
-    mine = [of for of in runtimes.tried if (of.runtime, of.version) == (ran.engine.package, ran.version)]
-    exact = [of.works for of in mine if of.delegate == ran.kernels.value]
-    return exact[0] if exact else all(of.works for of in mine) if mine else None
-
-
-def _how(ran: InterpreterRun) -> str:
-    assert ran.outputs is not None
-    kernels = (
-        "; XNNPACK takes no part of it" if ran.kernels is Kernels.XNNPACK and not ran.is_delegated else ""
-    )
-    return f"{len(ran.outputs)} pictures{kernels}"
-
-
-def _missing(runs: Sequence[InterpreterRun], runtimes: Runtimes) -> Iterator[Check]:
-    here = {(ran.engine.package, ran.version) for ran in runs}
-    for runtime, version in sorted({(of.runtime, of.version) for of in runtimes.tried if of.works} - here):
-        detail = "the contract names it; it is not installed here"
-        yield Check(name=f"runs on {runtime} {version}", outcome=CheckOutcome.UNTRIED, detail=detail)
+def check_network(
+    network: FloatNetwork, contract: Contract, samples: SamplePictures, run: InterpreterRun | None
+) -> Iterator[Check]:
+    """Check that the file was made from the network, and compare the outputs of both on the same pictures."""
+    parents = contract.parents
+    pairs = (("run", network.run_sha256, parents.run), ("weights", network.weights_sha256, parents.weights))
+    problems = [
+        f"the contract names another {parent}: {stated[:12]}…"
+        for parent, sha256, stated in pairs
+        if sha256 != stated
+    ]
+    success = f"run {parents.run[:12]}…, weights {parents.weights[:12]}…"
+    yield check_from_problems("parent", problems, success=success)
+    if not network.fits(contract):
+        detail = "its labels differ from those of the contract"
+        yield Check(name="network", outcome=CheckOutcome.FAILS, detail=detail)
+    elif run is not None and run.outputs is not None:
+        apart = measure_difference(network.predictor(samples.files), run.outputs)
+        allowed = NETWORK_ALLOWED.get(contract.recipe.name)
+        if allowed is None:
+            outcome = CheckOutcome.NOTED if apart["mean"] <= NETWORK_MEAN else CheckOutcome.FAILS
+        else:
+            outcome = CheckOutcome.HOLDS if apart["max"] <= allowed + ROUNDING else CheckOutcome.FAILS
+        detail = f"{_describe_difference(apart, contract.output.scale)}, on {samples}"
+        yield Check(name="network", outcome=outcome, detail=detail, figures={"against": str(run), **apart})

@@ -1,40 +1,53 @@
-"""Score a file again on a dataset, and hold its contract's figures against what comes out."""
+"""Score a file on a dataset again, and compare the figures and decisions that its contract records."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isclose
 
 import numpy as np
 
-from dermpack.contract import Accuracy, ComparedFigure, Contract
+from dermpack.contract import (
+    Abstention,
+    Accuracy,
+    ComparedFigure,
+    Contract,
+    OperatingPoint,
+    Temperature,
+)
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.evaluation.evaluate import Predictor, predict
+from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.definitions import (
     Metric,
-    value,
+    metric_value,
     weighted_accuracy,
     weighted_auroc,
     weighted_balanced_accuracy,
 )
-from dermpack.metrics.intervals import ANY_GROUPS, Interval, bootstrap, interval
-from dermpack.metrics.paired_difference import Difference, agreement, difference
-from dermpack.metrics.predictions import Floats, Predictions
+from dermpack.metrics.intervals import MIN_DRAWABLE_GROUPS, Interval, bootstrap, percentile_interval
+from dermpack.metrics.paired_difference import Difference, compare_metric, top1_agreement
+from dermpack.metrics.predictions import Flags, Floats, Predictions
+from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.progress import Track, silent
-from dermpack.verification.checks import Check, CheckOutcome
+from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
 
 METRICS: Mapping[str, Metric] = {
     "balanced_accuracy": weighted_balanced_accuracy,
     "accuracy": weighted_accuracy,
     "auroc": weighted_auroc,
 }
-AGREEMENT_ERROR = 0.02  # kernels that round otherwise change a label where two are nearly equal
-FIGURE_ERROR = 0.01  # likewise, beyond an interval: it may be a single point
+AGREEMENT_ERROR = 0.02  # kernels that round differently change a label if two are nearly equal
+FIGURE_ERROR = 0.01  # likewise, beyond an interval, which may be a single point
+TEMPERATURE_ERROR = 0.05  # relative; kernels that round differently give nearly the same
+LIKELIHOOD_ERROR = 0.002  # nats per picture; if any temperature fits, its value means little
+LAST_BITS = 1e-9  # of a probability; with 8 bits, many pictures lie exactly on a threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScoredSplit:
-    """What the file says of a split, and what the float network says, where it is at hand."""
+    """The predictions of the file on a split, and those of the float network if it is available."""
 
     split: Split
     predictions: Predictions
@@ -44,121 +57,187 @@ class ScoredSplit:
         return len(self.predictions)
 
 
-def splits_of(contract: Contract, dataset: Dataset, asked: Split) -> tuple[Split, ...]:
-    """The one asked for, and all that the contract has figures of, if it speaks of this dataset."""
+def list_splits(contract: Contract, dataset: Dataset, requested: Split) -> tuple[Split, ...]:
+    """Return the requested split, and all that the contract has figures of if this is its dataset."""
     is_parent = contract.parents.dataset == dataset.sha256
-    named = {of.split for of in contract.accuracy} if is_parent else set()
-    there = (split for split in Split if split.value in named and dataset.manifest.of(split))
-    return (asked, *(split for split in there if split is not asked))
+    recorded = {accuracy.split for accuracy in contract.accuracy} if is_parent else set()
+    present = [split for split in Split if split.value in recorded and dataset.manifest.of(split)]
+    return (requested, *(split for split in present if split is not requested))
 
 
 def score_split(
     predictor: Predictor, network: Predictor | None, dataset: Dataset, split: Split, *, track: Track = silent
 ) -> ScoredSplit:
+    """Predict the split with the file and, if it is given, with the float network."""
     predictions = predict(predictor, dataset, split=split, track=track)
     of_float = predict(network, dataset, split=split, track=track) if network else None
     return ScoredSplit(split=split, predictions=predictions, of_float=of_float)
 
 
+# --- Figures ---
+
+
 def check_scores(scored: ScoredSplit, contract: Contract, dataset: Dataset) -> Iterator[Check]:
-    """Each figure, with its interval, beside the recorded one."""
-    recorded = next((of for of in contract.accuracy if of.split == scored.split.value), None)
+    """Compare each figure, with its interval, with the recorded one."""
+    split = scored.split.value
+    recorded = next((accuracy for accuracy in contract.accuracy if accuracy.split == split), None)
+    why = "the contract has no figure of this split"
     if contract.parents.dataset != dataset.sha256:
         recorded, why = None, "another dataset than the contract's"
-    else:
-        why = "the contract has no figure of this split"
     if recorded is not None and recorded.n != len(scored):
-        detail = f"{len(scored)} pictures, where the contract names {recorded.n}"
-        yield Check(name=f"pictures of {scored.split.value}", outcome=CheckOutcome.FAILS, detail=detail)
-    for name in METRICS:
-        yield _figure(name, scored, _of(recorded, name), why)
+        detail = f"{len(scored)} pictures, but the contract has {recorded.n}"
+        yield Check(name=f"pictures of {split}", outcome=CheckOutcome.FAILS, detail=detail)
+    for metric in METRICS:
+        figures = recorded.figures if recorded else ()
+        figure = next((figure for figure in figures if figure.metric == metric), None)
+        yield _check_figure(metric, scored, figure, why)
     if scored.of_float is not None:
-        yield _agreement(scored, scored.of_float, recorded)
+        yield _check_agreement(scored, scored.of_float, recorded)
 
 
-def _figure(metric: str, scored: ScoredSplit, recorded: ComparedFigure | None, why: str) -> Check:
-    here, ci95 = _measured(scored.predictions, METRICS[metric])
-    against = _difference(scored, METRICS[metric])
-    text = f"{here:.4f}{_range(ci95)} on {len(scored)} pictures{_against(against)}"
-    figures = {"value": here, "n": len(scored), **_ends("", ci95), **_difference_figures(against)}
+def _check_figure(metric: str, scored: ScoredSplit, recorded: ComparedFigure | None, why: str) -> Check:
+    measured, ci95 = _measure(scored.predictions, METRICS[metric])
+    figures = {"value": measured, "n": len(scored), **_ends("", ci95)}
+    detail = f"{measured:.4f}{_range(ci95)} on {len(scored)} pictures"
+    change = None
+    if scored.of_float is not None:
+        change = compare_metric(scored.of_float, scored.predictions, METRICS[metric])
+        figures |= {"of_float": change.first, "difference": change.difference}
+        figures |= _ends("difference_", change.ci95)
+        detail += f", from the network {change.difference:+.4f}{_range(change.ci95)}"
     name = f"{metric} on {scored.split.value}"
     if recorded is None:
-        return Check(name=name, outcome=CheckOutcome.NOTED, detail=f"{text}; {why}", figures=figures)
-    problems = list(_problems(here, ci95, against, recorded))
-    said = f"; recorded: {recorded.of_file:.4f}, from float {recorded.difference:+.4f}{_range(recorded.ci95)}"
+        return Check(name=name, outcome=CheckOutcome.NOTED, detail=f"{detail}; {why}", figures=figures)
+    # Another machine measures another value, so both comparisons allow for the uncertainty.
+    problems = list(_figure_problems(measured, ci95, change, recorded))
+    detail += f"; recorded: {recorded.of_file:.4f}, from float {recorded.difference:+.4f}"
     return Check(
         name=name,
         outcome=CheckOutcome.FAILS if problems else CheckOutcome.HOLDS,
-        detail="; ".join((text + said, *problems)),
+        detail="; ".join((detail + _range(recorded.ci95), *problems)),
         figures={**figures, "recorded": recorded.of_file, "recorded_difference": recorded.difference},
     )
 
 
-def _problems(
-    here: float, ci95: Interval | None, against: Difference | None, recorded: ComparedFigure
-) -> Iterator[str]:
-    """The recorded figure lies in the interval found here, the difference found here in the recorded one."""
-    if not _lies(recorded.of_file, ci95 or (here, here)):
-        yield "the recorded figure is outside of its interval here"
-    apart = here - recorded.of_float if against is None else against.difference
-    if recorded.ci95 is not None and not _lies(apart, recorded.ci95):
-        yield f"{apart:+.4f} from float is outside of the recorded interval"
+def _measure(predictions: Predictions, metric: Metric) -> tuple[float, Interval | None]:
+    """Return a figure and its bootstrap interval, even for few groups: it is a tolerance, not a result."""
 
-
-def _agreement(scored: ScoredSplit, of_float: Predictions, recorded: Accuracy | None) -> Check:
-    here = agreement(of_float, scored.predictions)
-    name, text = f"labels on {scored.split.value}", f"the network's label on {here:.1%} of {len(scored)}"
-    figures = {"agreement": here, "n": len(scored)}
-    if recorded is None:
-        return Check(
-            name=name, outcome=CheckOutcome.NOTED, detail=f"{text}; no recorded figure", figures=figures
-        )
-    well = abs(here - recorded.agreement) <= AGREEMENT_ERROR
-    return Check(
-        name=name,
-        outcome=CheckOutcome.HOLDS if well else CheckOutcome.FAILS,
-        detail=f"{text}; recorded: {recorded.agreement:.1%}",
-        figures={**figures, "recorded": recorded.agreement},
-    )
-
-
-def _measured(predictions: Predictions, metric: Metric) -> tuple[float, Interval | None]:
     def measure(drawn: Predictions, weights: Floats) -> dict[str, Floats]:
         return {"value": metric(drawn, weights)}
 
-    draws = bootstrap(predictions, measure, least_groups=ANY_GROUPS)  # how far two runtimes may be apart
-    return value(metric, predictions), interval(draws["value"]) if draws else None
+    draws = bootstrap(predictions, measure, min_groups=MIN_DRAWABLE_GROUPS)
+    return metric_value(metric, predictions), percentile_interval(draws["value"]) if draws else None
 
 
-def _difference(scored: ScoredSplit, metric: Metric) -> Difference | None:
-    return None if scored.of_float is None else difference(scored.of_float, scored.predictions, metric)
+def _figure_problems(
+    measured: float, ci95: Interval | None, change: Difference | None, recorded: ComparedFigure
+) -> Iterator[str]:
+    """Check the recorded figure against the interval here, and the difference here against the recorded."""
+    if not _is_inside(recorded.of_file, ci95 or (measured, measured)):
+        yield "the recorded figure is outside the interval measured here"
+    apart = measured - recorded.of_float if change is None else change.difference
+    if recorded.ci95 is not None and not _is_inside(apart, recorded.ci95):
+        yield f"{apart:+.4f} from float is outside the recorded interval"
 
 
-def _difference_figures(of: Difference | None) -> dict[str, float]:
-    return (
-        {}
-        if of is None
-        else {"of_float": of.first, "difference": of.difference, **_ends("difference_", of.ci95)}
-    )
+def _is_inside(figure: float, ci95: Interval) -> bool:
+    both_missing = bool(np.isnan(figure) and np.isnan(ci95[0]))
+    return both_missing or ci95[0] - FIGURE_ERROR <= figure <= ci95[1] + FIGURE_ERROR
 
 
 def _ends(prefix: str, ci95: Interval | None) -> dict[str, float]:
     return {} if ci95 is None else {f"{prefix}ci95_low": ci95[0], f"{prefix}ci95_high": ci95[1]}
 
 
-def _of(recorded: Accuracy | None, metric: str) -> ComparedFigure | None:
-    figures = recorded.figures if recorded else ()
-    return next((figure for figure in figures if figure.metric == metric), None)
-
-
-def _lies(figure: float, ci95: Interval) -> bool:
-    both_missing = bool(np.isnan(figure) and np.isnan(ci95[0]))
-    return both_missing or ci95[0] - FIGURE_ERROR <= figure <= ci95[1] + FIGURE_ERROR
-
-
 def _range(ci95: Interval | None) -> str:
     return f" ({ci95[0]:.4f} to {ci95[1]:.4f})" if ci95 else ""
 
 
-def _against(of: Difference | None) -> str:
-    return "" if of is None else f", from the network {of.difference:+.4f}{_range(of.ci95)}"
+def _check_agreement(scored: ScoredSplit, of_float: Predictions, recorded: Accuracy | None) -> Check:
+    share = top1_agreement(of_float, scored.predictions)
+    figures = {"agreement": share, "n": len(scored)}
+    outcome, detail = CheckOutcome.NOTED, f"the network's label on {share:.1%} of {len(scored)}"
+    if recorded is None:
+        detail += "; no recorded figure"
+    else:
+        is_close = abs(share - recorded.agreement) <= AGREEMENT_ERROR
+        outcome = CheckOutcome.HOLDS if is_close else CheckOutcome.FAILS
+        detail += f"; recorded: {recorded.agreement:.1%}"
+        figures["recorded"] = recorded.agreement
+    return Check(name=f"labels on {scored.split.value}", outcome=outcome, detail=detail, figures=figures)
+
+
+# --- Decisions ---
+
+
+def check_decisions(scored: ScoredSplit, contract: Contract, dataset: Dataset) -> Iterator[Check]:
+    """Fit temperature, abstention and thresholds again, if this is the split that they were fitted on."""
+    if scored.split is not Split.VALIDATION or contract.parents.dataset != dataset.sha256:
+        return
+    predictions, temperature = scored.predictions, contract.output.temperature
+    if temperature is not None:
+        yield _check_temperature(predictions, temperature)
+        # Abstention and thresholds apply to probabilities under the temperature.
+        predictions = calibrate(predictions, temperature)
+    if contract.abstention is not None:
+        yield _check_abstention(predictions, contract.abstention)
+    yield from (_check_threshold(predictions, point) for point in contract.thresholds)
+
+
+def _check_temperature(predictions: Predictions, stated: Temperature) -> Check:
+    fitted = fit_temperature(predictions)
+    lost = _negative_log_likelihood(predictions, stated) - _negative_log_likelihood(predictions, fitted)
+    is_close = isclose(stated.value, fitted.value, rel_tol=TEMPERATURE_ERROR) or lost <= LIKELIHOOD_ERROR
+    return Check(
+        name="temperature on validation",
+        outcome=CheckOutcome.HOLDS if is_close else CheckOutcome.FAILS,
+        detail=f"output.temperature.value is {stated.value:.4g}; fitted again: {fitted.value:.4g}",
+        figures={"recorded": stated.value, "value": fitted.value, "n": len(predictions)},
+    )
+
+
+def _negative_log_likelihood(predictions: Predictions, temperature: Temperature) -> float:
+    """Return the mean over the pictures; the temperature's floor keeps every probability above 0."""
+    probabilities = calibrate(predictions, temperature).probabilities
+    return float(-np.log(probabilities[np.arange(len(predictions)), predictions.truth]).mean())
+
+
+def _check_abstention(predictions: Predictions, stated: Abstention) -> Check:
+    """Check that the threshold has the stated effect; it may be any point of the curve."""
+    answered = predictions.confidence >= stated.threshold - LAST_BITS
+    shares = {
+        "coverage": (answered, np.ones_like(answered), stated.coverage),
+        "accuracy": (predictions.correct, answered, stated.accuracy),
+    }
+    problems = list(_share_problems(shares))
+    if problems:
+        refitted = fit_abstention(predictions, coverage=stated.coverage or 1.0).threshold
+        problems.insert(0, f"abstention.threshold is {stated.threshold:.4g}, fitted again {refitted:.4g}")
+    figures = f"coverage {stated.coverage:.3f}, accuracy {stated.accuracy:.3f}"
+    success = f"from {stated.threshold:.4g} on: {figures}, as recorded"
+    return check_from_problems("abstention on validation", problems, success=success)
+
+
+def _check_threshold(predictions: Predictions, stated: OperatingPoint) -> Check:
+    label = predictions.classes.index(stated.label)
+    is_label = predictions.truth == label
+    is_called = predictions.probabilities[:, label] >= stated.threshold - LAST_BITS
+    shares = {"sensitivity": (is_called, is_label, stated.sensitivity)}
+    if stated.specificity is not None:
+        shares["specificity"] = (~is_called, ~is_label, stated.specificity)
+    problems = list(_share_problems(shares))
+    if problems:
+        refitted = fit_operating_point(predictions, stated.label, sensitivity=stated.wanted_sensitivity)
+        problems.insert(0, f"the threshold is {stated.threshold:.4g}, fitted again {refitted.threshold:.4g}")
+    success = f"from {stated.threshold:.4g} on: sensitivity {stated.sensitivity:.3f}, as recorded"
+    return check_from_problems(f"threshold of {stated.label} on validation", problems, success=success)
+
+
+def _share_problems(shares: dict[str, tuple[Flags, Flags, float]]) -> Iterator[str]:
+    """Compare each stated share with the share of the second flags that also have the first."""
+    for name, (flags, among, stated) in shares.items():
+        count = int(among.sum())
+        share = float((flags & among).sum() / count) if count else 0.0
+        # One picture more or less is the effect of another rounding.
+        if abs(share - stated) > AGREEMENT_ERROR + 1 / max(1, count):
+            yield f"its {name} here is {share:.3f}, but {stated:.3f} in the contract"

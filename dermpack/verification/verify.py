@@ -1,12 +1,13 @@
-"""Verify an export: every proof again, from the files alone."""
+"""Find exports and verify them: run every check again, from the files alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from dermpack.contract import Contract, read_contract
+from dermpack.contract import CONTRACT_FILE, Contract, read_contract
 from dermpack.errors import DermpackError, InputError, PictureError
 from dermpack.imaging import Policy
 from dermpack.inference import (
@@ -14,125 +15,172 @@ from dermpack.inference import (
     InterpreterHost,
     ModelSettings,
     Runtime,
-    classifier_on,
-    first_installed,
-    installed,
+    find_sidecar,
+    first_installed_runtime,
+    installed_runtimes,
+    load_classifier,
     open_host,
 )
 from dermpack.progress import Track, silent
 from dermpack.storage.files import read_bytes, sha256_of
-from dermpack.tflite import ModelFile, read_model
-from dermpack.verification.checks import Check, CheckOutcome, Verification
-from dermpack.verification.exports import Export
-from dermpack.verification.file_description import check_bytes, check_description
-from dermpack.verification.interpreter_runs import InterpreterTask, run_everywhere
-from dermpack.verification.network_agreement import FloatNetwork, check_network
-from dermpack.verification.output_agreement import check_outputs, check_runs, reference
-from dermpack.verification.quantization import check_recipe
-from dermpack.verification.sample_pictures import SamplePictures
-from dermpack.verification.scores import check_scores, score_split, splits_of
-from dermpack.verification.thresholds import check_decisions
+from dermpack.tflite import read_model
+from dermpack.verification.check_result import Check, CheckOutcome, Verification
+from dermpack.verification.file_description import check_bytes, check_description, check_recipe
+from dermpack.verification.interpreter_runs import InterpreterTask, SamplePictures, run_everywhere
+from dermpack.verification.output_agreement import (
+    FloatNetwork,
+    check_network,
+    check_outputs,
+    check_runs,
+)
+from dermpack.verification.scores import check_decisions, check_scores, list_splits, score_split
 
+MODEL_FILE = "model.tflite"
+IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every .tflite, whatever its name
 MAX_MODEL_BYTES = 512 << 20
+HINT = f"Give an export folder, or a .tflite file with its {CONTRACT_FILE} in the same folder."
 Hosts = Mapping[Runtime, InterpreterHost]
+
+
+# --- Exports ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """The files of an export; either may be missing or broken."""
+
+    name: str
+    model: Path
+    contract: Path
+
+
+def find_exports(path: Path) -> tuple[Export, ...]:
+    """Return the export that is a .tflite file or a folder, or the exports in a folder, sorted by name."""
+    try:
+        if not path.exists():
+            raise InputError(path, "no such file or directory", HINT, code="model-not-found")
+        if not path.is_dir():
+            return (_export_of_file(path),)
+        folders = [path]
+        if not _is_export(path):
+            folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and _is_export(folder))
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", HINT, code="cannot-read") from error
+    if not folders:
+        what = f"{MODEL_FILE} not found in this folder or its subfolders"
+        raise InputError(path, what, HINT, code="model-not-found")
+    return tuple(
+        Export(name=folder.resolve().name, model=folder / MODEL_FILE, contract=folder / CONTRACT_FILE)
+        for folder in folders
+    )
+
+
+def _is_export(folder: Path) -> bool:
+    return (folder / MODEL_FILE).is_file() or (folder / CONTRACT_FILE).is_file()
+
+
+def _export_of_file(path: Path) -> Export:
+    if path.suffix.lower() != ".tflite":
+        with path.open("rb") as file:
+            if file.read(8)[4:] != IDENTIFIER:
+                raise InputError(path, "neither a .tflite file nor a bundle", HINT, code="invalid-model")
+    contract = find_sidecar(path)
+    if contract is None:
+        what = f"{CONTRACT_FILE} not found in the same folder"
+        raise InputError(path, what, HINT, code="contract-not-found")
+    return Export(name=path.stem, model=path, contract=contract)
+
+
+# --- Verification ---
 
 
 @contextmanager
 def open_hosts(*, patience_seconds: float | None = None) -> Iterator[Hosts]:
-    """A process for each installed interpreter; all exports go through the same ones."""
-    first_installed()  # an error that says how to get one
+    """Yield a child process for each installed interpreter; all exports use the same ones."""
+    first_installed_runtime()  # raises an error with the command that installs one
     with ExitStack() as stack:
         yield {
             engine: stack.enter_context(open_host(engine, patience_seconds=patience_seconds))
-            for engine in installed()
+            for engine in installed_runtimes()
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationTools:
-    """What exports are tried with: interpreters, pictures, and the trained network, where it is at hand."""
+    """The interpreters and pictures to verify with, and the trained network if it is available."""
 
     hosts: Hosts
-    material: SamplePictures
+    samples: SamplePictures
     network: FloatNetwork | None = None
     threads: int = 1
     track: Track = silent
 
 
-def verify_export(export: Export, means: VerificationTools) -> Verification:
-    """All proofs that can be tried; a broken file ends in a proof that fails, never in an exception."""
+def verify_export(export: Export, tools: VerificationTools) -> Verification:
+    """Run all checks that can be run; a broken file ends in a failed check, never in an exception."""
     data, model, contract = b"", None, None
-    unread = []
+    checks = []
     try:
         data = read_bytes(export.model, most=MAX_MODEL_BYTES, hint="Give a smaller model.")
         model = read_model(data, where=export.model)
     except InputError as error:
-        unread.append(_failed("flatbuffer", error))
+        checks.append(_failed("flatbuffer", error))
     try:
         contract = read_contract(export.contract)
     except InputError as error:
-        unread.append(_failed("contract", error))
-    proofs = [*unread, *_described(data, model, contract)]
+        checks.append(_failed("contract", error))
+    if contract is not None:
+        checks.append(check_bytes(data, contract))
     if contract is not None and model is not None:
-        proofs += _tried(export, data, contract, means, is_described=not _failures(proofs))
-    return Verification(name=export.name, sha256=sha256_of(data), proofs=tuple(proofs))
+        checks += check_description(model, contract)
+        checks.append(check_recipe(model, contract))
+        # A file with another input or output than the contract states cannot be fed.
+        failed = {check.name for check in checks if check.outcome is CheckOutcome.FAILS}
+        is_described = not failed & {"input", "output"}
+        checks += _run_checks(export, data, contract, tools, is_described=is_described)
+    return Verification(name=export.name, sha256=sha256_of(data), checks=tuple(checks))
 
 
-def _described(data: bytes, model: ModelFile | None, contract: Contract | None) -> Iterator[Check]:
-    if contract is None:
-        return
-    yield check_bytes(data, contract)
-    if model is not None:
-        yield from check_description(model, contract)
-        yield check_recipe(model, contract)
-
-
-def _failures(proofs: Iterable[Check]) -> set[str]:
-    return {proof.name for proof in proofs if proof.outcome is CheckOutcome.FAILS} & {"input", "output"}
-
-
-def _tried(
-    export: Export, data: bytes, contract: Contract, means: VerificationTools, *, is_described: bool
+def _run_checks(
+    export: Export, data: bytes, contract: Contract, tools: VerificationTools, *, is_described: bool
 ) -> Iterator[Check]:
-    """Everything for which the file is run."""
-    policy = {of.value: of for of in Policy}.get(contract.input.policy)
+    """Yield the checks that run the file."""
+    policy = {policy.value: policy for policy in Policy}.get(contract.input.policy)
     if policy is None or not is_described or contract.input.width > MAX_SIDE:
-        why = "the contract does not say what this file takes and gives"
+        why = "the contract does not describe the input and output of this file"
         yield Check(name="runs", outcome=CheckOutcome.UNTRIED, detail=why)
         return
-    sidecar = ModelSettings(labels=contract.labels, policy=policy)  # no temperature: outputs as they are
+    settings = ModelSettings(labels=contract.labels, policy=policy)  # without a temperature: raw outputs
     task = InterpreterTask(
         model=data,
         where=export.model,
-        sidecar=sidecar,
-        pixels=means.material.pixels(contract.input.width, policy),
-        threads=means.threads,
+        sidecar=settings,
+        pixels=tools.samples.pixels(contract.input.width, policy),
+        threads=tools.threads,
     )
-    runs = run_everywhere(task, means.hosts)
+    # 1. Outputs on the sample pictures: between interpreters, and with the float network.
+    runs = run_everywhere(task, tools.hosts)
     yield from check_runs(runs, contract)
     yield from check_outputs(runs, contract)
-    if means.network is not None:
-        yield from check_network(means.network, contract, means.material, reference(runs))
-    if means.material.dataset is not None and reference(runs) is not None:
-        yield from _scored(export, data, contract, means, sidecar)
-
-
-def _scored(
-    export: Export, data: bytes, contract: Contract, means: VerificationTools, sidecar: ModelSettings
-) -> Iterator[Check]:
-    """The kept interpreter as an app starts it; the labels are the contract's."""
-    dataset, network = means.material.dataset, means.network
-    assert dataset is not None
-    host = next(iter(means.hosts.values()))
+    reference = next((run for run in runs if run.outputs is not None), None)
+    if tools.network is not None:
+        yield from check_network(tools.network, contract, tools.samples, reference)
+    dataset = tools.samples.dataset
+    if dataset is None or reference is None:
+        return
+    # 2. Scores and decisions on the dataset, computed as in an app: by the first interpreter, with its
+    # default kernels.
     try:
-        classifier = classifier_on(host, data, where=export.model, sidecar=sidecar, threads=means.threads)
-        for split in splits_of(contract, dataset, means.material.split):
-            predictor = network.predictor if network and network.fits(contract) else None
-            scored = score_split(classifier, predictor, dataset, split, track=means.track)
+        host = next(iter(tools.hosts.values()))
+        classifier = load_classifier(host, data, where=export.model, sidecar=settings, threads=tools.threads)
+        has_network = tools.network is not None and tools.network.fits(contract)
+        network = tools.network.predictor if tools.network and has_network else None
+        for split in list_splits(contract, dataset, tools.samples.split):
+            scored = score_split(classifier, network, dataset, split, track=tools.track)
             yield from check_scores(scored, contract, dataset)
             yield from check_decisions(scored, contract, dataset)
     except PictureError:
-        raise  # the dataset's fault
+        raise  # an error of the dataset, not of the export
     except InputError as error:
         yield _failed("figures", error)
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.models import read_models
 from benchmarks.protocol.plan import BenchmarkPlan, ScoredPictures, Timing
 from dermpack.dataset.manifest import Split
-from dermpack.inference import Kernels, installed
+from dermpack.inference import Kernels, installed_runtimes
 from tests.support.evaluation_dataset import make_dataset
 from tests.support.runnable_models import LABELS, float_model, integer_model
 
@@ -37,7 +37,7 @@ def plan(models: Path, tmp_path: Path) -> BenchmarkPlan:
     return BenchmarkPlan(
         models=read_models([models]),
         scored=ScoredPictures(dataset=dataset, split=Split.TEST, pictures=pictures),
-        runtimes=[installed()[0].package],
+        runtimes=[installed_runtimes()[0].package],
         threads=(1,),
         kernels=(Kernels.XNNPACK,),
         timing=QUICK,

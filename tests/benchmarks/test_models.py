@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.models import names_of, read_models
+from benchmarks.models import name_models, read_models
 from dermpack.errors import TableError
 from tests.support.errors import raises_code
 from tests.support.flatbuffer_models import model, picture, scores, tensor
@@ -17,8 +17,8 @@ def test_a_folder_of_exports_begins_with_the_unquantized_one(models: Path) -> No
     (models / "a-first").mkdir()
     (models / "a-first" / "model.tflite").write_bytes(integer_model(size=4))
     found = read_models([models])
-    assert [of.name for of in found] == ["float32", "a-first", "int8"]
-    assert [of.size for of in found] == [8, 4, 8]
+    assert [item.name for item in found] == ["float32", "a-first", "int8"]
+    assert [item.size for item in found] == [8, 4, 8]
 
 
 def test_a_model_is_fed_as_its_input_wants(models: Path) -> None:
@@ -33,12 +33,12 @@ def test_a_model_is_fed_as_its_input_wants(models: Path) -> None:
 def test_a_foreign_model_has_the_labels_that_are_given(tmp_path: Path) -> None:
     (tmp_path / "foreign.tflite").write_bytes(float_model())
     (tmp_path / "labels.txt").write_text("a\nb\nc\n", encoding="utf-8")
-    alone, told = (
+    alone, result = (
         read_models([tmp_path / "foreign.tflite"], labels=labels)[0]
         for labels in (None, tmp_path / "labels.txt")
     )
     assert (alone.name, alone.sidecar) == ("foreign", None)
-    assert told.sidecar is not None and told.sidecar.labels == ("a", "b", "c")
+    assert result.sidecar is not None and result.sidecar.labels == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_a_foreign_model_has_the_labels_that_are_given(tmp_path: Path) -> None:
     ],
 )
 def test_names_are_short_and_each_is_there_once(files: list[str], names: list[str]) -> None:
-    assert names_of([Path(file) for file in files]) == names
+    assert name_models([Path(file) for file in files]) == names
 
 
 @pytest.mark.parametrize(
-    ("data", "code", "said"),
+    ("data", "code", "reply"),
     [
         (b"not a model", "invalid-model", "foreign.tflite: "),
         (b"PK\x03\x04 a bundle", "invalid-model", "zip"),
@@ -78,10 +78,10 @@ def test_names_are_short_and_each_is_there_once(files: list[str], names: list[st
     ],
 )
 def test_a_model_that_is_no_classifier_of_pictures_is_refused(
-    tmp_path: Path, data: bytes, code: str, said: str
+    tmp_path: Path, data: bytes, code: str, reply: str
 ) -> None:
     (tmp_path / "foreign.tflite").write_bytes(data)
-    with raises_code(code, tmp_path / "foreign.tflite", said):
+    with raises_code(code, tmp_path / "foreign.tflite", reply):
         read_models([tmp_path / "foreign.tflite"])
 
 

@@ -34,6 +34,6 @@ def mobilenet() -> Any:
 
 @pytest.fixture(scope="session")
 def frozen(mobilenet: Any) -> Any:
-    from converter.sources.frozen_function import freeze
+    from converter.quantize.tflite_conversion import freeze
 
     return freeze(mobilenet)

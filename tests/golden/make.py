@@ -1,6 +1,6 @@
-"""Make the golden vectors again: python -m tests.golden.make
+"""Write the golden vectors: python -m tests.golden.make
 
-Only after a change of bits that is meant: then the policy's name gets the next number, too.
+Run it only after an intended change of the pixels, and then increase the number in the name of the policy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.imaging import Policy, prepare
-from dermpack.storage.files import json_text, sha256_of, write_bytes, write_text
+from dermpack.storage.files import format_json, sha256_of, write_bytes, write_text
 from tests.support.hostile_pictures import encoded, scene
 
 FOLDER = Path(__file__).resolve().parent
@@ -20,7 +20,7 @@ INDEX_FILE = "golden.json"
 
 
 def make(folder: Path) -> None:
-    """Write each picture, what each policy makes of it, and the index."""
+    """Write each picture, its pixels by each policy, and the index."""
     vectors = []
     for name, data, size in pictures():
         write_bytes(folder / name, data)
@@ -38,11 +38,11 @@ def make(folder: Path) -> None:
                     "output_sha256": sha256_of(output),
                 }
             )
-    write_text(folder / INDEX_FILE, json_text({"schema": 1, "vectors": vectors}))
+    write_text(folder / INDEX_FILE, format_json({"schema": 1, "vectors": vectors}))
 
 
 def pictures() -> Iterator[tuple[str, bytes, int]]:
-    """Name, PNG and target size of each vector."""
+    """Yield name, PNG and target size of each picture."""
     yield "odd.png", encoded(textured(61, 47), "PNG"), 32
     yield "grey.png", encoded(textured(50, 50)[..., 0].copy(), "PNG"), 24
     yield "palette.png", encoded(textured(40, 56), "PNG", mode="P"), 24
@@ -57,7 +57,7 @@ def pictures() -> Iterator[tuple[str, bytes, int]]:
 
 
 def textured(width: int, height: int) -> NDArray[np.uint8]:
-    """The scene with noise over it: every weight of the filter matters."""
+    """Return the scene with noise, so that every weight of the filter matters."""
     noise = np.random.default_rng(width * 1000 + height).integers(0, 64, (height, width, 3), dtype=np.uint8)
     return scene(width, height) ^ noise
 

@@ -102,25 +102,25 @@ def _ratio(above: list[float], below: list[float]) -> float:
 
 
 def _cases() -> dict[str, Case]:
-    from trainer.fitting.tensorflow_setup import set_up
-    from trainer.recipe.augmentation import NAMED
+    from trainer.recipe.augmentation import AUGMENTATIONS
     from trainer.recipe.recipe import Precision
+    from trainer.runs.train import configure_tensorflow
 
-    set_up(seed=0, threads=0, precision=Precision.FLOAT32)
-    feed = replace(_feed(), augmentation=NAMED["strong"])
+    configure_tensorflow(seed=0, threads=0, precision=Precision.FLOAT32)
+    feed = replace(_feed(), augmentation=AUGMENTATIONS["strong"])
     return {**_tuning_cases(feed), **_head_cases(feed)}
 
 
 def _feed() -> Any:
     from trainer.data.batches import Feed
-    from trainer.data.examples import Examples, Once
+    from trainer.data.examples import Examples, SingleCopy
 
     draw = np.random.default_rng(0)
     rows = draw.integers(0, 256, (PICTURES, SIZE, SIZE, 3), np.uint8)
     names = tuple(map(str, range(PICTURES)))
     truth = draw.integers(0, CLASSES, PICTURES)
     examples = Examples(
-        copies=Once(rows=rows), truth=truth, classes=tuple("abcdefg"), names=names, groups=names
+        copies=SingleCopy(rows=rows), truth=truth, classes=tuple("abcdefg"), names=names, groups=names
     )
     return Feed(train=examples, validation=examples, batch=BATCH, seed=0)
 
@@ -131,12 +131,12 @@ def _tuning_cases(feed: Any) -> dict[str, Case]:
     `whole` and `boundary` get the same change, mixup: it is the one that activations can have.
     """
     from trainer.fitting.train_step import TrainStep
-    from trainer.model.freezing import boundary, freeze_below, split_at
+    from trainer.model.freezing import find_boundary, freeze_below, split_model
     from trainer.recipe.augmentation import Augmentation
 
     model = _model()
     freeze_below(model, LAYERS)
-    trunk, rest = split_at(model, boundary(model))
+    trunk, rest = split_model(model, find_boundary(model))
     mixup = replace(feed, augmentation=Augmentation(mixup=feed.augmentation.mixup))
     whole, top = TrainStep(model, _plan()), TrainStep(rest, _plan())
     batches = {
@@ -154,13 +154,13 @@ def _tuning_cases(feed: Any) -> dict[str, Case]:
 def _head_cases(feed: Any) -> dict[str, Case]:
     """A forward pass over all pictures that keeps the features, and the same with the head phase after it."""
     from trainer.fitting.train_step import TrainStep
-    from trainer.model.freezing import boundary, features, freeze_below, split_at
+    from trainer.model.freezing import find_boundary, freeze_below, split_at_features, split_model
     from trainer.recipe.augmentation import Augmentation
 
     model = _model()
     freeze_below(model, 0)
-    _, head = split_at(model, boundary(model))
-    kept = _kept(features(model), feed.train)
+    _, head = split_model(model, find_boundary(model))
+    kept = _kept(split_at_features(model), feed.train)
     learner = TrainStep(head, _plan())
     eaten = replace(feed, train=kept, augmentation=Augmentation(mixup=feed.augmentation.mixup))
 
@@ -180,26 +180,26 @@ def _head_cases(feed: Any) -> dict[str, Case]:
 
 
 def _model() -> Any:
-    from trainer.model.network import build
+    from trainer.model.network import build_network
     from trainer.recipe.network_spec import NetworkSpec, Weights
 
-    return build(NetworkSpec(size=SIZE, classes=CLASSES), weights=Weights.NONE, seed=0)
+    return build_network(NetworkSpec(size=SIZE, classes=CLASSES), weights=Weights.NONE, seed=0)
 
 
 def _plan() -> Any:
-    from trainer.fitting.plan import FitPlan
+    from trainer.fitting.train_step import FitPlan
 
     return FitPlan(name="bench", epochs=1, rate=RATE, seed=0)
 
 
 def _kept(trunk: Any, examples: Any) -> Any:
     """The examples as the trunk's outputs, for as long as the process lives."""
-    from trainer.data.frozen_features import recorded
+    from trainer.data.frozen_features import cache_features
     from trainer.recipe.augmentation import Augmentation
 
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return recorded(trunk, examples, augmentation=Augmentation(), copies=1, seed=0, folder=folder)
+    return cache_features(trunk, examples, augmentation=Augmentation(), copies=1, seed=0, folder=folder)
 
 
 def _train(learner: Any, batches: Any, steps: int) -> None:
@@ -233,7 +233,8 @@ def _usual_way(dataset: Any, weights: Path) -> float:
     import tf_keras
 
     from dermpack.dataset.manifest import Split
-    from trainer.data.class_balance import Balance, class_weights
+    from trainer.data.class_balance import compute_class_weights
+    from trainer.recipe.recipe import Balance
 
     layers = tf_keras.layers
     train, validation = (_from_directory(dataset, split) for split in (Split.TRAIN, Split.VALIDATION))
@@ -248,7 +249,7 @@ def _usual_way(dataset: Any, weights: Path) -> float:
     outputs = layers.Dense(len(dataset.classes), activation="softmax")(tensor)
     model = tf_keras.Model(pixels, outputs)
     counts = np.array([dataset.counts()["train"][name] for name in dataset.classes])
-    weighted = dict(enumerate(class_weights(Balance.WEIGHTS, counts, power=0.5)))
+    weighted = dict(enumerate(compute_class_weights(Balance.WEIGHTS, counts, power=0.5)))
     for layer_count, epochs, rate in ((0, 4, 1e-3), (LAYERS, 8, 1e-4)):
         base.trainable = layer_count > 0
         for layer in base.layers[: len(base.layers) - layer_count]:

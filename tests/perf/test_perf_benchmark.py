@@ -15,15 +15,15 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.models import read_models
-from benchmarks.protocol.jobs import JOB_FILE, WORKER_FILE, head_of, lay_out
+from benchmarks.protocol.jobs import JOB_FILE, WORKER_FILE, job_header, write_job_folder
 from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Setting
 from benchmarks.worker.worker import LoadedModel
-from dermpack.inference import Kernels, Runtime, installed
+from dermpack.inference import Kernels, Runtime, installed_runtimes
 from tests.perf.in_turns import median_ci95, run_in_turns
 
 pytestmark = [
     pytest.mark.tensorflow,
-    pytest.mark.skipif(Runtime.LITERT not in installed(), reason="ai-edge-litert is not installed"),
+    pytest.mark.skipif(Runtime.LITERT not in installed_runtimes(), reason="ai-edge-litert is not installed"),
 ]
 SMALL, LARGE = 96, 224  # the tool rounds to 0.01 ms, which the small model's 0.25 ms would drown in
 LABELS, ALPHA = 7, 0.35
@@ -47,17 +47,23 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mobilenets(size: int) -> dict[str, bytes]:
-    from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import IoType, Quantization, convert, quantize, unquantized
-    from converter.sources.frozen_function import freeze
-    from trainer.model.network import build
+    from converter.quantize.calibration import measure_ranges, write_ranges
+    from converter.quantize.tflite_conversion import (
+        IoType,
+        Quantization,
+        convert,
+        convert_unquantized,
+        freeze,
+        quantize,
+    )
+    from trainer.model.network import build_network
     from trainer.recipe.network_spec import Arch, NetworkSpec, Weights
 
     spec = NetworkSpec(arch=Arch.MOBILENET_V2, alpha=ALPHA, size=size, classes=LABELS)
-    network = build(spec, weights=Weights.NONE, seed=0)
+    network = build_network(spec, weights=Weights.NONE, seed=0)
     pictures = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
-    start = unquantized(freeze(network), Quantization.INT8)
-    ranged = with_ranges(start, measure_ranges(start, pictures).over_all())
+    start = convert_unquantized(freeze(network), Quantization.INT8)
+    ranged = write_ranges(start, measure_ranges(start, pictures).reached())
     return {
         "float32": convert(freeze(network), Quantization.FLOAT32, io=IoType.FLOAT32),
         "int8": quantize(ranged, Quantization.INT8, io=IoType.UINT8),
@@ -81,9 +87,9 @@ def test_the_harness_adds_less_than_two_percent(
 
 
 def loaded(model: ModelUnderTest, folder: Path) -> LoadedModel:
-    laid = lay_out(BenchmarkPlan(models=[model]), folder)
+    laid = write_job_folder(BenchmarkPlan(models=[model]), folder)
     named = {name: str(folder / of) if name != "name" else of for name, of in laid.models[0].items()}
-    run = LoadedModel(head_of("time", HERE, [named], patience_seconds=60), named)
+    run = LoadedModel(job_header("time", HERE, [named], patience_seconds=60), named)
     assert run.loads(), run.refused
     run.warm_up(TIMING["warm_up_seconds"])
     return run
@@ -106,8 +112,8 @@ def test_our_median_is_that_of_the_runtimes_own_tool(
     Two processes one after the other differ by 5 % and more with nothing but the moment: their clock, their
     neighbours. Bare calls of both ways to run a model, in turns in one process, differ by 0.4 % at this size.
     """
-    laid = lay_out(BenchmarkPlan(models=read_models([exports / name])), tmp_path)
-    job = {**head_of("time", HERE, laid.models, patience_seconds=600), "timing": TIMING, "read": []}
+    laid = write_job_folder(BenchmarkPlan(models=read_models([exports / name])), tmp_path)
+    job = {**job_header("time", HERE, laid.models, patience_seconds=600), "timing": TIMING, "read": []}
     (tmp_path / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
     ratios = list[float]()
     benchmark.pedantic(lambda: ratios.extend(until_told(tmp_path)), rounds=1)  # type: ignore[no-untyped-call]

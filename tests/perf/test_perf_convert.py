@@ -20,11 +20,11 @@ ROUNDS = 3
 @pytest.fixture(scope="module")
 def model() -> Any:
     """MobileNetV2 1.0 at 224 px."""
-    from trainer.model.network import build
+    from trainer.model.network import build_network
     from trainer.recipe.network_spec import Arch, NetworkSpec, Weights
 
     spec = NetworkSpec(arch=Arch.MOBILENET_V2, alpha=1.0, size=SIZE, classes=LABELS)
-    return build(spec, weights=Weights.NONE, seed=0)
+    return build_network(spec, weights=Weights.NONE, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,7 @@ def best(work: Callable[[], object]) -> float:
 
 
 def test_float_is_eight_times_as_fast(benchmark: BenchmarkFixture, model: Any) -> None:
-    from converter.quantize.tflite_conversion import IoType, Quantization, convert
-    from converter.sources.frozen_function import freeze
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze
 
     def ours() -> bytes:
         return convert(freeze(model), Quantization.FLOAT32, io=IoType.FLOAT32)
@@ -68,11 +67,10 @@ def test_quantization_aware_is_eight_times_as_fast(
 ) -> None:
     import tensorflow as tf
 
-    from converter.qat.qat_network import make_aware
-    from converter.quantize.tflite_conversion import IoType, Quantization, convert
-    from converter.sources.frozen_function import freeze
+    from converter.qat.qat_network import build_qat_network
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze
 
-    aware = make_aware(model, pictures[:4])
+    aware = build_qat_network(model, pictures[:4])
 
     def ours() -> bytes:
         return convert(freeze(aware), Quantization.INT8, io=IoType.UINT8)
@@ -90,15 +88,20 @@ def test_quantization_aware_is_eight_times_as_fast(
 def test_post_training_is_three_times_as_fast(
     benchmark: BenchmarkFixture, model: Any, pictures: NDArray[np.uint8]
 ) -> None:
-    from converter.quantize.bias_correction import ENOUGH, correct_biases, mean_errors
-    from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import IoType, Quantization, quantize, unquantized
-    from converter.sources.frozen_function import freeze
+    from converter.quantize.bias_correction import CORRECTION_PICTURES, correct_biases, measure_mean_errors
+    from converter.quantize.calibration import measure_ranges, write_ranges
+    from converter.quantize.tflite_conversion import (
+        IoType,
+        Quantization,
+        convert_unquantized,
+        freeze,
+        quantize,
+    )
 
     def ours() -> bytes:
-        start = unquantized(freeze(model), Quantization.INT8)
-        ranged = with_ranges(start, measure_ranges(start, pictures).over_all())
-        corrected = correct_biases(ranged, mean_errors(ranged, pictures[:ENOUGH]))
+        start = convert_unquantized(freeze(model), Quantization.INT8)
+        ranged = write_ranges(start, measure_ranges(start, pictures).reached())
+        corrected = correct_biases(ranged, measure_mean_errors(ranged, pictures[:CORRECTION_PICTURES]))
         return quantize(corrected, Quantization.INT8, io=IoType.UINT8)
 
     def examples() -> Iterator[list[Any]]:

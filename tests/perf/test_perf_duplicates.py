@@ -10,8 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from trainer.datasets.duplicates.find_duplicates import clusters, find_duplicates
-from trainer.datasets.duplicates.hash_neighbours import distance, near
+from trainer.datasets.duplicates.find_duplicates import (
+    find_duplicates,
+    find_neighbours,
+    hamming_distance,
+    select_clusters,
+)
 from trainer.datasets.duplicates.signature import ORIENTATIONS, THUMBNAIL, Signature
 
 MANY, FEW = 60_000, 15_000
@@ -51,18 +55,18 @@ def best_seconds(work: Callable[[], object], *, rounds: int = ROUNDS) -> float:
 
 
 def search(hashes: NDArray[np.uint64]) -> int:
-    return sum(len(first) for first, _ in near(hashes, hashes))
+    return sum(len(first) for first, _ in find_neighbours(hashes, hashes))
 
 
 def all_with_all(hashes: NDArray[np.uint64]) -> int:
-    return sum(int((distance(one, hashes) <= 7).sum()) for one in hashes)
+    return sum(int((hamming_distance(one, hashes) <= 7).sum()) for one in hashes)
 
 
 @pytest.mark.benchmark(group="duplicates", min_rounds=1, max_time=0.1)
 def test_sixty_thousand_pictures_are_searched_in_seconds(benchmark: BenchmarkFixture) -> None:
     many = signatures(MANY)
     alike = benchmark(find_duplicates, many)
-    assert len(clusters(alike.near)) == PLANTED
+    assert len(select_clusters(alike.near)) == PLANTED
     if benchmark.stats:
         assert benchmark.stats.stats.max < MOST_SECONDS
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dermpack.contract import contract_text
-from dermpack.inference import first_installed
+from dermpack.contract import format_contract
+from dermpack.inference import first_installed_runtime
 from tests.support.colour_patches import jpeg, patch, write
 from tests.support.contracts import contract_for
 
@@ -60,7 +60,7 @@ class Place:
     pictures: tuple[Path, ...]
 
     def bare(self, count: int) -> list[str]:
-        script = BARE.format(engine=first_installed().value, size=SIZE)
+        script = BARE.format(engine=first_installed_runtime().value, size=SIZE)
         return [sys.executable, "-c", script, str(self.model), *map(str, self.pictures[:count])]
 
     def ours(self, count: int) -> list[str]:
@@ -76,7 +76,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     contract = contract_for(data)
     fed = replace(contract.input, width=SIZE, height=SIZE, size_bytes=SIZE * SIZE * 3)
     told = replace(contract, labels=LABELS, input=fed)
-    write(folder / "model.json", contract_text(told).encode())
+    write(folder / "model.json", format_contract(told).encode())
     return Place(
         model=write(folder / "model.tflite", data),
         pictures=tuple(write(folder / f"{at}.jpg", _picture(at)) for at in range(MANY)),
@@ -141,15 +141,20 @@ def _picture(seed: int) -> bytes:
 
 def _network() -> bytes:
     """MobileNetV2 1.0 with weights drawn by lot: its time does not depend on them."""
-    from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import IoType, Quantization, quantize, unquantized
-    from converter.sources.frozen_function import freeze
-    from trainer.model.network import build
+    from converter.quantize.calibration import measure_ranges, write_ranges
+    from converter.quantize.tflite_conversion import (
+        IoType,
+        Quantization,
+        convert_unquantized,
+        freeze,
+        quantize,
+    )
+    from trainer.model.network import build_network
     from trainer.recipe.network_spec import Arch, NetworkSpec, Weights
 
     spec = NetworkSpec(arch=Arch.MOBILENET_V2, alpha=1.0, size=SIZE, classes=len(LABELS))
-    start = unquantized(freeze(build(spec, weights=Weights.NONE, seed=0)), Quantization.INT8)
+    start = convert_unquantized(freeze(build_network(spec, weights=Weights.NONE, seed=0)), Quantization.INT8)
     pictures = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8)
     return quantize(
-        with_ranges(start, measure_ranges(start, pictures).over_all()), Quantization.INT8, io=IoType.UINT8
+        write_ranges(start, measure_ranges(start, pictures).reached()), Quantization.INT8, io=IoType.UINT8
     )

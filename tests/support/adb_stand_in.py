@@ -1,4 +1,4 @@
-"""Phones that are folders, behind an adb that stands first on the PATH."""
+"""Stand-in phones: folders behind an adb that is first on the PATH."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Current temperatures from HAL:
 \tTemperature{{mValue=33.1, mType=3, mName=SKIN, mStatus=0}}
 Current cooling devices from HAL:
 """
-# A phone has one; a fresh Debian need not.
+# Phones have pkill, a minimal Debian does not.
 PKILL = """\
 for process in /proc/[0-9]*; do
     tr '\\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q -- "$2" && kill "${process#/proc/}" && found=0
@@ -52,7 +52,7 @@ exit "${found:-1}"
 
 @dataclass(frozen=True)
 class StandIn:
-    """Everything about the phones that a test may look at."""
+    """The stand-in adb and its phones."""
 
     folder: Path
 
@@ -61,7 +61,7 @@ class StandIn:
         return self.folder / "benchmark_model"
 
     def phone(self, serial: str, **behaviour: Any) -> Path:
-        """Plug a phone in; answers the folder that stands for it."""
+        """Connect a phone and return its folder."""
         root = self.folder / f"phone-{len(self._told()['phones'])}"
         for folder in ("bin", "data/local/tmp", "sys/devices/system/cpu/cpu0/cpufreq", "proc"):
             (root / folder).mkdir(parents=True)
@@ -81,10 +81,10 @@ class StandIn:
     def program(self, root: Path, name: str, script: str) -> None:
         self._executable(root / "bin" / name, f"#!/bin/sh\n{script}\n")
 
-    def say(self, **told: Any) -> None:
+    def say(self, **result: Any) -> None:
         """Change how adb and the tool behave."""
         path = self.folder / "stand_in.json"
-        path.write_text(json.dumps({**self._told(), **told}), encoding="utf-8")
+        path.write_text(json.dumps({**self._told(), **result}), encoding="utf-8")
 
     def log(self) -> list[list[str]]:
         """Every command line that adb was given."""
@@ -114,7 +114,7 @@ def _python(program: Path) -> str:
 
 @contextmanager
 def standing_in(folder: Path) -> Iterator[StandIn]:
-    """The stand-in on the PATH, while the block runs."""
+    """Put the stand-in on the PATH during the block."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         made = StandIn(folder)
         made.install(monkeypatch)

@@ -1,11 +1,11 @@
-"""Export folders to bundle: the model made by hand, which runs everywhere and needs no TensorFlow."""
+"""Write export folders with a model that is built without TensorFlow and runs everywhere."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
 
-from dermpack.contract import contract_text
+from dermpack.contract import format_contract
 from tests.support.colour_model import LABELS, SIZE, colour_model
 from tests.support.small_export import contract_of, described
 
@@ -19,15 +19,16 @@ def model_bytes(recipe: str) -> bytes:
 
 
 def write_export(folder: Path, recipe: str = "int8") -> Path:
+    """Write one export of the quantization."""
     folder.mkdir(parents=True)
     data = model_bytes(recipe)
     (folder / "model.tflite").write_bytes(data)
-    (folder / "model.json").write_text(contract_text(contract_of(data, recipe)), encoding="utf-8")
+    (folder / "model.json").write_text(format_contract(contract_of(data, recipe)), encoding="utf-8")
     return folder
 
 
 def write_exports(folder: Path) -> Path:
-    """A folder of exports, as a conversion to several recipes leaves it."""
+    """Write a folder of exports, as a conversion to several quantizations does."""
     for recipe in DTYPES:
         write_export(folder / recipe, recipe)
     return folder

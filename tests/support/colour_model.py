@@ -1,4 +1,4 @@
-"""A .tflite that runs and was made by hand: the most of red, green and blue is its label."""
+"""Build a .tflite without TensorFlow; its label is the strongest of red, green and blue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
-from dermpack.contract import Contract, contract_text
+from dermpack.contract import Contract, format_contract
 from tests.support.contracts import contract_for
 from tests.support.flatbuffer_models import RAW, tensor
 
@@ -27,7 +27,7 @@ OPTIONS = schema.BuiltinOptions
 
 @cache
 def colour_model(dtype: str = "uint8", *, softmax: bool = True) -> bytes:
-    """The mean of each channel, then a softmax; uint8 takes raw pixels, float32 -1 to 1."""
+    """Return a model of channel means and a softmax; uint8 takes raw pixels, float32 -1 to 1."""
     steps = None if dtype == "float32" else RAW
     out = None if dtype == "float32" else (1 / 256, 0)
     tensors = [
@@ -46,22 +46,22 @@ def colour_model(dtype: str = "uint8", *, softmax: bool = True) -> bytes:
 
 
 def write_export(folder: Path, contract: Contract | None = None) -> Path:
-    """An export folder: model.tflite, and model.json of it."""
+    """Write an export folder: model.tflite and its model.json."""
     folder.mkdir(parents=True)
     (folder / "model.tflite").write_bytes(colour_model())
-    text = contract_text(contract or colour_contract())
+    text = format_contract(contract or colour_contract())
     (folder / "model.json").write_text(text, encoding="utf-8")
     return folder
 
 
 def colour_contract() -> Contract:
-    """Temperature 1.25, "not sure" below 0.6, mel from 0.3 on."""
+    """Return a contract with temperature 1.25, abstention below 0.6 and a threshold of 0.3 for mel."""
     made = contract_for(colour_model())
     return replace(made, input=replace(made.input, scale=RAW[0], zero_point=RAW[1]))
 
 
 def picture(colour: str | tuple[int, int, int], *, size: tuple[int, int] = (48, 40)) -> bytes:
-    """A JPEG of one colour, by its label."""
+    """Return a JPEG of one colour, given as a label or as RGB."""
     buffer = BytesIO()
     value = COLOURS[colour] if isinstance(colour, str) else colour
     Image.new("RGB", size, value).save(buffer, "JPEG", quality=95)
@@ -85,7 +85,9 @@ def _file(tensors: Sequence[Any], operators: Sequence[Any]) -> bytes:
         schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code, version=2)
         for code in (OPERATORS.MEAN, OPERATORS.SOFTMAX)
     ]
-    tree = schema.ModelT(version=3, description="made by hand", subgraphs=[graph], operatorCodes=codes)
+    tree = schema.ModelT(
+        version=3, description="built without TensorFlow", subgraphs=[graph], operatorCodes=codes
+    )
     tree.buffers = [schema.BufferT(), schema.BufferT(data=np.array([1, 2], "<i4").view(np.uint8))]
     builder = flatbuffers.Builder(1024)
     builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")

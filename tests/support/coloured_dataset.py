@@ -1,4 +1,4 @@
-"""Noisy squares of three colours, as a dataset folder or as arrays."""
+"""Build a dataset folder of noisy squares in three colours."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ SIDE = 28
 
 
 def write_coloured(folder: Path, *, seed: int = 0) -> None:
-    """Split by turns: three of five train, one validates, one tests."""
+    """Write pictures and manifest: of five pictures of a class three train, one validates, one tests."""
     folder.mkdir(parents=True)
-    draw = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     pictures = []
     for label, count in COUNTS.items():
-        for at in range(count):
-            path = folder / f"{label}-{at:02}.png"
-            Image.fromarray(square(label, draw)).save(path)
-            pictures.append(_picture(path, label, at))
+        for index in range(count):
+            path = folder / f"{label}-{index:02}.png"
+            Image.fromarray(square(label, rng)).save(path)
+            pictures.append(_picture(path, label, index))
     manifest = Manifest(pictures=tuple(sorted(pictures, key=lambda picture: picture.path)))
     dataset = Dataset(
         folder=folder,
@@ -39,20 +39,21 @@ def write_coloured(folder: Path, *, seed: int = 0) -> None:
     write_dataset(dataset, folder)
 
 
-def square(label: str, draw: np.random.Generator) -> NDArray[np.uint8]:
-    noise = draw.normal(0, 40, (SIDE, SIDE, 3))
+def square(label: str, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return a noisy picture in the colour of the label."""
+    noise = rng.normal(0, 40, (SIDE, SIDE, 3))
     return np.asarray(np.clip(np.array(COLOURS[label]) + noise, 0, 255), np.uint8)
 
 
-def _picture(path: Path, label: str, at: int) -> Picture:
-    turns = (Split.TRAIN, Split.TRAIN, Split.TRAIN, Split.VALIDATION, Split.TEST)
+def _picture(path: Path, label: str, index: int) -> Picture:
+    splits = (Split.TRAIN, Split.TRAIN, Split.TRAIN, Split.VALIDATION, Split.TEST)
     return Picture(
         path=path.name,
         sha256=sha256_file(path),
         width=SIDE,
         height=SIDE,
         label=label,
-        split=turns[at % len(turns)],
+        split=splits[index % len(splits)],
         group=path.stem,
         cluster="",
         metadata=(),

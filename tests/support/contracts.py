@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dermpack.contract import (
-    AbstentionRecord,
+    Abstention,
     Accuracy,
     Activation,
     Calibration,
     ComparedFigure,
     Contract,
-    CoveragePointRecord,
+    CoveragePoint,
     Input,
-    OperatingPointRecord,
+    OperatingPoint,
     Output,
     Parents,
     QuantizationRecord,
     RequiredOperator,
     RuntimeResult,
-    TemperatureRecord,
+    Temperature,
     TensorType,
-    runtimes_of,
+    summarize_runtimes,
 )
 from dermpack.storage.files import sha256_of
 
@@ -44,7 +44,7 @@ def contract_for(model: bytes = b"TFL3") -> Contract:
         recipe=QuantizationRecord(name="int8", method="ptq", versions={"tensorflow": "2.21.0"}),
         calibration=_calibration(),
         operators=(RequiredOperator(name="CONV_2D", version=3),),
-        runtimes=runtimes_of(tried),
+        runtimes=summarize_runtimes(tried),
         accuracy=(_accuracy(),),
         size_bytes=len(model),
         sha256=sha256_of(model),
@@ -68,7 +68,7 @@ def _input() -> Input:
 
 def _output() -> Output:
     nlls = {"nll_before": 0.9, "nll_after": 0.8, "ece_before": 0.1, "ece_after": 0.05}
-    temperature = TemperatureRecord(value=1.25, floor=1 / 512, n=40, **nlls)
+    temperature = Temperature(value=1.25, floor=1 / 512, n=40, **nlls)
     return Output(
         dtype=TensorType.UINT8,
         scale=1 / 256,
@@ -78,14 +78,14 @@ def _output() -> Output:
     )
 
 
-def _point() -> OperatingPointRecord:
+def _point() -> OperatingPoint:
     shares = {"threshold": 0.3, "wanted_sensitivity": 0.95, "sensitivity": 0.96, "specificity": 0.7}
-    return OperatingPointRecord(label="mel", positives=20, n=100, **shares)
+    return OperatingPoint(label="mel", positives=20, n=100, **shares)
 
 
-def _abstention() -> AbstentionRecord:
+def _abstention() -> Abstention:
     shares = {"threshold": 0.6, "coverage": 0.8, "accuracy": 0.9}
-    return AbstentionRecord(n=100, curve=(CoveragePointRecord(**shares),), **shares)
+    return Abstention(n=100, curve=(CoveragePoint(**shares),), **shares)
 
 
 def _calibration() -> Calibration:

@@ -1,4 +1,4 @@
-"""A dataset folder of plain pictures, dark to bright, for what scores and evaluates."""
+"""A dataset folder of noisy pictures with a known brightness per label."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BRIGHTNESS = {"akiec": 40, "mel": 215, "nv": 128}
 def make_dataset(
     folder: Path, *, n: int = 24, labels: Sequence[str] = ("akiec", "mel"), classes: Sequence[str] = ()
 ) -> Dataset:
-    """n test pictures, two of each group, with age and sex; and one picture to train on."""
+    """Write n test pictures, two per group, with age and sex, and one training picture."""
     pictures = folder / "pictures"
     pictures.mkdir(parents=True)
     generator = np.random.default_rng(0)
-    rows = [_picture(pictures, at, labels[at // 2 % len(labels)], generator) for at in range(n + 1)]
+    rows = [_picture(pictures, index, labels[index // 2 % len(labels)], generator) for index in range(n + 1)]
     dataset = Dataset(
         folder=folder,
         root="pictures",
@@ -35,8 +35,8 @@ def make_dataset(
     return read_dataset(folder)
 
 
-def _picture(folder: Path, at: int, label: str, generator: np.random.Generator) -> Picture:
-    path = folder / f"{at:03}.png"
+def _picture(folder: Path, index: int, label: str, generator: np.random.Generator) -> Picture:
+    path = folder / f"{index:03}.png"
     noise = generator.integers(-40, 40, size=(SIZE, SIZE, 3))
     Image.fromarray((BRIGHTNESS[label] + noise).clip(0, 255).astype(np.uint8)).save(path)
     return Picture(
@@ -45,8 +45,8 @@ def _picture(folder: Path, at: int, label: str, generator: np.random.Generator) 
         width=SIZE,
         height=SIZE,
         label=label,
-        split=Split.TRAIN if at == 0 else Split.TEST,
-        group=f"lesion{at // 2}" if at else "another",
+        split=Split.TRAIN if index == 0 else Split.TEST,
+        group=f"lesion{index // 2}" if index else "another",
         cluster="",
-        metadata=(f"{5 * at}", ("f", "m", "")[at % 3], f"somebody {at}"),
+        metadata=(f"{5 * index}", ("f", "m", "")[index % 3], f"somebody {index}"),
     )

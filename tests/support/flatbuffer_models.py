@@ -1,4 +1,4 @@
-"""Flatbuffers of a few tensors, made by hand: no converter is needed, and any trap can be built in."""
+"""Build flatbuffers of a few tensors without a converter, with any defect that a test needs."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def model(
     constants: Sequence[bytes] = (),
     options: int = 0,
 ) -> bytes:
-    """A file with the tensors; operators are (code, version, custom name), and have options of a kind."""
+    """Return a file with the tensors; operators are (code, version, custom name) with options of one kind."""
     graph = schema.SubGraphT(name="main")
     graph.tensors = list(tensors or (picture(), scores()))
     graph.inputs, graph.outputs = list(inputs), list(outputs)
-    graph.operators = [_operator(at, options) for at in range(len(operators))]
+    graph.operators = [_operator(index, options) for index in range(len(operators))]
     tree = schema.ModelT(version=3, description="made by hand", subgraphs=[graph])
     tree.operatorCodes = [_code(*operator) for operator in operators]
     tree.buffers = [schema.BufferT(), *(schema.BufferT(data=list(data)) for data in constants)]
@@ -71,10 +71,10 @@ def model(
     return bytes(builder.Output())
 
 
-def _operator(at: int, options: int) -> Any:
+def _operator(index: int, options: int) -> Any:
     given = schema.SoftmaxOptionsT() if options else None
     return schema.OperatorT(
-        opcodeIndex=at, inputs=[], outputs=[], builtinOptionsType=options, builtinOptions=given
+        opcodeIndex=index, inputs=[], outputs=[], builtinOptionsType=options, builtinOptions=given
     )
 
 

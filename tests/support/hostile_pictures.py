@@ -1,4 +1,4 @@
-"""Hostile and odd pictures, made by code, each with what must come of it."""
+"""Generate hostile and unusual pictures, each with its expected result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORIENTATION_TAG = 0x0112
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A file that `plant` makes at a path; `reason` is None where it is kept, and then `notes` are set."""
+    """A file that `plant` writes; it is rejected for `reason`, or kept with `notes` if that is None."""
 
     name: str  # of the file
     plant: Callable[[Path], None]
@@ -30,14 +30,14 @@ class Case:
 
 
 def plant_all(folder: Path) -> tuple[tuple[Path, Case], ...]:
-    """Make every case in the folder; answer each file with its case."""
+    """Write all cases into the folder, and return each file with its case."""
     for case in CASES:
         case.plant(folder / case.name)
     return tuple((folder / case.name, case) for case in CASES)
 
 
 def scene(width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
-    """A gradient without symmetry: every turn and every swap of channels shows."""
+    """Return a gradient without symmetry: every turn and every swap of channels is visible."""
     y, x = np.mgrid[0:height, 0:width]
     channels = (x * 255 // width, y * 255 // height, (x + 2 * y) * 5 % 256)
     pixels: NDArray[np.uint8] = np.stack(channels, axis=2).astype(np.uint8)
@@ -47,7 +47,7 @@ def scene(width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
 def encoded(
     pixels: NDArray[np.generic], form: str, *, mode: str | None = None, orientation: int = 1
 ) -> bytes:
-    """The pixels as a file of the form, in another Pillow mode and with EXIF where asked."""
+    """Return the pixels as a file in a format of Pillow, optionally in another mode and with EXIF."""
     image = Image.fromarray(pixels)
     exif = Image.Exif()
     if orientation != 1:
@@ -58,7 +58,7 @@ def encoded(
 
 
 def frames(form: str) -> bytes:
-    """Two pictures in one file."""
+    """Return two pictures in one file."""
     buffer = BytesIO()
     first, second = Image.fromarray(scene()), Image.fromarray(scene()[::-1].copy())
     first.save(buffer, form, save_all=True, append_images=[second])
@@ -66,7 +66,7 @@ def frames(form: str) -> bytes:
 
 
 def png(*chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG of just these chunks, with right checksums."""
+    """Return a PNG of these chunks, with valid checksums."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in chunks)
 
 
@@ -79,24 +79,24 @@ def png_pixels(row: bytes, height: int) -> tuple[bytes, bytes]:
 
 
 def interlaced_png(stream_bytes: int) -> bytes:
-    """A black 8 × 8 RGB in the seven passes of Adam7, which are 207 bytes when whole."""
+    """Return a black 8 × 8 RGB PNG in the seven passes of Adam7; a complete stream has 207 bytes."""
     header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 1)
     return png((b"IHDR", header), (b"IDAT", zlib.compress(bytes(stream_bytes))), (b"IEND", b""))
 
 
 def with_png_chunk(data: bytes, name: bytes, content: bytes) -> bytes:
-    """Put one more chunk behind the header."""
-    behind_header = 8 + 12 + 13
-    return data[:behind_header] + _chunk(name, content) + data[behind_header:]
+    """Insert a chunk after the header."""
+    header_end = 8 + 12 + 13
+    return data[:header_end] + _chunk(name, content) + data[header_end:]
 
 
 def with_jpeg_segment(data: bytes, marker: int, content: bytes) -> bytes:
-    """Put one more segment first."""
+    """Insert a segment at the beginning."""
     return data[:2] + struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content + data[2:]
 
 
 def jpeg_of_declared_size(width: int, height: int) -> bytes:
-    """A small JPEG whose header lies."""
+    """Return a small JPEG whose header declares another size."""
     data = encoded(scene(), "JPEG")
     at = data.index(b"\xff\xc0") + 5
     return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
@@ -109,13 +109,13 @@ def webp_of_declared_size(width: int, height: int) -> bytes:
 
 
 def with_gif_comment(data: bytes, blocks: int) -> bytes:
-    """Put a comment of many one-byte blocks before the picture."""
-    at = 13 + (3 << (data[10] & 7) + 1)  # behind the header and its table
+    """Insert a comment of many one-byte blocks before the picture."""
+    at = 13 + (3 << (data[10] & 7) + 1)  # after the header and its color table
     return data[:at] + b"\x21\xfe" + b"\x01a" * blocks + b"\0" + data[at:]
 
 
 def jpeg_of_scans(count: int) -> bytes:
-    """A progressive JPEG that repeats its last scan."""
+    """Return a progressive JPEG that repeats its last scan."""
     buffer = BytesIO()
     Image.fromarray(scene()).save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()
@@ -124,13 +124,13 @@ def jpeg_of_scans(count: int) -> bytes:
 
 
 def exif_bomb() -> bytes:
-    """A directory whose 5,000 entries each claim all 60,000 bytes of it."""
+    """Return a directory with 5,000 entries, each of which claims all of its 60,000 bytes."""
     entries = b"".join(struct.pack("<HHII", 0x9000 + n, 7, 60_000, 8) for n in range(5_000))
     return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 5_000) + entries
 
 
 def tiff_without_end() -> bytes:
-    """A directory that is its own successor."""
+    """Return a TIFF with a directory that is its own successor."""
     data = bytearray(encoded(scene(), "TIFF"))
     start = struct.unpack_from("<I", data, 4)[0]
     count = struct.unpack_from("<H", data, start)[0]
@@ -159,7 +159,7 @@ def _dangling(path: Path) -> None:
     path.symlink_to("nowhere.png")
 
 
-def _refused(name: str, reason: Reason, data: bytes) -> Case:
+def _rejected(name: str, reason: Reason, data: bytes) -> Case:
     return Case(name=name, plant=_bytes(data), reason=reason)
 
 
@@ -168,96 +168,96 @@ def _kept(name: str, data: bytes, *notes: Note) -> Case:
 
 
 def _cases() -> Iterator[Case]:
-    yield from _no_pictures()
-    yield from _cut()
+    yield from _not_pictures()
+    yield from _truncated()
     yield from _slow()
     yield from _too_large()
     yield from _several()
     yield from _unsupported()
     yield from _converted()
-    yield from _odd_but_well()
+    yield from _unusual_but_valid()
 
 
-def _no_pictures() -> Iterator[Case]:
-    yield _refused("empty.jpg", Reason.EMPTY, b"")
-    yield _refused("text.jpg", Reason.NOT_A_PICTURE, b"this is no picture\n")
-    yield _refused("page.png", Reason.NOT_A_PICTURE, b"<!DOCTYPE html><title>404</title>")
-    yield _refused("drawing.jpg", Reason.NOT_A_PICTURE, b"<svg xmlns='http://www.w3.org/2000/svg'/>")
-    yield _refused(
+def _not_pictures() -> Iterator[Case]:
+    yield _rejected("empty.jpg", Reason.EMPTY, b"")
+    yield _rejected("text.jpg", Reason.NOT_A_PICTURE, b"this is not a picture\n")
+    yield _rejected("page.png", Reason.NOT_A_PICTURE, b"<!DOCTYPE html><title>404</title>")
+    yield _rejected("drawing.jpg", Reason.NOT_A_PICTURE, b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    yield _rejected(
         "postscript.jpg", Reason.NOT_A_PICTURE, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
     )
-    yield _refused("portable.png", Reason.NOT_A_PICTURE, b"P6 1 1 255 \0\0\0")
-    yield _refused("zeros.jpg", Reason.NOT_A_PICTURE, bytes(4096))
+    yield _rejected("portable.png", Reason.NOT_A_PICTURE, b"P6 1 1 255 \0\0\0")
+    yield _rejected("zeros.jpg", Reason.NOT_A_PICTURE, bytes(4096))
     yield Case(name="folder.jpg", plant=Path.mkdir, reason=Reason.NOT_A_FILE)
     yield Case(name="missing.jpg", plant=lambda path: None, reason=Reason.UNREADABLE)  # noqa: ARG005
     yield Case(name="link.png", plant=_link, reason=Reason.LINK)
     yield Case(name="dangling.png", plant=_dangling, reason=Reason.LINK)
 
 
-def _cut() -> Iterator[Case]:
+def _truncated() -> Iterator[Case]:
     for form in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"):
         data = encoded(scene(), form)
-        yield _refused(f"half.{form.lower()}", Reason.TRUNCATED, data[: len(data) // 2])
+        yield _rejected(f"half.{form.lower()}", Reason.TRUNCATED, data[: len(data) // 2])
     jpeg, png_data = encoded(scene(), "JPEG"), encoded(scene(), "PNG")
-    yield _refused("no-end.jpg", Reason.TRUNCATED, jpeg[:-2])
-    yield _refused("no-end.png", Reason.TRUNCATED, png_data[:-12])
-    yield _refused("beginning-only.jpg", Reason.TRUNCATED, jpeg[:3])
+    yield _rejected("no-end.jpg", Reason.TRUNCATED, jpeg[:-2])
+    yield _rejected("no-end.png", Reason.TRUNCATED, png_data[:-12])
+    yield _rejected("beginning-only.jpg", Reason.TRUNCATED, jpeg[:3])
     rows_missing = png(png_header(8, 8), png_pixels(bytes(24), 7), (b"IEND", b""))
-    yield _refused("rows-missing.png", Reason.TRUNCATED, rows_missing)
-    yield _refused("rows-missing-interlaced.png", Reason.TRUNCATED, interlaced_png(206))
-    wrong = bytearray(png_data)
-    wrong[png_data.index(b"IDAT") + 10] ^= 0xFF
-    yield _refused("wrong-checksum.png", Reason.BROKEN, bytes(wrong))
-    yield _refused(
+    yield _rejected("rows-missing.png", Reason.TRUNCATED, rows_missing)
+    yield _rejected("rows-missing-interlaced.png", Reason.TRUNCATED, interlaced_png(206))
+    changed = bytearray(png_data)
+    changed[png_data.index(b"IDAT") + 10] ^= 0xFF
+    yield _rejected("wrong-checksum.png", Reason.BROKEN, bytes(changed))
+    yield _rejected(
         "no-tables.jpg", Reason.BROKEN, b"\xff\xd8\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00\xff\xd9"
     )
 
 
 def _slow() -> Iterator[Case]:
-    """Small or plain files that would keep a decoder busy for minutes."""
+    """Yield small files that keep a decoder busy for minutes."""
     jpeg, png_data = encoded(scene(), "JPEG"), encoded(scene(), "PNG")
-    yield _refused("scans.jpg", Reason.BROKEN, jpeg_of_scans(3000))
-    yield _refused("segments.jpg", Reason.BROKEN, jpeg[:2] + b"\xff\xfe\0\2" * 10_000 + jpeg[2:])
-    yield _refused("fill.jpg", Reason.BROKEN, jpeg[:2] + b"\xff" * 10_000 + jpeg[2:])
+    yield _rejected("scans.jpg", Reason.BROKEN, jpeg_of_scans(3000))
+    yield _rejected("segments.jpg", Reason.BROKEN, jpeg[:2] + b"\xff\xfe\0\2" * 10_000 + jpeg[2:])
+    yield _rejected("fill.jpg", Reason.BROKEN, jpeg[:2] + b"\xff" * 10_000 + jpeg[2:])
     empty = _chunk(b"tEXt", b"") * 70_000
-    yield _refused("chunks.png", Reason.BROKEN, png_data[:33] + empty + png_data[33:])
+    yield _rejected("chunks.png", Reason.BROKEN, png_data[:33] + empty + png_data[33:])
     blocks = with_gif_comment(encoded(scene(), "GIF", mode="1"), 600_000)
-    yield _refused("blocks.gif", Reason.BROKEN, blocks)
+    yield _rejected("blocks.gif", Reason.BROKEN, blocks)
 
 
 def _too_large() -> Iterator[Case]:
     end = (b"IEND", b"")
     bomb = png(png_header(30_000, 30_000), png_pixels(bytes(90_000), 60), end)
-    yield _refused("bomb.png", Reason.TOO_LARGE, bomb)
-    yield _refused(
+    yield _rejected("bomb.png", Reason.TOO_LARGE, bomb)
+    yield _rejected(
         "largest.png", Reason.TOO_LARGE, png(png_header(2**31 - 1, 2**31 - 1), (b"IDAT", b""), end)
     )
-    yield _refused(
+    yield _rejected(
         "ribbon.png", Reason.TOO_LARGE, png(png_header(100_000, 1), png_pixels(bytes(300_000), 1), end)
     )
-    yield _refused("largest.jpg", Reason.TOO_LARGE, jpeg_of_declared_size(65_500, 65_500))
-    yield _refused("largest.webp", Reason.TOO_LARGE, webp_of_declared_size(16_383, 16_383))
+    yield _rejected("largest.jpg", Reason.TOO_LARGE, jpeg_of_declared_size(65_500, 65_500))
+    yield _rejected("largest.webp", Reason.TOO_LARGE, webp_of_declared_size(16_383, 16_383))
     gif = encoded(scene(), "GIF")
-    yield _refused("largest.gif", Reason.TOO_LARGE, gif[:6] + b"\xff\xff\xff\xff" + gif[10:])
+    yield _rejected("largest.gif", Reason.TOO_LARGE, gif[:6] + b"\xff\xff\xff\xff" + gif[10:])
     bmp = encoded(scene(), "BMP")
-    yield _refused("largest.bmp", Reason.TOO_LARGE, bmp[:18] + struct.pack("<ii", 2**30, 2**30) + bmp[26:])
+    yield _rejected("largest.bmp", Reason.TOO_LARGE, bmp[:18] + struct.pack("<ii", 2**30, 2**30) + bmp[26:])
 
 
 def _several() -> Iterator[Case]:
-    yield _refused("moving.gif", Reason.ANIMATED, frames("GIF"))
-    yield _refused("moving.png", Reason.ANIMATED, frames("PNG"))
-    yield _refused("moving.webp", Reason.ANIMATED, frames("WEBP"))
-    yield _refused("pages.tif", Reason.SEVERAL_PAGES, frames("TIFF"))
-    yield _refused("without-end.tif", Reason.SEVERAL_PAGES, tiff_without_end())
+    yield _rejected("moving.gif", Reason.ANIMATED, frames("GIF"))
+    yield _rejected("moving.png", Reason.ANIMATED, frames("PNG"))
+    yield _rejected("moving.webp", Reason.ANIMATED, frames("WEBP"))
+    yield _rejected("pages.tif", Reason.SEVERAL_PAGES, frames("TIFF"))
+    yield _rejected("without-end.tif", Reason.SEVERAL_PAGES, tiff_without_end())
 
 
 def _unsupported() -> Iterator[Case]:
     floats = scene()[..., 0].astype(np.float32)
-    yield _refused("floats.tif", Reason.UNSUPPORTED, encoded(floats, "TIFF"))
-    yield _refused("integers.tif", Reason.UNSUPPORTED, encoded(floats.astype(np.int32), "TIFF"))
-    yield _refused("lab.tif", Reason.UNSUPPORTED, encoded(scene(), "TIFF", mode="LAB"))
+    yield _rejected("floats.tif", Reason.UNSUPPORTED, encoded(floats, "TIFF"))
+    yield _rejected("integers.tif", Reason.UNSUPPORTED, encoded(floats.astype(np.int32), "TIFF"))
+    yield _rejected("lab.tif", Reason.UNSUPPORTED, encoded(scene(), "TIFF", mode="LAB"))
     key = png(png_header(1, 1, depth=16), (b"tRNS", bytes(6)), png_pixels(bytes(6), 1), (b"IEND", b""))
-    yield _refused("sixteen-bit-key.png", Reason.UNSUPPORTED, key)
+    yield _rejected("sixteen-bit-key.png", Reason.UNSUPPORTED, key)
 
 
 def _converted() -> Iterator[Case]:
@@ -282,7 +282,7 @@ def _converted() -> Iterator[Case]:
         yield _kept(f"turned.{form}", encoded(scene(), form, orientation=6), Note.ORIENTED)
 
 
-def _odd_but_well() -> Iterator[Case]:
+def _unusual_but_valid() -> Iterator[Case]:
     jpeg, png_data = encoded(scene(), "JPEG"), encoded(scene(), "PNG")
     text = b"a\0\0" + zlib.compress(bytes(50 << 20), 9)
     yield _kept("upright.jpg", jpeg)
@@ -297,7 +297,7 @@ def _odd_but_well() -> Iterator[Case]:
     yield _kept("text-bomb.png", with_png_chunk(png_data, b"zTXt", text))
     yield _kept("profile-bomb.png", with_png_chunk(png_data, b"iCCP", text))
     yield _kept("comment.gif", with_gif_comment(encoded(scene(), "GIF", mode="1"), 1000), Note.GREY)
-    tail = encoded(scene(), "JPEG") * 200  # a film or previews behind the end
+    tail = encoded(scene(), "JPEG") * 200  # a video or previews after the end
     yield _kept("pictures-behind.jpg", jpeg + tail)
     yield _kept("exif-bomb.jpg", with_jpeg_segment(jpeg, 0xE1, exif_bomb()))
     yield _kept("exif-rubbish.jpg", with_jpeg_segment(jpeg, 0xE1, b"Exif\0\0rubbish"), Note.BROKEN_EXIF)

@@ -1,4 +1,4 @@
-"""Train the small network for integers and print the hash of its file, as a process of its own does."""
+"""Run quantization-aware training on the small network, and print the hash of its file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from dermpack.storage.files import sha256_of
 
 
 def file_of(folder: Path) -> bytes:
-    """int8, of an untrained network after a few steps that see integers."""
+    """Return the int8 file of an untrained network after a few steps of quantization-aware training."""
     from converter.qat.qat_training import train_aware
-    from converter.quantize.tflite_conversion import IoType, Quantization, convert
-    from converter.sources.frozen_function import freeze
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze
     from tests.support.striped_dataset import feed, network
-    from trainer.fitting.plan import FitPlan
+    from trainer.fitting.train_step import FitPlan
 
     batches = feed(train=48, validation=16)
     plan = FitPlan(name="aware", epochs=1, rate=0.01, seed=3)

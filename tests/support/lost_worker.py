@@ -1,4 +1,4 @@
-"""Call the program, and end it as a lost worker ends: by SIGKILL or SIGSTOP, when a step begins."""
+"""Run the program as a worker that is lost: it gets SIGKILL or SIGSTOP at the start of a step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main() -> int:
     from dermpack.cli import main as program
     from trainer.fitting.train_step import TrainStep
 
-    ending, last, plain = signal.Signals[sys.argv[1]], int(sys.argv[2]), TrainStep.step
+    ending, last, real_step = signal.Signals[sys.argv[1]], int(sys.argv[2]), TrainStep.step
     done = 0
 
     def step(self: TrainStep, *batch: Any, rate: float) -> float:
@@ -22,7 +22,7 @@ def main() -> int:
         if done == last:
             os.kill(os.getpid(), ending)
         done += 1
-        return plain(self, *batch, rate=rate)
+        return real_step(self, *batch, rate=rate)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainStep, "step", step)

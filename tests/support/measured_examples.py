@@ -1,4 +1,4 @@
-"""Hand-made plans and measurements: small, exact, and of no machine."""
+"""Small plans and measurements with exact values, independent of any machine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def a_model(
 
 
 def scored(truth: Sequence[int] = TRUTH, *, folder: Path = Path("demo")) -> ScoredPictures:
-    pictures = tuple(_picture(at, CLASSES[label]) for at, label in enumerate(truth))
+    pictures = tuple(_picture(index, CLASSES[label]) for index, label in enumerate(truth))
     dataset = Dataset(
         folder=folder,
         root=".",
@@ -75,7 +75,7 @@ def a_plan(*names: str, truth: Sequence[int] = TRUTH) -> BenchmarkPlan:
 def saying(
     labels: Sequence[int], *, sure: int = 200, model: str = "float32", setting: Setting = LITERT
 ) -> AnsweredPictures:
-    """Integers: `sure` of 256 for the label, the rest shared by the others."""
+    """Return integer outputs: `sure` of 256 for the label, the rest shared by the others."""
     rest = (256 - sure) // 2
     outputs = np.full((len(labels), len(CLASSES)), rest, dtype=np.uint8)
     outputs[np.arange(len(labels)), list(labels)] = sure
@@ -96,7 +96,7 @@ def timed(
     rounds: int = 60,
     seed: int = 0,
 ) -> TimedModel:
-    """Rounds with a tail, as real ones have."""
+    """Return rounds with a tail of slow ones, as on a real machine."""
     generator = np.random.default_rng(seed)
     drawn = around_ms * (
         1 + 0.01 * generator.standard_normal(rounds) + 0.02 * generator.exponential(size=rounds)
@@ -143,19 +143,19 @@ def measured(target: str = "host", **parts: object) -> TargetMeasurement:
         target=target,
         is_emulated=target.startswith("qemu:"),
         environment=HERE,
-        **parts,  # type: ignore[arg-type] # the fields of Measured, by name
+        **parts,  # type: ignore[arg-type] # the fields of TargetMeasurement, by name
     )
 
 
-def _picture(at: int, label: str) -> Picture:
+def _picture(index: int, label: str) -> Picture:
     return Picture(
-        path=f"{label}/{at:03}.png",
-        sha256=f"{at:064x}",
+        path=f"{label}/{index:03}.png",
+        sha256=f"{index:064x}",
         width=96,
         height=96,
         label=label,
         split=Split.TEST,
-        group=f"lesion {at // 2}",
+        group=f"lesion {index // 2}",
         cluster="",
         metadata=(),
     )

@@ -35,8 +35,8 @@ def write_folders(
     source: Path, classes: Sequence[str] = ("benign", "malignant"), *, pictures: int = 3
 ) -> Path:
     """SOURCE/<class>/0.png …"""
-    for at in range(len(classes) * pictures):
-        write_picture(source / classes[at // pictures] / f"{at % pictures}.png", at)
+    for index in range(len(classes) * pictures):
+        write_picture(source / classes[index // pictures] / f"{index % pictures}.png", index)
     return source
 
 
@@ -48,9 +48,9 @@ def write_split_folders(
     pictures: int = 2,
 ) -> Path:
     """SOURCE/<split>/<class>/<class>-0.png …"""
-    places = [(split, name, at) for split in splits for name in classes for at in range(pictures)]
-    for seed, (split, name, at) in enumerate(places):
-        write_picture(source / split / name / f"{name.lower().replace(' ', '-')}-{at}.png", seed)
+    places = [(split, name, index) for split in splits for name in classes for index in range(pictures)]
+    for seed, (split, name, index) in enumerate(places):
+        write_picture(source / split / name / f"{name.lower().replace(' ', '-')}-{index}.png", seed)
     return source
 
 
@@ -72,33 +72,44 @@ def write_table(path: Path, rows: Iterable[Sequence[object]], *, delimiter: str 
 def write_csv(source: Path) -> Path:
     """pictures.csv with split, group and one more column, beside a folder of pictures."""
     header = ("picture", "label", "split", "group", "age")
-    rows = [(f"pictures/{at}.png", ("no", "yes")[at % 2], "train", f"p{at // 2}", 40 + at) for at in range(6)]
-    for at, (path, *_) in enumerate(rows):
-        write_picture(source / str(path), at)
+    rows = [
+        (f"pictures/{index}.png", ("no", "yes")[index % 2], "train", f"p{index // 2}", 40 + index)
+        for index in range(6)
+    ]
+    for index, (path, *_) in enumerate(rows):
+        write_picture(source / str(path), index)
     write_table(source / "pictures.csv", (header, *rows))
     return source
 
 
 def ham_rows(labels: Sequence[str]) -> list[tuple[str, ...]]:
     return [
-        (f"HAM_{at:07d}", f"ISIC_{at:07d}", label, "histo", "45.0", "unknown" if at else "male", "back")
-        for at, label in enumerate(labels)
+        (
+            f"HAM_{index:07d}",
+            f"ISIC_{index:07d}",
+            label,
+            "histo",
+            "45.0",
+            "unknown" if index else "male",
+            "back",
+        )
+        for index, label in enumerate(labels)
     ]
 
 
 def write_ham10000(source: Path, labels: Sequence[str] = DX) -> Path:
     """HAM10000_metadata.csv and its pictures in two parts."""
     rows = ham_rows(labels)
-    for at, row in enumerate(rows):
-        write_picture(source / f"HAM10000_images_part_{1 + at % 2}" / f"{row[1]}.jpg", at)
+    for index, row in enumerate(rows):
+        write_picture(source / f"HAM10000_images_part_{1 + index % 2}" / f"{row[1]}.jpg", index)
     write_table(source / "HAM10000_metadata.csv", (HAM_HEADER, *rows))
     return source
 
 
 def write_hmnist(source: Path, numbers: Sequence[int] = range(7), *, pixels: int = 28 * 28 * 3) -> Path:
     """hmnist_28_28_RGB.csv with one row a label number, or the grey one for 784 pixels."""
-    header = (*(f"pixel{at:04d}" for at in range(pixels)), "label")
-    rows = [(*_row_of_pixels(at, pixels), number) for at, number in enumerate(numbers)]
+    header = (*(f"pixel{index:04d}" for index in range(pixels)), "label")
+    rows = [(*_row_of_pixels(index, pixels), number) for index, number in enumerate(numbers)]
     name = "hmnist_28_28_RGB.csv" if pixels == 28 * 28 * 3 else "hmnist_28_28_L.csv"
     write_table(source / name, (header, *rows))
     return source
@@ -111,8 +122,8 @@ def write_hmnist_metadata(source: Path, labels: Sequence[str] = DX) -> Path:
 def write_cifar10(source: Path, *, protocol: int = 2, pictures: int = 10) -> Path:
     """The python batches, as this Python and this numpy write them."""
     source.mkdir(parents=True, exist_ok=True)
-    for at, name in enumerate(("data_batch_1", "data_batch_2", "test_batch")):
-        data, labels = cifar_pixels(at, pictures), [number % 10 for number in range(pictures)]
+    for index, name in enumerate(("data_batch_1", "data_batch_2", "test_batch")):
+        data, labels = cifar_pixels(index, pictures), [number % 10 for number in range(pictures)]
         batch = {b"batch_label": name.encode(), b"labels": labels, b"data": data}
         (source / name).write_bytes(pickle.dumps(batch, protocol=protocol))
     (source / "batches.meta").write_bytes(pickle.dumps({"label_names": list(CIFAR)}, protocol=protocol))
@@ -122,8 +133,10 @@ def write_cifar10(source: Path, *, protocol: int = 2, pictures: int = 10) -> Pat
 def write_cifar10_binary(source: Path, *, pictures: int = 10) -> Path:
     """The binary batches: a byte of label before each 3,072 of pixels."""
     source.mkdir(parents=True, exist_ok=True)
-    for at, name in enumerate(("data_batch_1.bin", "test_batch.bin")):
-        rows = [bytes([number % 10]) + row.tobytes() for number, row in enumerate(cifar_pixels(at, pictures))]
+    for index, name in enumerate(("data_batch_1.bin", "test_batch.bin")):
+        rows = [
+            bytes([number % 10]) + row.tobytes() for number, row in enumerate(cifar_pixels(index, pictures))
+        ]
         (source / name).write_bytes(b"".join(rows))
     (source / "batches.meta.txt").write_text("\n".join(CIFAR) + "\n\n", encoding="utf-8")
     return source

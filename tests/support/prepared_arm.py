@@ -1,18 +1,18 @@
-"""The emulated ARM that `make arm` prepared, for tests; without it they are skipped, and say so."""
+"""Find the sysroot that `make arm` prepared; tests that need it are skipped without one."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.targets.emulated.sysroot import Sysroot, emulator, find_sysroot, sysroot_folder
+from benchmarks.targets.emulated.emulator import Sysroot, find_emulator, find_sysroot, locate_sysroot
 from dermpack.errors import DermpackError
 
-FOLDER = sysroot_folder()  # before the suite gives itself an empty cache
+FOLDER = locate_sysroot()  # before the suite sets an empty cache folder
 
 
 def prepared_sysroot() -> Sysroot:
     try:
-        emulator()
+        find_emulator()
         return find_sysroot(FOLDER)
     except DermpackError as error:
         pytest.skip(str(error))

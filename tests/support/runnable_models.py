@@ -51,7 +51,7 @@ def integer_model(size: int = SIZE) -> bytes:
 
 @cache
 def huge_model() -> bytes:
-    """Looks harmless, and asks for more memory than any of our processes may have."""
+    """Return a small file that needs more memory than a worker may have."""
     tiles = np.array([1, HUGE_SIDE, HUGE_SIDE, 1], dtype=np.int32)
     side = SIZE * HUGE_SIDE
     tensors = [
@@ -76,9 +76,9 @@ def _classifier(size: int) -> list[tuple[int, Any]]:
     ]
 
 
-def _operator(at: int, inputs: Sequence[int], outputs: Sequence[int], kind: int, options: Any) -> Any:
+def _operator(index: int, inputs: Sequence[int], outputs: Sequence[int], kind: int, options: Any) -> Any:
     return schema.OperatorT(
-        opcodeIndex=at,
+        opcodeIndex=index,
         inputs=list(inputs),
         outputs=list(outputs),
         builtinOptionsType=kind,
@@ -104,7 +104,7 @@ def _packed(
     codes = [
         schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code, version=1) for code, _ in operators
     ]
-    buffers = [schema.BufferT(), *(schema.BufferT(data=list(of.tobytes())) for of in constants)]
+    buffers = [schema.BufferT(), *(schema.BufferT(data=list(item.tobytes())) for item in constants)]
     tree = schema.ModelT(version=3, subgraphs=[graph], operatorCodes=codes, buffers=buffers)
     builder = flatbuffers.Builder(1024)
     builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")

@@ -1,4 +1,4 @@
-"""Export folders of the tiny models, as the converter writes them."""
+"""Write export folders of the tiny models, as the converter writes them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dermpack.contract import (
     RequiredOperator,
     RuntimeResult,
     TensorType,
-    contract_text,
-    runtimes_of,
+    format_contract,
+    summarize_runtimes,
 )
-from dermpack.inference import installed
+from dermpack.inference import installed_runtimes
 from dermpack.storage.files import sha256_of
 from dermpack.tflite import Metadata, TensorInfo, read_model, with_metadata
 from tests.support.contracts import contract_for
@@ -25,12 +25,12 @@ from tests.support.tflite_models import LABELS, float_model, integer_model
 
 @cache
 def export_bytes(recipe: str) -> bytes:
-    """The tiny model of a recipe, int8 or float32, with metadata in."""
+    """Return the tiny model of a recipe, int8 or float32, with its metadata."""
     return described(integer_model("uint8") if recipe == "int8" else float_model(), labels=LABELS)
 
 
 def described(plain: bytes, *, labels: tuple[str, ...]) -> bytes:
-    """The model with metadata in, as the converter writes it."""
+    """Return the model with metadata, as the converter writes it."""
     contract = contract_for()
     metadata = Metadata(
         name=contract.name,
@@ -46,34 +46,36 @@ def described(plain: bytes, *, labels: tuple[str, ...]) -> bytes:
 
 
 def contract_of(data: bytes, recipe: str) -> Contract:
-    """What the converter would say of the bytes."""
+    """Return the contract that the converter would write for the bytes."""
     model, made = read_model(data, where="model.tflite"), contract_for(data)
     return replace(
         made,
         input=replace(made.input, **_steps(model.inputs[0]), size_bytes=model.inputs[0].size_bytes),
         output=replace(made.output, **_steps(model.outputs[0])),
         recipe=replace(made.recipe, name=recipe),
-        operators=tuple(RequiredOperator(name=of.name, version=of.version) for of in model.operators),
-        runtimes=runtimes_of(_tried()),
+        operators=tuple(
+            RequiredOperator(name=operator.name, version=operator.version) for operator in model.operators
+        ),
+        runtimes=summarize_runtimes(_tried()),
     )
 
 
 def write_export(folder: Path, recipe: str = "int8", *, contract: Contract | None = None) -> Path:
-    """model.tflite and model.json; another contract than its own where one is given."""
+    """Write model.tflite and model.json, with another contract if one is given."""
     data = export_bytes(recipe)
     folder.mkdir(parents=True)
     (folder / "model.tflite").write_bytes(data)
-    text = contract_text(contract or contract_of(data, recipe))
+    text = format_contract(contract or contract_of(data, recipe))
     (folder / "model.json").write_text(text, encoding="utf-8")
     return folder
 
 
 def spoil(folder: Path, data: bytes) -> None:
-    """Other bytes, and a contract that names their hash: only what they are can tell."""
+    """Write other bytes, and a contract with their hash, so that only their contents can give them away."""
     contract = contract_of(export_bytes("int8"), "int8")
     (folder / "model.tflite").write_bytes(data)
-    said = replace(contract, sha256=sha256_of(data), size_bytes=max(1, len(data)))
-    (folder / "model.json").write_text(contract_text(said), encoding="utf-8")
+    stated = replace(contract, sha256=sha256_of(data), size_bytes=max(1, len(data)))
+    (folder / "model.json").write_text(format_contract(stated), encoding="utf-8")
 
 
 def _tried() -> tuple[RuntimeResult, ...]:
@@ -85,7 +87,7 @@ def _tried() -> tuple[RuntimeResult, ...]:
             works=True,
             result="same labels",
         )
-        for engine in installed()
+        for engine in installed_runtimes()
     )
 
 

@@ -1,4 +1,4 @@
-"""Spread the depthwise channels of a network far apart, without changing what it answers."""
+"""Spread the depthwise channels of a network far apart, without changing its function."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from converter.quantize.equalization import Floats, rescale
+from converter.quantize.equalization import Floats, rescale_channels
 
 Keras = Any
 DECADES = 2.0  # each side: the widest channel outranges the narrowest by 10⁴
 
 
 def spread(model: Keras, *, seed: int = 0) -> Keras:
-    """A copy of the same function whose depthwise channels differ as those of a folded backbone do."""
+    """Return a copy with the same function whose depthwise channels differ as in a folded backbone."""
     draw = np.random.default_rng(seed)
 
     def divisors(maxima: Floats) -> Floats:
         return 10 ** draw.uniform(-DECADES, DECADES, maxima.shape)
 
-    return rescale(model, divisors)
+    return rescale_channels(model, divisors)

@@ -1,4 +1,4 @@
-"""A real sshd on loopback, with keys of its own, for as long as a block runs."""
+"""Run a real sshd on loopback, with its own keys, for the time of a block."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 REQUIRED = "DERMPACK_SSHD"  # set by make remote: a test that cannot run is then a failure
 SERVER = next((path for path in ("/usr/sbin/sshd", "/usr/local/sbin/sshd") if Path(path).exists()), None)
-SEPARATION = Path("/run/sshd")  # sshd wants it where root starts it
+SEPARATION = Path("/run/sshd")  # sshd needs it if root starts it
 CONFIGURATION = """\
 ListenAddress 127.0.0.1
 Port {port}
@@ -36,7 +36,7 @@ SetEnv TMPDIR={folder}/tmp
 
 @dataclass(frozen=True)
 class Server:
-    """Where it listens, and what opens it."""
+    """The address, the keys and the process of a running sshd."""
 
     folder: Path
     port: int
@@ -52,17 +52,17 @@ class Server:
 
     @property
     def temporary(self) -> Path:
-        """Where the other side makes its folders."""
+        """The folder in which remote commands create temporary files."""
         return self.folder / "tmp"
 
     @property
     def options(self) -> tuple[str, ...]:
-        """For ssh -o: nothing of the user's own is read, nothing of it is written."""
+        """Options for ssh -o, with which the user's own files are neither read nor written."""
         known = f"UserKnownHostsFile={self.folder / 'known_hosts'}"
         return (known, "GlobalKnownHostsFile=/dev/null", "IdentitiesOnly=yes", "IdentityAgent=none")
 
     def cut(self) -> None:
-        """Kill the processes of every session, as if the cable were cut."""
+        """Kill the processes of every session, which ends the connections."""
         for session in _descendants(self.process.pid):
             with suppress(ProcessLookupError):
                 if _proc(session, "comm").startswith("sshd"):
@@ -83,8 +83,8 @@ def serving(folder: Path) -> Iterator[Server]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr
-            said = process.stderr.readline()
-            assert "Server listening" in said, said
+            line = process.stderr.readline()
+            assert "Server listening" in line, line
             yield Server(folder, port, process)
         finally:
             process.terminate()
@@ -94,7 +94,7 @@ def _refuse_without() -> None:
     missing = "" if SERVER else "sshd is not installed"
     missing = missing or ("" if shutil.which("ssh") else "ssh is not installed")
     if os.getuid() == 0 and not SEPARATION.is_dir():
-        missing = missing or f"there is no {SEPARATION}"
+        missing = missing or f"{SEPARATION} is missing"
     if missing and os.environ.get(REQUIRED):
         pytest.fail(missing)
     elif missing:
@@ -113,7 +113,7 @@ def _descendants(process: int) -> list[int]:
 
 
 def _proc(process: int, name: str) -> str:
-    """What the kernel says of a process; nothing of one that has ended meanwhile."""
+    """Read a file of a process in /proc; empty if the process has ended."""
     try:
         return Path(f"/proc/{process}/{name}").read_text(encoding="utf-8").strip()
     except (FileNotFoundError, ProcessLookupError):

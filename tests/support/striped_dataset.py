@@ -1,4 +1,4 @@
-"""Stripes in eight directions, and a small network of MobileNet's blocks that tells them apart."""
+"""Draw stripes in eight directions, and build a small network of MobileNet blocks that classifies them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOISE = 100.0
 
 
 def stripes(count: int, *, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Noisy pictures, and the direction of the stripes of each."""
+    """Return noisy pictures, and the direction of the stripes of each."""
     draw = np.random.default_rng(seed)
     truth = np.arange(count) % DIRECTIONS
     y, x = np.mgrid[:SIDE, :SIDE]
@@ -26,12 +26,12 @@ def stripes(count: int, *, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int
 
 
 def examples(count: int, *, seed: int) -> Any:
-    from trainer.data.examples import Examples, Once
+    from trainer.data.examples import Examples, SingleCopy
 
     pictures, truth = stripes(count, seed=seed)
-    names = tuple(f"{seed}-{at}" for at in range(count))
+    names = tuple(f"{seed}-{index}" for index in range(count))
     classes = tuple("abcdefgh")
-    return Examples(copies=Once(rows=pictures), truth=truth, classes=classes, names=names, groups=names)
+    return Examples(copies=SingleCopy(rows=pictures), truth=truth, classes=classes, names=names, groups=names)
 
 
 def feed(*, train: int = 320, validation: int = 64) -> Any:
@@ -42,7 +42,7 @@ def feed(*, train: int = 320, validation: int = 64) -> Any:
 
 
 def network() -> Keras:
-    """Flat and functional, untrained."""
+    """Return an untrained flat functional network."""
     import tf_keras
 
     tf_keras.utils.set_random_seed(0)
@@ -64,9 +64,9 @@ def network() -> Keras:
 
 
 def trained_network(folder: Any) -> Keras:
-    """The network after a short float training."""
+    """Return the network after a short float training."""
     from trainer.fitting.loop import fit
-    from trainer.fitting.plan import FitPlan
+    from trainer.fitting.train_step import FitPlan
 
     model = network()
     fit(model, feed(), FitPlan(name="float", epochs=8, rate=0.02, seed=0), folder)

@@ -1,4 +1,4 @@
-"""Tiny .tflite files to test with: a convolution, a mean, a softmax over three labels at 32 px."""
+"""Make tiny .tflite files: a convolution, a mean, a softmax over three labels at 32 px."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ WHITE_IS = 1  # the label of bright pictures; dark ones are LABELS[0]
 
 @cache
 def float_model() -> bytes:
-    """float32 in [-1, 1] → float32."""
+    """Return the model with float32 input in [-1, 1] and float32 output."""
     return bytes(_converter().convert())
 
 
 @cache
 def integer_model(number: str) -> bytes:
-    """Inputs and outputs of 8 bits: number is uint8 or int8."""
+    """Return the int8 model; the type of its input and output is uint8 or int8."""
     import tensorflow as tf
 
     converter = _converter()
@@ -32,7 +32,7 @@ def integer_model(number: str) -> bytes:
 
 @cache
 def graph() -> Any:
-    """What all of them compute, as TensorFlow does."""
+    """Return the function that all of them compute."""
     import tensorflow as tf
 
     generator = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Call the program, once for each list of arguments, on a processor that is divided in two devices."""
+"""Run the program once per list of arguments, with the CPU divided into two devices."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dermpack.metrics.definitions import weighted_accuracy, weighted_auroc, weighted_balanced_accuracy
-from dermpack.metrics.paired_difference import agreement, difference, mcnemar
+from dermpack.metrics.paired_difference import compare_metric, mcnemar, top1_agreement
 from dermpack.metrics.predictions import Predictions, as_truth
 
 METRICS = {
@@ -30,12 +30,12 @@ def main() -> None:
     """Print the paired differences as JSON."""
     paths = [Path(name) for name in sys.argv[1:]]
     first, second = pooled(paths[0::2]), pooled(paths[1::2])
-    found = {name: asdict(difference(first, second, metric)) for name, metric in METRICS.items()}
+    found = {name: asdict(compare_metric(first, second, metric)) for name, metric in METRICS.items()}
     counted = {"n": len(first), "groups": int(first.group_codes().max()) + 1}
     told = {
         **found,
         **counted,
-        "agreement": agreement(first, second),
+        "agreement": top1_agreement(first, second),
         "mcnemar": asdict(mcnemar(first, second)),
     }
     sys.stdout.write(json.dumps(told, indent=2) + "\n")

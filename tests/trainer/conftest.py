@@ -1,4 +1,4 @@
-"""How the tiny network of the whole suite is trained, for tests that train it in another way."""
+"""Share the options of the tiny network with tests that train it with other options."""
 
 from __future__ import annotations
 

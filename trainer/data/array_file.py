@@ -1,4 +1,4 @@
-"""Named arrays in one .npz file: no pickle, the same bytes each time, checked before they are believed."""
+"""Read and write named arrays in one .npz file: no pickle, deterministic bytes, validated when read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,26 +21,38 @@ NPY: Any = np.lib.format  # its functions are untyped
 MAX_ARRAYS = 20_000
 MAX_BYTES = 4 << 30  # the largest network here is 0.1 GiB, its optimizer twice as much
 MAX_RANK = 8
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: same arrays, same bytes
-NUMBERS = "biuf"  # kinds of dtype that hold plain numbers
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip file: same arrays, same bytes
+NUMBERS = "biuf"  # kinds of dtype that are plain numbers
 HINT = "Create the file again."
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write them in order of their names, whole or not at all."""
+    """Write the arrays atomically to one file, in the order of their names."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", ZIP_TIME), _npy(arrays[name]))
+            array, member = arrays[name], io.BytesIO()
+            # ascontiguousarray turns a scalar into an array of one dimension: restore its shape.
+            NPY.write_array(member, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", ZIP_TIME), member.getvalue())
     write_bytes(path, buffer.getvalue())
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """Every array by its name; a pickled object, a compressed or an oversized member is an error."""
+    """Return every array by its name; a pickled, compressed or oversized member raises InputError."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            _check_members(path, members)
+            # Sizes and names come from the file, so they are checked before memory is allocated for them.
+            if len(members) > MAX_ARRAYS or sum(member.file_size for member in members) > MAX_BYTES:
+                what = f"contains more than {MAX_ARRAYS} arrays or {MAX_BYTES >> 30} GiB"
+                raise InputError(path, what, HINT, code="file-too-large")
+            if len({member.filename for member in members}) < len(members):
+                raise InputError(path, "contains two arrays with the same name", HINT, code="invalid-format")
+            for member in members:
+                if member.compress_type != zipfile.ZIP_STORED or not member.filename.endswith(".npy"):
+                    what = f"{member.filename} is not an uncompressed .npy member"
+                    raise InputError(path, what, HINT, code="invalid-format")
             return {member.filename.removesuffix(".npy"): _read(archive, member) for member in members}
     except FileNotFoundError as error:
         raise InputError(path, "file not found", "Check the path.", code="file-not-found") from error
@@ -48,46 +60,23 @@ def read_arrays(path: Path) -> dict[str, Array]:
         what = f"cannot read the file ({error.strerror or error})"
         raise InputError(path, what, "Check the path and its permissions.", code="cannot-read") from error
     except (zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
-        raise InputError(
-            path, f"not an .npz file of arrays ({error})", HINT, code="invalid-format"
-        ) from error
-
-
-def _npy(array: Array) -> bytes:
-    buffer = io.BytesIO()
-    NPY.write_array(buffer, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
-    if len(members) > MAX_ARRAYS or sum(member.file_size for member in members) > MAX_BYTES:
-        what = f"contains more than {MAX_ARRAYS} arrays or {MAX_BYTES >> 30} GiB"
-        raise InputError(path, what, HINT, code="file-too-large")
-    if len({member.filename for member in members}) < len(members):
-        raise InputError(path, "contains two arrays with the same name", HINT, code="invalid-format")
-    for member in members:
-        if member.compress_type != zipfile.ZIP_STORED or not member.filename.endswith(".npy"):
-            what = f"{member.filename} is not an uncompressed .npy member"
-            raise InputError(path, what, HINT, code="invalid-format")
+        what = f"not an .npz file of arrays ({error})"
+        raise InputError(path, what, HINT, code="invalid-format") from error
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
-    """The header is checked against the member's size before anything of that size is made."""
+    """Read one array; its header is compared with the member's size before memory is allocated."""
     with archive.open(member) as file:
-        shape, dtype = _header(file)
+        if NPY.read_magic(file) != (1, 0):
+            raise ValueError("unsupported version of the .npy format")
+        shape, is_fortran, dtype = NPY.read_array_header_1_0(file)
+        if is_fortran or dtype.kind not in NUMBERS or len(shape) > MAX_RANK or min(shape, default=0) < 0:
+            raise ValueError(f"unsupported array: dtype {dtype}, shape {shape}")
         size_bytes = math.prod(shape) * dtype.itemsize
         if size_bytes > member.file_size:
             raise ValueError(f"{member.filename} is shorter than its header declares")
         data = file.read()
     if len(data) != size_bytes:
         raise ValueError(f"{member.filename} has {len(data)} bytes instead of {size_bytes}")
+    # A bytearray makes the array writable; an array on immutable bytes would be read-only.
     return np.frombuffer(bytearray(data), dtype).reshape(shape)
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    if NPY.read_magic(file) != (1, 0):
-        raise ValueError("unsupported version of the .npy format")
-    shape, is_fortran, dtype = NPY.read_array_header_1_0(file)
-    if is_fortran or dtype.kind not in NUMBERS or len(shape) > MAX_RANK or min(shape, default=0) < 0:
-        raise ValueError(f"unsupported array: dtype {dtype}, shape {shape}")
-    return shape, dtype

@@ -1,6 +1,6 @@
-"""Batches for training, in an order that seed and epoch decide; examples for validation.
+"""Provide batches for training, in an order that seed and epoch decide, and examples for validation.
 
-Any step can be reached without the steps before it, so that an interrupted fit goes on exactly.
+Any step can be computed without the steps before it, so an interrupted fit resumes exactly.
 """
 
 from __future__ import annotations
@@ -16,28 +16,29 @@ import tensorflow as tf
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.imaging import Policy
 from dermpack.metrics.predictions import as_truth
+from dermpack.processes.process_pool import available_jobs
 from dermpack.progress import Track, silent
 from dermpack.storage.cache_folders import cache_bound_bytes, cache_folder
-from dermpack.storage.files import json_text, sha256_of
-from trainer.data.augment import augmented, mixed, to_inputs
-from trainer.data.class_balance import Balance, class_weights, epoch_rows, logit_offsets
-from trainer.data.examples import Examples, Once, Rows
-from trainer.data.prepared_cache import cached_pictures
-from trainer.distributed.shard import WHOLE, Shard
-from trainer.fitting.tensorflow_setup import processors
+from dermpack.storage.files import format_json, sha256_of
+from trainer.data.augment import augment_batch, mix_up, to_inputs
+from trainer.data.class_balance import compute_class_weights, compute_logit_offsets, draw_epoch_rows
+from trainer.data.examples import Examples, Rows, SingleCopy
+from trainer.data.prepared_cache import prepare_pictures
+from trainer.distributed.cluster import WHOLE, Shard
 from trainer.model.distillation import Teacher
 from trainer.recipe.augmentation import Augmentation
+from trainer.recipe.recipe import Balance
 
 Batches = Any  # TensorFlow ships no types
 Tensor = Any
-AHEAD = 2  # batches made ready while one trains
+PREFETCH = 2  # batches prepared during a step
 PREDICT_BATCH = 64
-ORDER, CHANGE, MIX = range(3)  # independent draws of one seed
+ORDER, CHANGE, MIX = range(3)  # independent random streams of one seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Feed:
-    """What fit eats: `batches` to train on, `validation` to judge by."""
+    """The data of a fit: batches to train on, and the validation examples."""
 
     train: Examples
     validation: Examples
@@ -47,7 +48,7 @@ class Feed:
     balance: Balance = Balance.NONE
     balance_power: float = 1.0
     teacher: Teacher | None = None
-    part: Shard = WHOLE  # of every batch, where workers share it
+    shard: Shard = WHOLE  # of every batch, where workers share it
 
     @property
     def classes(self) -> int:
@@ -55,71 +56,73 @@ class Feed:
 
     @property
     def class_weights(self) -> tuple[float, ...]:
-        return class_weights(self.balance, self.train.counts, power=self.balance_power)
+        return compute_class_weights(self.balance, self.train.counts, power=self.balance_power)
 
     @property
     def logit_offsets(self) -> tuple[float, ...]:
-        return logit_offsets(self.balance, self.train.counts, power=self.balance_power)
+        return compute_logit_offsets(self.balance, self.train.counts, power=self.balance_power)
 
     @property
     def steps(self) -> int:
-        """In an epoch; what does not fill a batch waits for another epoch's order."""
+        """Steps of an epoch; pictures that do not fill a batch are left out of it."""
         return max(1, len(self.order(0)) // self.batch)
 
     @property
-    def size(self) -> int:
-        """Of every batch."""
+    def batch_size(self) -> int:
+        """Pictures in every batch: fewer than requested where an epoch has fewer."""
         return min(self.batch, len(self.order(0)))
 
     def order(self, epoch: int) -> Any:
+        """Return the rows of the epoch in their order."""
         seed = (self.seed, epoch, ORDER)
-        return epoch_rows(self.balance, self.train.truth, power=self.balance_power, seed=seed)
+        return draw_epoch_rows(self.balance, self.train.truth, power=self.balance_power, seed=seed)
 
     def fingerprint(self) -> str:
-        """Names what decides the batches, for a checkpoint to compare."""
-        return sha256_of(
-            json_text(
-                {
-                    "pictures": [*self.train.names, *self.validation.names],
-                    "rows": [len(self.train.copies), *self.train.copies.shape],
-                    "batch": self.batch,
-                    "seed": self.seed,
-                    "augmentation": self.augmentation.record(),
-                    "balance": [self.balance.value, self.balance_power],
-                    **({"teacher": self.teacher.fingerprint()} if self.teacher else {}),
-                }
-            ).encode()
-        )
+        """Return a hash of everything that decides the batches, so that a checkpoint can be compared."""
+        record = {
+            "pictures": [*self.train.names, *self.validation.names],
+            "rows": [len(self.train.copies), *self.train.copies.shape],
+            "batch": self.batch,
+            "seed": self.seed,
+            "augmentation": self.augmentation.record(),
+            "balance": [self.balance.value, self.balance_power],
+        }
+        if self.teacher:
+            record["teacher"] = self.teacher.fingerprint()
+        return sha256_of(format_json(record).encode())
 
     def batches(self, first: int, last: int) -> Batches:
-        """(inputs, targets [n, k], weights [n]) of the steps first to last - 1, counted over all epochs."""
+        """Return (inputs, targets [n, k], weights [n]) of the steps first to last - 1, over all epochs."""
+        options = tf.data.Options()
+        options.deterministic = True
+        # One thread: preparing batches must not take processors from the training step.
+        options.autotune.enabled = False
+        options.threading.private_threadpool_size = 1
         steps = tf.data.Dataset.range(first, last)
-        finish = _finisher(self)
-        gather = _gatherer(self)
-        return steps.map(gather).map(finish).prefetch(AHEAD).with_options(_options())
+        return steps.map(_read_step(self)).map(_finish_step(self)).prefetch(PREFETCH).with_options(options)
 
     def validation_batches(self) -> Batches:
-        """Of the part's span of them, in their order."""
-        return plain_batches(self.validation, part=self.part)
+        """Return the inputs of the shard's span of the validation examples, in their order."""
+        return batch_examples(self.validation, shard=self.shard)
 
 
 def read_examples(
     dataset: Dataset, split: Split, *, size: int, policy: Policy, threads: int, track: Track = silent
 ) -> Examples:
-    """The pictures of a split, prepared once and mapped from the user's cache afterwards."""
+    """Return the pictures of a split, prepared once and mapped from the user's cache afterwards."""
     pictures = dataset.manifest.of(split)
-    rows = cached_pictures(
+    rows = prepare_pictures(
         dataset,
         pictures,
         size=size,
         policy=policy,
         folder=cache_folder(),
-        processes=processors(threads),
+        processes=threads or available_jobs(),
         bound_bytes=cache_bound_bytes(),
         track=track,
     )
     return Examples(
-        copies=Once(rows=rows),
+        copies=SingleCopy(rows=rows),
         truth=as_truth([dataset.classes.index(picture.label) for picture in pictures]),
         classes=dataset.classes,
         names=tuple(picture.path for picture in pictures),
@@ -127,67 +130,64 @@ def read_examples(
     )
 
 
-def plain_batches(examples: Examples, *, part: Shard = WHOLE) -> Batches:
-    """The inputs of all examples in their order, unchanged; or of a part's span."""
-    first, end = part.span(len(examples))
-    copies, held = examples.copies, examples.copies[0]
+def batch_examples(examples: Examples, *, shard: Shard = WHOLE) -> Batches:
+    """Return the inputs of all examples in their order, unchanged; or of the shard's span of them."""
+    first, end = shard.span(len(examples))
+    copies, rows_of_copy = examples.copies, examples.copies[0]
 
-    def chunk(start: int) -> Rows:
-        return np.ascontiguousarray(held[start : min(start + PREDICT_BATCH, end)])
+    def read_rows(start: int) -> Rows:
+        return np.ascontiguousarray(rows_of_copy[start : min(start + PREDICT_BATCH, end)])
 
-    def read(start: Tensor) -> Tensor:
-        rows = tf.numpy_function(chunk, [start], copies.dtype)
+    # TensorFlow cannot infer the shape of what Python returns, so the shape is set here.
+    def read_inputs(start: Tensor) -> Tensor:
+        rows = tf.numpy_function(read_rows, [start], copies.dtype)
         rows.set_shape([None, *copies.shape])
         return to_inputs(rows)
 
-    return tf.data.Dataset.range(first, end, PREDICT_BATCH).map(read).prefetch(AHEAD)
+    return tf.data.Dataset.range(first, end, PREDICT_BATCH).map(read_inputs).prefetch(PREFETCH)
 
 
-def _options() -> Any:
-    """One thread: what is made ready must not take processors from the step that it is made for."""
-    options = tf.data.Options()
-    options.deterministic = True
-    options.autotune.enabled = False
-    options.threading.private_threadpool_size = 1
-    return options
-
-
-def _gatherer(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """step → (step, rows, targets), read from the mapped file."""
+def _read_step(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """Return a function step → (step, rows, targets) that reads from the mapped file."""
     copies = feed.train.copies
+    # Two epochs are in memory at a time: prefetching crosses from one to the next.
     epoch_order = lru_cache(maxsize=2)(feed.order)
-    copy_of = lru_cache(maxsize=2)(copies.__getitem__)
-    steps, size = feed.steps, feed.size
-    own = feed.part.rows(size)
+    read_copy = lru_cache(maxsize=2)(copies.__getitem__)
+    steps, size = feed.steps, feed.batch_size
+    shard_rows = feed.shard.rows(size)
     one_hot = np.eye(feed.classes, dtype=np.float32)
 
-    def read(step: int) -> tuple[Rows, Rows]:
-        epoch, place = divmod(int(step), steps)
-        chosen = epoch_order(epoch)[place * size : (place + 1) * size][own]
-        return copy_of(epoch % len(copies))[chosen], one_hot[feed.train.truth[chosen]]
+    # The step alone decides epoch and position, so any step can be read first when a fit resumes.
+    def read_numpy(step: int) -> tuple[Rows, Rows]:
+        epoch, position = divmod(int(step), steps)
+        chosen = epoch_order(epoch)[position * size : (position + 1) * size][shard_rows]
+        return read_copy(epoch % len(copies))[chosen], one_hot[feed.train.truth[chosen]]
 
-    def gather(step: Tensor) -> tuple[Tensor, ...]:
-        rows, targets = tf.numpy_function(read, [step], [copies.dtype, tf.float32])
-        rows.set_shape([len(own), *copies.shape])
-        targets.set_shape([len(own), feed.classes])
+    def read_step(step: Tensor) -> tuple[Tensor, ...]:
+        rows, targets = tf.numpy_function(read_numpy, [step], [copies.dtype, tf.float32])
+        rows.set_shape([len(shard_rows), *copies.shape])
+        targets.set_shape([len(shard_rows), feed.classes])
         return step, rows, targets
 
-    return gather
+    return read_step
 
 
-def _finisher(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
-    """(step, rows, targets) → (inputs, targets, weights), changed as the augmentation says."""
-    weights = tf.constant(feed.class_weights, tf.float32)
-    values, part, teacher, offsets = feed.augmentation, feed.part, feed.teacher, feed.logit_offsets
-    is_picture = feed.train.copies.dtype == np.uint8
+def _finish_step(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
+    """Return a function (step, rows, targets) → (inputs, targets, weights) that augments the rows."""
+    class_weights = tf.constant(feed.class_weights, tf.float32)
+    values, shard, teacher, offsets = feed.augmentation, feed.shard, feed.teacher, feed.logit_offsets
+    augments = feed.train.copies.dtype == np.uint8 and values.changes_pixels
 
-    def finish(step: Tensor, rows: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+    def finish_step(step: Tensor, rows: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        # Four numbers per seed keep the streams of different seeds apart.
         change, mix = (tf.stack([step, tf.constant(4 * feed.seed + use, tf.int64)]) for use in (CHANGE, MIX))
-        changed = is_picture and values.changes_pixels
-        inputs = augmented(rows, values, seed=change, part=part) if changed else to_inputs(rows)
+        inputs = augment_batch(rows, values, seed=change, shard=shard) if augments else to_inputs(rows)
         if values.mixup:
-            inputs, targets = mixed(inputs, targets, values.mixup, seed=mix, part=part)
-        counted = tf.linalg.matvec(targets, weights)  # a teacher does not say how much a label weighs
-        return inputs, teacher.beside(targets, inputs, offsets=offsets) if teacher else targets, counted
+            inputs, targets = mix_up(inputs, targets, values.mixup, seed=mix, shard=shard)
+        # The label decides the weight of an example, whatever the teacher predicts.
+        weights = tf.linalg.matvec(targets, class_weights)
+        if teacher:
+            targets = teacher.blend_targets(targets, inputs, offsets=offsets)
+        return inputs, targets, weights
 
-    return finish
+    return finish_step

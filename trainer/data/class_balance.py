@@ -1,30 +1,21 @@
-"""Give rare classes their say: weights in the loss, or more turns in an epoch."""
+"""Balance rare classes: weights and offsets in the loss, or more frequent pictures in an epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from enum import Enum
-
 import numpy as np
 from numpy.typing import NDArray
+
+from trainer.recipe.recipe import Balance
 
 Integers = NDArray[np.int64]
 EFFECTIVE_BETA = 0.999  # of Cui et al. 2019: beyond about a thousand pictures a class gains little
 
 
-class Balance(Enum):
-    """How classes of unlike size are treated."""
+def compute_class_weights(balance: Balance, counts: Integers, *, power: float) -> tuple[float, ...]:
+    """Return a weight for each class, with mean 1 over the pictures.
 
-    NONE = "none"
-    PRIOR = "prior"  # the loss expects large classes to be frequent, so the network need not say it
-    WEIGHTS = "weights"  # a class weighs the inverse of its count, raised to a power
-    EFFECTIVE = "effective"  # the inverse of its effective number of pictures
-    OVERSAMPLE = "oversample"  # an epoch is as long as ever; small classes get more turns in it
-    UNDERSAMPLE = "undersample"  # an epoch has of each class as many as the smallest has
-
-
-def class_weights(balance: Balance, counts: Integers, *, power: float) -> tuple[float, ...]:
-    """One weight a class, with mean 1 over the pictures: WEIGHTS of (30, 10), power 1 → (0.667, 2.0)."""
+    Balance.WEIGHTS with counts (30, 10) and power 1 → (0.667, 2.0).
+    """
     present = np.maximum(counts, 1).astype(np.float64)
     match balance:
         case Balance.WEIGHTS:
@@ -33,44 +24,42 @@ def class_weights(balance: Balance, counts: Integers, *, power: float) -> tuple[
             raw = ((1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**present)) ** power
         case _:
             raw = np.ones_like(present)
+    # Scaled so that the mean over all pictures is 1: the learning rate keeps its meaning.
     return tuple((raw * counts.sum() / (raw * counts).sum()).tolist())
 
 
-def logit_offsets(balance: Balance, counts: Integers, *, power: float) -> tuple[float, ...]:
-    """What the loss adds to each logit: the class's log-share of the pictures (Menon et al. 2021).
+def compute_logit_offsets(balance: Balance, counts: Integers, *, power: float) -> tuple[float, ...]:
+    """Return what the loss adds to each logit: the class's log-share of the pictures (Menon et al. 2021).
 
-    A network that is right with these offsets is right for equally frequent classes without them. Unlike
-    weights, they keep their say when every training picture is right already.
+    A network that is correct with these offsets is correct for equally frequent classes without them. Unlike
+    weights, offsets still have an effect when every training picture is classified correctly.
     """
     if balance is not Balance.PRIOR:
         return (0.0,) * len(counts)
+    # A class without pictures counts as one picture: the logarithm of 0 is not finite.
     shares = np.maximum(counts, 1) / counts.sum()
     return tuple((power * np.log(shares)).tolist())
 
 
-def epoch_rows(balance: Balance, truth: Integers, *, power: float, seed: tuple[int, ...]) -> Integers:
-    """The rows of one epoch in their order; the same seed gives the same rows."""
-    draw = np.random.default_rng(seed)
+def draw_epoch_rows(balance: Balance, truth: Integers, *, power: float, seed: tuple[int, ...]) -> Integers:
+    """Return the rows of one epoch in their order; the same seed gives the same rows."""
+    rng = np.random.default_rng(seed)
+    rows_of_classes = [np.flatnonzero(truth == label) for label in np.unique(truth)]
     match balance:
         case Balance.OVERSAMPLE:
-            rows = np.concatenate(list(_turns(truth, power, draw)))
+            sizes = np.array([len(rows) for rows in rows_of_classes], dtype=np.float64)
+            # Power 1 gives each class an equal share, power 0 its own.
+            shares = sizes ** (1 - power)
+            counts = np.maximum(np.rint(shares / shares.sum() * sizes.sum()).astype(int), 1)
+            drawn = []
+            for rows, count in zip(rows_of_classes, counts.tolist(), strict=True):
+                # Whole rounds through the class: no row is drawn twice before all were drawn once.
+                rounds = [rng.permutation(rows) for _ in range(-(-count // len(rows)))]
+                drawn.append(np.concatenate(rounds)[:count])
+            rows = np.concatenate(drawn)
         case Balance.UNDERSAMPLE:
-            least = min(np.bincount(truth)[np.unique(truth)])
-            rows = np.concatenate([draw.permutation(part)[:least] for part in _by_class(truth)])
+            least = min(len(rows) for rows in rows_of_classes)
+            rows = np.concatenate([rng.permutation(rows)[:least] for rows in rows_of_classes])
         case _:
             rows = np.arange(len(truth))
-    return np.asarray(draw.permutation(rows), dtype=np.int64)
-
-
-def _turns(truth: Integers, power: float, draw: np.random.Generator) -> Iterator[Integers]:
-    """Of each class so many rows as its share of the epoch asks for; none twice before all came once."""
-    parts = _by_class(truth)
-    shares = np.array([len(part) for part in parts], dtype=np.float64) ** (1 - power)
-    wanted = np.maximum(np.rint(shares / shares.sum() * len(truth)).astype(int), 1)
-    for part, count in zip(parts, wanted.tolist(), strict=True):
-        rounds = [draw.permutation(part) for _ in range(-(-count // len(part)))]
-        yield np.concatenate(rounds)[:count]
-
-
-def _by_class(truth: Integers) -> list[Integers]:
-    return [np.flatnonzero(truth == at) for at in np.unique(truth)]
+    return np.asarray(rng.permutation(rows), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Rows with their truth: pictures, or what a frozen trunk made of them."""
+"""Provide examples with their labels: pictures, or features that a frozen trunk computed from them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Rows = NDArray[Any]
 
 
 class Copies(Protocol):
-    """The same examples, changed anew in each copy: bytes [0, 255] for pictures, float16 for activations."""
+    """The same examples in several augmented copies: bytes [0, 255] for pictures, float16 for features."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one row."""
+        """The shape of one row."""
 
     @property
     def dtype(self) -> np.dtype[Any]: ...
@@ -26,12 +26,12 @@ class Copies(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, copy: int) -> Rows:
-        """[n, …], mapped from the disk or held in memory."""
+        """Return [n, …], mapped from the disk or in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Once:
-    """Rows that are there already, once."""
+class SingleCopy:
+    """One copy of rows that exist already."""
 
     rows: Rows
 
@@ -52,7 +52,7 @@ class Once:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examples:
-    """A row, a truth, a name and a group each."""
+    """Rows, each with its class, name and group."""
 
     copies: Copies
     truth: Integers  # [n], positions in classes
@@ -65,12 +65,14 @@ class Examples:
 
     @property
     def counts(self) -> Integers:
+        """The number of examples of each class."""
         return np.bincount(self.truth, minlength=len(self.classes)).astype(np.int64)
 
     def with_copies(self, copies: Copies) -> Examples:
         return replace(self, copies=copies)
 
     def predictions(self, probabilities: Floats) -> Predictions:
+        """Return the probabilities [n, k] of these examples together with their labels."""
         return Predictions(
             classes=self.classes,
             pictures=self.names,

@@ -1,4 +1,4 @@
-"""Run the frozen part of a network once, and keep what it says."""
+"""Run the frozen part of a network once per picture, and cache its output."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.augment import augmented, to_inputs
+from trainer.data.augment import augment_batch, to_inputs
 from trainer.data.examples import Examples, Rows
-from trainer.data.prepared_cache import whole_rows, write_rows
+from trainer.data.prepared_cache import read_rows, write_rows
 from trainer.recipe.augmentation import Augmentation
 
 Keras = Any  # TensorFlow ships no types
 BATCH = 64
-LARGEST = float(np.finfo(np.float16).max)  # half a float is enough: activations are small, and noise is kind
-SALT = 5  # the seeds of these copies are not those of the feed
+MAX_FLOAT16 = float(np.finfo(np.float16).max)  # float16 is precise enough for features
+SALT = 5  # keeps the seeds of the copies apart from those of the feed
 
 
-def recorded(
+def cache_features(
     trunk: Keras,
     examples: Examples,
     *,
@@ -30,25 +30,32 @@ def recorded(
     seed: int,
     folder: Path,
 ) -> Examples:
-    """The examples as the trunk's outputs, float16; each copy is made in the epoch that first asks for it.
+    """Return the examples as float16 outputs of the trunk; a copy is computed when it is first read.
 
-    Where the augmentation changes pixels each copy is changed anew; otherwise one copy says all.
+    Each copy is augmented with other random values; without augmentation one copy is enough.
     """
     changes = augmentation.changes_pixels
-    activations = FrozenFeatures(
-        run=_runner(trunk, augmentation),
+
+    def run(rows: Any, seed: Any) -> Any:
+        inputs = augment_batch(rows, augmentation, seed=seed) if changes else to_inputs(rows)
+        outputs = tf.cast(trunk(inputs, training=False), tf.float32)
+        # A value beyond the range of float16 would become infinite, and the loss not finite.
+        return tf.cast(tf.clip_by_value(outputs, -MAX_FLOAT16, MAX_FLOAT16), tf.float16)
+
+    features = FrozenFeatures(
+        run=tf.function(run, reduce_retracing=True),
         shape=tuple(trunk.output_shape[1:]),
         pictures=examples,
         count=copies if changes else 1,
         seed=seed,
         folder=folder,
     )
-    return examples.with_copies(activations)
+    return examples.with_copies(features)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrozenFeatures:
-    """What a trunk makes of pictures: a file a copy."""
+    """The output of a trunk for the pictures, one file per copy."""
 
     run: Callable[[Any, Any], Any]
     shape: tuple[int, ...]
@@ -67,26 +74,15 @@ class FrozenFeatures:
     def __getitem__(self, copy: int) -> Rows:
         path = self.folder / f"{copy:03}.npy"
         shape = (len(self.pictures), *self.shape)
-        found = whole_rows(path, shape=shape, dtype=self.dtype)
-        if found is not None:
-            return found
+        cached = read_rows(path, shape=shape, dtype=self.dtype)
+        if cached is not None:
+            return cached
         return write_rows(path, self._batches(copy), shape=shape, dtype=self.dtype)
 
     def _batches(self, copy: int) -> Iterator[tuple[int, Rows]]:
         n, pictures = len(self.pictures), self.pictures.copies[0]
         for start in range(0, n, BATCH):
             rows = tf.constant(np.ascontiguousarray(pictures[start : start + BATCH]))
+            # The seed is unique for each batch of each copy.
             seed = tf.constant([copy * n + start, 8 * self.seed + SALT], tf.int64)
             yield start, self.run(rows, seed).numpy()
-
-
-def _runner(trunk: Keras, augmentation: Augmentation) -> Callable[[Any, Any], Any]:
-    changes = augmentation.changes_pixels
-
-    def run(rows: Any, seed: Any) -> Any:
-        inputs = augmented(rows, augmentation, seed=seed) if changes else to_inputs(rows)
-        outputs = tf.cast(trunk(inputs, training=False), tf.float32)
-        return tf.cast(tf.clip_by_value(outputs, -LARGEST, LARGEST), tf.float16)
-
-    compiled: Callable[[Any, Any], Any] = tf.function(run, reduce_retracing=True)
-    return compiled

@@ -1,37 +1,51 @@
-"""Prepared pictures on the disk: decoded once, checked and mapped into memory afterwards."""
+"""Prepare pictures once and map them from the user's cache afterwards, within a bound on the disk.
+
+A cached file is a plain .npy file with a `.sha256` file next to it, which is its checksum and whose time is
+that of the last use. Every process that reads or writes a cached file has a shared lock on it, which ends
+with the process; a file is removed only by a process that gets an exclusive lock. Where the file system has
+no locks, nothing is removed.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.dataset.manifest import Dataset, Picture
-from dermpack.errors import DatasetError
+from dermpack.errors import DatasetError, OutputError
 from dermpack.imaging import Policy, prepare
-from dermpack.processes.process_pool import WorkerLostError, answers
+from dermpack.processes.process_pool import WorkerLostError, map_in_processes
 from dermpack.progress import Track, silent
 from dermpack.storage.cache_folders import BOUND_GB, CACHE_VARIABLE, GB
-from dermpack.storage.files import cannot_write, sha256_file, sha256_of, sha256_rest, write_text
-from trainer.data.cache_eviction import alone, make_room, open_held, seal_of
+from dermpack.storage.files import sha256_file, sha256_of, sha256_remaining, write_error, write_text
 
 Rows = NDArray[Any]
 Job: TypeAlias = tuple[Path, str]  # a picture's file, and the sha256 that it must have
-Work: TypeAlias = Callable[[Job], Rows]
 NPY: Any = np.lib.format  # its functions are untyped
-ENOUGH_FOR_PROCESSES = 256  # fewer pictures are decoded before another process has started
-CHUNK = 16  # pictures a message between processes
+MIN_FOR_PROCESSES = 256  # fewer pictures are decoded before another process has started
+CHUNK = 16  # pictures per message between processes
+LOCK_FILE = ".dermpack.lock"
+ROWS_NAME = re.compile(r"[0-9a-f]{40}\.npy")
+ABANDONED_NAME = re.compile(r"\.[0-9a-f]{40}\.npy\.\d+\.[0-9a-f]{8}\.partial")
+CHECKSUM = re.compile(rb"[0-9a-f]{64}\n")
+CHECKSUM_BYTES = 65
+SPACE_HINT = f"Free some space, or set {CACHE_VARIABLE} to a folder on another disk."
 
 
-def cached_pictures(
+def prepare_pictures(
     dataset: Dataset,
     pictures: Sequence[Picture],
     *,
@@ -42,104 +56,201 @@ def cached_pictures(
     bound_bytes: int = BOUND_GB * GB,
     track: Track = silent,
 ) -> Rows:
-    """uint8 [n, size, size, 3] in the order given, mapped from a file that is made on first use.
+    """Return uint8 [n, size, size, 3] in the given order, mapped from a file that is written on first use.
 
-    What other uses left is removed where the folder would grow above its bound.
+    Other cached files are removed, the least recently used first, where the cache would exceed its bound.
     """
-    path = folder / "pictures" / f"{_key(pictures, size, policy)}.npy"
+    # The key is the content: the sha256 of every picture in order, the size and the policy.
+    parts = (f"{size} {policy.value}", *(picture.sha256 for picture in pictures))
+    key = sha256_of("\n".join(parts).encode())[:40]
+    path = folder / "pictures" / f"{key}.npy"
     shape, dtype = (len(pictures), size, size, 3), np.dtype(np.uint8)
-    if (found := whole_rows(path, shape=shape, dtype=dtype)) is not None:
-        return found
+    if (rows := read_rows(path, shape=shape, dtype=dtype)) is not None:
+        return rows
     jobs = [(dataset.file(picture), picture.sha256) for picture in pictures]
-    rows = _prepared_rows(jobs, partial(_prepared, size=size, policy=policy), processes)
-    with_bar = track(rows, total=len(jobs), what="Preparing pictures")
-    with _writing(path):
+    prepared = _prepare_all(jobs, size=size, policy=policy, processes=processes)
+    with_bar = track(prepared, total=len(jobs), what="Preparing pictures")
+    with _report_write_errors(path):
         make_room(path, needed_bytes=math.prod(shape), bound_bytes=bound_bytes)
     return write_rows(path, with_bar, shape=shape, dtype=dtype)
+
+
+def read_rows(path: Path, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Rows | None:
+    """Return the rows of a file, mapped; None where it does not exist, is damaged, or has another shape."""
+    try:
+        with open_locked(path, "rb") as file:
+            NPY.read_magic(file)
+            has_shape = NPY.read_array_header_1_0(file) == (shape, False, dtype)
+            begin = file.tell()
+            file.seek(0)
+            if not has_shape or checksum_file(path).read_text().strip() != sha256_remaining(file):
+                return None
+            with suppress(OSError):  # a read-only folder
+                os.utime(checksum_file(path))
+            return _map(file, begin, shape=shape, dtype=dtype)
+    except (OSError, ValueError):
+        return None
 
 
 def write_rows(
     path: Path, parts: Iterable[tuple[int, Rows]], *, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Rows:
-    """Write parts, each with its first row's number, into an .npy file that appears whole, its sha256 beside.
+    """Write parts, each with the index of its first row, to an .npy file; return it mapped.
 
-    Written, not mapped: a full disk is then an error, and not a dead process. What was written is mapped.
+    The rows are written, not mapped: on a full disk a write is an error, but a write to a map kills the
+    process.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{token_hex(4)}.partial")
+    partial_path = path.with_name(f".{path.name}.{os.getpid()}.{token_hex(4)}.partial")
     try:
-        with _writing(path):
+        with _report_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open_held(beside, "w+b") as file:
-                begin = _stream(file, parts, shape=shape, dtype=dtype)
+            with open_locked(partial_path, "w+b") as file:
+                header = {"descr": NPY.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+                NPY.write_array_header_1_0(file, header)
+                begin = file.tell()
+                # The parts arrive in the order in which the processes finish.
+                for first, rows in parts:
+                    file.seek(begin + first * dtype.itemsize * math.prod(shape[1:]))
+                    file.write(np.ascontiguousarray(rows, dtype=dtype).data)
                 file.seek(0)
-                sha256 = sha256_rest(file)
-                with alone(path.parent):
-                    write_text(seal_of(path), sha256 + "\n")
-                    beside.replace(path)
-                return _mapped(file, begin, shape=shape, dtype=dtype)
+                sha256 = sha256_remaining(file)
+                # Both files appear under the lock, so that no process removes one without the other.
+                with lock_cache(path.parent):
+                    write_text(checksum_file(path), sha256 + "\n")
+                    partial_path.replace(path)
+                return _map(file, begin, shape=shape, dtype=dtype)
     finally:
-        with suppress(OSError):  # where it could not be made, it cannot be removed
-            beside.unlink()
+        with suppress(OSError):  # it may not exist
+            partial_path.unlink()
 
 
-def whole_rows(path: Path, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Rows | None:
-    """What was written into the file, mapped; None where it holds something else, or is not there."""
-    try:
-        with open_held(path, "rb") as file:
-            NPY.read_magic(file)
-            is_asked = NPY.read_array_header_1_0(file) == (shape, False, dtype)
-            begin = file.tell()
-            file.seek(0)
-            if not is_asked or seal_of(path).read_text().strip() != sha256_rest(file):
-                return None
-            with suppress(OSError):  # a folder that may only be read
-                os.utime(seal_of(path))
-            return _mapped(file, begin, shape=shape, dtype=dtype)
-    except (OSError, ValueError):
-        return None
+def make_room(path: Path, *, needed_bytes: int, bound_bytes: int) -> None:
+    """Remove unused files from the path's folder until the path fits the bound and the disk.
+
+    Files in use stay, even above the bound. Raise OutputError where the disk is too small.
+    """
+    folder = path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock_cache(folder) as is_locked:
+        if is_locked:
+            for abandoned in folder.glob(".*.partial"):  # of a killed process
+                if ABANDONED_NAME.fullmatch(abandoned.name) and _is_plain_file(abandoned):
+                    _remove_unused(abandoned)
+            _evict(folder, needed_bytes=needed_bytes, bound_bytes=bound_bytes)
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        what = f"needs {needed_bytes / GB:.2f} GB, but only {free / GB:.2f} GB are free"
+        raise OutputError(path, what, SPACE_HINT, code="disk-full")
+
+
+def open_locked(path: Path, mode: Literal["rb", "w+b"]) -> BinaryIO:
+    """Open a file that no process removes for as long as it, or a map of it, is open."""
+    while True:
+        file = path.open(mode)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_SH)
+        # Another process may have removed the file between open and lock: then open the new one.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def lock_cache(folder: Path) -> Iterator[bool]:
+    """Wait for the lock of the folder; yield False where it has no locks, or is read-only."""
+    with ExitStack() as stack:
+        try:
+            fcntl.flock(stack.enter_context((folder / LOCK_FILE).open("a")), fcntl.LOCK_EX)
+            is_locked = True
+        except OSError:
+            is_locked = False
+        yield is_locked
+
+
+def checksum_file(path: Path) -> Path:
+    """Return the path of the file with the sha256 of a cached file; its time is that of the last use."""
+    return path.with_suffix(".sha256")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class _CachedFile:
+    """A file of the cache; files are ordered by their last use."""
+
+    used_ns: int
+    path: Path
+    size_bytes: int
+
+
+def _evict(folder: Path, *, needed_bytes: int, bound_bytes: int) -> None:
+    """Remove the least recently used files until the bound and the disk have the needed space."""
+    cached = sorted(_list_cached(folder))
+    cached_bytes = sum(file.size_bytes for file in cached)
+    # Two limits apply: the bound of the cache, and the free space on the disk.
+    excess = cached_bytes + needed_bytes - bound_bytes
+    lacking = needed_bytes - shutil.disk_usage(folder).free
+    if lacking > cached_bytes:
+        lacking = 0  # the disk is too small even without the cache, so removing it would not help
+    for file in cached:
+        if max(excess, lacking) <= 0:
+            return
+        if _remove_unused(file.path):
+            checksum_file(file.path).unlink(missing_ok=True)
+            excess, lacking = excess - file.size_bytes, lacking - file.size_bytes
+
+
+def _list_cached(folder: Path) -> Iterator[_CachedFile]:
+    """Yield the files that this module wrote; the user may keep other files in the folder."""
+    for path in folder.glob("*.npy"):
+        checksum = checksum_file(path)
+        with suppress(OSError):
+            if not (ROWS_NAME.fullmatch(path.name) and _is_plain_file(path) and _is_plain_file(checksum)):
+                continue
+            with checksum.open("rb") as file:
+                if CHECKSUM.fullmatch(file.read(CHECKSUM_BYTES + 1)) is None:
+                    continue
+            used_ns = checksum.stat().st_mtime_ns
+            yield _CachedFile(path=path, size_bytes=path.stat().st_size, used_ns=used_ns)
+
+
+def _remove_unused(path: Path) -> bool:
+    """Remove the file unless a process has it open; return whether it was removed."""
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _is_plain_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+@contextmanager
+def _report_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise cannot_write(
-            path, error, hint=f"Free some space, or set {CACHE_VARIABLE} to a folder on another disk."
-        ) from error
+        raise write_error(path, error, hint=SPACE_HINT) from error
 
 
-def _stream(
-    file: BinaryIO, parts: Iterable[tuple[int, Rows]], *, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> int:
-    """Where the rows begin."""
-    row_bytes = dtype.itemsize * math.prod(shape[1:])
-    header = {"descr": NPY.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    NPY.write_array_header_1_0(file, header)
-    begin = file.tell()
-    for first, rows in parts:
-        file.seek(begin + first * row_bytes)
-        file.write(np.ascontiguousarray(rows, dtype=dtype).data)
-    return begin
-
-
-def _mapped(file: BinaryIO, begin: int, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Rows:
-    """The map has the file open, too, so that it is held for as long as there is a map."""
+def _map(file: BinaryIO, begin: int, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Rows:
+    """Map the rows; the map keeps a duplicate of the open file, and with it the shared lock."""
     return np.memmap(file, dtype=dtype, mode="r", offset=begin, shape=shape)
 
 
-def _key(pictures: Sequence[Picture], size: int, policy: Policy) -> str:
-    """By content: the pictures' own hashes in their order, the size and the policy."""
-    parts = (f"{size} {policy.value}", *(picture.sha256 for picture in pictures))
-    return sha256_of("\n".join(parts).encode())[:40]
-
-
-def _prepared_rows(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[int, Rows]]:
-    """Each picture with its number, as they come; in memory are a few of them."""
+def _prepare_all(
+    jobs: Sequence[Job], *, size: int, policy: Policy, processes: int
+) -> Iterator[tuple[int, Rows]]:
+    """Yield each picture with its index, in the order in which they finish; few are in memory at a time."""
+    # A chunk per message: one picture each would spend the time on messages between the processes.
     chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
-    crew = processes if len(jobs) >= ENOUGH_FOR_PROCESSES else 1
+    workers = processes if len(jobs) >= MIN_FOR_PROCESSES else 1
+    work = partial(_prepare_chunk, size=size, policy=policy)
     try:
-        for chunk, rows in answers(partial(_all_of, work), chunks, jobs=crew):
+        for chunk, rows in map_in_processes(work, chunks, jobs=workers):
             yield from enumerate(rows, start=chunk * CHUNK)
     except WorkerLostError as error:
         where = chunks[error.task][0][0]
@@ -147,14 +258,13 @@ def _prepared_rows(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[
         raise DatasetError(where, what, "Try again with --threads 1.", code="worker-died") from error
 
 
-def _all_of(work: Work, jobs: Sequence[Job]) -> list[Rows]:
-    return [work(job) for job in jobs]
-
-
-def _prepared(job: Job, *, size: int, policy: Policy) -> Rows:
-    path, sha256 = job
-    pixels = prepare(path, size, policy=policy)
-    if sha256_file(path) != sha256:
-        what, hint = "the picture changed after the import", "Import the pictures again."
-        raise DatasetError(path, what, hint, code="picture-changed")
-    return pixels
+def _prepare_chunk(jobs: Sequence[Job], *, size: int, policy: Policy) -> list[Rows]:
+    prepared = []
+    for path, sha256 in jobs:
+        # The hash is computed after decoding, so a change before or during decoding is noticed too.
+        pixels = prepare(path, size, policy=policy)
+        if sha256_file(path) != sha256:
+            what, hint = "the picture changed after the import", "Import the pictures again."
+            raise DatasetError(path, what, hint, code="picture-changed")
+        prepared.append(pixels)
+    return prepared

@@ -1,1 +1,1 @@
-"""From a folder as people download it to a dataset whose splits can be trusted."""
+"""Import downloaded pictures as a dataset folder; check and describe dataset folders."""

@@ -1,4 +1,4 @@
-"""Decode every picture of a listing once, on all cores."""
+"""Decode every picture of a listing once, in parallel processes."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pathlib import Path
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging import DEFAULT_LIMITS, DecodingLimits, decode
-from dermpack.processes.process_pool import WorkerLostError, answers, available_jobs
+from dermpack.processes.process_pool import WorkerLostError, available_jobs, map_in_processes
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_file
-from trainer.datasets.duplicates.signature import Signature, signature
-from trainer.datasets.import_outcome import ImportOutcome, outcome
+from trainer.datasets.duplicates.signature import Signature, compute_signature
+from trainer.datasets.findings import ImportOutcome, create_finding
 
-CHUNK_PICTURES = 16  # a task: large enough to make the pipe's cost small, small enough for a lively bar
+CHUNK_PICTURES = 16  # a task: large enough to hide the cost of the pipe, small enough for a smooth bar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExaminedPicture:
-    """What one decoding told."""
+    """What decoding a picture yields."""
 
     path: str
     sha256: str  # of the file's bytes
     width: int  # after EXIF orientation
     height: int
-    notes: tuple[str, ...]  # words of dermpack.imaging.Note
+    notes: tuple[str, ...]  # values of dermpack.imaging.Note
     signature: Signature
 
 
-def examine(
+def examine_pictures(
     root: Path,
     paths: Sequence[str],
     *,
@@ -40,22 +40,25 @@ def examine(
     jobs: int | None = None,
     track: Track = silent,
 ) -> tuple[tuple[ExaminedPicture, ...], tuple[Finding, ...]]:
-    """Every usable picture, and a finding for each refused one; both in the order of `paths`."""
-    import_module("imagehash")  # missing here, it is one line; missing in a worker, a death
-    chunks = [tuple(paths[at : at + CHUNK_PICTURES]) for at in range(0, len(paths), CHUNK_PICTURES)]
-    told = track(_told(root, chunks, limits, jobs or available_jobs()), total=len(paths), what="examine")
-    by_path = {each.path if isinstance(each, ExaminedPicture) else each.picture: each for each in told}
+    """Return every usable picture and a finding for each other one, both in the order of `paths`."""
+    # Without the data extra this raises MissingExtraError here; in a worker it would end the process.
+    import_module("imagehash")
+    chunks = [tuple(paths[start : start + CHUNK_PICTURES]) for start in range(0, len(paths), CHUNK_PICTURES)]
+    examined = _examine_chunks(root, chunks, limits, jobs or available_jobs())
+    results = list(track(examined, total=len(paths), what="examine"))
+    # Workers finish in any order; the answer keeps the order of `paths`, so that outputs are reproducible.
+    by_path = {each.path if isinstance(each, ExaminedPicture) else each.picture: each for each in results}
     ordered = [by_path[path] for path in paths]
     usable = tuple(each for each in ordered if isinstance(each, ExaminedPicture))
     return usable, tuple(each for each in ordered if isinstance(each, Finding))
 
 
-def _told(
+def _examine_chunks(
     root: Path, chunks: Sequence[tuple[str, ...]], limits: DecodingLimits, jobs: int
 ) -> Iterator[ExaminedPicture | Finding]:
     try:
-        for _, told in answers(partial(_look_at_all, root, limits), chunks, jobs=jobs):
-            yield from told
+        for _, results in map_in_processes(partial(_examine_chunk, root, limits), chunks, jobs=jobs):
+            yield from results
     except WorkerLostError as error:
         chunk = chunks[error.task]
         what = (
@@ -65,31 +68,34 @@ def _told(
         raise InputError(root / chunk[0], what, hint, code="worker-died") from error
 
 
-def _look_at_all(
+def _examine_chunk(
     root: Path, limits: DecodingLimits, chunk: tuple[str, ...]
 ) -> list[ExaminedPicture | Finding]:
-    return [_look(root, path, limits) for path in chunk]
+    results: list[ExaminedPicture | Finding] = []
+    for path in chunk:
+        try:
+            results.append(_examine_picture(root, path, limits))
+        except PictureError as error:
+            results.append(Finding(kind=error.reason, picture=path, detail=error.what))
+        except FileNotFoundError:
+            detail = "vanished while it was imported"
+            results.append(create_finding(ImportOutcome.CHANGED, path, detail))
+        except OSError as error:
+            detail = error.strerror or "cannot be read"
+            results.append(create_finding(ImportOutcome.UNREADABLE, path, detail))
+    return results
 
 
-def _look(root: Path, path: str, limits: DecodingLimits) -> ExaminedPicture | Finding:
-    try:
-        return _examined(root, path, limits)
-    except PictureError as error:
-        return Finding(kind=error.reason, picture=path, detail=error.what)
-    except FileNotFoundError:
-        return outcome(ImportOutcome.CHANGED, path, "vanished while it was imported")
-    except OSError as error:
-        return outcome(ImportOutcome.UNREADABLE, path, error.strerror or "cannot be read")
-
-
-def _examined(root: Path, path: str, limits: DecodingLimits) -> ExaminedPicture | Finding:
+def _examine_picture(root: Path, path: str, limits: DecodingLimits) -> ExaminedPicture | Finding:
     file = root / path
-    before = file.lstat()  # a link is the decoder's to refuse
+    # lstat, because the decoder is the one that refuses links.
+    before = file.lstat()
     decoded = decode(file, limits=limits)
     sha256 = sha256_file(file)
     after = file.lstat()
+    # The pixels and the hash must come from the same bytes.
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        return outcome(ImportOutcome.CHANGED, path, "changed while it was imported")
+        return create_finding(ImportOutcome.CHANGED, path, "changed while it was imported")
     height, width = decoded.pixels.shape[:2]
     return ExaminedPicture(
         path=path,
@@ -97,5 +103,5 @@ def _examined(root: Path, path: str, limits: DecodingLimits) -> ExaminedPicture 
         width=width,
         height=height,
         notes=tuple(note.value for note in decoded.notes),
-        signature=signature(decoded.pixels),
+        signature=compute_signature(decoded.pixels),
     )

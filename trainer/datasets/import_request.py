@@ -1,4 +1,4 @@
-"""What a person asks of an import."""
+"""The options of an import."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from enum import Enum
 from pathlib import Path
 
 from dermpack.imaging import DEFAULT_LIMITS, DecodingLimits
-from trainer.datasets.layouts import SourceRequest
-from trainer.datasets.splits.split_shares import Shares
+from trainer.datasets.layouts.listing import SourceRequest
+from trainer.datasets.splits.split import Shares
 
 
 class SplitPolicy(Enum):
     """What to do with the splits that a source gives."""
 
-    AS_GIVEN = "as given"  # kept where there are any
-    MENDED = "mended"  # kept, and training pictures that leak are left out
+    AS_GIVEN = "as given"  # keep them, if there are any
+    MENDED = "mended"  # keep them, and leave out training pictures that leak
     NEW = "new"
 
 
 class PictureStorage(Enum):
-    """Where the pictures are afterwards."""
+    """Where the pictures are after the import."""
 
     IN_PLACE = "in place"
     COPIED = "copied"
 
 
 class UnusablePolicy(Enum):
-    """What a picture means that cannot be used."""
+    """What to do when a picture cannot be used."""
 
     LISTED = "listed"
     FATAL = "fatal"
@@ -35,7 +35,7 @@ class UnusablePolicy(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
-    """One import; `shares` of None means 70/15/15, `jobs` of None all processors."""
+    """The options of one import; `shares=None` means 70/15/15, `jobs=None` all processors."""
 
     source: Path
     output: Path

@@ -1,4 +1,4 @@
-"""Write a dataset folder from pictures as people download them."""
+"""Import a source of pictures: read, examine, compare, split, and write a dataset folder."""
 
 from __future__ import annotations
 
@@ -12,135 +12,24 @@ from dermpack.dataset.manifest import (
     Dataset,
     Finding,
     Manifest,
+    Picture,
     relative_root,
     write_dataset,
 )
 from dermpack.errors import InputError
 from dermpack.imaging import DEFAULT_LIMITS
 from dermpack.progress import Track, silent
-from dermpack.storage.files import new_folder, refuse_existing
-from trainer.datasets.examine import ExaminedPicture, examine
+from dermpack.storage.files import check_output_folder, new_folder, sha256_of
+from trainer.datasets.examine import examine_pictures
+from trainer.datasets.findings import FAULTLESS
 from trainer.datasets.import_request import ImportRequest, PictureStorage, SplitPolicy, UnusablePolicy
-from trainer.datasets.layouts import SourceFormat, read_source
-from trainer.datasets.layouts.listing import Listing
-from trainer.datasets.layouts.omission import FAULTLESS
-from trainer.datasets.picture_copies import copy_pictures
-from trainer.datasets.splits.arrange import ArrangedPictures, UsablePicture, arrange
-from trainer.datasets.splits.grouping import grouped
-from trainer.datasets.splits.split_shares import DEFAULT_SHARES
+from trainer.datasets.layouts.listing import Listing, SourceFormat
+from trainer.datasets.layouts.read_source import read_source
+from trainer.datasets.splits.arrange import ArrangedPictures, UsablePicture, arrange_pictures, join_groups
+from trainer.datasets.splits.split import DEFAULT_SHARES
 
 PICTURES_FOLDER = "pictures"
-DEEPER = 2  # parts of a path: class and picture
-SHOWN = 3  # of many bad pictures, as many stand in the error
-
-
-def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
-    """Read, examine, compare, split; the folder appears whole or not at all."""
-    _check_output(request)
-    with new_folder(request.output, marker=DATASET_FILE, overwrite=request.overwrite) as beside:
-        pictures = beside / PICTURES_FOLDER
-        pictures.mkdir()
-        listing = read_source(request.source, request.reading, pictures=pictures, track=track)
-        listing = grouped(listing, column=request.group_column)
-        dataset = _dataset(request, listing, pictures, track)
-        if request.storage is PictureStorage.COPIED and listing.root != pictures:
-            copy_pictures(dataset.pictures, listing.root, pictures, track=track)
-        if dataset.root != PICTURES_FOLDER:
-            pictures.rmdir()
-        sha256 = write_dataset(dataset, beside)
-    return replace(dataset, sha256=sha256)
-
-
-def _check_output(request: ImportRequest) -> None:
-    """Refuse before long work what cannot end well."""
-    refuse_existing(request.output, marker=DATASET_FILE, overwrite=request.overwrite)
-    source, output = request.source.resolve(), request.output.resolve()
-    if output.is_relative_to(source):
-        what = f"the output is inside the source {request.source}"
-        hint = "Choose an output outside of the source."
-        raise InputError(request.output, what, hint, code="output-inside-input")
-    if source.is_relative_to(output):
-        what = f"the output contains the source {request.source}"
-        raise InputError(request.output, what, "Choose another output.", code="output-contains-input")
-
-
-def _dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Track) -> Dataset:
-    paths = [found.path for found in listing.pictures]
-    usable, refused = examine(listing.root, paths, limits=request.limits, jobs=request.jobs, track=track)
-    refused = (*listing.refused, *refused)
-    _check_refusals(request, refused)
-    candidates = _candidates(listing, usable)
-    arranged = arrange(candidates, request, track=track)
-    _check_classes(request, listing, arranged, refused)
-    written = request.storage is PictureStorage.COPIED or listing.root == pictures
-    return Dataset(
-        folder=request.output,
-        root=PICTURES_FOLDER if written else _root(listing.root, request.output),
-        classes=tuple(sorted({picture.label for picture in arranged.pictures})),
-        manifest=Manifest(pictures=arranged.pictures, columns=listing.columns),
-        format=listing.format,
-        source=_text(request.source.resolve().name),
-        licence=_text(request.licence),
-        caution=_text(request.caution),
-        options=_options(request, listing),
-        refused=(*refused, *arranged.refused),
-        notes=(*_picture_notes(candidates), *arranged.notes),
-    )
-
-
-def _candidates(listing: Listing, usable: Sequence[ExaminedPicture]) -> tuple[UsablePicture, ...]:
-    """What is known of each usable picture, in the order of the paths."""
-    found_at = {found.path: found for found in listing.pictures}
-    in_order = sorted(usable, key=lambda each: each.path)
-    return tuple(UsablePicture(found=found_at[each.path], examined=each) for each in in_order)
-
-
-def _check_refusals(request: ImportRequest, refused: Sequence[Finding]) -> None:
-    bad = [finding for finding in refused if finding.kind not in FAULTLESS]
-    if bad and request.refusals is UnusablePolicy.FATAL:
-        what = f"unusable pictures: {len(bad)}, that is {_shown(bad)}"
-        hint = "Remove them, or omit --strict to leave them out."
-        raise InputError(request.source, what, hint, code="unusable-pictures")
-
-
-def _check_classes(
-    request: ImportRequest, listing: Listing, arranged: ArrangedPictures, refused: Sequence[Finding]
-) -> None:
-    classes = {picture.label for picture in arranged.pictures}
-    if not classes:
-        bad = (*refused, *arranged.refused)
-        what = "no usable picture" + (f": {_shown(bad)}" if bad else "")
-        raise InputError(request.source, what, "Check the source and --format.", code="no-pictures")
-    if len(classes) == 1:
-        what = f"all usable pictures have the same class, {min(classes)!r} (read as {listing.format})"
-        hint = _single_class_hint(request, listing, arranged)
-        raise InputError(request.source, what, hint, code="single-class")
-
-
-def _single_class_hint(request: ImportRequest, listing: Listing, arranged: ArrangedPictures) -> str:
-    """Return the hint; the most likely reason is that the class folders are one level deeper."""
-    paths = [picture.path.split("/") for picture in arranged.pictures]
-    below = sorted({path[1] for path in paths if len(path) > DEEPER})
-    asked = request.reading.positive or request.reading.map_file
-    if listing.format != SourceFormat.FOLDERS.value or len(below) < 2 or asked:
-        return "Give pictures of at least two classes, or check --positive and --map."
-    names = ", ".join(below[:SHOWN]) + (", …" if len(below) > SHOWN else "")
-    return f"If its folders ({names}) are the classes, give {listing.root / paths[0][0]} as the source."
-
-
-def _shown(findings: Sequence[Finding]) -> str:
-    shown = [f"{finding.picture} ({finding.kind})" for finding in findings[:SHOWN]]
-    return ", ".join(shown) + (f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else "")
-
-
-def _picture_notes(candidates: Sequence[UsablePicture]) -> list[Finding]:
-    return [
-        Finding(kind=note, picture=each.examined.path, detail=NOTE_TEXTS.get(note, "kept"))
-        for each in candidates
-        for note in each.examined.notes
-    ]
-
-
+MAX_NAMED = 3  # so many unusable pictures are named in an error
 NOTE_TEXTS = {
     "wrong-extension": "the name says another format than the content",
     "oriented": "turned or mirrored as its EXIF says",
@@ -153,24 +42,118 @@ NOTE_TEXTS = {
 }
 
 
-def _root(pictures: Path, output: Path) -> str:
-    root = relative_root(pictures, output)
-    if _text(root) != root:
-        what = "the path is not valid UTF-8, so dataset.json cannot contain it"
-        raise InputError(pictures, what, "Rename the folder, or add --copy.", code="path-not-utf8")
-    return root
+def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
+    """Write the dataset folder and return it; the folder appears complete or not at all."""
+    # An unusable output is an error before the long work begins.
+    check_output_folder(request.output, marker=DATASET_FILE, overwrite=request.overwrite)
+    source, output = request.source.resolve(), request.output.resolve()
+    if output.is_relative_to(source):
+        what = f"the output is inside the source {request.source}"
+        hint = "Choose an output outside of the source."
+        raise InputError(request.output, what, hint, code="output-inside-input")
+    if source.is_relative_to(output):
+        what = f"the output contains the source {request.source}"
+        raise InputError(request.output, what, "Choose another output.", code="output-contains-input")
+    with new_folder(request.output, marker=DATASET_FILE, overwrite=request.overwrite) as folder:
+        # Some layouts (CIFAR-10, hmnist) have no picture files: they are written into this folder.
+        pictures = folder / PICTURES_FOLDER
+        pictures.mkdir()
+        listing = read_source(request.source, request.reading, pictures=pictures, track=track)
+        listing = join_groups(listing, column=request.group_column)
+        dataset = _create_dataset(request, listing, pictures, track)
+        if request.storage is PictureStorage.COPIED and listing.root != pictures:
+            _copy_pictures(dataset.pictures, listing.root, pictures, track=track)
+        # The folder is empty if the pictures stay in the source.
+        if dataset.root != PICTURES_FOLDER:
+            pictures.rmdir()
+        sha256 = write_dataset(dataset, folder)
+    return replace(dataset, sha256=sha256)
 
 
-def _text(given: str) -> str:
-    """What was given in whatever bytes, as UTF-8 can hold it."""
-    return os.fsencode(given).decode("utf-8", "backslashreplace")
+def _create_dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Track) -> Dataset:
+    # Decode every listed picture once.
+    paths = [listed.path for listed in listing.pictures]
+    examined, refused = examine_pictures(
+        listing.root, paths, limits=request.limits, jobs=request.jobs, track=track
+    )
+    refused = (*listing.refused, *refused)
+    unusable = [finding for finding in refused if finding.kind not in FAULTLESS]
+    if unusable and request.refusals is UnusablePolicy.FATAL:
+        what = f"unusable pictures: {len(unusable)}, that is {_list_findings(unusable)}"
+        hint = "Remove them, or omit --strict to leave them out."
+        raise InputError(request.source, what, hint, code="unusable-pictures")
+    # Find duplicates and assign splits, in the order of the paths.
+    listed_of_path = {listed.path: listed for listed in listing.pictures}
+    candidates = [
+        UsablePicture(listed=listed_of_path[each.path], examined=each)
+        for each in sorted(examined, key=lambda each: each.path)
+    ]
+    arranged = arrange_pictures(candidates, request, track=track)
+    _check_classes(request, listing, arranged, refused)
+    picture_notes = [
+        Finding(kind=note, picture=each.examined.path, detail=NOTE_TEXTS.get(note, "kept"))
+        for each in candidates
+        for note in each.examined.notes
+    ]
+    root = PICTURES_FOLDER
+    if request.storage is not PictureStorage.COPIED and listing.root != pictures:
+        root = relative_root(listing.root, request.output)
+        if _to_utf8(root) != root:
+            what = "the path is not valid UTF-8, so dataset.json cannot contain it"
+            raise InputError(listing.root, what, "Rename the folder, or add --copy.", code="path-not-utf8")
+    return Dataset(
+        folder=request.output,
+        root=root,
+        classes=tuple(sorted({picture.label for picture in arranged.pictures})),
+        manifest=Manifest(pictures=arranged.pictures, columns=listing.columns),
+        format=listing.format,
+        source=_to_utf8(request.source.resolve().name),
+        licence=_to_utf8(request.licence),
+        caution=_to_utf8(request.caution),
+        options=_recorded_options(request, listing),
+        refused=(*refused, *arranged.refused),
+        notes=(*picture_notes, *arranged.notes),
+    )
 
 
-def _options(request: ImportRequest, listing: Listing) -> dict[str, str]:
-    """What was asked, in the words of the command line; what was left alone is not there."""
+def _check_classes(
+    request: ImportRequest, listing: Listing, arranged: ArrangedPictures, refused: Sequence[Finding]
+) -> None:
+    classes = {picture.label for picture in arranged.pictures}
+    if not classes:
+        unusable = (*refused, *arranged.refused)
+        what = "no usable picture" + (f": {_list_findings(unusable)}" if unusable else "")
+        raise InputError(request.source, what, "Check the source and --format.", code="no-pictures")
+    if len(classes) == 1:
+        what = f"all usable pictures have the same class, {min(classes)!r} (read as {listing.format})"
+        hint = "Give pictures of at least two classes, or check --positive and --map."
+        # The most likely reason is that the class folders are one level deeper.
+        paths = [picture.path.split("/") for picture in arranged.pictures]
+        subfolders = sorted({parts[1] for parts in paths if len(parts) > 2})
+        has_task = request.reading.positive or request.reading.map_file
+        if listing.format == SourceFormat.FOLDERS.value and len(subfolders) > 1 and not has_task:
+            names = ", ".join(subfolders[:MAX_NAMED]) + (", …" if len(subfolders) > MAX_NAMED else "")
+            hint = (
+                f"If its folders ({names}) are the classes, give {listing.root / paths[0][0]} as the source."
+            )
+        raise InputError(request.source, what, hint, code="single-class")
+
+
+def _list_findings(findings: Sequence[Finding]) -> str:
+    named = ", ".join(f"{finding.picture} ({finding.kind})" for finding in findings[:MAX_NAMED])
+    return named + (f" and {len(findings) - MAX_NAMED} more" if len(findings) > MAX_NAMED else "")
+
+
+def _to_utf8(text: str) -> str:
+    """Return the text with undecodable bytes escaped: command lines and folder names may contain any."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def _recorded_options(request: ImportRequest, listing: Listing) -> dict[str, str]:
+    """Return the options named as on the command line, without those that were not given."""
     reading = request.reading
-    has_splits = any(found.split for found in listing.pictures)
-    given = {
+    has_splits = any(listed.split for listed in listing.pictures)
+    options = {
         "split": str(request.shares or DEFAULT_SHARES),
         "seed": str(request.seed),
         "splits": request.splits.value if has_splits else SplitPolicy.NEW.value,
@@ -181,4 +164,20 @@ def _options(request: ImportRequest, listing: Listing) -> dict[str, str]:
         "metadata": reading.metadata_file.name if reading.metadata_file else "",
         "max_pixels": "" if request.limits == DEFAULT_LIMITS else f"{request.limits.max_pixels:,}",
     }
-    return {name: _text(value) for name, value in given.items() if value}
+    return {name: _to_utf8(value) for name, value in options.items() if value}
+
+
+def _copy_pictures(pictures: Sequence[Picture], root: Path, folder: Path, *, track: Track) -> None:
+    """Copy the examined pictures byte for byte; raise InputError if one has changed since."""
+    hint = "Import again when no other program changes the source."
+    for picture in track(pictures, total=len(pictures), what="copy"):
+        file, target = root / picture.path, folder / picture.path
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            what = f"the picture cannot be read any more ({error.strerror})"
+            raise InputError(file, what, hint, code="picture-changed") from error
+        if sha256_of(data) != picture.sha256:
+            raise InputError(file, "the picture changed during the import", hint, code="picture-changed")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)

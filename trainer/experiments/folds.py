@@ -1,97 +1,118 @@
-"""Part the pictures of a dataset into folds: by label, and nothing that belongs together is parted."""
+"""Cross-validate a recipe: train a run for each fold, and predict its held-out pictures.
+
+fold-1 … fold-K      a run folder for each fold
+datasets/fold-1 …    its dataset, in which the fold is the test split
+folds.json           figures over all out-of-fold predictions, and their means over the folds
+out-of-fold.csv      one row for each picture
+state/               the options of the command, and the predictions of the runs
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from dermpack.dataset.manifest import Dataset, Manifest, Picture, Split, manifest_text, relative_root
-from dermpack.storage.files import sha256_of
-from trainer.datasets.duplicates.disjoint_sets import Unions
-from trainer.datasets.splits.split import Member, split
-from trainer.datasets.splits.split_shares import DEFAULT_SHARES, Shares
+from dermpack.dataset.manifest import DATASET_FILE, Dataset, Split, write_dataset
+from dermpack.errors import DermpackError, InputError, OutputError
+from dermpack.storage.files import format_json, read_json, write_text
+from dermpack.storage.locks import STATE_FOLDER, lock_folder
+from trainer.experiments.fold_datasets import fold_datasets
+from trainer.experiments.folds_result import Fold, FoldsResult, out_of_fold_table, summarize_folds
+from trainer.experiments.runner import ExperimentRun, first_difference, read_predictions, run_recipe
+from trainer.recipe.recipe import Recipe
+from trainer.runs.preflight import check_single_process, check_training
+from trainer.runs.run_folder import read_run
+from trainer.runs.subprocess_training import EventCallback, RecipeStarted, ignore_event
 
-FEWEST, MOST = 2, 20
-
-
-def fold_datasets(dataset: Dataset, *, folds: int, seed: int, folder: Path) -> tuple[Dataset, ...]:
-    """A dataset a fold, to be written below the folder: what is held out is its test split.
-
-    The folds part the train and validation splits; the test split stays out of all of them. Of what is not
-    held out, as large a share validates as in the dataset itself.
-    """
-    pictures = [picture for picture in dataset.pictures if picture.split is not Split.TEST]
-    members = members_of(pictures)
-    numbers = folds_of(members, folds=folds, seed=seed)
-    shares = _shares(dataset)
-    return tuple(
-        _dataset(
-            dataset,
-            _arranged(pictures, members, [number == fold for number in numbers], shares=shares, seed=seed),
-            folder=folder / f"fold-{fold + 1}",
-            options={"folds": str(folds), "fold": str(fold + 1), "seed": str(seed)},
-        )
-        for fold in range(folds)
-    )
+RECORD_FILE, TABLE_FILE = "folds.json", "out-of-fold.csv"
+MARKER = Path(STATE_FOLDER) / "folds.json"
 
 
-def members_of(pictures: Sequence[Picture]) -> tuple[Member, ...]:
-    """A unit is what hangs together by groups and near-duplicate clusters."""
-    unions = Unions(len(pictures))
-    unions.join_equal([picture.group or None for picture in pictures])
-    unions.join_equal([picture.cluster or None for picture in pictures])
-    pairs = zip(pictures, unions.roots(), strict=True)
-    return tuple(Member(path=of.path, label=of.label, unit=unit) for of, unit in pairs)
-
-
-def folds_of(members: Sequence[Member], *, folds: int, seed: int) -> tuple[int, ...]:
-    """The fold of each member, from 0: one after the other is split off what is left."""
-    found, left = [folds - 1] * len(members), list(range(len(members)))
-    for fold in range(folds - 1):
-        shares = Shares(train=folds - 1 - fold, validation=0, test=1)
-        splits = split([members[at] for at in left], shares=shares, seed=seed + fold)
-        for at, chosen in zip(left, splits, strict=True):
-            if chosen is Split.TEST:
-                found[at] = fold
-        left = [at for at, chosen in zip(left, splits, strict=True) if chosen is Split.TRAIN]
-    return tuple(found)
-
-
-def _shares(dataset: Dataset) -> Shares:
-    train, validation = (len(dataset.manifest.of(split)) for split in (Split.TRAIN, Split.VALIDATION))
-    return (
-        Shares(train=train, validation=validation, test=0)
-        if validation
-        else DEFAULT_SHARES.without(Split.TEST)
-    )
-
-
-def _arranged(
-    pictures: Sequence[Picture],
-    members: Sequence[Member],
-    is_held_out: Sequence[bool],
+def train_folds(
+    dataset: Dataset,
+    folder: Path,
+    recipe: Recipe,
     *,
-    shares: Shares,
-    seed: int,
-) -> tuple[Picture, ...]:
-    seen = [member for member, out in zip(members, is_held_out, strict=True) if not out]
-    chosen = iter(split(seen, shares=shares, seed=seed))
-    splits = (Split.TEST if out else next(chosen) for out in is_held_out)
-    return tuple(replace(picture, split=of) for picture, of in zip(pictures, splits, strict=True))
+    folds: int,
+    overwrite: bool = False,
+    tell: EventCallback = ignore_event,
+) -> FoldsResult:
+    """Train the recipe on each fold and write the figures; after an interruption, the same call resumes."""
+    check_single_process(recipe)
+    folder = folder.resolve()
+    parts = fold_datasets(dataset, folds=folds, seed=recipe.seed, folder=folder / "datasets")
+    check_training(dataset, folder / parts[0].folder.name, recipe, overwrite=True)
+    # Check every fold before the first is trained: a fold may leave no picture of a rare label to train on.
+    for part in parts:
+        try:
+            check_training(part, folder / part.folder.name, recipe, overwrite=True)
+        except InputError as error:
+            hint = "Use fewer folds or more pictures."
+            raise InputError(part.folder.name, error.what, hint, code=error.code) from error
+    identity = {"manifest_sha256": dataset.sha256, "folds": folds, "recipe": recipe.record()}
+    with lock_folder(folder, marker=str(MARKER)):
+        _claim(folder, identity, overwrite=overwrite)
+        trained = []
+        for number, part in enumerate(parts, start=1):
+            tell(RecipeStarted(name=part.folder.name, number=number, of=folds))
+            trained.append(_train_fold(part, number, folder, recipe, tell))
+        # The figures need the predictions of all folds, so they are written once at the end.
+        about = {"sha256": dataset.sha256, "source": dataset.source}
+        result = summarize_folds(trained, dataset=about, recipe=recipe.record(), seed=recipe.seed)
+        write_text(folder / TABLE_FILE, out_of_fold_table(trained))
+        write_text(folder / RECORD_FILE, format_json(result.record()))
+    return result
 
 
-def _dataset(
-    dataset: Dataset, pictures: tuple[Picture, ...], *, folder: Path, options: dict[str, str]
-) -> Dataset:
-    manifest = Manifest(pictures=pictures, columns=dataset.manifest.columns)
-    return replace(
-        dataset,
-        folder=folder,
-        root=relative_root(dataset.pictures_folder, folder),
-        manifest=manifest,
-        options={**dataset.options, **options},
-        refused=(),
-        notes=(),
-        sha256=sha256_of(manifest_text(manifest).encode("utf-8")),
+def _train_fold(part: Dataset, number: int, folder: Path, recipe: Recipe, tell: EventCallback) -> Fold:
+    """Train on one fold, or resume it, and return the predictions of the pictures held out."""
+    name = part.folder.name
+    # The training process reads the dataset from its folder; a resumed command finds it written already.
+    if not (part.folder / DATASET_FILE).is_file():
+        part.folder.mkdir(parents=True, exist_ok=True)
+        write_dataset(part, part.folder)
+    files = ExperimentRun(run=folder / name, state=folder / STATE_FOLDER / name)
+    try:
+        run_recipe(files, recipe, part, [(part, Split.TEST)], tell=tell)
+    except DermpackError as error:
+        raise InputError(f"{name}: {error.where}", error.what, error.hint, code=error.code) from error
+    predictions = read_predictions(files, part, Split.TEST, part.classes)
+    counts = {split.value: len(part.manifest.of(split)) for split in (Split.TRAIN, Split.VALIDATION)}
+    return Fold(
+        number=number,
+        run=name,
+        weights_sha256=read_run(files.run).weights_sha256,
+        counts={**counts, "held_out": len(predictions)},
+        training_seconds=files.training_seconds(),
+        predictions=predictions,
     )
+
+
+def _claim(folder: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Store the dataset and options of the folder; refuse a finished folder, or one with other options."""
+    path = folder / MARKER
+    before = read_json(path) if path.is_file() else identity
+    is_finished = (folder / RECORD_FILE).is_file()
+    is_other = before != identity
+    if (is_finished or is_other) and not overwrite:
+        hint = "Choose another output, or add --overwrite to train again."
+        if not is_other:
+            raise OutputError(folder, "training is already finished", hint, code="already-finished")
+        # The options of the recipe are compared one by one, next to the number of folds.
+        old, new = ({**each, **each.get("recipe", {}), "recipe": None} for each in (before, identity))
+        is_other_dataset = before.get("manifest_sha256") != identity["manifest_sha256"]
+        change = "another dataset" if is_other_dataset else first_difference(old, new)
+        what = f"already trained with different options ({change})"
+        raise OutputError(folder, what, hint, code="output-mismatch")
+    if is_finished or is_other:
+        # Everything is removed except the lock file, which this process has locked.
+        for child in [*folder.iterdir(), *(folder / STATE_FOLDER).iterdir()]:
+            if child.name == STATE_FOLDER or (child.parent.name == STATE_FOLDER and child.is_file()):
+                continue
+            if child.is_dir() and not child.is_symlink():
+                shutil.rmtree(child)
+            else:
+                child.unlink()
+    write_text(path, format_json(identity))

@@ -1,28 +1,44 @@
-"""Train a table of recipes on one dataset, and hold them against each other on the same pictures."""
+"""Run a study: train several recipes on one dataset, and compare them on the same pictures.
+
+The folder has the runs and the state that `runner` describes; state/study.json names the dataset.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import DatasetError, DermpackError, InputError, OutputError
-from dermpack.storage.files import write_bytes
-from trainer.experiments.report.study_files import study_files
-from trainer.experiments.report.study_record import Study, StudyRow, TestedDataset
+from dermpack.storage.files import format_json, read_json, write_bytes, write_text
+from dermpack.storage.locks import STATE_FOLDER, lock_folder
+from trainer.experiments.runner import (
+    align_answers,
+    changed_option,
+    missing_predictions,
+    run_recipe,
+    study_run,
+)
 from trainer.experiments.study_file import StudyEntry, StudyPlan
-from trainer.experiments.study_folder import RecipePaths, changed, study_folder
-from trainer.experiments.study_scores import SEEN, ScoredRecipe, answered, held_against, scored
-from trainer.runs.preflight import check_alone, check_asked
-from trainer.runs.subprocess_training import RecipeStarted, SplitRequest, Told, TrainingJob, train_apart
+from trainer.experiments.study_record import Study, StudyDataset, StudyRow
+from trainer.experiments.study_report import study_files
+from trainer.experiments.study_scores import SEEN_SPLITS, ScoredRecipe, compare_to_base, score_recipe
+from trainer.runs.preflight import check_single_process, check_training
+from trainer.runs.run_folder import DATASET_KEY
+from trainer.runs.subprocess_training import RecipeStarted, TrainingEvent
 
-Event: TypeAlias = Told | StudyRow
-Listen: TypeAlias = Callable[[Event], None]
+MARKER = f"{STATE_FOLDER}/study.json"
+SCHEMA = 1
+
+Event: TypeAlias = TrainingEvent | StudyRow
+StudyCallback: TypeAlias = Callable[[Event], None]
 
 
-def unheard(event: Event) -> None:
-    """Nobody listens."""
+def ignore_study_event(event: Event) -> None:
+    """Do nothing with a progress event."""
     del event
 
 
@@ -33,151 +49,138 @@ def run_study(
     *,
     also: Sequence[Dataset] = (),
     overwrite: bool = False,
-    listen: Listen = unheard,
+    listen: StudyCallback = ignore_study_event,
 ) -> Study:
-    """Train what is not trained yet, and write the study anew after each recipe.
+    """Train the recipes that are not trained yet, and write the report again after each.
 
-    Killed at any moment, the same call goes on. A recipe that cannot be trained is a row that says why.
+    After any interruption, the same call resumes. A recipe that cannot be trained is a row with its reason.
     """
     folder = folder.absolute()
     datasets = (dataset, *also)
     check_study(dataset, plan, folder, also=also)
-    found: dict[str, ScoredRecipe | str] = {}
-    with study_folder(folder, dataset, overwrite=overwrite):
-        _settle(plan, folder, overwrite=overwrite)
-        for number, entry in enumerate(_base_first(plan), start=1):
-            listen(RecipeStarted(name=entry.name, number=number, of=len(plan.entries)))
-            is_new = bool(_asks(RecipePaths(folder=folder, name=entry.name), datasets))
-            found[entry.name] = _trained(entry, folder, datasets, listen)
-            study = _study(plan, found, datasets)
+    results: dict[str, ScoredRecipe | str] = {}
+    with _open_folder(folder, dataset, overwrite=overwrite):
+        # A recipe that was trained with other options under this name is refused or trained again.
+        for entry in plan.entries:
+            files = study_run(folder, entry.name)
+            if change := changed_option(files, entry.recipe):
+                if not overwrite:
+                    what = f"already trained with different options ({change})"
+                    hint = "Give the recipe another name, or add --overwrite to train it again."
+                    raise OutputError(f"[recipes.{entry.name}]", what, hint, code="output-mismatch")
+                files.remove()
+        # The base comes first, because every other row is compared with it.
+        entries = sorted(plan.entries, key=lambda entry: entry.name != plan.base)
+        for number, entry in enumerate(entries, start=1):
+            listen(RecipeStarted(name=entry.name, number=number, of=len(entries)))
+            is_new = bool(missing_predictions(study_run(folder, entry.name), _wanted_splits(datasets)))
+            results[entry.name] = _train_entry(entry, folder, datasets, listen)
+            study = _collect(plan, results, datasets)
             listen(next(row for row in study.rows if row.name == entry.name))
+            # A resumed study does not write the same report again for each recipe that was trained before.
             if is_new or not study.waiting:
                 write_study(study, folder)
     return study
 
 
 def check_study(dataset: Dataset, plan: StudyPlan, folder: Path, *, also: Sequence[Dataset] = ()) -> None:
-    """Raise what would fail every recipe, or is a mistake in one, before any of them is trained."""
+    """Check every recipe and dataset before the first training, and raise InputError."""
     for entry in plan.entries:
         try:
-            check_alone(entry.recipe)
-            check_asked(dataset, folder / "runs" / entry.name, entry.recipe, overwrite=True)
+            check_single_process(entry.recipe)
+            check_training(dataset, study_run(folder, entry.name).run, entry.recipe, overwrite=True)
         except InputError as error:
             where = f"[recipes.{entry.name}] {error.where}" if error.where.startswith("--") else error.where
             raise InputError(where, error.what, error.hint, code=error.code) from error
-    for other in (dataset, *also):
-        if not other.manifest.of(Split.TEST):
+    for tested in (dataset, *also):
+        if not tested.manifest.of(Split.TEST):
             hint = "Import the dataset with a test share."
-            raise DatasetError(other.folder, "the test split is empty", hint, code="empty-split")
-        answered(other, Split.TEST, dataset.classes, None)
+            raise DatasetError(tested.folder, "the test split is empty", hint, code="empty-split")
+        align_answers(tested, Split.TEST, dataset.classes, None)
 
 
 def write_study(study: Study, folder: Path) -> None:
+    """Write the record, and the reports rendered from it."""
     for name, data in study_files(study).items():
         write_bytes(folder / name, data)
 
 
-def _settle(plan: StudyPlan, folder: Path, *, overwrite: bool) -> None:
-    """A name stands for one recipe: what was trained otherwise is refused, or removed."""
-    for entry in plan.entries:
-        place = RecipePaths(folder=folder, name=entry.name)
-        if change := changed(place, entry.recipe):
+@contextmanager
+def _open_folder(folder: Path, dataset: Dataset, *, overwrite: bool) -> Iterator[None]:
+    """Lock the folder, which is new or a study of the same dataset."""
+    with lock_folder(folder, marker=MARKER):
+        (folder / "runs").mkdir(exist_ok=True)
+        path = folder / MARKER
+        identity = {"schema": SCHEMA, DATASET_KEY: dataset.sha256}
+        if path.is_file() and read_json(path) != identity:
             if not overwrite:
-                what = f"already trained with different options ({change})"
-                hint = "Give the recipe another name, or add --overwrite to train it again."
-                raise OutputError(f"[recipes.{entry.name}]", what, hint, code="output-mismatch")
-            place.clear()
+                what = "already contains a study of another dataset"
+                hint = "Choose another output, or add --overwrite to start again."
+                raise OutputError(folder, what, hint, code="output-mismatch")
+            # The files in the state folder stay: the lock is one of them.
+            for child in [*(folder / "runs").iterdir(), *(folder / STATE_FOLDER).iterdir()]:
+                if child.is_dir():
+                    shutil.rmtree(child)
+        write_text(path, format_json(identity))
+        yield
 
 
-def _base_first(plan: StudyPlan) -> list[StudyEntry]:
-    """The others are held against it."""
-    return sorted(plan.entries, key=lambda entry: entry.name != plan.base)
+def _wanted_splits(datasets: Sequence[Dataset]) -> list[tuple[Dataset, Split]]:
+    """Return the splits to predict: those that training used, and the test split of each dataset."""
+    used = [(datasets[0], split) for split in SEEN_SPLITS]
+    return [*used, *((dataset, Split.TEST) for dataset in datasets)]
 
 
-def _trained(
-    entry: StudyEntry, folder: Path, datasets: Sequence[Dataset], listen: Listen
+def _train_entry(
+    entry: StudyEntry, folder: Path, datasets: Sequence[Dataset], listen: StudyCallback
 ) -> ScoredRecipe | str:
-    """What came of a recipe, or why nothing did."""
+    """Return the scores of a recipe, or the reason why it could not be trained."""
     if entry.lacks:
         return f"{entry.lacks}. Put the file into the folder of the study, or choose other weights."
-    place = RecipePaths(folder=folder, name=entry.name)
+    files = study_run(folder, entry.name)
     try:
-        if asks := _asks(place, datasets):
-            train_apart(_job(entry, place, datasets[0], asks), tell=listen)
-        return scored(place, datasets)
+        run_recipe(files, entry.recipe, datasets[0], _wanted_splits(datasets), tell=listen)
+        return score_recipe(files, folder, datasets)
     except DermpackError as error:
-        return _reason(error)
+        # A report does not contain paths of this machine: "weights.h5: ends before layer Conv1. Give …".
+        where = error.where.rpartition("/")[2] if error.where.startswith("/") else error.where
+        return f"{where}: {error.what}. {error.hint}"
 
 
-def _asks(place: RecipePaths, datasets: Sequence[Dataset]) -> tuple[SplitRequest, ...]:
-    """What the network was not asked yet: everything, as long as it is not trained."""
-    wanted = [*((datasets[0], split) for split in SEEN), *((dataset, Split.TEST) for dataset in datasets)]
-    asks = (
-        SplitRequest(dataset=dataset.folder.absolute(), split=split, answers=place.answers(dataset, split))
-        for dataset, split in wanted
-    )
-    return tuple(ask for ask in asks if not (place.is_trained and ask.answers.is_file()))
-
-
-def _job(
-    entry: StudyEntry, place: RecipePaths, dataset: Dataset, asks: tuple[SplitRequest, ...]
-) -> TrainingJob:
-    return TrainingJob(
-        dataset=dataset.folder,
-        run=place.run,
-        recipe=entry.recipe,
-        asks=asks,
-        clock=place.clock,
-        log=place.log,
-    )
-
-
-def _reason(error: DermpackError) -> str:
-    """Without the path of this machine: "weights.h5: ends before layer Conv1. Give the …"."""
-    where = error.where.rpartition("/")[2] if error.where.startswith("/") else error.where
-    return f"{where}: {error.what}. {error.hint}"
-
-
-def _study(plan: StudyPlan, found: dict[str, ScoredRecipe | str], datasets: Sequence[Dataset]) -> Study:
-    base = found.get(plan.base)
-    rows = (
-        _row(entry, found[entry.name], base if isinstance(base, ScoredRecipe) else None)
-        for entry in plan.entries
-        if entry.name in found
-    )
+def _collect(plan: StudyPlan, results: dict[str, ScoredRecipe | str], datasets: Sequence[Dataset]) -> Study:
+    """Return the study with a row for each recipe that has a result; the others are waiting."""
+    base = results.get(plan.base)
+    rows = []
+    for entry in plan.entries:
+        result, recipe = results.get(entry.name), entry.recipe.record()
+        if isinstance(result, str):
+            missing = {"weights": entry.lacks} if entry.lacks else {}
+            rows.append(StudyRow(name=entry.name, recipe={**recipe, **missing}, trained=None, reason=result))
+        elif result is not None:
+            # A base that could not be trained has no predictions to compare with.
+            trained = compare_to_base(result, base if isinstance(base, ScoredRecipe) else None)
+            rows.append(StudyRow(name=entry.name, recipe=recipe, trained=trained))
+    used = {picture.sha256 for picture in datasets[0].pictures if picture.split in SEEN_SPLITS}
+    described = []
+    for dataset in datasets:
+        # Pictures that training used would make the figures of another dataset look too good.
+        same = sum(picture.sha256 in used for picture in dataset.manifest.of(Split.TEST))
+        note = f"{same} of its test pictures were used for training, so all figures are optimistic"
+        described.append(
+            StudyDataset(
+                source=dataset.source,
+                sha256=dataset.sha256,
+                split=Split.TEST.value,
+                counts={split.value: len(dataset.manifest.of(split)) for split in Split},
+                notes=(note,) if same and dataset is not datasets[0] else (),
+            )
+        )
     return Study(
         name=plan.name,
         classes=datasets[0].classes,
-        datasets=tuple(_pictures(dataset, datasets[0]) for dataset in datasets),
+        datasets=tuple(described),
         base=plan.base,
         metric=plan.metric.value,
         rows=tuple(rows),
-        waiting=tuple(entry.name for entry in plan.entries if entry.name not in found),
+        waiting=tuple(entry.name for entry in plan.entries if entry.name not in results),
     )
-
-
-def _row(entry: StudyEntry, found: ScoredRecipe | str, base: ScoredRecipe | None) -> StudyRow:
-    recipe = entry.recipe.record()
-    if isinstance(found, str):
-        absent = {"weights": entry.lacks} if entry.lacks else {}
-        return StudyRow(name=entry.name, recipe={**recipe, **absent}, trained=None, reason=found)
-    return StudyRow(name=entry.name, recipe=recipe, trained=held_against(found, base))
-
-
-def _pictures(dataset: Dataset, trained_on: Dataset) -> TestedDataset:
-    counts = {split.value: len(dataset.manifest.of(split)) for split in Split}
-    return TestedDataset(
-        source=dataset.source,
-        sha256=dataset.sha256,
-        split=Split.TEST.value,
-        counts=counts,
-        notes=tuple(_notes(dataset, trained_on)),
-    )
-
-
-def _notes(dataset: Dataset, trained_on: Dataset) -> Iterator[str]:
-    if dataset is trained_on:
-        return
-    seen = {picture.sha256 for picture in trained_on.pictures if picture.split in SEEN}
-    if same := sum(picture.sha256 in seen for picture in dataset.manifest.of(Split.TEST)):
-        yield f"{same} of its test pictures are among those that were trained on: it flatters all recipes"

@@ -1,4 +1,4 @@
-"""Keep a fit at the end of an epoch, and take it up again."""
+"""Write the state of a fit at the end of an epoch, and read it to resume."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.errors import InputError
-from dermpack.storage.files import json_text
+from dermpack.storage.files import format_json
 from trainer.data.array_file import read_arrays, write_arrays
-from trainer.fitting.events import Epoch, epoch_from
+from trainer.fitting.events import Epoch, parse_epoch
 
 Array = NDArray[Any]
 CHECKPOINT_FILE = "checkpoint.npz"
-RECORD, NOW, BEST = "record", "now/", "best/"
+RECORD, NOW, BEST = "record", "now/", "best/"  # names and prefixes of arrays in the file
 HINT = "Remove it and train again."
 
 
@@ -34,9 +34,9 @@ class Stop(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A fit between two epochs; `best` are the weights of the best of them, `now` everything of the last."""
+    """A fit between two epochs: the weights of the best epoch, and the full state of the last."""
 
-    identity: str  # of plan, feed and model: no other fit may take it up
+    identity: str  # hash of plan, feed and model: another fit cannot resume from it
     history: tuple[Epoch, ...]
     best_epoch: int  # from 1; 0 before the first
     stop: Stop
@@ -45,55 +45,58 @@ class Checkpoint:
 
 
 def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """One file, whole or not at all: the one before stays until this one is on the disk."""
+    """Write one file atomically: the previous one stays until the new one is on the disk."""
     record = {
         "identity": checkpoint.identity,
         "history": [epoch.record() for epoch in checkpoint.history],
         "best_epoch": checkpoint.best_epoch,
         "stop": checkpoint.stop.value,
     }
-    arrays = {RECORD: np.frombuffer(json_text(record).encode(), np.uint8)}
+    # The record is an array of bytes in the same file, so that it always matches the weights.
+    arrays = {RECORD: np.frombuffer(format_json(record).encode(), np.uint8)}
     arrays |= {NOW + name: array for name, array in checkpoint.now.items()}
     arrays |= {BEST + name: array for name, array in checkpoint.best.items()}
     write_arrays(folder / CHECKPOINT_FILE, arrays)
 
 
 def read_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
-    """The checkpoint of this very fit, or None where there is none yet."""
+    """Return the checkpoint of this fit, or None; raise InputError for one of another fit."""
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return None
     arrays = read_arrays(path)
     try:
         record = json.loads(arrays[RECORD].tobytes())
-        found = _checkpoint(record, arrays)
+        checkpoint = Checkpoint(
+            identity=str(record["identity"]),
+            history=tuple(parse_epoch(epoch) for epoch in record["history"]),
+            best_epoch=int(record["best_epoch"]),
+            stop=Stop(record["stop"]),
+            now=_select(NOW, arrays),
+            best=_select(BEST, arrays),
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(path, f"not a checkpoint ({error})", HINT, code="invalid-format") from error
-    if found.identity != identity:
+        raise _invalid(path, error) from error
+    if checkpoint.identity != identity:
         what = "checkpoint of a training with different options, pictures or network"
         raise InputError(path, what, HINT, code="checkpoint-mismatch")
-    return found
+    return checkpoint
 
 
 def read_history(path: Path) -> tuple[Epoch, ...]:
-    """The epochs of any fit's checkpoint; whose it is, is not asked."""
+    """Return the epochs of the checkpoint of any fit."""
+    arrays = read_arrays(path)
     try:
-        record = json.loads(read_arrays(path)[RECORD].tobytes())
-        return tuple(epoch_from(epoch) for epoch in record["history"])
+        record = json.loads(arrays[RECORD].tobytes())
+        return tuple(parse_epoch(epoch) for epoch in record["history"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(path, f"not a checkpoint ({error})", HINT, code="invalid-format") from error
+        raise _invalid(path, error) from error
 
 
-def _checkpoint(record: Mapping[str, Any], arrays: Mapping[str, Array]) -> Checkpoint:
-    return Checkpoint(
-        identity=str(record["identity"]),
-        history=tuple(epoch_from(epoch) for epoch in record["history"]),
-        best_epoch=int(record["best_epoch"]),
-        stop=Stop(record["stop"]),
-        now=_below(NOW, arrays),
-        best=_below(BEST, arrays),
-    )
+def _invalid(path: Path, error: Exception) -> InputError:
+    return InputError(path, f"not a checkpoint ({error})", HINT, code="invalid-format")
 
 
-def _below(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+def _select(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the arrays below a prefix, without it."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

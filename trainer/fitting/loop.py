@@ -1,4 +1,4 @@
-"""Fit a model to a feed: the one training loop; it knows no architecture, and can be killed at any moment."""
+"""Fit a model to a feed: the training loop, for any architecture. It can be killed at any moment."""
 
 from __future__ import annotations
 
@@ -14,23 +14,29 @@ import numpy as np
 from dermpack.errors import InputError
 from dermpack.metrics.definitions import accuracy, auroc, balanced_accuracy
 from dermpack.metrics.predictions import Floats, Predictions
-from dermpack.storage.files import json_text, sha256_of
-from trainer.data.batches import Feed, plain_batches
+from dermpack.storage.files import format_json, sha256_of
+from trainer.data.batches import Feed, batch_examples
 from trainer.data.examples import Examples
-from trainer.distributed.replicas import ALONE, ReplicaGroup
+from trainer.distributed.strategy import SINGLE_REPLICA, ReplicaGroup
 from trainer.fitting.checkpoint import CHECKPOINT_FILE, Checkpoint, Stop, read_checkpoint, write_checkpoint
-from trainer.fitting.events import Epoch, FitProgress, ProgressCallback, unwatched
-from trainer.fitting.plan import FitPlan, Goal
-from trainer.fitting.time_estimate import left_after, left_within, step_s
-from trainer.fitting.train_step import TrainStep
+from trainer.fitting.events import (
+    Epoch,
+    FitProgress,
+    ProgressCallback,
+    ignore_progress,
+    remaining_after_epoch_s,
+    remaining_in_fit_s,
+    seconds_per_step,
+)
+from trainer.fitting.train_step import FitPlan, TrainStep
 
 Keras = Any  # tf_keras ships no types
-TINY = 1e-7  # below it a probability says nothing that a loss should count
+MIN_PROBABILITY = 1e-7  # below it a logarithm would dominate the loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitResult:
-    """What a fit did; the model itself now has the weights of its best epoch."""
+    """The history of a fit; the model itself has the weights of its best epoch."""
 
     history: tuple[Epoch, ...]
     best_epoch: int
@@ -43,166 +49,160 @@ def fit(
     plan: FitPlan,
     folder: Path,
     *,
-    watch: ProgressCallback = unwatched,
+    watch: ProgressCallback = ignore_progress,
     deadline: float = math.inf,
-    team: ReplicaGroup = ALONE,
+    replicas: ReplicaGroup = SINGLE_REPLICA,
 ) -> FitResult:
-    """Train what is trainable, and leave the best epoch's weights in the model.
+    """Train the trainable layers, and set the best epoch's weights in the model.
 
-    `folder` keeps the checkpoint: the same call goes on where a killed one was, and ends alike. `deadline`
-    is a time of `time.monotonic`; an epoch that it interrupts is dropped. Of a team's workers, the chief
-    has the checkpoint.
+    `folder` contains the checkpoint: the same call resumes a fit that was killed, and gives the same result.
+    `deadline` is a time of `time.monotonic`; an epoch that it interrupts is dropped. Of several workers, only
+    the chief writes checkpoints.
     """
-    learner = TrainStep(model, plan, logit_offsets=feed.logit_offsets, team=team)
-    identity = _identity(model, feed, plan)
+    train_step = TrainStep(model, plan, logit_offsets=feed.logit_offsets, replicas=replicas)
+    # A checkpoint belongs to these shapes, these batches and this plan.
+    shapes = [[list(variable.shape), bool(variable.trainable)] for variable in model.weights]
+    identity = sha256_of(format_json([shapes, feed.fingerprint(), plan.record()]).encode())
     is_mixed = bool(feed.augmentation.mixup)
-    team.check_shares(batch=feed.size, judged=len(feed.validation), is_mixed=is_mixed)
-    team.hand_out(folder / CHECKPOINT_FILE)
-    state = read_checkpoint(folder, identity=identity) or _before(learner, identity)
-    learner.set_state(state.now)
+    replicas.check_batch(batch=feed.batch_size, validation=len(feed.validation), is_mixed=is_mixed)
+    # Only the chief keeps checkpoints; every worker must resume from the same state.
+    replicas.broadcast_file(folder / CHECKPOINT_FILE)
+    state = read_checkpoint(folder, identity=identity)
+    if state is None:
+        state = Checkpoint(
+            identity=identity,
+            history=(),
+            best_epoch=0,
+            stop=Stop.NOT_YET if plan.epochs else Stop.ALL_EPOCHS,
+            now=train_step.state(),
+            best=train_step.weights(),
+        )
+    train_step.set_state(state.now)
     while state.stop is Stop.NOT_YET:
-        state = _next(learner, feed, state, watch, deadline)
-        if team.is_chief:
+        state = _train_next_epoch(train_step, feed, state, watch, deadline)
+        if replicas.is_chief:
             write_checkpoint(state, folder)
-    learner.set_weights(state.best)
+    train_step.set_weights(state.best)
     return FitResult(history=state.history, best_epoch=state.best_epoch, stop=state.stop)
 
 
 def predict(model: Keras, examples: Examples) -> Predictions:
-    """What the model says of the examples as they are."""
-    learner = TrainStep(model, FitPlan(name="predict", epochs=0, rate=0.0, seed=0))
-    return examples.predictions(learner.probabilities(plain_batches(examples)))
+    """Return the model's predictions for the examples, which are not augmented."""
+    train_step = TrainStep(model, FitPlan(name="predict", epochs=0, rate=0.0, seed=0))
+    return examples.predictions(train_step.probabilities(batch_examples(examples)))
 
 
-def _identity(model: Keras, feed: Feed, plan: FitPlan) -> str:
-    shapes = [[list(variable.shape), bool(variable.trainable)] for variable in model.weights]
-    return sha256_of(json_text([shapes, feed.fingerprint(), plan.record()]).encode())
-
-
-def _before(learner: TrainStep, identity: str) -> Checkpoint:
-    stop = Stop.NOT_YET if learner.plan.epochs else Stop.ALL_EPOCHS
-    weights = learner.weights()
-    return Checkpoint(
-        identity=identity, history=(), best_epoch=0, stop=stop, now=learner.state(), best=weights
-    )
-
-
-def _next(
-    learner: TrainStep, feed: Feed, state: Checkpoint, watch: ProgressCallback, deadline: float
+def _train_next_epoch(
+    train_step: TrainStep, feed: Feed, state: Checkpoint, watch: ProgressCallback, deadline: float
 ) -> Checkpoint:
-    """One epoch on: trained, judged, and compared with the best."""
-    number, plan = len(state.history) + 1, learner.plan
-    learner.begin_epoch(number)
-    clock = _Clock(
-        learner=learner, feed=feed, steps=feed.steps, number=number, watch=watch, began=time.monotonic()
-    )
-    loss = _train_epoch(clock, deadline)
+    """Train one epoch, evaluate it, and compare it with the best so far."""
+    number, plan = len(state.history) + 1, train_step.plan
+    train_step.begin_epoch(number)
+    clock = _EpochClock(plan=plan, batch=feed.batch, steps=feed.steps, number=number, began=time.monotonic())
+    loss = _train_steps(train_step, feed, clock, watch, deadline)
+    # The time limit drops an epoch that it interrupts, except the first: a run needs one.
     if loss is None and state.history:
         return replace(state, stop=Stop.TIME_LIMIT)
-    with learner.averaged():
-        figures, weights = _judge(learner, feed, number), learner.weights()
+    # Averaged weights are evaluated, and saved as the best; training continues with the current ones.
+    with train_step.averaged():
+        figures, weights = _evaluate(train_step, feed, number), train_step.weights()
     rate = plan.rate_at(number * clock.steps - 1, steps=clock.steps)
     epoch = Epoch(number=number, loss=loss or 0.0, rate=rate, validation=figures)
     history = (*state.history, epoch)
-    is_best = _is_best(history, plan.goal)
-    watch(clock.ended(epoch, is_best=is_best))
+    # Of equal epochs the first is the best, so a later one must be better than all before it.
+    *earlier, latest = (item.validation[plan.goal.value] for item in history)
+    is_best = all(latest > figure for figure in earlier)
+    watch(clock.after_epoch(epoch, is_best=is_best))
     best_epoch = number if is_best else state.best_epoch
-    stop = Stop.TIME_LIMIT if loss is None else _stop(plan, number, best_epoch)
+    stop = Stop.NOT_YET
+    if loss is None:
+        stop = Stop.TIME_LIMIT
+    elif number >= plan.epochs:
+        stop = Stop.ALL_EPOCHS
+    elif plan.patience and number - best_epoch >= plan.patience:
+        stop = Stop.PATIENCE
     return Checkpoint(
         identity=state.identity,
         history=history,
         best_epoch=best_epoch,
         stop=stop,
-        now=learner.state(),
+        now=train_step.state(),
         best=weights if is_best else state.best,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Clock:
-    """One epoch's work and the time it began."""
+class _EpochClock:
+    """The times of one epoch's steps, for the progress events."""
 
-    learner: TrainStep
-    feed: Feed
-    steps: int  # in an epoch; the feed counts them by drawing an order of all pictures
+    plan: FitPlan
+    batch: int
+    steps: int  # in an epoch; computed once, because the feed draws an order of all pictures for it
     number: int
-    watch: ProgressCallback
     began: float
-    ends: list[float] = field(default_factory=list)  # when each step did; it grows
+    step_ends: list[float] = field(default_factory=list)
 
-    def moment(self, step: int) -> FitProgress:
-        left = (self.learner.plan.epochs - self.number + 1) * self.steps - step
-        return self._moment(step, left_within(self.ends, steps=left))
+    def after_step(self, step: int) -> FitProgress:
+        left = (self.plan.epochs - self.number + 1) * self.steps - step
+        return self._progress(step, remaining_in_fit_s(self.step_ends, steps=left))
 
-    def ended(self, epoch: Epoch, *, is_best: bool) -> FitProgress:
-        left = self.learner.plan.epochs - self.number
-        remaining_s = left_after(self.ends, began=self.began, now=time.monotonic(), epochs=left)
-        return replace(self._moment(self.steps, remaining_s), ended=epoch, is_best=is_best)
+    def after_epoch(self, epoch: Epoch, *, is_best: bool) -> FitProgress:
+        epochs = self.plan.epochs - self.number
+        now = time.monotonic()
+        remaining_s = remaining_after_epoch_s(self.step_ends, began=self.began, now=now, epochs=epochs)
+        return replace(self._progress(self.steps, remaining_s), ended=epoch, is_best=is_best)
 
-    def _moment(self, step: int, remaining_s: float | None) -> FitProgress:
-        each = step_s(self.ends)
+    def _progress(self, step: int, remaining_s: float | None) -> FitProgress:
+        step_s = seconds_per_step(self.step_ends)
         return FitProgress(
-            name=self.learner.plan.name,
+            name=self.plan.name,
             epoch=self.number,
-            epochs=self.learner.plan.epochs,
+            epochs=self.plan.epochs,
             step=step,
             steps=self.steps,
-            pictures_per_s=self.feed.batch / each if each else None,
+            pictures_per_s=self.batch / step_s if step_s else None,
             remaining_s=remaining_s,
         )
 
 
-def _train_epoch(clock: _Clock, deadline: float) -> float | None:
-    """The mean loss of the epoch, or None where time ran out within it."""
-    learner, steps = clock.learner, clock.steps
+def _train_steps(
+    train_step: TrainStep, feed: Feed, clock: _EpochClock, watch: ProgressCallback, deadline: float
+) -> float | None:
+    """Train the steps of an epoch; return their mean loss, or None where the time limit interrupted it."""
+    steps, plan = clock.steps, train_step.plan
     first = (clock.number - 1) * steps
     total = 0.0
-    for at, batch in enumerate(clock.feed.batches(first, first + steps)):
-        if deadline < math.inf and learner.team.any(time.monotonic() > deadline):
+    for index, batch in enumerate(feed.batches(first, first + steps)):
+        # All workers must stop at the same step: otherwise the others would wait for this one's gradients.
+        if deadline < math.inf and train_step.replicas.any(time.monotonic() > deadline):
             return None
-        loss = learner.step(*batch, rate=learner.plan.rate_at(first + at, steps=steps))
+        loss = train_step.step(*batch, rate=plan.rate_at(first + index, steps=steps))
+        # Stop here: the checkpoint of this epoch would replace the last usable one.
         if not math.isfinite(loss):
-            raise _no_number(clock.number, f"step {at + 1} of {steps}")
+            raise _loss_error(clock.number, f"step {index + 1} of {steps}")
         total += loss
-        clock.ends.append(time.monotonic())
-        clock.watch(clock.moment(at + 1))
+        clock.step_ends.append(time.monotonic())
+        watch(clock.after_step(index + 1))
     return total / steps
 
 
-def _judge(learner: TrainStep, feed: Feed, number: int) -> Mapping[str, float]:
-    own = learner.probabilities(feed.validation_batches())
-    probabilities = learner.team.joined(own, len(feed.validation))
+def _evaluate(train_step: TrainStep, feed: Feed, number: int) -> Mapping[str, float]:
+    """Return the figures of the validation examples, of which each worker predicts its own span."""
+    own = train_step.probabilities(feed.validation_batches())
+    probabilities: Floats = train_step.replicas.join(own, len(feed.validation))
     if not np.isfinite(probabilities).all():
-        raise _no_number(number, "validation")
+        raise _loss_error(number, "validation")
     predictions = feed.validation.predictions(probabilities)
+    of_truth = probabilities[np.arange(len(predictions)), predictions.truth]
     return {
         "balanced_accuracy": balanced_accuracy(predictions),
         "auroc": auroc(predictions),
         "accuracy": accuracy(predictions),
-        "loss": _log_loss(probabilities, predictions),
+        "loss": float(-np.log(np.maximum(of_truth, MIN_PROBABILITY)).mean()),
     }
 
 
-def _log_loss(probabilities: Floats, predictions: Predictions) -> float:
-    own = probabilities[np.arange(len(predictions)), predictions.truth]
-    return float(-np.log(np.maximum(own, TINY)).mean())
-
-
-def _is_best(history: tuple[Epoch, ...], goal: Goal) -> bool:
-    """Whether the last epoch beats all before it; the earlier of equals is kept."""
-    figures = [epoch.validation[goal.value] for epoch in history]
-    return all(figures[-1] > figure for figure in figures[:-1])
-
-
-def _stop(plan: FitPlan, number: int, best_epoch: int) -> Stop:
-    if number >= plan.epochs:
-        return Stop.ALL_EPOCHS
-    if plan.patience and number - best_epoch >= plan.patience:
-        return Stop.PATIENCE
-    return Stop.NOT_YET
-
-
-def _no_number(epoch: int, where: str) -> InputError:
+def _loss_error(epoch: int, where: str) -> InputError:
     kept = f"the checkpoint of epoch {epoch - 1} is kept" if epoch > 1 else "no epoch was finished"
     what = f"the loss is not finite at {where} ({kept})"
     hint = "Train with a lower --rate or without mixed precision."

@@ -1,23 +1,24 @@
-"""The phases of a training: the head on a frozen backbone, then the top of the backbone with it."""
+"""Run the phases of a training: the head on a frozen backbone, then fine-tuning of backbone and head."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from trainer.data.batches import Feed
 from trainer.data.examples import Examples
-from trainer.data.frozen_features import recorded
-from trainer.distributed.replicas import ALONE, ReplicaGroup
-from trainer.fitting.events import ProgressCallback, unwatched
-from trainer.fitting.loop import FitResult, fit
-from trainer.fitting.plan import FitPlan
-from trainer.fitting.tensorboard import write_logs
+from trainer.data.frozen_features import cache_features
+from trainer.distributed.strategy import SINGLE_REPLICA, ReplicaGroup
+from trainer.fitting.events import Epoch, ProgressCallback, ignore_progress
+from trainer.fitting.loop import fit
+from trainer.fitting.train_step import FitPlan
 from trainer.model.distillation import Teacher
-from trainer.model.freezing import All, boundary, freeze_below, split_at, train_from_nothing
+from trainer.model.freezing import find_boundary, freeze_below, split_model, unfreeze_all
 from trainer.recipe.augmentation import Augmentation
 from trainer.recipe.network_spec import Weights
 from trainer.recipe.recipe import Recipe
@@ -25,116 +26,144 @@ from trainer.runs.run_folder import Phase
 
 Keras = Any  # tf_keras ships no types
 HEAD, TUNE, WHOLE = "head", "fine-tuning", "everything"
-TUNE_SALT = 1  # the phases draw apart
+TUNE_SALT = 1  # the two phases draw different random numbers
+EVENTS_FILE = "events.out.tfevents.0.dermpack"  # TensorBoard searches for "tfevents" in the name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PhaseInputs:
-    """What all phases share."""
+    """What all phases of a training share."""
 
     recipe: Recipe
     train: Examples
     validation: Examples
     work: Path
     teacher: Teacher | None = None
-    team: ReplicaGroup = ALONE
+    replicas: ReplicaGroup = SINGLE_REPLICA
     deadline: float = math.inf
-    watch: ProgressCallback = unwatched
+    watch: ProgressCallback = ignore_progress
 
 
-def train_phases(model: Keras, material: PhaseInputs) -> tuple[Phase, ...]:
-    """Run every phase that the recipe asks for; the model ends with the best weights of the last."""
-    return tuple(_phases(model, material))
+def train_phases(model: Keras, inputs: PhaseInputs) -> tuple[Phase, ...]:
+    """Run every phase of the recipe; the model has the best weights of the last afterwards."""
+    recipe = inputs.recipe
+    # Random weights need no protection: everything trains, without a head phase.
+    if recipe.weights is Weights.NONE:
+        unfreeze_all(model)
+        feed = _picture_feed(inputs, seed=recipe.seed)
+        return (_run_phase(model, feed, _tune_plan(recipe, WHOLE), inputs),)
+    phases = []
+    if recipe.head_epochs:
+        freeze_below(model, 0)
+        rest, feed = _split_for_phase(model, inputs, copies=recipe.head_copies, seed=recipe.seed, name=HEAD)
+        # The plan has no warm-up and no averaging: fine-tuning trains the head further.
+        plan = FitPlan(
+            name=HEAD,
+            epochs=recipe.head_epochs,
+            rate=recipe.head_rate,
+            seed=recipe.seed,
+            schedule=recipe.schedule,
+            label_smoothing=recipe.label_smoothing,
+            goal=recipe.metric,
+        )
+        phases.append(_run_phase(rest, feed, plan, inputs))
+    # Fine-tuning continues with the best weights of the head phase.
+    if recipe.epochs and recipe.fine_tune != 0:
+        freeze_below(model, recipe.fine_tune)
+        seed = recipe.seed + TUNE_SALT
+        rest, feed = _split_for_phase(model, inputs, copies=recipe.copies, seed=seed, name=TUNE)
+        phases.append(_run_phase(rest, feed, _tune_plan(recipe, TUNE), inputs))
+    return tuple(phases)
 
 
 def planned_epochs(recipe: Recipe, phase: str) -> int:
+    """Return how many epochs the recipe has for the phase."""
     return recipe.head_epochs if phase == HEAD else recipe.epochs
 
 
-def _phases(model: Keras, material: PhaseInputs) -> Iterator[Phase]:
-    recipe = material.recipe
-    if recipe.weights is Weights.NONE:
-        train_from_nothing(model)
-        yield _phase(model, _fresh(material, seed=recipe.seed), _tuning(recipe, WHOLE), material)
-        return
-    if recipe.head_epochs:
-        freeze_below(model, 0)
-        rest, feed = _cut(model, material, copies=recipe.head_copies, seed=recipe.seed, name=HEAD)
-        yield _phase(rest, feed, _head_plan(recipe), material)
-    if recipe.epochs and recipe.fine_tune != 0:
-        freeze_below(model, All.ALL if recipe.fine_tune is None else recipe.fine_tune)
-        seed = recipe.seed + TUNE_SALT
-        rest, feed = _cut(model, material, copies=recipe.copies, seed=seed, name=TUNE)
-        yield _phase(rest, feed, _tuning(recipe, TUNE), material)
+def write_logs(history: Sequence[Epoch], folder: Path) -> None:
+    """Write a history for TensorBoard: one scalar per figure and epoch.
+
+    The time of an event is its epoch, so that the same history gives the same bytes, and a longer history
+    begins with the bytes of a shorter one.
+    """
+    event_type, summary_type = tf.compat.v1.Event, tf.compat.v1.Summary
+    folder.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(folder / EVENTS_FILE)) as writer:
+        writer.write(event_type(wall_time=0.0, file_version="brain.Event:2").SerializeToString())
+        for epoch in history:
+            figures = {"loss": epoch.loss, "rate": epoch.rate}
+            figures |= {f"validation/{name}": value for name, value in sorted(epoch.validation.items())}
+            values = [summary_type.Value(tag=tag, simple_value=figure) for tag, figure in figures.items()]
+            summary = summary_type(value=values)
+            event = event_type(wall_time=float(epoch.number), step=epoch.number, summary=summary)
+            writer.write(event.SerializeToString())
 
 
-def _phase(model: Keras, feed: Feed, plan: FitPlan, material: PhaseInputs) -> Phase:
-    folder = material.work / plan.name
+def _run_phase(model: Keras, feed: Feed, plan: FitPlan, inputs: PhaseInputs) -> Phase:
+    folder = inputs.work / plan.name
     folder.mkdir(exist_ok=True)
-    team, watch, deadline = material.team, material.watch, material.deadline
-    fitted = fit(model, feed, plan, folder, watch=watch, deadline=deadline, team=team)
-    write_logs(fitted.history, material.work / "logs" / plan.name)
-    return _told(plan, fitted)
-
-
-def _told(plan: FitPlan, fitted: FitResult) -> Phase:
+    result = fit(
+        model,
+        feed,
+        plan,
+        folder,
+        watch=inputs.watch,
+        deadline=inputs.deadline,
+        replicas=inputs.replicas,
+    )
+    write_logs(result.history, inputs.work / "logs" / plan.name)
     return Phase(
         name=plan.name,
         plan=plan.record(),
-        history=fitted.history,
-        best_epoch=fitted.best_epoch,
-        stop=fitted.stop.value,
+        history=result.history,
+        best_epoch=result.best_epoch,
+        stop=result.stop.value,
     )
 
 
-def _cut(model: Keras, material: PhaseInputs, *, copies: int, seed: int, name: str) -> tuple[Keras, Feed]:
-    """What trains, and what it eats: activations at the boundary, or pictures where none can be kept."""
-    augmentation, at = material.recipe.augment, boundary(model)
-    keeps = copies > 0 or not augmentation.changes_pixels
-    if not keeps or at == model.layers[0].name:
-        return model, _fresh(material, seed=seed)
-    trunk, rest = split_at(model, at)
-    folder, copies = material.work / name / "activations", max(copies, 1)
+def _split_for_phase(
+    model: Keras, inputs: PhaseInputs, *, copies: int, seed: int, name: str
+) -> tuple[Keras, Feed]:
+    """Return the network that trains and its feed: cached features above a frozen trunk, or pictures.
+
+    Pictures are needed where every epoch augments them again, and where no layer below the trained ones is
+    worth caching.
+    """
+    augmentation, boundary = inputs.recipe.augment, find_boundary(model)
+    feed = _picture_feed(inputs, seed=seed)
+    is_cacheable = copies > 0 or not augmentation.changes_pixels
+    if not is_cacheable or boundary == model.layers[0].name:
+        return model, feed
+    # Validation pictures are never augmented, so they have one copy.
+    trunk, rest = split_model(model, boundary)
+    folder, copies = inputs.work / name / "activations", max(copies, 1)
     train, validation = (
-        recorded(trunk, part, augmentation=changes, copies=copies, seed=seed, folder=folder / split)
+        cache_features(trunk, part, augmentation=changes, copies=copies, seed=seed, folder=folder / split)
         for split, part, changes in (
-            ("train", material.train, augmentation),
-            ("validation", material.validation, Augmentation()),
+            ("train", inputs.train, augmentation),
+            ("validation", inputs.validation, Augmentation()),
         )
     )
-    feed = _fresh(material, seed=seed)
-    return rest, replace(feed, train=train, validation=validation, teacher=None)  # it needs pictures
+    return rest, replace(feed, train=train, validation=validation, teacher=None)  # a teacher needs pictures
 
 
-def _fresh(material: PhaseInputs, *, seed: int) -> Feed:
-    recipe = material.recipe
+def _picture_feed(inputs: PhaseInputs, *, seed: int) -> Feed:
+    recipe = inputs.recipe
     return Feed(
-        train=material.train,
-        validation=material.validation,
-        batch=min(recipe.batch, len(material.train)),
+        train=inputs.train,
+        validation=inputs.validation,
+        batch=min(recipe.batch, len(inputs.train)),
         seed=seed,
         augmentation=recipe.augment,
         balance=recipe.balance,
         balance_power=recipe.balance_power,
-        teacher=material.teacher,
-        part=material.team.part,
+        teacher=inputs.teacher,
+        shard=inputs.replicas.shard,
     )
 
 
-def _head_plan(recipe: Recipe) -> FitPlan:
-    """Short and steady: the head only has to be sensible when the backbone begins to move."""
-    return FitPlan(
-        name=HEAD,
-        epochs=recipe.head_epochs,
-        rate=recipe.head_rate,
-        seed=recipe.seed,
-        schedule=recipe.schedule,
-        label_smoothing=recipe.label_smoothing,
-        goal=recipe.metric,
-    )
-
-
-def _tuning(recipe: Recipe, name: str) -> FitPlan:
+def _tune_plan(recipe: Recipe, name: str) -> FitPlan:
     return FitPlan(
         name=name,
         epochs=recipe.epochs,

@@ -1,9 +1,12 @@
-"""One model in training: a step, a prediction, and a state that can be kept and put back."""
+"""Provide one model in training: its plan, a step, predictions, and a state that can be restored."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -13,20 +16,53 @@ import tf_keras
 from numpy.typing import NDArray
 
 from dermpack.metrics.predictions import Floats
-from trainer.distributed.replicas import ALONE, ReplicaGroup, together
-from trainer.fitting.plan import FitPlan
-from trainer.model.dropout_rng import SharedDropout, chances
-from trainer.model.sync_batch_norm import see_whole_batch
+from trainer._private import SharedDropout, prepare_random_layers, synchronize_batch_norm
+from trainer.distributed.strategy import SINGLE_REPLICA, ReplicaGroup, interleave
+from trainer.recipe.recipe import Goal, Schedule
 
 Array = NDArray[Any]
 Keras = Any  # tf_keras ships no types
 Tensor = Any
-TINY = 1e-7  # an output that is no plain softmax may be 0
-EMA_LEAD = 10  # (1 + t) / (10 + t): an average of few steps must not be held by the first weights
+MIN_PROBABILITY = 1e-7  # an output that is not a plain softmax may be 0
+EMA_LEAD = 10  # decay (1 + t) / (10 + t) at first: the initial weights must not dominate a short average
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitPlan:
+    """Everything that decides a fit except the model and its feed."""
+
+    name: str  # shown in the progress line
+    epochs: int
+    rate: float  # the highest of the schedule
+    seed: int
+    schedule: Schedule = Schedule.COSINE
+    warm_up: float = 0.0  # epochs until the rate is reached
+    label_smoothing: float = 0.0
+    ema: float = 0.0  # decay per step of the averaged weights; 0 disables them
+    patience: int = 0  # epochs without improvement before the fit stops; 0: never
+    goal: Goal = Goal.BALANCED_ACCURACY
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan as JSON."""
+        values = ((item.name, getattr(self, item.name)) for item in fields(self))
+        return {name: value.value if isinstance(value, Enum) else value for name, value in values}
+
+    def rate_at(self, step: int, *, steps: int) -> float:
+        """Return the learning rate of a step, counted from 0, where an epoch has `steps`.
+
+        Two epochs of 100 steps at 1.0, no warm-up: step 0 → 1.0, step 100 → 0.5, step 199 → 0.00006.
+        """
+        # Linear warm-up, then half a cosine from the full rate to 0.
+        warm_up, total = self.warm_up * steps, self.epochs * steps
+        if step < warm_up:
+            return self.rate * (step + 1) / (math.floor(warm_up) + 1)
+        if self.schedule is Schedule.CONSTANT:
+            return self.rate
+        return self.rate * (1 + math.cos(math.pi * (step - warm_up) / max(total - warm_up, 1))) / 2
 
 
 class TrainStep:
-    """Holds the variables of a fit; knows of a model only its weights, inputs and outputs."""
+    """The variables of a fit; it uses only weights, inputs and outputs of a model, not its architecture."""
 
     def __init__(
         self,
@@ -34,120 +70,130 @@ class TrainStep:
         plan: FitPlan,
         *,
         logit_offsets: Sequence[float] = (0.0,),
-        team: ReplicaGroup = ALONE,
+        replicas: ReplicaGroup = SINGLE_REPLICA,
     ) -> None:
-        self.model, self.plan, self.team = model, plan, team
+        self.model, self.plan, self.replicas = model, plan, replicas
         self.offsets = tf.constant(logit_offsets, tf.float32)
         self.trained = list(model.trainable_variables)
-        if team.replicas > 1:
-            see_whole_batch(model, replicas=team.replicas)
-        with team.scope():
+        if replicas.count > 1:
+            synchronize_batch_norm(model, replicas=replicas.count)
+        # Variables of the optimizer and the averages need a copy on every replica, as the weights have.
+        with replicas.scope():
             self.optimizer = tf_keras.optimizers.Adam(plan.rate)
             self.optimizer.build(self.trained)
-            averages = self.trained if plan.ema else []
-            self.averages = [tf.Variable(variable, trainable=False) for variable in averages]
-        self._chances = chances(model, team)
+            averaged = self.trained if plan.ema else []
+            self.averages = [tf.Variable(variable, trainable=False) for variable in averaged]
+        self._generators = prepare_random_layers(model, replicas)
         self._step = tf.function(self._train, reduce_retracing=True)
-        self._predict = tf.function(partial(team.of_each, _outputs_of(model)), reduce_retracing=True)
+
+        def predict(inputs: Tensor) -> Tensor:
+            values = tf.cast(model(inputs, training=False), tf.float32)
+            return tf.concat([1 - values, values], axis=-1) if values.shape[-1] == 1 else values
+
+        self._predict = tf.function(partial(replicas.run_on_replicas, predict), reduce_retracing=True)
 
     def step(self, inputs: Tensor, targets: Tensor, weights: Tensor, *, rate: float) -> float:
-        """Train on one batch; answer its loss."""
+        """Train on one batch; return its loss."""
         return float(self._step(inputs, targets, weights, tf.constant(rate, tf.float32)))
 
     def probabilities(self, batches: Any) -> Floats:
-        """[n, k] of all examples, in their order."""
-        found: Floats = np.concatenate([together(self._predict(inputs)) for inputs in batches])
-        return found.astype(np.float64)
+        """Return [n, k] of all examples, in their order."""
+        predicted: Floats = np.concatenate([interleave(self._predict(inputs)) for inputs in batches])
+        return predicted.astype(np.float64)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Random layers draw by seed and epoch, however the fit came here."""
-        for at, chance in enumerate(self._chances):
-            chance.reset_from_seed(
-                int(np.random.SeedSequence((self.plan.seed, epoch, at)).generate_state(1)[0])
-            )
+        """Seed the random layers by seed and epoch, so that a resumed fit draws the same numbers."""
+        for index, generator in enumerate(self._generators):
+            sequence = np.random.SeedSequence((self.plan.seed, epoch, index))
+            generator.reset_from_seed(int(sequence.generate_state(1)[0]))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within the block the model has its averaged weights, where there are any."""
-        kept = [self.team.value(variable) for variable in self.trained] if self.averages else []
+        """Give the model its averaged weights within the block, if the plan has them."""
+        current = [self.replicas.local_value(variable) for variable in self.trained] if self.averages else []
         for variable, average in zip(self.trained, self.averages, strict=False):
             variable.assign(average)
         yield
-        for variable, value in zip(self.trained, kept, strict=False):
+        for variable, value in zip(self.trained, current, strict=False):
             variable.assign(value)
 
     def weights(self) -> dict[str, Array]:
-        return self._numbered("model", self.model.weights)
+        """Return the model's weights by number."""
+        return self._number_values("model", self.model.weights)
 
     def state(self) -> dict[str, Array]:
-        """Everything that the next step depends on."""
-        optimizer = self._numbered("optimizer", self.optimizer.variables)
-        return {**self.weights(), **optimizer, **self._numbered("average", self.averages)}
-
-    def _numbered(self, kind: str, variables: Any) -> dict[str, Array]:
-        return {f"{kind}/{at:04d}": self.team.value(variable) for at, variable in enumerate(variables)}
+        """Return everything that the next step depends on."""
+        optimizer = self._number_values("optimizer", self.optimizer.variables)
+        return {**self.weights(), **optimizer, **self._number_values("average", self.averages)}
 
     def set_state(self, arrays: Mapping[str, Array]) -> None:
-        _assign("model", self.model.weights, arrays)
+        """Restore what `state` returned."""
+        self.set_weights(arrays)
         _assign("optimizer", self.optimizer.variables, arrays)
         _assign("average", self.averages, arrays)
 
     def set_weights(self, arrays: Mapping[str, Array]) -> None:
+        """Restore what `weights` returned."""
         _assign("model", self.model.weights, arrays)
 
+    def _number_values(self, kind: str, variables: Any) -> dict[str, Array]:
+        return {
+            f"{kind}/{index:04d}": self.replicas.local_value(variable)
+            for index, variable in enumerate(variables)
+        }
+
     def _train(self, inputs: Tensor, targets: Tensor, weights: Tensor, rate: Tensor) -> Tensor:
+        # The rate is an input of the graph: a Python number would compile a new graph for every step.
         self.optimizer.learning_rate.assign(rate)
-        for chance in self._chances:
-            if isinstance(chance, SharedDropout):
-                chance.begin_step(inputs.shape[0] * self.team.part.of)
-        loss = self.team.total(self._learn, inputs, targets, weights)
-        self._average()
+        # Shared dropout is drawn for the whole batch, before the replicas run.
+        for generator in self._generators:
+            if isinstance(generator, SharedDropout):
+                generator.begin_step(inputs.shape[0] * self.replicas.shard.count)
+        loss = self.replicas.sum_over_replicas(self._learn, inputs, targets, weights)
+        # A running average: it moves quickly at first, and with the decay of the plan later.
+        if self.averages:
+            done = tf.cast(self.optimizer.iterations, tf.float32)
+            decay = tf.minimum(self.plan.ema, (1 + done) / (EMA_LEAD + done))
+            for average, variable in zip(self.averages, self.trained, strict=True):
+                average.assign_add((variable - average) * (1 - decay))
         return loss
 
     def _learn(self, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """One replica's part of the step, and of the loss; the optimizer adds up the gradients of all."""
+        """Compute one replica's part of the step and of the loss; the optimizer sums the gradients of all."""
+        smoothing = self.plan.label_smoothing
         with tf.GradientTape() as tape:
             outputs = self.model(inputs, training=True)
-            loss = tf.reduce_mean(self._losses(outputs, targets) * weights)
+            smooth = targets * (1 - smoothing) + smoothing / targets.shape[-1]
+            losses = tf.nn.softmax_cross_entropy_with_logits(smooth, _logits(outputs) + self.offsets)
+            loss = tf.reduce_mean(losses * weights)
             total = tf.add_n([loss, *self.model.losses]) if self.model.losses else loss
-            part = total / self.team.replicas
+            # Replicas have equally many rows: the sum of their parts is the mean over the batch.
+            part = total / self.replicas.count
         gradients = tape.gradient(part, self.trained)
         self.optimizer.apply_gradients(zip(gradients, self.trained, strict=True))
-        return loss / self.team.replicas
-
-    def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy of each example."""
-        smoothing = self.plan.label_smoothing
-        smooth = targets * (1 - smoothing) + smoothing / targets.shape[-1]
-        return tf.nn.softmax_cross_entropy_with_logits(smooth, _logits(outputs) + self.offsets)
-
-    def _average(self) -> None:
-        if not self.averages:
-            return
-        done = tf.cast(self.optimizer.iterations, tf.float32)
-        decay = tf.minimum(self.plan.ema, (1 + done) / (EMA_LEAD + done))
-        for average, variable in zip(self.averages, self.trained, strict=True):
-            average.assign_add((variable - average) * (1 - decay))
+        return loss / self.replicas.count
 
 
 def _logits(outputs: Tensor) -> Tensor:
-    """[n, k] before the last activation, up to a constant a row; one output is the second of two classes."""
+    """Return [n, k] before the last activation, up to a constant per row.
+
+    A softmax is left out where the graph has one: the loss of logits is exact, that of probabilities is not.
+    A single output is the second of two classes.
+    """
     kind = outputs.op.type
     if outputs.shape[-1] > 1:
-        return outputs.op.inputs[0] if kind == "Softmax" else tf.math.log(tf.maximum(outputs, TINY))
-    inside = tf.clip_by_value(outputs, TINY, 1 - TINY)
-    second = outputs.op.inputs[0] if kind == "Sigmoid" else tf.math.log(inside / (1 - inside))
+        if kind == "Softmax":
+            return outputs.op.inputs[0]
+        return tf.math.log(tf.maximum(outputs, MIN_PROBABILITY))
+    # sigmoid(x) is the second of softmax(0, x), so the first class gets the logit 0.
+    if kind == "Sigmoid":
+        second = outputs.op.inputs[0]
+    else:
+        inside = tf.clip_by_value(outputs, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+        second = tf.math.log(inside / (1 - inside))
     return tf.concat([tf.zeros_like(second), second], axis=-1)
 
 
-def _outputs_of(model: Keras) -> Any:
-    def outputs(inputs: Tensor) -> Tensor:
-        values = tf.cast(model(inputs, training=False), tf.float32)
-        return tf.concat([1 - values, values], axis=-1) if values.shape[-1] == 1 else values
-
-    return outputs
-
-
 def _assign(kind: str, variables: Any, arrays: Mapping[str, Array]) -> None:
-    for at, variable in enumerate(variables):
-        variable.assign(arrays[f"{kind}/{at:04d}"])
+    for index, variable in enumerate(variables):
+        variable.assign(arrays[f"{kind}/{index:04d}"])

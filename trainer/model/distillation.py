@@ -1,4 +1,4 @@
-"""A trained network that answers beside the labels: its pupil learns from both (distillation)."""
+"""Distillation: a trained network whose predictions are part of the targets of another network."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from trainer.runs.run_folder import load_softmax, read_run
 
 Keras = Any  # tf_keras ships no types
 Tensor = Any  # nor does TensorFlow
-TINY = 1e-7  # below it a probability says nothing that a loss should count
+MIN_PROBABILITY = 1e-7  # below it a logarithm would dominate the loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Teacher:
-    """Sees the very pictures that its pupil sees, changed alike."""
+    """A trained network that gets the same augmented pictures as the network that is trained."""
 
     network: Keras
     weights_sha256: str
     share: float  # of each target; the label has the rest
 
     def fingerprint(self) -> list[Any]:
+        """Return what decides its predictions, for a checkpoint to compare."""
         return [self.weights_sha256, self.share]
 
-    def beside(self, targets: Tensor, inputs: Tensor, *, offsets: Sequence[float]) -> Tensor:
-        """[n, k] targets, partly what the teacher says of the inputs [n, s, s, 3].
+    def blend_targets(self, targets: Tensor, inputs: Tensor, *, offsets: Sequence[float]) -> Tensor:
+        """Return targets [n, k], partly the teacher's predictions for the inputs [n, s, s, 3].
 
-        The pupil's loss adds `offsets` to its logits, so the teacher's answer is moved by the same.
+        The loss adds `offsets` to the logits of the trained network, so they are added to the teacher's too.
         """
-        answers = self.network(self._at_its_size(inputs), training=False)
-        logits = tf.math.log(tf.maximum(tf.cast(answers, tf.float32), TINY))
-        moved = tf.nn.softmax(logits + tf.constant(offsets, tf.float32))
-        return (1 - self.share) * targets + self.share * moved
-
-    def _at_its_size(self, inputs: Tensor) -> Tensor:
         side = self.network.input_shape[1]
-        return inputs if inputs.shape[1] == side else tf.image.resize(inputs, [side, side], antialias=True)
+        if inputs.shape[1] != side:
+            # The teacher takes the same augmented picture; only the size of its input may differ.
+            inputs = tf.image.resize(inputs, [side, side], antialias=True)
+        probabilities = tf.cast(self.network(inputs, training=False), tf.float32)
+        logits = tf.math.log(tf.maximum(probabilities, MIN_PROBABILITY))
+        predictions = tf.nn.softmax(logits + tf.constant(offsets, tf.float32))
+        return (1 - self.share) * targets + self.share * predictions
 
 
 def load_teacher(folder: Path, *, share: float) -> Teacher:
-    """The network of a run folder, as it was trained."""
+    """Return the network of a run folder as a teacher."""
     run = read_run(folder)
     return Teacher(network=load_softmax(run), weights_sha256=run.weights_sha256, share=share)

@@ -1,20 +1,10 @@
-"""Cut a network in two, and say what of it trains.
+"""Choose which layers of a network train, and split it where training begins.
 
-freeze_below(model, fine_tune)    the head and the top N layers of the backbone train (0: the head alone; ALL:
-                                  everything); batch normalisation of the backbone never does: it stays in
-                                  inference mode
-train_from_nothing(model)         everything trains, batch normalisation too
-boundary(model)                   the last layer below everything that trains whose output is all that the
-                                  layers above it need
-split_at(model, name)             the network below that layer and the one above, sharing their layers
-features(model)                   the network up to its pooled features
-
-Layers are counted as Keras counts them (model.layers of the backbone, activations and paddings included).
+Layers are counted as Keras counts them (`model.layers` of the backbone, activations and paddings included).
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
 
 import tf_keras
@@ -23,85 +13,80 @@ from dermpack.errors import InputError
 from trainer.model.backbones import INPUT_MAP
 
 POOL = "pool"  # the first layer of the head
-MOMENTUM = 0.9  # of batch normalisation: 0.999, made for days of ImageNet, has not forgotten its start
+MOMENTUM = 0.9  # of batch normalization; Keras's 0.999 is too slow for trainings of a few thousand steps
 
 Keras = Any  # tf_keras ships no types
 
 
-class All(Enum):
-    """Every layer, where a number of layers could stand."""
-
-    ALL = "all"
-
-
 def backbone_layers(model: Keras) -> list[Keras]:
-    """What lies below the head, from the pixels up, the input map left out."""
+    """Return the layers below the head, from the pixels up, without the input map."""
     names = [layer.name for layer in model.layers]
     below = model.layers[: names.index(POOL)]
     return [layer for layer in below if layer.name != INPUT_MAP]
 
 
-def freeze_below(model: Keras, fine_tune: int | All) -> None:
-    """Set `trainable` of every layer; compile afterwards."""
+def freeze_below(model: Keras, fine_tune: int | None) -> None:
+    """Make the head and the top layers of the backbone trainable: 0 none of them, None all.
+
+    Batch normalization of the backbone stays frozen, and with it in inference mode. Compile afterwards.
+    """
     backbone = backbone_layers(model)
-    count = len(backbone) if isinstance(fine_tune, All) else fine_tune
+    count = len(backbone) if fine_tune is None else fine_tune
     if count < 0:
         what, hint = "not a number of layers", "Choose 0 or more, or all."
         raise InputError(f"--fine-tune {fine_tune}", what, hint, code="invalid-option")
-    trained = {layer.name for layer in backbone[max(0, len(backbone) - count) :] if not _is_norm(layer)}
+    top = backbone[max(0, len(backbone) - count) :]
+    # Batches are too small to estimate the statistics again that the backbone was pretrained with.
+    trained = {layer.name for layer in top if not _is_batch_norm(layer)}
     below = {layer.name for layer in backbone} | {INPUT_MAP}
     for layer in model.layers:
         layer.trainable = layer.name in trained or layer.name not in below
 
 
-def train_from_nothing(model: Keras) -> None:
-    """Set `trainable` of every layer but the fixed input map; compile afterwards."""
+def unfreeze_all(model: Keras) -> None:
+    """Make every layer but the fixed input map trainable, batch normalization too; compile afterwards."""
     for layer in model.layers:
         layer.trainable = layer.name != INPUT_MAP
-        if _is_norm(layer):
+        if _is_batch_norm(layer):
             layer.momentum = MOMENTUM
 
 
-def boundary(model: Keras) -> str:
-    """The layer at which to cut: below it nothing trains, and nothing but its output crosses.
+def find_boundary(model: Keras) -> str:
+    """Return the name of the layer to split at: nothing below it trains, and only its output is read above.
 
-    Where a cut would save no work it is the input itself.
+    Where a split would save no work, that is the input itself.
     """
     layers = model.layers
-    places = {layer.name: place for place, layer in enumerate(layers)}
-    lowest = min(place for place, layer in enumerate(layers) if layer.trainable_weights)
-    highest = min(lowest - 1, places[POOL])  # above the pooled features dropout begins
-    farthest, cut = 0, 0  # the highest layer that reads from below the place looked at
-    readers = _readers(model, places)
-    for place in range(highest + 1):
-        if farthest <= place:
-            cut = place
-        farthest = max(farthest, *readers[place])
-    saves_work = any(layer.weights and layer.name != INPUT_MAP for layer in layers[: cut + 1])
-    return str(layers[cut if saves_work else 0].name)
+    positions = {layer.name: position for position, layer in enumerate(layers)}
+    lowest_trained = min(position for position, layer in enumerate(layers) if layer.trainable_weights)
+    highest = min(lowest_trained - 1, positions[POOL])  # dropout begins above the pooled features
+    # For each layer, by position: the positions of the layers that read its output.
+    readers: list[list[int]] = [[0] for _ in layers]
+    for position, layer in enumerate(layers):
+        for parent in layer.inbound_nodes[0].parent_nodes:
+            readers[positions[parent.layer.name]].append(position)
+    # Walk up: a layer is a possible split where no layer above it reads anything from below it.
+    farthest_reader, split = 0, 0
+    for position in range(highest + 1):
+        if farthest_reader <= position:
+            split = position
+        farthest_reader = max(farthest_reader, *readers[position])
+    saves_work = any(layer.weights and layer.name != INPUT_MAP for layer in layers[: split + 1])
+    return str(layers[split if saves_work else 0].name)
 
 
-def split_at(model: Keras, name: str) -> tuple[Keras, Keras]:
-    """The trunk up to the layer's output, and the rest from there; training one trains the whole."""
+def split_model(model: Keras, name: str) -> tuple[Keras, Keras]:
+    """Return the trunk up to the layer's output and the rest above it; both share the model's layers."""
     tensor = model.get_layer(name).get_output_at(0)
     trunk = tf_keras.Model(model.inputs, tensor, name=f"{model.name}_trunk")
     rest = tf_keras.Model(tensor, model.outputs, name=f"{model.name}_rest")
     return trunk, rest
 
 
-def features(model: Keras) -> Keras:
-    """The trunk whose output is the pooled features."""
-    return split_at(model, POOL)[0]
+def split_at_features(model: Keras) -> Keras:
+    """Return the trunk whose output is the pooled features."""
+    return split_model(model, POOL)[0]
 
 
-def _is_norm(layer: Keras) -> bool:
+def _is_batch_norm(layer: Keras) -> bool:
     return isinstance(layer, tf_keras.layers.BatchNormalization)
-
-
-def _readers(model: Keras, places: dict[str, int]) -> list[list[int]]:
-    """For each layer, by its place, the places of the layers that read its output."""
-    readers: list[list[int]] = [[0] for _ in places]
-    for name, place in places.items():
-        for parent in model.get_layer(name).inbound_nodes[0].parent_nodes:
-            readers[places[parent.layer.name]].append(place)
-    return readers

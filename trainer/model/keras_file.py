@@ -1,10 +1,8 @@
-"""The layers and arrays of a Keras weights file (HDF5), read at arm's length."""
+"""Read the layers and arrays of a Keras weights file (HDF5) in a process of its own."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.errors import InputError
+from dermpack.processes.child_process import ChildEndedError, ChildProcess, ChildTimeoutError
 from trainer.data.array_file import read_arrays
 
-READER = Path(__file__).with_name("hdf5_reader.py")
-MAX_SECONDS = 120  # ResNet50 takes one; a spoiled file can send libhdf5 round in circles
+READER = "trainer.model.hdf5_reader"
+MEMORY_BYTES = 6 << 30  # a damaged file can make libhdf5 allocate any amount
+MAX_SECONDS = 120  # ResNet50 takes one second; a damaged file can make libhdf5 loop forever
 HINT = "Give a file that was saved with model.save_weights('….h5') of tf_keras."
 
 
@@ -31,41 +31,45 @@ class FileWeight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileLayer:
-    """One layer that has weights, in the order of the file."""
+    """One layer with its weights."""
 
     name: str
     weights: tuple[FileWeight, ...]
 
 
 def read_layers(path: Path) -> tuple[FileLayer, ...]:
-    """Every layer with weights; anything odd is an error of one line, a crash of libhdf5 too."""
+    """Return every layer with weights in the order of the file; anything unexpected raises InputError.
+
+    The file is read in another process, because libhdf5 can crash on a damaged or hostile file.
+    """
     if not path.exists():
         raise InputError(path, "file not found", "Check the path.", code="file-not-found")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "weights.npz"
-        answer = _ask(path, target)
+        answer = _run_reader(path, target)
         if "error" in answer:
             raise InputError(path, answer["error"], HINT, code=answer["code"])
         arrays = read_arrays(target)
-    return tuple(
-        FileLayer(
-            name=name,
-            weights=tuple(FileWeight(name=leaf, values=arrays[f"{n}.{k}"]) for k, leaf in enumerate(leaves)),
-        )
-        for n, (name, leaves) in enumerate(answer["layers"])
-    )
+    layers = []
+    for n, (name, weight_names) in enumerate(answer["layers"]):
+        weights = [
+            FileWeight(name=weight_name, values=arrays[f"{n}.{k}"])
+            for k, weight_name in enumerate(weight_names)
+        ]
+        layers.append(FileLayer(name=name, weights=tuple(weights)))
+    return tuple(layers)
 
 
-def _ask(path: Path, target: Path) -> dict[str, Any]:
-    command = [sys.executable, "-I", str(READER), str(path.absolute()), str(target)]
-    try:
-        reader = subprocess.run(command, capture_output=True, timeout=MAX_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        what = f"not read within {MAX_SECONDS} s"
-        raise InputError(path, what, HINT, code="invalid-weights") from error
-    if reader.returncode:
-        last = reader.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2] or "crashed"
-        what = f"the process that reads HDF5 files crashed ({last})"
-        raise InputError(path, what, HINT, code="invalid-weights")
-    answer: dict[str, Any] = json.loads(reader.stdout)
+def _run_reader(path: Path, target: Path) -> dict[str, Any]:
+    log = target.with_name("log")
+    with ChildProcess(READER, str(path.absolute()), str(target), memory_bytes=MEMORY_BYTES, log=log) as child:
+        try:
+            with child.time_limit(MAX_SECONDS):
+                answer: dict[str, Any] = json.loads(child.receive())
+        except ChildTimeoutError as error:
+            what = f"not read within {MAX_SECONDS} s"
+            raise InputError(path, what, HINT, code="invalid-weights") from error
+        except ChildEndedError as error:
+            what = f"the process that reads HDF5 files crashed ({error})"
+            raise InputError(path, what, HINT, code="invalid-weights") from error
     return answer

@@ -1,1 +1,1 @@
-"""Options of a training: what a person may ask for, from command line, TOML or JSON."""
+"""Options of a training, from the command line, TOML or JSON."""

@@ -1,9 +1,9 @@
-"""How far a training picture may be changed, as values."""
+"""Provide the values of augmentation: how far a training picture may be changed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from dermpack.errors import TableError
@@ -11,43 +11,45 @@ from dermpack.errors import TableError
 HINT = "See docs/training.md for the keys and their ranges."
 
 
+def strength(most: float) -> Any:
+    """Return a field of `Augmentation` that takes a number from 0 (no change) to `most`."""
+    return field(default=0.0, metadata={"most": most})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """Each value is drawn anew for each picture and epoch; the zeros change nothing."""
+    """Limits of the random changes; new values are drawn for each picture and epoch. 0 changes nothing."""
 
     flips: bool = False  # left to right: skin has no handedness
-    rotation_degrees: float = 0.0  # either way; 180 is any direction
-    zoom_in: float = 0.0  # 0.3: down to 0.7 of the side is seen
-    zoom_out: float = 0.0  # 0.1: up to 1.1 of the side, mirrored at the edge
-    shift: float = 0.0  # of the side, either way
-    brightness: float = 0.0  # of half the range, either way
-    contrast: float = 0.0  # either way, about mid-grey
-    mixup: float = 0.0  # the alpha of its beta distribution; works on activations too
+    rotation_degrees: float = strength(180.0)  # either way; 180 is any direction
+    zoom_in: float = strength(0.9)  # 0.3: the crop shrinks down to 0.7 of the side
+    zoom_out: float = strength(0.9)  # 0.1: the crop grows up to 1.1 of the side, mirrored at the edge
+    shift: float = strength(0.5)  # as a share of the side, either way
+    brightness: float = strength(1.0)  # as a share of half the value range, either way
+    contrast: float = strength(1.0)  # either way, about mid-grey
+    mixup: float = strength(8.0)  # alpha of the beta distribution; applies to cached features too
 
     def __post_init__(self) -> None:
-        for name, highest in LARGEST.items():
-            if not 0 <= getattr(self, name) <= highest:
-                what = f"{name} = {getattr(self, name)} is not between 0 and {highest:g}"
+        for name, most in MAX_VALUES.items():
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                what = f"{name} = {value} is not between 0 and {most:g}"
                 raise TableError("augment", what, HINT, code="invalid-option")
 
     @property
     def changes_pixels(self) -> bool:
+        """Whether anything but mixup is on: mixup blends inputs of the network, the others change pixels."""
         return replace(self, mixup=0.0) != Augmentation()
 
     def record(self) -> dict[str, Any]:
+        """Return the values as JSON."""
         return asdict(self)
 
 
-LARGEST: Mapping[str, float] = {
-    "rotation_degrees": 180.0,
-    "zoom_in": 0.9,
-    "zoom_out": 0.9,
-    "shift": 0.5,
-    "brightness": 1.0,
-    "contrast": 1.0,
-    "mixup": 8.0,
+MAX_VALUES: Mapping[str, float] = {
+    item.name: item.metadata["most"] for item in fields(Augmentation) if "most" in item.metadata
 }
-NAMED: Mapping[str, Augmentation] = {
+AUGMENTATIONS: Mapping[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(
         flips=True, rotation_degrees=20, zoom_in=0.1, zoom_out=0.1, shift=0.05, brightness=0.05, contrast=0.05
@@ -64,14 +66,15 @@ NAMED: Mapping[str, Augmentation] = {
 }
 
 
-def augmentation_from(values: Mapping[str, Any], *, where: object) -> Augmentation:
-    """Read exact values, as in a file or a run's record; an unknown key is an error."""
-    known = {field.name: field.type for field in fields(Augmentation)}
+def parse_augmentation(values: Mapping[str, Any], *, where: object) -> Augmentation:
+    """Return the augmentation with these values, from a file or the record of a run; check keys and types."""
+    known = [item.name for item in fields(Augmentation)]
     for name, value in values.items():
         if name not in known:
             hint = f"Use only {', '.join(known)}."
             raise TableError(where, f"unknown key {name!r}", hint, code="invalid-option")
+        # bool is a subclass of int: `mixup = true` must not become 1.
         if isinstance(value, bool) != (name == "flips") or not isinstance(value, int | float):
-            wanted = f"a number from 0 to {LARGEST[name]:g}" if name in LARGEST else "true or false"
+            wanted = f"a number from 0 to {MAX_VALUES[name]:g}" if name in MAX_VALUES else "true or false"
             raise TableError(where, f"{name} = {value!r} is not {wanted}", HINT, code="invalid-option")
     return Augmentation(**values)

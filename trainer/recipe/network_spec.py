@@ -1,4 +1,4 @@
-"""What a network is asked to be, without TensorFlow."""
+"""Provide the specification of a network: architecture, size, head. No TensorFlow is needed for it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from dermpack.errors import InputError
 
 ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)  # the widths that ImageNet weights were published for
 MIN_SIZE, MIN_BACKBONE_SIZE, MAX_SIZE = 28, 96, 600
-MAX_UNITS = 8192  # per layer of ours: beyond it a phone has no use for the network
-MAX_WEIGHTS = 100_000_000  # of ours together: 0.4 GB, three times that in training
+MAX_UNITS = 8192  # per layer of the head or of scratch_cnn: a phone cannot use a wider one
+MAX_WEIGHTS = 100_000_000  # of these layers together: 0.4 GB, and three times that in training
+MAX_KERNEL = 11
 PLAIN_FILTERS, PLAIN_KERNEL = (32, 64, 128), 3
-AGAIN = "Train the run again."
+TRAIN_AGAIN = "Train the run again."
 
 
 class Arch(Enum):
-    """The backbones; `.value` is the word at the command line and in the run record."""
+    """The backbones; `.value` is the name at the command line and in the record of a run."""
 
     MOBILENET_V2 = "mobilenet_v2"
     EFFICIENTNET_B0 = "efficientnet_b0"
@@ -36,19 +37,19 @@ class Arch(Enum):
 
     @property
     def qat_refusal(self) -> str | None:
-        """Why quantization-aware training cannot take it, or None."""
+        """The reason why quantization-aware training does not support it, or None."""
         return "tfmot cannot quantize the Multiply of EfficientNet" if self.is_efficientnet else None
 
 
 class Head(Enum):
-    """How the last layer speaks: one output a class, or one for two classes."""
+    """The activation of the last layer: one output per class, or a single one for two classes."""
 
     SOFTMAX = "softmax"
     SIGMOID = "sigmoid"
 
 
 class Weights(Enum):
-    """Where the backbone starts when no file is given."""
+    """The initial weights of the backbone where no file is given."""
 
     IMAGENET = "imagenet"
     NONE = "none"
@@ -56,7 +57,7 @@ class Weights(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """Everything that decides a network's shape; a wrong combination cannot be made."""
+    """Everything that decides the shape of a network; an invalid combination raises InputError."""
 
     arch: Arch = Arch.MOBILENET_V2
     alpha: float = 1.0  # MobileNetV2 only
@@ -69,49 +70,49 @@ class NetworkSpec:
     kernel: int = PLAIN_KERNEL  # scratch_cnn only
 
     def __post_init__(self) -> None:
-        for errors in (_shape_errors, _head_errors, _plain_errors, _weight_errors):
-            for error in errors(self):
+        for find_errors in (_shape_errors, _head_errors, _plain_cnn_errors, _weight_count_errors):
+            for error in find_errors(self):
                 raise error
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: _plain(value) for name, value in values.items()}
+        """Return the values as JSON."""
+        record = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Enum):
+                value = value.value
+            record[item.name] = list(value) if isinstance(value, tuple) else value
+        return record
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> NetworkSpec:
-        """From what `to_dict` gave; anything else is an error."""
-        names = {field.name for field in fields(cls)}
+        """Return the specification that `to_dict` wrote, or raise InputError."""
+        names = {item.name for item in fields(cls)}
         if set(values) != names:
-            odd = sorted(set(values) ^ names)
-            what = f"missing or unknown keys: {', '.join(odd)}"
-            raise InputError("network", what, AGAIN, code="invalid-format")
+            unexpected = sorted(set(values) ^ names)
+            what = f"missing or unknown keys: {', '.join(unexpected)}"
+            raise InputError("network", what, TRAIN_AGAIN, code="invalid-format")
         try:
-            return cls(**{name: _typed(name, value) for name, value in values.items()})
+            decoded: dict[str, Any] = {}
+            for name, value in values.items():
+                match name:
+                    case "arch":
+                        decoded[name] = Arch(value)
+                    case "head":
+                        decoded[name] = Head(value)
+                    case "dense" | "filters":
+                        decoded[name] = tuple(_require_integer(item) for item in value)
+                    case "alpha" | "dropout":
+                        decoded[name] = float(value)
+                    case _:
+                        decoded[name] = _require_integer(value)
+            return cls(**decoded)
         except (TypeError, ValueError) as error:
-            raise InputError("network", f"invalid format ({error})", AGAIN, code="invalid-format") from error
+            what = f"invalid format ({error})"
+            raise InputError("network", what, TRAIN_AGAIN, code="invalid-format") from error
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _typed(name: str, value: Any) -> Any:
-    match name:
-        case "arch":
-            return Arch(value)
-        case "head":
-            return Head(value)
-        case "dense" | "filters":
-            return tuple(_whole(item) for item in value)
-        case "alpha" | "dropout":
-            return float(value)
-    return _whole(value)
-
-
-def _whole(value: Any) -> int:
+def _require_integer(value: Any) -> int:
     if type(value) is not int:
         raise ValueError(f"{value!r} is not an integer")
     return value
@@ -143,10 +144,10 @@ def _head_errors(spec: NetworkSpec) -> Iterator[InputError]:
         yield InputError(f"--dropout {spec.dropout}", "out of range", hint, code="invalid-option")
     if not all(1 <= units <= MAX_UNITS for units in spec.dense):
         hint = f"Choose widths of 1 to {MAX_UNITS}."
-        yield InputError(f"--dense {_list(spec.dense)}", "width out of range", hint, code="invalid-option")
+        yield InputError(f"--dense {_join(spec.dense)}", "width out of range", hint, code="invalid-option")
 
 
-def _plain_errors(spec: NetworkSpec) -> Iterator[InputError]:
+def _plain_cnn_errors(spec: NetworkSpec) -> Iterator[InputError]:
     filters, kernel = spec.filters, spec.kernel
     if spec.arch is not Arch.SCRATCH_CNN:
         if (filters, kernel) != (PLAIN_FILTERS, PLAIN_KERNEL):
@@ -155,20 +156,22 @@ def _plain_errors(spec: NetworkSpec) -> Iterator[InputError]:
         return
     if not filters or not all(1 <= count <= MAX_UNITS for count in filters):
         what, hint = "must be one or more counts", f"Choose counts of 1 to {MAX_UNITS}."
-        yield InputError(f"--filters {_list(filters)}", what, hint, code="invalid-option")
+        yield InputError(f"--filters {_join(filters)}", what, hint, code="invalid-option")
     if spec.size >> len(filters) < 1:
         what = f"too many layers for {spec.size} px (each layer halves the size)"
-        yield InputError(f"--filters {_list(filters)}", what, "Give fewer filters.", code="invalid-option")
-    if not 1 <= kernel <= 11:
-        yield InputError(f"--kernel {kernel}", "out of range", "Choose 1 to 11.", code="invalid-option")
+        yield InputError(f"--filters {_join(filters)}", what, "Give fewer filters.", code="invalid-option")
+    if not 1 <= kernel <= MAX_KERNEL:
+        hint = f"Choose 1 to {MAX_KERNEL}."
+        yield InputError(f"--kernel {kernel}", "out of range", hint, code="invalid-option")
 
 
-def _weight_errors(spec: NetworkSpec) -> Iterator[InputError]:
-    """What the widths multiply to, backbones of others left out."""
-    plain = spec.arch is Arch.SCRATCH_CNN
-    channels = (3, *spec.filters) if plain else (0,)
-    convolutions = sum(a * b * spec.kernel**2 for a, b in pairwise(channels))
-    dense = sum(a * b for a, b in pairwise((channels[-1], *spec.dense, spec.classes)))
+def _weight_count_errors(spec: NetworkSpec) -> Iterator[InputError]:
+    """Limit the product of the widths that the user chooses; the published backbones are not counted."""
+    # Consecutive pairs of widths, from the three channels of the pixels up to the classes.
+    channels = (3, *spec.filters) if spec.arch is Arch.SCRATCH_CNN else (0,)
+    convolutions = sum(below * above * spec.kernel**2 for below, above in pairwise(channels))
+    head_widths = (channels[-1], *spec.dense, spec.classes)
+    dense = sum(below * above for below, above in pairwise(head_widths))
     if convolutions + dense > MAX_WEIGHTS:
         millions, most = (convolutions + dense) // 1_000_000, MAX_WEIGHTS // 1_000_000
         what = f"{millions} million weights are more than the supported {most} million"
@@ -176,5 +179,5 @@ def _weight_errors(spec: NetworkSpec) -> Iterator[InputError]:
         yield InputError(where, what, hint, code="network-too-large")
 
 
-def _list(counts: tuple[int, ...]) -> str:
+def _join(counts: tuple[int, ...]) -> str:
     return ",".join(map(str, counts))

@@ -1,86 +1,293 @@
-"""Everything that decides a training, decoded once; a TOML file and the command line say it alike."""
+"""Provide the recipe: every option of a training, declared once, read from command line, TOML and JSON."""
 
+# ruff: noqa: RUF009 - option() returns a dataclass field
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dermpack.errors import TableError
-from dermpack.storage.files import is_there, sha256_file
-from dermpack.storage.toml_reader import read_toml
-from trainer.data.class_balance import Balance
-from trainer.fitting.plan import Goal, Schedule
-from trainer.recipe.augmentation import NAMED, Augmentation, augmentation_from
+from dermpack.storage.files import path_exists, sha256_file
+from dermpack.storage.toml_file import read_toml
+from trainer.recipe.augmentation import AUGMENTATIONS, Augmentation
 from trainer.recipe.network_spec import ALPHAS, PLAIN_FILTERS, PLAIN_KERNEL, Arch, Head, NetworkSpec, Weights
-from trainer.recipe.option_values import HINT, Decoder, WrongError, number, whole, wholes, word
+from trainer.recipe.options import (
+    ALL,
+    AUGMENTATION,
+    DECLARATION,
+    HINT,
+    INTEGERS,
+    LAYERS,
+    NO_TEACHER,
+    RATE,
+    SENSITIVITIES,
+    SHARE_BELOW_ONE,
+    TEACHER,
+    WEIGHTS,
+    WEIGHTS_FILE,
+    HelpSection,
+    OptionDeclaration,
+    OptionValueError,
+    ValueKind,
+    integer,
+    number,
+    option,
+    word,
+)
+
+if TYPE_CHECKING:
+    from dermpack.metrics.predictions import Predictions
 
 COMMAND_LINE = "command line"
-ALL, NO_TEACHER = "all", "none"
-RUN_FILE, WEIGHTS_FILE = "training.json", "weights.npz"  # of a run folder
-MOST_NAMED = 3  # files, in a message
-PATHS = ("weights", "teacher", "augment")  # options that may name a file or a folder
+RATE_FROM_NOTHING = 1e-3  # random weights allow larger steps than pretrained ones
+NETWORK, TRAINING, PICTURES, MACHINE = HelpSection
+
+
+class Schedule(Enum):
+    """How the learning rate changes after the warm-up."""
+
+    COSINE = "cosine"  # it decays to 0 at the last step
+    CONSTANT = "constant"
+
+
+class Balance(Enum):
+    """How classes of different size are treated."""
+
+    NONE = "none"
+    PRIOR = "prior"  # the loss adds the log-frequency of each class, so the network need not learn it
+    WEIGHTS = "weights"  # a class is weighted by the inverse of its count, raised to a power
+    EFFECTIVE = "effective"  # by the inverse of its effective number of pictures
+    OVERSAMPLE = "oversample"  # an epoch keeps its length, and shows pictures of small classes more often
+    UNDERSAMPLE = "undersample"  # an epoch has as many pictures of each class as the smallest class has
+
+
+class Goal(Enum):
+    """The validation figure that selects the best epoch; accuracy would favour the largest class."""
+
+    BALANCED_ACCURACY = "balanced_accuracy"
+    AUROC = "auroc"
+
+    def score(self, predictions: Predictions) -> float:
+        """Return the figure of these predictions."""
+        from dermpack.metrics.definitions import auroc, balanced_accuracy  # numpy: too slow for --help
+
+        return auroc(predictions) if self is Goal.AUROC else balanced_accuracy(predictions)
 
 
 class Precision(Enum):
-    """What the network computes in; its weights are float32 always."""
+    """What the network computes in; its weights are always float32."""
 
     FLOAT32 = "none"
-    BFLOAT16 = "bfloat16"  # faster where the processor has it, slower elsewhere
+    BFLOAT16 = "bfloat16"  # faster where the processor supports it, slower elsewhere
 
 
 class DistributionStrategy(Enum):
-    """Where a step is computed; the batch is shared, so the figures are the same but for rounding."""
+    """Where a step is computed; the replicas share each batch, so the loss differs by rounding only."""
 
     SINGLE = "single"
-    MIRRORED = "mirrored"  # on every device of this machine that is visible
-    MULTIWORKER = "multiworker"  # by processes that TF_CONFIG names, on one host or on several
+    MIRRORED = "mirrored"  # on every visible device of this machine
+    MULTIWORKER = "multiworker"  # by the processes that TF_CONFIG lists, on one host or on several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """The defaults were chosen by measuring on HAM10000."""
+    """The options of a training. The defaults were chosen by measurements on HAM10000."""
 
-    arch: Arch = Arch.MOBILENET_V2
-    alpha: float = 1.0
-    size: int = 160
-    weights: Weights | Path = Weights.IMAGENET  # a file of a backbone, or a run folder, head and all
-    teacher: Path | None = None  # a run folder
-    teacher_share: float = 0.7  # of each target; the label has the rest
-    head: Head = Head.SOFTMAX
-    dense: tuple[int, ...] = ()
-    dropout: float = 0.2
-    filters: tuple[int, ...] = PLAIN_FILTERS
-    kernel: int = PLAIN_KERNEL
-    fine_tune: int | None = None  # layers of the backbone, from the top; None: all of them
-    copies: int = 0  # of changed activations at the boundary; 0: fresh pictures in every epoch
-    head_copies: int = 1  # of changed features that the head learns from
-    head_epochs: int = 8
-    head_rate: float = 1e-3
-    epochs: int = 16
-    batch: int = 16
-    rate: float = 1e-4
-    schedule: Schedule = Schedule.COSINE
-    warm_up: float = 0.25  # epochs
-    augment: Augmentation = NAMED["strong"]
-    balance: Balance = Balance.PRIOR
-    balance_power: float = 1.0
-    label_smoothing: float = 0.0
-    ema: float = 0.99
-    patience: int = 0
-    metric: Goal = Goal.BALANCED_ACCURACY
-    mixed_precision: Precision = Precision.FLOAT32
-    seed: int = 0
-    strategy: DistributionStrategy = DistributionStrategy.SINGLE
-    threads: int = 0  # 0: as many as there are processors
-    time_limit: float = 0.0  # minutes; 0: none
-    sensitivity: tuple[tuple[str, float], ...] = ()  # (label, wanted sensitivity)
+    arch: Arch = option(
+        Arch.MOBILENET_V2,
+        word(Arch),
+        NETWORK,
+        "NAME",
+        "Choose the architecture: mobilenet_v2, efficientnet_b0 to b4, resnet50 or scratch_cnn.",
+    )
+    alpha: float = option(
+        1.0,
+        replace(number(least=0, most=2), values=", ".join(map(str, ALPHAS)), words=tuple(map(str, ALPHAS))),
+        NETWORK,
+        "WIDTH",
+        "Set the width of mobilenet_v2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.",
+    )
+    size: int = option(
+        160,
+        replace(integer(least=1), values="28 to 600"),
+        NETWORK,
+        "PX",
+        "Set the side of the pictures: 28 to 600, with a backbone from 96.",
+    )
+    weights: Weights | Path = option(
+        Weights.IMAGENET,
+        WEIGHTS,
+        NETWORK,
+        "imagenet|none|FILE.h5|RUN",
+        "Choose the initial weights of the backbone; a run gives its head too. imagenet is downloaded once.",
+    )
+    teacher: Path | None = option(
+        None,
+        TEACHER,
+        TRAINING,
+        "RUN",
+        "Learn from the predictions of this run too; it must be trained on the same dataset.",
+        default_text=NO_TEACHER,
+    )
+    teacher_share: float = option(
+        0.7,
+        number(least=0, most=1),
+        TRAINING,
+        "SHARE",
+        "Set the weight of the teacher's predictions in the targets; the labels have the rest.",
+    )
+    head: Head = option(
+        Head.SOFTMAX,
+        word(Head),
+        NETWORK,
+        "softmax|sigmoid",
+        "Choose the activation of the last layer; sigmoid requires two classes.",
+    )
+    dense: tuple[int, ...] = option((), INTEGERS, NETWORK, "N,N", "Add dense layers of these widths.")
+    dropout: float = option(
+        0.2, SHARE_BELOW_ONE, NETWORK, "SHARE", "Drop this share of the features before the head's layers."
+    )
+    filters: tuple[int, ...] = option(
+        PLAIN_FILTERS, INTEGERS, NETWORK, "N,N", "Set the filters of each layer of scratch_cnn."
+    )
+    kernel: int = option(
+        PLAIN_KERNEL, integer(least=1), NETWORK, "N", "Set the kernel size of scratch_cnn: 1 to 11."
+    )
+    fine_tune: int | None = option(
+        None,
+        LAYERS,
+        TRAINING,
+        "N|all",
+        "Train this many layers of the backbone, counted from the top.",
+        default_text=ALL,
+    )
+    copies: int = option(
+        0,
+        integer(least=0, most=64),
+        PICTURES,
+        "N",
+        "Cache features of N augmented copies of each picture below the trained layers; with 0, each "
+        "epoch augments the pictures again.",
+    )
+    head_copies: int = option(
+        1, integer(least=1, most=64), PICTURES, "N", "Train the head on features of N augmented copies."
+    )
+    head_epochs: int = option(
+        8, integer(least=0), TRAINING, "N", "Train the head this long on the frozen backbone."
+    )
+    head_rate: float = option(1e-3, RATE, TRAINING, "RATE", "Set the learning rate of the head phase.")
+    epochs: int = option(
+        16, integer(least=0), TRAINING, "N", "Fine-tune this long; with --weights none, train everything."
+    )
+    batch: int = option(16, integer(least=1, most=4096), TRAINING, "N", "Use this many pictures per step.")
+    rate: float = option(
+        1e-4,
+        RATE,
+        TRAINING,
+        "RATE",
+        "Set the learning rate of fine-tuning; with --weights none the default is 0.001.",
+    )
+    schedule: Schedule = option(
+        Schedule.COSINE, word(Schedule), TRAINING, "cosine|constant", "Choose how the learning rate decays."
+    )
+    warm_up: float = option(
+        0.25,
+        number(least=0, most=1000),
+        TRAINING,
+        "EPOCHS",
+        "Increase the learning rate linearly over the first epochs.",
+    )
+    augment: Augmentation = option(
+        AUGMENTATIONS["strong"],
+        AUGMENTATION,
+        PICTURES,
+        "none|light|strong|FILE.toml",
+        "Choose how training pictures are augmented; docs/training.md lists the keys of a FILE.",
+    )
+    balance: Balance = option(
+        Balance.PRIOR,
+        word(Balance),
+        PICTURES,
+        "KIND",
+        "Balance classes: none, prior, weights, effective, oversample or undersample.",
+    )
+    balance_power: float = option(
+        1.0,
+        number(least=0, most=2),
+        PICTURES,
+        "P",
+        "Set the strength of the balance: 1 makes classes equal, 0.5 goes half the way.",
+    )
+    label_smoothing: float = option(
+        0.0, SHARE_BELOW_ONE, TRAINING, "SHARE", "Spread this share of each target over all classes."
+    )
+    ema: float = option(
+        0.99,
+        SHARE_BELOW_ONE,
+        TRAINING,
+        "DECAY",
+        "Average the weights with this decay per step; 0 disables it.",
+    )
+    patience: int = option(
+        0, integer(least=0), TRAINING, "EPOCHS", "Stop after this many epochs without improvement; 0: never."
+    )
+    metric: Goal = option(
+        Goal.BALANCED_ACCURACY,
+        word(Goal),
+        TRAINING,
+        "balanced_accuracy|auroc",
+        "Select the best epoch by this figure of the validation split.",
+    )
+    mixed_precision: Precision = option(
+        Precision.FLOAT32,
+        word(Precision),
+        MACHINE,
+        "none|bfloat16",
+        "Compute in bfloat16; this is faster where the processor supports it.",
+    )
+    seed: int = option(
+        0, integer(least=0), MACHINE, "N", "Seed all random draws: same seed, same weights on this machine."
+    )
+    strategy: DistributionStrategy = option(
+        DistributionStrategy.SINGLE,
+        word(DistributionStrategy),
+        MACHINE,
+        "single|mirrored|multiworker",
+        "Share each batch among all visible devices, or among the workers that TF_CONFIG lists.",
+        decides_weights=False,
+    )
+    threads: int = option(
+        0,
+        integer(least=0, most=1024),
+        MACHINE,
+        "N",
+        "Use this many processor threads.",
+        default_text="all",
+        decides_weights=False,
+    )
+    time_limit: float = option(
+        0.0,
+        number(least=0, most=1e6),
+        MACHINE,
+        "MINUTES",
+        "Stop in time, and keep the best epoch.",
+        default_text="none",
+        decides_weights=False,
+    )
+    sensitivity: tuple[tuple[str, float], ...] = option(
+        (),
+        SENSITIVITIES,
+        PICTURES,
+        "LABEL=SHARE",
+        "Fit a threshold that reaches this sensitivity for the label; repeatable.",
+    )
 
     def spec(self, *, classes: int) -> NetworkSpec:
-        """The network that is asked for."""
+        """Return the specification of the network, or raise InputError for an invalid combination."""
         return NetworkSpec(
             arch=self.arch,
             alpha=self.alpha,
@@ -94,127 +301,118 @@ class Recipe:
         )
 
     def record(self) -> dict[str, Any]:
-        """As JSON; files and runs by their hash, and nothing that only says how long or how wide to work."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: _plain(value) for name, value in named.items() if name not in OF_THE_MACHINE}
+        """Return what decides the weights as JSON; files and runs are recorded by their hash."""
+        return {
+            item.name: _record_value(getattr(self, item.name))
+            for item in fields(self)
+            if _declaration(item).decides_weights
+        }
 
 
-RATE_FROM_NOTHING = 1e-3  # there is nothing yet that a large step could spoil
-OF_THE_MACHINE = ("strategy", "threads", "time_limit")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionDescription:
+    """An option of a training as the command line, the help and the documentation show it."""
+
+    name: str  # the TOML key; the command line has dashes for underscores
+    section: str
+    metavar: str
+    help: str
+    values: str
+    words: tuple[str, ...]  # that a shell completes
+    default_text: str  # "" where the default is nothing at all
+    is_repeatable: bool
 
 
-def recipe_from(values: Mapping[str, Any], *, where: object, base: Recipe | None = None) -> Recipe:
-    """Decode options by their names onto the base; an unknown name is an error that tells the nearest."""
-    decoded = {}
+def describe_options() -> tuple[OptionDescription, ...]:
+    """Return a description of each option, in the order of the fields of `Recipe`."""
+    recipe = Recipe()
+    described = []
+    for item in fields(Recipe):
+        declaration = _declaration(item)
+        text = declaration.default_text
+        described.append(
+            OptionDescription(
+                name=item.name,
+                section=declaration.section.value,
+                metavar=declaration.metavar,
+                help=declaration.help,
+                values=declaration.kind.values,
+                words=declaration.kind.words,
+                default_text=_format_default(getattr(recipe, item.name)) if text is None else text,
+                is_repeatable=declaration.kind is SENSITIVITIES,
+            )
+        )
+    return tuple(described)
+
+
+def parse_recipe(values: Mapping[str, Any], *, where: object, base: Recipe | None = None) -> Recipe:
+    """Return the base with these options; an unknown name raises TableError with the nearest known one."""
+    decoded: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")
-        if name not in DECODERS:
-            near = difflib.get_close_matches(name, DECODERS, n=1, cutoff=0.0)
+        if name not in OPTION_KINDS:
+            near = difflib.get_close_matches(name, OPTION_KINDS, n=1, cutoff=0.0)
             hint = f"Check the spelling; the nearest option is {near[0]!r}."
             raise TableError(where, f"unknown option {key!r}", hint, code="invalid-option")
         try:
-            decoded[name] = DECODERS[name](value)
-        except (ValueError, TypeError, AttributeError, OSError) as error:  # OSError: a name that is too long
-            raise _wrong(where, name, value, error) from error
+            decoded[name] = OPTION_KINDS[name].decode(value)
+        except (ValueError, TypeError, AttributeError, OSError) as error:  # OSError: a path that is too long
+            raise _invalid_value(where, name, value, error) from error
+    # Defaults that depend on other options; a base recipe does not override them.
     if decoded.get("arch") is Arch.SCRATCH_CNN:
-        decoded.setdefault("weights", Weights.NONE)  # nobody published any
+        decoded.setdefault("weights", Weights.NONE)  # there are no published weights
     if decoded.get("weights") is Weights.NONE:
         decoded.setdefault("rate", RATE_FROM_NOTHING)
     return replace(base or Recipe(), **decoded)
 
 
 def read_recipe(path: Path) -> Recipe:
-    """A TOML file with options as keys; paths in it are relative to the file."""
-    values = dict(read_toml(path))
-    return recipe_from(beside(path, values), where=path)
+    """Return the recipe of a TOML file with options as keys; paths in it are relative to the file."""
+    return parse_recipe(resolve_paths(path, dict(read_toml(path))), where=path)
 
 
-def beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a file, their paths relative to it as paths from here; words stay words."""
-    return {name: _from_here(path, name, value) for name, value in values.items()}
+def resolve_paths(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a file with the paths among them relative to the working directory."""
+    resolved = dict(values)
+    for name, value in values.items():
+        kind = OPTION_KINDS.get(name)
+        if kind is None or not kind.is_path or not isinstance(value, str) or value in kind.words:
+            continue
+        target = path.parent / value
+        # A misspelt word is not a path: it must be reported as it was written.
+        if value.endswith((".h5", ".toml")) or "/" in value or path_exists(target):
+            resolved[name] = str(target)
+    return resolved
 
 
-def _from_here(path: Path, name: str, value: Any) -> Any:
-    if name not in PATHS or not isinstance(value, str) or value in WORDS[name]:
-        return value
-    here = path.parent / value
-    is_one = value.endswith((".h5", ".toml")) or "/" in value or is_there(here)
-    return str(here) if is_one else value
+def recipe_to_options(recipe: Recipe) -> dict[str, Any]:
+    """Return every option as `parse_recipe` reads it; paths are absolute, so no artifact may contain it."""
+    options: dict[str, Any] = {}
+    for item in fields(recipe):
+        match getattr(recipe, item.name):
+            case None:
+                options[item.name] = NO_TEACHER if item.name == "teacher" else ALL
+            case Path() as path:
+                # The reader may be a process with another working directory.
+                options[item.name] = str(path.absolute())
+            case tuple() as pairs if item.name == "sensitivity":
+                options[item.name] = dict(pairs)
+            case value:
+                options[item.name] = _record_value(value)
+    return options
 
 
-def _wrong(where: object, name: str, value: Any, error: Exception) -> TableError:
-    """Name the option as it was given: --arch vgg at the command line, arch = 'vgg' in a file."""
-    what, hint = _reason(error), getattr(error, "hint", HINT)
-    if hint == HINT and isinstance(usual := getattr(Recipe(), name), int | float) and usual:
-        hint = f"Give a value such as {usual:g}."
-    if where == COMMAND_LINE:
-        given = ", ".join(value) if isinstance(value, tuple) else value
-        return TableError(f"--{name.replace('_', '-')} {given}", what, hint, code="invalid-option")
-    return TableError(where, f"{name} = {value!r}: {what}", hint, code="invalid-option")
+def _declaration(item: Field[Any]) -> OptionDeclaration:
+    declaration = item.metadata[DECLARATION]
+    assert isinstance(declaration, OptionDeclaration)
+    return declaration
 
 
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, WrongError) else "not a valid value"
+OPTION_KINDS: Mapping[str, ValueKind] = {item.name: _declaration(item).kind for item in fields(Recipe)}
+MACHINE_OPTIONS = tuple(item.name for item in fields(Recipe) if not _declaration(item).decides_weights)
 
 
-def _weights(value: Any) -> Weights | Path:
-    words = {one.value: one for one in Weights}
-    if value in words:
-        return words[value]
-    path = Path(value)
-    if not is_there(path):
-        raise WrongError(f"must be a file, a run folder, or one of {', '.join(words)}")
-    if found := [] if (path / RUN_FILE).is_file() else sorted(of.name for of in path.glob("*.h5")):
-        more = ", …" if len(found) > MOST_NAMED else ""
-        hint = f"Give the one for your arch and alpha: {', '.join(found[:MOST_NAMED])}{more}."
-        raise WrongError("a folder of .h5 files, not a run", hint)
-    return path
-
-
-def _teacher(value: Any) -> Path | None:
-    if value == NO_TEACHER:
-        return None
-    path = Path(value)
-    if not path.is_dir():
-        raise WrongError(
-            "must be a run folder, or none", 'Give a folder that "dermpack train" wrote, or none.'
-        )
-    return path
-
-
-def _layers(value: Any) -> int | None:
-    return None if value == ALL else int(whole(least=0)(value))
-
-
-def _augmentation(value: Any) -> Augmentation:
-    """A name, a file of exact values, or the values themselves."""
-    if isinstance(value, Mapping):
-        return augmentation_from(value, where="augment")
-    if value in NAMED:
-        return NAMED[value]
-    path = Path(value)
-    if not path.is_file():
-        raise WrongError(f"must be a file, or one of {', '.join(NAMED)}")
-    return augmentation_from(read_toml(path), where=path)
-
-
-def _sensitivities(value: Any) -> tuple[tuple[str, float], ...]:
-    """("mel=0.95",) at the command line, {mel = 0.95} in a file."""
-    pairs = value.items() if isinstance(value, Mapping) else map(_pair, value)
-    read = tuple((str(label), float(number(least=0, most=1)(wanted))) for label, wanted in pairs)
-    if not all(label and wanted > 0 for label, wanted in read):
-        raise WrongError("must be LABEL=SHARE, such as mel=0.95")
-    return read
-
-
-def _pair(item: str) -> tuple[str, str]:
-    label, equals, share = item.rpartition("=")
-    if not equals:
-        raise WrongError("must be LABEL=SHARE, such as mel=0.95")
-    return label, share
-
-
-def _plain(value: Any) -> Any:
+def _record_value(value: Any) -> Any:
     match value:
         case Enum():
             return value.value
@@ -223,58 +421,31 @@ def _plain(value: Any) -> Any:
         case Augmentation():
             return value.record()
         case tuple():
-            return [_plain(item) for item in value]
+            return [_record_value(item) for item in value]
     return value
 
 
-SHARE = number(least=0, most=0.999999)
-DECODERS: Mapping[str, Decoder] = {
-    "arch": word(Arch),
-    "alpha": number(least=0, most=2),
-    "size": whole(least=1),
-    "weights": _weights,
-    "teacher": _teacher,
-    "teacher_share": number(least=0, most=1),
-    "head": word(Head),
-    "dense": wholes,
-    "dropout": SHARE,
-    "filters": wholes,
-    "kernel": whole(least=1),
-    "fine_tune": _layers,
-    "copies": whole(least=0, most=64),
-    "head_copies": whole(least=1, most=64),
-    "head_epochs": whole(least=0),
-    "head_rate": number(least=1e-9, most=10),
-    "epochs": whole(least=0),
-    "batch": whole(least=1, most=4096),
-    "rate": number(least=1e-9, most=10),
-    "schedule": word(Schedule),
-    "warm_up": number(least=0, most=1000),
-    "augment": _augmentation,
-    "balance": word(Balance),
-    "balance_power": number(least=0, most=2),
-    "label_smoothing": SHARE,
-    "ema": SHARE,
-    "patience": whole(least=0),
-    "metric": word(Goal),
-    "mixed_precision": word(Precision),
-    "seed": whole(least=0),
-    "strategy": word(DistributionStrategy),
-    "threads": whole(least=0, most=1024),
-    "time_limit": number(least=0, most=1e6),
-    "sensitivity": _sensitivities,
-}
-WORDS: Mapping[str, tuple[str, ...]] = {  # what a shell can offer; a file is as good for some of them
-    "arch": tuple(one.value for one in Arch),
-    "alpha": tuple(map(str, ALPHAS)),
-    "weights": tuple(one.value for one in Weights),
-    "teacher": (NO_TEACHER,),
-    "head": tuple(one.value for one in Head),
-    "fine_tune": (ALL,),
-    "schedule": tuple(one.value for one in Schedule),
-    "augment": tuple(NAMED),
-    "balance": tuple(one.value for one in Balance),
-    "metric": tuple(one.value for one in Goal),
-    "mixed_precision": tuple(one.value for one in Precision),
-    "strategy": tuple(one.value for one in DistributionStrategy),
-}
+def _format_default(value: Any) -> str:
+    match value:
+        case Enum():
+            return str(value.value)
+        case Augmentation():
+            return next(name for name, values in AUGMENTATIONS.items() if values == value)
+        case tuple():
+            return ",".join(map(str, value))
+        case float():
+            return f"{value:g}"
+    return str(value)
+
+
+def _invalid_value(where: object, name: str, value: Any, error: Exception) -> TableError:
+    """Return an error that shows the option as it was given: --arch vgg, or arch = 'vgg' in a file."""
+    what = str(error) if isinstance(error, OptionValueError) else "not a valid value"
+    hint = getattr(error, "hint", HINT)
+    default = getattr(Recipe(), name)
+    if hint == HINT and isinstance(default, int | float) and default:
+        hint = f"Give a value such as {default:g}."
+    if where == COMMAND_LINE:
+        given = ", ".join(value) if isinstance(value, tuple) else value
+        return TableError(f"--{name.replace('_', '-')} {given}", what, hint, code="invalid-option")
+    return TableError(where, f"{name} = {value!r}: {what}", hint, code="invalid-option")

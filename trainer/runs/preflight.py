@@ -1,4 +1,4 @@
-"""Check what a training is asked for, before any work and without TensorFlow."""
+"""Check the options of a training before any work, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,56 +6,65 @@ from dataclasses import fields, replace
 from enum import Enum
 from pathlib import Path
 
-from dermpack.dataset.manifest import Dataset, Split
-from dermpack.dataset.presence import check_presence
+from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError, OutputError
-from dermpack.storage.files import refuse_existing
-from trainer.datasets.checks.check import cluster_of, group_of
-from trainer.datasets.splits.leaks import leaking
-from trainer.distributed.cluster import own_cluster
+from dermpack.storage.files import check_output_folder
+from trainer.datasets.splits.given_splits import cluster_of, find_leaks, group_of
+from trainer.distributed.cluster import read_own_cluster
 from trainer.recipe.network_spec import Weights
-from trainer.recipe.recipe import RUN_FILE, DistributionStrategy, Recipe
+from trainer.recipe.options import RUN_FILE
+from trainer.recipe.recipe import DistributionStrategy, Recipe
 from trainer.runs.run_folder import Run, read_run
 
-SEEN = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack evaluate`
+USED_SPLITS = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack evaluate`
 
 
-def check_asked(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bool) -> None:
-    """Raise what would fail after the work, or would make its figures worthless."""
+def check_training(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bool) -> None:
+    """Check everything that would fail after long work, or would make its figures meaningless.
+
+    A command calls this once, before it trains; raise InputError, DatasetError or OutputError.
+    """
+    # Cheap checks come first; the last one looks for every picture on the disk.
     recipe.spec(classes=len(dataset.classes))
-    own_cluster(recipe)
-    _check_output(run, overwrite=overwrite)
-    _check_runs(dataset, recipe)
-    _check_teaches(recipe)
-    _check_counts(dataset)
-    _check_sensitivity(dataset, recipe)
-    _check_leaks(dataset)
-    check_presence(dataset, SEEN)
+    read_own_cluster(recipe)
+    if not overwrite and (run / RUN_FILE).is_file():
+        hint = "Evaluate it, choose another output, or add --overwrite to train it again."
+        raise OutputError(run, "training is already finished", hint, code="already-finished")
+    check_output_folder(run, marker=RUN_FILE, overwrite=overwrite)
+    _check_initial_runs(dataset, recipe)
+    _check_teacher(recipe)
+    _check_counts(dataset, recipe)
+    # No group or duplicate may be in two splits. No option disables this check: scores would be wrong.
+    if count := len(find_leaks(dataset.pictures, group_of, cluster_of)):
+        pictures = f"{count} picture{'s' if count != 1 else ''}"
+        what = f"the splits leak ({pictures} with a group or duplicates in another split)"
+        hint = 'Import it again with "dermpack data import … --mend" or with --new-splits.'
+        raise DatasetError(dataset.folder, what, hint, code="dataset-leaks")
+    require_pictures(dataset, USED_SPLITS)
 
 
-def check_alone(recipe: Recipe) -> None:
-    """Several trainings, one after another, each in a process of its own: no workers join those."""
+def check_single_process(recipe: Recipe) -> None:
+    """Raise InputError if one of several trainings in a row requires workers."""
     if recipe.strategy is DistributionStrategy.MULTIWORKER:
         what = "only a single training can use several workers, not folds, a study or a search"
         hint = "Train this recipe alone, or choose --strategy mirrored."
         raise InputError("--strategy multiworker", what, hint, code="option-not-applicable")
 
 
-def _check_output(run: Path, *, overwrite: bool) -> None:
-    if not overwrite and (run / RUN_FILE).is_file():
-        hint = "Evaluate it, choose another output, or add --overwrite to train it again."
-        raise OutputError(run, "training is already finished", hint, code="already-finished")
-    refuse_existing(run, marker=RUN_FILE, overwrite=overwrite)
+def _check_initial_runs(dataset: Dataset, recipe: Recipe) -> None:
+    """Check that the runs whose weights or predictions are used were trained on the same split and labels.
 
-
-def _check_runs(dataset: Dataset, recipe: Recipe) -> None:
-    """A run that is started from or learned from must not have seen what is held out here."""
+    Another split may have had pictures in training that are held out here.
+    """
     for option, folder in (("weights", recipe.weights), ("teacher", recipe.teacher)):
         if not (isinstance(folder, Path) and folder.is_dir()):
             continue
         run = read_run(folder)
         if run.dataset.get("manifest_sha256") != dataset.sha256:
-            what = "trained on another dataset or split, so it may have seen pictures that are held out here"
+            what = (
+                "trained on another dataset or split, so it may have been trained on pictures that are held "
+                "out here"
+            )
             hint = f"Give a run that was trained on {dataset.folder}."
             raise InputError(f"--{option} {folder}", what, hint, code="run-mismatch")
         if run.classes != dataset.classes:
@@ -66,8 +75,8 @@ def _check_runs(dataset: Dataset, recipe: Recipe) -> None:
             _check_same_network(run, recipe, classes=len(dataset.classes))
 
 
-def _check_teaches(recipe: Recipe) -> None:
-    """A teacher answers of pictures, and a phase that learns from kept activations has none."""
+def _check_teacher(recipe: Recipe) -> None:
+    """Check that a phase learns from the teacher, which needs pictures: cached features are not enough."""
     if recipe.teacher is None or recipe.weights is Weights.NONE:
         return
     where = f"--teacher {recipe.teacher}"
@@ -82,53 +91,37 @@ def _check_teaches(recipe: Recipe) -> None:
 
 
 def _check_same_network(run: Run, recipe: Recipe, *, classes: int) -> None:
-    """The size of the pictures and dropout may differ: no weight depends on them."""
-    asked = recipe.spec(classes=classes)
-    theirs = replace(run.spec, size=asked.size, dropout=asked.dropout)
-    if odd := [
-        field.name for field in fields(asked) if getattr(asked, field.name) != getattr(theirs, field.name)
-    ]:
-        what = f"weights of a different network ({', '.join(odd)})"
-        own = ", ".join(f"{name} {_said(getattr(theirs, name))}" for name in odd)
-        hint = f"Use the options of that run: {own}."
+    """Check that the run's weights fit; size and dropout may differ, because no weight depends on them."""
+    wanted = recipe.spec(classes=classes)
+    given = replace(run.spec, size=wanted.size, dropout=wanted.dropout)
+    names = [field.name for field in fields(wanted)]
+    differing = [name for name in names if getattr(wanted, name) != getattr(given, name)]
+    if differing:
+        what = f"weights of a different network ({', '.join(differing)})"
+        values = (getattr(given, name) for name in differing)
+        texts = (str(value.value if isinstance(value, Enum) else value) for value in values)
+        options = ", ".join(f"{name} {text}" for name, text in zip(differing, texts, strict=True))
+        hint = f"Use the options of that run: {options}."
         raise InputError(f"--weights {run.folder}", what, hint, code="weights-mismatch")
 
 
-def _said(value: object) -> str:
-    return str(value.value if isinstance(value, Enum) else value)
-
-
-def _check_counts(dataset: Dataset) -> None:
+def _check_counts(dataset: Dataset, recipe: Recipe) -> None:
+    """Check that every label can be learned, and that every requested sensitivity can be measured."""
     counts = dataset.counts()
+    training, validation = counts[Split.TRAIN.value], counts[Split.VALIDATION.value]
     for name in dataset.classes:
-        if not counts[Split.TRAIN.value][name]:
+        if not training[name]:
             hint = "Import the pictures again with --map or with another split."
             what = f"no picture of {name!r} in the training split"
             raise DatasetError(dataset.folder, what, hint, code="label-without-pictures")
-    if not sum(counts[Split.VALIDATION.value].values()):
+    if not sum(validation.values()):
         hint = "Import the pictures again with a validation share."
         raise DatasetError(dataset.folder, "no picture in the validation split", hint, code="empty-split")
-
-
-def _check_sensitivity(dataset: Dataset, recipe: Recipe) -> None:
-    counts = dataset.counts()[Split.VALIDATION.value]
     for label, _ in recipe.sensitivity:
         if label not in dataset.classes:
             hint = f"Choose one of {', '.join(dataset.classes)}."
             raise InputError(f"--sensitivity {label}", "unknown label", hint, code="unknown-label")
-        if not counts[label]:
+        if not validation[label]:
             what = "no picture of this label in the validation split"
             hint = "Import the pictures again with another split, or choose another label."
             raise InputError(f"--sensitivity {label}", what, hint, code="label-without-pictures")
-
-
-def _check_leaks(dataset: Dataset) -> None:
-    """Figures from a split that knows the answers would be believed: no option lets them through."""
-    if count := len(leaking(dataset.pictures, group_of, cluster_of)):
-        what = f"the splits leak ({_pictures(count)} with a group or duplicates in another split)"
-        hint = 'Import it again with "dermpack data import … --mend" or with --new-splits.'
-        raise DatasetError(dataset.folder, what, hint, code="dataset-leaks")
-
-
-def _pictures(count: int) -> str:
-    return f"{count} picture{'s' if count != 1 else ''}"

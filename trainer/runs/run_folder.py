@@ -1,32 +1,41 @@
-"""A run folder, written and read back: the trained network, its record, its figures."""
+"""Read and write run folders: finished ones, and the hidden folder of a training that is not finished."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from dermpack.errors import InputError
+from dermpack.contract import Abstention, OperatingPoint, Temperature
+from dermpack.errors import InputError, OutputError
 from dermpack.imaging import Policy, prepare
-from dermpack.metrics.abstention import Abstention, abstention_from
-from dermpack.metrics.calibration import Temperature, apply_temperature, temperature_from
+from dermpack.metrics.calibration import apply_temperature
 from dermpack.metrics.predictions import Floats
-from dermpack.metrics.thresholds import OperatingPoint, operating_point_from
 from dermpack.progress import Track, silent
-from dermpack.storage.files import is_there, json_text, read_json, sha256_file, write_text
-from trainer.fitting.events import Epoch, epoch_from
+from dermpack.storage.codec import decode, encode
+from dermpack.storage.files import format_json, path_exists, read_json, sha256_file, write_error, write_text
+from dermpack.storage.locks import exclusive_lock
+from trainer.fitting.checkpoint import CHECKPOINT_FILE, read_history
+from trainer.fitting.events import Epoch, parse_epoch
 from trainer.recipe.network_spec import NetworkSpec, Weights
-from trainer.recipe.recipe import RUN_FILE, WEIGHTS_FILE, Recipe, recipe_from
-from trainer.runs.partial_run import refuse_unfinished
+from trainer.recipe.options import RUN_FILE, WEIGHTS_FILE
+from trainer.recipe.recipe import Recipe, parse_recipe
 
 SCHEMA = 1
-AGAIN = "Train the run again."
-GIVE_RUN = 'Give a folder that "dermpack train" wrote.'
-BATCH = 32
-FOR_A_LATER_FIT = ("batch", "rate", "augment", "balance", "balance_power", "label_smoothing", "metric")
+TRAIN_AGAIN = "Train the run again."
+RUN_HINT = 'Give a folder that "dermpack train" wrote.'
+RESTART_HINT = "Use the same dataset and options to resume, or add --overwrite to start again."
+IDENTITY_FILE, LOCK_FILE = "asked.json", "lock"  # in the folder of an unfinished training
+DATASET_KEY = "manifest_sha256"
+PREDICT_BATCH = 32
+# What quantization-aware training takes over from the recipe of the run.
+LATER_FIT_OPTIONS = ("batch", "rate", "augment", "balance", "balance_power", "label_smoothing", "metric")
 Keras = Any  # tf_keras ships no types
 
 
@@ -41,11 +50,11 @@ class Phase:
     stop: str
 
     def record(self) -> dict[str, Any]:
-        history = [epoch.record() for epoch in self.history]
+        """Return the phase as JSON."""
         return {
             "name": self.name,
             "plan": dict(self.plan),
-            "history": history,
+            "history": [epoch.record() for epoch in self.history],
             "best_epoch": self.best_epoch,
             "stop": self.stop,
         }
@@ -53,7 +62,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """training.json; `folder` is where it was read from."""
+    """The record of a run, training.json; `folder` is where it was read from."""
 
     folder: Path
     spec: NetworkSpec
@@ -61,7 +70,7 @@ class Run:
     classes: tuple[str, ...]
     recipe: Mapping[str, Any]
     dataset: Mapping[str, str]  # manifest_sha256, and path relative to the run
-    licence: str  # of the pictures: a model trained on them is bound by it
+    licence: str  # of the pictures; it applies to a model that was trained on them
     counts: Mapping[str, int]  # training pictures of each class
     class_weights: Mapping[str, float]
     phases: tuple[Phase, ...]
@@ -71,100 +80,33 @@ class Run:
     abstention: Abstention
     versions: Mapping[str, str]
     weights_sha256: str
-    remarks: tuple[str, ...] = ()  # what a person must know before the figures
+    remarks: tuple[str, ...] = ()  # limits of the figures, shown before them
 
     @property
     def weights(self) -> Path:
         return self.folder / WEIGHTS_FILE
 
 
-def write_run(run: Run) -> None:
-    """Write training.json beside the weights."""
-    write_text(run.folder / RUN_FILE, json_text(_record(run)))
-
-
-def read_run(folder: Path) -> Run:
-    """Read a run folder, hostile until checked; no TensorFlow is needed for it."""
-    path = folder / RUN_FILE
-    if not is_there(folder):
-        raise InputError(folder, "does not exist", GIVE_RUN, code="run-not-found")
-    if not path.is_file():
-        refuse_unfinished(folder)
-        raise InputError(folder, f"not a run (no {RUN_FILE})", GIVE_RUN, code="run-not-found")
-    record = read_json(path)
-    if record.get("schema") != SCHEMA:
-        what = f"schema {record.get('schema')!r} is not supported (expected {SCHEMA})"
-        raise InputError(path, what, AGAIN, code="unsupported-schema")
-    try:
-        run = _run(folder, record)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(path, f"invalid format ({error})", AGAIN, code="invalid-format") from error
-    if not run.weights.is_file() or sha256_file(run.weights) != run.weights_sha256:
-        what = f"missing, or not the file that {RUN_FILE} describes"
-        raise InputError(run.weights, what, AGAIN, code="weights-mismatch")
-    return run
-
-
-def load_model(run: Run) -> Keras:
-    """Build the network that the record describes, and put the trained weights into it."""
-    from trainer.model.network import build
-    from trainer.model.weights import load_weights
-
-    model = build(run.spec, weights=Weights.NONE, seed=0)
-    load_weights(model, run.weights)
-    return model
-
-
-def fitting_of(run: Run) -> Recipe:
-    """The run's recipe as far as a later fit follows it; the rest has its defaults."""
-    known = {name: run.recipe[name] for name in FOR_A_LATER_FIT if name in run.recipe}
-    return recipe_from(known, where=run.folder / RUN_FILE)
-
-
-def load_softmax(run: Run) -> Keras:
-    """The trained network with an output a class, which is what every exported file has."""
-    from trainer.model.network import as_softmax
-
-    return as_softmax(load_model(run))
-
-
-def load_predictor(folder: Path) -> RunPredictor:
-    """What `evaluate` asks: files in, calibrated probabilities out."""
-    run = read_run(folder)
-    return RunPredictor(run=run, model=load_model(run))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunPredictor:
-    """A trained network that takes picture files."""
+class PartialRun:
+    """The progress of an interrupted training."""
 
-    run: Run
-    model: Keras
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.run.classes
-
-    def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
-        """float64 [n, k], under the run's temperature."""
-        starts = range(0, len(files), BATCH)
-        batches = track(starts, total=len(starts), what="Classifying")
-        raw = [self._batch(files[start : start + BATCH]) for start in batches]
-        found = np.concatenate(raw) if raw else np.zeros((0, len(self.classes)))
-        return apply_temperature(found, self.run.temperature)
-
-    def _batch(self, files: Sequence[Path]) -> Floats:
-        import tensorflow as tf
-
-        from trainer.data.augment import to_inputs
-
-        rows = [prepare(file, self.run.spec.size, policy=self.run.policy) for file in files]
-        found = np.asarray(self.model(to_inputs(tf.constant(np.stack(rows))), training=False), np.float64)
-        return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
+    phase: str
+    epochs: int  # finished in this phase
+    planned: int
 
 
-def _record(run: Run) -> dict[str, Any]:
-    return {
+ResumeCallback: TypeAlias = Callable[[PartialRun], None]
+
+
+def ignore_resume(progress: PartialRun) -> None:
+    """Do nothing: the default callback for a resumed training."""
+    del progress
+
+
+def write_run(run: Run) -> None:
+    """Write training.json next to the weights."""
+    record = {
         "schema": SCHEMA,
         "network": run.spec.to_dict(),
         "policy": run.policy.value,
@@ -176,52 +118,220 @@ def _record(run: Run) -> dict[str, Any]:
         "class_weights": dict(run.class_weights),
         "phases": [phase.record() for phase in run.phases],
         "validation": dict(run.validation),
-        "temperature": run.temperature.record(),
-        "thresholds": [point.record() for point in run.thresholds],
-        "abstention": run.abstention.record(),
+        "temperature": encode(run.temperature),
+        "thresholds": [encode(point) for point in run.thresholds],
+        "abstention": encode(run.abstention),
         "versions": dict(run.versions),
         "weights_sha256": run.weights_sha256,
         "remarks": list(run.remarks),
     }
+    write_text(run.folder / RUN_FILE, format_json(record))
 
 
-def _run(folder: Path, record: Mapping[str, Any]) -> Run:
-    classes = tuple(_text(name) for name in record["classes"])
+def read_run(folder: Path) -> Run:
+    """Return the run of a folder, whose content is validated; TensorFlow is not needed."""
+    path = folder / RUN_FILE
+    if not path_exists(folder):
+        raise InputError(folder, "does not exist", RUN_HINT, code="run-not-found")
+    if not path.is_file():
+        refuse_unfinished(folder)
+        raise InputError(folder, f"not a run (no {RUN_FILE})", RUN_HINT, code="run-not-found")
+    record = read_json(path)
+    if record.get("schema") != SCHEMA:
+        what = f"schema {record.get('schema')!r} is not supported (expected {SCHEMA})"
+        raise InputError(path, what, TRAIN_AGAIN, code="unsupported-schema")
+    try:
+        run = _decode_run(folder, record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(path, f"invalid format ({error})", TRAIN_AGAIN, code="invalid-format") from error
+    # The hash proves that the figures of the record belong to these weights.
+    if not run.weights.is_file() or sha256_file(run.weights) != run.weights_sha256:
+        what = f"missing, or not the file that {RUN_FILE} describes"
+        raise InputError(run.weights, what, TRAIN_AGAIN, code="weights-mismatch")
+    return run
+
+
+def fitting_recipe(run: Run) -> Recipe:
+    """Return the options that quantization-aware training follows; the others have their defaults."""
+    known = {name: run.recipe[name] for name in LATER_FIT_OPTIONS if name in run.recipe}
+    return parse_recipe(known, where=run.folder / RUN_FILE)
+
+
+def load_model(run: Run) -> Keras:
+    """Build the network of the run, and load the trained weights."""
+    from trainer.model.network import build_network
+    from trainer.model.weights import load_weights
+
+    model = build_network(run.spec, weights=Weights.NONE, seed=0)
+    load_weights(model, run.weights)
+    return model
+
+
+def load_softmax(run: Run) -> Keras:
+    """Return the trained network with an output per class, which every exported file has."""
+    from trainer.model.network import convert_to_softmax
+
+    return convert_to_softmax(load_model(run))
+
+
+def load_predictor(folder: Path) -> RunPredictor:
+    """Return a predictor for the run of a folder."""
+    run = read_run(folder)
+    return RunPredictor(run=run, model=load_model(run))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPredictor:
+    """A trained network that takes picture files and returns calibrated probabilities."""
+
+    run: Run
+    model: Keras
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.run.classes
+
+    def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
+        """Return float64 [n, k] under the run's temperature."""
+        import tensorflow as tf
+
+        from trainer.data.augment import to_inputs
+
+        starts = range(0, len(files), PREDICT_BATCH)
+        batches = track(starts, total=len(starts), what="Classifying")
+        raw = []
+        for start in batches:
+            batch = files[start : start + PREDICT_BATCH]
+            rows = [prepare(file, self.run.spec.size, policy=self.run.policy) for file in batch]
+            outputs = self.model(to_inputs(tf.constant(np.stack(rows))), training=False)
+            values = np.asarray(outputs, np.float64)
+            # A single output is the probability of the second class.
+            is_single = values.shape[1] == 1
+            raw.append(np.concatenate([1 - values, values], axis=1) if is_single else values)
+        probabilities = np.concatenate(raw) if raw else np.zeros((0, len(self.classes)))
+        return apply_temperature(probabilities, self.run.temperature)
+
+
+@contextmanager
+def open_partial_run(run: Path, identity: Mapping[str, Any], *, overwrite: bool) -> Iterator[Path]:
+    """Lock and yield the folder of an unfinished training: new, or as an interrupted one left it.
+
+    The folder stays after an error if an epoch was finished, and is removed otherwise. The caller removes it
+    once the run is written.
+    """
+    folder = partial_folder(run)
+    try:
+        with exclusive_lock(folder / LOCK_FILE, where=run, what="being trained"):
+            _claim_partial_run(folder, run, identity, overwrite=overwrite)
+            try:
+                yield folder
+            finally:
+                if not any(folder.rglob(CHECKPOINT_FILE)):
+                    shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        # The block of the caller raises errors about other files too: those pass unchanged.
+        is_below = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(
+            folder.parent
+        )
+        if not is_below:
+            raise
+        raise write_error(run, error) from error
+
+
+def partial_folder(run: Path) -> Path:
+    """Return the folder of a run that is not finished: run → .run.partial."""
+    return run.absolute().with_name(f".{run.absolute().name}.partial")
+
+
+def read_progress(folder: Path, *, planned: Callable[[str], int]) -> PartialRun | None:
+    """Return the progress of the phase that was trained last, or None where no epoch was finished."""
+    # Each phase has its own checkpoint; the one written last shows where the training was interrupted.
+    checkpoints = sorted(folder.glob(f"*/{CHECKPOINT_FILE}"), key=lambda path: path.stat().st_mtime_ns)
+    history = read_history(checkpoints[-1]) if checkpoints else ()
+    if not history:
+        return None
+    phase = checkpoints[-1].parent.name
+    return PartialRun(phase=phase, epochs=len(history), planned=planned(phase))
+
+
+def describe_progress(run: Path) -> str:
+    """Describe the state that an interrupted training resumes from; "" if there is none."""
+    folder = partial_folder(run)
+    progress = read_progress(folder, planned=lambda _: 0)
+    if progress is None:
+        return ""
+    return f"all up to epoch {progress.epochs} ({progress.phase}) is kept in {folder.name}"
+
+
+def refuse_unfinished(run: Path) -> None:
+    """Raise InputError if the run does not exist because its training is not finished."""
+    if not run.exists() and (partial_folder(run) / IDENTITY_FILE).is_file():
+        hint = 'Rerun the same "dermpack train" command to resume.'
+        raise InputError(run, "training is not finished", hint, code="run-not-finished")
+
+
+def _decode_run(folder: Path, record: Mapping[str, Any]) -> Run:
+    classes = tuple(_require_text(name) for name in record["classes"])
     spec = NetworkSpec.from_dict(record["network"])
     if spec.classes != len(classes) or len(set(classes)) != len(classes):
         raise ValueError(f"{len(classes)} labels for a network with {spec.classes} classes")
+    phases = [
+        Phase(
+            name=_require_text(phase["name"]),
+            plan=dict(phase["plan"]),
+            history=tuple(parse_epoch(epoch) for epoch in phase["history"]),
+            best_epoch=int(phase["best_epoch"]),
+            stop=_require_text(phase["stop"]),
+        )
+        for phase in record["phases"]
+    ]
     return Run(
         folder=folder,
         spec=spec,
         policy=Policy(record["policy"]),
         classes=classes,
         recipe=dict(record["recipe"]),
-        dataset={_text(key): _text(value) for key, value in record["dataset"].items()},
-        licence=_text(record["licence"]),
-        counts={_text(name): int(count) for name, count in record["counts"].items()},
-        class_weights={_text(name): float(weight) for name, weight in record["class_weights"].items()},
-        phases=tuple(_phase(phase) for phase in record["phases"]),
+        dataset={_require_text(key): _require_text(value) for key, value in record["dataset"].items()},
+        licence=_require_text(record["licence"]),
+        counts={_require_text(name): int(count) for name, count in record["counts"].items()},
+        class_weights={
+            _require_text(name): float(weight) for name, weight in record["class_weights"].items()
+        },
+        phases=tuple(phases),
         validation=dict(record["validation"]),
-        temperature=temperature_from(record["temperature"]),
-        thresholds=tuple(operating_point_from(point) for point in record["thresholds"]),
-        abstention=abstention_from(record["abstention"]),
-        versions={_text(key): _text(value) for key, value in record["versions"].items()},
-        weights_sha256=_text(record["weights_sha256"]),
-        remarks=tuple(_text(remark) for remark in record.get("remarks", ())),
+        temperature=decode(Temperature, record["temperature"], "temperature"),
+        thresholds=tuple(decode(OperatingPoint, point, "thresholds") for point in record["thresholds"]),
+        abstention=decode(Abstention, record["abstention"], "abstention"),
+        versions={_require_text(key): _require_text(value) for key, value in record["versions"].items()},
+        weights_sha256=_require_text(record["weights_sha256"]),
+        remarks=tuple(_require_text(remark) for remark in record.get("remarks", ())),
     )
 
 
-def _phase(record: Mapping[str, Any]) -> Phase:
-    return Phase(
-        name=_text(record["name"]),
-        plan=dict(record["plan"]),
-        history=tuple(epoch_from(epoch) for epoch in record["history"]),
-        best_epoch=int(record["best_epoch"]),
-        stop=_text(record["stop"]),
-    )
-
-
-def _text(value: object) -> str:
+def _require_text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a string")
     return value
+
+
+def _claim_partial_run(folder: Path, run: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Keep the work of the same training, and remove that of another one only if nothing is lost by it."""
+    path = folder / IDENTITY_FILE
+    if path.is_file() and path.read_text(encoding="utf-8") == format_json(identity):
+        return
+    if not overwrite and any(folder.rglob(CHECKPOINT_FILE)):
+        previous = read_json(path)
+        change = "another dataset"
+        if previous.get(DATASET_KEY) == identity.get(DATASET_KEY):
+            # The first option that differs, with its old and its new value.
+            old, new = ({**record, **record.get("recipe", {})} for record in (previous, identity))
+            names = sorted((set(old) | set(new)) - {"recipe"})
+            name = next(name for name in names if old.get(name) != new.get(name))
+            change = f"different options ({name}: {old.get(name)}, now {new.get(name)})"
+        what = f"contains an interrupted training with {change}"
+        raise OutputError(run, what, RESTART_HINT, code="output-mismatch")
+    # Only phase folders are removed: the lock file is in use.
+    for child in folder.iterdir():
+        if child.is_dir():
+            shutil.rmtree(child)
+    write_text(path, format_json(identity))

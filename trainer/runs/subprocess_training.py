@@ -1,73 +1,70 @@
-"""Train one recipe in a process of its own: what ends that process ends nothing else."""
+"""Train one recipe in a child process: a crash or an out-of-memory error ends only that process.
+
+The parent sends a job and receives events; the child trains, and then predicts the splits that the job lists.
+The child also ends when its input is closed: the parent has ended, or wants it to stop. A checkpoint stays in
+both cases, so that the same job resumes.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from dermpack.dataset.manifest import Split
+from dermpack.dataset.manifest import Dataset, Split, read_dataset
 from dermpack.errors import DermpackError, InputError
-from dermpack.storage.files import cannot_write
-from trainer.fitting.events import FitProgress, epoch_from
-from trainer.recipe.plain_values import spelled
-from trainer.recipe.recipe import Recipe
-from trainer.runs.partial_run import PartialRun
-from trainer.runs.preflight import check_alone
+from dermpack.metrics.calibration import apply_temperature
+from dermpack.processes.child_process import Channel, ChildEndedError, ChildProcess
+from dermpack.storage.files import format_json, read_json, write_error, write_text
+from trainer.data.array_file import write_arrays
+from trainer.fitting.events import FitProgress, parse_epoch
+from trainer.recipe.options import RUN_FILE
+from trainer.recipe.recipe import Precision, Recipe, parse_recipe, recipe_to_options
+from trainer.runs.preflight import check_single_process
+from trainer.runs.run_folder import PartialRun, load_model, read_run
 
-START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from trainer.runs.subprocess_worker import main; main()"
-)
-GRACE_S = 20.0  # to leave a whole checkpoint behind, before the process is killed
-MAX_LINE = 300  # characters of what the process said last
-TAIL_BYTES = 4096
+PARENT_GRACE_S = 20.0  # for the child to write its checkpoint before it is killed
+CHILD_GRACE_S = 15.0  # for the main thread to end before the process exits
+REFRESH_S = 0.2  # between two events of steps
+PROBABILITIES = "probabilities"  # the array in a file of answers
+MEMORY_HINT = "Use a smaller batch, size or network, or a machine with more memory."
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
-Process: TypeAlias = "subprocess.Popen[str]"
+Item = TypeVar("Item")
+Send: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitRequest:
-    """A split that the trained network is asked about, and the file that takes its answers."""
+    """A split that the trained network predicts, and the file for the answers."""
 
     dataset: Path
     split: Split
     answers: Path
 
-    def record(self) -> dict[str, str]:
-        return {"dataset": str(self.dataset), "split": self.split.value, "answers": str(self.answers)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingJob:
-    """What the process is to do; a run that is there already is only asked."""
+    """The work of one child process; a run that exists already is not trained again."""
 
     dataset: Path
     run: Path
     recipe: Recipe
     asks: tuple[SplitRequest, ...]
-    clock: Path  # keeps how many seconds were trained, over all attempts
-    log: Path  # of what libraries say; stays where the process dies
-
-    def record(self) -> dict[str, Any]:
-        paths = {"dataset": self.dataset, "run": self.run, "clock": self.clock}
-        return {
-            **{name: str(path.absolute()) for name, path in paths.items()},
-            "recipe": spelled(self.recipe),
-            "asks": [ask.record() for ask in self.asks],
-        }
+    clock: Path  # the file with the seconds of training, over all attempts
+    log: Path  # of what libraries print; it stays where the process dies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeStarted:
-    """The turn of one of several; whoever has several of them says it."""
+    """The start of one of several trainings; the caller that runs several sends it."""
 
     name: str
     number: int  # from 1
@@ -81,107 +78,199 @@ class PreparingPictures:
     pictures: int
 
 
-Told: TypeAlias = RecipeStarted | FitProgress | PartialRun | PreparingPictures
-Tell: TypeAlias = Callable[[Told], None]
+TrainingEvent: TypeAlias = RecipeStarted | FitProgress | PartialRun | PreparingPictures
+EventCallback: TypeAlias = Callable[[TrainingEvent], None]
 
 
-def untold(told: Told) -> None:
-    """Nobody listens."""
-    del told
+def ignore_event(event: TrainingEvent) -> None:
+    """Do nothing: the default where no events are shown."""
+    del event
 
 
-def train_apart(job: TrainingJob, *, tell: Tell = untold) -> None:
-    """Do the job; an error is what the process could not do, or how it died.
+def train_in_subprocess(job: TrainingJob, *, tell: EventCallback = ignore_event) -> None:
+    """Run the job in a child process; raise its error, or InputError with how it died.
 
-    Where this process is interrupted, or dies, the other one leaves its checkpoint and ends too.
+    The options must have passed `trainer.runs.preflight.check_training`. Where this process is interrupted,
+    or dies, the child leaves its checkpoint and ends too.
     """
-    check_alone(job.recipe)
-    refusal: DermpackError | None = None
-    with _process(job) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            said = json.loads(line)
-            if "what" in said:
-                refusal = InputError(said["where"], said["what"], said["hint"], code=said["code"])
+    check_single_process(job.recipe)
+    error: DermpackError | None = None
+    child = _start_child(job)
+    try:
+        child.send(json.dumps(_encode_job(job)).encode())
+        for message in _receive_messages(child):
+            if "what" in message:
+                error = InputError(message["where"], message["what"], message["hint"], code=message["code"])
             else:
-                tell(_told(said))
-        process.wait()
-    if process.returncode:
-        hint = f"Read {job.log} and train with a smaller batch, size or network."
-        raise InputError(job.run.name, _death(process.returncode, job.log), hint, code="training-died")
-    job.log.unlink(missing_ok=True)
-    if refusal is not None:
-        raise refusal
-
-
-@contextmanager
-def _process(job: TrainingJob) -> Iterator[Process]:
-    """In a session of its own: Ctrl-C comes to us alone, and we close its stdin."""
-    with _log(job.log) as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", START, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,
-            env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
-        )
-    assert process.stdin is not None
-    try:
-        with suppress(BrokenPipeError):  # it died at once: its exit code says so
-            process.stdin.write(json.dumps(job.record()) + "\n")
-            process.stdin.flush()
-        yield process
+                tell(_decode_event(message))
+        # The messages have ended, so the child has ended: its exit code shows whether it died.
+        if child.wait():
+            what = f"the training process died ({child.describe_end()})"
+            hint = f"Read {job.log} and train with a smaller batch, size or network."
+            raise InputError(job.run.name, what, hint, code="training-died")
     finally:
-        _end(process)
+        child.close(grace_s=PARENT_GRACE_S)
+    job.log.unlink(missing_ok=True)
+    if error is not None:
+        raise error
 
 
-@contextmanager
-def _log(path: Path) -> Iterator[Any]:
+def main(channel: Channel) -> None:
+    """Do one job in the child process; a child that was killed or crashed is reported by its exit code."""
+    import tensorflow as tf
+
+    def send(message: Mapping[str, Any]) -> None:
+        channel.send(json.dumps(message).encode())
+
+    frame = channel.receive()
+    if frame is None:
+        return
+    job = _decode_job(json.loads(frame))
+    # SystemExit unwinds the main thread, which removes half-written files; the default would not.
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: sys.exit(1))
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            yield file
+        _run_job(job, send)
+    except DermpackError as error:
+        send(_encode_error(error))
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        first_line = str(error).partition("\n")[0][:200]
+        where, what = job.run.name, f"out of memory ({first_line})"
+        send(_encode_error(InputError(where, what, MEMORY_HINT, code="out-of-memory")))
+
+
+def _start_child(job: TrainingJob) -> ChildProcess:
+    """Start the child in its own session: Ctrl-C reaches only the parent, which closes the child's input."""
+    try:
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        return ChildProcess(
+            __name__,
+            log=job.log,
+            environment={LOG_LEVEL: os.environ.get(LOG_LEVEL, "2")},
+            new_session=True,
+        )
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise write_error(job.log, error) from error
 
 
-def _end(process: Process) -> None:
-    with suppress(BrokenPipeError):
-        process.stdin.close()  # type: ignore[union-attr]  # a pipe, as asked for
-    try:
-        process.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    process.stdout.close()  # type: ignore[union-attr]  # likewise
+def _receive_messages(child: ChildProcess) -> Iterator[dict[str, Any]]:
+    """Yield the messages of the child until it ends."""
+    while True:
+        try:
+            frame = child.receive()
+        except ChildEndedError:
+            return
+        yield json.loads(frame)
 
 
-def _told(said: Mapping[str, Any]) -> Told:
-    match said:
+def _encode_job(job: TrainingJob) -> dict[str, Any]:
+    paths = {"dataset": job.dataset, "run": job.run, "clock": job.clock, "log": job.log}
+    asks = [
+        {"dataset": str(ask.dataset), "split": ask.split.value, "answers": str(ask.answers)}
+        for ask in job.asks
+    ]
+    return {
+        **{name: str(path.absolute()) for name, path in paths.items()},
+        "recipe": recipe_to_options(job.recipe),
+        "asks": asks,
+    }
+
+
+def _decode_job(record: Mapping[str, Any]) -> TrainingJob:
+    asks = (
+        SplitRequest(dataset=Path(ask["dataset"]), split=Split(ask["split"]), answers=Path(ask["answers"]))
+        for ask in record["asks"]
+    )
+    return TrainingJob(
+        dataset=Path(record["dataset"]),
+        run=Path(record["run"]),
+        recipe=parse_recipe(record["recipe"], where="job"),
+        asks=tuple(asks),
+        clock=Path(record["clock"]),
+        log=Path(record["log"]),
+    )
+
+
+def _encode_error(error: DermpackError) -> Mapping[str, Any]:
+    return {"where": error.where, "what": error.what, "hint": error.hint, "code": error.code}
+
+
+def _decode_event(message: Mapping[str, Any]) -> TrainingEvent:
+    match message:
         case {"pictures": pictures}:
             return PreparingPictures(pictures=pictures)
         case {"planned": _}:
-            return PartialRun(**said)
-    ended = said["ended"] and epoch_from(said["ended"])
-    return FitProgress(**{**said, "ended": ended})
+            return PartialRun(**message)
+    ended = message["ended"] and parse_epoch(message["ended"])
+    return FitProgress(**{**message, "ended": ended})
 
 
-def _death(code: int, log: Path) -> str:
-    """Return how it ended: "the training process died (SIGKILL, possibly out of memory)"."""
-    how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
-    memory = ", possibly out of memory" if code == -signal.SIGKILL else ""
-    said = _last_line(log)
-    return f"the training process died ({how}{memory}{f': {said}' if said else ''})"
+def _run_job(job: TrainingJob, send: Send) -> None:
+    """Train, unless the run exists, and write the calibrated probabilities of the requested splits."""
+    from trainer.data.batches import read_examples
+    from trainer.fitting.loop import predict
+    from trainer.runs.train import configure_tensorflow
+
+    def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:  # noqa: ARG001 - a Track
+        send({"pictures": total or 0})
+        return iter(items)
+
+    recipe = job.recipe
+    dataset = read_dataset(job.dataset)
+    if not (job.run / RUN_FILE).is_file():
+        _train(job, dataset, send, track)
+    run = read_run(job.run)
+    configure_tensorflow(seed=recipe.seed, threads=recipe.threads, precision=Precision.FLOAT32)
+    model = load_model(run) if job.asks else None
+    for ask in job.asks:
+        examples = read_examples(
+            read_dataset(ask.dataset),
+            ask.split,
+            size=run.spec.size,
+            policy=run.policy,
+            threads=recipe.threads,
+            track=track,
+        )
+        # Another dataset may have other labels: the probabilities are in the order of the run's classes.
+        unlabelled = replace(examples, classes=run.classes, truth=examples.truth * 0)
+        raw = predict(model, unlabelled).probabilities
+        write_arrays(ask.answers, {PROBABILITIES: apply_temperature(raw, run.temperature)})
 
 
-def _last_line(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").split("\n")
-    except OSError:
-        return ""
-    return next((line.strip()[:MAX_LINE] for line in reversed(lines) if line.strip()), "")
+def _train(job: TrainingJob, dataset: Dataset, send: Send, track: Any) -> None:
+    from trainer.data.batches import read_examples
+    from trainer.runs.train import POLICY, train
+
+    recipe = job.recipe
+    # Pictures are prepared before the clock starts: otherwise only the first recipe would include that time.
+    for split in (Split.TRAIN, Split.VALIDATION):
+        read_examples(dataset, split, size=recipe.size, policy=POLICY, threads=recipe.threads, track=track)
+    previous_s = float(read_json(job.clock)["seconds"]) if job.clock.is_file() else 0.0
+    began = time.monotonic()
+    sent_at = 0.0
+
+    def write_clock() -> None:
+        seconds = previous_s + time.monotonic() - began
+        write_text(job.clock, format_json({"seconds": round(seconds, 1)}))
+
+    def watch(progress: FitProgress) -> None:
+        nonlocal sent_at
+        now = time.monotonic()
+        if progress.ended is None and now - sent_at < REFRESH_S:
+            return
+        sent_at = now
+        if progress.ended:
+            write_clock()
+        send(asdict(progress))
+
+    train(dataset, job.run, recipe, watch=watch, going_on=lambda progress: send(asdict(progress)))
+    write_clock()
+
+
+def _exit_with_parent() -> None:
+    """Wait for the end of the input, then end this process: by SIGTERM, or after the grace period."""
+    while os.read(0, 1 << 12):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)  # the main thread unwinds, which removes half-written files
+    time.sleep(CHILD_GRACE_S)
+    os._exit(1)

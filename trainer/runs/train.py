@@ -2,40 +2,74 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from dermpack.dataset.manifest import Dataset, relative_root
-from dermpack.metrics.abstention import abstain
-from dermpack.metrics.calibration import Temperature, calibrated, fit_temperature
-from dermpack.metrics.constant_prediction import guess
+import tensorflow as tf
+import tf_keras
+
+from dermpack.contract import Temperature
+from dermpack.dataset.manifest import Dataset, Split, relative_root
+from dermpack.errors import InputError
+from dermpack.imaging import Policy
+from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.definitions import accuracy, auroc, balanced_accuracy, ece
 from dermpack.metrics.predictions import Predictions
-from dermpack.metrics.thresholds import operating_threshold
+from dermpack.metrics.summary import describe_constant_prediction
+from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.progress import Track, silent
-from dermpack.storage.files import new_folder, sha256_file
-from trainer.data.class_balance import class_weights
-from trainer.distributed.cluster import own_cluster
-from trainer.distributed.strategy import let_go, unbroken
-from trainer.fitting.events import ProgressCallback, unwatched
+from dermpack.storage.files import format_json, new_folder, sha256_file
+from trainer.data.batches import read_examples
+from trainer.data.class_balance import compute_class_weights
+from trainer.distributed.cluster import Cluster, read_own_cluster
+from trainer.distributed.strategy import create_replicas, finish_together, report_lost_workers
+from trainer.fitting.events import ProgressCallback, ignore_progress
 from trainer.fitting.loop import predict
-from trainer.fitting.phases import planned_epochs
-from trainer.fitting.tensorflow_setup import versions
+from trainer.fitting.phases import PhaseInputs, planned_epochs, train_phases
+from trainer.model.distillation import load_teacher
+from trainer.model.network import build_network
 from trainer.model.weights import save_weights
-from trainer.recipe.recipe import RUN_FILE, WEIGHTS_FILE, Recipe
-from trainer.runs.partial_run import GoingOn, left_at, unsaid, work_folder
-from trainer.runs.preflight import check_asked
-from trainer.runs.run_folder import Run, read_run, write_run
-from trainer.runs.run_report import write_story
-from trainer.runs.training import POLICY, TrainedModel, asked_for, deadline_of, trained
+from trainer.recipe.options import RUN_FILE, WEIGHTS_FILE
+from trainer.recipe.recipe import Precision, Recipe
+from trainer.runs.run_folder import (
+    Phase,
+    ResumeCallback,
+    Run,
+    ignore_resume,
+    open_partial_run,
+    read_progress,
+    read_run,
+    write_run,
+)
+from trainer.runs.run_report import write_run_report
 
-COVERAGE = 0.9  # of the validation pictures get an answer; the curve beside it shows other choices
+Keras = Any  # tf_keras ships no types
+POLICY = Policy.CENTRE_SQUARE
+COVERAGE = 0.9  # of the validation pictures are classified; the curve in the report shows other choices
+EPOCHS_SHARE = 0.95  # of a time limit; the rest is for scoring and writing
 LOGS = "logs"
-TOO_SURE = "the validation split was too easy to fit confidences on; on other pictures they may be too high"
-UNSURE = "the confidences say little, and thresholds on them as little"
+PACKAGES = ("dermpack", "tensorflow", "tf_keras", "numpy", "pillow")  # that decide the weights
+OVERCONFIDENT = (
+    "the validation split was too easy to fit confidences on; on other pictures they may be too high"
+)
+UNINFORMATIVE = "the confidences are hardly informative, and neither are thresholds on them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainedModel:
+    """A network with its best weights, and how it was trained."""
+
+    model: Keras
+    inputs: PhaseInputs
+    phases: tuple[Phase, ...]
 
 
 def train(
@@ -45,37 +79,126 @@ def train(
     *,
     overwrite: bool = False,
     track: Track = silent,
-    watch: ProgressCallback = unwatched,
-    going_on: GoingOn = unsaid,
+    watch: ProgressCallback = ignore_progress,
+    going_on: ResumeCallback = ignore_resume,
 ) -> Run:
-    """Train as the recipe says; the same call goes on where a killed one was, and ends alike."""
-    deadline = deadline_of(recipe)
-    check_asked(dataset, run, recipe, overwrite=overwrite)
-    cluster = own_cluster(recipe)
-    with work_folder(run, asked_for(dataset, recipe), overwrite=overwrite) as work, unbroken(cluster):
-        if left := left_at(work, planned=partial(planned_epochs, recipe)):
-            going_on(left)
-        done = trained(dataset, recipe, work, cluster, deadline=deadline, track=track, watch=watch)
+    """Train by the recipe and write a run folder; the same call resumes a training that was killed.
+
+    The options must have passed `trainer.runs.preflight.check_training`; they are not checked again here.
+    """
+    deadline = _compute_deadline(recipe)
+    cluster = read_own_cluster(recipe)
+    identity = _identify_training(dataset, recipe)
+    with open_partial_run(run, identity, overwrite=overwrite) as work, report_lost_workers(cluster):
+        if progress := read_progress(work, planned=partial(planned_epochs, recipe)):
+            going_on(progress)
+        trained = _train_model(dataset, recipe, work, cluster, deadline=deadline, track=track, watch=watch)
+        # The folder gets its name when it is complete, so a run that exists is always a whole one.
         with new_folder(run, marker=RUN_FILE, overwrite=overwrite) as folder:
-            _write(folder, run, done, dataset)
+            _write_run_folder(folder, run, trained, dataset)
+        # The partial run is removed only now: until here the training could be resumed.
         shutil.rmtree(work)
-        let_go(done.material.team)
+        finish_together(trained.inputs.replicas)
     return read_run(run)
 
 
-def _write(folder: Path, run: Path, done: TrainedModel, dataset: Dataset) -> None:
-    """Weights, record, plots and page; everything fitted on validation is fitted here."""
-    model, material = done.model, done.material
-    save_weights(model, folder / WEIGHTS_FILE)
-    recipe, raw = material.recipe, predict(model, material.validation)
-    temperature = fit_temperature(raw)
-    predictions = calibrated(raw, temperature)
-    counts = material.train.counts
-    weights = class_weights(recipe.balance, counts, power=recipe.balance_power)
-    points = (
-        operating_threshold(predictions, label, sensitivity=wanted) for label, wanted in recipe.sensitivity
+def train_as_worker(dataset: Dataset, recipe: Recipe, cluster: Cluster, *, track: Track = silent) -> None:
+    """Train together with the chief, which writes the run; this worker writes nothing.
+
+    As for `train`, the options must have passed `trainer.runs.preflight.check_training`.
+    """
+    deadline = _compute_deadline(recipe)
+    with TemporaryDirectory(prefix="dermpack-worker-") as work, report_lost_workers(cluster):
+        trained = _train_model(dataset, recipe, Path(work), cluster, deadline=deadline, track=track)
+        trained.inputs.replicas.wait()  # for the chief to write the run
+
+
+def configure_tensorflow(*, seed: int, threads: int, precision: Precision) -> None:
+    """Set deterministic operations, seeds, threads and the precision of new layers."""
+    tf.config.experimental.enable_op_determinism()
+    tf_keras.utils.set_random_seed(seed)
+    policy = "float32" if precision is Precision.FLOAT32 else "mixed_bfloat16"
+    tf_keras.mixed_precision.set_global_policy(policy)
+    if not threads or tf.config.threading.get_intra_op_parallelism_threads() == threads:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        what = "cannot be set after TensorFlow was initialized"
+        hint = "Use one number of threads for all trainings of a process."
+        raise InputError(f"--threads {threads}", what, hint, code="threads-already-set") from error
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide the weights."""
+    return {package: version(package) for package in PACKAGES}
+
+
+def _compute_deadline(recipe: Recipe) -> float:
+    """Return the end of the last epoch as a time of `time.monotonic`."""
+    return time.monotonic() + recipe.time_limit * 60 * EPOCHS_SHARE if recipe.time_limit else math.inf
+
+
+def _identify_training(dataset: Dataset, recipe: Recipe) -> Mapping[str, Any]:
+    """Return everything that decides the weights: another training must not resume this one."""
+    return {"recipe": recipe.record(), "manifest_sha256": dataset.sha256, **package_versions()}
+
+
+def _train_model(
+    dataset: Dataset,
+    recipe: Recipe,
+    work: Path,
+    cluster: Cluster | None,
+    *,
+    deadline: float,
+    track: Track = silent,
+    watch: ProgressCallback = ignore_progress,
+) -> TrainedModel:
+    """Train in the work folder, in this process alone or as one of the workers of a cluster."""
+    configure_tensorflow(seed=recipe.seed, threads=recipe.threads, precision=recipe.mixed_precision)
+    replicas = create_replicas(recipe.strategy, cluster)
+    identity = {**_identify_training(dataset, recipe), "time_limit": recipe.time_limit}
+    replicas.check_agreement(format_json(identity))
+    # What can fail fast comes first: preparing pictures may take long.
+    pictures, validation = (len(dataset.manifest.of(split)) for split in (Split.TRAIN, Split.VALIDATION))
+    batch, is_mixed = min(recipe.batch, pictures), bool(recipe.augment.mixup)
+    replicas.check_batch(batch=batch, validation=validation, is_mixed=is_mixed)
+    spec = recipe.spec(classes=len(dataset.classes))
+    model = replicas.replicate(build_network(spec, weights=recipe.weights, seed=recipe.seed))
+    teacher = load_teacher(recipe.teacher, share=recipe.teacher_share) if recipe.teacher else None
+    train_examples, validation_examples = (
+        read_examples(dataset, split, size=recipe.size, policy=POLICY, threads=recipe.threads, track=track)
+        for split in (Split.TRAIN, Split.VALIDATION)
     )
-    remarks = _remarks(predictions, temperature)
+    inputs = PhaseInputs(
+        recipe=recipe,
+        train=train_examples,
+        validation=validation_examples,
+        work=work,
+        teacher=teacher,
+        replicas=replicas,
+        deadline=deadline,
+        watch=watch,
+    )
+    phases = train_phases(model, inputs)
+    return TrainedModel(model=replicas.collect(model), inputs=inputs, phases=phases)
+
+
+def _write_run_folder(folder: Path, run: Path, trained: TrainedModel, dataset: Dataset) -> None:
+    """Write weights, record, plots and page; fit temperature and thresholds on the validation split."""
+    model, inputs = trained.model, trained.inputs
+    save_weights(model, folder / WEIGHTS_FILE)
+    recipe, raw = inputs.recipe, predict(model, inputs.validation)
+    # Thresholds apply to calibrated probabilities, so the temperature is fitted first.
+    temperature = fit_temperature(raw)
+    predictions = calibrate(raw, temperature)
+    counts = inputs.train.counts
+    weights = compute_class_weights(recipe.balance, counts, power=recipe.balance_power)
+    points = (
+        fit_operating_point(predictions, label, sensitivity=sensitivity)
+        for label, sensitivity in recipe.sensitivity
+    )
     record = Run(
         folder=folder,
         spec=recipe.spec(classes=len(dataset.classes)),
@@ -86,35 +209,31 @@ def _write(folder: Path, run: Path, done: TrainedModel, dataset: Dataset) -> Non
         licence=dataset.licence,
         counts=dict(zip(dataset.classes, counts.tolist(), strict=True)),
         class_weights=dict(zip(dataset.classes, weights, strict=True)),
-        phases=done.phases,
-        validation=_figures(predictions),
+        phases=trained.phases,
+        validation={
+            "n": len(predictions),
+            "balanced_accuracy": balanced_accuracy(predictions),
+            "accuracy": accuracy(predictions),
+            "auroc": auroc(predictions),
+            "ece": ece(predictions),
+        },
         temperature=temperature,
         thresholds=tuple(points),
-        abstention=abstain(predictions, coverage=COVERAGE),
-        versions=versions(),
+        abstention=fit_abstention(predictions, coverage=COVERAGE),
+        versions=package_versions(),
         weights_sha256=sha256_file(folder / WEIGHTS_FILE),
-        remarks=tuple(remarks),
+        remarks=tuple(_remarks(predictions, temperature)),
     )
     write_run(record)
-    write_story(record)
-    if (material.work / LOGS).is_dir():
-        shutil.copytree(material.work / LOGS, folder / LOGS)
+    write_run_report(record)
+    if (inputs.work / LOGS).is_dir():
+        shutil.copytree(inputs.work / LOGS, folder / LOGS)
 
 
 def _remarks(predictions: Predictions, temperature: Temperature) -> Iterator[str]:
-    """What a person must know of a run before its figures."""
-    if guessed := guess(predictions):
-        yield guessed
+    """Yield the limits of the figures, which are shown before them."""
+    if remark := describe_constant_prediction(predictions):
+        yield remark
     if temperature.is_bound:
-        tried = f"temperature {temperature.value:g} is the end of what is tried"
-        yield f"{tried}: {TOO_SURE if temperature.value < 1 else UNSURE}"
-
-
-def _figures(predictions: Predictions) -> Mapping[str, Any]:
-    return {
-        "n": len(predictions),
-        "balanced_accuracy": balanced_accuracy(predictions),
-        "accuracy": accuracy(predictions),
-        "auroc": auroc(predictions),
-        "ece": ece(predictions),
-    }
+        limit = f"temperature {temperature.value:g} is the limit of the search range"
+        yield f"{limit}: {OVERCONFIDENT if temperature.value < 1 else UNINFORMATIVE}"

@@ -6,45 +6,63 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.protocol import jobs
 from benchmarks.protocol.jobs import (
     JOB_FILE,
+    MEMORY_BYTES,
     SCRIPTS,
     WORKER_FILE,
-    JobFolder,
     JobKind,
     TargetDescription,
-    WorkerDied,
+    WorkerFailedError,
+    describe_target,
+    run_jobs,
+    write_job_folder,
 )
-from benchmarks.protocol.plan import BenchmarkPlan, Setting
+from benchmarks.protocol.plan import BenchmarkPlan, select_settings
 from benchmarks.protocol.results import CountedModel, OperatorTime, ProfiledModel, TargetMeasurement
-from benchmarks.statistics.slow_operators import reasons
-from benchmarks.targets.emulated.emulated_process import say
-from benchmarks.targets.emulated.instruction_counts import KINDS, Inference, UncountedError, read_counts
-from benchmarks.targets.emulated.processors import Cpu, cpu_named
-from benchmarks.targets.emulated.sysroot import MAKE_ARM, Sysroot, emulator, find_sysroot, sysroot_folder
-from benchmarks.targets.settings import settings_of
-from dermpack.errors import InputError, printable
+from benchmarks.targets.emulated.emulator import (
+    KINDS,
+    MAKE_ARM,
+    Cpu,
+    InferenceCounts,
+    InvalidCountsError,
+    Sysroot,
+    find_cpu,
+    find_emulator,
+    find_sysroot,
+    locate_sysroot,
+    read_counts,
+)
+from benchmarks.targets.worker_process import run_worker
+from dermpack.errors import escape_unprintable
 from dermpack.inference import Kernels
 from dermpack.progress import Track
 from dermpack.storage.files import write_text
 
-SLOWER = 10  # than the devices that the jobs' patience was meant for: every instruction is translated
+SLOWER = 10  # than the devices for which the jobs' patience is meant: every instruction is translated
+EMULATOR_BYTES = 4 << 30  # of address space, in addition to a model's
 COUNTS_FILE = "counts.txt"
-ALONE = {"file": "model.tflite", "table": "table.npy", "pixels": "pixels.npy"}  # whatever the model's number
-OWN_WORDS = ("processor", "features", "machine", "python", "numpy")  # the worker's others are the host's
-HOW = "emulated, on one thread, with the kernels that each runtime chooses: answers and counts, never times"
-RUNTIMES = "give --runtime tflite-runtime or --runtime ai-edge-litert"
+OWN_FILES = {"file": "model.tflite", "table": "table.npy", "pixels": "pixels.npy"}
+EMULATED_FACTS = ("processor", "features", "machine", "python", "numpy")  # the others would be the host's
+METHOD = "emulated on one thread with the default kernels of each runtime: answers and counts, no times"
+RUNTIMES_HINT = "Give --runtime tflite-runtime or --runtime ai-edge-litert."
+
+
+def qemu_target(name: str, *, folder: Path | None = None) -> QemuTarget:
+    """Return the target qemu:NAME; raise InputError if it is not supported or not prepared."""
+    cpu = find_cpu(name)
+    sysroot = find_sysroot(folder or locate_sysroot())
+    find_emulator()
+    return QemuTarget(cpu=cpu, sysroot=sysroot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QemuTarget:
-    """One emulated processor, and what runs on it."""
+    """One emulated processor and the sysroot that runs on it."""
 
     cpu: Cpu
     sysroot: Sysroot
@@ -54,127 +72,101 @@ class QemuTarget:
         return f"qemu:{self.cpu.name}"
 
     def measure(self, plan: BenchmarkPlan, *, track: Track) -> TargetMeasurement:
-        """Answers and instructions of every model with each runtime: one thread, its default kernels."""
+        """Measure answers and instructions of every model with each runtime."""
         with TemporaryDirectory(prefix="dermpack-qemu-") as folder:
-            laid, counts = jobs.lay_out(plan, Path(folder)), _Counts()
-            carry = partial(_carry, self, laid, counts)
-            described = self._described(carry)
-            settings, left_out = _settings(plan, described, where=self.name)
-            pieces = jobs.ask(
+            job_folder = write_job_folder(plan, Path(folder))
+            runner = _EmulatedRunner(self, job_folder.folder)
+            hint = f"Remove {self.sysroot.folder}, then run {MAKE_ARM}"
+            machine = describe_target(runner, where=self.name, hint=hint)
+            # The counts of two threads do not repeat; the kernels are the ones that the runtime chooses.
+            counted_plan = replace(plan, threads=(1,), kernels=(Kernels.XNNPACK,))
+            settings, left_out = select_settings(
+                counted_plan, where=self.name, runtimes=list(machine.runtimes), cores=1, install=RUNTIMES_HINT
+            )
+            results = run_jobs(
                 plan,
-                laid,
-                carry,
+                job_folder,
+                runner,
                 settings=settings,
                 kinds=(JobKind.COUNT, JobKind.ANSWER),
                 track=track,
                 what=f"Emulating a {self.cpu.title}",
             )
-        measured = TargetMeasurement(
-            target=self.name,
+        results.profiled = [runner.profile(counted) for counted in results.counted]
+        return results.measurement(
+            self.name,
             is_emulated=True,
-            environment={**self._environment(described), **described.runtimes},
-            counted=pieces.counted,
-            answered=pieces.answered,
-            profiled=tuple(counts.profiled(of) for of in pieces.counted),
-            refused=pieces.refused,
+            environment={**self._environment(machine), **machine.runtimes},
+            notes=(METHOD, *left_out, *results.notes),
         )
-        return replace(measured, notes=(HOW, *left_out, *pieces.notes, *reasons(measured, plan)))
 
-    def _described(self, carry: jobs.Carry) -> TargetDescription:
-        try:
-            return jobs.describe(carry)
-        except WorkerDied as death:
-            what = f"the benchmark worker does not start in the emulator ({death.why})"
-            hint = f"Remove {self.sysroot.folder}, then run {MAKE_ARM}"
-            raise InputError(self.name, what, hint, code="benchmark-worker-failed") from death
-
-    def _environment(self, described: TargetDescription) -> dict[str, str]:
-        version = subprocess.run(
-            [emulator(), "--version"], capture_output=True, text=True, check=False
-        ).stdout
+    def _environment(self, machine: TargetDescription) -> dict[str, str]:
+        command = [find_emulator(), "--version"]
+        version = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         return {
             "device": f"emulator of the processor of a {self.cpu.board}",
-            **{name: text for name, text in described.environment.items() if name in OWN_WORDS},
-            "emulator": printable(version.partition("\n")[0]),
+            **{name: text for name, text in machine.environment.items() if name in EMULATED_FACTS},
+            "emulator": escape_unprintable(version.partition("\n")[0]),
             "sysroot": f"sha256 {self.sysroot.sha256}",
         }
 
 
-def qemu_target(name: str, *, folder: Path | None = None) -> QemuTarget:
-    """The target that is called qemu:NAME; an error where it is not emulated, or not prepared."""
-    cpu = cpu_named(name)
-    sysroot = find_sysroot(folder or sysroot_folder())
-    emulator()
-    return QemuTarget(cpu=cpu, sysroot=sysroot)
+class _EmulatedRunner:
+    """Runs jobs on the emulated processor, and keeps the kinds of the counted instructions."""
 
+    def __init__(self, target: QemuTarget, folder: Path) -> None:
+        self._target, self._folder = target, folder
+        self._typical: dict[tuple[str, str], InferenceCounts] = {}
 
-class _Counts:
-    """The kinds of instructions of what was counted, until the answers have been read."""
+    def __call__(self, job: Mapping[str, Any]) -> Mapping[str, Any]:
+        patient = {**job, "patience_seconds": SLOWER * job["patience_seconds"]}
+        if job["kind"] != JobKind.COUNT.value:
+            return self._run(self._folder, patient, counts=None)
+        # A counted model has a folder of its own, with the same names for every model: Python lists its
+        # folder, so the counts would depend on what else is in it.
+        with TemporaryDirectory(dir=self._folder) as temporary:
+            own, (model,) = Path(temporary), job["models"]
+            for script in SCRIPTS:
+                (own / script).hardlink_to(self._folder / script)
+            for part, name in OWN_FILES.items():
+                (own / name).hardlink_to(self._folder / model[part])
+            job = {**patient, "models": [{**model, **OWN_FILES}]}
+            return self._add_counts(self._run(own, job, counts=own / COUNTS_FILE), job, own / COUNTS_FILE)
 
-    def __init__(self) -> None:
-        self._typical: dict[tuple[str, str], Inference] = {}
-
-    def keep(self, job: Mapping[str, Any], inferences: Sequence[Inference]) -> None:
-        typical = sorted(inferences, key=lambda of: of.instructions)[(len(inferences) - 1) // 2]
-        self._typical[job["runtime"], job["models"][0]["name"]] = typical
-
-    def profiled(self, of: CountedModel) -> ProfiledModel:
-        typical = self._typical[of.setting.runtime, of.model]
+    def profile(self, counted: CountedModel) -> ProfiledModel:
+        """Return the kinds of instructions of a counted model's typical inference."""
+        typical = self._typical[counted.setting.runtime, counted.model]
         operators = (
             OperatorTime(name=name, count=count, share=count / typical.instructions, is_delegated=False)
             for name, count in zip(KINDS, typical.kinds, strict=True)
         )
-        return ProfiledModel(model=of.model, setting=of.setting, operators=tuple(operators))
+        return ProfiledModel(model=counted.model, setting=counted.setting, operators=tuple(operators))
 
+    def _run(self, folder: Path, job: Mapping[str, Any], *, counts: Path | None) -> Mapping[str, Any]:
+        write_text(folder / JOB_FILE, json.dumps(job))
+        sysroot = self._target.sysroot
+        return run_worker(
+            [*sysroot.command(self._target.cpu, counts=counts), "-B", WORKER_FILE, JOB_FILE],
+            folder=folder,
+            seconds=job["patience_seconds"],
+            environment=sysroot.environment(),
+            # The limit that the worker sets for itself does not apply to the emulator around it.
+            address_bytes=MEMORY_BYTES + EMULATOR_BYTES,
+        )
 
-def _settings(
-    plan: BenchmarkPlan, described: TargetDescription, *, where: str
-) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
-    """One thread, for counts of two do not repeat; the kernels that the runtime chooses by itself."""
-    one = replace(plan, threads=(1,), kernels=(Kernels.XNNPACK,))
-    return settings_of(one, where=where, runtimes=list(described.runtimes), cores=1, install=RUNTIMES)
-
-
-def _carry(target: QemuTarget, laid: JobFolder, counts: _Counts, job: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Run one job on the emulated processor; one that counts is answered with its instructions."""
-    patient = {**job, "patience_seconds": SLOWER * job["patience_seconds"]}
-    if job["kind"] != JobKind.COUNT.value:
-        return _ask(target, laid.folder, patient, counts=None)
-    with TemporaryDirectory(dir=laid.folder) as alone:
-        only, file = _only(patient, laid.folder, Path(alone)), Path(alone) / COUNTS_FILE
-        return _with_instructions(_ask(target, Path(alone), only, counts=file), job, file, counts)
-
-
-def _only(job: Mapping[str, Any], laid: Path, alone: Path) -> dict[str, Any]:
-    """The job of one model in a folder of its own: Python lists its folder, and what it holds would count."""
-    (model,) = job["models"]
-    for script in SCRIPTS:
-        (alone / script).hardlink_to(laid / script)
-    for part, name in ALONE.items():
-        (alone / name).hardlink_to(laid / model[part])
-    return {**job, "models": [{**model, **ALONE}]}
-
-
-def _ask(
-    target: QemuTarget, folder: Path, job: Mapping[str, Any], *, counts: Path | None
-) -> Mapping[str, Any]:
-    write_text(folder / JOB_FILE, json.dumps(job))
-    command = [*target.sysroot.command(target.cpu, counts=counts), "-B", WORKER_FILE, JOB_FILE]
-    environment = target.sysroot.environment()
-    return say(command, environment=environment, folder=folder, seconds=job["patience_seconds"])
-
-
-def _with_instructions(
-    said: Mapping[str, Any], job: Mapping[str, Any], file: Path, counts: _Counts
-) -> Mapping[str, Any]:
-    """A job that counts names one model."""
-    entry = said["models"][0] if isinstance(said.get("models"), list) and len(said["models"]) == 1 else None
-    if not isinstance(entry, dict) or "refused" in entry:
-        return said
-    try:
-        inferences = read_counts(file)
-    except UncountedError as error:
-        raise WorkerDied(str(error)) from error
-    if inferences:
-        counts.keep(job, inferences)
-    return {**said, "models": [{**entry, "instructions": [of.instructions for of in inferences]}]}
+    def _add_counts(self, reply: Mapping[str, Any], job: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+        """Return the reply with the instructions of each inference, as replies of counting jobs have them."""
+        entries = reply.get("models")
+        entry = entries[0] if isinstance(entries, list) and len(entries) == 1 else None
+        if not isinstance(entry, dict) or "refused" in entry:
+            return reply
+        try:
+            inferences: Sequence[InferenceCounts] = read_counts(file)
+        except InvalidCountsError as error:
+            raise WorkerFailedError(str(error)) from error
+        if inferences:
+            by_instructions = sorted(inferences, key=lambda inference: inference.instructions)
+            median = by_instructions[(len(inferences) - 1) // 2]
+            self._typical[job["runtime"], job["models"][0]["name"]] = median
+        instructions = [inference.instructions for inference in inferences]
+        return {**reply, "models": [{**entry, "instructions": instructions}]}

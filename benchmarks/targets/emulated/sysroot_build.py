@@ -1,4 +1,4 @@
-"""Prepare emulated ARM from Debian's packages and the interpreters' wheels; the host stays as it is."""
+"""Build the sysroot of emulated ARM from Debian's packages and the interpreters' wheels."""
 
 from __future__ import annotations
 
@@ -12,35 +12,38 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
-from benchmarks.targets.emulated.instruction_counts import UncountedError, read_counts
-from benchmarks.targets.emulated.processors import CPUS, Cpu, system_files
-from benchmarks.targets.emulated.sysroot import (
+from benchmarks.targets.emulated.emulator import (
     APT_TEMPLATE,
     COUNTER,
     COUNTER_SOURCE,
+    CPUS,
     EMULATOR,
     PACKAGES,
     SCHEMA,
     STAMP,
     WHEELS,
+    Cpu,
+    InvalidCountsError,
     Sysroot,
-    emulator,
+    find_emulator,
     find_sysroot,
-    pinned_wheels,
-    recipe_sha256,
+    hash_recipe,
+    read_counts,
+    read_pinned_wheels,
+    system_files,
 )
 from dermpack.errors import DermpackError, InputError, OutputError
-from dermpack.storage.files import json_text, new_folder, sha256_file, write_text
+from dermpack.storage.files import format_json, new_folder, sha256_file, write_text
 
 OS_RELEASE = Path("/etc/os-release")
-DEBIAN_12 = ("ID=debian", "VERSION_CODENAME=bookworm")  # its Python and its QEMU are the ones that were tried
-PATIENCE_SECONDS = 900.0  # for one step over a slow line
-# What of the host's ways to fetch is not about fetching, or is said anew.
+DEBIAN_12 = ("ID=debian", "VERSION_CODENAME=bookworm")  # its Python and its QEMU were tested
+PATIENCE_SECONDS = 900.0  # for one step over a slow connection
+# Settings of the host's apt that do not concern fetching, or that our template sets.
 NOT_COPIED = tuple(f"Acquire::{name}" for name in ("IndexTargets", "Changelogs", "Languages", "cdrom"))
 # The first tag is the one that tflite-runtime needs, the second is ai-edge-litert's.
 PLATFORMS = ("manylinux_2_34_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64")
 COMPILE = ("gcc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden")
-# It imports what the worker does, so that the emulated Python keeps them compiled.
+# It imports what the worker imports, so that the emulated Python keeps the compiled modules.
 TRIAL = """
 import base64, gc, importlib.metadata, json, os, pathlib, resource, signal
 import ai_edge_litert.interpreter, numpy, tflite_runtime.interpreter
@@ -52,82 +55,72 @@ for mark in (0x7E570001, 0x7E570002):
 """
 
 
-def prepare(folder: Path, *, os_release: Path = OS_RELEASE) -> Iterator[str]:
-    """Make the sysroot, whole or not at all; each step is named before it is taken. None where it stands."""
+def prepare_sysroot(folder: Path, *, os_release: Path = OS_RELEASE) -> Iterator[str]:
+    """Build the sysroot atomically, and yield each step before it starts; none if it exists."""
     with suppress(DermpackError):
         find_sysroot(folder)
         return
-    _check_system(os_release)
-    emulator()
-    with new_folder(folder, marker=STAMP, overwrite=True) as beside:
-        stamp: dict[str, object] = {"schema": SCHEMA, "recipe": recipe_sha256(), "wheels": pinned_wheels()}
-        yield "Downloading ARM's Python and libraries (16 MB, and 9 MB of lists)"
-        archives = _download(beside / "apt")
-        yield "Unpacking them"
-        stamp["packages"] = _unpack(archives, beside / "base")
-        shutil.rmtree(beside / "apt")
-        yield "Installing " + ", ".join(f"{name} {of['version']}" for name, of in pinned_wheels().items())
-        _install_wheels(beside / "wheels")
-        yield "Compiling the plugin that counts instructions"
-        stamp["counter"] = _compile(COUNTER_SOURCE, beside / COUNTER)
-        for cpu in CPUS:
-            yield f"Trying the {cpu.title}"
-            _lay_out_cpu(cpu, beside / "cpus" / cpu.name)
-            _try(Sysroot(folder=beside, stamp=stamp), cpu)
-        write_text(beside / STAMP, json_text(stamp))
-
-
-def _check_system(os_release: Path) -> None:
     lines = os_release.read_text(encoding="utf-8").splitlines() if os_release.is_file() else []
     if not set(DEBIAN_12) <= set(lines):
         hint = "Prepare the emulator on Debian 12 or in a Debian 12 container."
         raise InputError("this machine", "not Debian 12", hint, code="unsupported-system")
+    find_emulator()
+    wheels = read_pinned_wheels()
+    with new_folder(folder, marker=STAMP, overwrite=True) as partial:
+        stamp: dict[str, object] = {"schema": SCHEMA, "recipe": hash_recipe(), "wheels": wheels}
+        yield "Downloading ARM's Python and libraries (16 MB, and 9 MB of package lists)"
+        archives = _download(partial / "apt")
+        yield "Unpacking them"
+        stamp["packages"] = _unpack(archives, partial / "base")
+        shutil.rmtree(partial / "apt")
+        yield "Installing " + ", ".join(f"{name} {wheel['version']}" for name, wheel in wheels.items())
+        _install_wheels(partial / "wheels")
+        yield "Compiling the plugin that counts instructions"
+        _run([*COMPILE, "-o", str(partial / COUNTER), str(COUNTER_SOURCE)])
+        stamp["counter"] = sha256_file(partial / COUNTER)
+        for cpu in CPUS:
+            yield f"Testing the {cpu.title}"
+            _write_root(cpu, partial / "cpus" / cpu.name)
+            _test_counting(Sysroot(folder=partial, stamp=stamp), cpu)
+        write_text(partial / STAMP, format_json(stamp))
 
 
 def _download(apt: Path) -> list[Path]:
-    """Archives of the packages and of all that they need, fetched and verified by an apt of our own."""
+    """Download the packages and their dependencies, which apt verifies, with an apt state of our own."""
     for name in ("state/lists/partial", "cache/archives/partial", "log"):
         (apt / name).mkdir(parents=True)
     (apt / "state" / "status").touch()
     configuration = string.Template(APT_TEMPLATE.read_text(encoding="utf-8")).substitute(folder=apt)
-    (apt / "apt.conf").write_text(configuration + _ways_to_fetch(), encoding="utf-8")
-    alone = {**os.environ, "APT_CONFIG": str(apt / "apt.conf"), "LC_ALL": "C"}
-    _run(["apt-get", "update", "-qq"], environment=alone)
-    _run(["apt-get", "install", "-qq", "--yes", "--download-only", *PACKAGES], environment=alone)
+    # The host's proxies and the like also apply here.
+    lines = _run(["apt-config", "dump", "Acquire"]).splitlines()
+    configuration += "".join(f"{line}\n" for line in lines if not line.startswith(NOT_COPIED))
+    (apt / "apt.conf").write_text(configuration, encoding="utf-8")
+    environment = {**os.environ, "APT_CONFIG": str(apt / "apt.conf"), "LC_ALL": "C"}
+    _run(["apt-get", "update", "-qq"], environment=environment)
+    _run(["apt-get", "install", "-qq", "--yes", "--download-only", *PACKAGES], environment=environment)
     return sorted((apt / "cache" / "archives").glob("*.deb"))
 
 
-def _ways_to_fetch() -> str:
-    """The host's proxies and the like, in apt's own form."""
-    lines = _run(["apt-config", "dump", "Acquire"]).splitlines()
-    return "".join(f"{line}\n" for line in lines if not line.startswith(NOT_COPIED))
-
-
 def _unpack(archives: Sequence[Path], base: Path) -> dict[str, dict[str, str]]:
-    """Their names, versions and sha256: libc6_2.36-9_arm64.deb → {"libc6": {"version": "2.36-9", …}}"""
-    found = {}
+    """Unpack and list archives: libc6_2.36-9_arm64.deb → {"libc6": {"version": "2.36-9", "sha256": …}}."""
+    packages = {}
     for archive in archives:
         _run(["dpkg-deb", "--extract", str(archive), str(base)])
         name, version, _ = unquote(archive.name).split("_")
-        found[name] = {"version": version, "sha256": sha256_file(archive)}
-    return found
+        packages[name] = {"version": version, "sha256": sha256_file(archive)}
+    return packages
 
 
 def _install_wheels(wheels: Path) -> None:
-    """By hash; without their other dependencies, which an interpreter does not import."""
+    """Install the wheels by hash, without dependencies: an interpreter does not import them."""
     kinds = [word for platform in PLATFORMS for word in ("--platform", platform)]
     kinds += ["--implementation", "cp", "--python-version", "3.11", "--only-binary=:all:", "--no-compile"]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     _run([*pip, "--require-hashes", "--target", str(wheels), *kinds, "--requirement", str(WHEELS)])
 
 
-def _compile(source: Path, plugin: Path) -> str:
-    _run([*COMPILE, "-o", str(plugin), str(source)])
-    return sha256_file(plugin)
-
-
-def _lay_out_cpu(cpu: Cpu, root: Path) -> None:
-    """What the emulator shows as the file system: the base, and the processor's own description."""
+def _write_root(cpu: Cpu, root: Path) -> None:
+    """Write what the emulator shows as the file system: the base and the processor's own description."""
     for path, text in system_files(cpu).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="ascii")
@@ -135,13 +128,13 @@ def _lay_out_cpu(cpu: Cpu, root: Path) -> None:
         (root / name).symlink_to(Path("../../base") / name)
 
 
-def _try(sysroot: Sysroot, cpu: Cpu) -> None:
-    """Count the instructions between two marks with both interpreters loaded."""
+def _test_counting(sysroot: Sysroot, cpu: Cpu) -> None:
+    """Load both interpreters and check that the instructions between two marks are counted."""
     counts = sysroot.folder / "counts.txt"
     _run([*sysroot.command(cpu, counts=counts), "-c", TRIAL], environment=sysroot.environment())
     try:
         is_counted = [inference.instructions > 0 for inference in read_counts(counts)] == [True]
-    except UncountedError:
+    except InvalidCountsError:
         is_counted = False
     if not is_counted:
         hint = "Install the package qemu-user (7.2) of Debian 12."
@@ -150,7 +143,7 @@ def _try(sysroot: Sysroot, cpu: Cpu) -> None:
 
 
 def _run(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> str:
-    """What a command prints; its last line where it fails."""
+    """Run a command and return what it prints; raise OutputError with its last line if it fails."""
     name = Path(command[0]).name
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""dermpack data demo: generated pictures to try the program on."""
+"""dermpack data demo: generate pictures to try the program with."""
 
 from __future__ import annotations
 
@@ -6,28 +6,26 @@ from pathlib import Path
 
 import click
 
-from dermpack.cli.console import note, output_options, result, table, track
+from dermpack.cli.console import output_options, print_note, print_result, print_table, progress_bar
 
 
 @click.command("demo")
 @click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FOLDER",
-    help="The folder to write; it must not exist.",
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FOLDER",
+    help="The folder to write; it must not exist yet.",
+)  # fmt: skip
+@click.option(
+    "--classes", type=click.Choice(["2", "7"]), default="2", show_default=True,
+    help="Number of classes. 2: eczema or not; 7: eczema, psoriasis, nevus, melanoma and others.",
+)  # fmt: skip
+@click.option("--pictures", metavar="NUMBER", type=int, help="Number of different pictures.  [default: 1000]")
+@click.option(
+    "--size", metavar="NUMBER", type=int, help="Width and height of the pictures in pixels.  [default: 224]"
 )
 @click.option(
-    "--classes",
-    type=click.Choice(["2", "7"]),
-    default="2",
-    show_default=True,
-    help="2: eczema or not. 7: eczema, psoriasis, nevus, melanoma and others.",
-)
-@click.option("--pictures", metavar="NUMBER", type=int, help="How many different pictures.  [default: 1000]")
-@click.option("--size", metavar="NUMBER", type=int, help="Their width and height in pixels.  [default: 224]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other pictures.")
+    "--seed", type=int, default=0, show_default=True,
+    help="Seed of the pictures: another seed generates other pictures.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an earlier folder of demo pictures.")
 @output_options
 def command(
@@ -41,11 +39,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Render skin-like demo pictures.
+    """Generate skin-like demo pictures.
 
-    They are generated: they show no person and mean nothing medically. With them come a table of
-    labels, lesions and made-up metadata, a few duplicates, and three broken files, as real downloads
-    have them. The same options give the same bytes.
+    They show no person and have no medical meaning. The folder also contains a table with labels, lesions and
+    invented metadata, a few duplicates and three broken files, as real downloads do. The same options give
+    the same bytes.
 
     \b
     Example:
@@ -54,7 +52,7 @@ def command(
     """
     from dataclasses import asdict
 
-    from dermpack.synthetic.folder import DEFAULT_PICTURES, DEFAULT_SIZE, render_demo
+    from dermpack.synthetic.demo_folder import DEFAULT_PICTURES, DEFAULT_SIZE, render_demo
 
     rendered = render_demo(
         output,
@@ -63,9 +61,9 @@ def command(
         size=DEFAULT_SIZE if size is None else size,
         seed=seed,
         overwrite=overwrite,
-        track=track(quiet=quiet),
+        track=progress_bar(quiet=quiet),
     )
-    table("Demo pictures", ("class", "pictures"), rendered.per_class.items(), quiet=quiet)
-    twice = f"{rendered.copies} copies, {rendered.near_duplicates} near duplicates"
-    note(f"{twice} and {rendered.broken} broken files are among them.", quiet=quiet)
-    result(asdict(rendered), str(output), as_json=as_json)
+    print_table("Demo pictures", ("class", "pictures"), rendered.per_class.items(), quiet=quiet)
+    counted = f"{rendered.copies} copies, {rendered.near_duplicates} near duplicates"
+    print_note(f"{counted} and {rendered.broken} broken files are among them.", quiet=quiet)
+    print_result(asdict(rendered), str(output), as_json=as_json)

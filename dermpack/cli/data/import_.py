@@ -1,131 +1,110 @@
-"""dermpack data import."""
+"""dermpack data import: write a dataset folder from downloaded pictures."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import output_options, result, track
-from dermpack.cli.data.import_summary import answer, tell
+from dermpack.cli.console import output_options, print_note, print_result, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from dermpack.imaging import DecodingLimits
+    from dermpack.dataset.manifest import Dataset
 
 FORMATS = ("auto", "folders", "dermnet", "isic", "csv", "ham10000", "hmnist", "cifar10")
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MEGAPIXEL = 1 << 20
+COUNTED_AS = {
+    "empty-class": ("folder", "folders"),
+    "copies": ("folder", "folders"),
+    "unmapped": ("class", "classes"),
+}
+NOT_COUNTED = ("not-in-table",)  # the first finding describes the others
+HINTS = {
+    "contradiction": "all of its copies are left out: keep it under one label and import again",
+}
 
 
-@click.command("import", short_help="Write a dataset folder from pictures as people download them.")
+@click.command("import", short_help="Write a dataset folder from downloaded pictures.")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(
-    "-o",
-    "--output",
-    metavar="DATASET",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The folder to write; it must not exist, and must lie outside of SOURCE.",
-)
+    "-o", "--output", metavar="DATASET", required=True, type=click.Path(path_type=Path),
+    help="The folder to write; it must not exist and must be outside of SOURCE.",
+)  # fmt: skip
 @click.option(
-    "--format",
-    "layout",
-    type=click.Choice(FORMATS),
-    default="auto",
-    show_default=True,
-    help="How SOURCE is laid out (docs/your-own-data.md says what each reads); auto finds out.",
-)
+    "--format", "layout", type=click.Choice(FORMATS), default="auto", show_default=True,
+    help="The layout of SOURCE, as described in docs/your-own-data.md; auto detects it.",
+)  # fmt: skip
 @click.option(
-    "--positive",
-    multiple=True,
-    metavar="CLASS",
-    help="Make two classes of all: this one, and all others as “not” it. Repeat it to join several.",
-)
+    "--positive", multiple=True, metavar="CLASS",
+    help="Make two classes: this one, and all others as “not” it. Repeat it to merge several into the first.",
+)  # fmt: skip
 @click.option(
-    "--negative",
-    multiple=True,
-    metavar="CLASS",
-    help="With --positive: take only this class as “not” it, and leave the rest out. May be repeated.",
-)
+    "--negative", multiple=True, metavar="CLASS",
+    help="With --positive: use only this class as “not” it, and leave out the others; can be repeated.",
+)  # fmt: skip
 @click.option(
-    "--map",
-    "map_file",
-    type=EXISTING_FILE,
-    metavar="CSV",
-    help="A table class,pattern,label: gives the pictures of a class whose file names fit the pattern that "
-    "label; an empty label leaves them out.",
-)
+    "--map", "map_file", type=EXISTING_FILE, metavar="CSV",
+    help="A CSV file with the columns class, pattern and label: pictures of the class whose file names "
+    "match the "
+    "pattern get the label; an empty label leaves them out.",
+)  # fmt: skip
 @click.option(
-    "--metadata",
-    "metadata_file",
-    type=EXISTING_FILE,
-    metavar="CSV",
-    help="The table of a csv, ham10000 or hmnist source, where it does not lie in SOURCE.",
-)
+    "--metadata", "metadata_file", type=EXISTING_FILE, metavar="CSV",
+    help="The table of a csv, ham10000 or hmnist source, if it is not in SOURCE.",
+)  # fmt: skip
 @click.option(
-    "--split",
-    "shares",
-    metavar="TRAIN/VALIDATION/TEST",
-    help="How much goes where, as 80/10/10; 0/0/100 where the pictures are only tested on.  "
-    "[default: 70/15/15]",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Another number, another random split.")
+    "--split", "shares", metavar="TRAIN/VALIDATION/TEST",
+    help="Percentages of the splits, like 80/10/10, or 0/0/100 for pictures that are only used to test.  "
+    "[default: "
+    "70/15/15]",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random split.")
 @click.option(
-    "--group",
-    "group_column",
-    metavar="COLUMN",
-    default="",
-    help="A column of the source's table that names the patient or the lesion: pictures with the same name "
-    "never stand in different splits.",
-)
+    "--group", "group_column", metavar="COLUMN", default="",
+    help="The column of the table that identifies the patient or the lesion: pictures with the same "
+    "value are "
+    "never in different splits.",
+)  # fmt: skip
 @click.option(
-    "--keep-splits/--new-splits",
-    "keep_splits",
-    default=None,
-    help="Keep the splits that SOURCE has (train, test …), or forget them and split anew.  [default: keep, "
-    "unless --split is given]",
-)
+    "--keep-splits/--new-splits", "keep_splits", default=None,
+    help="Keep the splits that SOURCE has (train, test …), or split again.  [default: keep, unless "
+    "--split is "
+    "given]",
+)  # fmt: skip
 @click.option(
-    "--mend",
-    is_flag=True,
-    help="Where kept splits leak (the same lesion or picture in two of them), leave out the training side.",
-)
+    "--mend", is_flag=True,
+    help="If kept splits leak (the same lesion or picture is in two of them), leave out the pictures on the "
+    "training side.",
+)  # fmt: skip
+@click.option("--copy", is_flag=True, help="Copy the pictures into DATASET instead of referring to SOURCE.")
 @click.option(
-    "--copy", is_flag=True, help="Copy the pictures into DATASET; else it refers to where they are now."
-)
+    "--strict", is_flag=True,
+    help="Fail after all pictures are examined if any cannot be used, instead of leaving these out.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing DATASET.")
 @click.option(
-    "--strict",
-    is_flag=True,
-    help="An error, once all are examined, if any picture cannot be used; else those are left out.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace DATASET if it is there already.")
+    "--licence", default="", metavar="TEXT",
+    help="Licence of the pictures, like “CC-BY-4.0; owner”; it is recorded in DATASET, run and model.",
+)  # fmt: skip
 @click.option(
-    "--licence",
-    default="",
-    metavar="TEXT",
-    help="What the pictures' licence is, as “CC-BY-4.0; whose they are”; DATASET, run and model keep it.",
-)
+    "--caution", default="", metavar="TEXT",
+    help="Limits of the pictures, like “one camera, light skin”; they are shown in the card of each model.",
+)  # fmt: skip
 @click.option(
-    "--caution",
-    default="",
-    metavar="TEXT",
-    help="What the pictures do not show (“one camera, light skin”); the card of each model tells it.",
-)
+    "--max-megapixels", metavar="NUMBER", type=click.FloatRange(min=0, min_open=True),
+    help="Leave out larger pictures, which would need too much memory.  [default: 64]",
+)  # fmt: skip
 @click.option(
-    "--max-megapixels",
-    metavar="NUMBER",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Leave out larger pictures before they fill the memory.  [default: 64]",
-)
-@click.option(
-    "--jobs",
-    metavar="NUMBER",
-    type=click.IntRange(min=1),
-    help="How many processes decode.  [default: one for each processor]",
-)
+    "--jobs", metavar="NUMBER", type=click.IntRange(min=1),
+    help="Number of processes that decode.  [default: one for each processor]",
+)  # fmt: skip
 @output_options
 def command(
     source: Path,
@@ -152,8 +131,8 @@ def command(
 ) -> None:
     """Write a dataset folder from the pictures in SOURCE.
 
-    Every picture is decoded once; the bad ones are listed with their reason and left out. Duplicates are
-    found, and a new split never parts them. SOURCE stays as it is.
+    Every picture is decoded once; those that cannot be used are listed with the reason and left out.
+    Duplicates are found, and a new split keeps them together. SOURCE is not modified.
 
     \b
     Examples:
@@ -162,16 +141,23 @@ def command(
       dermpack data import dermnet -o dataset --positive "Eczema Photos" --mend
       dermpack data import pictures -o dataset --group patient --strict
     """
+    from dermpack.imaging import DEFAULT_LIMITS
     from trainer.datasets.import_request import ImportRequest, PictureStorage, SplitPolicy, UnusablePolicy
     from trainer.datasets.importer import import_dataset
-    from trainer.datasets.layouts import SourceFormat, SourceRequest
-    from trainer.datasets.splits.split_shares import parse_shares
+    from trainer.datasets.layouts.listing import SourceFormat, SourceRequest
+    from trainer.datasets.splits.split import parse_shares
 
+    limits = DEFAULT_LIMITS
+    if max_megapixels is not None:
+        if not math.isfinite(max_megapixels):
+            raise click.BadParameter("must be a finite number", param_hint="--max-megapixels")
+        limits = replace(DEFAULT_LIMITS, max_pixels=max(1, int(max_megapixels * MEGAPIXEL)))
+    # Shares imply a new split; without them, the splits of the source are kept.
     if keep_splits is None:
         keep_splits = shares is None
     if mend and not keep_splits:
         raise click.UsageError("--mend fixes kept splits. Add --keep-splits, or omit --mend.")
-    kept = SplitPolicy.MENDED if mend else SplitPolicy.AS_GIVEN
+    policy = SplitPolicy.MENDED if mend else SplitPolicy.AS_GIVEN
     request = ImportRequest(
         source=source,
         output=output,
@@ -185,25 +171,112 @@ def command(
         shares=parse_shares(shares) if shares is not None else None,
         seed=seed,
         group_column=group_column,
-        splits=kept if keep_splits else SplitPolicy.NEW,
+        splits=policy if keep_splits else SplitPolicy.NEW,
         storage=PictureStorage.COPIED if copy else PictureStorage.IN_PLACE,
         refusals=UnusablePolicy.FATAL if strict else UnusablePolicy.LISTED,
         overwrite=overwrite,
         licence=licence,
         caution=caution,
-        limits=_limits(max_megapixels),
+        limits=limits,
         jobs=jobs,
     )
-    dataset = import_dataset(request, track=track(quiet=quiet))
-    tell(dataset, output, quiet=quiet)
-    result(answer(dataset), str(output), as_json=as_json)
+    dataset = import_dataset(request, track=progress_bar(quiet=quiet))
+    print_summary(dataset, output, quiet=quiet)
+    print_result(dataset_record(dataset), str(output), as_json=as_json)
 
 
-def _limits(max_megapixels: float | None) -> DecodingLimits:
-    from dermpack.imaging import DEFAULT_LIMITS
+def print_summary(dataset: Dataset, output: Path, *, quiet: bool) -> None:
+    """Print the contents of an import, the pictures that were left out, and warnings for the training."""
+    counts = dataset.counts()
+    rows = [(name, *(counts[split][name] for split in counts)) for name in dataset.classes]
+    sums = ("all", *(sum(counts[split].values()) for split in counts))
+    print_table(
+        f"{len(dataset.pictures)} pictures, read as {dataset.format}",
+        ("class", *counts),
+        [*rows, sums],
+        quiet=quiet,
+    )
+    groups, is_new_split = describe_groups(dataset), dataset.options.get("splits") == "new"
+    together = ", kept together by the new split" if is_new_split else ""
+    if groups:
+        print_note(f"grouped: {groups}{together}", quiet=quiet)
+    for line in (
+        *_refused_lines(dataset, output),
+        *_duplicate_lines(dataset, together),
+        *_other_lines(dataset),
+    ):
+        print_note(line, quiet=quiet)
+    print_note(f"next: dermpack data report {quote(str(output))}", quiet=quiet)
+    leaks = sum(finding.kind == "leak" for finding in dataset.notes)
+    if leaks:  # last, because it matters most
+        pictures = "1 picture has its" if leaks == 1 else f"{leaks} pictures have their"
+        print_note(
+            f"WARNING: the given splits leak: {pictures} group or a duplicate in a later split, so every "
+            "score there will be too high; import again with --mend to leave them out (the test split stays "
+            "as given), or with --new-splits to split again",
+            quiet=quiet,
+        )
 
-    if max_megapixels is None:
-        return DEFAULT_LIMITS
-    if not math.isfinite(max_megapixels):
-        raise click.BadParameter("must be a finite number", param_hint="--max-megapixels")
-    return replace(DEFAULT_LIMITS, max_pixels=max(1, int(max_megapixels * MEGAPIXEL)))
+
+def _refused_lines(dataset: Dataset, output: Path) -> Iterator[str]:
+    """Yield one line for each reason, and the file that lists all."""
+    counts = Counter(finding.kind for finding in dataset.refused)
+    first = {finding.kind: finding for finding in reversed(dataset.refused)}
+    for kind, count in sorted(counts.items()):
+        one, many = COUNTED_AS.get(kind, ("", ""))
+        counted = f"{count} {one if count == 1 else many}".rstrip()
+        examples = "" if kind in NOT_COUNTED else f"{counted}, e.g. "
+        hint = f"; {HINTS[kind]}" if kind in HINTS else ""
+        yield f"left out, {kind}: {examples}{first[kind].picture} ({first[kind].detail}){hint}"
+    if counts:
+        yield f"everything that was left out: {output / 'dataset.json'}"
+
+
+def _duplicate_lines(dataset: Dataset, together: str) -> Iterator[str]:
+    counts = Counter(finding.kind for finding in dataset.notes)
+    clusters = len({picture.cluster for picture in dataset.pictures} - {""})
+    near = counts["near-duplicate"] + counts["near-duplicate-other-label"]
+    if clusters:
+        found = f"{counts['identical']} identical and {near} near duplicates in {clusters} clusters"
+        yield f"duplicates: {found}{together}"
+    if counts["near-duplicate-other-label"]:
+        yield f"near duplicates with different labels: {counts['near-duplicate-other-label']}; check them"
+
+
+def _other_lines(dataset: Dataset) -> Iterator[str]:
+    """Yield the findings about the whole dataset, then one line for each kind about a picture."""
+    reported = ("identical", "near-duplicate", "near-duplicate-other-label", "leak")
+    others = [finding for finding in dataset.notes if finding.kind not in reported]
+    for finding in others:
+        if not finding.picture:
+            yield f"{finding.kind}: {finding.detail}"
+    first = {finding.kind: finding for finding in reversed(others)}
+    for kind, count in sorted(Counter(finding.kind for finding in others if finding.picture).items()):
+        yield f"kept, {kind}: {count}, e.g. {first[kind].picture} ({first[kind].detail})"
+
+
+def dataset_record(dataset: Dataset) -> dict[str, object]:
+    """Return what `--json` prints."""
+    return {
+        "classes": list(dataset.classes),
+        "clusters": len({picture.cluster for picture in dataset.pictures} - {""}),
+        "counts": dataset.counts(),
+        "format": dataset.format,
+        "groups": count_groups(dataset),
+        "manifest_sha256": dataset.sha256,
+        "notes": dict(Counter(finding.kind for finding in dataset.notes)),
+        "pictures": len(dataset.pictures),
+        "refused": dict(Counter(finding.kind for finding in dataset.refused)),
+    }
+
+
+def count_groups(dataset: Dataset) -> int:
+    """Return the number of groups; a picture without a known patient or lesion is a group of its own."""
+    return len({picture.group for picture in dataset.pictures})
+
+
+def describe_groups(dataset: Dataset) -> str:
+    """Return "28 groups (patient)", or "" if the import had no --group."""
+    column = dataset.options.get("group", "")
+    count = count_groups(dataset)
+    return f"{count} group{'s' if count != 1 else ''} ({column})" if column else ""

@@ -1,4 +1,4 @@
-"""dermpack data report: a page to look at before training."""
+"""dermpack data report: describe a dataset before training."""
 
 from __future__ import annotations
 
@@ -6,28 +6,21 @@ from pathlib import Path
 
 import click
 
-from dermpack.cli.console import note, output_options, result, track
+from dermpack.cli.console import output_options, print_note, print_result, progress_bar
 
 
-@click.command()
+@click.command("report")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="The folder to write the report into.  [default: DATASET-report, beside the dataset]",
-)
-@click.option("--no-pictures", is_flag=True, help="Show no picture: plots and tables only.")
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER",
+    help="The folder to write the report into.  [default: DATASET-report, next to the dataset]",
+)  # fmt: skip
+@click.option("--no-pictures", is_flag=True, help="Leave the pictures out: show plots and tables only.")
 @click.option(
-    "--seed",
-    metavar="NUMBER",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Another number, another random choice of pictures.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace a report that is there already.")
+    "--seed", metavar="NUMBER", type=click.IntRange(min=0), default=0, show_default=True,
+    help="Seed of the random choice of pictures.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing report.")
 @output_options
 def command(
     *,
@@ -39,35 +32,35 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write a page to look at before training.
+    """Write a report that describes DATASET before training.
 
-    Classes, splits, metadata, sizes, duplicates and leaks of the folder DATASET, with a contact
-    sheet a class, as report.html, its plots as PNG, and report.json with all the figures.
+    It shows classes, splits, metadata, sizes, duplicates and leaks, with a contact sheet for each class:
+    report.html, the plots as PNG files, and report.json with all figures.
 
     \b
     Example:
       dermpack data report dataset -o report
     """
     from dermpack.dataset.manifest import read_dataset
-    from trainer.datasets.exploration.report.write_report import PICTURES_PER_CLASS, write_report
+    from trainer.datasets.exploration.dataset_report import PICTURES_PER_CLASS, write_dataset_report
 
     opened = read_dataset(dataset)
-    written = write_report(
+    written = write_dataset_report(
         opened,
-        output or beside(dataset),
+        output or default_output(dataset),
         seed=seed,
         pictures=0 if no_pictures else PICTURES_PER_CLASS,
         overwrite=overwrite,
-        track=track(quiet=quiet),
+        track=progress_bar(quiet=quiet),
     )
     if written.absent:
-        told = f"{written.absent:,} pictures are not in {opened.pictures_folder}, and are missing on the page"
-        note(f"WARNING: {told}: move the source along with the dataset", quiet=quiet)
-    note("research software, not a medical device: nothing in the report is a diagnosis", quiet=quiet)
-    result({"page": str(written.page), **written.record}, str(written.page), as_json=as_json)
+        what = f"{written.absent:,} pictures are not in {opened.pictures_folder} and are missing on the page"
+        print_note(f"WARNING: {what}: move the source together with the dataset", quiet=quiet)
+    print_note("research software, not a medical device: nothing in the report is a diagnosis", quiet=quiet)
+    print_result({"page": str(written.page), **written.record}, str(written.page), as_json=as_json)
 
 
-def beside(dataset: Path) -> Path:
-    """Where a report goes unless asked otherwise: beside("sets/ham") → "sets/ham-report"."""
+def default_output(dataset: Path) -> Path:
+    """Return the folder next to the dataset: default_output("sets/ham") → "sets/ham-report"."""
     named = dataset if dataset.name not in ("", "..") else dataset.resolve()
     return named.with_name(f"{named.name}-report")

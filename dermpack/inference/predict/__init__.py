@@ -1,19 +1,20 @@
-"""What a .tflite says of picture files, in the words of its contract."""
+"""Predict picture files with a .tflite: find them, run the model, and apply its contract to the outputs."""
 
+from dermpack.inference.predict.answer_formats import NOT_SURE, answers_csv, answers_record, format_answers
 from dermpack.inference.predict.answers import (
     Answer,
     Answers,
     Failure,
     Flag,
     OutputKind,
+    PictureOutputs,
     ScoredLabel,
-    answers_of,
+    classify_pictures,
+    count_hosts,
+    interpret_outputs,
 )
-from dermpack.inference.predict.opened_model import OpenedModel, model_file, open_model
-from dermpack.inference.predict.parallel_inference import PictureOutputs, hosts_for, run
+from dermpack.inference.predict.opened_model import OpenedModel, find_model_file, open_model
 from dermpack.inference.predict.picture_search import FoundPictures, find_pictures
-from dermpack.inference.predict.tables import record, table_bytes
-from dermpack.inference.predict.terminal_text import NOT_SURE, text
 
 __all__ = [
     "NOT_SURE",
@@ -26,13 +27,13 @@ __all__ = [
     "OutputKind",
     "PictureOutputs",
     "ScoredLabel",
-    "answers_of",
+    "answers_csv",
+    "answers_record",
+    "classify_pictures",
+    "count_hosts",
+    "find_model_file",
     "find_pictures",
-    "hosts_for",
-    "model_file",
+    "format_answers",
+    "interpret_outputs",
     "open_model",
-    "record",
-    "run",
-    "table_bytes",
-    "text",
 ]

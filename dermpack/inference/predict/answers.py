@@ -1,28 +1,39 @@
-"""Make answers of outputs: labels by rank, "not sure", and the thresholds that are reached."""
+"""Run a model on pictures and turn its outputs into answers: ranked labels, "not sure", thresholds."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermpack.contract import OperatingPointRecord
+from dermpack.contract import OperatingPoint
 from dermpack.errors import InputError, PictureError
+from dermpack.imaging import prepare
+from dermpack.inference import Classifier, InterpreterHost, ModelSettings, load_classifier
 from dermpack.inference.predict.opened_model import OpenedModel
-from dermpack.inference.predict.parallel_inference import Row
 from dermpack.inference.predict.picture_search import FoundPictures
+from dermpack.inference.tensors import IoNumber
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.metrics.predictions import SUM_ERROR
+from dermpack.progress import Track, silent
 
 STEP = 1 / 256  # of an 8-bit output, which rounds each probability
 ROUNDING = 1e-6
+CHUNK = 8  # pictures in one request
+Row: TypeAlias = "NDArray[np.float64] | PictureError"
 
 
 class OutputKind(Enum):
-    """What the numbers of a model are; a foreign one may end without a softmax."""
+    """The meaning of a model's numbers: the network of a foreign model may end without a softmax."""
 
     PROBABILITY = "probability"
     OUTPUT = "output"
@@ -30,7 +41,7 @@ class OutputKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredLabel:
-    """A label and its calibrated probability, or its bare output."""
+    """A label and its calibrated probability, or its raw output."""
 
     label: str
     value: float
@@ -38,9 +49,9 @@ class ScoredLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """An operating point of the contract, at this picture."""
+    """An operating point of the contract, applied to one picture."""
 
-    point: OperatingPointRecord
+    point: OperatingPoint
     probability: float
 
     @property
@@ -50,10 +61,10 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the model says of one picture; `is_sure` is None where no threshold is known."""
+    """The labels of one picture; `is_sure` is None if the model has no abstention threshold."""
 
     picture: str
-    guesses: tuple[ScoredLabel, ...]  # the most probable first; of equals the first label, as on a device
+    guesses: tuple[ScoredLabel, ...]  # the most probable first; equal ones in the order of the outputs
     is_sure: bool | None
     flags: tuple[Flag, ...]
 
@@ -63,13 +74,13 @@ class Answer:
 
     @property
     def label(self) -> str | None:
-        """What the model stands by; None is "not sure"."""
+        """The answer of the model; None is "not sure"."""
         return None if self.is_sure is False else self.first.label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A picture, or a folder, of which nothing can be said."""
+    """A picture or a folder without an answer."""
 
     picture: str
     error: InputError
@@ -77,64 +88,143 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """Of every picture an answer or a failure, in the order that they were found in."""
+    """An answer or a failure for every picture, in the order in which they were found."""
 
     kind: OutputKind
-    top: int  # labels of an answer
+    top: int  # labels per answer
     outcomes: tuple[Answer | Failure, ...]
 
     @property
     def answered(self) -> tuple[Answer, ...]:
-        return tuple(of for of in self.outcomes if isinstance(of, Answer))
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Answer))
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        return tuple(of for of in self.outcomes if isinstance(of, Failure))
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Failure))
 
 
-def answers_of(model: OpenedModel, found: FoundPictures, rows: Sequence[Row], *, top: int) -> Answers:
-    """Each row of outputs under the model's temperature and thresholds, with its `top` labels."""
-    kind = OutputKind.PROBABILITY if all(map(_may_be_probabilities, rows)) else OutputKind.OUTPUT
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureOutputs:
+    """The real outputs of each picture, or the error that replaces them; and the interpreter used."""
+
+    rows: tuple[Row, ...]
+    runtime: str  # "ai_edge_litert 2.3.0"
+    number: IoNumber  # of the input
+
+
+def count_hosts(pictures: int, *, threads: int | None) -> int:
+    """Return how many interpreter processes to start: one per chunk of pictures, at most one per core."""
+    if pictures <= CHUNK:
+        return 1
+    # Imported here because multiprocessing would delay the answer for a single picture.
+    from dermpack.processes.process_pool import available_jobs
+
+    return min(threads or available_jobs(), -(-pictures // CHUNK))
+
+
+def classify_pictures(
+    model: OpenedModel, pictures: Sequence[Path], *, hosts: Sequence[InterpreterHost], track: Track = silent
+) -> PictureOutputs:
+    """Run the model on picture files, in all hosts at the same time.
+
+    Each host uses one thread, so that a picture has the same outputs alone and among others.
+    """
+    pool = ThreadPoolExecutor(2 * len(hosts))  # half of the threads wait for hosts, the others prepare
+    try:
+        classifiers = _ClassifierPool(model, [pool.submit(_load, model, host) for host in hosts])
+        chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
+        rows = chain.from_iterable(pool.map(classifiers.classify, chunks))
+        outputs = tuple(track(rows, total=len(pictures), what="Predicting"))
+        # If every picture was rejected, this is where a broken model raises its error.
+        classifier = classifiers.first.result()
+        return PictureOutputs(rows=outputs, runtime=classifier.engine, number=classifier.input.number)
+    except BaseException:
+        for host in hosts:
+            host.close()  # a thread that waits for an answer would delay the end
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def interpret_outputs(model: OpenedModel, found: FoundPictures, rows: Sequence[Row], *, top: int) -> Answers:
+    """Apply the model's temperature and thresholds to its outputs and return the `top` labels of each row."""
+    kind = OutputKind.PROBABILITY
+    for row in rows:
+        # Rows that are errors or not finite do not show whether the outputs are probabilities.
+        if isinstance(row, PictureError) or not np.isfinite(row).all():
+            continue
+        # Probabilities are in 0 to 1 and add up to 1, within the error of 8-bit rounding.
+        is_in_range = row.min() >= -ROUNDING and row.max() <= 1 + ROUNDING
+        if not is_in_range or abs(row.sum() - 1) > max(SUM_ERROR, len(row) * STEP):
+            kind = OutputKind.OUTPUT
     if kind is OutputKind.OUTPUT and model.temperature is not None:
         what = "the output is not a probability distribution, but its contract declares softmax"
         hint = "Export the model again, or give --labels FILE to show the raw outputs."
         raise InputError(model.path, what, hint, code="contract-mismatch")
-    most = min(top, len(model.labels))
-    outcomes = [_outcome(model, str(of), row, most) for of, row in zip(found.pictures, rows, strict=True)]
-    folders = [Failure(picture=of.where, error=of) for of in found.failures]
-    return Answers(kind=kind, top=most, outcomes=(*outcomes, *folders))
+    top = min(top, len(model.labels))
+    # Folders that failed come last: their pictures have no place in the order.
+    pairs = zip(found.pictures, rows, strict=True)
+    outcomes = [_interpret_row(model, str(picture), row, top) for picture, row in pairs]
+    folders = [Failure(picture=error.where, error=error) for error in found.failures]
+    return Answers(kind=kind, top=top, outcomes=(*outcomes, *folders))
 
 
-def _may_be_probabilities(row: Row) -> bool:
-    """Whether the outputs are none below 0 or above 1, and add up to 1 as far as they are rounded."""
-    if isinstance(row, PictureError) or not np.isfinite(row).all():
-        return True  # it says nothing of what the others are
-    inside = row.min() >= -ROUNDING and row.max() <= 1 + ROUNDING
-    return bool(inside and abs(row.sum() - 1) <= max(SUM_ERROR, len(row) * STEP))
+class _ClassifierPool:
+    """Classifiers that may still be loading; a thread with a prepared chunk takes an idle one."""
+
+    def __init__(self, model: OpenedModel, classifiers: Sequence[Future[Classifier]]) -> None:
+        self.model, self.first = model, classifiers[0]
+        self.idle: SimpleQueue[Future[Classifier]] = SimpleQueue()
+        for classifier in classifiers:
+            self.idle.put(classifier)
+
+    def classify(self, files: Sequence[Path]) -> list[Row]:
+        """Prepare the pictures, then classify them; the first chunk is prepared while the model loads."""
+        # Only without a contract is the size unknown until the model is loaded.
+        size = self.model.size or self.first.result().size
+        prepared: list[NDArray[np.uint8] | PictureError] = []
+        for file in files:
+            # Links are followed here, because only labels are shown; datasets reject links.
+            target = Path(os.path.realpath(file)) if file.is_symlink() else file
+            try:
+                prepared.append(prepare(target, size, policy=self.model.policy))
+            except PictureError as error:
+                prepared.append(PictureError(file, error.reason, error.what, error.hint))
+        decoded = [pixels for pixels in prepared if not isinstance(pixels, PictureError)]
+        if not decoded:
+            return [pixels for pixels in prepared if isinstance(pixels, PictureError)]
+        classifier = self.idle.get()
+        try:
+            rows = iter(classifier.result().classify(np.stack(decoded)))
+        finally:
+            self.idle.put(classifier)
+        return [pixels if isinstance(pixels, PictureError) else next(rows) for pixels in prepared]
 
 
-def _outcome(model: OpenedModel, picture: str, row: Row, top: int) -> Answer | Failure:
+def _load(model: OpenedModel, host: InterpreterHost) -> Classifier:
+    # Without a temperature: it is applied only after all outputs are known to be probabilities.
+    sidecar = ModelSettings(labels=model.labels, policy=model.policy)
+    classifier = load_classifier(host, model.data, where=model.path, sidecar=sidecar)
+    if model.size not in (None, classifier.size):
+        what = f"the input has {classifier.size} px, but its contract declares {model.size}"
+        raise InputError(model.path, what, "Export the model again.", code="contract-mismatch")
+    return classifier
+
+
+def _interpret_row(model: OpenedModel, picture: str, row: Row, top: int) -> Answer | Failure:
     if isinstance(row, PictureError):
         return Failure(picture=picture, error=row)
     if not np.isfinite(row).all():
-        what = "the output of the model is not a finite number"
-        hint = "Train or export the model again."
-        error = InputError(picture, what, hint, code="invalid-output")
-        return Failure(picture=picture, error=error)
-    return _answer(model, picture, _calibrated(row, model), top)
-
-
-def _calibrated(row: NDArray[np.float64], model: OpenedModel) -> NDArray[np.float64]:
-    return apply_temperature(row[None], model.temperature)[0] if model.temperature else row
-
-
-def _answer(model: OpenedModel, picture: str, values: NDArray[np.float64], top: int) -> Answer:
+        what, hint = "the output of the model is not a finite number", "Train or export the model again."
+        return Failure(picture=picture, error=InputError(picture, what, hint, code="invalid-output"))
+    values = apply_temperature(row[None], model.temperature)[0] if model.temperature else row
+    # A stable sort keeps equal labels in the order of the outputs, as the Java client does.
     ranked = np.argsort(-values, kind="stable").tolist()[:top]
-    known = dict(zip(model.labels, values.tolist(), strict=True))
-    sure = None if model.abstain_below is None else bool(values.max() >= model.abstain_below)
+    by_label = dict(zip(model.labels, values.tolist(), strict=True))
+    is_sure = None if model.abstain_below is None else bool(values.max() >= model.abstain_below)
     return Answer(
         picture=picture,
-        guesses=tuple(ScoredLabel(label=model.labels[at], value=float(values[at])) for at in ranked),
-        is_sure=sure,
-        flags=tuple(Flag(point=point, probability=known[point.label]) for point in model.points),
+        guesses=tuple(ScoredLabel(label=model.labels[index], value=float(values[index])) for index in ranked),
+        is_sure=is_sure,
+        flags=tuple(Flag(point=point, probability=by_label[point.label]) for point in model.points),
     )

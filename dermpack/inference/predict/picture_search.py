@@ -1,4 +1,4 @@
-"""Find the pictures that somebody names: files as they are, folders walked."""
+"""Find pictures: files as they are named, and all pictures below a folder."""
 
 from __future__ import annotations
 
@@ -10,94 +10,82 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dermpack.errors import InputError, PictureError
-from dermpack.imaging.formats import SUFFIXES, recognise
+from dermpack.imaging.formats import SUFFIXES, detect_format
 
-NO_PICTURE = "-"  # elsewhere it means stdin
-BEGINNING_BYTES = 16  # as much as tells every format that is opened
+STDIN = "-"
+BEGINNING_BYTES = 16  # enough to recognise every supported format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundPictures:
-    """Pictures in the order of the names, each once; folders that gave none; what lay beside them."""
+    """Pictures in the order of the names, each once; the errors of folders; the other files seen."""
 
     pictures: tuple[Path, ...]
     failures: tuple[InputError, ...]
-    left_out: Counter[str]  # files that are no pictures, by their extension
+    left_out: Counter[str]  # files that are not pictures, by extension
 
 
 def find_pictures(names: Sequence[Path]) -> FoundPictures:
-    """Every file that is named, and every picture below every folder, sorted."""
+    """Return every named file, and the sorted pictures below every named folder."""
     pictures: dict[Path, None] = {}
     failures: list[InputError] = []
     left_out: Counter[str] = Counter()
     for name in names:
-        if str(name) == NO_PICTURE:
+        if str(name) == STDIN:
             what = "pictures cannot be read from stdin"
             raise InputError(name, what, "Give files or folders.", code="invalid-option")
-        if not is_folder(name):
+        if not is_directory(name):
             pictures[name] = None
             continue
         try:
-            pictures.update(dict.fromkeys(_below(name, left_out)))
+            inside: list[Path] = []
+            for entry in _walk(name):
+                suffix = Path(entry.name).suffix.lower()
+                if suffix in SUFFIXES or (not suffix and _begins_like_picture(Path(entry.path))):
+                    inside.append(Path(entry.path))
+                else:
+                    left_out[suffix or "without extension"] += 1
+            if not inside:
+                hint = "Give a folder with JPEG, PNG, WebP, BMP, TIFF or GIF files."
+                raise InputError(name, "the folder contains no pictures", hint, code="no-pictures")
+            pictures.update(dict.fromkeys(sorted(inside)))
         except InputError as error:
             failures.append(error)
     return FoundPictures(pictures=tuple(pictures), failures=tuple(failures), left_out=left_out)
 
 
-def is_folder(path: Path) -> bool:
-    """Also of a link to one; what cannot be looked at is none."""
+def is_directory(path: Path) -> bool:
+    """Return whether the path is a folder or a link to one; False if it cannot be examined."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return False
 
 
-def _below(folder: Path, left_out: Counter[str]) -> list[Path]:
-    """The pictures of a folder; hidden files are not looked at, links to folders are not followed."""
-    found: list[Path] = []
-    for entry in _files(folder):
-        if _is_picture(entry):
-            found.append(Path(entry.path))
-        else:
-            left_out[Path(entry.name).suffix.lower() or "without extension"] += 1
-    if not found:
-        hint = "Give a folder with JPEG, PNG, WebP, BMP, TIFF or GIF files."
-        raise InputError(folder, "the folder contains no pictures", hint, code="no-pictures")
-    return sorted(found)
-
-
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Every file that is not hidden; a stack, since folders may nest deeper than calls."""
-    waiting = [folder]
+def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield every file that is not hidden; links to folders are not followed, so loops end."""
+    waiting = [folder]  # a stack, because folders can be nested deeper than Python's recursion
     while waiting:
-        for entry in _entries(waiting.pop()):
+        current = waiting.pop()
+        try:
+            with os.scandir(current) as scanned:
+                entries = [entry for entry in scanned if not entry.name.startswith(".")]
+        except OSError as error:
+            what = f"cannot be read ({error.strerror})"
+            raise InputError(current, what, "Check the path.", code="cannot-read") from error
+        for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(Path(entry.path))
-            elif not is_folder(Path(entry.path)):
+            elif not is_directory(Path(entry.path)):
                 yield entry
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _begins_like_picture(path: Path) -> bool:
     try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        what = f"cannot be read ({error.strerror})"
-        raise InputError(folder, what, "Check the path.", code="cannot-read") from error
-
-
-def _is_picture(entry: os.DirEntry[str]) -> bool:
-    """Whether the extension says so, or the first bytes where there is none."""
-    suffix = Path(entry.name).suffix.lower()
-    return suffix in SUFFIXES or (not suffix and _begins_as_a_picture(Path(entry.path)))
-
-
-def _begins_as_a_picture(path: Path) -> bool:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could block
             return False
         with path.open("rb") as file:
-            recognise(file.read(BEGINNING_BYTES), where=str(path))
+            detect_format(file.read(BEGINNING_BYTES), where=str(path))
     except (OSError, PictureError):
         return False
     return True

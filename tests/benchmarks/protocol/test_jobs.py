@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.protocol.jobs import JobFolder, JobKind, WorkerDied, WorkerResults, ask, describe, lay_out
+from benchmarks.protocol.jobs import (
+    JobFolder,
+    JobKind,
+    WorkerFailedError,
+    WorkerResults,
+    describe_target,
+    run_jobs,
+    write_job_folder,
+)
 from benchmarks.protocol.plan import BenchmarkPlan, Setting
 from dermpack.imaging import Policy, prepare
 from dermpack.inference import Kernels
@@ -39,18 +47,18 @@ class Speaker:
     def __call__(self, job: Mapping[str, Any]) -> Mapping[str, Any]:
         names = [model["name"] for model in job["models"]]
         self.asked.append((job["kind"], job["threads"], names))
-        said = [self.instead.get(name, SAID[job["kind"]]) for name in names]
-        for of in said:
-            if isinstance(of, WorkerDied):
-                raise of
-        models = [{"name": name, **of} for name, of in zip(names, said, strict=True)]
+        reply = [self.instead.get(name, SAID[job["kind"]]) for name in names]
+        for item in reply:
+            if isinstance(item, WorkerFailedError):
+                raise item
+        models = [{"name": name, **item} for name, item in zip(names, reply, strict=True)]
         return {"models": models, "peak_bytes": 4096, "environment_after": {"/proc/loadavg": "1.50 1 1"}}
 
 
 @pytest.fixture
 def laid(plan: BenchmarkPlan, tmp_path: Path) -> JobFolder:
     (tmp_path / "laid").mkdir()
-    return lay_out(plan, tmp_path / "laid")
+    return write_job_folder(plan, tmp_path / "laid")
 
 
 def test_everything_that_jobs_name_is_laid_out(plan: BenchmarkPlan, laid: JobFolder) -> None:
@@ -59,8 +67,8 @@ def test_everything_that_jobs_name_is_laid_out(plan: BenchmarkPlan, laid: JobFol
     pixels = np.load(laid.folder / "pixels-8.npy", allow_pickle=False)
     assert (pixels.shape, pixels.dtype) == ((12, 8, 8, 3), np.uint8)
     assert plan.scored is not None
-    for at, picture in enumerate(plan.scored.pictures):
-        assert (pixels[at] == prepare(plan.scored.dataset.file(picture), 8)).all()
+    for index, picture in enumerate(plan.scored.pictures):
+        assert (pixels[index] == prepare(plan.scored.dataset.file(picture), 8)).all()
     for model, named in zip(plan.models, laid.models, strict=True):
         assert (laid.folder / named["file"]).read_bytes() == model.data
         assert (np.load(laid.folder / named["table"], allow_pickle=False) == model.table).all()
@@ -70,7 +78,7 @@ def test_each_policy_has_pixels_of_its_own(plan: BenchmarkPlan, tmp_path: Path) 
     first, second = plan.models
     assert second.sidecar is not None
     whole = replace(second, sidecar=replace(second.sidecar, policy=Policy.WHOLE))
-    laid = lay_out(replace(plan, models=[first, whole]), tmp_path)
+    laid = write_job_folder(replace(plan, models=[first, whole]), tmp_path)
     assert [model["pixels"] for model in laid.models] == ["pixels-8.npy", "pixels-8-whole.npy"]
 
 
@@ -78,56 +86,58 @@ def test_without_pictures_the_same_noise_is_shown(plan: BenchmarkPlan, tmp_path:
     seen = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        lay_out(replace(plan, scored=None), tmp_path / name)
+        write_job_folder(replace(plan, scored=None), tmp_path / name)
         seen.append((tmp_path / name / "pixels-8.npy").read_bytes())
     assert seen[0] == seen[1]
 
 
 def test_models_are_asked_alone_and_then_timed_together(plan: BenchmarkPlan, laid: JobFolder) -> None:
     speaker = Speaker()
-    pieces = ask(plan, laid, speaker, settings=[ONE, TWO], kinds=ALL)
+    pieces = run_jobs(plan, laid, speaker, settings=[ONE, TWO], kinds=ALL)
     alone = [(kind, 1, [name]) for name in ("float32", "int8") for kind in ("time", "answer", "profile")]
     together = ["float32", "int8"]
     # Answers and operators are the same for any number of threads.
     again = [("time", 2, ["float32"]), ("time", 2, ["int8"]), ("time", 2, together)]
     assert speaker.asked == [*alone, ("time", 1, together), *again]
-    assert [(of.model, of.setting) for of in pieces.timed] == [
+    assert [(item.model, item.setting) for item in pieces.timed] == [
         *(("float32", ONE), ("int8", ONE), ("float32", TWO), ("int8", TWO)),
     ]
-    assert {of.peak_bytes for of in pieces.timed} == {4096}
-    assert [of.outputs.shape for of in pieces.answered] == [(12, 3)] * 2
+    assert {item.peak_bytes for item in pieces.timed} == {4096}
+    assert [item.outputs.shape for item in pieces.answered] == [(12, 3)] * 2
     assert pieces.environment_after == {"load": "1.50"}
-    assert len(pieces.profiled) == 2 and pieces.refused == ()
+    assert len(pieces.profiled) == 2 and not pieces.refused
 
 
 def test_counts_are_kept_as_the_carry_adds_them(plan: BenchmarkPlan, laid: JobFolder) -> None:
-    pieces = ask(plan, laid, Speaker(), settings=[ONE], kinds=[JobKind.COUNT])
-    assert [of.instructions for of in pieces.counted] == [(5, 5, 5)] * 2
+    pieces = run_jobs(plan, laid, Speaker(), settings=[ONE], kinds=[JobKind.COUNT])
+    assert [item.instructions for item in pieces.counted] == [(5, 5, 5)] * 2
 
 
-@pytest.mark.parametrize("of", [WorkerDied("SIGSEGV"), {"refused": "RuntimeError: no such operator"}])
-def test_a_model_that_does_not_run_is_asked_once(plan: BenchmarkPlan, laid: JobFolder, of: Any) -> None:
-    speaker = Speaker(int8=of)
-    pieces = ask(plan, laid, speaker, settings=[ONE], kinds=ALL)
-    assert [(of.model, of.setting) for of in pieces.refused] == [("int8", ONE)]
+@pytest.mark.parametrize(
+    "item", [WorkerFailedError("SIGSEGV"), {"refused": "RuntimeError: no such operator"}]
+)
+def test_a_model_that_does_not_run_is_asked_once(plan: BenchmarkPlan, laid: JobFolder, item: Any) -> None:
+    speaker = Speaker(int8=item)
+    pieces = run_jobs(plan, laid, speaker, settings=[ONE], kinds=ALL)
+    assert [(item.model, item.setting) for item in pieces.refused] == [("int8", ONE)]
     assert [names for _, _, names in speaker.asked].count(["int8"]) == 1
-    assert [of.model for of in pieces.timed] == ["float32"]
+    assert [item.model for item in pieces.timed] == ["float32"]
 
 
 def test_a_death_is_named(plan: BenchmarkPlan, laid: JobFolder) -> None:
-    pieces = ask(plan, laid, Speaker(int8=WorkerDied("SIGSEGV")), settings=[ONE], kinds=ALL)
-    assert [of.why for of in pieces.refused] == ["the interpreter died of it (SIGSEGV)"]
+    pieces = run_jobs(plan, laid, Speaker(int8=WorkerFailedError("SIGSEGV")), settings=[ONE], kinds=ALL)
+    assert [item.why for item in pieces.refused] == ["the interpreter died (SIGSEGV)"]
 
 
 def test_a_model_that_cannot_be_profiled_is_not_refused(plan: BenchmarkPlan, laid: JobFolder) -> None:
     def carry(job: Mapping[str, Any]) -> Mapping[str, Any]:
         if job["kind"] == "profile":
-            raise WorkerDied("SIGABRT")
+            raise WorkerFailedError("SIGABRT")
         return Speaker()(job)
 
-    pieces = ask(plan, laid, carry, settings=[ONE], kinds=ALL)
-    assert pieces.refused == () and len(pieces.timed) == 2
-    assert "its operators are not known" in pieces.notes[0]
+    pieces = run_jobs(plan, laid, carry, settings=[ONE], kinds=ALL)
+    assert not pieces.refused and len(pieces.timed) == 2
+    assert "no profile of its operators" in pieces.notes[0]
 
 
 SPOILT: dict[str, Any] = {
@@ -164,42 +174,42 @@ SPOILT_ANSWERS: dict[str, Any] = {
 
 
 def refusals(pieces: WorkerResults) -> list[str]:
-    return [of.why for of in pieces.refused]
+    return [item.why for item in pieces.refused]
 
 
-@pytest.mark.parametrize("said", SPOILT.values(), ids=SPOILT)
-def test_a_spoilt_answer_is_refused(plan: BenchmarkPlan, laid: JobFolder, said: Any) -> None:
-    pieces = ask(plan, laid, lambda _: said, settings=[ONE], kinds=[JobKind.TIME])
+@pytest.mark.parametrize("reply", SPOILT.values(), ids=SPOILT)
+def test_a_spoilt_answer_is_refused(plan: BenchmarkPlan, laid: JobFolder, reply: Any) -> None:
+    pieces = run_jobs(plan, laid, lambda _: reply, settings=[ONE], kinds=[JobKind.TIME])
     assert len(refusals(pieces)) == 2
     assert all("cannot be read" in why for why in refusals(pieces))
 
 
-@pytest.mark.parametrize("said", SPOILT_MODELS.values(), ids=SPOILT_MODELS)
-def test_spoilt_times_are_refused(plan: BenchmarkPlan, laid: JobFolder, said: Any) -> None:
-    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[JobKind.TIME])
-    assert "int8" in {of.model for of in pieces.refused}
-    assert "int8" not in {of.model for of in pieces.timed}
+@pytest.mark.parametrize("reply", SPOILT_MODELS.values(), ids=SPOILT_MODELS)
+def test_spoilt_times_are_refused(plan: BenchmarkPlan, laid: JobFolder, reply: Any) -> None:
+    pieces = run_jobs(plan, laid, Speaker(int8=reply), settings=[ONE], kinds=[JobKind.TIME])
+    assert "int8" in {item.model for item in pieces.refused}
+    assert "int8" not in {item.model for item in pieces.timed}
 
 
-@pytest.mark.parametrize("said", SPOILT_ANSWERS.values(), ids=SPOILT_ANSWERS)
-def test_spoilt_outputs_are_refused(plan: BenchmarkPlan, laid: JobFolder, said: Any) -> None:
-    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[JobKind.ANSWER])
-    assert [of.model for of in pieces.answered] == ["float32"]
+@pytest.mark.parametrize("reply", SPOILT_ANSWERS.values(), ids=SPOILT_ANSWERS)
+def test_spoilt_outputs_are_refused(plan: BenchmarkPlan, laid: JobFolder, reply: Any) -> None:
+    pieces = run_jobs(plan, laid, Speaker(int8=reply), settings=[ONE], kinds=[JobKind.ANSWER])
+    assert [item.model for item in pieces.answered] == ["float32"]
     assert len(refusals(pieces)) == 1
 
 
 @pytest.mark.parametrize("counts", [None, [5, 5], [5, 5, -1], [5, 5, 1.5], [5, 5, 2**70]])
 def test_spoilt_counts_are_refused(plan: BenchmarkPlan, laid: JobFolder, counts: Any) -> None:
-    said = {**COUNTED, "instructions": counts}
-    pieces = ask(plan, laid, Speaker(int8=said), settings=[ONE], kinds=[JobKind.COUNT])
-    assert [of.model for of in pieces.counted] == ["float32"]
+    reply = {**COUNTED, "instructions": counts}
+    pieces = run_jobs(plan, laid, Speaker(int8=reply), settings=[ONE], kinds=[JobKind.COUNT])
+    assert [item.model for item in pieces.counted] == ["float32"]
 
 
 def test_what_a_place_says_of_itself_is_made_printable() -> None:
     def carry(_: Mapping[str, Any]) -> Mapping[str, Any]:
-        told = {"machine": "arm\x1b[2Jv8", "cores": "4", "odd": 7}
-        return {"environment": told, "runtimes": {"ai-edge-litert": "2.3.0", 5: "x"}}
+        result = {"machine": "arm\x1b[2Jv8", "cores": "4", "odd": 7}
+        return {"environment": result, "runtimes": {"ai-edge-litert": "2.3.0", 5: "x"}}
 
-    described = describe(carry)
+    described = describe_target(carry, where="here", hint="")
     assert described.environment == {"machine": "arm\\x1b[2Jv8", "cores": "4"}
     assert described.runtimes == {"ai-edge-litert": "2.3.0"}

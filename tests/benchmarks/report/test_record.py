@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.protocol.plan import BenchmarkPlan
 from benchmarks.report.build_record import build_record
-from benchmarks.report.record_file import record_from, record_json, record_text
+from benchmarks.report.record_file import parse_record, record_json, record_text
 from benchmarks.report.schema import Record
 from dermpack.errors import TableError
 from tests.support.errors import raises_code
@@ -136,7 +136,7 @@ def test_keys_are_sorted_and_numbers_take_one_line() -> None:
 
 def test_a_report_is_read_back_as_it_was_written() -> None:
     record = a_record()
-    assert record_text(record_from(json.loads(record_text(record)), where=WHERE)) == record_text(record)
+    assert record_text(parse_record(json.loads(record_text(record)), where=WHERE)) == record_text(record)
 
 
 def spoil(path: str, value: object) -> Callable[[Json], None]:
@@ -189,7 +189,7 @@ def test_what_is_no_sound_report_is_refused_in_one_line(
     found = as_json()
     spoil(path, value)(found)
     with raises_code(code, WHERE, said) as caught:
-        record_from(found, where=WHERE)
+        parse_record(found, where=WHERE)
     assert isinstance(caught.value, TableError) and "\n" not in str(caught.value)
 
 
@@ -197,4 +197,4 @@ def test_a_report_without_a_key_names_it() -> None:
     found = as_json()
     del found["timing"]
     with raises_code("invalid-format", WHERE, "timing"):
-        record_from(found, where=WHERE)
+        parse_record(found, where=WHERE)

@@ -1,4 +1,4 @@
-"""report.json → pages and tables: what a person reads."""
+"""The page, Markdown, tables and sentences that are rendered from a record."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from PIL import Image
 from benchmarks.protocol.plan import BenchmarkPlan
 from benchmarks.protocol.results import OperatorTime, StepMedians
 from benchmarks.report.build_record import build_record
-from benchmarks.report.figure_text import ms, points, share
-from benchmarks.report.markdown import markdown
-from benchmarks.report.page import page
-from benchmarks.report.plots import Point, pareto
+from benchmarks.report.page import benchmark_page, terminal_tables
+from benchmarks.report.plots import Point, pareto_front
 from benchmarks.report.record_file import read_record
 from benchmarks.report.schema import Record
-from benchmarks.report.sentences import notes, summary, warnings
-from benchmarks.report.terminal import tables
+from benchmarks.report.text import ms_text, notes, points_text, share_text, summary, warnings
 from benchmarks.report.write_report import (
     MARKDOWN_FILE,
     PAGE_FILE,
     SHEET_FILE,
-    check_report,
-    render,
+    check_report_folder,
+    render_files,
+    render_markdown,
     write_report,
 )
 from dermpack.inference import Kernels
@@ -87,7 +85,7 @@ def both() -> Record:
 
 @cache
 def the_page() -> str:
-    return page(both())
+    return benchmark_page(both())
 
 
 @cache
@@ -103,31 +101,31 @@ def with_pictures(folder: Path) -> BenchmarkPlan:
     return plan
 
 
-def test_a_report_folder_holds_the_truth_the_pages_and_the_sheet(tmp_path: Path) -> None:
+def test_a_report_folder_contains_the_record_the_pages_and_the_sheet(tmp_path: Path) -> None:
     record = write_report([HOST, ARM], with_pictures(tmp_path / "data"), tmp_path / "report")
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert names == {"report.json", PAGE_FILE, MARKDOWN_FILE, SHEET_FILE}
     assert read_record(tmp_path / "report" / "report.json") == record
 
 
-def test_no_picture_is_shown_where_none_may_be(tmp_path: Path) -> None:
+def test_without_pictures_the_report_shows_none(tmp_path: Path) -> None:
     plan = with_pictures(tmp_path / "data")
     write_report([HOST], plan, tmp_path / "report", with_pictures=False)
     assert not (tmp_path / "report" / SHEET_FILE).exists()
     assert "image/jpeg" not in (tmp_path / "report" / PAGE_FILE).read_text(encoding="utf-8")
 
 
-def test_pages_are_made_of_the_json_alone(tmp_path: Path) -> None:
-    files = render(emulated())
+def test_pages_are_rendered_from_the_record_alone(tmp_path: Path) -> None:
+    files = render_files(emulated())
     (tmp_path / "report.json").write_bytes(files["report.json"])
-    assert render(read_record(tmp_path / "report.json")) == files
+    assert render_files(read_record(tmp_path / "report.json")) == files
 
 
-def test_a_report_that_is_there_is_kept_and_said_before_anything_is_measured(tmp_path: Path) -> None:
+def test_an_existing_report_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("{}")
     with raises_code("output-exists", tmp_path, "--overwrite"):
-        check_report(tmp_path, overwrite=False)
-    check_report(tmp_path, overwrite=True)
+        check_report_folder(tmp_path, overwrite=False)
+    check_report_folder(tmp_path, overwrite=True)
 
 
 def test_the_page_is_self_contained() -> None:
@@ -136,10 +134,10 @@ def test_the_page_is_self_contained() -> None:
     assert "<script" not in the_page()
 
 
-def test_the_page_says_what_it_is_and_what_a_count_is_not() -> None:
+def test_the_page_has_the_disclaimers() -> None:
     assert "not a medical device" in the_page()
     assert "A count is not a latency" in the_page()
-    assert "A count is not a latency" not in page(build_record([HOST], a_plan()))
+    assert "A count is not a latency" not in benchmark_page(build_record([HOST], a_plan()))
 
 
 @pytest.mark.parametrize(
@@ -160,37 +158,43 @@ def test_the_page_says_what_it_is_and_what_a_count_is_not() -> None:
         *("file to label", "13.20", "seed 0", "Latency on host", "Instructions on qemu:cortex-a72"),
     ],
 )
-def test_a_figure_stands_with_what_it_rests_on(fact: str) -> None:
+def test_the_page_contains_the_conditions_of_its_figures(fact: str) -> None:
     assert fact in the_page()
 
 
-def test_an_emulated_report_tells_no_milliseconds_anywhere() -> None:
-    shown = [page(emulated()), markdown(emulated()), *(of.caption for of in tables(emulated()))]
+def test_an_emulated_report_has_no_milliseconds() -> None:
+    shown = [
+        benchmark_page(emulated()),
+        render_markdown(emulated()),
+        *(of.caption for of in terminal_tables(emulated())),
+    ]
     assert not any(re.search(r"\d ms\b|\bms<|milliseconds", text) for text in shown)
     assert "60.0" in shown[0] and "60.0" in shown[1]
 
 
-def test_hostile_names_stay_text() -> None:
+def test_names_are_escaped() -> None:
     evil = "<script>alert(1)</script>|x"
     plan = BenchmarkPlan(models=[a_model(evil)], scored=scored())
     record = build_record(
         [measured(timed=(timed(model=evil),), answered=(saying(TRUTH, model=evil),), notes=("a`b\nc",))], plan
     )
-    assert "<script>alert" not in page(record)
+    assert "<script>alert" not in benchmark_page(record)
     assert (
-        "<script>" not in markdown(record) and r"\|x" in markdown(record) and "b\nc" not in markdown(record)
+        "<script>" not in render_markdown(record)
+        and r"\|x" in render_markdown(record)
+        and "b\nc" not in render_markdown(record)
     )
 
 
-def test_the_summary_says_how_many_times_as_fast_and_how_sure() -> None:
+def test_the_summary_has_the_speed_up_with_its_interval() -> None:
     said = next(of for of in summary(both()) if of.startswith("On host, ai-edge-litert"))
     assert re.search(r"int8 5\.\d\d ms, [12]\.\d\d times as fast \([12]\.\d\d to [12]\.\d\d\)", said)
 
 
-def test_the_summary_says_what_was_lost_and_on_what() -> None:
+def test_the_summary_has_the_accuracy_drop_and_its_pictures() -> None:
     said = next(of for of in summary(both()) if of.startswith("int8 loses"))
     assert "8.3 points of balanced accuracy against float32" in said
-    assert "10 pictures of the test split" in said and "no difference could be shown" in said
+    assert "10 pictures of the test split" in said and "not significant" in said
     assert "1 of 10 (10.0 %) get another label, 1 of them lost and 0 won" in said
 
 
@@ -201,23 +205,23 @@ def test_the_summary_says_what_was_lost_and_on_what() -> None:
         (0.0, "In the other places the difference is 0.0 points."),
     ],
 )
-def test_the_summary_says_of_what_the_figure_in_other_places_is(elsewhere: float, said: str) -> None:
+def test_the_summary_has_the_drop_in_other_places(elsewhere: float, said: str) -> None:
     (drop,) = both().drops[:1]
     there = replace(drop, balanced_accuracy=replace(drop.balanced_accuracy, difference=elsewhere))
     assert any(of.endswith(said) for of in summary(replace(both(), drops=(drop, there))))
 
 
-def test_the_summary_says_whether_arm_agrees() -> None:
+def test_the_summary_has_the_agreement_of_other_targets() -> None:
     said = next(of for of in summary(both()) if of.startswith("On qemu:cortex-a72 against host"))
     assert "int8 differs in 0 of 30 outputs and in 0 of 10 labels" in said
 
 
 def test_equal_models_show_no_difference_in_time() -> None:
     host = measured(timed=(timed(rounds=200), timed(model="int8", rounds=200, seed=5)))
-    assert "no difference could be shown" in summary(build_record([host], a_plan()))[0]
+    assert "no significant difference" in summary(build_record([host], a_plan()))[0]
 
 
-def test_what_makes_figures_worth_less_is_a_warning() -> None:
+def test_drift_and_refusals_are_warnings() -> None:
     slowing = replace(timed(rounds=200), rounds_ms=tuple(10.0 + 0.02 * at for at in range(200)))
     host = measured(timed=(slowing,), refused=(refused(),), notes=("it was hot",))
     record = build_record([host], a_plan())
@@ -234,7 +238,7 @@ def test_a_model_with_one_answer_for_all_is_no_better_than_guessing() -> None:
     assert warnings(record) == ["float32 is no better than guessing: every answer is nv"]
 
 
-def test_what_two_targets_say_alike_is_one_note() -> None:
+def test_targets_with_the_same_note_share_it() -> None:
     places = [measured(of, counted=(counted(),), notes=("never times",)) for of in ("qemu:a", "qemu:b")]
     assert notes(build_record(places, a_plan())) == ["qemu:a and qemu:b: never times"]
 
@@ -244,39 +248,39 @@ def test_many_unsteady_times_are_one_warning() -> None:
     both = [replace(timed(model=name, rounds=200), rounds_ms=slowing) for name in ("float32", "int8")]
     record = build_record([measured(timed=tuple(both))], a_plan())
     (said,) = warnings(record)
-    told = "2 of 2 medians come from rounds that did not hold still"
-    assert said.startswith(f"host: {told}; the worst: float32 with ai-edge-litert")
-    assert re.search(rf"<summary>{told}: which, and how far</summary>.*int8.*</details>", page(record), re.S)
+    title = "2 of 2 medians come from unsteady rounds"
+    assert said.startswith(f"host: {title}; the worst: float32 with ai-edge-litert")
+    assert re.search(rf"<summary>{title}: details</summary>.*int8.*</details>", benchmark_page(record), re.S)
 
 
 def test_operators_of_one_kind_are_one_row_whatever_their_layouts() -> None:
     kind = OperatorTime(name="Convolution (NHWC, F32) DWConv", count=17, share=0.4, is_delegated=True)
     other = replace(kind, name="Convolution (NHWC, QC8) DWConv", count=3, share=0.2)
     host = measured(timed=(timed(),), profiled=(replace(profiled(), operators=(kind, other)),))
-    shown = page(build_record([host], a_plan()))
+    shown = benchmark_page(build_record([host], a_plan()))
     assert "Convolution DWConv, in XNNPACK" in shown and "60.0 % (20)" in shown
 
 
-def test_a_model_without_labels_is_timed_and_said_not_to_be_scored() -> None:
+def test_a_model_without_labels_is_timed_and_not_scored() -> None:
     plan = BenchmarkPlan(models=[a_model(labels=None)], scored=scored())
     record = build_record([measured(timed=(timed(),), answered=(saying(TRUTH),))], plan)
     assert any("not scored: " in of and "labels" in of for of in warnings(record))
-    assert "Latency on host" in page(record)
+    assert "Latency on host" in benchmark_page(record)
 
 
-def test_times_alone_make_a_page_too() -> None:
-    shown = page(build_record([measured(timed=(timed(),))], BenchmarkPlan(models=[a_model()])))
+def test_a_report_without_pictures_has_a_page() -> None:
+    shown = benchmark_page(build_record([measured(timed=(timed(),))], BenchmarkPlan(models=[a_model()])))
     assert "no picture was scored" in shown and "Accuracy" not in shown
 
 
-def test_a_phone_without_raw_rounds_is_shown_and_explained() -> None:
-    shown = page(build_record([measured("adb:0123", summarized=(summarized(),))], a_plan()))
-    assert "keeps its rounds to itself" in shown and "7.90" in shown
-    assert "the middle one of the medians of 3 processes, 300 rounds in all" in shown
+def test_times_without_raw_rounds_are_explained() -> None:
+    shown = benchmark_page(build_record([measured("adb:0123", summarized=(summarized(),))], a_plan()))
+    assert "does not report its rounds" in shown and "7.90" in shown
+    assert "the median of the medians of 3 processes, 300 rounds in all" in shown
     assert "3 processes for each model and setting" in shown
 
 
-def test_what_xnnpack_leaves_alone_is_said_with_every_table() -> None:
+def test_every_table_names_the_models_that_xnnpack_does_not_run() -> None:
     setting = replace(RUNTIME, kernels=Kernels.XNNPACK)
     slow = replace(timed(model="int8", setting=setting), delegated="none")
     arm = replace(counted(model="int8", setting=setting), delegated="none")
@@ -285,61 +289,75 @@ def test_what_xnnpack_leaves_alone_is_said_with_every_table() -> None:
         measured("qemu:cortex-a72", counted=(counted(setting=setting), arm)),
     ]
     record = build_record(places, a_plan())
-    said = "of int8 XNNPACK takes nothing with tflite-runtime"
-    assert [said in of.caption for of in tables(record)] == [True, True]
-    assert page(record).count(said) >= 2
+    said = "XNNPACK runs no part of int8 with tflite-runtime"
+    assert [said in of.caption for of in terminal_tables(record)] == [True, True]
+    assert benchmark_page(record).count(said) >= 2
 
 
-def test_steps_that_were_not_measured_are_said_to_be_missing() -> None:
-    assert "measured on host, and with --data" in page(build_record([measured(timed=(timed(),))], a_plan()))
+def test_missing_steps_are_explained() -> None:
+    assert "measured on host, and with --data" in benchmark_page(
+        build_record([measured(timed=(timed(),))], a_plan())
+    )
     assert "measured on host, and with --data" not in the_page()
 
 
 def test_nothing_but_refusals_is_still_a_report() -> None:
     record = build_record([measured(refused=(refused(),))], a_plan())
-    assert "builtin_code" in page(record) and "builtin" in markdown(record)
+    assert "builtin_code" in benchmark_page(record) and "builtin" in render_markdown(record)
 
 
 def test_broken_outputs_do_not_break_the_page() -> None:
     spoilt = answered(saying(TRUTH).outputs.astype("float32") * float("nan"), scale=0.0)
     places = [measured(of, answered=(spoilt,), counted=()) for of in ("host", "qemu:cortex-a72")]
     record = build_record([replace(of, timed=()) for of in places], a_plan())
-    assert "bcc/000.png" in page(record)
+    assert "bcc/000.png" in benchmark_page(record)
 
 
 def test_a_pull_request_gets_one_table_and_few_lines() -> None:
-    text = markdown(both())
+    text = render_markdown(both())
     assert text.count("\n|---") == 1 and len(text.splitlines()) < 50
     assert "| int8 |" in text and "not a medical device" in text
 
 
 def test_a_terminal_gets_a_row_a_setting_and_a_column_a_model() -> None:
-    scores, host, arm = tables(both())
+    scores, host, arm = terminal_tables(both())
     assert scores.rows[1][0] == "int8" and "−8.3" in scores.rows[1][-1]
     assert host.header == ("setting", "float32", "int8")
     assert [row[0] for row in host.rows] == [str(LITERT), str(LITERT_TWO)]
     assert "instructions" in arm.caption and arm.rows[0][1:] == ("120.0", "60.0 (0.50)")
 
 
-def test_a_refused_model_is_named_so_in_its_cell() -> None:
+def test_the_cell_of_a_refused_model_is_refused() -> None:
     host = measured(timed=(timed(setting=RUNTIME),), refused=(refused(),))
-    (table,) = (of for of in tables(build_record([host], BenchmarkPlan(models=[a_model(), a_model("int8")]))))
+    (table,) = (
+        of for of in terminal_tables(build_record([host], BenchmarkPlan(models=[a_model(), a_model("int8")])))
+    )
     assert table.rows[0][2] == "refused"
 
 
 @pytest.mark.parametrize(
     ("shown", "text"),
     [
-        *((ms(0.1234), "0.123"), (ms(12.345), "12.35"), (ms(1234.5), "1,234"), (ms(None), "–")),
-        *((points(-0.0071), "−0.7"), (points(0.0), "0.0"), (points(0.0004), "0.0"), (points(0.012), "+1.2")),
-        *((share(0, 30), "0 of 30"), (share(3, 30, "labels"), "3 of 30 labels (10.0 %)")),
+        *(
+            (ms_text(0.1234), "0.123"),
+            (ms_text(12.345), "12.35"),
+            (ms_text(1234.5), "1,234"),
+            (ms_text(None), "–"),
+        ),
+        *(
+            (points_text(-0.0071), "−0.7"),
+            (points_text(0.0), "0.0"),
+            (points_text(0.0004), "0.0"),
+            (points_text(0.012), "+1.2"),
+        ),
+        *((share_text(0, 30), "0 of 30"), (share_text(3, 30, "labels"), "3 of 30 labels (10.0 %)")),
     ],
 )
-def test_figures_read_as_people_write_them(shown: str, text: str) -> None:
+def test_figures_are_formatted(shown: str, text: str) -> None:
     assert shown == text
 
 
-def test_the_front_is_what_nothing_beats_in_both() -> None:
+def test_the_pareto_front_contains_what_nothing_beats_in_both() -> None:
     costs = {
         "slow": (9.0, 0.8),
         "fast": (1.0, 0.7),
@@ -351,4 +369,4 @@ def test_the_front_is_what_nothing_beats_in_both() -> None:
         Point(name=name, model="m", cost=cost, score=score, ci95=None)
         for name, (cost, score) in costs.items()
     ]
-    assert [of.name for of in pareto(points_given)] == ["fast", "middle", "slow"]
+    assert [of.name for of in pareto_front(points_given)] == ["fast", "middle", "slow"]

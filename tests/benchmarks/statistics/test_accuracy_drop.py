@@ -10,9 +10,8 @@ import pytest
 from benchmarks.protocol.plan import BenchmarkPlan
 from benchmarks.protocol.results import AnsweredPictures
 from benchmarks.report.schema import AccuracyDrop, ScoredAnswer
-from benchmarks.statistics.accuracy_drop import answer_of, drops
-from benchmarks.statistics.answers import tell
-from benchmarks.statistics.output_agreement import agreements
+from benchmarks.statistics.accuracy_drop import compare_accuracy, score_outputs
+from benchmarks.statistics.outputs import collect_outputs, compare_places
 from tests.support.measured_examples import (
     CLASSES,
     LITERT,
@@ -31,12 +30,12 @@ ONE_LOST = (*TRUTH[:9], 1)  # the last nv is called mel
 
 
 def the_answer(given: AnsweredPictures, plan: BenchmarkPlan | None = None) -> ScoredAnswer:
-    told = tell([measured(answered=(given,))], plan or a_plan())
-    return answer_of(told[0], seed=0)
+    told = collect_outputs([measured(answered=(given,))], plan or a_plan())
+    return score_outputs(told[0], seed=0)
 
 
 def the_drop(first: AnsweredPictures, here: AnsweredPictures) -> AccuracyDrop:
-    return next(drops(tell([measured(answered=(first, here))], a_plan()), seed=0))
+    return next(compare_accuracy(collect_outputs([measured(answered=(first, here))], a_plan()), seed=0))
 
 
 def test_integers_are_scaled_before_they_are_scored() -> None:
@@ -84,8 +83,8 @@ def test_models_with_labels_in_another_order_are_compared_by_name() -> None:
     turned = CLASSES[::-1]
     plan = BenchmarkPlan(models=[a_model(), a_model("int8", labels=turned)], scored=scored())
     there = saying([2 - label for label in TRUTH], model="int8")
-    told = tell([measured(answered=(saying(TRUTH), there))], plan)
-    drop = next(drops(told, seed=0))
+    told = collect_outputs([measured(answered=(saying(TRUTH), there))], plan)
+    drop = next(compare_accuracy(told, seed=0))
     assert drop.top1_agreement == 1.0
 
 
@@ -93,8 +92,8 @@ def test_a_label_that_only_one_model_knows_leaves_the_other_comparable() -> None
     plan = BenchmarkPlan(models=[a_model(), a_model("int8", labels=(*CLASSES, "scc"))], scored=scored())
     outputs = np.zeros((10, 4), dtype=np.uint8)
     outputs[np.arange(10), TRUTH] = 255
-    told = tell([measured(answered=(saying(TRUTH), answered(outputs, model="int8")))], plan)
-    assert next(drops(told, seed=0)).only_first == 0
+    told = collect_outputs([measured(answered=(saying(TRUTH), answered(outputs, model="int8")))], plan)
+    assert next(compare_accuracy(told, seed=0)).only_first == 0
 
 
 @pytest.mark.parametrize(
@@ -116,7 +115,7 @@ def test_outputs_that_are_no_probabilities_are_not_scored() -> None:
 
 def test_settings_with_the_same_bytes_share_an_answer() -> None:
     both = (saying(TRUTH), saying(TRUTH, setting=LITERT_TWO))
-    told = tell([measured(answered=both)], a_plan())
+    told = collect_outputs([measured(answered=both)], a_plan())
     assert [place.setting for place in told[0].where] == [LITERT, LITERT_TWO]
     assert len(told) == 1
 
@@ -149,12 +148,12 @@ def test_no_difference_at_all_has_no_interval() -> None:
 
 def test_models_are_compared_only_where_both_answered() -> None:
     here = measured(answered=(saying(TRUTH), saying(ONE_LOST, model="int8", setting=RUNTIME)))
-    assert list(drops(tell([here], a_plan()), seed=0)) == []
+    assert list(compare_accuracy(collect_outputs([here], a_plan()), seed=0)) == []
 
 
 def test_an_emulator_that_says_the_same_differs_in_nothing() -> None:
-    found = agreements(
-        tell(
+    found = compare_places(
+        collect_outputs(
             [measured(answered=(saying(TRUTH),)), measured("qemu:cortex-a72", answered=(saying(TRUTH),))],
             a_plan(),
         )
@@ -167,8 +166,8 @@ def test_steps_are_counted_by_their_distance() -> None:
     apart = saying(TRUTH, setting=RUNTIME)
     outputs = np.array(apart.outputs)
     outputs[0, 0], outputs[1, 1] = outputs[0, 0] - 2, outputs[1, 1] + 1
-    found = agreements(
-        tell([measured(answered=(saying(TRUTH), answered(outputs, setting=RUNTIME)))], a_plan())
+    found = compare_places(
+        collect_outputs([measured(answered=(saying(TRUTH), answered(outputs, setting=RUNTIME)))], a_plan())
     )
     assert found[0].steps == {"1": 1, "2": 1}
     assert (found[0].differing, found[0].other_labels) == (2, 0)
@@ -182,18 +181,18 @@ def test_floats_differ_without_steps() -> None:
         measured(of, answered=(answered(outputs, scale=0.0),))
         for of, outputs in (("host", first), ("ssh:pi@pi", second))
     ]
-    found = agreements(tell(both, a_plan()))
+    found = compare_places(collect_outputs(both, a_plan()))
     assert found[0].steps is None and found[0].most == pytest.approx(1e-5, rel=0.01)
 
 
 def test_another_target_is_held_against_the_same_runtime_at_home() -> None:
     home = measured(answered=(saying(TRUTH), saying(ONE_LOST, setting=RUNTIME)))
     away = measured("qemu:cortex-a72", answered=(saying(ONE_LOST, setting=RUNTIME),))
-    found = agreements(tell([home, away], a_plan()))
+    found = compare_places(collect_outputs([home, away], a_plan()))
     across = [of for of in found if of.where[0].target != "host"]
     assert [of.first.setting for of in across] == [RUNTIME]
     assert across[0].differing == 0
 
 
 def test_without_pictures_there_is_nothing_to_tell() -> None:
-    assert tell([measured()], BenchmarkPlan(models=[a_model()])) == ()
+    assert collect_outputs([measured()], BenchmarkPlan(models=[a_model()])) == ()

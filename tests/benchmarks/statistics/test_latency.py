@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.statistics.drift import drift_of, rank_sum_p
-from benchmarks.statistics.latency import latency_of
-from benchmarks.statistics.speed_up import compare
+from benchmarks.statistics.latency import compare_medians, measure_drift, rank_sum_p, summarize_rounds
 
 TURNS, ROUNDS = 25, 20
 
@@ -27,7 +25,7 @@ def listed(typical_ms: float = 1.0, *, seed: int = 0) -> list[float]:
 
 
 def test_order_statistics_are_those_of_the_rounds() -> None:
-    found = latency_of([float(at) for at in range(1, 101)])
+    found = summarize_rounds([float(at) for at in range(1, 101)])
     assert (found.rounds, found.min_ms, found.max_ms) == (100, 1.0, 100.0)
     assert (found.median_ms, found.mean_ms) == (50.5, 50.5)
     assert (found.p5_ms, found.p90_ms) == pytest.approx((5.95, 90.1))
@@ -36,13 +34,13 @@ def test_order_statistics_are_those_of_the_rounds() -> None:
 
 
 def test_a_single_round_has_no_interval() -> None:
-    found = latency_of([3.0])
+    found = summarize_rounds([3.0])
     assert (found.median_ms, found.deviation_ms) == (3.0, 0.0)
     assert found.median_ci95_ms is None and found.drift is None
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
-    intervals = [latency_of(listed(seed=seed), turns=TURNS).median_ci95_ms for seed in range(100)]
+    intervals = [summarize_rounds(listed(seed=seed), turns=TURNS).median_ci95_ms for seed in range(100)]
     holding = [low <= 1 <= high for low, high in filter(None, intervals)]
     assert len(holding) == 100 and np.mean(holding) >= 0.88
 
@@ -51,52 +49,52 @@ def test_rounds_that_share_their_turn_make_the_interval_wide() -> None:
     alone, shared = rounds(turns_by=0.0), rounds(turns_by=0.2)
     widths = []
     for values in (alone, shared):
-        found = latency_of(values.tolist(), turns=TURNS).median_ci95_ms
+        found = summarize_rounds(values.tolist(), turns=TURNS).median_ci95_ms
         assert found is not None
         widths.append(found[1] - found[0])
     assert widths[1] > 5 * widths[0]
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
-    assert latency_of(listed(), turns=TURNS, seed=3) == latency_of(listed(), turns=TURNS, seed=3)
-    assert latency_of(listed(), turns=TURNS, seed=3) != latency_of(listed(), turns=TURNS, seed=4)
+    assert summarize_rounds(listed(), turns=TURNS, seed=3) == summarize_rounds(listed(), turns=TURNS, seed=3)
+    assert summarize_rounds(listed(), turns=TURNS, seed=3) != summarize_rounds(listed(), turns=TURNS, seed=4)
 
 
 def test_many_rounds_are_as_sure_as_they_should_be() -> None:
     values = np.random.default_rng(0).normal(10, 1, size=20_000)
-    found = latency_of(values.tolist(), turns=TURNS).median_ci95_ms
+    found = summarize_rounds(values.tolist(), turns=TURNS).median_ci95_ms
     assert found is not None
     assert found[0] < 10 < found[1] and found[1] - found[0] < 0.1
 
 
 def test_steady_rounds_do_not_drift() -> None:
-    told = [latency_of(listed(seed=seed), turns=TURNS).drift for seed in range(50)]
+    told = [summarize_rounds(listed(seed=seed), turns=TURNS).drift for seed in range(50)]
     assert sum(drift is not None and drift.sentence is not None for drift in told) <= 1
 
 
 def test_throttling_is_told() -> None:
     values = rounds() * np.linspace(1, 1.3, TURNS * ROUNDS)
-    found = latency_of(values.tolist(), turns=TURNS)
+    found = summarize_rounds(values.tolist(), turns=TURNS)
     assert found.drift is not None and found.drift.is_told and 0.15 < found.drift.change < 0.25
     assert found.drift.sentence is not None
     assert "the end took" in found.drift.sentence and "throttled" in found.drift.sentence
 
 
 def test_a_slow_beginning_is_told() -> None:
-    drift = latency_of((rounds() * np.linspace(1.5, 1, TURNS * ROUNDS)).tolist(), turns=TURNS).drift
+    drift = summarize_rounds((rounds() * np.linspace(1.5, 1, TURNS * ROUNDS)).tolist(), turns=TURNS).drift
     assert drift is not None and drift.change < 0
     assert drift.sentence is not None and drift.sentence.startswith("the beginning took")
 
 
 def test_a_neighbour_that_comes_and_goes_is_told() -> None:
     busy = np.repeat([2.0 if at % 4 == 0 else 1.0 for at in range(TURNS)], ROUNDS)
-    drift = latency_of((rounds() * busy).tolist(), turns=TURNS).drift
+    drift = summarize_rounds((rounds() * busy).tolist(), turns=TURNS).drift
     assert drift is not None and not drift.is_told
-    assert drift.sentence is not None and "something else was running" in drift.sentence
+    assert drift.sentence is not None and "unsteady" in drift.sentence
 
 
 def test_a_small_drift_is_not_told_however_sure() -> None:
-    drift = drift_of(np.linspace(1, 1.02, 30).tolist())
+    drift = measure_drift(np.linspace(1, 1.02, 30).tolist())
     assert drift.p_value < 0.001 and drift.sentence is None
 
 
@@ -114,14 +112,14 @@ def test_the_rank_test_is_mann_and_whitneys(first: list[float], second: list[flo
 
 
 def test_twice_as_fast_is_shown() -> None:
-    pair = compare(listed(2.0, seed=1), listed(1.0, seed=2), turns=TURNS)
+    pair = compare_medians(listed(2.0, seed=1), listed(1.0, seed=2), turns=TURNS)
     assert pair.is_told and pair.ci95 is not None
     assert pair.ci95[0] < 2 < pair.ci95[1] and pair.times_as_fast == pytest.approx(2, abs=0.05)
 
 
 def test_no_difference_is_shown_where_there_is_none() -> None:
     told = [
-        compare(listed(seed=seed), listed(seed=1000 + seed), turns=TURNS, seed=seed).is_told
+        compare_medians(listed(seed=seed), listed(seed=1000 + seed), turns=TURNS, seed=seed).is_told
         for seed in range(50)
     ]
     assert np.mean(told) <= 0.1
@@ -130,23 +128,17 @@ def test_no_difference_is_shown_where_there_is_none() -> None:
 def test_what_befell_both_in_a_turn_does_not_widen_their_ratio() -> None:
     busy = np.repeat(np.exp(np.random.default_rng(5).normal(size=TURNS) * 0.3), ROUNDS)
     first, second = 1.1 * rounds(seed=1, turns_by=0.0) * busy, rounds(seed=2, turns_by=0.0) * busy
-    together = compare(first.tolist(), second.tolist(), turns=TURNS)
-    apart = compare(first.tolist(), second[::-1].tolist(), turns=TURNS)
+    together = compare_medians(first.tolist(), second.tolist(), turns=TURNS)
+    apart = compare_medians(first.tolist(), second[::-1].tolist(), turns=TURNS)
     assert together.is_told and not apart.is_told
 
 
 def test_models_of_unequal_rounds_are_compared() -> None:
     many = np.repeat(rounds(1.0), 10)
-    pair = compare(listed(3.0), many.tolist(), turns=TURNS)
+    pair = compare_medians(listed(3.0), many.tolist(), turns=TURNS)
     assert pair.is_told and pair.times_as_fast == pytest.approx(3, rel=0.05)
 
 
 def test_two_rounds_show_nothing() -> None:
-    pair = compare([1.0, 1.0], [9.0, 9.0])
+    pair = compare_medians([1.0, 1.0], [9.0, 9.0])
     assert pair.times_as_fast == pytest.approx(1 / 9) and pair.ci95 is None and not pair.is_told
-
-
-def test_records_are_plain() -> None:
-    record = latency_of(listed(), turns=TURNS).record()
-    assert record["drift"]["sentence"] is None and len(record["median_ci95_ms"]) == 2
-    assert compare([1.0, 1.0], [2.0, 2.0]).record() == {"times_as_fast": 0.5, "ci95": None, "is_told": False}

@@ -1,4 +1,4 @@
-"""Why a model is slower than the first one, in plain words."""
+"""The reasons why a model is slower than the first one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.protocol.results import (
     TargetMeasurement,
     TimedModel,
 )
-from benchmarks.statistics.slow_operators import reasons
+from benchmarks.statistics.slow_operators import explain_slow_models
 from dermpack.inference import Kernels
 from tests.support.measured_examples import a_plan
 
@@ -44,12 +44,12 @@ def here(
     )
 
 
-def test_a_runtime_without_xnnpack_for_integers_is_told_with_its_successor() -> None:
+def test_a_runtime_without_xnnpack_for_integers_is_compared_with_its_successor() -> None:
     slow = [timed("float32", OLD, 2.0), timed("int8", OLD, 5.0, "none")]
     quick = [timed("float32", NEW, 2.0), timed("int8", NEW, 1.0)]
-    assert list(reasons(here(*slow, *quick), PLAN)) == [
+    assert list(explain_slow_models(here(*slow, *quick), PLAN)) == [
         "int8 takes 2.5 times as long as float32 with tflite-runtime, default kernels, 1 thread: "
-        "this runtime runs such a file on older kernels of its own, and float32 through XNNPACK; "
+        "this runtime runs such a file on its own older kernels, but float32 through XNNPACK; "
         "its successor ai-edge-litert was 5.0 times as fast with the same file"
     ]
 
@@ -57,17 +57,17 @@ def test_a_runtime_without_xnnpack_for_integers_is_told_with_its_successor() -> 
 def test_models_of_one_reason_share_a_sentence() -> None:
     slow = [timed("float32", OLD, 2.0), timed("ptq", OLD, 5.0, "none"), timed("qat", OLD, 6.0, "none")]
     quick = [timed("float32", NEW, 2.0), timed("ptq", NEW, 1.0), timed("qat", NEW, 1.0)]
-    (said,) = reasons(here(*slow, *quick), a_plan("float32", "ptq", "qat"))
+    (said,) = explain_slow_models(here(*slow, *quick), a_plan("float32", "ptq", "qat"))
     assert said.startswith("ptq takes 2.5, qat 3.0 times as long as float32 with tflite-runtime")
     assert said.endswith("its successor ai-edge-litert was 5.0, 6.0 times as fast with the same files")
 
 
-def test_a_successor_that_was_not_measured_is_told_as_such() -> None:
+def test_a_successor_that_was_not_measured_is_named() -> None:
     slow = [timed("float32", OLD, 2.0), timed("int8", OLD, 5.0, "none")]
-    assert "its successor ai-edge-litert was not measured" in next(reasons(here(*slow), PLAN))
+    assert "its successor ai-edge-litert was not measured" in next(explain_slow_models(here(*slow), PLAN))
 
 
-def test_the_operators_that_stay_behind_are_told() -> None:
+def test_the_operators_that_xnnpack_does_not_run_are_named() -> None:
     operators = (
         OperatorTime(name="MEAN", count=1, share=0.7, is_delegated=False),
         OperatorTime(name="Convolution", count=9, share=0.3, is_delegated=True),
@@ -75,25 +75,25 @@ def test_the_operators_that_stay_behind_are_told() -> None:
     profiled = (ProfiledModel(model="int8", setting=NEW, operators=operators),)
     two = replace(NEW, threads=2)
     slow = [timed("float32", two, 2.0), timed("int8", two, 3.0, "64 of 67 operators")]
-    told = next(reasons(here(*slow, profiled=profiled), PLAN))
-    assert "XNNPACK took 64 of 67 operators" in told and "(70 % of the time in MEAN)" in told
+    told = next(explain_slow_models(here(*slow, profiled=profiled), PLAN))
+    assert "64 of 67 operators" in told and "(70 % of the time in MEAN)" in told
 
 
-def test_a_processor_without_dot_products_is_told() -> None:
+def test_a_processor_without_dot_products_is_a_reason() -> None:
     slow = [timed("float32", NEW, 2.0), timed("int8", NEW, 3.0)]
-    assert "no dot products of int8" in next(reasons(here(*slow, features="fp asimd"), PLAN))
-    assert "no dot products" not in next(reasons(here(*slow), PLAN))
+    assert "no int8 dot-product" in next(explain_slow_models(here(*slow, features="fp asimd"), PLAN))
+    assert "dot-product" not in next(explain_slow_models(here(*slow), PLAN))
     partly = [slow[0], timed("int8", NEW, 3.0, "64 of 67 operators")]
-    assert "no dot products of int8" in next(reasons(here(*partly, features="fp asimd"), PLAN))
+    assert "no int8 dot-product" in next(explain_slow_models(here(*partly, features="fp asimd"), PLAN))
 
 
-def test_nothing_is_told_of_what_is_not_slower() -> None:
-    assert not list(reasons(here(timed("float32", NEW, 2.0), timed("int8", NEW, 1.0)), PLAN))
-    assert not list(reasons(here(timed("float32", NEW, 2.0), timed("int8", NEW, 2.02)), PLAN))
-    assert not list(reasons(here(timed("int8", NEW, 2.0)), PLAN))
+def test_a_model_that_is_not_slower_has_no_reason() -> None:
+    assert not list(explain_slow_models(here(timed("float32", NEW, 2.0), timed("int8", NEW, 1.0)), PLAN))
+    assert not list(explain_slow_models(here(timed("float32", NEW, 2.0), timed("int8", NEW, 2.02)), PLAN))
+    assert not list(explain_slow_models(here(timed("int8", NEW, 2.0)), PLAN))
 
 
-def test_an_emulators_counts_have_reasons_too() -> None:
+def test_counts_under_emulation_have_reasons() -> None:
     counts = {("float32", OLD): 6_900, ("int8", OLD): 16_600, ("float32", NEW): 6_300, ("int8", NEW): 3_400}
     measured = TargetMeasurement(
         target="qemu:cortex-a76",
@@ -109,8 +109,8 @@ def test_an_emulators_counts_have_reasons_too() -> None:
             for (model, setting), of in counts.items()
         ),
     )
-    assert list(reasons(measured, PLAN)) == [
+    assert list(explain_slow_models(measured, PLAN)) == [
         "int8 takes 2.4 times the instructions of float32 with tflite-runtime, default kernels, 1 thread: "
-        "this runtime runs such a file on older kernels of its own, and float32 through XNNPACK; "
+        "this runtime runs such a file on its own older kernels, but float32 through XNNPACK; "
         "its successor ai-edge-litert took 0.20 times the instructions with the same file"
     ]

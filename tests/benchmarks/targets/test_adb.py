@@ -19,9 +19,9 @@ import pytest
 
 from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
 from benchmarks.protocol.results import TargetMeasurement
-from benchmarks.targets.adb.adb_target import AdbTarget, phones
-from benchmarks.targets.adb.phone_shell import PhoneLostError
-from dermpack.errors import printable
+from benchmarks.targets.adb.adb_target import AdbTarget, find_phones
+from benchmarks.targets.adb.phone import PhoneLostError
+from dermpack.errors import escape_unprintable
 from dermpack.inference import Kernels
 from dermpack.progress import silent
 from dermpack.storage.files import sha256_of
@@ -88,17 +88,20 @@ def test_a_phone_times_every_model_under_every_setting(ordinary: Ordinary) -> No
     measured = ordinary.measured
     assert measured.target == "adb:R58M"
     assert not measured.is_emulated and not measured.timed and not measured.refused
-    told = {(of.model, of.setting.kernels): of for of in measured.summarized}
-    assert len(told) == 4
-    assert {len(of.passes) for of in told.values()} == {3}
-    assert [told[name, Kernels.BUILTIN].passes[2].median_ms for name in ("float32", "int8")] == [23.92, 11.96]
-    assert [told["int8", kernels].delegated for kernels in Kernels] == ["64 of 66 operators", "none"]
+    result = {(item.model, item.setting.kernels): item for item in measured.summarized}
+    assert len(result) == 4
+    assert {len(item.passes) for item in result.values()} == {3}
+    assert [result[name, Kernels.BUILTIN].passes[2].median_ms for name in ("float32", "int8")] == [
+        23.92,
+        11.96,
+    ]
+    assert [result["int8", kernels].delegated for kernels in Kernels] == ["64 of 66 operators", "none"]
 
 
 def test_models_take_turns(ordinary: Ordinary) -> None:
-    asked = [line for line in commands(ordinary.stand_in) if "--use_xnnpack=true" in line]
-    assert re.findall(r"model-(\d)\.tflite", "\n".join(asked)) == ["0", "1"] * 4
-    assert ["--enable_op_profiling=true" in line for line in asked] == [False] * 6 + [True] * 2
+    requests = [line for line in commands(ordinary.stand_in) if "--use_xnnpack=true" in line]
+    assert re.findall(r"model-(\d)\.tflite", "\n".join(requests)) == ["0", "1"] * 4
+    assert ["--enable_op_profiling=true" in line for line in requests] == [False] * 6 + [True] * 2
 
 
 def test_the_record_says_what_cannot_be_had(ordinary: Ordinary) -> None:
@@ -108,7 +111,7 @@ def test_the_record_says_what_cannot_be_had(ordinary: Ordinary) -> None:
 def test_operators_are_told(ordinary: Ordinary) -> None:
     profiled = ordinary.measured.profiled
     assert len(profiled) == 4
-    assert [of.name for of in profiled[0].operators] == ["TfLiteXNNPackDelegate", "SOFTMAX"]
+    assert [item.name for item in profiled[0].operators] == ["TfLiteXNNPackDelegate", "SOFTMAX"]
 
 
 def test_the_phone_is_described(ordinary: Ordinary) -> None:
@@ -140,8 +143,8 @@ def test_nothing_stays_on_the_phone(ordinary: Ordinary) -> None:
 
 
 def test_every_command_names_the_serial(ordinary: Ordinary) -> None:
-    asked = {tuple(line[:2]) for line in ordinary.stand_in.log()}
-    assert asked == {("devices", "-l"), ("-s", "R58M")}
+    requests = {tuple(line[:2]) for line in ordinary.stand_in.log()}
+    assert requests == {("devices", "-l"), ("-s", "R58M")}
 
 
 def test_a_phone_without_fixed_clocks_is_measured_and_says_so(stand_in: StandIn) -> None:
@@ -157,7 +160,7 @@ def test_throttling_is_said(stand_in: StandIn) -> None:
     stand_in.program(root, "dumpsys", "echo Thermal Status: 2")
     measured = measure(stand_in, a_plan())
     assert measured.environment["throttling_after"] == "moderate"
-    assert any("held itself back" in note for note in measured.notes)
+    assert any("throttled" in note for note in measured.notes)
 
 
 def test_a_phone_without_getprop_and_dumpsys_is_measured(stand_in: StandIn) -> None:
@@ -185,9 +188,9 @@ def test_all_phones_are_found_and_one_by_its_serial(stand_in: StandIn) -> None:
     stand_in.phone("R58M")
     stand_in.phone("192.168.1.5:5555")
     stand_in.say(server_starts=True)
-    every = phones(None, benchmark_model=stand_in.tool)
+    every = find_phones(None, benchmark_model=stand_in.tool)
     assert [target.name for target in every] == ["adb:R58M", "adb:192.168.1.5:5555"]
-    (one,) = phones("192.168.1.5:5555", benchmark_model=stand_in.tool)
+    (one,) = find_phones("192.168.1.5:5555", benchmark_model=stand_in.tool)
     assert one.name == "adb:192.168.1.5:5555"
 
 
@@ -204,8 +207,8 @@ def test_a_phone_that_is_not_ready_is_named_with_a_hint(stand_in: StandIn, state
     stand_in.phone("R58M")
     stand_in.phone("SICK", state=state)
     with raises_code("phone-not-ready", "adb:SICK: ", state.partition(" (")[0], hint):
-        phones(None, benchmark_model=stand_in.tool)
-    assert phones("R58M", benchmark_model=stand_in.tool)
+        find_phones(None, benchmark_model=stand_in.tool)
+    assert find_phones("R58M", benchmark_model=stand_in.tool)
 
 
 @pytest.mark.parametrize(
@@ -219,28 +222,28 @@ def test_a_phone_that_is_not_ready_is_named_with_a_hint(stand_in: StandIn, state
 )
 def test_a_serial_that_is_not_connected_is_refused(stand_in: StandIn, serial: str, code: str) -> None:
     stand_in.phone("R58M")
-    with raises_code(code, printable(f"adb:{serial}: ")):
-        phones(serial, benchmark_model=stand_in.tool)
+    with raises_code(code, escape_unprintable(f"adb:{serial}: ")):
+        find_phones(serial, benchmark_model=stand_in.tool)
 
 
 def test_no_phone_at_all_is_an_error(stand_in: StandIn) -> None:
     with raises_code("phone-not-connected", "adb: "):
-        phones(None, benchmark_model=stand_in.tool)
+        find_phones(None, benchmark_model=stand_in.tool)
 
 
 def test_no_adb_is_an_error_with_a_hint(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(stand_in.folder))
     with raises_code("missing-tool", "adb: ", "apt install adb"):
-        phones(None, benchmark_model=stand_in.tool)
+        find_phones(None, benchmark_model=stand_in.tool)
 
 
 @pytest.mark.parametrize("lost_exit", [0, 255])
 def test_a_phone_lost_in_the_middle_keeps_what_it_told(stand_in: StandIn, lost_exit: int) -> None:
     stand_in.phone("R58M", lost_at=7, lost_exit=lost_exit)
     measured = measure(stand_in, a_plan(a_model("a"), a_model("b"), threads=(1, 2)))
-    assert [(of.model, of.setting.threads) for of in measured.summarized] == [("a", 1), ("b", 1)]
-    assert [(of.model, of.setting.threads) for of in measured.refused] == [("a", 2), ("b", 2)]
-    assert {of.why for of in measured.refused} == {"the phone was lost before it was asked"}
+    assert [(item.model, item.setting.threads) for item in measured.summarized] == [("a", 1), ("b", 1)]
+    assert [(item.model, item.setting.threads) for item in measured.refused] == [("a", 2), ("b", 2)]
+    assert {item.why for item in measured.refused} == {"the phone was lost before this was measured"}
     (lost,) = (note for note in measured.notes if "lost" in note)
     assert lost.startswith("the connection was lost (") and "\n" not in lost
 
@@ -255,7 +258,7 @@ def test_a_phone_lost_before_it_told_anything_is_an_error(stand_in: StandIn) -> 
 def test_the_other_phone_goes_on(stand_in: StandIn) -> None:
     stand_in.phone("R58M", lost_at=2)
     stand_in.phone("OTHER")
-    first, second = phones(None, benchmark_model=stand_in.tool)
+    first, second = find_phones(None, benchmark_model=stand_in.tool)
     assert len(first.measure(a_plan(), track=silent).summarized[0].passes) == 1
     assert len(second.measure(a_plan(), track=silent).summarized[0].passes) == 3
 
@@ -263,7 +266,7 @@ def test_the_other_phone_goes_on(stand_in: StandIn) -> None:
 def test_a_model_that_the_tool_refuses_is_refused_with_its_words(stand_in: StandIn) -> None:
     stand_in.phone("R58M")
     measured = measure(stand_in, a_plan(a_model("good"), a_model("bad", identifier=b"JUNK")))
-    assert [of.model for of in measured.summarized] == ["good"]
+    assert [item.model for item in measured.summarized] == ["good"]
     (refused,) = measured.refused
     assert refused.model == "bad"
     assert refused.why == "The model is not a valid Flatbuffer buffer (exit code 1)"
@@ -312,7 +315,7 @@ def test_more_threads_than_cores_are_left_out(stand_in: StandIn) -> None:
     root = stand_in.phone("R58M")
     stand_in.program(root, "nproc", "echo 2")
     measured = measure(stand_in, a_plan(threads=(1, 4)))
-    assert {of.setting.threads for of in measured.summarized} == {1}
+    assert {item.setting.threads for item in measured.summarized} == {1}
     assert any("4 threads were left out" in note for note in measured.notes)
 
 
@@ -349,7 +352,7 @@ def test_a_tool_for_another_processor_is_refused_before_it_is_pushed(stand_in: S
 def test_a_tool_that_is_not_there_is_refused_before_any_work(stand_in: StandIn) -> None:
     stand_in.phone("R58M")
     with raises_code("file-not-found", "nowhere: "):
-        phones(None, benchmark_model=Path("nowhere"))
+        find_phones(None, benchmark_model=Path("nowhere"))
 
 
 def running() -> list[str]:

@@ -7,8 +7,8 @@ import pytest
 from benchmarks.protocol.plan import Setting, Timing
 from benchmarks.protocol.results import ToolPass
 from benchmarks.targets.adb.benchmark_model import (
-    complaint,
     profile_arguments,
+    read_error,
     read_profile,
     read_timing,
     timing_arguments,
@@ -26,10 +26,10 @@ BUILTIN = Setting(runtime="benchmark_model", kernels=Kernels.BUILTIN, threads=1)
 
 def test_the_settings_stand_on_the_command_line() -> None:
     timing = Timing(warm_up_seconds=0.25, rounds=1024, seconds=60.0, most_seconds=600.0)
-    asked = timing_arguments("/d/m.tflite", setting=XNNPACK, timing=timing)
-    assert asked[:3] == ("--graph=/d/m.tflite", "--num_threads=2", "--use_xnnpack=true")
-    assert asked[3:5] == ("--warmup_runs=1", "--warmup_min_secs=0.25")
-    assert asked[5:] == ("--num_runs=1024", "--min_secs=60", "--max_secs=600")
+    requests = timing_arguments("/d/m.tflite", setting=XNNPACK, timing=timing)
+    assert requests[:3] == ("--graph=/d/m.tflite", "--num_threads=2", "--use_xnnpack=true")
+    assert requests[3:5] == ("--warmup_runs=1", "--warmup_min_secs=0.25")
+    assert requests[5:] == ("--num_runs=1024", "--min_secs=60", "--max_secs=600")
 
 
 def test_own_kernels_are_asked_for_aloud() -> None:
@@ -42,9 +42,9 @@ def test_operators_are_looked_at_in_a_process_of_their_own() -> None:
 
 
 def test_a_new_build_tells_percentiles() -> None:
-    told = read_timing(NEW, kernels=Kernels.XNNPACK)
-    assert told is not None
-    assert told.figures == ToolPass(
+    result = read_timing(NEW, kernels=Kernels.XNNPACK)
+    assert result is not None
+    assert result[0] == ToolPass(
         load_ms=14.25,
         first_ms=14.744,
         warm_up_rounds=41,
@@ -58,23 +58,23 @@ def test_a_new_build_tells_percentiles() -> None:
         p95_ms=12.5,
         footprint_bytes=8_650_752,
     )
-    assert told.delegated == "64 of 66 operators"
+    assert result[1] == "64 of 66 operators"
 
 
 def test_an_old_build_tells_no_median_and_none_is_invented() -> None:
-    told = read_timing(OLD, kernels=Kernels.BUILTIN)
-    assert told is not None
-    figures = told.figures
+    result = read_timing(OLD, kernels=Kernels.BUILTIN)
+    assert result is not None
+    figures, _ = result
     assert (figures.p5_ms, figures.median_ms, figures.p95_ms) == (None, None, None)
     assert (figures.mean_ms, figures.first_ms, figures.warm_up_rounds) == (2305.2, 2305.463, 1)
-    assert told.delegated == "none"
+    assert result[1] == "none"
 
 
 def test_rounds_that_all_took_the_same_are_read() -> None:
     text = NEW.replace(NEW.splitlines()[-5], "INFO: count=50 curr=900(all same) p5=900 median=900 p95=900")
-    told = read_timing(text, kernels=Kernels.XNNPACK)
-    assert told is not None
-    figures = told.figures
+    result = read_timing(text, kernels=Kernels.XNNPACK)
+    assert result is not None
+    figures, _ = result
     assert (figures.rounds, figures.mean_ms, figures.min_ms, figures.max_ms) == (50, 0.9, 0.9, 0.9)
     assert figures.deviation_ms == 0.0
 
@@ -99,9 +99,9 @@ def test_rounds_that_all_took_the_same_are_read() -> None:
     ],
 )
 def test_what_the_delegate_took_is_as_the_build_says_it(line: str, delegated: str) -> None:
-    told = read_timing(f"{line}\n{OLD}", kernels=Kernels.XNNPACK)
-    assert told is not None
-    assert told.delegated == delegated
+    result = read_timing(f"{line}\n{OLD}", kernels=Kernels.XNNPACK)
+    assert result is not None
+    assert result[1] == delegated
 
 
 @pytest.mark.parametrize(
@@ -124,20 +124,20 @@ def test_output_that_lacks_its_figures_is_not_read(text: str) -> None:
 
 def test_the_operators_of_the_runs_are_read_and_not_those_of_the_start() -> None:
     operators = read_profile(NEW + PROFILE)
-    assert [(of.name, of.count, of.is_delegated) for of in operators] == [
+    assert [(item.name, item.count, item.is_delegated) for item in operators] == [
         ("TfLiteXNNPackDelegate", 1, True),
         ("SOFTMAX", 1, False),
     ]
-    assert [of.share for of in operators] == pytest.approx([0.98475, 0.01525])
+    assert [item.share for item in operators] == pytest.approx([0.98475, 0.01525])
 
 
 def test_no_table_is_no_operators() -> None:
     assert read_profile(NEW) == ()
 
 
-def test_the_complaint_is_the_first_error() -> None:
-    assert complaint(NOT_A_MODEL) == "The model is not a valid Flatbuffer buffer"
-    assert complaint("/data/local/tmp/x: not executable: 64-bit ELF file\n\n") == (
+def test_the_read_error_is_the_first_error() -> None:
+    assert read_error(NOT_A_MODEL) == "The model is not a valid Flatbuffer buffer"
+    assert read_error("/data/local/tmp/x: not executable: 64-bit ELF file\n\n") == (
         "/data/local/tmp/x: not executable: 64-bit ELF file"
     )
-    assert complaint("") == "it said nothing"
+    assert read_error("") == "no message"

@@ -15,9 +15,7 @@ import pytest
 from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures
 from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.emulated.emulated_target import QemuTarget, qemu_target
-from benchmarks.targets.emulated.instruction_counts import KINDS
-from benchmarks.targets.emulated.processors import CORTEX_A72
-from benchmarks.targets.emulated.sysroot import Sysroot
+from benchmarks.targets.emulated.emulator import CORTEX_A72, KINDS, Sysroot
 from dermpack.dataset.manifest import Split
 from dermpack.inference import Kernels
 from dermpack.progress import silent
@@ -47,7 +45,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkPlan:
     """A model that no runtime takes, and one that works; for more threads than can be counted."""
     pytest.importorskip("ai_edge_litert")
     dataset = make_dataset(tmp_path_factory.mktemp("pictures") / "data", n=4)
-    pictures = tuple(of for of in dataset.manifest.pictures if of.split is Split.TEST)
+    pictures = tuple(item for item in dataset.manifest.pictures if item.split is Split.TEST)
     return BenchmarkPlan(
         models=[_model("broken", b"no model"), _model("flat", _flattening())],
         scored=ScoredPictures(dataset=dataset, split=Split.TEST, pictures=pictures),
@@ -121,21 +119,21 @@ def test_an_emulated_processor_answers_and_counts_and_tells_no_time(found: Targe
     assert found.target == "qemu:cortex-a72"
     assert found.is_emulated
     assert found.timed == ()
-    assert [of.outputs.shape for of in found.answered] == [(4, SIDE * SIDE * 3)]
-    assert [of.instructions for of in found.counted] == [(10, 11, 12)]
+    assert [item.outputs.shape for item in found.answered] == [(4, SIDE * SIDE * 3)]
+    assert [item.instructions for item in found.counted] == [(10, 11, 12)]
 
 
 def test_only_one_thread_is_counted_with_the_kernels_that_the_runtime_chooses(
     found: TargetMeasurement,
 ) -> None:
-    assert {(of.setting.threads, of.setting.kernels) for of in found.counted} == {(1, Kernels.XNNPACK)}
+    assert {(item.setting.threads, item.setting.kernels) for item in found.counted} == {(1, Kernels.XNNPACK)}
 
 
 def test_the_kinds_of_instructions_are_those_of_the_middle_inference(found: TargetMeasurement) -> None:
     (profile,) = found.profiled
-    assert [of.name for of in profile.operators] == list(KINDS)
-    assert [of.count for of in profile.operators] == [8, 0, 0, 3]
-    assert sum(of.share for of in profile.operators) == 1
+    assert [item.name for item in profile.operators] == list(KINDS)
+    assert [item.count for item in profile.operators] == [8, 0, 0, 3]
+    assert sum(item.share for item in profile.operators) == 1
 
 
 def test_the_environment_is_the_emulated_one(found: TargetMeasurement) -> None:
@@ -147,9 +145,9 @@ def test_the_environment_is_the_emulated_one(found: TargetMeasurement) -> None:
 
 
 def test_a_model_that_the_runtime_does_not_take_is_refused_with_the_reason(found: TargetMeasurement) -> None:
-    assert {(of.model, of.setting.runtime) for of in found.refused} == {("broken", LITERT)}
+    assert {(item.model, item.setting.runtime) for item in found.refused} == {("broken", LITERT)}
     assert "ValueError" in found.refused[0].why
-    assert [of.model for of in found.counted] == ["flat"]
+    assert [item.model for item in found.counted] == ["flat"]
 
 
 def test_a_model_that_kills_the_interpreter_is_refused_with_the_signal(
@@ -157,7 +155,7 @@ def test_a_model_that_kills_the_interpreter_is_refused_with_the_signal(
 ) -> None:
     dying = 'read -r job <job.json; case "$job" in *flat*) kill -SEGV $$ ;; esac'
     found = _measure(_target(tmp_path, monkeypatch, before=dying), _without_broken(plan))
-    assert [(of.model, "SIGSEGV" in of.why) for of in found.refused] == [("flat", True)]
+    assert [(item.model, "SIGSEGV" in item.why) for item in found.refused] == [("flat", True)]
 
 
 def test_an_emulator_without_plugins_counts_nothing_and_says_so(

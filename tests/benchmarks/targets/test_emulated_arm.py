@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures
 from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.emulated.emulated_target import QemuTarget
-from benchmarks.targets.emulated.processors import CORTEX_A76, CPUS
-from benchmarks.targets.emulated.sysroot import Sysroot
-from benchmarks.targets.measure import measure_all
+from benchmarks.targets.emulated.emulator import CORTEX_A76, CPUS, Sysroot
+from benchmarks.targets.measure import measure_targets
 from dermpack.dataset.manifest import Split
 from dermpack.imaging import Policy, prepare
 from dermpack.progress import silent
@@ -56,7 +55,7 @@ def sysroot() -> Sysroot:
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkPlan:
     dataset = make_dataset(tmp_path_factory.mktemp("pictures") / "data", n=PICTURES)
-    pictures = tuple(of for of in dataset.manifest.pictures if of.split is Split.TEST)
+    pictures = tuple(item for item in dataset.manifest.pictures if item.split is Split.TEST)
     scored = ScoredPictures(dataset=dataset, split=Split.TEST, pictures=pictures)
     return BenchmarkPlan(models=[_model(number) for number in NUMBERS], scored=scored)
 
@@ -64,7 +63,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkPlan:
 @pytest.fixture(scope="module")
 def emulated(plan: BenchmarkPlan, sysroot: Sysroot) -> Mapping[str, TargetMeasurement]:
     targets = [QemuTarget(cpu=cpu, sysroot=sysroot) for cpu in CPUS]
-    return {of.target: of for of in measure_all(targets, plan).measured}
+    return {item.target: item for item in measure_targets(targets, plan).measured}
 
 
 def _model(number: str) -> ModelUnderTest:
@@ -76,12 +75,12 @@ def _model(number: str) -> ModelUnderTest:
 
 
 def _outputs(measured: TargetMeasurement, model: str, runtime: str) -> Outputs:
-    (found,) = (of for of in measured.answered if (of.model, of.setting.runtime) == (model, runtime))
+    (found,) = (item for item in measured.answered if (item.model, item.setting.runtime) == (model, runtime))
     return found.outputs
 
 
 def _count(measured: TargetMeasurement, model: str, runtime: str) -> tuple[int, ...]:
-    (found,) = (of for of in measured.counted if (of.model, of.setting.runtime) == (model, runtime))
+    (found,) = (item for item in measured.counted if (item.model, item.setting.runtime) == (model, runtime))
     return found.instructions
 
 
@@ -90,7 +89,7 @@ def _here(plan: BenchmarkPlan, model: str, runtime: str, folder: Path, *, kernel
     module = f"{runtime.replace('-', '_')}.interpreter"
     pytest.importorskip(module.partition(".")[0])
     assert plan.scored is not None
-    (planned,) = (of for of in plan.models if of.name == model)
+    (planned,) = (item for item in plan.models if item.name == model)
     files = map(plan.scored.dataset.file, plan.scored.pictures)
     pixels = np.stack([prepare(file, SIZE, policy=Policy.CENTRE_SQUARE) for file in files])
     np.save(folder / "inputs.npy", planned.table[pixels])
@@ -140,10 +139,10 @@ def test_dynamic_range_is_refused_where_the_runtime_lacks_its_operators(
 def test_counts_repeat_to_the_last_instruction_whatever_else_is_measured(
     emulated: Mapping[str, TargetMeasurement], plan: BenchmarkPlan, sysroot: Sysroot
 ) -> None:
-    models = [of for of in plan.models if of.name != "dynamic"]
+    models = [item for item in plan.models if item.name != "dynamic"]
     again = QemuTarget(cpu=CORTEX_A76, sysroot=sysroot).measure(replace(plan, models=models), track=silent)
-    assert again.counted == tuple(of for of in emulated[A76].counted if of.model != "dynamic")
-    assert again.profiled == tuple(of for of in emulated[A76].profiled if of.model != "dynamic")
+    assert again.counted == tuple(item for item in emulated[A76].counted if item.model != "dynamic")
+    assert again.profiled == tuple(item for item in emulated[A76].profiled if item.model != "dynamic")
 
 
 def test_dot_products_save_the_successor_instructions(emulated: Mapping[str, TargetMeasurement]) -> None:
@@ -164,10 +163,10 @@ def test_the_kinds_of_instructions_say_why(
     emulated: Mapping[str, TargetMeasurement], place: str, runtime: str, *, has: bool
 ) -> None:
     (profile,) = (
-        of for of in emulated[place].profiled if (of.model, of.setting.runtime) == ("int8", runtime)
+        item for item in emulated[place].profiled if (item.model, item.setting.runtime) == ("int8", runtime)
     )
     assert (profile.operators[0].count > 0) is has
 
 
 def test_no_time_is_told(emulated: Mapping[str, TargetMeasurement]) -> None:
-    assert [of.timed for of in emulated.values()] == [(), ()]
+    assert [item.timed for item in emulated.values()] == [(), ()]

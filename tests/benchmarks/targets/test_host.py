@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.protocol.jobs import WorkerDied
+from benchmarks.protocol.jobs import WorkerFailedError
 from benchmarks.protocol.plan import BenchmarkPlan
-from benchmarks.targets.host import HostTarget, carry_into
-from dermpack.inference import installed
+from benchmarks.targets.host import HostTarget, job_runner
+from dermpack.inference import installed_runtimes
 from tests.support.errors import raises_code
 
 JOB: Mapping[str, Any] = {"patience_seconds": 60}
@@ -22,9 +22,9 @@ DARK, GREY, BRIGHT = 0, 1, 2
 def test_this_machine_answers_the_whole_plan(plan: BenchmarkPlan) -> None:
     measured = HostTarget().measure(plan)
     assert (measured.target, measured.is_emulated, measured.refused) == ("host", False, ())
-    assert [of.model for of in measured.timed] == ["float32", "int8"]
-    assert all(len(of.rounds_ms) >= 30 and of.turns >= 25 for of in measured.timed)
-    assert all(of.peak_bytes for of in measured.timed)
+    assert [item.model for item in measured.timed] == ["float32", "int8"]
+    assert all(len(item.rounds_ms) >= 30 and item.turns >= 25 for item in measured.timed)
+    assert all(item.peak_bytes for item in measured.timed)
     expected = [DARK, GREY, GREY, BRIGHT, BRIGHT, DARK, DARK, GREY, GREY, BRIGHT, BRIGHT, DARK]
     for answer in measured.answered:
         assert answer.outputs.argmax(axis=1).tolist() == expected
@@ -50,13 +50,13 @@ def test_a_model_that_does_not_run_leaves_the_others_alone(plan: BenchmarkPlan) 
     first, second = plan.models
     cut = replace(second, data=second.data[:100] + bytes(len(second.data) - 100))
     measured = HostTarget().measure(replace(plan, models=[first, cut], scored=None))
-    assert [of.model for of in measured.timed] == ["float32"]
-    assert {of.model for of in measured.refused} == {"int8"}
-    assert all(of.why.isprintable() for of in measured.refused)
+    assert [item.model for item in measured.timed] == ["float32"]
+    assert {item.model for item in measured.refused} == {"int8"}
+    assert all(item.why.isprintable() for item in measured.refused)
 
 
 def test_a_runtime_that_is_not_installed_is_refused(plan: BenchmarkPlan) -> None:
-    if len(installed()) == 2:
+    if len(installed_runtimes()) == 2:
         pytest.skip("both interpreters are installed")
     with raises_code("runtime-not-installed", "host: ", "tflite-runtime"):
         HostTarget().measure(replace(plan, runtimes=["tflite-runtime"]))
@@ -77,5 +77,5 @@ def test_a_runtime_that_is_not_installed_is_refused(plan: BenchmarkPlan) -> None
     ],
 )
 def test_the_death_of_a_worker_is_told_in_one_line(tmp_path: Path, program: str, why: str) -> None:
-    with pytest.raises(WorkerDied, match=why):
-        carry_into(tmp_path, program=("-c", program))(JOB)
+    with pytest.raises(WorkerFailedError, match=why):
+        job_runner(tmp_path, program=("-c", program))(JOB)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.targets.emulated.instruction_counts import KINDS, UncountedError, read_counts
-from benchmarks.targets.emulated.sysroot import COUNTER_SOURCE
+from benchmarks.targets.emulated.emulator import COUNTER_SOURCE, KINDS, InvalidCountsError, read_counts
 from benchmarks.worker.worker import BEGIN, END
 
 
@@ -19,25 +18,25 @@ def _counts(folder: Path, text: str) -> Path:
 def test_an_inference_is_what_was_counted_between_two_marks(tmp_path: Path) -> None:
     text = "begin 1 10 100 1000\nend 4 12 101 1000\nbegin 4 12 110 1000\nend 4 12 110 1001\n"
     found = read_counts(_counts(tmp_path, text))
-    assert [of.kinds for of in found] == [(3, 2, 1, 0), (0, 0, 0, 1)]
-    assert [of.instructions for of in found] == [6, 1]
+    assert [item.kinds for item in found] == [(3, 2, 1, 0), (0, 0, 0, 1)]
+    assert [item.instructions for item in found] == [6, 1]
 
 
 def test_an_inference_that_failed_is_not_counted(tmp_path: Path) -> None:
     found = read_counts(_counts(tmp_path, "begin 0 0 0 0\nbegin 0 0 0 5\nend 0 0 0 9\n"))
-    assert [of.instructions for of in found] == [4]
+    assert [item.instructions for item in found] == [4]
 
 
 @pytest.mark.parametrize(
     "text", ["begin 1 2 3\n", "end 1 2 3 4\n", "begin 1 2 3 four\n", "begin -1 2 3 4\n", "so what\n", "é"]
 )
 def test_lines_that_are_not_the_plugins_are_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UncountedError):
+    with pytest.raises(InvalidCountsError):
         read_counts(_counts(tmp_path, text))
 
 
 def test_an_emulator_without_plugins_counts_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UncountedError):
+    with pytest.raises(InvalidCountsError):
         read_counts(tmp_path / "counts.txt")
 
 

@@ -7,8 +7,15 @@ import subprocess
 
 import pytest
 
-from benchmarks.targets.emulated.processors import CORTEX_A72, CORTEX_A76, CPUS, Cpu, cpu_named, system_files
-from benchmarks.targets.emulated.sysroot import Sysroot
+from benchmarks.targets.emulated.emulator import (
+    CORTEX_A72,
+    CORTEX_A76,
+    CPUS,
+    Cpu,
+    Sysroot,
+    find_cpu,
+    system_files,
+)
 from tests.support.errors import raises_code
 from tests.support.prepared_arm import prepared_sysroot
 
@@ -33,16 +40,16 @@ def sysroot() -> Sysroot:
 @pytest.mark.parametrize("name", ["", "max", "cortex-a53", "Cortex-A72", "host", "../cortex-a72"])
 def test_another_processor_is_refused_with_the_names_that_are_allowed(name: str) -> None:
     with raises_code("target-not-supported", f"qemu:{name}: ", "qemu:cortex-a72", "qemu:cortex-a76"):
-        cpu_named(name)
+        find_cpu(name)
 
 
 def test_the_one_that_computes_wrongly_is_refused_with_the_reason() -> None:
     with raises_code("target-not-supported", "qemu:max: ", "int8"):
-        cpu_named("max")
+        find_cpu("max")
 
 
 def test_a_processor_is_found_by_the_name_that_the_emulator_gives_it() -> None:
-    assert [cpu_named(cpu.name) for cpu in CPUS] == list(CPUS)
+    assert [find_cpu(cpu.name) for cpu in CPUS] == list(CPUS)
 
 
 def test_only_the_younger_one_has_dot_products() -> None:
@@ -67,13 +74,13 @@ def test_the_cores_are_as_many_in_every_file() -> None:
 @pytest.mark.arm
 @pytest.mark.parametrize("cpu", CPUS, ids=lambda cpu: cpu.name)
 def test_a_processor_says_of_itself_what_the_emulator_can(cpu: Cpu, sysroot: Sysroot) -> None:
-    said = subprocess.run(
+    reply = subprocess.run(
         [*sysroot.command(cpu), "-B", "-c", SAY_HWCAP],
         env=sysroot.environment(),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    bits = ctypes.c_ulong(int(said.stdout)).value
-    names = [HWCAP[at] for at in range(bits.bit_length()) if bits >> at & 1]
+    bits = ctypes.c_ulong(int(reply.stdout)).value
+    names = [HWCAP[index] for index in range(bits.bit_length()) if bits >> index & 1]
     assert names == cpu.features.split()

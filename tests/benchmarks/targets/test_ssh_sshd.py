@@ -1,4 +1,4 @@
-"""Measuring through a real sshd: what comes back, what is said where it fails, and that nothing is left."""
+"""Measuring through a real sshd: the results, the errors, and that nothing is left on the machine."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
-from benchmarks.targets.ssh.address import read_address
-from benchmarks.targets.ssh.connection import Connection, ConnectionLostError, connected
+from benchmarks.targets.ssh.connection import ConnectionLostError, connect, read_address
 from benchmarks.targets.ssh.ssh_target import SshTarget
-from dermpack.inference import Kernels, first_installed
+from dermpack.inference import Kernels, first_installed_runtime
 from dermpack.progress import Item, silent
 from dermpack.storage.files import new_folder, sha256_of
 from tests.support import ssh_workers
@@ -54,7 +52,7 @@ def a_plan() -> BenchmarkPlan:
     model = ModelUnderTest(
         name="colours", data=data, sha256=sha256_of(data), size=SIZE, table=table, recipe="", sidecar=None
     )
-    runtimes = (first_installed().value.partition(".")[0].replace("_", "-"),)
+    runtimes = (first_installed_runtime().value.partition(".")[0].replace("_", "-"),)
     return BenchmarkPlan(
         models=[model], threads=(1,), kernels=(Kernels.BUILTIN,), timing=QUICK, runtimes=runtimes
     )
@@ -114,7 +112,7 @@ def test_a_connection_killed_in_the_middle_leaves_nothing_there(
     lost: list[BaseException] = []
     thread = Thread(target=_linger, args=(target, tmp_path, lost))
     thread.start()
-    lingering = ssh_workers.told(tmp_path / "fifo")
+    lingering = ssh_workers.read_lingering(tmp_path / "fifo")
     assert lingering.folder.is_dir()
     server.cut()
     thread.join(ssh_workers.PATIENCE_SECONDS)
@@ -135,8 +133,8 @@ def test_a_lost_connection_leaves_the_old_report_as_it_was(
 
     def cutting(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:
         assert total
-        for at, item in enumerate(items):
-            if "Measuring" in what and at == 1:
+        for index, item in enumerate(items):
+            if "Measuring" in what and index == 1:
                 server.cut()
             yield item
 
@@ -155,11 +153,10 @@ target = SshTarget(address=read_address({server.address!r}), python={sys.executa
                    identity=Path({str(server.key)!r}), options={target.options!r})
 _linger(target, Path({str(tmp_path)!r}), [])
 """
-    house = REPOSITORY
     hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background is deaf to it
     command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, cwd=house, stderr=subprocess.DEVNULL, preexec_fn=hears) as process:
-        lingering = ssh_workers.told(tmp_path / "fifo")
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL, preexec_fn=hears) as process:
+        lingering = ssh_workers.read_lingering(tmp_path / "fifo")
         process.send_signal(signal.SIGINT)
         process.wait(ssh_workers.PATIENCE_SECONDS)
     assert process.returncode == -signal.SIGINT
@@ -168,16 +165,13 @@ _linger(target, Path({str(tmp_path)!r}), [])
 
 
 def _linger(target: SshTarget, folder: Path, lost: list[BaseException]) -> None:
-    """Run a worker that tells of itself through folder/fifo and stays."""
+    """Run a worker that writes its process ids to folder/fifo and stays."""
     worker = folder / "worker.py"
     worker.write_text(ssh_workers.lingering(folder / "fifo"))
-    place: Any = connected(
-        target.address, python=target.python, identity=target.identity, options=target.options
-    )
+    remote = connect(target.address, python=target.python, identity=target.identity, options=target.options)
     try:
-        with place as connection:
-            assert isinstance(connection, Connection)
+        with remote as connection:
             connection.put(worker)
-            connection.carry({"patience_seconds": 600.0})
+            connection.run_job({"patience_seconds": 600.0})
     except ConnectionLostError as error:
         lost.append(error)

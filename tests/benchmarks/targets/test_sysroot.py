@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.targets.emulated.processors import CORTEX_A72
-from benchmarks.targets.emulated.sysroot import (
+from benchmarks.targets.emulated.emulator import (
+    CORTEX_A72,
     SCHEMA,
     STAMP,
     WHEELS,
     Sysroot,
     find_sysroot,
-    pinned_wheels,
-    recipe_sha256,
-    sysroot_folder,
+    hash_recipe,
+    locate_sysroot,
+    read_pinned_wheels,
 )
-from benchmarks.targets.emulated.sysroot_build import prepare
-from dermpack.storage.files import json_text, sha256_of
+from benchmarks.targets.emulated.sysroot_build import prepare_sysroot
+from dermpack.storage.files import format_json, sha256_of
 from tests.support.errors import raises_code
 
 DEBIAN_12 = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\nID=debian\n'
@@ -46,8 +46,8 @@ def debian_12(tmp_path: Path) -> Path:
 
 
 def _stamp(folder: Path, **changes: object) -> None:
-    stamp = {"schema": SCHEMA, "recipe": recipe_sha256(), "counter": sha256_of(PLUGIN)}
-    (folder / STAMP).write_text(json_text({**stamp, "packages": {}, "wheels": {}, **changes}))
+    stamp = {"schema": SCHEMA, "recipe": hash_recipe(), "counter": sha256_of(PLUGIN)}
+    (folder / STAMP).write_text(format_json({**stamp, "packages": {}, "wheels": {}, **changes}))
 
 
 def _programs(folder: Path, monkeypatch: pytest.MonkeyPatch, **programs: str) -> None:
@@ -92,9 +92,9 @@ def test_another_plugin_is_seen(standing: Path) -> None:
 def test_the_sysroot_lies_among_the_users_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DERMPACK_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert sysroot_folder() == tmp_path / "dermpack" / "arm"
+    assert locate_sysroot() == tmp_path / "dermpack" / "arm"
     monkeypatch.setenv("DERMPACK_CACHE", str(tmp_path / "mine"))
-    assert sysroot_folder() == tmp_path / "mine" / "arm"
+    assert locate_sysroot() == tmp_path / "mine" / "arm"
 
 
 def test_a_comma_in_the_path_reaches_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,8 +106,8 @@ def test_a_comma_in_the_path_reaches_the_emulator(tmp_path: Path, monkeypatch: p
 
 def test_every_wheel_is_pinned_by_its_hash() -> None:
     lines = [line for line in WHEELS.read_text().splitlines() if not line.startswith("#")]
-    assert set(pinned_wheels()) == {"ai-edge-litert", "numpy", "tflite-runtime"}
-    assert len(lines) == len(pinned_wheels())
+    assert set(read_pinned_wheels()) == {"ai-edge-litert", "numpy", "tflite-runtime"}
+    assert len(lines) == len(read_pinned_wheels())
 
 
 def test_the_same_content_is_the_same_sysroot(standing: Path) -> None:
@@ -120,13 +120,13 @@ def test_the_same_content_is_the_same_sysroot(standing: Path) -> None:
 
 def test_what_stands_is_not_prepared_again(standing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _programs(standing.parent, monkeypatch)
-    assert list(prepare(standing)) == []
+    assert list(prepare_sysroot(standing)) == []
 
 
 def test_another_system_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
     (tmp_path / "os-release").write_text(DEBIAN_12.replace("bookworm", "trixie"))
     with raises_code("unsupported-system", "Debian 12"):
-        list(prepare(tmp_path / "arm", os_release=tmp_path / "os-release"))
+        list(prepare_sysroot(tmp_path / "arm", os_release=tmp_path / "os-release"))
 
 
 def test_without_an_emulator_nothing_is_fetched(
@@ -134,7 +134,7 @@ def test_without_an_emulator_nothing_is_fetched(
 ) -> None:
     _programs(tmp_path, monkeypatch)
     with raises_code("missing-tool", "qemu-aarch64: ", "make arm"):
-        list(prepare(tmp_path / "arm", os_release=debian_12))
+        list(prepare_sysroot(tmp_path / "arm", os_release=debian_12))
 
 
 def test_a_download_that_fails_leaves_nothing(
@@ -143,7 +143,7 @@ def test_a_download_that_fails_leaves_nothing(
     broken = "echo 'E: Unable to fetch some archives' >&2; exit 100"
     _programs(tmp_path, monkeypatch, qemu_aarch64="exit 0", apt_config="exit 0", apt_get=broken)
     with raises_code("tool-failed", "apt-get: ", "E: Unable to fetch some archives"):
-        list(prepare(tmp_path / "arm", os_release=debian_12))
+        list(prepare_sysroot(tmp_path / "arm", os_release=debian_12))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["os-release", "programs"]
 
 
@@ -152,7 +152,7 @@ def test_a_package_manager_that_is_missing_is_named(
 ) -> None:
     _programs(tmp_path, monkeypatch, qemu_aarch64="exit 0")
     with raises_code("missing-tool", "apt-config: "):
-        list(prepare(tmp_path / "arm", os_release=debian_12))
+        list(prepare_sysroot(tmp_path / "arm", os_release=debian_12))
 
 
 def test_the_packages_are_fetched_with_a_state_of_their_own(
@@ -163,7 +163,7 @@ def test_the_packages_are_fetched_with_a_state_of_their_own(
     say = f"echo '{proxy}'; echo 'Acquire::Languages:: \"de\";'"
     _programs(tmp_path, monkeypatch, qemu_aarch64="exit 0", apt_config=say, apt_get=apt_get)
     with raises_code("tool-failed", "apt-get: "):
-        list(prepare(tmp_path / "arm", os_release=debian_12))
+        list(prepare_sysroot(tmp_path / "arm", os_release=debian_12))
     lines = (tmp_path / "programs" / "apt-get.conf").read_text().splitlines()
     assert proxy in lines
     assert not [line for line in lines if '"de"' in line]

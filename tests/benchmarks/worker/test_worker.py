@@ -15,72 +15,79 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.protocol.jobs import SCRIPTS, WORKER_FOLDER, Carry, WorkerDied, head_of, lay_out
+from benchmarks.protocol.jobs import (
+    SCRIPTS,
+    WORKER_FOLDER,
+    JobRunner,
+    WorkerFailedError,
+    job_header,
+    write_job_folder,
+)
 from benchmarks.protocol.plan import BenchmarkPlan, Setting
-from benchmarks.targets.host import carry_into
+from benchmarks.targets.host import job_runner
 from benchmarks.worker.operators import NO_TIME
-from dermpack.inference import Kernels, installed
+from dermpack.inference import Kernels, installed_runtimes
 from tests.support.runnable_models import huge_model
 
-HERE = Setting(runtime=installed()[0].package, kernels=Kernels.XNNPACK, threads=1)
+HERE = Setting(runtime=installed_runtimes()[0].package, kernels=Kernels.XNNPACK, threads=1)
 TIMING = {"warm_up_seconds": 0.01, "rounds": 30, "seconds": 0.0, "most_seconds": 20.0}
 Asks = Callable[..., Mapping[str, Any]]
 
 
 @pytest.fixture
-def carry(tmp_path: Path) -> Carry:
+def carry(tmp_path: Path) -> JobRunner:
     (tmp_path / "laid").mkdir()
-    return carry_into(tmp_path / "laid")
+    return job_runner(tmp_path / "laid")
 
 
 @pytest.fixture
-def asks(plan: BenchmarkPlan, tmp_path: Path, carry: Carry) -> Asks:
-    laid = lay_out(plan, tmp_path / "laid")
+def asks(plan: BenchmarkPlan, tmp_path: Path, carry: JobRunner) -> Asks:
+    laid = write_job_folder(plan, tmp_path / "laid")
 
     def asks(kind: str, *, setting: Setting = HERE, **more: Any) -> Mapping[str, Any]:
-        return carry({**head_of(kind, setting, laid.models, patience_seconds=60), **more})
+        return carry({**job_header(kind, setting, laid.models, patience_seconds=60), **more})
 
     return asks
 
 
 def test_models_are_timed_in_equal_turns(asks: Asks) -> None:
-    said = asks("time", timing=TIMING, read=[])
-    for model in said["models"]:
+    reply = asks("time", timing=TIMING, read=[])
+    for model in reply["models"]:
         assert len(model["rounds_ms"]) >= 30
         assert model["turns"] >= 25 and len(model["rounds_ms"]) % model["turns"] == 0
         assert min(model["rounds_ms"]) > 0 < model["load_ms"]
         assert model["first_ms"] > 0 < model["warm_up_rounds"]
-    assert said["models"][0]["turns"] == said["models"][1]["turns"]
-    assert said["peak_bytes"] > 1 << 20
+    assert reply["models"][0]["turns"] == reply["models"][1]["turns"]
+    assert reply["peak_bytes"] > 1 << 20
 
 
 def test_no_model_is_timed_longer_than_allowed(asks: Asks) -> None:
-    said = asks("time", timing={**TIMING, "rounds": 1_000_000_000, "most_seconds": 0.2}, read=[])
-    assert all(0 < len(model["rounds_ms"]) < 1_000_000 for model in said["models"])
+    reply = asks("time", timing={**TIMING, "rounds": 1_000_000_000, "most_seconds": 0.2}, read=[])
+    assert all(0 < len(model["rounds_ms"]) < 1_000_000 for model in reply["models"])
 
 
 def test_the_delegate_takes_what_it_is_given(asks: Asks) -> None:
-    said = asks("time", timing=TIMING, read=[])
-    assert said["models"][0]["delegated"] == "all"
+    reply = asks("time", timing=TIMING, read=[])
+    assert reply["models"][0]["delegated"] == "all"
     without = replace(HERE, kernels=Kernels.BUILTIN)
-    said = asks("time", setting=without, timing=TIMING, read=[])
-    assert [model["delegated"] for model in said["models"]] == ["none", "none"]
+    reply = asks("time", setting=without, timing=TIMING, read=[])
+    assert [model["delegated"] for model in reply["models"]] == ["none", "none"]
 
 
 def test_what_is_asked_of_the_place_is_read(asks: Asks) -> None:
-    said = asks("describe", read=["/proc/cpuinfo", "/nowhere/*"])
-    assert "processor" in said["environment"]["/proc/cpuinfo"]
-    assert not any("nowhere" in name for name in said["environment"])
-    assert set(said["runtimes"]) == {engine.package for engine in installed()}
+    reply = asks("describe", read=["/proc/cpuinfo", "/nowhere/*"])
+    assert "processor" in reply["environment"]["/proc/cpuinfo"]
+    assert not any("nowhere" in name for name in reply["environment"])
+    assert set(reply["runtimes"]) == {engine.package for engine in installed_runtimes()}
 
 
 def test_answers_are_the_models_own_numbers(asks: Asks) -> None:
-    said = asks("answer")
-    for model, number in zip(said["models"], (np.float32, np.int8), strict=True):
+    reply = asks("answer")
+    for model, number in zip(reply["models"], (np.float32, np.int8), strict=True):
         rows = np.frombuffer(base64.b64decode(model["outputs"]), dtype=number).reshape(model["shape"])
         assert rows.shape == (12, 3)
         assert rows.argmax(axis=1).tolist() == [0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2, 0]
-    assert (said["models"][1]["scale"], said["models"][1]["zero_point"]) == (1 / 256, -128)
+    assert (reply["models"][1]["scale"], reply["models"][1]["zero_point"]) == (1 / 256, -128)
 
 
 def test_counted_inferences_are_the_first_pictures(asks: Asks) -> None:
@@ -103,17 +110,17 @@ def test_operators_share_the_whole_time_or_took_too_little_to_be_seen(asks: Asks
 
 
 def test_a_model_that_asks_for_too_much_memory_is_refused_beside_one_that_runs(
-    plan: BenchmarkPlan, tmp_path: Path, carry: Carry
+    plan: BenchmarkPlan, tmp_path: Path, carry: JobRunner
 ) -> None:
     huge = replace(plan.models[0], name="huge", data=huge_model())
-    laid = lay_out(replace(plan, models=[*plan.models, huge]), tmp_path / "laid")
-    said = carry({**head_of("answer", HERE, laid.models, patience_seconds=60)})
-    assert "refused" in said["models"][2]
-    assert "outputs" in said["models"][0]
+    laid = write_job_folder(replace(plan, models=[*plan.models, huge]), tmp_path / "laid")
+    reply = carry({**job_header("answer", HERE, laid.models, patience_seconds=60)})
+    assert "refused" in reply["models"][2]
+    assert "outputs" in reply["models"][0]
 
 
 def test_a_job_of_another_schema_is_refused_in_one_line(asks: Asks) -> None:
-    with pytest.raises(WorkerDied, match="schema 2"):
+    with pytest.raises(WorkerFailedError, match="schema 2"):
         asks("answer", schema=2)
 
 

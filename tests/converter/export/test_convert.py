@@ -1,4 +1,4 @@
-"""From a run folder to an export, by the command."""
+"""`dermpack convert` makes an export from a run folder."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_an_export_is_exactly_one_model_with_its_papers(export: Path) -> None:
+def test_an_export_contains_exactly_its_three_files(export: Path) -> None:
     assert names(export) == FILES
 
 
-def test_nothing_is_left_beside_an_export(export: Path) -> None:
+def test_no_other_file_is_left_next_to_an_export(export: Path) -> None:
     assert names(export.parent) == {"export"}
 
 
-def test_the_contract_speaks_of_the_file(export: Path, run: Path) -> None:
+def test_the_contract_describes_the_file(export: Path, run: Path) -> None:
     contract = read_contract(export / "model.json")
     assert contract.sha256 == sha256_file(export / "model.tflite")
     assert contract.parents.run == sha256_file(run / "training.json")
@@ -45,7 +45,7 @@ def test_the_contract_speaks_of_the_file(export: Path, run: Path) -> None:
     assert contract.calibration.split == "train"
 
 
-def test_what_was_fitted_is_fitted_on_the_file_itself(export: Path) -> None:
+def test_decisions_are_fitted_on_the_predictions_of_the_file(export: Path) -> None:
     contract = read_contract(export / "model.json")
     assert contract.output.temperature is not None and contract.output.temperature.n == 11
     assert [point.label for point in contract.thresholds] == ["red"]
@@ -53,18 +53,18 @@ def test_what_was_fitted_is_fitted_on_the_file_itself(export: Path) -> None:
     assert contract.abstention is not None and contract.abstention.n == 11
 
 
-def test_the_file_was_run_on_everything_that_is_installed(export: Path) -> None:
+def test_the_file_was_run_on_every_installed_interpreter(export: Path) -> None:
     tried = read_contract(export / "model.json").runtimes.tried
     assert {result.delegate for result in tried} == {"xnnpack", "none"}
     assert all(result.works for result in tried)
 
 
-def test_the_file_carries_its_labels(export: Path) -> None:
+def test_the_file_contains_its_labels(export: Path) -> None:
     read = read_model((export / "model.tflite").read_bytes(), where="model")
     assert read.metadata is not None and read.metadata.labels == tuple(COLOURS)
 
 
-def test_the_file_tells_the_colours_apart(export: Path, run: Path) -> None:
+def test_the_file_classifies_the_colours(export: Path, run: Path) -> None:
     sidecar = read_sidecar(export / "model.json")
     pictures = [run.parent / "dataset" / f"{colour}-04.png" for colour in COLOURS]
     with open_classifier(export / "model.tflite", sidecar=sidecar) as classifier:
@@ -95,7 +95,7 @@ def test_a_moved_dataset_is_recognised_by_its_hash(run: Path, tmp_path: Path) ->
     assert names(output) == FILES
 
 
-def test_a_dataset_that_is_gone_is_an_error_that_says_how_to_name_it(
+def test_a_missing_dataset_is_an_error_with_a_hint(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moved = shutil.copytree(run, tmp_path / "elsewhere" / "run")
@@ -112,7 +112,7 @@ def test_another_dataset_is_refused(
     assert_stderr_code(capsys.readouterr().err, "run-mismatch", demo_dataset, "--data")
 
 
-def test_an_export_that_is_there_is_not_replaced_unasked(
+def test_an_existing_export_is_replaced_only_with_overwrite(
     export: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sha256_file(export / "model.json")
@@ -130,20 +130,20 @@ def test_a_folder_without_a_run_is_refused_in_a_line(
     assert error.count("\n") == 1
 
 
-def test_the_contract_says_what_the_ranges_hold(export: Path, run: Path, tmp_path: Path) -> None:
+def test_the_contract_names_the_clipping_of_the_ranges(export: Path, run: Path, tmp_path: Path) -> None:
     output = tmp_path / "several"
     way = ("--int8", "--int16x8", "--method", "ptq", "--calibration-method", "percentile")
     assert main(["convert", str(run), "-o", str(output), *way, "-q"]) == 0
     folders = (export, output / "int8", output / "int16x8")
-    told = [read_contract(folder / "model.json").calibration for folder in folders]
-    assert [of and of.method for of in told] == [
+    answer = [read_contract(folder / "model.json").calibration for folder in folders]
+    assert [item and item.method for item in answer] == [
         "minmax, biases corrected",
         "percentile 99.9, biases corrected",
         "percentile 99.9, biases corrected",
     ]
 
 
-def test_a_contract_of_another_file_is_no_help_to_evaluate(
+def test_evaluate_refuses_the_contract_of_another_file(
     export: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = shutil.copytree(export, tmp_path / "other")
@@ -157,8 +157,8 @@ def test_a_contract_of_another_file_is_no_help_to_evaluate(
     assert error.count("\n") == 1
 
 
-def test_json_holds_the_contract(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_contains_the_contract(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "export"
     assert main(["convert", str(run), "-o", str(output), "--dynamic", "--json", "-q"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["models"]["dynamic"] == json.loads((output / "model.json").read_text())
+    stated = json.loads(capsys.readouterr().out)
+    assert stated["models"]["dynamic"] == json.loads((output / "model.json").read_text())

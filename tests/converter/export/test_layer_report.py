@@ -1,4 +1,4 @@
-"""What integers do to each layer, as a table and a plot beside the export."""
+"""The int8 error of each layer is written as a table and a plot."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def errors(count: int) -> tuple[Any, ...]:
-    from converter.search.selective import LayerError
+    from converter.quantize.layer_errors import LayerError
 
     return tuple(
-        LayerError(layer=f"net/layer_{at}/Conv2D", operator="CONV_2D", error=at / 10, scale=0.5)
-        for at in range(count)
+        LayerError(layer=f"net/layer_{index}/Conv2D", operator="CONV_2D", error=index / 10, scale=0.5)
+        for index in range(count)
     )
 
 
@@ -35,16 +35,16 @@ def errors(count: int) -> tuple[Any, ...]:
         ("Identity", "Identity"),
     ],
 )
-def test_a_layer_is_called_as_in_the_network(tensor: str, name: str) -> None:
-    from converter.search.selective import LayerError
+def test_a_layer_has_its_name_in_the_network(tensor: str, name: str) -> None:
+    from converter.quantize.layer_errors import LayerError
 
     assert LayerError(layer=tensor, operator="", error=0.0, scale=1.0).name == name
 
 
-def test_the_table_has_a_row_a_layer_in_their_order() -> None:
+def test_the_table_has_a_row_for_each_layer_in_order() -> None:
     from converter.export.layer_report import layers_table
 
-    table = layers_table(errors(3), kept=("net/layer_2/Conv2D",))
+    table = layers_table(errors(3), float_layers=("net/layer_2/Conv2D",))
     rows = list(csv.DictReader(table.splitlines()))
     assert [row["number"] for row in rows] == ["1", "2", "3"]
     assert [row["layer"] for row in rows] == ["layer_0", "layer_1", "layer_2"]
@@ -59,32 +59,35 @@ def test_the_plot_is_the_same_bytes_twice(tmp_path: Path, count: int) -> None:
     plots = []
     for name in ("once", "again"):
         (tmp_path / name).mkdir()
-        write_layers(tmp_path / name, errors(count), kept=("net/layer_0/Conv2D",))
+        write_layers(tmp_path / name, errors(count), float_layers=("net/layer_0/Conv2D",))
         plots.append((tmp_path / name / PLOT_FILE).read_bytes())
     assert plots[0] == plots[1]
     assert plots[0].startswith(PNG)
 
 
-def test_of_too_many_layers_the_worst_are_drawn() -> None:
-    from converter.export.layer_plots import MOST_ROWS, Layer, _worst
+def test_only_the_worst_of_many_layers_are_drawn() -> None:
+    from converter.export.layer_report import MAX_ROWS, worst_rows
+    from converter.quantize.layer_errors import LayerError
 
-    layers = [Layer(name=str(at), operator="ADD", error=-at, is_kept=False) for at in range(MOST_ROWS + 5)]
-    assert _worst(layers) == layers[:MOST_ROWS]
+    layers = [
+        LayerError(layer=str(index), operator="ADD", error=-index, scale=1.0) for index in range(MAX_ROWS + 5)
+    ]
+    assert worst_rows(layers) == layers[:MAX_ROWS]
 
 
-def test_a_plain_conversion_tells_of_its_layers_when_asked(
+def test_layer_errors_are_written_on_request(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "export"
     way = ("--method", "ptq", "--layer-errors", "--json")
     assert main(["convert", str(run), "-o", str(output), *way, "-q"]) == 0
-    told = json.loads(capsys.readouterr().out)["layers"]["int8"]
+    answer = json.loads(capsys.readouterr().out)["layers"]["int8"]
     rows = list(csv.DictReader((output / "layers.csv").read_text().splitlines()))
-    assert [one["layer"] for one in told] == [row["tensor"] for row in rows]
+    assert [one["layer"] for one in answer] == [row["tensor"] for row in rows]
     assert (output / "layers.png").read_bytes().startswith(PNG)
 
 
-def test_layers_are_told_of_integers_alone() -> None:
+def test_layer_errors_apply_to_int8_only() -> None:
     from converter.quantize.tflite_conversion import Quantization
     from converter.search.request import ConversionRequest
 

@@ -1,4 +1,4 @@
-"""What `convert` writes, `verify` proves again, with the network and the pictures that it was made of."""
+"""`dermpack verify` accepts what `dermpack convert` writes, compared with the run and its dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dermpack.cli import main
 pytestmark = pytest.mark.tensorflow
 
 
-def test_an_export_holds_beside_its_network(
+def test_an_export_passes_verification_with_its_run(
     run: Path, export: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     dataset = run.parent / "dataset"
@@ -21,7 +21,7 @@ def test_an_export_holds_beside_its_network(
     captured = capfd.readouterr()
     assert captured.err == ""
     (answer,) = json.loads(captured.out)["exports"]
-    results = {proof["proof"]: proof["result"] for proof in answer["proofs"]}
+    results = {check["proof"]: check["result"] for check in answer["proofs"]}
     assert results["parent"] == "holds"
     assert results["labels on validation"] == "holds"
     assert results["balanced_accuracy on validation"] == "holds"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dermpack.metrics.paired_difference import agreement
+from dermpack.metrics.paired_difference import top1_agreement
 from dermpack.storage.files import sha256_of
 from tests.support.errors import raises_code
 from tests.support.integer_export import file_of
@@ -40,9 +40,9 @@ def says(network: Keras) -> Any:
 @pytest.fixture(scope="module")
 def start(network: Keras) -> Keras:
     """The network before its first step that sees integers."""
-    from converter.qat.qat_network import make_aware
+    from converter.qat.qat_network import build_qat_network
 
-    return make_aware(network, pictures())
+    return build_qat_network(network, pictures())
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,9 @@ def trained(network: Keras, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def train(network: Keras, folder: Path, *, epochs: int = 2, rate: float = FLOAT_RATE, **more: Any) -> Any:
-    from converter.qat.qat_training import aware_plan, train_aware
+    from converter.qat.qat_training import plan_training, train_aware
 
-    plan = aware_plan(rate=rate, seed=0, epochs=epochs)
+    plan = plan_training(rate=rate, seed=0, epochs=epochs)
     return train_aware(network, feed(), plan, folder, calibration=pictures(), **more)
 
 
@@ -65,7 +65,7 @@ def pictures() -> Any:
 def agreement_of(model: Keras, says: Any) -> float:
     from trainer.fitting.loop import predict
 
-    return agreement(says, predict(model, examples(200, seed=5)))
+    return top1_agreement(says, predict(model, examples(200, seed=5)))
 
 
 def norms(model: Keras) -> list[Keras]:
@@ -76,22 +76,22 @@ def norms(model: Keras) -> list[Keras]:
     return [layer for layer in inside if isinstance(layer, tf_keras.layers.BatchNormalization)]
 
 
-def test_naive_training_loses_what_spread_channels_hold(network: Keras, says: Any, tmp_path: Path) -> None:
+def test_the_tutorial_recipe_loses_the_weak_channels(network: Keras, says: Any, tmp_path: Path) -> None:
     import tensorflow_model_optimization as tfmot
 
-    from converter.qat.qat_training import aware_plan
+    from converter.qat.qat_training import plan_training
     from trainer.fitting.loop import fit
 
     naive = tfmot.quantization.keras.quantize_model(network)
-    fit(naive, feed(), aware_plan(rate=FLOAT_RATE, seed=0, epochs=2), tmp_path)
+    fit(naive, feed(), plan_training(rate=FLOAT_RATE, seed=0, epochs=2), tmp_path)
     assert agreement_of(naive, says) < 0.8
 
 
-def test_ours_keeps_it(trained: Any, says: Any) -> None:
+def test_our_recipe_keeps_the_weak_channels(trained: Any, says: Any) -> None:
     assert agreement_of(trained.model, says) > 0.97
 
 
-def test_before_any_step_ours_is_where_float_training_ended(start: Keras, says: Any) -> None:
+def test_training_starts_where_float_training_ended(start: Keras, says: Any) -> None:
     assert agreement_of(start, says) > 0.97
 
 
@@ -103,7 +103,7 @@ def test_every_range_is_set_before_the_first_step(start: Keras) -> None:
     assert not any(np.any(np.abs(value) == UNTOUCHED) for value in ends.values())
 
 
-def test_a_range_holds_what_the_pictures_reach(network: Keras, start: Keras) -> None:
+def test_a_range_contains_the_values_of_the_pictures(network: Keras, start: Keras) -> None:
     import tf_keras
 
     inputs = np.float32(pictures()) / 127.5 - 1
@@ -141,7 +141,7 @@ def test_no_channel_mean_is_lost_to_rounding(network: Keras, start: Keras) -> No
     for name in ("one_depthwise_bn", "two_depthwise_bn"):
         tensors = (network.get_layer(name).output, start.get_layer(f"quant_{name}").output)
         models = (
-            tf_keras.Model(model.input, of) for model, of in zip((network, start), tensors, strict=True)
+            tf_keras.Model(model.input, item) for model, item in zip((network, start), tensors, strict=True)
         )
         wanted, found = (model(inputs, training=False).numpy().mean(axis=(0, 1, 2)) for model in models)
         assert found == pytest.approx(wanted, abs=1e-4)
@@ -150,14 +150,14 @@ def test_no_channel_mean_is_lost_to_rounding(network: Keras, start: Keras) -> No
 def test_kernels_do_train(network: Keras, tmp_path: Path) -> None:
     import tf_keras
 
-    from converter.qat.qat_network import make_aware
+    from converter.qat.qat_network import build_qat_network
     from trainer.fitting.loop import fit
-    from trainer.fitting.plan import FitPlan
+    from trainer.fitting.train_step import FitPlan
 
     frozen = tf_keras.models.clone_model(network)
     frozen.set_weights(network.get_weights())
     frozen.get_layer("stem").trainable = False
-    aware = make_aware(frozen, pictures())
+    aware = build_qat_network(frozen, pictures())
     before = {weight.name: weight.numpy() for weight in aware.weights}
     fit(aware, feed(), FitPlan(name="aware", epochs=1, rate=0.01, seed=0), tmp_path)
     moved = {weight.name for weight in aware.weights if not np.array_equal(weight, before[weight.name])}
@@ -165,26 +165,25 @@ def test_kernels_do_train(network: Keras, tmp_path: Path) -> None:
     assert "stem/kernel:0" not in moved
 
 
-def test_the_file_says_what_training_saw(trained: Any) -> None:
+def test_the_file_predicts_what_the_trained_network_predicts(trained: Any) -> None:
     import tensorflow as tf
 
-    from converter.quantize.tflite_conversion import IoType, Quantization, convert
-    from converter.sources.frozen_function import freeze
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze
     from trainer.fitting.loop import predict
 
     data = convert(freeze(trained.model), Quantization.INT8, io=IoType.UINT8)
     interpreter = tf.lite.Interpreter(model_content=data)
     interpreter.allocate_tensors()
     entrance, exit_ = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    asked = examples(64, seed=6)
+    requested = examples(64, seed=6)
     answers = []
-    for picture in asked.copies[0]:
+    for picture in requested.copies[0]:
         interpreter.set_tensor(entrance["index"], picture[None])
         interpreter.invoke()
         answers.append(interpreter.get_tensor(exit_["index"])[0] / 256)
     assert entrance["quantization"] == (pytest.approx(1 / 127.5), 128)
-    seen = predict(trained.model, asked)
-    assert agreement(seen, asked.predictions(np.array(answers))) > 0.95
+    seen = predict(trained.model, requested)
+    assert top1_agreement(seen, requested.predictions(np.array(answers))) > 0.95
     assert np.abs(seen.probabilities - answers).mean() < 0.02
 
 
@@ -192,7 +191,7 @@ class _StoppedError(Exception):
     pass
 
 
-def test_a_killed_training_goes_on(network: Keras, trained: Any, tmp_path: Path) -> None:
+def test_an_interrupted_training_continues(network: Keras, trained: Any, tmp_path: Path) -> None:
     def stop(moment: Any) -> None:
         if moment.epoch == 2:
             raise _StoppedError
@@ -237,12 +236,12 @@ def test_epochs_that_only_harm_are_dropped(network: Keras, tmp_path: Path) -> No
 def test_a_layer_that_cannot_be_quantized_is_one_line() -> None:
     import tf_keras
 
-    from converter.qat.qat_network import make_aware
+    from converter.qat.qat_network import build_qat_network
 
     pixels = tf_keras.Input((24, 24, 3))
     model = tf_keras.Model(pixels, tf_keras.layers.Multiply()([pixels, pixels]), name="squares")
     with raises_code("qat-not-supported", "squares: ", "--method ptq"):
-        make_aware(model, pictures())
+        build_qat_network(model, pictures())
 
 
 def test_two_processes_make_the_same_file(tmp_path: Path) -> None:
@@ -251,19 +250,18 @@ def test_two_processes_make_the_same_file(tmp_path: Path) -> None:
     assert sha256_of(file_of(tmp_path / "own")) == other.stdout.strip()
 
 
-def test_a_run_that_cannot_be_trained_so_is_refused(tmp_path: Path) -> None:
-    from converter.qat.qat_training import refuse_unfit
+def test_an_unsupported_run_is_refused(tmp_path: Path) -> None:
+    from converter.qat.qat_training import refuse_unsupported
 
     with raises_code("qat-not-supported", "EfficientNet", "--method ptq"):
-        refuse_unfit(a_run("efficientnet_b0", tmp_path))
-    refuse_unfit(a_run("mobilenet_v2", tmp_path))
+        refuse_unsupported(a_run("efficientnet_b0", tmp_path))
+    refuse_unsupported(a_run("mobilenet_v2", tmp_path))
 
 
 def a_run(arch: str, folder: Path) -> Any:
     """The record of a training that never was."""
+    from dermpack.contract import Abstention, Temperature
     from dermpack.imaging import Policy
-    from dermpack.metrics.abstention import Abstention
-    from dermpack.metrics.calibration import Temperature
     from trainer.recipe.network_spec import Arch, NetworkSpec
     from trainer.runs.run_folder import Run
 
@@ -280,7 +278,7 @@ def a_run(arch: str, folder: Path) -> Any:
         class_weights={},
         phases=(),
         validation={},
-        temperature=Temperature(value=1.0, floor=0.0, n=0, **zeros),
+        temperature=Temperature(value=1.0, floor=1 / 512, n=0, **zeros),
         thresholds=(),
         abstention=Abstention(threshold=0.0, coverage=1.0, accuracy=0.0, n=0, curve=()),
         versions={},

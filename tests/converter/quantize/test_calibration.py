@@ -1,4 +1,4 @@
-"""Which pictures ranges are measured on, and whether they are enough."""
+"""Calibration pictures are balanced and reproducible, and too few are noticed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dermpack.dataset.manifest import Picture
 from tests.support.training_dataset import picture
 
 pytestmark = pytest.mark.tensorflow
-PICTURES = tuple(picture(at, "rare" if at % 10 == 0 else "common") for at in range(100))
+PICTURES = tuple(picture(index, "rare" if index % 10 == 0 else "common") for index in range(100))
 
 
 def chosen(count: int, *, seed: int = 0, pictures: tuple[Picture, ...] = PICTURES) -> tuple[Picture, ...]:
@@ -24,33 +24,32 @@ def labels(count: int) -> Counter[str]:
     return Counter(picture.label for picture in chosen(count))
 
 
-def test_labels_are_chosen_alike() -> None:
+def test_labels_are_chosen_equally_often() -> None:
     assert labels(16) == {"rare": 8, "common": 8}
 
 
-def test_a_label_that_runs_out_is_made_up_for_by_others() -> None:
+def test_other_labels_fill_up_for_a_rare_one() -> None:
     assert labels(30) == {"rare": 10, "common": 20}
 
 
-def test_more_than_there_are_is_all_of_them() -> None:
+def test_a_count_above_the_number_of_pictures_chooses_all() -> None:
     assert set(chosen(1000)) == set(PICTURES)
 
 
-def test_the_seed_decides_and_not_the_order() -> None:
+def test_the_choice_depends_on_the_seed_and_not_on_the_order() -> None:
     assert chosen(20) == chosen(20, pictures=PICTURES[::-1])
     assert chosen(20) != chosen(20, seed=1)
 
 
-def test_the_fingerprint_is_of_the_pictures_and_not_of_their_order() -> None:
-    from converter.quantize.calibration import fingerprint
+def test_the_hash_does_not_depend_on_the_order() -> None:
+    from converter.quantize.calibration import hash_pictures
 
-    assert fingerprint(PICTURES) == fingerprint(PICTURES[::-1]) != fingerprint(PICTURES[1:])
+    assert hash_pictures(PICTURES) == hash_pictures(PICTURES[::-1]) != hash_pictures(PICTURES[1:])
 
 
-def test_halves_that_reach_apart_are_named() -> None:
-    from converter.quantize.calibration import unsettled
-    from converter.quantize.ranges import Ranges
+def test_tensors_that_differ_between_the_halves_are_listed() -> None:
+    from converter.quantize.calibration import Ranges
 
     highest = np.array([[1.0, 1.0], [1.1, 2.0]] * 3, np.float32)
     ranges = Ranges(names=("steady", "restless"), lowest=-highest, highest=highest)
-    assert unsettled(ranges) == ("restless",)
+    assert ranges.unsettled() == ("restless",)

@@ -1,4 +1,4 @@
-"""Equalized networks answer alike, and every depthwise channel reaches 1."""
+"""Equalizing keeps the function of a network, and every depthwise channel reaches 1."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ RELATIVE = 1e-5
 @pytest.fixture(scope="module")
 def wide() -> Keras:
     """MobileNetV2 0.35 with statistics as after a training, its depthwise channels far apart."""
-    from trainer.model.network import build
+    from trainer.model.network import build_network
     from trainer.recipe.network_spec import Arch, NetworkSpec, Weights
 
     spec = NetworkSpec(arch=Arch.MOBILENET_V2, alpha=0.35, size=96, classes=3)
-    model = build(spec, weights=Weights.NONE, seed=0)
+    model = build_network(spec, weights=Weights.NONE, seed=0)
     _settle(model)
     return spread(model)
 
@@ -40,7 +40,7 @@ def _settle(model: Keras) -> None:
 
 
 def features(model: Keras) -> NDArray[Any]:
-    """What reaches the head, of the same four noisy pictures each time."""
+    """Return the input of the last layer for four fixed noisy pictures."""
     import tf_keras
 
     side = model.input.shape[1]
@@ -65,7 +65,7 @@ def test_every_depthwise_layer_of_mobilenet_has_its_norm(wide: Keras) -> None:
     assert len(list(depthwise_pairs(wide))) == 17
 
 
-def test_equalizing_leaves_the_function(wide: Keras) -> None:
+def test_equalizing_does_not_change_the_function(wide: Keras) -> None:
     from converter.quantize.equalization import equalize
 
     assert maxima(wide).max() / maxima(wide).min() > 1000
@@ -78,7 +78,7 @@ def test_every_equalized_channel_reaches_one(wide: Keras) -> None:
     assert maxima(equalize(wide)) == pytest.approx(1.0)
 
 
-def test_equalizing_leaves_the_model_itself(wide: Keras) -> None:
+def test_equalizing_does_not_change_the_model(wide: Keras) -> None:
     from converter.quantize.equalization import equalize
 
     before = wide.get_weights()
@@ -110,7 +110,7 @@ def test_several_kernels_a_channel_and_a_bias_are_kept_apart() -> None:
     assert largest_difference(features(model), features(even)) <= RELATIVE
 
 
-def test_a_depthwise_output_that_others_read_is_left_alone() -> None:
+def test_a_depthwise_layer_with_several_readers_is_not_changed() -> None:
     import tf_keras
 
     from converter.quantize.equalization import equalize
@@ -125,17 +125,17 @@ def test_a_depthwise_output_that_others_read_is_left_alone() -> None:
 
 def test_a_network_without_depthwise_layers_is_untouched() -> None:
     from converter.quantize.equalization import equalize
-    from trainer.model.network import build
+    from trainer.model.network import build_network
     from trainer.recipe.network_spec import Arch, NetworkSpec, Weights
 
     spec = NetworkSpec(arch=Arch.SCRATCH_CNN, size=28, classes=2, filters=(4, 8))
-    model = build(spec, weights=Weights.NONE, seed=0)
+    model = build_network(spec, weights=Weights.NONE, seed=0)
     pairs = zip(model.get_weights(), equalize(model).get_weights(), strict=True)
     assert all(np.array_equal(one, other) for one, other in pairs)
 
 
 def _small() -> Keras:
-    """Two kernels a channel, with a bias."""
+    """Return a network with two kernels per channel and a bias."""
     import tf_keras
 
     layers = tf_keras.layers

@@ -51,7 +51,7 @@ def names(folder: Path) -> frozenset[str]:
 def interrupted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with one harmed layer, whose conversion was stopped while it trained for integers."""
     from converter.export.conversion import convert_run
-    from converter.qat.qat_strategy import TrainingObservers
+    from converter.qat.qat_training import TrainingObservers
     from converter.search.request import ConversionRequest
 
     def stop(_: object) -> None:
@@ -60,7 +60,7 @@ def interrupted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     harmed = write_cancelling(run, tmp_path_factory.mktemp("cancelling") / "run")
     export, data = harmed.with_name("export"), run.parent / "dataset"
     with pytest.raises(KeyboardInterrupt):
-        convert_run(harmed, export, ConversionRequest(), data=data, audience=TrainingObservers(watch=stop))
+        convert_run(harmed, export, ConversionRequest(), data=data, observers=TrainingObservers(watch=stop))
     return harmed
 
 
@@ -99,7 +99,7 @@ def test_what_ptq_and_qat_lose_is_kept_by_sparing_the_one_harmed_layer(mended: C
 
 
 def test_the_spared_file_runs_everywhere(mended: Converted) -> None:
-    assert all(of.works for of in mended.contract.runtimes.tried)
+    assert all(item.works for item in mended.contract.runtimes.tried)
 
 
 def test_an_export_tells_of_its_layers_where_any_was_spared(mended: Converted, lost: Converted) -> None:
@@ -109,7 +109,9 @@ def test_an_export_tells_of_its_layers_where_any_was_spared(mended: Converted, l
 def test_each_rejected_file_is_an_export_of_its_own(mended: Converted) -> None:
     assert set(mended.rejected) == {"ptq", "qat"}
     assert all(names(folder) == FILES for folder in mended.rejected.values())
-    methods = {name: read_contract(at / "model.json").recipe.method for name, at in mended.rejected.items()}
+    methods = {
+        name: read_contract(index / "model.json").recipe.method for name, index in mended.rejected.items()
+    }
     assert methods == {"ptq": "ptq", "qat": "qat"}
 
 
@@ -132,7 +134,7 @@ def test_everything_that_was_tried_is_there(lost: Converted) -> None:
 
 def test_what_xnnpack_refuses_is_rejected_and_says_so(lost: Converted) -> None:
     tried = read_contract(lost.rejected["ptq"] / "model.json").runtimes.tried
-    assert {of.delegate for of in tried if of.runtime == "ai-edge-litert" and of.works} == {"none"}
+    assert {item.delegate for item in tried if item.runtime == "ai-edge-litert" and item.works} == {"none"}
 
 
 def test_another_conversion_takes_the_rejected_ones_away(
@@ -148,9 +150,9 @@ def test_another_conversion_takes_the_rejected_ones_away(
 def runnable(folders: Sequence[Path]) -> list[Path]:
     """Those that XNNPACK takes; the others are kept only where nothing else is."""
     tried = {folder: read_contract(folder / "model.json").runtimes.tried for folder in folders}
-    return [folder for folder, results in tried.items() if all(of.works for of in results)]
+    return [folder for folder, results in tried.items() if all(item.works for item in results)]
 
 
 def balanced_accuracy(folder: Path) -> float:
     figures = read_contract(folder / "model.json").accuracy[0].figures
-    return next(of.of_file for of in figures if of.metric == "balanced_accuracy")
+    return next(item.of_file for item in figures if item.metric == "balanced_accuracy")

@@ -1,8 +1,7 @@
-"""One way to integers after the other, until one loses little enough."""
+"""Candidates are tried one after the other until one is within the limit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from dermpack.errors import OutputError
 from tests.support.errors import raises_code
 
 pytestmark = pytest.mark.tensorflow
-Step = Callable[[], Any]
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +26,20 @@ def source(run: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def good(source: Any) -> Any:
-    """A candidate that loses nothing."""
+    """Return a candidate without any loss."""
     from converter.quantize.tflite_conversion import Quantization
-    from converter.search.candidate import plainly
+    from converter.search.candidate import make_plain_candidate
     from converter.search.request import ConversionRequest
 
-    return plainly(source, Quantization.FLOAT32, ConversionRequest())
+    return make_plain_candidate(source, Quantization.FLOAT32, ConversionRequest())
 
 
 @pytest.fixture(scope="module")
 def bad(source: Any, good: Any) -> Any:
-    """A candidate that always says the same."""
+    """Return a candidate with a constant output."""
     import tf_keras
 
-    from converter.quantize.tflite_conversion import IoType, Quantization, convert
-    from converter.sources.frozen_function import freeze
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze
 
     model = tf_keras.models.clone_model(source.model)
     model.set_weights([np.zeros_like(weight) for weight in source.model.get_weights()])
@@ -50,38 +47,37 @@ def bad(source: Any, good: Any) -> Any:
 
 
 def tried(source: Any, *candidates: Any) -> tuple[Any, ...]:
-    from converter.search.choose import attempt
+    from converter.search.choose import try_candidates
     from converter.search.request import ConversionRequest
 
-    steps: list[Step] = [lambda one=one: one for one in candidates]  # type: ignore[misc] # bound now
-    return attempt(steps, source, ConversionRequest())
+    return try_candidates(candidates, source, ConversionRequest())
 
 
-def test_a_licence_that_the_run_lacks_is_taken_from_its_dataset(source: Any) -> None:
-    from converter.export.contract_record import licence_of
+def test_a_missing_licence_is_taken_from_the_dataset(source: Any) -> None:
+    from converter.export.export_folder import find_licence
 
     silent = replace(source, run=replace(source.run, licence=""))
-    assert licence_of(silent) == source.dataset.licence == "CC0"
+    assert find_licence(silent) == source.dataset.licence == "CC0"
     other = replace(source, dataset=replace(source.dataset, licence="MIT"))
-    assert licence_of(other) == "CC0"
+    assert find_licence(other) == "CC0"
 
 
-def test_what_loses_nothing_ends_the_search(source: Any, good: Any, bad: Any) -> None:
+def test_a_candidate_within_the_limit_ends_the_search(source: Any, good: Any, bad: Any) -> None:
     assert [one.is_within for one in tried(source, good, bad)] == [True]
 
 
-def test_what_loses_too_much_is_followed_by_the_next(source: Any, good: Any, bad: Any) -> None:
+def test_a_candidate_beyond_the_limit_is_followed_by_the_next(source: Any, good: Any, bad: Any) -> None:
     assert [one.is_within for one in tried(source, bad, good)] == [False, True]
 
 
 def test_the_best_is_the_one_that_loses_least(source: Any, good: Any, bad: Any) -> None:
-    from converter.search.choose import best_of
+    from converter.search.choose import choose_best
 
-    assert best_of(tried(source, bad, good)).candidate is good
-    assert best_of(tried(source, bad, bad)).candidate is bad
+    assert choose_best(tried(source, bad, good)).candidate is good
+    assert choose_best(tried(source, bad, bad)).candidate is bad
 
 
-def test_a_candidate_that_breaks_its_promise_ends_everything(source: Any, good: Any) -> None:
+def test_a_candidate_that_breaks_its_requirements_ends_the_search(source: Any, good: Any) -> None:
     from converter.quantize.tflite_conversion import Quantization
 
     with raises_code("conversion-check-failed", "int8") as caught:
@@ -89,27 +85,29 @@ def test_a_candidate_that_breaks_its_promise_ends_everything(source: Any, good: 
     assert isinstance(caught.value, OutputError)
 
 
-def test_the_search_ends_where_the_spared_layers_hold_most_weights(source: Any, good: Any, bad: Any) -> None:
+def test_the_search_ends_when_float_layers_contain_most_weights(source: Any, good: Any, bad: Any) -> None:
     import tf_keras
 
-    from converter.quantize.tflite_conversion import IoType, Quantization, convert
-    from converter.sources.frozen_function import freeze
+    from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze
 
     layers = (tf_keras.Input((8, 8, 3)), tf_keras.layers.Conv2D(64, 3))
     floats = convert(freeze(tf_keras.Sequential(layers)), Quantization.FLOAT32, io=IoType.FLOAT32)
-    spared = replace(good, recipe=Quantization.INT8, kept=("a", "b"), data=floats)
+    spared = replace(good, recipe=Quantization.INT8, float_layers=("a", "b"), data=floats)
     assert [one.is_within for one in tried(source, bad, spared)] == [False]
 
 
-def test_what_xnnpack_refuses_is_never_good_enough(source: Any, good: Any) -> None:
-    from converter.search.accuracy_limit import limit_of
-    from converter.search.choose import best_of
+def test_a_candidate_that_xnnpack_refuses_is_never_the_best(source: Any, good: Any) -> None:
+    from converter.search.accuracy_limit import derive_limit
+    from converter.search.choose import choose_best
 
     (well,) = tried(source, good)
-    refused = replace(well, verdict=replace(well.verdict, refusal="it cannot"), excess=np.inf)
+    refused = replace(well, comparison=replace(well.comparison, refusal="it cannot"), excess=np.inf)
     worse = replace(well, excess=3.0)
-    limit = limit_of(source.plain, max_drop=100.0)
-    assert limit.allows(well.verdict)
-    assert not limit.allows(refused.verdict)
-    assert (limit.surpassed(well.verdict), limit.surpassed(refused.verdict)) == ("", "XNNPACK")
-    assert best_of([refused, worse]) is worse
+    limit = derive_limit(source.float_predictions, max_drop=100.0)
+    assert limit.allows(well.comparison)
+    assert not limit.allows(refused.comparison)
+    assert (limit.exceeded_figure(well.comparison), limit.exceeded_figure(refused.comparison)) == (
+        "",
+        "XNNPACK",
+    )
+    assert choose_best([refused, worse]) is worse

@@ -19,15 +19,14 @@ LAYERS = 10  # operations of the small network: 5 convolutions, 2 additions, mea
 
 def ranged_file(model: Keras, *, widened: str = "", by: float = 1.0) -> bytes:
     """The float file with measured ranges, one of them widened beyond use."""
-    from converter.quantize.ranges import measure_ranges, with_ranges
-    from converter.quantize.tflite_conversion import Quantization, unquantized
-    from converter.sources.frozen_function import freeze
+    from converter.quantize.calibration import measure_ranges, write_ranges
+    from converter.quantize.tflite_conversion import Quantization, convert_unquantized, freeze
 
-    start = unquantized(freeze(model), Quantization.INT8)
+    start = convert_unquantized(freeze(model), Quantization.INT8)
     ranges = measure_ranges(start, pictures())
-    limits = ranges.over_all()
+    limits = ranges.reached()
     limits[[widened in name if widened else False for name in ranges.names]] *= by
-    return with_ranges(start, limits)
+    return write_ranges(start, limits)
 
 
 def pictures() -> Any:
@@ -41,15 +40,15 @@ def ranged() -> bytes:
 
 @pytest.fixture(scope="module")
 def errors(ranged: bytes) -> Any:
-    from converter.search.selective import layer_errors
+    from converter.quantize.layer_errors import measure_layer_errors
 
-    return layer_errors(ranged, pictures())
+    return measure_layer_errors(ranged, pictures())
 
 
 def operators(data: bytes) -> Counter[str]:
-    from converter.search.selective import _interpreter
+    from converter.quantize.tflite_conversion import open_interpreter
 
-    return Counter(operation["op_name"] for operation in _interpreter(data)._get_ops_details())
+    return Counter(operation["op_name"] for operation in open_interpreter(data)._get_ops_details())
 
 
 def test_each_operation_has_its_error(errors: Any) -> None:
@@ -62,21 +61,22 @@ def test_each_operation_has_its_error(errors: Any) -> None:
 
 
 def test_an_addition_only_rounds(errors: Any) -> None:
-    from converter.search.selective import HEALTHY
+    from converter.quantize.layer_errors import ROUNDING_ERROR
 
     additions = [one.error for one in errors if one.operator == "ADD"]
-    assert additions == pytest.approx([HEALTHY, HEALTHY], rel=0.1)
+    assert additions == pytest.approx([ROUNDING_ERROR, ROUNDING_ERROR], rel=0.1)
 
 
 def test_the_error_is_that_of_the_stock_debugger(ranged: bytes, errors: Any) -> None:
     import tensorflow as tf
-    from tensorflow.lite.python.convert import mlir_quantize
+
+    from converter import _private
 
     def shown() -> Any:
         return ([np.float32(picture[None]) / 127.5 - 1] for picture in pictures())
 
     debugger = tf.lite.experimental.QuantizationDebugger(
-        quant_debug_model_content=mlir_quantize(ranged, enable_numeric_verify=True), debug_dataset=shown
+        quant_debug_model_content=_private.quantize_with_verification(ranged), debug_dataset=shown
     )
     debugger.run()
     squares = [layer["mean_squared_error"] for layer in debugger.layer_statistics.values()]
@@ -87,30 +87,30 @@ def test_the_error_is_that_of_the_stock_debugger(ranged: bytes, errors: Any) -> 
 
 
 def test_a_layer_that_is_harmed_comes_first() -> None:
-    from converter.search.selective import layer_errors, worst
+    from converter.quantize.layer_errors import measure_layer_errors
+    from converter.search.selective import worst_layers
 
-    coarse = layer_errors(ranged_file(network(), widened="one_project", by=0.05), pictures())
-    assert "one_project" in worst(coarse, count=1)[0]
+    coarse = measure_layer_errors(ranged_file(network(), widened="one_project", by=0.05), pictures())
+    assert "one_project" in worst_layers(coarse, count=1)[0]
     assert max(one.error for one in coarse) > 1
 
 
 def test_the_worst_layers_stay_in_floating_point(ranged: bytes, errors: Any) -> None:
     from converter.quantize.tflite_conversion import IoType
-    from converter.search.selective import keep_floats, worst
+    from converter.search.selective import quantize_selectively, worst_layers
 
-    names = worst(errors, count=2)
-    selected = keep_floats(ranged, names, io=IoType.UINT8)
-    assert selected.kept == names
-    assert operators(selected.data)["DEQUANTIZE"] == 2
+    names = worst_layers(errors, count=2)
+    selected = quantize_selectively(ranged, names, io=IoType.UINT8)
+    assert operators(selected)["DEQUANTIZE"] == 2
 
 
-@pytest.mark.parametrize("at", range(LAYERS))
-def test_every_layer_can_be_named(ranged: bytes, errors: Any, at: int) -> None:
+@pytest.mark.parametrize("index", range(LAYERS))
+def test_every_layer_can_be_named(ranged: bytes, errors: Any, index: int) -> None:
     from converter.quantize.tflite_conversion import IoType
-    from converter.search.selective import keep_floats
+    from converter.search.selective import quantize_selectively
 
-    selected = keep_floats(ranged, [errors[at].layer], io=IoType.UINT8)
-    assert operators(selected.data)["DEQUANTIZE"] >= 1
+    selected = quantize_selectively(ranged, [errors[index].layer], io=IoType.UINT8)
+    assert operators(selected)["DEQUANTIZE"] >= 1
 
 
 @pytest.mark.parametrize(
@@ -118,46 +118,47 @@ def test_every_layer_can_be_named(ranged: bytes, errors: Any, at: int) -> None:
     [(110, (1, 2, 5, 10, 20)), (30, (1, 2, 5, 10, 15)), (10, (1, 2, 5)), (7, (1, 2, 3)), (2, (1,))],
 )
 def test_a_few_layers_are_spared_first_and_never_more_than_half(layers: int, counts: tuple[int, ...]) -> None:
-    from converter.search.selective_search import counts_for
+    from converter.search.selective import list_counts
 
-    assert counts_for(layers) == counts
+    assert list_counts(layers) == counts
 
 
 def test_no_layer_kept_is_the_plain_file(ranged: bytes) -> None:
     from converter.quantize.tflite_conversion import IoType, Quantization, quantize
-    from converter.search.selective import keep_floats
+    from converter.search.selective import quantize_selectively
 
-    assert keep_floats(ranged, (), io=IoType.UINT8).data == quantize(
+    assert quantize_selectively(ranged, (), io=IoType.UINT8) == quantize(
         ranged, Quantization.INT8, io=IoType.UINT8
     )
 
 
 def test_a_tensor_between_two_kept_layers_is_not_rounded() -> None:
+    from converter.quantize.layer_errors import measure_layer_errors
     from converter.quantize.tflite_conversion import IoType
-    from converter.search.selective import keep_floats, layer_errors
+    from converter.search.selective import quantize_selectively
 
     model = spread(network())
     broken = ranged_file(model, widened="pool", by=0.02)
-    between = [one.layer for one in layer_errors(broken, pictures()) if one.operator in SHARED]
+    between = [one.layer for one in measure_layer_errors(broken, pictures()) if one.operator in SHARED]
     plain, mended = (
-        distance(model, keep_floats(broken, kept, io=IoType.UINT8).data) for kept in ((), between)
+        distance(model, quantize_selectively(broken, kept, io=IoType.UINT8)) for kept in ((), between)
     )
     assert mended < plain / 5
 
 
 def distance(model: Keras, data: bytes) -> float:
     """The mean difference between the probabilities of the network and of the file."""
-    from converter.search.selective import _interpreter
+    from converter.quantize.tflite_conversion import open_interpreter
 
-    interpreter = _interpreter(data)
+    interpreter = open_interpreter(data)
     entrance, exit_ = (
         interpreter.get_input_details()[0]["index"],
         interpreter.get_output_details()[0]["index"],
     )
-    found = []
+    result = []
     for picture in pictures():
         interpreter.set_tensor(entrance, picture[None])
         interpreter.invoke()
-        found.append(interpreter.get_tensor(exit_)[0] / 256)
+        result.append(interpreter.get_tensor(exit_)[0] / 256)
     wanted = model(np.float32(pictures()) / 127.5 - 1, training=False)
-    return float(np.abs(np.array(found) - wanted).mean())
+    return float(np.abs(np.array(result) - wanted).mean())

@@ -21,14 +21,16 @@ def moved(run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run, tmp_path / "here" / "run"))
 
 
-def test_a_dataset_that_went_is_told_by_a_tidy_path(moved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_dataset_is_reported_by_a_normalised_path(
+    moved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["convert", str(moved), "-o", str(moved.parent / "export"), "--quiet"]) == 1
-    told = capsys.readouterr().err
-    assert_stderr_code(told, "dataset-not-found", "--data")
-    assert ".." not in told
+    answer = capsys.readouterr().err
+    assert_stderr_code(answer, "dataset-not-found", "--data")
+    assert ".." not in answer
 
 
-def test_pictures_that_went_are_counted_before_the_network_is_loaded(run: Path, tmp_path: Path) -> None:
+def test_missing_pictures_are_counted_before_the_network_is_loaded(run: Path, tmp_path: Path) -> None:
     from converter.sources.run_source import find_dataset
     from trainer.runs.run_folder import read_run
 

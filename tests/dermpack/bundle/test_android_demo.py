@@ -1,4 +1,4 @@
-"""The Android demo's files: what they say of themselves is so; `make android` builds them."""
+"""The files of the Android demo are consistent; `make android` builds them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dermpack.bundle.java_sources import home_sources
-from dermpack.bundle.module_layout import COMPILE_SDK, MIN_SDK, RUNTIME
+from dermpack.bundle.android_module import COMPILE_SDK, MIN_SDK, RUNTIME, read_java_sources
 from tests.support.paths import REPOSITORY
 
 DEMO = REPOSITORY / "android_demo"
@@ -19,14 +18,14 @@ TEXT_ON = {"text": "page", "quiet": "page", "passed": "page", "failed": "page", 
 
 
 def values(file: str) -> dict[str, str]:
-    """The named values of a resource file."""
+    """Return the named values of a resource file."""
     root = ElementTree.parse(APP / "res" / file).getroot()
-    return {str(of.get("name")): of.text or "" for of in root}
+    return {str(element.get("name")): element.text or "" for element in root}
 
 
 def luminance(colour: str) -> float:
     shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [of / 12.92 if of <= 0.04045 else ((of + 0.055) / 1.055) ** 2.4 for of in shares]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -35,7 +34,7 @@ def contrast(first: str, second: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_one_catalog_has_the_versions_that_a_bundle_pins() -> None:
+def test_the_catalog_has_the_versions_of_a_bundle() -> None:
     text = (DEMO / "gradle" / "libs.versions.toml").read_text(encoding="utf-8")
     catalog = dict(re.findall(r'^(\w+) = "([^"]+)"', text, re.MULTILINE))
     assert f"com.google.ai.edge.litert:litert:{catalog['litert']}" == RUNTIME
@@ -46,14 +45,14 @@ def test_one_catalog_has_the_versions_that_a_bundle_pins() -> None:
 
 def test_the_demo_has_no_second_copy_of_the_java() -> None:
     names = {path.name for path in (DEMO / "app").rglob("*.java")}
-    assert not names & {*home_sources("pure"), *home_sources("android")}
+    assert not names & {*read_java_sources("pure"), *read_java_sources("android")}
 
 
-def test_the_demo_asks_for_no_permission() -> None:
+def test_the_demo_needs_no_permission() -> None:
     assert "uses-permission" not in (APP / "AndroidManifest.xml").read_text(encoding="utf-8")
 
 
-def test_no_text_stands_outside_of_the_strings() -> None:
+def test_all_texts_are_string_resources() -> None:
     for layout in (APP / "res" / "layout").glob("*.xml"):
         text = layout.read_text(encoding="utf-8")
         assert re.findall(r'android:(?:text|contentDescription)="(?!@string/)', text) == [], layout.name
@@ -82,6 +81,6 @@ def test_the_mock_has_the_apps_words() -> None:
     assert {text for name, text in shown if strings[name] != text} == set()
 
 
-def test_no_diagnosis_stands_where_the_result_is_read() -> None:
+def test_the_disclaimer_is_next_to_the_result() -> None:
     text = (APP / "res" / "layout" / "main.xml").read_text(encoding="utf-8")
     assert text.index("@+id/bars") < text.index("@string/no_diagnosis") < text.index("@+id/pick")

@@ -1,4 +1,4 @@
-"""MediaPipe Tasks loads our files as they are, names the labels, and says what our runtime says.
+"""MediaPipe Tasks loads our files and gives the same labels as our runtime.
 
 Runs by `make mediapipe`; EXPORTS="FOLDER …" checks exports too.
 """
@@ -29,7 +29,7 @@ PICTURES = 50
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.tensorflow,
-    pytest.mark.skipif(not PYTHON, reason="DERMPACK_MEDIAPIPE names no Python with mediapipe"),
+    pytest.mark.skipif(not PYTHON, reason="DERMPACK_MEDIAPIPE is not set to a Python with mediapipe"),
 ]
 Pixels = NDArray[np.uint8]
 TELLING = Metadata(name="lesions", labels=LABELS, mean=(127.5,), std=(127.5,), lowest=(-1.0,), highest=(1.0,))
@@ -53,7 +53,7 @@ def mediapipe_scores(model: Path, pixels: Pixels) -> list[dict[str, float]]:
 
 
 def check_labels(model: Path, pixels: Pixels, sidecar: ModelSettings) -> None:
-    """Each picture's best label is the same; where ours has equals, any of them."""
+    """Check that the best label of each picture is the same; any of equal labels is accepted."""
     with open_classifier(model, sidecar=sidecar) as classifier:
         ours = classifier.classify(pixels)
     theirs = mediapipe_scores(model, pixels)
@@ -65,7 +65,7 @@ def check_labels(model: Path, pixels: Pixels, sidecar: ModelSettings) -> None:
 
 
 def brightened(files: list[Path], size: int) -> Pixels:
-    """The pictures at model size, from dark to bright, so that every label has its turn."""
+    """Return the pictures at model size, from dark to bright, so that every label occurs."""
     pixels = np.stack([prepare(file, size) for file in files[:PICTURES]]).astype(np.int64)
     shift = np.linspace(-200, 80, len(pixels)).astype(np.int64)[:, None, None, None]
     return np.clip(pixels + shift, 0, 255).astype(np.uint8)
@@ -84,9 +84,11 @@ def test_the_top_label_is_the_same_on_all_pictures(
     check_labels(model, brightened(pictures, SIZE), ModelSettings(labels=LABELS))
 
 
-@pytest.mark.skipif(not EXPORTS, reason="EXPORTS names no folder")
+@pytest.mark.skipif(not EXPORTS, reason="EXPORTS is not set")
 @pytest.mark.parametrize("export", EXPORTS)
-def test_an_export_says_the_same_in_mediapipe(tmp_path: Path, pictures: list[Path], export: str) -> None:
+def test_an_export_gives_the_same_labels_in_mediapipe(
+    tmp_path: Path, pictures: list[Path], export: str
+) -> None:
     data = (Path(export) / "model.tflite").read_bytes()
     size = read_model(data, where=export).inputs[0].shape[1]
     model = tmp_path / "model.tflite"

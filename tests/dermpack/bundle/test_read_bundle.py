@@ -1,4 +1,4 @@
-"""Bundles that somebody else sends: all well, or refused with nothing written."""
+"""Reading bundles from others: valid ones are read, others are rejected and nothing is written."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from dermpack.bundle.build_bundle import BundleRequest, make_bundle
-from dermpack.bundle.checksums import sums_text
+from dermpack.bundle.build_bundle import BundleRequest, build_bundle
 from dermpack.bundle.read_bundle import is_bundle, read_bundle
 from dermpack.bundle.signing import signature_path
 from dermpack.bundle.variants import read_variants
-from dermpack.bundle.zip_archive import unzipped, zipped
+from dermpack.bundle.zip_archive import format_checksums, pack_files, unpack_files
 from dermpack.errors import DermpackError
 from tests.support.bundle_exports import write_export
 from tests.support.colour_model import LABELS
@@ -29,27 +28,27 @@ GOLDEN = "skin/src/main/assets/skin/golden/golden.json"
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = write_export(tmp_path_factory.mktemp("reading") / "export")
-    return make_bundle(read_variants(folder), BundleRequest(name="skin")).data
+    return build_bundle(read_variants(folder), BundleRequest(name="skin")).data
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where a bundle is put, with nothing beside it."""
+    """Return the path of a bundle in an otherwise empty folder."""
     (tmp_path / "here").mkdir()
     return tmp_path / "here" / "skin.zip"
 
 
 def resummed(files: Files) -> Files:
-    """With sums that fit, so that only what is inside can tell."""
+    """Return the files with matching checksums, so that only their content is wrong."""
     below = {name.partition("/")[2]: content for name, content in files.items()}
-    return {**files, "skin/SHA256SUMS": sums_text(below).encode()}
+    return {**files, "skin/SHA256SUMS": format_checksums(below).encode()}
 
 
 def rezipped(data: bytes, change: Callable[[zipfile.ZipFile], None], *, compression: int = 0) -> bytes:
-    """The same files as another packer writes them, and one more entry."""
+    """Return the same files as another program packs them, with one more entry."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as into:
-        for name, content in unzipped(data, where="").items():
+        for name, content in unpack_files(data, where="").items():
             info = zipfile.ZipInfo(name, (1980, 1, 1, 12, 0, 0))
             info.compress_type, info.external_attr, info.create_system = compression, 0o100644 << 16, 3
             into.writestr(info, content)
@@ -84,23 +83,23 @@ def test_an_unpacked_bundle_is_read_too(data: bytes, tmp_path: Path) -> None:
 def test_other_unpackers_read_it(data: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         assert packed.testzip() is None
-        assert {name: packed.read(name) for name in packed.namelist()} == unzipped(data, where="")
+        assert {name: packed.read(name) for name in packed.namelist()} == unpack_files(data, where="")
 
 
 @pytest.mark.parametrize(
     "name", ["../evil", "/evil", "skin/../../evil", "C:evil", "a\\b", "skin//x", "skin/./x"]
 )
-def test_a_name_that_leads_elsewhere_is_refused(data: bytes, place: Path, name: str) -> None:
-    place.write_bytes(zipped({**unzipped(data, where=""), name: b"evil"}))
-    refused(place, "hostile-file", repr(name))
+def test_a_name_that_leads_out_of_the_folder_is_rejected(data: bytes, place: Path, name: str) -> None:
+    place.write_bytes(pack_files({**unpack_files(data, where=""), name: b"evil"}))
+    expect_rejected(place, "hostile-file", repr(name))
 
 
 @pytest.mark.parametrize(("change", "compression"), [(link, 0), (bomb, 0), (lambda _: None, 8)])
-def test_links_bombs_and_compressed_files_are_refused(
+def test_links_bombs_and_compressed_files_are_rejected(
     data: bytes, place: Path, change: Callable[[zipfile.ZipFile], None], compression: int
 ) -> None:
     place.write_bytes(rezipped(data, change, compression=compression))
-    refused(place, "invalid-bundle")
+    expect_rejected(place, "invalid-bundle")
 
 
 @pytest.mark.parametrize(
@@ -116,15 +115,17 @@ def test_links_bombs_and_compressed_files_are_refused(
     ],
     ids=["longer", "no directory", "cut", "a byte less", "comment", "zeros", "mark alone"],
 )
-def test_other_bytes_are_refused(data: bytes, place: Path, spoil: Callable[[bytes], bytes]) -> None:
+def test_changed_zip_structures_are_rejected(
+    data: bytes, place: Path, spoil: Callable[[bytes], bytes]
+) -> None:
     place.write_bytes(spoil(data))
-    refused(place)
+    expect_rejected(place)
 
 
-def test_every_changed_byte_is_seen(data: bytes, place: Path) -> None:
+def test_every_changed_byte_is_detected(data: bytes, place: Path) -> None:
     for at in range(7, len(data), len(data) // 97):
         place.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-        refused(place)
+        expect_rejected(place)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +141,12 @@ def test_every_changed_byte_is_seen(data: bytes, place: Path) -> None:
         ({"skin/readme.MD": b""}, "skin/readme.MD"),
     ],
 )
-def test_missing_extra_and_changed_files_are_refused(
+def test_missing_extra_and_changed_files_are_rejected(
     data: bytes, place: Path, change: dict[str, bytes | None], value: str
 ) -> None:
-    files = {**unzipped(data, where=""), **change}
-    place.write_bytes(zipped({name: content for name, content in files.items() if content is not None}))
-    refused(place, "invalid-bundle", value)
+    files = {**unpack_files(data, where=""), **change}
+    place.write_bytes(pack_files({name: content for name, content in files.items() if content is not None}))
+    expect_rejected(place, "invalid-bundle", value)
 
 
 @pytest.mark.parametrize(
@@ -158,14 +159,14 @@ def test_missing_extra_and_changed_files_are_refused(
         ({GOLDEN: b"[]"}, "src/main/assets/skin/golden/golden.json"),
     ],
 )
-def test_records_that_lie_are_refused_though_their_hashes_fit(
+def test_wrong_records_are_rejected_even_if_their_hashes_match(
     data: bytes, place: Path, change: Files, value: str
 ) -> None:
-    place.write_bytes(zipped(resummed({**unzipped(data, where=""), **change})))
-    refused(place, "invalid-bundle", value)
+    place.write_bytes(pack_files(resummed({**unpack_files(data, where=""), **change})))
+    expect_rejected(place, "invalid-bundle", value)
 
 
-def test_a_link_in_an_unpacked_bundle_is_refused(data: bytes, tmp_path: Path) -> None:
+def test_a_link_in_an_unpacked_bundle_is_rejected(data: bytes, tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         packed.extractall(tmp_path)
     (tmp_path / "skin" / "NOTICE").unlink()
@@ -174,7 +175,7 @@ def test_a_link_in_an_unpacked_bundle_is_refused(data: bytes, tmp_path: Path) ->
         read_bundle(tmp_path / "skin")
 
 
-def test_what_is_no_zip_is_left_to_others(tmp_path: Path) -> None:
+def test_other_files_are_not_bundles(tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(b"....TFL3")
     assert not is_bundle(tmp_path / "model.tflite")
     assert not is_bundle(tmp_path)
@@ -197,7 +198,7 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
     return paths
 
 
-def test_a_signature_holds_for_its_bundle_and_its_key(
+def test_a_signature_is_valid_for_its_bundle_and_its_key(
     data: bytes, place: Path, keys: tuple[Path, Path]
 ) -> None:
     from dermpack.bundle.signing import read_private_key
@@ -213,7 +214,7 @@ def test_a_signature_holds_for_its_bundle_and_its_key(
         read_bundle(place, key=keys[1])
 
 
-def test_keys_of_another_kind_are_refused(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_keys_of_another_kind_are_rejected(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     from dermpack.bundle.signing import read_private_key, read_public_key
 
     with raises_code("invalid-key", keys[1], "openssl genpkey"):
@@ -225,8 +226,8 @@ def test_keys_of_another_kind_are_refused(tmp_path: Path, keys: tuple[Path, Path
         read_private_key(tmp_path / "x")
 
 
-def refused(place: Path, code: str = "", *values: object) -> None:
-    """Expect an error, of this code if one is given, and nothing but the bundle in its folder."""
+def expect_rejected(place: Path, code: str = "", *values: object) -> None:
+    """Expect an error, with this code if one is given, and no new file next to the bundle."""
     with pytest.raises(DermpackError) as caught:
         read_bundle(place)
     assert_code(caught.value, code or caught.value.code, *values)

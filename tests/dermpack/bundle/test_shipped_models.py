@@ -1,4 +1,4 @@
-"""What lies in models/ keeps what its card says."""
+"""The models in models/ match their cards, bundles and reports."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dermpack.bundle.golden_pictures import generated
-from dermpack.bundle.zip_archive import unzipped
+from dermpack.bundle.golden_pictures import generate_golden_pictures
+from dermpack.bundle.zip_archive import unpack_files
 from dermpack.cli import main
 from dermpack.imaging import prepare
 from dermpack.synthetic import render
@@ -21,10 +21,9 @@ from tests.support.paths import REPOSITORY
 from tests.tools.models_table import exports, figure, points, shares, write
 from trainer.recipe.recipe import read_recipe
 
-HOUSE = REPOSITORY
-MODELS, RECIPES = HOUSE / "models", HOUSE / "trainer" / "studies"
+MODELS, RECIPES = REPOSITORY / "models", REPOSITORY / "trainer" / "studies"
 NONE_YET = pytest.param(Path(), marks=pytest.mark.skip("models/ holds no model yet"), id="none")
-FOLDERS = [pytest.param(of, id=of.name) for of in exports(MODELS)] or [NONE_YET]
+FOLDERS = [pytest.param(folder, id=folder.name) for folder in exports(MODELS)] or [NONE_YET]
 EACH = pytest.mark.parametrize("folder", FOLDERS)
 MOST_BYTES = 12 << 20  # of all together: a clone should stay quick
 MOST_BYTES_OF_SMALL = 750_000
@@ -39,14 +38,14 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def bundled(folder: Path) -> dict[str, bytes]:
-    """Below the module's folder."""
+    """Return the files below the folder of the module."""
     bundle = folder.with_name(f"{folder.name}.zip")
-    found = unzipped(bundle.read_bytes(), where=bundle)
+    found = unpack_files(bundle.read_bytes(), where=bundle)
     return {name.partition("/")[2]: data for name, data in found.items()}
 
 
 def shown(report: dict[str, Any], name: str) -> str:
-    """As a card writes a figure."""
+    """Return a figure as a card shows it."""
     value, ends = report[name], report[f"{name}_ci95"]
     return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})" if ends else f"{value:.3f}"
 
@@ -58,7 +57,7 @@ def test_export_and_bundle_verify_from_their_files_alone(folder: Path) -> None:
 
 
 @EACH
-def test_the_bundle_holds_the_folders_model_contract_and_card(folder: Path) -> None:
+def test_the_bundle_contains_model_contract_and_card_of_the_folder(folder: Path) -> None:
     files = bundled(folder)
     for name in ("model.tflite", "model.json", "MODEL_CARD.md"):
         (data,) = (data for path, data in files.items() if Path(path).name == name)
@@ -66,7 +65,7 @@ def test_the_bundle_holds_the_folders_model_contract_and_card(folder: Path) -> N
 
 
 @EACH
-def test_the_readme_says_what_the_bundle_is_called_in_a_program(folder: Path) -> None:
+def test_the_readme_lists_the_names_of_the_bundle_in_a_program(folder: Path) -> None:
     names = read_names(bundled(folder)["bundle.json"])
     row = f"| `{folder.name}` | `{names['slug']}` | `{names['class_name']}` |"
     assert row in (MODELS / "README.md").read_text(encoding="utf-8")
@@ -89,7 +88,7 @@ def test_card_and_notice_name_licence_and_authors(folder: Path) -> None:
 
 
 @EACH
-def test_the_cards_figures_are_the_reports(folder: Path) -> None:
+def test_the_figures_of_the_card_are_those_of_the_report(folder: Path) -> None:
     card, report = (folder / "MODEL_CARD.md").read_text("utf-8"), read(folder / "evaluation" / "report.json")
     assert report["model"]["sha256"] == read(folder / "model.json")["sha256"]
     assert (report["split"], report["dataset"]["sha256"]) == (
@@ -99,23 +98,26 @@ def test_the_cards_figures_are_the_reports(folder: Path) -> None:
     assert f"split test, n = {report['n']:,} pictures" in card
     assert f"| balanced accuracy | {shown(report, 'balanced_accuracy')} |" in card
     assert f"| AUROC | {shown(report, 'auroc')} |" in card
-    for label, of in report["per_class"].items():
-        assert f"| {label} | {of['n']:,} | {shown(of, 'recall')} | {shown(of, 'precision')} |" in card
+    for label, scores in report["per_class"].items():
+        assert (
+            f"| {label} | {scores['n']:,} | {shown(scores, 'recall')} | {shown(scores, 'precision')} |"
+            in card
+        )
 
 
 @EACH
-def test_the_cards_times_are_the_benchmarks(folder: Path) -> None:
+def test_the_times_of_the_card_are_those_of_the_benchmark(folder: Path) -> None:
     card, report = (folder / "MODEL_CARD.md").read_text("utf-8"), read(folder / "benchmark" / "report.json")
-    assert [of["sha256"] for of in report["models"]] == [read(folder / "model.json")["sha256"]]
+    assert [model["sha256"] for model in report["models"]] == [read(folder / "model.json")["sha256"]]
     assert report["targets"][0]["environment"]["processor"] in card
-    assert all(f"| {of['threads']} | {of['median_ms']:.2f} (" in card for of in report["results"])
+    assert all(f"| {result['threads']} | {result['median_ms']:.2f} (" in card for result in report["results"])
 
 
 @EACH
-def test_integers_lose_little(folder: Path) -> None:
+def test_int8_loses_little_accuracy(folder: Path) -> None:
     """One point; where a picture of the rarest label is worth more, as the converter decides it then."""
     (accuracy,) = read(folder / "model.json")["accuracy"]
-    lost = {of["metric"]: -of["difference"] for of in accuracy["figures"]}
+    lost = {figure["metric"]: -figure["difference"] for figure in accuracy["figures"]}
     counts = [
         n
         for n in read(folder / "evaluation" / "report.json")["dataset"]["counts"]["validation"].values()
@@ -129,13 +131,15 @@ def test_integers_lose_little(folder: Path) -> None:
 
 
 @EACH
-def test_no_picture_but_generated_ones_lies_there(folder: Path) -> None:
+def test_there_are_only_generated_pictures(folder: Path) -> None:
     assert [path.name for path in folder.rglob("*") if PICTURE.search(path.name)] == []
     page = (folder / "evaluation" / "report.html").read_text(encoding="utf-8")
     assert "Worst mistakes" not in page
     assert "image/jpeg" not in page
     side = read(folder / "model.json")["input"]["width"]
-    known = {of.name: prepare(of.data, side).astype(float) for of in generated(side)}
+    known = {
+        picture.name: prepare(picture.data, side).astype(float) for picture in generate_golden_pictures(side)
+    }
     found = {Path(name).name: data for name, data in bundled(folder).items() if PICTURE.search(name)}
     assert set(found) == set(known)
     for name, data in found.items():
@@ -143,7 +147,7 @@ def test_no_picture_but_generated_ones_lies_there(folder: Path) -> None:
 
 
 @EACH
-def test_nothing_tells_where_it_was_made(folder: Path) -> None:
+def test_no_file_contains_a_path_of_the_machine(folder: Path) -> None:
     files = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert [name for name, data in {**files, **bundled(folder)}.items() if PLACES.search(data)] == []
 
@@ -159,12 +163,12 @@ def test_a_generated_picture_gets_an_answer(
 
 
 def test_each_bundle_has_its_folder() -> None:
-    assert {path.stem for path in MODELS.glob("*.zip")} == {of.name for of in exports(MODELS)}
+    assert {path.stem for path in MODELS.glob("*.zip")} == {folder.name for folder in exports(MODELS)}
 
 
-def test_the_small_one_is_small_and_all_are_no_burden() -> None:
-    small = [of for of in exports(MODELS) if "-0.35-" in of.name]
-    assert all((of / "model.tflite").stat().st_size <= MOST_BYTES_OF_SMALL for of in small)
+def test_the_models_stay_small() -> None:
+    small = [folder for folder in exports(MODELS) if "-0.35-" in folder.name]
+    assert all((folder / "model.tflite").stat().st_size <= MOST_BYTES_OF_SMALL for folder in small)
     assert sum(path.stat().st_size for path in MODELS.rglob("*") if path.is_file()) <= MOST_BYTES
 
 
@@ -203,6 +207,6 @@ def test_a_report_of_another_split_is_of_the_file_that_its_contract_is_of(folder
 @pytest.mark.parametrize(
     ("name", "alpha", "size"), [("large-160", 1.0, 160), ("large-224", 1.0, 224), ("small", 0.35, 160)]
 )
-def test_the_recipes_are_what_the_names_say(name: str, alpha: float, size: int) -> None:
+def test_the_recipes_match_their_names(name: str, alpha: float, size: int) -> None:
     recipe = read_recipe(RECIPES / f"lesions7-{name}.toml")
     assert (recipe.arch.value, recipe.alpha, recipe.size) == ("mobilenet_v2", alpha, size)

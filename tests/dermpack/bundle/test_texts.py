@@ -1,4 +1,4 @@
-"""What foreign texts can do to a bundle's pages: be read, and nothing else."""
+"""Foreign texts in the documents of a bundle cannot forge lines or markup."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from dermpack.bundle.build_bundle import BundleRequest, make_bundle
+from dermpack.bundle.build_bundle import BundleRequest, build_bundle
 from dermpack.bundle.variants import Variant, read_variants
-from dermpack.bundle.zip_archive import unzipped
-from dermpack.contract import RuntimeResult, contract_text, runtimes_of
-from dermpack.reporting.markdown import cell, one_line
+from dermpack.bundle.zip_archive import unpack_files
+from dermpack.contract import RuntimeResult, format_contract, summarize_runtimes
+from dermpack.reporting.markdown import markdown_cell, to_one_line
 from tests.support.bundle_exports import write_export
 from tests.support.colour_model import LABELS
 from tests.support.errors import raises_code
@@ -33,9 +33,9 @@ def variant(tmp_path_factory: pytest.TempPathFactory) -> Variant:
 
 
 def pages(variant: Variant, **said: Any) -> Mapping[str, str]:
-    """The texts of a bundle whose contract says so."""
+    """Return the documents of a bundle with these values in its contract."""
     told = replace(variant, contract=replace(variant.contract, **said))
-    files = unzipped(make_bundle([told], BundleRequest(name="skin")).data, where="bundle")
+    files = unpack_files(build_bundle([told], BundleRequest(name="skin")).data, where="bundle")
     return {name: files[f"skin/{name}"].decode() for name in PAGES}
 
 
@@ -58,9 +58,9 @@ def test_no_text_of_a_contract_forges_a_line_or_markup(variant: Variant) -> None
         "labels": (label, *LABELS[1:]),
         "recipe": replace(contract.recipe, method=foreign),
         "calibration": contract.calibration and replace(contract.calibration, per_label={}, split=foreign),
-        "thresholds": [replace(of, label=label) for of in contract.thresholds],
-        "runtimes": runtimes_of((tried,)),
-        "accuracy": tuple(replace(of, split=foreign) for of in contract.accuracy),
+        "thresholds": [replace(point, label=label) for point in contract.thresholds],
+        "runtimes": summarize_runtimes((tried,)),
+        "accuracy": tuple(replace(accuracy, split=foreign) for accuracy in contract.accuracy),
     }
     for name, text in pages(variant, **said).items():
         harmless(text, is_plain=name == "NOTICE")
@@ -77,23 +77,23 @@ def harmless(text: str, *, is_plain: bool) -> None:
 
 
 @pytest.mark.parametrize(("field", "text"), [("name", "two\nlines"), ("version", "1\n2"), ("version", "")])
-def test_a_contract_whose_name_or_version_is_no_short_line_is_refused(
+def test_a_contract_whose_name_or_version_is_not_a_short_line_is_rejected(
     variant: Variant, field: str, text: str
 ) -> None:
     said: dict[str, Any] = {field: text}
     told = replace(variant, contract=replace(variant.contract, **said))
     with raises_code("invalid-option", f"{field} {text!r}", f"--{field}"):
-        make_bundle([told], BundleRequest())
+        build_bundle([told], BundleRequest())
 
 
-def test_a_recipe_that_could_name_no_folder_is_refused(variant: Variant, tmp_path: Path) -> None:
+def test_a_recipe_that_cannot_name_a_folder_is_rejected(variant: Variant, tmp_path: Path) -> None:
     folder = write_export(tmp_path / "export")
     other = replace(variant.contract, recipe=replace(variant.contract.recipe, name="../int8"))
-    (folder / "model.json").write_text(contract_text(other), encoding="utf-8")
+    (folder / "model.json").write_text(format_contract(other), encoding="utf-8")
     with raises_code("invalid-format", folder / "model.json", "../int8"):
         read_variants(folder)
 
 
-def test_plain_words_stay_as_they_are() -> None:
+def test_plain_text_is_unchanged() -> None:
     text = "HAM10000 by P. Tschandl et al. (2018), doi:10.1038/sdata.2018.161; é, 皮膚"
-    assert (one_line(text), cell(text)) == (text, text)
+    assert (to_one_line(text), markdown_cell(text)) == (text, text)

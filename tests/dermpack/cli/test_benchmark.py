@@ -9,7 +9,7 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.dataset.manifest import write_dataset
-from dermpack.inference import installed
+from dermpack.inference import installed_runtimes
 from tests.support.errors import assert_stderr_code
 from tests.support.evaluation_dataset import make_dataset
 from tests.support.runnable_models import LABELS, float_model, integer_model
@@ -35,7 +35,7 @@ def report(exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = make_dataset(folder / "data", n=12, labels=LABELS)
     write_dataset(dataset, folder / "data")
     quick = ("--threads", "1", "--kernels", "xnnpack", "--rounds", "20", "--seconds", "0")
-    runtime = ("--runtime", installed()[0].package)
+    runtime = ("--runtime", installed_runtimes()[0].package)
     models = (str(exports / "float32"), str(exports / "int8"))
     data = ("--data", str(folder / "data"))
     assert main(["benchmark", *models, *data, *quick, *runtime, "-o", str(folder / "report"), "-q"]) == 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dermpack.cli.console import table
-from dermpack.cli.convert_output import HEADER, WORDS
+from dermpack.cli.console import print_table
+from dermpack.cli.convert import HEADER, WORDS
 
 ROWS = [
     ("float32", "0.512", "0.0", "0.8123", "100.0%", "2.31", "3.2", "kept"),
@@ -24,7 +24,7 @@ ROWS = [
 
 def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, width: int) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(width))
-    table("What was tried", HEADER, ROWS, quiet=False, words=WORDS)
+    print_table("What was tried", HEADER, ROWS, quiet=False, words=WORDS)
     return capsys.readouterr().err.splitlines()
 
 
@@ -47,5 +47,5 @@ def test_a_terminal_too_narrow_for_words_is_filled(
 def test_text_begins_at_the_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     rows = [("size", "a"), ("hash", "a long detail")]
-    table("Proofs", ("proof", "detail"), rows, quiet=False, words=("detail",))
+    print_table("Proofs", ("proof", "detail"), rows, quiet=False, words=("detail",))
     assert any(line.startswith("│ size  │ a  ") for line in capsys.readouterr().err.splitlines())

@@ -58,4 +58,4 @@ def test_a_foreign_folder_is_one_line_and_exit_code_1(
 
 def test_help_says_that_the_pictures_are_generated(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "demo", "--help"]) == 0
-    assert "mean nothing medically" in " ".join(capsys.readouterr().out.split())
+    assert "have no medical meaning" in " ".join(capsys.readouterr().out.split())

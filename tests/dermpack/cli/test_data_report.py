@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
-from dermpack.cli.data.report import beside
+from dermpack.cli.data.report import default_output
 from dermpack.dataset.manifest import Dataset, Finding
 from dermpack.storage.files import sha256_file
 from tests.support.errors import assert_stderr_code
@@ -103,8 +103,8 @@ def test_a_dataset_named_by_a_dot_has_its_report_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert beside(Path()) == tmp_path.parent / f"{tmp_path.name}-report"
-    assert beside(Path("sets/ham")) == Path("sets/ham-report")
+    assert default_output(Path()) == tmp_path.parent / f"{tmp_path.name}-report"
+    assert default_output(Path("sets/ham")) == Path("sets/ham-report")
 
 
 def test_the_dataset_is_not_touched(small: Dataset, tmp_path: Path) -> None:
@@ -148,9 +148,7 @@ def test_pictures_that_are_gone_are_a_warning_on_the_page_and_beside_it(
         small.file(picture).unlink()
     assert report(small, tmp_path / "out") == 0
     assert "WARNING: 2 pictures are not in" in capsys.readouterr().err
-    assert (
-        "2 of 24 pictures are not where the dataset looks" in (tmp_path / "out" / "report.html").read_text()
-    )
+    assert "2 of 24 pictures" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_the_page_is_named_after_the_dataset(small: Dataset, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dermpack.cli import program
 
 EXAMPLE = re.compile(r"^ +dermpack (.+)$", re.MULTILINE)
-FILES = ("recipe.toml", "space.toml")  # that must be there when the command line is read
+FILES = ("recipe.toml", "space.toml", "build.toml")  # that must be there when the command line is read
 
 
 def commands(group: click.Group, *above: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -12,7 +12,13 @@ import click
 import pytest
 
 from dermpack.cli import main
-from dermpack.cli.interruption import NOTHING, InterruptedWorkError, going_on, line_of, trained_runs
+from dermpack.cli.console import (
+    NOTHING_WRITTEN,
+    InterruptedWorkError,
+    count_trained_runs,
+    interruption_line,
+    resumable,
+)
 from tests.conftest import TINY
 from tests.support.errors import assert_stderr_code
 
@@ -20,40 +26,42 @@ HEARS = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the 
 
 
 def line_after(error: BaseException, left: str) -> str:
-    with pytest.raises(InterruptedWorkError) as raised, going_on(Path("run"), lambda: left):
+    with pytest.raises(InterruptedWorkError) as raised, resumable(Path("run"), lambda: left):
         raise error
-    return line_of(raised.value)
+    return interruption_line(raised.value)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.exceptions.Abort()])
 def test_work_that_is_kept_says_where_and_how_it_goes_on(error: BaseException) -> None:
     line = line_after(error, "two epochs are kept")
-    assert line == "interrupted: run: two epochs are kept; run the same command, and it goes on"
+    assert line == "interrupted: run: two epochs are kept; rerun the same command to resume"
 
 
 def test_work_of_which_nothing_is_kept_says_so() -> None:
     said = line_after(KeyboardInterrupt(), "")
-    assert said == "interrupted: run: nothing was written yet; the same command begins anew"
+    assert said == "interrupted: run: nothing was written yet; the same command starts again"
 
 
 def test_work_that_does_not_go_on_wrote_nothing() -> None:
-    assert line_of(KeyboardInterrupt()) == NOTHING
+    assert interruption_line(KeyboardInterrupt()) == NOTHING_WRITTEN
 
 
 def test_the_outermost_work_speaks() -> None:
     with pytest.raises(InterruptedWorkError, match="demo: 1 of 3"):  # noqa: SIM117 - one within the other
-        with going_on(Path("demo"), lambda: "1 of 3 steps are done"):
-            with going_on(Path("demo/run"), lambda: ""):
+        with resumable(Path("demo"), lambda: "1 of 3 steps are done"):
+            with resumable(Path("demo/run"), lambda: ""):
                 raise KeyboardInterrupt
 
 
 def test_several_trainings_count_what_is_whole_and_what_is_begun(tmp_path: Path) -> None:
-    assert trained_runs(tmp_path, of="2 folds") == ""
+    assert count_trained_runs(tmp_path, of="2 folds") == ""
     (tmp_path / "fold-1").mkdir()
     (tmp_path / "fold-1" / "training.json").touch()
-    assert trained_runs(tmp_path, of="2 folds") == "1 of 2 folds are trained"
+    assert count_trained_runs(tmp_path, of="2 folds") == "1 of 2 folds are trained"
     (tmp_path / ".fold-2.partial").mkdir()
-    assert trained_runs(tmp_path, of="2 folds").endswith(", and the finished epochs of the next are kept")
+    assert count_trained_runs(tmp_path, of="2 folds").endswith(
+        ", and the finished epochs of the next are kept"
+    )
 
 
 def test_a_run_that_is_not_whole_yet_is_told_from_one_that_is_not_there(
@@ -81,5 +89,5 @@ def test_an_interrupted_training_is_kept_and_goes_on(coloured: Path, tmp_path: P
         last = process.stderr.read().splitlines()[-1]
     assert process.returncode == 130
     assert last.startswith(f"interrupted: {tmp_path / 'run'}: all up to epoch ")
-    assert last.endswith("(everything) is kept in .run.partial; run the same command, and it goes on")
+    assert last.endswith("(everything) is kept in .run.partial; rerun the same command to resume")
     assert main([*command, "--quiet"]) == 0

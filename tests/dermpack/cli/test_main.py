@@ -20,8 +20,8 @@ from dermpack.errors import (
     DermpackError,
     MissingExtraError,
     PictureError,
-    missing_extra,
-    printable,
+    escape_unprintable,
+    find_missing_extra,
 )
 from tests.support.bundle_exports import write_export
 from tests.support.errors import assert_stderr_code
@@ -91,6 +91,13 @@ def command_paths(command: click.Command, path: tuple[str, ...]) -> list[tuple[s
 def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dada"]) == 2
     assert "No such command" in capsys.readouterr().err
+
+
+def test_a_usage_error_with_json_keeps_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Missing argument" in captured.err
 
 
 def test_bad_input_is_one_line_on_stderr_and_exit_code_1(
@@ -190,7 +197,7 @@ def test_the_shell_is_told_the_commands() -> None:
 
 
 def test_a_missing_module_of_no_extra_is_a_bug() -> None:
-    assert missing_extra(ModuleNotFoundError("x", name="dermpack.nowhere")) is None
+    assert find_missing_extra(ModuleNotFoundError("x", name="dermpack.nowhere")) is None
 
 
 @pytest.mark.parametrize(
@@ -208,4 +215,4 @@ def test_an_error_crosses_a_process_border(error: DermpackError) -> None:
 
 
 def test_a_hostile_name_cannot_break_the_line() -> None:
-    assert printable("a\nb\x1b[31m\u202ec é") == "a\\nb\\x1b[31m\\u202ec é"
+    assert escape_unprintable("a\nb\x1b[31m\u202ec é") == "a\\nb\\x1b[31m\\u202ec é"

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from dermpack.cli import main
-from dermpack.contract import contract_text
+from dermpack.contract import format_contract
 from dermpack.imaging import prepare
 from dermpack.inference import ModelSettings, open_classifier
-from dermpack.metrics.calibration import Temperature, apply_temperature
+from dermpack.metrics.calibration import apply_temperature
 from tests.support.colour_model import (
     COLOURS,
     LABELS,
@@ -111,8 +111,7 @@ def test_json_holds_what_the_contract_makes_of_the_outputs(
     assert temperature is not None
     with open_classifier(export / "model.tflite", sidecar=ModelSettings(labels=LABELS)) as classifier:
         outputs = classifier.classify(np.stack([prepare(picture("nv"), SIZE)]))
-    fitted = Temperature(**{name: getattr(temperature, name) for name in Temperature.__slots__})
-    wanted = dict(zip(LABELS, apply_temperature(outputs, fitted)[0].tolist(), strict=True))
+    wanted = dict(zip(LABELS, apply_temperature(outputs, temperature)[0].tolist(), strict=True))
     assert one["top"] == [{"label": name, "probability": wanted[name]} for name in ("nv", "akiec")]
     assert (one["label"], one["sure"], told["schema"]) == ("nv", True, 1)
     assert one["operating_points"][0]["reached"] is False
@@ -179,7 +178,11 @@ def test_broken_pictures_alone_leave_stdout_empty(
     (tmp_path / "empty.jpg").touch()
     assert run(export, tmp_path / "empty.jpg", "-q") == 1
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.startswith("error") and captured.err.count("\n") == 1
+    assert (
+        captured.out == ""
+        and captured.err.startswith("error[picture-empty]: ")
+        and captured.err.count("\n") == 1
+    )
 
 
 def test_a_link_that_is_named_is_followed(
@@ -214,8 +217,8 @@ def test_a_foreign_file_works_when_told_its_labels(
     assert run(tmp_path / "foreign.tflite", pictures, "--labels", labels) == 0
     captured = capsys.readouterr()
     assert [line.split()[1] for line in captured.out.splitlines()] == ["1st", "green", "blue", "red"]
-    assert "no temperature is known" in captured.err and "fed as -1 to 1" in captured.err
-    assert 'no answer is "not sure"' in captured.err
+    assert "the temperature is unknown" in captured.err and "scaled to -1 to 1" in captured.err
+    assert 'never answers "not sure"' in captured.err
 
 
 def test_a_foreign_file_without_a_softmax_shows_its_outputs(
@@ -262,7 +265,7 @@ def test_a_contract_that_names_another_size_than_the_file_is_refused(
     tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_export(tmp_path / "other")
-    record = json.loads(contract_text(colour_contract()))
+    record = json.loads(format_contract(colour_contract()))
     record["input"].update(width=64, height=64, size_bytes=64 * 64 * 3)
     (folder / "model.json").write_text(json.dumps(record), encoding="utf-8")
     assert run(folder, pictures) == 1

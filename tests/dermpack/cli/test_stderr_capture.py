@@ -7,15 +7,15 @@ import sys
 
 SAID_LATER = """
 import logging, os
-from dermpack.cli.stderr_capture import python_alone
+from dermpack.cli.stderr_capture import python_stderr_only
 
 logger = logging.getLogger("library")
-with python_alone():
+with python_stderr_only():
     logger.addHandler(logging.StreamHandler())
     logger.warning("within")
     os.write(2, b"from C++")
 logger.warning("after")
-with python_alone():
+with python_stderr_only():
     logger.warning("within another")
 """
 

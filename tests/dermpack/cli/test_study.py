@@ -9,9 +9,8 @@ import pytest
 
 from dermpack.cli import main
 from tests.support.errors import assert_stderr_code
-from trainer.experiments.report.study_files import study_markdown
-from trainer.experiments.report.study_record import Study, StudyRow, TestedDataset
-from trainer.experiments.report.study_text import SPLITS
+from trainer.experiments.study_record import Study, StudyDataset, StudyRow
+from trainer.experiments.study_report import SPLITS, study_markdown
 
 ABSENT = '[recipes.a]\nweights = "gone.h5"\n'
 
@@ -84,7 +83,7 @@ def test_the_shell_is_offered_the_shipped_studies() -> None:
 
 def test_no_name_starts_markup_in_the_tables_as_markdown() -> None:
     name = "![a](https://tracker.example/x.png)\n# b <img src=x>"
-    pictures = TestedDataset(source=name, sha256="0" * 64, split="test", counts=dict.fromkeys(SPLITS, 1))
+    pictures = StudyDataset(source=name, sha256="0" * 64, split="test", counts=dict.fromkeys(SPLITS, 1))
     row = StudyRow(name=name, recipe={}, trained=None, reason=name)
     text = study_markdown(
         Study(name=name, classes=("a", "b"), datasets=(pictures,), base=name, metric="auroc", rows=(row,))

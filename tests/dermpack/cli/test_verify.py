@@ -28,7 +28,7 @@ def test_an_export_that_holds_ends_well(export: Path, capsys: pytest.CaptureFixt
     assert run(export) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("export: holds (")
-    assert "proof" in captured.err
+    assert "check" in captured.err
 
 
 def test_json_is_the_same_for_the_same_files(export: Path, capsys: pytest.CaptureFixture[str]) -> None:

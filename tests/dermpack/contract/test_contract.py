@@ -13,10 +13,10 @@ from dermpack.contract import (
     Activation,
     RuntimeResult,
     TensorType,
-    contract_from,
-    contract_text,
+    format_contract,
+    parse_contract,
     read_contract,
-    runtimes_of,
+    summarize_runtimes,
 )
 from dermpack.errors import TableError
 from tests.support.contracts import contract_for
@@ -31,7 +31,7 @@ GONE = object()
 
 
 def record() -> Any:
-    return json.loads(contract_text(contract_for()))
+    return json.loads(format_contract(contract_for()))
 
 
 def changed(path: str, value: object) -> Any:
@@ -52,7 +52,7 @@ def result(runtime: str, version: str, *, works: bool = True, delegate: str = "n
 
 
 def test_a_contract_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    (tmp_path / "model.json").write_text(contract_text(contract_for()), encoding="utf-8")
+    (tmp_path / "model.json").write_text(format_contract(contract_for()), encoding="utf-8")
     assert read_contract(tmp_path / "model.json") == contract_for()
 
 
@@ -66,7 +66,7 @@ def test_a_contract_of_a_float_file_has_no_scales() -> None:
         contract.input, dtype=TensorType.FLOAT32, scale=None, zero_point=None, size_bytes=32 * 32 * 12
     )
     plain = replace(contract, input=given, calibration=None, abstention=None, thresholds=())
-    assert contract_from(json.loads(contract_text(plain)), where="model.json") == plain
+    assert parse_contract(json.loads(format_contract(plain)), where="model.json") == plain
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_contract_of_a_float_file_has_no_scales() -> None:
 def test_a_value_that_cannot_be_is_refused_by_name(path: str, value: object, named: str) -> None:
     code = "unsupported-schema" if path == "schema" else "invalid-contract"
     with raises_code(code, "model.json: ", *named.split()) as caught:
-        contract_from(changed(path, value), where="model.json")
+        parse_contract(changed(path, value), where="model.json")
     assert isinstance(caught.value, TableError)
     assert "\n" not in str(caught.value)
 
@@ -150,9 +150,9 @@ def test_the_oldest_runtime_is_the_oldest_on_which_everything_worked() -> None:
     litert, old = result("ai-edge-litert", "2.10.0"), result("ai-edge-litert", "2.3.0")
     broken = result("tflite-runtime", "2.14.0", works=False, delegate="xnnpack")
     half = result("tflite-runtime", "2.14.0")
-    assert runtimes_of((litert, old, half, broken)).oldest == "ai-edge-litert 2.3.0"
-    assert runtimes_of((litert, half)).oldest == "tflite-runtime 2.14.0"
-    assert runtimes_of((broken,)).oldest == ""
+    assert summarize_runtimes((litert, old, half, broken)).oldest == "ai-edge-litert 2.3.0"
+    assert summarize_runtimes((litert, half)).oldest == "tflite-runtime 2.14.0"
+    assert summarize_runtimes((broken,)).oldest == ""
 
 
 def test_a_sigmoid_has_two_labels() -> None:

@@ -18,15 +18,14 @@ from dermpack.dataset.manifest import Split
 from dermpack.errors import PictureError
 from dermpack.evaluation.evaluate import (
     FittedDecisions,
+    choose_slice_columns,
     evaluate,
     predict,
     predictions_table,
-    telling_columns,
 )
-from dermpack.evaluation.report_files import evaluation_files
+from dermpack.evaluation.report import evaluation_files
 from dermpack.imaging import decode
-from dermpack.metrics.abstention import abstain
-from dermpack.metrics.thresholds import operating_threshold
+from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.progress import Track, silent
 from tests.support.errors import raises_code
 from tests.support.evaluation_dataset import make_dataset
@@ -91,8 +90,8 @@ def test_a_picture_that_no_longer_decodes_is_named(tmp_path: Path) -> None:
     assert "007.png" in caught.value.where
 
 
-def test_columns_that_tell_something_are_found(tmp_path: Path) -> None:
-    assert telling_columns(make_dataset(tmp_path / "set"), Split.TEST) == ("age", "sex")
+def test_slice_columns_have_few_values_and_no_names(tmp_path: Path) -> None:
+    assert choose_slice_columns(make_dataset(tmp_path / "set"), Split.TEST) == ("age", "sex")
 
 
 def test_slices_are_of_the_split_that_is_scored(tmp_path: Path) -> None:
@@ -141,7 +140,7 @@ def report(folder: Path, *, n: int = 24, with_pictures: bool = True) -> dict[str
     )
 
 
-def test_a_report_holds_record_page_and_plots(tmp_path: Path) -> None:
+def test_a_report_contains_record_page_and_plots(tmp_path: Path) -> None:
     files = report(tmp_path / "set")
     plots = {name for name in files if name.endswith(".png")}
     assert {"report.json", "report.html"} <= set(files)
@@ -176,15 +175,15 @@ def test_a_single_picture_has_a_report_too(tmp_path: Path) -> None:
     assert b"a single group" in report(tmp_path / "set", n=1)["report.html"]
 
 
-def test_the_split_that_a_run_was_trained_on_flatters_it(tmp_path: Path) -> None:
+def test_scores_on_a_split_that_the_run_has_seen_are_marked_optimistic(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
     seen = FittedDecisions(dataset_sha256=dataset.sha256)
     scored = {
         split: evaluate(Brightness(), dataset, model=ABOUT, fitted=seen, split=split).scores.notes
         for split in (Split.TRAIN, Split.TEST)
     }
-    assert any("flatter" in note for note in scored[Split.TRAIN])
-    assert not any("flatter" in note for note in scored[Split.TEST])
+    assert any("optimistic" in note for note in scored[Split.TRAIN])
+    assert not any("optimistic" in note for note in scored[Split.TEST])
 
 
 def test_another_dataset_than_that_of_the_run_is_noted(tmp_path: Path) -> None:
@@ -195,17 +194,17 @@ def test_another_dataset_than_that_of_the_run_is_noted(tmp_path: Path) -> None:
     assert any("another dataset" in note for note in notes)
 
 
-def test_what_a_run_brings_along_is_scored(tmp_path: Path) -> None:
+def test_the_thresholds_of_a_run_are_scored(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
     predictions = predict(Brightness(), dataset, split=Split.TEST)
-    point = operating_threshold(predictions, "mel", sensitivity=1.0)
-    fitted = FittedDecisions(points=(point,), abstention=abstain(predictions, coverage=0.5))
+    point = fit_operating_point(predictions, "mel", sensitivity=1.0)
+    fitted = FittedDecisions(points=(point,), abstention=fit_abstention(predictions, coverage=0.5))
     record = evaluate(Brightness(), dataset, model=ABOUT, fitted=fitted).record()
     assert record["operating"][0]["sensitivity"] == 1.0
     assert record["answered"]["coverage"] >= 0.5
 
 
-def test_a_leak_from_the_splits_that_a_run_has_seen_is_said(tmp_path: Path) -> None:
+def test_pictures_related_to_seen_splits_are_counted(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
     strangers = evaluate(
         Brightness(), dataset, model=ABOUT, fitted=FittedDecisions(dataset_sha256=dataset.sha256)
@@ -219,14 +218,14 @@ def test_a_leak_from_the_splits_that_a_run_has_seen_is_said(tmp_path: Path) -> N
     assert "a duplicate of 24 of these" in " ".join(related.scores.notes)
 
 
-def test_pictures_that_are_gone_are_counted_with_where_they_should_be(tmp_path: Path) -> None:
+def test_missing_pictures_are_counted_with_their_folder(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
     shutil.move(tmp_path / "set" / "pictures", tmp_path / "elsewhere")
     with raises_code("pictures-missing", "24 of 24", tmp_path / "set" / "pictures", "001.png"):
         evaluate(Brightness(), dataset, model=ABOUT)
 
 
-def test_a_model_that_always_answers_alike_has_no_coverage_plot_and_is_called_a_guess(tmp_path: Path) -> None:
+def test_a_constant_prediction_has_no_coverage_plot_and_a_note(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
     evaluation = evaluate(Blind(), dataset, model=ABOUT)
     files = evaluation_files(
@@ -238,7 +237,7 @@ def test_a_model_that_always_answers_alike_has_no_coverage_plot_and_is_called_a_
 
 
 class Blind:
-    """Says the same of every picture."""
+    """Predicts the same for every picture."""
 
     classes = ("akiec", "mel")
 

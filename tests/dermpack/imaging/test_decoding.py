@@ -1,4 +1,4 @@
-"""Decoding: what is refused, what is converted, and to which values."""
+"""Decoding: what is rejected, what is converted, and to which values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def large_jpeg(width: int, height: int, *, orientation: int = 1) -> bytes:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_each_hostile_picture_comes_to_its_end(case: Case, tmp_path: Path) -> None:
+def test_each_hostile_picture_is_rejected_or_kept_as_expected(case: Case, tmp_path: Path) -> None:
     path = tmp_path / case.name
     case.plant(path)
     with warnings.catch_warnings():
@@ -51,7 +51,7 @@ def test_the_corpus_has_every_reason_and_every_note_that_a_small_file_can_have()
     assert {note for case in CASES for note in case.notes} == set(Note)
 
 
-def test_a_refusal_says_where_and_stays_on_one_line(tmp_path: Path) -> None:
+def test_an_error_names_the_file_and_stays_on_one_line(tmp_path: Path) -> None:
     path = tmp_path / "line\nbreak.png"
     path.write_bytes(b"")
     with raises_code("picture-empty", "line\\nbreak.png: ") as caught:
@@ -60,14 +60,14 @@ def test_a_refusal_says_where_and_stays_on_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF"])
-def test_lossless_formats_give_their_pixels_back(form: str) -> None:
+def test_lossless_formats_keep_their_pixels(form: str) -> None:
     decoded = decode(encoded(scene(37, 91), form))
     assert np.array_equal(decoded.pixels, scene(37, 91))
     assert decoded.notes == ()
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
-def test_compressed_tiffs_give_their_pixels_back(compression: str) -> None:
+def test_compressed_tiffs_keep_their_pixels(compression: str) -> None:
     buffer = BytesIO()
     Image.fromarray(scene()).save(buffer, "TIFF", compression=compression)
     assert np.array_equal(decode(buffer.getvalue()).pixels, scene())
@@ -99,7 +99,7 @@ def test_every_orientation_is_turned_upright(form: str, orientation: int, turn: 
     assert np.array_equal(turned, turn(upright))
 
 
-def test_a_transparent_picture_is_laid_over_white_and_rounded() -> None:
+def test_a_transparent_picture_is_blended_with_white_and_rounded() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (256, 64, 4), dtype=np.uint8)
     colour, alpha = pixels[..., :3].astype(int), pixels[..., 3:].astype(int)
     expected = (colour * alpha + 255 * (255 - alpha) + 127) // 255
@@ -152,12 +152,12 @@ def test_the_limit_of_pixels_is_inclusive() -> None:
     assert reason_of(data, DecodingLimits(max_pixels=99)) is Reason.TOO_LARGE
 
 
-def test_the_limit_of_a_side_holds() -> None:
+def test_the_limit_of_a_side_is_enforced() -> None:
     assert reason_of(encoded(scene(10, 2), "PNG"), DecodingLimits(max_side=9)) is Reason.TOO_LARGE
 
 
 @pytest.mark.parametrize("as_file", [True, False])
-def test_the_limit_of_bytes_holds(as_file: bool, tmp_path: Path) -> None:
+def test_the_limit_of_bytes_is_enforced(as_file: bool, tmp_path: Path) -> None:
     data = encoded(scene(), "PNG")
     path = tmp_path / "a.png"
     path.write_bytes(data)
@@ -166,7 +166,7 @@ def test_the_limit_of_bytes_holds(as_file: bool, tmp_path: Path) -> None:
     assert reason_of(source, DecodingLimits(max_bytes=len(data) - 1)) is Reason.TOO_HEAVY
 
 
-def test_a_raised_limit_is_not_overruled_by_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_raised_limit_is_not_limited_by_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -175,7 +175,7 @@ def test_a_raised_limit_is_not_overruled_by_pillow(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_permission_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(encoded(scene(), "PNG"))
     path.chmod(0)
@@ -183,29 +183,29 @@ def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_a_pipe_is_rejected_without_blocking(tmp_path: Path) -> None:
     path = tmp_path / "pipe.png"
     os.mkfifo(path)
     assert reason_of(path) is Reason.NOT_A_FILE
 
 
-def test_a_path_with_a_zero_byte_is_refused() -> None:
+def test_a_path_with_a_null_character_is_rejected() -> None:
     assert reason_of(Path("a\0.png")) is Reason.UNREADABLE
 
 
-def test_a_format_of_phones_is_named_whatever_the_file_is_called() -> None:
+def test_heif_is_named_whatever_the_extension() -> None:
     with raises_code("picture-not-a-picture", "HEIC", "AVIF"):
         prepare(b"\0\0\0\x18ftypheic" + bytes(64), 8)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
-def test_a_file_cut_anywhere_is_refused(form: str) -> None:
+def test_a_file_that_is_cut_anywhere_is_rejected(form: str) -> None:
     data = encoded(scene(), form)
     for length in range(1, len(data) - 1, max(1, len(data) // 60)):
         assert reason_of(data[:length]) in (Reason.TRUNCATED, Reason.NOT_A_PICTURE)
 
 
-def test_a_reduced_decode_stays_at_least_as_long_as_asked() -> None:
+def test_a_reduced_decode_keeps_the_requested_short_side() -> None:
     data = large_jpeg(803, 605)
     assert decode(data, at_least=75).pixels.shape == (76, 101, 3)  # 605 / 8 = 75.6
     assert decode(data, at_least=76).pixels.shape == (152, 201, 3)
@@ -224,7 +224,7 @@ def test_prepare_is_reduced_decode_and_resize(policy: Policy, orientation: int) 
     assert np.array_equal(prepare(data, 40, policy=policy), steps)
 
 
-def test_prepare_obeys_the_limits() -> None:
+def test_prepare_enforces_the_limits() -> None:
     with raises_code("picture-too-large", 9):
         prepare(encoded(scene(), "PNG"), 8, limits=DecodingLimits(max_pixels=9))
 
@@ -232,8 +232,10 @@ def test_prepare_obeys_the_limits() -> None:
 def test_metadata_never_reaches_the_decoder() -> None:
     plain = encoded(scene(), "JPEG")
     for marker in (0xE1, 0xE2, 0xED, 0xFE):
-        odd = hostile.with_jpeg_segment(plain, marker, b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 5000)
-        assert np.array_equal(decode(odd).pixels, decode(plain).pixels)
+        changed = hostile.with_jpeg_segment(
+            plain, marker, b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 5000
+        )
+        assert np.array_equal(decode(changed).pixels, decode(plain).pixels)
 
 
 def test_a_text_bomb_is_not_unpacked() -> None:

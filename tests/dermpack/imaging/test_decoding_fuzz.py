@@ -1,4 +1,4 @@
-"""Mutated pictures of every format: a picture or a PictureError, and nothing else."""
+"""Mutated pictures of every format give a picture or a PictureError, and no other error."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SEEDS = {
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """Change, drop, insert or cut some bytes, mostly near the beginning where headers are."""
+    """Change, drop, insert or cut some bytes, mostly in the headers at the beginning."""
     changed = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 4, 16))):
         reach = min(len(changed), 200) if chance.random() < 0.6 else len(changed)
@@ -64,7 +64,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_a_mutated_file_is_a_picture_or_refused_by_name(name: str) -> None:
+def test_a_mutated_file_is_decoded_or_rejected_with_a_reason(name: str) -> None:
     chance = random.Random(name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""The golden vectors: one changed bit fails here."""
+"""The golden vectors: a single changed bit fails here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_preparing_gives_the_golden_bytes(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: str(vector["output"]))
-def test_the_index_fits_the_golden_files(vector: dict[str, Any]) -> None:
+def test_the_index_matches_the_golden_files(vector: dict[str, Any]) -> None:
     assert sha256_file(FOLDER / vector["picture"]) == vector["picture_sha256"]
     assert sha256_of((FOLDER / vector["output"]).read_bytes()) == vector["output_sha256"]
 

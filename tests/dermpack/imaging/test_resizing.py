@@ -1,4 +1,4 @@
-"""The resize, against the lines of its docstring written out in whole numbers."""
+"""The resize, compared with the algorithm of its docstring in whole numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 
 
 def weights(n: int, m: int) -> list[tuple[int, list[int]]]:
-    """First sample and whole-number weights of each output of a pass from n to m samples."""
+    """Return first sample and integer weights of each output of a pass from n to m samples."""
     scale = n / m
     reach = max(scale, 1.0)
     slope = 1.0 / reach
@@ -34,7 +34,7 @@ def weights(n: int, m: int) -> list[tuple[int, list[int]]]:
 
 
 def one_pass(rows: Pixels, m: int) -> Pixels:
-    """Resample the last axis but one (the channels are last) to m samples."""
+    """Resample the second to last axis (the channels are last) to m samples."""
     out = np.empty((rows.shape[0], m, 3), np.uint8)
     for i, (first, k) in enumerate(weights(rows.shape[1], m)):
         taps = rows[:, first : first + len(k)].astype(np.int32)
@@ -81,7 +81,7 @@ def test_the_square_is_cropped_before_it_is_resized(width: int, height: int, siz
     assert np.array_equal(resize(pixels, size, policy=Policy.CENTRE_SQUARE), reference(square, size))
 
 
-def test_an_odd_difference_leaves_the_larger_rest_right_and_below() -> None:
+def test_an_odd_difference_crops_one_more_pixel_at_the_right_and_the_bottom() -> None:
     wide, tall = scene(8, 5), scene(5, 8)
     assert np.array_equal(resize(wide, 5, policy=Policy.CENTRE_SQUARE), wide[:, 1:6])
     assert np.array_equal(resize(tall, 5, policy=Policy.CENTRE_SQUARE), tall[1:6])
@@ -97,7 +97,7 @@ def test_two_samples_become_their_rounded_mean() -> None:
     assert resize(pixels, 1, policy=Policy.WHOLE).tolist() == [[[12, 12, 12]]]
 
 
-def test_the_result_can_be_written_to_and_leaves_its_input_alone() -> None:
+def test_the_result_is_writable_and_independent_of_its_input() -> None:
     pixels = noise(16, 16, seed=4)
     before = pixels.copy()
     resize(pixels, 16, policy=Policy.WHOLE)[:] = 0

@@ -14,8 +14,8 @@ from dermpack.inference import (
     Kernels,
     ModelSettings,
     Runtime,
-    classifier_on,
-    installed,
+    installed_runtimes,
+    load_classifier,
     open_host,
 )
 from tests.support.errors import raises_code
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.tensorflow
 SIDECAR = ModelSettings(labels=LABELS)
 WHERE = Path("model.tflite")
 PIXELS = np.full((2, SIZE, SIZE, 3), 200, np.uint8)
-each_engine = pytest.mark.parametrize("engine", installed(), ids=lambda engine: engine.value)
+each_engine = pytest.mark.parametrize("engine", installed_runtimes(), ids=lambda engine: engine.value)
 
 
 def probabilities(
     host: InterpreterHost, model: bytes, kernels: Kernels = Kernels.XNNPACK
 ) -> list[list[float]]:
-    found = classifier_on(host, model, where=WHERE, sidecar=SIDECAR, kernels=kernels).classify(PIXELS)
+    found = load_classifier(host, model, where=WHERE, sidecar=SIDECAR, kernels=kernels).classify(PIXELS)
     return [[round(value, 1) for value in row] for row in found]
 
 
@@ -57,8 +57,8 @@ def test_a_refusal_does_not_end_the_process(engine: Runtime) -> None:
 @each_engine
 def test_a_dead_process_is_started_again(engine: Runtime) -> None:
     with open_host(engine) as host:
-        classifier = classifier_on(host, float_model(), where=WHERE, sidecar=SIDECAR)
-        os.kill(classifier._worker._process.pid, signal.SIGSEGV)
+        classifier = load_classifier(host, float_model(), where=WHERE, sidecar=SIDECAR)
+        os.kill(classifier._session.pid, signal.SIGSEGV)
         with raises_code("interpreter-died", WHERE, "SIGSEGV"):
             classifier.classify(PIXELS)
         probabilities(host, float_model())
@@ -68,9 +68,9 @@ def test_a_dead_process_is_started_again(engine: Runtime) -> None:
 @each_engine
 def test_the_interpreters_own_kernels_can_be_asked_for(engine: Runtime) -> None:
     with open_host(engine) as host:
-        chosen = classifier_on(host, float_model(), where=WHERE, sidecar=SIDECAR)
+        chosen = load_classifier(host, float_model(), where=WHERE, sidecar=SIDECAR)
         assert chosen.is_delegated
-        own = classifier_on(host, float_model(), where=WHERE, sidecar=SIDECAR, kernels=Kernels.BUILTIN)
+        own = load_classifier(host, float_model(), where=WHERE, sidecar=SIDECAR, kernels=Kernels.BUILTIN)
         assert not own.is_delegated
 
 

@@ -10,12 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.contract import contract_record
+from dermpack.contract import Temperature, contract_record
 from dermpack.imaging import Policy
 from dermpack.inference import ModelSettings, find_sidecar, open_classifier, read_labels, read_sidecar
-from dermpack.inference import model_bytes as modelfile
-from dermpack.inference.tensors import IoNumber, Tensor, dequantize, input_table, soften, two_sided
-from dermpack.metrics.calibration import Temperature, apply_temperature
+from dermpack.inference import model_files as modelfile
+from dermpack.inference.tensors import (
+    IoNumber,
+    Tensor,
+    build_input_table,
+    dequantize,
+    expand_single_output,
+    soften,
+)
+from dermpack.metrics.calibration import apply_temperature
 from dermpack.storage.files import sha256_of
 from tests.support.contracts import contract_for
 from tests.support.errors import raises_code
@@ -153,7 +160,7 @@ def test_what_is_no_list_of_labels_is_refused(tmp_path: Path, data: bytes) -> No
 
 
 def test_float_inputs_run_from_minus_one_to_one() -> None:
-    table = input_table(quantized(IoNumber.FLOAT32, 0.0, 0))
+    table = build_input_table(quantized(IoNumber.FLOAT32, 0.0, 0))
     assert table.dtype == np.float32
     assert (table[0], table[255]) == (-1.0, 1.0)
 
@@ -163,13 +170,13 @@ def test_float_inputs_run_from_minus_one_to_one() -> None:
     [(2 / 255, 127), (2 / 255, 128), (1 / 128, 128), (1 / 255, 0), (1.0, 0), (0.0, 0)],
 )
 def test_raw_pixels_are_fed_where_the_quantization_says_so(scale: float, zero_point: int) -> None:
-    assert input_table(quantized(IoNumber.UINT8, scale, zero_point)).tolist() == list(range(256))
-    signed = input_table(quantized(IoNumber.INT8, scale, zero_point - 128 if scale else 0))
+    assert build_input_table(quantized(IoNumber.UINT8, scale, zero_point)).tolist() == list(range(256))
+    signed = build_input_table(quantized(IoNumber.INT8, scale, zero_point - 128 if scale else 0))
     assert signed.tolist() == list(range(-128, 128))
 
 
 def test_an_input_of_another_range_is_fed_by_its_scale() -> None:
-    table = input_table(quantized(IoNumber.UINT8, 4 / 255, 128))
+    table = build_input_table(quantized(IoNumber.UINT8, 4 / 255, 128))
     assert (table[0], table[255]) == (64, 192)
 
 
@@ -179,7 +186,7 @@ def test_outputs_are_read_by_scale_and_zero_point() -> None:
 
 
 def test_a_single_output_is_the_probability_of_the_second_label() -> None:
-    assert two_sided(np.array([[0.25]]), ("benign", "malignant")).tolist() == [[0.75, 0.25]]
+    assert expand_single_output(np.array([[0.25]]), ("benign", "malignant")).tolist() == [[0.75, 0.25]]
 
 
 @pytest.mark.parametrize("value", [0.05, 0.7, 1.0, 1.25, 20.0])

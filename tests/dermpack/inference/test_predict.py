@@ -11,30 +11,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.contract import Contract, TemperatureRecord
 from dermpack.errors import PictureError
 from dermpack.inference.predict import (
     Answers,
     FoundPictures,
     OpenedModel,
     OutputKind,
-    answers_of,
+    answers_csv,
+    answers_record,
+    count_hosts,
     find_pictures,
-    hosts_for,
+    format_answers,
+    interpret_outputs,
     open_model,
-    record,
-    table_bytes,
-    text,
 )
-from dermpack.inference.predict.parallel_inference import Row
-from dermpack.inference.predict.tables import cell
-from dermpack.inference.predict.terminal_text import shown
+from dermpack.inference.predict.answer_formats import escape_cell, format_value
+from dermpack.inference.predict.answers import Row
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.tflite import Metadata, with_metadata
 from tests.support.colour_model import (
     LABELS,
     SIZE,
-    colour_contract,
     colour_model,
     picture,
     write_export,
@@ -58,7 +55,7 @@ def row(*values: float) -> Row:
 
 def judged(model: OpenedModel, *rows: Row, top: int = 3) -> Answers:
     names = tuple(Path(f"{at}.jpg") for at in range(len(rows)))
-    return answers_of(model, found(*names), rows, top=top)
+    return interpret_outputs(model, found(*names), rows, top=top)
 
 
 def found(*pictures: Path) -> FoundPictures:
@@ -105,7 +102,7 @@ def test_an_operating_point_is_reached_by_its_own_label_alone(model: OpenedModel
 def test_outputs_that_are_no_probabilities_are_called_outputs(model: OpenedModel) -> None:
     answers = judged(foreign(model), row(7.0, -3.0, 1.0), row(1.0, 0.0, 0.0))
     assert answers.kind is OutputKind.OUTPUT
-    assert "akiec 7  nv  1  mel -3" in text(foreign(model), answers)
+    assert "akiec 7  nv  1  mel -3" in format_answers(foreign(model), answers)
 
 
 def test_rounded_probabilities_of_many_labels_are_probabilities(model: OpenedModel) -> None:
@@ -138,12 +135,12 @@ def test_more_labels_than_there_are_are_all_of_them(model: OpenedModel) -> None:
     ],
 )
 def test_what_is_not_certain_is_never_shown_as_certain(value: float, wanted: str) -> None:
-    assert shown(value, OutputKind.PROBABILITY) == wanted
+    assert format_value(value, OutputKind.PROBABILITY) == wanted
 
 
 def test_columns_are_aligned_for_wide_and_hostile_names(model: OpenedModel) -> None:
     wide = replace(foreign(model), labels=("皮膚", "a\x1b[2J", "nv"))
-    header, *lines = text(wide, judged(wide, row(0.8, 0.1, 0.1), row(0.1, 0.8, 0.1))).splitlines()
+    header, *lines = format_answers(wide, judged(wide, row(0.8, 0.1, 0.1), row(0.1, 0.8, 0.1))).splitlines()
     assert header.split() == ["picture", "1st", "2nd", "3rd"]
     assert lines[0].startswith("0.jpg    皮膚     80.0 %")
     assert lines[1].startswith("1.jpg    a\\x1b[2J 80.0 %")
@@ -151,17 +148,17 @@ def test_columns_are_aligned_for_wide_and_hostile_names(model: OpenedModel) -> N
 
 @pytest.mark.parametrize("content", ["=1+1.jpg", "+a", "-a", "@a", "\ta", "\ra", "＝1"])
 def test_a_cell_is_no_formula(content: str) -> None:
-    assert cell(content) == f"'{content}"
-    assert cell(f"a{content}") == f"a{content}"
+    assert escape_cell(content) == f"'{content}"
+    assert escape_cell(f"a{content}") == f"a{content}"
 
 
 def test_every_text_of_a_table_is_made_safe(model: OpenedModel) -> None:
     hostile = replace(model, labels=("=a", "@b", "nv"), points=())
     failed = PictureError("x", "empty", "=HYPERLINK()", "Hint.")
-    answers = answers_of(
+    answers = interpret_outputs(
         hostile, found(Path("=1.jpg"), Path("-2.jpg")), [row(0.9, 0.05, 0.05), failed], top=2
     )
-    header, first, second = csv.reader(io.StringIO(table_bytes(hostile, answers).decode()))
+    header, first, second = csv.reader(io.StringIO(answers_csv(hostile, answers).decode()))
     assert header == ["picture", "answer", "label_1", "probability_1", "label_2", "probability_2", "error"]
     assert (first[0], first[1], first[4], second[0], second[-1]) == (
         *("'=1.jpg", "'=a", "'@b"),
@@ -170,9 +167,11 @@ def test_every_text_of_a_table_is_made_safe(model: OpenedModel) -> None:
 
 
 def test_a_name_that_is_no_text_can_be_told(model: OpenedModel) -> None:
-    answers = answers_of(model, found(Path("\udcff.jpg")), [row(0.1, 0.8, 0.1)], top=1)
-    assert table_bytes(model, answers).splitlines()[1].startswith(b"\\udcff.jpg,mel")
-    assert json.loads(json.dumps(record(model, answers, runtime=None)))["pictures"][0]["label"] == "mel"
+    answers = interpret_outputs(model, found(Path("\udcff.jpg")), [row(0.1, 0.8, 0.1)], top=1)
+    assert answers_csv(model, answers).splitlines()[1].startswith(b"\\udcff.jpg,mel")
+    assert (
+        json.loads(json.dumps(answers_record(model, answers, runtime=None)))["pictures"][0]["label"] == "mel"
+    )
 
 
 def test_folders_are_walked_sorted_and_without_what_is_hidden(tmp_path: Path) -> None:
@@ -223,16 +222,12 @@ def test_a_contract_of_another_model_is_refused(export: Path) -> None:
         open_model(export)
 
 
-def test_a_temperature_that_no_fit_gives_is_refused(tmp_path: Path) -> None:
-    contract = colour_contract()
-    assert contract.output.temperature is not None
-    folder = write_export(tmp_path / "hot", hot(contract, replace(contract.output.temperature, value=1e6)))
-    with raises_code("invalid-contract", folder / "model.json", "temperature"):
-        open_model(folder)
-
-
-def hot(contract: Contract, temperature: TemperatureRecord) -> Contract:
-    return replace(contract, output=replace(contract.output, temperature=temperature))
+def test_a_temperature_that_no_fit_gives_is_refused(export: Path) -> None:
+    contract = json.loads((export / "model.json").read_text(encoding="utf-8"))
+    contract["output"]["temperature"]["value"] = 1e6
+    (export / "model.json").write_text(json.dumps(contract), encoding="utf-8")
+    with raises_code("invalid-contract", export / "model.json", "temperature"):
+        open_model(export)
 
 
 def test_labels_that_are_named_leave_the_contract_unread(export: Path, tmp_path: Path) -> None:
@@ -290,5 +285,5 @@ def test_a_contract_tells_all_that_the_answer_needs(model: OpenedModel) -> None:
 
 
 def test_a_host_is_started_for_chunks_and_no_more_than_asked() -> None:
-    assert [hosts_for(count, threads=4) for count in (0, 1, 8, 9, 24, 1000)] == [1, 1, 1, 2, 3, 4]
-    assert hosts_for(1000, threads=None) >= 1
+    assert [count_hosts(count, threads=4) for count in (0, 1, 8, 9, 24, 1000)] == [1, 1, 1, 2, 3, 4]
+    assert count_hosts(1000, threads=None) >= 1

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dermpack.metrics import abstention, calibration, thresholds
+from dermpack.contract.measurements import COLDEST, HOTTEST, Abstention, OperatingPoint, Temperature
+from dermpack.metrics import calibration, thresholds
 from dermpack.metrics.predictions import Predictions
+from dermpack.storage.codec import decode, encode
 from tests.dermpack.metrics.test_definitions import exact, made
 from tests.support.errors import raises_code
 
@@ -42,7 +44,7 @@ def test_no_other_temperature_is_more_likely() -> None:
 def test_a_temperature_lowers_the_calibration_error_and_keeps_the_order() -> None:
     predictions = overconfident(2.5)
     temperature = calibration.fit_temperature(predictions)
-    after = calibration.calibrated(predictions, temperature)
+    after = calibration.calibrate(predictions, temperature)
     assert temperature.ece_after < temperature.ece_before / 2
     assert (after.predicted == predictions.predicted).all()
 
@@ -50,30 +52,30 @@ def test_a_temperature_lowers_the_calibration_error_and_keeps_the_order() -> Non
 def test_probabilities_of_zero_have_a_finite_temperature() -> None:
     predictions = exact([0, 1, 1], [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     temperature = calibration.fit_temperature(predictions)
-    assert 1 < temperature.value < calibration.HOTTEST
+    assert 1 < temperature.value < HOTTEST
     assert np.isfinite(temperature.nll_after)
 
 
 def test_a_perfect_split_gives_the_coldest_temperature() -> None:
     predictions = exact([0, 1], [[0.9, 0.1], [0.2, 0.8]])
-    assert calibration.fit_temperature(predictions).value == pytest.approx(calibration.COLDEST)
+    assert calibration.fit_temperature(predictions).value == pytest.approx(COLDEST)
 
 
 def test_a_temperature_is_read_back_as_written() -> None:
     temperature = calibration.fit_temperature(made(50, 3))
-    assert calibration.temperature_from(json.loads(json.dumps(temperature.record()))) == temperature
+    assert decode(Temperature, json.loads(json.dumps(encode(temperature)))) == temperature
 
 
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), 1e9, "hot", None])
 def test_what_is_no_temperature_is_not_read(value: object) -> None:
-    record = {**calibration.fit_temperature(made(50, 3)).record(), "value": value}
+    record = {**encode(calibration.fit_temperature(made(50, 3))), "value": value}
     with pytest.raises((ValueError, TypeError)):
-        calibration.temperature_from(record)
+        decode(Temperature, record)
 
 
 def test_the_threshold_reaches_the_wanted_sensitivity() -> None:
     predictions = made(500, 3, skill=1.5)
-    point = thresholds.operating_threshold(predictions, "c1", sensitivity=0.95)
+    point = thresholds.fit_operating_point(predictions, "c1", sensitivity=0.95)
     called = predictions.probabilities[:, 1] >= point.threshold
     own = predictions.truth == 1
     assert point.sensitivity == pytest.approx(called[own].mean()) and point.sensitivity >= 0.95
@@ -82,13 +84,13 @@ def test_the_threshold_reaches_the_wanted_sensitivity() -> None:
 
 def test_no_higher_threshold_reaches_the_wanted_sensitivity() -> None:
     predictions = made(500, 3, skill=1.5)
-    point = thresholds.operating_threshold(predictions, "c1", sensitivity=0.95)
+    point = thresholds.fit_operating_point(predictions, "c1", sensitivity=0.95)
     own = predictions.probabilities[predictions.truth == 1, 1]
     assert (own > point.threshold).mean() < 0.95
 
 
 def test_a_threshold_for_every_picture_of_a_label_finds_all_of_them() -> None:
-    point = thresholds.operating_threshold(made(100, 2), "c0", sensitivity=1.0)
+    point = thresholds.fit_operating_point(made(100, 2), "c0", sensitivity=1.0)
     assert point.sensitivity == 1.0
 
 
@@ -105,17 +107,17 @@ def test_a_threshold_that_cannot_be_fitted_is_an_error(label: str, sensitivity: 
     predictions = made(20, 3)
     predictions = replace(predictions, truth=predictions.truth % 2)
     with raises_code(code, label):
-        thresholds.operating_threshold(predictions, label, sensitivity=sensitivity)
+        thresholds.fit_operating_point(predictions, label, sensitivity=sensitivity)
 
 
 def test_an_operating_point_is_read_back_as_written() -> None:
-    point = thresholds.operating_threshold(made(50, 3), "c1", sensitivity=0.9)
-    assert thresholds.operating_point_from(json.loads(json.dumps(point.record()))) == point
+    point = thresholds.fit_operating_point(made(50, 3), "c1", sensitivity=0.9)
+    assert decode(OperatingPoint, json.loads(json.dumps(encode(point)))) == point
 
 
 def test_abstaining_answers_the_wanted_share() -> None:
     predictions = made(400, 4, skill=1.5)
-    chosen = abstention.abstain(predictions, coverage=0.8)
+    chosen = thresholds.fit_abstention(predictions, coverage=0.8)
     answered = predictions.confidence >= chosen.threshold
     assert chosen.coverage == pytest.approx(answered.mean()) and chosen.coverage >= 0.8
     assert chosen.accuracy == pytest.approx(predictions.correct[answered].mean())
@@ -123,7 +125,7 @@ def test_abstaining_answers_the_wanted_share() -> None:
 
 def test_abstaining_for_an_accuracy_answers_as_many_as_it_can() -> None:
     predictions = made(400, 4, skill=1.5)
-    chosen = abstention.abstain_for(predictions, accuracy=0.8)
+    chosen = thresholds.fit_abstention_for_accuracy(predictions, accuracy=0.8)
     assert chosen is not None and chosen.accuracy >= 0.8
     lower = np.unique(predictions.confidence[predictions.confidence < chosen.threshold])
     assert all(predictions.correct[predictions.confidence >= at].mean() < 0.8 for at in lower)
@@ -131,19 +133,19 @@ def test_abstaining_for_an_accuracy_answers_as_many_as_it_can() -> None:
 
 def test_an_accuracy_out_of_reach_is_not_promised() -> None:
     predictions = exact([1, 1], [[0.9, 0.1], [0.8, 0.2]])
-    assert abstention.abstain_for(predictions, accuracy=0.5) is None
+    assert thresholds.fit_abstention_for_accuracy(predictions, accuracy=0.5) is None
 
 
 def test_the_curve_ends_where_all_is_answered() -> None:
     predictions = made(100, 3)
-    last = abstention.coverage_curve(predictions)[-1]
+    last = thresholds.coverage_curve(predictions)[-1]
     assert last.coverage == 1.0
     assert last.accuracy == pytest.approx(predictions.correct.mean())
 
 
 def test_an_abstention_is_read_back_as_written() -> None:
-    chosen = abstention.abstain(made(50, 3), coverage=0.9)
-    assert abstention.abstention_from(json.loads(json.dumps(chosen.record()))) == chosen
+    chosen = thresholds.fit_abstention(made(50, 3), coverage=0.9)
+    assert decode(Abstention, json.loads(json.dumps(encode(chosen)))) == chosen
 
 
 def test_a_temperature_at_its_bound_says_so() -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dermpack.metrics import calibration, ranking
 from dermpack.metrics import confusion as counts
 from dermpack.metrics import definitions as metrics
-from dermpack.metrics import ranking, reliability
 from dermpack.metrics.predictions import Predictions, as_truth
 from tests.support.errors import raises_code
 
@@ -53,7 +53,7 @@ def test_overall_figures_equal_those_of_scikit_learn(predictions: Predictions) -
 
     truth, predicted = predictions.truth, predictions.predicted
     macro = {"average": "macro", "zero_division": 0}
-    found = metrics.overall(predictions, np.ones((1, len(truth))))
+    found = metrics.score_overall(predictions, np.ones((1, len(truth))))
     expected = {
         "accuracy": theirs.accuracy_score(truth, predicted),
         "balanced_accuracy": theirs.balanced_accuracy_score(truth, predicted),
@@ -68,7 +68,7 @@ def test_overall_figures_equal_those_of_scikit_learn(predictions: Predictions) -
 def test_ranking_figures_equal_those_of_scikit_learn(predictions: Predictions) -> None:
     from sklearn import metrics as theirs
 
-    found = metrics.by_label(predictions, np.ones((1, len(predictions))))
+    found = metrics.score_by_label(predictions, np.ones((1, len(predictions))))
     for at in range(len(predictions.classes)):
         own, scores = predictions.truth == at, predictions.probabilities[:, at]
         assert found["auroc"][0, at] == pytest.approx(theirs.roc_auc_score(own, scores), abs=CLOSE)
@@ -81,7 +81,7 @@ def test_weighted_auroc_equals_that_of_scikit_learn(predictions: Predictions) ->
     from sklearn.metrics import roc_auc_score
 
     weights = np.random.default_rng(5).integers(0, 4, size=(3, len(predictions))).astype(np.float64)
-    found = metrics.by_label(predictions, weights)["auroc"]
+    found = metrics.score_by_label(predictions, weights)["auroc"]
     own, scores = predictions.truth == 1, predictions.probabilities[:, 1]
     expected = [roc_auc_score(own, scores, sample_weight=row) for row in weights]
     assert found[:, 1] == pytest.approx(expected, abs=CLOSE)
@@ -101,7 +101,7 @@ def test_top_k_equals_that_of_scikit_learn(k: int) -> None:
 
     predictions = made(200, 7)
     theirs = top_k_accuracy_score(predictions.truth, predictions.probabilities, k=k)
-    assert metrics.top(predictions, k=k) == pytest.approx(theirs, abs=CLOSE)
+    assert metrics.top_k_accuracy(predictions, k=k) == pytest.approx(theirs, abs=CLOSE)
 
 
 def test_brier_of_two_classes_is_twice_that_of_scikit_learn() -> None:
@@ -144,7 +144,7 @@ def test_a_class_without_pictures_leaves_the_means_alone() -> None:
 
 def test_a_class_without_pictures_has_no_recall() -> None:
     predictions = exact([0, 1], [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]])
-    found = metrics.by_label(predictions, np.ones((1, 2)))
+    found = metrics.score_by_label(predictions, np.ones((1, 2)))
     assert np.isnan(found["recall"][0, 2])
     assert np.isnan(found["auroc"][0, 2])
 
@@ -164,7 +164,7 @@ def test_the_first_of_equal_classes_is_predicted() -> None:
 
 
 def test_top_three_of_three_classes_says_nothing() -> None:
-    assert np.isnan(metrics.top(made(10, 3), k=3))
+    assert np.isnan(metrics.top_k_accuracy(made(10, 3), k=3))
 
 
 def test_calibration_error_of_one_bin_is_its_gap() -> None:
@@ -173,7 +173,7 @@ def test_calibration_error_of_one_bin_is_its_gap() -> None:
 
 
 def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
-    bins = reliability.reliability_bins(exact([0], [[0.6, 0.4]]))
+    bins = calibration.reliability_bins(exact([0], [[0.6, 0.4]]))
     assert [bin_.n for bin_ in bins].index(1) == 8
 
 
@@ -184,7 +184,7 @@ def test_every_figure_is_a_fraction_or_undefined(n: int, k: int, seed: int, step
     if steps:
         predictions = exact(predictions.truth.tolist(), np.eye(k)[predictions.predicted].tolist())
     weights = np.ones((1, n))
-    found = {**metrics.overall(predictions, weights), **metrics.by_label(predictions, weights)}
+    found = {**metrics.score_overall(predictions, weights), **metrics.score_by_label(predictions, weights)}
     brier = found.pop("brier")
     assert 0 <= brier[0] <= 2
     for name, values in found.items():
@@ -199,8 +199,8 @@ def test_a_weight_of_two_is_the_picture_twice(seed: int) -> None:
     weights = np.random.default_rng(seed).integers(0, 3, size=(1, 12))
     weights[0, 0] = 1
     repeated = predictions.take(np.repeat(np.arange(12), weights[0]))
-    found = metrics.overall(predictions, weights.astype(np.float64))
-    expected = metrics.overall(repeated, np.ones((1, len(repeated))))
+    found = metrics.score_overall(predictions, weights.astype(np.float64))
+    expected = metrics.score_overall(repeated, np.ones((1, len(repeated))))
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, abs=1e-9, nan_ok=True), name
 

@@ -1,4 +1,4 @@
-"""A column that names people or pictures is no slice, and stands in no card."""
+"""Columns that identify people or pictures are neither slices nor in a model card."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dermpack.dataset.manifest import Dataset, Manifest, Split
-from dermpack.evaluation.evaluate import evaluate, telling_columns
-from dermpack.metrics.identifier_columns import identifies, told_apart
+from dermpack.evaluation.evaluate import choose_slice_columns, evaluate
+from dermpack.metrics.slices import is_identifier_column, is_identifier_in_counts
 from tests.dermpack.evaluation.test_evaluate import ABOUT, Brightness
 from tests.support.evaluation_dataset import make_dataset
 
@@ -33,45 +33,45 @@ def dataset(tmp_path: Path) -> Dataset:
     return make_dataset(tmp_path / "set")
 
 
-def test_the_asked_group_identifies_whatever_its_cells(dataset: Dataset) -> None:
+def test_the_group_column_of_the_import_identifies(dataset: Dataset) -> None:
     cells = ["p1", *["p1", "p2"] * 12]
-    assert identifies(with_column(dataset, "Kürzel", cells, group="kürzel"), "Kürzel")
-    assert not identifies(with_column(dataset, "Kürzel", cells), "Kürzel")
+    assert is_identifier_column(with_column(dataset, "Kürzel", cells, group="kürzel"), "Kürzel")
+    assert not is_identifier_column(with_column(dataset, "Kürzel", cells), "Kürzel")
 
 
-def test_a_column_that_is_the_group_identifies_though_nobody_asked(dataset: Dataset) -> None:
+def test_a_column_equal_to_the_group_identifies(dataset: Dataset) -> None:
     cells = ["", *groups_of(dataset)[1:]]
-    assert identifies(with_column(dataset, "who", cells), "who")
+    assert is_identifier_column(with_column(dataset, "who", cells), "who")
 
 
 def test_nearly_one_value_a_group_identifies(dataset: Dataset) -> None:
     cells = [f"of {group}" for group in groups_of(dataset)]
-    assert identifies(with_column(dataset, "who", cells), "who")
+    assert is_identifier_column(with_column(dataset, "who", cells), "who")
 
 
 @pytest.mark.parametrize("name", ["Patientennr.", "patient", "Patient ID", "lesion_id", "Läsion", "Fall-Nr."])
 def test_a_column_called_as_those_of_patients_identifies(dataset: Dataset, name: str) -> None:
-    assert identifies(with_column(dataset, name, ["a"] * 25), name)
+    assert is_identifier_column(with_column(dataset, name, ["a"] * 25), name)
 
 
 @pytest.mark.parametrize("name", ["age", "sex"])
 def test_a_column_that_many_groups_share_does_not(dataset: Dataset, name: str) -> None:
-    assert not identifies(dataset, name)
+    assert not is_identifier_column(dataset, name)
 
 
-def test_the_group_is_no_slice_unless_asked_for(dataset: Dataset) -> None:
+def test_the_group_is_not_a_slice_unless_requested(dataset: Dataset) -> None:
     named = with_column(dataset, "who", groups_of(dataset))
-    assert telling_columns(named, Split.TEST) == ()
+    assert choose_slice_columns(named, Split.TEST) == ()
     assert evaluate(Brightness(), named, model=ABOUT, columns=("who",)).slices
 
 
-def test_values_that_are_few_in_the_split_alone_are_no_slice(dataset: Dataset) -> None:
+def test_a_column_with_one_value_per_picture_of_the_split_is_not_a_slice(dataset: Dataset) -> None:
     pictures = tuple(
         replace(picture, split=Split.TEST if at > 20 else Split.TRAIN, metadata=(LETTERS[at % len(LETTERS)],))
         for at, picture in enumerate(dataset.pictures)
     )
     many = replace(dataset, manifest=Manifest(pictures=pictures, columns=("who",)))
-    assert telling_columns(many, Split.TEST) == ()
+    assert choose_slice_columns(many, Split.TEST) == ()
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_values_that_are_few_in_the_split_alone_are_no_slice(dataset: Dataset) -
         ("who", [1, 1, 1, 2], {}),
     ],
 )
-def test_a_report_alone_tells_that_a_column_identifies(
+def test_counts_of_groups_show_that_a_column_identifies(
     column: str, groups: list[int], options: dict[str, str]
 ) -> None:
-    assert told_apart(column, groups, options)
+    assert is_identifier_in_counts(column, groups, options)
 
 
 def test_a_report_with_a_rare_value_does_not_identify() -> None:
-    assert not told_apart("site", [1, 4, 6], {"group": "who"})
+    assert not is_identifier_in_counts("site", [1, 4, 6], {"group": "who"})

@@ -21,7 +21,7 @@ def repeated(predictions: Predictions, times: int) -> Predictions:
 
 
 def width(predictions: Predictions) -> float:
-    found = intervals.interval(intervals.bootstrap(predictions, metrics.overall)["accuracy"])
+    found = intervals.percentile_interval(intervals.bootstrap(predictions, metrics.score_overall)["accuracy"])
     assert found is not None
     return found[1] - found[0]
 
@@ -45,34 +45,34 @@ def test_the_spread_of_accuracy_is_that_of_a_proportion() -> None:
 
 def test_the_same_seed_draws_the_same_groups() -> None:
     predictions = made(50, 3)
-    first, second = (intervals.bootstrap(predictions, metrics.by_label, seed=4) for _ in range(2))
+    first, second = (intervals.bootstrap(predictions, metrics.score_by_label, seed=4) for _ in range(2))
     assert all(np.array_equal(first[name], second[name], equal_nan=True) for name in first)
 
 
 def test_another_seed_draws_others() -> None:
-    first, second = (intervals.bootstrap(made(50, 3), metrics.overall, seed=seed) for seed in (0, 1))
+    first, second = (intervals.bootstrap(made(50, 3), metrics.score_overall, seed=seed) for seed in (0, 1))
     assert not np.array_equal(first["accuracy"], second["accuracy"])
 
 
 def test_memory_in_parts_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = intervals.bootstrap(made(50, 3), metrics.overall, resamples=100)
+    whole = intervals.bootstrap(made(50, 3), metrics.score_overall, resamples=100)
     monkeypatch.setattr(intervals, "CHUNK_WEIGHTS", 50 * 7)
-    parts = intervals.bootstrap(made(50, 3), metrics.overall, resamples=100)
+    parts = intervals.bootstrap(made(50, 3), metrics.score_overall, resamples=100)
     assert np.array_equal(whole["auroc"], parts["auroc"])
 
 
 def test_a_single_group_has_no_draws() -> None:
     predictions = repeated(made(1, 3), 4)
-    assert intervals.bootstrap(predictions, metrics.overall) == {}
+    assert intervals.bootstrap(predictions, metrics.score_overall) == {}
 
 
 def test_a_figure_that_mostly_does_not_exist_has_no_interval() -> None:
-    assert intervals.interval(np.array([0.5] * 40 + [np.nan] * 60)) is None
+    assert intervals.percentile_interval(np.array([0.5] * 40 + [np.nan] * 60)) is None
 
 
 def test_a_model_does_not_differ_from_itself() -> None:
     predictions = made(50, 3)
-    same = paired.difference(predictions, predictions, metrics.weighted_balanced_accuracy)
+    same = paired.compare_metric(predictions, predictions, metrics.weighted_balanced_accuracy)
     assert (same.difference, same.ci95) == (0.0, (0.0, 0.0))
     assert paired.mcnemar(predictions, predictions).p_value == 1.0
 
@@ -80,7 +80,7 @@ def test_a_model_does_not_differ_from_itself() -> None:
 def test_a_better_model_differs_beyond_its_interval() -> None:
     worse, better = made(300, 3, skill=0.5), made(300, 3, skill=3.0)
     better = replace(better, truth=worse.truth, probabilities=better.probabilities)
-    found = paired.difference(worse, better, metrics.weighted_auroc, seed=1)
+    found = paired.compare_metric(worse, better, metrics.weighted_auroc, seed=1)
     assert found.difference == pytest.approx(found.second - found.first)
     assert found.ci95 is not None and found.ci95[0] > 0
 
@@ -89,7 +89,7 @@ def test_a_paired_interval_is_narrower_than_the_models_own() -> None:
     first = made(200, 3, skill=1.0)
     nearly = first.probabilities.copy()
     nearly[:10] = nearly[:10, ::-1]
-    found = paired.difference(first, replace(first, probabilities=nearly), metrics.weighted_accuracy)
+    found = paired.compare_metric(first, replace(first, probabilities=nearly), metrics.weighted_accuracy)
     assert found.ci95 is not None and found.ci95[1] - found.ci95[0] < width(first) / 2
 
 
@@ -110,7 +110,7 @@ def test_mcnemar_equals_the_exact_binomial_test(fewer: int, more: int) -> None:
 def test_models_agree_where_they_predict_the_same() -> None:
     first = exact([0, 0], [[0.9, 0.1], [0.9, 0.1]])
     second = exact([0, 0], [[0.6, 0.4], [0.1, 0.9]])
-    assert paired.agreement(first, second) == 0.5
+    assert paired.top1_agreement(first, second) == 0.5
 
 
 def test_models_of_other_pictures_are_not_compared() -> None:

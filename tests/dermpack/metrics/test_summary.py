@@ -1,4 +1,4 @@
-"""The summary and its slices: stable keys, honest gaps, warnings where there is little to say."""
+"""The summary and its slices: stable keys, undefined figures, warnings for few groups."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dermpack.evaluation.report import find_worst_mistakes
 from dermpack.metrics import slices
-from dermpack.metrics.constant_prediction import guess
-from dermpack.metrics.mistakes import worst_mistakes
 from dermpack.metrics.predictions import Predictions
-from dermpack.metrics.summary import score
+from dermpack.metrics.summary import describe_constant_prediction, score
 from tests.dermpack.metrics.test_definitions import exact, made
 from tests.support.errors import raises_code
 
@@ -59,7 +58,7 @@ def test_a_single_picture_has_figures_and_no_interval() -> None:
     assert any("single group" in note for note in record["notes"])
 
 
-def test_an_interval_without_width_is_not_shown_as_certainty() -> None:
+def test_an_interval_without_width_is_left_out() -> None:
     record = score(exact([0, 0, 0], [[0.7, 0.3]] * 3), split="test").record()
     assert record["accuracy"] == 1.0
     assert record["accuracy_ci95"] is None
@@ -94,10 +93,10 @@ def test_a_slice_is_counted_by_groups_not_pictures() -> None:
 def test_ages_come_in_bands_of_twenty_years() -> None:
     ages = [f"{age}.0" for age in range(0, 90, 5)] + [""]
     expected = ["0 to 19"] * 4 + ["20 to 39"] * 4 + ["40 to 59"] * 4 + ["60 to 79"] * 4 + ["80 to 99"] * 2
-    assert slices.banded(ages) == [*expected, "(missing)"]
+    assert slices.band_cells(ages) == [*expected, "(missing)"]
 
 
-def test_bands_stand_in_the_order_of_their_numbers() -> None:
+def test_bands_are_in_the_order_of_their_numbers() -> None:
     cells = [str(age) for age in range(0, 120, 2)]
     parts = slices.score_slices(made(60, 3), "age", cells)
     assert [part.value for part in parts][:3] == ["0 to 19", "20 to 39", "40 to 59"]
@@ -107,13 +106,13 @@ def test_bands_stand_in_the_order_of_their_numbers() -> None:
     "cells",
     [["1", "2", "3"] * 5, ["i", "ii"] * 5, [f"{at}" for at in range(20)] + ["old"], ["one", "inf"] * 9],
 )
-def test_what_is_no_long_row_of_numbers_stays_as_it_is(cells: list[str]) -> None:
-    assert slices.banded(cells) == cells
+def test_words_and_few_numbers_are_not_banded(cells: list[str]) -> None:
+    assert slices.band_cells(cells) == cells
 
 
 @pytest.mark.parametrize("top", [1e-9, 0.7, 1e5, 1e300])
 def test_any_numbers_come_in_few_bands(top: float) -> None:
-    assert len(set(slices.banded([str(at * top / 50 - top / 3) for at in range(51)]))) <= 6
+    assert len(set(slices.band_cells([str(at * top / 50 - top / 3) for at in range(51)]))) <= 6
 
 
 def test_a_column_of_names_is_refused() -> None:
@@ -123,7 +122,7 @@ def test_a_column_of_names_is_refused() -> None:
 
 def test_the_least_probable_truth_is_the_worst_mistake() -> None:
     rows = [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]]
-    worst = worst_mistakes(exact([1, 1, 1, 1], rows), most=2)
+    worst = find_worst_mistakes(exact([1, 1, 1, 1], rows), most=2)
     assert [(of.picture, of.truth, of.predicted, of.confidence) for of in worst] == [
         ("0", "b", "a", 0.9),
         ("3", "b", "a", 0.7),
@@ -131,26 +130,26 @@ def test_the_least_probable_truth_is_the_worst_mistake() -> None:
 
 
 def test_a_model_without_mistakes_has_none_to_show() -> None:
-    assert worst_mistakes(exact([0, 1], [[0.9, 0.1], [0.1, 0.9]]), most=5) == ()
+    assert find_worst_mistakes(exact([0, 1], [[0.9, 0.1], [0.1, 0.9]]), most=5) == ()
 
 
-def test_a_single_answer_is_a_guess_where_there_was_a_choice() -> None:
+def test_a_constant_prediction_is_noted_if_the_truth_varies() -> None:
     predictions = made(40, 3)
     always = replace(predictions, probabilities=np.tile([0.1, 0.7, 0.2], (40, 1)))
-    assert guess(always) == "no better than guessing: every answer is c1"
-    assert score(always, split="test").notes[0] == guess(always)
-    assert guess(predictions) == ""
-    assert guess(replace(always, truth=np.ones_like(always.truth))) == ""
+    assert describe_constant_prediction(always) == "no better than guessing: every answer is c1"
+    assert score(always, split="test").notes[0] == describe_constant_prediction(always)
+    assert describe_constant_prediction(predictions) == ""
+    assert describe_constant_prediction(replace(always, truth=np.ones_like(always.truth))) == ""
 
 
-def test_a_word_for_nothing_is_missing_and_keeps_no_number_from_its_band() -> None:
+def test_words_for_missing_values_do_not_prevent_bands() -> None:
     ages = [str(at) for at in range(0, 90, 5)]
-    assert slices.banded([*ages, "unknown", " N/A "])[-3:] == ["80 to 99", "(missing)", "(missing)"]
-    assert slices.banded(["f", "Unknown"]) == ["f", "(missing)"]
+    assert slices.band_cells([*ages, "unknown", " N/A "])[-3:] == ["80 to 99", "(missing)", "(missing)"]
+    assert slices.band_cells(["f", "Unknown"]) == ["f", "(missing)"]
 
 
-def test_wide_bands_of_fractions_say_where_they_end() -> None:
-    assert slices.banded([f"{at}.5" for at in range(0, 90, 5)])[0] == "0 to < 20"
+def test_bands_of_fractions_have_an_open_end() -> None:
+    assert slices.band_cells([f"{at}.5" for at in range(0, 90, 5)])[0] == "0 to < 20"
 
 
 def of_groups(count: int) -> Predictions:

@@ -1,4 +1,4 @@
-"""Options are told in words, whatever they are."""
+"""Options are formatted for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dermpack.reporting.option_text import option_text
+from dermpack.reporting.page import option_text
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ from dermpack.reporting.option_text import option_text
         ([["mel", 0.95]], "mel 0.95"),
     ],
 )
-def test_an_option_is_told_as_a_person_would_give_it(value: Any, said: str) -> None:
+def test_an_option_is_formatted(value: Any, said: str) -> None:
     assert option_text("option", value) == said
 
 
-def test_nothing_given_is_all_where_an_option_sets_a_limit() -> None:
+def test_a_missing_limit_is_all() -> None:
     assert (option_text("fine_tune", None), option_text("teacher", None)) == ("all", "none")

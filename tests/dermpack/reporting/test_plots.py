@@ -8,25 +8,25 @@ from PIL import Image
 
 from dermpack.reporting.plots import (
     Draw,
-    bars,
+    bar_plot,
     figure_png,
-    heat_height_for,
     heat_map,
-    height_for,
+    heat_map_height,
     histogram,
-    lines,
-    short,
-    stacked_bars,
+    line_plot,
+    plot_height,
+    shorten,
+    stacked_bar_plot,
 )
 
 NAMES = ["nv", "mel"]
 PLOTS = {
-    "bars": bars(NAMES, [1.0, 20.0], unit="pictures", spreads=[0.5, 1.0]),
-    "stacked bars": stacked_bars(NAMES, {"train": [1, 2], "test": [3, 4]}, unit="pictures"),
+    "bars": bar_plot(NAMES, [1.0, 20.0], unit="pictures", spreads=[0.5, 1.0]),
+    "stacked bars": stacked_bar_plot(NAMES, {"train": [1, 2], "test": [3, 4]}, unit="pictures"),
     "histogram": histogram([0, 10, 20], [3, 4], unit="years", counted="pictures"),
     "heat map": heat_map(NAMES, NAMES, [[0.0, 1.0], [0.5, 0.2]], across="class", down="sex"),
-    "lines": lines({"nv": ([0, 1], [0, 1]), "mel": ([0, 1], [1, 0])}, across="x", up="y"),
-    "empty bars": bars([], [], unit="pictures"),
+    "lines": line_plot({"nv": ([0, 1], [0, 1]), "mel": ([0, 1], [1, 0])}, across="x", up="y"),
+    "empty bars": bar_plot([], [], unit="pictures"),
     "empty heat map": heat_map(["a"], ["b"], [[0.0]], across="class", down="sex"),
 }
 
@@ -70,29 +70,29 @@ def test_our_settings_stay_ours() -> None:
 def test_a_hostile_label_is_drawn_without_a_word(label: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert figure_png(bars([label], [1.0], unit="pictures"))
+        assert figure_png(bar_plot([label], [1.0], unit="pictures"))
 
 
 def test_a_long_label_is_cut() -> None:
-    assert short("melanoma", most=5) == "mela…"
-    assert short("nv") == "nv"
+    assert shorten("melanoma", most=5) == "mela…"
+    assert shorten("nv") == "nv"
 
 
 def test_more_rows_are_higher() -> None:
-    assert height_for(7) == pytest.approx(2.74)
-    assert height_for(1) < height_for(20)
+    assert plot_height(7) == pytest.approx(2.74)
+    assert plot_height(1) < plot_height(20)
 
 
 def test_long_column_names_make_a_heat_map_higher() -> None:
     rows = ["a", "b", "c"]
-    assert heat_height_for(rows, ["nv", "mel"]) == height_for(3)
-    assert heat_height_for(rows, ["Eczema Photos"] * 23) > height_for(3) + 0.5
+    assert heat_map_height(rows, ["nv", "mel"]) == plot_height(3)
+    assert heat_map_height(rows, ["Eczema Photos"] * 23) > plot_height(3) + 0.5
 
 
 def test_column_names_stand_upright_by_the_room_that_they_need() -> None:
     names = ["Muttermal (gutartig)", "Schwarzer Hautkrebs", "ALTERSWARZEN", "nv"]
-    narrow, wide = (heat_height_for(["upper extremity (28)"], names, width_inches=at) for at in (6.4, 12.0))
-    assert narrow > wide == height_for(1)
+    narrow, wide = (heat_map_height(["upper extremity (28)"], names, width_inches=at) for at in (6.4, 12.0))
+    assert narrow > wide == plot_height(1)
 
 
 def test_a_plot_too_small_for_its_labels_is_drawn_without_a_word() -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from dermpack.errors import OutputError
 from dermpack.storage.files import (
-    json_text,
+    format_json,
     new_folder,
+    parse_relative_path,
     read_json,
-    safe_relative,
     sha256_file,
     sha256_of,
     write_bytes,
@@ -47,12 +47,12 @@ def test_the_two_sha256_agree(tmp_path: Path) -> None:
 
 
 def test_json_is_sorted_and_ends_with_a_newline() -> None:
-    assert json_text({"b": 1, "a": "é"}) == '{\n  "a": "é",\n  "b": 1\n}\n'
+    assert format_json({"b": 1, "a": "é"}) == '{\n  "a": "é",\n  "b": 1\n}\n'
 
 
 def test_json_refuses_nan() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        json_text({"loss": float("nan")})
+        format_json({"loss": float("nan")})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"a":' * 100_000, "\ufeffx"])
@@ -84,11 +84,11 @@ def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", ".", "/etc/passwd", "../x", "a/../../x", "a\\b", "a\0b"])
 def test_a_path_that_leaves_its_root_is_refused(text: str) -> None:
-    assert safe_relative(text) is None
+    assert parse_relative_path(text) is None
 
 
 def test_a_path_below_its_root_is_kept() -> None:
-    assert str(safe_relative("a/b c.jpg")) == "a/b c.jpg"
+    assert str(parse_relative_path("a/b c.jpg")) == "a/b c.jpg"
 
 
 def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from dermpack.synthetic import render, render_demo
-from dermpack.synthetic.case import CLASSES, case, group_of
-from dermpack.synthetic.folder import FEW
+from dermpack.synthetic.demo_folder import MIN_PARALLEL_LESIONS
+from dermpack.synthetic.scenes import CLASSES, draw_case, group_of
 from tests.support.errors import raises_code
 
-COLOUR_BOUND = 0.65  # of test pictures that mean colour may get right; networks start at 0.80
-SPREAD_BOUND = 0.70  # the same for mean and standard deviation
+COLOUR_BOUND = 0.65  # accuracy that the mean colour may reach; networks start at 0.80
+SPREAD_BOUND = 0.70  # accuracy that mean and standard deviation may reach
 SMALL, MANY = 32, 1000
 
 
@@ -47,7 +47,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_two_renders_are_equal_to_the_byte(demo: Path, tmp_path: Path) -> None:
+def test_two_renders_have_the_same_bytes(demo: Path, tmp_path: Path) -> None:
     render_demo(tmp_path / "again", pictures=110, size=64)
     assert digests(tmp_path / "again") == digests(demo)
 
@@ -69,14 +69,14 @@ def test_another_seed_renders_other_pictures() -> None:
 
 
 @pytest.mark.parametrize("size", [16, 31, 96])
-def test_a_picture_in_memory_has_the_size_asked_for(size: int) -> None:
+def test_a_picture_in_memory_has_the_requested_size(size: int) -> None:
     picture = render(3, size=size)
     assert (str(picture.dtype), picture.shape) == ("uint8", (size, size, 3))
 
 
 @pytest.mark.parametrize("classes", [2, 7])
 def test_every_class_has_about_as_many_lesions(classes: int) -> None:
-    counted = Counter(case(group, classes=classes, seed=0).label for group in range(70))
+    counted = Counter(draw_case(group, classes=classes, seed=0).label for group in range(70))
     assert counted == dict.fromkeys(CLASSES[classes], 70 // classes)
 
 
@@ -101,7 +101,7 @@ def test_a_copy_has_the_same_pixels_and_another_name(demo: Path) -> None:
 
 
 @pytest.mark.parametrize("near", ["worse_00005.jpg", "small_00008.jpg"])
-def test_a_near_duplicate_differs_in_bytes_and_hardly_to_the_eye(demo: Path, near: str) -> None:
+def test_a_near_duplicate_differs_in_bytes_and_hardly_in_pixels(demo: Path, near: str) -> None:
     original = demo / "pictures" / f"demo_{near.partition('_')[2]}"
     assert (demo / "pictures" / near).read_bytes() != original.read_bytes()
     assert np.abs(pixels(demo / "pictures" / near, 32) - pixels(original, 32)).mean() < 3
@@ -136,7 +136,7 @@ def test_the_table_names_every_file_once(demo: Path) -> None:
     assert sorted(named) == sorted(f"pictures/{path.name}" for path in (demo / "pictures").iterdir())
 
 
-def test_some_metadata_is_missing_and_the_rest_is_sensible(demo: Path) -> None:
+def test_some_metadata_is_missing_and_the_rest_is_plausible(demo: Path) -> None:
     rows = [row for row in rows_of(demo) if "/demo_" in row["picture"]]
     missing = sum(not row[name] for row in rows for name in ("age", "sex", "localization"))
     assert 0 < missing < 0.2 * 3 * len(rows)
@@ -144,12 +144,12 @@ def test_some_metadata_is_missing_and_the_rest_is_sensible(demo: Path) -> None:
     assert all(1 <= int(row["age"]) <= 90 for row in rows if row["age"])
 
 
-def test_the_record_says_that_the_pictures_are_generated(demo: Path) -> None:
+def test_the_record_states_that_the_pictures_are_generated(demo: Path) -> None:
     assert "generated" in json.loads((demo / "demo.json").read_text(encoding="utf-8"))["licence"]
-    assert "mean\nnothing medically" in (demo / "README.txt").read_text(encoding="utf-8")
+    assert "no medical meaning" in (demo / "README.txt").read_text(encoding="utf-8")
 
 
-def test_a_foreign_folder_is_refused_even_when_overwriting(tmp_path: Path) -> None:
+def test_a_foreign_folder_is_rejected_even_when_overwriting(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious", encoding="utf-8")
     with raises_code("output-exists", tmp_path, "demo.json"):
         render_demo(tmp_path, pictures=1, size=SMALL, overwrite=True)
@@ -164,7 +164,7 @@ def test_a_foreign_folder_is_refused_even_when_overwriting(tmp_path: Path) -> No
         (2, 1, 32, -1, "seed -1"),
     ],
 )
-def test_numbers_out_of_range_are_refused(
+def test_numbers_out_of_range_are_rejected(
     tmp_path: Path, classes: int, pictures: int, size: int, seed: int, named: str
 ) -> None:
     with raises_code("invalid-option", named):
@@ -173,27 +173,27 @@ def test_numbers_out_of_range_are_refused(
 
 
 def test_many_workers_write_the_bytes_of_one(tmp_path: Path) -> None:
-    folders = {pictures: tmp_path / str(pictures) for pictures in (20, 3 * FEW)}
+    folders = {pictures: tmp_path / str(pictures) for pictures in (20, 3 * MIN_PARALLEL_LESIONS)}
     for pictures, folder in folders.items():
         render_demo(folder, pictures=pictures, size=24)
     few = sorted((folders[20] / "pictures").glob("demo_*.jpg"))
     assert len(few) == 20
     for path in few:
-        assert path.read_bytes() == (folders[3 * FEW] / "pictures" / path.name).read_bytes()
+        assert path.read_bytes() == (folders[3 * MIN_PARALLEL_LESIONS] / "pictures" / path.name).read_bytes()
 
 
 @pytest.fixture(scope="module")
 def colours() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Mean and standard deviation of many pictures, which are eczema, and which are for testing."""
+    """Return features of many pictures, whether each is eczema, and whether it is in the test split."""
     seen = [render(number, size=SMALL).reshape(-1, 3) for number in range(MANY)]
     features = np.array([[*picture.mean(axis=0), *picture.std(axis=0)] for picture in seen])
     groups = [group_of(number)[0] for number in range(MANY)]
-    truth = np.array([case(group, classes=2, seed=0).label == "eczema" for group in groups])
+    truth = np.array([draw_case(group, classes=2, seed=0).label == "eczema" for group in groups])
     return features, truth, np.array([group % 10 >= 6 for group in groups])
 
 
 @pytest.mark.parametrize(("columns", "bound"), [(3, COLOUR_BOUND), (6, SPREAD_BOUND)])
-def test_colour_alone_does_not_give_the_class_away(
+def test_colour_alone_does_not_predict_the_class(
     colours: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]],
     columns: int,
     bound: float,

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.inference import ModelSettings, Runtime, installed, open_classifier
-from dermpack.tflite import Metadata, find_traps, is_integer, read_model, takes_raw_bytes, with_metadata
+from dermpack.inference import ModelSettings, Runtime, installed_runtimes, open_classifier
+from dermpack.tflite import Metadata, is_integer, lint_model, read_model, takes_raw_bytes, with_metadata
 from tests.support.tflite_models import LABELS, SIZE, float_model, integer_model
 
 pytestmark = pytest.mark.tensorflow
@@ -21,7 +21,7 @@ def converted(kind: str) -> bytes:
     return float_model() if kind == "float32" else integer_model(kind)
 
 
-@pytest.mark.parametrize("engine", installed(), ids=lambda engine: engine.value)
+@pytest.mark.parametrize("engine", installed_runtimes(), ids=lambda engine: engine.value)
 @pytest.mark.parametrize("kind", KINDS)
 def test_metadata_changes_no_bit_of_the_outputs(tmp_path: Path, engine: Runtime, kind: str) -> None:
     generator = np.random.default_rng(5)
@@ -52,4 +52,4 @@ def test_the_scales_of_a_convolution_are_per_channel() -> None:
 
 def test_a_converted_file_with_metadata_has_no_traps() -> None:
     model = read_model(with_metadata(integer_model("uint8"), TELLING), where="uint8")
-    assert find_traps(model, runtimes=[RUNTIME]) == ()
+    assert lint_model(model, runtimes=[RUNTIME]) == ()

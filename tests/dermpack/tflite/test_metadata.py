@@ -47,8 +47,8 @@ def read_back(data: bytes) -> Metadata:
 
 
 def test_metadata_is_read_back_as_it_was_written() -> None:
-    found = read_back(with_metadata(made.model(), FULL))
-    assert found == replace(FULL, files=("labels.txt", "score_calibration.txt"), min_parser_version="1.0.0")
+    result = read_back(with_metadata(made.model(), FULL))
+    assert result == replace(FULL, files=("labels.txt", "score_calibration.txt"), min_parser_version="1.0.0")
 
 
 def test_a_name_alone_is_enough() -> None:
@@ -63,8 +63,8 @@ def test_the_same_metadata_gives_the_same_bytes_and_can_be_written_again() -> No
 
 def test_other_metadata_replaces_the_old() -> None:
     data = with_metadata(with_metadata(made.model(), FULL), Metadata(name="other", labels=("a", "b", "c")))
-    found = read_back(data)
-    assert (found.name, found.labels, found.calibration) == ("other", ("a", "b", "c"), None)
+    result = read_back(data)
+    assert (result.name, result.labels, result.calibration) == ("other", ("a", "b", "c"), None)
     assert data == with_metadata(made.model(), Metadata(name="other", labels=("a", "b", "c")))
 
 
@@ -91,13 +91,13 @@ def test_constants_stand_at_multiples_of_sixteen() -> None:
     bias = made.tensor("bias", (5,), "int32", buffer=2)
     constants = [bytes(range(12)), bytes(range(100, 120))]
     data = made.model([made.picture(), made.scores(), weights, bias], constants=constants)
-    told = with_metadata(data, FULL)
-    assert [told.find(constant) % 16 for constant in constants] == [0, 0]
+    answer = with_metadata(data, FULL)
+    assert [answer.find(constant) % 16 for constant in constants] == [0, 0]
 
 
-def test_all_but_the_metadata_stays() -> None:
+def test_only_the_metadata_changes() -> None:
     data = made.model(operators=[(made.SOFTMAX, 2, ""), (made.CUSTOM, 1, "Mine")])
-    before, after = (read_model(of, where="model.tflite") for of in (data, with_metadata(data, FULL)))
+    before, after = (read_model(item, where="model.tflite") for item in (data, with_metadata(data, FULL)))
     kept = replace(after, metadata=None, size_bytes=before.size_bytes, shares=before.shares)
     assert kept == before
 
@@ -112,7 +112,7 @@ def test_a_label_of_two_lines_is_refused() -> None:
         with_metadata(made.model(), replace(FULL, labels=("a", "b\nc", "d")))
 
 
-def test_a_sigmoid_is_wanted_for_each_label() -> None:
+def test_each_label_needs_a_sigmoid() -> None:
     with raises_code("labels-mismatch", "3 labels", "2 score calibrations"):
         with_metadata(made.model(), replace(FULL, calibration=temperature_calibration(2, 1.5)))
 
@@ -123,7 +123,7 @@ def test_two_inputs_are_refused() -> None:
         with_metadata(data, FULL)
 
 
-def test_options_that_the_schema_does_not_know_are_not_lost_in_silence() -> None:
+def test_unknown_operator_options_are_refused() -> None:
     with raises_code("unsupported-model", "options"):
         with_metadata(made.model(options=UNKNOWN_OPTIONS), FULL)
 
@@ -135,7 +135,7 @@ def test_labels_that_are_named_but_missing_are_an_error() -> None:
         read_model(cut, where="model.tflite")
 
 
-def test_a_bomb_of_labels_is_refused() -> None:
+def test_a_zip_bomb_is_refused() -> None:
     data = with_metadata(made.model(), FULL)
     stream = io.BytesIO()
     stream.write(data[: data.index(b"PK\3\4")])

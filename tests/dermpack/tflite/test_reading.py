@@ -68,7 +68,7 @@ def test_a_file_without_metadata_has_none() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"TFL3", b"PNG\0TFL4" + bytes(64)])
-def test_what_is_no_model_is_refused(data: bytes) -> None:
+def test_other_files_are_refused(data: bytes) -> None:
     assert_invalid(data)
 
 
@@ -135,10 +135,10 @@ def test_more_tables_than_any_network_has_are_refused() -> None:
 def _mutated(data: bytes, chance: random.Random) -> bytes:
     changed = bytearray(data)
     for _ in range(chance.choice((1, 2, 8))):
-        at = chance.randrange(len(changed) - 4)
+        index = chance.randrange(len(changed) - 4)
         number = chance.choice((0, 1, 0x7F, 0xFF, 0xFFFF, 1 << 20, (1 << 31) - 1, (1 << 32) - 1))
         width = chance.choice((1, 2, 4))
-        changed[at : at + width] = (number % (1 << 8 * width)).to_bytes(width, "little")
+        changed[index : index + width] = (number % (1 << 8 * width)).to_bytes(width, "little")
     return bytes(changed)
 
 

@@ -1,4 +1,4 @@
-"""Outputs may differ only as far as kernels legitimately do."""
+"""Outputs may differ between interpreters only as far as their kernels explain."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dermpack.contract import Contract, QuantizationRecord, RuntimeResult, runtimes_of
+from dermpack.contract import Contract, QuantizationRecord, RuntimeResult, summarize_runtimes
 from dermpack.inference import Kernels, Runtime
 from dermpack.metrics.predictions import Floats
-from dermpack.verification.checks import Check, CheckOutcome
+from dermpack.verification.check_result import Check, CheckOutcome
 from dermpack.verification.interpreter_runs import InterpreterRun
 from dermpack.verification.output_agreement import check_outputs, check_runs
 from tests.support.contracts import contract_for
@@ -39,7 +39,7 @@ def ran(
 
 
 def moved(by: float) -> Floats:
-    """One picture's first label more probable, its second one less."""
+    """Return the outputs with a shift between the first two labels of one picture."""
     found = BASE.copy()
     found[0] += (by, -by, 0)
     return found
@@ -50,8 +50,8 @@ def of_recipe(name: str) -> Contract:
 
 
 def compared(second: InterpreterRun, contract: Contract = INTEGERS) -> Check:
-    (proof,) = check_outputs((ran(BASE), second), contract)
-    return proof
+    (check,) = check_outputs((ran(BASE), second), contract)
+    return check
 
 
 def test_integers_may_be_one_step_apart() -> None:
@@ -65,13 +65,13 @@ def test_integers_two_steps_apart_on_the_same_kernels_fail() -> None:
 
 
 def test_many_steps_behind_a_softmax_are_noted_where_xnnpack_rounded() -> None:
-    proof = compared(ran(moved(20 * STEP), kernels=Kernels.XNNPACK, is_delegated=True))
-    assert proof.outcome is CheckOutcome.NOTED
-    assert "20 steps" in proof.detail
-    assert "XNNPACK rounds" in proof.detail
+    check = compared(ran(moved(20 * STEP), kernels=Kernels.XNNPACK, is_delegated=True))
+    assert check.outcome is CheckOutcome.NOTED
+    assert "20 steps" in check.detail
+    assert "XNNPACK rounds" in check.detail
 
 
-def test_xnnpack_that_takes_no_part_is_no_excuse() -> None:
+def test_xnnpack_without_a_part_of_the_graph_is_not_a_reason() -> None:
     other = ran(moved(20 * STEP), kernels=Kernels.XNNPACK)
     assert compared(other).outcome is CheckOutcome.FAILS
 
@@ -92,28 +92,28 @@ def test_dynamic_ranges_are_rounded_by_each_interpreter_in_its_own_way() -> None
     assert compared(other, of_recipe("dynamic")).outcome is CheckOutcome.NOTED
 
 
-def test_what_is_no_number_fails() -> None:
+def test_nan_fails() -> None:
     outputs = np.full_like(BASE, np.nan)
     assert compared(ran(outputs)).outcome is CheckOutcome.FAILS
-    (proof, *_) = check_runs((ran(outputs),), INTEGERS)
-    assert proof.outcome is CheckOutcome.FAILS
-    assert proof.record()["figures"] == {}
+    (check, *_) = check_runs((ran(outputs),), INTEGERS)
+    assert check.outcome is CheckOutcome.FAILS
+    assert check.record()["figures"] == {}
 
 
-def test_what_is_no_number_stands_as_null_in_json() -> None:
+def test_nan_is_null_in_json() -> None:
     assert compared(ran(np.full_like(BASE, np.nan))).record()["figures"]["max"] is None
 
 
 @pytest.mark.parametrize(("works", "outcome"), [(False, CheckOutcome.NOTED), (True, CheckOutcome.FAILS)])
-def test_a_refusal_is_noted_where_the_contract_speaks_of_it(works: bool, outcome: CheckOutcome) -> None:
-    said = RuntimeResult(
+def test_a_refusal_that_the_contract_states_is_noted(works: bool, outcome: CheckOutcome) -> None:
+    stated = RuntimeResult(
         runtime="ai-edge-litert", version="9.9", delegate="xnnpack", works=works, result="FULLY_CONNECTED 12"
     )
-    contract = replace(INTEGERS, runtimes=runtimes_of((said,)))
-    (proof,) = check_runs((ran(None, problem="refused"),), contract)
-    assert proof.outcome is outcome
+    contract = replace(INTEGERS, runtimes=summarize_runtimes((stated,)))
+    (check,) = check_runs((ran(None, problem="refused"),), contract)
+    assert check.outcome is outcome
 
 
-def test_a_refusal_that_the_contract_is_silent_of_fails() -> None:
-    (proof, *_) = check_runs((ran(None, problem="refused"),), INTEGERS)
-    assert proof.outcome is CheckOutcome.FAILS
+def test_a_refusal_that_the_contract_does_not_state_fails() -> None:
+    (check, *_) = check_runs((ran(None, problem="refused"),), INTEGERS)
+    assert check.outcome is CheckOutcome.FAILS

@@ -1,4 +1,4 @@
-"""A contract's figures are held against what comes out when its file is scored again."""
+"""The figures of a contract are compared with a new evaluation of its file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dermpack.inference import Kernels, Runtime
 from dermpack.metrics.predictions import Floats
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
-from dermpack.verification import CachedPredictor, Check, CheckOutcome, FloatNetwork, gather
+from dermpack.verification import CachedPredictor, Check, CheckOutcome, FloatNetwork, open_sample_pictures
 from dermpack.verification.interpreter_runs import InterpreterRun
-from dermpack.verification.network_agreement import check_network
-from dermpack.verification.scores import check_scores, score_split, splits_of
+from dermpack.verification.output_agreement import check_network
+from dermpack.verification.scores import check_scores, list_splits, score_split
 from tests.support.contracts import LABELS, contract_for
 from tests.support.evaluation_dataset import make_dataset
 
@@ -26,7 +26,7 @@ RIGHT_OF_TEN = 8
 
 
 class Guess:
-    """Right on some of every ten pictures, as sure as it is told to be."""
+    """A predictor that is right on some of every ten pictures, with a fixed confidence."""
 
     classes = LABELS
 
@@ -66,68 +66,68 @@ def contract(dataset: Dataset, *, accuracy: float = 0.8, difference: float = 0.0
     )
 
 
-def proofs(dataset: Dataset, said: Contract, network: Guess | None = None) -> dict[str, Check]:
+def checks(dataset: Dataset, stated: Contract, network: Guess | None = None) -> dict[str, Check]:
     scored = score_split(Guess(dataset), network, dataset, Split.TEST)
-    return {proof.name: proof for proof in check_scores(scored, said, dataset)}
+    return {check.name: check for check in check_scores(scored, stated, dataset)}
 
 
-def test_a_true_figure_holds(dataset: Dataset) -> None:
-    proof = proofs(dataset, contract(dataset))["accuracy on test"]
-    assert proof.outcome is CheckOutcome.HOLDS
-    assert proof.figures["value"] == pytest.approx(0.8)
+def test_a_correct_figure_passes(dataset: Dataset) -> None:
+    check = checks(dataset, contract(dataset))["accuracy on test"]
+    assert check.outcome is CheckOutcome.HOLDS
+    assert check.figures["value"] == pytest.approx(0.8)
 
 
 def test_an_invented_figure_fails(dataset: Dataset) -> None:
-    proof = proofs(dataset, contract(dataset, accuracy=0.99))["accuracy on test"]
-    assert proof.outcome is CheckOutcome.FAILS
-    assert "outside of its interval" in proof.detail
+    check = checks(dataset, contract(dataset, accuracy=0.99))["accuracy on test"]
+    assert check.outcome is CheckOutcome.FAILS
+    assert "outside the interval" in check.detail
 
 
 def test_an_invented_difference_fails(dataset: Dataset) -> None:
-    proof = proofs(dataset, contract(dataset, difference=0.1), Guess(dataset))["accuracy on test"]
-    assert proof.outcome is CheckOutcome.FAILS
-    assert "+0.0000 from float is outside of the recorded interval" in proof.detail
+    check = checks(dataset, contract(dataset, difference=0.1), Guess(dataset))["accuracy on test"]
+    assert check.outcome is CheckOutcome.FAILS
+    assert "+0.0000 from float is outside the recorded interval" in check.detail
 
 
 def test_fewer_pictures_than_recorded_fail(dataset: Dataset) -> None:
-    assert proofs(dataset, contract(dataset, n=61))["pictures of test"].outcome is CheckOutcome.FAILS
+    assert checks(dataset, contract(dataset, n=61))["pictures of test"].outcome is CheckOutcome.FAILS
 
 
 def test_figures_of_another_dataset_are_noted_only(dataset: Dataset) -> None:
-    said = contract(dataset, accuracy=0.99)
-    foreign = replace(said, parents=replace(said.parents, dataset=sha256_of(b"other")))
-    found = proofs(dataset, foreign)
-    assert {proof.outcome for proof in found.values()} == {CheckOutcome.NOTED}
-    assert "another dataset" in found["accuracy on test"].detail
+    stated = contract(dataset, accuracy=0.99)
+    foreign = replace(stated, parents=replace(stated.parents, dataset=sha256_of(b"other")))
+    result = checks(dataset, foreign)
+    assert {check.outcome for check in result.values()} == {CheckOutcome.NOTED}
+    assert "another dataset" in result["accuracy on test"].detail
 
 
 def test_the_paired_difference_to_the_network_is_measured(dataset: Dataset) -> None:
-    said = contract(dataset, difference=-0.1)
-    proof = proofs(dataset, said, Guess(dataset, right=9))["accuracy on test"]
-    assert proof.outcome is CheckOutcome.HOLDS
-    assert proof.figures["difference"] == pytest.approx(-0.1)
-    assert "difference_ci95_low" in proof.figures
+    stated = contract(dataset, difference=-0.1)
+    check = checks(dataset, stated, Guess(dataset, right=9))["accuracy on test"]
+    assert check.outcome is CheckOutcome.HOLDS
+    assert check.figures["difference"] == pytest.approx(-0.1)
+    assert "difference_ci95_low" in check.figures
 
 
 def test_another_agreement_than_recorded_fails(dataset: Dataset) -> None:
-    found = proofs(dataset, contract(dataset), Guess(dataset, right=9))
-    assert found["labels on test"].outcome is CheckOutcome.FAILS
+    result = checks(dataset, contract(dataset), Guess(dataset, right=9))
+    assert result["labels on test"].outcome is CheckOutcome.FAILS
 
 
 def test_recorded_splits_are_scored_too(dataset: Dataset) -> None:
-    said = contract(dataset)
-    recorded = replace(said, accuracy=(replace(said.accuracy[0], split="train"),))
-    assert splits_of(recorded, dataset, Split.TEST) == (Split.TEST, Split.TRAIN)
+    stated = contract(dataset)
+    recorded = replace(stated, accuracy=(replace(stated.accuracy[0], split="train"),))
+    assert list_splits(recorded, dataset, Split.TEST) == (Split.TEST, Split.TRAIN)
 
 
 def beside(dataset: Dataset, recipe: str, confidence: float) -> dict[str, CheckOutcome]:
-    """A network that is 0.9 sure, and its file, which is as sure as is said."""
+    """Compare a network with confidence 0.9 and a file with the given confidence."""
     made = contract_for()
-    said = replace(made, recipe=replace(made.recipe, name=recipe))
+    stated = replace(made, recipe=replace(made.recipe, name=recipe))
     network = FloatNetwork(
-        predictor=Guess(dataset), run_sha256=said.parents.run, weights_sha256=said.parents.weights
+        predictor=Guess(dataset), run_sha256=stated.parents.run, weights_sha256=stated.parents.weights
     )
-    with gather(pictures=1, dataset=dataset, split=Split.TEST) as material:
+    with open_sample_pictures(pictures=1, dataset=dataset, split=Split.TEST) as material:
         files = replace(material, files=material.files[1:], generated=0)
         ran = InterpreterRun(
             engine=Runtime.LITERT,
@@ -137,7 +137,7 @@ def beside(dataset: Dataset, recipe: str, confidence: float) -> dict[str, CheckO
             is_delegated=False,
             problem="",
         )
-        return {proof.name: proof.outcome for proof in check_network(network, said, files, ran)}
+        return {check.name: check.outcome for check in check_network(network, stated, files, ran)}
 
 
 @pytest.mark.parametrize(
@@ -156,26 +156,26 @@ def test_a_file_is_as_far_from_its_network_as_its_recipe_allows(
 
 
 def test_another_run_than_the_parent_fails(dataset: Dataset) -> None:
-    said = contract_for()
+    stated = contract_for()
     other = FloatNetwork(
-        predictor=Guess(dataset), run_sha256=sha256_of(b"?"), weights_sha256=said.parents.weights
+        predictor=Guess(dataset), run_sha256=sha256_of(b"?"), weights_sha256=stated.parents.weights
     )
-    with gather(pictures=1, dataset=None, split=Split.TEST) as material:
-        (proof,) = check_network(other, said, material, None)
-    assert proof.outcome is CheckOutcome.FAILS
-    assert "another run" in proof.detail
+    with open_sample_pictures(pictures=1, dataset=None, split=Split.TEST) as material:
+        (check,) = check_network(other, stated, material, None)
+    assert check.outcome is CheckOutcome.FAILS
+    assert "another run" in check.detail
 
 
-def test_a_network_is_asked_of_each_picture_once(dataset: Dataset) -> None:
-    asked: list[Path] = []
+def test_a_network_predicts_each_picture_once(dataset: Dataset) -> None:
+    requested: list[Path] = []
 
     class Asked(Guess):
         def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
-            asked.extend(files)
+            requested.extend(files)
             return super().__call__(files, track=track)
 
     files = [dataset.file(picture) for picture in dataset.pictures[:4]]
     remembered = CachedPredictor(Asked(dataset))
     first = remembered(files)
     assert np.array_equal(remembered(files[::-1]), first[::-1])
-    assert asked == files
+    assert requested == files

@@ -1,4 +1,4 @@
-"""An export is proven again from its files alone, whatever became of them."""
+"""Exports are verified from their files alone, however broken they are."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.contract import Contract, QuantizationRecord, RuntimeResult, contract_text, runtimes_of
+from dermpack.contract import Contract, QuantizationRecord, RuntimeResult, format_contract, summarize_runtimes
 from dermpack.dataset.manifest import Split
-from dermpack.inference import installed
+from dermpack.inference import installed_runtimes
 from dermpack.tflite import read_model, temperature_calibration, with_metadata
 from dermpack.verification import (
     CheckOutcome,
     Verification,
     VerificationTools,
     find_exports,
-    gather,
     open_hosts,
+    open_sample_pictures,
     verify_export,
 )
 from tests.support.errors import raises_code
@@ -32,21 +32,21 @@ FEW_SECONDS = 20.0  # for one answer: a spoilt graph may run without end
 
 
 @pytest.fixture(scope="module")
-def means() -> Iterator[VerificationTools]:
+def tools() -> Iterator[VerificationTools]:
     with (
-        gather(pictures=3, dataset=None, split=Split.TEST) as material,
+        open_sample_pictures(pictures=3, dataset=None, split=Split.TEST) as material,
         open_hosts(patience_seconds=FEW_SECONDS) as hosts,
     ):
-        yield VerificationTools(hosts=hosts, material=material)
+        yield VerificationTools(hosts=hosts, samples=material)
 
 
-def verified(folder: Path, means: VerificationTools) -> Verification:
+def verified(folder: Path, tools: VerificationTools) -> Verification:
     (export,) = find_exports(folder)
-    return verify_export(export, means)
+    return verify_export(export, tools)
 
 
-def failed(folder: Path, means: VerificationTools) -> list[str]:
-    return [proof.name for proof in verified(folder, means).failed]
+def failed(folder: Path, tools: VerificationTools) -> list[str]:
+    return [check.name for check in verified(folder, tools).failed]
 
 
 def changed(**fields: object) -> Contract:
@@ -54,109 +54,111 @@ def changed(**fields: object) -> Contract:
 
 
 @pytest.mark.parametrize("recipe", ["int8", "float32"])
-def test_a_true_export_holds(tmp_path: Path, means: VerificationTools, recipe: str) -> None:
-    found = verified(write_export(tmp_path / "export", recipe), means)
-    assert {proof.outcome for proof in found.proofs} == {CheckOutcome.HOLDS}
-    names = [proof.name for proof in found.proofs]
-    assert sum(name.startswith("runs on") for name in names) == 2 * len(installed())
-    assert sum(name.startswith("outputs on") for name in names) == 2 * len(installed()) - 1
+def test_a_valid_export_passes(tmp_path: Path, tools: VerificationTools, recipe: str) -> None:
+    found = verified(write_export(tmp_path / "export", recipe), tools)
+    assert {check.outcome for check in found.checks} == {CheckOutcome.HOLDS}
+    names = [check.name for check in found.checks]
+    assert sum(name.startswith("runs on") for name in names) == 2 * len(installed_runtimes())
+    assert sum(name.startswith("outputs on") for name in names) == 2 * len(installed_runtimes()) - 1
 
 
-def test_one_changed_weight_is_seen(tmp_path: Path, means: VerificationTools) -> None:
+def test_one_changed_weight_fails(tmp_path: Path, tools: VerificationTools) -> None:
     folder, data = write_export(tmp_path / "export", "float32"), bytearray(export_bytes("float32"))
     generator = np.random.default_rng(0)  # as in the graph
     generator.normal(size=(3, 3, 3, 4))
     weight = np.float32(generator.normal(size=(4, 3))[0, 0]).tobytes()
     data[data.index(weight)] ^= 1
     (folder / "model.tflite").write_bytes(data)
-    assert failed(folder, means) == ["bytes"]
+    assert failed(folder, tools) == ["bytes"]
 
 
-def test_the_file_of_another_contract_is_seen(tmp_path: Path, means: VerificationTools) -> None:
+def test_the_file_of_another_contract_fails(tmp_path: Path, tools: VerificationTools) -> None:
     folder = write_export(tmp_path / "export")
     (folder / "model.tflite").write_bytes(export_bytes("float32"))
-    assert {"bytes", "input", "output", "operators", "recipe"} <= set(failed(folder, means))
+    assert {"bytes", "input", "output", "operators", "recipe"} <= set(failed(folder, tools))
 
 
-def test_a_model_without_metadata_is_seen(tmp_path: Path, means: VerificationTools) -> None:
+def test_a_model_without_metadata_fails(tmp_path: Path, tools: VerificationTools) -> None:
     folder = write_export(tmp_path / "export", "float32")
     (folder / "model.tflite").write_bytes(float_model())
-    (folder / "model.json").write_text(contract_text(contract_of(float_model(), "float32")), encoding="utf-8")
-    assert failed(folder, means) == ["metadata"]
+    (folder / "model.json").write_text(
+        format_contract(contract_of(float_model(), "float32")), encoding="utf-8"
+    )
+    assert failed(folder, tools) == ["metadata"]
 
 
-def test_labels_in_another_order_are_seen(tmp_path: Path, means: VerificationTools) -> None:
+def test_labels_in_another_order_fail(tmp_path: Path, tools: VerificationTools) -> None:
     folder = write_export(tmp_path / "export", contract=changed(labels=LABELS[::-1]))
-    assert failed(folder, means) == ["metadata"]
+    assert failed(folder, tools) == ["metadata"]
 
 
-def test_another_temperature_than_the_files_is_seen(tmp_path: Path, means: VerificationTools) -> None:
+def test_another_temperature_than_in_the_file_fails(tmp_path: Path, tools: VerificationTools) -> None:
     model = read_model(export_bytes("int8"), where="model.tflite").metadata
     assert model is not None
     calibrated = replace(model, calibration=temperature_calibration(len(LABELS), 1.25))
     data = with_metadata(integer_model("uint8"), calibrated)
-    said = contract_of(data, "int8")
-    folder = write_export(tmp_path / "export", contract=said)
+    stated = contract_of(data, "int8")
+    folder = write_export(tmp_path / "export", contract=stated)
     (folder / "model.tflite").write_bytes(data)
-    assert failed(folder, means) == []
-    soft = said.output.temperature
+    assert failed(folder, tools) == []
+    soft = stated.output.temperature
     assert soft is not None
-    other = replace(said, output=replace(said.output, temperature=replace(soft, value=2.0)))
-    (folder / "model.json").write_text(contract_text(other), encoding="utf-8")
-    (proof,) = verified(folder, means).failed
-    assert proof.detail == "output.temperature.value is 2, the file has 1.25"
+    other = replace(stated, output=replace(stated.output, temperature=replace(soft, value=2.0)))
+    (folder / "model.json").write_text(format_contract(other), encoding="utf-8")
+    (check,) = verified(folder, tools).failed
+    assert check.detail == "output.temperature.value is 2, the file has 1.25"
 
 
-def test_a_version_of_an_operator_that_is_not_the_files_is_seen(
-    tmp_path: Path, means: VerificationTools
-) -> None:
+def test_another_operator_version_than_in_the_file_fails(tmp_path: Path, tools: VerificationTools) -> None:
     operators = contract_of(export_bytes("int8"), "int8").operators
     later = (replace(operators[0], version=99), *operators[1:])
     folder = write_export(tmp_path / "export", contract=changed(operators=later))
-    assert failed(folder, means) == ["operators"]
+    assert failed(folder, tools) == ["operators"]
 
 
-def test_floats_that_call_themselves_integers_are_seen(tmp_path: Path, means: VerificationTools) -> None:
+def test_a_float_file_labelled_int8_fails(tmp_path: Path, tools: VerificationTools) -> None:
     contract = contract_of(export_bytes("float32"), "float32")
-    said = replace(contract, recipe=QuantizationRecord(name="int8", method="ptq"))
-    assert failed(write_export(tmp_path / "export", "float32", contract=said), means) == ["recipe"]
+    stated = replace(contract, recipe=QuantizationRecord(name="int8", method="ptq"))
+    assert failed(write_export(tmp_path / "export", "float32", contract=stated), tools) == ["recipe"]
 
 
 def test_a_file_is_not_run_where_the_contract_describes_another(
-    tmp_path: Path, means: VerificationTools
+    tmp_path: Path, tools: VerificationTools
 ) -> None:
     contract = contract_of(export_bytes("int8"), "int8")
     wrong = replace(contract, input=replace(contract.input, zero_point=3))
-    found = verified(write_export(tmp_path / "export", contract=wrong), means)
-    assert [proof.name for proof in found.failed] == ["input"]
-    assert found.proofs[-1].outcome is CheckOutcome.UNTRIED
+    found = verified(write_export(tmp_path / "export", contract=wrong), tools)
+    assert [check.name for check in found.failed] == ["input"]
+    assert found.checks[-1].outcome is CheckOutcome.UNTRIED
 
 
-def test_an_unknown_recipe_is_not_tried(tmp_path: Path, means: VerificationTools) -> None:
-    said = changed(recipe=QuantizationRecord(name="int2", method="ptq"))
-    found = verified(write_export(tmp_path / "export", contract=said), means)
-    assert {proof.name: proof.outcome for proof in found.proofs}["recipe"] is CheckOutcome.UNTRIED
+def test_an_unknown_recipe_is_not_tried(tmp_path: Path, tools: VerificationTools) -> None:
+    stated = changed(recipe=QuantizationRecord(name="int2", method="ptq"))
+    found = verified(write_export(tmp_path / "export", contract=stated), tools)
+    assert {check.name: check.outcome for check in found.checks}["recipe"] is CheckOutcome.UNTRIED
 
 
 def test_a_runtime_that_is_named_but_not_installed_is_not_tried(
-    tmp_path: Path, means: VerificationTools
+    tmp_path: Path, tools: VerificationTools
 ) -> None:
     old = RuntimeResult(runtime="tflite-runtime", version="2.5.0", delegate="none", works=True, result="")
-    found = verified(write_export(tmp_path / "export", contract=changed(runtimes=runtimes_of((old,)))), means)
-    outcomes = {proof.name: proof.outcome for proof in found.proofs}
+    found = verified(
+        write_export(tmp_path / "export", contract=changed(runtimes=summarize_runtimes((old,)))), tools
+    )
+    outcomes = {check.name: check.outcome for check in found.checks}
     assert outcomes["runs on tflite-runtime 2.5.0"] is CheckOutcome.UNTRIED
 
 
-def test_a_missing_file_is_a_proof_that_fails(tmp_path: Path, means: VerificationTools) -> None:
+def test_a_missing_file_is_a_failed_check(tmp_path: Path, tools: VerificationTools) -> None:
     folder = write_export(tmp_path / "export")
     (folder / "model.tflite").unlink()
-    assert failed(folder, means) == ["flatbuffer", "bytes"]
+    assert failed(folder, tools) == ["flatbuffer", "bytes"]
 
 
-def test_a_broken_contract_is_a_proof_that_fails(tmp_path: Path, means: VerificationTools) -> None:
+def test_a_broken_contract_is_a_failed_check(tmp_path: Path, tools: VerificationTools) -> None:
     folder = write_export(tmp_path / "export")
     (folder / "model.json").write_text("{}", encoding="utf-8")
-    assert failed(folder, means) == ["contract"]
+    assert failed(folder, tools) == ["contract"]
 
 
 def test_a_folder_of_exports_is_found_by_name(tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_a_model_is_found_by_its_file(tmp_path: Path) -> None:
     assert export.contract == folder / "model.json"
 
 
-def test_what_holds_no_export_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
     with raises_code("model-not-found", tmp_path, "model.tflite"):
         find_exports(tmp_path)
     with raises_code("model-not-found", tmp_path / "none"):
@@ -182,33 +184,33 @@ def test_what_holds_no_export_is_refused(tmp_path: Path) -> None:
         find_exports(tmp_path / "alone.tflite")
 
 
-def try_mutants(folder: Path, means: VerificationTools, numbers: range) -> None:
-    """Each ends in proofs; a process is started again only for one that died."""
-    starts = {engine: host.starts for engine, host in means.hosts.items()}
-    deaths = dict.fromkeys(means.hosts, 0)
+def try_mutants(folder: Path, tools: VerificationTools, numbers: range) -> None:
+    """Check that each mutant ends in checks, and that a process restarts only after it died."""
+    starts = {engine: host.starts for engine, host in tools.hosts.items()}
+    deaths = dict.fromkeys(tools.hosts, 0)
     for number in numbers:
         spoil(folder, mutant(export_bytes("int8"), number))
-        found = verified(folder, means)
-        for engine in means.hosts:
-            of_engine = [p for p in found.proofs if p.name.startswith(f"runs on {engine.package} ")]
+        found = verified(folder, tools)
+        for engine in tools.hosts:
+            of_engine = [p for p in found.checks if p.name.startswith(f"runs on {engine.package} ")]
             deaths[engine] += sum(p.code in ("interpreter-died", "interpreter-timeout") for p in of_engine)
-    for engine, host in means.hosts.items():
+    for engine, host in tools.hosts.items():
         assert host.starts - starts[engine] <= deaths[engine] + 1
 
 
-def test_forty_mutants_end_in_proofs(tmp_path: Path, means: VerificationTools) -> None:
-    try_mutants(write_export(tmp_path / "export"), means, range(40))
+def test_forty_mutants_end_in_checks(tmp_path: Path, tools: VerificationTools) -> None:
+    try_mutants(write_export(tmp_path / "export"), tools, range(40))
 
 
 @pytest.mark.slow
-def test_five_hundred_mutants_end_in_proofs(tmp_path: Path, means: VerificationTools) -> None:
-    try_mutants(write_export(tmp_path / "export"), means, range(500))
+def test_five_hundred_mutants_end_in_checks(tmp_path: Path, tools: VerificationTools) -> None:
+    try_mutants(write_export(tmp_path / "export"), tools, range(500))
 
 
-def test_what_follows_a_mutant_in_the_same_process_still_holds(
-    tmp_path: Path, means: VerificationTools
+def test_an_export_after_a_mutant_in_the_same_process_passes(
+    tmp_path: Path, tools: VerificationTools
 ) -> None:
     folder = write_export(tmp_path / "export")
     spoil(folder, mutant(export_bytes("int8"), 1))
-    verified(folder, means)
-    assert failed(write_export(tmp_path / "true"), means) == []
+    verified(folder, tools)
+    assert failed(write_export(tmp_path / "true"), tools) == []

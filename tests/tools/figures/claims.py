@@ -39,13 +39,14 @@ CLAIMS = (
     f"({{{POOLED}/accuracy/difference|points}} points, {_between(f'{POOLED}/accuracy')})",
     "has {lesions-default-0/per_class/df/n|count} test pictures",
     f"({{{INT8}/n|count}} pictures of {{{INT8}/groups|count}} lesions)",
-    f"The large one here: balanced accuracy {{{LARGE}/balanced_accuracy|share}} "
-    f"({{{LARGE}/balanced_accuracy_ci95/0|share}} to {{{LARGE}/balanced_accuracy_ci95/1|share}}), "
-    f"AUROC {{{LARGE}/auroc|share}}, on {{{LARGE}/n|count}} held-out dermoscopic pictures",
+    f"The large model reaches a balanced accuracy of {{{LARGE}/balanced_accuracy|share}} "
+    f"({{{LARGE}/balanced_accuracy_ci95/0|share}} to {{{LARGE}/balanced_accuracy_ci95/1|share}}) and an "
+    f"AUROC of {{{LARGE}/auroc|share}} on {{{LARGE}/n|count}} held-out dermoscopic pictures",
     f"the same recipe on two other splits {_on_others(LARGE)}",
-    f"the small one: {{{SMALL}/balanced_accuracy|share}} and {{{SMALL}/auroc|share}} ({_on_others(SMALL)}).",
-    f"The large one took {{{LARGE_TIMES}/median_ms|one}} ms a picture, "
-    f"the small one {{{SMALL_TIMES}/median_ms|one}} ms",
+    f"The small model reaches {{{SMALL}/balanced_accuracy|share}} and {{{SMALL}/auroc|share}} "
+    f"({_on_others(SMALL)}).",
+    f"The large model takes {{{LARGE_TIMES}/median_ms|one}} ms a picture and the small one "
+    f"{{{SMALL_TIMES}/median_ms|one}} ms",
     f"lost {_lost(f'{INT8}/balanced_accuracy', 'points_lost')}) points of balanced accuracy",
     f"{_lost(f'{INT8}/auroc', 'share_lost')}) of AUROC",
     f"with {{{INT8}/agreement|percent}} of the labels as before",
@@ -74,8 +75,6 @@ NO_MEASUREMENTS = {
     r"\b(96|160|224) px": "the side of a network's input",
     r"split 70/15/15|seeds? \d( and \d|, \d and \d)?": "how a split was asked for",
     r"\b2 (virtual )?cores|\b1 thread": "the machine",
-    r"## Beside other tools .*? Sources: ": "what others say of themselves, with links to where they say it",
-    r"exit code 1\b|exits with 1\b": "a program's answer",
     r"head for 4 epochs, .* at 1e-4": "settings of the plain recipe",
     r"\| key \| values \| .*? beta distribution \|": "what an augmentation may be",
     r"rotation_degrees = 180 brightness = 0\.1": "an example of an augmentation",

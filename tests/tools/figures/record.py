@@ -1,4 +1,7 @@
-"""Run the README's walk in a new folder: `python -m tests.tools.figures.record FOLDER > walk.json`."""
+"""Run the commands of the walkthrough in a new folder.
+
+Usage: `python -m tests.tools.figures.record FOLDER > docs/results/walk.json`.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ COLUMNS = "200"
 
 
 def main() -> None:
-    """Print one record a command."""
+    """Print one record for each command."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True)
-    recorded = [_run(step, folder) for step in steps(HOUSE / "README.md")]
+    recorded = [_run(step, folder) for step in steps(HOUSE / "docs/walkthrough.md")]
     sys.stdout.write(json.dumps(recorded, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 

@@ -13,8 +13,8 @@ from tests.tools.models_table import points
 from tests.tools.models_table import tables as models_tables
 
 MODELS = (
-    "Trained on HAM10000, so for research and demonstration, **not for commerce** (CC BY-NC 4.0).",
-    "[models](models/README.md) tells the labels, what the data is not, and how to make them again.",
+    "Trained on HAM10000, so for research and demonstration, **not for commercial use** (CC BY-NC 4.0).",
+    "[models](models/README.md) describes the labels and the data, and how to make the models again.",
 )
 RECIPES = ("default", "plain")
 SEEDS = ("0", "1")
@@ -26,7 +26,7 @@ def models() -> list[str]:
     """What can be embedded now: a section with the first table of models/README.md, if there is a model."""
     told = [line.replace("](", "](models/") for line in models_tables(HOUSE / "models")]
     table = list(takewhile(lambda line: line.startswith("|"), told))
-    return ["## Models you can embed now", "", *MODELS, "", *table, *told[len(table) :][:2]] if table else []
+    return ["## Models", "", *MODELS, "", *table, *told[len(table) :][:2]] if table else []
 
 
 def recipes() -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from dermpack.errors import TableError
 from tests.support.colour_patches import patch
 from tests.support.errors import raises_code
-from trainer.recipe.augmentation import NAMED, Augmentation, augmentation_from
+from trainer.recipe.augmentation import AUGMENTATIONS, Augmentation, parse_augmentation
 
 pytestmark = pytest.mark.tensorflow
 
@@ -26,9 +26,9 @@ def pictures(*, count: int = 4, side: int = 16) -> Any:
 
 
 def changed(values: Augmentation, *, seed: tuple[int, int] = SEED) -> Any:
-    from trainer.data.augment import augmented
+    from trainer.data.augment import augment_batch
 
-    return augmented(pictures(), values, seed=seed).numpy()
+    return augment_batch(pictures(), values, seed=seed).numpy()
 
 
 def plain() -> Any:
@@ -50,11 +50,11 @@ def test_a_flip_mirrors_the_whole_picture_or_leaves_it() -> None:
 
 
 def test_a_rotation_keeps_the_middle_in_the_middle() -> None:
-    from trainer.data.augment import augmented
+    from trainer.data.augment import augment_batch
 
     spot = np.zeros((4, 17, 17, 3), np.uint8)
     spot[:, 8, 8] = 255
-    found = augmented(pictures_of(spot), Augmentation(rotation_degrees=180), seed=SEED).numpy()
+    found = augment_batch(pictures_of(spot), Augmentation(rotation_degrees=180), seed=SEED).numpy()
     assert (found[:, 8, 8] > 0.99).all()
 
 
@@ -67,10 +67,10 @@ def pictures_of(rows: Any) -> Any:
 def test_a_moved_picture_is_what_exact_interpolation_gives() -> None:
     import tensorflow as tf
 
-    from trainer.data.augment import DRAWS, _transforms, augmented
+    from trainer.data.augment import DRAWS, _transforms, augment_batch
 
     smooth = np.stack([patch(seed, size=40) for seed in range(4)])
-    moves = replace(NAMED["strong"], brightness=0.0, contrast=0.0, zoom_out=0.4)
+    moves = replace(AUGMENTATIONS["strong"], brightness=0.0, contrast=0.0, zoom_out=0.4)
     drawn = tf.random.stateless_uniform([4, DRAWS], SEED)
     exact = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(smooth, tf.float32),
@@ -80,35 +80,35 @@ def test_a_moved_picture_is_what_exact_interpolation_gives() -> None:
         interpolation="BILINEAR",
         fill_mode="REFLECT",
     )
-    found = (augmented(pictures_of(smooth), moves, seed=SEED).numpy() + 1) * 127.5
+    found = (augment_batch(pictures_of(smooth), moves, seed=SEED).numpy() + 1) * 127.5
     assert np.abs(found - exact.numpy()).mean() < 0.5  # of 255: positions are sixteenths of a pixel
 
 
 def test_a_batch_of_another_length_is_changed_alike() -> None:
-    from trainer.data.augment import augmented
+    from trainer.data.augment import augment_batch
 
-    few = augmented(pictures()[:3], NAMED["strong"], seed=SEED).numpy()
+    few = augment_batch(pictures()[:3], AUGMENTATIONS["strong"], seed=SEED).numpy()
     assert few.shape == (3, 16, 16, 3)
-    np.testing.assert_allclose(few, changed(NAMED["strong"])[:3], atol=1e-6)
+    np.testing.assert_allclose(few, changed(AUGMENTATIONS["strong"])[:3], atol=1e-6)
 
 
 def test_brightness_moves_every_pixel_alike() -> None:
-    from trainer.data.augment import augmented
+    from trainer.data.augment import augment_batch
 
     grey = pictures_of(np.full((4, 8, 8, 3), 128, np.uint8))
-    found = augmented(grey, Augmentation(brightness=0.2), seed=SEED).numpy()
+    found = augment_batch(grey, Augmentation(brightness=0.2), seed=SEED).numpy()
     assert np.ptp(found, axis=(1, 2, 3)) == pytest.approx(0, abs=1e-6)
     assert np.ptp(found[:, 0, 0, 0]) > 0.01
 
 
 def test_values_stay_what_a_network_takes() -> None:
-    found = changed(replace(NAMED["strong"], brightness=1.0, contrast=1.0))
+    found = changed(replace(AUGMENTATIONS["strong"], brightness=1.0, contrast=1.0))
     assert found.min() >= -1
     assert found.max() <= 1
 
 
 def test_a_seed_decides_the_change() -> None:
-    first, again, other = (changed(NAMED["strong"], seed=seed) for seed in (SEED, SEED, (3, 6)))
+    first, again, other = (changed(AUGMENTATIONS["strong"], seed=seed) for seed in (SEED, SEED, (3, 6)))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -116,18 +116,18 @@ def test_a_seed_decides_the_change() -> None:
 def test_mixup_mixes_inputs_and_targets_by_the_same_share() -> None:
     import tensorflow as tf
 
-    from trainer.data.augment import mixed
+    from trainer.data.augment import mix_up
 
     inputs = tf.constant([[0.0], [1.0]])
     targets = tf.constant([[1.0, 0.0], [0.0, 1.0]])
-    values, shares = mixed(inputs, targets, 1.0, seed=SEED)
+    values, shares = mix_up(inputs, targets, 1.0, seed=SEED)
     np.testing.assert_allclose(values.numpy()[:, 0], shares.numpy()[:, 1], atol=1e-6)
     np.testing.assert_allclose(shares.numpy().sum(axis=1), 1, atol=1e-6)
 
 
 def test_an_unknown_value_in_a_file_is_refused() -> None:
     with raises_code("invalid-option", "a.toml", "'rotation'", "rotation_degrees") as raised:
-        augmentation_from({"rotation": 20}, where=Path("a.toml"))
+        parse_augmentation({"rotation": 20}, where=Path("a.toml"))
     assert isinstance(raised.value, TableError)
 
 
@@ -135,11 +135,11 @@ def test_an_unknown_value_in_a_file_is_refused() -> None:
 def test_a_value_of_the_wrong_type_is_refused(values: dict[str, Any]) -> None:
     [(name, value)] = values.items()
     with raises_code("invalid-option", "a.toml", f"{name} = {value!r}") as raised:
-        augmentation_from(values, where=Path("a.toml"))
+        parse_augmentation(values, where=Path("a.toml"))
     assert isinstance(raised.value, TableError)
 
 
 def test_a_value_out_of_range_is_refused() -> None:
     with raises_code("invalid-option", "rotation_degrees = 200", "180") as raised:
-        augmentation_from({"rotation_degrees": 200}, where=Path("a.toml"))
+        parse_augmentation({"rotation_degrees": 200}, where=Path("a.toml"))
     assert isinstance(raised.value, TableError)

@@ -14,9 +14,10 @@ from dermpack.errors import DatasetError, OutputError
 from dermpack.imaging import Policy, prepare
 from dermpack.storage.cache_folders import cache_folder
 from tests.support.errors import raises_code
-from trainer.data.class_balance import Balance, class_weights, epoch_rows, logit_offsets
-from trainer.data.prepared_cache import cached_pictures
-from trainer.recipe.augmentation import NAMED, Augmentation
+from trainer.data.class_balance import compute_class_weights, compute_logit_offsets, draw_epoch_rows
+from trainer.data.prepared_cache import prepare_pictures
+from trainer.recipe.augmentation import AUGMENTATIONS, Augmentation
+from trainer.recipe.recipe import Balance
 
 pytestmark = pytest.mark.tensorflow
 
@@ -25,12 +26,12 @@ TRUTH = np.repeat([0, 1, 2], [20, 8, 4]).astype(np.int64)
 
 def feed(**options: Any) -> Any:
     from trainer.data.batches import Feed
-    from trainer.data.examples import Examples, Once
+    from trainer.data.examples import Examples, SingleCopy
 
     rows = np.arange(len(TRUTH), dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
     names = tuple(str(at) for at in range(len(TRUTH)))
     classes = ("a", "b", "c")
-    examples = Examples(copies=Once(rows=rows), truth=TRUTH, classes=classes, names=names, groups=names)
+    examples = Examples(copies=SingleCopy(rows=rows), truth=TRUTH, classes=classes, names=names, groups=names)
     return Feed(**{"train": examples, "validation": examples, "batch": 8, "seed": 1, **options})
 
 
@@ -50,7 +51,7 @@ def test_another_epoch_has_another_order() -> None:
 
 
 def test_any_step_is_reached_without_those_before_it() -> None:
-    one = feed(augmentation=replace(NAMED["strong"], mixup=0.4))
+    one = feed(augmentation=replace(AUGMENTATIONS["strong"], mixup=0.4))
     whole = [[part.numpy() for part in batch] for batch in one.batches(0, 8)]
     tail = [[part.numpy() for part in batch] for batch in one.batches(5, 8)]
     for found, wanted in zip(tail, whole[5:], strict=True):
@@ -86,17 +87,17 @@ def test_epochs_take_the_copies_in_turn() -> None:
 
 
 def test_activations_are_not_scaled() -> None:
-    from trainer.data.examples import Once
+    from trainer.data.examples import SingleCopy
 
     one = feed()
-    rows = one.train.with_copies(Once(rows=np.full((len(TRUTH), 5), 3.5, np.float16)))
+    rows = one.train.with_copies(SingleCopy(rows=np.full((len(TRUTH), 5), 3.5, np.float16)))
     inputs = next(iter(replace(one, train=rows).batches(0, 1)))[0]
     assert (inputs.numpy() == 3.5).all()
 
 
 def test_class_weights_have_mean_one_over_the_pictures() -> None:
     counts = np.array([30, 10])
-    weights = class_weights(Balance.WEIGHTS, counts, power=1.0)
+    weights = compute_class_weights(Balance.WEIGHTS, counts, power=1.0)
     assert weights == pytest.approx((2 / 3, 2.0))
     assert np.dot(weights, counts) == pytest.approx(counts.sum())
 
@@ -104,27 +105,29 @@ def test_class_weights_have_mean_one_over_the_pictures() -> None:
 def test_effective_weights_are_milder_than_inverse_ones() -> None:
     counts = np.array([3000, 40])
     inverse, effective = (
-        class_weights(kind, counts, power=1.0) for kind in (Balance.WEIGHTS, Balance.EFFECTIVE)
+        compute_class_weights(kind, counts, power=1.0) for kind in (Balance.WEIGHTS, Balance.EFFECTIVE)
     )
     assert 1 < effective[1] / effective[0] < inverse[1] / inverse[0]
 
 
 def test_only_the_prior_moves_logits_and_it_weighs_nothing() -> None:
     counts = np.array([30, 10])
-    assert logit_offsets(Balance.PRIOR, counts, power=1.0) == pytest.approx((np.log(0.75), np.log(0.25)))
-    assert class_weights(Balance.PRIOR, counts, power=1.0) == (1.0, 1.0)
-    assert logit_offsets(Balance.WEIGHTS, counts, power=1.0) == (0.0, 0.0)
+    assert compute_logit_offsets(Balance.PRIOR, counts, power=1.0) == pytest.approx(
+        (np.log(0.75), np.log(0.25))
+    )
+    assert compute_class_weights(Balance.PRIOR, counts, power=1.0) == (1.0, 1.0)
+    assert compute_logit_offsets(Balance.WEIGHTS, counts, power=1.0) == (0.0, 0.0)
 
 
 def test_oversampling_gives_every_class_as_many_turns() -> None:
-    rows = epoch_rows(Balance.OVERSAMPLE, TRUTH, power=1.0, seed=(0,))
+    rows = draw_epoch_rows(Balance.OVERSAMPLE, TRUTH, power=1.0, seed=(0,))
     counts = np.bincount(TRUTH[rows])
     assert np.ptp(counts) <= 1
     assert set(rows[TRUTH[rows] == 2]) == set(np.flatnonzero(TRUTH == 2))
 
 
 def test_undersampling_takes_no_row_twice() -> None:
-    rows = epoch_rows(Balance.UNDERSAMPLE, TRUTH, power=1.0, seed=(0,))
+    rows = draw_epoch_rows(Balance.UNDERSAMPLE, TRUTH, power=1.0, seed=(0,))
     assert np.bincount(TRUTH[rows]).tolist() == [4, 4, 4]
     assert len(set(rows.tolist())) == len(rows)
 
@@ -132,7 +135,7 @@ def test_undersampling_takes_no_row_twice() -> None:
 def cached(dataset: Dataset, folder: Path) -> Any:
     pictures = dataset.manifest.of(Split.TRAIN)
     policy = Policy.CENTRE_SQUARE
-    return cached_pictures(dataset, pictures, size=20, policy=policy, folder=folder, processes=1)
+    return prepare_pictures(dataset, pictures, size=20, policy=policy, folder=folder, processes=1)
 
 
 def test_the_cache_holds_what_preparing_gives(coloured: Path, tmp_path: Path) -> None:
@@ -146,7 +149,7 @@ def test_several_processes_prepare_what_one_does(coloured: Path, tmp_path: Path)
     dataset = read_dataset(coloured)
     pictures = dataset.manifest.of(Split.TRAIN) * 8  # enough for processes
     one, two = (
-        cached_pictures(
+        prepare_pictures(
             dataset,
             pictures,
             size=20,
@@ -218,8 +221,8 @@ def flattened(folder: Path, augmentation: Augmentation) -> Any:
     """Three copies by a trunk that only flattens."""
     import tf_keras
 
-    from trainer.data.frozen_features import recorded
+    from trainer.data.frozen_features import cache_features
 
     pixels = tf_keras.Input((1, 1, 3))
     trunk = tf_keras.Model(pixels, tf_keras.layers.Flatten()(pixels))
-    return recorded(trunk, feed().train, augmentation=augmentation, copies=3, seed=0, folder=folder)
+    return cache_features(trunk, feed().train, augmentation=augmentation, copies=3, seed=0, folder=folder)

@@ -18,8 +18,7 @@ from dermpack.errors import InputError, OutputError
 from dermpack.storage.cache_folders import BOUND_GB, GB, cache_bound_bytes
 from dermpack.storage.files import sha256_of
 from tests.support.errors import raises_code
-from trainer.data.cache_eviction import make_room
-from trainer.data.prepared_cache import whole_rows, write_rows
+from trainer.data.prepared_cache import make_room, read_rows, write_rows
 
 SHAPE, DTYPE = (4, 10, 10, 3), np.dtype(np.uint8)
 ROWS_BYTES = 4 * 10 * 10 * 3
@@ -28,8 +27,8 @@ USE = """
 import sys
 from pathlib import Path
 import numpy as np
-from trainer.data.prepared_cache import whole_rows
-rows = whole_rows(Path(sys.argv[1]), shape=(4, 10, 10, 3), dtype=np.dtype(np.uint8))
+from trainer.data.prepared_cache import read_rows
+rows = read_rows(Path(sys.argv[1]), shape=(4, 10, 10, 3), dtype=np.dtype(np.uint8))
 print(rows.sum(), flush=True)
 sys.stdin.read()
 """
@@ -106,14 +105,14 @@ def test_nothing_goes_below_the_bound(tmp_path: Path) -> None:
 
 def test_a_use_counts_and_not_the_making(tmp_path: Path) -> None:
     paths = made(tmp_path, 1, 2)
-    assert whole_rows(paths[0], shape=SHAPE, dtype=DTYPE) is not None
+    assert read_rows(paths[0], shape=SHAPE, dtype=DTYPE) is not None
     makes_room(tmp_path, files=1)
     assert there(paths) == [True, False]
 
 
 def test_what_this_process_has_mapped_stays(tmp_path: Path) -> None:
     old, new = made(tmp_path, 1, 2)
-    rows = whole_rows(old, shape=SHAPE, dtype=DTYPE)
+    rows = read_rows(old, shape=SHAPE, dtype=DTYPE)
     os.utime(old.with_suffix(".sha256"), (1, 1))
     makes_room(tmp_path, files=0)
     assert there([old, new]) == [True, False]
@@ -153,7 +152,7 @@ def test_two_processes_that_make_the_same_both_have_it(tmp_path: Path) -> None:
         mine = write_rows(path, parts(0), shape=SHAPE, dtype=DTYPE)
         other.communicate("")
         assert other.returncode == 0
-    assert whole_rows(path, shape=SHAPE, dtype=DTYPE) is not None
+    assert read_rows(path, shape=SHAPE, dtype=DTYPE) is not None
     np.testing.assert_array_equal(mine, parts(0)[0][1])
     assert list(tmp_path.glob(".*.partial")) == []
 
@@ -197,7 +196,7 @@ def test_a_full_disk_makes_room_below_the_bound_too(tmp_path: Path, monkeypatch:
     def usage(folder: Path) -> SimpleNamespace:
         return SimpleNamespace(free=disk - sum(path.stat().st_size for path in folder.glob("*.npy")))
 
-    monkeypatch.setattr("trainer.data.cache_eviction.shutil.disk_usage", usage)
+    monkeypatch.setattr("trainer.data.prepared_cache.shutil.disk_usage", usage)
     makes_room(tmp_path, files=99)
     assert there(paths) == [False, True]
 
@@ -206,7 +205,7 @@ def test_a_folder_that_may_only_be_read_is_used(tmp_path: Path) -> None:
     (path,) = made(tmp_path, 1)
     tmp_path.chmod(0o555)
     try:
-        rows = whole_rows(path, shape=SHAPE, dtype=DTYPE)
+        rows = read_rows(path, shape=SHAPE, dtype=DTYPE)
     finally:
         tmp_path.chmod(0o755)
     assert rows is not None
@@ -215,7 +214,7 @@ def test_a_folder_that_may_only_be_read_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [((4, 10, 10, 1), DTYPE), (SHAPE, np.dtype(np.float16))])
 def test_rows_of_another_shape_or_kind_are_not_taken(tmp_path: Path, other: tuple[Any, Any]) -> None:
     (path,) = made(tmp_path, 1)
-    assert whole_rows(path, shape=other[0], dtype=other[1]) is None
+    assert read_rows(path, shape=other[0], dtype=other[1]) is None
 
 
 def test_the_bound_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

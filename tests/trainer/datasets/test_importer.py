@@ -23,9 +23,9 @@ from tests.support.picture_sources import write_ham10000
 from trainer.datasets.checks.check import check_dataset
 from trainer.datasets.import_request import ImportRequest, PictureStorage, SplitPolicy, UnusablePolicy
 from trainer.datasets.importer import import_dataset
-from trainer.datasets.layouts import SourceRequest
-from trainer.datasets.splits.grouping import joined
-from trainer.datasets.splits.split_shares import parse_shares
+from trainer.datasets.layouts.listing import SourceRequest
+from trainer.datasets.splits.arrange import join_group_names
+from trainer.datasets.splits.split import parse_shares
 
 
 def asked(source: Path, **changes: Any) -> ImportRequest:
@@ -44,8 +44,8 @@ def kinds(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
 def split_folders(root: Path, *, train: int = 8, test: int = 3) -> Path:
     for number in range(train + test):
         part = "train" if number < train else "test"
-        for at, label in enumerate(("a", "b")):
-            write(root / part / label / f"{number}.png", png(patch(100 * at + number)))
+        for index, label in enumerate(("a", "b")):
+            write(root / part / label / f"{number}.png", png(patch(100 * index + number)))
     return root
 
 
@@ -122,9 +122,9 @@ def lesions_and_patients(root: Path) -> Path:
 def test_an_asked_group_joins_the_groups_of_the_source(tmp_path: Path) -> None:
     source = lesions_and_patients(tmp_path / "source")
     dataset = import_dataset(asked(source, group_column="patient"))
-    split_of = {f"l{at // 2}": set[Split]() for at in range(16)}
-    for at, picture in enumerate(dataset.pictures):
-        split_of[f"l{at // 2}"].add(picture.split)
+    split_of = {f"l{index // 2}": set[Split]() for index in range(16)}
+    for index, picture in enumerate(dataset.pictures):
+        split_of[f"l{index // 2}"].add(picture.split)
     assert all(len(splits) == 1 for splits in split_of.values())
     assert {(picture.group, picture.split) for picture in dataset.pictures} == {
         (group, next(p.split for p in dataset.pictures if p.group == group))
@@ -133,7 +133,7 @@ def test_an_asked_group_joins_the_groups_of_the_source(tmp_path: Path) -> None:
 
 
 def test_a_group_without_an_asked_name_keeps_its_own_apart_from_the_asked_ones() -> None:
-    assert joined(["l1", "l1", "", "x", ""], ["p2", "p1", "p1", "", "x"]) == [
+    assert join_group_names(["l1", "l1", "", "x", ""], ["p2", "p1", "p1", "", "x"]) == [
         *("p1", "p1", "p1"),
         *("x (of the source)", "x"),
     ]

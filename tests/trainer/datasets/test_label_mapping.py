@@ -10,9 +10,9 @@ import pytest
 from dermpack.errors import TableError
 from tests.support import picture_sources as sources
 from tests.support.errors import raises_code
-from trainer.datasets.label_mapping import plain
-from trainer.datasets.layouts import SourceRequest, read_source
-from trainer.datasets.layouts.listing import Listing
+from trainer.datasets.layouts.label_mapping import normalize_class
+from trainer.datasets.layouts.listing import Listing, SourceRequest
+from trainer.datasets.layouts.read_source import read_source
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def chosen(source: Path, positive: tuple[str, ...], negative: tuple[str, ...] = 
     ],
 )
 def test_a_class_name_is_a_label_in_its_plain_spelling(name: str, label: str) -> None:
-    assert plain(name) == label
+    assert normalize_class(name) == label
 
 
 def test_a_positive_class_stands_against_all_others(dermnet: Path) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.dataset.manifest import Dataset
-from trainer.datasets.checks.check import check_dataset
-from trainer.datasets.checks.duplicates_recheck import check_again
+from trainer.datasets.checks.check import check_dataset, recheck_duplicates
 from trainer.datasets.import_request import ImportRequest
 from trainer.datasets.importer import import_dataset
 
@@ -35,4 +34,4 @@ def test_the_check_finds_nothing(imported: Dataset) -> None:
 
 
 def test_duplicates_found_anew_are_the_recorded_ones(imported: Dataset) -> None:
-    assert check_again(imported) == ()
+    assert recheck_duplicates(imported) == ()

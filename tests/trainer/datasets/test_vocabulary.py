@@ -8,9 +8,7 @@ from enum import Enum
 import pytest
 
 from dermpack.imaging import Note, Reason
-from trainer.datasets.checks.check import Problem
-from trainer.datasets.import_outcome import ImportOutcome
-from trainer.datasets.layouts.omission import OmissionReason
+from trainer.datasets.findings import ImportOutcome, OmissionReason, Problem
 
 
 @pytest.mark.parametrize("words", [Note, Reason, Problem, OmissionReason, ImportOutcome])

@@ -14,9 +14,7 @@ import pytest
 from dermpack.cli import main
 from dermpack.errors import InputError, WorkerError
 from tests.support.errors import assert_stderr_code, raises_code
-from trainer.distributed.cluster import Cluster, read_cluster
-from trainer.distributed.rendezvous import meet
-from trainer.distributed.shard import Shard
+from trainer.distributed.cluster import Cluster, Shard, read_cluster, wait_for_workers
 
 TWO = ["host-a:2222", "host-b:2222"]
 
@@ -113,21 +111,21 @@ def test_a_worker_that_does_not_come_is_named_in_time() -> None:
         absent = f"127.0.0.1:{taken.getsockname()[1]}"
         cluster = Cluster(workers=(f"127.0.0.1:{free_port()}", absent), index=0)
         with raises_code("worker-timeout", "worker 1 of 0 to 1", absent) as raised:
-            meet(cluster, limit_s=0)
+            wait_for_workers(cluster, limit_s=0)
         assert isinstance(raised.value, WorkerError)
 
 
 def test_workers_that_have_come_meet() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         workers = (f"127.0.0.1:{free_port()}", f"127.0.0.1:{other.getsockname()[1]}")
-        meet(Cluster(workers=workers, index=0), limit_s=30)
+        wait_for_workers(Cluster(workers=workers, index=0), limit_s=30)
 
 
 def test_a_port_that_is_taken_is_an_error() -> None:
     with socket.create_server(("", 0)) as taken:
         workers = (f"127.0.0.1:{taken.getsockname()[1]}", "127.0.0.1:1")
         with raises_code("cannot-bind", taken.getsockname()[1]) as raised:
-            meet(Cluster(workers=workers, index=0), limit_s=0)
+            wait_for_workers(Cluster(workers=workers, index=0), limit_s=0)
         assert isinstance(raised.value, InputError)
 
 
@@ -137,16 +135,16 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-@pytest.mark.parametrize(("n", "of"), [(8, 1), (8, 2), (12, 2), (12, 3), (7, 1), (6, 2)])
-def test_parts_of_a_batch_are_the_whole_batch(n: int, of: int) -> None:
-    rows = np.concatenate([Shard(index=index, of=of).rows(n) for index in range(of)])
+@pytest.mark.parametrize(("n", "count"), [(8, 1), (8, 2), (12, 2), (12, 3), (7, 1), (6, 2)])
+def test_parts_of_a_batch_are_the_whole_batch(n: int, count: int) -> None:
+    rows = np.concatenate([Shard(index=index, count=count).rows(n) for index in range(count)])
     assert sorted(rows.tolist()) == list(range(n))
 
 
-@pytest.mark.parametrize(("n", "of"), [(8, 2), (12, 3), (16, 4)])
-def test_the_mirror_of_a_row_is_in_its_part(n: int, of: int) -> None:
-    for index in range(of):
-        rows = Shard(index=index, of=of).rows(n)
+@pytest.mark.parametrize(("n", "count"), [(8, 2), (12, 3), (16, 4)])
+def test_the_mirror_of_a_row_is_in_its_part(n: int, count: int) -> None:
+    for index in range(count):
+        rows = Shard(index=index, count=count).rows(n)
         assert (rows + rows[::-1] == n - 1).all()
 
 
@@ -155,8 +153,8 @@ def test_one_part_is_the_batch_in_its_order() -> None:
     assert Shard().rows(8).tolist() == list(range(8))
 
 
-@pytest.mark.parametrize(("n", "of"), [(7, 2), (8, 3), (2, 2)])
-def test_spans_follow_each_other(n: int, of: int) -> None:
-    spans = [Shard(index=index, of=of).span(n) for index in range(of)]
+@pytest.mark.parametrize(("n", "count"), [(7, 2), (8, 3), (2, 2)])
+def test_spans_follow_each_other(n: int, count: int) -> None:
+    spans = [Shard(index=index, count=count).span(n) for index in range(count)]
     assert [first for first, _ in spans] == [0, *(end for _, end in spans[:-1])]
     assert spans[-1][1] == n

@@ -1,4 +1,4 @@
-"""Several replicas learn what one learns; a lost worker ends the others, and the training goes on."""
+"""Replicas have the loss curve of one device; a lost worker ends the others, and training resumes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Process = Any
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An augmentation with mixup, whose pairs must not be parted."""
+    """An augmentation with mixup, whose pairs must stay on one worker."""
     path = tmp_path_factory.mktemp("augment") / "mixed.toml"
     path.write_text(MIXED)
     return str(path)
@@ -67,7 +67,7 @@ def weights(run: Path) -> bytes:
 
 @contextmanager
 def started(arguments: Sequence[str], **environment: str) -> Iterator[Process]:
-    """Killed at the end of the block, where it is still there."""
+    """Start a process, and kill it at the end of the block if it is still running."""
     pipe = subprocess.PIPE
     given = {**os.environ, **environment}
     process = subprocess.Popen(
@@ -98,7 +98,7 @@ def configurations() -> list[str]:
 def two_workers(
     asked: Sequence[str], *, second: Sequence[str] = ("-m", "dermpack")
 ) -> Iterator[list[Process]]:
-    """The chief, and a worker that may be started in another way."""
+    """Start the chief, and a worker that may be started in another way."""
     chief, other = configurations()
     with (
         started(["-m", "dermpack", *asked], TF_CONFIG=chief) as first,
@@ -182,7 +182,7 @@ def test_a_killed_worker_ends_the_chief_in_a_line_and_the_same_command_ends_alik
         _, said = chief.communicate(timeout=LIMIT_S)
         other.communicate(timeout=LIMIT_S)
     assert (other.returncode, chief.returncode) == (0, 0)
-    assert "going on after epoch 1 of 3" in said
+    assert "resuming after epoch 1 of 3" in said
     assert weights(run) == weights(by_workers)
     assert curve(run) == curve(by_workers)
 

@@ -21,15 +21,20 @@ from dermpack.errors import InputError, OutputError
 from dermpack.metrics.predictions import Predictions
 from tests.support import training_dataset as small_dataset
 from tests.support.errors import raises_code
-from trainer.datasets.checks.check import cluster_of, group_of
-from trainer.datasets.splits.leaks import leaking
-from trainer.experiments.folds import fold_datasets, folds_of, members_of
-from trainer.experiments.folds_run import train_folds
-from trainer.experiments.folds_scores import Fold, folded, out_of_fold_table, over_folds, together
-from trainer.recipe.recipe import recipe_from
+from trainer.datasets.splits.given_splits import cluster_of, find_leaks, group_of
+from trainer.experiments.fold_datasets import assign_folds, fold_datasets, split_members
+from trainer.experiments.folds import train_folds
+from trainer.experiments.folds_result import (
+    Fold,
+    join_predictions,
+    mean_over_folds,
+    out_of_fold_table,
+    summarize_folds,
+)
+from trainer.recipe.recipe import parse_recipe
 
 TINY = ("--arch", "scratch_cnn", "--size", "28", "--filters", "4", "--batch", "8", "--epochs", "1", "--quiet")
-RECIPE = recipe_from({"arch": "scratch_cnn", "size": 28, "filters": [4], "epochs": 1}, where="test")
+RECIPE = parse_recipe({"arch": "scratch_cnn", "size": 28, "filters": [4], "epochs": 1}, where="test")
 
 
 @st.composite
@@ -52,7 +57,7 @@ def pictures(draw: st.DrawFn) -> list[Picture]:
 def test_folds_never_part_a_group_or_a_cluster(found: list[Picture], folds: int, seed: int) -> None:
     parts = fold_datasets(dataset_of(found), folds=folds, seed=seed, folder=Path("/folds"))
     for part in parts:
-        assert not leaking(part.pictures, group_of, cluster_of)
+        assert not find_leaks(part.pictures, group_of, cluster_of)
 
 
 @given(pictures(), st.integers(2, 7), st.integers(0, 5))
@@ -72,7 +77,7 @@ def dataset_of(found: Sequence[Picture]) -> Dataset:
 def test_every_label_is_parted_evenly() -> None:
     labels = ["rare"] * 15 + ["common"] * 150
     found = [replace(small_dataset.picture(at, label), split=Split.TRAIN) for at, label in enumerate(labels)]
-    numbers = folds_of(members_of(found), folds=5, seed=0)
+    numbers = assign_folds(split_members(found), folds=5, seed=0)
     counts = Counter(zip(labels, numbers, strict=True))
     assert [counts["rare", fold] for fold in range(5)] == [3] * 5
     assert [counts["common", fold] for fold in range(5)] == [30] * 5
@@ -82,7 +87,7 @@ def test_every_label_is_parted_evenly() -> None:
 def test_a_label_of_as_many_groups_as_folds_is_held_out_in_each(seed: int) -> None:
     labels = ["rare"] * 5 + ["common"] * 60
     found = [replace(small_dataset.picture(at, label), split=Split.TRAIN) for at, label in enumerate(labels)]
-    assert sorted(folds_of(members_of(found), folds=5, seed=seed)[:5]) == [0, 1, 2, 3, 4]
+    assert sorted(assign_folds(split_members(found), folds=5, seed=seed)[:5]) == [0, 1, 2, 3, 4]
 
 
 def test_as_large_a_share_validates_as_in_the_dataset() -> None:
@@ -93,31 +98,31 @@ def test_as_large_a_share_validates_as_in_the_dataset() -> None:
 
 
 def test_another_seed_makes_other_folds_and_the_same_seed_the_same() -> None:
-    found = members_of([small_dataset.picture(at, "ab"[at % 2]) for at in range(60)])
+    found = split_members([small_dataset.picture(at, "ab"[at % 2]) for at in range(60)])
     assert (
-        folds_of(found, folds=3, seed=1)
-        == folds_of(found, folds=3, seed=1)
-        != folds_of(found, folds=3, seed=2)
+        assign_folds(found, folds=3, seed=1)
+        == assign_folds(found, folds=3, seed=1)
+        != assign_folds(found, folds=3, seed=2)
     )
 
 
 def test_an_interval_over_folds_is_students() -> None:
     """Five values: mean 0.666, deviation 0.0445; 2.776 is the 97.5 % point of four degrees of freedom."""
-    of = over_folds([0.61, 0.72, 0.66, 0.70, 0.64])
+    of = mean_over_folds([0.61, 0.72, 0.66, 0.70, 0.64])
     assert of is not None and of.ci95 is not None
     assert [of.mean, of.deviation, *of.ci95] == pytest.approx([0.666, 0.04450, 0.61075, 0.72125], abs=1e-4)
 
 
 def test_a_figure_that_a_fold_lacks_is_the_mean_of_the_others() -> None:
-    of = over_folds([0.5, float("nan"), 0.7])
+    of = mean_over_folds([0.5, float("nan"), 0.7])
     assert of is not None and of.folds == 2 and of.mean == pytest.approx(0.6)
-    assert over_folds([float("nan")] * 3) is None
-    alone = over_folds([0.5, float("nan")])
+    assert mean_over_folds([float("nan")] * 3) is None
+    alone = mean_over_folds([0.5, float("nan")])
     assert alone is not None and alone.ci95 is None
 
 
 def test_an_interval_over_folds_stays_within_what_a_figure_can_be() -> None:
-    of = over_folds([0.9, 1.0])
+    of = mean_over_folds([0.9, 1.0])
     assert of is not None and of.ci95 is not None
     assert list(of.ci95) == pytest.approx([0.3147, 1.0], abs=1e-3)
 
@@ -144,10 +149,10 @@ def fold(number: int, names: Sequence[str], truth: Sequence[int], sure: float) -
 
 def test_out_of_fold_predictions_are_pooled_in_the_order_of_the_paths() -> None:
     folds = [fold(1, ["b.png", "d.png"], [0, 1], 0.9), fold(2, ["a.png", "c.png"], [1, 0], 0.2)]
-    pooled = together(folds)
+    pooled = join_predictions(folds)
     assert pooled.pictures == ("a.png", "b.png", "c.png", "d.png")
     assert pooled.correct.tolist() == [False, True, False, True]
-    done = folded(folds, dataset={}, recipe={}, seed=0)
+    done = summarize_folds(folds, dataset={}, recipe={}, seed=0)
     assert done.out_of_fold.value("accuracy") == 0.5
     assert done.over_folds["accuracy"].mean == 0.5
     rows = list(csv.DictReader(out_of_fold_table(folds).splitlines()))
@@ -228,7 +233,7 @@ def test_folds_go_on_where_they_were_stopped(folds: Path, coloured: Path) -> Non
 @pytest.mark.tensorflow
 def test_finished_or_other_folds_are_kept(folds: Path, coloured: Path) -> None:
     dataset = read_dataset(coloured)
-    recipe = recipe_from(
+    recipe = parse_recipe(
         {"arch": "scratch_cnn", "size": 28, "filters": [4], "batch": 8, "epochs": 1}, where="test"
     )
     with raises_code("already-finished", folds, "--overwrite") as raised:

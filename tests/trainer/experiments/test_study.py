@@ -14,21 +14,21 @@ import numpy as np
 import pytest
 
 from dermpack.dataset.manifest import Dataset, read_dataset
+from dermpack.storage.locks import lock_folder
 from tests.support.errors import raises_code
-from trainer.experiments.report.study_record import Study, StudyRow
-from trainer.experiments.study import run_study
+from trainer.experiments.runner import changed_option, read_probabilities, study_run
+from trainer.experiments.study import MARKER, run_study
 from trainer.experiments.study_file import StudyEntry, StudyPlan, find_study, read_study
-from trainer.experiments.study_folder import RecipePaths, changed, study_folder
+from trainer.experiments.study_record import Study, StudyRow
 from trainer.fitting.events import FitProgress
-from trainer.fitting.plan import Goal
-from trainer.recipe.recipe import recipe_from
+from trainer.recipe.recipe import Goal, parse_recipe
 from trainer.runs.subprocess_training import PreparingPictures, RecipeStarted
 
 TINY = {"arch": "scratch_cnn", "size": 28, "filters": [4], "batch": 8, "rate": 0.005}
 
 
 def entry(name: str, **options: Any) -> StudyEntry:
-    return StudyEntry(name=name, recipe=recipe_from({**TINY, **options}, where="test"))
+    return StudyEntry(name=name, recipe=parse_recipe({**TINY, **options}, where="test"))
 
 
 def plan(*entries: StudyEntry) -> StudyPlan:
@@ -48,7 +48,7 @@ def training() -> list[int]:
         except OSError:
             return ""
 
-    return [pid for pid in children() if "subprocess_worker" in command(pid)]
+    return [pid for pid in children() if "subprocess_training" in command(pid)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,20 +208,19 @@ def test_a_study_names_nothing_of_this_machine(story: Story) -> None:
 def test_the_answers_are_those_that_evaluate_gives(story: Story, coloured: Path) -> None:
     from dermpack.dataset.manifest import Split
     from dermpack.evaluation.evaluate import predict
-    from trainer.experiments.study_folder import read_answers
     from trainer.runs.run_folder import load_predictor
 
     dataset = read_dataset(coloured)
-    place = RecipePaths(folder=story.folder, name="twice")
+    place = study_run(story.folder, "twice")
     found = predict(load_predictor(place.run), dataset, split=Split.TEST).probabilities
-    np.testing.assert_allclose(read_answers(place.answers(dataset, Split.TEST)), found, atol=1e-6)
+    np.testing.assert_allclose(read_probabilities(place.answers(dataset, Split.TEST)), found, atol=1e-6)
 
 
 @pytest.mark.tensorflow
 def test_a_recipe_that_was_changed_is_refused_or_removed(story: Story, coloured: Path) -> None:
-    place, other = RecipePaths(folder=story.folder, name="plain"), entry("plain", epochs=5).recipe
-    assert changed(place, entry("plain", epochs=1).recipe) == ""
-    assert changed(place, other) == "epochs: 1, now 5"
+    place, other = study_run(story.folder, "plain"), entry("plain", epochs=5).recipe
+    assert changed_option(place, entry("plain", epochs=1).recipe) == ""
+    assert changed_option(place, other) == "epochs: 1, now 5"
     with raises_code("output-mismatch", "[recipes.plain]", "epochs: 1, now 5"):
         run_study(read_dataset(coloured), plan(entry("plain", epochs=5)), story.folder)
     assert place.is_trained
@@ -262,8 +261,9 @@ def test_a_study_of_another_dataset_is_kept_unless_asked(dataset: Dataset, tmp_p
 
 
 def test_two_studies_in_one_folder_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+    absent_only(dataset, tmp_path / "study")
     with (
-        study_folder(tmp_path / "study", dataset, overwrite=False),
+        lock_folder(tmp_path / "study", marker=MARKER),
         raises_code("in-use", tmp_path / "study"),
     ):
         absent_only(dataset, tmp_path / "study")
@@ -271,11 +271,11 @@ def test_two_studies_in_one_folder_are_refused(dataset: Dataset, tmp_path: Path)
 
 def quick(study: StudyPlan) -> Iterator[StudyEntry]:
     """The recipes of a study, each a minute's work or less: an epoch, small networks, random weights."""
-    for of in study.entries:
+    for entry in study.entries:
         small = {"epochs": 1, "head_epochs": 1, "head_copies": 1}
-        size = of.recipe.size if of.recipe.arch.value == "scratch_cnn" else 96
-        recipe = recipe_from({**small, "weights": "none", "size": size}, where="test", base=of.recipe)
-        yield replace(of, recipe=recipe)
+        size = entry.recipe.size if entry.recipe.arch.value == "scratch_cnn" else 96
+        recipe = parse_recipe({**small, "weights": "none", "size": size}, where="test", base=entry.recipe)
+        yield replace(entry, recipe=recipe)
 
 
 @pytest.mark.slow

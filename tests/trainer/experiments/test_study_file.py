@@ -14,10 +14,8 @@ from tests.support import training_dataset as small_dataset
 from tests.support.errors import raises_code
 from trainer.experiments.study import check_study
 from trainer.experiments.study_file import SHIPPED, StudyPlan, find_study, read_study
-from trainer.fitting.plan import Goal
 from trainer.recipe.network_spec import Weights
-from trainer.recipe.plain_values import spelled
-from trainer.recipe.recipe import Recipe, recipe_from
+from trainer.recipe.recipe import Goal, Recipe, parse_recipe, recipe_to_options
 
 TWO = "[recipes.a]\nepochs = 1\n[recipes.b]\nepochs = 2\n"
 
@@ -145,5 +143,5 @@ def test_a_recipe_that_is_spelled_out_reads_back_as_it_was(tmp_path: Path) -> No
         "sensitivity": {"mel": 0.9},
         "fine_tune": 3,
     }
-    for recipe in (Recipe(), Recipe(weights=Weights.NONE, rate=3e-4), recipe_from(options, where="test")):
-        assert recipe_from(spelled(recipe), where="test") == recipe
+    for recipe in (Recipe(), Recipe(weights=Weights.NONE, rate=3e-4), parse_recipe(options, where="test")):
+        assert parse_recipe(recipe_to_options(recipe), where="test") == recipe

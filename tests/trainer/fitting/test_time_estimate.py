@@ -6,29 +6,34 @@ from typing import Any
 
 import pytest
 
-from trainer.fitting.events import Epoch, FitProgress
-from trainer.fitting.time_estimate import left_after, left_within, step_s
+from trainer.fitting.events import (
+    Epoch,
+    FitProgress,
+    remaining_after_epoch_s,
+    remaining_in_fit_s,
+    seconds_per_step,
+)
 
 
 def test_the_first_step_which_builds_the_graph_counts_for_nothing() -> None:
-    assert step_s([40.0]) is None
-    assert step_s([40.0, 41.0, 42.0]) == 1.0
+    assert seconds_per_step([40.0]) is None
+    assert seconds_per_step([40.0, 41.0, 42.0]) == 1.0
 
 
 @pytest.mark.parametrize("ends", [[], [40.0], [40.0, 41.0, 42.0], [40.0, 40.1, 40.2, 40.3]])
 def test_no_time_is_told_before_some_steps_and_seconds_have_passed(ends: list[float]) -> None:
-    assert left_within(ends, steps=100) is None
+    assert remaining_in_fit_s(ends, steps=100) is None
 
 
 def test_what_is_left_is_what_later_steps_take() -> None:
-    assert left_within([40.0, 41.0, 42.0, 43.0], steps=60) == 60.0
+    assert remaining_in_fit_s([40.0, 41.0, 42.0, 43.0], steps=60) == 60.0
 
 
 def test_a_slow_start_is_not_expected_of_the_epochs_to_come() -> None:
     ends = [40.0, 41.0, 42.0]
-    assert left_after(ends, began=0.0, now=44.0, epochs=10) == pytest.approx(50.0)
-    assert left_after(ends, began=0.0, now=44.0, epochs=0) == 0
-    assert left_after([3.0], began=0.0, now=4.0, epochs=10) == pytest.approx(40.0)
+    assert remaining_after_epoch_s(ends, began=0.0, now=44.0, epochs=10) == pytest.approx(50.0)
+    assert remaining_after_epoch_s(ends, began=0.0, now=44.0, epochs=0) == 0
+    assert remaining_after_epoch_s([3.0], began=0.0, now=4.0, epochs=10) == pytest.approx(40.0)
 
 
 def moment(*, pictures_per_s: float | None, remaining_s: float | None, **more: Any) -> FitProgress:

@@ -14,7 +14,7 @@ from dermpack.cli import main
 from tests.conftest import OPTIONS, TINY
 from tests.support.coloured_dataset import write_coloured
 from tests.support.errors import assert_stderr_code
-from trainer.recipe.recipe import COMMAND_LINE, read_recipe, recipe_from
+from trainer.recipe.recipe import COMMAND_LINE, parse_recipe, read_recipe
 
 HEAD_ONLY = ("--head-epochs", "1", "--epochs", "0")
 pytestmark = pytest.mark.tensorflow
@@ -43,7 +43,7 @@ def taught(share: float, offsets: tuple[float, ...] = (0.0,), side: int = 4) -> 
     network = Fixed([0.2, 0.8])
     teacher = Teacher(network=network, weights_sha256="f" * 64, share=share)
     targets = tf.constant([[1.0, 0.0], [0.0, 1.0]])
-    mixed = teacher.beside(targets, tf.zeros([2, side, side, 3]), offsets=offsets)
+    mixed = teacher.blend_targets(targets, tf.zeros([2, side, side, 3]), offsets=offsets)
     return mixed.numpy(), network
 
 
@@ -159,4 +159,4 @@ def test_runs_in_a_recipe_are_found_beside_it(trained: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.weights == trained
     assert recipe.teacher == trained
-    assert recipe_from({"teacher": "none"}, where=COMMAND_LINE, base=recipe).teacher is None
+    assert parse_recipe({"teacher": "none"}, where=COMMAND_LINE, base=recipe).teacher is None

@@ -20,9 +20,9 @@ PLAIN = NetworkSpec(arch=Arch.SCRATCH_CNN, size=SIZE, classes=3, filters=(4, 6, 
 
 
 def made(spec: NetworkSpec) -> Any:
-    from trainer.model.network import build
+    from trainer.model.network import build_network
 
-    return build(spec, weights=Weights.NONE, seed=0)
+    return build_network(spec, weights=Weights.NONE, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,10 @@ def pixels() -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("count", [0, 3, 25, 55])
 def test_the_rest_after_the_trunk_is_the_whole(model: Any, pixels: NDArray[np.float32], count: int) -> None:
-    from trainer.model.freezing import boundary, freeze_below, split_at
+    from trainer.model.freezing import find_boundary, freeze_below, split_model
 
     freeze_below(model, count)
-    trunk, rest = split_at(model, boundary(model))
+    trunk, rest = split_model(model, find_boundary(model))
     whole = model(pixels, training=False).numpy()
     np.testing.assert_allclose(rest(trunk(pixels)).numpy(), whole, atol=1e-6)
 
@@ -65,17 +65,17 @@ def test_the_rest_after_the_trunk_is_the_whole(model: Any, pixels: NDArray[np.fl
 def test_both_halves_are_flat(mobilenet: Any) -> None:
     import tf_keras
 
-    from trainer.model.freezing import split_at
+    from trainer.model.freezing import split_model
 
-    halves = split_at(mobilenet, "block_10_project_BN")
+    halves = split_model(mobilenet, "block_10_project_BN")
     assert not [layer for half in halves for layer in half.layers if isinstance(layer, tf_keras.Model)]
 
 
 def test_nothing_below_the_cut_trains_and_everything_above_is_in_the_rest(mobilenet: Any) -> None:
-    from trainer.model.freezing import boundary, freeze_below, split_at
+    from trainer.model.freezing import find_boundary, freeze_below, split_model
 
     freeze_below(mobilenet, 55)
-    trunk, rest = split_at(mobilenet, boundary(mobilenet))
+    trunk, rest = split_model(mobilenet, find_boundary(mobilenet))
     assert trunk.trainable_weights == []
     assert len(rest.trainable_weights) == len(mobilenet.trainable_weights)
 
@@ -105,23 +105,23 @@ def test_the_top_layers_are_counted_as_keras_counts_them(mobilenet: Any) -> None
     ],
 )
 def test_the_cut_lies_where_one_tensor_crosses(mobilenet: Any, count: int, cut: str) -> None:
-    from trainer.model.freezing import boundary, freeze_below
+    from trainer.model.freezing import find_boundary, freeze_below
 
     freeze_below(mobilenet, count)
-    assert boundary(mobilenet) == cut
+    assert find_boundary(mobilenet) == cut
 
 
 def test_where_everything_trains_nothing_lies_below(mobilenet: Any) -> None:
-    from trainer.model.freezing import All, boundary, freeze_below
+    from trainer.model.freezing import find_boundary, freeze_below
 
-    freeze_below(mobilenet, All.ALL)
-    assert boundary(mobilenet) == "pixels"
+    freeze_below(mobilenet, None)
+    assert find_boundary(mobilenet) == "pixels"
 
 
 def test_more_layers_than_there_are_is_all(mobilenet: Any) -> None:
-    from trainer.model.freezing import All, freeze_below
+    from trainer.model.freezing import freeze_below
 
-    freeze_below(mobilenet, All.ALL)
+    freeze_below(mobilenet, None)
     everything = [layer.trainable for layer in mobilenet.layers]
     freeze_below(mobilenet, 9999)
     assert [layer.trainable for layer in mobilenet.layers] == everything
@@ -138,12 +138,12 @@ def test_a_negative_count_is_refused(mobilenet: Any) -> None:
 def test_training_the_rest_trains_the_whole(pixels: NDArray[np.float32]) -> None:
     import tf_keras
 
-    from trainer.model.freezing import boundary, freeze_below, split_at
+    from trainer.model.freezing import find_boundary, freeze_below, split_model
     from trainer.model.weights import named_weights
 
     model = made(PLAIN)
     freeze_below(model, 4)
-    trunk, rest = split_at(model, boundary(model))
+    trunk, rest = split_model(model, find_boundary(model))
     before = named_weights(model)
     rest.compile(tf_keras.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
     rest.fit(trunk(pixels), np.array([0, 1, 2, 0]), verbose=0)
@@ -153,11 +153,11 @@ def test_training_the_rest_trains_the_whole(pixels: NDArray[np.float32]) -> None
 
 
 def test_frozen_batch_normalisation_keeps_its_statistics_and_infers(pixels: NDArray[np.float32]) -> None:
-    from trainer.model.freezing import All, freeze_below
+    from trainer.model.freezing import freeze_below
     from trainer.model.weights import named_weights
 
     model = made(NetworkSpec(arch=Arch.SCRATCH_CNN, size=SIZE, classes=3, dropout=0.0))
-    freeze_below(model, All.ALL)
+    freeze_below(model, None)
     before = named_weights(model)
     trained = model(pixels, training=True).numpy()
     assert np.array_equal(trained, model(pixels, training=False).numpy())
@@ -166,37 +166,37 @@ def test_frozen_batch_normalisation_keeps_its_statistics_and_infers(pixels: NDAr
 
 
 def test_from_nothing_batch_normalisation_trains_too() -> None:
-    from trainer.model.freezing import train_from_nothing
+    from trainer.model.freezing import unfreeze_all
 
     model = made(PLAIN)
-    train_from_nothing(model)
+    unfreeze_all(model)
     assert any(weight.name.endswith("gamma:0") for weight in model.trainable_weights)
 
 
 @pytest.mark.slow
 def test_the_input_map_never_trains_and_is_not_worth_a_cut() -> None:
-    from trainer.model.freezing import All, boundary, freeze_below, train_from_nothing
+    from trainer.model.freezing import find_boundary, freeze_below, unfreeze_all
 
     model = made(NetworkSpec(arch=Arch.RESNET50, size=SIZE, classes=3))
-    train_from_nothing(model)
+    unfreeze_all(model)
     assert not model.get_layer("input_map").trainable
-    freeze_below(model, All.ALL)
+    freeze_below(model, None)
     assert not model.get_layer("input_map").trainable
-    assert boundary(model) == "pixels"
+    assert find_boundary(model) == "pixels"
 
 
 def test_features_are_the_pooled_output_of_the_backbone(mobilenet: Any) -> None:
-    from trainer.model.freezing import features
+    from trainer.model.freezing import split_at_features
 
-    assert features(mobilenet).output_shape == (None, 1280)
+    assert split_at_features(mobilenet).output_shape == (None, 1280)
 
 
 def test_from_nothing_batch_normalisation_forgets_its_start_within_a_hundred_steps() -> None:
-    from trainer.model.freezing import features, train_from_nothing
+    from trainer.model.freezing import split_at_features, unfreeze_all
 
     model = made(NetworkSpec(arch=Arch.MOBILENET_V2, alpha=0.35, size=SIZE, classes=2))
-    train_from_nothing(model)
-    trunk = features(model)
+    unfreeze_all(model)
+    trunk = split_at_features(model)
     pixels = np.random.default_rng(0).uniform(-1, 1, (4, SIZE, SIZE, 3)).astype(np.float32)
     for _ in range(100):
         trained = trunk(pixels, training=True).numpy()

@@ -25,9 +25,9 @@ PLAIN = NetworkSpec(arch=Arch.SCRATCH_CNN, size=28, classes=3, filters=(8, 12), 
 
 
 def made(spec: NetworkSpec, *, seed: int = 0) -> Any:
-    from trainer.model.network import build
+    from trainer.model.network import build_network
 
-    return build(spec, weights=Weights.NONE, seed=seed)
+    return build_network(spec, weights=Weights.NONE, seed=seed)
 
 
 def pixels_of(size: int) -> NDArray[np.uint8]:
@@ -61,7 +61,7 @@ def reference_of(spec: NetworkSpec) -> tuple[Any, Callable[[Any], Any]]:
 
 @pytest.mark.parametrize("spec", BACKBONES)
 def test_a_backbone_computes_what_keras_computes_after_its_own_preprocessing(spec: NetworkSpec) -> None:
-    from trainer.model.freezing import backbone_layers, features
+    from trainer.model.freezing import backbone_layers, split_at_features
 
     reference, preprocess = reference_of(spec)
     model = made(spec)
@@ -71,7 +71,7 @@ def test_a_backbone_computes_what_keras_computes_after_its_own_preprocessing(spe
     pixels = pixels_of(spec.size)
     expected = reference(preprocess(pixels.astype(np.float32)), training=False).numpy()
     assert np.ptp(expected) > 0
-    found = features(model)(mapped(pixels), training=False).numpy()
+    found = split_at_features(model)(mapped(pixels), training=False).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
@@ -126,21 +126,21 @@ def test_layers_of_one_shape_start_differently() -> None:
 
 
 def test_a_sigmoid_is_exported_as_the_equal_softmax() -> None:
-    from trainer.model.network import as_softmax
+    from trainer.model.network import convert_to_softmax
 
     model = made(NetworkSpec(alpha=0.35, size=SIZE, classes=2, head=Head.SIGMOID))
     model.get_layer("predictions").bias.assign([0.7])
     pixels = mapped(pixels_of(SIZE))
     second = model(pixels, training=False).numpy()[:, 0]
-    both = as_softmax(model)(pixels, training=False).numpy()
+    both = convert_to_softmax(model)(pixels, training=False).numpy()
     np.testing.assert_allclose(both, np.stack([1 - second, second], axis=1), atol=1e-6)
 
 
 def test_a_softmax_stays_as_it_is() -> None:
-    from trainer.model.network import as_softmax
+    from trainer.model.network import convert_to_softmax
 
     model = made(PLAIN)
-    assert as_softmax(model) is model
+    assert convert_to_softmax(model) is model
 
 
 @pytest.mark.parametrize("spec", [PLAIN, NetworkSpec(size=224, classes=2, head=Head.SIGMOID)])
@@ -208,7 +208,7 @@ def test_every_published_width_can_be_asked_for(alpha: float) -> None:
 
 
 def test_imagenet_weights_are_refused_where_there_are_none() -> None:
-    from trainer.model.network import build
+    from trainer.model.network import build_network
 
     with raises_code("option-not-applicable", "imagenet", "scratch_cnn"):
-        build(PLAIN, weights=Weights.IMAGENET, seed=0)
+        build_network(PLAIN, weights=Weights.IMAGENET, seed=0)

@@ -24,9 +24,9 @@ MOBILENET = NetworkSpec(alpha=0.35, size=96, classes=3)
 
 
 def made(spec: NetworkSpec = SPEC, *, weights: Path | Weights = Weights.NONE, seed: int = 0) -> Any:
-    from trainer.model.network import build
+    from trainer.model.network import build_network
 
-    return build(spec, weights=weights, seed=seed)
+    return build_network(spec, weights=weights, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +292,7 @@ def test_imagenet_weights_give_what_keras_gives(
 ) -> None:
     import tf_keras
 
-    from trainer.model.freezing import features
+    from trainer.model.freezing import split_at_features
 
     path: Path = request.getfixturevalue(fixture)
     model = made(NetworkSpec(alpha=alpha, size=96, classes=3), weights=path)
@@ -301,7 +301,7 @@ def test_imagenet_weights_give_what_keras_gives(
     )
     pixels = np.random.default_rng(0).uniform(-1, 1, (2, 96, 96, 3)).astype(np.float32)
     expected = keras(pixels, training=False).numpy()
-    np.testing.assert_allclose(features(model)(pixels, training=False).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(split_at_features(model)(pixels, training=False).numpy(), expected, atol=1e-6)
 
 
 @pytest.mark.real_data

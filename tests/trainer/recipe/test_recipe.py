@@ -1,7 +1,9 @@
-"""Recipes: the file and the command line say the same, and a slip is named."""
+"""A recipe is declared once: command line, TOML, help and documentation are derived from its fields."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,9 @@ import pytest
 from dermpack.cli import main
 from tests.support.errors import raises_code
 from tests.support.paths import REPOSITORY
-from trainer.data.class_balance import Balance
-from trainer.recipe.augmentation import LARGEST, NAMED, Augmentation
+from trainer.recipe.augmentation import AUGMENTATIONS, MAX_VALUES, Augmentation
 from trainer.recipe.network_spec import Arch, Weights
-from trainer.recipe.option_defaults import default_texts
-from trainer.recipe.recipe import DECODERS, Precision, Recipe, read_recipe, recipe_from
+from trainer.recipe.recipe import Balance, Precision, Recipe, describe_options, parse_recipe, read_recipe
 
 STUDIES = REPOSITORY / "trainer" / "studies"
 
@@ -27,51 +27,76 @@ def read(tmp_path: Path, text: str) -> Recipe:
     return read_recipe(path)
 
 
-def test_every_value_of_a_recipe_can_be_given() -> None:
-    assert set(DECODERS) == {field.name for field in fields(Recipe)}
+NAMES = [field.name for field in fields(Recipe)]
 
 
-def test_every_value_of_a_recipe_is_an_option_of_the_command() -> None:
+def test_every_field_of_a_recipe_is_an_option_of_the_command() -> None:
     from dermpack.cli.train import command
 
-    options = {option.name for option in command.params if isinstance(option, click.Option)}
-    assert set(DECODERS) <= options
+    options = [option.name for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in describe_options()] == NAMES
+    assert [name for name in options if name in NAMES] == NAMES
 
 
-def test_help_shows_each_default_that_a_recipe_has(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_every_option_once_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "--size PX Side of the pictures: 28 to 600, backbones from 96. [default: 160]" in shown
-    for name, text in default_texts().items():
-        assert f"--{name.replace('_', '-')} " in shown
-        assert f"[default: {text}]" in shown
+    for option in describe_options():
+        line = f" --{option.name.replace('_', '-')} {option.metavar} {option.help}"
+        assert shown.count(line) == 1
+        if option.default_text:
+            assert f"{line} [default: {option.default_text}]" in shown
 
 
-def test_help_shows_every_option_once() -> None:
-    from dermpack.cli.help_sections import SECTIONS
-    from dermpack.cli.train import command
+def test_help_loads_neither_numpy_nor_tensorflow() -> None:
+    program = (
+        "import sys; from dermpack.cli import main; main(['train', '--help']); "
+        "sys.exit(bool({'numpy', 'tensorflow'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 
-    named = [name for names in SECTIONS.values() for name in names]
-    assert sorted(named) == sorted(DECODERS)
-    assert set(named) <= {param.name for param in command.params}
+
+def test_every_help_text_is_a_sentence() -> None:
+    for option in describe_options():
+        assert option.help[0].isupper() and option.help.endswith("."), option.name
+
+
+def test_a_shell_completes_the_words_of_an_option() -> None:
+    from click.shell_completion import ShellComplete
+
+    from dermpack.cli import program
+
+    shell = ShellComplete(program, {}, "dermpack", "_DERMPACK_COMPLETE")
+    found = shell.get_completions(["train", "--arch"], "efficientnet_b")
+    assert [item.value for item in found] == [f"efficientnet_b{number}" for number in range(5)]
 
 
 def test_defaults_are_values_that_a_recipe_takes() -> None:
-    words = ("threads", "time_limit")  # "all" and "none" say what 0 means
-    texts = {name: text for name, text in default_texts().items() if name not in words}
-    assert recipe_from(texts, where="command line") == Recipe()
+    texts = {option.name: option.default_text for option in describe_options()}
+    assert {name for name, text in texts.items() if not text} == {"dense", "sensitivity"}
+    typed = {name: text for name, text in texts.items() if text}
+    del typed["threads"], typed["time_limit"]  # "all" and "none" stand for 0
+    assert parse_recipe(typed, where="command line") == Recipe()
+
+
+def test_the_page_lists_every_option_with_its_values_and_default() -> None:
+    page = REPOSITORY / "docs/options.md"
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for option in describe_options():
+        default = f"`{option.default_text}`" if option.default_text else ""
+        assert f"| `{option.name}` | {option.values} | {default} | {option.help} |" in lines
 
 
 def test_a_file_and_the_command_line_decode_alike(tmp_path: Path) -> None:
     text = 'fine_tune = 55\ndense = [128, 64]\nrate = 1e-4\nsensitivity = { mel = 0.95 }\naugment = "light"'
     typed = {"fine_tune": "55", "dense": "128,64", "rate": "1e-4", "augment": "light"}
-    typed_recipe = recipe_from({**typed, "sensitivity": ("mel=0.95",)}, where="command line")
+    typed_recipe = parse_recipe({**typed, "sensitivity": ("mel=0.95",)}, where="command line")
     assert read(tmp_path, text) == typed_recipe
 
 
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     base = read(tmp_path, "epochs = 3\nbatch = 16")
-    recipe = recipe_from({"epochs": "5"}, where="command line", base=base)
+    recipe = parse_recipe({"epochs": "5"}, where="command line", base=base)
     assert (recipe.epochs, recipe.batch) == (5, 16)
 
 
@@ -122,13 +147,14 @@ def test_a_weights_file_is_found_beside_the_recipe(tmp_path: Path) -> None:
 def test_the_page_lists_every_key_of_augmentation_with_its_values() -> None:
     page = REPOSITORY / "docs/training.md"
     rows = [line.split(" | ")[:5] for line in page.read_text(encoding="utf-8").splitlines()]
-    told = {row[0]: row[1:] for row in rows if row[0].startswith("| `")}
+    names = {f"| `{field.name}`" for field in fields(Augmentation)}
+    documented = {row[0]: row[1:] for row in rows if row[0] in names}
     for field in fields(Augmentation):
-        span = f"0 to {LARGEST[field.name]:g}" if field.name in LARGEST else "true or false"
-        values = [getattr(NAMED[name], field.name) for name in ("none", "light", "strong")]
+        span = f"0 to {MAX_VALUES[field.name]:g}" if field.name in MAX_VALUES else "true or false"
+        values = [getattr(AUGMENTATIONS[name], field.name) for name in ("none", "light", "strong")]
         shown = [f"{value}".lower() if isinstance(value, bool) else f"{value:g}" for value in values]
-        assert told.pop(f"| `{field.name}`") == [span, *shown]
-    assert told == {}
+        assert documented.pop(f"| `{field.name}`") == [span, *shown]
+    assert documented == {}
 
 
 @pytest.mark.parametrize(
@@ -146,19 +172,19 @@ def test_a_wrong_value_of_augmentation_is_told_what_fits(
     path = tmp_path / "a.toml"
     path.write_text(line, encoding="utf-8")
     with raises_code("invalid-option", *values):
-        recipe_from({"augment": str(path)}, where="command line")
+        parse_recipe({"augment": str(path)}, where="command line")
 
 
 def test_exact_augmentation_comes_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text("flips = true\nrotation_degrees = 18", encoding="utf-8")
-    recipe = recipe_from({"augment": str(path)}, where="command line")
+    recipe = parse_recipe({"augment": str(path)}, where="command line")
     assert recipe.augment == Augmentation(flips=True, rotation_degrees=18)
 
 
 def test_the_record_has_no_path_and_nothing_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "w.h5").write_bytes(b"x")
-    record = recipe_from({"weights": str(tmp_path / "w.h5"), "threads": "2"}, where="command line").record()
+    record = parse_recipe({"weights": str(tmp_path / "w.h5"), "threads": "2"}, where="command line").record()
     assert str(tmp_path) not in str(record)
     assert "threads" not in record
     assert "time_limit" not in record
@@ -166,17 +192,17 @@ def test_the_record_has_no_path_and_nothing_of_the_machine(tmp_path: Path) -> No
 
 def test_words_become_what_they_name() -> None:
     values = {"arch": "resnet50", "balance": "effective", "mixed_precision": "bfloat16", "fine_tune": "all"}
-    recipe = recipe_from(values, where="command line")
+    recipe = parse_recipe(values, where="command line")
     found: tuple[Any, ...] = (recipe.arch, recipe.balance, recipe.mixed_precision, recipe.fine_tune)
     assert found == (Arch.RESNET50, Balance.EFFECTIVE, Precision.BFLOAT16, None)
 
 
 def test_a_plain_network_starts_from_nothing() -> None:
-    assert recipe_from({"arch": "scratch_cnn"}, where="command line").weights is Weights.NONE
+    assert parse_recipe({"arch": "scratch_cnn"}, where="command line").weights is Weights.NONE
 
 
 def test_the_plain_recipe_is_as_the_studies_have_it() -> None:
     plain = read_recipe(STUDIES / "plain.toml")
     assert (plain.head_epochs, plain.epochs, plain.fine_tune, plain.rate) == (4, 8, 55, 1e-4)
     assert (plain.balance, plain.balance_power) == (Balance.WEIGHTS, 0.5)
-    assert plain.augment != NAMED["none"]
+    assert plain.augment != AUGMENTATIONS["none"]

@@ -14,8 +14,8 @@ from dermpack.dataset.manifest import Dataset, Manifest, Split, read_dataset
 from dermpack.errors import InputError, OutputError
 from tests.support.errors import assert_stderr_code, raises_code
 from trainer.recipe.network_spec import Arch
-from trainer.recipe.recipe import Recipe, recipe_from
-from trainer.runs.preflight import check_asked
+from trainer.recipe.recipe import Recipe, parse_recipe
+from trainer.runs.preflight import check_training
 
 PLAIN = Recipe(arch=Arch.SCRATCH_CNN, size=28)
 
@@ -39,15 +39,15 @@ def test_splits_that_leak_are_refused_with_their_number_and_a_hint(
 ) -> None:
     leaking = related(read_dataset(coloured), column)
     with raises_code("dataset-leaks", "2 pictures", "--mend", "--new-splits"):
-        check_asked(leaking, tmp_path / "run", PLAIN, overwrite=False)
+        check_training(leaking, tmp_path / "run", PLAIN, overwrite=False)
 
 
 def test_a_finished_run_says_what_can_be_done(coloured: Path, tmp_path: Path) -> None:
     (tmp_path / "training.json").write_text("{}", encoding="utf-8")
     with raises_code("already-finished", tmp_path, "--overwrite") as raised:
-        check_asked(read_dataset(coloured), tmp_path, PLAIN, overwrite=False)
+        check_training(read_dataset(coloured), tmp_path, PLAIN, overwrite=False)
     assert isinstance(raised.value, OutputError)
-    check_asked(read_dataset(coloured), tmp_path, PLAIN, overwrite=True)
+    check_training(read_dataset(coloured), tmp_path, PLAIN, overwrite=True)
 
 
 def test_a_dataset_that_moved_alone_says_where_its_pictures_are_looked_for(
@@ -59,7 +59,7 @@ def test_a_dataset_that_moved_alone_says_where_its_pictures_are_looked_for(
         shutil.copy(coloured / name, moved)
     dataset = replace(read_dataset(moved), root="../pictures")
     with raises_code("pictures-missing", "49 of 49", tmp_path / "moved/pictures", "blue-00"):
-        check_asked(dataset, tmp_path / "run", PLAIN, overwrite=False)
+        check_training(dataset, tmp_path / "run", PLAIN, overwrite=False)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_an_option_is_named_as_it_was_typed(
     options: dict[str, object], typed: str, values: tuple[str, ...]
 ) -> None:
     with raises_code("invalid-option", *values) as raised:
-        recipe_from(options, where="command line").spec(classes=3)
+        parse_recipe(options, where="command line").spec(classes=3)
     assert isinstance(raised.value, InputError)
     assert raised.value.where == typed
 
@@ -88,7 +88,7 @@ def test_an_option_is_named_as_it_was_typed(
 def test_the_hint_of_an_unknown_word_is_the_nearest_one(value: str, nearest: str) -> None:
     option = "arch" if value.startswith("mobil") else "balance"
     with raises_code("invalid-option") as raised:
-        recipe_from({option: value}, where="command line")
+        parse_recipe({option: value}, where="command line")
     assert nearest in raised.value.hint
 
 
@@ -96,9 +96,9 @@ def test_a_folder_of_weights_names_the_files_in_it(tmp_path: Path) -> None:
     for name in ("b.h5", "a.h5"):
         (tmp_path / name).touch()
     with raises_code("invalid-option", f"--weights {tmp_path}", "a.h5, b.h5"):
-        recipe_from({"weights": str(tmp_path)}, where="command line")
+        parse_recipe({"weights": str(tmp_path)}, where="command line")
     (tmp_path / "training.json").touch()
-    assert recipe_from({"weights": str(tmp_path)}, where="command line").weights == tmp_path
+    assert parse_recipe({"weights": str(tmp_path)}, where="command line").weights == tmp_path
 
 
 def test_a_refusal_needs_no_tensorflow(coloured: Path, tmp_path: Path) -> None:

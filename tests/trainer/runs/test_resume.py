@@ -46,16 +46,16 @@ def test_a_killed_training_ends_like_an_undisturbed_one(coloured: Path) -> None:
 def interrupted(dataset: Path, run: Path) -> Path:
     """What a killed training leaves, by hand."""
     from dermpack.dataset.manifest import read_dataset
-    from dermpack.storage.files import json_text, write_text
-    from trainer.fitting.tensorflow_setup import versions
-    from trainer.recipe.recipe import recipe_from
+    from dermpack.storage.files import format_json, write_text
+    from trainer.recipe.recipe import parse_recipe
+    from trainer.runs.train import package_versions
 
     names = [name.removeprefix("--").replace("-", "_") for name in TINY[::2]]
-    recipe = recipe_from(dict(zip(names, TINY[1::2], strict=True)), where="test")
-    asked = {"recipe": recipe.record(), "manifest_sha256": read_dataset(dataset).sha256, **versions()}
+    recipe = parse_recipe(dict(zip(names, TINY[1::2], strict=True)), where="test")
+    asked = {"recipe": recipe.record(), "manifest_sha256": read_dataset(dataset).sha256, **package_versions()}
     folder = run.with_name(f".{run.name}.partial")
     folder.mkdir()
-    write_text(folder / "asked.json", json_text(asked))
+    write_text(folder / "asked.json", format_json(asked))
     (folder / "everything").mkdir()
     (folder / "everything" / "checkpoint.npz").write_bytes(b"an epoch's work")
     return folder

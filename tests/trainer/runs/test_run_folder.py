@@ -144,11 +144,11 @@ def test_an_evaluation_of_a_run_says_nothing_of_tensorflows(trained: Path, colou
 def test_a_page_tells_the_recipe_in_words(trained: Path, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from trainer.runs.run_report import write_story
+    from trainer.runs.run_report import write_run_report
 
     run = read_run(trained)
     one_point = replace(run.abstention, curve=run.abstention.curve[-1:])
-    write_story(replace(run, folder=tmp_path, abstention=one_point, remarks=("a remark",)))
+    write_run_report(replace(run, folder=tmp_path, abstention=one_point, remarks=("a remark",)))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "{&#39;" not in page and "`" not in page and "a remark" in page
     assert not (tmp_path / "coverage.png").exists()

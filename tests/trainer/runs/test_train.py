@@ -12,7 +12,7 @@ from dermpack.cli import main
 from tests.conftest import OPTIONS, TINY
 from tests.support.errors import assert_stderr_code
 from trainer.fitting.events import FitProgress
-from trainer.runs.partial_run import PartialRun
+from trainer.runs.run_folder import PartialRun
 
 pytestmark = pytest.mark.tensorflow
 
@@ -97,11 +97,11 @@ def alike(dataset: Path, folder: Path) -> Path:
 
 def test_an_interrupted_training_says_that_it_goes_on(coloured: Path, tmp_path: Path) -> None:
     from dermpack.dataset.manifest import read_dataset
-    from trainer.recipe.recipe import recipe_from
+    from trainer.recipe.recipe import parse_recipe
     from trainer.runs.train import train
 
     names = [name.removeprefix("--").replace("-", "_") for name in TINY[::2]]
-    recipe = recipe_from(dict(zip(names, TINY[1::2], strict=True)), where="test")
+    recipe = parse_recipe(dict(zip(names, TINY[1::2], strict=True)), where="test")
     told: list[PartialRun] = []
 
     def stop(moment: FitProgress) -> None:
@@ -200,7 +200,7 @@ def test_a_temperature_at_either_end_says_what_that_means() -> None:
 
     names = tuple(map(str, range(40)))
     sure = np.tile([[0.9, 0.1], [0.1, 0.9]], (20, 1))
-    for truth, said in ((np.arange(40) % 2, "too easy"), (1 - np.arange(40) % 2, "say little")):
+    for truth, said in ((np.arange(40) % 2, "too easy"), (1 - np.arange(40) % 2, "hardly informative")):
         predictions = Predictions(
             classes=("a", "b"), pictures=names, groups=names, truth=truth, probabilities=sure
         )

@@ -1,1 +1,1 @@
-"""Verify a dataset folder and warn about its problems."""
+"""Verify dataset folders, and warn about properties that make scores misleading."""

@@ -1,112 +1,115 @@
-"""Verify a dataset folder: files, hashes, and nothing that belongs together in two splits."""
+"""Verify a dataset folder: files, hashes, counts, and leaks between splits."""
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from dermpack.dataset.manifest import DATASET_FILE, Dataset, Finding, Picture, read_dataset
 from dermpack.progress import Track, silent
 from dermpack.storage.files import read_json, sha256_file
-from trainer.datasets.splits.leaks import leaking
-
-
-class Problem(Enum):
-    """What can be wrong; `.value` is the word in the finding."""
-
-    MISSING = "missing"
-    MOVED = "missing-folder"  # none of the pictures is where they are looked for
-    CHANGED = "changed"
-    UNREADABLE = "unreadable"
-    LINK = "link"
-    SIZE = "size"
-    COUNTS = "counts"
-    GROUP_LEAK = "group-leak"
-    CLUSTER_LEAK = "cluster-leak"
-    UNRECORDED_LEAK = "unrecorded-leak"  # duplicates in two splits that no cluster records
-    CONTRADICTION = "contradiction"  # pixel-identical under different labels
-    NO_PICTURE = "no-picture"
+from trainer.datasets.duplicates.find_duplicates import find_duplicates, select_clusters
+from trainer.datasets.examine import examine_pictures
+from trainer.datasets.findings import Problem, create_finding
+from trainer.datasets.splits.given_splits import cluster_of, find_leaks, group_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetCheck:
-    """A dataset and everything that is wrong with it."""
+    """A dataset and its problems."""
 
     dataset: Dataset
     problems: tuple[Finding, ...]
 
 
 def check_dataset(folder: Path, *, track: Track = silent) -> DatasetCheck:
-    """Read the folder and verify what it says; needs the base install only."""
+    """Read the folder and verify its records; needs the base installation only."""
     dataset = read_dataset(folder)
-    problems = (*_counts(dataset), *_together(_files(dataset, track), dataset), *_leaks(dataset))
-    return DatasetCheck(dataset=dataset, problems=problems)
-
-
-def problem(word: Problem, picture: str, detail: str) -> Finding:
-    return Finding(kind=word.value, picture=picture, detail=detail)
-
-
-def _counts(dataset: Dataset) -> Iterator[Finding]:
+    problems: list[Finding] = []
     if not dataset.pictures:
-        yield problem(Problem.NO_PICTURE, "", "the manifest names no picture")
+        problems.append(create_finding(Problem.NO_PICTURE, "", "the manifest has no rows"))
     if read_json(dataset.folder / DATASET_FILE).get("counts") != dataset.counts():
-        yield problem(Problem.COUNTS, "", f"the counts in {DATASET_FILE} are not those of the manifest")
+        detail = f"the counts in {DATASET_FILE} differ from the manifest"
+        problems.append(create_finding(Problem.COUNTS, "", detail))
+    tracked = track(dataset.pictures, total=len(dataset.pictures), what="verify")
+    file_problems = [found for picture in tracked for found in _check_file(dataset.file(picture), picture)]
+    # If every picture is missing, the source or the dataset was moved: report this as one finding.
+    is_moved = len(file_problems) >= max(len(dataset.pictures), 1)
+    if is_moved and all(problem.kind == Problem.MISSING.value for problem in file_problems):
+        detail = (
+            f"none of the {len(file_problems):,} pictures is there: move the source along with the dataset, "
+            "or import again with --copy"
+        )
+        file_problems = [create_finding(Problem.MOVED, str(dataset.pictures_folder), detail)]
+    problems += file_problems
+    # Report each leaking picture once, by its group or else by its cluster.
+    group_leaks = find_leaks(dataset.pictures, group_of)
+    for index, split in find_leaks(dataset.pictures, group_of, cluster_of).items():
+        picture = dataset.pictures[index]
+        kind, what = Problem.CLUSTER_LEAK, f"cluster {picture.cluster}"
+        if index in group_leaks:
+            kind, what = Problem.GROUP_LEAK, f"group {picture.group}"
+        detail = f"is in {picture.split.value}, its {what} also in {split.value}"
+        problems.append(create_finding(kind, picture.path, detail))
+    return DatasetCheck(dataset=dataset, problems=tuple(problems))
 
 
-def _files(dataset: Dataset, track: Track) -> list[Finding]:
-    pictures = track(dataset.pictures, total=len(dataset.pictures), what="verify")
-    return [found for picture in pictures for found in _file(dataset.file(picture), picture)]
+def recheck_duplicates(
+    dataset: Dataset, *, jobs: int | None = None, track: Track = silent
+) -> tuple[Finding, ...]:
+    """Decode all pictures and find duplicates again, independently of what the import recorded.
+
+    Returns pictures that cannot be decoded, contradictions, and leaks that no recorded cluster explains.
+    """
+    paths = [picture.path for picture in dataset.pictures]
+    usable, refused = examine_pictures(dataset.folder / dataset.root, paths, jobs=jobs, track=track)
+    picture_of_path = {picture.path: picture for picture in dataset.pictures}
+    pictures = [picture_of_path[each.path] for each in usable]
+    duplicates = find_duplicates([each.signature for each in usable], track=track)
+    contradictions = []
+    for members in select_clusters(duplicates.exact).values():
+        labels = sorted({pictures[index].label for index in members})
+        if len(labels) > 1:
+            detail = f"the same picture has the labels {', '.join(labels)}"
+            copies = [pictures[index].path for index in members]
+            contradictions += [create_finding(Problem.CONTRADICTION, path, detail) for path in copies]
+    return (*refused, *contradictions, *_find_unrecorded(dataset, pictures, select_clusters(duplicates.near)))
 
 
-def _together(found: list[Finding], dataset: Dataset) -> list[Finding]:
-    """One finding in the place of as many as there are pictures: the folder is not where it was."""
-    if not found or not all(each.kind == Problem.MISSING.value for each in found):
-        return found
-    if len(found) < len(dataset.pictures):
-        return found
-    where = str(dataset.pictures_folder)
-    detail = (
-        f"none of the {len(found):,} pictures is there: move the source along with the dataset, "
-        "or import again with --copy"
-    )
-    return [problem(Problem.MOVED, where, detail)]
-
-
-def _file(file: Path, picture: Picture) -> Iterator[Finding]:
+def _check_file(file: Path, picture: Picture) -> Iterator[Finding]:
     if picture.width < 1 or picture.height < 1:
-        yield problem(Problem.SIZE, picture.path, f"is said to be {picture.width} × {picture.height}")
+        detail = f"the recorded size is {picture.width} × {picture.height}"
+        yield create_finding(Problem.SIZE, picture.path, detail)
     try:
         mode = file.lstat().st_mode
         if stat.S_ISLNK(mode):
-            yield problem(Problem.LINK, picture.path, "is a link now")
+            yield create_finding(Problem.LINK, picture.path, "was replaced by a link")
         elif not stat.S_ISREG(mode) or sha256_file(file) != picture.sha256:
-            yield problem(Problem.CHANGED, picture.path, "is not the file that was imported")
+            yield create_finding(Problem.CHANGED, picture.path, "changed since the import")
     except (FileNotFoundError, NotADirectoryError):
-        yield problem(Problem.MISSING, picture.path, "is not there")
+        yield create_finding(Problem.MISSING, picture.path, "does not exist")
     except OSError as error:
-        yield problem(Problem.UNREADABLE, picture.path, error.strerror or "cannot be read")
+        yield create_finding(Problem.UNREADABLE, picture.path, error.strerror or "cannot be read")
 
 
-def _leaks(dataset: Dataset) -> Iterator[Finding]:
-    """A finding for each picture that leaks, by its group or else by its cluster."""
-    by_group = leaking(dataset.pictures, group_of)
-    for at, into in leaking(dataset.pictures, group_of, cluster_of).items():
-        picture = dataset.pictures[at]
-        word, what = (
-            (Problem.GROUP_LEAK, f"group {picture.group}")
-            if at in by_group
-            else (Problem.CLUSTER_LEAK, f"cluster {picture.cluster}")
-        )
-        yield problem(word, picture.path, f"is in {picture.split.value}, its {what} also in {into.value}")
-
-
-def group_of(picture: Picture) -> str:
-    return picture.group
-
-
-def cluster_of(picture: Picture) -> str:
-    return picture.cluster
+def _find_unrecorded(
+    dataset: Dataset, pictures: Sequence[Picture], near: dict[int, list[int]]
+) -> Iterator[Finding]:
+    """Yield the leaks by the clusters found now, without those that `check_dataset` reports."""
+    cluster_of_path = {
+        pictures[index].path: f"the cluster of {pictures[root].path}"
+        for root, members in near.items()
+        for index in members
+    }
+    recorded = find_leaks(dataset.pictures, group_of, cluster_of)
+    leaks = find_leaks(
+        dataset.pictures, group_of, cluster_of, lambda picture: cluster_of_path.get(picture.path, "")
+    )
+    for index, split in leaks.items():
+        if index not in recorded:
+            picture = dataset.pictures[index]
+            what = cluster_of_path.get(picture.path, "its group")
+            detail = f"is in {picture.split.value}, {what} also in {split.value}"
+            yield create_finding(Problem.UNRECORDED_LEAK, picture.path, detail)

@@ -1,4 +1,4 @@
-"""What a person should know of a dataset first: leaks, contradictions, imbalance."""
+"""Warn about what makes the scores of a dataset misleading: leaks, contradictions, imbalance."""
 
 from __future__ import annotations
 
@@ -12,150 +12,138 @@ from trainer.datasets.exploration.explore import Exploration
 FEW_PICTURES = 30  # of a class in a split: the 95 % interval of a recall is then wider than 0.3
 UNEVEN, VERY_UNEVEN = 3, 10  # times as many pictures as the smallest class
 MAX_NAMED = 5
-MANY_MISSING = 0.2
-MANY_REFUSED = 0.05
-TELLING = 0.1  # balanced accuracy that a column is worth
-WARNING, NOTE, GOOD = Level.WARNING, Level.NOTE, Level.GOOD
+MANY_MISSING = 0.2  # of the cells of a column
+MANY_REFUSED = 0.05  # of the pictures of a source
+MIN_IMPORTANCE = 0.1  # balanced accuracy that is lost without a column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetWarning:
-    """One sentence, and how much to care."""
+    """One or two sentences, and how serious they are."""
 
     level: Level
     text: str
 
 
-def remarks(exploration: Exploration) -> tuple[DatasetWarning, ...]:
-    """Warnings first, then notes, then what is well."""
-    found = (
-        *_absent(exploration),
-        *_leaks(exploration),
-        *_contradictions(exploration),
-        *_balance(exploration),
-        *_small_parts(exploration),
-        *_left_out(exploration),
-        *_telling(exploration),
-        *_gaps(exploration),
+def find_warnings(exploration: Exploration) -> tuple[DatasetWarning, ...]:
+    """Return warnings first, then notes, then passed checks."""
+    warnings = (
+        *_warn_of_files_and_relations(exploration),
+        *_warn_of_class_sizes(exploration),
+        *_warn_of_refused_pictures(exploration),
+        *_warn_of_metadata(exploration),
     )
-    order = (WARNING, NOTE, GOOD)
-    return tuple(sorted(found, key=lambda remark: order.index(remark.level)))
+    order = (Level.WARNING, Level.NOTE, Level.GOOD)
+    return tuple(sorted(warnings, key=lambda warning: order.index(warning.level)))
 
 
-def counted(n: int, one: str, many: str) -> str:
-    """counted(1, "group is", "groups are") → "1 group is"."""
+def _count(n: int, one: str, many: str) -> str:
+    """Return the number with its noun: _count(1, "group is", "groups are") → "1 group is"."""
     return f"{n:,} {one if n == 1 else many}"
 
 
-def _leaks(exploration: Exploration) -> Iterator[DatasetWarning]:
-    kin = exploration.kinship
-    if kin.leaks:
-        what = counted(kin.leaks, "picture leaks: its", "pictures leak: their")
-        parted = ", ".join(
+def _warn_of_files_and_relations(exploration: Exploration) -> Iterator[DatasetWarning]:
+    if exploration.absent:
+        text = (
+            f"{exploration.absent:,} of {_count(exploration.pictures, 'picture is', 'pictures are')} "
+            "missing: move the source along with the dataset, or import again with --copy."
+        )
+        yield DatasetWarning(level=Level.WARNING, text=text)
+    relations = exploration.kinship
+    if relations.leaks:
+        pictures = _count(relations.leaks, "picture leaks: its", "pictures leak: their")
+        cluster_nouns = ("cluster of near duplicates", "clusters of near duplicates")
+        divided = ", ".join(
             (
-                counted(kin.groups_across_splits, "group", "groups"),
-                counted(
-                    kin.clusters_across_splits, "cluster of near duplicates", "clusters of near duplicates"
-                ),
-                counted(kin.files_across_splits, "repeated file", "repeated files"),
+                _count(relations.groups_across_splits, "group", "groups"),
+                _count(relations.clusters_across_splits, *cluster_nouns),
+                _count(relations.files_across_splits, "repeated file", "repeated files"),
             )
         )
         text = (
-            f"{what} group or a duplicate stands in a split nearer to test (parted: {parted}). Scores on "
-            "these splits are too high; import again with --mend, or with --new-splits."
+            f"{pictures} group or a duplicate is also in a split that is held out further (in several "
+            f"splits: {divided}). Scores on these splits are too high; import again with --mend, or with "
+            "--new-splits."
         )
-        yield DatasetWarning(level=WARNING, text=text)
+        yield DatasetWarning(level=Level.WARNING, text=text)
     elif exploration.pictures:
-        yield DatasetWarning(level=GOOD, text="No group, no recorded cluster and no file is in two splits.")
+        text = "Each group, each recorded cluster and each file is in one split only."
+        yield DatasetWarning(level=Level.GOOD, text=text)
+    # Pictures that are related in any way should have the same label.
+    if relations.files_across_classes:
+        files = _count(relations.files_across_classes, "file has", "files have")
+        text = f"{files} more than one label for identical bytes: one of the labels is wrong."
+        yield DatasetWarning(level=Level.WARNING, text=text)
+    if relations.groups_across_classes:
+        groups = _count(relations.groups_across_classes, "group has", "groups have")
+        text = f"{groups} pictures of more than one class: check whether that is possible."
+        yield DatasetWarning(level=Level.NOTE, text=text)
+    if relations.clusters_across_classes:
+        clusters = _count(relations.clusters_across_classes, "cluster", "clusters")
+        text = f"{clusters} of near duplicates with more than one label: check these pictures."
+        yield DatasetWarning(level=Level.NOTE, text=text)
 
 
-def _absent(exploration: Exploration) -> Iterator[DatasetWarning]:
-    if exploration.absent:
-        text = (
-            f"{exploration.absent:,} of {counted(exploration.pictures, 'picture is', 'pictures are')} not "
-            "where the dataset looks for them: move the source along with it, or import with --copy."
-        )
-        yield DatasetWarning(level=WARNING, text=text)
-
-
-def _contradictions(exploration: Exploration) -> Iterator[DatasetWarning]:
-    kin = exploration.kinship
-    if kin.files_across_classes:
-        what = counted(kin.files_across_classes, "file has", "files have")
-        yield DatasetWarning(
-            level=WARNING, text=f"{what} more than one label, byte for byte: one of them is wrong."
-        )
-    if kin.groups_across_classes:
-        what = counted(kin.groups_across_classes, "group has", "groups have")
-        yield DatasetWarning(
-            level=NOTE, text=f"{what} pictures of more than one class: look whether that can be."
-        )
-    if kin.clusters_across_classes:
-        what = counted(kin.clusters_across_classes, "cluster", "clusters")
-        yield DatasetWarning(
-            level=NOTE, text=f"{what} of near duplicates with more than one label: look at them."
-        )
-
-
-def _balance(exploration: Exploration) -> Iterator[DatasetWarning]:
+def _warn_of_class_sizes(exploration: Exploration) -> Iterator[DatasetWarning]:
     sizes = {label: exploration.of_class(label) for label in exploration.classes}
-    present = {label: n for label, n in sizes.items() if n}
-    for label in sorted(set(sizes) - set(present))[:MAX_NAMED]:
-        yield DatasetWarning(level=WARNING, text=f"The class “{label}” has no picture.")
-    if len(present) < 2:
-        return
-    largest, smallest = max(present, key=lambda k: present[k]), min(present, key=lambda k: present[k])
-    times = present[largest] / present[smallest]
-    share = present[largest] / exploration.pictures
-    if times >= UNEVEN:
+    for label in sorted(label for label, size in sizes.items() if not size)[:MAX_NAMED]:
+        yield DatasetWarning(level=Level.WARNING, text=f"The class “{label}” has no pictures.")
+    filled = [label for label in sizes if sizes[label]]
+    largest = max(filled, key=sizes.__getitem__, default="")
+    smallest = min(filled, key=sizes.__getitem__, default="")
+    ratio = sizes[largest] / sizes[smallest] if filled else 1.0
+    if ratio >= UNEVEN:
+        share = sizes[largest] / exploration.pictures
         text = (
-            f"“{largest}” has {times:.0f} times as many pictures as “{smallest}”. Who always answers "
-            f"“{largest}” is right in {share:.0%} of the pictures: look at balanced accuracy, not accuracy."
+            f"“{largest}” has {ratio:.0f} times as many pictures as “{smallest}”. A model that always "
+            f"answers “{largest}” is right in {share:.0%} of the pictures: use balanced accuracy instead "
+            "of accuracy."
         )
-        yield DatasetWarning(level=WARNING if times >= VERY_UNEVEN else NOTE, text=text)
-
-
-def _small_parts(exploration: Exploration) -> Iterator[DatasetWarning]:
-    for split, of in exploration.counts.items():
-        if split == "train" or not any(of.values()):
+        level = Level.WARNING if ratio >= VERY_UNEVEN else Level.NOTE
+        yield DatasetWarning(level=level, text=text)
+    for split, counts in exploration.counts.items():
+        # Scores on the train split are optimistic, however many pictures it has.
+        if split == "train" or not any(counts.values()):
             continue
-        few = sorted((n, label) for label, n in of.items() if n < FEW_PICTURES)
-        if few:
-            named = ", ".join(f"{label} ({n:,})" for n, label in few[:MAX_NAMED])
-            more = counted(len(few) - MAX_NAMED, "other class", "other classes")
-            others = f" and {more}" if len(few) > MAX_NAMED else ""
-            text = f"The {split} split has fewer than {FEW_PICTURES} pictures of {named}{others}"
-            yield DatasetWarning(level=NOTE, text=f"{text}: one split proves little of them.")
+        small = sorted((size, label) for label, size in counts.items() if size < FEW_PICTURES)
+        if small:
+            named = ", ".join(f"{label} ({size:,})" for size, label in small[:MAX_NAMED])
+            if len(small) > MAX_NAMED:
+                named += f" and {_count(len(small) - MAX_NAMED, 'other class', 'other classes')}"
+            text = (
+                f"The {split} split has fewer than {FEW_PICTURES} pictures of {named}: scores of these "
+                "classes have wide intervals."
+            )
+            yield DatasetWarning(level=Level.NOTE, text=text)
 
 
-def _left_out(exploration: Exploration) -> Iterator[DatasetWarning]:
+def _warn_of_refused_pictures(exploration: Exploration) -> Iterator[DatasetWarning]:
     refused = exploration.left_out
     if refused:
         share = refused / (refused + exploration.pictures)
-        level = WARNING if share >= MANY_REFUSED else NOTE
-        what = counted(refused, "picture was", "pictures were")
-        yield DatasetWarning(
-            level=level, text=f"{what} left out at the import ({share:.1%}); the reasons are below."
-        )
+        pictures = _count(refused, "picture was", "pictures were")
+        text = f"{pictures} left out by the import ({share:.1%}); the reasons are below."
+        level = Level.WARNING if share >= MANY_REFUSED else Level.NOTE
+        yield DatasetWarning(level=level, text=text)
 
 
-def _telling(exploration: Exploration) -> Iterator[DatasetWarning]:
-    measured = exploration.importance
-    if measured.refusal or not measured.columns:
-        return
-    told = [one.column for one in measured.columns if one.mean >= TELLING and one.mean > 2 * one.deviation]
-    if told:
+def _warn_of_metadata(exploration: Exploration) -> Iterator[DatasetWarning]:
+    importance = exploration.importance
+    predictive = [
+        one.column
+        for one in importance.columns
+        # Twice the standard deviation: otherwise the loss may be chance.
+        if one.mean >= MIN_IMPORTANCE and one.mean > 2 * one.deviation
+    ]
+    if predictive:
         text = (
-            f"Without looking at any picture, metadata reaches a balanced accuracy of "
-            f"{measured.balanced_accuracy:.2f} (chance: {measured.chance:.2f}), most of it from "
-            f"{', '.join(told)}. Ask whether each is known before the diagnosis."
+            f"Metadata alone, without the pictures, reaches a balanced accuracy of "
+            f"{importance.balanced_accuracy:.2f} (chance: {importance.chance:.2f}), mostly by "
+            f"{', '.join(predictive)}. Check that these columns are known before the diagnosis."
         )
-        yield DatasetWarning(level=NOTE, text=text)
-
-
-def _gaps(exploration: Exploration) -> Iterator[DatasetWarning]:
+        yield DatasetWarning(level=Level.NOTE, text=text)
     for column in exploration.imputations:
         share = column.missing / max(exploration.pictures, 1)
         if share >= MANY_MISSING and column.kind is not ColumnKind.EMPTY:
             text = f"The column “{column.column}” is missing in {share:.0%} of the pictures."
-            yield DatasetWarning(level=NOTE, text=text)
+            yield DatasetWarning(level=Level.NOTE, text=text)

@@ -1,1 +1,1 @@
-"""Describe a dataset before training: columns, sizes, samples, report."""
+"""Describe a dataset before training: columns, sizes, samples, relations, and a report."""

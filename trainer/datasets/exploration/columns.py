@@ -1,4 +1,4 @@
-"""What the cells of a metadata column hold; they are a stranger's text until read here."""
+"""Interpret the metadata columns of a dataset, and count the classes within the values of a column."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dermpack.dataset.manifest import Manifest
-from dermpack.metrics.slices import is_missing
+from dermpack.metrics.slices import band_numbers, is_missing
 
+# Stricter than float(): no infinities, no underscores, no digits of other scripts.
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?", re.ASCII)
-MAX_CHARACTERS = 80  # of a cell that is kept
-MOSTLY = 0.95  # of the cells are numbers where a column is one of numbers
-MAX_CODES = 8  # so few different numbers are codes: the Fitzpatrick types, 0 and 1
-MIN_NAMES = 20  # so many different cells may be names of things
-NAMES_SHARE = 0.5  # of the cells differ where a column names each thing
-AGE, OLDEST = "age", 125  # years
+MAX_CHARACTERS = 80  # of a cell; the rest is cut off
+MIN_NUMBERS_SHARE = 0.95  # of the cells are numbers in a column of numbers
+MAX_CODES = 8  # a column with so few different whole numbers has codes: the Fitzpatrick types, 0 and 1
+MIN_NAMES = 20  # a column with more different cells may have names
+MIN_NAMES_SHARE = 0.5  # of the cells differ in a column of names
+AGE, MAX_AGE = "age", 125  # years
+MAX_VALUES = 20  # rows of a cross table; rarer values share one
+MAX_BANDS = 10  # of a column of numbers
+MAX_AGE_BAND = 90  # years; few people are older, and could be identified by their age
+ROMAN = ("I", "II", "III", "IV", "V", "VI")  # the Fitzpatrick types
+OTHER, MISSING = "(other values)", "(missing)"
 
 
 class ColumnKind(Enum):
-    """What a column is good for."""
+    """What the cells of a column are."""
 
     NUMBERS = "numbers"
     CATEGORIES = "categories"
@@ -33,13 +39,13 @@ class ColumnKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column as read: one cell a picture, "" where missing."""
+    """A column with one cell for each picture, "" where missing."""
 
     name: str
     kind: ColumnKind
     cells: tuple[str, ...]
-    numbers: tuple[float, ...] = ()  # NaN where missing; for a column of numbers only
-    unreadable: int = 0  # words among numbers, impossible ages: taken for missing
+    numbers: tuple[float, ...] = ()  # NaN where missing; only in a column of numbers
+    unreadable: int = 0  # words among numbers and impossible ages, which count as missing
 
     @property
     def missing(self) -> int:
@@ -50,47 +56,76 @@ class Column:
         return len(set(self.cells) - {""})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crosstab:
+    """Pictures by value and class: `counts[i][j]` belongs to `values[i]` and to class j of the dataset."""
+
+    column: str
+    kind: ColumnKind
+    values: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    folded: int = 0  # number of rare values that share the row of the other values
+
+
 def read_columns(manifest: Manifest) -> tuple[Column, ...]:
-    """Every metadata column of the manifest, in its order."""
+    """Return every metadata column of the manifest, in its order."""
     return tuple(read_column(name, manifest.column(name)) for name in manifest.columns)
 
 
 def read_column(name: str, cells: Sequence[str]) -> Column:
-    """Decide what a column holds: read_column("age", ["45", "unknown"]) → numbers, one missing."""
-    cleaned = tuple(_clean(cell) for cell in cells)
-    numbers = tuple(_plausible(name, number_in(cell)) for cell in cleaned)
+    """Return the column with its kind: read_column("age", ["45", "unknown"]) → numbers, one missing."""
+    texts = (" ".join(cell.split())[:MAX_CHARACTERS] for cell in cells)
+    cleaned = tuple("" if is_missing(text) else text for text in texts)
+    numbers = tuple(_parse_number(cell) for cell in cleaned)
+    if name.casefold() == AGE:
+        # Some tables write an unknown age as -1 or 999.
+        numbers = tuple(number if 0 <= number <= MAX_AGE else math.nan for number in numbers)
     present = [cell for cell in cleaned if cell]
     readable = [number for number in numbers if not math.isnan(number)]
-    if present and len(readable) >= MOSTLY * len(present):
-        kind = _kind_of_numbers(name, readable)
-        if kind is ColumnKind.NUMBERS:
-            kept = tuple("" if math.isnan(n) else cell for cell, n in zip(cleaned, numbers, strict=True))
-            unreadable = len(present) - len(readable)
-            return Column(name=name, kind=kind, cells=kept, numbers=numbers, unreadable=unreadable)
+    if not present or len(readable) < MIN_NUMBERS_SHARE * len(present):
+        different = len(set(present))
+        are_names = different > MIN_NAMES and different > MIN_NAMES_SHARE * len(present)
+        kind = ColumnKind.NAMES if are_names else ColumnKind.CATEGORIES
+        if different < 2:
+            kind = ColumnKind.CONSTANT if present else ColumnKind.EMPTY
+        return Column(name=name, kind=kind, cells=cleaned)
+    kind = _kind_of_numbers(name, readable)
+    if kind is not ColumnKind.NUMBERS:
+        return Column(name=name, kind=kind, cells=cleaned)
+    # The few words among the numbers become missing cells.
+    kept = tuple("" if math.isnan(n) else cell for cell, n in zip(cleaned, numbers, strict=True))
+    unreadable = len(present) - len(readable)
+    return Column(name=name, kind=kind, cells=kept, numbers=numbers, unreadable=unreadable)
+
+
+def count_classes(column: Column, labels: Sequence[str], classes: Sequence[str]) -> Crosstab:
+    """Return a cross table with bands of numbers or the most frequent values; missing cells have a row."""
+    if column.kind is ColumnKind.NUMBERS:
+        band_of_number = _find_bands(column)
+        row_names = list(dict.fromkeys(band_of_number.values()))
+        values = [band_of_number.get(number, "") for number in column.numbers]
+        folded = 0
     else:
-        kind = _kind_of_words(present)
-    return Column(name=name, kind=kind, cells=cleaned)
+        row_names, values = _select_frequent(column), list(column.cells)
+        folded = max(column.different - MAX_VALUES, 0)
+    known = set(row_names)
+    rows = [MISSING if not value else value if value in known else OTHER for value in values]
+    # Rows that no picture has are not shown.
+    counts = Counter(zip(rows, labels, strict=True))
+    used = set(rows)
+    shown = [name for name in dict.fromkeys((*row_names, OTHER, MISSING)) if name in used]
+    return Crosstab(
+        column=column.name,
+        kind=column.kind,
+        values=tuple(shown),
+        counts=tuple(tuple(counts[name, label] for label in classes) for name in shown),
+        folded=folded,
+    )
 
 
-def number_in(cell: str) -> float:
-    """The number that a cell is, or NaN: a word, an infinity and a thousands separator are none."""
+def _parse_number(cell: str) -> float:
+    """Return the number in the cell, or NaN."""
     return float(cell) if NUMBER.fullmatch(cell) else math.nan
-
-
-def most_common(cells: Sequence[str], most: int) -> list[str]:
-    """The values that occur most often, missing ones aside; equally often: in alphabetical order."""
-    counted = Counter(cell for cell in cells if cell)
-    return sorted(counted, key=lambda value: (-counted[value], value))[:most]
-
-
-def _plausible(name: str, number: float) -> float:
-    """Nobody is -1 or 999 years old: that is how some tables write "unknown"."""
-    return math.nan if name.casefold() == AGE and not 0 <= number <= OLDEST else number
-
-
-def _clean(cell: str) -> str:
-    text = " ".join(cell.split())[:MAX_CHARACTERS]
-    return "" if is_missing(text) else text
 
 
 def _kind_of_numbers(name: str, numbers: Sequence[float]) -> ColumnKind:
@@ -99,15 +134,31 @@ def _kind_of_numbers(name: str, numbers: Sequence[float]) -> ColumnKind:
         return ColumnKind.CONSTANT
     if name.casefold() == AGE:
         return ColumnKind.NUMBERS
-    whole = all(number.is_integer() for number in numbers)
-    if whole and different > MIN_NAMES and different == len(numbers):
+    are_whole = all(number.is_integer() for number in numbers)
+    # Whole numbers that are all different are running numbers of pictures or patients.
+    if are_whole and different > MIN_NAMES and different == len(numbers):
         return ColumnKind.NAMES
-    return ColumnKind.CATEGORIES if whole and different <= MAX_CODES else ColumnKind.NUMBERS
+    return ColumnKind.CATEGORIES if are_whole and different <= MAX_CODES else ColumnKind.NUMBERS
 
 
-def _kind_of_words(present: Sequence[str]) -> ColumnKind:
-    different = len(set(present))
-    if different < 2:
-        return ColumnKind.CONSTANT if present else ColumnKind.EMPTY
-    names = different > MIN_NAMES and different > NAMES_SHARE * len(present)
-    return ColumnKind.NAMES if names else ColumnKind.CATEGORIES
+def _find_bands(column: Column) -> dict[float, str]:
+    """Return number → band in ascending order: 47 years → "40–49"; other columns have ten bands at most."""
+    numbers = sorted({number for number in column.numbers if not math.isnan(number)})
+    if column.name.casefold() != AGE:
+        return band_numbers(numbers, most=MAX_BANDS)
+    bands = {}
+    for years in numbers:
+        start = int(years // 10) * 10
+        bands[years] = f"{MAX_AGE_BAND}+" if start >= MAX_AGE_BAND else f"{start}–{start + 9}"
+    return bands
+
+
+def _select_frequent(column: Column) -> list[str]:
+    """Return the most frequent values first; codes (the skin types 1 to 6, or I to VI) in their own order."""
+    counts = Counter(cell for cell in column.cells if cell)
+    values = sorted(counts, key=lambda value: (-counts[value], value))[:MAX_VALUES]
+    if all(value in ROMAN for value in values):
+        return sorted(values, key=ROMAN.index)
+    if any(math.isnan(_parse_number(value)) for value in values):
+        return values
+    return sorted(values, key=_parse_number)

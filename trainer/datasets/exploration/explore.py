@@ -1,41 +1,113 @@
-"""Look at a dataset before anybody trains on it: what is there, what is missing, what is odd."""
+"""Explore a dataset: count classes, relations, sizes and metadata, without opening a picture."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dermpack.dataset.manifest import Dataset, Finding
-from dermpack.metrics.identifier_columns import identifies
-from dermpack.progress import Track, silent
-from trainer.datasets.exploration.columns import Column, ColumnKind, read_columns
-from trainer.datasets.exploration.crosstab import Crosstab, cross
-from trainer.datasets.exploration.importance import Importance, importance
-from trainer.datasets.exploration.imputation import Imputation, imputation
-from trainer.datasets.exploration.relations import PictureRelations, kinship
-from trainer.datasets.exploration.resolution import Resolution, resolution
-from trainer.datasets.layouts.omission import FAULTLESS
+import numpy as np
 
-MAX_CROSSED = 24  # columns that get plots of their own; the others stand in the table of columns
-CROSSED = (ColumnKind.NUMBERS, ColumnKind.CATEGORIES)
+from dermpack.dataset.manifest import Dataset, Finding, Picture
+from dermpack.metrics.slices import is_identifier_column
+from dermpack.progress import Track, silent
+from trainer.datasets.exploration.columns import ColumnKind, Crosstab, count_classes, read_columns
+from trainer.datasets.exploration.importance import Importance, Imputation, impute, measure_importance
+from trainer.datasets.findings import FAULTLESS
+from trainer.datasets.splits.given_splits import cluster_of, find_leaks, group_of
+
+MAX_CROSSED = 24  # columns with plots of their own; the others are only in the table of columns
+CROSSED_KINDS = (ColumnKind.NUMBERS, ColumnKind.CATEGORIES)
+MAX_CLUSTERS = 20
+MAX_SHAPES = 20
+BINS = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateCluster:
+    """Pictures that are near duplicates of each other."""
+
+    name: str
+    pictures: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureRelations:
+    """Numbers of groups, clusters of near duplicates and repeated files."""
+
+    groups: int
+    groups_of_several: int
+    largest_group: int
+    groups_across_classes: int
+    groups_across_splits: int
+    clusters: int
+    clustered: int  # pictures in a cluster
+    cluster_sizes: tuple[tuple[int, int], ...]  # size, clusters of that size
+    clusters_across_classes: int
+    clusters_across_splits: int
+    files_repeated: int  # byte for byte
+    files_across_classes: int
+    files_across_splits: int
+    leaks: int  # pictures, counted as in an import
+    largest_clusters: tuple[DuplicateCluster, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The number of pictures with one size."""
+
+    width: int
+    height: int
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeSpread:
+    """The smallest, the middle and the largest value."""
+
+    least: float
+    median: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """The number of pictures between one edge and the next."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """The sizes of the pictures."""
+
+    widths: SizeSpread
+    heights: SizeSpread
+    aspects: SizeSpread  # width / height
+    short_side: Histogram
+    aspect: Histogram
+    different: int
+    shapes: tuple[Shape, ...]  # the most frequent ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exploration:
-    """Everything that the report shows, as values."""
+    """Everything that the report shows; the field names are the keys of report.json."""
 
     classes: tuple[str, ...]
     counts: dict[str, dict[str, int]]  # split → class → pictures
     groups: dict[str, dict[str, int]]  # split → class → groups
     crossings: tuple[Crosstab, ...]
-    resolution: Resolution | None  # None: no picture
+    resolution: Resolution | None  # None without pictures
     kinship: PictureRelations
-    refused: tuple[tuple[str, int], ...]  # reason, pictures
-    notes: tuple[tuple[str, int], ...]  # kind, pictures
+    refused: tuple[tuple[str, int], ...]  # kind of finding, pictures
+    notes: tuple[tuple[str, int], ...]  # kind of finding, pictures
     imputations: tuple[Imputation, ...]
     importance: Importance
-    absent: int = 0  # pictures that are not where the dataset looks for them
+    absent: int = 0  # pictures whose file is missing
 
     @property
     def pictures(self) -> int:
@@ -43,47 +115,127 @@ class Exploration:
 
     @property
     def left_out(self) -> int:
-        """Pictures that an import could not use; folders and classes that nobody asked for are none."""
+        """The pictures that an import could not use, without folders and unrequested classes."""
         return sum(n for kind, n in self.refused if kind not in FAULTLESS)
 
     def of_class(self, label: str) -> int:
         return sum(split[label] for split in self.counts.values())
 
 
-def explore(dataset: Dataset, *, seed: int, track: Track = silent) -> Exploration:
-    """Count, cross and measure; no picture is opened."""
-    columns = _read(dataset)
+def explore_dataset(dataset: Dataset, *, seed: int, track: Track = silent) -> Exploration:
+    """Return the exploration of a dataset; the seed selects what the importance is measured on."""
+    # Identifiers are treated as names whatever their cells look like, so that no value of them is shown.
+    columns = [
+        replace(column, kind=ColumnKind.NAMES) if is_identifier_column(dataset, column.name) else column
+        for column in read_columns(dataset.manifest)
+    ]
     labels = [picture.label for picture in dataset.pictures]
-    crossed = [column for column in columns if column.kind in CROSSED][:MAX_CROSSED]
+    crossed = [column for column in columns if column.kind in CROSSED_KINDS][:MAX_CROSSED]
+    # Without columns no progress is reported.
     tracked = track(crossed, total=len(crossed), what="columns") if crossed else ()
+    # A set counts each group of a class once, however many pictures it has.
+    groups = {
+        (picture.split.value, picture.label, picture.group or picture.path) for picture in dataset.pictures
+    }
+    group_counts = Counter((split, label) for split, label, _ in groups)
+    counts = dataset.counts()
     return Exploration(
         classes=dataset.classes,
-        counts=dataset.counts(),
-        groups=_groups(dataset),
-        crossings=tuple(cross(column, labels, dataset.classes) for column in tracked),
-        resolution=resolution(dataset.pictures),
-        kinship=kinship(dataset.pictures),
-        refused=_by_kind(dataset.refused),
-        notes=_by_kind(dataset.notes),
-        imputations=tuple(imputation(column, dataset.pictures) for column in columns),
-        importance=importance(dataset, columns, seed=seed),
+        counts=counts,
+        groups={split: {name: group_counts[split, name] for name in counts[split]} for split in counts},
+        crossings=tuple(count_classes(column, labels, dataset.classes) for column in tracked),
+        resolution=_measure_sizes(dataset.pictures),
+        kinship=_count_relations(dataset.pictures),
+        refused=_count_kinds(dataset.refused),
+        notes=_count_kinds(dataset.notes),
+        imputations=tuple(impute(column, dataset.pictures) for column in columns),
+        importance=measure_importance(dataset, columns, seed=seed),
     )
 
 
-def _read(dataset: Dataset) -> tuple[Column, ...]:
-    """A column that identifies is one of names, whatever its cells look like: no value of it is shown."""
-    return tuple(
-        replace(column, kind=ColumnKind.NAMES) if identifies(dataset, column.name) else column
-        for column in read_columns(dataset.manifest)
+def _count_kinds(findings: Sequence[Finding]) -> tuple[tuple[str, int], ...]:
+    counts = Counter(finding.kind for finding in findings)
+    return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _measure_sizes(pictures: Sequence[Picture]) -> Resolution | None:
+    if not pictures:
+        return None
+    aspects = [picture.width / max(picture.height, 1) for picture in pictures]
+    sizes = Counter((picture.width, picture.height) for picture in pictures)
+    frequent = sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0]))[:MAX_SHAPES]
+    return Resolution(
+        widths=_spread([picture.width for picture in pictures]),
+        heights=_spread([picture.height for picture in pictures]),
+        aspects=_spread(aspects),
+        short_side=_histogram([min(picture.width, picture.height) for picture in pictures]),
+        aspect=_histogram(aspects),
+        different=len(sizes),
+        shapes=tuple(Shape(width=w, height=h, pictures=n) for (w, h), n in frequent),
     )
 
 
-def _groups(dataset: Dataset) -> dict[str, dict[str, int]]:
-    pairs = {(p.split.value, p.label, p.group or p.path) for p in dataset.pictures}
-    counted = Counter((split, label) for split, label, _ in pairs)
-    return {split: {name: counted[split, name] for name in of} for split, of in dataset.counts().items()}
+def _spread(values: Sequence[float]) -> SizeSpread:
+    ordered = sorted(values)
+    return SizeSpread(least=ordered[0], median=ordered[len(ordered) // 2], most=ordered[-1])
 
 
-def _by_kind(findings: Sequence[Finding]) -> tuple[tuple[str, int], ...]:
-    counted = Counter(finding.kind for finding in findings)
-    return tuple(sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])))
+def _histogram(values: Sequence[float]) -> Histogram:
+    counts, edges = np.histogram(values, bins=BINS)
+    return Histogram(edges=tuple(map(float, edges)), counts=tuple(map(int, counts)))
+
+
+def _count_relations(pictures: Sequence[Picture]) -> PictureRelations:
+    groups = _collect(pictures, group_of)
+    clusters = _collect(pictures, cluster_of)
+    files = {key: same for key, same in _collect(pictures, _hash_of).items() if len(same) > 1}
+    return PictureRelations(
+        groups=len(groups) + sum(not picture.group for picture in pictures),
+        groups_of_several=sum(len(members) > 1 for members in groups.values()),
+        largest_group=max(map(len, groups.values()), default=0),
+        groups_across_classes=_count_divided(groups, lambda picture: picture.label),
+        groups_across_splits=_count_divided(groups, lambda picture: picture.split),
+        clusters=len(clusters),
+        clustered=sum(map(len, clusters.values())),
+        cluster_sizes=tuple(sorted(Counter(map(len, clusters.values())).items())),
+        clusters_across_classes=_count_divided(clusters, lambda picture: picture.label),
+        clusters_across_splits=_count_divided(clusters, lambda picture: picture.split),
+        files_repeated=len(files),
+        files_across_classes=_count_divided(files, lambda picture: picture.label),
+        files_across_splits=_count_divided(files, lambda picture: picture.split),
+        leaks=len(find_leaks(pictures, group_of, cluster_of, _hash_of)),
+        largest_clusters=_select_clusters(clusters),
+    )
+
+
+def _hash_of(picture: Picture) -> str:
+    return picture.sha256
+
+
+def _collect(pictures: Sequence[Picture], key_of: Callable[[Picture], str]) -> dict[str, list[Picture]]:
+    """Return key → pictures, without the pictures whose key is empty."""
+    collected: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        if key_of(picture):
+            collected.setdefault(key_of(picture), []).append(picture)
+    return collected
+
+
+def _count_divided(collected: dict[str, list[Picture]], value_of: Callable[[Picture], object]) -> int:
+    """Return how many groups, clusters or files have more than one label or split."""
+    return sum(len({value_of(picture) for picture in members}) > 1 for members in collected.values())
+
+
+def _select_clusters(clusters: dict[str, list[Picture]]) -> tuple[DuplicateCluster, ...]:
+    """Return the suspicious clusters first: those across splits, then across classes, then the large ones."""
+    described = [
+        DuplicateCluster(
+            name=name,
+            pictures=tuple(picture.path for picture in members),
+            labels=tuple(sorted({picture.label for picture in members})),
+            splits=tuple(sorted({picture.split.value for picture in members})),
+        )
+        for name, members in clusters.items()
+    ]
+    described.sort(key=lambda c: (-len(c.splits), -len(c.labels), -len(c.pictures), c.name))
+    return tuple(described[:MAX_CLUSTERS])

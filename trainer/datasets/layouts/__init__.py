@@ -1,6 +1,1 @@
-"""The layouts of pictures as people download them, one small file each."""
-
-from trainer.datasets.layouts.read_source import read_source
-from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
-
-__all__ = ["SourceFormat", "SourceRequest", "read_source"]
+"""Read the layouts in which pictures are distributed: folders, tables, HAM10000, CIFAR-10."""

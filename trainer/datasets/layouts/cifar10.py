@@ -1,137 +1,156 @@
-"""Read CIFAR-10: the python batches or the binary ones."""
+"""Read CIFAR-10: the Python batches or the binary ones."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError, TableError
+from dermpack.processes.child_process import ChildEndedError, ChildProcess, ChildTimeoutError
 from dermpack.progress import Track
-from trainer.datasets.layouts.listing import ListedPicture, Listing
-from trainer.datasets.layouts.pickle_reader import Plain, is_pixels, pixels_of, read_pickle
-from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
-from trainer.datasets.layouts.source_walk import is_own_file
-from trainer.datasets.layouts.table_reader import is_one_line
+from dermpack.storage.files import read_bytes
+from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceFormat, SourceRequest
+from trainer.datasets.layouts.source_walk import is_regular_file
+from trainer.datasets.layouts.table_reader import is_single_line
 
-TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
-FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin")  # what the archives unpack to
+BATCHES = {Split.TRAIN: tuple(f"data_batch_{number}" for number in range(1, 6)), Split.TEST: ("test_batch",)}
+FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin")  # the names in the published archives
 SIDE = 32
-PIXELS = SIDE * SIDE * 3  # all red, then all green, then all blue
+PIXELS = SIDE * SIDE * 3  # of one picture: all red, then all green, then all blue
 MAX_PICTURES = 50_000  # in one batch; the published ones have 10,000
 MAX_NAMES_BYTES = 1 << 16
-DOWNLOAD = "Use the batches as published; download them again."
+MAX_PICKLE_BYTES = 64 << 20  # a published batch has 31 MB
+MAX_PICKLE_SECONDS = 30.0  # a published batch takes a fraction of a second
+MAX_CHILD_MEMORY_BYTES = 1 << 30  # of the child process that unpickles: the file and its copies
+PICKLE_MODULE = "trainer.datasets.layouts.cifar10_pickle"
+HINT = "Use the batches as published; download them again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The pictures of one file: uint8 [n, 3072] and a label number each."""
+    """The pictures of one file: uint8 [n, 3072], and a label number each."""
 
-    pixels: np.ndarray[tuple[int, int], np.dtype[np.uint8]]
+    pixels: npt.NDArray[np.uint8]
     labels: Sequence[int]
 
 
 def recognises(source: Path) -> bool:
-    return _folder(source) is not None
+    """Return whether the source, or the folder of an unpacked archive in it, contains a batch."""
+    return _find_folder(source) is not None
 
 
 def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
-    """Write one PNG a picture, in a folder for each batch; the given splits are kept."""
-    folder = _folder(source)
+    """Write a PNG for each picture, in a folder for each batch; the published splits are kept."""
+    folder = _find_folder(source)
     if folder is None:
-        what = f"neither {TRAIN[0]} nor {TRAIN[0]}.bin found"
-        raise InputError(source, what, DOWNLOAD, code="table-not-found")
-    names = _names(folder)
-    found = [
+        what = "neither data_batch_1 nor data_batch_1.bin found"
+        raise InputError(source, what, HINT, code="table-not-found")
+    names = _read_class_names(folder)
+    listed = [
         picture
-        for split, batches in ((Split.TRAIN, TRAIN), (Split.TEST, TEST))
-        for name in batches
-        for picture in _pictures(folder, name, names, split, pictures, track)
+        for split, batches in BATCHES.items()
+        for batch in batches
+        for picture in _write_batch(folder, batch, names, split, pictures, track)
     ]
-    return Listing(root=pictures, format=SourceFormat.CIFAR10.value, pictures=tuple(found))
+    return Listing(root=pictures, format=SourceFormat.CIFAR10.value, pictures=tuple(listed))
 
 
-def _folder(source: Path) -> Path | None:
+def _find_folder(source: Path) -> Path | None:
     folders = (source, *(source / name for name in FOLDERS)) if source.is_dir() else ()
-    batches = [*TRAIN, *TEST, *(f"{name}.bin" for name in (*TRAIN, *TEST))]
-    return next((folder for folder in folders if any(is_own_file(folder / name) for name in batches)), None)
+    batches = [name for names in BATCHES.values() for name in names]
+    files = [*batches, *(f"{name}.bin" for name in batches)]
+    return next((folder for folder in folders if any(is_regular_file(folder / name) for name in files)), None)
 
 
-def _names(folder: Path) -> tuple[str, ...]:
-    """The class names, from batches.meta or batches.meta.txt."""
+def _read_class_names(folder: Path) -> tuple[str, ...]:
+    """Return the class names from batches.meta (a pickle) or batches.meta.txt."""
     path, text = folder / "batches.meta", folder / "batches.meta.txt"
-    if not is_own_file(path) and not is_own_file(text):
+    names: list[Any]
+    if is_regular_file(path):
+        answer, _ = _read_pickle(path)
+        names = answer.get("label_names", [])
+    elif is_regular_file(text):
+        path = text
+        names = read_bytes(path, most=MAX_NAMES_BYTES, hint=HINT).decode("utf-8", "replace").splitlines()
+        names = [name for name in names if name.strip()]
+    else:
         hint = "Put it into the folder of the batches."
         raise TableError(path, "the file does not exist", hint, code="file-not-found")
-    names = _pickled_names(path) if is_own_file(path) else _written_names(text)
-    sound = 2 <= len(names) <= 256 and len(set(names)) == len(names)
-    if not sound or not all(name and is_one_line(name) for name in names):
-        where = path if is_own_file(path) else text
-        raise TableError(where, "not a list of class names", DOWNLOAD, code="invalid-batch")
-    return names
+    stripped = tuple(name.strip() if isinstance(name, str) else "" for name in names)
+    is_list = 2 <= len(stripped) <= 256 and len(set(stripped)) == len(stripped)
+    if not is_list or not all(name and is_single_line(name) for name in stripped):
+        raise TableError(path, "not a list of class names", HINT, code="invalid-batch")
+    return stripped
 
 
-def _pickled_names(path: Path) -> tuple[str, ...]:
-    names = _record(path).get("label_names")
-    if not isinstance(names, list):
-        raise TableError(path, "label_names is not a list", DOWNLOAD, code="invalid-batch")
-    return tuple(name.strip() if isinstance(name, str) else "" for name in names)
-
-
-def _written_names(path: Path) -> tuple[str, ...]:
-    if path.stat().st_size > MAX_NAMES_BYTES:
-        what = f"larger than {MAX_NAMES_BYTES >> 10} KiB"
-        raise TableError(path, what, DOWNLOAD, code="file-too-large")
-    lines = path.read_bytes().decode("utf-8", "replace").splitlines()
-    return tuple(line.strip() for line in lines if line.strip())
-
-
-def _pictures(
+def _write_batch(
     folder: Path, name: str, names: tuple[str, ...], split: Split, pictures: Path, track: Track
 ) -> Iterator[ListedPicture]:
-    path = next((file for file in (folder / name, folder / f"{name}.bin") if is_own_file(file)), None)
+    path = next((file for file in (folder / name, folder / f"{name}.bin") if is_regular_file(file)), None)
     if path is None:
         return
-    batch = _written_batch(path) if path.suffix else _pickled_batch(path)
+    batch = _read_binary_batch(path) if path.suffix else _read_pickled_batch(path)
     if not all(0 <= number < len(names) for number in batch.labels):
         what = f"a label is not a number from 0 to {len(names) - 1}"
-        raise TableError(path, what, DOWNLOAD, code="invalid-batch")
+        raise TableError(path, what, HINT, code="invalid-batch")
     (pictures / name).mkdir()
     rows = track(zip(batch.pixels, batch.labels, strict=True), total=len(batch.labels), what=f"write {name}")
-    for at, (pixels, number) in enumerate(rows):
-        file = f"{name}/{at:05d}.png"
+    for index, (pixels, number) in enumerate(rows):
+        file = f"{name}/{index:05d}.png"
+        # From planes to pixels: [3, 32, 32] to [32, 32, 3].
         Image.fromarray(pixels.reshape(3, SIDE, SIDE).transpose(1, 2, 0).copy()).save(pictures / file)
         yield ListedPicture(path=file, label=names[number], split=split)
 
 
-def _written_batch(path: Path) -> Batch:
-    """The binary version: one byte of label and 3,072 of pixels, again and again."""
-    size = path.stat().st_size
-    if size == 0 or size % (PIXELS + 1) or size > MAX_PICTURES * (PIXELS + 1):
-        most = MAX_PICTURES * (PIXELS + 1)
-        what = f"the size of {size} bytes is not a multiple of {PIXELS + 1} up to {most}"
-        raise TableError(path, what, DOWNLOAD, code="invalid-batch")
+def _read_binary_batch(path: Path) -> Batch:
+    # Each picture is one byte of label followed by 3,072 bytes of pixels.
+    size, max_size = path.stat().st_size, MAX_PICTURES * (PIXELS + 1)
+    if size == 0 or size % (PIXELS + 1) or size > max_size:
+        what = f"the size of {size} bytes is not a multiple of {PIXELS + 1} up to {max_size}"
+        raise TableError(path, what, HINT, code="invalid-batch")
     rows = np.fromfile(path, dtype=np.uint8).reshape(-1, PIXELS + 1)
-    return Batch(pixels=rows[:, 1:], labels=[int(number) for number in rows[:, 0]])
+    return Batch(pixels=rows[:, 1:], labels=rows[:, 0].tolist())
 
 
-def _pickled_batch(path: Path) -> Batch:
-    record = _record(path)
-    labels, data = record.get("labels"), record.get("data")
+def _read_pickled_batch(path: Path) -> Batch:
+    answer, raw = _read_pickle(path)
+    labels = answer.get("labels")
     if not isinstance(labels, list) or not all(type(number) is int for number in labels):
-        raise TableError(path, "labels is not a list of integers", DOWNLOAD, code="invalid-batch")
-    if not 0 < len(labels) <= MAX_PICTURES or not is_pixels(data, (len(labels), PIXELS)):
+        raise TableError(path, "labels is not a list of integers", HINT, code="invalid-batch")
+    shape = [len(labels), PIXELS]
+    if (
+        not 0 < len(labels) <= MAX_PICTURES
+        or answer.get("shape") != shape
+        or len(raw) != len(labels) * PIXELS
+    ):
         what = f"data is not a uint8 array of {len(labels)} x {PIXELS} values"
-        raise TableError(path, what, DOWNLOAD, code="invalid-batch")
-    return Batch(pixels=pixels_of(data, (len(labels), PIXELS)), labels=labels)
+        raise TableError(path, what, HINT, code="invalid-batch")
+    return Batch(pixels=np.frombuffer(raw, dtype=np.uint8).reshape(shape), labels=labels)
 
 
-def _record(path: Path) -> dict[str, Plain]:
-    record = read_pickle(path)
-    if not isinstance(record, dict):
-        raise TableError(path, "not a pickled dictionary", DOWNLOAD, code="invalid-batch")
-    return record
+def _read_pickle(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Return the record of a pickle as JSON values, and its pixels; a child process unpickles it."""
+    data = read_bytes(path, most=MAX_PICKLE_BYTES, hint=HINT)
+    try:
+        with (
+            ChildProcess(PICKLE_MODULE, memory_bytes=MAX_CHILD_MEMORY_BYTES) as child,
+            child.time_limit(MAX_PICKLE_SECONDS),
+        ):
+            child.send(data)
+            answer: dict[str, Any] = json.loads(child.receive())
+            pixels = child.receive()
+    except (ChildEndedError, ChildTimeoutError) as error:  # a limit, or a crash
+        raise TableError(path, f"unsafe pickle ({error})", HINT, code="hostile-file") from error
+    if "refusal" in answer:
+        raise TableError(path, f"unsafe pickle ({answer['refusal']})", HINT, code="hostile-file")
+    if "malformed" in answer:
+        raise TableError(path, "not a valid pickle of a batch", HINT, code="invalid-batch")
+    return answer, pixels

@@ -1,112 +1,121 @@
-"""Read a table that names a picture and its label in each row."""
+"""Read a CSV table that lists a picture and its label in each row."""
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Set
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PureWindowsPath
+from typing import NoReturn
 
-from dermpack.dataset.manifest import Finding, Split
-from dermpack.errors import InputError, TableError, printable
+from dermpack.dataset.manifest import Finding
+from dermpack.errors import InputError, TableError, escape_unprintable
 from dermpack.progress import Track
-from dermpack.storage.files import safe_relative
-from trainer.datasets.layouts.listing import ListedPicture, Listing
-from trainer.datasets.layouts.omission import OmissionReason, refused
-from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
-from trainer.datasets.layouts.source_walk import is_own_file, is_plain_name, mode_of, walk, why_finding
-from trainer.datasets.layouts.split_names import split_named
+from dermpack.storage.files import parse_relative_path
+from trainer.datasets.findings import OmissionReason, create_finding
+from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceFormat, SourceRequest, parse_split
+from trainer.datasets.layouts.source_walk import (
+    file_mode,
+    is_regular_file,
+    is_valid_name,
+    list_entries,
+    refuse_path,
+    walk_source,
+)
 from trainer.datasets.layouts.table_reader import (
     SourceRow,
     SourceTable,
-    is_one_line,
-    metadata_columns,
-    need,
+    is_single_line,
     read_header,
     read_table,
+    require_column,
+    select_metadata,
 )
-from trainer.datasets.layouts.unusable_rows import RowProblem, refuse_all
 
 SHAPE = "CSV file with the columns picture and label"
-TAKEN = ("picture", "label", "split", "group")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
-    """Where the columns stand that a picture is made of."""
-
-    picture: int
-    label: int
-    split: int | None
-    group: int | None
-    metadata: tuple[int, ...]
+OWN_COLUMNS = ("picture", "label", "split", "group")
+HINT_OF_KIND: Mapping[str, str] = {
+    OmissionReason.NO_LABEL.value: "Write a label into each row.",
+    OmissionReason.LINK.value: "Replace the links with the files themselves.",
+    OmissionReason.TWO_LABELS.value: "Keep one label for each picture.",
+}
 
 
 def recognises(source: Path) -> bool:
-    """Whether the source is such a table, or a folder with one."""
-    return len(_tables(source)) == 1
+    """Return whether the source is such a table, or a folder with exactly one."""
+    return len(_find_tables(source)) == 1
 
 
 def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
-    """Paths are relative to the table's folder, or to SOURCE where the table lies elsewhere."""
-    path = request.metadata_file or _only_table(source)
-    root = source if source.is_dir() else source.parent
+    """Return the pictures of the table; paths are relative to its folder, or to SOURCE with --metadata."""
+    path = request.metadata_file or _find_only_table(source)
     table = read_table(path)
-    metadata, names = metadata_columns(table, TAKEN)
-    columns = Columns(
-        picture=need(table, "picture"),
-        label=need(table, "label"),
+    metadata, names = select_metadata(table, OWN_COLUMNS)
+    reader = _RowReader(
+        table=table,
+        root=source if source.is_dir() else source.parent,
+        picture=require_column(table, "picture"),
+        label=require_column(table, "label"),
         split=table.position("split"),
         group=table.position("group"),
         metadata=metadata,
     )
-    found, faults = _settle(table, columns, root)
-    if not found:
-        refuse_all(table, faults, root=root, is_apart=request.metadata_file is not None)
-    findings = [fault.finding for fault in faults]
+    listed, problems = _read_rows(reader)
+    if not listed:
+        _refuse_all_rows(reader, problems, is_separate=request.metadata_file is not None)
+    findings = [problem.finding for problem in problems]
     if source.is_dir():
-        known = {picture.path for picture in found} | {finding.picture for finding in findings}
-        findings += _passed_over(source, table, known)
+        mentioned = {picture.path for picture in listed} | {finding.picture for finding in findings}
+        unlisted = [path for path in walk_source(source).pictures if path not in mentioned]
+        if unlisted:
+            who = f"the first of {len(unlisted)} pictures that are" if len(unlisted) > 1 else "is"
+            # If most pictures are unlisted, the table may be a stray file among class folders. If few are,
+            # the author of the table probably left them out on purpose.
+            is_stray = len(unlisted) > len(mentioned) and "/" in unlisted[0]
+            hint = "; --format folders reads class folders" if is_stray else ""
+            detail = f"{who} in no row of {table.where.name}, which was read{hint}"
+            findings.append(create_finding(OmissionReason.NOT_IN_TABLE, unlisted[0], detail))
     return Listing(
-        root=root,
+        root=reader.root,
         format=SourceFormat.CSV.value,
-        pictures=tuple(sorted(found, key=lambda picture: picture.path)),
+        pictures=tuple(sorted(listed, key=lambda picture: picture.path)),
         columns=names,
-        group_column="" if columns.group is None else "group",
+        group_column="" if reader.group is None else "group",
         refused=tuple(findings),
     )
 
 
 def refuse_other_table(source: Path) -> None:
-    """A CSV named as the source, or alone in it, with other columns: say which ones it needs."""
-    candidates = _csv_files(source)
-    header = read_header(candidates[0]) if len(candidates) == 1 and is_own_file(candidates[0]) else None
+    """Raise TableError if the source is a CSV file, or has a single one, without the required columns."""
+    candidates = _list_csv_files(source)
+    header = read_header(candidates[0]) if len(candidates) == 1 and is_regular_file(candidates[0]) else None
     if header:
-        lacking = " or ".join(sorted({"picture", "label"} - set(header), reverse=True))
-        named = printable(", ".join(header[:10]))
-        what = f"no column {lacking} (the columns are {named})"
+        missing = " or ".join(sorted({"picture", "label"} - set(header), reverse=True))
+        columns = escape_unprintable(", ".join(header[:10]))
+        what = f"no column {missing} (the columns are {columns})"
         hint = "Rename or add columns, so that the table has picture and label."
         raise TableError(f"{candidates[0]}:1", what, hint, code="missing-column")
 
 
-def _tables(source: Path) -> list[Path]:
+def _find_tables(source: Path) -> list[Path]:
     return [
         path
-        for path in (_csv_files(source) if source.is_dir() else [source])
-        if is_own_file(path) and {"picture", "label"} <= set(read_header(path) or ())
+        for path in (_list_csv_files(source) if source.is_dir() else [source])
+        if is_regular_file(path) and {"picture", "label"} <= set(read_header(path) or ())
     ]
 
 
-def _csv_files(source: Path) -> list[Path]:
+def _list_csv_files(source: Path) -> list[Path]:
     if source.is_dir():
         return sorted(source.glob("*.[cC][sS][vV]"))
     return [source] if source.suffix.casefold() == ".csv" else []
 
 
-def _only_table(source: Path) -> Path:
+def _find_only_table(source: Path) -> Path:
     if source.is_file():
         return source
-    tables = _tables(source)
+    tables = _find_tables(source)
     if not tables:
         what, hint = f"no {SHAPE} found", "Give the table itself as the source, or choose another --format."
         raise InputError(source, what, hint, code="table-not-found")
@@ -116,119 +125,136 @@ def _only_table(source: Path) -> Path:
     return tables[0]
 
 
-def _passed_over(source: Path, table: SourceTable, known: Set[str]) -> Iterator[Finding]:
-    """One finding for all pictures that no row names: the table may be a stray one among class folders."""
-    others = [path for path in walk(source).pictures if path not in known]
-    if not others:
-        return
-    who = f"the first of {len(others)} pictures that are" if len(others) > 1 else "is"
-    is_stray = len(others) > len(known) and "/" in others[0]  # fewer are a choice that somebody made
-    hint = "; --format folders reads class folders" if is_stray else ""
-    detail = f"{who} in no row of {table.where.name}, which was read{hint}"
-    yield refused(OmissionReason.NOT_IN_TABLE, others[0], detail)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowProblem:
+    """A row that cannot be used, and why."""
+
+    row: SourceRow
+    finding: Finding
 
 
-def _settle(table: SourceTable, columns: Columns, root: Path) -> tuple[list[ListedPicture], list[RowProblem]]:
-    """Rows to pictures: equal rows count once, rows that contradict each other leave the picture out."""
-    kept: dict[str, tuple[SourceRow, ListedPicture]] = {}
+def _read_rows(reader: _RowReader) -> tuple[list[ListedPicture], list[RowProblem]]:
+    """Return the pictures and the unusable rows.
+
+    Equal rows count once. A picture with two labels is left out, because either label may be wrong. A
+    picture with one label but other values that differ is an error.
+    """
+    first_rows: dict[str, tuple[SourceRow, ListedPicture]] = {}
     contradicted: dict[str, RowProblem] = {}
-    faults: list[RowProblem] = []
-    folders: dict[Path, bool] = {}
-    for row in table.rows:
-        picture = _picture(table, row, columns, root)
-        finding = _finding(picture, root, folders)
+    problems: list[RowProblem] = []
+    for row in reader.table.rows:
+        picture = reader.read_row(row)
+        finding = reader.find_problem(picture)
         if finding is not None:
-            faults.append(RowProblem(row=row, finding=finding))
+            problems.append(RowProblem(row=row, finding=finding))
             continue
-        first = kept.setdefault(picture.path, (row, picture))
-        if first[1].label != picture.label:
-            contradicted[picture.path] = RowProblem(row=row, finding=_two_labels(first, row, picture))
-        elif first[1] != picture:
-            what = f"{picture.path} has other values than in line {first[0].line}"
+        first_row, first = first_rows.setdefault(picture.path, (row, picture))
+        if first.label != picture.label:
+            detail = f"is {first.label} in line {first_row.line} and {picture.label} in line {row.line}"
+            finding = create_finding(OmissionReason.TWO_LABELS, picture.path, detail)
+            contradicted[picture.path] = RowProblem(row=row, finding=finding)
+        elif first != picture:
+            what = f"{picture.path} has other values than in line {first_row.line}"
             raise TableError(
-                table.place(row), what, "Keep one row for each picture.", code="conflicting-rows"
+                reader.table.place(row), what, "Keep one row for each picture.", code="conflicting-rows"
             )
-    found = [picture for path, (_, picture) in kept.items() if path not in contradicted]
-    return found, [*faults, *contradicted.values()]
+    listed = [picture for path, (_, picture) in first_rows.items() if path not in contradicted]
+    return listed, [*problems, *contradicted.values()]
 
 
-def _picture(table: SourceTable, row: SourceRow, columns: Columns, root: Path) -> ListedPicture:
-    """One row as it stands; its words must be readable, its path is not believed yet."""
-    cells = row.cells
-    split, group = _cell(row, columns.split), _cell(row, columns.group)
-    if not is_one_line(cells[columns.label] + group):
-        what = "the label or group contains a control character"
-        raise TableError(table.place(row), what, "Fix the line.", code="invalid-table")
-    return ListedPicture(
-        path=_normal(cells[columns.picture], root),
-        label=cells[columns.label],
-        split=_split(split, table.place(row)),
-        group=group,
-        metadata=tuple(cells[at] for at in columns.metadata),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RowReader:
+    """A table with the indices of its columns, and the folder that its paths are relative to."""
+
+    table: SourceTable
+    root: Path
+    picture: int
+    label: int
+    split: int | None
+    group: int | None
+    metadata: tuple[int, ...]
+    is_link: dict[Path, bool] = field(default_factory=dict)  # a cache: many rows share a folder
+
+    def read_row(self, row: SourceRow) -> ListedPicture:
+        """Return the picture of a row; its path is not checked yet. TableError if its text is invalid."""
+        label = row.cells[self.label]
+        group = "" if self.group is None else row.cells[self.group]
+        word = "" if self.split is None else row.cells[self.split]
+        split = parse_split(word)
+        if not is_single_line(label + group):
+            what = "the label or group contains a control character"
+            raise TableError(self.table.place(row), what, "Fix the line.", code="invalid-table")
+        if word and split is None:
+            hint = "Write train, validation or test, or leave the cell empty."
+            raise TableError(self.table.place(row), f"unknown split {word!r}", hint, code="invalid-table")
+        # Every path gets the one spelling that it has within the source: "./a//b.jpg" → "a/b.jpg".
+        text = row.cells[self.picture]
+        path = parse_relative_path(text)
+        if path is None and "\\" in text:
+            # "a\b.jpg" was written on Windows if a/b.jpg exists and no file has a backslash in its name.
+            windows_path = parse_relative_path(text.replace("\\", "/"))
+            if windows_path is not None and is_regular_file(self.root / windows_path):
+                path = None if file_mode(self.root / text) else windows_path
+        return ListedPicture(
+            path=text if path is None else str(path),
+            label=label,
+            split=split,
+            group=group,
+            metadata=tuple(row.cells[index] for index in self.metadata),
+        )
+
+    def find_problem(self, picture: ListedPicture) -> Finding | None:
+        """Return why the row cannot be used, or None."""
+        path, file = picture.path, self.root / picture.path
+        # The path must be within the source on Linux and on Windows.
+        outside = ""
+        if path.startswith(("/", "\\")):
+            outside = "is an absolute path, not one within the source"
+        elif parse_relative_path(path.replace("\\", "/")) is None:
+            outside = "is not a path within the source"
+        elif PureWindowsPath(path).drive:
+            outside = "is an absolute path, not one within the source"
+        # "C:/1.jpg" is an absolute path on Windows, but a folder may really have the name "C:".
+        if outside and not (parse_relative_path(path) and is_regular_file(file)):
+            return create_finding(OmissionReason.OUTSIDE, escape_unprintable(path), outside)
+        if not is_valid_name(path):
+            return refuse_path(OmissionReason.NAME, escape_unprintable(path))
+        if not picture.label:
+            return create_finding(OmissionReason.NO_LABEL, path, "has an empty label")
+        if self._is_behind_link(file) or stat.S_ISLNK(file_mode(file)):
+            return refuse_path(OmissionReason.LINK, path)
+        missing = "is listed in the table, but the file does not exist"
+        return None if is_regular_file(file) else create_finding(OmissionReason.NO_FILE, path, missing)
+
+    def _is_behind_link(self, file: Path) -> bool:
+        for folder in file.parents:
+            if folder == self.root or not folder.is_relative_to(self.root):
+                return False
+            if folder not in self.is_link:
+                self.is_link[folder] = stat.S_ISLNK(file_mode(folder))
+            if self.is_link[folder]:
+                return True
+        return False
 
 
-def _cell(row: SourceRow, at: int | None) -> str:
-    return "" if at is None else row.cells[at]
-
-
-def _normal(text: str, root: Path) -> str:
-    """The one spelling of a path within the source: "./a//b.jpg" → "a/b.jpg"; any other stays as it is."""
-    path = safe_relative(text)
-    if path is None and "\\" in text:
-        path = _from_windows(text, root)
-    return text if path is None else str(path)
-
-
-def _from_windows(text: str, root: Path) -> PurePosixPath | None:
-    """What a table from Windows means by "a\\b.jpg", if that is a file and none is called so itself."""
-    path = safe_relative(text.replace("\\", "/"))
-    return path if path is not None and is_own_file(root / path) and not mode_of(root / text) else None
-
-
-def _split(word: str, place: str) -> Split | None:
-    split = split_named(word)
-    if word and split is None:
-        hint = "Write train, validation or test, or leave the cell empty."
-        raise TableError(place, f"unknown split {word!r}", hint, code="invalid-table")
-    return split
-
-
-def _finding(picture: ListedPicture, root: Path, folders: dict[Path, bool]) -> Finding | None:
-    """Why the row cannot be a picture, if it cannot; `folders` remembers which ones are links."""
-    path = picture.path
-    file = root / path
-    outside = _outside(path)
-    if outside and not (safe_relative(path) and is_own_file(file)):  # a folder may be called C:
-        return refused(OmissionReason.OUTSIDE, printable(path), outside)
-    if not is_plain_name(path):
-        return why_finding(OmissionReason.NAME, printable(path))
-    if not picture.label:
-        return refused(OmissionReason.NO_LABEL, path, "has an empty label")
-    if any(_is_link(folder, folders) for folder in _parents(file, root)) or stat.S_ISLNK(mode_of(file)):
-        return why_finding(OmissionReason.LINK, path)
-    missing = "is listed in the table, but the file does not exist"
-    return None if is_own_file(file) else refused(OmissionReason.NO_FILE, path, missing)
-
-
-def _outside(path: str) -> str:
-    """Why the path is none within the source, as Linux or as Windows reads it; "" where it is one."""
-    if safe_relative(path.replace("\\", "/")) is None and not path.startswith(("/", "\\")):
-        return "is not a path within the source"
-    is_absolute = path.startswith(("/", "\\")) or PureWindowsPath(path).drive
-    return "is an absolute path, not one within the source" if is_absolute else ""
-
-
-def _parents(file: Path, root: Path) -> Iterator[Path]:
-    return (folder for folder in file.parents if folder != root and folder.is_relative_to(root))
-
-
-def _is_link(folder: Path, folders: dict[Path, bool]) -> bool:
-    if folder not in folders:
-        folders[folder] = stat.S_ISLNK(mode_of(folder))
-    return folders[folder]
-
-
-def _two_labels(first: tuple[SourceRow, ListedPicture], row: SourceRow, picture: ListedPicture) -> Finding:
-    detail = f"is {first[1].label} in line {first[0].line} and {picture.label} in line {row.line}"
-    return refused(OmissionReason.TWO_LABELS, picture.path, detail)
+def _refuse_all_rows(reader: _RowReader, problems: Sequence[RowProblem], *, is_separate: bool) -> NoReturn:
+    """Raise TableError for a table without a usable row, with an example of the commonest problem."""
+    table = reader.table
+    kind, count = Counter(problem.finding.kind for problem in problems).most_common(1)[0]
+    first = next(problem for problem in problems if problem.finding.kind == kind)
+    share = f"the same problem in {count} of {len(table.rows)} rows"
+    what = f"no usable row in the table: '{first.finding.picture}' {first.finding.detail} ({share})"
+    hint = HINT_OF_KIND.get(kind, "")
+    if not hint:
+        hint = f"Write paths relative to {reader.root}, with / between folders and with the file extension."
+        if not is_separate:
+            hint += " Or give the folder that they are relative to as SOURCE, and the table with --metadata."
+        # The most likely reason is that the paths are relative to a folder below the table.
+        inside = parse_relative_path(first.finding.picture.replace("\\", "/"))
+        entries = [] if inside is None else list_entries(reader.root)
+        folders = sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+        for folder in folders:
+            if inside is not None and is_regular_file(folder / inside):
+                hint = f"The file is in {folder}: give that folder as SOURCE, and --metadata {table.where}."
+                break
+    raise TableError(table.place(first.row), what, hint, code="no-usable-rows")

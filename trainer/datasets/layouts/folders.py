@@ -1,123 +1,164 @@
-"""Read class folders, with or without split folders above them."""
+"""Read class folders, with or without split folders above them; DermNet and ISIC are such downloads."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dermpack.dataset.manifest import Finding, Split
+from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError
 from dermpack.progress import Track
-from trainer.datasets.layouts.listing import ListedPicture, Listing
-from trainer.datasets.layouts.omission import OmissionReason, refused
-from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
-from trainer.datasets.layouts.source_walk import SourceFiles, entries_of, is_plain_name, walk
-from trainer.datasets.layouts.split_names import split_named
+from trainer.datasets.findings import OmissionReason, create_finding
+from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceFormat, SourceRequest, parse_split
+from trainer.datasets.layouts.source_walk import SourceFiles, is_valid_name, list_entries, walk_source
 
 SHAPE = "SOURCE/<class>/*.jpg, or SOURCE/train/<class>/*.jpg with SOURCE/valid and SOURCE/test"
+MIN_KNOWN_CLASSES = 2  # a part of a published download is still recognised
+DERMNET_CLASSES = (
+    "Acne and Rosacea Photos",
+    "Actinic Keratosis Basal Cell Carcinoma and other Malignant Lesions",
+    "Atopic Dermatitis Photos",
+    "Bullous Disease Photos",
+    "Cellulitis Impetigo and other Bacterial Infections",
+    "Eczema Photos",
+    "Exanthems and Drug Eruptions",
+    "Hair Loss Photos Alopecia and other Hair Diseases",
+    "Herpes HPV and other STDs Photos",
+    "Light Diseases and Disorders of Pigmentation",
+    "Lupus and other Connective Tissue diseases",
+    "Melanoma Skin Cancer Nevi and Moles",
+    "Nail Fungus and other Nail Disease",
+    "Poison Ivy Photos and other Contact Dermatitis",
+    "Psoriasis pictures Lichen Planus and related diseases",
+    "Scabies Lyme Disease and other Infestations and Bites",
+    "Seborrheic Keratoses and other Benign Tumors",
+    "Systemic Disease",
+    "Tinea Ringworm Candidiasis and other Fungal Infections",
+    "Urticaria Hives",
+    "Vascular Tumors",
+    "Vasculitis Photos",
+    "Warts Molluscum and other Viral Infections",
+)
+ISIC_CLASSES = (
+    "actinic keratosis",
+    "basal cell carcinoma",
+    "dermatofibroma",
+    "melanoma",
+    "nevus",
+    "pigmented benign keratosis",
+    "seborrheic keratosis",
+    "squamous cell carcinoma",
+    "vascular lesion",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderLayout:
+    """Class folders; a published download is recognised by its `known_classes` below split folders."""
+
+    format: SourceFormat
+    known_classes: tuple[str, ...] = ()
+
+    def recognises(self, source: Path) -> bool:
+        """Return whether any folder of the source contains a picture, or the known classes."""
+        if not source.is_dir():
+            return False
+        if not self.known_classes:
+            return any("/" in path for path in walk_source(source).pictures)
+        root = _unwrap(source)
+        folders = _find_class_folders(root, walk_source(root))
+        names = {folder.label.casefold() for folder in folders if folder.split is not None}
+        return len(names & {name.casefold() for name in self.known_classes}) >= MIN_KNOWN_CLASSES
+
+    def read(self, source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG002 - a Layout
+        """Return a picture for each file below a class folder; pictures outside of one are refused."""
+        root = _unwrap(source)
+        files = walk_source(root)
+        class_folders = {folder.path: folder for folder in _find_class_folders(root, files)}
+        depth = 2 if any(folder.split for folder in class_folders.values()) else 1
+        listed, findings = [], list(files.refused)
+        for path in files.pictures:
+            folder = class_folders.get(_class_path(path, depth))
+            if folder is None:
+                findings.append(create_finding(OmissionReason.NO_CLASS, path, "lies in no class folder"))
+            else:
+                listed.append(ListedPicture(path=path, label=folder.label, split=folder.split))
+        for path in files.others:
+            if _class_path(path, depth) in class_folders:
+                findings.append(create_finding(OmissionReason.OTHER, path, "is no picture by its name"))
+        filled = {_class_path(picture.path, depth) for picture in listed}
+        for path in [path for path in class_folders if path not in filled]:
+            findings.append(create_finding(OmissionReason.EMPTY_CLASS, path, "holds no picture"))
+        return Listing(root=root, format=self.format.value, pictures=tuple(listed), refused=tuple(findings))
+
+
+FOLDERS = FolderLayout(format=SourceFormat.FOLDERS)
+DERMNET = FolderLayout(format=SourceFormat.DERMNET, known_classes=DERMNET_CLASSES)  # as on Kaggle
+ISIC = FolderLayout(format=SourceFormat.ISIC, known_classes=ISIC_CLASSES)  # nine classes, as on Kaggle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassFolder:
-    """One folder named as a class: "train/Eczema Photos" has the split TRAIN."""
+    """A folder that is named as a class: "train/Eczema Photos" has the split TRAIN."""
 
     path: str
     label: str
     split: Split | None
 
 
-def recognises(source: Path) -> bool:
-    """Whether any folder of the source holds a picture."""
-    return source.is_dir() and any("/" in path for path in walk(source).pictures)
+def _unwrap(source: Path) -> Path:
+    """Return the folder that contains the split folders: archives often unpack into one folder more."""
+    tops = _list_visible_folders(source)
+    # A single top folder is unwrapped only if it contains nothing but split folders.
+    if len(tops) != 1 or parse_split(tops[0]):
+        return source
+    inner = _list_visible_folders(source / tops[0])
+    return source / tops[0] if inner and all(parse_split(name) for name in inner) else source
 
 
-def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
-    return read_class_folders(source, SourceFormat.FOLDERS)
+def _list_visible_folders(folder: Path) -> list[str]:
+    names = [entry.name for entry in list_entries(folder) if entry.is_dir(follow_symlinks=False)]
+    return [name for name in names if not name.startswith(".") and is_valid_name(name)]
 
 
-def read_class_folders(source: Path, layout: SourceFormat) -> Listing:
-    """One picture each file below a class folder; whatever stands outside one is refused."""
-    root = unwrapped(source)
-    walked = walk(root)
-    classes = {folder.path: folder for folder in class_folders(root, walked)}
-    depth = 2 if any(folder.split for folder in classes.values()) else 1
-    found, findings = [], list(walked.refused)
-    for path in walked.pictures:
-        folder = classes.get("/".join(path.split("/")[:depth]))
-        if folder is None:
-            findings.append(refused(OmissionReason.NO_CLASS, path, "lies in no class folder"))
-        else:
-            found.append(ListedPicture(path=path, label=folder.label, split=folder.split))
-    findings += _others(walked, classes, depth)
-    findings += _empty_classes(classes.values(), found, depth)
-    return Listing(root=root, format=layout.value, pictures=tuple(found), refused=tuple(findings))
-
-
-def class_folders(source: Path, walked: SourceFiles) -> tuple[ClassFolder, ...]:
-    """The folders that name classes: those below split folders, or the top ones."""
-    tops = [path for path in walked.folders if "/" not in path]
-    splits = {top: split_named(top) for top in tops}
-    if not _are_split_folders(source, splits, walked):
+def _find_class_folders(source: Path, files: SourceFiles) -> tuple[ClassFolder, ...]:
+    """Return the folders that name classes: those below split folders, or else the top ones."""
+    tops = [path for path in files.folders if "/" not in path]
+    split_of_top = {top: parse_split(top) for top in tops}
+    if not _has_split_folders(source, split_of_top, files):
         return tuple(ClassFolder(path=top, label=top.strip(), split=None) for top in tops if top.strip())
-    below = [path.split("/") for path in walked.folders if path.count("/") == 1]
+    second_level = [path.split("/") for path in files.folders if path.count("/") == 1]
     return tuple(
-        ClassFolder(path=f"{top}/{name}", label=name.strip(), split=splits[top])
-        for top, name in below
-        if splits[top] is not None and name.strip()
+        ClassFolder(path=f"{top}/{name}", label=name.strip(), split=split_of_top[top])
+        for top, name in second_level
+        if split_of_top[top] is not None and name.strip()
     )
 
 
-def unwrapped(source: Path) -> Path:
-    """The folder that holds the split folders: archives often unpack into one folder more."""
-    tops = _visible_folders(source)
-    if len(tops) != 1 or split_named(tops[0]):
-        return source
-    inner = _visible_folders(source / tops[0])
-    return source / tops[0] if inner and all(split_named(name) for name in inner) else source
-
-
-def _visible_folders(folder: Path) -> list[str]:
-    folders = [entry.name for entry in entries_of(folder) if entry.is_dir(follow_symlinks=False)]
-    return [name for name in folders if not name.startswith(".") and is_plain_name(name)]
-
-
-def _are_split_folders(source: Path, splits: dict[str, Split | None], walked: SourceFiles) -> bool:
-    """Whether the top folders are splits; an error where only some of them can be."""
-    holding = {path.partition("/")[0] for path in walked.pictures if "/" in path}
-    deep = {path.partition("/")[0] for path in walked.pictures if path.count("/") > 1}
-    named = [top for top in splits if splits[top] and top in deep]
-    if not named:
+def _has_split_folders(source: Path, split_of_top: dict[str, Split | None], files: SourceFiles) -> bool:
+    """Return whether the top folders are splits, or raise InputError if only some of them can be."""
+    filled = {path.partition("/")[0] for path in files.pictures if "/" in path}
+    # A folder "test" with pictures but without class folders below it is a class called "test".
+    nested = {path.partition("/")[0] for path in files.pictures if path.count("/") > 1}
+    split_folders = [top for top in split_of_top if split_of_top[top] and top in nested]
+    if not split_folders:
         return False
-    others = sorted(top for top in holding if not splits[top])
+    others = sorted(top for top in filled if not split_of_top[top])
     if others:
-        what = f"both split folders ({named[0]}) and class folders ({others[0]}) found"
+        what = f"both split folders ({split_folders[0]}) and class folders ({others[0]}) found"
         hint = f"Move one kind elsewhere. Expected: {SHAPE}."
         raise InputError(source, what, hint, code="invalid-split-folders")
-    _refuse_two_of_a_split(source, {top: split for top, split in splits.items() if split and top in holding})
+    # Two folders for one split, for example "val" and "valid".
+    used = {top: split for top, split in split_of_top.items() if split and top in filled}
+    for split, count in Counter(used.values()).items():
+        if count > 1:
+            names = " and ".join(sorted(top for top in used if used[top] is split))
+            what = f"several folders for the {split.value} split: {names}"
+            raise InputError(source, what, "Keep one of them.", code="invalid-split-folders")
     return True
 
 
-def _refuse_two_of_a_split(source: Path, splits: dict[str, Split]) -> None:
-    for split, count in Counter(splits.values()).items():
-        if count > 1:
-            names = " and ".join(sorted(top for top in splits if splits[top] is split))
-            what = f"several folders for the {split.value} split: {names}"
-            raise InputError(source, what, "Keep one of them.", code="invalid-split-folders")
-
-
-def _others(walked: SourceFiles, classes: Collection[str], depth: int) -> Iterable[Finding]:
-    """What lies among the pictures of a class and is none."""
-    for path in walked.others:
-        if "/".join(path.split("/")[:depth]) in classes:
-            yield refused(OmissionReason.OTHER, path, "is no picture by its name")
-
-
-def _empty_classes(
-    folders: Iterable[ClassFolder], found: Iterable[ListedPicture], depth: int
-) -> Iterable[Finding]:
-    filled = {"/".join(picture.path.split("/")[:depth]) for picture in found}
-    for folder in folders:
-        if folder.path not in filled:
-            yield refused(OmissionReason.EMPTY_CLASS, folder.path, "holds no picture")
+def _class_path(path: str, depth: int) -> str:
+    """Return the class folder of a file: "train/eczema/2019/1.jpg" at depth 2 → "train/eczema"."""
+    return "/".join(path.split("/")[:depth])

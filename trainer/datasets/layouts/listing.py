@@ -1,16 +1,51 @@
-"""What a layout found in a source folder, before any picture is opened."""
+"""The interface of all layouts: the request to read a source, and the listing of its pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from dermpack.dataset.manifest import Finding, Split
 
+SPLIT_OF_WORD = {
+    "train": Split.TRAIN,
+    "training": Split.TRAIN,
+    "val": Split.VALIDATION,
+    "valid": Split.VALIDATION,
+    "validation": Split.VALIDATION,
+    "test": Split.TEST,
+    "testing": Split.TEST,
+}
+
+
+class SourceFormat(Enum):
+    """The layouts of a source; with AUTO the layout is recognised."""
+
+    AUTO = "auto"
+    FOLDERS = "folders"
+    DERMNET = "dermnet"
+    ISIC = "isic"
+    CSV = "csv"
+    HAM10000 = "ham10000"
+    HMNIST = "hmnist"
+    CIFAR10 = "cifar10"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRequest:
+    """The layout to read and the task to make of its classes; `metadata_file` is a table elsewhere."""
+
+    format: SourceFormat = SourceFormat.AUTO
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    map_file: Path | None = None
+    metadata_file: Path | None = None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedPicture:
-    """A file that a layout takes for a picture; nothing of it is believed yet."""
+    """A file that a layout lists as a picture; it has not been opened yet."""
 
     path: str  # relative to the listing's root, with forward slashes
     label: str
@@ -21,11 +56,16 @@ class ListedPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Everything a layout claims; `format` is the layout that recognised the source."""
+    """Everything that a layout read from a source; `format` names the layout."""
 
-    root: Path  # the pictures lie below it
+    root: Path  # the folder that the paths of the pictures are relative to
     format: str
     pictures: tuple[ListedPicture, ...]
     columns: tuple[str, ...] = ()
-    group_column: str = ""  # where the source's groups come from; empty where it has none
+    group_column: str = ""  # the column that gives the groups; empty without groups
     refused: tuple[Finding, ...] = ()  # links, paths that leave the source, rows without a file …
+
+
+def parse_split(word: str) -> Split | None:
+    """Return the split that the word means, in any case: parse_split("Valid") → Split.VALIDATION."""
+    return SPLIT_OF_WORD.get(word.strip().casefold())

@@ -1,4 +1,4 @@
-"""Read a source in whichever layout it has, and make the asked task of it."""
+"""Read a source in the layout that it has, and apply the requested task to its classes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from typing import Protocol
 
 from dermpack.errors import InputError
 from dermpack.progress import Track, silent
-from trainer.datasets import label_mapping as mapping
-from trainer.datasets.layouts import cifar10, dermnet, folders, ham10000, hmnist, isic
-from trainer.datasets.layouts import csv_table as csvfile
-from trainer.datasets.layouts.listing import Listing
-from trainer.datasets.layouts.omission import OmissionReason
-from trainer.datasets.layouts.source_request import SourceFormat, SourceRequest
-from trainer.datasets.layouts.source_walk import entries_of, walk
+from trainer.datasets.findings import OmissionReason
+from trainer.datasets.layouts import cifar10, csv_table, folders, ham10000, hmnist
+from trainer.datasets.layouts.label_mapping import apply_task
+from trainer.datasets.layouts.listing import Listing, SourceFormat, SourceRequest
+from trainer.datasets.layouts.source_walk import list_entries, walk_source
 
 
 class Layout(Protocol):
-    """A module that knows one layout."""
+    """The functions of a module, or the methods of an object, that read one layout."""
 
     def recognises(self, source: Path) -> bool: ...
 
@@ -29,75 +27,76 @@ class Layout(Protocol):
 
 
 LAYOUTS: dict[SourceFormat, Layout] = {
-    SourceFormat.DERMNET: dermnet,
-    SourceFormat.ISIC: isic,
-    SourceFormat.CSV: csvfile,
+    SourceFormat.DERMNET: folders.DERMNET,
+    SourceFormat.ISIC: folders.ISIC,
+    SourceFormat.CSV: csv_table,
     SourceFormat.HAM10000: ham10000,
     SourceFormat.HMNIST: hmnist,
     SourceFormat.CIFAR10: cifar10,
-    SourceFormat.FOLDERS: folders,
+    SourceFormat.FOLDERS: folders.FOLDERS,
 }
-BETTER = {
-    SourceFormat.FOLDERS: frozenset(LAYOUTS) - {SourceFormat.FOLDERS},  # nothing is less particular
-    SourceFormat.HMNIST: frozenset(
-        {SourceFormat.HAM10000}
-    ),  # a download has both: pictures, and tables of their pixels
+# A layout is chosen only if none of these is recognised as well.
+PREFERRED_TO = {
+    SourceFormat.FOLDERS: frozenset(LAYOUTS) - {SourceFormat.FOLDERS},  # the least specific layout
+    # The published download has both, the pictures and tables of their pixels.
+    SourceFormat.HMNIST: frozenset({SourceFormat.HAM10000}),
 }
+NEEDS_FOLDER = frozenset(
+    {SourceFormat.FOLDERS, SourceFormat.DERMNET, SourceFormat.ISIC, SourceFormat.HAM10000}
+)
 WITH_METADATA = frozenset({SourceFormat.CSV, SourceFormat.HAM10000, SourceFormat.HMNIST})
-PICTURES_FOLDER = "Give the folder that contains the pictures."
+PICTURES_FOLDER_HINT = "Give the folder that contains the pictures."
 EXPECTED = {
     SourceFormat.FOLDERS: folders.SHAPE,
-    SourceFormat.CSV: f"a {csvfile.SHAPE}",
+    SourceFormat.CSV: f"a {csv_table.SHAPE}",
     SourceFormat.HAM10000: "HAM10000_metadata.csv with pictures",
     SourceFormat.HMNIST: "hmnist_28_28_RGB.csv",
     SourceFormat.CIFAR10: "CIFAR-10 batches",
 }
-ARCHIVES = {
+ARCHIVE_SIGNATURES = {
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
     b"\x1f\x8b": "gzip",
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"Rar!\x1a\x07": "RAR",
 }
-ARCHIVE_BYTES = max(map(len, ARCHIVES))
 
 
 def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: Track = silent) -> Listing:
-    """Everything the source claims, in the order of its paths; `pictures` takes those that no file holds."""
-    _refuse_unreadable(source)
-    if source.is_file():  # opening a pipe would wait for its writer
-        _refuse_archive(source)
-    layout = _layout(source, request)
-    if (
-        layout in (SourceFormat.FOLDERS, SourceFormat.DERMNET, SourceFormat.ISIC, SourceFormat.HAM10000)
-        and not source.is_dir()
-    ):
+    """Return everything that the source lists, in the order of its paths.
+
+    Layouts without picture files write the pictures into the folder `pictures`.
+    """
+    _check_source(source)
+    layout = _choose_layout(source, request)
+    if layout in NEEDS_FOLDER and not source.is_dir():
         what = f"not a directory, which the format {layout.value} requires"
-        raise InputError(source, what, PICTURES_FOLDER, code="not-a-directory")
+        raise InputError(source, what, PICTURES_FOLDER_HINT, code="not-a-directory")
     if request.metadata_file is not None and layout not in WITH_METADATA:
         what = f"{request.metadata_file} cannot be used, because the source is read as {layout.value}"
         hint = "Choose another --format, or omit --metadata."
         raise InputError("--metadata", what, hint, code="option-not-applicable")
     listing = LAYOUTS[layout].read(source, request, pictures=pictures, track=track)
     if not listing.pictures:
-        what = f"no picture that the format {layout.value} can use ({_reasons(listing)})"
+        counts = sorted(Counter(finding.kind for finding in listing.refused).items())
+        reasons = ", ".join(f"{kind}: {count}" for kind, count in counts) or "the source is empty"
+        what = f"no picture that the format {layout.value} can use ({reasons})"
         hint = f"Expected: {EXPECTED.get(layout, folders.SHAPE)}."
         raise InputError(source, what, hint, code="no-pictures")
-    listing = mapping.apply_task(listing, request)
-    _refuse_labels_that_differ_in_case(source, listing)
-    ordered = tuple(sorted(listing.pictures, key=lambda picture: picture.path))
-    return replace(listing, pictures=ordered)
+    listing = apply_task(listing, request)
+    # Such classes are almost always one class that is spelled in two ways.
+    first_spelling: dict[str, str] = {}
+    for picture in listing.pictures:
+        first = first_spelling.setdefault(picture.label.casefold(), picture.label)
+        if first != picture.label:
+            what = f"the classes {first!r} and {picture.label!r} differ in case only"
+            hint = "Rename one, or merge them with --map."
+            raise InputError(source, what, hint, code="labels-differ-in-case")
+    return replace(listing, pictures=tuple(sorted(listing.pictures, key=lambda picture: picture.path)))
 
 
-def _layout(source: Path, request: SourceRequest) -> SourceFormat:
-    """A table given apart that names pictures and labels says how the source is to be read."""
-    if request.format is not SourceFormat.AUTO:
-        return request.format
-    names_pictures = request.metadata_file is not None and csvfile.recognises(request.metadata_file)
-    return SourceFormat.CSV if names_pictures else recognised(source)
-
-
-def _refuse_unreadable(source: Path) -> None:
+def _check_source(source: Path) -> None:
+    """Raise InputError for a source that does not exist, cannot be read or is an archive."""
     try:
         is_folder = stat.S_ISDIR(source.stat().st_mode)
     except FileNotFoundError as error:
@@ -105,70 +104,60 @@ def _refuse_unreadable(source: Path) -> None:
             source, "the source does not exist", "Check the path.", code="file-not-found"
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = getattr(error, "strerror", None) or str(error)
-        what = f"the source cannot be read ({why})"
+        reason = getattr(error, "strerror", None) or str(error)
+        what = f"the source cannot be read ({reason})"
         raise InputError(source, what, "Check the path.", code="cannot-read") from error
     if is_folder:
-        entries_of(source)
+        list_entries(source)
+    elif source.is_file():  # opening a pipe would wait for its writer
+        first_bytes = b""
+        with suppress(OSError), source.open("rb") as file:  # the layout reports files it cannot read
+            first_bytes = file.read(max(map(len, ARCHIVE_SIGNATURES)))
+        for signature, kind in ARCHIVE_SIGNATURES.items():
+            if first_bytes.startswith(signature):
+                hint = "Unpack it, and give the unpacked folder."
+                raise InputError(source, f"the source is an archive ({kind})", hint, code="source-is-archive")
 
 
-def recognised(source: Path) -> SourceFormat:
-    """The one layout that fits; a lesser one only where its better does not."""
-    fitting = [layout for layout, module in LAYOUTS.items() if module.recognises(source)]
-    fitting = [layout for layout in fitting if not BETTER.get(layout, frozenset()) & set(fitting)]
-    if not fitting:
-        csvfile.refuse_other_table(source)
-        _refuse_unsorted(source)
-        *some, last = EXPECTED.values()
-        hint = f"Expected: {', '.join(some)}, or {last}."
+def _choose_layout(source: Path, request: SourceRequest) -> SourceFormat:
+    if request.format is not SourceFormat.AUTO:
+        return request.format
+    # A separate table with the columns picture and label means that the source is read as that table.
+    if request.metadata_file is not None and csv_table.recognises(request.metadata_file):
+        return SourceFormat.CSV
+    recognised = {layout for layout, module in LAYOUTS.items() if module.recognises(source)}
+    matching = [
+        layout
+        for layout in LAYOUTS
+        if layout in recognised and not PREFERRED_TO.get(layout, frozenset()) & recognised
+    ]
+    if not matching:
+        csv_table.refuse_other_table(source)
+        _refuse_unsorted_folder(source)
+        *others, last = EXPECTED.values()
+        hint = f"Expected: {', '.join(others)}, or {last}."
         raise InputError(source, "unknown layout", hint, code="unknown-layout")
-    if len(fitting) > 1:
-        names = " or ".join(layout.value for layout in fitting)
-        hint = f"Choose one with --format, for example --format {fitting[0].value}."
+    if len(matching) > 1:
+        names = " or ".join(layout.value for layout in matching)
+        hint = f"Choose one with --format, for example --format {matching[0].value}."
         raise InputError(source, f"the layout can be {names}", hint, code="ambiguous-layout")
-    return fitting[0]
+    return matching[0]
 
 
-def _refuse_archive(source: Path) -> None:
-    """Nothing is read out of an archive: what it unpacks to is seen on a disk, not here."""
-    begins = b""
-    with suppress(OSError), source.open("rb") as file:  # the layout says why it cannot be read
-        begins = file.read(ARCHIVE_BYTES)
-    kind = next((kind for magic, kind in ARCHIVES.items() if begins.startswith(magic)), None)
-    if kind:
-        hint = "Unpack it, and give the unpacked folder."
-        raise InputError(source, f"the source is an archive ({kind})", hint, code="source-is-archive")
-
-
-def _refuse_unsorted(source: Path) -> None:
-    """A folder without classes: nothing in it, one straight from a phone, or one heap of pictures."""
+def _refuse_unsorted_folder(source: Path) -> None:
+    """Raise InputError for a folder without classes: an empty one, a camera's, unsorted pictures."""
     if not source.is_dir():
         return
-    walked = walk(source)
-    unread = [finding for finding in walked.refused if finding.kind == OmissionReason.UNREAD.value]
-    if unread:
-        what = f"{len(unread)} pictures in unsupported formats, for example {unread[0].picture}"
+    files = walk_source(source)
+    unsupported = [finding for finding in files.refused if finding.kind == OmissionReason.UNREAD.value]
+    if unsupported:
+        what = f"{len(unsupported)} pictures in unsupported formats, for example {unsupported[0].picture}"
         raise InputError(source, what, "Convert them to JPEG or PNG.", code="unsupported-picture-format")
-    if walked.pictures:
-        count = f"{len(walked.pictures)} picture{'s' if len(walked.pictures) > 1 else ''}"
+    if files.pictures:
+        count = f"{len(files.pictures)} picture{'s' if len(files.pictures) > 1 else ''}"
         what = f"{count}, but neither class folders nor a table with the labels"
         hint = f"Expected: {folders.SHAPE}, or {EXPECTED[SourceFormat.CSV]}."
         raise InputError(source, what, hint, code="no-labels")
-    if not walked.others and not walked.refused:
-        what = "the folder is empty" if not walked.folders else "the folder contains only empty folders"
-        raise InputError(source, what, PICTURES_FOLDER, code="no-pictures")
-
-
-def _reasons(listing: Listing) -> str:
-    counted = Counter(finding.kind for finding in listing.refused)
-    return ", ".join(f"{kind}: {count}" for kind, count in sorted(counted.items())) or "the source is empty"
-
-
-def _refuse_labels_that_differ_in_case(source: Path, listing: Listing) -> None:
-    spelling: dict[str, str] = {}
-    for picture in listing.pictures:
-        first = spelling.setdefault(picture.label.casefold(), picture.label)
-        if first != picture.label:
-            what = f"the classes {first!r} and {picture.label!r} differ in case only"
-            hint = "Rename one, or merge them with --map."
-            raise InputError(source, what, hint, code="labels-differ-in-case")
+    if not files.others and not files.refused:
+        what = "the folder is empty" if not files.folders else "the folder contains only empty folders"
+        raise InputError(source, what, PICTURES_FOLDER_HINT, code="no-pictures")

@@ -1,4 +1,4 @@
-"""Walk a source without following a link."""
+"""Walk a source folder without following links, and sort its files into pictures and others."""
 
 from __future__ import annotations
 
@@ -10,54 +10,51 @@ from pathlib import Path
 
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, PictureError
-from dermpack.imaging.formats import SUFFIXES, recognise
-from trainer.datasets.layouts.omission import OmissionReason, refused
-from trainer.datasets.layouts.table_reader import is_one_line
+from dermpack.imaging.formats import SUFFIXES, detect_format
+from trainer.datasets.findings import OmissionReason, create_finding
+from trainer.datasets.layouts.table_reader import is_single_line
 
-# Pictures all the same: a person must hear that they are left out.
-UNREAD_SUFFIXES = frozenset(
+# Pictures in these formats are reported instead of being skipped silently.
+UNSUPPORTED_SUFFIXES = frozenset(
     (
-        ".heic",
-        ".heif",
-        ".hif",
-        ".avif",
-        ".jp2",
-        ".jxl",
-        ".dng",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".raf",
-        ".orf",
+        *(".heic", ".heif", ".hif", ".avif", ".jp2", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"),
+        *(".raf", ".orf", ".raw", ".rw2", ".dcm", ".psd", ".svg"),
     )
-) | {".raw", ".rw2", ".dcm", ".psd", ".svg"}
-BEGINNING_BYTES = 16  # as much as tells every format that is opened
+)
+SIGNATURE_BYTES = 16  # the first bytes of a file, enough to recognise every supported format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFiles:
-    """Everything below a folder that is not hidden; paths are relative, with forward slashes, sorted."""
+    """All visible files and folders below a folder: relative paths with forward slashes, sorted."""
 
-    pictures: tuple[str, ...]  # by their extension, or by how they begin where they have none
+    pictures: tuple[str, ...]  # by their extension, or by their first bytes if they have none
     folders: tuple[str, ...]
-    others: tuple[str, ...]  # files that are no pictures
+    others: tuple[str, ...]  # files that are not pictures
     refused: tuple[Finding, ...]
 
 
-def walk(folder: Path) -> SourceFiles:
-    """Find pictures, folders and what is refused by its kind or its name."""
+def walk_source(folder: Path) -> SourceFiles:
+    """Return the pictures, folders and other files below the folder, and what is refused by its name."""
     pictures: list[str] = []
     others: list[str] = []
     folders, findings = [], []
-    for path, entry in _entries(folder):
-        why = _why_refused(entry)
-        if why is not None:
-            findings.append(why_finding(why, path))
+    for path, entry in _walk_entries(folder):
+        suffix = _suffix(entry.name)
+        if not is_valid_name(entry.name):
+            findings.append(refuse_path(OmissionReason.NAME, path))
+        elif entry.is_symlink():
+            findings.append(refuse_path(OmissionReason.LINK, path))
         elif entry.is_dir(follow_symlinks=False):
             folders.append(path)
-        elif entry.is_file(follow_symlinks=False):
-            (pictures if is_picture(entry) else others).append(path)
+        elif not entry.is_file(follow_symlinks=False):
+            continue  # pipes, sockets, devices
+        elif suffix in UNSUPPORTED_SUFFIXES:
+            findings.append(refuse_path(OmissionReason.UNREAD, path))
+        elif suffix in SUFFIXES or (not suffix and _has_picture_signature(Path(entry.path))):
+            pictures.append(path)
+        else:
+            others.append(path)
     return SourceFiles(
         pictures=tuple(sorted(pictures)),
         folders=tuple(sorted(folders)),
@@ -66,7 +63,8 @@ def walk(folder: Path) -> SourceFiles:
     )
 
 
-def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+def list_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder, or raise InputError if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -75,70 +73,57 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
         raise InputError(folder, what, "Check the path.", code="cannot-read") from error
 
 
-def mode_of(path: Path) -> int:
-    """The kind of what lies there, of a link itself and not of its end; 0 where nothing can lie."""
+def file_mode(path: Path) -> int:
+    """Return the mode of the file, or of the link itself; 0 if the path does not exist."""
     try:
         return path.lstat().st_mode
     except (OSError, ValueError):
         return 0
 
 
-def is_own_file(path: Path) -> bool:
-    """Whether a regular file lies there, and no link to one."""
-    return stat.S_ISREG(mode_of(path))
+def is_regular_file(path: Path) -> bool:
+    """Return whether the path is a regular file and not a link to one."""
+    return stat.S_ISREG(file_mode(path))
 
 
-def is_picture(entry: os.DirEntry[str]) -> bool:
-    """Whether the file's extension says so, or its first bytes where it has none."""
-    suffix = _suffix(entry.name)
-    return suffix in SUFFIXES or (not suffix and _begins_as_a_picture(Path(entry.path)))
+def is_valid_name(name: str) -> bool:
+    """Return whether a table and a terminal can show the name on one line."""
+    return "\\" not in name and is_single_line(name)
 
 
-def is_plain_name(name: str) -> bool:
-    """Whether a table and a terminal can hold the name on one line."""
-    return "\\" not in name and is_one_line(name)
-
-
-def why_finding(why: OmissionReason, path: str) -> Finding:
+def refuse_path(reason: OmissionReason, path: str) -> Finding:
+    """Return the finding for a link, an invalid name or an unsupported format."""
+    # The path is written to dataset.json, so undecodable bytes are escaped.
     details = {
         OmissionReason.LINK: "is a symbolic link; only files within the source are read",
         OmissionReason.NAME: "has a backslash, a line break or an undecodable byte in its name",
         OmissionReason.UNREAD: f"{_suffix(path)[1:].upper()} is not read; convert it to JPEG or PNG",
     }
-    return refused(why, path.encode("utf-8", "backslashreplace").decode("utf-8"), details[why])
+    return create_finding(reason, path.encode("utf-8", "backslashreplace").decode("utf-8"), details[reason])
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Each entry that is not hidden, with its path; a stack, since folders may nest deeper than calls."""
-    waiting = [""]
-    while waiting:
-        prefix = waiting.pop()
-        for entry in entries_of(folder / prefix):
+def _walk_entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    # A stack instead of recursion: folders may be nested deeper than Python allows calls.
+    stack = [""]
+    while stack:
+        prefix = stack.pop()
+        for entry in list_entries(folder / prefix):
             if entry.name.startswith("."):
                 continue
             path = f"{prefix}{entry.name}"
             yield path, entry
-            if entry.is_dir(follow_symlinks=False) and is_plain_name(entry.name):
-                waiting.append(f"{path}/")
-
-
-def _why_refused(entry: os.DirEntry[str]) -> OmissionReason | None:
-    if not is_plain_name(entry.name):
-        return OmissionReason.NAME
-    if entry.is_symlink():
-        return OmissionReason.LINK
-    unread = _suffix(entry.name) in UNREAD_SUFFIXES and entry.is_file(follow_symlinks=False)
-    return OmissionReason.UNREAD if unread else None
+            if entry.is_dir(follow_symlinks=False) and is_valid_name(entry.name):
+                stack.append(f"{path}/")
 
 
 def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].casefold()  # noqa: PTH122 - quick, for many names
+    return os.path.splitext(name)[1].casefold()  # noqa: PTH122 - faster than Path, for many names
 
 
-def _begins_as_a_picture(path: Path) -> bool:
+def _has_picture_signature(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            recognise(file.read(BEGINNING_BYTES), where=path.name)
+            detect_format(file.read(SIGNATURE_BYTES), where=path.name)
     except (OSError, PictureError):
         return False
     return True

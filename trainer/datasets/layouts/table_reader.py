@@ -1,4 +1,4 @@
-"""Read a table that a stranger wrote."""
+"""Read CSV files of unknown origin: delimiter, encoding and size are checked, errors name the line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dermpack.dataset.manifest import FIXED_COLUMNS, MAX_CELL_CHARACTERS
 from dermpack.errors import TableError
 from dermpack.storage.files import read_bytes
 
-# A hostile table must not fill the memory: a row costs some 350 bytes, however short it is.
+# Limits against a table that fills the memory: a row costs some 350 bytes, however short it is.
 MAX_TABLE_BYTES, MAX_ROWS, MAX_COLUMNS = 64 << 20, 1_000_000, 1000
-DELIMITERS = (",", "\t", ";")  # the one that the header has most of; a comma where none
-BREAKS_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, undecodable byte, line, paragraph
-COLLISION_PREFIX = "source_"  # a metadata column named as one of the manifest's own gets it
+DELIMITERS = (",", "\t", ";")  # the most frequent one in the header is used, or a comma
+LINE_BREAKING_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, undecodable, line, paragraph
+COLLISION_PREFIX = "source_"  # for metadata columns that are named like a column of the manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,80 +32,25 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTable:
-    """A header without repeats, and at least one row, each as wide as the header."""
+    """A header without repeated names and at least one row, each as wide as the header."""
 
     where: Path
     header: tuple[str, ...]
     rows: tuple[SourceRow, ...]
 
     def position(self, name: str) -> int | None:
-        """Where the column stands, whatever the case of its name."""
+        """Return the index of the column, in any case, or None."""
         names = [column.casefold() for column in self.header]
         return names.index(name) if name in names else None
 
     def place(self, row: SourceRow) -> str:
+        """Return FILE:LINE for an error."""
         return f"{self.where}:{row.line}"
 
 
 def read_table(path: Path) -> SourceTable:
-    """Read a whole table; what is wrong with it is said with file and line."""
+    """Read a whole table, or raise TableError with the line that is invalid."""
     csv.field_size_limit(MAX_CELL_CHARACTERS)
-    text = _text(path)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    try:
-        header = _header(next(reader, []), path)
-        rows = tuple(_rows(reader, len(header), path))
-    except csv.Error as error:
-        place, what = f"{path}:{reader.line_num}", f"not valid CSV ({error})"
-        raise TableError(place, what, "Fix the line.", code="invalid-table") from error
-    if not rows:
-        what = "the table has a header but no rows"
-        raise TableError(path, what, "Add a row for each picture.", code="invalid-table")
-    return SourceTable(where=path, header=header, rows=rows)
-
-
-def read_header(path: Path) -> tuple[str, ...] | None:
-    """The column names in lower case, or None for a file that begins with no line of text."""
-    try:
-        with path.open("rb") as file:
-            first = file.readline(MAX_CELL_CHARACTERS).decode("utf-8-sig")
-        cells = next(csv.reader([first], delimiter=_delimiter(first)), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return None
-    return tuple(cell.strip().casefold() for cell in cells)
-
-
-def is_one_line(text: str) -> bool:
-    """Whether a terminal shows the text on one line, and UTF-8 can hold it."""
-    return not any(unicodedata.category(character) in BREAKS_A_LINE for character in text)
-
-
-def need(table: SourceTable, name: str) -> int:
-    """Where the column stands, or an error that names the ones there are."""
-    position = table.position(name)
-    if position is None:
-        what = f"no column {name} (the columns are {', '.join(table.header[:10])})"
-        hint = f"Add a column {name}, or rename one."
-        raise TableError(f"{table.where}:1", what, hint, code="missing-column")
-    return position
-
-
-def metadata_columns(table: SourceTable, taken: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Positions and names of the columns that are not taken: "Width" → "source_Width"."""
-    kept = [at for at, name in enumerate(table.header) if name.casefold() not in taken]
-    names = [_apart(table.header[at]) for at in kept]
-    repeated = _repeated(names)
-    if repeated:
-        what = f"two columns would both be imported as {repeated}"
-        raise TableError(f"{table.where}:1", what, "Rename one of them.", code="invalid-table")
-    return tuple(kept), tuple(names)
-
-
-def _apart(name: str) -> str:
-    return f"{COLLISION_PREFIX}{name}" if name.casefold() in FIXED_COLUMNS else name
-
-
-def _text(path: Path) -> str:
     data = read_bytes(path, most=MAX_TABLE_BYTES, hint="Split the table.")
     try:
         text = data.decode("utf-8-sig")
@@ -117,15 +62,65 @@ def _text(path: Path) -> str:
         line = text.count("\n", 0, text.index("\0")) + 1
         hint = "Save the table as UTF-8 text."
         raise TableError(f"{path}:{line}", "contains a NUL byte", hint, code="invalid-table")
-    return text
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text), strict=True)
+    try:
+        header = _check_header(next(reader, []), path)
+        rows = tuple(_read_rows(reader, len(header), path))
+    except csv.Error as error:
+        place, what = f"{path}:{reader.line_num}", f"not valid CSV ({error})"
+        raise TableError(place, what, "Fix the line.", code="invalid-table") from error
+    if not rows:
+        what = "the table has a header but no rows"
+        raise TableError(path, what, "Add a row for each picture.", code="invalid-table")
+    return SourceTable(where=path, header=header, rows=rows)
 
 
-def _delimiter(text: str) -> str:
-    first = text.partition("\n")[0]
-    return max(DELIMITERS, key=first.count)
+def read_header(path: Path) -> tuple[str, ...] | None:
+    """Return the column names in lower case, or None if the file does not begin with a line of text."""
+    try:
+        with path.open("rb") as file:
+            first_line = file.readline(MAX_CELL_CHARACTERS).decode("utf-8-sig")
+        cells = next(csv.reader([first_line], delimiter=_find_delimiter(first_line)), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return None
+    return tuple(cell.strip().casefold() for cell in cells)
 
 
-def _header(cells: list[str], path: Path) -> tuple[str, ...]:
+def is_single_line(text: str) -> bool:
+    """Return whether a terminal shows the text on one line, and UTF-8 can encode it."""
+    return not any(unicodedata.category(character) in LINE_BREAKING_CATEGORIES for character in text)
+
+
+def require_column(table: SourceTable, name: str) -> int:
+    """Return the index of the column, or raise TableError that lists the existing columns."""
+    position = table.position(name)
+    if position is None:
+        what = f"no column {name} (the columns are {', '.join(table.header[:10])})"
+        hint = f"Add a column {name}, or rename one."
+        raise TableError(f"{table.where}:1", what, hint, code="missing-column")
+    return position
+
+
+def select_metadata(table: SourceTable, used: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return indices and names of all columns that are not `used`: "Width" → "source_Width"."""
+    indices = [index for index, name in enumerate(table.header) if name.casefold() not in used]
+    names = []
+    for index in indices:
+        name = table.header[index]
+        names.append(f"{COLLISION_PREFIX}{name}" if name.casefold() in FIXED_COLUMNS else name)
+    repeated = _find_repeated(names)
+    if repeated:
+        what = f"two columns would both be imported as {repeated}"
+        raise TableError(f"{table.where}:1", what, "Rename one of them.", code="invalid-table")
+    return tuple(indices), tuple(names)
+
+
+def _find_delimiter(text: str) -> str:
+    first_line = text.partition("\n")[0]
+    return max(DELIMITERS, key=first_line.count)
+
+
+def _check_header(cells: list[str], path: Path) -> tuple[str, ...]:
     header = tuple(cell.strip() for cell in cells)
     if not header:
         hint = "Give a table with a header and a row for each picture."
@@ -134,29 +129,29 @@ def _header(cells: list[str], path: Path) -> tuple[str, ...]:
     if len(header) > MAX_COLUMNS:
         what = f"more than {MAX_COLUMNS:,} columns"
         raise TableError(place, what, "Remove some of them.", code="table-too-large")
-    if not all(name and is_one_line(name) for name in header):
+    if not all(name and is_single_line(name) for name in header):
         what = "a column name is empty or contains a control character"
         raise TableError(place, what, "Give each column a name.", code="invalid-table")
-    repeated = _repeated(list(header))
+    repeated = _find_repeated(list(header))
     if repeated:
         what = f"two columns have the name {repeated}"
         raise TableError(place, what, "Rename one of them.", code="invalid-table")
     return header
 
 
-def _repeated(names: list[str]) -> str | None:
-    counted = Counter(name.casefold() for name in names)
-    return next((name for name in names if counted[name.casefold()] > 1), None)
+def _find_repeated(names: list[str]) -> str | None:
+    counts = Counter(name.casefold() for name in names)
+    return next((name for name in names if counts[name.casefold()] > 1), None)
 
 
-def _rows(reader: Any, width: int, path: Path) -> Iterator[SourceRow]:  # csv names no type for its reader
+def _read_rows(reader: Any, width: int, path: Path) -> Iterator[SourceRow]:  # csv exports no reader type
     for cells in reader:
         if reader.line_num > MAX_ROWS:
             what = f"more than {MAX_ROWS:,} lines"
             raise TableError(path, what, "Split the table.", code="table-too-large")
         stripped = tuple(cell.strip() for cell in cells)
         if not any(stripped):
-            continue  # spreadsheets leave empty lines behind
+            continue  # spreadsheets leave empty lines
         if len(stripped) != width:
             what = f"{len(stripped)} cells, but the header has {width}"
             raise TableError(f"{path}:{reader.line_num}", what, "Fix the line.", code="invalid-table")

@@ -1,75 +1,96 @@
-"""The trials of a search, in a database that several workers share: SQLite, or what Optuna takes."""
+"""The storage of the trials, which several workers share: SQLite, a journal file, or a database server.
+
+sqlite:///trials.db                     one machine: SQLite's locks do not work on network folders
+journal:/mnt/shared/trials.log          several machines with a network folder and no server
+postgresql://user:password@host/trials  several machines; any URL of SQLAlchemy whose driver is installed
+"""
 
 from __future__ import annotations
 
 import logging
+import re
+import time
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import DBAPIError
 
 from dermpack.errors import InputError
-from dermpack.storage.files import json_text, sha256_of
-from trainer.experiments.search.folder_lock import turn
-from trainer.experiments.search.objective import Objective, SearchGoal
-from trainer.experiments.search.storage_url import open_storage, without_password
+from dermpack.storage.files import format_json, sha256_of
+from dermpack.storage.locks import wait_for_turn
+from trainer.experiments.search.space import SearchGoal
 
 SQLITE_FILE = "tune.db"
-FIRST_RANDOM = 10  # trials, before what was found says where to look
-ASKED = "asked"
+RANDOM_TRIALS = 10  # before the results guide the sampler
+IDENTITY = "asked"  # the attribute with the hash of the search goal
 
 
 def sqlite_url(folder: Path) -> str:
+    """Return the URL of the SQLite file in the output folder, the default storage."""
     return f"sqlite:///{(folder / SQLITE_FILE).absolute()}"
 
 
 def open_trials(wanted: SearchGoal, url: str, name: str, folder: Path) -> optuna.Study:
-    """The study of this name, made if it is not there; one of another search is refused.
+    """Return the Optuna study of this name, created if it is missing; refuse one with another goal.
 
-    Optuna's tables must not be made by two at once: the workers of the folder wait for each other.
+    The workers of a folder wait for each other, because two must not create Optuna's tables at once.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    # Trials with two objectives cannot be compared before they end.
+    pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
+    if not wanted.objective.with_latency:
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
     try:
-        with turn(folder):
+        with wait_for_turn(folder):
             study = optuna.create_study(
                 storage=open_storage(url),
                 study_name=name,
                 directions=list(wanted.objective.directions),
                 sampler=SeededByNumber(wanted.base.seed),
-                pruner=_pruner(wanted.objective),
+                pruner=pruner,
                 load_if_exists=True,
             )
-            _claim(study, wanted.record())
+            # The first worker stores the goal of the search; every other one must have the same goal.
+            mine, theirs = sha256_of(format_json(wanted.record()).encode()), study.user_attrs.get(IDENTITY)
+            if theirs is None:
+                study.set_user_attr(IDENTITY, mine)
+            elif theirs != mine:
+                what = "exists already, with another dataset, recipe, space or objective"
+                hint = "Choose another output or another --name."
+                raise InputError(f"study {study.study_name}", what, hint, code="output-mismatch")
     except InputError:
         raise
-    except Exception as error:  # each database driver has errors of its own
-        said = without_password(" ".join(str(error).split()))[:200]
-        where, hint = f"--storage {without_password(url)}", "Check the address, and that its server runs."
+    except Exception as error:  # each database driver has its own errors
+        said = hide_password(" ".join(str(error).split()))[:200]
+        where, hint = f"--storage {hide_password(url)}", "Check the address, and that its server runs."
         raise InputError(where, f"cannot be opened ({said})", hint, code="cannot-open-storage") from error
     return study
 
 
 class SeededByNumber(BaseSampler):
-    """Draws by the seed and the trial's number: a worker that is started again repeats nothing."""
+    """A sampler seeded by the seed and the number of the trial: a restarted worker repeats no values."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._own: BaseSampler = _sampler(seed)
+        self._sampler: BaseSampler = _sampler(seed)
 
     def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        # A hash spreads neighbouring trial numbers over all seeds.
         digest = sha256_of(f"{self.seed} {trial.number}".encode())
-        self._own = _sampler(int(digest[:8], 16))
-        self._own.before_trial(study, trial)
+        self._sampler = _sampler(int(digest[:8], 16))
+        self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial
     ) -> dict[str, optuna.distributions.BaseDistribution]:
-        return self._own.infer_relative_search_space(study, trial)
+        return self._sampler.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self,
@@ -77,7 +98,7 @@ class SeededByNumber(BaseSampler):
         trial: optuna.trial.FrozenTrial,
         search_space: dict[str, optuna.distributions.BaseDistribution],
     ) -> dict[str, Any]:
-        return self._own.sample_relative(study, trial, search_space)
+        return self._sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self,
@@ -86,28 +107,60 @@ class SeededByNumber(BaseSampler):
         param_name: str,
         param_distribution: optuna.distributions.BaseDistribution,
     ) -> Any:
-        return self._own.sample_independent(study, trial, param_name, param_distribution)
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
 
 def _sampler(seed: int) -> BaseSampler:
-    """`constant_liar`: a trial that another worker is at counts as a bad one, and is not tried twice."""
-    return TPESampler(seed=seed, n_startup_trials=FIRST_RANDOM, constant_liar=True)
+    """Return the sampler; `constant_liar` treats running trials as bad ones, so no worker repeats them."""
+    return TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS, constant_liar=True)
 
 
-def _pruner(objective: Objective) -> optuna.pruners.BasePruner:
-    """Two objectives cannot be compared before the end."""
-    if objective.with_latency:
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
+SQLITE, JOURNAL = "sqlite:", "journal:"
+IN_MEMORY = re.compile(r"sqlite(\+\w+)?:(//)?/?(:memory:)?(\?.*)?")
+SECRET = re.compile(r"(//[^/:@]*:).+(?=@)|(password=)[^&]+")
+LOCK_TIMEOUT_S = 120.0  # for the lock of SQLite, which another worker may hold
+RETRIES_S = (0.2, 1.0, 3.0)  # while another worker creates the tables
+PACKAGES = {  # of drivers whose package has another name
+    "psycopg": "'psycopg[binary]'",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "mysql": "mysql-connector-python",
+}
 
 
-def _claim(study: optuna.Study, asked: Mapping[str, Any]) -> None:
-    """The first worker says what is searched; the others must search the same."""
-    mine = sha256_of(json_text(asked).encode())
-    theirs = study.user_attrs.get(ASKED)
-    if theirs is None:
-        study.set_user_attr(ASKED, mine)
-    elif theirs != mine:
-        what = "exists already, with another dataset, recipe, space or objective"
-        hint = "Choose another output or another --name."
-        raise InputError(f"study {study.study_name}", what, hint, code="output-mismatch")
+def open_storage(url: str) -> BaseStorage:
+    """Return a storage that workers can share; raise InputError if its driver is missing."""
+    if IN_MEMORY.fullmatch(url):
+        what, hint = "keeps the trials in memory only", "Name a file, as in sqlite:///FILE."
+        raise InputError(f"--storage {url}", what, hint, code="invalid-storage")
+    if url.startswith(JOURNAL):
+        path = Path(url.removeprefix(JOURNAL)).absolute()
+        if not (path.name and path.parent.is_dir() and not path.is_dir()):
+            what, hint = "must name a file in an existing folder", "Write journal:FOLDER/FILE."
+            raise InputError(f"--storage {url}", what, hint, code="invalid-storage")
+        return JournalStorage(JournalFileBackend(str(path)))
+    # A server may close the connection during a trial of hours, so SQLAlchemy tests it before each use.
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith(SQLITE):
+        options = {"connect_args": {"timeout": LOCK_TIMEOUT_S}}
+    try:
+        for pause_s in RETRIES_S:
+            try:
+                return RDBStorage(url, engine_kwargs=options)
+            except DBAPIError as error:
+                # Workers on several machines may create the tables at the same time.
+                if "already exists" not in str(error):
+                    raise
+                time.sleep(pause_s)
+        return RDBStorage(url, engine_kwargs=options)
+    except ImportError as error:
+        # Optuna raises an error of its own; the name of the missing driver is in its cause.
+        module = (getattr(error.__cause__, "name", None) or error.name or "").partition(".")[0]
+        what = f"driver {module} not installed" if module else "driver not installed"
+        hint = f"Run: pip install {PACKAGES.get(module, module)}" if module else "Install the driver."
+        raise InputError(f"--storage {hide_password(url)}", what, hint, code="missing-extra") from error
+
+
+def hide_password(text: str) -> str:
+    """Return a text without passwords, because others read logs: "mysql://me:***@host/x"."""
+    return SECRET.sub(r"\1\2***", text)

@@ -1,29 +1,39 @@
-"""One worker of a search: it tries recipes until there are enough, and writes down what was found."""
+"""One worker of a search: run trials until there are enough, and write the results."""
 
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
+import warnings
 from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from dermpack.errors import InputError
-from dermpack.storage.files import cannot_write, refuse_existing
-from trainer.experiments.report.search_record import Search
-from trainer.experiments.search.folder_lock import turn
-from trainer.experiments.search.objective import SearchGoal
-from trainer.experiments.search.results import found_so_far, write_search
-from trainer.experiments.search.search import search
-from trainer.experiments.search.storage import open_trials, sqlite_url
-from trainer.experiments.search.storage_url import without_password
-from trainer.experiments.search.trial import TRIALS, Latency, TrialSetup, place_of
-from trainer.runs.preflight import check_alone, check_asked
-from trainer.runs.subprocess_training import Tell, untold
+from dermpack.errors import DermpackError, InputError
+from dermpack.storage.files import check_output_folder, format_json, write_bytes, write_error
+from dermpack.storage.locks import wait_for_turn
+from dermpack.storage.toml_file import format_toml
+from trainer.experiments.search.space import SearchGoal, apply_sample
+from trainer.experiments.search.storage import hide_password, open_trials, sqlite_url
+from trainer.experiments.search.trial import (
+    SAME_AS,
+    SECONDS,
+    TRIALS,
+    MeasureLatency,
+    TrialSetup,
+    trial_folder,
+)
+from trainer.experiments.search.workers import TRIAL_REASON, failed_with_worker, run_trials
+from trainer.experiments.search_record import Search, State, TrialRow
+from trainer.experiments.search_report import search_page, search_plots
+from trainer.recipe.recipe import MACHINE_OPTIONS, Recipe, recipe_to_options
+from trainer.runs.preflight import check_single_process, check_training
+from trainer.runs.subprocess_training import EventCallback, ignore_event
 
-MARKER = ".dermpack-tune"  # says "one of ours"
+MARKER = ".dermpack-tune"  # marks a folder that dermpack wrote
 
 
 def tune(
@@ -34,15 +44,23 @@ def tune(
     minutes: float = 0.0,
     storage: str = "",
     name: str = "",
-    latency: Latency | None = None,
-    tell: Tell = untold,
+    latency: MeasureLatency | None = None,
+    tell: EventCallback = ignore_event,
 ) -> Search:
-    """Search until so many trials are begun by all workers together, and ours have ended.
+    """Run trials until all workers have started `trials`, and return the results.
 
-    Killed at any moment, the same call goes on. No trial is begun after `minutes`, where they are given.
+    After any interruption, the same call resumes. No trial is started after `minutes`, if they are given.
     """
     folder = folder.absolute()
-    _open(wanted, folder)
+    check_single_process(wanted.recipe)
+    check_training(wanted.dataset, folder / TRIALS / "any", wanted.recipe, overwrite=True)
+    check_output_folder(folder, marker=MARKER, overwrite=True)
+    try:
+        # Other workers may create the folder at the same moment; it is empty or marked at any time.
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARKER).touch()
+    except OSError as error:
+        raise write_error(folder, error) from error
     url = storage or sqlite_url(folder)
     study = open_trials(wanted, url, name or folder.name, folder)
     attempts = TrialSetup(
@@ -54,42 +72,127 @@ def tune(
 
     deadline = time.monotonic() + minutes * 60 if minutes else math.inf
     try:
-        search(study, wanted.space, attempts, folder, trials=trials, deadline=deadline, ended=ended)
+        run_trials(study, wanted.space, attempts, folder, trials=trials, deadline=deadline, ended=ended)
         return _write(study, wanted, folder)
     except optuna.exceptions.StorageInternalError as error:
-        raise _lost(url, error) from error
-
-
-def _open(wanted: SearchGoal, folder: Path) -> None:
-    """A folder of our own; other workers may be in it already, or make it at this very moment."""
-    check_alone(wanted.recipe)
-    check_asked(wanted.dataset, folder / TRIALS / "any", wanted.recipe, overwrite=True)
-    refuse_existing(folder, marker=MARKER, overwrite=True)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARKER).touch()  # empty or with it: at no time something else
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-
-
-def _lost(url: str, error: Exception) -> InputError:
-    """The database went away: what was written there is there still."""
-    said = without_password(" ".join(str(error.__cause__ or error).split()))[:200]
-    where, hint = f"--storage {without_password(url)}", "Rerun the same command to resume."
-    return InputError(where, f"connection lost ({said})", hint, code="connection-lost")
+        reason = hide_password(" ".join(str(error.__cause__ or error).split()))[:200]
+        where, hint = f"--storage {hide_password(url)}", "Rerun the same command to resume."
+        raise InputError(where, f"connection lost ({reason})", hint, code="connection-lost") from error
 
 
 def _write(study: optuna.Study, wanted: SearchGoal, folder: Path) -> Search:
-    """One worker at a time, so that all files are of one moment."""
-    with turn(folder, of="report"):
-        found = found_so_far(study, wanted)
+    """Write all files from the same trials, one worker at a time."""
+    with wait_for_turn(folder, name="report"):
+        found = collect_results(study, wanted)
         write_search(found, wanted.recipe, folder)
-        _forget(study, found, folder)
+        # The runs of all trials would fill the disk, so only those of the best trials are kept.
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            if trial.number not in found.best:
+                shutil.rmtree(trial_folder(trial, folder) / "run", ignore_errors=True)
     return found
 
 
-def _forget(study: optuna.Study, found: Search, folder: Path) -> None:
-    """Of the runs that have ended only the best are kept: a hundred would fill a disk."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        if trial.number not in found.best:
-            shutil.rmtree(place_of(trial, folder) / "run", ignore_errors=True)
+SEARCH_RECORD_FILE, PAGE_FILE, BEST_FILE = "tune.json", "tune.html", "best.toml"
+RECIPES = "recipes"
+MIN_TRIALS_FOR_IMPORTANCE = 4
+STATES = {
+    TrialState.COMPLETE: State.COMPLETE,
+    TrialState.PRUNED: State.PRUNED,
+    TrialState.FAIL: State.FAILED,
+    TrialState.RUNNING: State.RUNNING,
+}
+
+
+def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
+    """Return the results of all started trials; a trial whose worker died appears as its repetition."""
+    everything = study.get_trials(deepcopy=False)
+    trials = [trial for trial in everything if trial.state in STATES and not failed_with_worker(trial)]
+    best = []
+    if any(trial.state is TrialState.COMPLETE for trial in everything):
+        best = sorted(study.best_trials, key=lambda trial: (-trial.values[0], trial.number))
+    objective = wanted.objective
+    # Of several trials with the same figures, only the first is kept. With one objective, only the
+    # best trial is wanted; with two, each point of the Pareto front.
+    first: dict[tuple[float, ...], FrozenTrial] = {}
+    for trial in best:
+        first.setdefault(tuple(trial.values), trial)
+    distinct = list(first.values()) if objective.with_latency else list(first.values())[:1]
+    return Search(
+        name=study.study_name,
+        source=wanted.dataset.source,
+        dataset_sha256=wanted.dataset.sha256,
+        objectives=(objective.figure, *(["latency_ms"] if objective.with_latency else [])),
+        space=wanted.space.record(),
+        left_out=wanted.space.left_out,
+        base=wanted.recipe.record(),
+        best=tuple(trial.number for trial in distinct),
+        importance=_importance(study),
+        trials=tuple(
+            TrialRow(
+                number=trial.number,
+                state=STATES[trial.state],
+                drawn=dict(trial.params),
+                values=tuple(trial.values or ()) if trial.state is TrialState.COMPLETE else (),
+                curve=dict(trial.intermediate_values),
+                seconds=trial.user_attrs.get(SECONDS),
+                same_as=trial.user_attrs.get(SAME_AS),
+                reason=str(trial.user_attrs.get(TRIAL_REASON, "")),
+            )
+            for trial in trials
+        ),
+    )
+
+
+def write_search(search: Search, base: Recipe, folder: Path) -> None:
+    """Write the record, the page, the plots and the best recipe."""
+    plots = search_plots(search)
+    texts = {SEARCH_RECORD_FILE: format_json(search.record()), PAGE_FILE: search_page(search, plots)}
+    if search.best:
+        texts[BEST_FILE] = _recipe_text(search, search.best[0], base, folder)
+    for name, data in (*plots.items(), *((name, text.encode("utf-8")) for name, text in texts.items())):
+        write_bytes(folder / name, data)
+    if len(search.objectives) > 1:
+        # Write the recipe of each trial on the Pareto front, and remove those of earlier fronts.
+        recipes = folder / RECIPES
+        recipes.mkdir(exist_ok=True)
+        names = {f"trial-{number}.toml": number for number in search.best}
+        for name, number in names.items():
+            write_bytes(recipes / name, _recipe_text(search, number, base, recipes).encode("utf-8"))
+        for path in recipes.glob("trial-*.toml"):
+            if path.name not in names:
+                path.unlink()
+
+
+def _recipe_text(search: Search, number: int, base: Recipe, folder: Path) -> str:
+    """Return a TOML file for `dermpack train --recipe`; its paths are relative to the folder."""
+    trial = search.trial(number)
+    recipe = apply_sample(trial.drawn, base)
+    values = {name: value for name, value in recipe_to_options(recipe).items() if name not in MACHINE_OPTIONS}
+    # A path relative to the file stays valid when the folder is moved together with the weights.
+    for name, path in (("weights", recipe.weights), ("teacher", recipe.teacher)):
+        if isinstance(path, Path):
+            values[name] = os.path.relpath(path.resolve(), folder.resolve())
+    figures = ", ".join(
+        f"{name} {value:.4g}" for name, value in zip(search.objectives, trial.values, strict=True)
+    )
+    comment = f"Trial {number} of {len(search.trials)}: {figures}, on the validation split that selected it."
+    return format_toml(values, comment=comment)
+
+
+def _importance(study: optuna.Study) -> dict[str, float]:
+    """Return the importance of each option by fANOVA; empty if there are too few different results."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    values = {trial.values[0] for trial in complete if trial.values}
+    if len(complete) < MIN_TRIALS_FOR_IMPORTANCE or len(values) < 2:
+        return {}
+    # fANOVA fits a random forest; its seed makes the record the same on every call.
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = optuna.importance.get_param_importances(
+                study, evaluator=evaluator, target=lambda trial: trial.values[0]
+            )
+        except (ValueError, RuntimeError, DermpackError):  # no option was sampled in all trials
+            return {}
+    return {name: float(share) for name, share in found.items()}

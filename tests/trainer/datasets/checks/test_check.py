@@ -12,8 +12,7 @@ import pytest
 from dermpack.dataset.manifest import Dataset, Finding, Manifest, Picture, Split, read_dataset, write_dataset
 from tests.support.colour_patches import class_folders, jpeg, patch, png, write
 from tests.support.errors import raises_code
-from trainer.datasets.checks.check import check_dataset
-from trainer.datasets.checks.duplicates_recheck import check_again
+from trainer.datasets.checks.check import check_dataset, recheck_duplicates
 from trainer.datasets.import_request import ImportRequest
 from trainer.datasets.importer import import_dataset
 
@@ -54,7 +53,7 @@ def parted(picture: Picture) -> Picture:
 
 def test_a_sound_dataset_has_no_problem(folder: Path) -> None:
     assert found(folder) == set()
-    assert check_again(read_dataset(folder), jobs=1) == ()
+    assert recheck_duplicates(read_dataset(folder), jobs=1) == ()
 
 
 def test_a_missing_file_is_found(folder: Path) -> None:
@@ -144,10 +143,10 @@ def test_what_is_no_dataset_is_an_error(tmp_path: Path) -> None:
 def test_a_duplicate_that_no_cluster_records_is_found_again(folder: Path) -> None:
     dataset = rewrite(folder, lambda picture: replace(parted(picture), cluster=""))
     assert found(folder) == set()
-    assert kinds(check_again(dataset, jobs=1)) == {("unrecorded-leak", "class0/0.png")}
+    assert kinds(recheck_duplicates(dataset, jobs=1)) == {("unrecorded-leak", "class0/0.png")}
 
 
 def test_a_contradiction_is_found_again(folder: Path) -> None:
     write(folder.parent / "source" / "class1" / "0.png", png(patch(1)))
-    again = kinds(check_again(read_dataset(folder), jobs=1))
+    again = kinds(recheck_duplicates(read_dataset(folder), jobs=1))
     assert {("contradiction", "class0/1.png"), ("contradiction", "class1/0.png")} <= again

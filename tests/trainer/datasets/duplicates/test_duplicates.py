@@ -10,9 +10,14 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from tests.support.colour_patches import Pixels, jpeg, patch
-from trainer.datasets.duplicates.find_duplicates import clusters, find_duplicates
-from trainer.datasets.duplicates.hash_neighbours import RADIUS, distance, near
-from trainer.datasets.duplicates.signature import ORIENTATIONS, signature, turned
+from trainer.datasets.duplicates.find_duplicates import (
+    RADIUS,
+    find_duplicates,
+    find_neighbours,
+    hamming_distance,
+    select_clusters,
+)
+from trainer.datasets.duplicates.signature import ORIENTATIONS, compute_signature, orient
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -41,33 +46,37 @@ CHANGES: dict[str, Change] = {
 def test_a_changed_copy_is_found(change: Change) -> None:
     originals = [patch(seed, size=160) for seed in range(8)]
     copies = [np.asarray(change(Image.fromarray(pixels))) for pixels in originals]
-    alike = find_duplicates([signature(pixels) for pixels in (*originals, *copies)])
+    alike = find_duplicates([compute_signature(pixels) for pixels in (*originals, *copies)])
     assert alike.near == (*range(8), *range(8))
     assert alike.exact == tuple(range(16))
 
 
 def test_different_pictures_are_not_alike() -> None:
-    assert clusters(find_duplicates([signature(patch(seed)) for seed in range(300)]).near) == {}
+    assert (
+        select_clusters(find_duplicates([compute_signature(patch(seed)) for seed in range(300)]).near) == {}
+    )
 
 
 def test_equal_pixels_are_exact_duplicates() -> None:
-    alike = find_duplicates([signature(patch(seed)) for seed in (1, 2, 1, 1)])
-    assert clusters(alike.exact) == {0: [0, 2, 3]} == clusters(alike.near)
+    alike = find_duplicates([compute_signature(patch(seed)) for seed in (1, 2, 1, 1)])
+    assert select_clusters(alike.exact) == {0: [0, 2, 3]} == select_clusters(alike.near)
 
 
 def test_pixels_of_another_shape_are_not_equal() -> None:
     flat = np.zeros((4, 8, 3), dtype=np.uint8)
-    assert signature(flat).pixels_sha256 != signature(flat.reshape(8, 4, 3)).pixels_sha256
+    assert compute_signature(flat).pixels_sha256 != compute_signature(flat.reshape(8, 4, 3)).pixels_sha256
 
 
 def test_plain_surfaces_have_exact_duplicates_only() -> None:
     surfaces: list[Pixels] = [np.full((16, 16, 3), level, dtype=np.uint8) for level in (0, 0, 120, 255)]
-    assert clusters(find_duplicates([signature(pixels) for pixels in surfaces]).near) == {0: [0, 1]}
+    assert select_clusters(find_duplicates([compute_signature(pixels) for pixels in surfaces]).near) == {
+        0: [0, 1]
+    }
 
 
 def test_thousands_of_black_pictures_are_one_cluster() -> None:
-    black = signature(np.zeros((16, 16, 3), dtype=np.uint8))
-    assert clusters(find_duplicates([black] * 20_000).near) == {0: list(range(20_000))}
+    black = compute_signature(np.zeros((16, 16, 3), dtype=np.uint8))
+    assert select_clusters(find_duplicates([black] * 20_000).near) == {0: list(range(20_000))}
 
 
 def test_no_picture_is_no_duplicate() -> None:
@@ -76,23 +85,27 @@ def test_no_picture_is_no_duplicate() -> None:
 
 def test_eight_orientations_are_all_different_and_first_the_picture() -> None:
     grid = np.arange(12).reshape(3, 4)
-    forms = {turned(grid, at).tobytes() + bytes(turned(grid, at).shape) for at in range(ORIENTATIONS)}
+    forms = {
+        orient(grid, index).tobytes() + bytes(orient(grid, index).shape) for index in range(ORIENTATIONS)
+    }
     assert len(forms) == ORIENTATIONS
-    assert (turned(grid, 0) == grid).all()
+    assert (orient(grid, 0) == grid).all()
 
 
 def test_all_hashes_within_the_radius_are_found() -> None:
     rng = np.random.default_rng(7)
     base = rng.integers(0, 1 << 63, 400, dtype=np.uint64)
     flipped = base.copy()
-    for at in range(len(base)):
-        for bit in rng.choice(64, size=at % (RADIUS + 3), replace=False):
-            flipped[at] ^= np.uint64(1) << np.uint64(bit)
-    found = {pair for a, b in near(base, flipped) for pair in zip(a.tolist(), b.tolist(), strict=True)}
-    far = distance(base[:, None], flipped[None, :])
+    for index in range(len(base)):
+        for bit in rng.choice(64, size=index % (RADIUS + 3), replace=False):
+            flipped[index] ^= np.uint64(1) << np.uint64(bit)
+    found = {
+        pair for a, b in find_neighbours(base, flipped) for pair in zip(a.tolist(), b.tolist(), strict=True)
+    }
+    far = hamming_distance(base[:, None], flipped[None, :])
     assert found == {(int(a), int(b)) for a, b in np.argwhere(far <= RADIUS)}
 
 
 def test_distance_counts_differing_bits() -> None:
     first = np.array([0, 0b1011, 2**64 - 1], dtype=np.uint64)
-    assert distance(first, np.array([0, 0b0001, 0], dtype=np.uint64)).tolist() == [0, 2, 64]
+    assert hamming_distance(first, np.array([0, 0b0001, 0], dtype=np.uint64)).tolist() == [0, 2, 64]

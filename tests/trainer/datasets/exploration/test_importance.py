@@ -11,16 +11,24 @@ from dermpack.dataset.manifest import Picture, Split
 from dermpack.reporting.page import Image, Table, Text
 from tests.support.training_dataset import dataset, of_pictures, picture
 from trainer.datasets.exploration.columns import ColumnKind, read_column, read_columns
-from trainer.datasets.exploration.importance import HEIGHT, MAX_COLUMNS, WIDTH, Importance, importance
-from trainer.datasets.exploration.imputation import Imputation, ImputationStrategy, imputation
-from trainer.datasets.exploration.report.metadata import importance_section
+from trainer.datasets.exploration.importance import (
+    HEIGHT,
+    MAX_COLUMNS,
+    WIDTH,
+    Importance,
+    Imputation,
+    ImputationStrategy,
+    impute,
+    measure_importance,
+)
+from trainer.datasets.exploration.metadata_sections import create_importance_section
 
 N = 400
-TRAIN = tuple(replace(picture(at, "nv"), split=Split.TRAIN) for at in range(5))
+TRAIN = tuple(replace(picture(index, "nv"), split=Split.TRAIN) for index in range(5))
 
 
 def filled(name: str, cells: list[str], pictures: tuple[Picture, ...] = TRAIN) -> Imputation:
-    return imputation(read_column(name, cells), pictures)
+    return impute(read_column(name, cells), pictures)
 
 
 def test_a_missing_number_would_be_the_median() -> None:
@@ -38,15 +46,17 @@ def test_equally_frequent_words_give_the_first_in_the_alphabet() -> None:
 
 
 def test_filling_values_come_from_the_train_split_alone() -> None:
-    pictures = tuple(replace(p, split=Split.TEST if at > 1 else Split.TRAIN) for at, p in enumerate(TRAIN))
+    pictures = tuple(
+        replace(p, split=Split.TEST if index > 1 else Split.TRAIN) for index, p in enumerate(TRAIN)
+    )
     assert filled("age", ["10", "20", "90", "90", "90"], pictures).value == "15"
 
 
 def test_names_and_empty_columns_are_not_filled() -> None:
     empty = filled("x", [""] * 5)
     assert (empty.kind, empty.strategy, empty.n) == (ColumnKind.EMPTY, None, 0)
-    pictures = tuple(picture(at, "nv") for at in range(40))
-    assert filled("id", [f"ISIC_{at}" for at in range(40)], pictures).strategy is None
+    pictures = tuple(picture(index, "nv") for index in range(40))
+    assert filled("id", [f"ISIC_{index}" for index in range(40)], pictures).strategy is None
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +68,12 @@ def planted() -> Importance:
     columns = {
         "site": [{"mel": "back", "nv": ""}.get(word, "") or "face" for word in told],
         "noise": [random.choice(["a", "b", "unknown"]) for _ in range(N)],
-        "image_id": [f"ISIC_{at}" for at in range(N)],
+        "image_id": [f"ISIC_{index}" for index in range(N)],
         "study": ["one"] * N,
         "diagnosis": [f"is {label}" for label in labels],
     }
     made = dataset(Path("nowhere"), labels, columns)
-    return importance(made, read_columns(made.manifest), seed=0)
+    return measure_importance(made, read_columns(made.manifest), seed=0)
 
 
 def test_a_planted_column_is_found(planted: Importance) -> None:
@@ -79,11 +89,11 @@ def test_noise_has_no_importance(planted: Importance) -> None:
 
 def test_columns_that_must_not_be_learned_are_left_aside_with_a_reason(planted: Importance) -> None:
     assert dict(planted.excluded) == {
-        "image_id": "names things: 400 different values",
-        "study": "is the same everywhere",
+        "image_id": "contains names: 400 different values",
+        "study": "has one value only",
         "diagnosis": "is the label in other words",
-        WIDTH: "is the same everywhere",
-        HEIGHT: "is the same everywhere",
+        WIDTH: "has one value only",
+        HEIGHT: "has one value only",
     }
 
 
@@ -94,9 +104,9 @@ def test_importance_says_on_how_many_pictures(planted: Importance) -> None:
 
 
 def test_the_size_of_the_pictures_can_tell_the_label() -> None:
-    rows = [picture(at, "mel" if at % 3 else "nv") for at in range(120)]
-    rows = [replace(row, width=600 if row.label == "mel" else 450 + at) for at, row in enumerate(rows)]
-    measured = importance(of_pictures(Path("nowhere"), rows), (), seed=0)
+    rows = [picture(index, "mel" if index % 3 else "nv") for index in range(120)]
+    rows = [replace(row, width=600 if row.label == "mel" else 450 + index) for index, row in enumerate(rows)]
+    measured = measure_importance(of_pictures(Path("nowhere"), rows), (), seed=0)
     assert measured.columns[0].column == WIDTH
     assert measured.columns[0].mean > 0.2
 
@@ -104,8 +114,8 @@ def test_the_size_of_the_pictures_can_tell_the_label() -> None:
 def test_a_group_that_was_fitted_on_is_not_measured_on() -> None:
     labels = ["mel", "nv"] * 60
     made = dataset(Path("nowhere"), labels, {"sex": ["m", "f", "f"] * 40})
-    leaking = [replace(p, group="one") if at < 40 else p for at, p in enumerate(made.pictures)]
-    measured = importance(
+    leaking = [replace(p, group="one") if index < 40 else p for index, p in enumerate(made.pictures)]
+    measured = measure_importance(
         of_pictures(Path("nowhere"), leaking, columns=("sex",)), read_columns(made.manifest), seed=0
     )
     assert measured.n_held_out == 40  # of 60: twenty of the test and validation rows are in the leaking group
@@ -114,8 +124,8 @@ def test_a_group_that_was_fitted_on_is_not_measured_on() -> None:
 def test_without_splits_whole_groups_are_held_out() -> None:
     labels = ["mel", "nv"] * 60
     made = dataset(Path("nowhere"), labels, {"sex": ["m", "f", "f"] * 40})
-    rows = [replace(p, split=Split.TEST, group=f"g{at // 4}") for at, p in enumerate(made.pictures)]
-    measured = importance(
+    rows = [replace(p, split=Split.TEST, group=f"g{index // 4}") for index, p in enumerate(made.pictures)]
+    measured = measure_importance(
         of_pictures(Path("nowhere"), rows, columns=("sex",)), read_columns(made.manifest), seed=0
     )
     assert measured.n_fitted + measured.n_held_out == 120
@@ -126,38 +136,40 @@ def test_without_splits_whole_groups_are_held_out() -> None:
 @pytest.mark.parametrize("labels", [["nv"] * 200, ["nv", "mel"] * 4])
 def test_too_little_to_measure_is_said(labels: list[str]) -> None:
     made = dataset(Path("nowhere"), labels, {"sex": ["m", "f"] * (len(labels) // 2)})
-    assert importance(made, read_columns(made.manifest), seed=0).refusal
+    assert measure_importance(made, read_columns(made.manifest), seed=0).refusal
 
 
 def test_the_same_seed_measures_the_same() -> None:
     labels = ["mel", "nv", "nv"] * 40
     made = dataset(Path("nowhere"), labels, {"sex": ["m", "f"] * 60})
     columns = read_columns(made.manifest)
-    assert importance(made, columns, seed=1) == importance(made, columns, seed=1)
+    assert measure_importance(made, columns, seed=1) == measure_importance(made, columns, seed=1)
 
 
 def test_so_many_columns_that_it_would_never_end_are_cut() -> None:
-    made = dataset(Path("nowhere"), ["mel", "nv"], {f"c{at}": ["m", "f"] for at in range(MAX_COLUMNS + 2)})
+    made = dataset(
+        Path("nowhere"), ["mel", "nv"], {f"c{index}": ["m", "f"] for index in range(MAX_COLUMNS + 2)}
+    )
     columns = [
         replace(column, kind=ColumnKind.CATEGORIES, cells=("m", "m"))
         for column in read_columns(made.manifest)
     ]
-    excluded = dict(importance(made, columns, seed=0).excluded)
+    excluded = dict(measure_importance(made, columns, seed=0).excluded)
     assert "c19" not in excluded
-    assert excluded["c20"] == excluded["c21"] == "stands behind 20 others"
+    assert excluded["c20"] == excluded["c21"] == "comes after 20 others"
 
 
 def test_metadata_that_tells_nothing_has_no_importances_and_the_page_says_so() -> None:
     random = Random(0)
     labels = [random.choice(["mel", "nv"]) for _ in range(N)]
     made = dataset(Path("nowhere"), labels, {"noise": [random.choice("abc") for _ in range(N)]})
-    measured = importance(made, read_columns(made.manifest), seed=0)
+    measured = measure_importance(made, read_columns(made.manifest), seed=0)
     assert (measured.columns, measured.is_better_than_guessing) == ((), False)
-    section = importance_section(measured, [filled("noise", ["a"] * 5)])
+    section = create_importance_section(measured, [filled("noise", ["a"] * 5)])
     assert section is not None
     first, *others = section.blocks
-    assert isinstance(first, Text) and "no better than guessing" in first.text
-    assert [block.caption for block in others if isinstance(block, Table)] == ["Columns left aside"]
+    assert isinstance(first, Text) and "better than guessing" in first.text
+    assert [block.caption for block in others if isinstance(block, Table)] == ["Excluded columns"]
     assert not any(isinstance(block, Image) for block in others)
 
 

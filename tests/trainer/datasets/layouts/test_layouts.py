@@ -14,8 +14,8 @@ from dermpack.dataset.manifest import Split
 from dermpack.progress import Item
 from tests.support import picture_sources as sources
 from tests.support.errors import raises_code
-from trainer.datasets.layouts import SourceFormat, SourceRequest, read_source
-from trainer.datasets.layouts.listing import Listing
+from trainer.datasets.layouts.listing import Listing, SourceFormat, SourceRequest
+from trainer.datasets.layouts.read_source import read_source
 
 
 def listing_of(source: Path, request: SourceRequest | None = None) -> Listing:

@@ -12,16 +12,17 @@ from dermpack.dataset.manifest import MAX_CELL_CHARACTERS, Split
 from dermpack.errors import TableError
 from tests.support import picture_sources as sources
 from tests.support.errors import raises_code
-from trainer.datasets.layouts import SourceFormat, SourceRequest, hmnist, read_source
+from trainer.datasets.layouts import hmnist
 from trainer.datasets.layouts import table_reader as tables
-from trainer.datasets.layouts.listing import ListedPicture, Listing
+from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceFormat, SourceRequest
+from trainer.datasets.layouts.read_source import read_source
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A folder of two pictures that waits for its table."""
-    for at in range(2):
-        sources.write_picture(tmp_path / "source" / f"{at}.png", at)
+    for index in range(2):
+        sources.write_picture(tmp_path / "source" / f"{index}.png", index)
     return tmp_path / "source"
 
 
@@ -358,7 +359,7 @@ def test_the_metadata_of_hmnist_brings_groups(tmp_path: Path) -> None:
     sources.write_hmnist_metadata(source)
     listing = lesions(source)
     assert (listing.format, listing.columns) == ("hmnist", ("dx_type", "age", "sex", "localization"))
-    assert [picture.group for picture in listing.pictures] == [f"HAM_{at:07d}" for at in range(7)]
+    assert [picture.group for picture in listing.pictures] == [f"HAM_{index:07d}" for index in range(7)]
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 
 from dermpack.dataset.manifest import Split
 from tests.support.errors import raises_code
-from trainer.datasets.splits.given_splits import keep_given
-from trainer.datasets.splits.split import Member, split
-from trainer.datasets.splits.split_shares import DEFAULT_SHARES, Shares, parse_shares
+from trainer.datasets.splits.given_splits import keep_given_splits
+from trainer.datasets.splits.split import DEFAULT_SHARES, Member, Shares, assign_splits, parse_shares
 
 TRAIN, VALIDATION, TEST = Split
 
 
-def member(at: int, *, label: str = "a", unit: int | None = None) -> Member:
-    return Member(path=f"{at:04}.png", label=label, unit=at if unit is None else unit)
+def member(index: int, *, label: str = "a", unit: int | None = None) -> Member:
+    return Member(path=f"{index:04}.png", label=label, unit=index if unit is None else unit)
 
 
 @st.composite
@@ -39,7 +38,7 @@ def members(draw: st.DrawFn) -> list[Member]:
 @given(members(), st.integers(0, 5), st.sampled_from(["70/15/15", "0/0/100", "50/50/0", "33/33/33"]))
 @settings(max_examples=60, deadline=None)
 def test_a_unit_never_parts(found: list[Member], seed: int, shares: str) -> None:
-    splits = split(found, shares=parse_shares(shares), seed=seed)
+    splits = assign_splits(found, shares=parse_shares(shares), seed=seed)
     of_unit = defaultdict(set)
     for each, chosen in zip(found, splits, strict=True):
         of_unit[each.unit].add(chosen)
@@ -51,40 +50,48 @@ def test_a_unit_never_parts(found: list[Member], seed: int, shares: str) -> None
 def test_the_input_order_is_irrelevant(found: list[Member], random: object) -> None:
     shuffled = list(found)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis hands out its own Random
-    expected = dict(zip(found, split(found, shares=DEFAULT_SHARES, seed=3), strict=True))
-    assert dict(zip(shuffled, split(shuffled, shares=DEFAULT_SHARES, seed=3), strict=True)) == expected
+    expected = dict(zip(found, assign_splits(found, shares=DEFAULT_SHARES, seed=3), strict=True))
+    assert (
+        dict(zip(shuffled, assign_splits(shuffled, shares=DEFAULT_SHARES, seed=3), strict=True)) == expected
+    )
 
 
 @given(st.lists(st.integers(1, 4), min_size=30, max_size=120), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
 def test_shares_come_within_a_unit_of_the_asked_ones(sizes: list[int], seed: int) -> None:
-    found = [member(4 * unit + at, unit=unit) for unit, size in enumerate(sizes) for at in range(size)]
-    counts = Counter(split(found, shares=DEFAULT_SHARES, seed=seed))
+    found = [member(4 * unit + index, unit=unit) for unit, size in enumerate(sizes) for index in range(size)]
+    counts = Counter(assign_splits(found, shares=DEFAULT_SHARES, seed=seed))
     for each in Split:
         assert abs(counts[each] - DEFAULT_SHARES.of(each) * len(found)) <= max(sizes)
 
 
 def test_every_label_is_split_by_the_shares() -> None:
-    found = [member(at, label="rare" if at < 20 else "common") for at in range(220)]
-    counts = Counter(zip((m.label for m in found), split(found, shares=DEFAULT_SHARES, seed=0), strict=True))
+    found = [member(index, label="rare" if index < 20 else "common") for index in range(220)]
+    counts = Counter(
+        zip((m.label for m in found), assign_splits(found, shares=DEFAULT_SHARES, seed=0), strict=True)
+    )
     assert [counts["common", each] for each in Split] == [140, 30, 30]
     assert [counts["rare", each] for each in Split] == [14, 3, 3]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_label_of_three_units_stands_in_every_split(seed: int) -> None:
-    found = [member(at, label="rare" if at < 3 else "common") for at in range(103)]
-    splits = split(found, shares=DEFAULT_SHARES, seed=seed)
+    found = [member(index, label="rare" if index < 3 else "common") for index in range(103)]
+    splits = assign_splits(found, shares=DEFAULT_SHARES, seed=seed)
     assert set(splits[:3]) == set(Split)
 
 
 def test_another_seed_gives_another_split() -> None:
-    found = [member(at) for at in range(50)]
-    assert split(found, shares=DEFAULT_SHARES, seed=0) != split(found, shares=DEFAULT_SHARES, seed=1)
+    found = [member(index) for index in range(50)]
+    assert assign_splits(found, shares=DEFAULT_SHARES, seed=0) != assign_splits(
+        found, shares=DEFAULT_SHARES, seed=1
+    )
 
 
 def test_a_zero_share_stays_empty() -> None:
-    assert set(split([member(at) for at in range(9)], shares=parse_shares("0/0/100"), seed=0)) == {TEST}
+    assert set(
+        assign_splits([member(index) for index in range(9)], shares=parse_shares("0/0/100"), seed=0)
+    ) == {TEST}
 
 
 @pytest.mark.parametrize(
@@ -107,25 +114,25 @@ def test_shares_of_a_whole_are_taken(text: str) -> None:
 
 
 def kept(found: Sequence[Member], given_splits: Sequence[Split | None]) -> tuple[Split, ...]:
-    return keep_given(found, given_splits, shares=DEFAULT_SHARES, seed=0).splits
+    return keep_given_splits(found, given_splits, shares=DEFAULT_SHARES, seed=0).splits
 
 
 def test_given_splits_stay() -> None:
-    found = [member(at) for at in range(6)]
+    found = [member(index) for index in range(6)]
     given_splits = [TRAIN, TRAIN, VALIDATION, TEST, TEST, TRAIN]
     assert kept(found, given_splits) == tuple(given_splits)
 
 
 def test_validation_is_cut_from_train_where_it_is_not_given() -> None:
-    found = [member(at, unit=at // 2) for at in range(200)]
+    found = [member(index, unit=index // 2) for index in range(200)]
     splits = kept(found, [TRAIN] * 170 + [TEST] * 30)
     assert set(splits[170:]) == {TEST}
     assert Counter(splits[:170])[VALIDATION] == pytest.approx(30, abs=2)
-    assert all(splits[at] is splits[at + 1] for at in range(0, 200, 2))
+    assert all(splits[index] is splits[index + 1] for index in range(0, 200, 2))
 
 
 def test_a_test_set_alone_stays_a_test_set() -> None:
-    assert set(kept([member(at) for at in range(4)], [TEST] * 4)) == {TEST}
+    assert set(kept([member(index) for index in range(4)], [TEST] * 4)) == {TEST}
 
 
 def test_a_picture_without_a_given_split_goes_with_its_unit() -> None:
@@ -134,7 +141,7 @@ def test_a_picture_without_a_given_split_goes_with_its_unit() -> None:
 
 def test_a_leak_is_told_of_the_side_that_is_held_out_less() -> None:
     found = [member(0, unit=0), member(1, unit=0), member(2, unit=2), member(3, unit=3)]
-    leaks = keep_given(found, [TRAIN, TEST, TRAIN, VALIDATION], shares=DEFAULT_SHARES, seed=0).leaks
+    leaks = keep_given_splits(found, [TRAIN, TEST, TRAIN, VALIDATION], shares=DEFAULT_SHARES, seed=0).leaks
     assert leaks == {0: TEST}
 
 

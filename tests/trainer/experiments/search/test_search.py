@@ -20,12 +20,11 @@ from dermpack.errors import InputError
 from tests.support import training_dataset as small_dataset
 from tests.support.errors import assert_stderr_code, raises_code
 from tests.support.paths import REPOSITORY
-from trainer.experiments.report.search_page import tune_page
-from trainer.experiments.report.search_plots import tune_plots
-from trainer.experiments.report.search_record import Search, State, TrialRow
 from trainer.experiments.search.space import Choices, Range, Space
+from trainer.experiments.search_record import Search, State, TrialRow
+from trainer.experiments.search_report import OPTIMISTIC, SEVERAL, search_page, search_plots
 from trainer.fitting.events import Epoch, FitProgress
-from trainer.recipe.recipe import Recipe, read_recipe, recipe_from
+from trainer.recipe.recipe import Recipe, parse_recipe, read_recipe
 
 optuna = pytest.importorskip("optuna")
 
@@ -37,7 +36,7 @@ WORKER = """
 import math, os, sys
 from pathlib import Path
 from tests.trainer.experiments.search.test_search import SPACE, opened
-from trainer.experiments.search.search import search
+from trainer.experiments.search.workers import run_trials
 
 folder, trials, lives, url = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 tried = []
@@ -49,7 +48,7 @@ def attempt(trial, values):
     return (1 / (1 + abs(math.log10(values["rate"]) + 3)) + values["batch"] / 1000,)
 
 study = opened(folder, url=url)
-search(study, SPACE, attempt, folder, trials=trials, deadline=math.inf, ended=lambda trial: None)
+run_trials(study, SPACE, attempt, folder, trials=trials, deadline=math.inf, ended=lambda trial: None)
 """
 
 
@@ -61,7 +60,7 @@ def opened(
     seed: int = 0,
     url: str = "",
 ) -> Any:
-    from trainer.experiments.search.objective import Objective, SearchGoal
+    from trainer.experiments.search.space import Objective, SearchGoal
     from trainer.experiments.search.storage import open_trials, sqlite_url
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,12 +105,12 @@ def test_workers_of_two_machines_share_a_journal_file(tmp_path: Path) -> None:
 
 
 def test_a_worker_elsewhere_is_dead_when_it_was_silent_for_long(tmp_path: Path) -> None:
-    from trainer.experiments.search.search import ALIVE, ORIGIN, SILENT_S, WORKER
+    from trainer.experiments.search.workers import ALIVE, ORIGIN, SILENT_S, WORKER
 
     study = opened(tmp_path)
     for silent_s in (SILENT_S + 60, SILENT_S - 60):
         trial = study.ask()
-        SPACE.drawn(trial)
+        SPACE.sample(trial)
         trial.set_user_attr(WORKER, "elsewhere")
         trial.set_user_attr(ALIVE, time.time() - silent_s)
     found = searched(tmp_path, by_rate, trials=3).get_trials()
@@ -136,10 +135,10 @@ def test_a_worker_that_was_taken_for_dead_goes_on_with_another_trial(tmp_path: P
 def searched(
     folder: Path, attempt: Any, *, trials: int, study: Any = None, deadline: float = math.inf
 ) -> Any:
-    from trainer.experiments.search.search import search
+    from trainer.experiments.search.workers import run_trials
 
     study = study or opened(folder)
-    search(study, SPACE, attempt, folder, trials=trials, deadline=deadline, ended=unheard)
+    run_trials(study, SPACE, attempt, folder, trials=trials, deadline=deadline, ended=unheard)
     return study
 
 
@@ -206,8 +205,8 @@ def moment(epoch: int, figure: float, *, name: str = "head") -> FitProgress:
 
 
 def test_a_trial_that_is_worse_than_most_at_the_same_epoch_is_given_up(tmp_path: Path) -> None:
-    from trainer.experiments.search.search import PrunedTrial
     from trainer.experiments.search.trial import TrialPruner
+    from trainer.experiments.search.workers import PrunedTrial
 
     study = opened(tmp_path)
     heard: list[object] = []
@@ -275,7 +274,7 @@ def test_a_storage_that_cannot_be_opened_is_one_line_without_the_password(
 def test_a_missing_driver_is_named_with_what_installs_it(
     monkeypatch: pytest.MonkeyPatch, url: str, module: str, package: str
 ) -> None:
-    from trainer.experiments.search.storage_url import open_storage
+    from trainer.experiments.search.storage import open_storage
 
     monkeypatch.setitem(sys.modules, module, None)
     shown = url.replace("secret", "***")
@@ -288,7 +287,7 @@ def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
 ) -> None:
     from sqlalchemy.exc import ProgrammingError
 
-    from trainer.experiments.search import storage_url as address
+    from trainer.experiments.search import storage as address
 
     tries: list[str] = []
 
@@ -299,16 +298,16 @@ def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
         return "opened"
 
     monkeypatch.setattr(address, "RDBStorage", made_by_two)
-    monkeypatch.setattr(address, "PAUSES_S", (0.0,))
+    monkeypatch.setattr(address, "RETRIES_S", (0.0,))
     assert str(address.open_storage("postgresql://host/x")) == "opened" and len(tries) == 2
 
 
 def test_a_storage_that_goes_away_ends_in_one_line(coloured: Path, tmp_path: Path) -> None:
     """Its tables vanish after the first trial was begun: SQLite then fails as a lost server does."""
-    from trainer.experiments.search.objective import Objective, SearchGoal
+    from trainer.experiments.search.space import Objective, SearchGoal
     from trainer.experiments.search.worker import tune
 
-    base = recipe_from({"arch": "scratch_cnn", "size": 28}, where="test")
+    base = parse_recipe({"arch": "scratch_cnn", "size": 28}, where="test")
     wanted = SearchGoal(
         dataset=read_dataset(coloured), base=base, space=SPACE, objective=Objective.BALANCED_ACCURACY
     )
@@ -332,9 +331,9 @@ def test_a_storage_that_goes_away_ends_in_one_line(coloured: Path, tmp_path: Pat
     ],
 )
 def test_a_password_is_not_shown(url: str, shown: str) -> None:
-    from trainer.experiments.search.storage_url import without_password
+    from trainer.experiments.search.storage import hide_password
 
-    assert without_password(url) == shown
+    assert hide_password(url) == shown
 
 
 def test_a_folder_of_something_else_is_kept(coloured: Path, tmp_path: Path, capsys: Any) -> None:
@@ -370,25 +369,25 @@ def shown(*trials: TrialRow, best: tuple[int, ...], latency: bool = False) -> Se
 def test_a_search_is_shown_with_history_importance_and_what_failed() -> None:
     failed = row(2, State.FAILED, reason="ran out of memory")
     found = shown(row(0, State.COMPLETE, [0.6]), row(1, State.PRUNED), failed, best=(0,))
-    plots = tune_plots(found)
-    page = tune_page(found, plots)
+    plots = search_plots(found)
+    page = search_page(found, plots)
     assert set(plots) == {"history.png", "importance.png"}
     assert "ran out of memory" in page and "pruned" in page and "<b>test" not in page
-    assert "flatter" in page
+    assert OPTIMISTIC in page
 
 
 def test_two_objectives_have_a_front() -> None:
     trials = [row(at, State.COMPLETE, [0.5 + at / 10, 1.0 + at]) for at in range(3)]
     worse = row(3, State.COMPLETE, [0.5, 9.0])
     found = shown(*trials, worse, best=(2, 1, 0), latency=True)
-    assert set(tune_plots(found)) == {"history.png", "importance.png", "pareto.png"}
-    assert "None is better in both" in tune_page(found, tune_plots(found))
+    assert set(search_plots(found)) == {"history.png", "importance.png", "pareto.png"}
+    assert SEVERAL in search_page(found, search_plots(found))
 
 
 def test_a_search_without_an_end_has_a_page_too() -> None:
     found = shown(row(0, State.RUNNING), best=())
-    assert tune_plots(found) == {}
-    assert "No trial is complete yet" in tune_page(found, {})
+    assert search_plots(found) == {}
+    assert "No trial is complete yet" in search_page(found, {})
 
 
 @pytest.mark.tensorflow
@@ -406,7 +405,7 @@ def test_the_command_searches_and_its_best_recipe_can_be_trained(
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((folder / "tune.json").read_text("utf-8"))
     best = told["trials"][told["best"][0]]
-    expected = recipe_from(
+    expected = parse_recipe(
         {**best["drawn"], "metric": "balanced_accuracy"}, where="test", base=read_recipe(recipe)
     )
     assert read_recipe(folder / "best.toml") == expected

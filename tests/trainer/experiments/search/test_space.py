@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from dermpack.storage.toml_writer import toml_text
+from dermpack.storage.toml_file import format_toml
 from tests.support.errors import raises_code
-from trainer.experiments.search.space import Choices, Range, Space, read_space, recipe_of
-from trainer.recipe.plain_values import spelled
-from trainer.recipe.recipe import Recipe, read_recipe, recipe_from
+from trainer.experiments.search.space import Choices, Range, Space, apply_sample, read_space
+from trainer.recipe.recipe import Recipe, parse_recipe, read_recipe, recipe_to_options
 
 
 class First:
@@ -53,7 +52,7 @@ def test_lists_are_choices_and_tables_are_ranges(tmp_path: Path) -> None:
 def test_what_is_drawn_makes_a_recipe_of_the_base(tmp_path: Path) -> None:
     space = read(tmp_path, 'dense = [[64, 8], []]\nfine_tune = ["all", 0]\ndropout = { low = 0, high = 0.5 }')
     asked = First()
-    recipe = recipe_of(space.drawn(asked), Recipe(batch=7))
+    recipe = apply_sample(space.sample(asked), Recipe(batch=7))
     assert (recipe.dense, recipe.fine_tune, recipe.dropout, recipe.batch) == ((64, 8), None, 0.0, 7)
     assert asked.asked["dropout"] == (0.0, 0.5, None, False)
 
@@ -91,9 +90,9 @@ def test_the_shipped_space_holds_what_the_recipe_can_vary(tmp_path: Path) -> Non
     wanted = {"rate", "batch", "dropout", "dense", "fine_tune", "augment", "balance", "alpha", "size"}
     assert wanted <= names(read_space(None, base=Recipe()))
     (tmp_path / "w.h5").write_bytes(b"x")
-    of_file = read_space(None, base=recipe_from({"weights": str(tmp_path / "w.h5")}, where="test"))
+    of_file = read_space(None, base=parse_recipe({"weights": str(tmp_path / "w.h5")}, where="test"))
     assert of_file.left_out == ("alpha",)
-    plain = read_space(None, base=recipe_from({"arch": "scratch_cnn", "size": 28}, where="test"))
+    plain = read_space(None, base=parse_recipe({"arch": "scratch_cnn", "size": 28}, where="test"))
     assert plain.left_out == ("alpha", "fine_tune", "head_rate", "size")
 
 
@@ -101,12 +100,12 @@ def test_every_corner_of_the_shipped_space_is_a_recipe() -> None:
     space = read_space(None, base=Recipe())
     for of in space.dimensions:
         for value in of.ends():
-            recipe_of({of.name: value}, Recipe()).spec(classes=7)
+            apply_sample({of.name: value}, Recipe()).spec(classes=7)
 
 
 def test_a_recipe_written_as_toml_reads_back_as_it_was(tmp_path: Path) -> None:
     options = {"dense": "8,4", "rate": "1e-7", "fine_tune": "3", "sensitivity": ('a "b"\\c = é=0.9',)}
-    for recipe in (Recipe(), recipe_from(options, where="test")):
+    for recipe in (Recipe(), parse_recipe(options, where="test")):
         path = tmp_path / "recipe.toml"
-        path.write_text(toml_text(spelled(recipe), comment="one\ntwo"), encoding="utf-8")
+        path.write_text(format_toml(recipe_to_options(recipe), comment="one\ntwo"), encoding="utf-8")
         assert read_recipe(path) == recipe

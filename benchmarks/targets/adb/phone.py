@@ -1,0 +1,263 @@
+"""Control one phone through adb and describe its state; neither the cable nor the phone is trusted."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+
+from dermpack.errors import InputError
+
+MOST_BYTES = 8 << 20  # of the output of one command
+COMMAND_SECONDS, PUSH_SECONDS = 30.0, 300.0
+# adb returns no exit code from old phones, and 0 when the cable is pulled: the shell itself has to print it.
+MARK = "dermpack-exit="
+END = re.compile(rf"{MARK}(\d+)\r?\n")
+HEADER = "List of devices attached"
+READY = "device"
+CHECK_CABLE = "Check the cable and measure again."
+HINTS = {
+    "unauthorized": "Unlock the phone and allow USB debugging from this computer.",
+    "offline": "Reconnect the phone and check that USB debugging is enabled.",
+    "authorizing": "Unlock the phone and try again.",
+    "connecting": "Try again in a moment.",
+    "no permissions": "Install Debian's android-sdk-platform-tools-common and join the group plugdev.",
+}
+# The one folder on a phone in which adb's user may both write and execute.
+FOLDER = "/data/local/tmp"
+# A measurement touches its folder before each process, so an older folder was left by one that was killed.
+ABANDONED_MINUTES = 60
+SWEEP = (
+    f"find {FOLDER} -maxdepth 1 -name 'dermpack-*' -mmin +{ABANDONED_MINUTES} -exec rm -rf {{}} + 2>/dev/null"
+)
+
+PROPERTY = re.compile(r"^\[([^]]+)\]: \[(.*)\]\s*$", re.MULTILINE)
+CPU = "/sys/devices/system/cpu"
+SECTION = "dermpack-section="
+FACTS = {
+    "properties": "getprop",
+    "cpuinfo": "cat /proc/cpuinfo",
+    "machine": "uname -m",
+    "kernel": "uname -r",
+    "cores": "nproc",
+    "governors": f"cat {CPU}/cpu*/cpufreq/scaling_governor",
+    "kilohertz": f"cat {CPU}/cpu*/cpufreq/cpuinfo_max_freq",
+}
+MOST_CHARACTERS = 1000  # of any one fact
+
+STATUS = re.compile(r"^Thermal Status: (\d+)", re.MULTILINE)
+STATUSES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+TEMPERATURE = re.compile(r"Temperature\{mValue=(-?[\d.]+), mType=(\d+)")
+SENSORS = {"0": "CPU", "3": "skin"}  # android.hardware.thermal's TemperatureType
+FROM_SENSORS = "Current temperatures from HAL:"  # after older, cached ones
+# Keeps the clocks within bounds; since Android 11, not on every phone.
+FIXED_CLOCKS = "cmd power set-fixed-performance-mode-enabled"
+
+
+class PhoneLostError(InputError):
+    """The connection to the phone ended."""
+
+
+class PhoneSilentError(PhoneLostError):
+    """A command on the phone did not end in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPhone:
+    """A phone in the list of `adb devices -l`."""
+
+    serial: str
+    state: str
+    model: str  # "" if adb does not know it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandOutput:
+    """The output and exit code of a command on the phone."""
+
+    code: int
+    text: str
+
+
+def list_phones() -> tuple[ListedPhone, ...]:
+    """Return every phone that adb lists, whatever its state."""
+    _, text = _run_adb(("devices", "-l"), where="adb", seconds=COMMAND_SECONDS)
+    phones = []
+    for row in text.partition(HEADER)[2].splitlines():
+        # `R58M  device usb:1-4 product:p model:Pixel_7 …`, or `R58M  no permissions (…); see […]`
+        serial, *words = row.split() or [""]
+        if words:
+            is_forbidden = words[:2] == ["no", "permissions"]
+            names = [word.removeprefix("model:") for word in words if word.startswith("model:")]
+            state, model = "no permissions" if is_forbidden else words[0], " ".join(names[:1])
+            phones.append(ListedPhone(serial=serial, state=state, model=model.replace("_", " ")))
+    return tuple(phones)
+
+
+def find_ready_phone(serial: str) -> ListedPhone:
+    """Return the phone of that serial; raise InputError if it is not connected and ready."""
+    if serial.startswith("-") or not serial.isprintable() or " " in serial:
+        hint = 'Give a serial that "adb devices" lists.'
+        raise InputError(f"adb:{serial}", "not a serial of a phone", hint, code="invalid-option")
+    phone = next((phone for phone in list_phones() if phone.serial == serial), None)
+    if phone is None:
+        hint = 'List the connected phones with "adb devices".'
+        raise InputError(f"adb:{serial}", "the phone is not connected", hint, code="phone-not-connected")
+    require_ready(phone)
+    return phone
+
+
+def require_ready(phone: ListedPhone) -> None:
+    """Raise InputError with a hint unless the phone is ready."""
+    if phone.state != READY:
+        what = f"the phone is not ready (state: {phone.state})"
+        hint = HINTS.get(phone.state, "Wait until Android has started.")
+        raise InputError(f"adb:{phone.serial}", what, hint, code="phone-not-ready")
+
+
+def run_shell(serial: str, command: str, *, seconds: float = COMMAND_SECONDS) -> CommandOutput:
+    """Run a command line on the phone and return its stdout and stderr together."""
+    line = f"( {command}\n) 2>&1; echo {MARK}$?"
+    _, text = _run_adb(("-s", serial, "shell", line), where=f"adb:{serial}", seconds=seconds)
+    ends = list(END.finditer(text))
+    if not ends:
+        # adb prints a line of its own about some losses; mostly it prints nothing.
+        errors = [line for line in text.splitlines() if line.startswith(("error:", "adb:"))]
+        words = _last_line("\n".join(errors)) if errors else "the response is incomplete"
+        what = f"the connection was lost ({words})"
+        raise PhoneLostError(f"adb:{serial}", what, CHECK_CABLE, code="connection-lost")
+    start, end = ends[-1].span()  # the shell may print about a crash after it
+    return CommandOutput(code=int(ends[-1][1]), text=text[:start] + text[end:])
+
+
+def push_file(serial: str, file: Path, destination: str) -> None:
+    """Copy a file to the phone."""
+    arguments = ("-s", serial, "push", str(file.absolute()), destination)
+    code, text = _run_adb(arguments, where=f"adb:{serial}", seconds=PUSH_SECONDS)
+    if code == 0:
+        return
+    why = _last_line(text)
+    if not any(phone.serial == serial and phone.state == READY for phone in list_phones()):
+        what = f"the connection was lost ({why})"
+        raise PhoneLostError(f"adb:{serial}", what, CHECK_CABLE, code="connection-lost")
+    what = f"{file.name} cannot be copied to the phone ({why})"
+    raise InputError(f"adb:{serial}", what, f"Free space below {FOLDER}.", code="phone-storage")
+
+
+@contextmanager
+def private_folder(serial: str) -> Iterator[str]:
+    """Yield a new folder on the phone; afterwards kill what runs from it and remove it."""
+    folder = f"{FOLDER}/dermpack-{secrets.token_hex(8)}"
+    made = run_shell(serial, f"{SWEEP}; umask 077; mkdir {folder}")
+    if made.code:
+        what = f"a folder cannot be created on the phone ({_last_line(made.text)})"
+        raise InputError(f"adb:{serial}", what, f"Free space below {FOLDER}.", code="phone-storage")
+    try:
+        yield folder
+    finally:
+        with suppress(PhoneLostError):  # the brackets keep pkill from finding its own shell
+            run_shell(serial, f"pkill -f '{folder}/[b]enchmark_model'; rm -rf {folder}")
+
+
+@contextmanager
+def fixed_clocks(phone: ListedPhone) -> Iterator[Mapping[str, str]]:
+    """Keep the clocks within bounds during the block if the phone can; yield whether it does."""
+    is_fixed = run_shell(phone.serial, f"{FIXED_CLOCKS} true").code == 0
+    try:
+        yield {"fixed_performance_mode": "on" if is_fixed else "not offered by this phone"}
+    finally:
+        if is_fixed:
+            with suppress(PhoneLostError):
+                run_shell(phone.serial, f"{FIXED_CLOCKS} false")
+
+
+def describe_phone(phone: ListedPhone) -> Mapping[str, str]:
+    """Return what does not change while models run; what the phone does not report is left out."""
+    commands = (f"echo {SECTION}{name}; {command} 2>/dev/null" for name, command in FACTS.items())
+    sections = run_shell(phone.serial, "; ".join(commands)).text.split(SECTION)[1:]
+    parts = (section.partition("\n") for section in sections)
+    texts = {name.strip(): text.strip() for name, _, text in parts}
+    properties = dict(PROPERTY.findall(texts.get("properties", "")))
+    features = (line for line in texts.get("cpuinfo", "").splitlines() if line.startswith("Features"))
+    version = properties.get("ro.build.version.release", "")
+    level = properties.get("ro.build.version.sdk", "")
+    # The cores of one kind report the same, so only the different words are kept.
+    kilohertz = dict.fromkeys(texts.get("kilohertz", "").split())
+    facts = {
+        "device": _join(properties, "ro.product.manufacturer", "ro.product.model") or phone.model,
+        "soc": _join(properties, "ro.soc.manufacturer", "ro.soc.model")
+        or _join(properties, "ro.board.platform"),
+        "os": f"Android {version}" + (f" (API {level})" if level else "") if version else "",
+        "build": _join(properties, "ro.build.fingerprint"),
+        "machine": texts.get("machine", ""),
+        "abis": _join(properties, "ro.product.cpu.abilist"),
+        "cores": texts.get("cores", ""),
+        "features": next(features, "").partition(":")[2],
+        "governor": " ".join(dict.fromkeys(texts.get("governors", "").split())),
+        "highest_mhz": " ".join(str(int(word) // 1000) for word in kilohertz if word.isdigit()),
+        "kernel": texts.get("kernel", ""),
+    }
+    return {name: text.strip()[:MOST_CHARACTERS] for name, text in facts.items() if text.strip()}
+
+
+def _join(properties: Mapping[str, str], *names: str) -> str:
+    return " ".join(properties[name] for name in names if properties.get(name))
+
+
+def read_thermal_state(phone: ListedPhone) -> Mapping[str, str]:
+    """Return the temperatures and the throttling; empty for Android older than 10."""
+    text = run_shell(phone.serial, "dumpsys thermalservice 2>/dev/null").text
+    status = STATUS.search(text)
+    degrees: dict[str, float] = {}
+    for value, kind in TEMPERATURE.findall(text.rpartition(FROM_SENSORS)[2]):
+        with suppress(ValueError, KeyError):
+            degrees[SENSORS[kind]] = max(float(value), degrees.get(SENSORS[kind], -273.15))
+    number = int(status[1]) if status else 0
+    throttling = STATUSES[number] if number < len(STATUSES) else str(number)
+    state = {
+        "temperature": ", ".join(f"{kind} {degrees[kind]:.1f} °C" for kind in sorted(degrees)),
+        "throttling": throttling if status else "",
+    }
+    return {name: text for name, text in state.items() if text}
+
+
+def is_throttled(state: Mapping[str, str]) -> bool:
+    return state.get("throttling", STATUSES[0]) != STATUSES[0]
+
+
+def _run_adb(arguments: Sequence[str], *, where: str, seconds: float) -> tuple[int, str]:
+    """Return adb's exit code and output; too much output or too long a time is an error."""
+    try:
+        process = subprocess.Popen(
+            ["adb", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    except OSError as error:
+        hint = "Install it (Debian: apt install adb) or add its folder to PATH."
+        raise InputError("adb", "not installed", hint, code="missing-tool") from error
+    timer = Timer(seconds, process.kill)
+    try:
+        timer.start()
+        assert process.stdout
+        output = process.stdout.read(MOST_BYTES + 1)
+        if len(output) > MOST_BYTES:
+            what = f"the phone sent more than {MOST_BYTES >> 20} MiB"
+            raise InputError(where, what, "Use another phone.", code="invalid-response")
+        if process.wait() == -signal.SIGKILL:
+            what = f"the phone did not respond within {seconds:.0f} s"
+            raise PhoneSilentError(where, what, CHECK_CABLE, code="connection-lost")
+        return process.returncode, output.decode("utf-8", "replace")
+    finally:
+        timer.cancel()
+        process.kill()
+        process.communicate()
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "no message"

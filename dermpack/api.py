@@ -1,0 +1,243 @@
+"""The steps of the Python API: functions with the defaults of the commands of the same names.
+
+Each function checks its arguments as its command does and raises the same DermpackError, prints nothing, and
+imports what it needs when it is called: `import dermpack` loads neither numpy nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermpack.dataset.manifest import Dataset, Split
+from dermpack.progress import Track, silent
+
+if TYPE_CHECKING:
+    from converter.export.conversion import Conversion
+    from converter.quantize.tflite_conversion import Quantization
+    from dermpack.bundle.bundle_record import Bundle, BundleFormat
+    from dermpack.evaluation.evaluate import Evaluation
+    from dermpack.inference import Classifier
+    from dermpack.inference.predict import Answers
+    from dermpack.verification import Verification, VerificationTools
+    from trainer.recipe.recipe import Recipe
+    from trainer.runs.run_folder import Run
+
+VERIFIED_PICTURES = 16
+
+
+def import_dataset(
+    source: Path,
+    output: Path,
+    *,
+    group_column: str = "",
+    seed: int = 0,
+    jobs: int = 1,
+    overwrite: bool = False,
+    track: Track = silent,
+) -> Dataset:
+    """Examine a folder of pictures, split it 70/15/15 by group, and write a dataset folder.
+
+    With several jobs, which are worker processes, the caller's script must be importable: its own work must
+    be below `if __name__ == "__main__":`.
+    """
+    from trainer.datasets.import_request import ImportRequest
+    from trainer.datasets.importer import import_dataset as run_import
+
+    request = ImportRequest(
+        source=source, output=output, group_column=group_column, seed=seed, jobs=jobs, overwrite=overwrite
+    )
+    return run_import(request, track=track)
+
+
+def train(
+    dataset: Dataset,
+    output: Path,
+    recipe: Recipe | None = None,
+    *,
+    overwrite: bool = False,
+    track: Track = silent,
+) -> Run:
+    """Train by a recipe and write a run folder; the same call resumes a training that was interrupted."""
+    from trainer.recipe.recipe import Recipe
+    from trainer.runs.preflight import check_training
+
+    recipe = recipe or Recipe()
+    check_training(dataset, output, recipe, overwrite=overwrite)  # before TensorFlow is imported
+    from trainer.runs.train import train as run_training
+
+    return run_training(dataset, output, recipe, overwrite=overwrite, track=track)
+
+
+def convert(
+    run: Path,
+    output: Path,
+    *,
+    quantizations: Sequence[Quantization] = (),
+    max_drop: float = 1.0,
+    seed: int = 0,
+    threads: int = 2,
+    overwrite: bool = False,
+) -> Conversion:
+    """Convert a run to int8, or to the given quantizations, and write an export folder.
+
+    `max_drop` is the loss of balanced accuracy, in points, up to which a smaller file is preferred.
+    """
+    from trainer.runs.run_folder import read_run
+
+    read_run(run)  # before TensorFlow is imported, so that an error is raised at once
+    from converter.export.conversion import convert_run
+    from converter.quantize.tflite_conversion import Quantization
+    from converter.search.request import ConversionRequest
+
+    request = ConversionRequest(
+        recipes=tuple(quantizations) or (Quantization.INT8,), max_drop=max_drop, seed=seed, threads=threads
+    )
+    return convert_run(run, output, request, overwrite=overwrite)
+
+
+def evaluate(
+    model: Path, dataset: Dataset, *, split: Split = Split.TEST, threads: int = 1, track: Track = silent
+) -> Evaluation:
+    """Score an export or a .tflite with its contract on a split of the dataset, with its slices."""
+    from dermpack.contract import read_contract
+    from dermpack.evaluation.evaluate import (
+        UNFITTED,
+        FittedDecisions,
+        check_request,
+        choose_slice_columns,
+    )
+    from dermpack.evaluation.evaluate import evaluate as run_evaluation
+    from dermpack.inference import find_sidecar
+    from dermpack.inference.predict import find_model_file
+    from dermpack.storage.files import read_json, sha256_file
+
+    check_request(dataset, split)
+    file = find_model_file(model)
+    sidecar = find_sidecar(file)
+    fitted = UNFITTED
+    if sidecar is not None and "schema" in read_json(sidecar):
+        contract = read_contract(sidecar)
+        fitted = FittedDecisions(
+            dataset_sha256=contract.parents.dataset,
+            points=contract.thresholds,
+            abstention=contract.abstention,
+        )
+    with open_classifier(file, threads=threads) as classifier:
+        name = file.name if file == model else model.resolve().name
+        description = {"kind": "tflite", "name": name, "sha256": sha256_file(file)}
+        return run_evaluation(
+            classifier,
+            dataset,
+            model={**description, "engine": classifier.engine},
+            fitted=fitted,
+            split=split,
+            columns=choose_slice_columns(dataset, split),
+            track=track,
+        )
+
+
+def verify_export(
+    path: Path, *, dataset: Dataset | None = None, pictures: int = VERIFIED_PICTURES
+) -> tuple[Verification, ...]:
+    """Check an export, or each export in a folder, from its files; with a dataset, its scores too."""
+    from dermpack.verification import find_exports
+    from dermpack.verification import verify_export as check_export
+
+    exports = find_exports(path)
+    with _open_tools(dataset, pictures) as tools:
+        return tuple(check_export(export, tools) for export in exports)
+
+
+@contextmanager
+def open_classifier(model: Path, *, threads: int = 1) -> Iterator[Classifier]:
+    """Yield a classifier for an export or a .tflite with its contract: picture files → probabilities."""
+    from dermpack.inference import ModelSettings
+    from dermpack.inference import open_classifier as open_file
+    from dermpack.inference.predict import open_model
+
+    opened = open_model(model)
+    temperature = opened.temperature
+    settings = ModelSettings(
+        labels=opened.labels,
+        policy=opened.policy,
+        temperature=temperature.value if temperature else 1.0,
+        floor=temperature.floor if temperature else 0.0,
+    )
+    with open_file(opened.path, sidecar=settings, threads=threads) as classifier:
+        yield classifier
+
+
+def predict(
+    model: Path, pictures: Sequence[Path], *, top: int = 3, threads: int | None = None, track: Track = silent
+) -> Answers:
+    """Return the answer of an export or a .tflite for each picture, and each picture below a folder."""
+    from contextlib import ExitStack
+
+    from dermpack.inference import first_installed_runtime, open_host
+    from dermpack.inference.predict import (
+        classify_pictures,
+        count_hosts,
+        find_pictures,
+        interpret_outputs,
+        open_model,
+    )
+
+    found, opened = find_pictures(pictures), open_model(model)
+    if not found.pictures:
+        return interpret_outputs(opened, found, (), top=top)
+    with ExitStack() as stack:
+        runtime = first_installed_runtime()
+        count = count_hosts(len(found.pictures), threads=threads)
+        hosts = [stack.enter_context(open_host(runtime)) for _ in range(count)]
+        outputs = classify_pictures(opened, found.pictures, hosts=hosts, track=track)
+    return interpret_outputs(opened, found, outputs.rows, top=top)
+
+
+def package(
+    export: Path,
+    output: Path,
+    *,
+    form: BundleFormat | None = None,
+    name: str = "",
+    variants: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a bundle of an export, or of the named exports in a folder: by default, an Android module."""
+    from dermpack.bundle.build_bundle import BundleRequest, build_bundle
+    from dermpack.bundle.bundle_record import BundleFormat
+    from dermpack.bundle.signing import signature_path
+    from dermpack.bundle.variants import read_variants
+    from dermpack.storage.files import check_output_file, write_bytes
+
+    check_output_file(output, overwrite=overwrite)
+    request = BundleRequest(format=form or BundleFormat.MODULE, name=name)
+    built = build_bundle(read_variants(export, tuple(variants)), request)
+    signature_path(output).unlink(missing_ok=True)  # an old signature would belong to another bundle
+    write_bytes(output, built.data)
+    return built.bundle
+
+
+def verify_bundle(
+    path: Path, *, key: Path | None = None, pictures: int = VERIFIED_PICTURES
+) -> tuple[Verification, ...]:
+    """Check a bundle and each model in it; `key` is the public key of its signature."""
+    from dermpack.bundle.read_bundle import read_bundle
+    from dermpack.bundle.verify_bundle import verify_bundle as check_bundle
+
+    opened = read_bundle(path, key=key)
+    with _open_tools(None, pictures) as tools:
+        return check_bundle(opened, tools)
+
+
+@contextmanager
+def _open_tools(dataset: Dataset | None, pictures: int) -> Iterator[VerificationTools]:
+    from dermpack.verification import VerificationTools, open_hosts, open_sample_pictures
+
+    with (
+        open_sample_pictures(pictures=pictures, dataset=dataset, split=Split.VALIDATION) as samples,
+        open_hosts() as hosts,
+    ):
+        yield VerificationTools(hosts=hosts, samples=samples)

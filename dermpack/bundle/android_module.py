@@ -1,0 +1,140 @@
+"""Lay out a bundle for Android: a Gradle library module, bare assets, or an Android archive (AAR).
+
+The Java sources in java/ are named after the model and, for an archive, compiled.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dermpack.bundle.bundle_record import BundleFormat, BundleNames
+from dermpack.bundle.zip_archive import pack_files
+from dermpack.errors import InputError
+from dermpack.reporting.page import render_template
+
+TEMPLATES = Path(__file__).with_name("templates")
+JAVA_FOLDER = Path(__file__).with_name("java")
+RUNTIME = "com.google.ai.edge.litert:litert:1.4.2"  # its native libraries are aligned for 16 KB pages
+MIN_SDK, COMPILE_SDK = 24, 36
+MIN_AGP = "8.9.1"  # for API 36: https://developer.android.com/build/releases/about-agp
+AAR_METADATA = "META-INF/com/android/build/gradle/aar-metadata.properties"
+ASSETS = {BundleFormat.MODULE: "src/main/assets/{}", BundleFormat.ASSETS: "", BundleFormat.AAR: "assets/{}"}
+# The names in java/ that are replaced by those of the model.
+JAVA_PACKAGE, JAVA_CLASS = "dermpack.bundle", "BundleClassifier"
+JAVA_ASSETS = 'ASSETS = "bundle";'
+JAVA_VARIANTS = '        INT8(""); // the variants that the bundle holds\n'
+SHIPPED_FOLDERS = ("pure", "android")
+STAND_INS_FOLDER = "standin"  # signatures of Android's classes, for a compiler without Android
+JAVAC_LIMIT_SECONDS = 120
+JDK_HINT = "Install a JDK (javac), or use --format module."
+
+
+def assets_folder(form: BundleFormat, names: BundleNames) -> str:
+    """Return the folder of the model's files; each model has its own, so that two modules never collide."""
+    return ASSETS[form].format(names.slug)
+
+
+def lay_out_files(form: BundleFormat, names: BundleNames, variants: Sequence[str]) -> dict[str, bytes]:
+    """Return the files around the assets: the build files and the Java, or the compiled classes."""
+    if form is BundleFormat.ASSETS:
+        return {}
+    sources = name_java_sources(names, variants)
+    rules = (TEMPLATES / "consumer-rules.pro").read_bytes()
+    if form is BundleFormat.AAR:
+        return {
+            "AndroidManifest.xml": _render("AndroidManifest.aar.xml.j2", names),
+            "classes.jar": _compile_classes_jar(sources),
+            "proguard.txt": rules,
+            "R.txt": b"",
+            AAR_METADATA: b"aarFormatVersion=1.0\naarMetadataVersion=1.0\nminCompileSdk=1\n",
+        }
+    return {
+        "build.gradle.kts": _render("build.gradle.kts.j2", names),
+        "consumer-rules.pro": rules,
+        "src/main/AndroidManifest.xml": (TEMPLATES / "AndroidManifest.module.xml").read_bytes(),
+        **{f"src/main/java/{name}": source for name, source in sources.items()},
+    }
+
+
+def name_java_sources(names: BundleNames, variants: Sequence[str]) -> dict[str, bytes]:
+    """Return the Java with the names of the model, by paths below src/main/java.
+
+    The first variant is the main one, and has no folder of its own.
+    """
+    constants = ",\n".join(
+        f'        {name.upper()}("{f"{name}/" if index else ""}")' for index, name in enumerate(variants)
+    )
+    replacements = {
+        JAVA_VARIANTS: f"{constants};\n",
+        JAVA_ASSETS: f'ASSETS = "{names.slug}";',
+        JAVA_CLASS: names.class_name,
+        JAVA_PACKAGE: names.package,
+    }
+    named = {}
+    for folder in SHIPPED_FOLDERS:
+        for name, source in read_java_sources(folder).items():
+            text = source.decode("utf-8")
+            for old, new in replacements.items():
+                text = text.replace(old, new)
+            path = f"{names.package.replace('.', '/')}/{name.replace(JAVA_CLASS, names.class_name)}"
+            named[path] = text.encode()
+    return named
+
+
+def read_java_sources(folder: str) -> dict[str, bytes]:
+    """Return the files of one folder of java/, unchanged."""
+    return {file.name: file.read_bytes() for file in sorted((JAVA_FOLDER / folder).glob("*.java"))}
+
+
+def _render(template: str, names: BundleNames) -> bytes:
+    values = {
+        "package": names.package,
+        "runtime": RUNTIME,
+        "min_sdk": MIN_SDK,
+        "compile_sdk": COMPILE_SDK,
+    }
+    return render_template(TEMPLATES / template, values, escape=str).encode()
+
+
+def _compile_classes_jar(sources: Mapping[str, bytes]) -> bytes:
+    """Compile Java 8 classes; the same compiler gives the same bytes."""
+    javac = shutil.which("javac")
+    if javac is None:
+        raise InputError("javac", "not found on the PATH", JDK_HINT, code="missing-tool")
+    with TemporaryDirectory(prefix="dermpack-javac-") as temporary:
+        work = Path(temporary)
+        for name, source in sources.items():
+            path = work / "source" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(source)
+        # The stubs are compiled separately, so that the archive does not contain them.
+        stand_ins = sorted((JAVA_FOLDER / STAND_INS_FOLDER).glob("*.java"))
+        _run_javac(javac, stand_ins, output=work / "standin", classpath=None)
+        shipped = sorted((work / "source").rglob("*.java"))
+        classes = work / "classes"
+        _run_javac(javac, shipped, output=classes, classpath=work / "standin")
+        compiled = sorted(classes.rglob("*.class"))
+        return pack_files({path.relative_to(classes).as_posix(): path.read_bytes() for path in compiled})
+
+
+def _run_javac(javac: str, files: list[Path], *, output: Path, classpath: Path | None) -> None:
+    command = [javac, "--release", "8", "-Xlint:-options", "-encoding", "UTF-8", "-d", str(output)]
+    command += ["-classpath", str(classpath)] if classpath else []
+    try:
+        done = subprocess.run(
+            [*command, *map(str, files)],
+            capture_output=True,
+            text=True,
+            timeout=JAVAC_LIMIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(javac, f"cannot be run ({error})", JDK_HINT, code="tool-failed") from error
+    if done.returncode:
+        line = next(iter((done.stderr or done.stdout).splitlines()), "no output")
+        what = f"cannot compile the Java sources of the bundle ({line[:200]})"
+        raise InputError(javac, what, JDK_HINT, code="tool-failed")

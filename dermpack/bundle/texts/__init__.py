@@ -1,1 +1,0 @@
-"""Texts of a bundle: model card, README, notices."""

@@ -1,0 +1,264 @@
+"""The result of a build, read from its folders: a record, a text for the terminal and the page index.html."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dermpack.cli.build.run_steps import BuildState
+from dermpack.cli.build.steps import BuildStep
+from dermpack.storage.files import read_json, write_text
+
+if TYPE_CHECKING:
+    from benchmarks.report.schema import Record
+    from dermpack.contract import Contract
+
+SCHEMA = 1  # of the JSON
+SCORE = "balanced_accuracy"
+MEGABYTE = 1e6
+COLUMNS = 80
+INDEX_FILE = "index.html"
+RESEARCH_ONLY = "Research software, not a medical device."
+REPORTS = {
+    "report/report.html": "the pictures, before training",
+    "run/report.html": "how the training went",
+    "evaluation/report.html": "the network's scores on held-out pictures",
+    "export/model.json": "the contract: inputs, outputs, accuracy",
+    "benchmark/report.html": "latency and answers on each runtime",
+}
+BUNDLE = "the bundle that an app embeds; see its README"
+Interval: TypeAlias = "tuple[float, float]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildScore:
+    """Balanced accuracy on the evaluated split."""
+
+    value: float
+    ci95: Interval | None
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f}{_interval(self.ci95, 3)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationLoss:
+    """Points of balanced accuracy that the conversion cost, as it measured them."""
+
+    points: float
+    ci95: Interval | None
+    split: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FastestSetting:
+    """The setting with the lowest median latency."""
+
+    median_ms: float
+    setting: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplePrediction:
+    """The first label of one picture; `is_sure` unless the file abstains."""
+
+    picture: str
+    label: str
+    probability: float
+    is_sure: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDuration:
+    """The time of one step."""
+
+    title: str
+    seconds: float
+    processor_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSummary:
+    """What a build made, and how good it is."""
+
+    pictures: int
+    classes: tuple[str, ...]
+    split: str
+    tested: int  # pictures
+    tested_groups: int
+    network: BuildScore
+    file_scored: BuildScore | None
+    file: Path
+    size_bytes: int
+    recipe: str
+    lost: QuantizationLoss | None
+    speed: FastestSetting | None  # None where only instructions were counted
+    verification: str
+    bundle: Path
+    bundle_bytes: int
+    asked: SamplePrediction | None
+    places: Mapping[Path, str]
+    steps: tuple[StepDuration, ...]
+    seconds: float
+    processor_seconds: float
+
+    def record(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        paths = {"file": str(self.file), "bundle": str(self.bundle)}
+        places = {str(path): what for path, what in self.places.items()}
+        return {**asdict(self), **paths, "schema": SCHEMA, "places": places}
+
+    def result_lines(self) -> Sequence[tuple[str, str]]:
+        """Return the five lines that state the result, each as a name and a sentence."""
+        file = f" for the network, {self.file_scored} for the file" if self.file_scored else ""
+        counted = f"{self.tested:,} pictures of {self.tested_groups:,} groups, {self.split} split"
+        loss = self.lost
+        cost = "not measured"
+        if loss is not None:
+            points = f"{loss.points:.1f} points of balanced accuracy{_interval(loss.ci95, 1)}"
+            cost = f"{self.recipe} costs {points} on {loss.n:,} {loss.split} pictures"
+        latency = "latency not measured"
+        if self.speed is not None:
+            latency = f"{self.speed.median_ms:.2f} ms per picture ({self.speed.target}, {self.speed.setting})"
+        return (
+            ("balanced accuracy", f"{self.network}{file} (95 % intervals; {counted})"),
+            ("quantization", cost),
+            ("size and latency", f"{self.size_bytes / MEGABYTE:.2f} MB; {latency}"),
+            ("verification", self.verification),
+            ("bundle", f"{self.bundle}, {self.bundle_bytes / MEGABYTE:.2f} MB"),
+        )
+
+
+def read_summary(
+    folder: Path, steps: Sequence[BuildStep], state: BuildState, *, asked: SamplePrediction | None = None
+) -> BuildSummary:
+    """Read the summary from the files of the steps, which may have run in an earlier build."""
+    from benchmarks.report.record_file import read_record
+    from dermpack.contract import read_contract
+    from dermpack.dataset.manifest import read_dataset
+
+    dataset, contract = read_dataset(folder / "dataset"), read_contract(folder / "export" / "model.json")
+    tested = read_json(folder / "evaluation" / "report.json")
+    speed, file_scored = _fastest(read_record(folder / "benchmark" / "report.json"))
+    durations = tuple(
+        StepDuration(title=step.title, seconds=record.seconds, processor_seconds=record.processor_seconds)
+        for step in steps
+        if (record := state.steps.get(step.name)) is not None
+    )
+    bundle = next(step.output for step in steps if step.name == "package" and step.output is not None)
+    places = {INDEX_FILE: "this summary with links to all reports", **REPORTS, bundle.name: BUNDLE}
+    return BuildSummary(
+        pictures=len(dataset.pictures),
+        classes=dataset.classes,
+        split=tested["split"],
+        tested=tested["n"],
+        tested_groups=tested["groups"],
+        network=BuildScore(value=tested[SCORE], ci95=tested[f"{SCORE}_ci95"]),
+        file_scored=file_scored,
+        file=folder / "export" / "model.tflite",
+        size_bytes=contract.size_bytes,
+        recipe=f"{contract.recipe.name} {contract.recipe.method}",
+        lost=_loss(contract),
+        speed=speed,
+        verification=state.steps["verify"].printed,
+        bundle=bundle,
+        bundle_bytes=bundle.stat().st_size,
+        asked=asked,
+        places={folder / name: what for name, what in places.items()},
+        steps=durations,
+        seconds=sum(duration.seconds for duration in durations),
+        processor_seconds=sum(duration.processor_seconds for duration in durations),
+    )
+
+
+def _fastest(record: Record) -> tuple[FastestSetting | None, BuildScore | None]:
+    """Return the lowest median, and the score of the file under that setting."""
+    from benchmarks.report.schema import find_answer, median_ms
+
+    timed = [(ms, result) for result in record.results if (ms := median_ms(result)) is not None]
+    if not timed:
+        return None, None
+    ms, result = min(timed, key=lambda pair: pair[0])
+    speed = FastestSetting(median_ms=ms, setting=str(result.where.setting), target=result.where.target)
+    # The score under the same setting: runtimes may differ in a few labels.
+    answer = find_answer(record, result.model, result.where)
+    figure = answer.balanced_accuracy if answer else None
+    if figure is None or figure.value is None:
+        return speed, None
+    return speed, BuildScore(value=figure.value, ci95=figure.ci95)
+
+
+def _loss(contract: Contract) -> QuantizationLoss | None:
+    """Return the loss of balanced accuracy in the contract: a difference of -0.012 is a loss of 1.2."""
+
+    def points(difference: float) -> float:
+        return round(-100 * difference, 1) + 0.0  # never -0.0
+
+    # The first split with the figure is the one on which the conversion decided.
+    for accuracy in contract.accuracy:
+        for figure in accuracy.figures:
+            if figure.metric == SCORE:
+                ci95 = (points(figure.ci95[1]), points(figure.ci95[0])) if figure.ci95 else None
+                lost = points(figure.difference)
+                return QuantizationLoss(points=lost, ci95=ci95, split=accuracy.split, n=accuracy.n)
+    return None
+
+
+def _interval(ci95: Interval | None, decimals: int) -> str:
+    return f" ({ci95[0]:.{decimals}f} to {ci95[1]:.{decimals}f})" if ci95 else ""
+
+
+def summary_text(summary: BuildSummary) -> str:
+    """Return what goes to stdout; it fits into eighty columns unless a path is long."""
+    width = max(len(str(path)) for path in summary.places)
+    places = [f"  {path!s:<{width}}  {what}" for path, what in summary.places.items()]
+    width = max(len(step.title) for step in summary.steps)
+    rows = [(step.title, step.seconds, step.processor_seconds) for step in summary.steps]
+    rows.append(("in all", summary.seconds, summary.processor_seconds))
+    durations = [f"  {title:<{width}}  {clock:>7.1f}  {used:>10.1f}" for title, clock, used in rows]
+    header = f"{'Seconds':<{width + 2}}  {'clock':>7}  {'processors':>10}"
+    return "\n".join(["", *_result_block(summary), "", "Files", *places, "", header, *durations])
+
+
+def _result_block(summary: BuildSummary) -> Iterator[str]:
+    yield f"Built from {summary.pictures:,} pictures of {len(summary.classes)} classes"
+    lines = [("file", str(summary.file)), *summary.result_lines()]
+    if summary.asked is not None:
+        answer = f"{summary.asked.label}, {100 * summary.asked.probability:.1f} %"
+        abstains = "" if summary.asked.is_sure else ', below the threshold: "not sure"'
+        lines.append(("prediction", f"{summary.asked.picture}: {answer}{abstains}"))
+    width = max(len(name) for name, _ in lines)
+    indent = " " * (width + 4)
+    for name, sentence in lines:
+        yield textwrap.fill(
+            sentence,
+            COLUMNS,
+            initial_indent=f"  {name:<{width}}  ",
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    yield RESEARCH_ONLY
+
+
+def write_index(folder: Path, summary: BuildSummary, *, title: str, subtitle: str) -> None:
+    """Write index.html: the result in five lines, and links to every report."""
+    from dermpack.reporting.page import Links, Section, Table, render_page
+
+    caption = f"{summary.pictures:,} pictures: {', '.join(summary.classes)}"
+    result = Table(caption=caption, header=("figure", "value"), rows=summary.result_lines())
+    links = [
+        (path.relative_to(folder).as_posix(), what)
+        for path, what in summary.places.items()
+        if path.name != INDEX_FILE
+    ]
+    sections = (
+        Section(title="Result", blocks=[result]),
+        Section(title="Reports", blocks=[Links(links=links)]),
+    )
+    write_text(folder / INDEX_FILE, render_page(title, subtitle=subtitle, sections=sections))

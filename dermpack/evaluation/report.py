@@ -1,0 +1,247 @@
+"""The report of an evaluation: JSON record, HTML page, plots and a sheet of the worst mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dermpack.evaluation.plots import evaluation_plots
+from dermpack.metrics.intervals import MIN_GROUPS
+from dermpack.metrics.predictions import Predictions
+from dermpack.metrics.slices import Slice
+from dermpack.metrics.summary import FEW_GROUPS, Figure, LabelScores, Scores
+from dermpack.metrics.thresholds import AnsweredShare, ReachedPoint
+from dermpack.reporting.contact_sheet import contact_sheet
+from dermpack.reporting.page import (
+    NO_VALUE,
+    Block,
+    Callout,
+    Facts,
+    Gallery,
+    Image,
+    ImageBackground,
+    Level,
+    Section,
+    Table,
+    Text,
+    render_page,
+)
+from dermpack.storage.files import format_json
+
+RECORD_FILE, PAGE_FILE, SHEET_FILE = "report.json", "report.html", "mistakes.png"
+MOST_MISTAKES = 24  # on the contact sheet
+MISTAKE_PX, MISTAKES_ACROSS = 160, 5  # wide enough for a name of two words
+FIRST = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "accuracy": "accuracy"}
+OVERALL = {
+    **FIRST,
+    **{"macro_precision": "precision, mean of labels", "macro_f1": "F1, mean of labels"},
+    **{"average_precision": "average precision, mean of labels"},
+    **{"top3": "top 3", "top5": "top 5", "ece": "calibration error (15 bins)", "brier": "Brier score"},
+}
+LABEL_COLUMNS = {"recall": "recall", "precision": "precision", "f1": "F1", "auroc": "AUROC"}
+COSTS = {
+    "Specificity at a threshold that finds this share of the label's pictures": {
+        "specificity_at_sensitivity_90": "sensitivity .90",
+        "specificity_at_sensitivity_95": "sensitivity .95",
+    },
+    "Sensitivity at a threshold that rejects this share of the other pictures": {
+        "sensitivity_at_specificity_90": "specificity .90",
+        "sensitivity_at_specificity_95": "specificity .95",
+    },
+}
+SLICE_COLUMNS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "auroc": "AUROC"}
+ALT = {
+    "confusion.png": "Confusion matrix: truth in rows, predictions in columns",
+    "labels.png": "Recall, precision and AUROC of each label with intervals",
+    "roc.png": "ROC curves, one label against the rest, of at most seven labels with most pictures",
+    "precision-recall.png": "Precision-recall curves of the same labels",
+    "reliability.png": "Accuracy against confidence; pale bars have fewer than ten pictures",
+    "coverage.png": "Accuracy against the share of answered pictures",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """A wrong prediction; `confidence` is the probability of the predicted class."""
+
+    picture: str
+    truth: str
+    predicted: str
+    confidence: float
+
+
+def evaluation_files(
+    predictions: Predictions,
+    scores: Scores,
+    *,
+    record: Mapping[str, Any],
+    model: str,
+    source: str,
+    slices: Sequence[Slice] = (),
+    operating: Sequence[ReachedPoint] = (),
+    answered: AnsweredShare | None = None,
+    files: Mapping[str, Path] | None = None,
+) -> dict[str, bytes]:
+    """Return file name → bytes; `files` are the paths of the pictures, None to show no picture."""
+    plots = evaluation_plots(predictions, scores)
+    mistakes = find_worst_mistakes(predictions, most=MOST_MISTAKES) if files else ()
+    sheet = None
+    # The sheet shows pictures of patients: only if the caller gives their paths.
+    if files and mistakes:
+        entries = [
+            (files[mistake.picture], (mistake.truth, f"as {mistake.predicted}", f"{mistake.confidence:.2f}"))
+            for mistake in mistakes
+        ]
+        sheet = contact_sheet(entries, cell=MISTAKE_PX, columns=MISTAKES_ACROSS)
+    labels = _label_table("Each label", scores.per_class, LABEL_COLUMNS)
+    # Thresholds chosen on the split that is scored are optimistic, so the captions name them as such.
+    hindsight = [
+        _label_table(f"{caption}, chosen in hindsight on this split", scores.per_class, columns)
+        for caption, columns in COSTS.items()
+    ]
+    images = _images(plots, "roc.png", "precision-recall.png")
+    curves = [Gallery(images=images)] if images else []
+    sections = [
+        Section(title="Figures", blocks=_overall(scores)),
+        Section(title="Labels", blocks=[labels, *_images(plots, "labels.png", "confusion.png")]),
+        Section(title="Thresholds", blocks=[*_operating(operating), *hindsight, *curves]),
+        Section(title="Confidence", blocks=_confidence(answered, plots)),
+    ]
+    if slices:
+        sections.append(Section(title="Slices", blocks=_slices(slices)))
+    if sheet is not None:
+        text = "The wrong predictions with the least probable truth: true label, predicted label, confidence."
+        alt = "The most confident wrong predictions"
+        image = Image(data=sheet, alt=alt, surface=ImageBackground.PHOTOGRAPH)
+        sections.append(Section(title="Worst mistakes", blocks=[Text(text=text), image]))
+    subtitle = f"Scored on {scores.n:,} pictures of the {scores.split} split of {source}"
+    page = render_page(f"Evaluation of {model}", subtitle=subtitle, sections=sections)
+    texts = {PAGE_FILE: page, RECORD_FILE: format_json(record)}
+    shown = {SHEET_FILE: sheet} if sheet else {}
+    return {**plots, **shown, **{name: text.encode("utf-8") for name, text in texts.items()}}
+
+
+def find_worst_mistakes(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
+    """Return the wrong predictions, the least probable truth first; equal ones in picture order."""
+    of_truth = predictions.probabilities[np.arange(len(predictions)), predictions.truth]
+    correct = predictions.correct
+    order = [index for index in np.argsort(of_truth, kind="stable").tolist() if not correct[index]]
+    truth, predicted = predictions.truth.tolist(), predictions.predicted.tolist()
+    return tuple(
+        Mistake(
+            picture=predictions.pictures[index],
+            truth=predictions.classes[truth[index]],
+            predicted=predictions.classes[predicted[index]],
+            confidence=float(predictions.confidence[index]),
+        )
+        for index in order[:most]
+    )
+
+
+def figure_text(figure: Figure) -> str:
+    """Format a fraction with its interval, or a dash for each: "0.742 (0.701 to 0.780)", "0.500 (–)"."""
+    if figure.value is None:
+        return NO_VALUE
+    interval = NO_VALUE if figure.ci95 is None else f"{figure.ci95[0]:.3f} to {figure.ci95[1]:.3f}"
+    return f"{figure.value:.3f} ({interval})"
+
+
+def short_figure_text(figure: Figure) -> str:
+    """Format the same for a narrow column: "0.74 (0.70–0.78)"."""
+    if figure.value is None:
+        return NO_VALUE
+    interval = NO_VALUE if figure.ci95 is None else f"{figure.ci95[0]:.2f}–{figure.ci95[1]:.2f}"
+    return f"{figure.value:.2f} ({interval})"
+
+
+def _overall(scores: Scores) -> list[Block]:
+    facts = []
+    for key, name in FIRST.items():
+        value = scores.value(key)
+        facts.append((name, NO_VALUE if value is None else f"{value:.3f}"))
+    facts += [("pictures", f"{scores.n:,}"), ("groups", f"{scores.groups:,}")]
+    rows = [
+        (name, figure_text(scores.figures[key]))
+        for key, name in OVERALL.items()
+        if scores.value(key) is not None or key in FIRST
+    ]
+    method = (
+        f"The 95 % interval is in brackets. It comes from {scores.resamples:,} bootstrap draws over groups "
+        f"with seed {scores.seed}: the pictures of one group are drawn together. A dash means that no draw "
+        f"changed the figure, or that there are fewer than {MIN_GROUPS} groups. Balanced accuracy is the "
+        "mean recall of the labels that have pictures; AUROC is their mean of one label against the rest."
+    )
+    notes = [Callout(level=Level.WARNING, text=note) for note in scores.notes]
+    table = Table(caption="All labels together", header=("figure", "value"), rows=rows)
+    return [Facts(facts=facts), *notes, table, Text(text=method)]
+
+
+def _operating(points: Sequence[ReachedPoint]) -> list[Block]:
+    if not points:
+        return []
+    rows = [
+        (
+            point.label,
+            f"{point.threshold:.4f}",
+            f"{point.positives}",
+            f"{point.wanted_sensitivity:.3f}",
+            figure_text(point.sensitivity),
+            figure_text(point.specificity),
+        )
+        for point in points
+    ]
+    header = ("label", "threshold", "pictures", "sensitivity wanted", "sensitivity here", "specificity here")
+    caption = "Thresholds of the run, fitted on its validation split"
+    return [Table(caption=caption, header=header, rows=rows)]
+
+
+def _confidence(answered: AnsweredShare | None, plots: Mapping[str, bytes]) -> list[Block]:
+    blocks: list[Block] = []
+    if answered is not None:
+        text = (
+            f'The run abstains ("not sure") below a confidence of {answered.threshold:.3f}, which was fitted '
+            f"on its validation split. It answers {figure_text(answered.coverage)} of these pictures; "
+            f"{figure_text(answered.accuracy)} of the answers are correct."
+        )
+        blocks.append(Text(text=text))
+    blocks.append(Gallery(images=_images(plots, "reliability.png", "coverage.png")))
+    if "coverage.png" not in plots:
+        text = "All confidences are equal: no threshold could abstain on some pictures only."
+        blocks.append(Text(text=text))
+    return blocks
+
+
+def _slices(slices: Sequence[Slice]) -> list[Block]:
+    text = (
+        "The labels of a slice differ in number and share from those of the whole: consider its interval. "
+        "Means are over the labels that occur in the slice. "
+        f"A slice with fewer than {FEW_GROUPS} groups is too small: its figures are mostly chance."
+    )
+    header = ("value", "pictures", "groups", "labels", *SLICE_COLUMNS.values(), "")
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    for part in slices:
+        counts = (f"{part.n}", f"{part.groups}", f"{part.labels}")
+        figures = (short_figure_text(part.figures[name]) for name in SLICE_COLUMNS)
+        remark = "mostly chance" if part.warning else ""
+        rows.setdefault(part.column, []).append((part.value, *counts, *figures, remark))
+    tables = [Table(caption=column, header=header, rows=cells) for column, cells in rows.items()]
+    return [Text(text=text), *tables]
+
+
+def _label_table(caption: str, per_class: Sequence[LabelScores], columns: Mapping[str, str]) -> Table:
+    rows = [
+        (
+            *(scores.label, f"{scores.n}", f"{scores.groups}"),
+            *(figure_text(scores.figures[name]) for name in columns),
+        )
+        for scores in per_class
+    ]
+    return Table(caption=caption, header=("label", "pictures", "groups", *columns.values()), rows=rows)
+
+
+def _images(plots: Mapping[str, bytes], *names: str) -> list[Image]:
+    return [Image(data=plots[name], alt=ALT[name], caption=ALT[name]) for name in names if name in plots]

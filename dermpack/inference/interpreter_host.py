@@ -1,0 +1,142 @@
+"""Interpret models in a child process: its crash is an error of one line.
+
+This module imports neither numpy nor anything heavy, so that a command can start the child process first
+and import the rest while the child imports the interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from dermpack.errors import InputError, MissingExtraError
+from dermpack.inference.interpreter_worker import RUN
+from dermpack.processes.child_process import ChildEndedError, ChildProcess, ChildTimeoutError
+
+WORKER = "dermpack.inference.interpreter_worker"
+MEMORY_BYTES = 8 << 30  # of address space: a model that needs more gets a MemoryError
+PATIENCE_SECONDS = 120.0  # for one answer: the largest network takes seconds per picture on a Raspberry Pi
+HINT = (
+    "Convert the run again, or use another interpreter: the model is broken or needs unsupported operators."
+)
+
+
+class Runtime(Enum):
+    """The packages that interpret a .tflite without TensorFlow; the maintained one comes first."""
+
+    LITERT = "ai_edge_litert"
+    TFLITE_RUNTIME = "tflite_runtime"
+
+    @property
+    def package(self) -> str:
+        """The name on PyPI: "ai-edge-litert"."""
+        return self.value.replace("_", "-")
+
+
+class Kernels(Enum):
+    """The implementation of the operators: the default XNNPACK, or the interpreter's own kernels."""
+
+    XNNPACK = "xnnpack"
+    BUILTIN = "none"
+
+
+def installed_runtimes() -> tuple[Runtime, ...]:
+    """Return the interpreters that are installed, in the order of preference."""
+    return tuple(runtime for runtime in Runtime if find_spec(runtime.value) is not None)
+
+
+def first_installed_runtime() -> Runtime:
+    """Return the default interpreter, or raise MissingExtraError if none is installed."""
+    for runtime in installed_runtimes():
+        return runtime
+    raise MissingExtraError(Runtime.LITERT.value, "device")
+
+
+class InterpreterSession:
+    """A loaded model; it is valid until the host loads the next one."""
+
+    def __init__(
+        self, process: ChildProcess, where: Path, described: dict[str, Any], patience_seconds: float | None
+    ) -> None:
+        self.described, self.pid = described, process.pid
+        self._process, self._where, self._patience_seconds = process, where, patience_seconds
+
+    def run(self, pictures: bytes) -> bytes:
+        """Return the outputs of pictures that have the type and layout of the input tensor."""
+        return _request(self._process, (RUN, pictures), self._where, self._patience_seconds)
+
+
+class InterpreterHost:
+    """One child process for many models, one after the other; it is restarted only after a crash."""
+
+    def __init__(self, engine: Runtime, *, patience_seconds: float | None = None) -> None:
+        self.engine, self._patience_seconds = engine, patience_seconds
+        self._process: ChildProcess | None = None
+        self.starts = 0
+
+    def load(
+        self, model: bytes, *, where: Path, threads: int, kernels: Kernels = Kernels.XNNPACK
+    ) -> InterpreterSession:
+        """Load a model in place of the previous one; `where` names it in errors."""
+        process, options = self.start(), {"threads": threads, "kernels": kernels.value}
+        answer = _request(process, (json.dumps(options).encode(), model), where, self._patience_seconds)
+        try:
+            described = json.loads(answer)
+        except ValueError as error:
+            process.close()
+            what = "the interpreter did not describe the model"
+            raise InputError(where, what, HINT, code="interpreter-failed") from error
+        return InterpreterSession(process, where, described, self._patience_seconds)
+
+    def start(self) -> ChildProcess:
+        """Return the running process, or start it; it imports the interpreter while the caller continues."""
+        # A crashed process is replaced; a rejected model leaves the process usable.
+        if self._process is None or not self._process.is_running:
+            self.close()
+            self._process = ChildProcess(WORKER, self.engine.value, memory_bytes=MEMORY_BYTES)
+            self.starts += 1
+        return self._process
+
+    def close(self) -> None:
+        """End the process; the host can be used again."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+
+@contextmanager
+def open_host(engine: Runtime, *, patience_seconds: float | None = None) -> Iterator[InterpreterHost]:
+    """Yield a host whose process starts now and ends with the block."""
+    host = InterpreterHost(engine, patience_seconds=patience_seconds)
+    try:
+        host.start()
+        yield host
+    finally:
+        host.close()
+
+
+def _request(
+    process: ChildProcess, frames: tuple[bytes, bytes], where: Path, patience_seconds: float | None
+) -> bytes:
+    """Send a request and return the data of its answer, or raise InputError."""
+    patience = patience_seconds or PATIENCE_SECONDS
+    try:
+        with process.time_limit(patience):
+            process.send(*frames)
+            problem, data = process.receive(), process.receive()
+    except ChildTimeoutError as error:
+        what = f"the interpreter did not respond within {patience:g} s"
+        raise InputError(where, what, HINT, code="interpreter-timeout") from error
+    except ChildEndedError as error:
+        what = f"the interpreter process died ({error})"
+        raise InputError(where, what, HINT, code="interpreter-died") from error
+    if problem:
+        line = " ".join(problem.decode("utf-8", "replace").split())
+        what = f"the interpreter rejected the model ({line[:200]})"
+        raise InputError(where, what, HINT, code="interpreter-failed")
+    return data

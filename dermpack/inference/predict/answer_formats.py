@@ -1,0 +1,180 @@
+"""Format answers: text for a terminal, a JSON record, and CSV that is safe to open in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+from unicodedata import combining, east_asian_width
+
+from dermpack.errors import PictureError, escape_unprintable
+from dermpack.inference.predict.answers import Answer, Answers, Failure, OutputKind
+from dermpack.inference.predict.opened_model import OpenedModel
+
+NOT_SURE = "not sure"
+BAR_CELLS, EIGHTHS = 24, " ▏▎▍▌▋▊▉█"
+MAX_PADDED_CELLS = 60  # a longer name sticks out alone instead of widening the column for all others
+GAP = "  "
+SCHEMA = 1
+DECIMALS = 9  # of a number in CSV: more than a float32 has
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # a spreadsheet would run these
+
+
+def format_answers(model: OpenedModel, answers: Answers) -> str:
+    """Return the text for a terminal: one picture with bars, or a table with one line per picture."""
+    answered = answers.answered
+    if len(answers.outcomes) == 1:
+        return "\n".join(_format_single(model, answer, answers.kind) for answer in answered)
+    return _format_table(answered, answers.kind)
+
+
+def format_value(value: float, kind: OutputKind) -> str:
+    """Return "71.2 %" for 0.71234; a probability that is not certain is never shown as 100 % or 0 %."""
+    if kind is OutputKind.OUTPUT:
+        return f"{value:.4g}"
+    if value < 1 and f"{value:.1%}" == "100.0%":
+        return ">99.9 %"
+    if value > 0 and f"{value:.1%}" == "0.0%":
+        return "<0.1 %"
+    return f"{100 * value:.1f} %"
+
+
+def answers_record(model: OpenedModel, answers: Answers, *, runtime: str | None) -> dict[str, Any]:
+    """Return the JSON object of all answers; it does not depend on the number of threads."""
+    return {
+        "schema": SCHEMA,
+        "model": {
+            "file": model.path.name,
+            "sha256": model.sha256,
+            "name": model.name or None,
+            "version": model.version or None,
+            "runtime": runtime,
+            "labels": list(model.labels),
+            "calibrated": model.temperature is not None,
+            "abstain_below": model.abstain_below,
+        },
+        "pictures": [_outcome_record(outcome, answers.kind) for outcome in answers.outcomes],
+    }
+
+
+def answers_csv(model: OpenedModel, answers: Answers) -> bytes:
+    """Return a table in UTF-8, one row per picture: name, answer, ranked labels, thresholds, error."""
+    header = ["picture", "answer"]
+    for rank in range(1, answers.top + 1):
+        header += [f"label_{rank}", f"{answers.kind.value}_{rank}"]
+    header += [f"{point.label} at sensitivity {point.wanted_sensitivity:g}" for point in model.points]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(map(escape_cell, (*header, "error")))
+    for outcome in answers.outcomes:
+        row = [escape_cell(outcome.picture)]
+        if isinstance(outcome, Failure):
+            row += [""] * (len(header) - 1)
+            writer.writerow([*row, escape_cell(outcome.error.what)])
+            continue
+        row.append(escape_cell(outcome.label or NOT_SURE))
+        for guess in outcome.guesses:
+            # Only text is escaped: a quote before a negative output would turn the number into text.
+            row += [escape_cell(guess.label), f"{guess.value:.{DECIMALS}g}"]
+        row += ["yes" if flag.is_reached else "no" for flag in outcome.flags]
+        writer.writerow([*row, ""])
+    return buffer.getvalue().encode("utf-8", "backslashreplace")  # a file name can be invalid UTF-8
+
+
+def escape_cell(content: str) -> str:
+    """Return text that a spreadsheet does not run as a formula: "=1+1.jpg" → "'=1+1.jpg"."""
+    return f"'{content}" if content.startswith(FORMULA) else content
+
+
+def _outcome_record(outcome: Answer | Failure, kind: OutputKind) -> dict[str, Any]:
+    if isinstance(outcome, Failure):
+        error = outcome.error
+        reason = error.reason if isinstance(error, PictureError) else None
+        described = {"code": error.code, "reason": reason, "what": error.what, "hint": error.hint}
+        return {"picture": outcome.picture, "error": described}
+    points = [
+        {
+            "label": flag.point.label,
+            "wanted_sensitivity": flag.point.wanted_sensitivity,
+            "threshold": flag.point.threshold,
+            "probability": flag.probability,
+            "reached": flag.is_reached,
+        }
+        for flag in outcome.flags
+    ]
+    return {
+        "picture": outcome.picture,
+        "label": outcome.label,
+        "sure": outcome.is_sure,
+        "top": [{"label": guess.label, kind.value: guess.value} for guess in outcome.guesses],
+        "operating_points": points,
+    }
+
+
+def _format_single(model: OpenedModel, answer: Answer, kind: OutputKind) -> str:
+    """Return a line with the answer, a line with a bar per label, and a line per reached threshold."""
+    first = escape_unprintable(answer.first.label)
+    if answer.label is not None or model.abstain_below is None:
+        verdict = first
+    else:
+        value, least = format_value(answer.first.value, kind), format_value(model.abstain_below, kind)
+        verdict = f"{NOT_SURE} ({first} would come first, but {value} is less than {least})"
+    lines = [f"{escape_unprintable(answer.picture)}: {verdict}"]
+    labels = _pad([guess.label for guess in answer.guesses])
+    values = [format_value(guess.value, kind) for guess in answer.guesses]
+    width = max(map(len, values))
+    for label, value, guess in zip(labels, values, answer.guesses, strict=True):
+        # A cell of the terminal is divided into eighths, so that a bar shows half a percent.
+        eighths = round(min(1.0, max(0.0, guess.value)) * BAR_CELLS * 8)
+        bar = "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+        bar = bar if kind is OutputKind.PROBABILITY else ""
+        lines.append(f"{GAP}{label}{GAP}{value:>{width}}{GAP}{bar}")
+    for flag in answer.flags:
+        if flag.is_reached:
+            value = format_value(flag.probability, OutputKind.PROBABILITY)
+            threshold = format_value(flag.point.threshold, OutputKind.PROBABILITY)
+            reached = f"reaches {threshold}, the threshold for sensitivity {flag.point.wanted_sensitivity:g}"
+            lines.append(f"{GAP}{escape_unprintable(flag.point.label)}: its probability, {value}, {reached}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _format_table(answered: Sequence[Answer], kind: OutputKind) -> str:
+    """Return a header, then a line per picture: its name, its ranked labels, the thresholds it reaches."""
+    if not answered:
+        return ""
+    columns = [_pad(["picture", *(answer.picture for answer in answered)])]
+    if any(answer.is_sure is not None for answer in answered):
+        columns.append(_pad(["sure", *("yes" if answer.is_sure else NOT_SURE for answer in answered)]))
+    for index in range(len(answered[0].guesses)):
+        guesses = [answer.guesses[index] for answer in answered]
+        labels = _pad([guess.label for guess in guesses])
+        values = [format_value(guess.value, kind) for guess in guesses]
+        width = max(map(len, values))
+        cells = [f"{label} {value:>{width}}" for label, value in zip(labels, values, strict=True)]
+        # 1 → 1st, 22 → 22nd, but 13 → 13th.
+        rank = index + 1
+        ending = "th" if rank // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
+        columns.append(_pad([f"{rank}{ending}", *cells]))
+    if any(answer.flags for answer in answered):
+        reached = []
+        for answer in answered:
+            points = [flag.point for flag in answer.flags if flag.is_reached]
+            names = [f"{point.label} at sensitivity {point.wanted_sensitivity:g}" for point in points]
+            reached.append(escape_unprintable(", ".join(names)))
+        columns.append(["thresholds reached", *reached])
+    return "\n".join(GAP.join(cells).rstrip() for cells in zip(*columns, strict=True))
+
+
+def _pad(texts: Sequence[str]) -> list[str]:
+    lines = [escape_unprintable(text) for text in texts]
+    # str.ljust counts characters, but a terminal shows some of them in two cells and others in none.
+    width = max((cells for cells in map(_count_cells, lines) if cells <= MAX_PADDED_CELLS), default=0)
+    return [line + " " * (width - _count_cells(line)) for line in lines]
+
+
+def _count_cells(text: str) -> int:
+    """Return the width of the text in a terminal: "mel" → 3, "皮膚" → 4."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

@@ -1,0 +1,171 @@
+"""Assign the labels of the requested task to the classes of a source.
+
+`--positive "Eczema Photos"` makes two labels, "Eczema" and "not Eczema": the class name as it is spelled,
+without a final "photos", "pictures" or "images". Several positives are joined by " or ". Without
+`--negative`, every other class is negative; with it, only the given ones are. Names match in any case, with
+or without that last word.
+
+`--map FILE.csv` has the columns class, pattern (optional) and label. The first row that matches a picture
+gives its label: class is a class name or * for any, pattern a glob on the file's name in any case, an empty
+label leaves the picture out. Classes and pictures without a row are left out and reported, one finding a
+class.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dermpack.errors import InputError, TableError
+from trainer.datasets.findings import OmissionReason, create_finding
+from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest
+from trainer.datasets.layouts.table_reader import is_single_line, read_table, require_column
+
+PICTURE_WORDS = (" photos", " pictures", " images")
+ANY_CLASS = "*"
+MIN_SIMILARITY = 0.75  # of the letters: names of different diagnoses are often somewhat similar
+MAX_NAMED = 30
+
+LabelOf = Callable[[ListedPicture], str | None]  # None: not part of the task; "": left out on request
+
+
+def apply_task(listing: Listing, request: SourceRequest) -> Listing:
+    """Return the listing with the labels of the requested task; unchanged without one."""
+    if request.map_file is not None and (request.positive or request.negative):
+        what = "cannot be combined with --positive or --negative"
+        raise InputError("--map", what, "Use one or the other.", code="conflicting-options")
+    if request.negative and not request.positive:
+        hint = "Add --positive with the positive class."
+        raise InputError("--negative", "requires --positive", hint, code="missing-option")
+    if request.map_file is not None:
+        listing = _relabel(listing, _labels_from_map(listing, request.map_file))
+        if not listing.pictures:
+            what, hint = "no picture gets a label", "Assign a label to at least two classes."
+            raise InputError(request.map_file, what, hint, code="map-matches-nothing")
+    elif request.positive:
+        listing = _relabel(listing, _labels_from_names(listing, request.positive, request.negative))
+    return listing
+
+
+def normalize_class(name: str) -> str:
+    """Return the name in the form that is compared: normalize_class("Eczema Photos") → "eczema"."""
+    return _strip_picture_word(name.casefold())
+
+
+def _strip_picture_word(name: str) -> str:
+    """Return the name without a word for pictures: "Eczema Photos" → "Eczema"."""
+    text = " ".join(name.split())
+    ending = next((word for word in PICTURE_WORDS if text.casefold().endswith(word)), "")
+    return text[: len(text) - len(ending)]
+
+
+def _relabel(listing: Listing, label_of: LabelOf) -> Listing:
+    pictures = []
+    unmapped: Counter[str] = Counter()
+    for picture in listing.pictures:
+        label = label_of(picture)
+        if label is None:
+            unmapped[picture.label] += 1
+        elif label:
+            pictures.append(replace(picture, label=label))
+    findings = [
+        create_finding(
+            OmissionReason.UNMAPPED, name, f"has {count} pictures that the task does not name; left out"
+        )
+        for name, count in sorted(unmapped.items())
+    ]
+    return replace(listing, pictures=tuple(pictures), refused=(*listing.refused, *findings))
+
+
+def _labels_from_names(listing: Listing, positive: tuple[str, ...], negative: tuple[str, ...]) -> LabelOf:
+    """Return two labels: the positive classes, and the negative ones or else all others."""
+    classes = _list_classes(listing)
+    positives = [_find_class(name, classes, "--positive") for name in positive]
+    negatives = [_find_class(name, classes, "--negative") for name in negative]
+    both = sorted(set(positives) & set(negatives))
+    if both:
+        what = f"{both[0]!r} is also given with --positive"
+        hint = "Give each class with one of the two options only."
+        raise InputError("--negative", what, hint, code="conflicting-options")
+    label = " or ".join(dict.fromkeys(_strip_picture_word(name) for name in positives))
+    others = set(negatives) if negatives else set(classes) - set(positives)
+    label_of_class = {**dict.fromkeys(others, f"not {label}"), **dict.fromkeys(positives, label)}
+    return lambda picture: label_of_class.get(picture.label)
+
+
+def _list_classes(listing: Listing) -> tuple[str, ...]:
+    return tuple(sorted({picture.label for picture in listing.pictures}))
+
+
+def _find_class(name: str, classes: tuple[str, ...], where: str) -> str:
+    """Return the class with this name, or else the only one with the same normalised name."""
+    if name in classes:
+        return name
+    matching = [known for known in classes if normalize_class(known) == normalize_class(name)]
+    if len(matching) == 1:
+        return matching[0]
+    raise InputError(where, f"unknown class {name!r}", _suggest_class(name, classes), code="unknown-label")
+
+
+def _suggest_class(name: str, classes: tuple[str, ...]) -> str:
+    class_of_name = {normalize_class(known): known for known in classes}
+    similar = difflib.get_close_matches(
+        normalize_class(name), list(class_of_name), n=1, cutoff=MIN_SIMILARITY
+    )
+    if similar:
+        return f"Did you mean {class_of_name[similar[0]]!r}?"
+    more = f" and {len(classes) - MAX_NAMED} more" if len(classes) > MAX_NAMED else ""
+    return f"Choose from {', '.join(map(repr, classes[:MAX_NAMED]))}{more}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRule:
+    """One row of a map: what it matches, and the label it gives."""
+
+    place: str
+    written_name: str  # of a class
+    name: str  # the same, normalised
+    pattern: str
+    label: str
+
+    def matches(self, picture: ListedPicture) -> bool:
+        if self.name not in (ANY_CLASS, normalize_class(picture.label)):
+            return False
+        file_name = picture.path.rpartition("/")[2].casefold()
+        return self.pattern == "*" or fnmatch.fnmatchcase(file_name, self.pattern)
+
+
+def _labels_from_map(listing: Listing, path: Path) -> LabelOf:
+    """Return the labels of the first matching rule; a rule that matches nothing is an error."""
+    table = read_table(path)
+    name, label = require_column(table, "class"), require_column(table, "label")
+    pattern = table.position("pattern")
+    rules = []
+    for row in table.rows:
+        glob = row.cells[pattern] if pattern is not None else ""
+        rule = MapRule(
+            place=table.place(row),
+            written_name=row.cells[name],
+            name=normalize_class(row.cells[name]),
+            pattern=glob.casefold() or "*",
+            label=row.cells[label],
+        )
+        if not rule.name or not is_single_line(rule.label):
+            what = "the class is empty, or the label contains a control character"
+            raise TableError(rule.place, what, "Fix the line.", code="invalid-table")
+        rules.append(rule)
+    # All rows are valid; each of them must also match something.
+    classes = _list_classes(listing)
+    known = {normalize_class(each) for each in classes} | {ANY_CLASS}
+    for rule in rules:
+        if rule.name not in known:
+            hint = _suggest_class(rule.name, classes)
+            raise TableError(rule.place, f"unknown class {rule.written_name!r}", hint, code="unknown-label")
+        if not any(rule.matches(picture) for picture in listing.pictures):
+            what = f"the pattern {rule.pattern!r} matches no file name of the class"
+            raise TableError(rule.place, what, "Fix the pattern.", code="map-matches-nothing")
+    return lambda picture: next((rule.label for rule in rules if rule.matches(picture)), None)

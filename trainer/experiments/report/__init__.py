@@ -1,1 +1,0 @@
-"""Records, pages and plots of studies and searches."""
