@@ -78,6 +78,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("trainer.experiments", "dermpack.serving"),
     "fastapi": ("dermpack.serving",),
     "tomli": ("dermpack.storage",),
+    "tomllib": ("dermpack.storage",),  # part of the standard library from Python 3.11 on
     "numpy": (*PACKAGES,),
 }
 NUMPY_FREE = (
