@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trainer.fitting.loop import FitResult as FitResult
     from trainer.fitting.loop import fit as fit
     from trainer.fitting.loop import predict as predict
-    from trainer.fitting.train_step import FitPlan as FitPlan
+    from trainer.fitting.plan import FitPlan as FitPlan
     from trainer.recipe.options import RUN_FILE as RUN_FILE
     from trainer.recipe.recipe import Goal as Goal
     from trainer.runs.run_folder import Run as Run
@@ -28,7 +28,7 @@ _MODULES = {
     "trainer.data.examples": ("Examples",),
     "trainer.fitting.events": ("ProgressCallback", "ignore_progress"),
     "trainer.fitting.loop": ("FitResult", "fit", "predict"),
-    "trainer.fitting.train_step": ("FitPlan",),
+    "trainer.fitting.plan": ("FitPlan",),
     "trainer.recipe.options": ("RUN_FILE",),
     "trainer.recipe.recipe": ("Goal",),
     "trainer.runs.run_folder": ("Run", "fitting_recipe", "load_softmax", "read_run"),

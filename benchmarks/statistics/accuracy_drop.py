@@ -22,12 +22,10 @@ from dermpack.metrics.definitions import (
     weighted_accuracy,
     weighted_balanced_accuracy,
 )
-from dermpack.metrics.intervals import bootstrap, group_weights
+from dermpack.metrics.intervals import RESAMPLES, bootstrap, group_weights
 from dermpack.metrics.paired_difference import compare_metric, mcnemar, top1_agreement
 from dermpack.metrics.predictions import Floats, Predictions
 from dermpack.metrics.summary import Figure, make_figure
-
-RESAMPLES = 1_000
 
 
 def score_outputs(outputs: DistinctOutputs, *, seed: int) -> ScoredAnswer:

@@ -187,7 +187,7 @@ def _model() -> Any:
 
 
 def _plan() -> Any:
-    from trainer.fitting.train_step import FitPlan
+    from trainer.fitting.plan import FitPlan
 
     return FitPlan(name="bench", epochs=1, rate=RATE, seed=0)
 

@@ -13,7 +13,7 @@ def file_of(folder: Path) -> bytes:
     from converter.qat.qat_training import train_aware
     from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze
     from tests.support.striped_dataset import feed, network
-    from trainer.fitting.train_step import FitPlan
+    from trainer.fitting.plan import FitPlan
 
     batches = feed(train=48, validation=16)
     plan = FitPlan(name="aware", epochs=1, rate=0.01, seed=3)

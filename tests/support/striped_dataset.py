@@ -66,7 +66,7 @@ def network() -> Keras:
 def trained_network(folder: Any) -> Keras:
     """Return the network after a short float training."""
     from trainer.fitting.loop import fit
-    from trainer.fitting.train_step import FitPlan
+    from trainer.fitting.plan import FitPlan
 
     model = network()
     fit(model, feed(), FitPlan(name="float", epochs=8, rate=0.02, seed=0), folder)

@@ -11,8 +11,6 @@ from dermpack.storage.files import sha256_of
 from trainer.datasets.duplicates.disjoint_sets import DisjointSets
 from trainer.datasets.splits.split import DEFAULT_SHARES, Member, Shares, assign_splits
 
-FEWEST, MOST = 2, 20
-
 
 def fold_datasets(dataset: Dataset, *, folds: int, seed: int, folder: Path) -> tuple[Dataset, ...]:
     """Return one dataset for each fold, to be written below the folder; the fold is its test split.

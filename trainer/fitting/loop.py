@@ -28,7 +28,8 @@ from trainer.fitting.events import (
     remaining_in_fit_s,
     seconds_per_step,
 )
-from trainer.fitting.train_step import FitPlan, TrainStep
+from trainer.fitting.plan import FitPlan
+from trainer.fitting.train_step import TrainStep
 
 Keras = Any  # tf_keras ships no types
 MIN_PROBABILITY = 1e-7  # below it a logarithm would dominate the loss

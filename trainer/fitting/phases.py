@@ -16,7 +16,7 @@ from trainer.data.frozen_features import cache_features
 from trainer.distributed.strategy import SINGLE_REPLICA, ReplicaGroup
 from trainer.fitting.events import Epoch, ProgressCallback, ignore_progress
 from trainer.fitting.loop import fit
-from trainer.fitting.train_step import FitPlan
+from trainer.fitting.plan import FitPlan
 from trainer.model.distillation import Teacher
 from trainer.model.freezing import find_boundary, freeze_below, split_model, unfreeze_all
 from trainer.recipe.augmentation import Augmentation

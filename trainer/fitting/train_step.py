@@ -1,12 +1,9 @@
-"""Provide one model in training: its plan, a step, predictions, and a state that can be restored."""
+"""Provide one model in training: a step, predictions, and a state that can be restored."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -18,47 +15,13 @@ from numpy.typing import NDArray
 from dermpack.metrics.predictions import Floats
 from trainer._private import SharedDropout, prepare_random_layers, synchronize_batch_norm
 from trainer.distributed.strategy import SINGLE_REPLICA, ReplicaGroup, interleave
-from trainer.recipe.recipe import Goal, Schedule
+from trainer.fitting.plan import FitPlan
 
 Array = NDArray[Any]
 Keras = Any  # tf_keras ships no types
 Tensor = Any
 MIN_PROBABILITY = 1e-7  # an output that is not a plain softmax may be 0
 EMA_LEAD = 10  # decay (1 + t) / (10 + t) at first: the initial weights must not dominate a short average
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitPlan:
-    """Everything that decides a fit except the model and its feed."""
-
-    name: str  # shown in the progress line
-    epochs: int
-    rate: float  # the highest of the schedule
-    seed: int
-    schedule: Schedule = Schedule.COSINE
-    warm_up: float = 0.0  # epochs until the rate is reached
-    label_smoothing: float = 0.0
-    ema: float = 0.0  # decay per step of the averaged weights; 0 disables them
-    patience: int = 0  # epochs without improvement before the fit stops; 0: never
-    goal: Goal = Goal.BALANCED_ACCURACY
-
-    def record(self) -> dict[str, Any]:
-        """Return the plan as JSON."""
-        values = ((item.name, getattr(self, item.name)) for item in fields(self))
-        return {name: value.value if isinstance(value, Enum) else value for name, value in values}
-
-    def rate_at(self, step: int, *, steps: int) -> float:
-        """Return the learning rate of a step, counted from 0, where an epoch has `steps`.
-
-        Two epochs of 100 steps at 1.0, no warm-up: step 0 → 1.0, step 100 → 0.5, step 199 → 0.00006.
-        """
-        # Linear warm-up, then half a cosine from the full rate to 0.
-        warm_up, total = self.warm_up * steps, self.epochs * steps
-        if step < warm_up:
-            return self.rate * (step + 1) / (math.floor(warm_up) + 1)
-        if self.schedule is Schedule.CONSTANT:
-            return self.rate
-        return self.rate * (1 + math.cos(math.pi * (step - warm_up) / max(total - warm_up, 1))) / 2
 
 
 class TrainStep:

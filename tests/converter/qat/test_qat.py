@@ -152,7 +152,7 @@ def test_kernels_do_train(network: Keras, tmp_path: Path) -> None:
 
     from converter.qat.qat_network import build_qat_network
     from trainer.fitting.loop import fit
-    from trainer.fitting.train_step import FitPlan
+    from trainer.fitting.plan import FitPlan
 
     frozen = tf_keras.models.clone_model(network)
     frozen.set_weights(network.get_weights())

@@ -16,11 +16,9 @@ import pytest
 
 from dermpack.errors import InputError, OutputError
 from tests.support.errors import raises_code
+from trainer.fitting.plan import FitPlan
 from trainer.recipe.augmentation import AUGMENTATIONS
 from trainer.recipe.recipe import Balance, Goal, Schedule
-
-pytest.importorskip("tensorflow", reason="needs the train extra")
-from trainer.fitting.train_step import FitPlan
 
 pytestmark = pytest.mark.tensorflow
 
