@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dermpack.cli.console import (
+    RESEARCH_ONLY,
     FailedWithResultError,
     output_options,
     print_note,
@@ -23,7 +24,6 @@ PATH = click.Path(path_type=Path)
 SPLITS = ("train", "validation", "test")
 RUNTIMES, KERNELS = ("ai-edge-litert", "tflite-runtime"), ("xnnpack", "none")
 MOST_THREADS, MOST_PERCENT = 64, 1000
-RESEARCH_ONLY = "research software, not a medical device: no figure is a diagnosis"
 
 
 def _threads(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:

@@ -16,6 +16,8 @@ import click
 from dermpack.errors import DermpackError, OutputError, escape_unprintable
 from dermpack.progress import Item, Track, silent
 
+# Printed wherever a command prints figures that a reader could take for a diagnosis.
+RESEARCH_ONLY = "research software, not a medical device: no figure is a diagnosis"
 # Columns of the terminal that a table column takes besides its text: padding, and a line in the first.
 LINED, UNLINED = 3, 2
 REFRESH_S = 0.2

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dermpack.cli.console import output_options, print_note, print_result, print_table, progress_bar
+from dermpack.cli.console import (
+    RESEARCH_ONLY,
+    output_options,
+    print_note,
+    print_result,
+    print_table,
+    progress_bar,
+)
 from dermpack.cli.stderr_capture import python_stderr_only
 
 if TYPE_CHECKING:
@@ -18,7 +25,6 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 RUN_FILE = "training.json"
-RESEARCH_ONLY = "research software, not a medical device: no figure is a diagnosis"
 SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "ece", "brier")
 
 
