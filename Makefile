@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# One test process per core, each with whole files: the tests of a file share expensive fixtures.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format coverage structure bench bench-train table figures pages slow real remote mediapipe arm arm-test android android-real \
 	matrix base models clean
@@ -23,7 +25,7 @@ demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results 
 	$(BIN)/dermpack demo -o demo
 
 test: $(VENV)/.installed  ## Run the tests (no network, generated pictures; real ones where they are)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: $(VENV)/.installed  ## Check formatting, lint, types and architecture
 	$(BIN)/ruff format --check .
