@@ -141,7 +141,7 @@ def _declare(jar: Path, into: Path) -> None:
 def export(into: str) -> None:
     """The reference model: a tiny integer network, made here."""
     sys.path.insert(0, str(Path.cwd()))
-    from dermpack.cli.stderr_capture import silenced_stderr
+    from dermpack.cli.console import silenced_stderr
 
     with silenced_stderr():  # TensorFlow has much to say when it starts
         from tests.support.small_export import write_export
@@ -179,7 +179,8 @@ def _hold(is_well: bool, claim: str) -> None:
 
 
 def _models(archive: zipfile.ZipFile, given: zipfile.ZipFile, data: bytes) -> None:
-    from dermpack.tflite import inner_floats, read_model
+    from dermpack.tflite.lint import inner_floats
+    from dermpack.tflite.reading import read_model
 
     models = [info for info in archive.infolist() if info.filename.endswith(".tflite")]
     bundled = {name.partition("src/main/")[2]: name for name in given.namelist() if name.endswith(".tflite")}
@@ -248,7 +249,7 @@ def pictures(data: str, into: str, count: str) -> None:
     """So many pictures from all over a folder, as PNG: every decoder makes the same pixels of these."""
     from PIL import Image
 
-    from dermpack.imaging import decode
+    from dermpack.imaging.decoding import decode
 
     there = sorted(Path(data).rglob("*.jpg"))
     _hold(len(there) >= int(count), f"{data} holds {len(there)} pictures")
@@ -263,16 +264,14 @@ def agree(export: str, folder: str, answers: str) -> None:
     import numpy as np
 
     from dermpack.bundle.variants import read_variants, run_variants
-    from dermpack.imaging import prepare
+    from dermpack.imaging.preprocessing import prepare
 
     (variant,) = read_variants(Path(export))
     files = sorted(Path(folder).iterdir())
     size = variant.contract.input.width
     pixels = np.stack([prepare(path, size, policy=variant.policy) for path in files])
-    raw = {
-        path.name: of.output.hex()
-        for path, of in zip(files, run_variants((variant,), pixels)[0].answers, strict=True)
-    }
+    (outputs,) = run_variants((variant,), pixels)
+    raw = {path.name: of.output.hex() for path, of in zip(files, outputs, strict=True)}
     command = [sys.executable, "-m", "dermpack", "predict", export, folder, "--json", "--quiet"]
     told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["pictures"]
     predicted = {Path(of["picture"]).name: of for of in told}

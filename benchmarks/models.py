@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.protocol.plan import ModelUnderTest
-from dermpack.contract import CONTRACT_FILE, Contract, parse_contract
+from dermpack.contract import CONTRACT_FILE, parse_contract
 from dermpack.errors import InputError
-from dermpack.inference import MAX_SIDE, ModelSettings, find_sidecar, read_labels, read_sidecar
-from dermpack.inference.model_files import read_model
-from dermpack.inference.tensors import IoNumber, Tensor, build_input_table
+from dermpack.inference.classifier import MAX_SIDE, IoNumber, Tensor, build_input_table
+from dermpack.inference.model_files import ModelSettings, find_sidecar, read_labels, read_model, read_sidecar
 from dermpack.storage.files import read_json, sha256_of
-from dermpack.tflite import TensorInfo
-from dermpack.tflite import read_model as read_flatbuffer
+from dermpack.tflite.model_file import TensorInfo
+from dermpack.tflite.reading import read_model as read_flatbuffer
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
 UNQUANTIZED = "float32"  # the recipe with which the others of a folder are compared
@@ -73,39 +72,27 @@ def _find_files(path: Path) -> list[Path]:
 
 def _read(file: Path, name: str, given: ModelSettings | None) -> ModelUnderTest:
     data = read_model(file)
-    content, contract = read_flatbuffer(data, where=file), _read_contract(file, sha256_of(data))
-    tensor, recipe = _check_input(content.inputs, file), ""
-    if contract is not None:
+    content, sha256 = read_flatbuffer(data, where=file), sha256_of(data)
+    sidecar, recipe = find_sidecar(file), ""
+    record = read_json(sidecar) if sidecar else {}
+    if sidecar is not None and "schema" in record:
+        contract = parse_contract(record, where=sidecar)
+        if contract.sha256 != sha256:
+            what = f"describes another model, not {file.name}"
+            hint = f"Export the model again, or remove {CONTRACT_FILE} and give --labels FILE."
+            raise InputError(sidecar, what, hint, code="contract-mismatch")
         method = contract.recipe.method
         recipe = contract.recipe.name if method == "none" else f"{contract.recipe.name} {method}"
+    tensor = _check_input(content.inputs, file)
+    settings = read_sidecar(sidecar) if sidecar else given
     # Without a file of labels, those in the model's own metadata are used.
     embedded = tuple(content.metadata.labels) if content.metadata else ()
-    has_labels = len(embedded) == len(set(embedded)) > 1
-    sidecar_file = find_sidecar(file)
-    sidecar = read_sidecar(sidecar_file) if sidecar_file else given
+    if settings is None and len(embedded) == len(set(embedded)) > 1:
+        settings = ModelSettings(labels=embedded)
+    size, table = tensor.shape[1], build_input_table(tensor)
     return ModelUnderTest(
-        name=name,
-        data=data,
-        sha256=sha256_of(data),
-        size=tensor.shape[1],
-        table=build_input_table(tensor),
-        recipe=recipe,
-        sidecar=sidecar or (ModelSettings(labels=embedded) if has_labels else None),
+        name=name, data=data, sha256=sha256, size=size, table=table, recipe=recipe, sidecar=settings
     )
-
-
-def _read_contract(file: Path, sha256: str) -> Contract | None:
-    """Return the contract next to the file; raise InputError if it is of another file."""
-    sidecar = find_sidecar(file)
-    record = read_json(sidecar) if sidecar else {}
-    if sidecar is None or "schema" not in record:
-        return None
-    contract = parse_contract(record, where=sidecar)
-    if contract.sha256 != sha256:
-        what = f"describes another model, not {file.name}"
-        hint = f"Export the model again, or remove {CONTRACT_FILE} and give --labels FILE."
-        raise InputError(sidecar, what, hint, code="contract-mismatch")
-    return contract
 
 
 def _check_input(inputs: Sequence[TensorInfo], file: Path) -> Tensor:
@@ -114,11 +101,12 @@ def _check_input(inputs: Sequence[TensorInfo], file: Path) -> Tensor:
         raise InputError(file, f"the model has {len(inputs)} inputs", OTHER_INPUT, code="unsupported-model")
     stored = inputs[0]
     side = stored.shape[1] if len(stored.shape) == 4 else 0
+    what = ""
     if stored.shape != (1, side, side, 3) or not 0 < side <= MAX_SIDE:
         what = f"the input has shape {list(stored.shape)}, expected one square RGB picture"
-        raise InputError(file, what, OTHER_INPUT, code="unsupported-model")
-    if stored.dtype not in (number.value for number in IoNumber) or stored.is_per_channel:
+    elif stored.dtype not in (number.value for number in IoNumber) or stored.is_per_channel:
         what = f"the input has the unsupported type {stored.dtype}"
+    if what:
         raise InputError(file, what, OTHER_INPUT, code="unsupported-model")
     scale, zero_point = next(zip(stored.scales, stored.zero_points, strict=True), (0.0, 0))
     return Tensor(shape=stored.shape, number=IoNumber(stored.dtype), scale=scale, zero_point=zero_point)

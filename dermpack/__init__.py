@@ -38,10 +38,10 @@ if TYPE_CHECKING:
         WorkerError,
     )
     from dermpack.evaluation.evaluate import Evaluation
-    from dermpack.imaging import Policy, prepare
-    from dermpack.inference import Classifier
-    from dermpack.inference.predict import Answers
-    from dermpack.verification import CheckOutcome, Verification
+    from dermpack.imaging.preprocessing import Policy, prepare
+    from dermpack.inference.classifier import Classifier
+    from dermpack.inference.predict.answers import Answers
+    from dermpack.verification.check_result import CheckOutcome, Verification
     from trainer.recipe.network_spec import Arch, Weights
     from trainer.recipe.recipe import Recipe
     from trainer.runs.run_folder import Run, read_run
@@ -65,10 +65,10 @@ _NAMES_OF_MODULE = {
         *("PictureError", "TableError", "WorkerError"),
     ),
     "dermpack.evaluation.evaluate": ("Evaluation",),
-    "dermpack.imaging": ("Policy", "prepare"),
-    "dermpack.inference": ("Classifier",),
-    "dermpack.inference.predict": ("Answers",),
-    "dermpack.verification": ("CheckOutcome", "Verification"),
+    "dermpack.imaging.preprocessing": ("Policy", "prepare"),
+    "dermpack.inference.classifier": ("Classifier",),
+    "dermpack.inference.predict.answers": ("Answers",),
+    "dermpack.verification.check_result": ("CheckOutcome", "Verification"),
     "trainer.recipe.network_spec": ("Arch", "Weights"),
     "trainer.recipe.recipe": ("Recipe",),
     "trainer.runs.run_folder": ("Run", "read_run"),
@@ -76,47 +76,13 @@ _NAMES_OF_MODULE = {
 _MODULE_OF_NAME = {name: module for module, names in _NAMES_OF_MODULE.items() for name in names}
 
 __all__ = [
-    "Answers",
-    "Arch",
-    "Bundle",
-    "BundleFormat",
-    "CheckOutcome",
-    "Classifier",
-    "Contract",
-    "Conversion",
-    "Dataset",
-    "DatasetError",
-    "DermpackError",
-    "Evaluation",
-    "InputError",
-    "MissingExtraError",
-    "OutputError",
-    "Picture",
-    "PictureError",
-    "Policy",
-    "Quantization",
-    "Recipe",
-    "Run",
-    "Split",
-    "TableError",
-    "Verification",
-    "Weights",
-    "WorkerError",
-    "convert",
-    "evaluate",
-    "import_dataset",
-    "open_classifier",
-    "package",
-    "predict",
-    "prepare",
-    "read_bundle",
-    "read_contract",
-    "read_dataset",
-    "read_run",
-    "train",
-    "verify_bundle",
-    "verify_export",
-]
+    "Answers", "Arch", "Bundle", "BundleFormat", "CheckOutcome", "Classifier", "Contract", "Conversion",
+    "Dataset", "DatasetError", "DermpackError", "Evaluation", "InputError", "MissingExtraError",
+    "OutputError", "Picture", "PictureError", "Policy", "Quantization", "Recipe", "Run", "Split",
+    "TableError", "Verification", "Weights", "WorkerError", "convert", "evaluate", "import_dataset",
+    "open_classifier", "package", "predict", "prepare", "read_bundle", "read_contract", "read_dataset",
+    "read_run", "train", "verify_bundle", "verify_export",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from converter.export.conversion import Conversion
     from converter.quantize.tflite_conversion import Quantization
     from dermpack.bundle.bundle_record import Bundle, BundleFormat
-    from dermpack.evaluation.evaluate import Evaluation
-    from dermpack.inference import Classifier
-    from dermpack.inference.predict import Answers
-    from dermpack.verification import Verification, VerificationTools
+    from dermpack.evaluation.evaluate import Evaluation, FittedDecisions
+    from dermpack.inference.classifier import Classifier
+    from dermpack.inference.predict.answers import Answers
+    from dermpack.verification.check_result import Verification
+    from dermpack.verification.verify import VerificationTools
     from trainer.recipe.recipe import Recipe
     from trainer.runs.run_folder import Run
 
@@ -43,7 +44,7 @@ def import_dataset(
     With several jobs, which are worker processes, the caller's script must be importable: its own work must
     be below `if __name__ == "__main__":`.
     """
-    from trainer.datasets.import_request import ImportRequest
+    from trainer.datasets.importer import ImportRequest
     from trainer.datasets.importer import import_dataset as run_import
 
     request = ImportRequest(
@@ -90,7 +91,7 @@ def convert(
     read_run(run)  # before TensorFlow is imported, so that an error is raised at once
     from converter.export.conversion import convert_run
     from converter.quantize.tflite_conversion import Quantization
-    from converter.search.request import ConversionRequest
+    from converter.request import ConversionRequest
 
     request = ConversionRequest(
         recipes=tuple(quantizations) or (Quantization.INT8,), max_drop=max_drop, seed=seed, threads=threads
@@ -102,36 +103,18 @@ def evaluate(
     model: Path, dataset: Dataset, *, split: Split = Split.TEST, threads: int = 1, track: Track = silent
 ) -> Evaluation:
     """Score an export or a .tflite with its contract on a split of the dataset, with its slices."""
-    from dermpack.contract import read_contract
-    from dermpack.evaluation.evaluate import (
-        UNFITTED,
-        FittedDecisions,
-        check_request,
-        choose_slice_columns,
-    )
+    from dermpack.evaluation.evaluate import check_request, choose_slice_columns
     from dermpack.evaluation.evaluate import evaluate as run_evaluation
-    from dermpack.inference import find_sidecar
-    from dermpack.inference.predict import find_model_file
-    from dermpack.storage.files import read_json, sha256_file
+    from dermpack.inference.model_files import find_model_file
 
     check_request(dataset, split)
     file = find_model_file(model)
-    sidecar = find_sidecar(file)
-    fitted = UNFITTED
-    if sidecar is not None and "schema" in read_json(sidecar):
-        contract = read_contract(sidecar)
-        fitted = FittedDecisions(
-            dataset_sha256=contract.parents.dataset,
-            points=contract.thresholds,
-            abstention=contract.abstention,
-        )
+    fitted = read_fitted_decisions(file)
     with open_classifier(file, threads=threads) as classifier:
-        name = file.name if file == model else model.resolve().name
-        description = {"kind": "tflite", "name": name, "sha256": sha256_file(file)}
         return run_evaluation(
             classifier,
             dataset,
-            model={**description, "engine": classifier.engine},
+            model=describe_model(model, file, classifier),
             fitted=fitted,
             split=split,
             columns=choose_slice_columns(dataset, split),
@@ -139,12 +122,37 @@ def evaluate(
         )
 
 
+def read_fitted_decisions(file: Path) -> FittedDecisions:
+    """Return the thresholds in the contract of a .tflite, or UNFITTED if it has none."""
+    from dermpack.contract import read_contract
+    from dermpack.evaluation.evaluate import UNFITTED, FittedDecisions
+    from dermpack.inference.model_files import find_sidecar
+    from dermpack.storage.files import read_json
+
+    sidecar = find_sidecar(file)
+    # A JSON file without a schema belongs to another tool.
+    if sidecar is None or "schema" not in read_json(sidecar):
+        return UNFITTED
+    contract = read_contract(sidecar)
+    return FittedDecisions(
+        dataset_sha256=contract.parents.dataset, points=contract.thresholds, abstention=contract.abstention
+    )
+
+
+def describe_model(model: Path, file: Path, classifier: Classifier) -> dict[str, str]:
+    """Return what identifies the evaluated .tflite; a single file has no folder that could name it."""
+    from dermpack.storage.files import sha256_file
+
+    name = file.name if file == model else model.resolve().name
+    return {"kind": "tflite", "name": name, "sha256": sha256_file(file), "engine": classifier.engine}
+
+
 def verify_export(
     path: Path, *, dataset: Dataset | None = None, pictures: int = VERIFIED_PICTURES
 ) -> tuple[Verification, ...]:
     """Check an export, or each export in a folder, from its files; with a dataset, its scores too."""
-    from dermpack.verification import find_exports
-    from dermpack.verification import verify_export as check_export
+    from dermpack.verification.verify import find_exports
+    from dermpack.verification.verify import verify_export as check_export
 
     exports = find_exports(path)
     with _open_tools(dataset, pictures) as tools:
@@ -154,9 +162,8 @@ def verify_export(
 @contextmanager
 def open_classifier(model: Path, *, threads: int = 1) -> Iterator[Classifier]:
     """Yield a classifier for an export or a .tflite with its contract: picture files → probabilities."""
-    from dermpack.inference import ModelSettings
-    from dermpack.inference import open_classifier as open_file
-    from dermpack.inference.predict import open_model
+    from dermpack.inference.classifier import open_classifier as open_file
+    from dermpack.inference.model_files import ModelSettings, open_model
 
     opened = open_model(model)
     temperature = opened.temperature
@@ -176,14 +183,10 @@ def predict(
     """Return the answer of an export or a .tflite for each picture, and each picture below a folder."""
     from contextlib import ExitStack
 
-    from dermpack.inference import first_installed_runtime, open_host
-    from dermpack.inference.predict import (
-        classify_pictures,
-        count_hosts,
-        find_pictures,
-        interpret_outputs,
-        open_model,
-    )
+    from dermpack.inference.interpreter_host import first_installed_runtime, open_host
+    from dermpack.inference.model_files import open_model
+    from dermpack.inference.predict.answers import classify_pictures, count_hosts, interpret_outputs
+    from dermpack.inference.predict.picture_search import find_pictures
 
     found, opened = find_pictures(pictures), open_model(model)
     if not found.pictures:
@@ -234,7 +237,8 @@ def verify_bundle(
 
 @contextmanager
 def _open_tools(dataset: Dataset | None, pictures: int) -> Iterator[VerificationTools]:
-    from dermpack.verification import VerificationTools, open_hosts, open_sample_pictures
+    from dermpack.verification.interpreter_runs import open_sample_pictures
+    from dermpack.verification.verify import VerificationTools, open_hosts
 
     with (
         open_sample_pictures(pictures=pictures, dataset=dataset, split=Split.VALIDATION) as samples,

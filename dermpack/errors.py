@@ -15,21 +15,13 @@ docs/troubleshooting.md explains every code. Any other exception is a bug and ke
 
 from __future__ import annotations
 
+from functools import partial
+
 EXTRA_OF_MODULE = {
-    "imagehash": "data",
-    "matplotlib": "data",
-    "pandas": "data",
-    "scipy": "data",
-    "sklearn": "data",
-    "h5py": "train",
-    "tensorflow": "train",
-    "tensorflow_model_optimization": "train",
-    "tf_keras": "train",
-    "tomli": "train",
-    "optuna": "tune",
-    "sqlalchemy": "tune",
-    "ai_edge_litert": "device",
-    "tflite_runtime": "device",
+    **dict.fromkeys(("imagehash", "matplotlib", "pandas", "scipy", "sklearn"), "data"),
+    **dict.fromkeys(("h5py", "tensorflow", "tensorflow_model_optimization", "tf_keras", "tomli"), "train"),
+    **dict.fromkeys(("optuna", "sqlalchemy"), "tune"),
+    **dict.fromkeys(("ai_edge_litert", "tflite_runtime"), "device"),
     "cryptography": "sign",
 }
 
@@ -45,7 +37,8 @@ class DermpackError(Exception):
         self.where, self.what, self.hint, self.code = str(where), what, hint, code
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.where, self.what, self.hint, self.code)  # for child processes
+        # For child processes: pickle cannot pass keyword-only arguments itself.
+        return partial(type(self), code=self.code), (self.where, self.what, self.hint)
 
 
 class InputError(DermpackError):
@@ -61,7 +54,7 @@ class DatasetError(InputError):
 
 
 class PictureError(InputError):
-    """A picture is rejected; the code is `picture-REASON`, see `dermpack.imaging.Reason`."""
+    """A picture is rejected; the code is `picture-REASON`, see `dermpack.imaging.rejection.Reason`."""
 
     def __init__(self, where: object, reason: str, what: str, hint: str) -> None:
         super().__init__(where, what, hint, code=f"picture-{reason}")
@@ -89,11 +82,6 @@ class MissingExtraError(DermpackError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.module, self.extra)
-
-
-def _rebuild(kind: type[DermpackError], where: str, what: str, hint: str, code: str) -> DermpackError:
-    """Return the error that another process pickled; pickle cannot pass keyword-only arguments itself."""
-    return kind(where, what, hint, code=code)
 
 
 def find_missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:

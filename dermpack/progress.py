@@ -17,3 +17,8 @@ class Track(Protocol):
 def silent(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:  # noqa: ARG001 - a Track
     """Pass the items through without reporting anything: the default Track."""
     return iter(items)
+
+
+def ignore(event: object) -> None:
+    """Do nothing with an event: the default callback."""
+    del event

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
-from dermpack.synthetic import render_demo
+from dermpack.synthetic.demo_folder import render_demo
 from tests.support.coloured_dataset import write_coloured
 from tests.support.paths import REPOSITORY
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.bundle.bundle_record import derive_names
-from dermpack.inference import installed_runtimes
+from dermpack.inference.interpreter_host import installed_runtimes
 from tests.conftest import TINY
 from tests.support import docs_workspace as docs_place
 from tests.support.paths import REPOSITORY

@@ -12,7 +12,7 @@ from functools import cache
 import pytest
 
 from dermpack.errors import DermpackError
-from dermpack.imaging import Reason
+from dermpack.imaging.rejection import Reason
 from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY
@@ -34,7 +34,8 @@ class Source:
 
 @cache
 def sources() -> tuple[Source, ...]:
-    paths = (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))
+    packages = (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))
+    paths = (*packages, ROOT / "tests/tools/arm_sysroot.py")  # "make arm" reports errors as the program does
     return tuple(
         Source(file=str(path.relative_to(ROOT)), tree=ast.parse(path.read_text(encoding="utf-8")))
         for path in paths

@@ -2,21 +2,22 @@
 
 Two things have no public interface:
 
-  - the state of dropout: a fit that resumes must draw what it would have drawn, so each random layer gets a
-  generator whose state can be set at the beginning of an epoch; - replicas that together compute what one
-  device computes: dropout masks and statistics of batch normalization belong to the whole batch. Keras's
-  synchronized batch normalization has no correction of the moving variance for the size of the batch, so the
-  validation loss would differ from that of a single device.
+- The state of dropout: a fit that resumes must draw what it would have drawn, so each random layer gets a
+  generator whose state can be set at the beginning of an epoch.
+- Replicas that together compute what one device computes: dropout masks and statistics of batch normalization
+  belong to the whole batch. Keras's synchronized batch normalization has no correction of the moving variance
+  for the size of the batch, so the validation loss would differ from that of a single device.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
-from numpy.typing import NDArray
+
+from trainer.distributed.strategy import ReplicaGroup
 
 Keras = Any  # tf_keras ships no types
 Tensor = Any
@@ -24,18 +25,7 @@ PHILOX = 1  # the number of the algorithm in TensorFlow's random operations
 COUNTER = 2  # the first numbers of its state are a counter; the one after them is its key
 
 
-class Replicas(Protocol):
-    """The replica group of a training, as `trainer.distributed.strategy` implements it."""
-
-    @property
-    def count(self) -> int:
-        """How many replicas there are."""
-
-    def rows(self, n: int) -> NDArray[Any]:
-        """Return [replicas, n / replicas]: the rows of a batch that each replica has."""
-
-
-def prepare_random_layers(model: Keras, replicas: Replicas) -> list[Any]:
+def prepare_random_layers(model: Keras, replicas: ReplicaGroup) -> list[Any]:
     """Give each random layer a generator that can be reset from a seed; return the generators."""
     generators = []
     for layer in model._flatten_layers():
@@ -59,8 +49,13 @@ class SharedDropout:
     replicas.
     """
 
-    def __init__(self, layer: Keras, replicas: Replicas) -> None:
-        self._replicas, self._numbers = replicas, _count_numbers(layer)
+    def __init__(self, layer: Keras, replicas: ReplicaGroup) -> None:
+        self._replicas = replicas
+        # How many random numbers the layer draws per example.
+        input_shape = layer.get_input_shape_at(0)[1:]
+        shape = (getattr(layer, "noise_shape", None) or (None, *input_shape))[1:]
+        sizes = zip(shape, input_shape, strict=True)
+        self._numbers = math.prod(input_size if size is None else size for size, input_size in sizes)
         self._generator = tf.random.Generator.from_seed(0, alg="philox")
         source = layer._random_generator
         source._rng_type, source._built, source._generator = source.RNG_STATEFUL, True, self
@@ -122,13 +117,3 @@ class _SynchronizedStatistics:
         if variable is self._layer.moving_variance:
             value = value * (self._count / tf.maximum(self._count - 1, 1.0))
         return self._assign(self._layer, variable, value, momentum, size)
-
-
-def _count_numbers(layer: Keras) -> int:
-    """Return how many random numbers the layer draws per example."""
-    input_shape = layer.get_input_shape_at(0)
-    shape = getattr(layer, "noise_shape", None) or input_shape
-    return math.prod(
-        size if size is not None else input_size
-        for size, input_size in zip(shape[1:], input_shape[1:], strict=True)
-    )

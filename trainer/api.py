@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.data.batches import Feed as Feed
-    from trainer.data.batches import read_examples as read_examples
     from trainer.data.examples import Examples as Examples
+    from trainer.data.examples import read_examples as read_examples
+    from trainer.fitting.checkpoint import FitResult as FitResult
     from trainer.fitting.events import ProgressCallback as ProgressCallback
-    from trainer.fitting.events import ignore_progress as ignore_progress
-    from trainer.fitting.loop import FitResult as FitResult
     from trainer.fitting.loop import fit as fit
     from trainer.fitting.loop import predict as predict
     from trainer.fitting.plan import FitPlan as FitPlan
-    from trainer.recipe.options import RUN_FILE as RUN_FILE
     from trainer.recipe.recipe import Goal as Goal
+    from trainer.runs import RUN_FILE as RUN_FILE
     from trainer.runs.run_folder import Run as Run
     from trainer.runs.run_folder import fitting_recipe as fitting_recipe
     from trainer.runs.run_folder import load_softmax as load_softmax
@@ -24,12 +23,13 @@ if TYPE_CHECKING:
 
 # A type checker reads the imports above; at run time this table loads TensorFlow only where it is needed.
 _MODULES = {
-    "trainer.data.batches": ("Feed", "read_examples"),
-    "trainer.data.examples": ("Examples",),
-    "trainer.fitting.events": ("ProgressCallback", "ignore_progress"),
-    "trainer.fitting.loop": ("FitResult", "fit", "predict"),
+    "trainer.data.batches": ("Feed",),
+    "trainer.data.examples": ("Examples", "read_examples"),
+    "trainer.fitting.checkpoint": ("FitResult",),
+    "trainer.fitting.events": ("ProgressCallback",),
+    "trainer.fitting.loop": ("fit", "predict"),
     "trainer.fitting.plan": ("FitPlan",),
-    "trainer.recipe.options": ("RUN_FILE",),
+    "trainer.runs": ("RUN_FILE",),
     "trainer.recipe.recipe": ("Goal",),
     "trainer.runs.run_folder": ("Run", "fitting_recipe", "load_softmax", "read_run"),
 }

@@ -75,6 +75,7 @@ def read_machine_state(texts: Texts) -> dict[str, str]:
     """Return what changes: the temperature, the clock, the load, and whether the machine was throttled."""
     degrees = [thousandths / 1000 for thousandths in _read_numbers(texts, TEMPERATURE)]
     counts, word = _read_numbers(texts, THROTTLE_COUNT), texts.get(THROTTLED, "")
+    alarms = " ".join(dict.fromkeys(_match_files(texts, VOLTAGE)))
     bits = int(word, 16) if re.fullmatch(r"(0x)?[0-9a-f]{1,8}", word) else None
     throttled = [name for bit, name in THROTTLING.items() if bits is not None and bits >> bit & 1]
     state = {
@@ -82,9 +83,7 @@ def read_machine_state(texts: Texts) -> dict[str, str]:
         "mhz": _read_megahertz(texts, NOW_KHZ),
         "load": next(iter(re.findall(r"^\d{1,6}\.\d+", texts.get(LOAD, ""))), ""),
         "throttled": "" if bits is None else ", ".join(throttled) or "never",
-        "under_voltage": {"0": "no", "1": "yes"}.get(
-            " ".join(dict.fromkeys(_match_files(texts, VOLTAGE))), ""
-        ),
+        "under_voltage": {"0": "no", "1": "yes"}.get(alarms, ""),
         "throttle_count": str(sum(counts)) if counts else "",
     }
     return _clean(state)

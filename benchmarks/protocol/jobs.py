@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from benchmarks.protocol import replies
-from benchmarks.protocol.environment import FACT_FILES, STATE_FILES, read_machine_facts, read_machine_state
+from benchmarks.protocol import environment, replies
 from benchmarks.protocol.plan import BenchmarkPlan, Setting, Timing
 from benchmarks.protocol.results import (
     AnsweredPictures,
@@ -25,9 +24,8 @@ from benchmarks.protocol.results import (
     TimedModel,
 )
 from benchmarks.worker import worker
-from benchmarks.worker.worker import SCHEMA
 from dermpack.errors import InputError
-from dermpack.imaging import Policy, prepare
+from dermpack.imaging.preprocessing import Policy, prepare
 from dermpack.processes.process_pool import available_jobs
 from dermpack.progress import Track, silent
 from dermpack.storage.files import write_bytes
@@ -38,21 +36,13 @@ SCRIPTS = (WORKER_FILE, "operators.py")  # in WORKER_FOLDER
 MEMORY_BYTES = 8 << 30  # of address space: allocations beyond it fail
 PATIENCE_SECONDS = 120.0  # to start and to load
 PICTURE_SECONDS = 5.0  # for one inference: the largest network on the slowest device
-WARM_UPS = 6  # the worker's own limit, in times of the planned warm-up
-PROFILED = ("ai-edge-litert",)  # the runtimes that measure the time of their operators
+PROFILED = ("ai-edge-litert",)  # the runtimes whose library operators.py can profile
 INFERENCES = 3  # to count
 # A few rounds of one model alone, for the peak of its memory.
 PROBE = Timing(warm_up_seconds=0.0, rounds=5, seconds=0.0, most_seconds=30.0)
 
 JobRunner: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-
-
-class WorkerFailedError(Exception):
-    """The worker ended without an answer; `why` is the signal's name or its last line."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+JobModels: TypeAlias = Sequence[Mapping[str, str]]  # the "models" of jobs, in the order of the plan
 
 
 class JobKind(Enum):
@@ -62,15 +52,6 @@ class JobKind(Enum):
     ANSWER = "answer"
     COUNT = "count"
     PROFILE = "profile"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFolder:
-    """A folder with everything that the jobs of a plan need."""
-
-    folder: Path
-    files: tuple[str, ...]
-    models: tuple[Mapping[str, str], ...]  # the "models" entries of jobs, in the order of the plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,44 +75,76 @@ class WorkerResults:
     environment_after: Mapping[str, str] = field(default_factory=dict)  # after the last timed setting
     peaks: dict[tuple[Setting, str], int | None] = field(default_factory=dict)
 
-    def is_refused(self, setting: Setting, name: str) -> bool:
-        return any(refusal.setting == setting and refusal.model == name for refusal in self.refused)
+    def add(
+        self, step: _Step, plan: BenchmarkPlan, entry: Mapping[str, Any], reply: Mapping[str, Any]
+    ) -> None:
+        """Add what a reply contains about one model."""
+        name, setting = entry["model"], step.setting
+        if "refused" in entry:
+            self.refuse(step, [name], replies.read_text(entry["refused"]))
+        elif step.is_probe:
+            # The few rounds themselves are not used.
+            self.peaks[setting, name] = replies.read_peak_bytes(reply)
+        elif step.kind is JobKind.TIME:
+            peak = self.peaks.get((setting, name))
+            self.timed.append(replies.read_timed(entry, setting=setting, peak_bytes=peak))
+            texts = replies.read_texts(reply.get("environment_after"))
+            self.environment_after = environment.read_machine_state(texts)
+        elif step.kind is JobKind.ANSWER:
+            pictures = len(plan.scored.pictures) if plan.scored else 0
+            self.answered.append(replies.read_answered(entry, setting=setting, pictures=pictures))
+        elif step.kind is JobKind.COUNT:
+            self.counted.append(replies.read_counted(entry, setting=setting, inferences=INFERENCES))
+        else:
+            self.profiled.append(replies.read_profiled(entry, setting=setting))
+
+    def refuse(self, step: _Step, names: Sequence[str], why: str) -> None:
+        """Record that models do not run; one that runs but cannot be profiled is only noted."""
+        setting = step.setting
+        if step.kind is JobKind.PROFILE:
+            notes = (f"{name}: no profile of its operators under {setting} ({why})" for name in names)
+            self.notes.extend(notes)
+        else:
+            self.refused += [RefusedModel(model=name, setting=setting, why=why) for name in names]
 
     def measurement(
-        self, target: str, *, environment: Mapping[str, str], notes: Sequence[str], is_emulated: bool = False
+        self, target: str, machine: TargetDescription, *, notes: Sequence[str], is_emulated: bool = False
     ) -> TargetMeasurement:
+        """Return all of it, with the state of the machine before and after, and the warnings about it."""
+        warnings = environment.list_warnings(machine.environment, self.environment_after)
         return TargetMeasurement(
             target=target,
             is_emulated=is_emulated,
-            environment=environment,
+            environment={
+                **environment.merge_states(machine.environment, self.environment_after),
+                **machine.runtimes,
+            },
             timed=tuple(self.timed),
             counted=tuple(self.counted),
             answered=tuple(self.answered),
             profiled=tuple(self.profiled),
             refused=tuple(self.refused),
-            notes=tuple(notes),
+            notes=(*notes, *warnings, *self.notes),
         )
 
 
-def write_job_folder(plan: BenchmarkPlan, folder: Path) -> JobFolder:
+def write_job_folder(plan: BenchmarkPlan, folder: Path) -> JobModels:
     """Write the worker, the models and the prepared pictures into an existing folder."""
     for script in SCRIPTS:
         shutil.copyfile(WORKER_FOLDER / script, folder / script)
-    files, models, pixels = list(SCRIPTS), [], dict[tuple[int, Policy], str]()
+    models = []
     for index, model in enumerate(plan.models):
-        entry = {"name": model.name, "file": f"model-{index}.tflite", "table": f"table-{index}.npy"}
-        write_bytes(folder / entry["file"], model.data)
-        np.save(folder / entry["table"], model.table, allow_pickle=False)
         # Models of the same input size and policy share one file of pixels, the largest files of all.
         policy = model.sidecar.policy if model.sidecar else Policy.CENTRE_SQUARE
-        if (model.size, policy) not in pixels:
-            name = f"pixels-{model.size}{'-whole' if policy is Policy.WHOLE else ''}.npy"
-            _write_pixels(plan, folder / name, model.size, policy)
-            pixels[model.size, policy] = name
-            files.append(name)
-        files += [entry["file"], entry["table"]]
-        models.append({**entry, "pixels": pixels[model.size, policy]})
-    return JobFolder(folder=folder, files=tuple(files), models=tuple(models))
+        pixels = f"pixels-{model.size}{'-whole' if policy is Policy.WHOLE else ''}.npy"
+        if not (folder / pixels).exists():
+            _write_pixels(plan, folder / pixels, model.size, policy)
+        file, table = f"model-{index}.tflite", f"table-{index}.npy"
+        write_bytes(folder / file, model.data)
+        np.save(folder / table, model.table, allow_pickle=False)
+        entry = {"name": model.name, "file": file, "table": table, "pixels": pixels, "policy": policy.value}
+        models.append(entry)
+    return models
 
 
 def _write_pixels(plan: BenchmarkPlan, path: Path, size: int, policy: Policy) -> None:
@@ -151,20 +164,24 @@ def _write_pixels(plan: BenchmarkPlan, path: Path, size: int, policy: Policy) ->
 
 def describe_target(run_job: JobRunner, *, where: str, hint: str) -> TargetDescription:
     """Return the target's environment and runtimes; raise InputError if this job fails."""
-    job = {"schema": SCHEMA, "kind": "describe", "read": list(FACT_FILES + STATE_FILES)}
+    job = {
+        "schema": worker.SCHEMA,
+        "kind": "describe",
+        "read": list(environment.FACT_FILES + environment.STATE_FILES),
+    }
     try:
         reply = run_job({**job, "patience_seconds": PATIENCE_SECONDS})
-    except WorkerFailedError as error:
-        what = f"the benchmark worker does not start ({error.why})"
+    except replies.WorkerFailedError as error:
+        what = f"the benchmark worker does not start ({error})"
         raise InputError(where, what, hint, code="benchmark-worker-failed") from error
     texts, runtimes = (replies.read_texts(reply.get(name)) for name in ("environment", "runtimes"))
-    environment = {**read_machine_facts(texts), **read_machine_state(texts)}
-    return TargetDescription(environment=environment, runtimes=runtimes)
+    described = {**environment.read_machine_facts(texts), **environment.read_machine_state(texts)}
+    return TargetDescription(environment=described, runtimes=runtimes)
 
 
 def run_jobs(
     plan: BenchmarkPlan,
-    job_folder: JobFolder,
+    job_models: JobModels,
     run_job: JobRunner,
     *,
     settings: Sequence[Setting],
@@ -173,21 +190,22 @@ def run_jobs(
     what: str = "Measuring",
 ) -> WorkerResults:
     """Run each model alone for its memory, answers, counts and operators, then all in turns for the time."""
-    steps, results = _plan_steps(plan, job_folder, settings, kinds), WorkerResults()
+    steps, results = list(_plan_steps(plan, job_models, settings, kinds)), WorkerResults()
     for step in track(steps, total=len(steps), what=what):
         # A model that failed once under a setting is not run again under it.
-        models = [model for model in step.models if not results.is_refused(step.setting, model["name"])]
+        refused = {refusal.model for refusal in results.refused if refusal.setting == step.setting}
+        models = [model for model in step.models if model["name"] not in refused]
         names = [model["name"] for model in models]
         if not names:
             continue
         try:
             reply = run_job(_job(step, models, plan))
-            for name, entry in zip(names, replies.read_entries(reply, names=names), strict=True):
-                _add_entry(step, plan, name, entry, reply, results)
-        except WorkerFailedError as error:
-            _refuse(step, names, f"the interpreter died ({error.why})", results)
+            for entry in replies.read_entries(reply, names=names):
+                results.add(step, plan, entry, reply)
+        except replies.WorkerFailedError as error:
+            results.refuse(step, names, f"the interpreter died ({error})")
         except replies.InvalidReplyError as error:
-            _refuse(step, names, f"the worker's reply cannot be read ({error})", results)
+            results.refuse(step, names, f"the worker's reply cannot be read ({error})")
     return results
 
 
@@ -195,45 +213,45 @@ def run_jobs(
 class _Step:
     setting: Setting
     kind: JobKind
-    models: tuple[Mapping[str, str], ...]
+    models: JobModels
     is_probe: bool = False
 
 
 def _plan_steps(
-    plan: BenchmarkPlan, job_folder: JobFolder, settings: Sequence[Setting], kinds: Collection[JobKind]
-) -> list[_Step]:
-    steps, combinations = [], set()
+    plan: BenchmarkPlan, job_models: JobModels, settings: Sequence[Setting], kinds: Collection[JobKind]
+) -> Iterator[_Step]:
+    combinations = set()
     for setting in settings:
-        alone = [JobKind.COUNT] if JobKind.COUNT in kinds else []
         # Answers and operators do not depend on the number of threads: once for each runtime and its kernels.
-        combination = (setting.runtime, setting.kernels)
-        if combination not in combinations:
-            alone += [JobKind.ANSWER] if JobKind.ANSWER in kinds and plan.scored else []
-            alone += [JobKind.PROFILE] if JobKind.PROFILE in kinds and setting.runtime in PROFILED else []
-        combinations.add(combination)
-        for model in job_folder.models:
+        is_new = (setting.runtime, setting.kernels) not in combinations
+        combinations.add((setting.runtime, setting.kernels))
+        alone = {
+            JobKind.COUNT: True,
+            JobKind.ANSWER: is_new and plan.scored is not None,
+            JobKind.PROFILE: is_new and setting.runtime in PROFILED,
+        }
+        for model in job_models:
             if JobKind.TIME in kinds:
-                steps.append(_Step(setting=setting, kind=JobKind.TIME, models=(model,), is_probe=True))
-            steps += [_Step(setting=setting, kind=kind, models=(model,)) for kind in alone]
+                yield _Step(setting=setting, kind=JobKind.TIME, models=[model], is_probe=True)
+            for kind, is_wanted in alone.items():
+                if is_wanted and kind in kinds:
+                    yield _Step(setting=setting, kind=kind, models=[model])
         if JobKind.TIME in kinds:
-            steps.append(_Step(setting=setting, kind=JobKind.TIME, models=job_folder.models))
-    return steps
+            yield _Step(setting=setting, kind=JobKind.TIME, models=job_models)
 
 
-def _job(step: _Step, models: Sequence[Mapping[str, str]], plan: BenchmarkPlan) -> dict[str, Any]:
-    timing = PROBE if step.is_probe else plan.timing
+def _job(step: _Step, models: JobModels, plan: BenchmarkPlan) -> dict[str, Any]:
     if step.kind is JobKind.TIME:
-        most_warm_up_seconds = WARM_UPS * timing.warm_up_seconds * len(plan.models)
-        patience_seconds = PATIENCE_SECONDS + timing.most_seconds + most_warm_up_seconds
+        timing = PROBE if step.is_probe else plan.timing
+        most_warm_up_seconds = worker.MOST_WARM_UPS * timing.warm_up_seconds * len(plan.models)
+        seconds = timing.most_seconds + most_warm_up_seconds
+        more: dict[str, Any] = {"timing": asdict(timing), "read": list(environment.STATE_FILES)}
     else:
         pictures = len(plan.scored.pictures) if plan.scored and step.kind is JobKind.ANSWER else INFERENCES
-        patience_seconds = PATIENCE_SECONDS + PICTURE_SECONDS * pictures
-    job = job_header(step.kind.value, step.setting, models, patience_seconds=patience_seconds)
-    if step.kind is JobKind.TIME:
-        job |= {"timing": asdict(timing), "read": list(STATE_FILES)}
-    elif step.kind is JobKind.COUNT:
-        job["inferences"] = INFERENCES
-    return job
+        seconds = PICTURE_SECONDS * pictures
+        more = {"inferences": INFERENCES} if step.kind is JobKind.COUNT else {}
+    header = job_header(step.kind.value, step.setting, models, patience_seconds=PATIENCE_SECONDS + seconds)
+    return {**header, **more}
 
 
 def job_header(
@@ -241,7 +259,7 @@ def job_header(
 ) -> dict[str, Any]:
     """Return the entries of every job about models; the worker ends itself a second after its patience."""
     return {
-        "schema": SCHEMA,
+        "schema": worker.SCHEMA,
         "kind": kind,
         "runtime": setting.runtime,
         "kernels": setting.kernels.value,
@@ -250,42 +268,3 @@ def job_header(
         "memory_bytes": MEMORY_BYTES,
         "patience_seconds": patience_seconds,
     }
-
-
-def _add_entry(
-    step: _Step,
-    plan: BenchmarkPlan,
-    name: str,
-    entry: Mapping[str, Any],
-    reply: Mapping[str, Any],
-    results: WorkerResults,
-) -> None:
-    setting = step.setting
-    if "refused" in entry:
-        _refuse(step, [name], replies.read_text(entry["refused"]), results)
-    elif step.is_probe:
-        # The few rounds themselves are not used.
-        results.peaks[setting, name] = replies.read_peak_bytes(reply)
-    elif step.kind is JobKind.TIME:
-        peak = results.peaks.get((setting, name))
-        results.timed.append(replies.read_timed(entry, model=name, setting=setting, peak_bytes=peak))
-        results.environment_after = read_machine_state(replies.read_texts(reply.get("environment_after")))
-    elif step.kind is JobKind.ANSWER:
-        pictures = len(plan.scored.pictures) if plan.scored else 0
-        answered = replies.read_answered(entry, model=name, setting=setting, pictures=pictures)
-        results.answered.append(answered)
-    elif step.kind is JobKind.COUNT:
-        counted = replies.read_counted(entry, model=name, setting=setting, inferences=INFERENCES)
-        results.counted.append(counted)
-    else:
-        results.profiled.append(replies.read_profiled(entry, model=name, setting=setting))
-
-
-def _refuse(step: _Step, names: Sequence[str], why: str, results: WorkerResults) -> None:
-    """Record that models do not run; one that runs but cannot be profiled is only noted."""
-    if step.kind is JobKind.PROFILE:
-        results.notes += [
-            f"{name}: no profile of its operators under {step.setting} ({why})" for name in names
-        ]
-    else:
-        results.refused += [RefusedModel(model=name, setting=step.setting, why=why) for name in names]

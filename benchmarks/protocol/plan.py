@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dermpack.dataset.manifest import Dataset, Picture, Split
 from dermpack.errors import DatasetError, InputError
-from dermpack.inference import Kernels, ModelSettings
+from dermpack.inference.interpreter_host import Kernels
+from dermpack.inference.model_files import ModelSettings
 
 # By default a runtime uses XNNPACK for the operators that XNNPACK supports, which may be none of a model's.
 KERNELS_WORDS = {Kernels.XNNPACK: "default kernels", Kernels.BUILTIN: "without XNNPACK"}

@@ -3,35 +3,64 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
+import signal
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.protocol import results
 from benchmarks.protocol.plan import Setting
-from benchmarks.protocol.results import (
-    AnsweredPictures,
-    CountedModel,
-    OperatorTime,
-    ProfiledModel,
-    StepMedians,
-    TimedModel,
-)
 from dermpack.errors import escape_unprintable
+from dermpack.storage.codec import decode, encode
 
+Record = TypeVar("Record")
+SHELL_SIGNAL = 128  # a shell reports signal 11 as exit code 139
 MOST_CHARACTERS = 1 << 16  # of one text: /proc/cpuinfo is the longest
 MOST_LINE_CHARACTERS = 500
 MOST_TEXTS = 1_000
 MOST_ROUNDS = 10_000_000
 MOST_OUTPUTS = 10_000  # of one inference
 MOST_OPERATORS = 10_000
+LARGEST = 1 << 53  # of any number: a float represents all integers up to it
 NUMBERS = ("float32", "uint8", "int8")
+
+
+class WorkerFailedError(Exception):
+    """The worker ended without an answer; the text is the signal's name or its last line."""
 
 
 class InvalidReplyError(ValueError):
     """A reply does not have the format that workers write."""
+
+
+def check_exit_code(code: int, complaint: bytes, *, seconds: float) -> None:
+    """Raise WorkerFailedError with the signal's name or the worker's last line unless the exit code is 0."""
+    if code > SHELL_SIGNAL:
+        code = SHELL_SIGNAL - code
+    if code == -signal.SIGALRM:
+        raise WorkerFailedError(f"no answer within {seconds:g} s")
+    if code < 0:
+        names = {number.value: number.name for number in signal.Signals}
+        raise WorkerFailedError(names.get(-code, f"signal {-code}"))
+    if code:
+        lines = [line.strip() for line in complaint.decode("utf-8", "replace").split("\n") if line.strip()]
+        raise WorkerFailedError(escape_unprintable(lines[-1]) if lines else f"exit code {code}")
+
+
+def parse_answer(data: bytes) -> Mapping[str, Any]:
+    """Return the worker's JSON object; anything else raises WorkerFailedError."""
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise WorkerFailedError("the answer is not a JSON object")
+    return answer
 
 
 def read_texts(value: Any) -> dict[str, str]:
@@ -56,118 +85,101 @@ def read_entries(reply: Mapping[str, Any], *, names: Sequence[str]) -> list[Mapp
     entries = reply.get("models")
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise InvalidReplyError("the list of models is missing")
-    if [entry.get("name") for entry in entries] != list(names):
+    if [entry.get("model") for entry in entries] != list(names):
         raise InvalidReplyError("the listed models are not the requested ones")
     return entries
 
 
 def read_peak_bytes(reply: Mapping[str, Any]) -> int | None:
-    return None if reply.get("peak_bytes") is None else _read_count(reply, "peak_bytes")
+    """Return the peak of the worker's memory, which a system without /proc does not report."""
+    peak_bytes = reply.get("peak_bytes")
+    return None if peak_bytes is None else int(_read_number(peak_bytes))
 
 
-def read_timed(
-    entry: Mapping[str, Any], *, model: str, setting: Setting, peak_bytes: int | None
-) -> TimedModel:
+def read_timed(entry: Mapping[str, Any], *, setting: Setting, peak_bytes: int | None) -> results.TimedModel:
+    """Return the latencies of a model; its rounds can be more than the lists of other records."""
     rounds_ms = entry.get("rounds_ms")
     if not isinstance(rounds_ms, list) or not 0 < len(rounds_ms) <= MOST_ROUNDS:
         raise InvalidReplyError("rounds_ms is not a list of rounds")
+    others = {**entry, "rounds_ms": [], "setting": encode(setting), "peak_bytes": peak_bytes}
+    timed = _decode(results.TimedModel, others)
     # Statistics treat a turn as the unit that is disturbed together.
-    turns = _read_count(entry, "turns")
-    if not turns or len(rounds_ms) % turns:
+    if not timed.turns or len(rounds_ms) % timed.turns:
         raise InvalidReplyError("the rounds cannot be divided into equal turns")
-    return TimedModel(
-        model=model,
-        setting=setting,
-        load_ms=_read_number(entry.get("load_ms")),
-        first_ms=_read_number(entry.get("first_ms")),
-        warm_up_rounds=_read_count(entry, "warm_up_rounds"),
-        rounds_ms=tuple(map(_read_number, rounds_ms)),
-        turns=turns,
-        peak_bytes=peak_bytes,
-        delegated=read_text(entry.get("delegated")),
-    )
+    return replace(timed, rounds_ms=tuple(map(_read_number, rounds_ms)))
 
 
-def read_steps(entry: Mapping[str, Any], *, model: str, setting: Setting) -> StepMedians:
+def read_steps(entry: Mapping[str, Any], *, setting: Setting) -> results.StepMedians:
+    """Return the steps from picture file to label of one model."""
     if "refused" in entry:
         raise InvalidReplyError(read_text(entry["refused"]))
-    return StepMedians(
-        model=model,
-        setting=setting,
-        rounds=_read_count(entry, "rounds"),
-        decode_ms=_read_number(entry.get("decode_ms")),
-        resize_ms=_read_number(entry.get("resize_ms")),
-        copy_ms=_read_number(entry.get("copy_ms")),
-        invoke_ms=_read_number(entry.get("invoke_ms")),
-        whole_ms=_read_number(entry.get("whole_ms")),
-    )
+    return _decode(results.StepMedians, {**entry, "setting": encode(setting)})
 
 
-def read_counted(entry: Mapping[str, Any], *, model: str, setting: Setting, inferences: int) -> CountedModel:
-    instructions = entry.get("instructions")
-    if not isinstance(instructions, list) or len(instructions) != inferences:
+def read_counted(entry: Mapping[str, Any], *, setting: Setting, inferences: int) -> results.CountedModel:
+    """Return the instructions of each counted inference; the outputs in the entry are not used."""
+    wanted = {name: entry.get(name) for name in ("model", "instructions", "delegated")}
+    counted = _decode(results.CountedModel, {**wanted, "setting": encode(setting)})
+    if len(counted.instructions) != inferences or min(counted.instructions) < 0:
         raise InvalidReplyError("the inferences were not counted")
-    counts = [_read_count({"instructions": count}, "instructions") for count in instructions]
-    delegated = read_text(entry.get("delegated"))
-    return CountedModel(model=model, setting=setting, instructions=tuple(counts), delegated=delegated)
+    return counted
 
 
-def read_answered(
-    entry: Mapping[str, Any], *, model: str, setting: Setting, pictures: int
-) -> AnsweredPictures:
-    return AnsweredPictures(
-        model=model,
-        setting=setting,
-        outputs=read_outputs(entry, pictures=pictures),
-        scale=_read_number(entry.get("scale")),
-        zero_point=int(_read_number(entry.get("zero_point"), least=-256.0)),
-    )
-
-
-def read_outputs(entry: Mapping[str, Any], *, pictures: int) -> NDArray[np.generic]:
-    """Decode the outputs, base64 of their bytes, to one row for each picture: [pictures, k]."""
+def read_answered(entry: Mapping[str, Any], *, setting: Setting, pictures: int) -> results.AnsweredPictures:
+    """Return the outputs of a model, one row for each picture: [pictures, k]."""
     dtype, shape, text = entry.get("dtype"), entry.get("shape"), entry.get("outputs")
     if dtype not in NUMBERS or not isinstance(shape, list) or not shape or shape[0] != pictures:
         raise InvalidReplyError("the outputs are not one row per picture")
     try:
         data = base64.b64decode(text if isinstance(text, str) else "", validate=True)
-        rows = np.frombuffer(data, dtype=dtype).reshape(pictures, -1)
+        rows: NDArray[np.generic] = np.frombuffer(data, dtype=dtype).reshape(pictures, -1)
     except ValueError as error:
         raise InvalidReplyError("the outputs are truncated") from error
     # frombuffer accepts any multiple of the pictures: the declared shape must be the same.
-    for side in shape:
-        if isinstance(side, bool) or not isinstance(side, int) or not 0 < side <= MOST_ROUNDS:
-            raise InvalidReplyError("the shape is not valid")
-    if not 0 < rows.shape[1] <= MOST_OUTPUTS or math.prod(shape) != rows.size:
+    sides = [int(_read_number(side, least=1)) for side in shape]
+    if not 0 < rows.shape[1] <= MOST_OUTPUTS or math.prod(sides) != rows.size:
         raise InvalidReplyError("the outputs do not have the declared shape")
-    return rows
+    return results.AnsweredPictures(
+        model=entry["model"],
+        setting=setting,
+        outputs=rows,
+        scale=_read_number(entry.get("scale")),
+        zero_point=int(_read_number(entry.get("zero_point"), least=-256)),
+    )
 
 
-def read_profiled(entry: Mapping[str, Any], *, model: str, setting: Setting) -> ProfiledModel:
+def read_profiled(entry: Mapping[str, Any], *, setting: Setting) -> results.ProfiledModel:
+    """Return how the time of one inference is divided among the operators."""
     listed = entry.get("operators")
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST_OPERATORS:
         raise InvalidReplyError("operators is not a list of operators")
-    operators = []
-    for operator in listed:
-        if not isinstance(operator, Mapping):
-            raise InvalidReplyError("an operator is not a JSON object")
-        name, count = read_text(operator.get("name")), _read_count(operator, "count")
-        share, is_delegated = _read_number(operator.get("share")), operator.get("is_delegated") is True
-        operators.append(OperatorTime(name=name, count=count, share=share, is_delegated=is_delegated))
-    return ProfiledModel(model=model, setting=setting, operators=tuple(operators))
+    operators = tuple(_decode(results.OperatorTime, operator) for operator in listed)
+    return results.ProfiledModel(model=entry["model"], setting=setting, operators=operators)
+
+
+def _decode(record_type: type[Record], entry: Any) -> Record:
+    """Decode an entry to a record of printable texts and of numbers that are not negative."""
+    if not isinstance(entry, Mapping):
+        raise InvalidReplyError("an entry is not a JSON object")
+    # The name of the model is the requested one.
+    texts = {
+        name: read_text(value) for name, value in entry.items() if isinstance(value, str) and name != "model"
+    }
+    try:
+        record = decode(record_type, {**entry, **texts})
+    except ValueError as error:
+        raise InvalidReplyError(escape_unprintable(str(error))) from error
+    for field in fields(record):  # type: ignore[arg-type] # always a dataclass
+        value = getattr(record, field.name)
+        if isinstance(value, int | float):
+            _read_number(float(value))
+    return record
 
 
 def _read_number(value: Any, *, least: float = 0.0) -> float:
     """Return a finite number; bool is a subclass of int in Python and not a number here."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidReplyError("a number is missing")
-    if not least <= value <= MOST_ROUNDS * 1000.0:
+    if not least <= value <= LARGEST:
         raise InvalidReplyError("a number is out of range")
     return float(value)
-
-
-def _read_count(entry: Mapping[str, Any], name: str) -> int:
-    value = entry.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
-        raise InvalidReplyError(f"{name} is not a count")
-    return value

@@ -24,11 +24,17 @@ class OperatorTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimedModel:
-    """The latencies of one model under one setting; the models take turns."""
+class ModelResult:
+    """What is known of one model under one setting on a target."""
 
     model: str
     setting: Setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedModel(ModelResult):
+    """The latencies of one model under one setting; the models take turns."""
+
     load_ms: float
     first_ms: float  # the first inference pages the weights in
     warm_up_rounds: int
@@ -57,66 +63,62 @@ class ToolPass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SummarizedModel:
+class SummarizedModel(ModelResult):
     """One model under one setting, timed by benchmark_model on a phone."""
 
-    model: str
-    setting: Setting
     passes: tuple[ToolPass, ...]  # chronological; the n-th passes of all models ran next to each other
     delegated: str  # "all", "some of 66 operators", "none"; "" if the tool did not print it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountedModel:
+class CountedModel(ModelResult):
     """The instructions of one model on an emulated processor, for which no time is ever reported."""
 
-    model: str
-    setting: Setting
     instructions: tuple[int, ...]  # of each counted inference, in order
     delegated: str  # as in TimedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AnsweredPictures:
+class AnsweredPictures(ModelResult):
     """The raw outputs for the scored pictures: [n, k] in the model's own type."""
 
-    model: str
-    setting: Setting
     outputs: NDArray[np.generic]
     scale: float  # 0: not quantized
     zero_point: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedModel:
+class RefusedModel(ModelResult):
     """A model that does not run under a setting."""
 
-    model: str
-    setting: Setting
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProfiledModel:
+class ProfiledModel(ModelResult):
     """How the time of one inference is divided among the operators."""
 
-    model: str
-    setting: Setting
     operators: tuple[OperatorTime, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepMedians:
+class StepTimes:
     """The steps from a picture file to its label, each the median of the rounds."""
 
-    model: str
-    setting: Setting
     rounds: int
     decode_ms: float  # read, decode, orient
     resize_ms: float  # crop and resize
     copy_ms: float  # fill the model's input
     invoke_ms: float
     whole_ms: float  # all of it, including the label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepMedians(StepTimes):
+    """The steps of one model under one setting."""
+
+    model: str
+    setting: Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

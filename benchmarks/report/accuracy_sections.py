@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from benchmarks.report.plots import kernels_text, tradeoff_image
+from benchmarks.report.plots import tradeoff_image
 from benchmarks.report.schema import AccuracyDrop, LabelFlip, Record, ScoredData, SettingOnTarget
-from benchmarks.report.text import change_text, distance_text, percent_text, share_text
-from dermpack.reporting.page import (
-    NO_VALUE,
-    Block,
-    Gallery,
-    Image,
-    ImageBackground,
-    Media,
-    Section,
-    Table,
-    Text,
-)
+from benchmarks.report.text import change_text, distance_text, kernels_text, percent_text, share_text
+from dermpack.reporting.page import NO_VALUE, Block, Gallery, Image, Media, Section, Table
 
 PlacedRow: TypeAlias = tuple[str, tuple[SettingOnTarget, ...], tuple[str, ...]]  # model, places, cells
 
@@ -36,14 +26,14 @@ def accuracy_sections(record: Record, sheet: bytes | None) -> Iterator[Section]:
     """Yield the sections on accuracy; `sheet` is a contact sheet of flipped pictures."""
     if record.data is None or not record.answers:
         return
-    yield Section(title="Accuracy", blocks=_accuracy(record, record.data))
+    yield Section("Accuracy", list(_accuracy(record, record.data)))
     if record.drops:
-        yield Section(title="Labels", blocks=[_label_table(record)])
+        yield Section("Labels", [_label_table(record)])
     if record.agreements:
-        yield Section(title="The same file in other places", blocks=_agreements(record))
+        yield Section("The same file in other places", _agreements(record))
     flipped = [drop for drop in record.drops if drop.flips]
     if flipped:
-        yield Section(title="Pictures that flipped", blocks=_flips(flipped[0], record.data, sheet))
+        yield Section("Pictures that flipped", _flips(flipped[0], record.data, sheet))
 
 
 def shown_flips(drop: AccuracyDrop) -> list[LabelFlip]:
@@ -57,61 +47,48 @@ def flip_outcome(flip: LabelFlip) -> str:
     return lost if flip.first == flip.truth else won if flip.here == flip.truth else wrong
 
 
-def _accuracy(record: Record, data: ScoredData) -> list[Block]:
+def _accuracy(record: Record, data: ScoredData) -> Iterator[Block]:
     text = (
         f"{data.n:,} pictures of {data.groups:,} groups, the {data.split.value} split of {data.source}; "
         f"the same for every model. {METHOD}"
     )
-    answers: list[PlacedRow] = []
+    yield text
+    rows: list[PlacedRow] = []
     for answer in record.answers:
         if answer.unscored is None:
             confidence = NO_VALUE if answer.mean_confidence is None else f"{answer.mean_confidence:.3f}"
             scores = (percent_text(answer.balanced_accuracy), percent_text(answer.accuracy))
-            answers.append((answer.model, answer.where, (*scores, confidence)))
-    table = Table(
-        caption="Accuracy of each model",
-        header=("model", "where", "balanced accuracy", "accuracy", "mean confidence"),
-        rows=_merge_rows(answers, record),
-    )
-    blocks: list[Block] = [Text(text=text), table]
+            rows.append((answer.model, answer.where, (*scores, confidence)))
+    names = ["balanced accuracy", "accuracy", "mean confidence"]
+    yield _placed_table(record, rows, names, caption="Accuracy of each model")
     if record.drops:
-        blocks += _drop_tables(record)
-    places = record.targets
-    images = [tradeoff_image(record, place.target, is_emulated=place.is_emulated) for place in places]
-    if any(images):
-        blocks.append(Gallery(images=[image for image in images if image is not None]))
-    return blocks
+        first = record.drops[0].first
+        lost: list[PlacedRow] = []
+        moved: list[PlacedRow] = []
+        for drop in record.drops:
+            changes = (change_text(drop.balanced_accuracy), change_text(drop.accuracy))
+            counts = (f"{drop.only_here}", f"{drop.only_first}", f"{drop.mcnemar_p:.3f}")
+            lost.append((drop.model, drop.where, (*changes, *counts)))
+            drifts = (f"{drop.mean_confidence_drift:.3f}", f"{drop.max_confidence_drift:.3f}")
+            moved.append((drop.model, drop.where, (f"{100 * drop.top1_agreement:.1f} %", *drifts)))
+        names = ["balanced accuracy", "accuracy", "won", "lost", "McNemar p"]
+        caption = f"Against {first}, picture by picture: percentage points, pictures won and lost"
+        yield _placed_table(record, lost, names, caption=caption)
+        names = ["same label", "on average", "at most"]
+        caption = f"Distance from {first}: pictures with the same label, and change of the top probability"
+        yield _placed_table(record, moved, names, caption=caption)
+    images = [image for place in record.targets if (image := tradeoff_image(record, place))]
+    if images:
+        yield Gallery(images)
 
 
-def _drop_tables(record: Record) -> Iterator[Table]:
-    """Yield the tables of lost accuracy and of other differences."""
-    first = record.drops[0].first
-    lost: list[PlacedRow] = []
-    moved: list[PlacedRow] = []
-    for drop in record.drops:
-        changes = (change_text(drop.balanced_accuracy), change_text(drop.accuracy))
-        counts = (f"{drop.only_here}", f"{drop.only_first}", f"{drop.mcnemar_p:.3f}")
-        lost.append((drop.model, drop.where, (*changes, *counts)))
-        drifts = (f"{drop.mean_confidence_drift:.3f}", f"{drop.max_confidence_drift:.3f}")
-        moved.append((drop.model, drop.where, (f"{100 * drop.top1_agreement:.1f} %", *drifts)))
-    yield Table(
-        caption=f"Against {first}, picture by picture: percentage points, pictures won and lost",
-        header=("model", "where", "balanced accuracy", "accuracy", "won", "lost", "McNemar p"),
-        rows=_merge_rows(lost, record),
-    )
-    yield Table(
-        caption=f"Distance from {first}: pictures with the same label, and change of the top probability",
-        header=("model", "where", "same label", "on average", "at most"),
-        rows=_merge_rows(moved, record),
-    )
-
-
-def _merge_rows(rows: Sequence[PlacedRow], record: Record) -> list[tuple[str, ...]]:
-    """Merge the rows of places with the same cells."""
+def _placed_table(record: Record, rows: Sequence[PlacedRow], names: Sequence[str], *, caption: str) -> Table:
+    """Return a table in which places with the same cells share a row."""
     places: dict[tuple[str, tuple[str, ...]], list[SettingOnTarget]] = {}
     for model, where, cells in rows:
         places.setdefault((model, cells), []).extend(where)
-    return [(model, _places_text(record, model, where), *cells) for (model, cells), where in places.items()]
+    merged = [(model, _places_text(record, model, where), *cells) for (model, cells), where in places.items()]
+    return Table(caption, ("model", "where", *names), merged)
 
 
 def _places_text(record: Record, model: str, where: Sequence[SettingOnTarget]) -> str:
@@ -143,7 +120,7 @@ def _label_table(record: Record) -> Table:
     columns = (f"{drop.model}, points" for drop in drops)
     header = ("label", "pictures", f"recall of {drops[0].first}", *columns)
     where = "; ".join(f"{drop.model}: {drop.where[0]}" for drop in drops)
-    return Table(caption=f"Recall of each label ({where})", header=header, rows=rows)
+    return Table(f"Recall of each label ({where})", header, rows)
 
 
 def _agreements(record: Record) -> list[Block]:
@@ -164,7 +141,7 @@ def _agreements(record: Record) -> list[Block]:
         labels = share_text(agreement.other_labels, agreement.n)
         rows.append((agreement.model, f"{here.target}: {', '.join(settings)}", against, *outputs, labels))
     header = ("model", "where", "against", "outputs that differ", "distance", "labels that differ")
-    return [Text(text=text), Table(caption="Agreement", header=header, rows=rows)]
+    return [text, Table("Agreement", header, rows)]
 
 
 def _flips(drop: AccuracyDrop, data: ScoredData, sheet: bytes | None) -> list[Block]:
@@ -172,19 +149,14 @@ def _flips(drop: AccuracyDrop, data: ScoredData, sheet: bytes | None) -> list[Bl
         f"{share_text(len(drop.flips), data.n)} pictures get another label from {drop.model} than from "
         f"{drop.first} ({drop.where[0]}). report.json lists those of all models and places."
     )
-    images = []
+    blocks: list[Block] = [text]
     if sheet:
-        image = Image(
-            data=sheet,
-            alt="Flipped pictures: true label, label of the first model, label of this model",
-            caption="True label: label of the first model > label of this model",
-            media=Media.JPEG,
-            surface=ImageBackground.PHOTOGRAPH,
-        )
-        images.append(image)
+        alt = "Flipped pictures: true label, label of the first model, label of this model"
+        caption = "True label: label of the first model > label of this model"
+        blocks.append(Image(data=sheet, alt=alt, caption=caption, media=Media.JPEG, is_photograph=True))
     rows = [
         (flip.picture, flip.truth, flip.first, flip.here, flip_outcome(flip)) for flip in shown_flips(drop)
     ]
     some = f": {len(rows)} of {len(drop.flips)}" if len(rows) < len(drop.flips) else ""
     header = ("picture", "truth", drop.first, drop.model, "")
-    return [Text(text=text), *images, Table(caption=f"Lost pictures first{some}", header=header, rows=rows)]
+    return [*blocks, Table(f"Lost pictures first{some}", header, rows)]

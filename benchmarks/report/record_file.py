@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass, replace
-from enum import Enum
 from math import isclose
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.report.schema import (
-    KIND,
-    SCHEMA,
-    Record,
-    Result,
-    ScoredAnswer,
-    ScoredData,
-    SettingOnTarget,
-    Times,
-)
+from benchmarks.report.schema import KIND, SCHEMA, Record, Result, ScoredAnswer, ScoredData, SettingOnTarget
+from benchmarks.statistics.latency import Times
 from dermpack.contract import check_labels
 from dermpack.errors import TableError
-from dermpack.storage.codec import check, check_sha256, check_share, decode
+from dermpack.storage.codec import check, check_sha256, check_share, decode, encode
 from dermpack.storage.files import format_json, read_json
 
 RECORD_FILE = "report.json"
@@ -51,12 +42,10 @@ def record_text(record: Record) -> str:
 
 def record_json(record: Record) -> dict[str, Any]:
     """Return the JSON value of a report; unknown values have no key."""
-    results = []
-    for result in record.results:
-        values = _to_json(result)
-        place, times = values.pop("where"), values.pop("times", {})
-        results.append({**values, **place, **times})
-    return {**_to_json(record), "results": results, "schema": SCHEMA, "kind": KIND}
+    values = _to_json(record)
+    for result in values["results"]:
+        result.update({**result.pop("where"), **result.pop("times", {})})
+    return {**values, "schema": SCHEMA, "kind": KIND}
 
 
 def read_record(path: Path) -> Record:
@@ -95,20 +84,16 @@ def _to_json(value: Any) -> Any:
             for field, part in parts
             if part is not None or field.default is MISSING
         }
-    if isinstance(value, tuple | list):
-        return [_to_json(item) for item in value]
-    if isinstance(value, Mapping):
-        return {name: _to_json(item) for name, item in value.items()}
-    return value.value if isinstance(value, Enum) else value
+    return [_to_json(item) for item in value] if isinstance(value, tuple) else encode(value)
 
 
 def _parse_result(value: Any, where: str) -> Result:
     """Separate the place and the times, which are merged into the keys of a result."""
     if not isinstance(value, dict):
         raise ValueError(f"{where} is not a JSON object")
-    place = {name: part for name, part in value.items() if name in PLACE_KEYS}
-    times = {name: part for name, part in value.items() if name in TIMES_KEYS}
-    rest = {name: part for name, part in value.items() if name not in (*PLACE_KEYS, *TIMES_KEYS)}
+    rest = dict(value)
+    place = {name: rest.pop(name) for name in PLACE_KEYS if name in rest}
+    times = {name: rest.pop(name) for name in TIMES_KEYS if name in rest}
     result = decode(Result, {**rest, "where": place}, where)
     if not times:
         return result
@@ -127,67 +112,39 @@ def _parse_result(value: Any, where: str) -> Result:
 def _check_record(record: Record) -> None:
     """Check names, ranges and lengths; raise ValueError beginning with the place."""
     # Names first: the other checks look targets up.
-    _check_names(record)
-    for model in record.models:
-        check_sha256(f"sha256 of {model.name}", model.sha256)
-        check(model.size_bytes > 0, "size_bytes", model.size_bytes, "greater than 0")
-    if record.data is not None:
-        _check_data(record.data)
-    emulated = {place.target for place in record.targets if place.is_emulated}
-    for index, result in enumerate(record.results):
-        _check_result(result, f"results[{index}]", is_emulated=result.where.target in emulated)
-    for answer in record.answers:
-        _check_answer(answer, record.data)
-    for drop in record.drops:
-        for share in (drop.mcnemar_p, drop.top1_agreement, drop.accuracy.here, drop.balanced_accuracy.here):
-            check_share(f"a figure of {drop.model}", share)
-    for agreement in record.agreements:
-        where = f"in an agreement of {agreement.model}"
-        counts = {"differing": agreement.outputs, "other_labels": agreement.n}
-        for name, most in counts.items():
-            count = getattr(agreement, name)
-            check(0 <= count <= most, f"{name} {where}", count, f"0 to {most}")
-
-
-def _check_names(record: Record) -> None:
     models, targets = [model.name for model in record.models], [place.target for place in record.targets]
     for name, known, most in (("models", models, MOST_MODELS), ("targets", targets, MOST_TARGETS)):
         is_valid = 0 < len(known) <= most and len(set(known)) == len(known)
         given = f"{len(known)} names ({len(set(known))} different)"
         check(is_valid, name, given, f"1 to {most} different names")
-    for model, places in _references(record):
-        check(model in models, "a model", model[:80], "one of the models")
+    # Every name of a model outside of the list of models, with the places next to it.
+    references: list[tuple[str, tuple[SettingOnTarget, ...]]] = [
+        *((result.model, (result.where,)) for result in record.results),
+        *((answer.model, answer.where) for answer in record.answers),
+        *((drop.model, drop.where) for drop in record.drops),
+        *((drop.first, ()) for drop in record.drops),
+        *((agreement.model, (agreement.first, *agreement.where)) for agreement in record.agreements),
+    ]
+    for name, places in references:
+        check(name in models, "a model", name[:80], "one of the models")
         for place in places:
             check(place.target in targets, "a target", place.target[:80], "one of the targets")
             check(0 < place.threads <= MOST_THREADS, "threads", place.threads, f"1 to {MOST_THREADS}")
-
-
-def _references(record: Record) -> Iterator[tuple[str, tuple[SettingOnTarget, ...]]]:
-    """Yield every name of a model outside of the list of models, with the places next to it."""
-    for result in record.results:
-        yield result.model, (result.where,)
-    for answer in record.answers:
-        yield answer.model, answer.where
+    for model in record.models:
+        check_sha256(f"sha256 of {model.name}", model.sha256)
+        check(model.size_bytes > 0, "size_bytes", model.size_bytes, "greater than 0")
+    emulated = {place.target for place in record.targets if place.is_emulated}
+    for index, result in enumerate(record.results):
+        _check_result(result, f"results[{index}]", is_emulated=result.where.target in emulated)
+    _check_scores(record.data, record.answers)
     for drop in record.drops:
-        yield drop.model, drop.where
-        yield drop.first, ()
+        for share in (drop.mcnemar_p, drop.top1_agreement, drop.accuracy.here, drop.balanced_accuracy.here):
+            check_share(f"a figure of {drop.model}", share)
     for agreement in record.agreements:
-        yield agreement.model, (agreement.first, *agreement.where)
-
-
-def _check_data(data: ScoredData) -> None:
-    check_sha256("data.sha256", data.sha256)
-    check_labels("data.labels", data.labels)
-    for name, values in (("pictures", data.pictures), ("truth", data.truth), ("group", data.group)):
-        wanted = f"{data.n} (data.n) and greater than 0"
-        check(len(values) == data.n > 0, f"the length of data.{name}", len(values), wanted)
-    _check_indices("data.truth", data.truth, len(data.labels))
-    _check_indices("data.group", data.group, data.groups)
-
-
-def _check_indices(name: str, indices: tuple[int, ...], count: int) -> None:
-    outside = [index for index in indices if not 0 <= index < count]
-    check(not outside, f"each of {name}", outside[:1], f"0 to {count - 1}")
+        where = f"in an agreement of {agreement.model}"
+        for name, most in (("differing", agreement.outputs), ("other_labels", agreement.n)):
+            count = getattr(agreement, name)
+            check(0 <= count <= most, f"{name} {where}", count, f"0 to {most}")
 
 
 def _check_result(result: Result, where: str, *, is_emulated: bool) -> None:
@@ -197,13 +154,10 @@ def _check_result(result: Result, where: str, *, is_emulated: bool) -> None:
         raise ValueError(f"{where} has instructions, which are allowed only for an emulated processor")
     for name, value in asdict(result.steps).items() if result.steps else ():
         check(value >= 0, f"{where}.steps.{name}", value, "0 or more")
-    if result.times is not None:
-        _check_times(result.times, where)
     for operator in result.operators or ():
         check_share(f"{where}.operators: share of {operator.name[:40]}", operator.share)
-
-
-def _check_times(times: Times, where: str) -> None:
+    if (times := result.times) is None:
+        return
     values = [times.load_ms, times.first_ms, times.min_ms, times.max_ms, times.mean_ms, times.deviation_ms]
     is_valid = min(values) >= 0 and times.min_ms <= times.max_ms
     check(is_valid, where, values, "times of 0 ms or more, with min_ms at most max_ms")
@@ -219,14 +173,28 @@ def _check_times(times: Times, where: str) -> None:
     check(is_equal, f"{where}.median_ms", given, f"{middle:g}, the median of rounds_ms")
 
 
-def _check_answer(answer: ScoredAnswer, data: ScoredData | None) -> None:
-    check_sha256(f"an answer of {answer.model}", answer.outputs_sha256)
-    if answer.predicted is None:
-        return
+def _check_scores(data: ScoredData | None, answers: Sequence[ScoredAnswer]) -> None:
+    if data is not None:
+        check_sha256("data.sha256", data.sha256)
+        check_labels("data.labels", data.labels)
+        for name, values in (("pictures", data.pictures), ("truth", data.truth), ("group", data.group)):
+            wanted = f"{data.n} (data.n) and greater than 0"
+            check(len(values) == data.n > 0, f"the length of data.{name}", len(values), wanted)
+        _check_indices("data.truth", data.truth, len(data.labels))
+        _check_indices("data.group", data.group, data.groups)
     pictures, labels = (data.n, len(data.labels)) if data else (0, 0)
-    count = len(answer.predicted)
-    check(count == pictures, "the length of predicted", count, f"{pictures}")
-    _check_indices("predicted", answer.predicted, labels)
-    for figure in (answer.accuracy, answer.balanced_accuracy):
-        if figure is not None and figure.value is not None:
-            check_share("accuracy", figure.value)
+    for answer in answers:
+        check_sha256(f"an answer of {answer.model}", answer.outputs_sha256)
+        if answer.predicted is None:
+            continue
+        count = len(answer.predicted)
+        check(count == pictures, "the length of predicted", count, f"{pictures}")
+        _check_indices("predicted", answer.predicted, labels)
+        for figure in (answer.accuracy, answer.balanced_accuracy):
+            if figure is not None and figure.value is not None:
+                check_share("accuracy", figure.value)
+
+
+def _check_indices(name: str, indices: tuple[int, ...], count: int) -> None:
+    outside = [index for index in indices if not 0 <= index < count]
+    check(not outside, f"each of {name}", outside[:1], f"0 to {count - 1}")

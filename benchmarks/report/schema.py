@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from benchmarks.protocol.plan import Setting, Timing
-from benchmarks.protocol.results import OperatorTime, ToolPass
-from benchmarks.statistics.latency import Drift
+from benchmarks.protocol.results import OperatorTime, StepTimes
+from benchmarks.statistics.latency import Times
 from dermpack.dataset.manifest import Split
-from dermpack.inference import Kernels
 from dermpack.metrics.intervals import Interval
 from dermpack.metrics.summary import Figure
 
@@ -19,13 +18,14 @@ KIND = "benchmark"  # the report.json of an evaluation has no kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettingOnTarget:
+class SettingOnTarget(Setting):
     """A target and how the model was run there."""
 
     target: str
-    runtime: str
-    kernels: Kernels
-    threads: int
+
+    @classmethod
+    def of(cls, target: str, setting: Setting) -> SettingOnTarget:
+        return cls(target=target, **{field.name: getattr(setting, field.name) for field in fields(setting)})
 
     @property
     def setting(self) -> Setting:
@@ -155,43 +155,6 @@ class TargetFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
-    """The times of one model under one setting; what a tool does not report is missing."""
-
-    load_ms: float
-    first_ms: float
-    warm_up_rounds: int
-    rounds: int
-    min_ms: float
-    max_ms: float
-    mean_ms: float
-    deviation_ms: float
-    p5_ms: float | None = None
-    median_ms: float | None = None
-    median_ci95_ms: Interval | None = None
-    p90_ms: float | None = None
-    p95_ms: float | None = None
-    p99_ms: float | None = None
-    drift: Drift | None = None
-    peak_bytes: int | None = None
-    turns: int | None = None  # equal parts of the rounds, between which the other models ran
-    rounds_ms: tuple[float, ...] | None = None  # in chronological order
-    passes: tuple[ToolPass, ...] | None = None  # of a tool that does not report its rounds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepTimes:
-    """The median of each step from a picture file to its label."""
-
-    rounds: int
-    decode_ms: float
-    resize_ms: float
-    copy_ms: float
-    invoke_ms: float
-    whole_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One model under one setting on one target; in JSON the times are merged into its keys."""
 
@@ -204,6 +167,19 @@ class Result:
     instructions_per_inference: int | None = None
     instructions: tuple[int, ...] | None = None
     operators: tuple[OperatorTime, ...] | None = None
+
+    @property
+    def median_ms(self) -> float | None:
+        """The median, or the mean of a tool that reports no median."""
+        if self.times is None:
+            return None
+        return self.times.mean_ms if self.times.median_ms is None else self.times.median_ms
+
+    @property
+    def cost(self) -> float | None:
+        """Instructions under emulation, or milliseconds; None if the model was not measured here."""
+        instructions = self.instructions_per_inference
+        return self.median_ms if instructions is None else float(instructions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,75 +210,41 @@ class Record:
     drops: tuple[AccuracyDrop, ...]
     agreements: tuple[OutputAgreement, ...]
 
+    @property
+    def has_emulated(self) -> bool:
+        return any(place.is_emulated for place in self.targets)
 
-def is_measured(result: Result) -> bool:
-    """Return whether the cost is known: a median, or a number of instructions."""
-    return result.instructions_per_inference is not None or median_ms(result) is not None
+    def results_on(self, target: str) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if result.where.target == target)
 
+    def find_result(self, model: str, where: SettingOnTarget) -> Result | None:
+        results = (result for result in self.results if (result.model, result.where) == (model, where))
+        return next(results, None)
 
-def median_ms(result: Result | None) -> float | None:
-    """Return the median, or the mean of a tool that reports no median."""
-    if result is None or result.times is None:
+    def find_baseline(self, where: SettingOnTarget) -> Result | None:
+        """Return the result of the first model under the setting, if it ran there."""
+        result = self.find_result(self.models[0].name, where)
+        return result if result and result.cost is not None else None
+
+    def find_speed_up(self, model: str, where: SettingOnTarget) -> SpeedUp | None:
+        return next((pace for pace in self.paces if (pace.model, pace.where) == (model, where)), None)
+
+    def find_answer(self, model: str, where: SettingOnTarget) -> ScoredAnswer | None:
+        """Return a model's answer in a place; the number of threads does not change it."""
+        wanted = replace(where, threads=0)
+        for answer in self.answers:
+            if answer.model == model and wanted in [replace(place, threads=0) for place in answer.where]:
+                return answer
         return None
-    return result.times.mean_ms if result.times.median_ms is None else result.times.median_ms
 
+    def find_target(self, target: str) -> TargetFacts:
+        return next(facts for facts in self.targets if facts.target == target)
 
-def cost(result: Result) -> float:
-    """Return milliseconds, or instructions under emulation."""
-    instructions = result.instructions_per_inference
-    return float(instructions) if instructions is not None else median_ms(result) or 0.0
+    def measured_places(self, target: str) -> Counter[SettingOnTarget]:
+        """Return the places with a known cost, in their order, and for how many models it is known."""
+        return Counter(result.where for result in self.results_on(target) if result.cost is not None)
 
-
-def results_on(record: Record, target: str) -> tuple[Result, ...]:
-    """Return the results of one target."""
-    return tuple(result for result in record.results if result.where.target == target)
-
-
-def find_result(record: Record, model: str, where: SettingOnTarget) -> Result | None:
-    """Return the result of a model in a place, if there is one."""
-    results = (result for result in record.results if result.model == model and result.where == where)
-    return next(results, None)
-
-
-def measured_settings(record: Record, target: str) -> list[Setting]:
-    """Return the settings with a known cost, in their order."""
-    measured = (result for result in results_on(record, target) if is_measured(result))
-    return list(dict.fromkeys(result.where.setting for result in measured))
-
-
-def place_on(target: str, setting: Setting) -> SettingOnTarget:
-    """Return the place of a setting on a target."""
-    return SettingOnTarget(
-        target=target, runtime=setting.runtime, kernels=setting.kernels, threads=setting.threads
-    )
-
-
-def primary_places(record: Record) -> list[SettingOnTarget]:
-    """Return the setting that represents each target: the first one under which most models ran."""
-    places = []
-    for target in record.targets:
-        counts = Counter(result.where for result in results_on(record, target.target) if is_measured(result))
-        if counts:
-            places.append(max(counts, key=lambda where: counts[where]))
-    return places
-
-
-def find_baseline(record: Record, where: SettingOnTarget) -> Result | None:
-    """Return the result of the first model under the setting, if it ran there."""
-    result = find_result(record, record.models[0].name, where)
-    return result if result and is_measured(result) else None
-
-
-def find_answer(record: Record, model: str, where: SettingOnTarget) -> ScoredAnswer | None:
-    """Return a model's answer in a place; the number of threads does not change it."""
-    wanted = (where.target, where.runtime, where.kernels)
-    for answer in record.answers:
-        places = ((place.target, place.runtime, place.kernels) for place in answer.where)
-        if answer.model == model and wanted in places:
-            return answer
-    return None
-
-
-def find_target(record: Record, target: str) -> TargetFacts:
-    """Return the facts of a target."""
-    return next(facts for facts in record.targets if facts.target == target)
+    def primary_places(self) -> list[SettingOnTarget]:
+        """Return the place that represents each target: the first one in which most models ran."""
+        counts = [self.measured_places(target.target) for target in self.targets]
+        return [max(places, key=places.__getitem__) for places in counts if places]

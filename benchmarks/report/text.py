@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
+from benchmarks.protocol.plan import KERNELS_WORDS, Setting
 from benchmarks.protocol.results import OperatorTime
-from benchmarks.report.schema import (
-    AccuracyDrop,
-    FigurePair,
-    OutputAgreement,
-    Record,
-    Result,
-    SettingOnTarget,
-    SpeedUp,
-    Times,
-    find_baseline,
-    find_result,
-    find_target,
-    is_measured,
-    median_ms,
-    primary_places,
-    results_on,
-)
-from benchmarks.statistics.latency import Drift
+from benchmarks.report.schema import FigurePair, OutputAgreement, Record, Result, SettingOnTarget, SpeedUp
+from benchmarks.statistics.latency import Drift, Times
+from dermpack.metrics.intervals import Interval
 from dermpack.metrics.summary import Figure
 from dermpack.reporting.page import NO_VALUE
 
@@ -46,12 +32,31 @@ def median_text(times: Times) -> str:
     """Format a median with its interval: "10.4 (10.2–10.6)"; "~10.4" is a mean without a median."""
     if times.median_ms is None:
         return f"~{ms_text(times.mean_ms)}"
-    ci95 = times.median_ci95_ms
-    return ms_text(times.median_ms) + (f" ({ms_text(ci95[0])}–{ms_text(ci95[1])})" if ci95 else "")
+    return interval_text(times.median_ms, times.median_ci95_ms, ms_text)
 
 
-def millions_text(instructions: int | None) -> str:
-    return NO_VALUE if instructions is None else f"{instructions / MILLION:,.1f}"
+def interval_text(value: float, ci95: Interval | None, form: Callable[[float], str], to: str = "–") -> str:
+    """Format a figure with its interval, if there is one: "2.1 (1.9–2.2)"."""
+    return form(value) + (f" ({form(ci95[0])}{to}{form(ci95[1])})" if ci95 else "")
+
+
+def millions_text(instructions: float) -> str:
+    return f"{instructions / MILLION:,.1f}"
+
+
+def cost_text(result: Result | None) -> str:
+    """Format the cost for a cell: millions of instructions, "refused", or milliseconds."""
+    if result is None:
+        return NO_VALUE
+    if result.instructions_per_inference is not None:
+        return millions_text(result.instructions_per_inference)
+    return "refused" if result.refused is not None else ms_text(result.median_ms)
+
+
+def kernels_text(setting: Setting) -> str:
+    """Format a setting without its threads: "litert default", "tflite without XNNPACK"."""
+    runtime = setting.runtime.replace("ai-edge-litert", "litert").replace("tflite-runtime", "tflite")
+    return f"{runtime} {KERNELS_WORDS[setting.kernels].removesuffix(' kernels')}"
 
 
 def size_text(size_bytes: int) -> str:
@@ -75,9 +80,7 @@ def points_text(difference: float) -> str:
 
 def change_text(change: FigurePair) -> str:
     """Format a change for a cell: "−0.7 (−1.9…+0.4)"."""
-    ci95 = change.ci95
-    interval = f" ({points_text(ci95[0])}…{points_text(ci95[1])})" if ci95 else ""
-    return points_text(change.difference) + interval
+    return interval_text(change.difference, change.ci95, points_text, "…")
 
 
 def drop_text(change: FigurePair, *, against: str = "", doubt: str) -> str:
@@ -131,7 +134,7 @@ def count_text(count: int, what: str) -> str:
 
 def summary(record: Record) -> list[str]:
     """Return the report in a few sentences: cost per target, accuracy per model, agreement per target."""
-    costs = [_cost_sentence(record, where) for where in primary_places(record)]
+    costs = [_cost_sentence(record, where) for where in record.primary_places()]
     return [*costs, *_drop_sentences(record), *_agreement_sentences(record)]
 
 
@@ -148,9 +151,10 @@ def warnings(record: Record) -> list[str]:
     """Return what makes figures less reliable, and what is missing."""
     found = []
     for place in record.targets:
-        if unsteady := unsteady_results(record, place.target):
+        unsteady, count = unsteady_results(record, place.target)
+        if unsteady:
             worst, drift = unsteady[0]
-            count = f"{unsteady_text(record, place.target)}; the worst: " if len(unsteady) > 1 else ""
+            count = f"{count}; the worst: " if len(unsteady) > 1 else ""
             found.append(f"{place.target}: {count}{worst.model} with {worst.where.setting}: {drift.sentence}")
     # A model and a reason once, with all the settings that it concerns.
     refused: dict[tuple[str, str, str], list[str]] = {}
@@ -163,66 +167,49 @@ def warnings(record: Record) -> list[str]:
     unscored = [
         f"{answer.model} is not scored: {answer.unscored}" for answer in record.answers if answer.unscored
     ]
-    return [*found, *dict.fromkeys((*unscored, *_constant_predictions(record)))]
-
-
-def unsteady_results(record: Record, target: str) -> list[tuple[Result, Drift]]:
-    """Return the results whose rounds drifted, the worst first."""
-    unsteady = [
-        (result, result.times.drift)
-        for result in results_on(record, target)
-        if result.times and result.times.drift and result.times.drift.sentence
-    ]
-    return sorted(unsteady, key=lambda pair: -pair[1].worst)
-
-
-def unsteady_text(record: Record, target: str) -> str:
-    """Format "3 of 16 medians come from unsteady rounds"."""
-    timed = [result for result in results_on(record, target) if result.times and result.times.drift]
-    return f"{len(unsteady_results(record, target))} of {len(timed)} medians come from unsteady rounds"
-
-
-def _constant_predictions(record: Record) -> Iterator[str]:
-    """Yield a sentence for each model that gives all pictures the same label."""
+    constant = []
     # With a single true label, the same answer for all pictures can be correct.
-    if record.data is None or len(set(record.data.truth)) == 1:
-        return
-    for answer in record.answers:
-        if len(set(answer.predicted or ())) == 1:
-            label = record.data.labels[(answer.predicted or ())[0]]
-            yield f"{answer.model} is no better than guessing: every answer is {label}"
+    if record.data is not None and len(set(record.data.truth)) > 1:
+        for answer in record.answers:
+            if len(given := set(answer.predicted or ())) == 1:
+                label = record.data.labels[given.pop()]
+                constant.append(f"{answer.model} is no better than guessing: every answer is {label}")
+    return [*found, *dict.fromkeys((*unscored, *constant))]
+
+
+def unsteady_results(record: Record, target: str) -> tuple[list[tuple[Result, Drift]], str]:
+    """Return the results whose rounds drifted, the worst first, and how many of the results they are."""
+    drifts = []
+    for result in record.results_on(target):
+        if result.times is not None and result.times.drift is not None:
+            drifts.append((result, result.times.drift))
+    unsteady = [(result, drift) for result, drift in drifts if drift.sentence]
+    count = f"{len(unsteady)} of {len(drifts)} medians come from unsteady rounds"
+    return sorted(unsteady, key=lambda pair: -pair[1].worst), count
 
 
 def _cost_sentence(record: Record, where: SettingOnTarget) -> str:
     """Format what each model costs under one setting."""
-    base = find_baseline(record, where)
+    base = record.find_baseline(where)
+    first = base.instructions_per_inference if base else None
     parts = []
     # The first model has its absolute cost; the others have theirs relative to it.
     for model in record.models:
-        here = find_result(record, model.name, where)
-        if here is None or not is_measured(here):
+        here = record.find_result(model.name, where)
+        if here is None or here.cost is None:
             continue
+        cost = f"{model.name} {'takes ' if here is base else ''}{cost_text(here)}"
         counted = here.instructions_per_inference
-        if here is base:
-            cost = (
-                f"{millions_text(counted)} million instructions"
-                if counted
-                else f"{ms_text(median_ms(here))} ms"
-            )
-            parts.append(f"{model.name} takes {cost}{_rounds_text(here)}")
-        elif counted is not None and base is not None and base.instructions_per_inference:
-            factor = factor_text(counted / base.instructions_per_inference)
-            parts.append(f"{model.name} {millions_text(counted)} million, {factor} times as many")
-        elif counted is not None:
-            parts.append(f"{model.name} {millions_text(counted)} million instructions")
-        else:
+        if counted is None:
             # "int8 4.24 ms, 2.38 times as fast (2.36 to 2.41)"
-            pace = next(
-                (pace for pace in record.paces if (pace.model, pace.where) == (model.name, where)), None
-            )
-            speed_up = f", {_speed_up_text(pace)}" if pace else ""
-            parts.append(f"{model.name} {ms_text(median_ms(here))} ms{speed_up}")
-    emulated = " Counted, not timed." if find_target(record, where.target).is_emulated else ""
+            pace = record.find_speed_up(model.name, where)
+            cost += f" ms, {_speed_up_text(pace)}" if pace else " ms"
+        elif first and here is not base:
+            cost += f" million, {factor_text(counted / first)} times as many"
+        else:
+            cost += " million instructions"
+        parts.append(cost + (_rounds_text(here) if here is base else ""))
+    emulated = " Counted, not timed." if record.find_target(where.target).is_emulated else ""
     return f"On {where}: {'; '.join(parts)}.{emulated}"
 
 
@@ -230,13 +217,12 @@ def _speed_up_text(pace: SpeedUp) -> str:
     """Format "2.38 times as fast (2.36 to 2.41)" or "1.34 times as slow (1.31 to 1.37)"."""
     if pace.ci95 is None:
         return f"{factor_text(pace.times_as_fast)} times as fast, with too few rounds for an interval"
-    low, high = pace.ci95
+    ratio, (low, high), word = pace.times_as_fast, pace.ci95, "fast"
     if not pace.is_told:
         return f"no significant difference ({factor_text(low)} to {factor_text(high)} times as fast)"
-    if pace.times_as_fast >= 1:
-        return f"{factor_text(pace.times_as_fast)} times as fast ({factor_text(low)} to {factor_text(high)})"
-    interval = f"{factor_text(1 / high)} to {factor_text(1 / low)}"
-    return f"{factor_text(1 / pace.times_as_fast)} times as slow ({interval})"
+    if ratio < 1:
+        ratio, low, high, word = 1 / ratio, 1 / high, 1 / low, "slow"
+    return f"{factor_text(ratio)} times as {word} ({factor_text(low)} to {factor_text(high)})"
 
 
 def _rounds_text(result: Result) -> str:
@@ -269,19 +255,12 @@ def _drop_sentences(record: Record) -> Iterator[str]:
         if first.flips:
             flips += f", {first.only_first} of them lost and {first.only_here} won"
         pictures = f"on the {record.data.n:,} pictures of the {record.data.split.value} split"
-        yield f"{name} {difference} {pictures}; {flips} ({first.where[0]}).{_elsewhere_text(first, others)}"
-
-
-def _elsewhere_text(first: AccuracyDrop, others: Sequence[AccuracyDrop]) -> str:
-    """Format the difference of the same two files with other runtimes, kernels and devices."""
-    if not others:
-        return ""
-    differences = [drop.balanced_accuracy.difference for drop in others]
-    low, high = points_text(min(differences)), points_text(max(differences))
-    if low == high == points_text(first.balanced_accuracy.difference):
-        return " The difference is the same in all other places."
-    span = low if low == high else f"{low} to {high}"
-    return f" In the other places the difference is {span} points."
+        elsewhere = sorted(drop.balanced_accuracy.difference for drop in others)
+        spread = list(dict.fromkeys(points_text(end) for end in (*elsewhere[:1], *elsewhere[-1:])))
+        rest = f" In the other places the difference is {' to '.join(spread)} points." if others else ""
+        if spread == [points_text(change.difference)]:
+            rest = " The difference is the same in all other places."
+        yield f"{name} {difference} {pictures}; {flips} ({first.where[0]}).{rest}"
 
 
 def _agreement_sentences(record: Record) -> Iterator[str]:
@@ -291,21 +270,19 @@ def _agreement_sentences(record: Record) -> Iterator[str]:
     ]
     for target in dict.fromkeys(agreement.where[0].target for agreement in across):
         here = [agreement for agreement in across if agreement.where[0].target == target]
-        models = dict.fromkeys(agreement.model for agreement in here)
-        parts = [_agreement_text([item for item in here if item.model == model]) for model in models]
+        parts = []
+        for model in dict.fromkeys(agreement.model for agreement in here):
+            # Settings of a target usually agree: only the extremes are named.
+            own = [agreement for agreement in here if agreement.model == model]
+            least = min(agreement.differing for agreement in own)
+            most = max(own, key=lambda agreement: (agreement.differing, agreement.other_labels))
+            span = f"{least:,} to " if least < most.differing else ""
+            distance = f", {distance_text(most)}," if most.differing else ""
+            outputs = f"{span}{share_text(most.differing, most.outputs, 'outputs')}{distance}"
+            labels = share_text(max(agreement.other_labels for agreement in own), most.n, "labels")
+            # "int8 differs in 0 of 2,100 outputs and in 0 of 300 labels"
+            parts.append(f"{model} differs in {outputs} and in {labels}")
         places = {place for agreement in here for place in agreement.where}
         settings = "one setting" if len(places) == 1 else f"{len(places)} settings"
         where = f"On {target} against {here[0].first.target}, the same file in {settings}"
         yield f"{where}: {'; '.join(parts)}."
-
-
-def _agreement_text(agreements: Sequence[OutputAgreement]) -> str:
-    """Format "int8 differs in 0 of 2,100 outputs and in 0 of 300 labels", or a range of settings."""
-    # Settings of a target usually agree: only the extremes are named.
-    least = min(agreements, key=lambda agreement: agreement.differing)
-    most = max(agreements, key=lambda agreement: (agreement.differing, agreement.other_labels))
-    labels = max(agreement.other_labels for agreement in agreements)
-    span = f"{least.differing:,} to " if least.differing < most.differing else ""
-    distance = f", {distance_text(most)}," if most.differing else ""
-    outputs = f"{span}{share_text(most.differing, most.outputs, 'outputs')}{distance}"
-    return f"{most.model} differs in {outputs} and in {share_text(labels, most.n, 'labels')}"

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
-from typing import TypeAlias
+from statistics import median
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.protocol.results import SummarizedModel, TimedModel, ToolPass
 from dermpack.metrics.intervals import Interval, percentile_interval
+from dermpack.metrics.predictions import Floats
 
+DECIMALS = 4  # of a millisecond; clocks are not more precise
 RESAMPLES = 1_000
 LEAST_BLOCKS = 10  # with fewer, the variation between blocks is unknown
 BLOCKS = 25  # for rounds that were measured in few turns, or in one
@@ -20,8 +23,6 @@ MOST_STEPS = 4096  # of the rounds' distribution; with more rounds, the median i
 UNLIKELY_P = 0.01
 LEAST_CHANGE = 0.03  # between the first third and the last one; less is not reported
 LEAST_SPREAD = 0.25  # between slow blocks and fast ones
-
-Floats: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,21 +61,28 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """One model under one setting; everything except the number of rounds is in milliseconds."""
+class Times:
+    """The times of one model under one setting; what a tool does not report is missing."""
 
+    load_ms: float
+    first_ms: float
+    warm_up_rounds: int
     rounds: int
     min_ms: float
-    p5_ms: float
-    median_ms: float
-    median_ci95_ms: Interval | None  # None: too few rounds
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float
     max_ms: float
     mean_ms: float
     deviation_ms: float
-    drift: Drift | None  # None: too few rounds
+    p5_ms: float | None = None
+    median_ms: float | None = None
+    median_ci95_ms: Interval | None = None  # None: too few rounds
+    p90_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    drift: Drift | None = None  # None: too few rounds
+    peak_bytes: int | None = None
+    turns: int | None = None  # equal parts of the rounds, between which the other models ran
+    rounds_ms: tuple[float, ...] | None = None  # in chronological order
+    passes: tuple[ToolPass, ...] | None = None  # of a tool that does not report its rounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,29 +98,57 @@ class PairedMedians:
         return self.ci95 is not None and not self.ci95[0] <= 1 <= self.ci95[1]
 
 
-def summarize_rounds(rounds_ms: Sequence[float], *, turns: int = 1, seed: int = 0) -> Latency:
-    """Summarise rounds in chronological order, measured in this many equal turns."""
-    values = np.asarray(rounds_ms, dtype=np.float64)
+def summarize_rounds(timed: TimedModel, *, seed: int) -> Times:
+    """Return the times of raw rounds."""
+    # Rounded first: everything can be derived again from the rounds that are stored.
+    values = np.array([round(round_ms, DECIMALS) for round_ms in timed.rounds_ms])
     p5, p50, p90, p95, p99 = np.percentile(values, (5, 50, 90, 95, 99)).tolist()
-    blocks = split_blocks(values, count_blocks(turns, len(values)))
-    ci95 = drift = None
-    # With too few blocks neither the interval nor the drift can be estimated.
-    if len(blocks) >= LEAST_BLOCKS:
-        ci95 = percentile_interval(drawn_medians(blocks, draw_blocks(len(blocks), seed=seed)))
-        drift = measure_drift([float(np.median(block)) for block in blocks])
-    return Latency(
+    blocks = count_blocks(timed.turns, len(values))
+    drift = None
+    if blocks >= LEAST_BLOCKS:
+        drift = measure_drift([float(np.median(block)) for block in np.array_split(values, blocks)])
+    return Times(
+        load_ms=timed.load_ms,
+        first_ms=timed.first_ms,
+        warm_up_rounds=timed.warm_up_rounds,
         rounds=len(values),
         min_ms=float(values.min()),
-        p5_ms=p5,
-        median_ms=p50,
-        median_ci95_ms=widen_interval(ci95, p50, blocks=len(blocks)),
-        p90_ms=p90,
-        p95_ms=p95,
-        p99_ms=p99,
         max_ms=float(values.max()),
         mean_ms=float(values.mean()),
         deviation_ms=float(values.std(ddof=1)) if len(values) > 1 else 0.0,
+        p5_ms=p5,
+        median_ms=p50,
+        median_ci95_ms=block_interval(draw_medians(values, blocks, seed=seed), p50, blocks=blocks),
+        p90_ms=p90,
+        p95_ms=p95,
+        p99_ms=p99,
         drift=drift,
+        peak_bytes=timed.peak_bytes,
+        turns=timed.turns,
+        rounds_ms=tuple(values.tolist()),
+    )
+
+
+def summarize_passes(tool: SummarizedModel) -> Times:
+    """Return the times of a tool's processes; a percentile is the median of those of the processes."""
+    passes = tool.passes
+    rounds = sum(part.rounds for part in passes)
+    percentiles: dict[str, Any] = {}
+    for name in ("p5_ms", "median_ms", "p95_ms"):
+        values = [getattr(part, name) for part in passes]
+        if None not in values:
+            percentiles[name] = median(values)
+    return Times(
+        load_ms=median(part.load_ms for part in passes),
+        first_ms=median(part.first_ms for part in passes),
+        warm_up_rounds=sum(part.warm_up_rounds for part in passes),
+        rounds=rounds,
+        min_ms=min(part.min_ms for part in passes),
+        max_ms=max(part.max_ms for part in passes),
+        mean_ms=sum(part.mean_ms * part.rounds for part in passes) / rounds,
+        deviation_ms=median(part.deviation_ms for part in passes),
+        passes=passes,
+        **percentiles,
     )
 
 
@@ -123,18 +159,10 @@ def compare_medians(
     first, second = np.asarray(first_ms, np.float64), np.asarray(second_ms, np.float64)
     ratio = float(np.median(first) / np.median(second))
     blocks = count_blocks(turns, len(first), len(second))
-    ci95 = None
-    if blocks >= LEAST_BLOCKS:
-        draws = draw_blocks(blocks, seed=seed)
-        # The same draws for both models: what disturbed a turn disturbed both.
-        drawn = [drawn_medians(split_blocks(values, blocks), draws) for values in (first, second)]
-        ci95 = percentile_interval(drawn[0] / drawn[1])
-    return PairedMedians(times_as_fast=ratio, ci95=widen_interval(ci95, ratio, blocks=blocks))
-
-
-def split_blocks(values: Floats, blocks: int) -> list[Floats]:
-    """Split rounds into blocks that are drawn as one: neighbouring rounds are not independent."""
-    return np.array_split(values, blocks)
+    # The same seed, so the same draws for both models: what disturbed a turn disturbed both.
+    drawn = [draw_medians(values, blocks, seed=seed) for values in (first, second)]
+    draws = None if drawn[0] is None or drawn[1] is None else drawn[0] / drawn[1]
+    return PairedMedians(times_as_fast=ratio, ci95=block_interval(draws, ratio, blocks=blocks))
 
 
 def count_blocks(turns: int, *rounds: int) -> int:
@@ -142,24 +170,29 @@ def count_blocks(turns: int, *rounds: int) -> int:
     return turns if turns >= LEAST_BLOCKS else min(BLOCKS, *rounds)
 
 
-def draw_blocks(blocks: int, *, seed: int) -> Floats:
-    """Return how often each block is drawn, [resamples, blocks]."""
+def draw_medians(values: Floats, blocks: int, *, seed: int) -> Floats | None:
+    """Return the median of the rounds in every bootstrap draw of their blocks; None for too few blocks.
+
+    A block is drawn as one, since neighbouring rounds are not independent. The median is the smallest value
+    that half of the drawn rounds do not exceed.
+    """
+    if blocks < LEAST_BLOCKS:
+        return None
+    parts = [np.sort(part) for part in np.array_split(values, blocks)]
+    # How often each block is drawn, [resamples, blocks].
     generator = np.random.default_rng(seed)
-    return generator.multinomial(blocks, np.full(blocks, 1 / blocks), size=RESAMPLES).astype(np.float64)
-
-
-def drawn_medians(blocks: Sequence[Floats], draws: Floats) -> Floats:
-    """Return the median of all rounds in every draw: the smallest value that half of them do not exceed."""
-    values = np.sort(np.concatenate(blocks))
-    steps = values[np.linspace(0, len(values) - 1, min(MOST_STEPS, len(values))).round().astype(int)]
+    draws = generator.multinomial(blocks, np.full(blocks, 1 / blocks), size=RESAMPLES).astype(np.float64)
+    spaced = np.linspace(0, len(values) - 1, min(MOST_STEPS, len(values))).round().astype(int)
+    steps = np.sort(values)[spaced]
     # The rounds of each block up to each step; a draw adds these counts up, without copying rounds.
-    below = np.stack([np.sort(block).searchsorted(steps, side="right") for block in blocks])
-    half = draws @ np.array([len(block) for block in blocks]) / 2
+    below = np.stack([part.searchsorted(steps, side="right") for part in parts])
+    half = draws @ np.array([len(part) for part in parts]) / 2
     return np.asarray(steps[(draws @ below >= half[:, None]).argmax(axis=1)])
 
 
-def widen_interval(ci95: Interval | None, middle: float, *, blocks: int) -> Interval | None:
-    """Widen a bootstrap interval of few blocks as Student's t does: by 7 % each way for 25 blocks."""
+def block_interval(draws: Floats | None, middle: float, *, blocks: int) -> Interval | None:
+    """Return the interval of draws of blocks, widened as Student's t does: by 7 % each way for 25 blocks."""
+    ci95 = None if draws is None else percentile_interval(draws)
     if ci95 is None:
         return None
     factor = (1 + STUDENT / (blocks - 1)) * sqrt(blocks / (blocks - 1))

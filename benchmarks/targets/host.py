@@ -1,42 +1,46 @@
-"""Measure models on this machine, each job in a new process."""
+"""Measure models on this machine, each job in a new process.
+
+`python -m benchmarks.targets.host JOB.json` works like the worker, and times the steps from a picture file to
+its label with the program's own decoder.
+"""
 
 from __future__ import annotations
 
 import json
+import resource
+import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from subprocess import DEVNULL, Popen, TimeoutExpired
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.protocol import replies
-from benchmarks.protocol.environment import list_warnings, merge_states
-from benchmarks.protocol.jobs import (
-    JOB_FILE,
-    WORKER_FILE,
-    JobFolder,
-    JobKind,
-    JobRunner,
-    WorkerFailedError,
-    describe_target,
-    job_header,
-    run_jobs,
-    write_job_folder,
-)
+import numpy as np
+
+from benchmarks.protocol import jobs, replies
 from benchmarks.protocol.plan import BenchmarkPlan, Setting, select_settings
 from benchmarks.protocol.results import StepMedians, TargetMeasurement
-from benchmarks.targets.worker_process import run_worker
-from dermpack.imaging import Policy
+from benchmarks.worker import worker
+from dermpack.imaging.decoding import decode_image
+from dermpack.imaging.preprocessing import MARGIN, Policy, resize_image
+from dermpack.imaging.rejection import DEFAULT_LIMITS
 from dermpack.processes.process_pool import available_jobs
 from dermpack.progress import Track, silent
 from dermpack.storage.files import write_bytes
 
 NAME = "host"
 INSTALL = 'Run: pip install "dermpack[device]"'
-KINDS = (JobKind.TIME, JobKind.ANSWER, JobKind.PROFILE)
-STEPS_MODULE = "benchmarks.worker.breakdown_worker"
-STEPS_PICTURES = 30
+KINDS = (jobs.JobKind.TIME, jobs.JobKind.ANSWER, jobs.JobKind.PROFILE)
+GRACE_SECONDS = 10.0  # the worker ends itself a second after its time
+MOST_ANSWER_BYTES = 1 << 30
+MOST_COMPLAINT_BYTES = 1 << 16
+STEPS = ("decode_ms", "resize_ms", "copy_ms", "invoke_ms", "whole_ms")
+STEPS_PICTURES, STEPS_PASSES = 30, 4
 STEPS_PATIENCE_SECONDS = 300.0
 
 
@@ -52,56 +56,104 @@ class HostTarget:
         """Measure the whole plan on this machine."""
         with TemporaryDirectory(prefix="dermpack-") as temporary:
             folder = Path(temporary)
-            job_folder, run_job = write_job_folder(plan, folder), job_runner(folder)
-            machine = describe_target(run_job, where=NAME, hint=INSTALL)
+            job_models, run_job = jobs.write_job_folder(plan, folder), job_runner(folder)
+            machine = jobs.describe_target(run_job, where=NAME, hint=INSTALL)
             settings, left_out = select_settings(
                 plan, where=NAME, runtimes=list(machine.runtimes), cores=available_jobs(), install=INSTALL
             )
-            results = run_jobs(
-                plan, job_folder, run_job, settings=settings, kinds=KINDS, track=track, what="Measuring here"
+            results = jobs.run_jobs(
+                plan, job_models, run_job, settings=settings, kinds=KINDS, track=track, what="Measuring here"
             )
             # The steps are measured once for each runtime, under its first setting.
             first_settings = list({setting.runtime: setting for setting in reversed(settings)}.values())[::-1]
-            run_steps = job_runner(folder, program=("-m", STEPS_MODULE))
-            steps, unknown = measure_steps(plan, job_folder, run_steps, settings=first_settings)
-        environment = {**merge_states(machine.environment, results.environment_after), **machine.runtimes}
-        warnings = list_warnings(machine.environment, results.environment_after)
-        notes = (*left_out, *warnings, *results.notes, *unknown)
-        return replace(results.measurement(NAME, environment=environment, notes=notes), steps=steps)
+            steps, unknown = _measure_steps(plan, job_models, folder, settings=first_settings)
+        measured = results.measurement(NAME, machine, notes=left_out)
+        return replace(measured, steps=steps, notes=(*measured.notes, *unknown))
 
 
-def job_runner(folder: Path, *, program: Sequence[str] = (WORKER_FILE,)) -> JobRunner:
+def job_runner(folder: Path, *, program: Sequence[str] = (jobs.WORKER_FILE,)) -> jobs.JobRunner:
     """Return a function that runs the worker, or another program, in a new process for each job."""
-
-    def run_job(job: Mapping[str, Any]) -> Mapping[str, Any]:
-        write_bytes(folder / JOB_FILE, json.dumps(job).encode())
-        command = [sys.executable, *program, JOB_FILE]
-        return run_worker(command, folder=folder, seconds=job["patience_seconds"])
-
-    return run_job
+    return partial(run_worker, [sys.executable, *program], folder=folder)
 
 
-def measure_steps(
-    plan: BenchmarkPlan, job_folder: JobFolder, run_job: JobRunner, *, settings: Sequence[Setting]
+def run_worker(
+    command: Sequence[str],
+    job: Mapping[str, Any],
+    *,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    address_bytes: int | None = None,
+) -> Mapping[str, Any]:
+    """Run the command on a job in the folder and return the JSON object that it prints."""
+    write_bytes(folder / jobs.JOB_FILE, json.dumps(job).encode())
+    command, seconds = [*command, jobs.JOB_FILE], float(job["patience_seconds"])
+    answer, complaint = folder / "stdout", folder / "stderr"
+    with answer.open("wb") as stdout, complaint.open("wb") as stderr:
+        process = Popen(command, cwd=folder, env=environment, stdin=DEVNULL, stdout=stdout, stderr=stderr)
+        try:
+            if address_bytes is not None:
+                with suppress(ProcessLookupError):  # the process has already ended
+                    resource.prlimit(process.pid, resource.RLIMIT_AS, (address_bytes, address_bytes))
+            code = process.wait(seconds + GRACE_SECONDS)
+        except TimeoutExpired:
+            code = -signal.SIGALRM
+        finally:
+            process.kill()
+            process.wait()
+    with complaint.open("rb") as file:
+        file.seek(max(complaint.stat().st_size - MOST_COMPLAINT_BYTES, 0))
+        replies.check_exit_code(code, file.read(), seconds=seconds)
+    with answer.open("rb") as file:
+        return replies.parse_answer(file.read(MOST_ANSWER_BYTES))
+
+
+def _measure_steps(
+    plan: BenchmarkPlan, job_models: jobs.JobModels, folder: Path, *, settings: Sequence[Setting]
 ) -> tuple[tuple[StepMedians, ...], tuple[str, ...]]:
-    """Return the time of each step from picture file to label, and notes about what could not be measured.
-
-    The runner starts benchmarks.worker.breakdown_worker; without scored pictures there is nothing to decode.
-    """
+    """Return the time of each step from picture file to label, and notes about what could not be measured."""
     steps, notes = list[StepMedians](), list[str]()
-    if plan.scored is None:
+    if plan.scored is None:  # nothing to decode
         return (), ()
     pictures = plan.scored.pictures[:STEPS_PICTURES]
     files = [str(plan.scored.dataset.file(picture).absolute()) for picture in pictures]
+    run_job = job_runner(folder, program=("-m", "benchmarks.targets.host"))
     for setting in settings:
-        for entry, model in zip(job_folder.models, plan.models, strict=True):
-            policy = model.sidecar.policy if model.sidecar else Policy.CENTRE_SQUARE
-            wanted = {**entry, "size": model.size, "policy": policy.value}
-            header = job_header("break down", setting, [wanted], patience_seconds=STEPS_PATIENCE_SECONDS)
+        for model in job_models:
+            header = jobs.job_header("steps", setting, [model], patience_seconds=STEPS_PATIENCE_SECONDS)
             try:
-                reply = run_job({**header, "files": files})
-                (times,) = replies.read_entries(reply, names=[model.name])
-                steps.append(replies.read_steps(times, model=model.name, setting=setting))
-            except (WorkerFailedError, replies.InvalidReplyError) as error:
-                notes.append(f"{model.name}: its steps could not be measured under {setting} ({error})")
+                (times,) = replies.read_entries(run_job({**header, "files": files}), names=[model["name"]])
+                steps.append(replies.read_steps(times, setting=setting))
+            except (replies.WorkerFailedError, replies.InvalidReplyError) as error:
+                notes.append(f"{model['name']}: its steps could not be measured under {setting} ({error})")
     return tuple(steps), tuple(notes)
+
+
+def _time_steps(job: worker.Job, model: worker.Job) -> worker.Job:
+    """Return the median time of each step."""
+    run = worker.LoadedModel(job, model)
+    times = np.array([_time_picture(run, Path(file)) for _ in range(STEPS_PASSES) for file in job["files"]])
+    counted = times[len(job["files"]) :]  # the first pass pages files and code in
+    medians_ms = np.median(counted, axis=0) / 1e6
+    return {"rounds": len(counted), **dict(zip(STEPS, medians_ms.tolist(), strict=True))}
+
+
+def _time_picture(run: worker.LoadedModel, file: Path) -> tuple[int, ...]:
+    """Return the nanoseconds of each of STEPS for one picture."""
+    size, interpreter, clock = run.feed.pixels.shape[1], run.interpreter, time.perf_counter_ns
+    start = clock()
+    image, _ = decode_image(file, limits=DEFAULT_LIMITS, at_least=MARGIN * size)
+    decoded = clock()
+    small = resize_image(image, size, policy=Policy(run.model["policy"]))
+    resized = clock()
+    interpreter.set_tensor(run.feed.index, run.feed.table[np.asarray(small)][None])
+    copied = clock()
+    interpreter.invoke()
+    invoked = clock()
+    # The label is part of the whole, but too fast to be a step.
+    int(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).argmax())
+    whole = clock() - start
+    return decoded - start, resized - decoded, copied - resized, invoked - copied, whole
+
+
+if __name__ == "__main__":
+    worker.main({"steps": partial(worker.run_models, _time_steps)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from threading import Event
 
@@ -13,13 +14,13 @@ from benchmarks.protocol.results import Target, TargetMeasurement
 from benchmarks.statistics.slow_operators import explain_slow_models
 from benchmarks.targets.adb.adb_target import find_phones
 from benchmarks.targets.emulated.emulated_target import QemuTarget, qemu_target
+from benchmarks.targets.emulated.emulator import TARGET_NAMES
 from benchmarks.targets.host import HostTarget
-from benchmarks.targets.ssh.connection import read_address
-from benchmarks.targets.ssh.ssh_target import SshTarget
+from benchmarks.targets.ssh.ssh_target import SshTarget, read_address
 from dermpack.errors import DermpackError, InputError
 from dermpack.progress import Item, Track, silent
 
-FORMS = "host, ssh:user@host[:port], adb[:SERIAL], qemu:cortex-a72 or qemu:cortex-a76"
+FORMS = f"host, ssh:user@host[:port], adb[:SERIAL], {' or '.join(TARGET_NAMES)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,22 @@ def measure_targets(
     """
     emulated = [target for target in targets if isinstance(target, QemuTarget)]
     results = {target.name: _measure(target, plan, track) for target in targets if target not in emulated}
-    results.update(_measure_in_parallel(emulated, plan, track))
+    stop = Event()  # after Ctrl-C, every thread ends after its current step
+
+    def measure_emulated(target: Target) -> TargetMeasurement | DermpackError:
+        own_track = track if target is emulated[0] else silent  # one progress bar
+
+        def track_until_stop(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:
+            return takewhile(lambda _: not stop.is_set(), own_track(items, total=total, what=what))
+
+        return _measure(target, plan, track_until_stop)
+
+    with ThreadPoolExecutor(max(len(emulated), 1)) as pool:
+        try:
+            measured_emulated = pool.map(measure_emulated, emulated)
+            results.update(zip((target.name for target in emulated), measured_emulated, strict=True))
+        finally:
+            stop.set()
     in_order = [results[target.name] for target in targets]
     failures = tuple(result for result in in_order if isinstance(result, DermpackError))
     measured = tuple(result for result in in_order if isinstance(result, TargetMeasurement))
@@ -86,36 +102,3 @@ def _measure(target: Target, plan: BenchmarkPlan, track: Track) -> TargetMeasure
     except DermpackError as error:
         return error
     return replace(measured, notes=(*measured.notes, *explain_slow_models(measured, plan)))
-
-
-def _measure_in_parallel(
-    targets: Sequence[Target], plan: BenchmarkPlan, track: Track
-) -> dict[str, TargetMeasurement | DermpackError]:
-    """Measure with one thread for each target; the first one has the progress bar."""
-    if not targets:
-        return {}
-    stop = Event()  # after Ctrl-C, every thread ends after its current step
-    tracks = [
-        _StoppableTrack(track=track if target is targets[0] else silent, stop=stop) for target in targets
-    ]
-    with ThreadPoolExecutor(len(targets)) as pool:
-        futures = [
-            pool.submit(_measure, target, plan, own_track)
-            for target, own_track in zip(targets, tracks, strict=True)
-        ]
-        try:
-            return {target.name: future.result() for target, future in zip(targets, futures, strict=True)}
-        finally:
-            stop.set()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StoppableTrack:
-    track: Track
-    stop: Event
-
-    def __call__(self, items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:
-        for item in self.track(items, total=total, what=what):
-            if self.stop.is_set():
-                return
-            yield item

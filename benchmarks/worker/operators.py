@@ -12,15 +12,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-RUNTIMES = ("ai-edge-litert",)
 LIBRARY = "libLiteRt.so"
 CPU = 1  # of the accelerators
 KERNEL_MODES = {"xnnpack": 0, "none": 2}  # the delegate; the built-in kernels
 WARM_UP_ROUNDS = 20
-SESSIONS, SESSION_ROUNDS = (
-    10,
-    10,
-)  # the clock has whole microseconds, and other programs disturb some sessions
+# The clock has whole microseconds, and other programs disturb some sessions.
+SESSIONS, SESSION_ROUNDS = 10, 10
 NO_TIME = "the profiler measured no time for any operator"  # the clock is too coarse for the smallest models
 TITLE, DELEGATE = "Summary by node type", "Delegate/"
 COLUMNS = 6  # after the name: count, mean ms, share, cumulated share, memory, times called
@@ -66,9 +63,8 @@ def profile(file: str, *, threads: int, kernels: str) -> list[dict[str, Any]]:
         raise RuntimeError(NO_TIME)
     operators = []
     for name in sorted(typical, key=lambda name: (-typical[name], name)):
-        is_delegated, share = name.startswith(DELEGATE), typical[name] / total
-        plain = name[len(DELEGATE) :] if is_delegated else name
-        operators.append({"name": plain, "count": counts[name], "share": share, "is_delegated": is_delegated})
+        kind, share = name.removeprefix(DELEGATE), typical[name] / total
+        operators.append({"name": kind, "count": counts[name], "share": share, "is_delegated": kind != name})
     return operators
 
 
@@ -127,12 +123,8 @@ class _CompiledModel:
         return buffers
 
 
-def _keep_text(_: int | None) -> None:
-    """Free nothing: the texts of options live until this process ends."""
-
-
-KEPT_TEXTS: list[Any] = []
-KEEP_TEXT = ctypes.CFUNCTYPE(None, Pointer)(_keep_text)
+KEPT_TEXTS: list[Any] = []  # the texts of options live until this process ends, so nothing frees them
+KEEP_TEXT = ctypes.CFUNCTYPE(None, Pointer)(lambda _: None)
 
 
 def _create_options(cpu_options: str) -> Pointer:

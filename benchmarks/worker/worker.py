@@ -19,9 +19,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,9 @@ Kinds = Mapping[str, Callable[[Job], Job]]
 
 def main(kinds: Kinds) -> None:
     """Read the job that the command line names, and print the answer of its kind."""
-    answers = _take_stdout()
+    # stdout is for the answer only: whatever a library prints goes to stderr from now on.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     try:
         job = json.loads(Path(sys.argv[1]).read_bytes())
         if job.get("schema") != SCHEMA:
@@ -59,13 +62,6 @@ def main(kinds: Kinds) -> None:
         sys.exit(_one_line(error))
     answers.write(json.dumps(answer, sort_keys=True).encode())
     answers.flush()
-
-
-def _take_stdout() -> BinaryIO:
-    """Return stdout for the answer only; whatever a library prints goes to stderr from now on."""
-    stdout = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return stdout
 
 
 def _limit_process(job: Job) -> None:
@@ -116,13 +112,19 @@ def _read_file(path: Path) -> str:
 
 def time_models(job: Job) -> Job:
     """Load all models, warm each up, then time them in turns: A … A B … B A … A B … B."""
-    runs, timing = [LoadedModel(job, model) for model in job["models"]], job["timing"]
-    loaded = [run for run in runs if run.loads()]
+    runs: dict[str, LoadedModel] = {}
+    entries: dict[str, Job] = {model["name"]: {} for model in job["models"]}
+    for model in job["models"]:
+        try:
+            runs[model["name"]] = LoadedModel(job, model)
+        except REFUSALS as error:
+            entries[model["name"]] = {"refused": _one_line(error)}
     gc.disable()
-    for run in loaded:
-        run.warm_up(timing["warm_up_seconds"])
-    turns = _take_turns(loaded, timing)
-    models = [run.result(turns) for run in runs]
+    for run in runs.values():
+        run.warm_up(job["timing"]["warm_up_seconds"])
+    turns = _take_turns(list(runs.values()), job["timing"])
+    entries.update({name: run.result(turns) for name, run in runs.items()})
+    models = [{"model": name, **entry} for name, entry in entries.items()]
     # The peak of the process, in kB in a line like "VmHWM:   123456 kB".
     lines = (line.split() for line in _read_file(Path(STATUS)).splitlines())
     peak_bytes = next((int(line[1]) * 1024 for line in lines if line and line[0] == PEAK), None)
@@ -134,22 +136,14 @@ class LoadedModel:
     """A model in its interpreter, the time to load it, and its rounds."""
 
     def __init__(self, job: Job, model: Job) -> None:
-        self.job, self.model, self.refused = job, model, ""
-        self.rounds_ns: list[int] = []
-        self.warm_up_rounds, self.turn_rounds = 0, 1
-
-    def loads(self) -> bool:
-        """Load the model and run it once; return whether the interpreter supports it."""
-        try:
-            _import_interpreter(self.job)  # not part of the time to load a model
-            start = time.perf_counter_ns()
-            self.interpreter = _create_interpreter(self.job, self.model["file"])
-            self.load_ns = time.perf_counter_ns() - start
-            self.feed = _Feed(self.interpreter, self.model)
-            self.first_ns = self.round_ns()  # reported separately: it pages the weights in
-        except REFUSALS as error:
-            self.refused = _one_line(error)
-        return not self.refused
+        """Load the model and run it once; one of REFUSALS if the interpreter does not support it."""
+        self.model, self.rounds_ns = model, list[int]()
+        _import_interpreter(job)  # not part of the time to load a model
+        start = time.perf_counter_ns()
+        self.interpreter = _create_interpreter(job, model["file"])
+        self.load_ns = time.perf_counter_ns() - start
+        self.feed = _Feed(self.interpreter, model)
+        self.first_ns = self.round_ns()  # reported separately: it pages the weights in
 
     def round_ns(self) -> int:
         """Time one inference, without copying the picture into the input."""
@@ -171,22 +165,8 @@ class LoadedModel:
         self.warm_up_rounds = len(rounds)
         self.typical_ns = float(np.median(rounds[-WINDOW_ROUNDS:] or [self.first_ns]))
 
-    def take_turn(self, *, is_alone: bool) -> None:
-        start = time.perf_counter()
-        while not is_alone and time.perf_counter() - start < SETTLE_SECONDS:
-            self.round_ns()
-        self.rounds_ns += [self.round_ns() for _ in range(self.turn_rounds)]
-
-    def has_enough(self, timing: Job) -> bool:
-        has_rounds = len(self.rounds_ns) >= int(timing["rounds"])
-        return has_rounds and sum(self.rounds_ns) >= float(timing["seconds"]) * 1e9
-
     def result(self, turns: int) -> Job:
-        name = self.model["name"]
-        if self.refused:
-            return {"name": name, "refused": self.refused}
         return {
-            "name": name,
             "load_ms": self.load_ns / 1e6,
             "first_ms": self.first_ns / 1e6,
             "warm_up_rounds": self.warm_up_rounds,
@@ -216,47 +196,54 @@ def _take_turns(runs: list[LoadedModel], timing: Job) -> int:
 
     Each model has its own number of rounds in a turn; a disturbance of the machine affects all models.
     """
+    rounds_of_turn = {}
     for run in runs:
         wanted = max(timing["rounds"], timing["seconds"] * 1e9 / run.typical_ns)
         most = timing["most_seconds"] * 1e9 / len(runs) / run.typical_ns
-        run.turn_rounds = max(1, math.ceil(min(wanted, most) / TURNS))
+        rounds_of_turn[run] = max(1, math.ceil(min(wanted, most) / TURNS))
     start, turns = time.perf_counter(), 0
     while not turns or time.perf_counter() - start < timing["most_seconds"]:
-        for run in runs:
-            run.take_turn(is_alone=len(runs) == 1)
+        for run, rounds in rounds_of_turn.items():
+            turn_start = time.perf_counter()
+            while len(runs) > 1 and time.perf_counter() - turn_start < SETTLE_SECONDS:
+                run.round_ns()
+            run.rounds_ns += [run.round_ns() for _ in range(rounds)]
         turns += 1
-        if turns >= TURNS and all(run.has_enough(timing) for run in runs):
+        seconds = timing["seconds"]
+        have_enough = (
+            len(run.rounds_ns) >= timing["rounds"] and sum(run.rounds_ns) >= seconds * 1e9 for run in runs
+        )
+        if turns >= TURNS and all(have_enough):
             break
     return turns
 
 
-def answer_models(job: Job) -> Job:
-    """Return the raw outputs for all pictures."""
-    return {"models": [_run_model(job, model, None) for model in job["models"]]}
+def run_models(run: Callable[[Job, Job], Job], job: Job) -> Job:
+    """Return what `run` answers for each model, or why it refuses the model."""
+    models = []
+    for model in job["models"]:
+        try:
+            entry = run(job, model)
+        except (OSError, AttributeError, *REFUSALS) as error:
+            entry = {"refused": _one_line(error)}
+        models.append({"model": model["name"], **entry})
+    return {"models": models}
 
 
-def count_models(job: Job) -> Job:
-    """Return the outputs of a few inferences, each between two marks."""
-    return {"models": [_run_model(job, model, job["inferences"]) for model in job["models"]]}
-
-
-def _run_model(job: Job, model: Job, inferences: int | None) -> Job:
-    try:
-        interpreter = _create_interpreter(job, model["file"])
-        feed = _Feed(interpreter, model)
-        output = interpreter.get_output_details()[0]
-        rows, pictures = [], len(feed.pixels)
-        for number in range(pictures if inferences is None else inferences):
-            feed.show(number % pictures)
-            _mark(BEGIN)
-            interpreter.invoke()
-            _mark(END)
-            rows.append(interpreter.get_tensor(output["index"]))
-    except REFUSALS as error:
-        return {"name": model["name"], "refused": _one_line(error)}
+def answer_model(job: Job, model: Job) -> Job:
+    """Return the raw outputs for all pictures or, to count them, of a few inferences, each between marks."""
+    interpreter = _create_interpreter(job, model["file"])
+    feed = _Feed(interpreter, model)
+    output = interpreter.get_output_details()[0]
+    rows, pictures = [], len(feed.pixels)
+    for number in range(job.get("inferences", pictures)):
+        feed.show(number % pictures)
+        _mark(BEGIN)
+        interpreter.invoke()
+        _mark(END)
+        rows.append(interpreter.get_tensor(output["index"]))
     outputs, (scale, zero_point) = np.concatenate(rows), output["quantization"]
     return {
-        "name": model["name"],
         "dtype": outputs.dtype.name,
         "shape": list(outputs.shape),
         "scale": float(scale),
@@ -271,18 +258,10 @@ def _mark(argument: int) -> None:
         os.getsid(argument)
 
 
-def profile_models(job: Job) -> Job:
+def profile_model(job: Job, model: Job) -> Job:
     """Return how the time of an inference is divided among the operators."""
-    models, operators = [], _import_operators()
-    for model in job["models"]:
-        try:
-            if job["runtime"] not in operators.RUNTIMES:
-                raise RuntimeError("this runtime cannot profile operators")
-            profile = operators.profile(model["file"], threads=job["threads"], kernels=job["kernels"])
-            models.append({"name": model["name"], "operators": profile})
-        except (OSError, AttributeError, *REFUSALS) as error:
-            models.append({"name": model["name"], "refused": _one_line(error)})
-    return {"models": models}
+    operators = _import_operators().profile(model["file"], threads=job["threads"], kernels=job["kernels"])
+    return {"operators": operators}
 
 
 def _import_operators() -> Any:
@@ -312,12 +291,12 @@ def _one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-KINDS = {
+KINDS: Kinds = {
     "describe": describe,
     "time": time_models,
-    "answer": answer_models,
-    "count": count_models,
-    "profile": profile_models,
+    "answer": partial(run_models, answer_model),
+    "count": partial(run_models, answer_model),
+    "profile": partial(run_models, profile_model),
 }
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +12,9 @@ from converter.export.export_folder import write_export
 from converter.export.layer_report import write_layers
 from converter.qat.qat_training import TrainingObservers
 from converter.quantize.tflite_conversion import Quantization
+from converter.request import ConversionRequest, RunSource, find_dataset, open_source
 from converter.search.accuracy_limit import AccuracyLimit, derive_limit
 from converter.search.choose import TriedCandidate, choose_best, make_candidates, try_candidates
-from converter.search.request import ConversionRequest
-from converter.sources.run_source import RunSource, find_dataset, open_source
 from dermpack.contract import CONTRACT_FILE, Contract
 from dermpack.storage.files import check_output_folder, format_json, new_folder, write_text
 from trainer.api import read_run
@@ -24,7 +23,6 @@ SEVERAL_FILE = "exports.json"  # lists the exports in a folder of several
 SCHEMA = 1
 REJECTED = ".rejected"
 NO_OBSERVERS = TrainingObservers()
-WriteExport = Callable[[Path, RunSource, TriedCandidate], Contract]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,21 +78,30 @@ def convert_run(
         tried[recipe] = tuple(
             replace(one, candidate=replace(one.candidate, errors=errors)) for one in compared
         )
-    best = {recipe: choose_best(tried[recipe]) for recipe in tried}
-    others = [one for recipe in tried for one in tried[recipe] if one is not best[recipe]]
+    best = {recipe: choose_best(candidates) for recipe, candidates in tried.items()}
+    # A rejected file has no layer report.
+    others = {
+        one.candidate.name: replace(one, candidate=replace(one.candidate, errors=()))
+        for recipe, candidates in tried.items()
+        for one in candidates
+        if one is not best[recipe]
+    }
+    # A single export is the output folder itself; several ones are in folders below it.
+    named = {recipe.value if len(best) > 1 else "": one for recipe, one in best.items()}
     # Both folders are complete before either takes its place.
     with ExitStack() as stack:
         if others:
             folder = stack.enter_context(new_folder(rejected, marker=SEVERAL_FILE, overwrite=True))
-            _write_several(folder, source, {one.candidate.name: one for one in others}, write_export)
-        contracts = _write_best(output, source, best, overwrite=overwrite)
+            _write_exports(folder, source, others)
+        folder = stack.enter_context(new_folder(output, marker=marker, overwrite=overwrite))
+        contracts = _write_exports(folder, source, named)
     if not others:
         shutil.rmtree(rejected, ignore_errors=True)  # of the export that was overwritten
     shutil.rmtree(training_folder, ignore_errors=True)
     return Conversion(
         files=tuple(
-            ConvertedFile(recipe=recipe, tried=tried[recipe], best=best[recipe], contract=contracts[recipe])
-            for recipe in tried
+            ConvertedFile(recipe=recipe, tried=tried[recipe], best=best[recipe], contract=contract)
+            for recipe, contract in zip(tried, contracts, strict=True)
         ),
         limit=derive_limit(source.float_predictions, max_drop=request.max_drop),
         rejected=rejected if others else None,
@@ -102,32 +109,15 @@ def convert_run(
     )
 
 
-def _write_best(
-    output: Path, source: RunSource, best: Mapping[Quantization, TriedCandidate], *, overwrite: bool
-) -> dict[Quantization, Contract]:
-    """Write one export, or a folder of several."""
-    if len(best) == 1:
-        ((recipe, tried),) = best.items()
-        with new_folder(output, marker=CONTRACT_FILE, overwrite=overwrite) as folder:
-            return {recipe: _write_with_layers(folder, source, tried)}
-    named = {recipe.value: tried for recipe, tried in best.items()}
-    with new_folder(output, marker=SEVERAL_FILE, overwrite=overwrite) as folder:
-        return dict(zip(best, _write_several(folder, source, named, _write_with_layers), strict=True))
-
-
-def _write_with_layers(folder: Path, source: RunSource, tried: TriedCandidate) -> Contract:
-    """Write an export, and its layer report if the layers were measured."""
-    if tried.candidate.errors:
-        write_layers(folder, tried.candidate.errors, float_layers=tried.candidate.float_layers)
-    return write_export(folder, source, tried)
-
-
-def _write_several(
-    folder: Path, source: RunSource, named: Mapping[str, TriedCandidate], write: WriteExport
-) -> list[Contract]:
+def _write_exports(folder: Path, source: RunSource, named: Mapping[str, TriedCandidate]) -> list[Contract]:
+    """Write the exports into the folders of these names, with layer reports of those that were measured."""
     contracts = []
     for name, tried in named.items():
-        (folder / name).mkdir()
-        contracts.append(write(folder / name, source, tried))
-    write_text(folder / SEVERAL_FILE, format_json({"schema": SCHEMA, "exports": sorted(named)}))
+        place, candidate = folder / name, tried.candidate
+        place.mkdir(exist_ok=True)
+        if candidate.errors:
+            write_layers(place, candidate.errors, float_layers=candidate.float_layers)
+        contracts.append(write_export(place, source, tried))
+    if "" not in named:
+        write_text(folder / SEVERAL_FILE, format_json({"schema": SCHEMA, "exports": sorted(named)}))
     return contracts

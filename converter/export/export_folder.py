@@ -9,39 +9,23 @@ from pathlib import Path
 import numpy as np
 
 from converter.quantize.tflite_conversion import PIXEL_MIDDLE, PIXEL_RANGE
+from converter.request import Method, RunSource
 from converter.search.accuracy_limit import FloatComparison
 from converter.search.candidate import Candidate
 from converter.search.choose import TriedCandidate
-from converter.search.request import Method
-from converter.sources.run_source import RunSource
-from dermpack.contract import (
-    CONTRACT_FILE,
-    Accuracy,
-    Activation,
-    Calibration,
-    ComparedFigure,
-    Contract,
-    Input,
-    Output,
-    Parents,
-    QuantizationRecord,
-    RequiredOperator,
-    RuntimeResult,
-    Temperature,
-    TensorType,
-    format_contract,
-    summarize_runtimes,
-)
+from dermpack import contract as contracts
 from dermpack.dataset.manifest import Split
-from dermpack.inference import Kernels, ModelSettings
+from dermpack.inference.interpreter_host import Kernels
+from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.calibration import calibrate, fit_temperature
-from dermpack.metrics.paired_difference import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
+from dermpack.metrics.intervals import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
 from dermpack.metrics.predictions import Floats
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.storage.files import format_json, sha256_of, write_bytes, write_text
-from dermpack.tflite import Metadata, ModelFile, TensorInfo, temperature_calibration, with_metadata
-from dermpack.verification import open_hosts
-from dermpack.verification.interpreter_runs import InterpreterRun, InterpreterTask, run_everywhere
+from dermpack.tflite.metadata_writing import with_metadata
+from dermpack.tflite.model_file import Metadata, ModelFile, temperature_calibration
+from dermpack.verification.interpreter_runs import InterpreterRun, run_everywhere
+from dermpack.verification.verify import open_hosts
 
 MODEL_FILE, PROOF_FILE = "model.tflite", "verification.json"
 SCHEMA = 1  # of verification.json
@@ -54,7 +38,7 @@ INTENDED_USE = (
 )
 
 
-def write_export(folder: Path, source: RunSource, tried: TriedCandidate) -> Contract:
+def write_export(folder: Path, source: RunSource, tried: TriedCandidate) -> contracts.Contract:
     """Write the export of a candidate into an empty folder, and return its contract."""
     temperature = fit_temperature(tried.comparison.predictions)
     metadata = _make_metadata(source, tried.candidate, temperature)
@@ -64,13 +48,13 @@ def write_export(folder: Path, source: RunSource, tried: TriedCandidate) -> Cont
     write_bytes(folder / MODEL_FILE, data)
     runtimes = try_runtimes(folder / MODEL_FILE, source, tried.comparison.predictions.probabilities)
     contract = _make_contract(source, tried, metadata, data, model, runtimes, temperature)
-    text = format_contract(contract)
-    write_text(folder / CONTRACT_FILE, text)
+    text = contracts.format_contract(contract)
+    write_text(folder / contracts.CONTRACT_FILE, text)
     write_text(folder / PROOF_FILE, format_json(_proof_record(contract, text, tried.candidate)))
     return contract
 
 
-def _make_metadata(source: RunSource, candidate: Candidate, temperature: Temperature) -> Metadata:
+def _make_metadata(source: RunSource, candidate: Candidate, temperature: contracts.Temperature) -> Metadata:
     """Return the metadata with which MediaPipe and others feed the file and name its outputs."""
     run, spec = source.run, source.run.spec
     return Metadata(
@@ -93,40 +77,37 @@ def find_licence(source: RunSource) -> str:
     return source.run.licence or source.dataset.licence
 
 
-def try_runtimes(path: Path, source: RunSource, expected: Floats) -> tuple[RuntimeResult, ...]:
+def try_runtimes(path: Path, source: RunSource, expected: Floats) -> tuple[contracts.RuntimeResult, ...]:
     """Run the file on every installed interpreter with each of its kernels, in child processes.
 
     `expected` are the probabilities with which the file was compared to the float network.
     """
     expected = expected[:TRIAL_PICTURES]
     with open_hosts() as hosts:
-        task = InterpreterTask(
-            model=path.read_bytes(),
+        runs = run_everywhere(
+            hosts,
+            path.read_bytes(),
             where=path,
             sidecar=ModelSettings(labels=source.run.classes),
             pixels=np.asarray(source.validation.copies[0][: len(expected)]),
             threads=1,
         )
-        runs = run_everywhere(task, hosts)
         order = [(engine, kernels) for engine in hosts for kernels in Kernels]
     # The contract lists the results by interpreter.
-    runs = tuple(sorted(runs, key=lambda run: order.index((run.engine, run.kernels))))
-    return tuple(_runtime_result(run, expected) for run in runs)
+    ordered = sorted(runs, key=lambda run: order.index((run.engine, run.kernels)))
+    return tuple(_runtime_result(run, expected) for run in ordered)
 
 
-def _runtime_result(run: InterpreterRun, expected: Floats) -> RuntimeResult:
+def _runtime_result(run: InterpreterRun, expected: Floats) -> contracts.RuntimeResult:
     works, result = False, run.problem
     if run.outputs is not None:
         apart = np.abs(run.outputs - expected)
         same = int((run.outputs.argmax(axis=1) == expected.argmax(axis=1)).sum())
-        works = bool(
-            apart.max() <= MAX_KERNEL_DIFFERENCE and apart.mean() <= MEAN_KERNEL_DIFFERENCE
-        )  # False for NaN, too
-        result = (
-            f"{len(expected)} pictures: the same label on {same}, "
-            f"probabilities at most {apart.max():.4f} apart"
-        )
-    return RuntimeResult(
+        # False for NaN, too.
+        works = bool(apart.max() <= MAX_KERNEL_DIFFERENCE and apart.mean() <= MEAN_KERNEL_DIFFERENCE)
+        counted = f"{len(expected)} pictures: the same label on {same}"
+        result = f"{counted}, probabilities at most {apart.max():.4f} apart"
+    return contracts.RuntimeResult(
         runtime=run.engine.package,
         version=run.version,
         delegate=run.kernels.value,
@@ -141,9 +122,9 @@ def _make_contract(
     metadata: Metadata,
     data: bytes,
     model: ModelFile,
-    runtimes: tuple[RuntimeResult, ...],
-    temperature: Temperature,
-) -> Contract:
+    runtimes: tuple[contracts.RuntimeResult, ...],
+    temperature: contracts.Temperature,
+) -> contracts.Contract:
     """Return the contract of the file's final bytes.
 
     Temperature, abstention and thresholds are fitted on this file's own predictions of the validation split:
@@ -158,29 +139,29 @@ def _make_contract(
     ]
     # 2. Record the file as it was read back, and what it was made from.
     pixels, scores = model.inputs[0], model.outputs[0]
-    return Contract(
+    return contracts.Contract(
         name=metadata.name,
         version=metadata.version,
         labels=metadata.labels,
-        input=Input(
+        input=contracts.Input(
             width=pixels.shape[2],
             height=pixels.shape[1],
-            dtype=TensorType(pixels.dtype),
-            scale=_scale(pixels),
-            zero_point=_zero_point(pixels),
+            dtype=contracts.TensorType(pixels.dtype),
+            scale=pixels.scales[0] if pixels.scales else None,
+            zero_point=pixels.zero_points[0] if pixels.scales else None,
             policy=run.policy.value,
             size_bytes=pixels.size_bytes,
         ),
-        output=Output(
-            dtype=TensorType(scores.dtype),
-            scale=_scale(scores),
-            zero_point=_zero_point(scores),
-            activation=Activation.SOFTMAX,
+        output=contracts.Output(
+            dtype=contracts.TensorType(scores.dtype),
+            scale=scores.scales[0] if scores.scales else None,
+            zero_point=scores.zero_points[0] if scores.scales else None,
+            activation=contracts.Activation.SOFTMAX,
             temperature=temperature,
         ),
         thresholds=tuple(points),
         abstention=fit_abstention(predictions, coverage=COVERAGE),
-        recipe=QuantizationRecord(
+        recipe=contracts.QuantizationRecord(
             name=candidate.recipe.value,
             method=candidate.method.value if candidate.method else "none",
             float_layers=candidate.float_layers,
@@ -188,34 +169,29 @@ def _make_contract(
         ),
         calibration=_calibration_record(candidate),
         operators=tuple(
-            RequiredOperator(name=operator.name, version=operator.version) for operator in model.operators
+            contracts.RequiredOperator(name=operator.name, version=operator.version)
+            for operator in model.operators
         ),
-        runtimes=summarize_runtimes(runtimes),
+        runtimes=contracts.summarize_runtimes(runtimes),
         accuracy=(_accuracy_record(tried.comparison),),
         size_bytes=len(data),
         sha256=sha256_of(data),
-        parents=Parents(run=source.run_sha256, weights=run.weights_sha256, dataset=source.dataset.sha256),
+        parents=contracts.Parents(
+            run=source.run_sha256, weights=run.weights_sha256, dataset=source.dataset.sha256
+        ),
         license=metadata.licence,
         intended_use=INTENDED_USE,
     )
 
 
-def _scale(tensor: TensorInfo) -> float | None:
-    return tensor.scales[0] if tensor.scales else None
-
-
-def _zero_point(tensor: TensorInfo) -> int | None:
-    return tensor.zero_points[0] if tensor.scales else None
-
-
-def _calibration_record(candidate: Candidate) -> Calibration | None:
+def _calibration_record(candidate: Candidate) -> contracts.Calibration | None:
     calibration = candidate.calibration
     if calibration is None:
         return None
-    method = candidate.clipping.described
+    corrected = "" if candidate.method is Method.QAT else ", biases corrected"
     counts = Counter(picture.label for picture in calibration.pictures)
-    return Calibration(
-        method=method if candidate.method is Method.QAT else f"{method}, biases corrected",
+    return contracts.Calibration(
+        method=f"{candidate.clipping.described}{corrected}",
         split=Split.TRAIN.value,
         n=len(calibration.pictures),
         seed=calibration.seed,
@@ -224,18 +200,18 @@ def _calibration_record(candidate: Candidate) -> Calibration | None:
     )
 
 
-def _accuracy_record(comparison: FloatComparison) -> Accuracy:
+def _accuracy_record(comparison: FloatComparison) -> contracts.Accuracy:
     figures = {
         "balanced_accuracy": comparison.balanced_accuracy,
         "accuracy": comparison.accuracy,
         "auroc": comparison.auroc,
     }
-    return Accuracy(
+    return contracts.Accuracy(
         split=Split.VALIDATION.value,
         n=len(comparison.predictions),
         agreement=comparison.agreement,
         figures=tuple(
-            ComparedFigure(
+            contracts.ComparedFigure(
                 metric=metric,
                 of_float=figure.first,
                 of_file=figure.second,
@@ -247,12 +223,12 @@ def _accuracy_record(comparison: FloatComparison) -> Accuracy:
     )
 
 
-def _proof_record(contract: Contract, text: str, candidate: Candidate) -> dict[str, object]:
+def _proof_record(contract: contracts.Contract, text: str, candidate: Candidate) -> dict[str, object]:
     """Return what was checked when the folder was written; `dermpack verify` checks it again."""
     recipe = contract.recipe
     return {
         "schema": SCHEMA,
-        "sha256": {MODEL_FILE: contract.sha256, CONTRACT_FILE: sha256_of(text.encode())},
+        "sha256": {MODEL_FILE: contract.sha256, contracts.CONTRACT_FILE: sha256_of(text.encode())},
         "promise": {
             "recipe": recipe.name,
             "method": recipe.method,

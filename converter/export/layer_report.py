@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from converter.quantize.layer_errors import ROUNDING_ERROR, LayerError
-from dermpack.reporting.plots import INK, PALETTE, SOFT, Axes, figure_png, shorten
-from dermpack.storage.files import write_bytes, write_text
+from dermpack.reporting.plots import INK, PALETTE, SOFT, Axes, figure_png, plot, shorten
+from dermpack.storage.files import format_csv, write_bytes, write_text
 
 TABLE_FILE, PLOT_FILE = "layers.csv", "layers.png"
 HEADER = ("number", "layer", "operator", "error", "scale", "in_float", "tensor")
@@ -29,55 +27,19 @@ def write_layers(folder: Path, errors: Sequence[LayerError], *, float_layers: Co
 
 def layers_table(errors: Sequence[LayerError], *, float_layers: Collection[str]) -> str:
     """Return CSV with a row for each layer, from the input to the output."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(HEADER)
+    rows: list[tuple[object, ...]] = [HEADER]
     for number, layer in enumerate(errors, start=1):
         figures = (f"{value:.{DIGITS}g}" for value in (layer.error, layer.scale))
         is_float = int(layer.layer in float_layers)
-        writer.writerow((number, layer.name, layer.operator, *figures, is_float, layer.layer))
-    return buffer.getvalue()
+        rows.append((number, layer.name, layer.operator, *figures, is_float, layer.layer))
+    return format_csv(rows)
 
 
 def layers_png(errors: Sequence[LayerError], *, float_layers: Collection[str]) -> bytes:
     """Return a plot with a row for each layer: a line from the error of rounding to the layer's error."""
     layers = worst_rows(errors)
-    clipped = [max(layer.error, LEAST) for layer in layers]
-
-    def draw(axes: Axes) -> None:
-        axes.set_xscale("log")
-        axes.axvline(
-            ROUNDING_ERROR,
-            color=INK,
-            linewidth=0.9,
-            linestyle="--",
-            label=f"rounding alone: {ROUNDING_ERROR:.3f}",
-        )
-        for number, operator in enumerate(dict.fromkeys(layer.operator for layer in layers)):
-            colour = PALETTE[number % len(PALETTE)]
-            rows = [row for row, layer in enumerate(layers) if layer.operator == operator]
-            axes.hlines(rows, ROUNDING_ERROR, [clipped[row] for row in rows], color=colour, linewidth=1.1)
-            # A disc for an int8 layer, a ring for one that stays in floating point.
-            int8_rows = [row for row in rows if layers[row].layer not in float_layers]
-            float_rows = [row for row in rows if layers[row].layer in float_layers]
-            for marked, fill, label in (
-                (int8_rows, colour, shorten(operator)),
-                (float_rows, "#ffffff", f"{shorten(operator)}, in floating point"),
-            ):
-                if marked:
-                    axes.scatter(
-                        [clipped[row] for row in marked],
-                        marked,
-                        s=MARK,
-                        color=fill,
-                        edgecolors=colour,
-                        linewidths=1.3,
-                        label=label,
-                        zorder=3,
-                    )
-        _label_axes(axes, layers, max([MOST, *clipped]), total=len(errors))
-
     height = EDGE_INCHES + ROW_INCHES * max(len(layers), 4)
+    draw = _layer_plot(layers, float_layers, total=len(errors))
     return figure_png(draw, width_inches=WIDTH_INCHES, height_inches=height)
 
 
@@ -87,7 +49,26 @@ def worst_rows(errors: Sequence[LayerError]) -> list[LayerError]:
     return [errors[index] for index in sorted(ranked[:MAX_ROWS])]
 
 
-def _label_axes(axes: Axes, layers: Sequence[LayerError], greatest: float, *, total: int) -> None:
+@plot
+def _layer_plot(
+    axes: Axes, layers: Sequence[LayerError], float_layers: Collection[str], *, total: int
+) -> None:
+    clipped = [max(layer.error, LEAST) for layer in layers]
+    axes.set_xscale("log")
+    label = f"rounding alone: {ROUNDING_ERROR:.3f}"
+    axes.axvline(ROUNDING_ERROR, color=INK, linewidth=0.9, linestyle="--", label=label)
+    for number, operator in enumerate(dict.fromkeys(layer.operator for layer in layers)):
+        colour = PALETTE[number % len(PALETTE)]
+        rows = [row for row, layer in enumerate(layers) if layer.operator == operator]
+        axes.hlines(rows, ROUNDING_ERROR, [clipped[row] for row in rows], color=colour, linewidth=1.1)
+        # A disc for an int8 layer, a ring for one that stays in floating point.
+        for is_float, fill, where in ((False, colour, ""), (True, "#ffffff", ", in floating point")):
+            marked = [row for row in rows if (layers[row].layer in float_layers) is is_float]
+            if marked:
+                style = {"s": MARK, "color": fill, "edgecolors": colour, "linewidths": 1.3, "zorder": 3}
+                name = f"{shorten(operator)}{where}"
+                axes.scatter([clipped[row] for row in marked], marked, label=name, **style)
+    greatest = max([MOST, *clipped])
     ticks = [tick for tick in TICKS if tick < 2 * greatest]
     axes.set_xlim(LEAST * 0.9, greatest * 1.25)
     axes.set_xticks(ticks, [f"≤ {tick:g}" if tick == LEAST else f"{tick:g}" for tick in ticks])

@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 
 from converter import _private
 from converter._private import Keras, Variables
-from converter.quantize.equalization import equalize
 from converter.quantize.tflite_conversion import PIXEL_RANGE, scale_pixels
 from dermpack.errors import InputError
 
 MEAN_PICTURES = 32  # enough for a mean over all places of a feature map
 BATCH = 16  # pictures with one pair of extremes; the mean over the batches is the range
 INPUT_QUANTIZER = "quantize_pixels"
+LEAST_MAXIMUM = 1e-12  # a weaker channel is silent; dividing its variance by the square would leave float32
 Means = list[NDArray[np.float32]]
+Floats = NDArray[np.float64]
 
 
 def build_qat_network(model: Keras, pictures: NDArray[np.uint8]) -> Keras:
@@ -146,3 +147,61 @@ def _output_distance(aware: Keras, equalized: Keras, inputs: NDArray[np.float32]
     """Return the mean difference between the outputs of the two networks."""
     first, second = (np.asarray(model(inputs, training=False), np.float64) for model in (aware, equalized))
     return float(np.abs(first - second).mean())
+
+
+def equalize(model: Keras) -> Keras:
+    """Return a copy with the same function in which every channel of a depthwise kernel reaches 1.
+
+    Quantization-aware training uses one scale for all channels of a depthwise kernel: if one channel reaches
+    56 and another 0.08, nothing remains of the weak one.
+    A channel with kernel (0.5, -4), mean 2, variance 16 becomes kernel (0.125, -1), mean 0.5, variance 1.
+    """
+    return rescale_channels(model, lambda maxima: maxima)
+
+
+def rescale_channels(model: Keras, divisors: Callable[[Floats], Floats]) -> Keras:
+    """Return a copy with the same function in which each depthwise channel is divided by its own number.
+
+    `divisors` takes the greatest absolute weight of each channel of a kernel and returns positive numbers;
+    silent channels stay as they are. The batch normalisation that reads the kernel's output absorbs them:
+
+    kernel' = kernel / s,  mean' = mean / s,  var' = var / s²,  gamma' = gamma · s · √(var' + ε) / √(var + ε)
+    """
+    copy = tf_keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    for depthwise, norm in depthwise_pairs(copy):
+        maxima = channel_maxima(depthwise)
+        silent = maxima < LEAST_MAXIMUM
+        s = np.where(silent, 1.0, divisors(np.where(silent, 1.0, maxima)))
+        # The convolution outputs 1/s of its former values ...
+        kernel, *bias = (np.asarray(weight, np.float64) for weight in depthwise.get_weights())
+        depthwise.set_weights([kernel / s.reshape(kernel.shape[2:]), *(values / s for values in bias)])
+        # ... and the normalisation restores it; the ratio accounts for ε, which does not scale.
+        gamma, beta, mean, variance = (np.asarray(weight, np.float64) for weight in norm.get_weights())
+        narrowed = variance / s**2
+        ratio = np.sqrt(narrowed + norm.epsilon) / np.sqrt(variance + norm.epsilon)
+        norm.set_weights([gamma * s * ratio, beta, mean / s, narrowed])
+    return copy
+
+
+def depthwise_pairs(model: Keras) -> Iterator[tuple[Keras, Keras]]:
+    """Yield each depthwise convolution whose output only a batch normalisation reads, with that layer."""
+    for layer in model.layers:
+        if not isinstance(layer, tf_keras.layers.DepthwiseConv2D):
+            continue
+        is_linear = layer.activation is tf_keras.activations.linear and layer.data_format == "channels_last"
+        readers = _private.list_readers(layer)
+        if not is_linear or len(readers) != 1:
+            continue
+        norm = readers[0]
+        # Only a batch normalisation with all its weights, called once, can absorb the division.
+        has_weights = isinstance(norm, tf_keras.layers.BatchNormalization) and norm.scale and norm.center
+        if has_weights and _private.count_calls(norm) == 1:
+            yield layer, norm
+
+
+def channel_maxima(depthwise: Keras) -> Floats:
+    """Return the greatest absolute weight of each output channel."""
+    kernel = np.asarray(depthwise.get_weights()[0], np.float64)
+    maxima: Floats = np.abs(kernel).max(axis=(0, 1)).reshape(-1)
+    return maxima

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,12 @@ from converter._private import Keras
 from converter.qat.qat_network import build_qat_network
 from converter.quantize.calibration import CalibrationSet
 from converter.quantize.tflite_conversion import Quantization, convert, freeze
+from converter.request import ConversionRequest, Method, RunSource
 from converter.search.candidate import Candidate
-from converter.search.request import ConversionRequest, Method
-from converter.sources.run_source import RunSource
 from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError
 from dermpack.metrics.predictions import Predictions
-from dermpack.progress import Track, silent
+from dermpack.progress import Track, ignore, silent
 from dermpack.storage.files import sha256_of
 from trainer.api import (
     Feed,
@@ -34,7 +32,6 @@ from trainer.api import (
     Run,
     fit,
     fitting_recipe,
-    ignore_progress,
     predict,
     read_examples,
 )
@@ -51,7 +48,7 @@ class TrainingObservers:
     """The callbacks that report the progress of long work."""
 
     track: Track = silent
-    watch: ProgressCallback = ignore_progress  # the epochs
+    watch: ProgressCallback = ignore  # the epochs
     begun: ZeroEpochCallback = lambda _: None  # the int8 predictions before the first epoch
 
 
@@ -136,8 +133,7 @@ def train_aware(
     *,
     calibration: NDArray[np.uint8],
     begun: ZeroEpochCallback = lambda _: None,
-    watch: ProgressCallback = ignore_progress,
-    deadline: float = math.inf,
+    watch: ProgressCallback = ignore,
 ) -> QatNetwork:
     """Return a copy of the model after quantization-aware training.
 
@@ -154,7 +150,7 @@ def train_aware(
     # is not continued.
     start_hash = sha256_of(b"".join(np.ascontiguousarray(weight).tobytes() for weight in start))
     (folder / start_hash).mkdir(parents=True, exist_ok=True)
-    fitted = fit(aware, feed, plan, folder / start_hash, watch=watch, deadline=deadline)
+    fitted = fit(aware, feed, plan, folder / start_hash, watch=watch)
     best = fitted.history[fitted.best_epoch - 1 : fitted.best_epoch]
     is_better = bool(best) and best[0].validation[plan.goal.value] > plan.goal.score(zero_epoch)
     # Epochs that only harm are dropped: the start is often as good as the float network.

@@ -1,1 +1,1 @@
-"""Post-training quantization: calibration, ranges, bias correction, equalization."""
+"""Post-training quantization: calibration, ranges, bias correction."""

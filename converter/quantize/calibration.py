@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice, zip_longest
-from queue import SimpleQueue
+from threading import local
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,16 +17,15 @@ from numpy.typing import NDArray
 
 from converter.quantize.clipping import BINS, Clipping, Counts, clip, count_values
 from converter.quantize.tflite_conversion import PIXEL_RANGE, open_interpreter, run_picture
-from converter.sources.run_source import RunSource
+from converter.request import RunSource
 from dermpack.dataset.manifest import Picture, Split
-from dermpack.imaging import prepare
+from dermpack.imaging.preprocessing import prepare
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
 
 Array = NDArray[np.float32]
 Worker = TypeVar("Worker")
 Result = TypeVar("Result")
-DEFAULT_PICTURES = 200  # 100 to 500 is usual
 SETTLED = 0.2  # if the ranges of two halves differ by more, there are too few pictures
 
 
@@ -117,15 +116,6 @@ def _reached(lowest: Array, highest: Array) -> Array:
     return np.stack([lowest.min(axis=0), highest.max(axis=0)], axis=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RangeCounter:
-    """An interpreter, and the histograms that one thread at a time adds to."""
-
-    interpreter: Any
-    tensors: tuple[int, ...]
-    counts: Counts
-
-
 def measure_ranges(
     unquantized: bytes,
     pictures: NDArray[np.uint8],
@@ -140,40 +130,34 @@ def measure_ranges(
     after the addition.
     """
     names = _tensors_with_range(unquantized)
-    bins = BINS if clipping.needs_counts else 0
-    counters = [
-        RangeCounter(
-            interpreter=open_interpreter(unquantized),
-            tensors=tuple(names),
-            counts=np.zeros((2, len(names), bins), np.uint32),
-        )
-        for _ in range(threads)
-    ]
-    rows = map_pictures(_measure_picture, counters, pictures, track=track, what="Measuring ranges")
-    found = np.stack(rows)
+    shape = (2, len(names), BINS if clipping.needs_counts else 0)
+
+    def measure(worker: tuple[Any, Counts], number: int, picture: NDArray[np.uint8]) -> Array:
+        """Return the lowest and the highest values on one picture, [2, tensors], and count the values."""
+        interpreter, counts = worker
+        run_picture(interpreter, picture)
+        entrance = interpreter.get_input_details()[0]["index"]
+        limits = []
+        for index, tensor in enumerate(names):
+            if tensor == entrance:
+                limits.append(PIXEL_RANGE)
+                continue
+            values = interpreter.tensor(tensor)()
+            if counts.size:
+                counts[number % 2, index] += count_values(values, start=number)
+            limits.append((values.min(), values.max()))
+        return np.array(limits, np.float32).T
+
+    # Each thread has an interpreter and histograms of its own.
+    workers = [(open_interpreter(unquantized), np.zeros(shape, np.uint32)) for _ in range(threads)]
+    found = np.stack(map_pictures(measure, workers, pictures, track=track, what="Measuring ranges"))
     return Ranges(
         names=tuple(names.values()),
         lowest=found[:, 0],
         highest=found[:, 1],
         clipping=clipping,
-        counts=np.sum([counter.counts for counter in counters], axis=0, dtype=np.uint32),
+        counts=np.sum([counts for _, counts in workers], axis=0, dtype=np.uint32),
     )
-
-
-def _measure_picture(counter: RangeCounter, number: int, picture: NDArray[np.uint8]) -> Array:
-    """Return the lowest and the highest values on one picture, [2, tensors], and count the values."""
-    run_picture(counter.interpreter, picture)
-    entrance = counter.interpreter.get_input_details()[0]["index"]
-    limits = []
-    for index, tensor in enumerate(counter.tensors):
-        if tensor == entrance:
-            limits.append(PIXEL_RANGE)
-            continue
-        values = counter.interpreter.tensor(tensor)()
-        if counter.counts.size:
-            counter.counts[number % 2, index] += count_values(values, start=number)
-        limits.append((values.min(), values.max()))
-    return np.array(limits, np.float32).T
 
 
 def write_ranges(unquantized: bytes, limits: Array) -> bytes:
@@ -211,19 +195,16 @@ def map_pictures(
 ) -> list[Result]:
     """Return work(worker, number, picture) of each picture, in order, with one thread for each worker.
 
-    An interpreter serves one thread at a time, so each thread takes an idle worker and gives it back.
+    An interpreter serves one thread at a time, so each thread has a worker of its own.
     """
-    idle: SimpleQueue[Worker] = SimpleQueue()
-    for worker in workers:
-        idle.put(worker)
+    own, remaining = local(), iter(workers)
+
+    def take_worker() -> None:
+        own.worker = next(remaining)
 
     def run(number: int, picture: NDArray[np.uint8]) -> Result:
-        worker = idle.get()
-        try:
-            return work(worker, number, picture)
-        finally:
-            idle.put(worker)
+        return work(own.worker, number, picture)
 
-    with ThreadPoolExecutor(len(workers)) as pool:
+    with ThreadPoolExecutor(len(workers), initializer=take_worker) as pool:
         results = pool.map(run, range(len(pictures)), pictures)
         return list(track(results, total=len(pictures), what=what))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -112,11 +112,14 @@ def convert_unquantized(frozen: FrozenFunction, recipe: Quantization) -> bytes:
     return _run_converter(converter)
 
 
-def quantize(ranged: bytes, recipe: Quantization, *, io: IoType) -> bytes:
-    """Return the int8 or int16x8 file made from a float file that contains ranges."""
+def quantize(ranged: bytes, recipe: Quantization, *, io: IoType, float_layers: Sequence[str] = ()) -> bytes:
+    """Return the int8 or int16x8 file made from a float file that contains ranges.
+
+    The int8 layers whose output tensors are named stay in floating point.
+    """
     dtype = tf.as_dtype(io.value)
     if recipe is Quantization.INT8:
-        return _private.quantize_int8(ranged, io=dtype)
+        return _private.quantize_int8(ranged, io=dtype, float_layers=float_layers)
     return _private.quantize_int16x8(ranged, io=dtype)
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.sources.run_source import RunSource
+from converter.request import RunSource
 from dermpack.errors import InputError
-from dermpack.inference import Kernels, ModelSettings, first_installed_runtime, load_classifier, open_host
-from dermpack.metrics.definitions import Metric, weighted_accuracy, weighted_auroc, weighted_balanced_accuracy
-from dermpack.metrics.intervals import RESAMPLES
-from dermpack.metrics.paired_difference import Difference, compare_metric, top1_agreement
+from dermpack.inference.classifier import load_classifier
+from dermpack.inference.interpreter_host import Kernels, first_installed_runtime, open_host
+from dermpack.inference.model_files import ModelSettings
+from dermpack.metrics.definitions import OVERALL
+from dermpack.metrics.intervals import Difference, compare_metric, top1_agreement
 from dermpack.metrics.predictions import Predictions
 from dermpack.progress import Track, silent
 
@@ -35,11 +36,6 @@ class FloatComparison:
     agreement: float
     refusal: str = ""  # why XNNPACK refuses the file; the predictions are then of the built-in kernels
 
-    @property
-    def drop(self) -> float:
-        """The lost points of balanced accuracy."""
-        return -100 * self.balanced_accuracy.difference
-
 
 def compare_to_float(
     data: bytes, source: RunSource, *, seed: int, threads: int, track: Track = silent
@@ -59,18 +55,12 @@ def compare_to_float(
         outputs = [classifier.classify(np.asarray(rows[start : start + CHUNK])) for start in shown]
     expected = source.float_predictions
     predictions = replace(expected, probabilities=np.concatenate(outputs))
-
-    def differ(metric: Metric) -> Difference:
-        return compare_metric(expected, predictions, metric, resamples=RESAMPLES, seed=seed)
-
-    return FloatComparison(
-        predictions=predictions,
-        balanced_accuracy=differ(weighted_balanced_accuracy),
-        accuracy=differ(weighted_accuracy),
-        auroc=differ(weighted_auroc),
-        agreement=top1_agreement(expected, predictions),
-        refusal=refusal,
-    )
+    differences = {
+        name: compare_metric(expected, predictions, OVERALL[name], seed=seed)
+        for name in ("balanced_accuracy", "accuracy", "auroc")
+    }
+    agreement = top1_agreement(expected, predictions)
+    return FloatComparison(predictions=predictions, agreement=agreement, refusal=refusal, **differences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,24 +92,20 @@ class AccuracyLimit:
         """The least share of equal labels; one picture may always differ: 18 pictures → 17 / 18."""
         return min(LEAST_AGREEMENT, (self.pictures - 1) / self.pictures)
 
-    def allows(self, comparison: FloatComparison) -> bool:
-        """Return whether the loss is within the limit."""
-        return not self.exceeded_figure(comparison)
-
     def excess(self, comparison: FloatComparison) -> float:
         """Return how many times the limit is lost, by the figure that exceeds it most."""
-        return float("inf") if comparison.refusal else max(self._excesses(comparison).values())
+        return max(self._excesses(comparison).values())
 
     def exceeded_figure(self, comparison: FloatComparison) -> str:
         """Return the figure that exceeds its limit, or "" if the file is within the limit."""
-        if comparison.refusal:
-            return "XNNPACK"  # most apps cannot run the file, however accurate it is
         exceeded = (figure for figure, times in self._excesses(comparison).items() if times > 1)
         return next(exceeded, "")
 
     def _excesses(self, comparison: FloatComparison) -> dict[str, float]:
         """Return how many times its limit each deciding figure loses."""
-        points = _times(comparison.drop, self.max_drop)
+        if comparison.refusal:
+            return {"XNNPACK": float("inf")}  # most apps cannot run the file, however accurate it is
+        points = _times(-100 * comparison.balanced_accuracy.difference, self.max_drop)
         if not self.is_too_fine:
             return {"points": points}
         # A split of this size measures accuracy coarsely, so a loss counts only if the interval confirms it.

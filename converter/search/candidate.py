@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
-from converter.quantize.bias_correction import (
-    CORRECTION_PICTURES,
-    MeanErrors,
-    correct_biases,
-    measure_mean_errors,
-)
+from converter.quantize import layer_errors
 from converter.quantize.calibration import CalibrationSet, Ranges, measure_ranges, write_ranges
 from converter.quantize.clipping import Clipping
-from converter.quantize.layer_errors import LayerError
 from converter.quantize.tflite_conversion import (
     IoType,
     Quantization,
@@ -22,17 +16,21 @@ from converter.quantize.tflite_conversion import (
     convert_unquantized,
     quantize,
 )
-from converter.search.request import ConversionRequest, Method
-from converter.sources.run_source import RunSource
+from converter.request import ConversionRequest, Method, RunSource
 from dermpack.errors import OutputError
 from dermpack.progress import Track, silent
-from dermpack.tflite import ModelFile, TensorInfo, read_model, takes_raw_bytes
+from dermpack.tflite.model_file import ModelFile, TensorInfo, takes_raw_bytes
+from dermpack.tflite.reading import read_model
 from dermpack.verification.file_description import FLOAT_TYPES, TENSOR_TYPES, has_expected_weights
 
 WHERE = "model.tflite"
 BUG_HINT = "This is a bug in the converter; please report it."
 NEWEST_DENSE = 11  # the newest FULLY_CONNECTED that tflite-runtime 2.14.0 supports
 ACTIVATIONS = {Quantization.INT8: "int8", Quantization.INT16X8: "int16"}  # float32 in the others
+# How many layers to leave in floating point, one count after the other: one or two often cause most of the
+# loss, and ten of a hundred restored MobileNetV3.
+COUNTS = (1, 2, 5, 10, 20)
+COMPARED_PICTURES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +45,7 @@ class Candidate:
     calibration: CalibrationSet | None = None
     clipping: Clipping = Clipping.MINMAX  # of the measured ranges
     float_layers: tuple[str, ...] = ()  # the output tensors of the layers that stay in floating point
-    errors: tuple[LayerError, ...] = ()
+    errors: tuple[layer_errors.LayerError, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -87,13 +85,14 @@ class RangedModel:
     """The float file with measured ranges, and the mean errors that int8 adds to its layers."""
 
     uncorrected: bytes
-    errors: MeanErrors
+    errors: layer_errors.MeanErrors
+    calibration: CalibrationSet
     ranges: Ranges
     seconds: float
 
     def corrected(self, *, excluded: Collection[str] = ()) -> bytes:
         """Return the file with corrected biases in all layers but the excluded ones."""
-        return correct_biases(self.uncorrected, self.errors, excluded=excluded)
+        return layer_errors.correct_biases(self.uncorrected, self.errors, excluded=excluded)
 
 
 def measure_model(
@@ -107,39 +106,93 @@ def measure_model(
 
     int16x8 needs the bias correction, too: its weights are the same 8-bit numbers as those of int8.
     """
-    start_time = perf_counter()
+    start_time, threads = perf_counter(), request.threads
     unquantized = convert_unquantized(source.frozen, recipe)
     # 1. Measure the range of each tensor in the float file, and write it there.
     ranges = measure_ranges(
-        unquantized, calibration.rows, clipping=request.clipping, threads=request.threads, track=track
+        unquantized, calibration.rows, clipping=request.clipping, threads=threads, track=track
     )
     ranged = write_ranges(unquantized, ranges.limits())
     # 2. Compare each layer in int8 and in float with these ranges; the means correct the biases.
-    errors = measure_mean_errors(
-        ranged, calibration.rows[:CORRECTION_PICTURES], threads=request.threads, track=track
+    pictures = calibration.rows[: layer_errors.CORRECTION_PICTURES]
+    errors = layer_errors.measure_mean_errors(ranged, pictures, threads=threads, track=track)
+    return RangedModel(
+        uncorrected=ranged,
+        errors=errors,
+        calibration=calibration,
+        ranges=ranges,
+        seconds=perf_counter() - start_time,
     )
-    return RangedModel(uncorrected=ranged, errors=errors, ranges=ranges, seconds=perf_counter() - start_time)
 
 
-def make_ptq_candidate(
-    recipe: Quantization, request: ConversionRequest, calibration: CalibrationSet, ranged: RangedModel
-) -> Candidate:
+def make_ptq_candidate(recipe: Quantization, request: ConversionRequest, ranged: RangedModel) -> Candidate:
     """Quantize after training: the network as it is, with measured ranges and corrected biases."""
+    candidate = _quantize_ranged(recipe, request, ranged, Method.PTQ)
+    if not (unsettled := ranged.ranges.unsettled()):
+        return candidate
+    share = f"{len(unsettled)} of {len(ranged.ranges.names)} tensors"
+    note = f"the ranges of {share} differ by more than 20 % between two halves of the pictures"
+    return replace(candidate, notes=(note,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerHarm:
+    """The error that int8 adds to each layer, in the order of the network, and the time to measure it."""
+
+    errors: tuple[layer_errors.LayerError, ...]
+    seconds: float
+
+
+def measure_layers(ranged: RangedModel, track: Track = silent) -> LayerHarm:
+    """Measure the error of each layer with the measured ranges and corrected biases."""
+    start_time = perf_counter()
+    pictures = ranged.calibration.rows[:COMPARED_PICTURES]
+    errors = layer_errors.measure_layer_errors(ranged.corrected(), pictures, track=track)
+    return LayerHarm(errors=errors, seconds=perf_counter() - start_time)
+
+
+def make_selective_candidate(
+    request: ConversionRequest, ranged: RangedModel, harm: LayerHarm, *, count: int
+) -> Candidate:
+    """Leave the `count` worst layers in floating point."""
+    # The errors of the layers are independent of each other, so the worst ones need no new measurement.
+    layers = worst_layers(harm.errors, count=count)
+    candidate = _quantize_ranged(Quantization.INT8, request, ranged, Method.SELECTIVE, float_layers=layers)
+    note = f"selective: {len(layers)} of {len(harm.errors)} layers stay in floating point"
+    return replace(candidate, seconds=candidate.seconds + harm.seconds, errors=harm.errors, notes=(note,))
+
+
+def list_counts(layers: int) -> tuple[int, ...]:
+    """Return how many of so many layers are left out, in turn: list_counts(7) → (1, 2, 3)."""
+    most = layers // 2  # with more, the file would no longer be an int8 file
+    return tuple(dict.fromkeys(min(count, most) for count in COUNTS))
+
+
+def worst_layers(errors: Sequence[layer_errors.LayerError], *, count: int) -> tuple[str, ...]:
+    """Return the layers with the greatest errors, greatest first; of equals, the one nearer to the input."""
+    ranked = sorted(errors, key=lambda error: -error.error)
+    return tuple(error.layer for error in ranked[:count])
+
+
+def _quantize_ranged(
+    recipe: Quantization,
+    request: ConversionRequest,
+    ranged: RangedModel,
+    method: Method,
+    *,
+    float_layers: tuple[str, ...] = (),
+) -> Candidate:
     start_time, io = perf_counter(), request.io_of(recipe)
-    data = quantize(ranged.corrected(), recipe, io=io)
-    notes: tuple[str, ...] = ()
-    if unsettled := ranged.ranges.unsettled():
-        share = f"{len(unsettled)} of {len(ranged.ranges.names)} tensors"
-        notes = (f"the ranges of {share} differ by more than 20 % between two halves of the pictures",)
+    data = quantize(ranged.corrected(excluded=float_layers), recipe, io=io, float_layers=float_layers)
     return Candidate(
         recipe=recipe,
         io=io,
-        method=Method.PTQ,
+        method=method,
         data=data,
         seconds=ranged.seconds + perf_counter() - start_time,
-        calibration=calibration,
+        calibration=ranged.calibration,
         clipping=ranged.ranges.clipping,
-        notes=notes,
+        float_layers=float_layers,
     )
 
 
@@ -154,7 +207,6 @@ def check_file(
     ends = (("input", model.inputs, (1, size, size, 3)), ("output", model.outputs, (1, labels)))
     problems = [
         *(problem for name, tensors, shape in ends for problem in _end_problems(name, tensors, io, shape)),
-        *_operator_problems(model),
         *_type_problems(model, recipe, io=io, has_float_layers=has_float_layers),
     ]
     if problems:
@@ -180,21 +232,16 @@ def _end_problems(
         yield f"input has {found}, expected those of raw bytes (scale 1/127.5)"
 
 
-def _operator_problems(model: ModelFile) -> Iterator[str]:
+def _type_problems(
+    model: ModelFile, recipe: Quantization, *, io: IoType, has_float_layers: bool
+) -> Iterator[str]:
+    """Yield the problems of the operators, of the tensors, of the weights, and of the activations."""
     for operator in model.operators:
         if operator.custom:
             yield f"operator {operator.name} is not built-in"
         if operator.name == "FULLY_CONNECTED" and operator.version > NEWEST_DENSE:
-            yield (
-                f"FULLY_CONNECTED has version {operator.version}, "
-                f"but tflite-runtime 2.14.0 supports at most version {NEWEST_DENSE}"
-            )
-
-
-def _type_problems(
-    model: ModelFile, recipe: Quantization, *, io: IoType, has_float_layers: bool
-) -> Iterator[str]:
-    """Yield the problems of the tensors, of the weights, and of the activations."""
+            supported = f"tflite-runtime 2.14.0 supports at most version {NEWEST_DENSE}"
+            yield f"FULLY_CONNECTED has version {operator.version}, but {supported}"
     types = TENSOR_TYPES[recipe.value]
     ends = {tensor.name for tensor in (*model.inputs, *model.outputs)}
     inside = types.inside | (FLOAT_TYPES if has_float_layers else frozenset())

@@ -10,17 +10,19 @@ from pathlib import Path
 from converter.qat.qat_training import TrainingObservers, make_qat_candidate
 from converter.quantize.calibration import read_calibration_set
 from converter.quantize.tflite_conversion import Quantization
+from converter.request import ConversionRequest, Method, RunSource
 from converter.search.accuracy_limit import FloatComparison, compare_to_float, derive_limit
 from converter.search.candidate import (
     Candidate,
+    LayerHarm,
     RangedModel,
+    list_counts,
     make_plain_candidate,
     make_ptq_candidate,
+    make_selective_candidate,
+    measure_layers,
     measure_model,
 )
-from converter.search.request import ConversionRequest, Method
-from converter.search.selective import LayerHarm, list_counts, make_selective_candidate, measure_layers
-from converter.sources.run_source import RunSource
 from dermpack.progress import Track, silent
 
 
@@ -85,16 +87,16 @@ def make_candidates(
 
     @cache
     def harm() -> LayerHarm:
-        return measure_layers(calibration, ranged(), observers.track)
+        return measure_layers(ranged(), observers.track)
 
     def make(method: Method) -> Iterator[Candidate]:
         if method is Method.PTQ:
-            yield make_ptq_candidate(recipe, request, calibration, ranged())
+            yield make_ptq_candidate(recipe, request, ranged())
         elif method is Method.QAT:
             yield make_qat_candidate(source, request, calibration, training_folder, observers)
         else:
             for count in list_counts(len(harm().errors)):
-                yield make_selective_candidate(request, calibration, ranged(), harm(), count=count)
+                yield make_selective_candidate(request, ranged(), harm(), count=count)
 
     has_errors = request.layer_errors and recipe is Quantization.INT8
     for method in _list_methods(source, recipe, request):

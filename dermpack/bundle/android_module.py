@@ -91,12 +91,7 @@ def read_java_sources(folder: str) -> dict[str, bytes]:
 
 
 def _render(template: str, names: BundleNames) -> bytes:
-    values = {
-        "package": names.package,
-        "runtime": RUNTIME,
-        "min_sdk": MIN_SDK,
-        "compile_sdk": COMPILE_SDK,
-    }
+    values = {"package": names.package, "runtime": RUNTIME, "min_sdk": MIN_SDK, "compile_sdk": COMPILE_SDK}
     return render_template(TEMPLATES / template, values, escape=str).encode()
 
 

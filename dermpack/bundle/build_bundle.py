@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dermpack.bundle.android_module import RUNTIME, TEMPLATES, assets_folder, lay_out_files
-from dermpack.bundle.bill_of_materials import build_bill_of_materials
 from dermpack.bundle.bundle_record import (
     BUNDLE_FILE,
     MAX_CHARACTERS,
@@ -17,22 +16,29 @@ from dermpack.bundle.bundle_record import (
     BundleNames,
     BundlePart,
     derive_names,
-    format_bundle_record,
 )
-from dermpack.bundle.documents import Meanings, render_model_card, render_notice, render_readme
-from dermpack.bundle.golden_pictures import generate_golden_pictures, read_golden_pictures
+from dermpack.bundle.documents import (
+    Meanings,
+    build_bill_of_materials,
+    render_model_card,
+    render_notice,
+    render_readme,
+)
 from dermpack.bundle.golden_vectors import (
     GOLDEN_FILE,
     GOLDEN_FOLDER,
     build_golden_files,
+    generate_golden_pictures,
     parse_golden_vectors,
+    read_golden_pictures,
 )
 from dermpack.bundle.reports import VariantScores, VariantTimes
 from dermpack.bundle.variants import MODEL_FILE, Variant
 from dermpack.bundle.zip_archive import SUMS_FILE, format_checksums, pack_files
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError
-from dermpack.storage.files import sha256_of
+from dermpack.storage.codec import encode
+from dermpack.storage.files import format_json, sha256_of
 
 CARD_FILE = "MODEL_CARD.md"
 
@@ -92,7 +98,7 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
         "LICENSE": (TEMPLATES / "LICENSE").read_bytes(),
         "NOTICE": render_notice(bundle, variants),
         "bom.cdx.json": build_bill_of_materials(bundle, variants),
-        BUNDLE_FILE: format_bundle_record(bundle).encode(),
+        BUNDLE_FILE: format_json(encode(bundle)).encode(),
     }
     files[SUMS_FILE] = format_checksums(files).encode()
     # An Android archive has its files at the top; the other formats have one folder.

@@ -10,8 +10,8 @@ from typing import Any
 
 from dermpack.bundle.zip_archive import AGAIN
 from dermpack.errors import InputError, TableError
-from dermpack.storage.codec import check, check_sha256, decode, encode
-from dermpack.storage.files import format_json, parse_relative_path
+from dermpack.storage.codec import check, check_sha256, decode
+from dermpack.storage.files import parse_relative_path
 
 BUNDLE_FILE = "bundle.json"
 SCHEMA = 1
@@ -66,7 +66,8 @@ class BundleNames:
     slug: str  # the module, its folder and the folder of its assets
 
     def __post_init__(self) -> None:
-        if not is_slug(self.slug):
+        is_slug = SLUG.match(self.slug) is not None and self.slug not in RESERVED
+        if not is_slug or len(self.slug) > MAX_SLUG_CHARACTERS:
             raise ValueError(f"slug is {self.slug[:80]!r}, not lower-case words joined by _")
 
     @property
@@ -113,11 +114,6 @@ class Bundle:
         return f"{self.assets}/{name}" if self.assets else name
 
 
-def format_bundle_record(bundle: Bundle) -> str:
-    """Return the text of bundle.json."""
-    return format_json(encode(bundle))
-
-
 def parse_bundle_record(record: dict[str, Any], *, where: object) -> Bundle:
     """Check the content of bundle.json, and raise TableError if it is malformed."""
     try:
@@ -132,13 +128,9 @@ def derive_names(model: str) -> BundleNames:
     spelled = unicodedata.normalize("NFKD", model.casefold().translate(SPELLED))
     plain = spelled.encode("ascii", "ignore").decode()
     slug = "_".join(re.findall("[a-z0-9]+", plain))[:MAX_SLUG_CHARACTERS].rstrip("_")
-    if not is_slug(slug):
+    try:
+        return BundleNames(slug=slug)
+    except ValueError as error:
         what = "cannot be turned into a Java package name"
         hint = 'Give a --name in letters, such as "lesions".'
-        raise InputError(f"name {model!r}", what, hint, code="invalid-option")
-    return BundleNames(slug=slug)
-
-
-def is_slug(text: str) -> bool:
-    """Return whether the text can name a module, a folder and a Java package."""
-    return SLUG.match(text) is not None and len(text) <= MAX_SLUG_CHARACTERS and text not in RESERVED
+        raise InputError(f"name {model!r}", what, hint, code="invalid-option") from error

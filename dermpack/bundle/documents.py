@@ -1,30 +1,52 @@
-"""Render the documents of a bundle from the templates: README.md, MODEL_CARD.md and NOTICE.
+"""Render the documents of a bundle: README.md, MODEL_CARD.md, NOTICE and a bill of materials.
 
-Every text among the values is escaped when it is inserted, because names, labels and licences come from
-others.
+Every text among the values of a template is escaped when it is inserted, because names, labels and licences
+come from others. The text of a licence begins with its SPDX name: "CC-BY-4.0; by A. Author".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from dermpack import __version__
 from dermpack.bundle.android_module import COMPILE_SDK, MIN_AGP, MIN_SDK, TEMPLATES
 from dermpack.bundle.bundle_record import Bundle
 from dermpack.bundle.golden_vectors import MOST_LEVELS_APART, allowed_difference
-from dermpack.bundle.licences import KNOWN_LICENCES, find_spdx_name, licence_name, licence_source
 from dermpack.bundle.reports import ScoredDataset, VariantScores, VariantTimes
 from dermpack.bundle.variants import Variant
 from dermpack.errors import InputError
 from dermpack.evaluation.report import LABEL_COLUMNS, OVERALL
-from dermpack.reporting.markdown import markdown_cell, to_one_line
-from dermpack.reporting.page import render_template
+from dermpack.reporting.page import markdown_cell, render_template, to_one_line
+from dermpack.storage.files import format_json
 
 SPLITS = ("train", "validation", "test")  # in the order of their use
 MAX_MEANING_CHARACTERS = 200
 Meanings = Mapping[str, str]  # label → what it means, in words; labels without a description are left out
 NO_MEANINGS: Meanings = {}
+LIMITATION = "Research software, not a medical device: the output of the model is not a diagnosis."
+CREATIVE_COMMONS = "https://creativecommons.org"
+APACHE_ADDRESS = "https://www.apache.org/licenses/LICENSE-2.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenceTerms:
+    """A known licence; MODEL_CARD.md.j2 has its conditions for those who embed the model."""
+
+    spdx: str
+    name: str
+    address: str
+
+
+KNOWN_LICENCES = (
+    LicenceTerms(spdx="CC0-1.0", name="CC0 1.0", address=f"{CREATIVE_COMMONS}/publicdomain/zero/1.0/"),
+    LicenceTerms(spdx="CC-BY-4.0", name="CC BY 4.0", address=f"{CREATIVE_COMMONS}/licenses/by/4.0/"),
+    LicenceTerms(spdx="CC-BY-NC-4.0", name="CC BY-NC 4.0", address=f"{CREATIVE_COMMONS}/licenses/by-nc/4.0/"),
+    LicenceTerms(spdx="Apache-2.0", name="Apache License 2.0", address=APACHE_ADDRESS),
+    LicenceTerms(spdx="MIT", name="MIT License", address="https://opensource.org/license/mit"),
+)
+LICENCE_OF_NAME = {name: terms for terms in KNOWN_LICENCES for name in (terms.spdx, terms.name)}
 
 
 def read_meanings(options: Sequence[str], labels: Sequence[str]) -> Meanings:
@@ -66,7 +88,7 @@ def render_readme(
         "min_agp": MIN_AGP,
         "min_sdk": MIN_SDK,
     }
-    return _render("README.md.j2", values, escape=markdown_cell)
+    return render_template(TEMPLATES / "README.md.j2", values, escape=markdown_cell).encode()
 
 
 def render_model_card(
@@ -86,7 +108,7 @@ def render_model_card(
         "variants": variants,
         "contract": contract,
         "meanings": meanings,
-        "terms": KNOWN_LICENCES.get(find_spdx_name(contract.license)),
+        "terms": find_licence(contract.license),
         "source": licence_source(contract.license),
         "data": data,
         "splits": [split for split in SPLITS if any(data.counts.get(split, {}).values())],
@@ -97,20 +119,88 @@ def render_model_card(
         "overall": OVERALL,
         "label_columns": LABEL_COLUMNS,
     }
-    return _render("MODEL_CARD.md.j2", values, escape=markdown_cell)
+    return render_template(TEMPLATES / "MODEL_CARD.md.j2", values, escape=markdown_cell).encode()
 
 
 def render_notice(bundle: Bundle, variants: Sequence[Variant]) -> bytes:
     """Render NOTICE: who owns the parts of a bundle."""
-    values = {
-        "bundle": bundle,
-        "variants": variants,
-        "dermpack_version": __version__,
-        "licence_name": licence_name,
+    values = {"bundle": bundle, "variants": variants, "licence_name": licence_name}
+    values["dermpack_version"] = __version__
+    return render_template(TEMPLATES / "NOTICE.j2", values, escape=to_one_line).encode()
+
+
+def build_bill_of_materials(bundle: Bundle, variants: Sequence[Variant]) -> bytes:
+    """Return CycloneDX 1.6 with a model card per variant.
+
+    It contains no time and no serial number: the same variants give the same bytes.
+    """
+    group, name, version = bundle.runtime.split(":")
+    runtime_url = f"pkg:maven/{group}/{name}@{version}"
+    library = {"type": "library", "licenses": [{"license": {"id": "Apache-2.0"}}]}
+    module = {**library, "bom-ref": bundle.slug, "name": bundle.name, "version": bundle.version}
+    runtime = {**library, "bom-ref": runtime_url, "group": group, "name": name, "version": version}
+    runtime["purl"] = runtime_url
+    tool = {"type": "application", "name": "dermpack", "version": __version__}
+    components = [*(_model(variant, is_main=variant is variants[0]) for variant in variants), runtime]
+    references = [component["bom-ref"] for component in components]
+    return format_json(
+        {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "version": 1,
+            "metadata": {"tools": {"components": [tool]}, "component": module},
+            "components": components,
+            "dependencies": [{"ref": bundle.slug, "dependsOn": references}],
+        }
+    ).encode()
+
+
+def _model(variant: Variant, *, is_main: bool) -> dict[str, Any]:
+    contract, source = variant.contract, licence_source(variant.contract.license)
+    terms = find_licence(contract.license)
+    named = {"name": licence_name(contract.license)}
+    licence = {"id": terms.spdx, "url": terms.address} if terms else named
+    metrics = [
+        {"type": figure.metric, "value": f"{figure.of_file:.6g}", "slice": f"{accuracy.split} split"}
+        for accuracy in contract.accuracy
+        for figure in accuracy.figures
+    ]
+    return {
+        "type": "machine-learning-model",
+        "bom-ref": f"model-{variant.name}",
+        "name": contract.name,
+        "version": contract.version,
+        "scope": "required" if is_main else "optional",
+        "hashes": [{"alg": "SHA-256", "content": contract.sha256}],
+        "licenses": [{"license": licence}],
+        **({"copyright": source} if source else {}),
+        "modelCard": {
+            "modelParameters": {
+                "task": contract.task,
+                "approach": {"type": "supervised"},
+                "inputs": [{"format": f"{contract.input.dtype.value} RGB picture"}],
+                "outputs": [{"format": f"{contract.output.dtype.value} number a label"}],
+            },
+            "quantitativeAnalysis": {"performanceMetrics": metrics},
+            "considerations": {"useCases": [contract.intended_use], "technicalLimitations": [LIMITATION]},
+        },
+        "pedigree": {"notes": f"trained in run {contract.parents.run} on dataset {contract.parents.dataset}"},
     }
-    return _render("NOTICE.j2", values, escape=to_one_line)
 
 
-def _render(name: str, values: Mapping[str, object], *, escape: Callable[[str], str]) -> bytes:
-    template: Path = TEMPLATES / name
-    return render_template(template, values, escape=escape).encode()
+def find_licence(text: str) -> LicenceTerms | None:
+    """Return the known licence that a text begins with: "CC-BY-4.0; by A. Author" → CC BY 4.0."""
+    name = text.partition(";")[0].strip()
+    return LICENCE_OF_NAME.get("CC0-1.0" if name == "CC0" else name)
+
+
+def licence_source(text: str) -> str:
+    """Return who owns the pictures: the text after a known name, or a whole unknown text."""
+    return to_one_line(text.partition(";")[2] if find_licence(text) else text)
+
+
+def licence_name(text: str) -> str:
+    """Return the common name and the source in one line: "CC BY 4.0; by A. Author"."""
+    terms = find_licence(text)
+    parts = (terms.name if terms else "", licence_source(text))
+    return "; ".join(filter(None, parts)) or "not stated"

@@ -1,25 +1,56 @@
-"""Build and read golden vectors: pictures, the pixels they become, and the outputs of each variant."""
+"""Build and read golden vectors: pictures, the pixels they become, and the outputs of each variant.
+
+The pictures are generated or the user's own. They show whether an app prepares pictures as Python does.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from dermpack.bundle.golden_pictures import GoldenPicture
 from dermpack.bundle.variants import Variant, run_variants
 from dermpack.bundle.zip_archive import AGAIN
-from dermpack.errors import TableError
-from dermpack.imaging import prepare
+from dermpack.errors import InputError, TableError
+from dermpack.imaging.decoding import ORIENTATION_TAG, TURNS, Pixels
+from dermpack.imaging.decoding import decode as decode_picture
+from dermpack.imaging.preprocessing import prepare
+from dermpack.inference.interpreter_host import Kernels, first_installed_runtime
 from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import format_json, sha256_of
+from dermpack.synthetic.scenes import render
+from dermpack.verification.interpreter_runs import KERNEL_NAMES
 from dermpack.verification.output_agreement import ALLOWANCES
 
 GOLDEN_FILE, GOLDEN_FOLDER = "golden.json", "golden"
 SCHEMA = 1
 DECIMALS = 9  # of a probability: the last bits differ between machines
 MOST_LEVELS_APART = 2.0  # of 255, on average: decoders of one JPEG differ by less, a wrong turn by far more
+PNG_SIGNATURE, JPEG_SIGNATURE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+PNG_DEPTH_OFFSET = 24
+MAX_EXACT_BITS = 8  # decoders differ in how they shorten deeper samples
+MAX_GIVEN, MAX_GIVEN_BYTES = 64, 8 << 20
+CLASSES, SEED = 7, 0  # of the generated scenes: all kinds of lesions
+QUALITY = 90  # JPEG
+SHADE_ACROSS, SHADE_DOWN = 0.45, 0.25  # a shaded scene differs from all its turns and mirror images
+# How to store an upright picture, so that its EXIF orientation turns it upright again.
+# Orientations are their own inverse, except for the two quarter turns.
+QUARTER_TURNS = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+STORED_AS: dict[int, Image.Transpose | None] = {1: None, **TURNS, **QUARTER_TURNS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenPicture:
+    """A picture file; every decoder gives the same pixels for an exact one."""
+
+    name: str
+    data: bytes
+    is_exact: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +112,7 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
         stem = picture.name.replace(".", "-")
         expected = {}
         for variant, run in zip(variants, outputs, strict=True):
-            output_name, output = f"{stem}.{variant.name}.out", run.answers[index]
+            output_name, output = f"{stem}.{variant.name}.out", run[index]
             files[output_name] = output.output
             second, first = np.sort(output.probabilities)[-2:]
             expected[variant.name] = ExpectedOutput(
@@ -103,9 +134,11 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
             expected=expected,
         )
         vectors.append(vector)
+    package = first_installed_runtime().package
+    runtime = f"{package} {version(package)}, {KERNEL_NAMES[Kernels.XNNPACK]}"
     agreements = {
-        variant.name: GoldenAgreement(runtime=run.runtime, most_apart=allowed_difference(variant)[0])
-        for variant, run in zip(variants, outputs, strict=True)
+        variant.name: GoldenAgreement(runtime=runtime, most_apart=allowed_difference(variant)[0])
+        for variant in variants
     }
     golden = GoldenVectors(size=size, policy=policy.value, variants=agreements, vectors=tuple(vectors))
     return {**files, GOLDEN_FILE: format_json(encode(golden)).encode()}
@@ -124,3 +157,82 @@ def allowed_difference(variant: Variant) -> tuple[float, float]:
     """Return how far probabilities may be apart on another machine: at most, and on average."""
     allowance = ALLOWANCES.get(variant.name, ALLOWANCES["int8"])
     return allowance.known, allowance.known_mean
+
+
+# --- Pictures ---
+
+
+def generate_golden_pictures(size: int) -> tuple[GoldenPicture, ...]:
+    """Generate pictures for a model with inputs of size × size pixels. They show no person.
+
+    PNG: of exactly this size, wide, tall and smaller, with an orientation, transparent. JPEG: in each
+    orientation, and so large that it is decoded at half its size.
+    """
+    wide, tall = (2 * size + 7, size + 3), (size // 2 + 1, size // 2 + 10)
+    landscape = (size * 3 // 2, size + 1)
+    large = (4 * size + 33, 4 * size + 8)
+    # Transparent: opaque to the left, half transparent in the middle, invisible to the right.
+    clear = _scene(8, landscape)
+    alpha = np.linspace(255, 0, clear.width).round().astype(np.uint8)
+    clear.putalpha(Image.fromarray(np.tile(alpha, (clear.height, 1))))
+    # Enlarged: a smooth picture is a small file.
+    enlarged = _scene(14, (large[0] // 4, large[1] // 4)).resize(large, Image.Resampling.BICUBIC)
+    return (
+        _encode("square.png", _scene(0, (size, size))),
+        _encode("wide.png", _scene(3, wide)),
+        _encode("tall.png", _scene(4, tall)),
+        _encode("turned.png", _scene(7, landscape), orientation=6),
+        _encode("clear.png", clear),
+        *(_encode(f"turned-{turn}.jpg", _scene(12, landscape), orientation=turn) for turn in STORED_AS),
+        _encode("large.jpg", enlarged),
+    )
+
+
+def read_golden_pictures(files: Sequence[Path]) -> tuple[GoldenPicture, ...]:
+    """Read the user's own pictures; their new names contain nothing of the old ones."""
+    if not 0 < len(files) <= MAX_GIVEN:
+        what = f"from 1 to {MAX_GIVEN} are allowed"
+        hint = f"Give at most {MAX_GIVEN} pictures."
+        raise InputError(f"{len(files)} golden pictures", what, hint, code="invalid-option")
+    return tuple(_read_picture(number, file) for number, file in enumerate(files, 1))
+
+
+def _read_picture(number: int, file: Path) -> GoldenPicture:
+    decode_picture(file)  # raises a PictureError that names the fault
+    data = file.read_bytes()
+    if len(data) > MAX_GIVEN_BYTES:
+        what = f"the picture has {len(data):,} bytes; at most {MAX_GIVEN_BYTES:,} are allowed"
+        hint = "Give a smaller picture, because the app will contain it."
+        raise InputError(file, what, hint, code="file-too-large")
+    if data.startswith(PNG_SIGNATURE):
+        is_exact = data[PNG_DEPTH_OFFSET] <= MAX_EXACT_BITS
+        return GoldenPicture(name=f"given-{number:02}.png", data=data, is_exact=is_exact)
+    if data.startswith(JPEG_SIGNATURE):
+        return GoldenPicture(name=f"given-{number:02}.jpg", data=data, is_exact=False)
+    hint = "Give a PNG or JPEG file, which every phone can open."
+    raise InputError(file, "neither PNG nor JPEG", hint, code="picture-unsupported")
+
+
+def _scene(number: int, size: tuple[int, int]) -> Image.Image:
+    """Return a generated picture that gets darker to the right and to the bottom."""
+    width, height = size
+    side = max(size)
+    left, top = (side - width) // 2, (side - height) // 2
+    scene = render(number, classes=CLASSES, size=side, seed=SEED)[top : top + height, left : left + width]
+    across = np.linspace(1, 1 - SHADE_ACROSS, width)[None, :, None]
+    down = np.linspace(1, 1 - SHADE_DOWN, height)[:, None, None]
+    shaded: Pixels = np.rint(scene * across * down).astype(np.uint8)
+    return Image.fromarray(shaded)
+
+
+def _encode(name: str, upright: Image.Image, *, orientation: int = 1) -> GoldenPicture:
+    """Return a PNG or JPEG, as the name ends, that is stored turned and has the orientation to undo this."""
+    turn, exif, buffer = STORED_AS[orientation], Image.Exif(), io.BytesIO()
+    exif[ORIENTATION_TAG] = orientation
+    stored = upright.transpose(turn) if turn is not None else upright
+    is_png = name.endswith(".png")
+    if is_png:
+        stored.save(buffer, "PNG", exif=exif, compress_level=9)
+    else:
+        stored.save(buffer, "JPEG", exif=exif, quality=QUALITY)
+    return GoldenPicture(name=name, data=buffer.getvalue(), is_exact=is_png)

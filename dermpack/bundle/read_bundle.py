@@ -84,12 +84,7 @@ def read_bundle(path: Path, *, key: Path | None = None) -> OpenedBundle:
     if not golden.vectors or not is_consistent:
         raise bundle_error(path, "the golden vectors and the models are of different variants")
     return OpenedBundle(
-        where=path,
-        bundle=bundle,
-        files=files,
-        variants=variants,
-        golden=golden,
-        is_signed=key is not None,
+        where=path, bundle=bundle, files=files, variants=variants, golden=golden, is_signed=key is not None
     )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dermpack.bundle.variants import Variant
 from dermpack.errors import TableError
 from dermpack.evaluation.report import LABEL_COLUMNS, OVERALL
 from dermpack.metrics.slices import MISSING, is_identifier_in_counts
+from dermpack.storage.codec import decode
 from dermpack.storage.files import read_json
 
 REPORT_FILE = "report.json"
@@ -18,31 +19,25 @@ SCHEMA = 1
 # What a record without the expected keys or types raises while it is read.
 FORMAT_ERRORS = (KeyError, TypeError, ValueError, AttributeError)
 ALL_PICTURES = "all pictures"
+SLICE_FIGURES = ("balanced_accuracy", "accuracy")
 NO_FIGURE = "–"
 BENCHMARK_KIND = "benchmark"
 DEVICE_KEYS = ("device", "soc", "processor", "machine", "os")
 KERNEL_NAMES = {"xnnpack": "XNNPACK", "none": "its own"}
+Record = TypeVar("Record")
+# Parses a report with the names of the variants by their sha256; returns nothing if it is about other models.
+Parse = Callable[[Mapping[str, Any], Mapping[str, str]], Sequence[Record]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SliceRow:
-    """All pictures, or those with one value in a column; figures are formatted for display."""
+class ScoredRow:
+    """All pictures, those of a label, or those with one value in a column."""
 
     name: str
     n: int
     groups: int
-    balanced_accuracy: str
-    accuracy: str
+    figures: Mapping[str, str]  # formatted, by their names in the report
     is_few: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelRow:
-    """The pictures of one label; formatted figures by their names in the report."""
-
-    label: str
-    n: int
-    figures: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +53,7 @@ class ScoredDataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantScores:
-    """The evaluation of one variant on one split."""
+    """The evaluation of one variant on one split; figures are formatted, by their names in the report."""
 
     variant: str
     split: str
@@ -66,12 +61,11 @@ class VariantScores:
     groups: int
     resamples: int
     data: ScoredDataset
-    figures: Mapping[str, str]  # formatted, by their names in the report
-    labels: tuple[LabelRow, ...]
-    coverage: str  # share of answered pictures at the threshold of the contract, "" without a threshold
-    answered_accuracy: str  # of the answered pictures, "" without a threshold
+    figures: Mapping[str, str]
+    labels: tuple[ScoredRow, ...]
+    answered: Mapping[str, str]  # coverage and accuracy at the threshold of the contract, if it has one
     notes: tuple[str, ...]
-    rows: tuple[SliceRow, ...]
+    rows: tuple[ScoredRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +76,7 @@ class SettingTimes:
     kernels: str
     threads: int
     median_ms: float
-    ci95_ms: tuple[float, float] | None
+    median_ci95_ms: tuple[float, float] | None
     p90_ms: float
     rounds: int
     warm_up_rounds: int
@@ -98,84 +92,63 @@ class VariantTimes:
     notes: tuple[str, ...]
 
 
-def read_scores(paths: Sequence[Path], variants: Sequence[Variant]) -> tuple[VariantScores, ...]:
+def read_scores(paths: Iterable[Path], variants: Sequence[Variant]) -> tuple[VariantScores, ...]:
     """Read evaluations of the variants: report folders, or the JSON output of the command."""
+    again = "Evaluate the model again."
+    return _read_reports(paths, variants, _parse_scores, command="evaluate", again=again)
+
+
+def read_times(paths: Iterable[Path], variants: Sequence[Variant]) -> tuple[VariantTimes, ...]:
+    """Read benchmarks of the variants; the times of other models in the same report are ignored."""
+    again = "Benchmark the export again."
+    return _read_reports(paths, variants, _parse_times, command="benchmark", again=again)
+
+
+def _read_reports(
+    paths: Iterable[Path], variants: Sequence[Variant], parse: Parse[Record], *, command: str, again: str
+) -> tuple[Record, ...]:
     names = {variant.contract.sha256: variant.name for variant in variants}
-    scores = []
-    for path in map(_report_file, paths):
-        record = read_json(path)
+    results: list[Record] = []
+    for path in paths:
+        file = path / REPORT_FILE if path.is_dir() else path
+        record = read_json(file)
         try:
-            variant = names.get(record["model"]["sha256"])
             if record["schema"] != SCHEMA:
                 raise ValueError("schema")
-            if variant is None:
-                what, hint = "a report on a different model", "Evaluate the model.tflite of the export."
-                raise TableError(path, what, hint, code="report-mismatch")
-            scores.append(_parse_scores(record, variant))
+            found = parse(record, names)
         except FORMAT_ERRORS as error:
-            what = 'not a report of "dermpack evaluate"'
-            raise TableError(path, what, "Evaluate the model again.", code="invalid-format") from error
-    return tuple(scores)
-
-
-def read_times(paths: Sequence[Path], variants: Sequence[Variant]) -> tuple[VariantTimes, ...]:
-    """Read benchmarks of the variants; the times of other models in the same report are ignored."""
-    names = {variant.contract.sha256: variant.name for variant in variants}
-    times: list[VariantTimes] = []
-    for path in map(_report_file, paths):
-        record = read_json(path)
-        try:
-            found = _parse_times(record, names)
-        except FORMAT_ERRORS as error:
-            what = 'not a report of "dermpack benchmark"'
-            raise TableError(path, what, "Benchmark the export again.", code="invalid-format") from error
+            what = f'not a report of "dermpack {command}"'
+            raise TableError(file, what, again, code="invalid-format") from error
         if not found:
-            what, hint = "a report on a different model", "Benchmark the model.tflite of the export."
-            raise TableError(path, what, hint, code="report-mismatch")
-        times += found
-    return tuple(times)
+            hint = f"{command.capitalize()} the model.tflite of the export."
+            raise TableError(file, "a report on a different model", hint, code="report-mismatch")
+        results += found
+    return tuple(results)
 
 
-def _report_file(path: Path) -> Path:
-    return path / REPORT_FILE if path.is_dir() else path
-
-
-def _parse_scores(record: Mapping[str, Any], variant: str) -> VariantScores:
-    answered, dataset = record["answered"], record["dataset"]
-    labels = [
-        LabelRow(
-            label=label,
-            n=int(values["n"]),
-            figures={name: _format_figure(values, name) for name in LABEL_COLUMNS},
-        )
-        for label, values in record["per_class"].items()
-    ]
+def _parse_scores(record: Mapping[str, Any], names: Mapping[str, str]) -> list[VariantScores]:
+    variant = names.get(record["model"]["sha256"])
+    if variant is None:
+        return []
+    total, answered = _row(ALL_PICTURES, record, SLICE_FIGURES), record["answered"] or {}
     slices = [
-        _slice_row(f"{values['column']}: {values['value']}", values) for values in _anonymous_slices(record)
+        _row(f"{values['column']}: {values['value']}", values, SLICE_FIGURES)
+        for values in _anonymous_slices(record)
     ]
-    counts = {
-        str(split): {str(label): int(n) for label, n in labels.items()}
-        for split, labels in dataset.get("counts", {}).items()
-    }
-    data = ScoredDataset(
-        **{name: str(dataset.get(name, "")) for name in ("sha256", "source", "caution")},
-        options={str(name): str(value) for name, value in dataset.get("options", {}).items()},
-        counts=counts,
-    )
-    return VariantScores(
+    scores = VariantScores(
         variant=variant,
         split=str(record["split"]),
-        n=int(record["n"]),
-        groups=int(record["groups"]),
+        n=total.n,
+        groups=total.groups,
         resamples=int(record["bootstrap"]["resamples"]),
-        data=data,
+        data=_decode_known(ScoredDataset, record["dataset"]),
         figures={name: _format_figure(record, name) for name in OVERALL if record.get(name) is not None},
-        labels=tuple(labels),
-        coverage=_format_figure(answered, "coverage") if answered else "",
-        answered_accuracy=_format_figure(answered, "accuracy") if answered else "",
+        labels=tuple(_row(label, values, LABEL_COLUMNS) for label, values in record["per_class"].items()),
+        answered={name: _format_figure(answered, name) for name in ("coverage", "accuracy") if answered},
         notes=tuple(str(note) for note in record["notes"]),
-        rows=(_slice_row(ALL_PICTURES, record), *slices),
+        rows=(total, *slices),
     )
+    return [scores]
 
 
 def _anonymous_slices(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -188,13 +161,12 @@ def _anonymous_slices(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from slices
 
 
-def _slice_row(name: str, record: Mapping[str, Any]) -> SliceRow:
-    return SliceRow(
+def _row(name: str, record: Mapping[str, Any], figures: Iterable[str]) -> ScoredRow:
+    return ScoredRow(
         name=name,
         n=int(record["n"]),
         groups=int(record["groups"]),
-        balanced_accuracy=_format_figure(record, "balanced_accuracy"),
-        accuracy=_format_figure(record, "accuracy"),
+        figures={figure: _format_figure(record, figure) for figure in figures},
         is_few=bool(record.get("warning")),
     )
 
@@ -209,9 +181,8 @@ def _format_figure(record: Mapping[str, Any], name: str) -> str:
 
 
 def _parse_times(record: Mapping[str, Any], names: Mapping[str, str]) -> list[VariantTimes]:
-    """Return the times of the variants, whose names are given by their sha256."""
-    if (record["schema"], record["kind"]) != (SCHEMA, BENCHMARK_KIND):
-        raise ValueError("schema")
+    if record["kind"] != BENCHMARK_KIND:
+        raise ValueError("kind")
     found = []
     for model in record["models"]:
         for target in record["targets"] if model["sha256"] in names else ():
@@ -240,14 +211,12 @@ def _parse_times(record: Mapping[str, Any], names: Mapping[str, str]) -> list[Va
 
 
 def _parse_setting(result: Mapping[str, Any], environment: Mapping[str, Any]) -> SettingTimes:
-    interval = result["median_ci95_ms"]
-    return SettingTimes(
-        runtime=f"{result['runtime']} {environment.get(result['runtime'], '')}".strip(),
-        kernels=KERNEL_NAMES[result["kernels"]],
-        threads=int(result["threads"]),
-        median_ms=float(result["median_ms"]),
-        ci95_ms=(float(interval[0]), float(interval[1])) if interval else None,
-        p90_ms=float(result["p90_ms"]),
-        rounds=int(result["rounds"]),
-        warm_up_rounds=int(result["warm_up_rounds"]),
-    )
+    setting = _decode_known(SettingTimes, result)
+    runtime = f"{setting.runtime} {environment.get(setting.runtime, '')}".strip()
+    return replace(setting, runtime=runtime, kernels=KERNEL_NAMES[setting.kernels])
+
+
+def _decode_known(record_type: type[Record], record: Mapping[str, Any]) -> Record:
+    """Return the record after leaving out the keys that it does not have: a report contains more."""
+    known = {field.name for field in fields(record_type)}  # type: ignore[arg-type] # always a dataclass
+    return decode(record_type, {name: value for name, value in record.items() if name in known})

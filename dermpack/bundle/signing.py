@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 SUFFIX = ".sig"
-SIGNATURE_BYTES = 64
 MAX_KEY_BYTES = 1 << 14
 PRIVATE_HINT = "Create one with: openssl genpkey -algorithm ed25519 -out key.pem"
 PUBLIC_HINT = "Create one with: openssl pkey -in key.pem -pubout -out key.pub.pem"

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from dermpack.contract import CONTRACT_FILE, Contract, read_contract
 from dermpack.errors import InputError
-from dermpack.imaging import Pixels, Policy
-from dermpack.inference import MAX_SIDE, InterpreterHost, Kernels, open_host
-from dermpack.inference.interpreter_host import first_installed_runtime
-from dermpack.inference.model_files import read_model
-from dermpack.inference.tensors import (
+from dermpack.imaging.decoding import Pixels
+from dermpack.imaging.preprocessing import Policy
+from dermpack.inference.classifier import (
+    MAX_SIDE,
     Floats,
     build_input_table,
     dequantize,
     expand_single_output,
     parse_tensor,
 )
+from dermpack.inference.interpreter_host import InterpreterHost, Kernels, first_installed_runtime, open_host
+from dermpack.inference.model_files import read_model
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.storage.files import path_exists, sha256_of
 
 MODEL_FILE = "model.tflite"
 CONVERT_HINT = "Convert the run again."
 EXPORT_HINT = 'Give a folder that "dermpack convert" made.'
-KERNEL_NAMES = {Kernels.XNNPACK: "XNNPACK", Kernels.BUILTIN: "own kernels"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,14 +57,6 @@ class VariantOutput:
     probabilities: Floats  # [k], with the temperature of the contract
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RuntimeOutputs:
-    """The outputs of one interpreter for all pictures."""
-
-    runtime: str  # "ai-edge-litert 2.3.0, XNNPACK"
-    answers: tuple[VariantOutput, ...]
-
-
 def read_variants(folder: Path, names: Sequence[str] = ()) -> tuple[Variant, ...]:
     """Read an export, or the named exports of a folder of exports; the first one is the main variant."""
     if (folder / CONTRACT_FILE).is_file():
@@ -93,15 +84,15 @@ def read_variants(folder: Path, names: Sequence[str] = ()) -> tuple[Variant, ...
     return variants
 
 
-def run_variants(variants: Sequence[Variant], pixels: Pixels) -> tuple[RuntimeOutputs, ...]:
+def run_variants(variants: Sequence[Variant], pixels: Pixels) -> list[tuple[VariantOutput, ...]]:
     """Run each variant on the first installed interpreter, as an app does; pixels are uint8 [n, s, s, 3]."""
     with open_host(first_installed_runtime()) as host:
-        return tuple(run_variant(host, variant, pixels, kernels=Kernels.XNNPACK) for variant in variants)
+        return [run_variant(host, variant, pixels, kernels=Kernels.XNNPACK) for variant in variants]
 
 
 def run_variant(
     host: InterpreterHost, variant: Variant, pixels: Pixels, *, kernels: Kernels
-) -> RuntimeOutputs:
+) -> tuple[VariantOutput, ...]:
     """Run one variant on prepared pixels, uint8 [n, s, s, 3]."""
     session = host.load(variant.model, where=variant.where, threads=1, kernels=kernels)
     try:
@@ -117,13 +108,9 @@ def run_variant(
     temperature = variant.contract.output.temperature
     if temperature is not None:
         probabilities = apply_temperature(probabilities, temperature)
-    package = host.engine.package
-    return RuntimeOutputs(
-        runtime=f"{package} {version(package)}, {KERNEL_NAMES[kernels]}",
-        answers=tuple(
-            VariantOutput(fed=picture.tobytes(), output=row.tobytes(), probabilities=values)
-            for picture, row, values in zip(fed, rows, probabilities, strict=True)
-        ),
+    return tuple(
+        VariantOutput(fed=picture.tobytes(), output=row.tobytes(), probabilities=values)
+        for picture, row, values in zip(fed, rows, probabilities, strict=True)
     )
 
 

@@ -9,14 +9,17 @@ import numpy as np
 
 from dermpack.bundle.golden_vectors import GOLDEN_FOLDER, GoldenVector, allowed_difference
 from dermpack.bundle.read_bundle import OpenedBundle
-from dermpack.bundle.variants import KERNEL_NAMES, MODEL_FILE, RuntimeOutputs, Variant, run_variant
+from dermpack.bundle.variants import MODEL_FILE, Variant, run_variant
 from dermpack.bundle.zip_archive import SUMS_FILE
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError, PictureError
-from dermpack.imaging import Pixels, prepare
-from dermpack.inference import InterpreterHost, Kernels
+from dermpack.imaging.decoding import Pixels
+from dermpack.imaging.preprocessing import prepare
+from dermpack.inference.interpreter_host import InterpreterHost, Kernels
 from dermpack.storage.files import sha256_of
-from dermpack.verification import Check, CheckOutcome, Export, Verification, VerificationTools, verify_export
+from dermpack.verification.check_result import Check, CheckOutcome, Verification, check_from_problems
+from dermpack.verification.interpreter_runs import KERNEL_NAMES
+from dermpack.verification.verify import Export, VerificationTools, verify_export
 
 ROUNDING = 1e-8
 ROUNDING_REASON = "because these kernels round differently from those that made the vectors"
@@ -26,9 +29,16 @@ def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verif
     """Run the checks of the bundle, and then those of each variant as of any export."""
     # `read_bundle` raises an error for files that do not match.
     signed = "the signature matches the key" if opened.is_signed else "signature not checked"
-    detail = f"{len(opened.files)} files match {SUMS_FILE}; {signed}"
-    files = Check(name="files", outcome=CheckOutcome.HOLDS, detail=detail)
-    checks = [files, _check_labels(opened), _check_pixels(opened)]
+    files = check_from_problems("files", [], success=f"{len(opened.files)} files match {SUMS_FILE}; {signed}")
+    listed = opened.asset("labels.txt").decode("utf-8", "replace").splitlines()
+    different = [variant.name for variant in opened.variants if list(variant.contract.labels) != listed]
+    problems = [f"labels.txt differs from the labels of {', '.join(different)}"] if different else []
+    labels = check_from_problems("labels", problems, success=f"{len(listed)} labels in the same order")
+    # The golden pictures must be prepared to the golden pixels on this machine.
+    vectors = opened.golden.vectors
+    problems = [problem for vector in vectors if (problem := _pixel_problem(opened, vector))]
+    success = f"{len(vectors)} pictures are prepared to the expected pixels"
+    checks = [files, labels, check_from_problems("golden pixels", problems, success=success)]
     for variant in opened.variants:
         for kernels in (Kernels.XNNPACK, Kernels.BUILTIN):
             checks += [_check_outputs(opened, variant, host, kernels) for host in tools.hosts.values()]
@@ -45,23 +55,6 @@ def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verif
             export = Export(name=variant.name, model=folder / MODEL_FILE, contract=folder / CONTRACT_FILE)
             verifications.append(verify_export(export, tools))
     return tuple(verifications)
-
-
-def _check_labels(opened: OpenedBundle) -> Check:
-    listed = opened.asset("labels.txt").decode("utf-8", "replace").splitlines()
-    different = [variant.name for variant in opened.variants if list(variant.contract.labels) != listed]
-    if different:
-        detail = f"labels.txt differs from the labels of {', '.join(different)}"
-        return Check(name="labels", outcome=CheckOutcome.FAILS, detail=detail)
-    return Check(name="labels", outcome=CheckOutcome.HOLDS, detail=f"{len(listed)} labels in the same order")
-
-
-def _check_pixels(opened: OpenedBundle) -> Check:
-    """Check that the golden pictures are prepared to the golden pixels on this machine."""
-    problems = [problem for vector in opened.golden.vectors if (problem := _pixel_problem(opened, vector))]
-    outcome = CheckOutcome.FAILS if problems else CheckOutcome.HOLDS
-    success = f"{len(opened.golden.vectors)} pictures are prepared to the expected pixels"
-    return Check(name="golden pixels", outcome=outcome, detail="; ".join(problems) or success)
 
 
 def _pixel_problem(opened: OpenedBundle, vector: GoldenVector) -> str:
@@ -87,27 +80,19 @@ def _pixel_problem(opened: OpenedBundle, vector: GoldenVector) -> str:
 def _check_outputs(opened: OpenedBundle, variant: Variant, host: InterpreterHost, kernels: Kernels) -> Check:
     """Check that the golden pixels give the golden outputs: the same bytes, or similar ones."""
     name = f"golden answers of {variant.name} on {host.engine.package}, {KERNEL_NAMES[kernels]}"
-    side = opened.golden.size
+    vectors, labels, side = opened.golden.vectors, variant.contract.labels, opened.golden.size
     try:
-        stacked = b"".join(_golden_file(opened, vector.pixels) for vector in opened.golden.vectors)
+        stacked = b"".join(_golden_file(opened, vector.pixels) for vector in vectors)
         pixels: Pixels = np.frombuffer(stacked, np.uint8).reshape(-1, side, side, 3)
-        outputs = run_variant(host, variant, pixels, kernels=kernels)
+        answers = run_variant(host, variant, pixels, kernels=kernels)
     except (InputError, ValueError) as error:
         what = error.what if isinstance(error, InputError) else "the golden pixels have a different size"
-        return Check(name=name, outcome=CheckOutcome.FAILS, detail=what)
-    return _compare_outputs(name, opened, variant, outputs)
-
-
-def _compare_outputs(name: str, opened: OpenedBundle, variant: Variant, outputs: RuntimeOutputs) -> Check:
-    vectors, labels = opened.golden.vectors, variant.contract.labels
-    pairs = list(zip([vector.expected[variant.name] for vector in vectors], outputs.answers, strict=True))
+        return check_from_problems(name, [what], success="")
+    pairs = list(zip([vector.expected[variant.name] for vector in vectors], answers, strict=True))
     if any(len(output.probabilities) != len(labels) for pair in pairs for output in pair):
-        detail = "golden.json has a different number of labels"
-        return Check(name=name, outcome=CheckOutcome.FAILS, detail=detail)
+        return check_from_problems(name, ["golden.json has a different number of labels"], success="")
     identical = sum(sha256_of(output.output) == expected.output_sha256 for expected, output in pairs)
-    differences = np.array(
-        [np.abs(np.array(expected.probabilities) - output.probabilities) for expected, output in pairs]
-    )
+    differences = np.abs([output.probabilities - expected.probabilities for expected, output in pairs])
     # Near ties may have either label.
     other_labels = sum(
         labels[int(output.probabilities.argmax())] != expected.label and not expected.is_close
@@ -121,14 +106,11 @@ def _compare_outputs(name: str, opened: OpenedBundle, variant: Variant, outputs:
     # These comparisons are false for NaN, which fails the check.
     is_near = differences.max() <= most + ROUNDING and differences.mean() <= mean + ROUNDING
     if other_labels or not is_near:
-        detail = f"{detail}; {other_labels} labels differ"
-        return Check(name=name, outcome=CheckOutcome.FAILS, detail=detail)
-    figures = {"same": identical, "n": len(pairs)}
-    if identical == len(pairs):
-        return Check(name=name, outcome=CheckOutcome.HOLDS, detail=detail, figures=figures)
-    return Check(
-        name=name, outcome=CheckOutcome.NOTED, detail=f"{detail}, {ROUNDING_REASON}", figures=figures
-    )
+        return check_from_problems(name, [detail, f"{other_labels} labels differ"], success="")
+    outcome, figures = CheckOutcome.HOLDS, {"same": identical, "n": len(pairs)}
+    if identical < len(pairs):
+        outcome, detail = CheckOutcome.NOTED, f"{detail}, {ROUNDING_REASON}"
+    return Check(name=name, outcome=outcome, detail=detail, figures=figures)
 
 
 def _golden_file(opened: OpenedBundle, name: str) -> bytes:

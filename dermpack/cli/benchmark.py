@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from dermpack.cli.console import (
-    RESEARCH_ONLY,
-    FailedWithResultError,
-    output_options,
-    print_note,
-    print_result,
-    print_table,
-    progress_bar,
-)
+from dermpack.cli import FailedWithResultError, options
+from dermpack.cli.console import RESEARCH_ONLY, Printer
 
-if TYPE_CHECKING:
-    from benchmarks.protocol.plan import BenchmarkPlan
-
-PATH = click.Path(path_type=Path)
-SPLITS = ("train", "validation", "test")
 RUNTIMES, KERNELS = ("ai-edge-litert", "tflite-runtime"), ("xnnpack", "none")
 MOST_THREADS, MOST_PERCENT = 64, 1000
 
@@ -46,26 +34,19 @@ def _share(_: click.Context, __: click.Parameter, value: str) -> float:
     return percent / 100
 
 
-@click.command("benchmark", short_help="Measure the latency and the answers of .tflite files.")
-@click.argument("models", type=PATH, nargs=-1, metavar="[MODEL.tflite|EXPORT]...")
-@click.option("-o", "--output", metavar="REPORT", type=PATH, help="Write the report into this new folder.")
-@click.option(
-    "--data", "dataset", metavar="DATASET", type=PATH,
-    help="Also score the models on this dataset and compare their answers.",
-)  # fmt: skip
-@click.option(
-    "--split", type=click.Choice(SPLITS), default="test", show_default=True,
-    help="The split of DATASET to use.",
-)  # fmt: skip
+@click.command("benchmark")
+@click.argument("models", type=options.PATH, nargs=-1, metavar="[MODEL.tflite|EXPORT]...")
+@options.output("REPORT", "Write the report into this new folder.", required=False)
+@options.path("--data", "DATASET", "Also score the models on this dataset and compare their answers.")
+@options.split("use")
 @click.option(
     "--pictures", type=click.IntRange(1), metavar="N",
     help="Number of pictures from the split.  [default: all]",
 )  # fmt: skip
 @click.option(
     "--on", "places", multiple=True, metavar="TARGET", default=("host",), show_default=True,
-    help="Where to measure: host, ssh:user@host[:port], adb[:SERIAL], qemu:cortex-a72 or "
-    "qemu:cortex-a76; can be "
-    "repeated.",
+    help="Where to measure: host, ssh:user@host[:port], adb[:SERIAL], qemu:cortex-a72 or qemu:cortex-a76; "
+    "can be repeated.",
 )  # fmt: skip
 @click.option(
     "--runtime", "runtimes", multiple=True, type=click.Choice(RUNTIMES),
@@ -80,33 +61,26 @@ def _share(_: click.Context, __: click.Parameter, value: str) -> float:
     help="Numbers of threads to measure with.",
 )  # fmt: skip
 @click.option(
-    "--rounds", type=click.IntRange(5, 1_000_000),
+    "--rounds",
+    type=click.IntRange(5, 1_000_000),
     help="Least number of rounds for each model.  [default: 50]",
-)  # fmt: skip
+)
 @click.option("--seconds", type=click.FloatRange(0, 3600), help="Least time for each model.  [default: 1]")
-@click.option(
-    "--mlperf", is_flag=True,
-    help="Measure 1,024 rounds and 60 seconds for each model, enough for the 90th percentile.",
-)  # fmt: skip
+@options.flag(
+    "--mlperf", "Measure 1,024 rounds and 60 seconds for each model, enough for the 90th percentile."
+)
 @click.option(
     "--python", default="python3", show_default=True, metavar="PATH",
     help="The Python interpreter on the ssh machine.",
 )  # fmt: skip
-@click.option("--identity", type=PATH, metavar="FILE", help="The private key for the ssh machine.")
+@options.path("--identity", "FILE", "The private key for the ssh machine.")
+@options.path("--benchmark-model", "PATH", "The benchmark_model tool of TensorFlow, built for the phone.")
+@options.path("--labels", "FILE", "The labels of models without a contract.")
+@options.flag("--no-pictures", "Leave the pictures of the dataset out of the report.")
+@options.seed("the intervals")
+@options.flag("--overwrite", "Replace an existing report.")
 @click.option(
-    "--benchmark-model", type=PATH, metavar="PATH",
-    help="The benchmark_model tool of TensorFlow, built for the phone.",
-)  # fmt: skip
-@click.option(
-    "--labels", "labels_file", type=PATH, metavar="FILE", help="The labels of models without a contract."
-)
-@click.option("--no-pictures", is_flag=True, help="Leave the pictures of the dataset out of the report.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the intervals."
-)
-@click.option("--overwrite", is_flag=True, help="Replace an existing report.")
-@click.option(
-    "--compare", nargs=2, type=PATH, metavar="OLD.json NEW.json",
+    "--compare", nargs=2, type=options.PATH, metavar="OLD.json NEW.json",
     help="Compare two reports instead of measuring; the exit code is 1 on a regression.",
 )  # fmt: skip
 @click.option(
@@ -117,22 +91,31 @@ def _share(_: click.Context, __: click.Parameter, value: str) -> float:
     "--max-drop", type=click.FloatRange(0, 100), default=0.5, show_default=True, metavar="POINTS",
     help="With --compare: the loss of balanced accuracy that is not a regression.",
 )  # fmt: skip
-@output_options
+@options.printer
 def command(
     models: tuple[Path, ...],
     output: Path | None,
-    compare: tuple[Path, Path] | None,
-    max_slowdown: float,
-    max_drop: float,
-    no_pictures: bool,
-    overwrite: bool,
-    as_json: bool,
-    quiet: bool,
+    data: Path | None,
+    split: str,
+    pictures: int | None,
     places: tuple[str, ...],
+    runtimes: tuple[str, ...],
+    kernels: tuple[str, ...],
+    threads: tuple[int, ...],
+    rounds: int | None,
+    seconds: float | None,
+    mlperf: bool,
     python: str,
     identity: Path | None,
     benchmark_model: Path | None,
-    **plan_options: Any,
+    labels: Path | None,
+    no_pictures: bool,
+    seed: int,
+    overwrite: bool,
+    compare: tuple[Path, Path] | None,
+    max_slowdown: float,
+    max_drop: float,
+    printer: Printer,
 ) -> None:
     """Measure MODELs in turns and compare the others with the first.
 
@@ -147,85 +130,59 @@ def command(
       dermpack benchmark --compare old/report.json new/report.json --max-slowdown 10%
     """
     if compare is not None:
-        _compare(compare, max_slowdown=max_slowdown, max_drop=max_drop, as_json=as_json, quiet=quiet)
+        _compare(compare, max_slowdown=max_slowdown, max_drop=max_drop, printer=printer)
         return
     if not models or output is None:
         raise click.UsageError("give MODELs and -o REPORT, or --compare OLD.json NEW.json")
-    from benchmarks.report.page import terminal_tables
+    from benchmarks.models import read_models
+    from benchmarks.protocol.plan import MLPERF, BenchmarkPlan, Timing, choose_pictures
     from benchmarks.report.record_file import record_json
-    from benchmarks.report.write_report import PAGE_FILE, check_report_folder, write_report
+    from benchmarks.report.write_report import PAGE_FILE, check_report_folder, terminal_tables, write_report
     from benchmarks.targets.measure import TargetOptions, measure_targets, parse_targets
+    from dermpack.dataset.manifest import Split, read_dataset
+    from dermpack.inference.interpreter_host import Kernels
 
     check_report_folder(output, overwrite=overwrite)
     target_options = TargetOptions(python=python, identity=identity, benchmark_model=benchmark_model)
-    targets, plan = parse_targets(places, target_options), _plan(models, **plan_options)
-    visited = measure_targets(targets, plan, track=progress_bar(quiet=quiet))
-    record = write_report(visited.measured, plan, output, with_pictures=not no_pictures, overwrite=overwrite)
-    for shown in terminal_tables(record):
-        print_table(shown.caption, shown.header, shown.rows, quiet=quiet or as_json)
-    print_note(RESEARCH_ONLY, quiet=quiet)
-    print_result(record_json(record), str(output / PAGE_FILE), as_json=as_json)
-    for failure in visited.failures[1:]:
-        print_note(f"error[{failure.code}]: {failure}", quiet=False)
-    if visited.failures:  # the report contains the other targets
-        raise FailedWithResultError(visited.failures[0])
-
-
-def _plan(
-    models: tuple[Path, ...],
-    *,
-    dataset: Path | None,
-    split: str,
-    pictures: int | None,
-    runtimes: tuple[str, ...],
-    kernels: tuple[str, ...],
-    threads: tuple[int, ...],
-    labels_file: Path | None,
-    seed: int,
-    mlperf: bool,
-    rounds: int | None,
-    seconds: float | None,
-) -> BenchmarkPlan:
-    from dataclasses import replace
-
-    from benchmarks.models import read_models
-    from benchmarks.protocol.plan import MLPERF, BenchmarkPlan, Timing, choose_pictures
-    from dermpack.dataset.manifest import Split, read_dataset
-    from dermpack.inference import Kernels
-
-    data = read_dataset(dataset) if dataset else None
+    targets = parse_targets(places, target_options)
+    dataset = read_dataset(data) if data else None
     # --rounds and --seconds replace the numbers of either rule.
     timing = MLPERF if mlperf else Timing()
     if rounds is not None:
         timing = replace(timing, rounds=rounds)
     if seconds is not None:
         timing = replace(timing, seconds=seconds, most_seconds=max(timing.most_seconds, 2 * seconds))
-    return BenchmarkPlan(
-        models=read_models(models, labels=labels_file),
-        scored=choose_pictures(data, Split(split), most=pictures, seed=seed) if data else None,
+    plan = BenchmarkPlan(
+        models=read_models(models, labels=labels),
+        scored=choose_pictures(dataset, Split(split), most=pictures, seed=seed) if dataset else None,
         runtimes=runtimes,
         threads=threads,
         kernels=tuple(Kernels(name) for name in kernels),
         timing=timing,
         seed=seed,
     )
+    visited = measure_targets(targets, plan, track=printer.track)
+    record = write_report(visited.measured, plan, output, with_pictures=not no_pictures, overwrite=overwrite)
+    for shown in terminal_tables(record):
+        printer.unless_json.table(shown.caption, shown.header, shown.rows)
+    printer.note(RESEARCH_ONLY)
+    printer.result(record_json(record), str(output / PAGE_FILE))
+    for failure in visited.failures[1:]:
+        Printer().note(f"error[{failure.code}]: {failure}")  # also with --quiet
+    if visited.failures:  # the report contains the other targets
+        raise FailedWithResultError(visited.failures[0])
 
 
-def _compare(
-    files: tuple[Path, Path], *, max_slowdown: float, max_drop: float, as_json: bool, quiet: bool
-) -> None:
-    from benchmarks.compare.compare import compare_reports
-    from benchmarks.compare.findings import RegressionLimits
+def _compare(files: tuple[Path, Path], *, max_slowdown: float, max_drop: float, printer: Printer) -> None:
+    from benchmarks.compare.compare import RegressionLimits, compare_reports
     from benchmarks.report.record_file import read_record
     from dermpack.errors import InputError
 
     old, new = map(read_record, files)
-    comparison = compare_reports(
-        old, new, limits=RegressionLimits(max_slowdown=max_slowdown, max_drop=max_drop)
-    )
-    for line in comparison.notes:
-        print_note(line, quiet=quiet)
-    print_result(comparison.record(), "\n".join(comparison.sentences), as_json=as_json)
+    limits = RegressionLimits(max_slowdown=max_slowdown, max_drop=max_drop)
+    comparison = compare_reports(old, new, limits=limits)
+    printer.note(*comparison.notes)
+    printer.result(comparison.record(), "\n".join(comparison.sentences))
     if comparison.is_regression:
         count = len(comparison.regressions)
         what = f"worse than {files[0]} in {count} figure{'s' if count > 1 else ''}"

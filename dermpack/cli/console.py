@@ -1,4 +1,4 @@
-"""Output of the commands: progress, notes and tables on stderr, results on stdout."""
+"""Output of the commands: progress, notes and tables on stderr, results on stdout, and what Ctrl-C leaves."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TextIO, cast
 
 import click
 
-from dermpack.errors import DermpackError, OutputError, escape_unprintable
+from dermpack.cli import InterruptedWorkError, drop_stdout
+from dermpack.errors import OutputError, escape_unprintable
 from dermpack.progress import Item, Track, silent
 
 # Printed wherever a command prints figures that a reader could take for a diagnosis.
@@ -22,89 +24,114 @@ RESEARCH_ONLY = "research software, not a medical device: no figure is a diagnos
 LINED, UNLINED = 3, 2
 REFRESH_S = 0.2
 CLEAR_LINE = "\r\x1b[2K"
-Command = TypeVar("Command", bound=Callable[..., Any])
+RESUME_HINT = "rerun the same command to resume"
+START_HINT = "nothing was written yet; the same command starts again"
 
 
-class FailedWithResultError(Exception):
-    """A command failed after it had printed its result, so stdout gets no second JSON document."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printer:
+    """Prints for a command as its options --json and --quiet ask: every command gets one as `printer`."""
 
-    def __init__(self, error: DermpackError) -> None:
-        super().__init__(str(error))
-        self.error = error
+    as_json: bool = False
+    quiet: bool = False
 
+    @property
+    def unless_json(self) -> Printer:
+        """The printer for notes and tables that only repeat what the JSON contains."""
+        return replace(self, quiet=self.quiet or self.as_json)
 
-def output_options(command: Command) -> Command:
-    """Add the two options that every command has: `as_json` and `quiet`."""
-    with_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-    with_quiet = click.option(
-        "-q", "--quiet", is_flag=True, help="Print results and errors only: no progress, notes and tables."
-    )
-    return with_json(with_quiet(command))
+    @property
+    def track(self) -> Track:
+        """A callback that draws a progress bar on stderr, or one that prints nothing."""
+        return silent if self.quiet else _bar
 
+    def note(self, *lines: str) -> None:
+        """Print lines on stderr."""
+        for line in () if self.quiet else lines:
+            click.echo(escape_unprintable(line), err=True)
 
-def progress_bar(*, quiet: bool) -> Track:
-    """Return a callback that draws a progress bar on stderr, or one that prints nothing."""
-    return silent if quiet else _bar
+    def styled(self, line: str, style: str) -> None:
+        """Print a line on stderr that only the terminal wraps, so that a command in it can be copied."""
+        if self.quiet:
+            return
+        from rich.console import Console
+        from rich.text import Text
 
+        Console(stderr=True).print(Text(escape_unprintable(line), style=style), soft_wrap=True)
 
-def print_note(text: str, *, quiet: bool) -> None:
-    """Print one line on stderr."""
-    if not quiet:
-        click.echo(escape_unprintable(text), err=True)
+    def training_reporter(self) -> Callable[[Any], None]:
+        """Return a callback that prints the events of a training on stderr, the epochs live on a terminal."""
+        from trainer.fitting.events import FitProgress
+        from trainer.runs.run_folder import PartialRun
+        from trainer.runs.subprocess_training import PreparingPictures, RecipeStarted
 
+        # A log file gets one line for each epoch; only a terminal can be updated in place.
+        is_terminal, shown_at = sys.stderr.isatty(), 0.0
 
-def print_styled(line: str, *, style: str) -> None:
-    """Print a line on stderr that only the terminal wraps, so that a command in it can be copied."""
-    from rich.console import Console
-    from rich.text import Text
+        def report(event: RecipeStarted | PreparingPictures | PartialRun | FitProgress) -> None:
+            nonlocal shown_at
+            match event:
+                case RecipeStarted():
+                    self.note(f"[{event.number}/{event.of}] {event.name}")
+                case PreparingPictures():
+                    self.note(f"preparing {event.pictures:,} pictures")
+                case PartialRun():
+                    self.note(f"resuming after epoch {event.epochs} of {event.planned} ({event.phase})")
+                case FitProgress() if not self.quiet:
+                    now = time.monotonic()
+                    if event.ended or (is_terminal and now - shown_at > REFRESH_S):
+                        shown_at = now
+                        start = CLEAR_LINE if is_terminal else ""
+                        click.echo(start + event.line(), err=True, nl=bool(event.ended))
 
-    Console(stderr=True).print(Text(escape_unprintable(line), style=style), soft_wrap=True)
+        return report
 
+    def table(
+        self,
+        title: str,
+        header: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        words: Sequence[str] = (),
+    ) -> None:
+        """Print a table on stderr; the first column and those in `words` are text, the others numbers."""
+        if self.quiet:
+            return
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
 
-def print_table(
-    title: str,
-    header: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    quiet: bool,
-    words: Sequence[str] = (),
-) -> None:
-    """Print a table on stderr; the first column and those named in `words` are text, the others numbers."""
-    if quiet:
-        return
-    from rich.console import Console
-    from rich.text import Text
+        cells = [[escape_unprintable(str(cell)) for cell in row] for row in rows]
+        console, drawn = Console(stderr=True), Table(header_style="bold")
+        # Lines between columns take room: they are left out before a word is broken.
+        columns = [[name, *(row[index] for row in cells)] for index, name in enumerate(header)]
+        widths = _column_widths(columns, room=console.width - LINED * len(columns) - 1)
+        if not widths:
+            drawn = Table(header_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+            drawn.padding = (0, 1, 0, 0)
+            widths = _column_widths(columns, room=console.width - UNLINED * len(columns))
+        for index, name in enumerate(header):
+            side: Literal["left", "right"] = "left" if name in (header[0], *words) else "right"
+            width = widths[index] if widths else None
+            drawn.add_column(name, justify=side, overflow="fold", width=width)
+        for row in cells:
+            drawn.add_row(*map(Text, row))
+        # Not the title of rich's table, which is cut to the width of the table.
+        console.print(Text(escape_unprintable(title), style="italic"))
+        console.print(drawn)
 
-    cells = [[escape_unprintable(str(cell)) for cell in row] for row in rows]
-    console = Console(stderr=True)
-    drawn = _empty_table(header, cells, words=words, width=console.width)
-    for row in cells:
-        drawn.add_row(*map(Text, row))
-    # Not the title of rich's table, which is cut to the width of the table.
-    console.print(Text(escape_unprintable(title), style="italic"))
-    console.print(drawn)
-
-
-def _empty_table(
-    header: Sequence[str], cells: Sequence[Sequence[str]], *, words: Sequence[str], width: int
-) -> Any:
-    """Return a table without rows; it has no lines between columns if they would force words to break."""
-    from rich import box
-    from rich.table import Table
-
-    # Lines between columns take room: they are left out before a word is broken.
-    columns = [[name, *(row[index] for row in cells)] for index, name in enumerate(header)]
-    widths = _column_widths(columns, room=width - LINED * len(columns) - 1)
-    if widths:
-        drawn = Table(header_style="bold")
-    else:
-        plain = box.SIMPLE_HEAD
-        drawn = Table(header_style="bold", box=plain, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-        widths = _column_widths(columns, room=width - UNLINED * len(columns))
-    for index, name in enumerate(header):
-        side: Literal["left", "right"] = "left" if name in (header[0], *words) else "right"
-        drawn.add_column(name, justify=side, overflow="fold", width=widths[index] if widths else None)
-    return drawn
+    def result(self, value: object, text: str) -> None:
+        """Print the result on stdout: JSON in ASCII, or text in UTF-8 with paths in their own bytes."""
+        shown = json.dumps(value, sort_keys=True, indent=2) if self.as_json else text
+        try:
+            click.echo(shown.encode("utf-8", "surrogateescape"))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            drop_stdout()
+            what, hint = f"cannot be written ({error.strerror})", "Check where stdout is redirected to."
+            raise OutputError("stdout", what, hint, code="cannot-write") from error
 
 
 def _column_widths(columns: Sequence[Sequence[str]], *, room: int) -> list[int]:
@@ -122,24 +149,6 @@ def _column_widths(columns: Sequence[Sequence[str]], *, room: int) -> list[int]:
     return widths
 
 
-def print_result(value: object, text: str, *, as_json: bool) -> None:
-    """Print the result on stdout: JSON in ASCII, or text in UTF-8 with paths in their own bytes."""
-    shown = json.dumps(value, sort_keys=True, indent=2) if as_json else text
-    try:
-        click.echo(shown.encode("utf-8", "surrogateescape"))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        drop_stdout()
-        what, hint = f"cannot be written ({error.strerror})", "Check where stdout is redirected to."
-        raise OutputError("stdout", what, hint, code="cannot-write") from error
-
-
-def drop_stdout() -> None:
-    """Discard what could not be written: some Pythons retry at exit, and end with code 120 then."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _bar(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -147,61 +156,6 @@ def _bar(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Ite
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield from progress.track(items, total=total, description=what)
-
-
-def epoch_reporter(*, quiet: bool) -> Callable[[Any], None]:
-    """Return a callback that prints a line on stderr for each epoch, updated live on a terminal."""
-    from trainer.fitting.events import FitProgress, ignore_progress
-
-    # A log file gets one line for each epoch; only a terminal can be updated in place.
-    is_terminal, shown_at = sys.stderr.isatty(), 0.0
-
-    def report(progress: FitProgress) -> None:
-        nonlocal shown_at
-        now = time.monotonic()
-        if progress.ended or (is_terminal and now - shown_at > REFRESH_S):
-            shown_at = now
-            start = CLEAR_LINE if is_terminal else ""
-            click.echo(start + progress.line(), err=True, nl=bool(progress.ended))
-
-    return ignore_progress if quiet else report
-
-
-def training_reporter(*, quiet: bool) -> Callable[[Any], None]:
-    """Return a callback that prints the events of a training in a child process on stderr."""
-    from trainer.fitting.events import FitProgress
-    from trainer.runs.run_folder import PartialRun
-    from trainer.runs.subprocess_training import PreparingPictures, RecipeStarted
-
-    report_epoch = epoch_reporter(quiet=quiet)
-
-    def report(event: RecipeStarted | PreparingPictures | PartialRun | FitProgress) -> None:
-        match event:
-            case RecipeStarted():
-                print_note(f"[{event.number}/{event.of}] {event.name}", quiet=quiet)
-            case PreparingPictures():
-                print_note(f"preparing {event.pictures:,} pictures", quiet=quiet)
-            case PartialRun():
-                print_note(
-                    f"resuming after epoch {event.epochs} of {event.planned} ({event.phase})", quiet=quiet
-                )
-            case FitProgress():
-                report_epoch(event)
-
-    return report
-
-
-NOTHING_WRITTEN = "interrupted; nothing was written"
-RESUME_HINT = "rerun the same command to resume"
-START_HINT = "nothing was written yet; the same command starts again"
-
-
-class InterruptedWorkError(click.exceptions.Abort):
-    """Ctrl-C during work that can be resumed; `line` is printed."""
-
-    def __init__(self, line: str) -> None:
-        super().__init__(line)
-        self.line = line
 
 
 @contextmanager
@@ -222,7 +176,7 @@ def resumable(where: Path, describe_kept: Callable[[], str], *, hint: str = RESU
 
 def count_trained_runs(folder: Path, *, of: str) -> str:
     """Return how many of several resumable trainings are finished: "2 of 5 folds are trained"."""
-    from trainer.recipe.options import RUN_FILE
+    from trainer.runs import RUN_FILE
 
     count = len([*folder.glob(f"*/{RUN_FILE}")])
     is_begun = any(path.is_dir() for path in folder.glob(".*.partial"))
@@ -230,6 +184,52 @@ def count_trained_runs(folder: Path, *, of: str) -> str:
     return f"{count} of {of} are trained{epochs}" if count or is_begun else ""
 
 
-def interruption_line(error: BaseException) -> str:
-    """Return the line to print; work that is not resumable is written atomically, so nothing is kept."""
-    return error.line if isinstance(error, InterruptedWorkError) else NOTHING_WRITTEN
+@contextmanager
+def silenced_stderr() -> Iterator[None]:
+    """Discard what is written to stderr within the block, also by C++; exceptions pass.
+
+    TensorFlow's start-up messages come before any log level can be set, so the file descriptor is replaced.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
+@contextmanager
+def python_stderr_only() -> Iterator[None]:
+    """Discard what C++ writes to stderr within the block; what Python writes is shown."""
+    try:
+        is_shared = sys.stderr.fileno() == 2
+    except (OSError, ValueError, AttributeError):
+        is_shared = False
+    if not is_shared:  # in a test, Python and C++ may write to different files
+        with silenced_stderr():
+            yield
+        return
+    sys.stderr.flush()
+    with (
+        os.fdopen(os.dup(2), "w", buffering=1) as own,
+        silenced_stderr(),
+        redirect_stderr(cast("TextIO", _TemporaryStderr(own))),
+    ):
+        yield
+
+
+class _TemporaryStderr:
+    """The file as long as it is open, and after that whatever sys.stderr is.
+
+    A logging handler that a library creates within the block keeps this object as its stream.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr if self._file.closed else self._file, name)

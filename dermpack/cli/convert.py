@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dermpack.cli.console import (
-    FailedWithResultError,
-    epoch_reporter,
-    output_options,
-    print_note,
-    print_result,
-    print_table,
-    progress_bar,
-    resumable,
-)
-from dermpack.cli.stderr_capture import python_stderr_only, silenced_stderr
+from dermpack.cli import FailedWithResultError, options
+from dermpack.cli.console import Printer, python_stderr_only, resumable, silenced_stderr
 
 if TYPE_CHECKING:
     from converter.export.conversion import Conversion
@@ -29,7 +20,6 @@ if TYPE_CHECKING:
     from dermpack.errors import DermpackError
     from dermpack.metrics.predictions import Predictions
 
-FOLDER = click.Path(path_type=Path)
 RECIPES = ("int8", "float32", "float16", "dynamic", "int16x8")
 METHODS, IOS = ("auto", "ptq", "qat", "selective"), ("uint8", "int8", "float32")
 CLIPPINGS = ("minmax", "percentile", "mse")
@@ -40,25 +30,19 @@ WORST = 10  # layers in the terminal
 MEGABYTE = 1e6
 
 
-@click.command("convert", short_help="Convert a run to a .tflite, and verify and measure it.")
-@click.argument("run", type=FOLDER)
-@click.option("-o", "--output", metavar="EXPORT", required=True, type=FOLDER, help="The folder to write.")
-@click.option("--data", metavar="DATASET", type=FOLDER, help="The dataset of the run, if it was moved.")
-@click.option(
-    "--int8", is_flag=True, help="Write an int8 file: small, and fast on every phone. This is the default."
-)
-@click.option("--float32", is_flag=True, help="Write a float32 file, as trained.")
-@click.option("--float16", is_flag=True, help="Write a float16 file: half the size, for GPUs.")
-@click.option("--dynamic", is_flag=True, help="Write a file with 8-bit weights and float activations.")
-@click.option(
-    "--int16x8", is_flag=True,
-    help="Write a file with 16-bit activations and 8-bit weights: more precise, but slow.",
-)  # fmt: skip
+@click.command("convert")
+@click.argument("run", type=options.PATH)
+@options.output("EXPORT", "The folder to write.")
+@click.option("--data", metavar="DATASET", type=options.PATH, help="The dataset of the run, if it was moved.")
+@options.flag("--int8", "Write an int8 file: small, and fast on every phone. This is the default.")
+@options.flag("--float32", "Write a float32 file, as trained.")
+@options.flag("--float16", "Write a float16 file: half the size, for GPUs.")
+@options.flag("--dynamic", "Write a file with 8-bit weights and float activations.")
+@options.flag("--int16x8", "Write a file with 16-bit activations and 8-bit weights: more precise, but slow.")
 @click.option(
     "--method", type=click.Choice(METHODS), default="auto", show_default=True,
     help="How to convert to int8: ptq measures ranges, qat trains with quantization, selective leaves "
-    "the worst "
-    "layers in floating point; auto tries them in this order until the loss is within --max-drop.",
+    "the worst layers in floating point; auto tries them in this order until the loss is within --max-drop.",
 )  # fmt: skip
 @click.option(
     "--io", type=click.Choice(IOS),
@@ -71,8 +55,7 @@ MEGABYTE = 1e6
 @click.option(
     "--calibration-method", "clipping", type=click.Choice(CLIPPINGS), default="minmax", show_default=True,
     help="How a range is chosen: from all values (minmax), 99.9 % of them (percentile), or so that the "
-    "error of 8 "
-    "bits is least (mse). The last two clip outliers for finer steps.",
+    "error of 8 bits is least (mse). The last two clip outliers for finer steps.",
 )  # fmt: skip
 @click.option(
     "--max-drop", type=click.FloatRange(0, 100), default=1.0, show_default=True, metavar="POINTS",
@@ -81,17 +64,12 @@ MEGABYTE = 1e6
 @click.option(
     "--layer-errors", is_flag=True,
     help="Report the error of each layer: layers.csv and layers.png in EXPORT, the worst layers in the "
-    "terminal. "
-    "This is always done if selective was tried.",
+    "terminal. This is always done if selective was tried.",
 )  # fmt: skip
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the choice of pictures."
-)
-@click.option(
-    "--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="Threads of the interpreter."
-)
-@click.option("--overwrite", is_flag=True, help="Replace an existing export.")
-@output_options
+@options.seed("the choice of pictures")
+@options.threads
+@options.flag("--overwrite", "Replace an existing export.")
+@options.printer
 def command(
     run: Path,
     output: Path,
@@ -105,8 +83,7 @@ def command(
     seed: int,
     threads: int,
     overwrite: bool,
-    as_json: bool,
-    quiet: bool,
+    printer: Printer,
     **recipes: bool,
 ) -> None:
     """Convert a trained RUN into EXPORT: model.tflite, its contract model.json, and the checks' results.
@@ -124,13 +101,13 @@ def command(
     from trainer.runs.run_folder import read_run
 
     read_run(run)  # before TensorFlow is loaded, so that an error comes at once
-    print_note("Starting TensorFlow ...", quiet=quiet)
+    printer.note("Starting TensorFlow ...")
     with silenced_stderr():
         from converter.export.conversion import convert_run
         from converter.qat.qat_training import TrainingObservers
         from converter.quantize.clipping import Clipping
         from converter.quantize.tflite_conversion import IoType, Quantization
-        from converter.search.request import ConversionRequest, Method
+        from converter.request import ConversionRequest, Method
 
     request = ConversionRequest(
         recipes=tuple(Quantization(name) for name in RECIPES if recipes[name]) or (Quantization.INT8,),
@@ -146,22 +123,18 @@ def command(
 
     def print_start(predictions: Predictions) -> None:
         figure = f"balanced accuracy {balanced_accuracy(predictions):.3f}"
-        print_note(f"int8 before quantization-aware training: {figure} (validation split)", quiet=quiet)
+        printer.note(f"int8 before quantization-aware training: {figure} (validation split)")
 
-    observers = TrainingObservers(
-        track=progress_bar(quiet=quiet),
-        watch=epoch_reporter(quiet=quiet),
-        begun=print_start,
-    )
+    observers = TrainingObservers(track=printer.track, watch=printer.training_reporter(), begun=print_start)
     with resumable(output, partial(_describe_kept, output)), python_stderr_only():
         conversion = convert_run(run, output, request, data=data, overwrite=overwrite, observers=observers)
-    _print_conversion(conversion, quiet=quiet)
-    print_result(_record(conversion, output), str(output), as_json=as_json)
+    _print_conversion(conversion, printer)
+    printer.result(_record(conversion, output), str(output))
     if request.method is Method.AUTO and not conversion.is_within:
         raise FailedWithResultError(_accuracy_error(conversion, output))
     # Several quantizations are in subfolders; the first one is evaluated as an example.
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
-    print_note(f"next: dermpack evaluate {quote(str(first))} {quote(str(conversion.dataset))}", quiet=quiet)
+    printer.note(f"next: dermpack evaluate {quote(str(first))} {quote(str(conversion.dataset))}")
 
 
 def _describe_kept(output: Path) -> str:
@@ -175,32 +148,26 @@ def _describe_kept(output: Path) -> str:
     return ""
 
 
-def _print_conversion(conversion: Conversion, *, quiet: bool) -> None:
+def _print_conversion(conversion: Conversion, printer: Printer) -> None:
     """Print a row for each file that was tried, the worst layers if they were compared, and notes."""
     tried = [(candidate, candidate is file.best) for file in conversion.files for candidate in file.tried]
     first = tried[0][0].comparison
     figures = f"balanced accuracy {first.balanced_accuracy.first:.3f}, AUROC {first.auroc.first:.3f}"
     title = f"The float network has {figures} (validation split, n = {len(first.predictions)})"
     rows = [_row(candidate, conversion.limit, is_kept=is_kept) for candidate, is_kept in tried]
-    print_table(title, HEADER, rows, quiet=quiet, words=WORDS)
+    printer.table(title, HEADER, rows, words=WORDS)
     for file in conversion.files:
         errors, float_layers = file.best.candidate.errors, file.best.candidate.float_layers
-        if errors:
-            # A terminal has room for the worst layers; layers.csv has all.
-            worst = sorted(errors, key=lambda layer: -layer.error)[:WORST]
+        # A terminal has room for the worst layers; layers.csv has all.
+        worst = sorted(errors, key=lambda layer: -layer.error)[:WORST]
+        rows = []
+        for layer in worst:
+            computed_in = "float" if layer.layer in float_layers else "int8"
+            rows.append((layer.name, layer.operator, f"{layer.error:.3f}", computed_in))
+        if rows:
             title = f"Measured ranges: the worst {len(worst)} of {len(errors)} layers in int8"
-            rows = [
-                (
-                    layer.name,
-                    layer.operator,
-                    f"{layer.error:.3f}",
-                    "float" if layer.layer in float_layers else "int8",
-                )
-                for layer in worst
-            ]
-            print_table(title, LAYER_HEADER, rows, quiet=quiet, words=WORDS)
-    for line in dict.fromkeys(_notes(conversion)):  # several files may have the same note
-        print_note(line, quiet=quiet)
+            printer.table(title, LAYER_HEADER, rows, words=WORDS)
+    printer.note(*dict.fromkeys(_notes(conversion)))  # several files may have the same note
 
 
 def _row(tried: TriedCandidate, limit: AccuracyLimit, *, is_kept: bool) -> tuple[str, ...]:
@@ -251,24 +218,18 @@ def _notes(conversion: Conversion) -> Iterator[str]:
 
 def _record(conversion: Conversion, output: Path) -> dict[str, Any]:
     """Return what `--json` prints."""
-    import json
     from dataclasses import asdict
 
-    from dermpack.contract import format_contract
+    from dermpack.storage.codec import encode
 
+    best = {file.recipe.value: file.best.candidate for file in conversion.files}
     return {
         "export": str(output),
         "rejected": conversion.rejected and str(conversion.rejected),
         "is_within": conversion.is_within,
-        "seconds": {file.recipe.value: file.best.candidate.seconds for file in conversion.files},
-        "layers": {
-            file.recipe.value: [asdict(layer) for layer in file.best.candidate.errors]
-            for file in conversion.files
-            if file.best.candidate.errors
-        },
-        "models": {
-            file.recipe.value: json.loads(format_contract(file.contract)) for file in conversion.files
-        },
+        "seconds": {name: candidate.seconds for name, candidate in best.items()},
+        "layers": {name: [asdict(layer) for layer in one.errors] for name, one in best.items() if one.errors},
+        "models": {file.recipe.value: encode(file.contract) for file in conversion.files},
     }
 
 

@@ -8,24 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dermpack.cli.console import output_options, print_result
+from dermpack.cli import options
+from dermpack.cli.console import Printer
+from dermpack.storage.codec import encode
 
 if TYPE_CHECKING:
-    from dermpack.tflite import ModelFile, TensorInfo
+    from dermpack.tflite.model_file import Metadata, ModelFile, TensorInfo
 
 RUNTIMES = ("tflite-runtime==2.14.0", "ai-edge-litert==2.3.0")
 RESEARCH_ONLY = "research software, not a medical device"
+MODEL_KEYS = ("size_bytes", "parameters", "description", "subgraphs", "min_runtime_version")
+TENSOR_KEYS = ("name", "dtype", "shape", "size_bytes", "scales", "zero_points")
 
 
-@click.command("inspect", short_help="Describe a .tflite and list its likely problems.")
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite|EXPORT")
+@click.command("inspect")
+@click.argument("model", type=options.PATH, metavar="MODEL.tflite|EXPORT")
 @click.option(
     "--runtime", "runtimes", multiple=True, metavar="NAME==VERSION",
     help="Find operators that are too new for this runtime; can be repeated.  [default: "
     f"{', '.join(RUNTIMES)}]",
 )  # fmt: skip
-@output_options
-def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) -> None:  # noqa: ARG001 - there are no notes to suppress
+@options.printer
+def command(model: Path, runtimes: tuple[str, ...], printer: Printer) -> None:
     """Show inputs, outputs, operators, quantization, metadata, labels and contract of any MODEL.tflite.
 
     The file is read and never run. Problems that are likely in an app are listed with a hint; they do not
@@ -36,12 +40,12 @@ def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) 
       dermpack inspect export
       dermpack inspect model.tflite --runtime tflite-runtime==2.14.0 --json
     """
-    from dermpack.contract import contract_record, read_contract
-    from dermpack.inference import find_sidecar
+    from dermpack.contract import read_contract
+    from dermpack.inference.model_files import find_model_file, find_sidecar
     from dermpack.inference.model_files import read_model as read_bytes
-    from dermpack.inference.predict import find_model_file
     from dermpack.storage.files import read_json, sha256_of
-    from dermpack.tflite import find_mismatches, lint_model, read_model
+    from dermpack.tflite.lint import find_mismatches, lint_model
+    from dermpack.tflite.reading import read_model
 
     path = find_model_file(model)
     data = read_bytes(path)
@@ -50,27 +54,23 @@ def command(model: Path, runtimes: tuple[str, ...], as_json: bool, quiet: bool) 
     sidecar = find_sidecar(path)
     # A JSON file without a schema belongs to another tool.
     contract = read_contract(sidecar) if sidecar and "schema" in read_json(sidecar) else None
-    findings = lint_model(read, runtimes=runtimes or RUNTIMES)
     record = {
         "sha256": sha256,
         **_model_record(read),
-        "traps": [{"kind": found.kind, "detail": found.detail, "hint": found.hint} for found in findings],
-        "contract": contract_record(contract) if contract else None,
+        "traps": [encode(finding) for finding in lint_model(read, runtimes=runtimes or RUNTIMES)],
+        "contract": encode(contract) if contract else None,
         "contract_disagrees": list(find_mismatches(contract, read, sha256=sha256)) if contract else [],
     }
-    print_result(record, "\n".join(_text_lines(path, record)), as_json=as_json)
+    printer.result(record, "\n".join(_text_lines(path, record)))
 
 
 def _model_record(model: ModelFile) -> dict[str, Any]:
-    from dermpack.tflite import describe_input, inner_floats, is_integer, takes_raw_bytes
+    from dermpack.tflite.lint import inner_floats, is_integer
+    from dermpack.tflite.model_file import describe_input, takes_raw_bytes
 
     stored = [tensor for tensor in model.tensors if tensor.constant_bytes]
     return {
-        "size_bytes": model.size_bytes,
-        "parameters": model.parameters,
-        "description": model.description,
-        "subgraphs": model.subgraphs,
-        "min_runtime_version": model.min_runtime_version,
+        **{name: getattr(model, name) for name in MODEL_KEYS},
         "inputs": [
             {
                 **_tensor_record(tensor),
@@ -80,10 +80,7 @@ def _model_record(model: ModelFile) -> dict[str, Any]:
             for tensor in model.inputs
         ],
         "outputs": [_tensor_record(tensor) for tensor in model.outputs],
-        "operators": [
-            {name: getattr(operator, name) for name in ("name", "version", "count", "custom")}
-            for operator in model.operators
-        ],
+        "operators": [encode(operator) for operator in model.operators],
         "quantization": {
             "computes_in_integers": is_integer(model),
             "tensors": model.dtypes(),
@@ -94,43 +91,23 @@ def _model_record(model: ModelFile) -> dict[str, Any]:
             "constants": len(stored),
             "bytes": {share.kind: share.size_bytes for share in model.shares},
         },
-        "metadata": _metadata_record(model),
+        "metadata": _metadata_record(model.metadata) if model.metadata else None,
         "labels": list(model.metadata.labels) if model.metadata else [],
     }
 
 
 def _tensor_record(tensor: TensorInfo) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "dtype": tensor.dtype,
-        "shape": list(tensor.shape),
-        "dynamic": tensor.is_dynamic,
-        "size_bytes": tensor.size_bytes,
-        "scales": list(tensor.scales),
-        "zero_points": list(tensor.zero_points),
-    }
+    record = {name: getattr(tensor, name) for name in TENSOR_KEYS}
+    return {**record, "dynamic": tensor.is_dynamic}
 
 
-def _metadata_record(model: ModelFile) -> dict[str, Any] | None:
-    metadata = model.metadata
-    if metadata is None:
-        return None
+def _metadata_record(metadata: Metadata) -> dict[str, Any]:
+    """Return the fields of the metadata without its labels, which have a place of their own."""
     calibration = metadata.calibration
-    return {
-        "name": metadata.name,
-        "description": metadata.description,
-        "version": metadata.version,
-        "author": metadata.author,
-        "licence": metadata.licence,
-        "mean": list(metadata.mean),
-        "std": list(metadata.std),
-        "lowest": list(metadata.lowest),
-        "highest": list(metadata.highest),
-        "score_threshold": metadata.score_threshold,
-        "score_calibration": calibration.transformation.name.lower() if calibration else None,
-        "files": list(metadata.files),
-        "min_parser_version": metadata.min_parser_version,
-    }
+    name_of_calibration = calibration.transformation.name.lower() if calibration else None
+    record = {**encode(metadata), "calibration": name_of_calibration}
+    del record["labels"]
+    return {"score_calibration" if name == "calibration" else name: value for name, value in record.items()}
 
 
 def _text_lines(path: Path, record: dict[str, Any]) -> Iterator[str]:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from dermpack.cli.console import output_options, print_note, print_result
+from dermpack.cli import options
+from dermpack.cli.console import Printer
 
 FORMATS = ("module", "assets", "aar")
 SCHEMA = 1  # of the JSON
-FILE = click.Path(path_type=Path)
 
 
-@click.command("package", short_help="Package an export into one file for an Android app.")
-@click.argument("export", type=FILE)
-@click.option("-o", "--output", metavar="BUNDLE", required=True, type=FILE, help="The file to write.")
+@click.command("package")
+@click.argument("export", type=options.PATH)
+@options.output("BUNDLE", "The file to write.")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="module", show_default=True,
     help="Write a Gradle library module, the plain files, or an Android archive (requires a JDK).",
@@ -27,31 +27,26 @@ FILE = click.Path(path_type=Path)
 @click.option("--name", default="", help="Name of module, package and class.  [default: that of the model]")
 @click.option("--version", default="", help="Version of the bundle.  [default: that of the model]")
 @click.option(
-    "--golden", multiple=True, type=FILE, metavar="PICTURE",
+    "--golden", multiple=True, type=options.PATH, metavar="PICTURE",
     help="Test the app with this PNG or JPEG, which becomes part of the app; can be repeated.  [default: "
     "generated pictures]",
 )  # fmt: skip
 @click.option(
-    "--scores", multiple=True, type=FILE, metavar="REPORT",
+    "--scores", multiple=True, type=options.PATH, metavar="REPORT",
     help="Add the scores of a variant, a report of dermpack evaluate, to the model card; can be repeated.",
 )  # fmt: skip
 @click.option(
-    "--benchmark", "times", multiple=True, type=FILE, metavar="REPORT",
+    "--benchmark", "times", multiple=True, type=options.PATH, metavar="REPORT",
     help="Add the latency of a variant, a report of dermpack benchmark, to the model card; can be repeated.",
 )  # fmt: skip
 @click.option(
     "--describe", "described", multiple=True, metavar="LABEL=WORDS",
     help="Explain a label in the README and the model card; can be repeated.",
 )  # fmt: skip
-@click.option(
-    "--card", "card_file", type=FILE, metavar="FILE.md", help="Also write the model card into this file."
-)
-@click.option(
-    "--sign", "key", type=FILE, metavar="KEY",
-    help="Sign the bundle with this Ed25519 key (PEM) and write BUNDLE.sig.",
-)  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace an existing bundle and model card.")
-@output_options
+@options.path("--card", "FILE.md", "Also write the model card into this file.")
+@options.path("--sign", "KEY", "Sign the bundle with this Ed25519 key (PEM) and write BUNDLE.sig.")
+@options.flag("--overwrite", "Replace an existing bundle and model card.")
+@options.printer
 def command(
     export: Path,
     output: Path,
@@ -63,11 +58,10 @@ def command(
     scores: tuple[Path, ...],
     times: tuple[Path, ...],
     described: tuple[str, ...],
-    card_file: Path | None,
-    key: Path | None,
+    card: Path | None,
+    sign: Path | None,
     overwrite: bool,
-    as_json: bool,
-    quiet: bool,
+    printer: Printer,
 ) -> None:
     """Package EXPORT into BUNDLE: a zip that unpacks into a Gradle module for any Android app.
 
@@ -90,10 +84,10 @@ def command(
     from dermpack.storage.files import check_output_file, sha256_of, write_bytes
 
     _check_output(output, overwrite=overwrite)
-    if card_file is not None:
-        check_output_file(card_file, overwrite=overwrite)
+    if card is not None:
+        check_output_file(card, overwrite=overwrite)
     # Read before the bundle is built, so that an invalid key costs no time.
-    private = read_private_key(key) if key else None
+    key = read_private_key(sign) if sign else None
     chosen = read_variants(export, variants)
     request = BundleRequest(
         format=BundleFormat(form),
@@ -106,21 +100,20 @@ def command(
     )
     built = build_bundle(chosen, request)
     bundle = built.bundle
-    if card_file:
-        write_bytes(card_file, built.card)
-    signature = _write(output, built.data, private.sign(built.data) if private else None)
+    if card is not None:
+        write_bytes(card, built.card)
+    signature = _write(output, built.data, key.sign(built.data) if key else None)
     if built.near_ties:
         what = f"near ties, for which a phone may answer the second label: {', '.join(built.near_ties)}"
-        print_note(f"{what}. verify and the self-check accept both labels", quiet=quiet)
+        printer.note(f"{what}. verify and the self-check accept both labels")
+    suffix = "aar" if bundle.format.value == "aar" else "zip"
+    if output.suffix.lower() != f".{suffix}":
+        printer.note(f"{output} is a {suffix} file, although its name does not end in .{suffix}")
     # The names in the app differ from the chosen ones, so the user must be told.
-    suffix = ".aar" if bundle.format.value == "aar" else ".zip"
-    if output.suffix.lower() != suffix:
-        kind = f"a {suffix[1:]} file"
-        print_note(f"{output} is {kind}, although its name does not end in {suffix}", quiet=quiet)
     class_name = f"{bundle.package}.{bundle.class_name}"
     if bundle.slug != bundle.name:
         used = f"module and folder are named {bundle.slug}, the class {class_name}"
-        print_note(f"{bundle.name} is not an identifier: {used}", quiet=quiet)
+        printer.note(f"{bundle.name} is not an identifier: {used}")
     record = {
         "schema": SCHEMA,
         "bundle": str(output),
@@ -133,7 +126,7 @@ def command(
         "variants": [variant.name for variant in bundle.variants],
         "near_ties": list(built.near_ties),
     }
-    print_result(record, str(output), as_json=as_json)
+    printer.result(record, str(output))
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:
@@ -141,31 +134,28 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
     from dermpack.bundle.read_bundle import is_bundle
     from dermpack.bundle.signing import signature_path
     from dermpack.errors import OutputError
+    from dermpack.storage.files import EXISTS_HINT
 
     if output.is_dir() or (output.exists() and not is_bundle(output)):
         what = "already exists and is not a bundle"
         raise OutputError(output, what, "Choose another output.", code="output-exists")
     for path in (output, signature_path(output)):  # an old signature would belong to another bundle
         if path.exists() and not overwrite:
-            hint = "Choose another output, or add --overwrite."
-            raise OutputError(path, "already exists", hint, code="output-exists")
+            raise OutputError(path, "already exists", EXISTS_HINT, code="output-exists")
 
 
 def _write(output: Path, data: bytes, signature: bytes | None) -> str | None:
-    """Write the bundle and its signature, if any, and return the path of the signature.
-
-    An old signature is removed, because it belongs to another bundle.
-    """
+    """Write the bundle and its signature, if any, and return the path of the signature."""
     from dermpack.bundle.signing import signature_path
     from dermpack.storage.files import write_bytes, write_error
 
     signature_file = signature_path(output)
     try:
         output.absolute().parent.mkdir(parents=True, exist_ok=True)
-        signature_file.unlink(missing_ok=True)
+        signature_file.unlink(missing_ok=True)  # an old signature belongs to another bundle
     except OSError as error:
         raise write_error(output, error) from error
     write_bytes(output, data)
     if signature is not None:
         write_bytes(signature_file, signature)
-    return str(signature_file) if signature is not None else None
+    return None if signature is None else str(signature_file)

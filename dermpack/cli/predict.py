@@ -11,49 +11,44 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import output_options, print_note, print_result, progress_bar
+from dermpack.cli import options
+from dermpack.cli.console import Printer
+from dermpack.progress import silent
 
 if TYPE_CHECKING:
-    from dermpack.inference import InterpreterHost
-    from dermpack.inference.predict import Answers, FoundPictures, OpenedModel, PictureOutputs
+    from dermpack.inference.model_files import OpenedModel
+    from dermpack.inference.predict.answers import Answers, PictureOutputs
+    from dermpack.inference.predict.picture_search import FoundPictures
 
 RESEARCH_ONLY = "research software, not a medical device: no answer is a diagnosis"
 MANY = 20  # pictures; fewer are predicted before a progress bar would be drawn
 SHOWN = 8  # labels that are counted by name
 
 
-@click.command("predict", short_help="Predict the labels of pictures, with probabilities.")
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite|EXPORT")
-@click.argument(
-    "names", type=click.Path(path_type=Path), metavar="PICTURE|FOLDER...", nargs=-1, required=True
-)
+@click.command("predict")
+@click.argument("model", type=options.PATH, metavar="MODEL.tflite|EXPORT")
+@click.argument("names", type=options.PATH, metavar="PICTURE|FOLDER...", nargs=-1, required=True)
 @click.option(
     "--top", type=click.IntRange(1, 10_000), default=3, show_default=True,
     help="Number of labels to show for each picture.",
 )  # fmt: skip
 @click.option(
-    "--labels", "labels_file", type=click.Path(path_type=Path), metavar="FILE",
+    "--labels", "labels_file", type=options.PATH, metavar="FILE",
     help="The labels of the outputs, one per line or as a JSON list; the contract is not read then.",
 )  # fmt: skip
-@click.option(
-    "--csv", "table_file", type=click.Path(path_type=Path), metavar="FILE",
-    help="Write a table with one row per picture, safe to open in a spreadsheet.",
-)  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace an existing table.")
-@click.option(
-    "--threads", type=click.IntRange(1, 64), default=None, help="Number of processors to use.  [default: all]"
-)
-@output_options
+@options.path("--csv", "FILE", "Write a table with one row per picture, safe to open in a spreadsheet.")
+@options.flag("--overwrite", "Replace an existing table.")
+@click.option("--threads", type=click.IntRange(1, 64), help="Number of processors to use.  [default: all]")
+@options.printer
 def command(
     model: Path,
     names: tuple[Path, ...],
     top: int,
     labels_file: Path | None,
-    table_file: Path | None,
+    csv: Path | None,
     overwrite: bool,
     threads: int | None,
-    as_json: bool,
-    quiet: bool,
+    printer: Printer,
 ) -> int:
     """Predict the labels of each PICTURE, and of every picture below each FOLDER.
 
@@ -68,58 +63,44 @@ def command(
       dermpack predict export pictures --csv answers.csv --top 1
       dermpack predict model.tflite picture.jpg --labels labels.txt --json
     """
-    from dermpack.inference import first_installed_runtime, open_host
+    from dermpack.inference.interpreter_host import first_installed_runtime, open_host
     from dermpack.storage.files import check_output_file, write_bytes
 
-    if table_file is not None:
-        check_output_file(table_file, overwrite=overwrite)
-    with open_host(first_installed_runtime()) as host:  # it starts during the slow imports below
-        from dermpack.inference.predict import (
-            answers_csv,
-            answers_record,
-            find_pictures,
-            format_answers,
-            interpret_outputs,
-            open_model,
-        )
+    if csv is not None:
+        check_output_file(csv, overwrite=overwrite)
+    with ExitStack() as stack:
+        host = stack.enter_context(open_host(first_installed_runtime()))  # starts during the slow imports
+        from dermpack.inference.model_files import open_model
+        from dermpack.inference.predict.answer_formats import answers_csv, answers_record, format_answers
+        from dermpack.inference.predict.answers import classify_pictures, count_hosts, interpret_outputs
+        from dermpack.inference.predict.picture_search import find_pictures
 
         found, known = find_pictures(names), open_model(model, labels_file=labels_file)
-        ran = _run(known, found, host, threads=threads, quiet=quiet) if found.pictures else None
+        ran = None
+        if count := len(found.pictures):
+            # One interpreter is open already; few pictures do not repay the start of more.
+            more = count_hosts(count, threads=threads) - 1
+            hosts = [host, *(stack.enter_context(open_host(host.engine)) for _ in range(more))]
+            track = silent if count < MANY else printer.track
+            ran = classify_pictures(known, found.pictures, hosts=hosts, track=track)
     answers = interpret_outputs(known, found, ran.rows if ran else (), top=top)
-    if table_file is not None:
+    if csv is not None:
         # Through a link, so that the link stays and its target is written.
-        write_bytes(Path(os.path.realpath(table_file)), answers_csv(known, answers))
-    if answers.answered or as_json:
+        write_bytes(Path(os.path.realpath(csv)), answers_csv(known, answers))
+    if answers.answered or printer.as_json:
         shown = answers_record(known, answers, runtime=ran.runtime if ran else None)
-        print_result(shown, format_answers(known, answers), as_json=as_json)
-    for line in (*_notes(known, found, answers, ran), RESEARCH_ONLY):
-        print_note(line, quiet=quiet)
+        printer.result(shown, format_answers(known, answers))
+    printer.note(*_notes(known, found, answers, ran), RESEARCH_ONLY)
     for failure in answers.failures:
-        print_note(f"error[{failure.error.code}]: {failure.error}", quiet=False)
+        Printer().note(f"error[{failure.error.code}]: {failure.error}")  # also with --quiet
     return 1 if answers.failures else 0
-
-
-def _run(
-    model: OpenedModel, found: FoundPictures, host: InterpreterHost, *, threads: int | None, quiet: bool
-) -> PictureOutputs:
-    from dermpack.inference import open_host
-    from dermpack.inference.predict import classify_pictures, count_hosts
-
-    # One interpreter is open already; few pictures do not repay the start of more.
-    count = len(found.pictures)
-    more = count_hosts(count, threads=threads) - 1
-    with ExitStack() as stack:
-        hosts = [host, *(stack.enter_context(open_host(host.engine)) for _ in range(more))]
-        return classify_pictures(
-            model, found.pictures, hosts=hosts, track=progress_bar(quiet=quiet or count < MANY)
-        )
 
 
 def _notes(
     model: OpenedModel, found: FoundPictures, answers: Answers, ran: PictureOutputs | None
 ) -> Iterator[str]:
     """Yield notes about the answers: how many, what was left out, what is not calibrated."""
-    from dermpack.inference.predict import NOT_SURE
+    from dermpack.inference.predict.answer_formats import NOT_SURE
 
     if len(answers.outcomes) > 1:
         counts = _most_frequent(Counter(answer.label or NOT_SURE for answer in answers.answered))

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dermpack.cli.console import (
-    count_trained_runs,
-    epoch_reporter,
-    output_options,
-    print_note,
-    print_result,
-    print_table,
-    progress_bar,
-    resumable,
-    training_reporter,
-)
-from dermpack.cli.help_sections import RecipeCommand, recipe_options
-from dermpack.cli.stderr_capture import silenced_stderr
+from dermpack.cli import options
+from dermpack.cli.console import Printer, count_trained_runs, resumable, silenced_stderr
 
 if TYPE_CHECKING:
     from dermpack.dataset.manifest import Dataset
+    from trainer.recipe.recipe import Recipe
 
-# Types only: trainer is imported when the command is called.
-Run: TypeAlias = Any
-Recipe: TypeAlias = Any
-NEW_FOLDER = click.Path(path_type=Path)
-RECIPE_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FIGURES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "ece": "calibration error"}
-FOLD_FIGURES = {
+FIGURES = {
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
     "auroc": "AUROC",
@@ -42,36 +25,28 @@ FOLD_FIGURES = {
 }
 
 
-@click.command("train", cls=RecipeCommand, short_help="Train a network on a dataset, or resume a training.")
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.command("train", cls=options.RecipeCommand)
+@click.argument("dataset", type=options.PATH)
+@options.output("RUN", "Write the run to this new folder.")
 @click.option(
-    "-o", "--output", metavar="RUN", required=True, type=NEW_FOLDER, help="Write the run to this new folder."
-)
-@click.option(
-    "--recipe",
-    "recipe_file",
-    metavar="FILE.toml",
-    type=RECIPE_FILE,
+    "--recipe", "recipe_file", metavar="FILE.toml", type=options.EXISTING_FILE,
     help="Read options from a TOML file with keys like fine_tune = 55; the command line wins.",
-)
-@recipe_options
+)  # fmt: skip
+@options.recipe
 @click.option(
-    "--folds",
-    metavar="K",
-    type=click.IntRange(2, 20),
+    "--folds", metavar="K", type=click.IntRange(2, 20),
     help="Train K runs, each with another held-out part of the train and validation splits.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace an existing run.")
-@output_options
+)  # fmt: skip
+@options.flag("--overwrite", "Replace an existing run.")
+@options.printer
 def command(
     dataset: Path,
     output: Path,
     recipe_file: Path | None,
     folds: int | None,
     overwrite: bool,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    printer: Printer,
+    **given: Any,
 ) -> None:
     """Train a network on DATASET and write a run folder.
 
@@ -97,76 +72,51 @@ def command(
     from trainer.runs.run_folder import describe_progress
 
     base = read_recipe(recipe_file) if recipe_file else Recipe()
-    given = {name: value for name, value in options.items() if value not in (None, ())}
-    recipe = parse_recipe(given, where=COMMAND_LINE, base=base)
+    changed = {name: value for name, value in given.items() if value not in (None, ())}
+    recipe = parse_recipe(changed, where=COMMAND_LINE, base=base)
     pictures = read_dataset(dataset)
     if folds is not None:
-        _train_folds(pictures, output, recipe, folds=folds, overwrite=overwrite, as_json=as_json, quiet=quiet)
+        _train_folds(pictures, output, recipe, folds=folds, overwrite=overwrite, printer=printer)
         return
     check_training(pictures, output, recipe, overwrite=overwrite)
     with resumable(output, partial(describe_progress, output)):
-        _train(pictures, output, recipe, overwrite=overwrite, as_json=as_json, quiet=quiet)
+        _train(pictures, output, recipe, overwrite=overwrite, printer=printer)
 
 
-def _train(dataset: Any, output: Path, recipe: Any, *, overwrite: bool, as_json: bool, quiet: bool) -> None:
+def _train(dataset: Dataset, output: Path, recipe: Recipe, *, overwrite: bool, printer: Printer) -> None:
     from trainer.distributed.cluster import START_MINUTES, read_own_cluster
     from trainer.recipe.network_spec import Weights
 
     downloading = ", downloading weights unless they are cached" if recipe.weights is Weights.IMAGENET else ""
-    print_note(f"Starting TensorFlow{downloading} ...", quiet=quiet)
+    printer.note(f"Starting TensorFlow{downloading} ...")
     if cluster := read_own_cluster(recipe):
         waits = f"waits for the other workers, at most {START_MINUTES} minutes"
-        print_note(f"{cluster.name(cluster.index)} {waits} ...", quiet=quiet)
+        printer.note(f"{cluster.name(cluster.index)} {waits} ...")
+    with silenced_stderr():
+        from trainer.runs.train import train, train_as_worker
+
     if cluster and not cluster.is_chief:
-        _train_as_worker(dataset, recipe, cluster, as_json=as_json, quiet=quiet)
+        train_as_worker(dataset, recipe, cluster, track=printer.track)
+        printer.note(f"{cluster.name(cluster.index)} is done; the chief has written the run")
+        if printer.as_json:
+            printer.result({"run": None, "worker": cluster.index, "workers": len(cluster.workers)}, "")
         return
-    with silenced_stderr():
-        from trainer.runs.train import train
-
-    def tell(left: Any) -> None:
-        print_note(f"resuming after epoch {left.epochs} of {left.planned} ({left.phase})", quiet=quiet)
-
-    bar, watch = progress_bar(quiet=quiet), epoch_reporter(quiet=quiet)
-    run = train(dataset, output, recipe, overwrite=overwrite, track=bar, watch=watch, going_on=tell)
-    _print_figures(run, quiet=quiet or as_json)
-    for line in (*run.remarks, *_early_stops(run)):
-        print_note(line, quiet=quiet)
-    print_result(_record(run, output), str(output), as_json=as_json)
-
-
-def _train_as_worker(dataset: Any, recipe: Any, cluster: Any, *, as_json: bool, quiet: bool) -> None:
-    """Train as one of several workers that is not the chief."""
-    with silenced_stderr():
-        from trainer.runs.train import train_as_worker
-
-    train_as_worker(dataset, recipe, cluster, track=progress_bar(quiet=quiet))
-    name = cluster.name(cluster.index)
-    print_note(f"{name} is done; the chief has written the run", quiet=quiet)
-    if as_json:
-        print_result(
-            {"run": None, "worker": cluster.index, "workers": len(cluster.workers)}, "", as_json=True
-        )
-
-
-def _print_figures(run: Run, *, quiet: bool) -> None:
-    n = run.validation["n"]
+    report = printer.training_reporter()
+    run = train(
+        dataset, output, recipe, overwrite=overwrite, track=printer.track, watch=report, going_on=report
+    )
     rows = [
         (FIGURES.get(name, name), f"{value:.3f}") for name, value in run.validation.items() if name != "n"
     ]
     rows += [(f"threshold of {point.label}", f"{point.threshold:.3f}") for point in run.thresholds]
-    title = f"Validation split, n = {n:,} (optimistic: this split selected the epoch)"
-    print_table(title, ("figure", "value"), rows, quiet=quiet)
-
-
-def _early_stops(run: Run) -> Iterator[str]:
-    """Yield which phases ended before their last epoch, and why."""
-    for phase in run.phases:
-        planned, done = phase.plan["epochs"], len(phase.history)
-        if done < planned:
-            yield f"{phase.name} ended after epoch {done} of {planned}: {phase.stop}"
-
-
-def _record(run: Run, output: Path) -> dict[str, Any]:
+    title = f"Validation split, n = {run.validation['n']:,} (optimistic: this split selected the epoch)"
+    printer.unless_json.table(title, ("figure", "value"), rows)
+    stops = [
+        f"{phase.name} ended after epoch {len(phase.history)} of {phase.plan['epochs']}: {phase.stop}"
+        for phase in run.phases
+        if len(phase.history) < phase.plan["epochs"]
+    ]
+    printer.note(*run.remarks, *stops)
     phases = [
         {
             "name": phase.name,
@@ -178,29 +128,27 @@ def _record(run: Run, output: Path) -> dict[str, Any]:
         for phase in run.phases
     ]
     figures = {"validation": dict(run.validation), "remarks": list(run.remarks), "phases": phases}
-    return {"run": str(output), "weights_sha256": run.weights_sha256, **figures}
+    printer.result({"run": str(output), "weights_sha256": run.weights_sha256, **figures}, str(output))
 
 
 def _train_folds(
-    dataset: Dataset, output: Path, recipe: Recipe, *, folds: int, overwrite: bool, as_json: bool, quiet: bool
+    dataset: Dataset, output: Path, recipe: Recipe, *, folds: int, overwrite: bool, printer: Printer
 ) -> None:
     """Train one run for each fold, and print the figures over all folds."""
     from dermpack.evaluation.report import figure_text
     from dermpack.metrics.summary import Figure
-    from trainer.experiments.folds import train_folds
-    from trainer.experiments.folds_result import NOTE
+    from trainer.experiments.folds import NOTE, train_folds
 
-    report = training_reporter(quiet=quiet)
+    report = printer.training_reporter()
     with resumable(output, lambda: count_trained_runs(output, of=f"{folds} folds")):
         trained = train_folds(dataset, output, recipe, folds=folds, overwrite=overwrite, tell=report)
     scores = trained.out_of_fold
     rows = [
         (label, figure_text(scores.figures[name]), figure_text(Figure(value=mean.mean, ci95=mean.ci95)))
-        for name, label in FOLD_FIGURES.items()
+        for name, label in FIGURES.items()
         if (mean := trained.over_folds.get(name))
     ]
     title = f"{len(trained.folds)} folds, {scores.n:,} pictures, {scores.groups:,} groups"
-    print_table(title, ("figure", "out of fold", "mean of folds"), rows, quiet=quiet or as_json)
-    for line in (*scores.notes, NOTE):
-        print_note(line, quiet=quiet or as_json)
-    print_result(trained.record(), str(output), as_json=as_json)
+    printer.unless_json.table(title, ("figure", "out of fold", "mean of folds"), rows)
+    printer.unless_json.note(*scores.notes, NOTE)
+    printer.result(trained.record(), str(output))

@@ -13,21 +13,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import (
-    output_options,
-    print_note,
-    print_result,
-    print_table,
-    resumable,
-    training_reporter,
-)
+from dermpack.cli import options
+from dermpack.cli.console import Printer, resumable
 from dermpack.errors import InputError
 
 if TYPE_CHECKING:
-    from trainer.experiments.search_record import Search
+    from trainer.experiments.search_report import Search
 
-FOLDER = click.Path(path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OBJECTIVES = ("balanced_accuracy", "auroc", "accuracy,latency")
 MOST_ROWS = 10
 TRIALS_KEPT = "all trials are kept, and the finished epochs of the current one"
@@ -39,20 +31,11 @@ PROGRAM = (
 ANY_DROP = "100"  # points: the search reports the loss, it does not limit it
 
 
-@click.command("tune", short_help="Search for the best recipe, with one worker or several.")
-@click.argument("dataset", type=FOLDER)
-@click.option(
-    "-o", "--output", metavar="STUDY", required=True, type=FOLDER,
-    help="The folder of the search: a new one, or one to continue.",
-)  # fmt: skip
-@click.option(
-    "--recipe", "recipe_file", metavar="FILE.toml", type=FILE,
-    help="The recipe to start from.  [default: the defaults]",
-)  # fmt: skip
-@click.option(
-    "--space", "space_file", metavar="FILE.toml", type=FILE,
-    help="The search space.  [default: all options that matter]",
-)  # fmt: skip
+@click.command("tune")
+@click.argument("dataset", type=options.PATH)
+@options.output("STUDY", "The folder of the search: a new one, or one to continue.")
+@options.file("--recipe", "FILE.toml", "The recipe to start from.  [default: the defaults]")
+@options.file("--space", "FILE.toml", "The search space.  [default: all options that matter]")
 @click.option(
     "--trials", type=click.IntRange(min=1), default=30, show_default=True,
     help="Number of trials of all workers together.",
@@ -70,19 +53,18 @@ ANY_DROP = "100"  # points: the search reports the loss, it does not limit it
     help="Where trials are stored: journal:FILE or a URL of Optuna.  [default: SQLite in STUDY]",
 )  # fmt: skip
 @click.option("--name", default="", help="Name of the search in the storage.  [default: that of STUDY]")
-@output_options
+@options.printer
 def command(
     dataset: Path,
     output: Path,
-    recipe_file: Path | None,
-    space_file: Path | None,
+    recipe: Path | None,
+    space: Path | None,
     trials: int,
     minutes: float,
     objective: str,
     storage: str,
     name: str,
-    as_json: bool,
-    quiet: bool,
+    printer: Printer,
 ) -> None:
     """Search for the recipe with the best score on the validation split of DATASET.
 
@@ -102,12 +84,13 @@ def command(
     from trainer.experiments.search.worker import tune
     from trainer.recipe.recipe import Recipe, read_recipe
 
-    base = read_recipe(recipe_file) if recipe_file else Recipe()
-    space = read_space(space_file, base=base)
-    if space.left_out:
-        ignored = ", ".join(space.left_out)
-        print_note(f"left out of the space, because they have no effect here: {ignored}", quiet=quiet)
-    goal = SearchGoal(dataset=read_dataset(dataset), base=base, space=space, objective=Objective(objective))
+    base = read_recipe(recipe) if recipe else Recipe()
+    searched = read_space(space, base=base)
+    if searched.left_out:
+        ignored = ", ".join(searched.left_out)
+        printer.note(f"left out of the space, because they have no effect here: {ignored}")
+    aim = Objective(objective)
+    goal = SearchGoal(dataset=read_dataset(dataset), base=base, space=searched, objective=aim)
     with resumable(output, lambda: TRIALS_KEPT if output.is_dir() else ""):
         search = tune(
             goal,
@@ -117,20 +100,17 @@ def command(
             storage=storage,
             name=name,
             latency=int8_latency_ms if goal.objective.with_latency else None,
-            tell=training_reporter(quiet=quiet),
+            tell=printer.training_reporter(),
         )
-    _print_search(search, quiet=quiet or as_json)
+    _print_search(search, printer.unless_json)
     if search.best:
         best = quote(str(output / "best.toml"))
-        print_note(
-            f"next: dermpack train {quote(str(dataset))} -o RUN --recipe {best}", quiet=quiet or as_json
-        )
-    print_result(search.record(), str(output), as_json=as_json)
+        printer.unless_json.note(f"next: dermpack train {quote(str(dataset))} -o RUN --recipe {best}")
+    printer.result(search.record(), str(output))
 
 
-def _print_search(search: Search, *, quiet: bool) -> None:
-    from trainer.experiments.search_record import State
-    from trainer.experiments.search_report import NAMES, sampled_text, value_texts
+def _print_search(search: Search, printer: Printer) -> None:
+    from trainer.experiments.search_report import NAMES, State, sampled_text, value_texts
 
     rows = [
         (
@@ -142,25 +122,17 @@ def _print_search(search: Search, *, quiet: bool) -> None:
     ]
     counts = ", ".join(f"{len(search.of(state))} {state.value}" for state in State if search.of(state))
     header = ("trial", *(NAMES[name] for name in search.objectives), "drawn")
-    print_table(
-        f"{counts or 'no trials'} (validation split, optimistic: the recipes were chosen on it)",
-        header,
-        rows,
-        quiet=quiet,
-    )
-    for trial in search.of(State.FAILED):
-        print_note(f"trial {trial.number} failed: {trial.reason}", quiet=quiet)
+    title = f"{counts or 'no trials'} (validation split, optimistic: the recipes were chosen on it)"
+    printer.table(title, header, rows)
+    printer.note(*(f"trial {trial.number} failed: {trial.reason}" for trial in search.of(State.FAILED)))
 
 
 def int8_latency_ms(run: Path) -> float:
-    """Convert the run to int8 and return its median latency with one thread and XNNPACK.
-
-    The export is removed again.
-    """
+    """Return the median latency of the run in int8, with one thread and XNNPACK; keep no export."""
     from benchmarks.models import read_models
     from benchmarks.protocol.plan import BenchmarkPlan
     from benchmarks.targets.host import HostTarget
-    from dermpack.inference import Kernels, first_installed_runtime
+    from dermpack.inference.interpreter_host import Kernels, first_installed_runtime
 
     # An earlier worker may have been killed between conversion and removal.
     export = run.with_name("export")
@@ -185,17 +157,10 @@ def int8_latency_ms(run: Path) -> float:
 
 def _convert(run: Path, export: Path) -> None:
     """Convert in a child process, so that the search itself does not load TensorFlow."""
-    options = ("--int8", "--method", "ptq", "--max-drop", ANY_DROP, "--quiet")
     command = [
-        sys.executable,
-        "-c",
-        PROGRAM,
-        json.dumps(sys.path),
-        "convert",
-        str(run),
-        "-o",
-        str(export),
-        *options,
+        *(sys.executable, "-c", PROGRAM, json.dumps(sys.path)),
+        *("convert", str(run), "-o", str(export), "--quiet"),
+        *("--int8", "--method", "ptq", "--max-drop", ANY_DROP),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:

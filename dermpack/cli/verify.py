@@ -8,46 +8,34 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import (
-    FailedWithResultError,
-    output_options,
-    print_note,
-    print_result,
-    print_table,
-    progress_bar,
-)
+from dermpack.cli import FailedWithResultError, options
+from dermpack.cli.console import Printer, silenced_stderr
+from dermpack.errors import InputError
 
 if TYPE_CHECKING:
-    from dermpack.errors import InputError
-    from dermpack.verification import FloatNetwork, Verification
+    from dermpack.verification.check_result import Verification
+    from dermpack.verification.output_agreement import FloatNetwork
 
-SPLITS = ("train", "validation", "test")
 SCHEMA = 1  # of the JSON
 SHOWN_FAILURES = 3
+HEADER = ("check", "result", "detail")
 
 
-@click.command("verify", short_help="Check an export or a bundle from its files alone.")
-@click.argument("path", type=click.Path(path_type=Path), metavar="EXPORT|MODEL.tflite|BUNDLE")
-@click.argument("dataset", type=click.Path(path_type=Path), required=False)
+@click.command("verify")
+@click.argument("path", type=options.PATH, metavar="EXPORT|MODEL.tflite|BUNDLE")
+@click.argument("dataset", type=options.PATH, required=False)
 @click.option(
-    "--run", "run_folder", type=click.Path(path_type=Path),
+    "--run", "run_folder", type=options.PATH,
     help="The run that the export was made from: compare the outputs and scores with its network.",
 )  # fmt: skip
-@click.option(
-    "--key", type=click.Path(path_type=Path), help="The public key (PEM) with which a bundle must be signed."
-)
-@click.option(
-    "--split", type=click.Choice(SPLITS), default="test", show_default=True,
-    help="The split of DATASET to score.",
-)  # fmt: skip
+@click.option("--key", type=options.PATH, help="The public key (PEM) with which a bundle must be signed.")
+@options.split("score")
 @click.option(
     "--pictures", type=click.IntRange(1, 1000), default=16, show_default=True,
     help="Number of generated pictures to run on each interpreter, and of pictures from DATASET.",
 )  # fmt: skip
-@click.option(
-    "--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="Threads of the interpreter."
-)
-@output_options
+@options.threads
+@options.printer
 def command(
     path: Path,
     dataset: Path | None,
@@ -56,8 +44,7 @@ def command(
     split: str,
     pictures: int,
     threads: int,
-    as_json: bool,
-    quiet: bool,
+    printer: Printer,
 ) -> None:
     """Check an export folder, a folder of exports, a .tflite with its model.json, or a bundle.
 
@@ -76,21 +63,15 @@ def command(
     from dermpack.bundle.read_bundle import is_bundle, read_bundle
     from dermpack.bundle.verify_bundle import verify_bundle
     from dermpack.dataset.manifest import Split, read_dataset
-    from dermpack.errors import InputError
-    from dermpack.verification import (
-        VerificationTools,
-        find_exports,
-        open_hosts,
-        open_sample_pictures,
-        verify_export,
-    )
+    from dermpack.verification.interpreter_runs import open_sample_pictures
+    from dermpack.verification.verify import VerificationTools, find_exports, open_hosts, verify_export
 
     bundle = read_bundle(path, key=key) if is_bundle(path) else None
     if bundle is None and key is not None:
         what = "not a bundle, and only bundles have signatures"
         raise InputError(path, what, "Omit --key.", code="option-not-applicable")
     exports = () if bundle else find_exports(path)
-    data, part, show = (read_dataset(dataset) if dataset else None), Split(split), progress_bar(quiet=quiet)
+    data, part, show = (read_dataset(dataset) if dataset else None), Split(split), printer.track
     network = _read_network(run_folder) if run_folder else None
     with open_sample_pictures(pictures=pictures, dataset=data, split=part) as samples, open_hosts() as hosts:
         tools = VerificationTools(hosts=hosts, samples=samples, network=network, threads=threads, track=show)
@@ -102,10 +83,9 @@ def command(
             verified = [verify_export(export, tools) for export in shown]
     for verification in verified:
         rows = [(check.name, check.outcome.value, check.detail) for check in verification.checks]
-        words = ("result", "detail")
-        print_table(verification.name, ("check", *words), rows, quiet=quiet, words=words)
+        printer.table(verification.name, HEADER, rows, words=HEADER)
     if any(check.outcome.value == "noted" for verification in verified for check in verification.checks):
-        print_note("noted: unexpected, but not a fault of the file; see the detail", quiet=quiet)
+        printer.note("noted: unexpected, but not a fault of the file; see the detail")
     record = {
         "schema": SCHEMA,
         "dataset": data.sha256 if data else None,
@@ -113,7 +93,7 @@ def command(
         "exports": [verification.record() for verification in verified],
         "holds": not any(verification.failed for verification in verified),
     }
-    print_result(record, "\n".join(map(_summary, verified)), as_json=as_json)
+    printer.result(record, "\n".join(map(_summary, verified)))
     if not record["holds"]:  # after the tables and the result
         raise FailedWithResultError(_failed_error(path, verified))
 
@@ -122,10 +102,9 @@ def _read_network(folder: Path) -> FloatNetwork:
     """Return the network of the run; without its temperature, as the outputs of the file are compared too."""
     from dataclasses import replace
 
-    from dermpack.cli.stderr_capture import silenced_stderr
     from dermpack.storage.files import sha256_file
-    from dermpack.verification import CachedPredictor, FloatNetwork
-    from trainer.recipe.options import RUN_FILE
+    from dermpack.verification.output_agreement import CachedPredictor, FloatNetwork
+    from trainer.runs import RUN_FILE
     from trainer.runs.run_folder import load_predictor, read_run
 
     run = read_run(folder)  # before TensorFlow is loaded, so that an error comes at once
@@ -141,7 +120,7 @@ def _read_network(folder: Path) -> FloatNetwork:
 
 
 def _summary(verification: Verification) -> str:
-    from dermpack.verification import CheckOutcome
+    from dermpack.verification.check_result import CheckOutcome
 
     counts = [(verification.count(outcome), outcome.value) for outcome in CheckOutcome]
     counted = ", ".join(f"{count} {name}" for count, name in counts if count)
@@ -150,8 +129,6 @@ def _summary(verification: Verification) -> str:
 
 def _failed_error(path: Path, verified: Sequence[Verification]) -> InputError:
     """Return the error that names the first failed checks."""
-    from dermpack.errors import InputError
-
     failed = [
         (f"{verification.name}: " if len(verified) > 1 else "", check)
         for verification in verified

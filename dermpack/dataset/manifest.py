@@ -7,7 +7,7 @@ import io
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -135,9 +135,7 @@ class DatasetRecord:
     licence: str
     caution: str = ""  # missing in older datasets
     options: Mapping[str, str]
-    counts: Mapping[str, Mapping[str, int]] = field(
-        default_factory=dict
-    )  # for people; computed again after reading
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # for people; never read
     refused: tuple[Finding, ...]
     notes: tuple[Finding, ...]
     manifest_sha256: str
@@ -150,23 +148,15 @@ class DatasetRecord:
             raise ValueError("classes is not a sorted list of names")
 
 
+SHARED_FIELDS = {each.name for each in fields(Dataset)} & {each.name for each in fields(DatasetRecord)}
+
+
 def write_dataset(dataset: Dataset, folder: Path) -> str:
     """Write manifest.csv and dataset.json into the folder and return the manifest's SHA-256."""
     table = manifest_text(dataset.manifest).encode("utf-8")
     write_bytes(folder / MANIFEST_FILE, table)
-    record = DatasetRecord(
-        root=dataset.root,
-        classes=dataset.classes,
-        format=dataset.format,
-        source=dataset.source,
-        licence=dataset.licence,
-        caution=dataset.caution,
-        options=dataset.options,
-        counts=dataset.counts(),
-        refused=dataset.refused,
-        notes=dataset.notes,
-        manifest_sha256=sha256_of(table),
-    )
+    shared: dict[str, Any] = {name: getattr(dataset, name) for name in SHARED_FIELDS}
+    record = DatasetRecord(counts=dataset.counts(), manifest_sha256=sha256_of(table), **shared)
     write_text(folder / DATASET_FILE, format_json(encode(record)))
     return record.manifest_sha256
 
@@ -178,7 +168,15 @@ def read_dataset(folder: Path) -> Dataset:
     if not path_exists(folder / DATASET_FILE):
         what = f"not a dataset (no {DATASET_FILE})"
         raise DatasetError(folder, what, CREATE, code="dataset-not-found")
-    record = _read_record(folder / DATASET_FILE)
+    content = read_json(folder / DATASET_FILE)
+    if content.get("schema") != SCHEMA:
+        what = f"the schema is {content.get('schema')!r}, but this version reads {SCHEMA}"
+        raise DatasetError(folder / DATASET_FILE, what, AGAIN, code="unsupported-schema")
+    try:
+        record = decode(DatasetRecord, content)
+    except ValueError as error:
+        what = f"invalid format ({error})"
+        raise DatasetError(folder / DATASET_FILE, what, AGAIN, code="invalid-format") from error
     path = folder / MANIFEST_FILE
     table = read_bytes(path, most=MAX_MANIFEST_BYTES, hint=AGAIN)
     try:
@@ -193,20 +191,8 @@ def read_dataset(folder: Path) -> Dataset:
     if record.manifest_sha256 != sha256_of(table):
         what = f"the SHA-256 differs from the one in {DATASET_FILE}, so the file was edited"
         raise DatasetError(path, what, AGAIN, code="invalid-format")
-    return Dataset(
-        folder=folder,
-        root=record.root,
-        classes=record.classes,
-        manifest=manifest,
-        format=record.format,
-        source=record.source,
-        licence=record.licence,
-        caution=record.caution,
-        options=record.options,
-        refused=record.refused,
-        notes=record.notes,
-        sha256=record.manifest_sha256,
-    )
+    shared: dict[str, Any] = {name: getattr(record, name) for name in SHARED_FIELDS}
+    return Dataset(folder=folder, manifest=manifest, sha256=record.manifest_sha256, **shared)
 
 
 def require_pictures(dataset: Dataset, splits: Collection[Split]) -> None:
@@ -255,46 +241,31 @@ def relative_root(pictures: Path, folder: Path) -> str:
     return Path(os.path.relpath(pictures.resolve(), folder.resolve())).as_posix()
 
 
-def _read_record(path: Path) -> DatasetRecord:
-    record = read_json(path)
-    if record.get("schema") != SCHEMA:
-        what = f"the schema is {record.get('schema')!r}, but this version reads {SCHEMA}"
-        raise DatasetError(path, what, AGAIN, code="unsupported-schema")
-    try:
-        return decode(DatasetRecord, record)
-    except ValueError as error:
-        raise DatasetError(path, f"invalid format ({error})", AGAIN, code="invalid-format") from error
-
-
-def _parse_rows(rows: Any, width: int, where: Path) -> Iterator[Picture]:
+def _parse_rows(rows: Any, cells: int, where: Path) -> Iterator[Picture]:
     for row in rows:
         place = f"{where}:{rows.line_num}"
-        if len(row) != width:
-            what = f"{len(row)} cells, but the header has {width}"
+        if len(row) != cells:
+            what = f"{len(row)} cells, but the header has {cells}"
             raise TableError(place, what, AGAIN, code="invalid-format")
         try:
-            yield _parse_row(row)
+            path, sha256, width, height, label, split, group, cluster, *metadata = row
+            if parse_relative_path(path) is None:
+                raise ValueError(f"the path {path!r} is not inside the root")
+            if not label:
+                raise ValueError("the label is empty")
+            yield Picture(
+                path=path,
+                sha256=sha256,
+                width=_parse_side(width),
+                height=_parse_side(height),
+                label=label,
+                split=Split(split),
+                group=group,
+                cluster=cluster,
+                metadata=tuple(metadata),
+            )
         except ValueError as error:
             raise TableError(place, str(error), AGAIN, code="invalid-format") from error
-
-
-def _parse_row(row: list[str]) -> Picture:
-    path, sha256, width, height, label, split, group, cluster, *metadata = row
-    if parse_relative_path(path) is None:
-        raise ValueError(f"the path {path!r} is not inside the root")
-    if not label:
-        raise ValueError("the label is empty")
-    return Picture(
-        path=path,
-        sha256=sha256,
-        width=_parse_side(width),
-        height=_parse_side(height),
-        label=label,
-        split=Split(split),
-        group=group,
-        cluster=cluster,
-        metadata=tuple(metadata),
-    )
 
 
 def _parse_side(text: str) -> int:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from dermpack.contract import Abstention, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError
@@ -19,12 +17,7 @@ from dermpack.metrics.intervals import RESAMPLES
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
 from dermpack.metrics.slices import MISSING, Slice, band_cells, is_identifier_column, score_slices
 from dermpack.metrics.summary import Scores, score
-from dermpack.metrics.thresholds import (
-    AnsweredShare,
-    ReachedPoint,
-    score_abstention,
-    score_operating_point,
-)
+from dermpack.metrics.thresholds import AnsweredShare, ReachedPoint, score_abstention, score_operating_point
 from dermpack.progress import Track, silent
 
 SCHEMA = 1
@@ -67,8 +60,7 @@ class Evaluation:
         """Return the JSON form, with a description of the dataset for readers who do not have it."""
         dataset = self.dataset
         description = {
-            "sha256": dataset.sha256,
-            **{name: getattr(dataset, name) for name in ("source", "format", "licence", "caution")},
+            **{name: getattr(dataset, name) for name in ("sha256", "source", "format", "licence", "caution")},
             "options": dict(dataset.options),
             "counts": dataset.counts(),
         }
@@ -187,17 +179,11 @@ def predictions_table(predictions: Predictions) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(("picture", "group", "truth", "predicted", *predictions.classes))
-    names = np.array(predictions.classes, dtype=object)
-    rows = zip(
-        predictions.pictures,
-        predictions.groups,
-        names[predictions.truth],
-        names[predictions.predicted],
-        predictions.probabilities,
-        strict=True,
-    )
-    for *cells, probabilities in rows:
-        writer.writerow((*cells, *(f"{value:.{DECIMALS}g}" for value in probabilities)))
+    classes, predicted = predictions.classes, predictions.predicted
+    for index, picture in enumerate(predictions.pictures):
+        labels = classes[predictions.truth[index]], classes[predicted[index]]
+        probabilities = (f"{value:.{DECIMALS}g}" for value in predictions.probabilities[index])
+        writer.writerow((picture, predictions.groups[index], *labels, *probabilities))
     return buffer.getvalue()
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from dermpack.evaluation.evaluate import Evaluation
 from dermpack.evaluation.plots import evaluation_plots
 from dermpack.metrics.intervals import MIN_GROUPS
 from dermpack.metrics.predictions import Predictions
@@ -19,16 +19,14 @@ from dermpack.reporting.contact_sheet import contact_sheet
 from dermpack.reporting.page import (
     NO_VALUE,
     Block,
-    Callout,
     Facts,
     Gallery,
     Image,
-    ImageBackground,
-    Level,
     Section,
     Table,
-    Text,
+    callouts,
     render_page,
+    select_images,
 )
 from dermpack.storage.files import format_json
 
@@ -74,95 +72,74 @@ class Mistake:
     confidence: float
 
 
-def evaluation_files(
-    predictions: Predictions,
-    scores: Scores,
-    *,
-    record: Mapping[str, Any],
-    model: str,
-    source: str,
-    slices: Sequence[Slice] = (),
-    operating: Sequence[ReachedPoint] = (),
-    answered: AnsweredShare | None = None,
-    files: Mapping[str, Path] | None = None,
-) -> dict[str, bytes]:
+def evaluation_files(evaluation: Evaluation, *, files: Mapping[str, Path] | None = None) -> dict[str, bytes]:
     """Return file name → bytes; `files` are the paths of the pictures, None to show no picture."""
+    predictions, scores = evaluation.predictions, evaluation.scores
     plots = evaluation_plots(predictions, scores)
-    mistakes = find_worst_mistakes(predictions, most=MOST_MISTAKES) if files else ()
-    sheet = None
-    # The sheet shows pictures of patients: only if the caller gives their paths.
-    if files and mistakes:
-        entries = [
-            (files[mistake.picture], (mistake.truth, f"as {mistake.predicted}", f"{mistake.confidence:.2f}"))
-            for mistake in mistakes
-        ]
-        sheet = contact_sheet(entries, cell=MISTAKE_PX, columns=MISTAKES_ACROSS)
-    labels = _label_table("Each label", scores.per_class, LABEL_COLUMNS)
     # Thresholds chosen on the split that is scored are optimistic, so the captions name them as such.
     hindsight = [
         _label_table(f"{caption}, chosen in hindsight on this split", scores.per_class, columns)
         for caption, columns in COSTS.items()
     ]
-    images = _images(plots, "roc.png", "precision-recall.png")
-    curves = [Gallery(images=images)] if images else []
+    images = select_images(plots, ("roc.png", "precision-recall.png"), ALT)
+    curves = [Gallery(images)] if images else []
+    labels = _label_table("Each label", scores.per_class, LABEL_COLUMNS)
     sections = [
-        Section(title="Figures", blocks=_overall(scores)),
-        Section(title="Labels", blocks=[labels, *_images(plots, "labels.png", "confusion.png")]),
-        Section(title="Thresholds", blocks=[*_operating(operating), *hindsight, *curves]),
-        Section(title="Confidence", blocks=_confidence(answered, plots)),
+        Section("Figures", _overall(scores)),
+        Section("Labels", [labels, *select_images(plots, ("labels.png", "confusion.png"), ALT)]),
+        Section("Thresholds", [*_operating(evaluation.operating), *hindsight, *curves]),
+        Section("Confidence", _confidence(evaluation.answered, plots)),
     ]
-    if slices:
-        sections.append(Section(title="Slices", blocks=_slices(slices)))
-    if sheet is not None:
+    if evaluation.slices:
+        sections.append(Section("Slices", _slices(evaluation.slices)))
+    # The sheet shows pictures of patients: only if the caller gives their paths.
+    if files and (mistakes := find_worst_mistakes(predictions, most=MOST_MISTAKES)):
+        entries = [
+            (files[mistake.picture], (mistake.truth, f"as {mistake.predicted}", f"{mistake.confidence:.2f}"))
+            for mistake in mistakes
+        ]
+        plots[SHEET_FILE] = contact_sheet(entries, cell=MISTAKE_PX, columns=MISTAKES_ACROSS)
         text = "The wrong predictions with the least probable truth: true label, predicted label, confidence."
         alt = "The most confident wrong predictions"
-        image = Image(data=sheet, alt=alt, surface=ImageBackground.PHOTOGRAPH)
-        sections.append(Section(title="Worst mistakes", blocks=[Text(text=text), image]))
-    subtitle = f"Scored on {scores.n:,} pictures of the {scores.split} split of {source}"
-    page = render_page(f"Evaluation of {model}", subtitle=subtitle, sections=sections)
-    texts = {PAGE_FILE: page, RECORD_FILE: format_json(record)}
-    shown = {SHEET_FILE: sheet} if sheet else {}
-    return {**plots, **shown, **{name: text.encode("utf-8") for name, text in texts.items()}}
+        image = Image(data=plots[SHEET_FILE], alt=alt, is_photograph=True)
+        sections.append(Section("Worst mistakes", [text, image]))
+    subtitle = f"Scored on {scores.n:,} pictures of the {scores.split} split of {evaluation.dataset.source}"
+    page = render_page(f"Evaluation of {evaluation.model['name']}", subtitle=subtitle, sections=sections)
+    return {**plots, PAGE_FILE: page.encode(), RECORD_FILE: format_json(evaluation.record()).encode()}
 
 
 def find_worst_mistakes(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
     """Return the wrong predictions, the least probable truth first; equal ones in picture order."""
     of_truth = predictions.probabilities[np.arange(len(predictions)), predictions.truth]
-    correct = predictions.correct
-    order = [index for index in np.argsort(of_truth, kind="stable").tolist() if not correct[index]]
-    truth, predicted = predictions.truth.tolist(), predictions.predicted.tolist()
+    order = np.argsort(of_truth, kind="stable")
+    classes, predicted, confidence = predictions.classes, predictions.predicted, predictions.confidence
     return tuple(
         Mistake(
             picture=predictions.pictures[index],
-            truth=predictions.classes[truth[index]],
-            predicted=predictions.classes[predicted[index]],
-            confidence=float(predictions.confidence[index]),
+            truth=classes[predictions.truth[index]],
+            predicted=classes[predicted[index]],
+            confidence=float(confidence[index]),
         )
-        for index in order[:most]
+        for index in order[~predictions.correct[order]][:most].tolist()
     )
 
 
-def figure_text(figure: Figure) -> str:
+def figure_text(figure: Figure, *, form: str = ".3f", to: str = " to ") -> str:
     """Format a fraction with its interval, or a dash for each: "0.742 (0.701 to 0.780)", "0.500 (–)"."""
     if figure.value is None:
         return NO_VALUE
-    interval = NO_VALUE if figure.ci95 is None else f"{figure.ci95[0]:.3f} to {figure.ci95[1]:.3f}"
-    return f"{figure.value:.3f} ({interval})"
+    interval = NO_VALUE if figure.ci95 is None else to.join(format(end, form) for end in figure.ci95)
+    return f"{figure.value:{form}} ({interval})"
 
 
 def short_figure_text(figure: Figure) -> str:
     """Format the same for a narrow column: "0.74 (0.70–0.78)"."""
-    if figure.value is None:
-        return NO_VALUE
-    interval = NO_VALUE if figure.ci95 is None else f"{figure.ci95[0]:.2f}–{figure.ci95[1]:.2f}"
-    return f"{figure.value:.2f} ({interval})"
+    return figure_text(figure, form=".2f", to="–")
 
 
 def _overall(scores: Scores) -> list[Block]:
-    facts = []
-    for key, name in FIRST.items():
-        value = scores.value(key)
-        facts.append((name, NO_VALUE if value is None else f"{value:.3f}"))
+    first = {name: scores.value(key) for key, name in FIRST.items()}
+    facts = [(name, NO_VALUE if value is None else f"{value:.3f}") for name, value in first.items()]
     facts += [("pictures", f"{scores.n:,}"), ("groups", f"{scores.groups:,}")]
     rows = [
         (name, figure_text(scores.figures[key]))
@@ -175,43 +152,34 @@ def _overall(scores: Scores) -> list[Block]:
         f"changed the figure, or that there are fewer than {MIN_GROUPS} groups. Balanced accuracy is the "
         "mean recall of the labels that have pictures; AUROC is their mean of one label against the rest."
     )
-    notes = [Callout(level=Level.WARNING, text=note) for note in scores.notes]
-    table = Table(caption="All labels together", header=("figure", "value"), rows=rows)
-    return [Facts(facts=facts), *notes, table, Text(text=method)]
+    table = Table("All labels together", ("figure", "value"), rows)
+    return [Facts(facts), *callouts(scores.notes), table, method]
 
 
 def _operating(points: Sequence[ReachedPoint]) -> list[Block]:
     if not points:
         return []
-    rows = [
-        (
-            point.label,
-            f"{point.threshold:.4f}",
-            f"{point.positives}",
-            f"{point.wanted_sensitivity:.3f}",
-            figure_text(point.sensitivity),
-            figure_text(point.specificity),
-        )
-        for point in points
-    ]
+    rows = []
+    for point in points:
+        fitted = (f"{point.threshold:.4f}", f"{point.positives}", f"{point.wanted_sensitivity:.3f}")
+        reached = (figure_text(point.sensitivity), figure_text(point.specificity))
+        rows.append((point.label, *fitted, *reached))
     header = ("label", "threshold", "pictures", "sensitivity wanted", "sensitivity here", "specificity here")
     caption = "Thresholds of the run, fitted on its validation split"
-    return [Table(caption=caption, header=header, rows=rows)]
+    return [Table(caption, header, rows)]
 
 
 def _confidence(answered: AnsweredShare | None, plots: Mapping[str, bytes]) -> list[Block]:
     blocks: list[Block] = []
     if answered is not None:
-        text = (
+        blocks.append(
             f'The run abstains ("not sure") below a confidence of {answered.threshold:.3f}, which was fitted '
             f"on its validation split. It answers {figure_text(answered.coverage)} of these pictures; "
             f"{figure_text(answered.accuracy)} of the answers are correct."
         )
-        blocks.append(Text(text=text))
-    blocks.append(Gallery(images=_images(plots, "reliability.png", "coverage.png")))
+    blocks.append(Gallery(select_images(plots, ("reliability.png", "coverage.png"), ALT)))
     if "coverage.png" not in plots:
-        text = "All confidences are equal: no threshold could abstain on some pictures only."
-        blocks.append(Text(text=text))
+        blocks.append("All confidences are equal: no threshold could abstain on some pictures only.")
     return blocks
 
 
@@ -228,20 +196,13 @@ def _slices(slices: Sequence[Slice]) -> list[Block]:
         figures = (short_figure_text(part.figures[name]) for name in SLICE_COLUMNS)
         remark = "mostly chance" if part.warning else ""
         rows.setdefault(part.column, []).append((part.value, *counts, *figures, remark))
-    tables = [Table(caption=column, header=header, rows=cells) for column, cells in rows.items()]
-    return [Text(text=text), *tables]
+    tables = [Table(column, header, cells) for column, cells in rows.items()]
+    return [text, *tables]
 
 
 def _label_table(caption: str, per_class: Sequence[LabelScores], columns: Mapping[str, str]) -> Table:
-    rows = [
-        (
-            *(scores.label, f"{scores.n}", f"{scores.groups}"),
-            *(figure_text(scores.figures[name]) for name in columns),
-        )
-        for scores in per_class
-    ]
-    return Table(caption=caption, header=("label", "pictures", "groups", *columns.values()), rows=rows)
-
-
-def _images(plots: Mapping[str, bytes], *names: str) -> list[Image]:
-    return [Image(data=plots[name], alt=ALT[name], caption=ALT[name]) for name in names if name in plots]
+    rows = []
+    for scores in per_class:
+        figures = (figure_text(scores.figures[name]) for name in columns)
+        rows.append((scores.label, f"{scores.n}", f"{scores.groups}", *figures))
+    return Table(caption, ("label", "pictures", "groups", *columns.values()), rows)

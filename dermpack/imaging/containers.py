@@ -1,5 +1,6 @@
-"""Read the container around the pixels, where Pillow does not notice what is wrong with it.
+"""Detect the format of a picture, and read the container around its pixels.
 
+The content decides, not the extension; no other format is ever opened. The readers find what Pillow misses.
 BMP needs no reader: Pillow reports all of its faults. Each of the other formats has faults that Pillow
 accepts, reports without a name, or spends minutes or gigabytes on:
 
@@ -18,8 +19,16 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from dermpack.imaging.rejection import Reason, picture_error
 
@@ -80,7 +89,7 @@ class Container:
     size: tuple[int, int] | None = None  # width, height, where Pillow allocates memory before it reports them
 
 
-def read_jpeg(data: bytes, *, where: str) -> Container:
+def read_jpeg(data: bytes, where: str) -> Container:
     """Drop the metadata of a JPEG, and limit its segments and scans."""
     kept, exif, components, has_metadata = [data[:2]], b"", b"", False
     position = 2
@@ -140,30 +149,38 @@ def _check_scans(data: bytes, position: int, where: str) -> None:
         position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
 
 
-def read_png(data: bytes, *, where: str) -> Container:
+def read_png(data: bytes, where: str) -> Container:
     """Keep the chunks of a PNG that make pixels; check that it has one frame and an end."""
-    kept, exif, dropped = [data[:PNG_SIGNATURE_BYTES]], b"", 0
-    position, name = PNG_SIGNATURE_BYTES, b""
-    while name != b"IEND":
-        if len(kept) + dropped > MAX_CHUNKS:
-            raise picture_error(where, Reason.BROKEN, f"contains more than {MAX_CHUNKS:,} chunks")
-        if position + CHUNK_OVERHEAD_BYTES > len(data):
-            raise picture_error(where, Reason.TRUNCATED, "ends before the last chunk")
-        length, name = struct.unpack_from(">I4s", data, position)
-        start, position = position, position + CHUNK_OVERHEAD_BYTES + length
-        if position > len(data):
-            raise picture_error(where, Reason.TRUNCATED, f"ends within a chunk of {length:,} bytes")
+    kept, exif, has_more = [data[:PNG_SIGNATURE_BYTES]], b"", False
+    for name, start, end in _png_chunks(data, where):
         if name == b"acTL" and data[start + 8 : start + 12] > b"\0\0\0\1":
             raise picture_error(where, Reason.ANIMATED, "contains several frames")
         if name == b"eXIf":
-            exif = data[start + 8 : position - 4]
+            exif = data[start + 8 : end - 4]
         if name in PIXEL_CHUNKS:
-            kept.append(data[start:position])
+            kept.append(data[start:end])
         else:
-            dropped += 1
+            has_more = True
     if kept[1:] and kept[1][4:8] != b"IHDR":
         raise picture_error(where, Reason.BROKEN, "does not begin with the header chunk")
-    return Container(data=b"".join(kept) if dropped else data, exif=exif, depth=data[PNG_DEPTH_OFFSET])
+    return Container(data=b"".join(kept) if has_more else data, exif=exif, depth=data[PNG_DEPTH_OFFSET])
+
+
+def _png_chunks(data: bytes, where: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start and end of each chunk up to the last one."""
+    end = PNG_SIGNATURE_BYTES
+    for _ in range(MAX_CHUNKS):
+        start = end
+        if start + CHUNK_OVERHEAD_BYTES > len(data):
+            raise picture_error(where, Reason.TRUNCATED, "ends before the last chunk")
+        length, name = struct.unpack_from(">I4s", data, start)
+        end = start + CHUNK_OVERHEAD_BYTES + length
+        if end > len(data):
+            raise picture_error(where, Reason.TRUNCATED, f"ends within a chunk of {length:,} bytes")
+        yield name, start, end
+        if name == b"IEND":
+            return
+    raise picture_error(where, Reason.BROKEN, f"contains more than {MAX_CHUNKS:,} chunks")
 
 
 def has_all_png_rows(data: bytes) -> bool:
@@ -177,18 +194,15 @@ def has_all_png_rows(data: bytes) -> bool:
         if columns > 0 and rows > 0:  # each row has one byte for its filter before its samples
             missing += rows * (1 + (columns * PNG_CHANNELS[kind] * depth + 7) // 8)
     inflater = zlib.decompressobj()
-    position, name = PNG_SIGNATURE_BYTES, b""
-    while name != b"IEND":
-        length, name = struct.unpack_from(">I4s", data, position)
-        chunk = data[position + 8 : position + 8 + length] if name == b"IDAT" else b""
+    for name, start, end in _png_chunks(data, ""):
+        chunk = data[start + 8 : end - 4] if name == b"IDAT" else b""
         while missing > 0 and chunk:
             missing -= len(inflater.decompress(chunk, INFLATE_STEP_BYTES))
             chunk = inflater.unconsumed_tail
-        position += CHUNK_OVERHEAD_BYTES + length
     return missing - len(inflater.flush()) <= 0
 
 
-def read_gif(data: bytes, *, where: str) -> Container:
+def read_gif(data: bytes, where: str) -> Container:
     """Keep the one frame of a GIF and its transparency; check that it has an end."""
     try:
         return Container(data=b"".join(_gif_blocks(data, where)))
@@ -233,7 +247,7 @@ def _color_table_bytes(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def read_webp(data: bytes, *, where: str) -> Container:
+def read_webp(data: bytes, where: str) -> Container:
     """Read the size of a WebP from its header; check that it is whole and has one frame."""
     (riff_bytes,) = struct.unpack_from("<I", data.ljust(8, b"\0"), 4)
     if len(data) < max(WEBP_HEADER_BYTES, riff_bytes + 8):
@@ -261,7 +275,7 @@ def read_webp(data: bytes, *, where: str) -> Container:
     return Container(data=data, exif=exif, size=size)
 
 
-def read_tiff(data: bytes, *, where: str) -> Container:
+def read_tiff(data: bytes, where: str) -> Container:
     """Rewrite the directory of a TIFF with the tags of its pixels, and check their samples."""
     order = "<" if data.startswith(b"II") else ">"
     try:
@@ -328,3 +342,47 @@ def _tiff_depth(values: dict[int, tuple[int, ...]], where: str) -> int:
     else:
         return depth
     raise picture_error(where, Reason.UNSUPPORTED, what)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureFormat:
+    """A supported format and the Pillow class that opens it; Pillow's own detection is not used."""
+
+    suffixes: frozenset[str]
+    image_file: type[ImageFile]
+    read: Callable[[bytes, str], Container] | None = None  # None: Pillow reports every fault of the format
+
+
+JPEG = PictureFormat(
+    suffixes=frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}), image_file=JpegImageFile, read=read_jpeg
+)
+PNG = PictureFormat(suffixes=frozenset({".png"}), image_file=PngImageFile, read=read_png)
+WEBP = PictureFormat(suffixes=frozenset({".webp"}), image_file=WebPImageFile, read=read_webp)
+BMP = PictureFormat(suffixes=frozenset({".bmp", ".dib"}), image_file=BmpImageFile)
+TIFF = PictureFormat(suffixes=frozenset({".tif", ".tiff"}), image_file=TiffImageFile, read=read_tiff)
+GIF = PictureFormat(suffixes=frozenset({".gif"}), image_file=GifImageFile, read=read_gif)
+
+SUFFIXES = frozenset().union(*(form.suffixes for form in (JPEG, PNG, WEBP, BMP, TIFF, GIF)))
+
+SIGNATURES = (
+    (b"\xff\xd8\xff", JPEG),
+    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"BM", BMP),
+    (b"II\x2a\x00", TIFF),
+    (b"MM\x00\x2a", TIFF),
+    (b"GIF87a", GIF),
+    (b"GIF89a", GIF),
+)
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")  # of phones
+
+
+def detect_format(data: bytes, *, where: str) -> PictureFormat:
+    """Return the format of the bytes; the extension of the file does not matter."""
+    for signature, form in SIGNATURES:
+        if data.startswith(signature):
+            return form
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return WEBP
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+        raise picture_error(where, Reason.NOT_A_PICTURE, "contains HEIC or AVIF, whatever the extension")
+    raise picture_error(where, Reason.NOT_A_PICTURE, "not a JPEG, PNG, WebP, BMP, TIFF or GIF")

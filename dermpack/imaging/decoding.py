@@ -17,10 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dermpack.errors import PictureError
-from dermpack.imaging.colour import convert_to_rgb
-from dermpack.imaging.containers import Container, has_all_png_rows
-from dermpack.imaging.exif import read_orientation, turn_upright
-from dermpack.imaging.formats import PNG, detect_format
+from dermpack.imaging.containers import PNG, Container, detect_format, has_all_png_rows
 from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits, Note, Reason, picture_error
 
 Pixels = NDArray[np.uint8]
@@ -37,6 +34,39 @@ BAND_ROWS = 64  # a band stays in the CPU cache: 12 megapixels copy in 12 ms ins
 OPEN_FLAGS = (
     os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 )
+
+# Colour
+# Pillow's modes that are supported, and the notes on their conversion.
+NOTES: dict[str, tuple[Note, ...]] = {
+    "RGB": (),
+    "RGBA": (Note.ALPHA,),
+    "1": (Note.GREY,),
+    "L": (Note.GREY,),
+    "LA": (Note.GREY, Note.ALPHA),
+    "P": (Note.PALETTE,),
+    "PA": (Note.PALETTE, Note.ALPHA),
+    "CMYK": (Note.CMYK,),
+    "I": (Note.GREY,),  # 16-bit greys: the name depends on the version of Pillow
+    "I;16": (Note.GREY,),
+    "I;16B": (Note.GREY,),
+}
+DEPTHS = (1, 2, 4, 8, 16)
+WHITE = (255, 255, 255)  # the background that most viewers show below a transparent picture
+
+# Orientation
+ORIENTATION_TAG = 0x0112
+SHORT = 3  # the type of a 16-bit number
+ENTRY_BYTES = 12
+UPRIGHT = 1
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +106,7 @@ def decode_image(
         raise _too_heavy(where, len(data), limits)
     form = detect_format(data, where=where)
     # The reader of the format removes metadata and rejects the faults that Pillow does not notice.
-    container = form.read(data, where=where) if form.read else Container(data=data)
+    container = form.read(data, where) if form.read else Container(data=data)
     if container.size is not None:
         _check_size(container.size, limits, where)
     orientation, exif_notes = read_orientation(container.exif)
@@ -90,7 +120,7 @@ def decode_image(
             what = "fewer rows of pixels than the header declares"
             raise picture_error(where, Reason.TRUNCATED, what)
         rgb, colour_notes = convert_to_rgb(opened, depth=container.depth, where=where)
-        image = turn_upright(rgb, orientation)
+        image = rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
     except PILLOW_ERRORS as error:
         message = BYTE_COUNT.sub("", str(error)) or type(error).__name__
         raise picture_error(where, _reason_of(error), f"cannot be decoded ({message})") from error
@@ -151,3 +181,56 @@ def _reason_of(error: Exception) -> Reason:
     if isinstance(error.__cause__ or error, struct.error) or "truncated" in str(error).lower():
         return Reason.TRUNCATED
     return Reason.BROKEN
+
+
+def convert_to_rgb(image: Image.Image, *, depth: int, where: str) -> tuple[Image.Image, tuple[Note, ...]]:
+    """Return the picture in RGB and notes on the conversion; `depth` is the bits per sample of the file."""
+    if image.mode not in NOTES or depth not in DEPTHS:
+        what = f"{depth}-bit samples of mode {image.mode} are not supported"
+        raise picture_error(where, Reason.UNSUPPORTED, what)
+    notes = NOTES[image.mode] + ((Note.SIXTEEN_BIT,) if depth == 16 else ())
+    if image.mode.startswith("I"):
+        # Keep the high byte, 0xABCD → 0xAB: Pillow's own conversion would clip to 255.
+        high = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        high.info = image.info
+        image = high
+    if "transparency" in image.info:
+        # A transparent colour is given in the depth of the file, which Pillow has reduced to 8 bits.
+        if depth != 8 and image.mode not in ("1", "P"):
+            what = f"a transparent colour of {depth} bits is not supported"
+            raise picture_error(where, Reason.UNSUPPORTED, what)
+        notes = (*notes, Note.ALPHA)
+    if Note.ALPHA in notes:
+        # Blend with white: round((alpha * colour + (255 - alpha) * 255) / 255) of each channel.
+        transparent = image.convert("RGBA")
+        page = Image.new("RGB", image.size, WHITE)
+        page.paste(transparent.convert("RGB"), mask=transparent.getchannel("A"))
+        return page, notes
+    return image if image.mode == "RGB" else image.convert("RGB"), notes
+
+
+def read_orientation(exif: bytes) -> tuple[int, tuple[Note, ...]]:
+    """Return the orientation, 1 to 8, and a note where it matters; invalid EXIF means upright.
+
+    Only the first directory is read, in place. No value is copied, so EXIF cannot fill the memory.
+    """
+    if not exif:
+        return UPRIGHT, ()
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(exif[:4])
+    if order is None:
+        return UPRIGHT, (Note.BROKEN_EXIF,)
+    orientation = UPRIGHT
+    try:
+        (start,) = struct.unpack_from(order + "I", exif, 4)
+        (count,) = struct.unpack_from(order + "H", exif, start)
+        for position in range(start + 2, start + 2 + ENTRY_BYTES * count, ENTRY_BYTES):
+            tag, kind = struct.unpack_from(order + "HH", exif, position)
+            if tag == ORIENTATION_TAG:
+                (value,) = struct.unpack_from(order + "H", exif, position + 8)
+                orientation = value if kind == SHORT else -1
+                break
+    except struct.error:
+        return UPRIGHT, (Note.BROKEN_EXIF,)
+    if orientation in TURNS:
+        return orientation, (Note.ORIENTED,)
+    return UPRIGHT, () if orientation in (0, UPRIGHT) else (Note.BROKEN_EXIF,)

@@ -38,15 +38,14 @@ def prepare(
 ) -> NDArray[np.uint8]:
     """Decode a picture and make it a square of RGB pixels: uint8 [size, size, 3].
 
-    The result is that of `resize(decode(source, at_least=MARGIN * size).pixels, size, policy=policy)`,
-    without a copy of the large picture.
+    The pixels of `decode(source, at_least=MARGIN * size)`, resized by `resize_image`, are the same.
     """
     image, _ = decode_image(source, limits=limits, at_least=MARGIN * size)
     return np.array(resize_image(image, size, policy=policy))
 
 
-def resize(pixels: NDArray[np.uint8], size: int, *, policy: Policy) -> NDArray[np.uint8]:
-    """Make a [h, w, 3] picture [size, size, 3]; a port of these lines gives the same bits.
+def resize_image(image: Image.Image, size: int, *, policy: Policy) -> Image.Image:
+    """Return an RGB picture as a square of this size; a port of these lines gives the same bits.
 
     Two passes, along the rows first and down the columns second, each rounding to uint8. A pass from `n` to
     `m` samples; fractions are IEEE doubles, computed in the order written; `int()` cuts towards zero:
@@ -65,11 +64,6 @@ def resize(pixels: NDArray[np.uint8], size: int, *, policy: Policy) -> NDArray[n
     A pass with n = m changes nothing. Pillow's BILINEAR is this algorithm in C and does the work here; the
     tests compare it with these lines.
     """
-    return np.array(resize_image(Image.fromarray(pixels), size, policy=policy))
-
-
-def resize_image(image: Image.Image, size: int, *, policy: Policy) -> Image.Image:
-    """Resize like `resize`, for an RGB image of Pillow."""
     if policy is Policy.CENTRE_SQUARE:
         # Crop before resizing: with Pillow's `box`, the filter would reach over the edge of the square.
         side = min(image.size)

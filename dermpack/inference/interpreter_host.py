@@ -7,9 +7,10 @@ and import the rest while the child imports the interpreter.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -60,15 +61,12 @@ def first_installed_runtime() -> Runtime:
 class InterpreterSession:
     """A loaded model; it is valid until the host loads the next one."""
 
-    def __init__(
-        self, process: ChildProcess, where: Path, described: dict[str, Any], patience_seconds: float | None
-    ) -> None:
-        self.described, self.pid = described, process.pid
-        self._process, self._where, self._patience_seconds = process, where, patience_seconds
+    def __init__(self, described: dict[str, Any], pid: int, request: Callable[[bytes, bytes], bytes]) -> None:
+        self.described, self.pid, self._request = described, pid, request
 
     def run(self, pictures: bytes) -> bytes:
         """Return the outputs of pictures that have the type and layout of the input tensor."""
-        return _request(self._process, (RUN, pictures), self._where, self._patience_seconds)
+        return self._request(RUN, pictures)
 
 
 class InterpreterHost:
@@ -84,14 +82,14 @@ class InterpreterHost:
     ) -> InterpreterSession:
         """Load a model in place of the previous one; `where` names it in errors."""
         process, options = self.start(), {"threads": threads, "kernels": kernels.value}
-        answer = _request(process, (json.dumps(options).encode(), model), where, self._patience_seconds)
+        request = partial(_request, process, where, self._patience_seconds)
         try:
-            described = json.loads(answer)
+            described = json.loads(request(json.dumps(options).encode(), model))
         except ValueError as error:
             process.close()
             what = "the interpreter did not describe the model"
             raise InputError(where, what, HINT, code="interpreter-failed") from error
-        return InterpreterSession(process, where, described, self._patience_seconds)
+        return InterpreterSession(described, process.pid, request)
 
     def start(self) -> ChildProcess:
         """Return the running process, or start it; it imports the interpreter while the caller continues."""
@@ -121,13 +119,13 @@ def open_host(engine: Runtime, *, patience_seconds: float | None = None) -> Iter
 
 
 def _request(
-    process: ChildProcess, frames: tuple[bytes, bytes], where: Path, patience_seconds: float | None
+    process: ChildProcess, where: Path, patience_seconds: float | None, order: bytes, content: bytes
 ) -> bytes:
     """Send a request and return the data of its answer, or raise InputError."""
     patience = patience_seconds or PATIENCE_SECONDS
     try:
         with process.time_limit(patience):
-            process.send(*frames)
+            process.send(order, content)
             problem, data = process.receive(), process.receive()
     except ChildTimeoutError as error:
         what = f"the interpreter did not respond within {patience:g} s"

@@ -1,4 +1,4 @@
-"""Read a .tflite and the settings next to it: its labels, the policy of its pictures, its temperature."""
+"""Read a .tflite and what is known about it: its contract, or only its labels."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dermpack.contract import CONTRACT_FILE, parse_contract
-from dermpack.errors import InputError, TableError
-from dermpack.imaging import Policy
+from dermpack.contract import CONTRACT_FILE, Contract, OperatingPoint, Temperature, parse_contract
+from dermpack.errors import DermpackError, InputError, TableError
+from dermpack.imaging.preprocessing import Policy
 from dermpack.storage.files import read_error, read_json, sha256_of
 
+MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
 MAX_MODEL_BYTES = 512 << 20  # five times the largest network we know of
 IDENTIFIER, IDENTIFIER_OFFSET = b"TFL3", 4  # of the flatbuffer
 ZIP = b"PK\x03\x04"  # the first bytes of a bundle
 GIVE_TFLITE = "Give the path of a .tflite file."
+GIVE_MODEL = "Give a .tflite file or an export folder."
 MAX_LABELS_BYTES = 1 << 20
 MAX_LABELS = 10_000
 AGAIN = "Convert the run again, or give the labels with --labels FILE."
@@ -43,8 +45,7 @@ def read_model(path: Path) -> bytes:
             raise InputError(path, what, "Give a smaller model.", code="file-too-large")
         data = path.read_bytes()
     except FileNotFoundError as error:
-        hint = "Give a .tflite file or an export folder."
-        raise InputError(path, "the model does not exist", hint, code="model-not-found") from error
+        raise InputError(path, "the model does not exist", GIVE_MODEL, code="model-not-found") from error
     except OSError as error:
         raise read_error(path, error) from error
     # The interpreters check little of a file, so it must at least claim to be a model.
@@ -75,14 +76,10 @@ def read_sidecar(path: Path, *, of: Path | None = None) -> ModelSettings:
     if of is not None and contract.sha256 != sha256_of(read_model(of)):
         hint = "Convert the run again, or give --labels FILE to ignore the contract."
         raise TableError(path, f"describes another model than {of.name}", hint, code="contract-mismatch")
-    policies = {policy.value: policy for policy in Policy}
-    if contract.input.policy not in policies:
-        what = f"the input policy {contract.input.policy!r} is not one of {', '.join(policies)}"
-        raise TableError(path, what, AGAIN, code="invalid-contract")
     temperature = contract.output.temperature
     return ModelSettings(
         labels=contract.labels,
-        policy=policies[contract.input.policy],
+        policy=_parse_policy(contract, path),
         temperature=temperature.value if temperature else 1.0,
         floor=temperature.floor if temperature else 0.0,
     )
@@ -115,3 +112,105 @@ def _check_labels(value: Any, path: Path) -> tuple[str, ...]:
     if repeated := sorted(label for label in set(labels) if labels.count(label) > 1):
         raise TableError(path, f"contains the label {repeated[0]!r} twice", AGAIN, code="invalid-labels")
     return tuple(labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedModel:
+    """A model and the interpretation of its outputs; without a contract, only the labels are known."""
+
+    path: Path
+    data: bytes
+    sha256: str
+    labels: tuple[str, ...]
+    policy: Policy = Policy.CENTRE_SQUARE
+    name: str = ""
+    version: str = ""
+    size: int | None = None  # the side of its input, if a contract declares it
+    temperature: Temperature | None = None
+    abstain_below: float | None = None
+    points: tuple[OperatingPoint, ...] = ()
+
+
+def open_model(path: Path, *, labels_file: Path | None = None) -> OpenedModel:
+    """Return the model in a .tflite or an export folder; a contract of another model is an error."""
+    file = find_model_file(path)
+    data = read_model(file)
+    if labels_file is not None:
+        return _without_contract(file, data, read_labels(labels_file))
+    sidecar = find_sidecar(file)
+    if sidecar is None:
+        what = f"the labels are unknown (no {CONTRACT_FILE} next to the model and no labels inside it)"
+        missing = InputError(file, what, "Give --labels FILE.", code="missing-labels")
+        try:
+            from dermpack.tflite.reading import read_model as read_flatbuffer
+
+            metadata = read_flatbuffer(data, where=file).metadata
+        except (ModuleNotFoundError, DermpackError) as error:  # only one of the interpreters has the schema
+            raise missing from error
+        embedded = tuple(metadata.labels) if metadata else ()
+        if len(embedded) < 2 or len(set(embedded)) < len(embedded):
+            raise missing
+        return _without_contract(file, data, ModelSettings(labels=embedded))
+    record = read_json(sidecar)
+    if "schema" not in record:
+        return _without_contract(file, data, read_sidecar(sidecar))
+    contract, sha256 = parse_contract(record, where=sidecar), sha256_of(data)
+    # Labels and thresholds of another model would give wrong answers that look correct.
+    if contract.sha256 != sha256:
+        what = f"describes another model, not {file.name}"
+        hint = "Export the model again, or give --labels FILE to ignore the contract."
+        raise InputError(sidecar, what, hint, code="contract-mismatch")
+    abstention = contract.abstention
+    return OpenedModel(
+        path=file,
+        data=data,
+        sha256=sha256,
+        labels=contract.labels,
+        policy=_parse_policy(contract, sidecar),
+        name=contract.name,
+        version=contract.version,
+        size=contract.input.width,
+        temperature=contract.output.temperature,
+        abstain_below=abstention.threshold if abstention else None,
+        points=contract.thresholds,
+    )
+
+
+def _parse_policy(contract: Contract, where: Path) -> Policy:
+    policies = {policy.value: policy for policy in Policy}
+    if contract.input.policy not in policies:
+        what = f"the input policy {contract.input.policy!r} is not one of {', '.join(policies)}"
+        raise TableError(where, what, AGAIN, code="invalid-contract")
+    return policies[contract.input.policy]
+
+
+def find_model_file(path: Path) -> Path:
+    """Return the path itself, or the model in an export folder; for a run, the error names the command."""
+    if not is_directory(path):
+        return path
+    if (path / MODEL_FILE).is_file():
+        return path / MODEL_FILE
+    if (path / RUN_FILE).is_file():
+        hint = f'Convert it with "dermpack convert {path} -o EXPORT".'
+        raise InputError(path, "a run, not a .tflite file", hint, code="model-not-found")
+    if exports := sorted(model.parent.name for model in path.glob(f"*/{MODEL_FILE}")):
+        hint = f"Give one of the exports inside it: {', '.join(exports)}."
+    elif bundled := sorted(path.glob("src/main/assets/*/*.tflite")):
+        hint = f"Give {bundled[0]}, the model of this unpacked bundle."
+    else:
+        hint = GIVE_MODEL
+    raise InputError(path, f"the folder does not contain {MODEL_FILE}", hint, code="model-not-found")
+
+
+def _without_contract(path: Path, data: bytes, settings: ModelSettings) -> OpenedModel:
+    return OpenedModel(
+        path=path, data=data, sha256=sha256_of(data), labels=settings.labels, policy=settings.policy
+    )
+
+
+def is_directory(path: Path) -> bool:
+    """Return whether the path is a folder or a link to one; False if it cannot be examined."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return False

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dermpack.contract.measurements import COLDEST, HOTTEST, LARGEST_FLOOR, Temperature
-from dermpack.metrics.confusion import divide
+from dermpack.contract import COLDEST, HOTTEST, LARGEST_FLOOR, Temperature
 from dermpack.metrics.predictions import Floats, Integers, Predictions
 
 HALVINGS = 60  # of the bracket: beyond the last bit of a double
@@ -72,25 +71,23 @@ def weighted_ece(predictions: Predictions, weights: Floats) -> Floats:
     """Return the expected calibration error, [r]: the mean gap of confidence and accuracy over 15 bins."""
     members = np.eye(BINS)[_bin_indices(predictions)]
     gaps = (predictions.confidence - predictions.correct)[:, None] * members
-    return divide(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1))
+    return np.asarray(np.abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1))
 
 
 def reliability_bins(predictions: Predictions) -> tuple[Bin, ...]:
     """Return the bins that a reliability plot draws."""
     indices = _bin_indices(predictions)
-    bins = []
-    for index in range(BINS):
-        rows = np.flatnonzero(indices == index)
-        bins.append(
-            Bin(
-                low=index / BINS,
-                high=(index + 1) / BINS,
-                n=int(rows.size),
-                confidence=float(predictions.confidence[rows].mean()) if rows.size else None,
-                accuracy=float(predictions.correct[rows].mean()) if rows.size else None,
-            )
+    members = [np.flatnonzero(indices == index) for index in range(BINS)]
+    return tuple(
+        Bin(
+            low=index / BINS,
+            high=(index + 1) / BINS,
+            n=int(rows.size),
+            confidence=float(predictions.confidence[rows].mean()) if rows.size else None,
+            accuracy=float(predictions.correct[rows].mean()) if rows.size else None,
         )
-    return tuple(bins)
+        for index, rows in enumerate(members)
+    )
 
 
 def _bin_indices(predictions: Predictions) -> Integers:

@@ -39,7 +39,15 @@ class Predictions:
             raise _invalid(f"the shapes do not fit {n} pictures and {k} classes", "Give one row per picture.")
         if self.truth.min() < 0 or self.truth.max() >= k:
             raise _invalid(f"a true class is outside of 0 to {k - 1}", "Number the classes from 0.")
-        _check_probabilities(self.probabilities, self.pictures)
+        finite = np.isfinite(self.probabilities).all(axis=1)
+        inside = (self.probabilities >= -1e-6) & (self.probabilities <= 1 + 1e-6)
+        # With many classes, the rounding of an 8-bit output adds up to more than SUM_ERROR.
+        sums = np.abs(np.where(finite, self.probabilities.sum(axis=1), np.nan) - 1) <= max(SUM_ERROR, k / 256)
+        bad = np.flatnonzero(~(finite & inside.all(axis=1) & sums))
+        if bad.size:
+            values = [round(float(value), 4) for value in self.probabilities[bad[0]]]
+            what = f"the values for {self.pictures[bad[0]]} are not a probability distribution: {values[:8]}"
+            raise _invalid(what, "End the model with a softmax, or train it with a lower learning rate.")
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -80,19 +88,6 @@ class Predictions:
 def as_truth(values: Any) -> Integers:
     """Return class indices in the integer type that Predictions expects."""
     return np.asarray(values, dtype=np.int64)
-
-
-def _check_probabilities(probabilities: Floats, pictures: Sequence[str]) -> None:
-    finite = np.isfinite(probabilities).all(axis=1)
-    inside = (probabilities >= -1e-6).all(axis=1) & (probabilities <= 1 + 1e-6).all(axis=1)
-    # With many classes, the rounding of an 8-bit output adds up to more than SUM_ERROR.
-    allowed = max(SUM_ERROR, probabilities.shape[1] / 256)
-    sums = np.abs(np.where(finite, probabilities.sum(axis=1), np.nan) - 1) <= allowed
-    bad = np.flatnonzero(~(finite & inside & sums))
-    if bad.size:
-        values = [round(float(value), 4) for value in probabilities[bad[0]]]
-        what = f"the values for {pictures[bad[0]]} are not a probability distribution: {values[:8]}"
-        raise _invalid(what, "End the model with a softmax, or train it with a lower learning rate.")
 
 
 def _invalid(what: str, hint: str) -> InputError:

@@ -13,7 +13,7 @@ from dermpack.dataset.manifest import Dataset
 from dermpack.errors import InputError
 from dermpack.metrics.intervals import MIN_DRAWABLE_GROUPS, MIN_GROUPS, RESAMPLES
 from dermpack.metrics.predictions import Predictions
-from dermpack.metrics.summary import FEW_GROUPS, Figure, count_groups, figure_record, overall_figures
+from dermpack.metrics.summary import FEW_GROUPS, Figure, count_groups, flat_record, overall_figures
 
 MISSING = "(missing)"
 MISSING_WORDS = frozenset(
@@ -46,20 +46,11 @@ class Slice:
     warning: str  # empty if the slice has enough groups
 
     def record(self) -> dict[str, Any]:
-        return {
-            **figure_record(self.figures),
-            **{"column": self.column, "value": self.value, "n": self.n, "groups": self.groups},
-            **{"labels": self.labels, "warning": self.warning or None},
-        }
+        return {**flat_record(self), "warning": self.warning or None}
 
 
 def score_slices(
-    predictions: Predictions,
-    column: str,
-    cells: Sequence[str],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    predictions: Predictions, column: str, cells: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[Slice, ...]:
     """Score each value of the column, with numbers in bands; `cells` has one cell per picture."""
     values = np.array(band_cells(cells))

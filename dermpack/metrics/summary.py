@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from dermpack.metrics.calibration import BINS
-from dermpack.metrics.confusion import confusion
-from dermpack.metrics.definitions import score_by_label, score_overall
+from dermpack.metrics.definitions import confusion, score_by_label, score_overall
 from dermpack.metrics.intervals import MIN_GROUPS, RESAMPLES, Interval, bootstrap, percentile_interval
 from dermpack.metrics.predictions import Floats, Predictions
+from dermpack.storage.codec import encode
 
 FEW_GROUPS = 30  # with fewer, a figure is imprecise: one group of thirty is more than three points
 
@@ -56,25 +56,11 @@ class Scores:
 
     def record(self) -> dict[str, Any]:
         """Return the JSON form: `accuracy` and `accuracy_ci95`, null where a figure is undefined."""
-        per_class = {
-            scores.label: {
-                **figure_record(scores.figures),
-                **{"n": scores.n, "groups": scores.groups, "predicted": scores.predicted},
-            }
-            for scores in self.per_class
-        }
-        return {
-            **figure_record(self.figures),
-            "split": self.split,
-            "n": self.n,
-            "groups": self.groups,
-            "classes": list(self.classes),
-            "per_class": per_class,
-            "confusion": [list(row) for row in self.confusion],
-            "bootstrap": {"over": "groups", "resamples": self.resamples, "seed": self.seed},
-            "ece_bins": BINS,
-            "notes": list(self.notes),
-        }
+        record = flat_record(self)
+        labels = [flat_record(scores) for scores in self.per_class]
+        record["per_class"] = {scores.pop("label"): scores for scores in labels}
+        draws = {name: record.pop(name) for name in ("resamples", "seed")}
+        return {**record, "bootstrap": {"over": "groups", **draws}, "ece_bins": BINS}
 
 
 def score(predictions: Predictions, *, split: str, resamples: int = RESAMPLES, seed: int = 0) -> Scores:
@@ -118,11 +104,18 @@ def make_figure(value: float, draws: Floats | None) -> Figure:
     return Figure(value=float(value), ci95=None if is_point else ci95)
 
 
-def figure_record(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    """Return the JSON form of figures: a value and an interval for each name."""
-    values = {name: figure.value for name, figure in figures.items()}
-    ranges = {f"{name}_ci95": figure.ci95 and list(figure.ci95) for name, figure in figures.items()}
-    return {**values, **ranges}
+def flat_record(scores: Any) -> dict[str, Any]:
+    """Return the JSON form of scores: a figure is a value and an interval, by its field or in `figures`."""
+    record: dict[str, Any] = {}
+    for field in fields(scores):
+        value = getattr(scores, field.name)
+        figures = value if field.name == "figures" else {field.name: value}
+        for name, each in figures.items():
+            if isinstance(each, Figure):
+                record |= {name: each.value, f"{name}_ci95": encode(each.ci95)}
+            else:
+                record[name] = encode(each)
+    return record
 
 
 def describe_constant_prediction(predictions: Predictions) -> str:

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from dermpack.contract.measurements import Abstention, CoveragePoint, OperatingPoint
+from dermpack.contract import Abstention, CoveragePoint, OperatingPoint
 from dermpack.errors import InputError
-from dermpack.metrics.confusion import divide
+from dermpack.metrics.definitions import TOLERANCE, divide, rank_label
 from dermpack.metrics.intervals import RESAMPLES, bootstrap
 from dermpack.metrics.predictions import Flags, Floats, Predictions
-from dermpack.metrics.ranking import TOLERANCE, rank_label
-from dermpack.metrics.summary import Figure, figure_record, make_figure
+from dermpack.metrics.summary import Figure, flat_record, make_figure
 
 COVERAGES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 
@@ -31,12 +30,7 @@ class ReachedPoint:
     specificity: Figure
 
     def record(self) -> dict[str, Any]:
-        figures = {"sensitivity": self.sensitivity, "specificity": self.specificity}
-        return {
-            **figure_record(figures),
-            **{"label": self.label, "threshold": self.threshold, "positives": self.positives},
-            "wanted_sensitivity": self.wanted_sensitivity,
-        }
+        return flat_record(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +42,7 @@ class AnsweredShare:
     accuracy: Figure
 
     def record(self) -> dict[str, Any]:
-        figures = {"coverage": self.coverage, "accuracy": self.accuracy}
-        return {**figure_record(figures), "threshold": self.threshold}
+        return flat_record(self)
 
 
 def fit_operating_point(predictions: Predictions, label: str, *, sensitivity: float) -> OperatingPoint:
@@ -62,10 +55,7 @@ def fit_operating_point(predictions: Predictions, label: str, *, sensitivity: fl
         what = "there are no pictures of this label to fit a threshold on"
         hint = "Import pictures of this label."
         raise InputError(label, what, hint, code="label-without-pictures")
-    if not 0 < sensitivity <= 1:
-        what = f"the sensitivity {sensitivity} is out of range"
-        hint = "Give a sensitivity above 0 and at most 1."
-        raise InputError(label, what, hint, code="invalid-option")
+    _check_share(sensitivity, "sensitivity", where=label)
     ranking = rank_label(predictions, index)
     hits, alarms = ranking.hits[0], ranking.alarms[0]
     # The first column with enough hits; column 0 is above all thresholds and has none.
@@ -83,19 +73,22 @@ def fit_operating_point(predictions: Predictions, label: str, *, sensitivity: fl
 
 def fit_abstention(predictions: Predictions, *, coverage: float) -> Abstention:
     """Return the highest threshold that still answers this share of the pictures."""
-    if not 0 < coverage <= 1:
-        what = f"the coverage {coverage} is out of range"
-        hint = "Give a coverage above 0 and at most 1."
-        raise InputError("abstain", what, hint, code="invalid-option")
+    _check_share(coverage, "coverage", where="abstain")
     points = _coverage_points(predictions)
-    return _make_abstention(predictions, points, _find_coverage(points, coverage))
+    chosen = _find_coverage(points, coverage)
+    return Abstention(
+        threshold=chosen.threshold,
+        coverage=chosen.coverage,
+        accuracy=chosen.accuracy,
+        n=len(predictions),
+        curve=_thin_curve(points),
+    )
 
 
-def fit_abstention_for_accuracy(predictions: Predictions, *, accuracy: float) -> Abstention | None:
-    """Return the threshold that answers most pictures at this accuracy, or None if there is none."""
-    points = _coverage_points(predictions)
-    accurate = [point for point in points if point.accuracy >= accuracy]
-    return _make_abstention(predictions, points, accurate[-1]) if accurate else None
+def _check_share(share: float, name: str, *, where: str) -> None:
+    if not 0 < share <= 1:
+        what, hint = f"the {name} {share} is out of range", f"Give a {name} above 0 and at most 1."
+        raise InputError(where, what, hint, code="invalid-option")
 
 
 def coverage_curve(predictions: Predictions) -> tuple[CoveragePoint, ...]:
@@ -146,18 +139,6 @@ def _coverage_points(predictions: Predictions) -> list[CoveragePoint]:
         )
         for index in last_of_equals.tolist()
     ]
-
-
-def _make_abstention(
-    predictions: Predictions, points: Sequence[CoveragePoint], chosen: CoveragePoint
-) -> Abstention:
-    return Abstention(
-        threshold=chosen.threshold,
-        coverage=chosen.coverage,
-        accuracy=chosen.accuracy,
-        n=len(predictions),
-        curve=_thin_curve(points),
-    )
 
 
 def _thin_curve(points: Sequence[CoveragePoint]) -> tuple[CoveragePoint, ...]:

@@ -51,6 +51,7 @@ class ChildProcess:
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
         new_session: bool = False,
+        inherit_stderr: bool = False,
     ) -> None:
         """Start the child; `log` takes its stderr, and `new_session` keeps Ctrl-C from it."""
         import subprocess  # not at the top: the child, which imports this module too, starts faster
@@ -58,15 +59,17 @@ class ChildProcess:
         command = [sys.executable, "-c", START, "\n".join(map(str, sys.path))]
         command += [module, str(memory_bytes or 0), *arguments]
         self.log = log
-        with Path(log or os.devnull).open("wb") as stderr:
-            self._process = subprocess.Popen(
+        with Path(log or os.devnull).open("wb") as file:
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=stderr,
+                stderr=None if inherit_stderr else file,
                 env={**os.environ, **environment} if environment else None,
                 start_new_session=new_session,
             )
+        assert process.stdin is not None and process.stdout is not None
+        self._process, self._input, self._output = process, process.stdin, process.stdout
 
     def __enter__(self) -> ChildProcess:
         return self
@@ -79,20 +82,22 @@ class ChildProcess:
         return self._process.pid
 
     @property
+    def output_descriptor(self) -> int:
+        return self._output.fileno()
+
+    @property
     def is_running(self) -> bool:
         return self._process.poll() is None
 
     def send(self, *frames: bytes) -> None:
         """Send frames; if the child has ended, the next `receive` reports it."""
-        assert self._process.stdin is not None
         with suppress(BrokenPipeError):
-            _write_frames(self._process.stdin, frames)
+            _write_frames(self._input, frames)
 
     def receive(self) -> bytes:
         """Return the next frame, or raise ChildEndedError."""
-        assert self._process.stdout is not None
         try:
-            frame = _read_frame(self._process.stdout)
+            frame = _read_frame(self._output)
         except OverflowError as error:
             self._process.kill()
             raise ChildEndedError("its output is too large") from error
@@ -144,22 +149,20 @@ class ChildProcess:
         self._process.kill()
         self._process.wait()
         self._close_input()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._output.close()
 
     def _close_input(self) -> None:
         with suppress(BrokenPipeError):  # what was not sent yet is lost
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+            self._input.close()
 
 
-def describe_exit(code: int | None) -> str:
+def describe_exit(code: int) -> str:
     """Return how a process ended: describe_exit(-9) → "SIGKILL, possibly out of memory"."""
     import signal
 
     if code == -signal.SIGKILL:
         return "SIGKILL, possibly out of memory"
-    if code is not None and code < 0:
+    if code < 0:
         return signal.Signals(-code).name
     return f"exit code {code}"
 

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dermpack.errors import InputError, PictureError, escape_unprintable
-from dermpack.imaging import prepare
+from dermpack.imaging.preprocessing import prepare
 from dermpack.reporting.page import Media
 
-Sheet: TypeAlias = Any  # PIL.Image.Image: naming it would import Pillow
-Pen: TypeAlias = Any  # PIL.ImageDraw.ImageDraw
-Font: TypeAlias = Any  # PIL.ImageFont.FreeTypeFont
-
+Pillow: TypeAlias = Any  # a picture, pen or font: naming its class would import Pillow
 Entry: TypeAlias = tuple[Path, tuple[str, ...]]  # a picture and its caption, line by line
 
 GAP = 4
@@ -52,14 +49,11 @@ def contact_sheet(
             place = (left, top + cell + number * CAPTION_HEIGHT)
             pen.text(place, _shorten_to_width(line, font, width=cell), fill=INK, font=font)
     buffer = io.BytesIO()
-    if media is Media.JPEG:
-        sheet.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    else:
-        sheet.save(buffer, "PNG")
+    sheet.save(buffer, media.name, quality=JPEG_QUALITY)  # a PNG ignores the quality
     return buffer.getvalue()
 
 
-def _draw_picture(sheet: Sheet, pen: Pen, path: Path, *, corner: tuple[int, int], cell: int) -> None:
+def _draw_picture(sheet: Pillow, pen: Pillow, path: Path, *, corner: tuple[int, int], cell: int) -> None:
     from PIL import Image
 
     try:
@@ -74,7 +68,7 @@ def _draw_picture(sheet: Sheet, pen: Pen, path: Path, *, corner: tuple[int, int]
         sheet.paste(Image.fromarray(pixels), corner)
 
 
-def _shorten_to_width(line: str, font: Font, *, width: int) -> str:
+def _shorten_to_width(line: str, font: Pillow, *, width: int) -> str:
     text = escape_unprintable(line)[:MAX_CAPTION]
     if font.getlength(text) <= width:
         return text

@@ -1,4 +1,7 @@
-"""Self-contained HTML pages from typed blocks: for a phone, a dark screen and paper, without scripts."""
+"""Self-contained HTML pages from typed blocks, and Markdown; foreign text can break neither of them.
+
+The pages are for a phone, a dark screen and paper, without scripts.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ import base64
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from dermpack.errors import escape_unprintable
 
@@ -20,6 +23,8 @@ FIGURE = re.compile(r"[-+−±<>≤≥~]?\s?[\d.,]*\d\s?(%|ms|s|px|KB|MB|KiB|MiB
 NO_VALUE = "–"
 GAPS = ("", NO_VALUE)  # cells without a figure
 WITHOUT_LIMIT = ("fine_tune",)  # options for which None means all
+# Characters with a meaning in Markdown, in the HTML inside it, or on GitHub.
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@!&$])")
 
 
 class Media(Enum):
@@ -32,13 +37,6 @@ class Media(Enum):
 SUFFIX = {Media.PNG: "png", Media.JPEG: "jpg"}
 
 
-class ImageBackground(Enum):
-    """Whether a dark page may invert the white of a picture."""
-
-    DRAWING = "drawing"  # a plot on white: inverted
-    PHOTOGRAPH = "photograph"  # shown as it is
-
-
 class Level(Enum):
     """How important a callout is."""
 
@@ -47,36 +45,25 @@ class Level(Enum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
-    """One paragraph."""
-
-    kind: ClassVar[str] = "text"
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Callout:
     """One highlighted sentence."""
 
-    kind: ClassVar[str] = "callout"
     level: Level
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The most important figures: (name, figure) pairs."""
 
-    kind: ClassVar[str] = "facts"
     facts: Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table of formatted cells; the first column names the row."""
 
-    kind: ClassVar[str] = "table"
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -93,50 +80,44 @@ class Table:
 class Image:
     """A picture inside the page; `alt` describes it for screen readers."""
 
-    kind: ClassVar[str] = "image"
     data: bytes
     alt: str
     caption: str = ""
     media: Media = Media.PNG
-    surface: ImageBackground = ImageBackground.DRAWING
+    is_photograph: bool = False  # a dark page inverts the white of a plot only
 
     @property
     def address(self) -> str:
         return f"data:{self.media.value};base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Gallery:
     """Pictures next to each other if the page is wide enough."""
 
-    kind: ClassVar[str] = "gallery"
     images: Sequence[Image]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Details:
     """A table that is collapsed until the reader opens it."""
 
-    kind: ClassVar[str] = "fold"
     title: str
     table: Table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Links:
     """Files next to the page: (path relative to it, what the file shows) pairs."""
 
     links: Sequence[tuple[str, str]]
 
-    @property
-    def kind(self) -> str:
-        return "links"
+
+# A string is one paragraph.
+Block: TypeAlias = str | Callout | Facts | Table | Image | Gallery | Details | Links
 
 
-Block: TypeAlias = Text | Callout | Facts | Table | Image | Gallery | Details | Links
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Section:
     """A heading with the blocks below it."""
 
@@ -144,13 +125,21 @@ class Section:
     blocks: Sequence[Block]
 
 
+def callouts(texts: Iterable[str], *, level: Level = Level.WARNING) -> list[Callout]:
+    """Return each text as a highlighted sentence."""
+    return [Callout(level, text) for text in texts]
+
+
+def select_images(plots: Mapping[str, bytes], names: Iterable[str], alt: Mapping[str, str]) -> list[Image]:
+    """Return those of the plots that exist; `alt` has the description of each, which is also its caption."""
+    return [Image(data=plots[name], alt=alt[name], caption=alt[name]) for name in names if name in plots]
+
+
 def render_page(title: str, *, subtitle: str, sections: Sequence[Section]) -> str:
     """Return the HTML page; every text is escaped, and the same sections give the same page."""
     style = (TEMPLATES / "page.css.html.j2").read_text(encoding="utf-8")
     # "Ärzte & <b>" → "s1-arzte-b"
-    anchors = [
-        f"s{index}-{_slug(section.title)}".rstrip("-") for index, section in enumerate(sections, start=1)
-    ]
+    anchors = (f"s{index}-{_slug(section.title)}".rstrip("-") for index, section in enumerate(sections, 1))
     values = {
         "title": title,
         "subtitle": subtitle,
@@ -228,3 +217,19 @@ def option_text(name: str, value: Any) -> str:
 def _slug(title: str) -> str:
     ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode("ascii")
     return re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")[:40]
+
+
+def escape_markdown(text: str) -> str:
+    """Escape every character that could start markup: "a_b" → "a\\_b"."""
+    return SPECIAL.sub(r"\\\1", escape_unprintable(text))
+
+
+def markdown_cell(text: str) -> str:
+    """Return one line that breaks no table and starts no heading, link or image."""
+    line = re.sub(r"([\\|\[\]])", r"\\\1", to_one_line(text))
+    return re.sub(r"^(?=[#>=~+*-])", r"\\", line.replace("<", "&lt;").replace("`", "'"))
+
+
+def to_one_line(text: str) -> str:
+    """Return the text without line breaks and control characters: "a\\n b" → "a b"."""
+    return escape_unprintable(" ".join(text.split()))

@@ -6,12 +6,15 @@ import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias, cast
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeAlias, cast
 
 from dermpack.errors import escape_unprintable
+from dermpack.reporting.page import Image
 
 Axes: TypeAlias = Any  # matplotlib.axes.Axes: naming it would import matplotlib
 Draw: TypeAlias = Callable[[Axes], None]
+Arguments = ParamSpec("Arguments")
 
 DOTS_PER_INCH = 144  # sharp on a phone, small in a page
 INK, SOFT, LINE = "#1c2330", "#5a6475", "#dfe3ea"
@@ -61,6 +64,24 @@ def figure_png(draw: Draw, *, width_inches: float = 6.4, height_inches: float = 
     return buffer.getvalue()
 
 
+def plot_image(
+    draw: Draw, *, caption: str = "", alt: str = "", width_inches: float = 6.4, height_inches: float = 3.6
+) -> Image:
+    """Return the plot as an image of a page; screen readers get the caption if there is no `alt`."""
+    data = figure_png(draw, width_inches=width_inches, height_inches=height_inches)
+    return Image(data=data, alt=alt or caption, caption=caption)
+
+
+def plot(draw: Callable[Concatenate[Axes, Arguments], None]) -> Callable[Arguments, Draw]:
+    """Turn a function that draws on axes into one that takes the other arguments and returns the `Draw`."""
+
+    @wraps(draw)
+    def bind(*values: Arguments.args, **options: Arguments.kwargs) -> Draw:
+        return lambda axes: draw(axes, *values, **options)
+
+    return bind
+
+
 def plot_height(rows: int) -> float:
     """Return the inches for a plot with one line of text per row: plot_height(7) → 2.74."""
     return 0.92 + 0.26 * max(rows, 2)
@@ -78,28 +99,28 @@ def shorten(text: str, *, most: int = MAX_LABEL) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+@plot
 def bar_plot(
+    axes: Axes,
     names: Sequence[str],
     values: Sequence[float],
     *,
     unit: str,
     form: str = "{:,.0f}",
     spreads: Sequence[float] | None = None,
-) -> Draw:
+) -> None:
     """Draw horizontal bars with their values, the first on top; `spreads` are half-lengths of whiskers."""
-
-    def draw(axes: Axes) -> None:
-        rows = range(len(names))
-        whiskers = {"ecolor": INK, "capsize": 2}
-        axes.barh(rows, values, color=PALETTE[0], xerr=spreads, height=THICKNESS, error_kw=whiskers)
-        for row, (value, spread) in enumerate(zip(values, spreads or [0.0] * len(names), strict=True)):
-            _annotate_bar(axes, max(value + spread, 0.0), row, form.format(value))
-        _label_rows(axes, names, unit=unit)
-
-    return draw
+    rows = range(len(names))
+    whiskers = {"ecolor": INK, "capsize": 2}
+    axes.barh(rows, values, color=PALETTE[0], xerr=spreads, height=THICKNESS, error_kw=whiskers)
+    for row, (value, spread) in enumerate(zip(values, spreads or [0.0] * len(names), strict=True)):
+        _annotate_bar(axes, max(value + spread, 0.0), row, form.format(value))
+    _label_rows(axes, names, unit=unit)
 
 
+@plot
 def stacked_bar_plot(
+    axes: Axes,
     names: Sequence[str],
     parts: Mapping[str, Sequence[float]],
     *,
@@ -107,88 +128,71 @@ def stacked_bar_plot(
     form: str = "{:,.0f}",
     most: int = MAX_LABEL,
     legend_columns: int = 5,
-) -> Draw:
+) -> None:
     """Draw horizontal bars in parts with their sums, the first on top."""
-
-    def draw(axes: Axes) -> None:
-        sums = [0.0] * len(names)
-        for number, (part, values) in enumerate(parts.items()):
-            colour = PALETTE[number % len(PALETTE)]
-            rows = range(len(names))
-            axes.barh(rows, values, left=sums, height=THICKNESS, color=colour, label=shorten(part))
-            sums = [total + value for total, value in zip(sums, values, strict=True)]
-        for row, total in enumerate(sums):
-            _annotate_bar(axes, total, row, form.format(total))
-        _label_rows(axes, names, unit=unit, most=most)
-        place_legend(axes, columns=min(len(parts), legend_columns))
-
-    return draw
+    sums = [0.0] * len(names)
+    for number, (part, values) in enumerate(parts.items()):
+        colour = PALETTE[number % len(PALETTE)]
+        rows = range(len(names))
+        axes.barh(rows, values, left=sums, height=THICKNESS, color=colour, label=shorten(part))
+        sums = [total + value for total, value in zip(sums, values, strict=True)]
+    for row, total in enumerate(sums):
+        _annotate_bar(axes, total, row, form.format(total))
+    _label_rows(axes, names, unit=unit, most=most)
+    place_legend(axes, columns=min(len(parts), legend_columns))
 
 
-def histogram(edges: Sequence[float], counts: Sequence[float], *, unit: str, counted: str) -> Draw:
+@plot
+def histogram(
+    axes: Axes, edges: Sequence[float], counts: Sequence[float], *, unit: str, counted: str
+) -> None:
     """Draw counts between given edges: the caller computes them, so that its report has the numbers."""
-
-    def draw(axes: Axes) -> None:
-        axes.stairs(counts, edges, fill=True, color=PALETTE[0])
-        axes.set_xlabel(unit)
-        axes.set_ylabel(counted)
-        axes.grid(axis="y")
-
-    return draw
+    axes.stairs(counts, edges, fill=True, color=PALETTE[0])
+    axes.set(xlabel=unit, ylabel=counted)
+    axes.grid(axis="y")
 
 
+@plot
 def heat_map(
+    axes: Axes,
     rows: Sequence[str],
     columns: Sequence[str],
     values: Sequence[Sequence[float]],
     *,
     across: str,
     down: str,
-    form: str = "{:.0%}",
     top: float | None = None,
-) -> Draw:
+) -> None:
     """Draw a cell per pair of names, dark for large values, with the value in it."""
-
-    def draw(axes: Axes) -> None:
-        highest = top or max((value for row in values for value in row), default=0.0) or 1.0
-        axes.imshow(values, cmap=HEAT, vmin=0.0, vmax=highest, aspect="auto")
-        centred = {"ha": "center", "va": "center", "fontsize": 7.5}
-        for row, cells in enumerate(values):
-            for column, value in enumerate(cells):
-                colour = "#ffffff" if value > LIGHT_TEXT_ABOVE * highest else INK
-                axes.text(column, row, form.format(value), color=colour, **centred)
-        is_vertical = _needs_vertical_names(rows, columns, axes.figure.get_figwidth())
-        axes.set_xticks(range(len(columns)), [shorten(name) for name in columns])
-        axes.tick_params(axis="x", labelrotation=90.0 if is_vertical else 0.0)
-        axes.set_yticks(range(len(rows)), [shorten(name) for name in rows])
-        axes.set_xlabel(across)
-        axes.set_ylabel(down)
-        axes.spines[:].set_visible(False)
-
-    return draw
+    highest = top or max((value for row in values for value in row), default=0.0) or 1.0
+    axes.imshow(values, cmap=HEAT, vmin=0.0, vmax=highest, aspect="auto")
+    centred = {"ha": "center", "va": "center", "fontsize": 7.5}
+    for row, cells in enumerate(values):
+        for column, value in enumerate(cells):
+            colour = "#ffffff" if value > LIGHT_TEXT_ABOVE * highest else INK
+            axes.text(column, row, f"{value:.0%}", color=colour, **centred)
+    is_vertical = _needs_vertical_names(rows, columns, axes.figure.get_figwidth())
+    axes.set_xticks(range(len(columns)), [shorten(name) for name in columns])
+    axes.tick_params(axis="x", labelrotation=90.0 if is_vertical else 0.0)
+    axes.set_yticks(range(len(rows)), [shorten(name) for name in rows])
+    axes.set(xlabel=across, ylabel=down)
+    axes.spines[:].set_visible(False)
 
 
+@plot
 def line_plot(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    *,
-    across: str,
-    up: str,
-) -> Draw:
+    axes: Axes, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, across: str, up: str
+) -> None:
     """Draw one line per name."""
-
-    def draw(axes: Axes) -> None:
-        for number, (name, (xs, ys)) in enumerate(curves.items()):
-            # Each reuse of the palette gets another dash, so that no two curves look the same.
-            rounds, colour = divmod(number, len(PALETTE))
-            dash = DASHES[rounds % len(DASHES)]
-            axes.plot(xs, ys, color=PALETTE[colour], linestyle=dash, label=shorten(name), linewidth=1.6)
-        axes.set_xlabel(across)
-        axes.set_ylabel(up)
-        axes.grid()
-        if len(curves) > 1:
-            axes.legend(loc="best", fontsize=8)
-
-    return draw
+    for number, (name, (xs, ys)) in enumerate(curves.items()):
+        # Each reuse of the palette gets another dash, so that no two curves look the same.
+        rounds, colour = divmod(number, len(PALETTE))
+        dash = DASHES[rounds % len(DASHES)]
+        axes.plot(xs, ys, color=PALETTE[colour], linestyle=dash, label=shorten(name), linewidth=1.6)
+    axes.set(xlabel=across, ylabel=up)
+    axes.grid()
+    if len(curves) > 1:
+        axes.legend(loc="best", fontsize=8)
 
 
 def place_legend(axes: Axes, *, columns: int, font_size: float = 8) -> None:

@@ -8,8 +8,9 @@
     encode(Point(label="nv"))               → {"label": "nv", "threshold": None}
     decode(Point, {"label": 1}, "points")   → ValueError: points.label must be text, not 1
 
-Fields can be str, int, float, bool, enums, other records, `X | None`, tuples, and Mapping from str to any of
-these. A field with a default may be missing. Limits of values are checked by `__post_init__` with `check`.
+Fields can be str, int, float, bool, Path, enums, other records, `X | None`, tuples, and Mapping from str to
+any of these; a value of type Any is taken as it is. A field with a default may be missing. Limits of values
+are checked by `__post_init__` with `check`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,18 @@ from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from math import isfinite
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
-EXPECTED = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
+EXPECTED = {
+    str: "text",
+    Path: "a path",
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+}
 MAX_TEXT_CHARACTERS = 1 << 16
 MAX_ITEMS = 1_000_000  # a dataset can have a note on each of its pictures
 LARGEST = 2**63
@@ -61,6 +69,8 @@ def encode(value: Any) -> Any:
         return [encode(item) for item in value]
     if isinstance(value, Mapping):
         return {name: encode(item) for name, item in value.items()}
+    if isinstance(value, Path):
+        return str(value)
     return value.value if isinstance(value, Enum) else value
 
 
@@ -88,6 +98,8 @@ def _resolve_hints(record_type: Any) -> dict[str, Any]:
 
 def _decode_value(hint: Any, value: object, place: str) -> Any:
     origin = get_origin(hint)
+    if hint is Any:
+        return value
     if origin is UnionType:  # only X | None
         inner = next(option for option in get_args(hint) if option is not NoneType)
         return None if value is None else _decode_value(inner, value, place)
@@ -101,6 +113,9 @@ def _decode_value(hint: Any, value: object, place: str) -> Any:
             _decode_scalar(str, name, place): _decode_value(inner, item, _join(place, name))
             for name, item in value.items()
         }
+    if hint is Path and isinstance(value, str):
+        # Only messages between processes contain paths; a file name need not be UTF-8, so it is not checked.
+        return Path(value)
     if is_dataclass(hint):
         return decode(hint, value, place)  # type: ignore[arg-type] # a class, since it is an annotation
     if issubclass(hint, Enum):

@@ -1,16 +1,19 @@
-"""Atomic files and folders, canonical JSON, and SHA-256 digests."""
+"""Atomic files and folders, canonical JSON, TOML, and SHA-256 digests."""
 
 from __future__ import annotations
 
+import csv
 import ctypes
 import errno
 import hashlib
+import io
 import json
 import math
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -20,6 +23,7 @@ from dermpack.errors import DermpackError, OutputError, TableError
 
 CHUNK_BYTES = 1 << 20
 MAX_JSON_BYTES = 64 << 20  # parsed objects can take 30 times the memory of their text
+MAX_TOML_BYTES = 1 << 20
 MAX_DIGITS = 30  # of an integer in JSON: all of ours fit into 64 bits
 AGAIN = "Create the file again."
 EXISTS, EXISTS_HINT = "the output exists already", "Choose another output, or add --overwrite."
@@ -48,6 +52,13 @@ def sha256_remaining(file: BinaryIO) -> str:
 def format_json(value: object) -> str:
     """Return the JSON form of every artifact: sorted keys, two spaces, a final newline, NaN is an error."""
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def format_csv(rows: Iterable[Sequence[object]]) -> str:
+    """Return the CSV form of every table: commas, a newline after each row."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
 
 
 def read_bytes(path: Path, *, most: int, hint: str) -> bytes:
@@ -94,6 +105,43 @@ def _parse_float(text: str) -> float:
     if not math.isfinite(number):  # NaN, Infinity, and numbers such as 1e999
         raise ValueError(f"{text[:MAX_DIGITS]} is not a finite number")
     return number
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the values of a TOML file; raise TableError with the position of a syntax error."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # of an extra: not at the top
+
+    try:
+        if path.stat().st_size > MAX_TOML_BYTES:
+            raise TableError(path, "larger than 1 MiB", "Check the path.", code="file-too-large")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise read_error(path, error) from error
+    except ValueError as error:  # of tomllib, or of a file that is not UTF-8
+        what = f"not valid TOML ({error})"
+        raise TableError(path, what, "Correct the syntax.", code="invalid-toml") from error
+
+
+def format_toml(values: Mapping[str, Any], *, comment: str = "") -> str:
+    """Return one line per key: format_toml({"size": 160, "dense": [8]}) → "size = 160\\ndense = [8]\\n"."""
+    lines = [f"# {line}" for line in comment.splitlines()]
+    return "\n".join([*lines, *(f"{key} = {_format_value(value)}" for key, value in values.items())]) + "\n"
+
+
+def _format_value(value: Any) -> str:
+    match value:
+        case str() | int() | float():
+            # They are written as in JSON, but TOML also requires DEL to be escaped.
+            return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
+        case list() | tuple():
+            return f"[{', '.join(map(_format_value, value))}]"
+        case Mapping():
+            pairs = (f"{_format_value(str(key))} = {_format_value(item)}" for key, item in value.items())
+            return f"{{ {', '.join(pairs)} }}" if value else "{}"
+    raise TypeError(f"{value!r} cannot be written as TOML")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -208,18 +256,14 @@ def _remove_abandoned(path: Path) -> None:
     # The name contains the process id, so the folder of a process that still works is kept.
     for partial in path.parent.glob(f".{path.name}.*.partial"):
         pid = partial.name.split(".")[-2]
-        if pid.isdigit() and not _is_alive(int(pid)):
+        if not pid.isdigit():
+            continue
+        try:
+            os.kill(int(pid), 0)  # signal 0 only checks that the process exists
+        except ProcessLookupError:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)  # signal 0 only checks that the process exists
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # a process of another user
-        return True
-    return True
+        except PermissionError:  # a process of another user
+            continue
 
 
 def _replace_folder(partial: Path, path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -57,17 +58,6 @@ class Rendered:
     broken: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _LesionTask:
-    """All pictures of one lesion: the unit of work of a worker process."""
-
-    folder: Path
-    numbers: tuple[int, ...]
-    classes: int
-    size: int
-    seed: int
-
-
 def render_demo(
     folder: Path,
     *,
@@ -82,17 +72,24 @@ def render_demo(
     _check_options(classes=classes, pictures=pictures, size=size, seed=seed)
     with new_folder(folder, marker=RECORD_FILE, overwrite=overwrite) as beside:
         (beside / FOLDER).mkdir()
-        tasks = [
-            _LesionTask(folder=beside, numbers=tuple(numbers), classes=classes, size=size, seed=seed)
-            for _, numbers in groupby(range(pictures), key=lambda number: group_of(number)[0])
-        ]
+        # A worker process writes all pictures of a lesion, so that its patch is painted once.
+        by_lesion = groupby(range(pictures), key=lambda number: group_of(number)[0])
+        tasks = [tuple(numbers) for _, numbers in by_lesion]
+        write = partial(_write_lesion, folder=beside, classes=classes, size=size, seed=seed)
         jobs = available_jobs() if len(tasks) >= MIN_PARALLEL_LESIONS else 1
-        done = dict(
-            track(map_in_processes(_write_lesion, tasks, jobs=jobs), total=len(tasks), what="lesions")
-        )
+        done = dict(track(map_in_processes(write, tasks, jobs=jobs), total=len(tasks), what="lesions"))
         rows = [row for index in range(len(tasks)) for row in done[index]]
         rows += _write_broken_files(beside / FOLDER, rows[0])
-        rendered = _count_files(rows, lesions=len(tasks))
+        kinds = Counter(row[0].removeprefix(f"{FOLDER}/").partition("_")[0] for row in rows)
+        labels = Counter(row[1] for row in rows if row[0].startswith(f"{FOLDER}/demo_"))
+        rendered = Rendered(
+            pictures=kinds["demo"],
+            lesions=len(tasks),
+            per_class=dict(sorted(labels.items())),
+            copies=kinds["copy"],
+            near_duplicates=kinds["worse"] + kinds["small"],
+            broken=kinds["broken"],
+        )
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -123,17 +120,17 @@ def _check_options(*, classes: int, pictures: int, size: int, seed: int) -> None
             raise InputError(where, "out of range", hint, code="invalid-option")
 
 
-def _write_lesion(task: _LesionTask) -> list[Row]:
+def _write_lesion(numbers: tuple[int, ...], *, folder: Path, classes: int, size: int, seed: int) -> list[Row]:
     """Render and write the pictures of one lesion; return their rows of the table."""
-    group, _ = group_of(task.numbers[0])
-    lesion = draw_case(group, classes=task.classes, seed=task.seed)
-    views = tuple(group_of(number)[1] for number in task.numbers)
-    pictures = render_views(group, views, classes=task.classes, size=task.size, seed=task.seed)
+    group, _ = group_of(numbers[0])
+    lesion = draw_case(group, classes=classes, seed=seed)
+    views = tuple(group_of(number)[1] for number in numbers)
+    pictures = render_views(group, views, classes=classes, size=size, seed=seed)
     metadata = (lesion.age, lesion.sex, lesion.localization, TONES[lesion.tone])
     rows: list[Row] = []
-    for number, pixels in zip(task.numbers, pictures, strict=True):
+    for number, pixels in zip(numbers, pictures, strict=True):
         for name, content in _picture_files(number, pixels):
-            (task.folder / FOLDER / name).write_bytes(content)
+            (folder / FOLDER / name).write_bytes(content)
             # Duplicates do not name their lesion; otherwise finding them would be trivial.
             named_group = f"lesion_{group:05}" if name.startswith("demo_") else ""
             rows.append((f"{FOLDER}/{name}", lesion.label, named_group, *metadata))
@@ -173,16 +170,3 @@ def _write_broken_files(folder: Path, row: Row) -> list[Row]:
     for name, content in broken.items():
         (folder / name).write_bytes(content)
     return [(f"{FOLDER}/{name}", row[1], "", "", "", "", "") for name in broken]
-
-
-def _count_files(rows: list[Row], *, lesions: int) -> Rendered:
-    kinds = Counter(row[0].removeprefix(f"{FOLDER}/").partition("_")[0] for row in rows)
-    labels = Counter(row[1] for row in rows if row[0].startswith(f"{FOLDER}/demo_"))
-    return Rendered(
-        pictures=kinds["demo"],
-        lesions=lesions,
-        per_class=dict(sorted(labels.items())),
-        copies=kinds["copy"],
-        near_duplicates=kinds["worse"] + kinds["small"],
-        broken=kinds["broken"],
-    )

@@ -40,7 +40,6 @@ class LesionKind:
 class Case:
     """A lesion with one or more pictures; missing metadata is an empty string."""
 
-    group: int
     label: str
     kind: LesionKind
     tone: int
@@ -112,9 +111,7 @@ def draw_case(group: int, *, classes: int, seed: int) -> Case:
     cells = (str(age), ("female", "male")[rng.integers(2)], sites[rng.integers(len(sites))])
     known_age, sex, localization = (cell if rng.random() > MISSING_SHARE else "" for cell in cells)
     tone = int(rng.integers(len(lesions.TONES)))
-    return Case(
-        group=group, label=label, kind=kind, tone=tone, age=known_age, sex=sex, localization=localization
-    )
+    return Case(label=label, kind=kind, tone=tone, age=known_age, sex=sex, localization=localization)
 
 
 def group_of(number: int) -> tuple[int, int]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dermpack.contract import Activation, Contract, Input, Output
+from dermpack.errors import InputError
 from dermpack.tflite.model_file import MIDDLES, ModelFile, TensorInfo, takes_raw_bytes
-from dermpack.tflite.op_versions import newest_versions
 
 SHOWN = 3  # names in a line
 INTEGERS = frozenset(("int8", "uint8", "int16"))
@@ -25,10 +25,7 @@ class LintFinding:
 
 def lint_model(model: ModelFile, *, runtimes: Sequence[str]) -> tuple[LintFinding, ...]:
     """Return what an app developer should know before embedding the file; `runtimes` are NAME==VERSION."""
-    findings = [*_lint_ends(model), *_lint_metadata(model), *_lint_operators(model)]
-    for runtime in runtimes:
-        findings.extend(_lint_versions(model, runtime))
-    return tuple(findings)
+    return (*_lint_ends(model), *_lint_metadata(model), *_lint_operators(model, runtimes))
 
 
 def is_integer(model: ModelFile) -> bool:
@@ -89,7 +86,7 @@ def _lint_metadata(model: ModelFile) -> Iterator[LintFinding]:
         yield LintFinding(kind="no normalisation", detail=detail, hint=AGAIN)
 
 
-def _lint_operators(model: ModelFile) -> Iterator[LintFinding]:
+def _lint_operators(model: ModelFile, runtimes: Sequence[str]) -> Iterator[LintFinding]:
     for operator in model.operators:
         if operator.is_flex:
             detail = f"{operator.name} needs the kernels of full TensorFlow"
@@ -97,13 +94,12 @@ def _lint_operators(model: ModelFile) -> Iterator[LintFinding]:
         elif operator.custom:
             detail = f"{operator.name} is not a builtin operator"
             yield LintFinding(kind="custom operator", detail=detail, hint="link its kernel into the app")
-
-
-def _lint_versions(model: ModelFile, runtime: str) -> Iterator[LintFinding]:
-    newest = newest_versions(runtime)
-    for operator in model.operators:
-        known = newest.get(operator.name, 0)
-        if not operator.custom and operator.version > known:
+    for runtime in runtimes:
+        newest = newest_versions(runtime)
+        for operator in model.operators:
+            known = newest.get(operator.name, 0)
+            if operator.custom or operator.version <= known:
+                continue
             support = f"supports it up to version {known}" if known else "does not support it"
             detail = f"{operator.name} has version {operator.version}; {runtime} {support}"
             yield LintFinding(kind="operator too new", detail=detail, hint=f"use a newer runtime, or {AGAIN}")
@@ -148,3 +144,67 @@ def _mismatches(contract: Contract, model: ModelFile) -> Iterator[str]:
         yield "its operators differ from those of the file"
     if model.metadata and model.metadata.labels and model.metadata.labels != contract.labels:
         yield "its labels differ from those inside the file"
+
+
+def newest_versions(runtime: str) -> dict[str, int]:
+    """Return the newest version of each operator that a runtime like "tflite-runtime==2.14.0" supports.
+
+    An interpreter supports all older versions, too.
+    """
+    if runtime not in NEWEST:
+        hint = f"Choose one of: {', '.join(NEWEST)}."
+        raise InputError(runtime, "unknown runtime", hint, code="invalid-option")
+    newest, version = {}, 0
+    for word in NEWEST[runtime].split():
+        # The operators after "3:" are supported up to version 3; a later entry replaces an earlier one.
+        if word.endswith(":"):
+            version = int(word[:-1])
+        else:
+            newest[word] = version
+    return newest
+
+
+TFLITE_RUNTIME = """
+1: ADD_N ASSIGN_VARIABLE ATAN2 BITCAST BITWISE_XOR BROADCAST_ARGS BUCKETIZE CALL_ONCE CEIL COMPLEX_ABS
+   CONV_3D CONV_3D_TRANSPOSE COS CUMSUM DENSIFY DYNAMIC_UPDATE_SLICE ELU EMBEDDING_LOOKUP_SPARSE EXPAND_DIMS
+   FLOOR HARD_SWISH HASHTABLE HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_LOOKUP HASHTABLE_SIZE IF IMAG
+   L2_POOL_2D LOCAL_RESPONSE_NORMALIZATION LOG LOGICAL_AND LOGICAL_NOT LOGICAL_OR LSH_PROJECTION MATRIX_DIAG
+   MATRIX_SET_DIAG MULTINOMIAL NEG NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5 ONE_HOT POW PRELU
+   RANDOM_STANDARD_NORMAL RANDOM_UNIFORM RANK READ_VARIABLE REAL REDUCE_ALL REDUCE_ANY RELU_0_TO_1
+   RELU_N1_TO_1 RESHAPE REVERSE_SEQUENCE RFFT2D RIGHT_SHIFT ROUND SCATTER_ND SEGMENT_SUM SHAPE SIN SKIP_GRAM
+   SQRT SQUARE UNIQUE UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_MIN UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_SUM
+   VAR_HANDLE WHILE ZEROS_LIKE
+2: DEPTH_TO_SPACE DIV EXP FAKE_QUANT FLOOR_MOD GELU GREATER L2_NORMALIZATION LEAKY_RELU LESS_EQUAL
+   LOG_SOFTMAX RANGE REDUCE_PROD RSQRT SELECT_V2 SIGN SPACE_TO_DEPTH SPLIT_V SQUARED_DIFFERENCE SQUEEZE SUM
+   WHERE
+3: ARG_MAX ARG_MIN AVERAGE_POOL_2D BIDIRECTIONAL_SEQUENCE_LSTM BIDIRECTIONAL_SEQUENCE_RNN BROADCAST_TO
+   EMBEDDING_LOOKUP FLOOR_DIV GREATER_EQUAL LESS LOGISTIC MAX_POOL_2D MEAN MIRROR_PAD NOT_EQUAL QUANTIZE
+   REDUCE_MAX REDUCE_MIN RELU RELU6 REVERSE_V2 RNN SOFTMAX SPARSE_TO_DENSE TANH TILE TOPK_V2
+   UNIDIRECTIONAL_SEQUENCE_RNN
+4: BATCH_MATMUL BATCH_TO_SPACE_ND CONCATENATION EQUAL FILL GATHER_ND LSTM MAXIMUM MINIMUM PACK PAD PADV2
+   RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SELECT SPACE_TO_BATCH_ND SPLIT SVDF TRANSPOSE_CONV
+   UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK
+5: ABS ADD CAST DEQUANTIZE SUB
+6: GATHER SLICE TRANSPOSE
+7: CONV_2D DEPTHWISE_CONV_2D MUL
+8: STRIDED_SLICE
+10: FULLY_CONNECTED
+"""
+# The newer runtime supports the same operators, and these in addition or up to a newer version.
+NEWEST = {
+    "tflite-runtime==2.14.0": TFLITE_RUNTIME,
+    "ai-edge-litert==2.3.0": f"""{TFLITE_RUNTIME}
+1: DILATE REDUCE_WINDOW STABLEHLO_ADD STABLEHLO_AND STABLEHLO_CASE STABLEHLO_COMPOSITE STABLEHLO_GATHER
+   STABLEHLO_MAXIMUM STABLEHLO_MINIMUM STABLEHLO_MULTIPLY STABLEHLO_PAD STABLEHLO_REDUCE_WINDOW
+   STABLEHLO_RNG_BIT_GENERATOR STABLEHLO_SCATTER STABLEHLO_SHIFT_LEFT
+2: COS LOG SIN SQRT
+3: GELU RSQRT SPLIT_V
+4: BROADCAST_TO NOT_EQUAL REVERSE_V2 SOFTMAX
+5: EMBEDDING_LOOKUP EQUAL FILL PACK SPLIT TRANSPOSE_CONV
+6: ADD DYNAMIC_UPDATE_SLICE GATHER_ND PAD PADV2 QUANTIZE UNPACK
+7: CONCATENATION
+8: CONV_2D GATHER MUL SLICE
+9: CAST DEQUANTIZE TRANSPOSE
+14: FULLY_CONNECTED
+""",
+}

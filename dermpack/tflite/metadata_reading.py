@@ -72,9 +72,8 @@ def _read_output(tensor: MetadataTable, file: bytes) -> dict[str, Any]:
     if labels := names.get(layout.FileType.TENSOR_AXIS_LABELS):
         fields["labels"] = tuple(_split_lines(read_associated_file(file, labels)))
     for unit in _process_units(tensor, layout.UnitKind.SCORE_THRESHOLDING):
-        fields["score_threshold"] = unit.number(
-            layout.ScoreThresholding.GLOBAL_THRESHOLD, numbers.Float32Flags
-        )
+        threshold = layout.ScoreThresholding.GLOBAL_THRESHOLD
+        fields["score_threshold"] = unit.number(threshold, numbers.Float32Flags)
     sigmoids = names.get(layout.FileType.TENSOR_AXIS_SCORE_CALIBRATION)
     for unit in _process_units(tensor, layout.UnitKind.SCORE_CALIBRATION):
         if sigmoids:
@@ -131,11 +130,8 @@ class MetadataTable:
         offset = self._position(field) - self._flat.Pos
         if offset < 0:
             return ()
-
-        def as_array() -> Any:
-            return self._flat.GetVectorAsNumpy(numbers.Float32Flags, offset)
-
-        return self._budget.numbers(self._flat.VectorLen(offset), as_array)
+        length, kind = self._flat.VectorLen(offset), numbers.Float32Flags
+        return self._budget.numbers(length, lambda: self._flat.GetVectorAsNumpy(kind, offset))
 
     def table(self, field: IntEnum) -> MetadataTable | None:
         """Return a table, or None if the field is absent."""

@@ -19,89 +19,29 @@ from enum import IntEnum
 IDENTIFIER = b"M001"
 PARSER_VERSION = "1.0.0"  # the first schema already has everything that is written here
 
+# The fields of a table have the numbers 0, 1, 2 … in the order of the schema.
+ModelMetadata = IntEnum(
+    "ModelMetadata",
+    "NAME DESCRIPTION VERSION SUBGRAPH_METADATA AUTHOR LICENSE ASSOCIATED_FILES MIN_PARSER_VERSION",
+    start=0,
+)
+SubGraphMetadata = IntEnum(
+    "SubGraphMetadata", "NAME DESCRIPTION INPUT_TENSOR_METADATA OUTPUT_TENSOR_METADATA", start=0
+)
+TensorMetadata = IntEnum(
+    "TensorMetadata", "NAME DESCRIPTION DIMENSION_NAMES CONTENT PROCESS_UNITS STATS ASSOCIATED_FILES", start=0
+)
+Content = IntEnum("Content", "KIND PROPERTIES", start=0)
+ImageProperties = IntEnum("ImageProperties", "COLOR_SPACE", start=0)
+ProcessUnit = IntEnum("ProcessUnit", "KIND OPTIONS", start=0)
+Normalization = IntEnum("Normalization", "MEAN STD", start=0)
+ScoreCalibrationOptions = IntEnum("ScoreCalibrationOptions", "TRANSFORMATION DEFAULT_SCORE", start=0)
+ScoreThresholding = IntEnum("ScoreThresholding", "GLOBAL_THRESHOLD", start=0)
+Stats = IntEnum("Stats", "MAX MIN", start=0)
+AssociatedFile = IntEnum("AssociatedFile", "NAME DESCRIPTION TYPE", start=0)
 
-class ModelMetadata(IntEnum):
-    NAME = 0
-    DESCRIPTION = 1
-    VERSION = 2
-    SUBGRAPH_METADATA = 3
-    AUTHOR = 4
-    LICENSE = 5
-    ASSOCIATED_FILES = 6
-    MIN_PARSER_VERSION = 7
-
-
-class SubGraphMetadata(IntEnum):
-    NAME = 0
-    DESCRIPTION = 1
-    INPUT_TENSOR_METADATA = 2
-    OUTPUT_TENSOR_METADATA = 3
-
-
-class TensorMetadata(IntEnum):
-    NAME = 0
-    DESCRIPTION = 1
-    DIMENSION_NAMES = 2
-    CONTENT = 3
-    PROCESS_UNITS = 4
-    STATS = 5
-    ASSOCIATED_FILES = 6
-
-
-class Content(IntEnum):
-    KIND = 0
-    PROPERTIES = 1
-
-
-class ContentKind(IntEnum):
-    FEATURE = 1
-    IMAGE = 2
-
-
-class ImageProperties(IntEnum):
-    COLOR_SPACE = 0
-
-
-class ColorSpace(IntEnum):
-    RGB = 1
-
-
-class ProcessUnit(IntEnum):
-    KIND = 0
-    OPTIONS = 1
-
-
-class UnitKind(IntEnum):
-    NORMALIZATION = 1
-    SCORE_CALIBRATION = 2
-    SCORE_THRESHOLDING = 3
-
-
-class Normalization(IntEnum):
-    MEAN = 0
-    STD = 1
-
-
-class ScoreCalibrationOptions(IntEnum):
-    TRANSFORMATION = 0
-    DEFAULT_SCORE = 1
-
-
-class ScoreThresholding(IntEnum):
-    GLOBAL_THRESHOLD = 0
-
-
-class Stats(IntEnum):
-    MAX = 0
-    MIN = 1
-
-
-class AssociatedFile(IntEnum):
-    NAME = 0
-    DESCRIPTION = 1
-    TYPE = 2
-
-
-class FileType(IntEnum):
-    TENSOR_AXIS_LABELS = 2
-    TENSOR_AXIS_SCORE_CALIBRATION = 4
+# The values of its enums; those of others are left out.
+ContentKind = IntEnum("ContentKind", {"FEATURE": 1, "IMAGE": 2})
+ColorSpace = IntEnum("ColorSpace", {"RGB": 1})
+UnitKind = IntEnum("UnitKind", {"NORMALIZATION": 1, "SCORE_CALIBRATION": 2, "SCORE_THRESHOLDING": 3})
+FileType = IntEnum("FileType", {"TENSOR_AXIS_LABELS": 2, "TENSOR_AXIS_SCORE_CALIBRATION": 4})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -18,6 +18,7 @@ from dermpack.tflite.reading import IDENTIFIER, MALFORMED, METADATA_NAME, invali
 
 WHERE = "model.tflite"
 ALIGNMENT = 16  # of constants, as the schema demands; TensorFlow's converter aligns them to 4 bytes only
+Fields = dict[Any, Any]  # of a table, by their numbers in the schema
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 FILE_TEXTS = {
     layout.FileType.TENSOR_AXIS_LABELS: (LABELS_FILE, "One label a line, in the order of the outputs."),
@@ -76,19 +77,18 @@ def _check_metadata(model: ModelFile, metadata: Metadata) -> None:
 
 def _refuse_unknown_parts(model: Any) -> None:
     """Raise InputError if the file has parts that packing the model again would lose."""
-    lost = ""
+    operators = [operator for graph in model.subgraphs for operator in graph.operators or ()]
+    options = [(operator.builtinOptionsType, operator.builtinOptions) for operator in operators]
+    options += [(operator.builtinOptions2Type, operator.builtinOptions2) for operator in operators]
     if any(buffer.offset for buffer in model.buffers):
         lost = "constants outside the flatbuffer"
-    # Options that are missing in the schema are read as None.
-    for operator in (operator for graph in model.subgraphs for operator in graph.operators or ()):
-        if (operator.builtinOptionsType and operator.builtinOptions is None) or (
-            operator.builtinOptions2Type and operator.builtinOptions2 is None
-        ):
-            lost = lost or "an operator with unknown options"
-    if lost:
-        what = f"the model has {lost}, which would be lost when the metadata is written"
-        hint = "Export the model with a supported converter."
-        raise InputError(WHERE, what, hint, code="unsupported-model")
+    elif any(kind and value is None for kind, value in options):  # the schema does not have these options
+        lost = "an operator with unknown options"
+    else:
+        return
+    what = f"the model has {lost}, which would be lost when the metadata is written"
+    hint = "Export the model with a supported converter."
+    raise InputError(WHERE, what, hint, code="unsupported-model")
 
 
 class AlignedBuffer(schema.BufferT):  # type: ignore[misc] # the schema ships no types
@@ -134,149 +134,111 @@ def associated_files(metadata: Metadata) -> dict[str, bytes]:
 
 
 def pack_metadata(metadata: Metadata) -> bytes:
-    """Return the flatbuffer of the metadata.
-
-    A flatbuffer is written from its leaves to its root: a table stores the positions of its parts, so the
-    parts must exist first. The packer's methods therefore return a position, or 0 for an omitted part.
-    """
-    packer = Packer()
-    graph = packer.table(
-        {
-            layout.SubGraphMetadata.INPUT_TENSOR_METADATA: packer.offsets([_pack_input(packer, metadata)]),
-            layout.SubGraphMetadata.OUTPUT_TENSOR_METADATA: packer.offsets([_pack_output(packer, metadata)]),
-        }
-    )
-    model = packer.table(
-        {
-            layout.ModelMetadata.NAME: packer.text(metadata.name),
-            layout.ModelMetadata.DESCRIPTION: packer.text(metadata.description),
-            layout.ModelMetadata.VERSION: packer.text(metadata.version),
-            layout.ModelMetadata.SUBGRAPH_METADATA: packer.offsets([graph]),
-            layout.ModelMetadata.AUTHOR: packer.text(metadata.author),
-            layout.ModelMetadata.LICENSE: packer.text(metadata.licence),
-            layout.ModelMetadata.MIN_PARSER_VERSION: packer.text(layout.PARSER_VERSION),
-        }
-    )
-    return packer.finish(model)
+    """Return the flatbuffer of the metadata."""
+    builder = flatbuffers.Builder(1024)
+    inputs = _write(builder, [_describe_input(builder, metadata)])
+    outputs = _write(builder, [_describe_output(builder, metadata)])
+    graph = {
+        layout.SubGraphMetadata.INPUT_TENSOR_METADATA: inputs,
+        layout.SubGraphMetadata.OUTPUT_TENSOR_METADATA: outputs,
+    }
+    model = {
+        layout.ModelMetadata.NAME: metadata.name,
+        layout.ModelMetadata.DESCRIPTION: metadata.description,
+        layout.ModelMetadata.VERSION: metadata.version,
+        layout.ModelMetadata.SUBGRAPH_METADATA: [_write(builder, graph)],
+        layout.ModelMetadata.AUTHOR: metadata.author,
+        layout.ModelMetadata.LICENSE: metadata.licence,
+        layout.ModelMetadata.MIN_PARSER_VERSION: layout.PARSER_VERSION,
+    }
+    builder.Finish(_write(builder, model), file_identifier=layout.IDENTIFIER)
+    return bytes(builder.Output())
 
 
-def _pack_input(packer: Packer, metadata: Metadata) -> int:
-    """Write the input tensor: an RGB image, its normalisation, and the range of the normalised pixels."""
-    image = packer.table({}, kinds={layout.ImageProperties.COLOR_SPACE: layout.ColorSpace.RGB})
-    content = packer.union(layout.Content, layout.ContentKind.IMAGE, image)
-    normalization = packer.table(
-        {
-            layout.Normalization.MEAN: packer.floats(metadata.mean),
-            layout.Normalization.STD: packer.floats(metadata.std),
-        }
-    )
-    units = [packer.union(layout.ProcessUnit, layout.UnitKind.NORMALIZATION, normalization)]
-    return packer.table(
-        {
-            layout.TensorMetadata.NAME: packer.text("image"),
-            layout.TensorMetadata.DESCRIPTION: packer.text("One RGB picture."),
-            layout.TensorMetadata.CONTENT: content,
-            layout.TensorMetadata.PROCESS_UNITS: packer.offsets(units if metadata.mean else []),
-            layout.TensorMetadata.STATS: packer.stats(metadata.lowest, metadata.highest),
-        }
-    )
+def _describe_input(builder: Any, metadata: Metadata) -> Fields:
+    """Return the input tensor: an RGB image, its normalisation, and the range of the normalised pixels."""
+    image = {layout.ImageProperties.COLOR_SPACE: layout.ColorSpace.RGB}
+    normalization = {layout.Normalization.MEAN: metadata.mean, layout.Normalization.STD: metadata.std}
+    # These are written before the texts below: another order would change the bytes of every export.
+    content = _write(builder, _content(layout.ContentKind.IMAGE, image))
+    unit = _write(builder, _unit(layout.UnitKind.NORMALIZATION, normalization))
+    return {
+        layout.TensorMetadata.NAME: "image",
+        layout.TensorMetadata.DESCRIPTION: "One RGB picture.",
+        layout.TensorMetadata.CONTENT: content,
+        layout.TensorMetadata.PROCESS_UNITS: [unit] if metadata.mean else [],
+        layout.TensorMetadata.STATS: {layout.Stats.MAX: metadata.highest, layout.Stats.MIN: metadata.lowest},
+    }
 
 
-def _pack_output(packer: Packer, metadata: Metadata) -> int:
-    """Write the output tensor: its calibration, its threshold, and the names of its files."""
-    feature = packer.table({})
-    units = []
+def _describe_output(builder: Any, metadata: Metadata) -> Fields:
+    """Return the output tensor: its calibration, its threshold, and the names of its files."""
+    feature = _write(builder, {})
+    units: list[Fields] = []
     if metadata.calibration:
-        options = packer.table(
-            {},
-            kinds={layout.ScoreCalibrationOptions.TRANSFORMATION: metadata.calibration.transformation.value},
-            numbers={layout.ScoreCalibrationOptions.DEFAULT_SCORE: metadata.calibration.default_score},
-        )
-        units.append(packer.union(layout.ProcessUnit, layout.UnitKind.SCORE_CALIBRATION, options))
-    if metadata.score_threshold is not None:
-        threshold = {layout.ScoreThresholding.GLOBAL_THRESHOLD: metadata.score_threshold}
-        options = packer.table({}, numbers=threshold)
-        units.append(packer.union(layout.ProcessUnit, layout.UnitKind.SCORE_THRESHOLDING, options))
-    names = associated_files(metadata)
-    return packer.table(
-        {
-            layout.TensorMetadata.NAME: packer.text("probability"),
-            layout.TensorMetadata.DESCRIPTION: packer.text("A probability for each label."),
-            layout.TensorMetadata.CONTENT: packer.union(layout.Content, layout.ContentKind.FEATURE, feature),
-            layout.TensorMetadata.PROCESS_UNITS: packer.offsets(units),
-            layout.TensorMetadata.STATS: packer.stats((0.0,), (1.0,)),
-            layout.TensorMetadata.ASSOCIATED_FILES: packer.offsets(
-                [
-                    packer.table(
-                        {
-                            layout.AssociatedFile.NAME: packer.text(name),
-                            layout.AssociatedFile.DESCRIPTION: packer.text(description),
-                        },
-                        kinds={layout.AssociatedFile.TYPE: kind},
-                    )
-                    for kind, (name, description) in FILE_TEXTS.items()
-                    if name in names
-                ]
-            ),
+        options = {
+            layout.ScoreCalibrationOptions.DEFAULT_SCORE: float(metadata.calibration.default_score),
+            layout.ScoreCalibrationOptions.TRANSFORMATION: metadata.calibration.transformation,
         }
-    )
+        units.append(_unit(layout.UnitKind.SCORE_CALIBRATION, options))
+    if metadata.score_threshold is not None:
+        threshold = {layout.ScoreThresholding.GLOBAL_THRESHOLD: float(metadata.score_threshold)}
+        units.append(_unit(layout.UnitKind.SCORE_THRESHOLDING, threshold))
+    names = associated_files(metadata)
+    files = [
+        {
+            layout.AssociatedFile.NAME: name,
+            layout.AssociatedFile.DESCRIPTION: description,
+            layout.AssociatedFile.TYPE: kind,
+        }
+        for kind, (name, description) in FILE_TEXTS.items()
+        if name in names
+    ]
+    written_units = [_write(builder, unit) for unit in units]
+    return {
+        layout.TensorMetadata.NAME: "probability",
+        layout.TensorMetadata.DESCRIPTION: "A probability for each label.",
+        layout.TensorMetadata.CONTENT: _content(layout.ContentKind.FEATURE, feature),
+        layout.TensorMetadata.PROCESS_UNITS: written_units,
+        layout.TensorMetadata.STATS: {layout.Stats.MAX: (1.0,), layout.Stats.MIN: (0.0,)},
+        layout.TensorMetadata.ASSOCIATED_FILES: files,
+    }
 
 
-class Packer:
-    """A flatbuffer under construction."""
+def _content(kind: layout.ContentKind, properties: Any) -> Fields:
+    return {layout.Content.PROPERTIES: properties, layout.Content.KIND: kind}
 
-    def __init__(self) -> None:
-        self._builder = flatbuffers.Builder(1024)
 
-    def text(self, text: str) -> int:
-        """Write a string."""
-        return int(self._builder.CreateString(text)) if text else 0
+def _unit(kind: layout.UnitKind, options: Fields) -> Fields:
+    return {layout.ProcessUnit.OPTIONS: options, layout.ProcessUnit.KIND: kind}
 
-    def offsets(self, parts: Sequence[int]) -> int:
-        """Write a vector of tables."""
-        return self._vector(parts, self._builder.PrependUOffsetTRelative)
 
-    def floats(self, numbers: Sequence[float]) -> int:
-        """Write a vector of numbers."""
-        return self._vector(numbers, self._builder.PrependFloat32)
+def _write(builder: Any, part: Any) -> Any:
+    """Write a text, a vector or a table and return its position, 0 if it is empty; anything else is kept.
 
-    def _vector(self, items: Sequence[Any], prepend: Callable[[Any], None]) -> int:
-        """Write a vector of 4-byte items; a flatbuffer grows towards its start, so the last item is first."""
+    A flatbuffer is written from its leaves to its root, because a table stores the positions of its parts. A
+    table is a dict of its fields in the order of writing, a list a vector of tables, a tuple one of numbers.
+    """
+    if isinstance(part, str):
+        return builder.CreateString(part) if part else 0
+    if isinstance(part, list | tuple):
+        items = [_write(builder, item) for item in part]
+        prepend = builder.PrependFloat32 if isinstance(part, tuple) else builder.PrependUOffsetTRelative
         if not items:
             return 0
-        self._builder.StartVector(4, len(items), 4)
-        for item in reversed(items):
+        builder.StartVector(4, len(items), 4)
+        for item in reversed(items):  # a flatbuffer grows towards its start
             prepend(item)
-        return int(self._builder.EndVector())
-
-    def table(
-        self,
-        parts: dict[Any, int],
-        *,
-        kinds: dict[Any, int] | None = None,
-        numbers: dict[Any, float] | None = None,
-    ) -> int:
-        """Write a table of parts, of bytes that are the kind of something, and of numbers."""
-        fields = [*parts, *(kinds or {}), *(numbers or {})]
-        self._builder.StartObject(max(fields, default=-1) + 1)
-        for field, part in sorted(parts.items()):
-            self._builder.PrependUOffsetTRelativeSlot(field, part, 0)
-        for field, number in sorted((numbers or {}).items()):
-            self._builder.PrependFloat32Slot(field, number, 0.0)
-        for field, kind in sorted((kinds or {}).items()):
-            self._builder.PrependUint8Slot(field, kind, 0)
-        return int(self._builder.EndObject())
-
-    def union(self, fields: type[layout.Content | layout.ProcessUnit], kind: IntEnum, value: int) -> int:
-        """Write a table whose two fields are the kind and the value of a union."""
-        kind_field, value_field = fields
-        return self.table({value_field: value}, kinds={kind_field: kind})
-
-    def stats(self, lowest: Sequence[float], highest: Sequence[float]) -> int:
-        """Write the range of a tensor."""
-        return self.table({layout.Stats.MAX: self.floats(highest), layout.Stats.MIN: self.floats(lowest)})
-
-    def finish(self, root: int) -> bytes:
-        """Return the bytes of the whole flatbuffer."""
-        self._builder.Finish(root, file_identifier=layout.IDENTIFIER)
-        return bytes(self._builder.Output())
+        return builder.EndVector()
+    if not isinstance(part, dict):
+        return part
+    values = {field: _write(builder, value) for field, value in part.items()}
+    builder.StartObject(max(values, default=-1) + 1)
+    for field, value in values.items():
+        if isinstance(value, float):
+            builder.PrependFloat32Slot(field, value, 0.0)
+        elif isinstance(value, IntEnum):
+            builder.PrependUint8Slot(field, value, 0)
+        else:
+            builder.PrependUOffsetTRelativeSlot(field, value, 0)
+    return builder.EndObject()

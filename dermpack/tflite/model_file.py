@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 from math import prod
 
 BITS = {  # of an element, by type; strings and handles have no fixed size
@@ -19,9 +19,6 @@ PIXEL_STEP, STEP_ERROR = 1 / 127.5, 1e-4  # the error is relative; our models ta
 MIDDLES = {"uint8": (127, 128), "int8": (-1, 0)}  # zero points of an input that takes raw bytes
 
 
-# --- The tensors and operators ---
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorInfo:
     """One tensor. Real value = scale · (number - zero point); without scales, the number itself."""
@@ -31,7 +28,6 @@ class TensorInfo:
     dtype: str  # as in numpy: int8
     scales: tuple[float, ...] = ()  # none, one, or one per channel
     zero_points: tuple[int, ...] = ()
-    axis: int = 0  # of the channels
     is_dynamic: bool = False  # whether a dimension is known only at run time
     constant_bytes: int = 0  # stored in the file; 0 for a tensor that is computed
 
@@ -77,10 +73,7 @@ class OperatorInfo:
         return self.custom and self.name.startswith("Flex")
 
 
-# --- The metadata ---
-
-
-class Transformation(Enum):
+class Transformation(IntEnum):
     """What is applied to a score before its sigmoid; the value is the number in the file."""
 
     IDENTITY = 0
@@ -132,9 +125,6 @@ def temperature_calibration(labels: int, temperature: float) -> ScoreCalibration
     return ScoreCalibration(transformation=Transformation.INVERSE_LOGISTIC, sigmoids=(sigmoid,) * labels)
 
 
-# --- The file ---
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByteShare:
     """How many bytes of the file are of one kind: a type of constants, metadata, unused."""
@@ -172,9 +162,6 @@ class ModelFile:
         """Return how many tensors have each type."""
         counts = Counter(tensor.dtype for tensor in self.tensors)
         return dict(sorted(counts.items()))
-
-
-# --- The input ---
 
 
 def takes_raw_bytes(tensor: TensorInfo) -> bool:

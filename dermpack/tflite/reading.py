@@ -132,7 +132,7 @@ def _read_quantization(quantization: Any, budget: Budget) -> dict[str, Any]:
     zeros = zeros * len(scales) if len(zeros) == 1 else zeros  # one may serve all channels, or be left out
     if len(zeros) != len(scales):
         raise Malformed(f"a tensor has {len(scales)} scales and {len(zeros)} zero points")
-    return {"scales": scales, "zero_points": zeros, "axis": quantization.QuantizedDimension()}
+    return {"scales": scales, "zero_points": zeros}
 
 
 def _read_operators(tables: ModelTables) -> Iterator[OperatorInfo]:

@@ -7,7 +7,7 @@ from math import isclose
 
 from dermpack.contract import Activation, Contract, Input, Output
 from dermpack.storage.files import sha256_of
-from dermpack.tflite import ModelFile, TensorInfo
+from dermpack.tflite.model_file import ModelFile, TensorInfo
 from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
 
 FLOAT32_ERROR = 1e-6  # relative, of a scale: 32 bits in the file, 64 in JSON
@@ -89,8 +89,7 @@ def _check_metadata(model: ModelFile, contract: Contract) -> Check:
     """Check that MediaPipe, which reads the metadata, gets what the contract states."""
     metadata = model.metadata
     if metadata is None:
-        detail = "the file has no metadata, so it has no labels"
-        return Check(name="metadata", outcome=CheckOutcome.FAILS, detail=detail)
+        return check_from_problems("metadata", ["the file has no metadata, so it has no labels"], success="")
     pairs = (
         ("labels", metadata.labels, contract.labels),
         ("name", metadata.name, contract.name),
@@ -98,10 +97,8 @@ def _check_metadata(model: ModelFile, contract: Contract) -> Check:
         ("licence", metadata.licence, contract.license),
     )
     problems = [f"its {field} differ from the contract's" for field, read, stated in pairs if read != stated]
-    for field, values, stated in (
-        ("mean", metadata.mean, contract.input.mean),
-        ("std", metadata.std, contract.input.std),
-    ):
+    for field in ("mean", "std"):
+        values, stated = getattr(metadata, field), getattr(contract.input, field)
         if not _are_equal(values[:1], stated) or len(set(values)) > 1:
             problems.append(f"its {field} is {_join(values)}, the contract's {stated}")
     # MediaPipe applies the temperature of the file; an app that reads the contract, that of the contract.

@@ -10,8 +10,8 @@ import numpy as np
 
 from dermpack.contract import Contract, Runtimes
 from dermpack.evaluation.evaluate import Predictor
-from dermpack.inference import Kernels
-from dermpack.metrics.paired_difference import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
+from dermpack.inference.interpreter_host import Kernels
+from dermpack.metrics.intervals import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
 from dermpack.metrics.predictions import SUM_ERROR, Floats
 from dermpack.progress import Track, silent
 from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
@@ -27,27 +27,20 @@ class Allowance:
     """How far probabilities may be apart: at most `strict`, or up to `known` for a known reason."""
 
     strict: float
-    known: float
-    known_mean: float
-    reason: str
+    known: float = MAX_KERNEL_DIFFERENCE
+    known_mean: float = MEAN_KERNEL_DIFFERENCE
+    reason: str = ""
 
 
+HALF_REASON = "some kernels compute in half precision"
+DYNAMIC_REASON = "each interpreter rounds activations in its own way"
 INT8_REASON = "XNNPACK rounds differently between int8 layers than the interpreter's own kernels"
 ALLOWANCES = {
-    "float32": Allowance(strict=1e-4, known=1e-4, known_mean=1e-4, reason=""),
-    "float16": Allowance(
-        strict=1e-4, known=1e-2, known_mean=1e-3, reason="some kernels compute in half precision"
-    ),
-    "dynamic": Allowance(
-        strict=1e-4,
-        known=MAX_KERNEL_DIFFERENCE,
-        known_mean=MEAN_KERNEL_DIFFERENCE,
-        reason="each interpreter rounds activations in its own way",
-    ),
-    "int8": Allowance(
-        strict=1 / 256, known=MAX_KERNEL_DIFFERENCE, known_mean=MEAN_KERNEL_DIFFERENCE, reason=INT8_REASON
-    ),
-    "int16x8": Allowance(strict=1 / 256, known=1 / 256, known_mean=1 / 256, reason=""),
+    "float32": Allowance(strict=1e-4, known=1e-4, known_mean=1e-4),
+    "float16": Allowance(strict=1e-4, known=1e-2, known_mean=1e-3, reason=HALF_REASON),
+    "dynamic": Allowance(strict=1e-4, reason=DYNAMIC_REASON),
+    "int8": Allowance(strict=1 / 256, reason=INT8_REASON),
+    "int16x8": Allowance(strict=1 / 256, known=1 / 256, known_mean=1 / 256),
 }
 SELECTIVE_REASON = "kernels round differently where float and int8 layers meet"
 

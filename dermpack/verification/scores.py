@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isclose
 
 import numpy as np
 
-from dermpack.contract import (
-    Abstention,
-    Accuracy,
-    ComparedFigure,
-    Contract,
-    OperatingPoint,
-    Temperature,
-)
+from dermpack.contract import Abstention, ComparedFigure, Contract, OperatingPoint, Temperature
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.evaluation.evaluate import Predictor, predict
 from dermpack.metrics.calibration import calibrate, fit_temperature
-from dermpack.metrics.definitions import (
-    Metric,
-    metric_value,
-    weighted_accuracy,
-    weighted_auroc,
-    weighted_balanced_accuracy,
+from dermpack.metrics.definitions import OVERALL, metric_value
+from dermpack.metrics.intervals import (
+    MIN_DRAWABLE_GROUPS,
+    Interval,
+    bootstrap,
+    compare_metric,
+    percentile_interval,
+    top1_agreement,
 )
-from dermpack.metrics.intervals import MIN_DRAWABLE_GROUPS, Interval, bootstrap, percentile_interval
-from dermpack.metrics.paired_difference import Difference, compare_metric, top1_agreement
 from dermpack.metrics.predictions import Flags, Floats, Predictions
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.progress import Track, silent
 from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
 
-METRICS: Mapping[str, Metric] = {
-    "balanced_accuracy": weighted_balanced_accuracy,
-    "accuracy": weighted_accuracy,
-    "auroc": weighted_auroc,
-}
+METRICS = ("balanced_accuracy", "accuracy", "auroc")
 AGREEMENT_ERROR = 0.02  # kernels that round differently change a label if two are nearly equal
 FIGURE_ERROR = 0.01  # likewise, beyond an interval, which may be a single point
 TEMPERATURE_ERROR = 0.05  # relative; kernels that round differently give nearly the same
@@ -87,29 +76,51 @@ def check_scores(scored: ScoredSplit, contract: Contract, dataset: Dataset) -> I
     if recorded is not None and recorded.n != len(scored):
         detail = f"{len(scored)} pictures, but the contract has {recorded.n}"
         yield Check(name=f"pictures of {split}", outcome=CheckOutcome.FAILS, detail=detail)
+    # There are intervals even for few groups: they are tolerances, not results.
+    draws = bootstrap(scored.predictions, _measure, min_groups=MIN_DRAWABLE_GROUPS)
     for metric in METRICS:
+        ci95 = percentile_interval(draws[metric]) if draws else None
         figures = recorded.figures if recorded else ()
         figure = next((figure for figure in figures if figure.metric == metric), None)
-        yield _check_figure(metric, scored, figure, why)
-    if scored.of_float is not None:
-        yield _check_agreement(scored, scored.of_float, recorded)
+        yield _check_figure(metric, scored, ci95, figure, why)
+    if scored.of_float is None:
+        return
+    share = top1_agreement(scored.of_float, scored.predictions)
+    agreement = {"agreement": share, "n": len(scored)}
+    outcome, remark = CheckOutcome.NOTED, "no recorded figure"
+    if recorded is not None:
+        is_close = abs(share - recorded.agreement) <= AGREEMENT_ERROR
+        outcome = CheckOutcome.HOLDS if is_close else CheckOutcome.FAILS
+        remark, agreement["recorded"] = f"recorded: {recorded.agreement:.1%}", recorded.agreement
+    detail = f"the network's label on {share:.1%} of {len(scored)}; {remark}"
+    yield Check(name=f"labels on {split}", outcome=outcome, detail=detail, figures=agreement)
 
 
-def _check_figure(metric: str, scored: ScoredSplit, recorded: ComparedFigure | None, why: str) -> Check:
-    measured, ci95 = _measure(scored.predictions, METRICS[metric])
+def _measure(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
+    return {metric: OVERALL[metric](predictions, weights) for metric in METRICS}
+
+
+def _check_figure(
+    metric: str, scored: ScoredSplit, ci95: Interval | None, recorded: ComparedFigure | None, why: str
+) -> Check:
+    name, measured = f"{metric} on {scored.split.value}", metric_value(OVERALL[metric], scored.predictions)
     figures = {"value": measured, "n": len(scored), **_ends("", ci95)}
     detail = f"{measured:.4f}{_range(ci95)} on {len(scored)} pictures"
     change = None
     if scored.of_float is not None:
-        change = compare_metric(scored.of_float, scored.predictions, METRICS[metric])
+        change = compare_metric(scored.of_float, scored.predictions, OVERALL[metric])
         figures |= {"of_float": change.first, "difference": change.difference}
         figures |= _ends("difference_", change.ci95)
         detail += f", from the network {change.difference:+.4f}{_range(change.ci95)}"
-    name = f"{metric} on {scored.split.value}"
     if recorded is None:
         return Check(name=name, outcome=CheckOutcome.NOTED, detail=f"{detail}; {why}", figures=figures)
     # Another machine measures another value, so both comparisons allow for the uncertainty.
-    problems = list(_figure_problems(measured, ci95, change, recorded))
+    problems = []
+    if not _is_inside(recorded.of_file, ci95 or (measured, measured)):
+        problems.append("the recorded figure is outside the interval measured here")
+    apart = measured - recorded.of_float if change is None else change.difference
+    if recorded.ci95 is not None and not _is_inside(apart, recorded.ci95):
+        problems.append(f"{apart:+.4f} from float is outside the recorded interval")
     detail += f"; recorded: {recorded.of_file:.4f}, from float {recorded.difference:+.4f}"
     return Check(
         name=name,
@@ -117,27 +128,6 @@ def _check_figure(metric: str, scored: ScoredSplit, recorded: ComparedFigure | N
         detail="; ".join((detail + _range(recorded.ci95), *problems)),
         figures={**figures, "recorded": recorded.of_file, "recorded_difference": recorded.difference},
     )
-
-
-def _measure(predictions: Predictions, metric: Metric) -> tuple[float, Interval | None]:
-    """Return a figure and its bootstrap interval, even for few groups: it is a tolerance, not a result."""
-
-    def measure(drawn: Predictions, weights: Floats) -> dict[str, Floats]:
-        return {"value": metric(drawn, weights)}
-
-    draws = bootstrap(predictions, measure, min_groups=MIN_DRAWABLE_GROUPS)
-    return metric_value(metric, predictions), percentile_interval(draws["value"]) if draws else None
-
-
-def _figure_problems(
-    measured: float, ci95: Interval | None, change: Difference | None, recorded: ComparedFigure
-) -> Iterator[str]:
-    """Check the recorded figure against the interval here, and the difference here against the recorded."""
-    if not _is_inside(recorded.of_file, ci95 or (measured, measured)):
-        yield "the recorded figure is outside the interval measured here"
-    apart = measured - recorded.of_float if change is None else change.difference
-    if recorded.ci95 is not None and not _is_inside(apart, recorded.ci95):
-        yield f"{apart:+.4f} from float is outside the recorded interval"
 
 
 def _is_inside(figure: float, ci95: Interval) -> bool:
@@ -151,20 +141,6 @@ def _ends(prefix: str, ci95: Interval | None) -> dict[str, float]:
 
 def _range(ci95: Interval | None) -> str:
     return f" ({ci95[0]:.4f} to {ci95[1]:.4f})" if ci95 else ""
-
-
-def _check_agreement(scored: ScoredSplit, of_float: Predictions, recorded: Accuracy | None) -> Check:
-    share = top1_agreement(of_float, scored.predictions)
-    figures = {"agreement": share, "n": len(scored)}
-    outcome, detail = CheckOutcome.NOTED, f"the network's label on {share:.1%} of {len(scored)}"
-    if recorded is None:
-        detail += "; no recorded figure"
-    else:
-        is_close = abs(share - recorded.agreement) <= AGREEMENT_ERROR
-        outcome = CheckOutcome.HOLDS if is_close else CheckOutcome.FAILS
-        detail += f"; recorded: {recorded.agreement:.1%}"
-        figures["recorded"] = recorded.agreement
-    return Check(name=f"labels on {scored.split.value}", outcome=outcome, detail=detail, figures=figures)
 
 
 # --- Decisions ---
@@ -209,8 +185,7 @@ def _check_abstention(predictions: Predictions, stated: Abstention) -> Check:
         "coverage": (answered, np.ones_like(answered), stated.coverage),
         "accuracy": (predictions.correct, answered, stated.accuracy),
     }
-    problems = list(_share_problems(shares))
-    if problems:
+    if problems := list(_share_problems(shares)):
         refitted = fit_abstention(predictions, coverage=stated.coverage or 1.0).threshold
         problems.insert(0, f"abstention.threshold is {stated.threshold:.4g}, fitted again {refitted:.4g}")
     figures = f"coverage {stated.coverage:.3f}, accuracy {stated.accuracy:.3f}"
@@ -225,8 +200,7 @@ def _check_threshold(predictions: Predictions, stated: OperatingPoint) -> Check:
     shares = {"sensitivity": (is_called, is_label, stated.sensitivity)}
     if stated.specificity is not None:
         shares["specificity"] = (~is_called, ~is_label, stated.specificity)
-    problems = list(_share_problems(shares))
-    if problems:
+    if problems := list(_share_problems(shares)):
         refitted = fit_operating_point(predictions, stated.label, sensitivity=stated.wanted_sensitivity)
         problems.insert(0, f"the threshold is {stated.threshold:.4g}, fitted again {refitted.threshold:.4g}")
     success = f"from {stated.threshold:.4g} on: sensitivity {stated.sensitivity:.3f}, as recorded"

@@ -9,30 +9,23 @@ from pathlib import Path
 
 from dermpack.contract import CONTRACT_FILE, Contract, read_contract
 from dermpack.errors import DermpackError, InputError, PictureError
-from dermpack.imaging import Policy
-from dermpack.inference import (
-    MAX_SIDE,
+from dermpack.imaging.preprocessing import Policy
+from dermpack.inference.classifier import MAX_SIDE, load_classifier
+from dermpack.inference.interpreter_host import (
     InterpreterHost,
-    ModelSettings,
     Runtime,
-    find_sidecar,
     first_installed_runtime,
     installed_runtimes,
-    load_classifier,
     open_host,
 )
+from dermpack.inference.model_files import ModelSettings, find_sidecar
 from dermpack.progress import Track, silent
 from dermpack.storage.files import read_bytes, sha256_of
-from dermpack.tflite import read_model
+from dermpack.tflite.reading import read_model
 from dermpack.verification.check_result import Check, CheckOutcome, Verification
 from dermpack.verification.file_description import check_bytes, check_description, check_recipe
-from dermpack.verification.interpreter_runs import InterpreterTask, SamplePictures, run_everywhere
-from dermpack.verification.output_agreement import (
-    FloatNetwork,
-    check_network,
-    check_outputs,
-    check_runs,
-)
+from dermpack.verification.interpreter_runs import SamplePictures, run_everywhere
+from dermpack.verification.output_agreement import FloatNetwork, check_network, check_outputs, check_runs
 from dermpack.verification.scores import check_decisions, check_scores, list_splits, score_split
 
 MODEL_FILE = "model.tflite"
@@ -61,9 +54,7 @@ def find_exports(path: Path) -> tuple[Export, ...]:
             raise InputError(path, "no such file or directory", HINT, code="model-not-found")
         if not path.is_dir():
             return (_export_of_file(path),)
-        folders = [path]
-        if not _is_export(path):
-            folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and _is_export(folder))
+        folders = [path] if _is_export(path) else sorted(filter(_is_export, path.iterdir()))
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", HINT, code="cannot-read") from error
     if not folders:
@@ -132,34 +123,28 @@ def verify_export(export: Export, tools: VerificationTools) -> Verification:
     if contract is not None:
         checks.append(check_bytes(data, contract))
     if contract is not None and model is not None:
-        checks += check_description(model, contract)
-        checks.append(check_recipe(model, contract))
+        checks += [*check_description(model, contract), check_recipe(model, contract)]
         # A file with another input or output than the contract states cannot be fed.
         failed = {check.name for check in checks if check.outcome is CheckOutcome.FAILS}
-        is_described = not failed & {"input", "output"}
-        checks += _run_checks(export, data, contract, tools, is_described=is_described)
+        policy = {policy.value: policy for policy in Policy}.get(contract.input.policy)
+        if policy is None or failed & {"input", "output"} or contract.input.width > MAX_SIDE:
+            why = "the contract does not describe the input and output of this file"
+            checks.append(Check(name="runs", outcome=CheckOutcome.UNTRIED, detail=why))
+        else:
+            checks += _run_checks(export, data, contract, policy, tools)
     return Verification(name=export.name, sha256=sha256_of(data), checks=tuple(checks))
 
 
 def _run_checks(
-    export: Export, data: bytes, contract: Contract, tools: VerificationTools, *, is_described: bool
+    export: Export, data: bytes, contract: Contract, policy: Policy, tools: VerificationTools
 ) -> Iterator[Check]:
     """Yield the checks that run the file."""
-    policy = {policy.value: policy for policy in Policy}.get(contract.input.policy)
-    if policy is None or not is_described or contract.input.width > MAX_SIDE:
-        why = "the contract does not describe the input and output of this file"
-        yield Check(name="runs", outcome=CheckOutcome.UNTRIED, detail=why)
-        return
     settings = ModelSettings(labels=contract.labels, policy=policy)  # without a temperature: raw outputs
-    task = InterpreterTask(
-        model=data,
-        where=export.model,
-        sidecar=settings,
-        pixels=tools.samples.pixels(contract.input.width, policy),
-        threads=tools.threads,
-    )
     # 1. Outputs on the sample pictures: between interpreters, and with the float network.
-    runs = run_everywhere(task, tools.hosts)
+    pixels = tools.samples.pixels(contract.input.width, policy)
+    runs = run_everywhere(
+        tools.hosts, data, where=export.model, sidecar=settings, pixels=pixels, threads=tools.threads
+    )
     yield from check_runs(runs, contract)
     yield from check_outputs(runs, contract)
     reference = next((run for run in runs if run.outputs is not None), None)
@@ -173,8 +158,7 @@ def _run_checks(
     try:
         host = next(iter(tools.hosts.values()))
         classifier = load_classifier(host, data, where=export.model, sidecar=settings, threads=tools.threads)
-        has_network = tools.network is not None and tools.network.fits(contract)
-        network = tools.network.predictor if tools.network and has_network else None
+        network = tools.network.predictor if tools.network and tools.network.fits(contract) else None
         for split in list_splits(contract, dataset, tools.samples.split):
             scored = score_split(classifier, network, dataset, split, track=tools.track)
             yield from check_scores(scored, contract, dataset)

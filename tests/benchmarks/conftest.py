@@ -9,7 +9,7 @@ import pytest
 from benchmarks.models import read_models
 from benchmarks.protocol.plan import BenchmarkPlan, ScoredPictures, Timing
 from dermpack.dataset.manifest import Split
-from dermpack.inference import Kernels, installed_runtimes
+from dermpack.inference.interpreter_host import Kernels, installed_runtimes
 from tests.support.evaluation_dataset import make_dataset
 from tests.support.runnable_models import LABELS, float_model, integer_model
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dermpack.tflite import read_model
+from dermpack.tflite.reading import read_model
 
 pytestmark = pytest.mark.tensorflow
 Keras = Any

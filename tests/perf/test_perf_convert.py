@@ -88,8 +88,8 @@ def test_quantization_aware_is_eight_times_as_fast(
 def test_post_training_is_three_times_as_fast(
     benchmark: BenchmarkFixture, model: Any, pictures: NDArray[np.uint8]
 ) -> None:
-    from converter.quantize.bias_correction import CORRECTION_PICTURES, correct_biases, measure_mean_errors
     from converter.quantize.calibration import measure_ranges, write_ranges
+    from converter.quantize.layer_errors import CORRECTION_PICTURES, correct_biases, measure_mean_errors
     from converter.quantize.tflite_conversion import (
         IoType,
         Quantization,

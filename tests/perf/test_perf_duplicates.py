@@ -10,13 +10,15 @@ import pytest
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from trainer.datasets.duplicates.find_duplicates import (
+from trainer.datasets.duplicates import (
+    ORIENTATIONS,
+    THUMBNAIL,
+    Signature,
     find_duplicates,
     find_neighbours,
     hamming_distance,
     select_clusters,
 )
-from trainer.datasets.duplicates.signature import ORIENTATIONS, THUMBNAIL, Signature
 
 MANY, FEW = 60_000, 15_000
 PLANTED = 500

@@ -13,8 +13,7 @@ from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from tests.support.colour_patches import jpeg, patch, write
-from trainer.datasets.import_request import ImportRequest
-from trainer.datasets.importer import import_dataset
+from trainer.datasets.importer import ImportRequest, import_dataset
 
 PICTURES, SIZE = 400, 450
 MOST_TIMES = 4.0  # of a bare decoding, on one processor: hashes, thumbnails and duplicates included

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dermpack.imaging import prepare
+from dermpack.imaging.preprocessing import prepare
 
 WIDTH, HEIGHT = 4000, 3000
 SIZE = 224

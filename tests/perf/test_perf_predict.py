@@ -16,7 +16,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from dermpack.contract import format_contract
-from dermpack.inference import first_installed_runtime
+from dermpack.inference.interpreter_host import first_installed_runtime
 from tests.support.colour_patches import jpeg, patch, write
 from tests.support.contracts import contract_for
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dermpack.imaging import Note, Reason
+from dermpack.imaging.rejection import Note, Reason
 
 WIDTH, HEIGHT = 24, 16
 ORIENTATION_TAG = 0x0112

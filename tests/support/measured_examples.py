@@ -21,7 +21,8 @@ from benchmarks.protocol.results import (
     ToolPass,
 )
 from dermpack.dataset.manifest import Dataset, Manifest, Picture, Split
-from dermpack.inference import Kernels, ModelSettings
+from dermpack.inference.interpreter_host import Kernels
+from dermpack.inference.model_files import ModelSettings
 from dermpack.storage.files import sha256_of
 
 CLASSES = ("bcc", "mel", "nv")

@@ -16,9 +16,11 @@ from dermpack.contract import (
     format_contract,
     summarize_runtimes,
 )
-from dermpack.inference import installed_runtimes
+from dermpack.inference.interpreter_host import installed_runtimes
 from dermpack.storage.files import sha256_of
-from dermpack.tflite import Metadata, TensorInfo, read_model, with_metadata
+from dermpack.tflite.metadata_writing import with_metadata
+from dermpack.tflite.model_file import Metadata, TensorInfo
+from dermpack.tflite.reading import read_model
 from tests.support.contracts import contract_for
 from tests.support.tflite_models import LABELS, float_model, integer_model
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from converter.quantize.equalization import Floats, rescale_channels
+from converter.qat.qat_network import Floats, rescale_channels
 
 Keras = Any
 DECADES = 2.0  # each side: the widest channel outranges the narrowest by 10⁴

@@ -26,12 +26,12 @@ def stripes(count: int, *, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int
 
 
 def examples(count: int, *, seed: int) -> Any:
-    from trainer.data.examples import Examples, SingleCopy
+    from trainer.data.examples import Examples
 
     pictures, truth = stripes(count, seed=seed)
     names = tuple(f"{seed}-{index}" for index in range(count))
     classes = tuple("abcdefgh")
-    return Examples(copies=SingleCopy(rows=pictures), truth=truth, classes=classes, names=names, groups=names)
+    return Examples(copies=pictures[np.newaxis], truth=truth, classes=classes, names=names, groups=names)
 
 
 def feed(*, train: int = 320, validation: int = 64) -> Any:

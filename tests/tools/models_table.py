@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dermpack.reporting.markdown import markdown_table
 from tests.tools.figures.marks import has_table, rewrite
 
 NAME = "references"  # of the tables, between marks
@@ -160,7 +159,9 @@ def _signed(value: float) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    return markdown_table(header, rows, words=len(header))
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'---|' * len(header)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dermpack.metrics.definitions import weighted_accuracy, weighted_auroc, weighted_balanced_accuracy
-from dermpack.metrics.paired_difference import compare_metric, mcnemar, top1_agreement
+from dermpack.metrics.intervals import compare_metric, mcnemar, top1_agreement
 from dermpack.metrics.predictions import Predictions, as_truth
 
 METRICS = {

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.errors import InputError
-from dermpack.storage.files import write_bytes
+from dermpack.storage.files import read_error, write_bytes
 
 Array = NDArray[Any]
 NPY: Any = np.lib.format  # its functions are untyped
@@ -54,11 +54,8 @@ def read_arrays(path: Path) -> dict[str, Array]:
                     what = f"{member.filename} is not an uncompressed .npy member"
                     raise InputError(path, what, HINT, code="invalid-format")
             return {member.filename.removesuffix(".npy"): _read(archive, member) for member in members}
-    except FileNotFoundError as error:
-        raise InputError(path, "file not found", "Check the path.", code="file-not-found") from error
     except OSError as error:
-        what = f"cannot read the file ({error.strerror or error})"
-        raise InputError(path, what, "Check the path and its permissions.", code="cannot-read") from error
+        raise read_error(path, error) from error
     except (zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
         what = f"not an .npz file of arrays ({error})"
         raise InputError(path, what, HINT, code="invalid-format") from error

@@ -5,7 +5,7 @@ Any step can be computed without the steps before it, so an interrupted fit resu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,27 +13,54 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dermpack.dataset.manifest import Dataset, Split
-from dermpack.imaging import Policy
-from dermpack.metrics.predictions import as_truth
-from dermpack.processes.process_pool import available_jobs
-from dermpack.progress import Track, silent
-from dermpack.storage.cache_folders import cache_bound_bytes, cache_folder
+from dermpack.storage.codec import encode
 from dermpack.storage.files import format_json, sha256_of
 from trainer.data.augment import augment_batch, mix_up, to_inputs
-from trainer.data.class_balance import compute_class_weights, compute_logit_offsets, draw_epoch_rows
-from trainer.data.examples import Examples, Rows, SingleCopy
-from trainer.data.prepared_cache import prepare_pictures
+from trainer.data.examples import (
+    Examples,
+    Rows,
+    compute_class_weights,
+    compute_logit_offsets,
+    draw_epoch_rows,
+)
 from trainer.distributed.cluster import WHOLE, Shard
-from trainer.model.distillation import Teacher
 from trainer.recipe.augmentation import Augmentation
 from trainer.recipe.recipe import Balance
 
 Batches = Any  # TensorFlow ships no types
+Keras = Any
 Tensor = Any
 PREFETCH = 2  # batches prepared during a step
 PREDICT_BATCH = 64
 ORDER, CHANGE, MIX = range(3)  # independent random streams of one seed
+MIN_PROBABILITY = 1e-7  # below it a logarithm would dominate the loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Teacher:
+    """A trained network that gets the same augmented pictures as the network that is trained."""
+
+    network: Keras
+    weights_sha256: str
+    share: float  # of each target; the label has the rest
+
+    def fingerprint(self) -> list[Any]:
+        """Return what decides its predictions, for a checkpoint to compare."""
+        return [self.weights_sha256, self.share]
+
+    def blend_targets(self, targets: Tensor, inputs: Tensor, *, offsets: Sequence[float]) -> Tensor:
+        """Return targets [n, k], partly the teacher's predictions for the inputs [n, s, s, 3].
+
+        The loss adds `offsets` to the logits of the trained network, so they are added to the teacher's too.
+        """
+        side = self.network.input_shape[1]
+        if inputs.shape[1] != side:
+            # The teacher takes the same augmented picture; only the size of its input may differ.
+            inputs = tf.image.resize(inputs, [side, side], antialias=True)
+        probabilities = tf.cast(self.network(inputs, training=False), tf.float32)
+        logits = tf.math.log(tf.maximum(probabilities, MIN_PROBABILITY))
+        predictions = tf.nn.softmax(logits + tf.constant(offsets, tf.float32))
+        return (1 - self.share) * targets + self.share * predictions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,10 +76,6 @@ class Feed:
     balance_power: float = 1.0
     teacher: Teacher | None = None
     shard: Shard = WHOLE  # of every batch, where workers share it
-
-    @property
-    def classes(self) -> int:
-        return len(self.train.classes)
 
     @property
     def class_weights(self) -> tuple[float, ...]:
@@ -79,12 +102,13 @@ class Feed:
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides the batches, so that a checkpoint can be compared."""
+        copies, _, *row_shape = self.train.copies.shape
         record = {
             "pictures": [*self.train.names, *self.validation.names],
-            "rows": [len(self.train.copies), *self.train.copies.shape],
+            "rows": [copies, *row_shape],
             "batch": self.batch,
             "seed": self.seed,
-            "augmentation": self.augmentation.record(),
+            "augmentation": encode(self.augmentation),
             "balance": [self.balance.value, self.balance_power],
         }
         if self.teacher:
@@ -101,34 +125,6 @@ class Feed:
         steps = tf.data.Dataset.range(first, last)
         return steps.map(_read_step(self)).map(_finish_step(self)).prefetch(PREFETCH).with_options(options)
 
-    def validation_batches(self) -> Batches:
-        """Return the inputs of the shard's span of the validation examples, in their order."""
-        return batch_examples(self.validation, shard=self.shard)
-
-
-def read_examples(
-    dataset: Dataset, split: Split, *, size: int, policy: Policy, threads: int, track: Track = silent
-) -> Examples:
-    """Return the pictures of a split, prepared once and mapped from the user's cache afterwards."""
-    pictures = dataset.manifest.of(split)
-    rows = prepare_pictures(
-        dataset,
-        pictures,
-        size=size,
-        policy=policy,
-        folder=cache_folder(),
-        processes=threads or available_jobs(),
-        bound_bytes=cache_bound_bytes(),
-        track=track,
-    )
-    return Examples(
-        copies=SingleCopy(rows=rows),
-        truth=as_truth([dataset.classes.index(picture.label) for picture in pictures]),
-        classes=dataset.classes,
-        names=tuple(picture.path for picture in pictures),
-        groups=tuple(picture.group for picture in pictures),
-    )
-
 
 def batch_examples(examples: Examples, *, shard: Shard = WHOLE) -> Batches:
     """Return the inputs of all examples in their order, unchanged; or of the shard's span of them."""
@@ -141,7 +137,7 @@ def batch_examples(examples: Examples, *, shard: Shard = WHOLE) -> Batches:
     # TensorFlow cannot infer the shape of what Python returns, so the shape is set here.
     def read_inputs(start: Tensor) -> Tensor:
         rows = tf.numpy_function(read_rows, [start], copies.dtype)
-        rows.set_shape([None, *copies.shape])
+        rows.set_shape([None, *copies.shape[2:]])
         return to_inputs(rows)
 
     return tf.data.Dataset.range(first, end, PREDICT_BATCH).map(read_inputs).prefetch(PREFETCH)
@@ -155,18 +151,18 @@ def _read_step(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
     read_copy = lru_cache(maxsize=2)(copies.__getitem__)
     steps, size = feed.steps, feed.batch_size
     shard_rows = feed.shard.rows(size)
-    one_hot = np.eye(feed.classes, dtype=np.float32)
+    one_hot = np.eye(len(feed.train.classes), dtype=np.float32)
 
     # The step alone decides epoch and position, so any step can be read first when a fit resumes.
     def read_numpy(step: int) -> tuple[Rows, Rows]:
         epoch, position = divmod(int(step), steps)
         chosen = epoch_order(epoch)[position * size : (position + 1) * size][shard_rows]
-        return read_copy(epoch % len(copies))[chosen], one_hot[feed.train.truth[chosen]]
+        return read_copy(epoch % copies.shape[0])[chosen], one_hot[feed.train.truth[chosen]]
 
     def read_step(step: Tensor) -> tuple[Tensor, ...]:
         rows, targets = tf.numpy_function(read_numpy, [step], [copies.dtype, tf.float32])
-        rows.set_shape([len(shard_rows), *copies.shape])
-        targets.set_shape([len(shard_rows), feed.classes])
+        rows.set_shape([len(shard_rows), *copies.shape[2:]])
+        targets.set_shape([len(shard_rows), len(one_hot)])
         return step, rows, targets
 
     return read_step

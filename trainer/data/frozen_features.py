@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,7 @@ SALT = 5  # keeps the seeds of the copies apart from those of the feed
 
 
 def cache_features(
-    trunk: Keras,
-    examples: Examples,
-    *,
-    augmentation: Augmentation,
-    copies: int,
-    seed: int,
-    folder: Path,
+    trunk: Keras, examples: Examples, *, augmentation: Augmentation, copies: int, seed: int, folder: Path
 ) -> Examples:
     """Return the examples as float16 outputs of the trunk; a copy is computed when it is first read.
 
@@ -44,13 +38,13 @@ def cache_features(
 
     features = FrozenFeatures(
         run=tf.function(run, reduce_retracing=True),
-        shape=tuple(trunk.output_shape[1:]),
-        pictures=examples,
-        count=copies if changes else 1,
+        shape=(copies if changes else 1, len(examples), *trunk.output_shape[1:]),
+        pictures=examples.copies[0],
         seed=seed,
         folder=folder,
+        dtype=np.dtype(np.float16),
     )
-    return examples.with_copies(features)
+    return replace(examples, copies=features)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,31 +52,23 @@ class FrozenFeatures:
     """The output of a trunk for the pictures, one file per copy."""
 
     run: Callable[[Any, Any], Any]
-    shape: tuple[int, ...]
-    pictures: Examples
-    count: int
+    shape: tuple[int, ...]  # [copies, n, …]
+    pictures: Rows
     seed: int
     folder: Path
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.float16)
-
-    def __len__(self) -> int:
-        return self.count
+    dtype: np.dtype[Any]
 
     def __getitem__(self, copy: int) -> Rows:
         path = self.folder / f"{copy:03}.npy"
-        shape = (len(self.pictures), *self.shape)
-        cached = read_rows(path, shape=shape, dtype=self.dtype)
+        cached = read_rows(path, shape=self.shape[1:], dtype=self.dtype)
         if cached is not None:
             return cached
-        return write_rows(path, self._batches(copy), shape=shape, dtype=self.dtype)
+        return write_rows(path, self._batches(copy), shape=self.shape[1:], dtype=self.dtype)
 
     def _batches(self, copy: int) -> Iterator[tuple[int, Rows]]:
-        n, pictures = len(self.pictures), self.pictures.copies[0]
+        n = len(self.pictures)
         for start in range(0, n, BATCH):
-            rows = tf.constant(np.ascontiguousarray(pictures[start : start + BATCH]))
+            rows = tf.constant(np.ascontiguousarray(self.pictures[start : start + BATCH]))
             # The seed is unique for each batch of each copy.
             seed = tf.constant([copy * n + start, 8 * self.seed + SALT], tf.int64)
             yield start, self.run(rows, seed).numpy()

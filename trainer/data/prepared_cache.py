@@ -15,7 +15,6 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -26,11 +25,11 @@ from numpy.typing import NDArray
 
 from dermpack.dataset.manifest import Dataset, Picture
 from dermpack.errors import DatasetError, OutputError
-from dermpack.imaging import Policy, prepare
+from dermpack.imaging.preprocessing import Policy, prepare
 from dermpack.processes.process_pool import WorkerLostError, map_in_processes
 from dermpack.progress import Track, silent
-from dermpack.storage.cache_folders import BOUND_GB, CACHE_VARIABLE, GB
 from dermpack.storage.files import sha256_file, sha256_of, sha256_remaining, write_error, write_text
+from dermpack.storage.shared_folders import BOUND_GB, CACHE_VARIABLE, GB
 
 Rows = NDArray[Any]
 Job: TypeAlias = tuple[Path, str]  # a picture's file, and the sha256 that it must have
@@ -173,44 +172,33 @@ def checksum_file(path: Path) -> Path:
     return path.with_suffix(".sha256")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class _CachedFile:
-    """A file of the cache; files are ordered by their last use."""
-
-    used_ns: int
-    path: Path
-    size_bytes: int
-
-
 def _evict(folder: Path, *, needed_bytes: int, bound_bytes: int) -> None:
     """Remove the least recently used files until the bound and the disk have the needed space."""
     cached = sorted(_list_cached(folder))
-    cached_bytes = sum(file.size_bytes for file in cached)
+    cached_bytes = sum(size_bytes for _, size_bytes, _ in cached)
     # Two limits apply: the bound of the cache, and the free space on the disk.
     excess = cached_bytes + needed_bytes - bound_bytes
     lacking = needed_bytes - shutil.disk_usage(folder).free
     if lacking > cached_bytes:
         lacking = 0  # the disk is too small even without the cache, so removing it would not help
-    for file in cached:
+    for _, size_bytes, path in cached:
         if max(excess, lacking) <= 0:
             return
-        if _remove_unused(file.path):
-            checksum_file(file.path).unlink(missing_ok=True)
-            excess, lacking = excess - file.size_bytes, lacking - file.size_bytes
+        if _remove_unused(path):
+            checksum_file(path).unlink(missing_ok=True)
+            excess, lacking = excess - size_bytes, lacking - size_bytes
 
 
-def _list_cached(folder: Path) -> Iterator[_CachedFile]:
-    """Yield the files that this module wrote; the user may keep other files in the folder."""
+def _list_cached(folder: Path) -> Iterator[tuple[int, int, Path]]:
+    """Yield last use (ns), size and path of each file of this module; the user may keep other files there."""
     for path in folder.glob("*.npy"):
         checksum = checksum_file(path)
         with suppress(OSError):
             if not (ROWS_NAME.fullmatch(path.name) and _is_plain_file(path) and _is_plain_file(checksum)):
                 continue
             with checksum.open("rb") as file:
-                if CHECKSUM.fullmatch(file.read(CHECKSUM_BYTES + 1)) is None:
-                    continue
-            used_ns = checksum.stat().st_mtime_ns
-            yield _CachedFile(path=path, size_bytes=path.stat().st_size, used_ns=used_ns)
+                if CHECKSUM.fullmatch(file.read(CHECKSUM_BYTES + 1)):
+                    yield checksum.stat().st_mtime_ns, path.stat().st_size, path
 
 
 def _remove_unused(path: Path) -> bool:

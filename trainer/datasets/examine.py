@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -10,11 +10,12 @@ from pathlib import Path
 
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, PictureError
-from dermpack.imaging import DEFAULT_LIMITS, DecodingLimits, decode
+from dermpack.imaging.decoding import decode
+from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
 from dermpack.processes.process_pool import WorkerLostError, available_jobs, map_in_processes
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_file
-from trainer.datasets.duplicates.signature import Signature, compute_signature
+from trainer.datasets.duplicates import Signature, compute_signature
 from trainer.datasets.findings import ImportOutcome, create_finding
 
 CHUNK_PICTURES = 16  # a task: large enough to hide the cost of the pipe, small enough for a smooth bar
@@ -28,8 +29,11 @@ class ExaminedPicture:
     sha256: str  # of the file's bytes
     width: int  # after EXIF orientation
     height: int
-    notes: tuple[str, ...]  # values of dermpack.imaging.Note
+    notes: tuple[str, ...]  # values of rejection.Note
     signature: Signature
+
+
+Result = ExaminedPicture | Finding
 
 
 def examine_pictures(
@@ -44,55 +48,40 @@ def examine_pictures(
     # Without the data extra this raises MissingExtraError here; in a worker it would end the process.
     import_module("imagehash")
     chunks = [tuple(paths[start : start + CHUNK_PICTURES]) for start in range(0, len(paths), CHUNK_PICTURES)]
-    examined = _examine_chunks(root, chunks, limits, jobs or available_jobs())
-    results = list(track(examined, total=len(paths), what="examine"))
-    # Workers finish in any order; the answer keeps the order of `paths`, so that outputs are reproducible.
-    by_path = {each.path if isinstance(each, ExaminedPicture) else each.picture: each for each in results}
-    ordered = [by_path[path] for path in paths]
+    try:
+        work = map_in_processes(partial(_examine_chunk, root, limits), chunks, jobs=jobs or available_jobs())
+        examined = (each for _, results in work for each in results)
+        # Workers finish in any order; the answer keeps the order of `paths`, so outputs are reproducible.
+        result_of_path = dict(track(examined, total=len(paths), what="examine"))
+    except WorkerLostError as error:
+        chunk = chunks[error.task]
+        read = f"{len(chunk)} pictures up to {chunk[-1]}"
+        what = f"a worker process ended ({error.ending}) while it read {read}"
+        hint = "Lower --max-megapixels or --jobs, or remove the picture that causes it."
+        raise InputError(root / chunk[0], what, hint, code="worker-died") from error
+    ordered = [result_of_path[path] for path in paths]
     usable = tuple(each for each in ordered if isinstance(each, ExaminedPicture))
     return usable, tuple(each for each in ordered if isinstance(each, Finding))
 
 
-def _examine_chunks(
-    root: Path, chunks: Sequence[tuple[str, ...]], limits: DecodingLimits, jobs: int
-) -> Iterator[ExaminedPicture | Finding]:
-    try:
-        for _, results in map_in_processes(partial(_examine_chunk, root, limits), chunks, jobs=jobs):
-            yield from results
-    except WorkerLostError as error:
-        chunk = chunks[error.task]
-        what = (
-            f"a worker process ended ({error.ending}) while it read {len(chunk)} pictures up to {chunk[-1]}"
-        )
-        hint = "Lower --max-megapixels or --jobs, or remove the picture that causes it."
-        raise InputError(root / chunk[0], what, hint, code="worker-died") from error
+def _examine_chunk(root: Path, limits: DecodingLimits, chunk: tuple[str, ...]) -> list[tuple[str, Result]]:
+    return [(path, _examine_picture(root, path, limits)) for path in chunk]
 
 
-def _examine_chunk(
-    root: Path, limits: DecodingLimits, chunk: tuple[str, ...]
-) -> list[ExaminedPicture | Finding]:
-    results: list[ExaminedPicture | Finding] = []
-    for path in chunk:
-        try:
-            results.append(_examine_picture(root, path, limits))
-        except PictureError as error:
-            results.append(Finding(kind=error.reason, picture=path, detail=error.what))
-        except FileNotFoundError:
-            detail = "vanished while it was imported"
-            results.append(create_finding(ImportOutcome.CHANGED, path, detail))
-        except OSError as error:
-            detail = error.strerror or "cannot be read"
-            results.append(create_finding(ImportOutcome.UNREADABLE, path, detail))
-    return results
-
-
-def _examine_picture(root: Path, path: str, limits: DecodingLimits) -> ExaminedPicture | Finding:
+def _examine_picture(root: Path, path: str, limits: DecodingLimits) -> Result:
     file = root / path
-    # lstat, because the decoder is the one that refuses links.
-    before = file.lstat()
-    decoded = decode(file, limits=limits)
-    sha256 = sha256_file(file)
-    after = file.lstat()
+    try:
+        # lstat, because the decoder is the one that refuses links.
+        before = file.lstat()
+        decoded = decode(file, limits=limits)
+        sha256 = sha256_file(file)
+        after = file.lstat()
+    except PictureError as error:
+        return Finding(kind=error.reason, picture=path, detail=error.what)
+    except FileNotFoundError:
+        return create_finding(ImportOutcome.CHANGED, path, "vanished while it was imported")
+    except OSError as error:
+        return create_finding(ImportOutcome.UNREADABLE, path, error.strerror or "cannot be read")
     # The pixels and the hash must come from the same bytes.
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         return create_finding(ImportOutcome.CHANGED, path, "changed while it was imported")

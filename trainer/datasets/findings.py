@@ -29,14 +29,7 @@ class OmissionReason(Enum):
 
 # Findings about a folder, a class or a choice. They do not count as unusable pictures.
 FAULTLESS = frozenset(
-    reason.value
-    for reason in (
-        OmissionReason.EMPTY_CLASS,
-        OmissionReason.UNMAPPED,
-        OmissionReason.COPIES,
-        OmissionReason.OTHER,
-        OmissionReason.NOT_IN_TABLE,
-    )
+    OmissionReason[name].value for name in ("EMPTY_CLASS", "UNMAPPED", "COPIES", "OTHER", "NOT_IN_TABLE")
 )
 
 

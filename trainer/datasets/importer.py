@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 
 from dermpack.dataset.manifest import (
@@ -17,16 +18,15 @@ from dermpack.dataset.manifest import (
     write_dataset,
 )
 from dermpack.errors import InputError
-from dermpack.imaging import DEFAULT_LIMITS
+from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
 from dermpack.progress import Track, silent
 from dermpack.storage.files import check_output_folder, new_folder, sha256_of
 from trainer.datasets.examine import examine_pictures
 from trainer.datasets.findings import FAULTLESS
-from trainer.datasets.import_request import ImportRequest, PictureStorage, SplitPolicy, UnusablePolicy
-from trainer.datasets.layouts.listing import Listing, SourceFormat
+from trainer.datasets.layouts.listing import Listing, SourceFormat, SourceRequest
 from trainer.datasets.layouts.read_source import read_source
-from trainer.datasets.splits.arrange import ArrangedPictures, UsablePicture, arrange_pictures, join_groups
-from trainer.datasets.splits.split import DEFAULT_SHARES
+from trainer.datasets.splits.arrange import SplitPolicy, arrange_pictures, join_groups
+from trainer.datasets.splits.split import DEFAULT_SHARES, Shares
 
 PICTURES_FOLDER = "pictures"
 MAX_NAMED = 3  # so many unusable pictures are named in an error
@@ -40,6 +40,40 @@ NOTE_TEXTS = {
     "cmyk": "converted from CMYK",
     "sixteen-bit": "converted from 16 bits; the high byte is kept",
 }
+
+
+class PictureStorage(Enum):
+    """Where the pictures are after the import."""
+
+    IN_PLACE = "in place"
+    COPIED = "copied"
+
+
+class UnusablePolicy(Enum):
+    """What to do when a picture cannot be used."""
+
+    LISTED = "listed"
+    FATAL = "fatal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """The options of one import; `shares=None` means 70/15/15, `jobs=None` all processors."""
+
+    source: Path
+    output: Path
+    reading: SourceRequest = field(default_factory=SourceRequest)
+    shares: Shares | None = None
+    seed: int = 0
+    group_column: str = ""
+    splits: SplitPolicy = SplitPolicy.AS_GIVEN
+    storage: PictureStorage = PictureStorage.IN_PLACE
+    refusals: UnusablePolicy = UnusablePolicy.LISTED
+    overwrite: bool = False
+    licence: str = ""
+    caution: str = ""
+    limits: DecodingLimits = DEFAULT_LIMITS
+    jobs: int | None = None
 
 
 def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
@@ -84,16 +118,20 @@ def _create_dataset(request: ImportRequest, listing: Listing, pictures: Path, tr
         raise InputError(request.source, what, hint, code="unusable-pictures")
     # Find duplicates and assign splits, in the order of the paths.
     listed_of_path = {listed.path: listed for listed in listing.pictures}
-    candidates = [
-        UsablePicture(listed=listed_of_path[each.path], examined=each)
-        for each in sorted(examined, key=lambda each: each.path)
-    ]
-    arranged = arrange_pictures(candidates, request, track=track)
-    _check_classes(request, listing, arranged, refused)
+    rows, left_out, notes = arrange_pictures(
+        [listed_of_path[each.path] for each in examined],
+        examined,
+        policy=request.splits,
+        shares=request.shares,
+        seed=request.seed,
+        track=track,
+    )
+    refused = (*refused, *left_out)
+    _check_classes(request, listing, rows, refused)
     picture_notes = [
-        Finding(kind=note, picture=each.examined.path, detail=NOTE_TEXTS.get(note, "kept"))
-        for each in candidates
-        for note in each.examined.notes
+        Finding(kind=note, picture=each.path, detail=NOTE_TEXTS.get(note, "kept"))
+        for each in examined
+        for note in each.notes
     ]
     root = PICTURES_FOLDER
     if request.storage is not PictureStorage.COPIED and listing.root != pictures:
@@ -104,38 +142,36 @@ def _create_dataset(request: ImportRequest, listing: Listing, pictures: Path, tr
     return Dataset(
         folder=request.output,
         root=root,
-        classes=tuple(sorted({picture.label for picture in arranged.pictures})),
-        manifest=Manifest(pictures=arranged.pictures, columns=listing.columns),
+        classes=tuple(sorted({picture.label for picture in rows})),
+        manifest=Manifest(pictures=rows, columns=listing.columns),
         format=listing.format,
         source=_to_utf8(request.source.resolve().name),
         licence=_to_utf8(request.licence),
         caution=_to_utf8(request.caution),
         options=_recorded_options(request, listing),
-        refused=(*refused, *arranged.refused),
-        notes=(*picture_notes, *arranged.notes),
+        refused=refused,
+        notes=(*picture_notes, *notes),
     )
 
 
 def _check_classes(
-    request: ImportRequest, listing: Listing, arranged: ArrangedPictures, refused: Sequence[Finding]
+    request: ImportRequest, listing: Listing, pictures: Sequence[Picture], refused: Sequence[Finding]
 ) -> None:
-    classes = {picture.label for picture in arranged.pictures}
+    classes = {picture.label for picture in pictures}
     if not classes:
-        unusable = (*refused, *arranged.refused)
-        what = "no usable picture" + (f": {_list_findings(unusable)}" if unusable else "")
+        what = "no usable picture" + (f": {_list_findings(refused)}" if refused else "")
         raise InputError(request.source, what, "Check the source and --format.", code="no-pictures")
     if len(classes) == 1:
         what = f"all usable pictures have the same class, {min(classes)!r} (read as {listing.format})"
         hint = "Give pictures of at least two classes, or check --positive and --map."
         # The most likely reason is that the class folders are one level deeper.
-        paths = [picture.path.split("/") for picture in arranged.pictures]
+        paths = [picture.path.split("/") for picture in pictures]
         subfolders = sorted({parts[1] for parts in paths if len(parts) > 2})
         has_task = request.reading.positive or request.reading.map_file
         if listing.format == SourceFormat.FOLDERS.value and len(subfolders) > 1 and not has_task:
             names = ", ".join(subfolders[:MAX_NAMED]) + (", …" if len(subfolders) > MAX_NAMED else "")
-            hint = (
-                f"If its folders ({names}) are the classes, give {listing.root / paths[0][0]} as the source."
-            )
+            folder = listing.root / paths[0][0]
+            hint = f"If its folders ({names}) are the classes, give {folder} as the source."
         raise InputError(request.source, what, hint, code="single-class")
 
 

@@ -115,10 +115,16 @@ def wait_for_workers(cluster: Cluster, *, limit_s: float) -> None:
 
     TensorFlow would wait forever, and not report for which worker. It takes the port over afterwards.
     """
-    own = cluster.workers[cluster.index]
     end = time.monotonic() + limit_s
+    own_port = int(cluster.workers[cluster.index].rpartition(":")[2])
+    try:
+        # The port may still have closed connections of an earlier attempt: create_server reuses it.
+        listener = socket.create_server(("", own_port), backlog=128)
+    except OSError as error:
+        what = f"cannot bind to port {own_port} ({os.strerror(error.errno or 0)})"
+        raise InputError(VARIABLE, what, "Choose a free port on this host.", code="cannot-bind") from error
     # Every worker listens while it waits for the others: otherwise each would find the others absent.
-    with _listen(own):
+    with listener:
         for index, address in enumerate(cluster.workers):
             host, _, port = address.rpartition(":")
             target = (host.strip("[]"), int(port))
@@ -165,18 +171,3 @@ def _parse_workers(value: Any) -> tuple[str, ...]:
 
 def _invalid(what: str, hint: str = HINT) -> InputError:
     return InputError(VARIABLE, what, hint, code="invalid-tf-config")
-
-
-def _listen(address: str) -> socket.socket:
-    port = int(address.rpartition(":")[2])
-    listener = socket.socket()
-    # The port may still have closed connections of an earlier attempt, and TensorFlow binds to it next.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("", port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        what = f"cannot bind to port {port} ({error.strerror or error})"
-        raise InputError(VARIABLE, what, "Choose a free port on this host.", code="cannot-bind") from error
-    return listener

@@ -10,7 +10,7 @@ import math
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -65,10 +65,6 @@ class ReplicaGroup:
     def is_chief(self) -> bool:
         return self.shard.index == 0
 
-    def scope(self) -> Any:
-        """Return a context in which variables are created on every replica."""
-        return self.distribution.scope()
-
     def rows(self, n: int) -> Integers:
         """Return [replicas, n / replicas]: the rows of a batch that each replica has."""
         workers = (Shard(index=index, count=self.shard.count).rows(n) for index in range(self.shard.count))
@@ -76,12 +72,12 @@ class ReplicaGroup:
 
     def sum_over_replicas(self, function: Callable[..., Tensor], *batch: Tensor) -> Tensor:
         """Run the function on every replica's rows of this worker's batch; return the sum of its results."""
-        results = self._run(function, *batch)
+        results = self.distribution.run(function, args=tuple(map(self._deal, batch)))
         return self.distribution.reduce(tf.distribute.ReduceOp.SUM, results, axis=None)
 
     def run_on_replicas(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> tuple[Tensor, ...]:
         """Return the result of the function for the rows of each of this worker's replicas."""
-        results = self._run(function, rows)
+        results = self.distribution.run(function, args=(self._deal(rows),))
         local: tuple[Tensor, ...] = self.distribution.experimental_local_results(results)
         return local
 
@@ -94,7 +90,7 @@ class ReplicaGroup:
         if self.count == 1:
             return model
         # Variables are mirrored where they are created in the scope, so the model is built again in it.
-        with self.scope():
+        with self.distribution.scope():
             copy = tf_keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
         return copy
@@ -138,8 +134,6 @@ class ReplicaGroup:
 
     def broadcast(self, data: bytes) -> bytes:
         """Return the chief's data on every worker."""
-        if self.shard.count == 1:
-            return data
         # Collective operations add numbers: the chief contributes its bytes, and every other worker zeros.
         own_length = len(data) if self.is_chief else 0
         length = int(self._sum_over_workers(np.array([own_length], np.int64))[0])
@@ -174,9 +168,6 @@ class ReplicaGroup:
     def _local(self) -> int:
         """How many replicas this process has."""
         return self.count // self.shard.count
-
-    def _run(self, function: Callable[..., Tensor], *batch: Tensor) -> Any:
-        return self.distribution.run(function, args=tuple(map(self._deal, batch)))
 
     def _deal(self, rows: Tensor) -> Any:
         """Give replica i of this worker the rows i, i + k, i + 2k …"""
@@ -246,12 +237,6 @@ def report_lost_workers(cluster: Cluster | None) -> Iterator[None]:
         where = cluster.name(suspects[0]) if len(suspects) == 1 else "a worker"
         what = "connection lost, or the worker stopped responding"
         raise WorkerError(where, what, RESUME, code="worker-died") from error
-
-
-def finish_together(replicas: ReplicaGroup) -> None:
-    """Wait for the other workers after the run was written; one that is lost now does no harm."""
-    with suppress(*LOST_WORKER_ERRORS):
-        replicas.wait()
 
 
 @lru_cache(maxsize=1)  # collectives are numbered per strategy: two of one process would be confused

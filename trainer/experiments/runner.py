@@ -23,19 +23,12 @@ from dermpack.evaluation.evaluate import predict
 from dermpack.metrics.predictions import Floats, Predictions
 from dermpack.progress import Track, silent
 from dermpack.storage.files import read_json
-from dermpack.storage.locks import STATE_FOLDER
+from dermpack.storage.shared_folders import STATE_FOLDER
 from trainer.data.array_file import read_arrays
 from trainer.fitting.checkpoint import CHECKPOINT_FILE
-from trainer.recipe.options import RUN_FILE
-from trainer.recipe.recipe import Recipe
+from trainer.recipe.recipe import Recipe, recipe_to_options
+from trainer.runs import RUN_FILE, subprocess_training
 from trainer.runs.run_folder import IDENTITY_FILE, partial_folder
-from trainer.runs.subprocess_training import (
-    PROBABILITIES,
-    EventCallback,
-    SplitRequest,
-    TrainingJob,
-    train_in_subprocess,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,42 +69,34 @@ def run_recipe(
     files: ExperimentRun,
     recipe: Recipe,
     dataset: Dataset,
-    wanted: Sequence[tuple[Dataset, Split]],
+    wanted: Sequence[tuple[Dataset, Split]] = (),
     *,
-    tell: EventCallback,
+    tell: subprocess_training.EventCallback,
 ) -> None:
     """Train the recipe unless it is trained, and predict the wanted splits that have no predictions yet."""
-    if requests := missing_predictions(files, wanted):
-        train_recipe(files, recipe, dataset, requests, tell=tell)
-
-
-def train_recipe(
-    files: ExperimentRun,
-    recipe: Recipe,
-    dataset: Dataset,
-    requests: Sequence[SplitRequest] = (),
-    *,
-    tell: EventCallback,
-) -> None:
-    """Train the recipe in a child process, or resume it, and answer the requests."""
-    job = TrainingJob(
+    requests = missing_predictions(files, wanted)
+    if files.is_trained and not requests:
+        return
+    job = subprocess_training.TrainingJob(
         dataset=dataset.folder.absolute(),
         run=files.run,
-        recipe=recipe,
-        asks=tuple(requests),
+        options=recipe_to_options(recipe),
+        asks=requests,
         clock=files.clock,
         log=files.state / "log.txt",
     )
-    train_in_subprocess(job, tell=tell)
+    subprocess_training.train_in_subprocess(job, tell=tell)
 
 
 def missing_predictions(
     files: ExperimentRun, wanted: Sequence[tuple[Dataset, Split]]
-) -> tuple[SplitRequest, ...]:
+) -> tuple[subprocess_training.SplitRequest, ...]:
     """Return a request for each wanted split without predictions; for all of them before training."""
     # Predictions of an earlier training are obsolete: without a trained run, everything is requested.
     requests = (
-        SplitRequest(dataset=dataset.folder.absolute(), split=split, answers=files.answers(dataset, split))
+        subprocess_training.SplitRequest(
+            dataset=dataset.folder.absolute(), split=split, answers=files.answers(dataset, split)
+        )
         for dataset, split in wanted
     )
     return tuple(request for request in requests if not (files.is_trained and request.answers.is_file()))
@@ -122,17 +107,11 @@ def read_predictions(
 ) -> Predictions:
     """Return the stored predictions of a split with the truth from the manifest."""
     path = files.answers(dataset, split)
-    probabilities = read_probabilities(path)
+    probabilities: Floats = read_arrays(path)[subprocess_training.PROBABILITIES]
     if probabilities.shape != (len(dataset.manifest.of(split)), len(classes)):
         what, hint = "predictions of other pictures or classes", "Delete the file and rerun the command."
         raise InputError(path, what, hint, code="predictions-mismatch")
     return align_answers(dataset, split, classes, probabilities)
-
-
-def read_probabilities(path: Path) -> Floats:
-    """Return the array of a predictions file: one row for each picture, one column for each class."""
-    probabilities: Floats = read_arrays(path)[PROBABILITIES]
-    return probabilities
 
 
 def align_answers(

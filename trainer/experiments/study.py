@@ -8,38 +8,52 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeAlias
 
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import DatasetError, DermpackError, InputError, OutputError
+from dermpack.metrics.definitions import OVERALL, metric_value
+from dermpack.metrics.intervals import compare_metric, mcnemar
+from dermpack.metrics.predictions import Predictions
+from dermpack.metrics.summary import score
 from dermpack.storage.files import format_json, read_json, write_bytes, write_text
-from dermpack.storage.locks import STATE_FOLDER, lock_folder
-from trainer.experiments.runner import (
-    align_answers,
-    changed_option,
-    missing_predictions,
-    run_recipe,
-    study_run,
-)
+from dermpack.storage.shared_folders import STATE_FOLDER, lock_folder
+from trainer.data.array_file import read_arrays
+from trainer.experiments import runner
 from trainer.experiments.study_file import StudyEntry, StudyPlan
-from trainer.experiments.study_record import Study, StudyDataset, StudyRow
+from trainer.experiments.study_record import (
+    COMPARED,
+    BaseComparison,
+    DatasetScores,
+    History,
+    PhaseStart,
+    Study,
+    StudyDataset,
+    StudyRow,
+    TrainedRecipe,
+)
 from trainer.experiments.study_report import study_files
-from trainer.experiments.study_scores import SEEN_SPLITS, ScoredRecipe, compare_to_base, score_recipe
 from trainer.runs.preflight import check_single_process, check_training
-from trainer.runs.run_folder import DATASET_KEY
+from trainer.runs.run_folder import DATASET_KEY, read_run
 from trainer.runs.subprocess_training import RecipeStarted, TrainingEvent
 
 MARKER = f"{STATE_FOLDER}/study.json"
 SCHEMA = 1
+SEEN_SPLITS = (Split.TRAIN, Split.VALIDATION)  # used by training
 
-Event: TypeAlias = TrainingEvent | StudyRow
-StudyCallback: TypeAlias = Callable[[Event], None]
+StudyCallback: TypeAlias = Callable[[TrainingEvent | StudyRow], None]
 
 
-def ignore_study_event(event: Event) -> None:
-    """Do nothing with a progress event."""
-    del event
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScoredRecipe:
+    """A trained recipe, and its predictions for the test split of each dataset."""
+
+    trained: TrainedRecipe
+    predictions: tuple[Predictions, ...]
 
 
 def run_study(
@@ -49,7 +63,7 @@ def run_study(
     *,
     also: Sequence[Dataset] = (),
     overwrite: bool = False,
-    listen: StudyCallback = ignore_study_event,
+    listen: StudyCallback = lambda _: None,
 ) -> Study:
     """Train the recipes that are not trained yet, and write the report again after each.
 
@@ -62,8 +76,8 @@ def run_study(
     with _open_folder(folder, dataset, overwrite=overwrite):
         # A recipe that was trained with other options under this name is refused or trained again.
         for entry in plan.entries:
-            files = study_run(folder, entry.name)
-            if change := changed_option(files, entry.recipe):
+            files = runner.study_run(folder, entry.name)
+            if change := runner.changed_option(files, entry.recipe):
                 if not overwrite:
                     what = f"already trained with different options ({change})"
                     hint = "Give the recipe another name, or add --overwrite to train it again."
@@ -73,13 +87,16 @@ def run_study(
         entries = sorted(plan.entries, key=lambda entry: entry.name != plan.base)
         for number, entry in enumerate(entries, start=1):
             listen(RecipeStarted(name=entry.name, number=number, of=len(entries)))
-            is_new = bool(missing_predictions(study_run(folder, entry.name), _wanted_splits(datasets)))
+            is_new = bool(
+                runner.missing_predictions(runner.study_run(folder, entry.name), _wanted_splits(datasets))
+            )
             results[entry.name] = _train_entry(entry, folder, datasets, listen)
             study = _collect(plan, results, datasets)
             listen(next(row for row in study.rows if row.name == entry.name))
             # A resumed study does not write the same report again for each recipe that was trained before.
             if is_new or not study.waiting:
-                write_study(study, folder)
+                for name, data in study_files(study).items():
+                    write_bytes(folder / name, data)
     return study
 
 
@@ -88,7 +105,7 @@ def check_study(dataset: Dataset, plan: StudyPlan, folder: Path, *, also: Sequen
     for entry in plan.entries:
         try:
             check_single_process(entry.recipe)
-            check_training(dataset, study_run(folder, entry.name).run, entry.recipe, overwrite=True)
+            check_training(dataset, runner.study_run(folder, entry.name).run, entry.recipe, overwrite=True)
         except InputError as error:
             where = f"[recipes.{entry.name}] {error.where}" if error.where.startswith("--") else error.where
             raise InputError(where, error.what, error.hint, code=error.code) from error
@@ -96,13 +113,7 @@ def check_study(dataset: Dataset, plan: StudyPlan, folder: Path, *, also: Sequen
         if not tested.manifest.of(Split.TEST):
             hint = "Import the dataset with a test share."
             raise DatasetError(tested.folder, "the test split is empty", hint, code="empty-split")
-        align_answers(tested, Split.TEST, dataset.classes, None)
-
-
-def write_study(study: Study, folder: Path) -> None:
-    """Write the record, and the reports rendered from it."""
-    for name, data in study_files(study).items():
-        write_bytes(folder / name, data)
+        runner.align_answers(tested, Split.TEST, dataset.classes, None)
 
 
 @contextmanager
@@ -137,9 +148,9 @@ def _train_entry(
     """Return the scores of a recipe, or the reason why it could not be trained."""
     if entry.lacks:
         return f"{entry.lacks}. Put the file into the folder of the study, or choose other weights."
-    files = study_run(folder, entry.name)
+    files = runner.study_run(folder, entry.name)
     try:
-        run_recipe(files, entry.recipe, datasets[0], _wanted_splits(datasets), tell=listen)
+        runner.run_recipe(files, entry.recipe, datasets[0], _wanted_splits(datasets), tell=listen)
         return score_recipe(files, folder, datasets)
     except DermpackError as error:
         # A report does not contain paths of this machine: "weights.h5: ends before layer Conv1. Give …".
@@ -184,3 +195,56 @@ def _collect(plan: StudyPlan, results: dict[str, ScoredRecipe | str], datasets: 
         rows=tuple(rows),
         waiting=tuple(entry.name for entry in plan.entries if entry.name not in results),
     )
+
+
+def score_recipe(files: runner.ExperimentRun, folder: Path, datasets: Sequence[Dataset]) -> ScoredRecipe:
+    """Return figures of the splits that training used, and scores with intervals of the test splits."""
+    run = read_run(files.run)
+    splits = {}
+    for split in SEEN_SPLITS:
+        # These splits serve the comparison only, so their figures need no interval.
+        predictions = runner.read_predictions(files, datasets[0], split, run.classes)
+        splits[split.value] = {name: metric_value(metric, predictions) for name, metric in OVERALL.items()}
+    # The phases are joined to one curve, and the number of epochs before each phase marks its start.
+    epochs = [epoch for phase in run.phases for epoch in phase.history]
+    lengths = accumulate((len(phase.history) for phase in run.phases), initial=0)
+    names = list(epochs[0].validation) if epochs else []
+    history = History(
+        starts=tuple(
+            PhaseStart(phase=phase.name, after_epoch=length)
+            for phase, length in zip(run.phases, lengths, strict=False)
+        ),
+        loss=tuple(epoch.loss for epoch in epochs),
+        validation={name: tuple(epoch.validation[name] for epoch in epochs) for name in names},
+    )
+    tests = tuple(runner.read_predictions(files, dataset, Split.TEST, run.classes) for dataset in datasets)
+    trained = TrainedRecipe(
+        run=files.run.relative_to(folder).as_posix(),
+        weights_sha256=run.weights_sha256,
+        parameters=sum(array.size for array in read_arrays(run.weights).values()),
+        size_bytes=run.weights.stat().st_size,
+        training_seconds=files.training_seconds(),
+        splits=splits,
+        tests=tuple(
+            DatasetScores(scores=score(tested, split=Split.TEST.value), versus=None) for tested in tests
+        ),
+        history=history,
+        remarks=run.remarks,
+        versions=run.versions,
+    )
+    return ScoredRecipe(trained=trained, predictions=tests)
+
+
+def compare_to_base(scored: ScoredRecipe, base: ScoredRecipe | None) -> TrainedRecipe:
+    """Return the recipe with its differences to the base; unchanged for the base itself, or without one."""
+    if base is None or base is scored:
+        return scored.trained
+    pairs = zip(scored.trained.tests, base.predictions, scored.predictions, strict=True)
+    tests = tuple(replace(tested, versus=_compare(first, second)) for tested, first, second in pairs)
+    return replace(scored.trained, tests=tests)
+
+
+@lru_cache(maxsize=512)  # the study is written again after each recipe
+def _compare(base: Predictions, this: Predictions) -> BaseComparison:
+    differences = {name: compare_metric(base, this, OVERALL[name]) for name in COMPARED}
+    return BaseComparison(differences=differences, mcnemar=mcnemar(base, this))

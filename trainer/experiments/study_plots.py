@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dermpack.reporting.plots import INK, PALETTE, SOFT, Axes, Draw, figure_png, line_plot, shorten
+from dermpack.reporting.plots import PALETTE, SOFT, Axes, figure_png, line_plot, place_legend, plot, shorten
 from trainer.experiments.study_record import COMPARED, Study, TrainedRecipe, tested_figure
 
 MEGA = 1_000_000
+ERROR_BAR: Mapping[str, float] = {"markersize": 5, "elinewidth": 1.0, "capsize": 2}
 MARKERS = {"accuracy": "o", "balanced_accuracy": "s"}
 LOG_SCALE_FROM = 20.0  # ratio of the largest to the smallest cost
 MARKER_GAP_INCHES = 0.08
@@ -16,7 +17,7 @@ AXES_SHARE = 0.8  # of the height of the figure, roughly
 NAME_WIDTH = 0.25  # as a share of the width of the plot
 NAME_LEFT_FROM = 0.6  # share of the width from which a name is written to the left of its point
 MAX_CURVES = 28  # combinations of colours and dashes
-WIDTH_INCHES, HEIGHT_INCHES = 6.4, 4.2
+HEIGHT_INCHES = 4.2
 Cost = Callable[[TrainedRecipe], float]
 COSTS: Mapping[str, tuple[str, Cost]] = {
     "parameters": ("parameters, millions", lambda trained: trained.parameters / MEGA),
@@ -37,57 +38,48 @@ def study_plots(study: Study) -> dict[str, bytes]:
     found = {row.name: trained for row, trained in study.finished}
     if not found:
         return {}
-    plots = {f"accuracy-{name}.png": _figure(cost_plot(found, *cost)) for name, cost in COSTS.items()}
+    plots = {f"accuracy-{name}.png": cost_plot(found, *cost) for name, cost in COSTS.items()}
     curves = dict(list(found.items())[:MAX_CURVES])
-    if any(trained.curve.loss for trained in curves.values()):
-        plots["history-validation.png"] = _figure(history_plot(curves, study.metric))
-        plots["history-loss.png"] = _figure(history_plot(curves, "loss"))
-    return plots
+    if any(trained.history.loss for trained in curves.values()):
+        plots["history-validation.png"] = history_plot(curves, study.metric)
+        plots["history-loss.png"] = history_plot(curves, "loss")
+    return {name: figure_png(draw, height_inches=HEIGHT_INCHES) for name, draw in plots.items()}
 
 
-def cost_plot(found: Mapping[str, TrainedRecipe], across: str, cost: Cost) -> Draw:
-    """Return a plot with one point and interval for each recipe and figure, named at the upper point."""
-
-    def draw(axes: Axes) -> None:
-        costs = {name: cost(trained) for name, trained in found.items()}
-        if min(costs.values()) > 0 and max(costs.values()) / min(costs.values()) > LOG_SCALE_FROM:
-            axes.set_xscale("log")
-        for index, name in enumerate(MARKERS):
-            _draw_points(axes, found, costs, name, index=index)
-        axes.margins(x=0.2, y=0.12)
-        axes.autoscale_view()
-        tops = {
-            name: max(tested_figure(trained, key).value or 0.0 for key in MARKERS)
-            for name, trained in found.items()
-        }
-        _draw_names(axes, {name: (costs[name], top) for name, top in tops.items()})
-        axes.set_xlabel(across)
-        axes.set_ylabel("test split")
-        axes.grid()
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, fontsize=8)
-
-    return draw
+@plot
+def cost_plot(axes: Axes, found: Mapping[str, TrainedRecipe], across: str, cost: Cost) -> None:
+    """Draw one point and interval for each recipe and figure, named at the upper point."""
+    costs = {name: cost(trained) for name, trained in found.items()}
+    if min(costs.values()) > 0 and max(costs.values()) / min(costs.values()) > LOG_SCALE_FROM:
+        axes.set_xscale("log")
+    for index, name in enumerate(MARKERS):
+        _draw_points(axes, found, costs, name, index=index)
+    axes.margins(x=0.2, y=0.12)
+    axes.autoscale_view()
+    tops = (max(tested_figure(trained, key).value or 0.0 for key in MARKERS) for trained in found.values())
+    _draw_names(axes, {name: (costs[name], top) for name, top in zip(found, tops, strict=True)})
+    axes.set(xlabel=across, ylabel="test split")
+    axes.grid()
+    place_legend(axes, columns=2)
 
 
-def history_plot(found: Mapping[str, TrainedRecipe], name: str) -> Draw:
-    """Return a plot with one curve for each recipe over all its phases; a dot marks the start of a phase."""
+@plot
+def history_plot(axes: Axes, found: Mapping[str, TrainedRecipe], name: str) -> None:
+    """Draw one curve for each recipe over all its phases; a dot marks the start of a phase."""
     series = {
-        recipe: trained.curve.loss if name == "loss" else trained.curve.validation.get(name, ())
+        recipe: trained.history.loss if name == "loss" else trained.history.validation.get(name, ())
         for recipe, trained in found.items()
     }
     curves = {recipe: (range(1, len(values) + 1), values) for recipe, values in series.items()}
-
-    def draw(axes: Axes) -> None:
-        up = "training loss" if name == "loss" else f"{COMPARED[name]}, validation split"
-        line_plot(curves, across="epoch", up=up)(axes)
-        for line, trained in zip(axes.lines, found.values(), strict=False):
-            starts = [after for _, after in trained.curve.starts if after < len(line.get_ydata())]
-            line.set(marker="o", markersize=3.5, markevery=starts)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        if len(found) == 1:
-            axes.set_title(shorten(next(iter(found))), color=SOFT, loc="left")
-
-    return draw
+    up = "training loss" if name == "loss" else f"{COMPARED[name]}, validation split"
+    line_plot(curves, across="epoch", up=up)(axes)
+    for line, trained in zip(axes.lines, found.values(), strict=False):
+        ends = len(line.get_ydata())
+        starts = [start.after_epoch for start in trained.history.starts if start.after_epoch < ends]
+        line.set(marker="o", markersize=3.5, markevery=starts)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    if len(found) == 1:
+        axes.set_title(shorten(next(iter(found))), color=SOFT, loc="left")
 
 
 def _draw_points(
@@ -96,11 +88,9 @@ def _draw_points(
     """Draw one figure of all recipes; recipes with the same cost are shifted so that none is hidden."""
     from matplotlib.transforms import ScaledTranslation
 
-    earlier: list[float] = []
     for number, (name, trained) in enumerate(found.items()):
         # The number of recipes before this one with the same cost.
-        slot = earlier.count(costs[name])
-        earlier.append(costs[name])
+        slot = list(costs.values())[:number].count(costs[name])
         tested = tested_figure(trained, figure)
         if tested.value is None:
             continue
@@ -109,18 +99,10 @@ def _draw_points(
         axes.update_datalim([(costs[name], low), (costs[name], high)])
         inches = (slot * len(MARKERS) + index - 0.5) * MARKER_GAP_INCHES
         aside = ScaledTranslation(inches, 0, axes.figure.dpi_scale_trans)
-        axes.errorbar(
-            [costs[name]],
-            [tested.value],
-            [[max(tested.value - low, 0.0)], [max(high - tested.value, 0.0)]],
-            fmt=MARKERS[figure],
-            color=PALETTE[index],
-            label="" if number else COMPARED[figure],
-            markersize=5,
-            elinewidth=1.0,
-            capsize=2,
-            transform=axes.transData + aside,
-        )
+        spread = [[max(tested.value - low, 0.0)], [max(high - tested.value, 0.0)]]
+        label = "" if number else COMPARED[figure]
+        style = {"fmt": MARKERS[figure], "color": PALETTE[index], "transform": axes.transData + aside}
+        axes.errorbar([costs[name]], [tested.value], spread, label=label, **style, **ERROR_BAR)
 
 
 def _draw_names(axes: Axes, places: Mapping[str, tuple[float, float]]) -> None:
@@ -138,17 +120,6 @@ def _draw_names(axes: Axes, places: Mapping[str, tuple[float, float]]) -> None:
             sum(cost == x for cost, _ in places.values()) * len(MARKERS) * MARKER_GAP_INCHES * POINTS_PER_INCH
         )
         is_right = across > NAME_LEFT_FROM
-        axes.annotate(
-            shorten(name),
-            (x, y),
-            xytext=(-8 if is_right else wide, free - up * height),
-            textcoords="offset points",
-            ha="right" if is_right else "left",
-            va="center",
-            color=INK,
-            fontsize=7.5,
-        )
-
-
-def _figure(draw: Draw) -> bytes:
-    return figure_png(draw, width_inches=WIDTH_INCHES, height_inches=HEIGHT_INCHES)
+        offset = (-8 if is_right else wide, free - up * height)
+        style = {"ha": "right" if is_right else "left", "va": "center", "fontsize": 7.5}
+        axes.annotate(shorten(name), (x, y), offset, textcoords="offset points", **style)

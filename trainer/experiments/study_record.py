@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from dermpack.metrics.paired_difference import Difference, Discordance
+from dermpack.metrics.intervals import Difference, Discordance
 from dermpack.metrics.summary import Figure, Scores
+from dermpack.storage.codec import encode
 
 SCHEMA = 1
 COMPARED = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "accuracy": "accuracy"}
@@ -23,28 +24,21 @@ class StudyDataset:
     counts: Mapping[str, int]  # of each split
     notes: tuple[str, ...] = ()
 
-    def record(self) -> dict[str, Any]:
-        return {**asdict(self), "counts": dict(self.counts), "notes": list(self.notes)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseComparison:
     """Differences to the base recipe, on the same pictures and the same bootstrap draws."""
 
     differences: Mapping[str, Difference]
-    discordance: Discordance
+    mcnemar: Discordance
 
     def record(self) -> dict[str, Any]:
+        names = {"first": "base", "second": "this"}
         differences = {
-            name: {
-                "base": _finite(each.first),
-                "this": _finite(each.second),
-                "difference": _finite(each.difference),
-                "ci95": each.ci95 and list(each.ci95),
-            }
-            for name, each in self.differences.items()
+            name: {names.get(key, key): value for key, value in encode(difference).items()}
+            for name, difference in self.differences.items()
         }
-        return {"differences": differences, "mcnemar": asdict(self.discordance)}
+        return {"differences": differences, "mcnemar": encode(self.mcnemar)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +53,20 @@ class DatasetScores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """The epochs of all phases in sequence; `starts` has the name of each phase and the epoch before it."""
+class PhaseStart:
+    """A phase of the training, and the number of epochs before it."""
 
-    starts: tuple[tuple[str, int], ...]
+    phase: str
+    after_epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The epochs of all phases in sequence."""
+
+    starts: tuple[PhaseStart, ...]
     loss: tuple[float, ...]
     validation: Mapping[str, tuple[float, ...]]
-
-    def record(self) -> dict[str, Any]:
-        figures = {name: [_finite(value) for value in values] for name, values in self.validation.items()}
-        starts = [{"phase": name, "after_epoch": epoch} for name, epoch in self.starts]
-        return {"starts": starts, "loss": list(self.loss), "validation": figures}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,23 +80,12 @@ class TrainedRecipe:
     training_seconds: float  # over all attempts, without preparing pictures; measured
     splits: Mapping[str, Mapping[str, float]]  # train and validation → figure → value
     tests: tuple[DatasetScores, ...]  # one for each dataset of the study, in its order
-    curve: Curve
+    history: History
     remarks: tuple[str, ...]
     versions: Mapping[str, str]
 
     def record(self) -> dict[str, Any]:
-        plain = ("run", "weights_sha256", "parameters", "size_bytes", "training_seconds")
-        return {
-            **{name: getattr(self, name) for name in plain},
-            "splits": {
-                split: {name: _finite(value) for name, value in figures.items()}
-                for split, figures in self.splits.items()
-            },
-            "tests": [tested.record() for tested in self.tests],
-            "history": self.curve.record(),
-            "remarks": list(self.remarks),
-            "versions": dict(self.versions),
-        }
+        return {**encode(self), "tests": [tested.record() for tested in self.tests]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,18 +127,15 @@ class Study:
         return max(known, key=lambda pair: pair[0])[1] if known else ""
 
     def record(self) -> dict[str, Any]:
-        return {
+        plain = ("name", "classes", "datasets", "base", "metric", "waiting")
+        record = {
+            **{name: encode(getattr(self, name)) for name in plain},
             "schema": SCHEMA,
-            "name": self.name,
-            "classes": list(self.classes),
-            "datasets": [dataset.record() for dataset in self.datasets],
-            "base": self.base,
-            "metric": self.metric,
             "best": self.best or None,
             "order": [row.name for row in self.rows],
             "recipes": {row.name: row.record() for row in self.rows},
-            "waiting": list(self.waiting),
         }
+        return {name: _null_for_nan(value) for name, value in record.items()}
 
 
 def tested_figure(trained: TrainedRecipe, name: str, *, dataset: int = 0) -> Figure:
@@ -160,6 +143,10 @@ def tested_figure(trained: TrainedRecipe, name: str, *, dataset: int = 0) -> Fig
     return trained.tests[dataset].scores.figures[name]
 
 
-def _finite(value: float) -> float | None:
-    """Return the value, or None for NaN, which JSON does not have."""
-    return value if value == value else None
+def _null_for_nan(value: Any) -> Any:
+    """Return a JSON value with None for each NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _null_for_nan(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_null_for_nan(item) for item in value]
+    return None if value != value else value

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from dermpack.evaluation.report import figure_text, short_figure_text
-from dermpack.metrics.paired_difference import Difference
-from dermpack.reporting.markdown import markdown_cell, markdown_table
+from dermpack.metrics.intervals import Difference
+from dermpack.metrics.summary import Figure
 from dermpack.reporting.page import (
     NO_VALUE,
     RESEARCH_ONLY,
     Block,
-    Callout,
     Facts,
     Gallery,
-    Image,
-    Level,
     Section,
     Table,
-    Text,
+    callouts,
+    markdown_cell,
     option_text,
     render_page,
+    render_template,
+    select_images,
 )
 from dermpack.storage.files import format_json
 from trainer.experiments.study_plots import ALT, study_plots
 from trainer.experiments.study_record import COMPARED, Study, tested_figure
 
 RECORD_FILE, MARKDOWN_FILE, PAGE_FILE = "study.json", "study.md", "study.html"
-COST_PLOTS = ("accuracy-parameters.png", "accuracy-size.png", "accuracy-time.png")
-HISTORY_PLOTS = ("history-validation.png", "history-loss.png")
+MARKDOWN_TEMPLATE = Path(__file__).parent / "study.md.j2"
+PLOT_SECTIONS = {
+    "Accuracy and cost": ("accuracy-parameters.png", "accuracy-size.png", "accuracy-time.png"),
+    "Histories": ("history-validation.png", "history-loss.png"),
+}
 BEST = "★"
 SPLITS = ("train", "validation", "test")
 MEGA = 1_000_000
 HEADER = ("recipe", *SPLITS, "balanced accuracy", "AUROC", "time", "parameters", "size")
 SHORT_HEADER = ("recipe", "train", "valid.", "test", "balanced", "AUROC", "time", "weights", "size")
-COMPARISON_HEADER = (
-    "recipe",
-    *(f"{name}, points" for name in COMPARED.values()),
-    "only base right",
-    "only this right",
-    "p",
-)
+TESTED_HEADER = ("recipe", *COMPARED.values())
+POINTS_HEADER = (f"{name}, points" for name in COMPARED.values())
+COMPARISON_HEADER = ("recipe", *POINTS_HEADER, "only base right", "only this right", "p")
 SHORT_COMPARISON_HEADER = ("recipe", "balanced", "AUROC", "accuracy", "p")
 METHOD_NOTE = (
     "In brackets: the 95 % interval of 1,000 bootstrap draws over the groups of the test split. A difference "
@@ -67,65 +67,62 @@ def study_files(study: Study) -> dict[str, bytes]:
 
 def study_markdown(study: Study) -> str:
     """Return the tables of a study as Markdown."""
-    paragraphs = [
-        f"# Study {markdown_cell(study.name)}",
-        f"{markdown_cell(study.datasets[0].source)}: {count_text(study)}.",
-        _escaped_table(HEADER, result_rows(study)),
-        markdown_cell(best_sentence(study)),
+    others = [
+        (dataset, _tested_rows(study, index, short_figure_text))
+        for index, dataset in enumerate(study.datasets[1:], start=1)
     ]
-    if notes := [*failure_notes(study), *recipe_notes(study)]:
-        paragraphs.append("\n".join(f"- {markdown_cell(note)}" for note in notes))
-    if rows := list(comparison_rows(study)):
-        paragraphs.append(f"Compared with {markdown_cell(study.base)}:")
-        paragraphs.append(_escaped_table(COMPARISON_HEADER, rows))
-        paragraphs.append(METHOD_NOTE)
-    paragraphs.append(COSTS_NOTE)
-    for index, dataset in enumerate(study.datasets[1:], start=1):
-        pictures = f"{dataset.counts[dataset.split]:,} pictures of the {dataset.split} split"
-        paragraphs.append(f"Tested on {markdown_cell(dataset.source)}, {pictures}:")
-        header = ("recipe", *COMPARED.values())
-        cells = [
-            (row.name, *(short_figure_text(tested_figure(trained, name, dataset=index)) for name in COMPARED))
-            for row, trained in study.finished
-        ]
-        paragraphs.append(_escaped_table(header, cells))
-    return "\n\n".join([*paragraphs, RESEARCH_ONLY]) + "\n"
+    values = {
+        "study": study,
+        "counts": count_text(study),
+        "header": HEADER,
+        "rows": list(result_rows(study)),
+        "best": best_sentence(study),
+        "notes": list(study_notes(study)),
+        "comparison_header": COMPARISON_HEADER,
+        "comparisons": list(comparison_rows(study)),
+        "method_note": METHOD_NOTE,
+        "costs_note": COSTS_NOTE,
+        "tested_header": TESTED_HEADER,
+        "others": others,
+        "research_only": RESEARCH_ONLY,
+    }
+    return render_template(MARKDOWN_TEMPLATE, values, escape=markdown_cell)
 
 
-def _escaped_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    # Only the first column has foreign text; a figure such as -1.2 must not be escaped.
-    return "\n".join(markdown_table(header, [(markdown_cell(name), *figures) for name, *figures in rows]))
+def _tested_rows(study: Study, dataset: int, form: Callable[[Figure], str]) -> list[tuple[str, ...]]:
+    """Return the cells of each recipe with its figures on one of the datasets."""
+    return [
+        (row.name, *(form(tested_figure(trained, name, dataset=dataset)) for name in COMPARED))
+        for row, trained in study.finished
+    ]
 
 
 def study_page(study: Study, plots: Mapping[str, bytes]) -> str:
     """Return the HTML page: the table first, then costs, histories, other datasets and options."""
     sections = [
-        Section(title="Recipes compared", blocks=_result_blocks(study)),
-        Section(title=f"Compared with {study.base}", blocks=_comparison_blocks(study, 0)),
-        *_plot_section("Accuracy and cost", COST_PLOTS, plots),
-        *_plot_section("Histories", HISTORY_PLOTS, plots),
+        Section("Recipes compared", _result_blocks(study)),
+        Section(f"Compared with {study.base}", _comparison_blocks(study, 0)),
     ]
+    for title, names in PLOT_SECTIONS.items():
+        if images := select_images(plots, names, ALT):
+            sections.append(Section(title, [Gallery(images)]))
     # A section for each dataset that no recipe was trained on.
     for index, dataset in enumerate(study.datasets[1:] if study.finished else (), start=1):
-        rows = [
-            (row.name, *(figure_text(tested_figure(trained, name, dataset=index)) for name in COMPARED))
-            for row, trained in study.finished
-        ]
         caption = f"{dataset.counts[dataset.split]:,} pictures of the {dataset.split} split"
-        table = Table(caption=caption, header=("recipe", *COMPARED.values()), rows=rows)
-        notes = [Callout(level=Level.WARNING, text=note) for note in dataset.notes]
-        blocks = [table, *notes, *_comparison_blocks(study, index)]
-        sections.append(Section(title=f"Tested on {dataset.source}", blocks=blocks))
+        tested = _tested_rows(study, index, figure_text)
+        table = Table(caption, TESTED_HEADER, tested)
+        blocks = [table, *callouts(dataset.notes), *_comparison_blocks(study, index)]
+        sections.append(Section(f"Tested on {dataset.source}", blocks))
     if study.finished:
         # The recall of each label is shown, because a mean over labels hides a weak one.
         rows = [
             (row.name, *(figure_text(label.figures["recall"]) for label in trained.tests[0].scores.per_class))
             for row, trained in study.finished
         ]
-        table = Table(caption="Recall on the test split", header=("recipe", *study.classes), rows=rows)
-        sections.append(Section(title="Labels", blocks=[table]))
+        table = Table("Recall on the test split", ("recipe", *study.classes), rows)
+        sections.append(Section("Labels", [table]))
     # The options come last, because most of them are equal in all recipes.
-    sections.append(Section(title="Options", blocks=_option_blocks(study)))
+    sections.append(Section("Options", _option_blocks(study)))
     subtitle = f"{len(study.rows)} recipes on {study.datasets[0].source}: {count_text(study)}"
     return render_page(f"Study {study.name}", subtitle=subtitle, sections=sections)
 
@@ -138,28 +135,22 @@ def _result_blocks(study: Study) -> list[Block]:
             value = tested_figure(trained, name).value
             if row.name == study.best and value is not None:
                 facts.append((f"{label}, test split", f"{value:.3f}"))
-    warnings = (*failure_notes(study), *recipe_notes(study))
     return [
-        *([Facts(facts=facts)] if facts else []),
-        Table(caption=count_text(study), header=HEADER, rows=list(result_rows(study))),
-        *(Callout(level=Level.WARNING, text=text) for text in warnings),
-        Text(text=best_sentence(study)),
-        Text(text=COSTS_NOTE),
+        *([Facts(facts)] if facts else []),
+        Table(count_text(study), HEADER, list(result_rows(study))),
+        *callouts(study_notes(study)),
+        best_sentence(study),
+        COSTS_NOTE,
     ]
 
 
 def _comparison_blocks(study: Study, dataset: int) -> list[Block]:
     rows = list(comparison_rows(study, dataset=dataset))
     if not rows:
-        return [Text(text="There is no other trained recipe to compare.")]
+        return ["There is no other trained recipe to compare."]
     caption = f"Recipe minus {study.base}, test split of {study.datasets[dataset].source}"
-    table = Table(caption=caption, header=COMPARISON_HEADER, rows=rows)
-    return [table, Text(text=METHOD_NOTE)] if dataset == 0 else [table]
-
-
-def _plot_section(title: str, names: tuple[str, ...], plots: Mapping[str, bytes]) -> list[Section]:
-    images = [Image(data=plots[name], alt=ALT[name], caption=ALT[name]) for name in names if name in plots]
-    return [Section(title=title, blocks=[Gallery(images=images)])] if images else []
+    table = Table(caption, COMPARISON_HEADER, rows)
+    return [table, METHOD_NOTE] if dataset == 0 else [table]
 
 
 def _option_blocks(study: Study) -> list[Block]:
@@ -174,9 +165,9 @@ def _option_blocks(study: Study) -> list[Block]:
     shared = [f"{name} {text}" for name, text in first.items() if name not in varying]
     rows = [(name.replace("_", "-"), *(texts[row.name][name] for row in study.rows)) for name in varying]
     header = ("option", *(row.name for row in study.rows))
-    blocks: list[Block] = [Table(caption="Options in which the recipes differ", header=header, rows=rows)]
+    blocks: list[Block] = [Table("Options in which the recipes differ", header, rows)]
     if shared:
-        blocks.append(Text(text=f"Equal in all recipes: {', '.join(shared).replace('_', '-')}."))
+        blocks.append(f"Equal in all recipes: {', '.join(shared).replace('_', '-')}.")
     return blocks
 
 
@@ -207,14 +198,10 @@ def result_rows(study: Study) -> Iterator[tuple[str, ...]]:
             yield (name, *(NO_VALUE,) * (len(HEADER) - 1))
             continue
         tested = (tested_figure(trained, figure) for figure in ("accuracy", "balanced_accuracy", "auroc"))
-        yield (
-            name,
-            *(f"{trained.splits[split]['accuracy']:.2f}" for split in ("train", "validation")),
-            *map(short_figure_text, tested),
-            duration_text(trained.training_seconds),
-            parameters_text(trained.parameters),
-            size_text(trained.size_bytes),
-        )
+        seen = (f"{trained.splits[split]['accuracy']:.2f}" for split in ("train", "validation"))
+        time = duration_text(trained.training_seconds)
+        sizes = (parameters_text(trained.parameters), size_text(trained.size_bytes))
+        yield (name, *seen, *map(short_figure_text, tested), time, *sizes)
 
 
 def short_rows(study: Study) -> Iterator[tuple[str, ...]]:
@@ -232,7 +219,7 @@ def comparison_rows(study: Study, *, dataset: int = 0) -> Iterator[tuple[str, ..
     for row, trained in study.finished:
         versus = trained.tests[dataset].versus
         if versus is not None:
-            only = versus.discordance
+            only = versus.mcnemar
             cells = (points_text(versus.differences[name]) for name in COMPARED)
             yield row.name, *cells, f"{only.only_first}", f"{only.only_second}", f"{only.p_value:.3g}"
 
@@ -242,13 +229,9 @@ def short_comparison_rows(study: Study) -> Iterator[tuple[str, ...]]:
     return ((*row[: len(SHORT_COMPARISON_HEADER) - 1], row[-1]) for row in comparison_rows(study))
 
 
-def failure_notes(study: Study) -> Iterator[str]:
-    """Yield why recipes were not trained."""
-    return (f"{row.name} was not trained: {row.reason}" for row in study.rows if row.trained is None)
-
-
-def recipe_notes(study: Study) -> Iterator[str]:
-    """Yield notes on single recipes and datasets."""
+def study_notes(study: Study) -> Iterator[str]:
+    """Yield why recipes were not trained, and notes on single recipes and datasets."""
+    yield from (f"{row.name} was not trained: {row.reason}" for row in study.rows if row.trained is None)
     for row, trained in study.finished:
         yield from (f"{row.name}: {remark}" for remark in trained.remarks)
     for dataset in study.datasets:

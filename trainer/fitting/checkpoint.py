@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.errors import InputError
+from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import format_json
 from trainer.data.array_file import read_arrays, write_arrays
-from trainer.fitting.events import Epoch, parse_epoch
+from trainer.fitting.events import Epoch
 
 Array = NDArray[Any]
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -33,25 +34,27 @@ class Stop(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult:
+    """The history of a fit, and its best epoch, whose weights the model has afterwards."""
+
+    history: tuple[Epoch, ...]
+    best_epoch: int  # from 1; 0 before the first
+    stop: Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """A fit between two epochs: the weights of the best epoch, and the full state of the last."""
 
     identity: str  # hash of plan, feed and model: another fit cannot resume from it
-    history: tuple[Epoch, ...]
-    best_epoch: int  # from 1; 0 before the first
-    stop: Stop
+    result: FitResult  # so far
     now: Mapping[str, Array]
     best: Mapping[str, Array]
 
 
 def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Write one file atomically: the previous one stays until the new one is on the disk."""
-    record = {
-        "identity": checkpoint.identity,
-        "history": [epoch.record() for epoch in checkpoint.history],
-        "best_epoch": checkpoint.best_epoch,
-        "stop": checkpoint.stop.value,
-    }
+    record = {"identity": checkpoint.identity, **encode(checkpoint.result)}
     # The record is an array of bytes in the same file, so that it always matches the weights.
     arrays = {RECORD: np.frombuffer(format_json(record).encode(), np.uint8)}
     arrays |= {NOW + name: array for name, array in checkpoint.now.items()}
@@ -64,19 +67,7 @@ def read_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return None
-    arrays = read_arrays(path)
-    try:
-        record = json.loads(arrays[RECORD].tobytes())
-        checkpoint = Checkpoint(
-            identity=str(record["identity"]),
-            history=tuple(parse_epoch(epoch) for epoch in record["history"]),
-            best_epoch=int(record["best_epoch"]),
-            stop=Stop(record["stop"]),
-            now=_select(NOW, arrays),
-            best=_select(BEST, arrays),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise _invalid(path, error) from error
+    checkpoint = _read(path)
     if checkpoint.identity != identity:
         what = "checkpoint of a training with different options, pictures or network"
         raise InputError(path, what, HINT, code="checkpoint-mismatch")
@@ -85,16 +76,21 @@ def read_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
 
 def read_history(path: Path) -> tuple[Epoch, ...]:
     """Return the epochs of the checkpoint of any fit."""
+    return _read(path).result.history
+
+
+def _read(path: Path) -> Checkpoint:
     arrays = read_arrays(path)
     try:
-        record = json.loads(arrays[RECORD].tobytes())
-        return tuple(parse_epoch(epoch) for epoch in record["history"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise _invalid(path, error) from error
-
-
-def _invalid(path: Path, error: Exception) -> InputError:
-    return InputError(path, f"not a checkpoint ({error})", HINT, code="invalid-format")
+        record = json.loads(arrays.pop(RECORD).tobytes())
+        return Checkpoint(
+            identity=str(record.pop("identity")),
+            result=decode(FitResult, record),
+            now=_select(NOW, arrays),
+            best=_select(BEST, arrays),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(path, f"not a checkpoint ({error})", HINT, code="invalid-format") from error
 
 
 def _select(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 MIN_STEPS, MIN_S = 3, 2.0  # after the first step, before an estimate of the remaining time is useful
 
@@ -17,21 +17,6 @@ class Epoch:
     loss: float  # mean over the training batches
     rate: float  # of the last step
     validation: Mapping[str, float]  # balanced_accuracy, auroc, accuracy, loss
-
-    def record(self) -> dict[str, Any]:
-        """Return the epoch as JSON."""
-        return {**asdict(self), "validation": dict(self.validation)}
-
-
-def parse_epoch(record: Mapping[str, Any]) -> Epoch:
-    """Return the epoch that `record` wrote; an invalid one raises KeyError, TypeError or ValueError."""
-    figures = {str(name): float(value) for name, value in record["validation"].items()}
-    return Epoch(
-        number=int(record["number"]),
-        loss=float(record["loss"]),
-        rate=float(record["rate"]),
-        validation=figures,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +53,6 @@ class FitProgress:
 
 
 ProgressCallback: TypeAlias = Callable[[FitProgress], None]  # called after every step and epoch
-
-
-def ignore_progress(progress: FitProgress) -> None:
-    """Do nothing: the default where no progress is shown."""
-    del progress
 
 
 def seconds_per_step(step_ends: Sequence[float]) -> float | None:

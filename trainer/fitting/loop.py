@@ -14,16 +14,24 @@ import numpy as np
 from dermpack.errors import InputError
 from dermpack.metrics.definitions import accuracy, auroc, balanced_accuracy
 from dermpack.metrics.predictions import Floats, Predictions
+from dermpack.progress import ignore
+from dermpack.storage.codec import encode
 from dermpack.storage.files import format_json, sha256_of
-from trainer.data.batches import Feed, batch_examples
+from trainer.data.batches import MIN_PROBABILITY, Feed, batch_examples
 from trainer.data.examples import Examples
 from trainer.distributed.strategy import SINGLE_REPLICA, ReplicaGroup
-from trainer.fitting.checkpoint import CHECKPOINT_FILE, Checkpoint, Stop, read_checkpoint, write_checkpoint
+from trainer.fitting.checkpoint import (
+    CHECKPOINT_FILE,
+    Checkpoint,
+    FitResult,
+    Stop,
+    read_checkpoint,
+    write_checkpoint,
+)
 from trainer.fitting.events import (
     Epoch,
     FitProgress,
     ProgressCallback,
-    ignore_progress,
     remaining_after_epoch_s,
     remaining_in_fit_s,
     seconds_per_step,
@@ -32,16 +40,6 @@ from trainer.fitting.plan import FitPlan
 from trainer.fitting.train_step import TrainStep
 
 Keras = Any  # tf_keras ships no types
-MIN_PROBABILITY = 1e-7  # below it a logarithm would dominate the loss
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitResult:
-    """The history of a fit; the model itself has the weights of its best epoch."""
-
-    history: tuple[Epoch, ...]
-    best_epoch: int
-    stop: Stop
 
 
 def fit(
@@ -50,7 +48,7 @@ def fit(
     plan: FitPlan,
     folder: Path,
     *,
-    watch: ProgressCallback = ignore_progress,
+    watch: ProgressCallback = ignore,
     deadline: float = math.inf,
     replicas: ReplicaGroup = SINGLE_REPLICA,
 ) -> FitResult:
@@ -63,28 +61,24 @@ def fit(
     train_step = TrainStep(model, plan, logit_offsets=feed.logit_offsets, replicas=replicas)
     # A checkpoint belongs to these shapes, these batches and this plan.
     shapes = [[list(variable.shape), bool(variable.trainable)] for variable in model.weights]
-    identity = sha256_of(format_json([shapes, feed.fingerprint(), plan.record()]).encode())
+    identity = sha256_of(format_json([shapes, feed.fingerprint(), encode(plan)]).encode())
     is_mixed = bool(feed.augmentation.mixup)
     replicas.check_batch(batch=feed.batch_size, validation=len(feed.validation), is_mixed=is_mixed)
     # Only the chief keeps checkpoints; every worker must resume from the same state.
     replicas.broadcast_file(folder / CHECKPOINT_FILE)
     state = read_checkpoint(folder, identity=identity)
     if state is None:
-        state = Checkpoint(
-            identity=identity,
-            history=(),
-            best_epoch=0,
-            stop=Stop.NOT_YET if plan.epochs else Stop.ALL_EPOCHS,
-            now=train_step.state(),
-            best=train_step.weights(),
-        )
-    train_step.set_state(state.now)
-    while state.stop is Stop.NOT_YET:
+        stop = Stop.NOT_YET if plan.epochs else Stop.ALL_EPOCHS
+        begun = FitResult(history=(), best_epoch=0, stop=stop)
+        now, best = train_step.state(), train_step.weights()
+        state = Checkpoint(identity=identity, result=begun, now=now, best=best)
+    train_step.restore(state.now)
+    while state.result.stop is Stop.NOT_YET:
         state = _train_next_epoch(train_step, feed, state, watch, deadline)
         if replicas.is_chief:
             write_checkpoint(state, folder)
-    train_step.set_weights(state.best)
-    return FitResult(history=state.history, best_epoch=state.best_epoch, stop=state.stop)
+    train_step.restore(state.best)
+    return state.result
 
 
 def predict(model: Keras, examples: Examples) -> Predictions:
@@ -97,24 +91,25 @@ def _train_next_epoch(
     train_step: TrainStep, feed: Feed, state: Checkpoint, watch: ProgressCallback, deadline: float
 ) -> Checkpoint:
     """Train one epoch, evaluate it, and compare it with the best so far."""
-    number, plan = len(state.history) + 1, train_step.plan
+    before, plan = state.result, train_step.plan
+    number = len(before.history) + 1
     train_step.begin_epoch(number)
     clock = _EpochClock(plan=plan, batch=feed.batch, steps=feed.steps, number=number, began=time.monotonic())
     loss = _train_steps(train_step, feed, clock, watch, deadline)
     # The time limit drops an epoch that it interrupts, except the first: a run needs one.
-    if loss is None and state.history:
-        return replace(state, stop=Stop.TIME_LIMIT)
+    if loss is None and before.history:
+        return replace(state, result=replace(before, stop=Stop.TIME_LIMIT))
     # Averaged weights are evaluated, and saved as the best; training continues with the current ones.
     with train_step.averaged():
         figures, weights = _evaluate(train_step, feed, number), train_step.weights()
     rate = plan.rate_at(number * clock.steps - 1, steps=clock.steps)
     epoch = Epoch(number=number, loss=loss or 0.0, rate=rate, validation=figures)
-    history = (*state.history, epoch)
+    history = (*before.history, epoch)
     # Of equal epochs the first is the best, so a later one must be better than all before it.
     *earlier, latest = (item.validation[plan.goal.value] for item in history)
     is_best = all(latest > figure for figure in earlier)
-    watch(clock.after_epoch(epoch, is_best=is_best))
-    best_epoch = number if is_best else state.best_epoch
+    watch(clock.progress(clock.steps, ended=epoch, is_best=is_best))
+    best_epoch = number if is_best else before.best_epoch
     stop = Stop.NOT_YET
     if loss is None:
         stop = Stop.TIME_LIMIT
@@ -124,9 +119,7 @@ def _train_next_epoch(
         stop = Stop.PATIENCE
     return Checkpoint(
         identity=state.identity,
-        history=history,
-        best_epoch=best_epoch,
-        stop=stop,
+        result=FitResult(history=history, best_epoch=best_epoch, stop=stop),
         now=train_step.state(),
         best=weights if is_best else state.best,
     )
@@ -143,17 +136,16 @@ class _EpochClock:
     began: float
     step_ends: list[float] = field(default_factory=list)
 
-    def after_step(self, step: int) -> FitProgress:
-        left = (self.plan.epochs - self.number + 1) * self.steps - step
-        return self._progress(step, remaining_in_fit_s(self.step_ends, steps=left))
-
-    def after_epoch(self, epoch: Epoch, *, is_best: bool) -> FitProgress:
-        epochs = self.plan.epochs - self.number
-        now = time.monotonic()
-        remaining_s = remaining_after_epoch_s(self.step_ends, began=self.began, now=now, epochs=epochs)
-        return replace(self._progress(self.steps, remaining_s), ended=epoch, is_best=is_best)
-
-    def _progress(self, step: int, remaining_s: float | None) -> FitProgress:
+    def progress(self, step: int, *, ended: Epoch | None = None, is_best: bool = False) -> FitProgress:
+        epochs_left = self.plan.epochs - self.number
+        if ended is None:
+            steps_left = (epochs_left + 1) * self.steps - step
+            remaining_s = remaining_in_fit_s(self.step_ends, steps=steps_left)
+        else:
+            now = time.monotonic()
+            remaining_s = remaining_after_epoch_s(
+                self.step_ends, began=self.began, now=now, epochs=epochs_left
+            )
         step_s = seconds_per_step(self.step_ends)
         return FitProgress(
             name=self.plan.name,
@@ -163,6 +155,8 @@ class _EpochClock:
             steps=self.steps,
             pictures_per_s=self.batch / step_s if step_s else None,
             remaining_s=remaining_s,
+            ended=ended,
+            is_best=is_best,
         )
 
 
@@ -183,13 +177,13 @@ def _train_steps(
             raise _loss_error(clock.number, f"step {index + 1} of {steps}")
         total += loss
         clock.step_ends.append(time.monotonic())
-        watch(clock.after_step(index + 1))
+        watch(clock.progress(index + 1))
     return total / steps
 
 
 def _evaluate(train_step: TrainStep, feed: Feed, number: int) -> Mapping[str, float]:
     """Return the figures of the validation examples, of which each worker predicts its own span."""
-    own = train_step.probabilities(feed.validation_batches())
+    own = train_step.probabilities(batch_examples(feed.validation, shard=feed.shard))
     probabilities: Floats = train_step.replicas.join(own, len(feed.validation))
     if not np.isfinite(probabilities).all():
         raise _loss_error(number, "validation")

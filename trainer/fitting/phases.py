@@ -10,14 +10,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.data.batches import Feed
+from dermpack.progress import ignore
+from dermpack.storage.codec import encode
+from trainer.data.batches import Feed, Teacher
 from trainer.data.examples import Examples
 from trainer.data.frozen_features import cache_features
 from trainer.distributed.strategy import SINGLE_REPLICA, ReplicaGroup
-from trainer.fitting.events import Epoch, ProgressCallback, ignore_progress
+from trainer.fitting.events import Epoch, ProgressCallback
 from trainer.fitting.loop import fit
 from trainer.fitting.plan import FitPlan
-from trainer.model.distillation import Teacher
 from trainer.model.freezing import find_boundary, freeze_below, split_model, unfreeze_all
 from trainer.recipe.augmentation import Augmentation
 from trainer.recipe.network_spec import Weights
@@ -41,7 +42,7 @@ class PhaseInputs:
     teacher: Teacher | None = None
     replicas: ReplicaGroup = SINGLE_REPLICA
     deadline: float = math.inf
-    watch: ProgressCallback = ignore_progress
+    watch: ProgressCallback = ignore
 
 
 def train_phases(model: Keras, inputs: PhaseInputs) -> tuple[Phase, ...]:
@@ -56,17 +57,7 @@ def train_phases(model: Keras, inputs: PhaseInputs) -> tuple[Phase, ...]:
     if recipe.head_epochs:
         freeze_below(model, 0)
         rest, feed = _split_for_phase(model, inputs, copies=recipe.head_copies, seed=recipe.seed, name=HEAD)
-        # The plan has no warm-up and no averaging: fine-tuning trains the head further.
-        plan = FitPlan(
-            name=HEAD,
-            epochs=recipe.head_epochs,
-            rate=recipe.head_rate,
-            seed=recipe.seed,
-            schedule=recipe.schedule,
-            label_smoothing=recipe.label_smoothing,
-            goal=recipe.metric,
-        )
-        phases.append(_run_phase(rest, feed, plan, inputs))
+        phases.append(_run_phase(rest, feed, _head_plan(recipe), inputs))
     # Fine-tuning continues with the best weights of the head phase.
     if recipe.epochs and recipe.fine_tune != 0:
         freeze_below(model, recipe.fine_tune)
@@ -74,11 +65,6 @@ def train_phases(model: Keras, inputs: PhaseInputs) -> tuple[Phase, ...]:
         rest, feed = _split_for_phase(model, inputs, copies=recipe.copies, seed=seed, name=TUNE)
         phases.append(_run_phase(rest, feed, _tune_plan(recipe, TUNE), inputs))
     return tuple(phases)
-
-
-def planned_epochs(recipe: Recipe, phase: str) -> int:
-    """Return how many epochs the recipe has for the phase."""
-    return recipe.head_epochs if phase == HEAD else recipe.epochs
 
 
 def write_logs(history: Sequence[Epoch], folder: Path) -> None:
@@ -104,18 +90,12 @@ def _run_phase(model: Keras, feed: Feed, plan: FitPlan, inputs: PhaseInputs) -> 
     folder = inputs.work / plan.name
     folder.mkdir(exist_ok=True)
     result = fit(
-        model,
-        feed,
-        plan,
-        folder,
-        watch=inputs.watch,
-        deadline=inputs.deadline,
-        replicas=inputs.replicas,
+        model, feed, plan, folder, watch=inputs.watch, deadline=inputs.deadline, replicas=inputs.replicas
     )
     write_logs(result.history, inputs.work / "logs" / plan.name)
     return Phase(
         name=plan.name,
-        plan=plan.record(),
+        plan=encode(plan),
         history=result.history,
         best_epoch=result.best_epoch,
         stop=result.stop.value,
@@ -163,16 +143,27 @@ def _picture_feed(inputs: PhaseInputs, *, seed: int) -> Feed:
     )
 
 
-def _tune_plan(recipe: Recipe, name: str) -> FitPlan:
+def _head_plan(recipe: Recipe) -> FitPlan:
+    """Return a plan without warm-up and averaging: fine-tuning trains the head further."""
     return FitPlan(
+        name=HEAD,
+        epochs=recipe.head_epochs,
+        rate=recipe.head_rate,
+        seed=recipe.seed,
+        schedule=recipe.schedule,
+        label_smoothing=recipe.label_smoothing,
+        goal=recipe.metric,
+    )
+
+
+def _tune_plan(recipe: Recipe, name: str) -> FitPlan:
+    return replace(
+        _head_plan(recipe),
         name=name,
         epochs=recipe.epochs,
         rate=recipe.rate,
         seed=recipe.seed + TUNE_SALT,
-        schedule=recipe.schedule,
         warm_up=min(recipe.warm_up, recipe.epochs / 2),
-        label_smoothing=recipe.label_smoothing,
         ema=recipe.ema,
         patience=recipe.patience,
-        goal=recipe.metric,
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from enum import Enum
-from typing import Any
+from dataclasses import dataclass
 
 from trainer.recipe.recipe import Goal, Schedule
 
@@ -24,11 +22,6 @@ class FitPlan:
     ema: float = 0.0  # decay per step of the averaged weights; 0 disables them
     patience: int = 0  # epochs without improvement before the fit stops; 0: never
     goal: Goal = Goal.BALANCED_ACCURACY
-
-    def record(self) -> dict[str, Any]:
-        """Return the plan as JSON."""
-        values = ((item.name, getattr(self, item.name)) for item in fields(self))
-        return {name: value.value if isinstance(value, Enum) else value for name, value in values}
 
     def rate_at(self, step: int, *, steps: int) -> float:
         """Return the learning rate of a step, counted from 0, where an epoch has `steps`.

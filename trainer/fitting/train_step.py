@@ -41,7 +41,7 @@ class TrainStep:
         if replicas.count > 1:
             synchronize_batch_norm(model, replicas=replicas.count)
         # Variables of the optimizer and the averages need a copy on every replica, as the weights have.
-        with replicas.scope():
+        with replicas.distribution.scope():
             self.optimizer = tf_keras.optimizers.Adam(plan.rate)
             self.optimizer.build(self.trained)
             averaged = self.trained if plan.ema else []
@@ -82,28 +82,29 @@ class TrainStep:
 
     def weights(self) -> dict[str, Array]:
         """Return the model's weights by number."""
-        return self._number_values("model", self.model.weights)
+        return self._values("model")
 
     def state(self) -> dict[str, Array]:
         """Return everything that the next step depends on."""
-        optimizer = self._number_values("optimizer", self.optimizer.variables)
-        return {**self.weights(), **optimizer, **self._number_values("average", self.averages)}
+        return self._values("model", "optimizer", "average")
 
-    def set_state(self, arrays: Mapping[str, Array]) -> None:
-        """Restore what `state` returned."""
-        self.set_weights(arrays)
-        _assign("optimizer", self.optimizer.variables, arrays)
-        _assign("average", self.averages, arrays)
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Restore what `weights` or `state` returned."""
+        for kind in {name.partition("/")[0] for name in arrays}:
+            for name, variable in self._variables(kind):
+                variable.assign(arrays[name])
 
-    def set_weights(self, arrays: Mapping[str, Array]) -> None:
-        """Restore what `weights` returned."""
-        _assign("model", self.model.weights, arrays)
-
-    def _number_values(self, kind: str, variables: Any) -> dict[str, Array]:
+    def _values(self, *kinds: str) -> dict[str, Array]:
         return {
-            f"{kind}/{index:04d}": self.replicas.local_value(variable)
-            for index, variable in enumerate(variables)
+            name: self.replicas.local_value(variable)
+            for kind in kinds
+            for name, variable in self._variables(kind)
         }
+
+    def _variables(self, kind: str) -> list[tuple[str, Keras]]:
+        optimizer = self.optimizer.variables
+        variables = {"model": self.model.weights, "optimizer": optimizer, "average": self.averages}[kind]
+        return [(f"{kind}/{index:04d}", variable) for index, variable in enumerate(variables)]
 
     def _train(self, inputs: Tensor, targets: Tensor, weights: Tensor, rate: Tensor) -> Tensor:
         # The rate is an input of the graph: a Python number would compile a new graph for every step.
@@ -155,8 +156,3 @@ def _logits(outputs: Tensor) -> Tensor:
         inside = tf.clip_by_value(outputs, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
         second = tf.math.log(inside / (1 - inside))
     return tf.concat([tf.zeros_like(second), second], axis=-1)
-
-
-def _assign(kind: str, variables: Any, arrays: Mapping[str, Array]) -> None:
-    for index, variable in enumerate(variables):
-        variable.assign(arrays[f"{kind}/{index:04d}"])

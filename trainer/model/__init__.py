@@ -1,1 +1,1 @@
-"""Networks: architectures, weights, freezing, distillation."""
+"""Networks: architectures, weights, freezing."""

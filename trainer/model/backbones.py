@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ HALF_RANGE = 127.5  # pixel = (x + 1) · 127.5
 STATEFUL_RANDOM = {"rng_type": "stateful", "seed": 0}  # dropout whose random state a fit can set
 
 Keras = Any  # tf_keras ships no types
-Application = Callable[..., Keras]
 
 
 def build_backbone(spec: NetworkSpec, pixels: Keras) -> Keras:
@@ -38,26 +36,17 @@ def build_backbone(spec: NetworkSpec, pixels: Keras) -> Keras:
 
 def build_application(spec: NetworkSpec, *, input_tensor: Keras = None, weights: str | None = None) -> Keras:
     """Return the model of `tf_keras.applications` for the architecture, without its head."""
-    shape = None if input_tensor is not None else (spec.size, spec.size, 3)
     arguments = {
         "include_top": False,
         "weights": weights,
         "input_tensor": input_tensor,
-        "input_shape": shape,
+        "input_shape": None if input_tensor is not None else (spec.size, spec.size, 3),
     }
     if spec.arch is Arch.MOBILENET_V2:
         return tf_keras.applications.MobileNetV2(alpha=spec.alpha, **arguments)
-    return _APPLICATIONS[spec.arch](**arguments)
-
-
-_APPLICATIONS: dict[Arch, Application] = {
-    Arch.EFFICIENTNET_B0: tf_keras.applications.EfficientNetB0,
-    Arch.EFFICIENTNET_B1: tf_keras.applications.EfficientNetB1,
-    Arch.EFFICIENTNET_B2: tf_keras.applications.EfficientNetB2,
-    Arch.EFFICIENTNET_B3: tf_keras.applications.EfficientNetB3,
-    Arch.EFFICIENTNET_B4: tf_keras.applications.EfficientNetB4,
-    Arch.RESNET50: tf_keras.applications.ResNet50,
-}
+    # ResNet50, EfficientNetB0 to EfficientNetB4
+    name = spec.arch.value.replace("resnet", "ResNet").replace("efficientnet_b", "EfficientNetB")
+    return getattr(tf_keras.applications, name)(**arguments)
 
 
 def _map_input(pixels: Keras, kernel: NDArray[np.float64], bias: NDArray[np.float64]) -> Keras:

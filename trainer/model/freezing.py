@@ -83,10 +83,5 @@ def split_model(model: Keras, name: str) -> tuple[Keras, Keras]:
     return trunk, rest
 
 
-def split_at_features(model: Keras) -> Keras:
-    """Return the trunk whose output is the pooled features."""
-    return split_model(model, POOL)[0]
-
-
 def _is_batch_norm(layer: Keras) -> bool:
     return isinstance(layer, tf_keras.layers.BatchNormalization)

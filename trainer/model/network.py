@@ -17,7 +17,7 @@ from trainer.model.backbones import INPUT_MAP, STATEFUL_RANDOM, build_backbone
 from trainer.model.freezing import POOL
 from trainer.model.weights import load_backbone, load_imagenet, load_weights
 from trainer.recipe.network_spec import Head, NetworkSpec, Weights
-from trainer.recipe.options import WEIGHTS_FILE
+from trainer.runs import WEIGHTS_FILE
 
 PREDICTIONS = "predictions"  # the last layer
 

@@ -9,7 +9,6 @@ as the state of an optimizer, are written by `trainer.data.array_file` in the sa
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,7 @@ from trainer.recipe.network_spec import Arch, NetworkSpec
 Array = NDArray[Any]
 Keras = Any  # tf_keras ships no types
 
-NORMALIZATION = {
-    "mean",
-    "variance",
-    "count",
-}  # weights of Keras's EfficientNet; replaced by the input map here
+NORMALIZATION = {"mean", "variance", "count"}  # of Keras's EfficientNet; the input map replaces it here
 PUBLISHED_SIZES = (96, 128, 160, 192, 224)  # of mobilenet_v2; the weights of each were trained separately
 SOCKET_TIMEOUT_S = 20.0  # of a download: without it a broken network hangs for minutes
 FILE_HINT = "Give the weights file for this --arch and --alpha."
@@ -43,16 +38,12 @@ def load_backbone(backbone: Keras, path: Path) -> None:
     layers = [layer for layer in read_layers(path) if not _is_normalization(path, layer)]
     own = [layer for layer in backbone.layers if layer.weights and layer.name != INPUT_MAP]
     # Dense layers above the backbone are a classifier for other classes: they are skipped.
-    above = [
-        layer
-        for layer in layers[len(own) :]
-        if layer.weights[0].name != "kernel" or layer.weights[0].values.ndim != 2
-    ]
+    above = [layer for layer in layers[len(own) :] if not _is_dense(layer)]
     given = layers[: len(own)] + above
     # Shapes are compared first: a different shape is a more precise error than a missing layer.
     for own_layer, file_layer in zip(own, given, strict=False):
         wanted = [(_last_name(variable), tuple(variable.shape)) for variable in own_layer.weights]
-        found = [(weight.name, weight.values.shape) for weight in file_layer.weights]
+        found = [(name, values.shape) for name, values in file_layer.weights]
         if wanted != found:
             needs = f"{own_layer.name} needs {_list_shapes(wanted)}"
             what = f"layer {file_layer.name} has {_list_shapes(found)}, but {needs}"
@@ -62,7 +53,7 @@ def load_backbone(backbone: Keras, path: Path) -> None:
     if above:
         raise _mismatch(path, f"layer {above[0].name} is not part of the network", FILE_HINT)
     for own_layer, file_layer in zip(own, given, strict=True):
-        own_layer.set_weights([weight.values for weight in file_layer.weights])
+        own_layer.set_weights([values for _, values in file_layer.weights])
 
 
 def load_imagenet(backbone: Keras, spec: NetworkSpec) -> None:
@@ -101,8 +92,28 @@ def save_weights(model: Keras, path: Path) -> None:
 
 
 def load_weights(model: Keras, path: Path) -> None:
-    """Load weights that `save_weights` wrote for a network of the same architecture."""
-    set_named_weights(model, read_arrays(path), where=path)
+    """Load weights that `save_weights` wrote for a network of the same architecture.
+
+    If one is missing, unknown or of another shape, raise InputError and set none.
+    """
+    arrays = read_arrays(path)
+    # Everything is checked before the first assignment: an error leaves the network as it was.
+    variables = _named_variables(model)
+    for name, variable in variables.items():
+        array, shape, kind = arrays.get(name), tuple(variable.shape), variable.dtype.name
+        if array is None:
+            raise _mismatch(path, f"{name} is missing", RUN_HINT)
+        if array.shape != shape:
+            what = f"{name} has shape {_format_shape(array.shape)}, not {_format_shape(shape)}"
+            raise _mismatch(path, what, RUN_HINT)
+        if array.dtype.name != kind:
+            raise _mismatch(path, f"{name} has type {array.dtype.name}, not {kind}", RUN_HINT)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise _mismatch(path, f"{name} contains NaN or infinity", RUN_HINT)
+    if unknown := sorted(set(arrays) - set(variables)):
+        raise _mismatch(path, f"contains {unknown[0]}, which is not a weight of the network", RUN_HINT)
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
 
 
 def named_weights(model: Keras) -> dict[str, Array]:
@@ -110,28 +121,7 @@ def named_weights(model: Keras) -> dict[str, Array]:
     return {name: variable.numpy() for name, variable in _named_variables(model).items()}
 
 
-def set_named_weights(model: Keras, arrays: Mapping[str, Array], *, where: object = "weights") -> None:
-    """Set every weight; if one is missing, unknown or of another shape, raise InputError and set none."""
-    # Everything is checked before the first assignment: an error leaves the network as it was.
-    variables = _named_variables(model)
-    for name, variable in variables.items():
-        array, shape, kind = arrays.get(name), tuple(variable.shape), variable.dtype.name
-        if array is None:
-            raise _mismatch(where, f"{name} is missing", RUN_HINT)
-        if array.shape != shape:
-            what = f"{name} has shape {_format_shape(array.shape)}, not {_format_shape(shape)}"
-            raise _mismatch(where, what, RUN_HINT)
-        if array.dtype.name != kind:
-            raise _mismatch(where, f"{name} has type {array.dtype.name}, not {kind}", RUN_HINT)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise _mismatch(where, f"{name} contains NaN or infinity", RUN_HINT)
-    if unknown := sorted(set(arrays) - set(variables)):
-        raise _mismatch(where, f"contains {unknown[0]}, which is not a weight of the network", RUN_HINT)
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
-
-
-def _mismatch(where: object, what: str, hint: str) -> InputError:
+def _mismatch(where: Path, what: str, hint: str) -> InputError:
     return InputError(where, what, hint, code="weights-mismatch")
 
 
@@ -152,9 +142,9 @@ def _last_name(variable: Keras) -> str:
 
 def _is_normalization(path: Path, layer: FileLayer) -> bool:
     """Return whether it is Keras's Normalization, which the input map replaces; check its mean."""
-    if {weight.name for weight in layer.weights} != NORMALIZATION:
+    values = {name: array.ravel() for name, array in layer.weights}
+    if set(values) != NORMALIZATION:
         return False
-    values = {weight.name: weight.values.ravel() for weight in layer.weights}
     deviations = (IMAGENET_STD, IMAGENET_STD**2)  # files of Keras contain the standard deviation as variance
     is_imagenet = _is_close(values["mean"], IMAGENET_MEAN) and any(
         _is_close(values["variance"], d) for d in deviations
@@ -162,6 +152,11 @@ def _is_normalization(path: Path, layer: FileLayer) -> bool:
     if not is_imagenet:
         raise _mismatch(path, f"layer {layer.name} does not normalize with the mean of ImageNet", FILE_HINT)
     return True
+
+
+def _is_dense(layer: FileLayer) -> bool:
+    name, values = layer.weights[0]
+    return name == "kernel" and values.ndim == 2
 
 
 def _is_close(values: Array, wanted: Array) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from dermpack.errors import TableError
@@ -41,10 +41,6 @@ class Augmentation:
         """Whether anything but mixup is on: mixup blends inputs of the network, the others change pixels."""
         return replace(self, mixup=0.0) != Augmentation()
 
-    def record(self) -> dict[str, Any]:
-        """Return the values as JSON."""
-        return asdict(self)
-
 
 MAX_VALUES: Mapping[str, float] = {
     item.name: item.metadata["most"] for item in fields(Augmentation) if "most" in item.metadata
@@ -55,13 +51,7 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
         flips=True, rotation_degrees=20, zoom_in=0.1, zoom_out=0.1, shift=0.05, brightness=0.05, contrast=0.05
     ),
     "strong": Augmentation(
-        flips=True,
-        rotation_degrees=180,
-        zoom_in=0.3,
-        zoom_out=0.05,
-        shift=0.1,
-        brightness=0.15,
-        contrast=0.2,
+        flips=True, rotation_degrees=180, zoom_in=0.3, zoom_out=0.05, shift=0.1, brightness=0.15, contrast=0.2
     ),
 }
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
-from typing import Any
 
 from dermpack.errors import InputError
 
@@ -16,7 +15,6 @@ MAX_UNITS = 8192  # per layer of the head or of scratch_cnn: a phone cannot use 
 MAX_WEIGHTS = 100_000_000  # of these layers together: 0.4 GB, and three times that in training
 MAX_KERNEL = 11
 PLAIN_FILTERS, PLAIN_KERNEL = (32, 64, 128), 3
-TRAIN_AGAIN = "Train the run again."
 
 
 class Arch(Enum):
@@ -73,49 +71,6 @@ class NetworkSpec:
         for find_errors in (_shape_errors, _head_errors, _plain_cnn_errors, _weight_count_errors):
             for error in find_errors(self):
                 raise error
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values as JSON."""
-        record = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, Enum):
-                value = value.value
-            record[item.name] = list(value) if isinstance(value, tuple) else value
-        return record
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> NetworkSpec:
-        """Return the specification that `to_dict` wrote, or raise InputError."""
-        names = {item.name for item in fields(cls)}
-        if set(values) != names:
-            unexpected = sorted(set(values) ^ names)
-            what = f"missing or unknown keys: {', '.join(unexpected)}"
-            raise InputError("network", what, TRAIN_AGAIN, code="invalid-format")
-        try:
-            decoded: dict[str, Any] = {}
-            for name, value in values.items():
-                match name:
-                    case "arch":
-                        decoded[name] = Arch(value)
-                    case "head":
-                        decoded[name] = Head(value)
-                    case "dense" | "filters":
-                        decoded[name] = tuple(_require_integer(item) for item in value)
-                    case "alpha" | "dropout":
-                        decoded[name] = float(value)
-                    case _:
-                        decoded[name] = _require_integer(value)
-            return cls(**decoded)
-        except (TypeError, ValueError) as error:
-            what = f"invalid format ({error})"
-            raise InputError("network", what, TRAIN_AGAIN, code="invalid-format") from error
-
-
-def _require_integer(value: Any) -> int:
-    if type(value) is not int:
-        raise ValueError(f"{value!r} is not an integer")
-    return value
 
 
 def _shape_errors(spec: NetworkSpec) -> Iterator[InputError]:

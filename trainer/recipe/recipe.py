@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermpack.errors import TableError
-from dermpack.storage.files import path_exists, sha256_file
-from dermpack.storage.toml_file import read_toml
+from dermpack.storage.codec import encode
+from dermpack.storage.files import path_exists, read_toml, sha256_file
 from trainer.recipe.augmentation import AUGMENTATIONS, Augmentation
 from trainer.recipe.network_spec import ALPHAS, PLAIN_FILTERS, PLAIN_KERNEL, Arch, Head, NetworkSpec, Weights
-from trainer.recipe.options import (
+from trainer.recipe.option_fields import (
     ALL,
     AUGMENTATION,
     DECLARATION,
@@ -25,26 +26,28 @@ from trainer.recipe.options import (
     NO_TEACHER,
     RATE,
     SENSITIVITIES,
-    SHARE_BELOW_ONE,
     TEACHER,
     WEIGHTS,
-    WEIGHTS_FILE,
-    HelpSection,
-    OptionDeclaration,
+    OptionDescription,
     OptionValueError,
-    ValueKind,
     integer,
     number,
     option,
     word,
 )
+from trainer.runs import WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from dermpack.metrics.predictions import Predictions
 
 COMMAND_LINE = "command line"
 RATE_FROM_NOTHING = 1e-3  # random weights allow larger steps than pretrained ones
-NETWORK, TRAINING, PICTURES, MACHINE = HelpSection
+ALPHA_TEXTS = tuple(map(str, ALPHAS))
+# One function for each section of `dermpack train --help`.
+network, training = partial(option, "Network"), partial(option, "Training")
+pictures, machine = partial(option, "Pictures and classes"), partial(option, "Machine")
+host = partial(machine, decides_weights=False)  # the record of a run leaves these out
+share_below_one = partial(number, most=0.999999)
 
 
 class Schedule(Enum):
@@ -97,252 +100,136 @@ class DistributionStrategy(Enum):
 class Recipe:
     """The options of a training. The defaults were chosen by measurements on HAM10000."""
 
-    arch: Arch = option(
+    arch: Arch = network(
         Arch.MOBILENET_V2,
-        word(Arch),
-        NETWORK,
-        "NAME",
+        word(Arch, "NAME"),
         "Choose the architecture: mobilenet_v2, efficientnet_b0 to b4, resnet50 or scratch_cnn.",
     )
-    alpha: float = option(
+    alpha: float = network(
         1.0,
-        replace(number(least=0, most=2), values=", ".join(map(str, ALPHAS)), words=tuple(map(str, ALPHAS))),
-        NETWORK,
-        "WIDTH",
+        replace(number("WIDTH", most=2), values=", ".join(ALPHA_TEXTS), words=ALPHA_TEXTS),
         "Set the width of mobilenet_v2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.",
     )
-    size: int = option(
+    size: int = network(
         160,
-        replace(integer(least=1), values="28 to 600"),
-        NETWORK,
-        "PX",
+        replace(integer("PX", least=1), values="28 to 600"),
         "Set the side of the pictures: 28 to 600, with a backbone from 96.",
     )
-    weights: Weights | Path = option(
+    weights: Weights | Path = network(
         Weights.IMAGENET,
         WEIGHTS,
-        NETWORK,
-        "imagenet|none|FILE.h5|RUN",
         "Choose the initial weights of the backbone; a run gives its head too. imagenet is downloaded once.",
     )
-    teacher: Path | None = option(
+    teacher: Path | None = training(
         None,
         TEACHER,
-        TRAINING,
-        "RUN",
         "Learn from the predictions of this run too; it must be trained on the same dataset.",
         default_text=NO_TEACHER,
     )
-    teacher_share: float = option(
+    teacher_share: float = training(
         0.7,
-        number(least=0, most=1),
-        TRAINING,
-        "SHARE",
+        number("SHARE", most=1),
         "Set the weight of the teacher's predictions in the targets; the labels have the rest.",
     )
-    head: Head = option(
-        Head.SOFTMAX,
-        word(Head),
-        NETWORK,
-        "softmax|sigmoid",
-        "Choose the activation of the last layer; sigmoid requires two classes.",
+    head: Head = network(
+        Head.SOFTMAX, word(Head), "Choose the activation of the last layer; sigmoid requires two classes."
     )
-    dense: tuple[int, ...] = option((), INTEGERS, NETWORK, "N,N", "Add dense layers of these widths.")
-    dropout: float = option(
-        0.2, SHARE_BELOW_ONE, NETWORK, "SHARE", "Drop this share of the features before the head's layers."
+    dense: tuple[int, ...] = network((), INTEGERS, "Add dense layers of these widths.")
+    dropout: float = network(
+        0.2, share_below_one("SHARE"), "Drop this share of the features before the head's layers."
     )
-    filters: tuple[int, ...] = option(
-        PLAIN_FILTERS, INTEGERS, NETWORK, "N,N", "Set the filters of each layer of scratch_cnn."
+    filters: tuple[int, ...] = network(
+        PLAIN_FILTERS, INTEGERS, "Set the filters of each layer of scratch_cnn."
     )
-    kernel: int = option(
-        PLAIN_KERNEL, integer(least=1), NETWORK, "N", "Set the kernel size of scratch_cnn: 1 to 11."
+    kernel: int = network(PLAIN_KERNEL, integer(least=1), "Set the kernel size of scratch_cnn: 1 to 11.")
+    fine_tune: int | None = training(
+        None, LAYERS, "Train this many layers of the backbone, counted from the top.", default_text=ALL
     )
-    fine_tune: int | None = option(
-        None,
-        LAYERS,
-        TRAINING,
-        "N|all",
-        "Train this many layers of the backbone, counted from the top.",
-        default_text=ALL,
-    )
-    copies: int = option(
+    copies: int = pictures(
         0,
-        integer(least=0, most=64),
-        PICTURES,
-        "N",
+        integer(most=64),
         "Cache features of N augmented copies of each picture below the trained layers; with 0, each "
         "epoch augments the pictures again.",
     )
-    head_copies: int = option(
-        1, integer(least=1, most=64), PICTURES, "N", "Train the head on features of N augmented copies."
+    head_copies: int = pictures(
+        1, integer(least=1, most=64), "Train the head on features of N augmented copies."
     )
-    head_epochs: int = option(
-        8, integer(least=0), TRAINING, "N", "Train the head this long on the frozen backbone."
+    head_epochs: int = training(8, integer(), "Train the head this long on the frozen backbone.")
+    head_rate: float = training(1e-3, RATE, "Set the learning rate of the head phase.")
+    epochs: int = training(16, integer(), "Fine-tune this long; with --weights none, train everything.")
+    batch: int = training(16, integer(least=1, most=4096), "Use this many pictures per step.")
+    rate: float = training(
+        1e-4, RATE, "Set the learning rate of fine-tuning; with --weights none the default is 0.001."
     )
-    head_rate: float = option(1e-3, RATE, TRAINING, "RATE", "Set the learning rate of the head phase.")
-    epochs: int = option(
-        16, integer(least=0), TRAINING, "N", "Fine-tune this long; with --weights none, train everything."
+    schedule: Schedule = training(Schedule.COSINE, word(Schedule), "Choose how the learning rate decays.")
+    warm_up: float = training(
+        0.25, number("EPOCHS", most=1000), "Increase the learning rate linearly over the first epochs."
     )
-    batch: int = option(16, integer(least=1, most=4096), TRAINING, "N", "Use this many pictures per step.")
-    rate: float = option(
-        1e-4,
-        RATE,
-        TRAINING,
-        "RATE",
-        "Set the learning rate of fine-tuning; with --weights none the default is 0.001.",
-    )
-    schedule: Schedule = option(
-        Schedule.COSINE, word(Schedule), TRAINING, "cosine|constant", "Choose how the learning rate decays."
-    )
-    warm_up: float = option(
-        0.25,
-        number(least=0, most=1000),
-        TRAINING,
-        "EPOCHS",
-        "Increase the learning rate linearly over the first epochs.",
-    )
-    augment: Augmentation = option(
+    augment: Augmentation = pictures(
         AUGMENTATIONS["strong"],
         AUGMENTATION,
-        PICTURES,
-        "none|light|strong|FILE.toml",
         "Choose how training pictures are augmented; docs/training.md lists the keys of a FILE.",
     )
-    balance: Balance = option(
+    balance: Balance = pictures(
         Balance.PRIOR,
-        word(Balance),
-        PICTURES,
-        "KIND",
+        word(Balance, "KIND"),
         "Balance classes: none, prior, weights, effective, oversample or undersample.",
     )
-    balance_power: float = option(
+    balance_power: float = pictures(
         1.0,
-        number(least=0, most=2),
-        PICTURES,
-        "P",
+        number("P", most=2),
         "Set the strength of the balance: 1 makes classes equal, 0.5 goes half the way.",
     )
-    label_smoothing: float = option(
-        0.0, SHARE_BELOW_ONE, TRAINING, "SHARE", "Spread this share of each target over all classes."
+    label_smoothing: float = training(
+        0.0, share_below_one("SHARE"), "Spread this share of each target over all classes."
     )
-    ema: float = option(
-        0.99,
-        SHARE_BELOW_ONE,
-        TRAINING,
-        "DECAY",
-        "Average the weights with this decay per step; 0 disables it.",
+    ema: float = training(
+        0.99, share_below_one("DECAY"), "Average the weights with this decay per step; 0 disables it."
     )
-    patience: int = option(
-        0, integer(least=0), TRAINING, "EPOCHS", "Stop after this many epochs without improvement; 0: never."
+    patience: int = training(
+        0, integer("EPOCHS"), "Stop after this many epochs without improvement; 0: never."
     )
-    metric: Goal = option(
-        Goal.BALANCED_ACCURACY,
-        word(Goal),
-        TRAINING,
-        "balanced_accuracy|auroc",
-        "Select the best epoch by this figure of the validation split.",
+    metric: Goal = training(
+        Goal.BALANCED_ACCURACY, word(Goal), "Select the best epoch by this figure of the validation split."
     )
-    mixed_precision: Precision = option(
+    mixed_precision: Precision = machine(
         Precision.FLOAT32,
         word(Precision),
-        MACHINE,
-        "none|bfloat16",
         "Compute in bfloat16; this is faster where the processor supports it.",
     )
-    seed: int = option(
-        0, integer(least=0), MACHINE, "N", "Seed all random draws: same seed, same weights on this machine."
-    )
-    strategy: DistributionStrategy = option(
+    seed: int = machine(0, integer(), "Seed all random draws: same seed, same weights on this machine.")
+    strategy: DistributionStrategy = host(
         DistributionStrategy.SINGLE,
         word(DistributionStrategy),
-        MACHINE,
-        "single|mirrored|multiworker",
         "Share each batch among all visible devices, or among the workers that TF_CONFIG lists.",
-        decides_weights=False,
     )
-    threads: int = option(
-        0,
-        integer(least=0, most=1024),
-        MACHINE,
-        "N",
-        "Use this many processor threads.",
-        default_text="all",
-        decides_weights=False,
+    threads: int = host(0, integer(most=1024), "Use this many processor threads.", default_text="all")
+    time_limit: float = host(
+        0.0, number("MINUTES", most=1e6), "Stop in time, and keep the best epoch.", default_text="none"
     )
-    time_limit: float = option(
-        0.0,
-        number(least=0, most=1e6),
-        MACHINE,
-        "MINUTES",
-        "Stop in time, and keep the best epoch.",
-        default_text="none",
-        decides_weights=False,
-    )
-    sensitivity: tuple[tuple[str, float], ...] = option(
-        (),
-        SENSITIVITIES,
-        PICTURES,
-        "LABEL=SHARE",
-        "Fit a threshold that reaches this sensitivity for the label; repeatable.",
+    sensitivity: tuple[tuple[str, float], ...] = pictures(
+        (), SENSITIVITIES, "Fit a threshold that reaches this sensitivity for the label; repeatable."
     )
 
     def spec(self, *, classes: int) -> NetworkSpec:
         """Return the specification of the network, or raise InputError for an invalid combination."""
-        return NetworkSpec(
-            arch=self.arch,
-            alpha=self.alpha,
-            size=self.size,
-            classes=classes,
-            head=self.head,
-            dense=self.dense,
-            dropout=self.dropout,
-            filters=self.filters,
-            kernel=self.kernel,
-        )
+        names = {item.name for item in fields(NetworkSpec)} - {"classes"}
+        return NetworkSpec(classes=classes, **{name: getattr(self, name) for name in names})
 
     def record(self) -> dict[str, Any]:
         """Return what decides the weights as JSON; files and runs are recorded by their hash."""
-        return {
-            item.name: _record_value(getattr(self, item.name))
-            for item in fields(self)
-            if _declaration(item).decides_weights
-        }
+        return {name: _record_value(getattr(self, name)) for name in OPTIONS if name not in MACHINE_OPTIONS}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptionDescription:
-    """An option of a training as the command line, the help and the documentation show it."""
-
-    name: str  # the TOML key; the command line has dashes for underscores
-    section: str
-    metavar: str
-    help: str
-    values: str
-    words: tuple[str, ...]  # that a shell completes
-    default_text: str  # "" where the default is nothing at all
-    is_repeatable: bool
+OPTIONS: Mapping[str, OptionDescription] = {
+    item.name: replace(item.metadata[DECLARATION], name=item.name) for item in fields(Recipe)
+}
+MACHINE_OPTIONS = tuple(name for name, described in OPTIONS.items() if not described.decides_weights)
 
 
 def describe_options() -> tuple[OptionDescription, ...]:
     """Return a description of each option, in the order of the fields of `Recipe`."""
-    recipe = Recipe()
-    described = []
-    for item in fields(Recipe):
-        declaration = _declaration(item)
-        text = declaration.default_text
-        described.append(
-            OptionDescription(
-                name=item.name,
-                section=declaration.section.value,
-                metavar=declaration.metavar,
-                help=declaration.help,
-                values=declaration.kind.values,
-                words=declaration.kind.words,
-                default_text=_format_default(getattr(recipe, item.name)) if text is None else text,
-                is_repeatable=declaration.kind is SENSITIVITIES,
-            )
-        )
-    return tuple(described)
+    return tuple(OPTIONS.values())
 
 
 def parse_recipe(values: Mapping[str, Any], *, where: object, base: Recipe | None = None) -> Recipe:
@@ -350,12 +237,12 @@ def parse_recipe(values: Mapping[str, Any], *, where: object, base: Recipe | Non
     decoded: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")
-        if name not in OPTION_KINDS:
-            near = difflib.get_close_matches(name, OPTION_KINDS, n=1, cutoff=0.0)
+        if name not in OPTIONS:
+            near = difflib.get_close_matches(name, OPTIONS, n=1, cutoff=0.0)
             hint = f"Check the spelling; the nearest option is {near[0]!r}."
             raise TableError(where, f"unknown option {key!r}", hint, code="invalid-option")
         try:
-            decoded[name] = OPTION_KINDS[name].decode(value)
+            decoded[name] = OPTIONS[name].decode(value)
         except (ValueError, TypeError, AttributeError, OSError) as error:  # OSError: a path that is too long
             raise _invalid_value(where, name, value, error) from error
     # Defaults that depend on other options; a base recipe does not override them.
@@ -375,8 +262,8 @@ def resolve_paths(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a file with the paths among them relative to the working directory."""
     resolved = dict(values)
     for name, value in values.items():
-        kind = OPTION_KINDS.get(name)
-        if kind is None or not kind.is_path or not isinstance(value, str) or value in kind.words:
+        option = OPTIONS.get(name)
+        if option is None or not option.is_path or not isinstance(value, str) or value in option.words:
             continue
         target = path.parent / value
         # A misspelt word is not a path: it must be reported as it was written.
@@ -402,40 +289,10 @@ def recipe_to_options(recipe: Recipe) -> dict[str, Any]:
     return options
 
 
-def _declaration(item: Field[Any]) -> OptionDeclaration:
-    declaration = item.metadata[DECLARATION]
-    assert isinstance(declaration, OptionDeclaration)
-    return declaration
-
-
-OPTION_KINDS: Mapping[str, ValueKind] = {item.name: _declaration(item).kind for item in fields(Recipe)}
-MACHINE_OPTIONS = tuple(item.name for item in fields(Recipe) if not _declaration(item).decides_weights)
-
-
 def _record_value(value: Any) -> Any:
-    match value:
-        case Enum():
-            return value.value
-        case Path():
-            return {"sha256": sha256_file(value / WEIGHTS_FILE if value.is_dir() else value)}
-        case Augmentation():
-            return value.record()
-        case tuple():
-            return [_record_value(item) for item in value]
-    return value
-
-
-def _format_default(value: Any) -> str:
-    match value:
-        case Enum():
-            return str(value.value)
-        case Augmentation():
-            return next(name for name, values in AUGMENTATIONS.items() if values == value)
-        case tuple():
-            return ",".join(map(str, value))
-        case float():
-            return f"{value:g}"
-    return str(value)
+    if isinstance(value, Path):
+        return {"sha256": sha256_file(value / WEIGHTS_FILE if value.is_dir() else value)}
+    return encode(value)
 
 
 def _invalid_value(where: object, name: str, value: Any, error: Exception) -> TableError:

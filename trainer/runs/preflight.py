@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from enum import Enum
 from pathlib import Path
 
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError, OutputError
+from dermpack.storage.codec import encode
 from dermpack.storage.files import check_output_folder
-from trainer.datasets.splits.given_splits import cluster_of, find_leaks, group_of
+from trainer.datasets.splits.split import cluster_of, find_leaks, group_of
 from trainer.distributed.cluster import read_own_cluster
 from trainer.recipe.network_spec import Weights
-from trainer.recipe.options import RUN_FILE
 from trainer.recipe.recipe import DistributionStrategy, Recipe
+from trainer.runs import RUN_FILE
 from trainer.runs.run_folder import Run, read_run
 
 USED_SPLITS = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack evaluate`
@@ -92,15 +91,11 @@ def _check_teacher(recipe: Recipe) -> None:
 
 def _check_same_network(run: Run, recipe: Recipe, *, classes: int) -> None:
     """Check that the run's weights fit; size and dropout may differ, because no weight depends on them."""
-    wanted = recipe.spec(classes=classes)
-    given = replace(run.spec, size=wanted.size, dropout=wanted.dropout)
-    names = [field.name for field in fields(wanted)]
-    differing = [name for name in names if getattr(wanted, name) != getattr(given, name)]
+    wanted, given = encode(recipe.spec(classes=classes)), encode(run.spec)
+    differing = [name for name in wanted if name not in ("size", "dropout") and wanted[name] != given[name]]
     if differing:
         what = f"weights of a different network ({', '.join(differing)})"
-        values = (getattr(given, name) for name in differing)
-        texts = (str(value.value if isinstance(value, Enum) else value) for value in values)
-        options = ", ".join(f"{name} {text}" for name, text in zip(differing, texts, strict=True))
+        options = ", ".join(f"{name} {given[name]}" for name in differing)
         hint = f"Use the options of that run: {options}."
         raise InputError(f"--weights {run.folder}", what, hint, code="weights-mismatch")
 

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from dermpack.contract import Abstention, OperatingPoint, Temperature
 from dermpack.errors import InputError, OutputError
-from dermpack.imaging import Policy, prepare
+from dermpack.imaging.preprocessing import Policy, prepare
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.metrics.predictions import Floats
 from dermpack.progress import Track, silent
-from dermpack.storage.codec import decode, encode
+from dermpack.storage.codec import check, decode, encode
 from dermpack.storage.files import format_json, path_exists, read_json, sha256_file, write_error, write_text
-from dermpack.storage.locks import exclusive_lock
+from dermpack.storage.shared_folders import exclusive_lock
 from trainer.fitting.checkpoint import CHECKPOINT_FILE, read_history
-from trainer.fitting.events import Epoch, parse_epoch
+from trainer.fitting.events import Epoch
 from trainer.recipe.network_spec import NetworkSpec, Weights
-from trainer.recipe.options import RUN_FILE, WEIGHTS_FILE
 from trainer.recipe.recipe import Recipe, parse_recipe
+from trainer.runs import RUN_FILE, WEIGHTS_FILE
 
 SCHEMA = 1
 TRAIN_AGAIN = "Train the run again."
@@ -49,23 +49,13 @@ class Phase:
     best_epoch: int
     stop: str
 
-    def record(self) -> dict[str, Any]:
-        """Return the phase as JSON."""
-        return {
-            "name": self.name,
-            "plan": dict(self.plan),
-            "history": [epoch.record() for epoch in self.history],
-            "best_epoch": self.best_epoch,
-            "stop": self.stop,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """The record of a run, training.json; `folder` is where it was read from."""
 
-    folder: Path
-    spec: NetworkSpec
+    folder: Path = Path()
+    spec: NetworkSpec  # "network" in the file
     policy: Policy
     classes: tuple[str, ...]
     recipe: Mapping[str, Any]
@@ -82,6 +72,12 @@ class Run:
     weights_sha256: str
     remarks: tuple[str, ...] = ()  # limits of the figures, shown before them
 
+    def __post_init__(self) -> None:
+        labels = len(set(self.classes))
+        check(
+            labels == len(self.classes) == self.spec.classes, "classes", self.classes, "one label per output"
+        )
+
     @property
     def weights(self) -> Path:
         return self.folder / WEIGHTS_FILE
@@ -96,36 +92,12 @@ class PartialRun:
     planned: int
 
 
-ResumeCallback: TypeAlias = Callable[[PartialRun], None]
-
-
-def ignore_resume(progress: PartialRun) -> None:
-    """Do nothing: the default callback for a resumed training."""
-    del progress
-
-
 def write_run(run: Run) -> None:
     """Write training.json next to the weights."""
-    record = {
-        "schema": SCHEMA,
-        "network": run.spec.to_dict(),
-        "policy": run.policy.value,
-        "classes": list(run.classes),
-        "recipe": dict(run.recipe),
-        "dataset": dict(run.dataset),
-        "licence": run.licence,
-        "counts": dict(run.counts),
-        "class_weights": dict(run.class_weights),
-        "phases": [phase.record() for phase in run.phases],
-        "validation": dict(run.validation),
-        "temperature": encode(run.temperature),
-        "thresholds": [encode(point) for point in run.thresholds],
-        "abstention": encode(run.abstention),
-        "versions": dict(run.versions),
-        "weights_sha256": run.weights_sha256,
-        "remarks": list(run.remarks),
-    }
-    write_text(run.folder / RUN_FILE, format_json(record))
+    record = encode(run)
+    del record["folder"]
+    record["network"] = record.pop("spec")
+    write_text(run.folder / RUN_FILE, format_json({**record, "schema": SCHEMA}))
 
 
 def read_run(folder: Path) -> Run:
@@ -137,12 +109,13 @@ def read_run(folder: Path) -> Run:
         refuse_unfinished(folder)
         raise InputError(folder, f"not a run (no {RUN_FILE})", RUN_HINT, code="run-not-found")
     record = read_json(path)
-    if record.get("schema") != SCHEMA:
-        what = f"schema {record.get('schema')!r} is not supported (expected {SCHEMA})"
+    if (schema := record.pop("schema", None)) != SCHEMA:
+        what = f"schema {schema!r} is not supported (expected {SCHEMA})"
         raise InputError(path, what, TRAIN_AGAIN, code="unsupported-schema")
+    record["spec"] = record.pop("network", None)
     try:
-        run = _decode_run(folder, record)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        run = replace(decode(Run, record), folder=folder)
+    except (KeyError, ValueError) as error:
         raise InputError(path, f"invalid format ({error})", TRAIN_AGAIN, code="invalid-format") from error
     # The hash proves that the figures of the record belong to these weights.
     if not run.weights.is_file() or sha256_file(run.weights) != run.weights_sha256:
@@ -230,10 +203,8 @@ def open_partial_run(run: Path, identity: Mapping[str, Any], *, overwrite: bool)
                     shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         # The block of the caller raises errors about other files too: those pass unchanged.
-        is_below = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(
-            folder.parent
-        )
-        if not is_below:
+        file = None if error.filename is None else Path(os.fsdecode(error.filename))
+        if file is None or not file.is_relative_to(folder.parent):
             raise
         raise write_error(run, error) from error
 
@@ -243,24 +214,21 @@ def partial_folder(run: Path) -> Path:
     return run.absolute().with_name(f".{run.absolute().name}.partial")
 
 
-def read_progress(folder: Path, *, planned: Callable[[str], int]) -> PartialRun | None:
-    """Return the progress of the phase that was trained last, or None where no epoch was finished."""
+def read_progress(folder: Path) -> tuple[str, int] | None:
+    """Return the phase that was trained last and its finished epochs, or None where there are none."""
     # Each phase has its own checkpoint; the one written last shows where the training was interrupted.
     checkpoints = sorted(folder.glob(f"*/{CHECKPOINT_FILE}"), key=lambda path: path.stat().st_mtime_ns)
     history = read_history(checkpoints[-1]) if checkpoints else ()
-    if not history:
-        return None
-    phase = checkpoints[-1].parent.name
-    return PartialRun(phase=phase, epochs=len(history), planned=planned(phase))
+    return (checkpoints[-1].parent.name, len(history)) if history else None
 
 
 def describe_progress(run: Path) -> str:
     """Describe the state that an interrupted training resumes from; "" if there is none."""
     folder = partial_folder(run)
-    progress = read_progress(folder, planned=lambda _: 0)
-    if progress is None:
-        return ""
-    return f"all up to epoch {progress.epochs} ({progress.phase}) is kept in {folder.name}"
+    if progress := read_progress(folder):
+        phase, epochs = progress
+        return f"all up to epoch {epochs} ({phase}) is kept in {folder.name}"
+    return ""
 
 
 def refuse_unfinished(run: Path) -> None:
@@ -268,50 +236,6 @@ def refuse_unfinished(run: Path) -> None:
     if not run.exists() and (partial_folder(run) / IDENTITY_FILE).is_file():
         hint = 'Rerun the same "dermpack train" command to resume.'
         raise InputError(run, "training is not finished", hint, code="run-not-finished")
-
-
-def _decode_run(folder: Path, record: Mapping[str, Any]) -> Run:
-    classes = tuple(_require_text(name) for name in record["classes"])
-    spec = NetworkSpec.from_dict(record["network"])
-    if spec.classes != len(classes) or len(set(classes)) != len(classes):
-        raise ValueError(f"{len(classes)} labels for a network with {spec.classes} classes")
-    phases = [
-        Phase(
-            name=_require_text(phase["name"]),
-            plan=dict(phase["plan"]),
-            history=tuple(parse_epoch(epoch) for epoch in phase["history"]),
-            best_epoch=int(phase["best_epoch"]),
-            stop=_require_text(phase["stop"]),
-        )
-        for phase in record["phases"]
-    ]
-    return Run(
-        folder=folder,
-        spec=spec,
-        policy=Policy(record["policy"]),
-        classes=classes,
-        recipe=dict(record["recipe"]),
-        dataset={_require_text(key): _require_text(value) for key, value in record["dataset"].items()},
-        licence=_require_text(record["licence"]),
-        counts={_require_text(name): int(count) for name, count in record["counts"].items()},
-        class_weights={
-            _require_text(name): float(weight) for name, weight in record["class_weights"].items()
-        },
-        phases=tuple(phases),
-        validation=dict(record["validation"]),
-        temperature=decode(Temperature, record["temperature"], "temperature"),
-        thresholds=tuple(decode(OperatingPoint, point, "thresholds") for point in record["thresholds"]),
-        abstention=decode(Abstention, record["abstention"], "abstention"),
-        versions={_require_text(key): _require_text(value) for key, value in record["versions"].items()},
-        weights_sha256=_require_text(record["weights_sha256"]),
-        remarks=tuple(_require_text(remark) for remark in record.get("remarks", ())),
-    )
-
-
-def _require_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
-    return value
 
 
 def _claim_partial_run(folder: Path, run: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:

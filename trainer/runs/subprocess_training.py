@@ -14,20 +14,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from dermpack.dataset.manifest import Dataset, Split, read_dataset
-from dermpack.errors import DermpackError, InputError
+from dermpack.errors import DermpackError, InputError, escape_unprintable
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.processes.child_process import Channel, ChildEndedError, ChildProcess
+from dermpack.progress import ignore
+from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import format_json, read_json, write_error, write_text
 from trainer.data.array_file import write_arrays
-from trainer.fitting.events import FitProgress, parse_epoch
-from trainer.recipe.options import RUN_FILE
-from trainer.recipe.recipe import Precision, Recipe, parse_recipe, recipe_to_options
-from trainer.runs.preflight import check_single_process
+from trainer.fitting.events import FitProgress
+from trainer.recipe.recipe import Precision, Recipe, parse_recipe
+from trainer.runs import RUN_FILE
 from trainer.runs.run_folder import PartialRun, load_model, read_run
 
 PARENT_GRACE_S = 20.0  # for the child to write its checkpoint before it is killed
@@ -38,7 +41,6 @@ MEMORY_HINT = "Use a smaller batch, size or network, or a machine with more memo
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 Item = TypeVar("Item")
-Send: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class TrainingJob:
 
     dataset: Path
     run: Path
-    recipe: Recipe
+    options: Mapping[str, Any]  # of the recipe
     asks: tuple[SplitRequest, ...]
     clock: Path  # the file with the seconds of training, over all attempts
     log: Path  # of what libraries print; it stays where the process dies
@@ -78,31 +80,42 @@ class PreparingPictures:
     pictures: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingFailed:
+    """The last message of a child whose training failed: the fields of the error."""
+
+    where: str
+    what: str
+    hint: str
+    code: str
+
+
 TrainingEvent: TypeAlias = RecipeStarted | FitProgress | PartialRun | PreparingPictures
 EventCallback: TypeAlias = Callable[[TrainingEvent], None]
+MESSAGES = {kind.__name__: kind for kind in (FitProgress, PartialRun, PreparingPictures, TrainingFailed)}
 
 
-def ignore_event(event: TrainingEvent) -> None:
-    """Do nothing: the default where no events are shown."""
-    del event
-
-
-def train_in_subprocess(job: TrainingJob, *, tell: EventCallback = ignore_event) -> None:
+def train_in_subprocess(job: TrainingJob, *, tell: EventCallback = ignore) -> None:
     """Run the job in a child process; raise its error, or InputError with how it died.
 
     The options must have passed `trainer.runs.preflight.check_training`. Where this process is interrupted,
     or dies, the child leaves its checkpoint and ends too.
     """
-    check_single_process(job.recipe)
-    error: DermpackError | None = None
-    child = _start_child(job)
+    failure: TrainingFailed | None = None
     try:
-        child.send(json.dumps(_encode_job(job)).encode())
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {LOG_LEVEL: os.environ.get(LOG_LEVEL, "2")}
+        # In its own session, Ctrl-C reaches only the parent, which closes the child's input.
+        child = ChildProcess(__name__, log=job.log, environment=environment, new_session=True)
+    except OSError as error:
+        raise write_error(job.log, error) from error
+    try:
+        child.send(json.dumps(encode(job)).encode())
         for message in _receive_messages(child):
-            if "what" in message:
-                error = InputError(message["where"], message["what"], message["hint"], code=message["code"])
+            if isinstance(message, TrainingFailed):
+                failure = message
             else:
-                tell(_decode_event(message))
+                tell(message)
         # The messages have ended, so the child has ended: its exit code shows whether it died.
         if child.wait():
             what = f"the training process died ({child.describe_end()})"
@@ -111,140 +124,79 @@ def train_in_subprocess(job: TrainingJob, *, tell: EventCallback = ignore_event)
     finally:
         child.close(grace_s=PARENT_GRACE_S)
     job.log.unlink(missing_ok=True)
-    if error is not None:
-        raise error
+    if failure is not None:
+        raise InputError(failure.where, failure.what, failure.hint, code=failure.code)
 
 
 def main(channel: Channel) -> None:
     """Do one job in the child process; a child that was killed or crashed is reported by its exit code."""
     import tensorflow as tf
 
-    def send(message: Mapping[str, Any]) -> None:
-        channel.send(json.dumps(message).encode())
+    def send(message: TrainingEvent | TrainingFailed) -> None:
+        channel.send(json.dumps({type(message).__name__: encode(message)}).encode())
 
     frame = channel.receive()
     if frame is None:
         return
-    job = _decode_job(json.loads(frame))
+    job = decode(TrainingJob, json.loads(frame))
     # SystemExit unwinds the main thread, which removes half-written files; the default would not.
     signal.signal(signal.SIGTERM, lambda _signum, _frame: sys.exit(1))
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+    error: DermpackError
     try:
         _run_job(job, send)
-    except DermpackError as error:
-        send(_encode_error(error))
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        first_line = str(error).partition("\n")[0][:200]
-        where, what = job.run.name, f"out of memory ({first_line})"
-        send(_encode_error(InputError(where, what, MEMORY_HINT, code="out-of-memory")))
+        return
+    except DermpackError as raised:
+        error = raised
+    except (MemoryError, tf.errors.ResourceExhaustedError) as raised:
+        first_line = str(raised).partition("\n")[0][:200]
+        what = f"out of memory ({first_line})"
+        error = InputError(job.run.name, what, MEMORY_HINT, code="out-of-memory")
+    # The name of a file need not be UTF-8, but the text of a message must be.
+    where, what, hint = map(escape_unprintable, (error.where, error.what, error.hint))
+    send(TrainingFailed(where=where, what=what, hint=hint, code=error.code))
 
 
-def _start_child(job: TrainingJob) -> ChildProcess:
-    """Start the child in its own session: Ctrl-C reaches only the parent, which closes the child's input."""
-    try:
-        job.log.parent.mkdir(parents=True, exist_ok=True)
-        return ChildProcess(
-            __name__,
-            log=job.log,
-            environment={LOG_LEVEL: os.environ.get(LOG_LEVEL, "2")},
-            new_session=True,
-        )
-    except OSError as error:
-        raise write_error(job.log, error) from error
-
-
-def _receive_messages(child: ChildProcess) -> Iterator[dict[str, Any]]:
+def _receive_messages(child: ChildProcess) -> Iterator[Any]:
     """Yield the messages of the child until it ends."""
-    while True:
-        try:
-            frame = child.receive()
-        except ChildEndedError:
-            return
-        yield json.loads(frame)
+    with suppress(ChildEndedError):
+        while True:
+            ((name, values),) = json.loads(child.receive()).items()
+            yield decode(MESSAGES[name], values)
 
 
-def _encode_job(job: TrainingJob) -> dict[str, Any]:
-    paths = {"dataset": job.dataset, "run": job.run, "clock": job.clock, "log": job.log}
-    asks = [
-        {"dataset": str(ask.dataset), "split": ask.split.value, "answers": str(ask.answers)}
-        for ask in job.asks
-    ]
-    return {
-        **{name: str(path.absolute()) for name, path in paths.items()},
-        "recipe": recipe_to_options(job.recipe),
-        "asks": asks,
-    }
-
-
-def _decode_job(record: Mapping[str, Any]) -> TrainingJob:
-    asks = (
-        SplitRequest(dataset=Path(ask["dataset"]), split=Split(ask["split"]), answers=Path(ask["answers"]))
-        for ask in record["asks"]
-    )
-    return TrainingJob(
-        dataset=Path(record["dataset"]),
-        run=Path(record["run"]),
-        recipe=parse_recipe(record["recipe"], where="job"),
-        asks=tuple(asks),
-        clock=Path(record["clock"]),
-        log=Path(record["log"]),
-    )
-
-
-def _encode_error(error: DermpackError) -> Mapping[str, Any]:
-    return {"where": error.where, "what": error.what, "hint": error.hint, "code": error.code}
-
-
-def _decode_event(message: Mapping[str, Any]) -> TrainingEvent:
-    match message:
-        case {"pictures": pictures}:
-            return PreparingPictures(pictures=pictures)
-        case {"planned": _}:
-            return PartialRun(**message)
-    ended = message["ended"] and parse_epoch(message["ended"])
-    return FitProgress(**{**message, "ended": ended})
-
-
-def _run_job(job: TrainingJob, send: Send) -> None:
+def _run_job(job: TrainingJob, send: EventCallback) -> None:
     """Train, unless the run exists, and write the calibrated probabilities of the requested splits."""
-    from trainer.data.batches import read_examples
+    from trainer.data.examples import read_examples
     from trainer.fitting.loop import predict
-    from trainer.runs.train import configure_tensorflow
+    from trainer.runs.train import POLICY, configure_tensorflow
 
     def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:  # noqa: ARG001 - a Track
-        send({"pictures": total or 0})
+        send(PreparingPictures(pictures=total or 0))
         return iter(items)
 
-    recipe = job.recipe
+    recipe = parse_recipe(job.options, where="job")
     dataset = read_dataset(job.dataset)
+    read_pictures = partial(read_examples, size=recipe.size, threads=recipe.threads, track=track)
     if not (job.run / RUN_FILE).is_file():
-        _train(job, dataset, send, track)
+        # Before the clock starts: otherwise only the first recipe would include this time.
+        for split in (Split.TRAIN, Split.VALIDATION):
+            read_pictures(dataset, split, policy=POLICY)
+        _train(job, dataset, recipe, send)
     run = read_run(job.run)
     configure_tensorflow(seed=recipe.seed, threads=recipe.threads, precision=Precision.FLOAT32)
     model = load_model(run) if job.asks else None
     for ask in job.asks:
-        examples = read_examples(
-            read_dataset(ask.dataset),
-            ask.split,
-            size=run.spec.size,
-            policy=run.policy,
-            threads=recipe.threads,
-            track=track,
-        )
+        examples = read_pictures(read_dataset(ask.dataset), ask.split, size=run.spec.size, policy=run.policy)
         # Another dataset may have other labels: the probabilities are in the order of the run's classes.
         unlabelled = replace(examples, classes=run.classes, truth=examples.truth * 0)
         raw = predict(model, unlabelled).probabilities
         write_arrays(ask.answers, {PROBABILITIES: apply_temperature(raw, run.temperature)})
 
 
-def _train(job: TrainingJob, dataset: Dataset, send: Send, track: Any) -> None:
-    from trainer.data.batches import read_examples
-    from trainer.runs.train import POLICY, train
+def _train(job: TrainingJob, dataset: Dataset, recipe: Recipe, send: EventCallback) -> None:
+    from trainer.runs.train import train
 
-    recipe = job.recipe
-    # Pictures are prepared before the clock starts: otherwise only the first recipe would include that time.
-    for split in (Split.TRAIN, Split.VALIDATION):
-        read_examples(dataset, split, size=recipe.size, policy=POLICY, threads=recipe.threads, track=track)
     previous_s = float(read_json(job.clock)["seconds"]) if job.clock.is_file() else 0.0
     began = time.monotonic()
     sent_at = 0.0
@@ -261,9 +213,9 @@ def _train(job: TrainingJob, dataset: Dataset, send: Send, track: Any) -> None:
         sent_at = now
         if progress.ended:
             write_clock()
-        send(asdict(progress))
+        send(progress)
 
-    train(dataset, job.run, recipe, watch=watch, going_on=lambda progress: send(asdict(progress)))
+    train(dataset, job.run, recipe, watch=watch, going_on=send)
     write_clock()
 
 

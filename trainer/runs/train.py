@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,31 +18,30 @@ import tf_keras
 from dermpack.contract import Temperature
 from dermpack.dataset.manifest import Dataset, Split, relative_root
 from dermpack.errors import InputError
-from dermpack.imaging import Policy
+from dermpack.imaging.preprocessing import Policy
 from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.definitions import accuracy, auroc, balanced_accuracy, ece
 from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.summary import describe_constant_prediction
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
-from dermpack.progress import Track, silent
+from dermpack.progress import Track, ignore, silent
 from dermpack.storage.files import format_json, new_folder, sha256_file
-from trainer.data.batches import read_examples
-from trainer.data.class_balance import compute_class_weights
+from trainer.data.batches import Teacher
+from trainer.data.examples import compute_class_weights, read_examples
 from trainer.distributed.cluster import Cluster, read_own_cluster
-from trainer.distributed.strategy import create_replicas, finish_together, report_lost_workers
-from trainer.fitting.events import ProgressCallback, ignore_progress
+from trainer.distributed.strategy import LOST_WORKER_ERRORS, create_replicas, report_lost_workers
+from trainer.fitting.events import ProgressCallback
 from trainer.fitting.loop import predict
-from trainer.fitting.phases import PhaseInputs, planned_epochs, train_phases
-from trainer.model.distillation import load_teacher
+from trainer.fitting.phases import HEAD, PhaseInputs, train_phases
 from trainer.model.network import build_network
 from trainer.model.weights import save_weights
-from trainer.recipe.options import RUN_FILE, WEIGHTS_FILE
 from trainer.recipe.recipe import Precision, Recipe
+from trainer.runs import RUN_FILE, WEIGHTS_FILE
 from trainer.runs.run_folder import (
+    PartialRun,
     Phase,
-    ResumeCallback,
     Run,
-    ignore_resume,
+    load_softmax,
     open_partial_run,
     read_progress,
     read_run,
@@ -63,15 +61,6 @@ OVERCONFIDENT = (
 UNINFORMATIVE = "the confidences are hardly informative, and neither are thresholds on them"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrainedModel:
-    """A network with its best weights, and how it was trained."""
-
-    model: Keras
-    inputs: PhaseInputs
-    phases: tuple[Phase, ...]
-
-
 def train(
     dataset: Dataset,
     run: Path,
@@ -79,26 +68,29 @@ def train(
     *,
     overwrite: bool = False,
     track: Track = silent,
-    watch: ProgressCallback = ignore_progress,
-    going_on: ResumeCallback = ignore_resume,
+    watch: ProgressCallback = ignore,
+    going_on: Callable[[PartialRun], None] = ignore,
 ) -> Run:
     """Train by the recipe and write a run folder; the same call resumes a training that was killed.
 
     The options must have passed `trainer.runs.preflight.check_training`; they are not checked again here.
     """
-    deadline = _compute_deadline(recipe)
     cluster = read_own_cluster(recipe)
     identity = _identify_training(dataset, recipe)
     with open_partial_run(run, identity, overwrite=overwrite) as work, report_lost_workers(cluster):
-        if progress := read_progress(work, planned=partial(planned_epochs, recipe)):
-            going_on(progress)
-        trained = _train_model(dataset, recipe, work, cluster, deadline=deadline, track=track, watch=watch)
+        if progress := read_progress(work):
+            phase, epochs = progress
+            planned = recipe.head_epochs if phase == HEAD else recipe.epochs
+            going_on(PartialRun(phase=phase, epochs=epochs, planned=planned))
+        model, inputs, phases = _train_model(dataset, recipe, work, cluster, track=track, watch=watch)
         # The folder gets its name when it is complete, so a run that exists is always a whole one.
         with new_folder(run, marker=RUN_FILE, overwrite=overwrite) as folder:
-            _write_run_folder(folder, run, trained, dataset)
+            _write_run_folder(folder, run, dataset, model, inputs, phases)
         # The partial run is removed only now: until here the training could be resumed.
         shutil.rmtree(work)
-        finish_together(trained.inputs.replicas)
+        # The other workers wait for the run; one that is lost now does no harm.
+        with suppress(*LOST_WORKER_ERRORS):
+            inputs.replicas.wait()
     return read_run(run)
 
 
@@ -107,10 +99,9 @@ def train_as_worker(dataset: Dataset, recipe: Recipe, cluster: Cluster, *, track
 
     As for `train`, the options must have passed `trainer.runs.preflight.check_training`.
     """
-    deadline = _compute_deadline(recipe)
     with TemporaryDirectory(prefix="dermpack-worker-") as work, report_lost_workers(cluster):
-        trained = _train_model(dataset, recipe, Path(work), cluster, deadline=deadline, track=track)
-        trained.inputs.replicas.wait()  # for the chief to write the run
+        _, inputs, _ = _train_model(dataset, recipe, Path(work), cluster, track=track)
+        inputs.replicas.wait()  # for the chief to write the run
 
 
 def configure_tensorflow(*, seed: int, threads: int, precision: Precision) -> None:
@@ -135,11 +126,6 @@ def package_versions() -> dict[str, str]:
     return {package: version(package) for package in PACKAGES}
 
 
-def _compute_deadline(recipe: Recipe) -> float:
-    """Return the end of the last epoch as a time of `time.monotonic`."""
-    return time.monotonic() + recipe.time_limit * 60 * EPOCHS_SHARE if recipe.time_limit else math.inf
-
-
 def _identify_training(dataset: Dataset, recipe: Recipe) -> Mapping[str, Any]:
     """Return everything that decides the weights: another training must not resume this one."""
     return {"recipe": recipe.record(), "manifest_sha256": dataset.sha256, **package_versions()}
@@ -151,11 +137,15 @@ def _train_model(
     work: Path,
     cluster: Cluster | None,
     *,
-    deadline: float,
-    track: Track = silent,
-    watch: ProgressCallback = ignore_progress,
-) -> TrainedModel:
-    """Train in the work folder, in this process alone or as one of the workers of a cluster."""
+    track: Track,
+    watch: ProgressCallback = ignore,
+) -> tuple[Keras, PhaseInputs, tuple[Phase, ...]]:
+    """Train in the work folder, in this process alone or as one of the workers of a cluster.
+
+    Return the network with its best weights, and how it was trained.
+    """
+    # The end of the last epoch, as a time of `time.monotonic`.
+    deadline = time.monotonic() + recipe.time_limit * 60 * EPOCHS_SHARE if recipe.time_limit else math.inf
     configure_tensorflow(seed=recipe.seed, threads=recipe.threads, precision=recipe.mixed_precision)
     replicas = create_replicas(recipe.strategy, cluster)
     identity = {**_identify_training(dataset, recipe), "time_limit": recipe.time_limit}
@@ -166,7 +156,11 @@ def _train_model(
     replicas.check_batch(batch=batch, validation=validation, is_mixed=is_mixed)
     spec = recipe.spec(classes=len(dataset.classes))
     model = replicas.replicate(build_network(spec, weights=recipe.weights, seed=recipe.seed))
-    teacher = load_teacher(recipe.teacher, share=recipe.teacher_share) if recipe.teacher else None
+    teacher = None
+    if recipe.teacher is not None:
+        taught = read_run(recipe.teacher)
+        network, share = load_softmax(taught), recipe.teacher_share
+        teacher = Teacher(network=network, weights_sha256=taught.weights_sha256, share=share)
     train_examples, validation_examples = (
         read_examples(dataset, split, size=recipe.size, policy=POLICY, threads=recipe.threads, track=track)
         for split in (Split.TRAIN, Split.VALIDATION)
@@ -182,12 +176,13 @@ def _train_model(
         watch=watch,
     )
     phases = train_phases(model, inputs)
-    return TrainedModel(model=replicas.collect(model), inputs=inputs, phases=phases)
+    return replicas.collect(model), inputs, phases
 
 
-def _write_run_folder(folder: Path, run: Path, trained: TrainedModel, dataset: Dataset) -> None:
+def _write_run_folder(
+    folder: Path, run: Path, dataset: Dataset, model: Keras, inputs: PhaseInputs, phases: tuple[Phase, ...]
+) -> None:
     """Write weights, record, plots and page; fit temperature and thresholds on the validation split."""
-    model, inputs = trained.model, trained.inputs
     save_weights(model, folder / WEIGHTS_FILE)
     recipe, raw = inputs.recipe, predict(model, inputs.validation)
     # Thresholds apply to calibrated probabilities, so the temperature is fitted first.
@@ -209,7 +204,7 @@ def _write_run_folder(folder: Path, run: Path, trained: TrainedModel, dataset: D
         licence=dataset.licence,
         counts=dict(zip(dataset.classes, counts.tolist(), strict=True)),
         class_weights=dict(zip(dataset.classes, weights, strict=True)),
-        phases=trained.phases,
+        phases=phases,
         validation={
             "n": len(predictions),
             "balanced_accuracy": balanced_accuracy(predictions),

@@ -33,9 +33,7 @@ HINTS = {
 FOLDER = "/data/local/tmp"
 # A measurement touches its folder before each process, so an older folder was left by one that was killed.
 ABANDONED_MINUTES = 60
-SWEEP = (
-    f"find {FOLDER} -maxdepth 1 -name 'dermpack-*' -mmin +{ABANDONED_MINUTES} -exec rm -rf {{}} + 2>/dev/null"
-)
+ABANDONED = f"{FOLDER} -maxdepth 1 -name 'dermpack-*' -mmin +{ABANDONED_MINUTES}"
 
 PROPERTY = re.compile(r"^\[([^]]+)\]: \[(.*)\]\s*$", re.MULTILINE)
 CPU = "/sys/devices/system/cpu"
@@ -93,10 +91,10 @@ def list_phones() -> tuple[ListedPhone, ...]:
         # `R58M  device usb:1-4 product:p model:Pixel_7 …`, or `R58M  no permissions (…); see […]`
         serial, *words = row.split() or [""]
         if words:
-            is_forbidden = words[:2] == ["no", "permissions"]
-            names = [word.removeprefix("model:") for word in words if word.startswith("model:")]
-            state, model = "no permissions" if is_forbidden else words[0], " ".join(names[:1])
-            phones.append(ListedPhone(serial=serial, state=state, model=model.replace("_", " ")))
+            state = "no permissions" if words[:2] == ["no", "permissions"] else words[0]
+            models = [word.removeprefix("model:") for word in words if word.startswith("model:")]
+            model = " ".join(models[:1]).replace("_", " ")
+            phones.append(ListedPhone(serial=serial, state=state, model=model))
     return tuple(phones)
 
 
@@ -154,7 +152,8 @@ def push_file(serial: str, file: Path, destination: str) -> None:
 def private_folder(serial: str) -> Iterator[str]:
     """Yield a new folder on the phone; afterwards kill what runs from it and remove it."""
     folder = f"{FOLDER}/dermpack-{secrets.token_hex(8)}"
-    made = run_shell(serial, f"{SWEEP}; umask 077; mkdir {folder}")
+    sweep = f"find {ABANDONED} -exec rm -rf {{}} + 2>/dev/null"
+    made = run_shell(serial, f"{sweep}; umask 077; mkdir {folder}")
     if made.code:
         what = f"a folder cannot be created on the phone ({_last_line(made.text)})"
         raise InputError(f"adb:{serial}", what, f"Free space below {FOLDER}.", code="phone-storage")
@@ -184,19 +183,21 @@ def describe_phone(phone: ListedPhone) -> Mapping[str, str]:
     parts = (section.partition("\n") for section in sections)
     texts = {name.strip(): text.strip() for name, _, text in parts}
     properties = dict(PROPERTY.findall(texts.get("properties", "")))
+
+    def join(*names: str) -> str:
+        return " ".join(properties[name] for name in names if properties.get(name))
+
     features = (line for line in texts.get("cpuinfo", "").splitlines() if line.startswith("Features"))
-    version = properties.get("ro.build.version.release", "")
-    level = properties.get("ro.build.version.sdk", "")
+    version, level = join("ro.build.version.release"), join("ro.build.version.sdk")
     # The cores of one kind report the same, so only the different words are kept.
     kilohertz = dict.fromkeys(texts.get("kilohertz", "").split())
     facts = {
-        "device": _join(properties, "ro.product.manufacturer", "ro.product.model") or phone.model,
-        "soc": _join(properties, "ro.soc.manufacturer", "ro.soc.model")
-        or _join(properties, "ro.board.platform"),
+        "device": join("ro.product.manufacturer", "ro.product.model") or phone.model,
+        "soc": join("ro.soc.manufacturer", "ro.soc.model") or join("ro.board.platform"),
         "os": f"Android {version}" + (f" (API {level})" if level else "") if version else "",
-        "build": _join(properties, "ro.build.fingerprint"),
+        "build": join("ro.build.fingerprint"),
         "machine": texts.get("machine", ""),
-        "abis": _join(properties, "ro.product.cpu.abilist"),
+        "abis": join("ro.product.cpu.abilist"),
         "cores": texts.get("cores", ""),
         "features": next(features, "").partition(":")[2],
         "governor": " ".join(dict.fromkeys(texts.get("governors", "").split())),
@@ -206,24 +207,17 @@ def describe_phone(phone: ListedPhone) -> Mapping[str, str]:
     return {name: text.strip()[:MOST_CHARACTERS] for name, text in facts.items() if text.strip()}
 
 
-def _join(properties: Mapping[str, str], *names: str) -> str:
-    return " ".join(properties[name] for name in names if properties.get(name))
-
-
 def read_thermal_state(phone: ListedPhone) -> Mapping[str, str]:
     """Return the temperatures and the throttling; empty for Android older than 10."""
     text = run_shell(phone.serial, "dumpsys thermalservice 2>/dev/null").text
-    status = STATUS.search(text)
     degrees: dict[str, float] = {}
     for value, kind in TEMPERATURE.findall(text.rpartition(FROM_SENSORS)[2]):
         with suppress(ValueError, KeyError):
             degrees[SENSORS[kind]] = max(float(value), degrees.get(SENSORS[kind], -273.15))
-    number = int(status[1]) if status else 0
-    throttling = STATUSES[number] if number < len(STATUSES) else str(number)
-    state = {
-        "temperature": ", ".join(f"{kind} {degrees[kind]:.1f} °C" for kind in sorted(degrees)),
-        "throttling": throttling if status else "",
-    }
+    state = {"temperature": ", ".join(f"{kind} {degrees[kind]:.1f} °C" for kind in sorted(degrees))}
+    if status := STATUS.search(text):
+        number = int(status[1])
+        state["throttling"] = STATUSES[number] if number < len(STATUSES) else str(number)
     return {name: text for name, text in state.items() if text}
 
 

@@ -1,4 +1,7 @@
-"""Describe the emulated ARM processors, find their sysroot, and read the counts of QEMU's plugin."""
+"""Describe the emulated ARM processors, find their sysroot, and read the counts of QEMU's plugin.
+
+"make arm" builds the sysroot with tests/tools/arm_sysroot.py, which runs without third-party libraries.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dermpack.errors import InputError
-from dermpack.storage.cache_folders import cache_folder
 from dermpack.storage.files import format_json, read_json, sha256_file, sha256_of
+from dermpack.storage.shared_folders import cache_folder
 
 CORES = 4  # of both Raspberry Pis; one is used
 ARM_LIMITED = "0x41"
@@ -37,7 +40,6 @@ class Cpu:
     """One processor; `part`, `variant` and `revision` are those of QEMU's model, not of a board's."""
 
     name: str  # for QEMU's -cpu
-    title: str
     board: str
     part: str
     variant: str
@@ -49,7 +51,6 @@ class Cpu:
 ARMV8 = "fp asimd aes pmull sha1 sha2 crc32"
 CORTEX_A72 = Cpu(
     name="cortex-a72",
-    title="Cortex-A72",
     board="Raspberry Pi 4",
     part="0xd08",
     variant="0x0",
@@ -58,7 +59,6 @@ CORTEX_A72 = Cpu(
 )
 CORTEX_A76 = Cpu(
     name="cortex-a76",
-    title="Cortex-A76",
     board="Raspberry Pi 5",
     part="0xd0b",
     variant="0x4",
@@ -66,17 +66,18 @@ CORTEX_A76 = Cpu(
     features=f"{ARMV8} atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp",
 )
 CPUS = (CORTEX_A72, CORTEX_A76)
+TARGET_NAMES = tuple(f"qemu:{cpu.name}" for cpu in CPUS)  # for --on
 WRONG_CPUS = {"max": "the emulated processor computes int8 incorrectly"}
 
 
 def find_cpu(name: str) -> Cpu:
     """Return the processor of that name; raise InputError with the allowed names if there is none."""
-    for cpu in CPUS:
-        if cpu.name == name:
-            return cpu
-    allowed = " or ".join(f"qemu:{cpu.name}" for cpu in CPUS)
-    what = WRONG_CPUS.get(name, "this processor cannot be emulated")
-    raise InputError(f"qemu:{name}", what, f"Give {allowed}.", code="target-not-supported")
+    target = f"qemu:{name}"
+    if target not in TARGET_NAMES:
+        what = WRONG_CPUS.get(name, "this processor cannot be emulated")
+        hint = f"Give {' or '.join(TARGET_NAMES)}."
+        raise InputError(target, what, hint, code="target-not-supported")
+    return CPUS[TARGET_NAMES.index(target)]
 
 
 def system_files(cpu: Cpu) -> Mapping[str, str]:
@@ -142,13 +143,12 @@ def find_sysroot(folder: Path) -> Sysroot:
     if not (folder / STAMP).is_file():
         what = "the emulator is not prepared on this machine"
         raise InputError("emulated ARM", what, PREPARE, code="emulator-not-prepared")
-    stamp = read_json(folder / STAMP)
+    stamp, counter = read_json(folder / STAMP), folder / COUNTER
     if stamp.get("schema") != SCHEMA or stamp.get("recipe") != hash_recipe():
         what = "prepared by another version of dermpack"
         raise InputError(folder, what, PREPARE, code="emulator-not-prepared")
-    counter = folder / COUNTER
-    counter_sha256 = sha256_file(counter) if counter.is_file() else None
-    if not (folder / PYTHON).is_file() or stamp.get("counter") != counter_sha256:
+    has_counter = counter.is_file() and stamp.get("counter") == sha256_file(counter)
+    if not has_counter or not (folder / PYTHON).is_file():
         hint = f"Remove the folder, then run {MAKE_ARM}"
         raise InputError(folder, "the folder is incomplete", hint, code="emulator-not-prepared")
     return Sysroot(folder=folder, stamp=stamp)
@@ -175,28 +175,17 @@ def find_emulator() -> str:
     return program
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferenceCounts:
-    """The instructions of one inference, by kind."""
-
-    kinds: tuple[int, ...]  # in the order of KINDS
-
-    @property
-    def instructions(self) -> int:
-        return sum(self.kinds)
-
-
 class InvalidCountsError(ValueError):
     """The lines of the plugin are missing or incomplete."""
 
 
-def read_counts(path: Path) -> list[InferenceCounts]:
-    """Return the counts of every inference, in order; one that failed has only a begin line."""
+def read_counts(path: Path) -> list[tuple[int, ...]]:
+    """Return each inference's instructions by KINDS, in order; one that failed has only a begin line."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidCountsError("the QEMU plugin wrote no counts") from error
-    inferences: list[InferenceCounts] = []
+    inferences = []
     before: tuple[int, ...] | None = None
     for word, *numbers in (line.split() for line in lines):
         if len(numbers) != len(KINDS) or not all(number.isdecimal() for number in numbers):
@@ -206,8 +195,7 @@ def read_counts(path: Path) -> list[InferenceCounts]:
         if word == BEGIN:
             before = totals
         elif word == END and before is not None:
-            kinds = tuple(after - begin for begin, after in zip(before, totals, strict=True))
-            inferences.append(InferenceCounts(kinds=kinds))
+            inferences.append(tuple(after - begin for begin, after in zip(before, totals, strict=True)))
             before = None
         else:
             raise InvalidCountsError(f"the QEMU plugin wrote {word} without a begin line")

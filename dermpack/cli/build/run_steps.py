@@ -14,18 +14,19 @@ from pathlib import Path
 import click
 
 from dermpack import __version__
-from dermpack.cli import program
+from dermpack.cli import FailedWithResultError, program
 from dermpack.cli.build.steps import BuildStep
-from dermpack.cli.console import FailedWithResultError
-from dermpack.errors import InputError, TableError
+from dermpack.cli.console import RESUME_HINT, Printer, resumable
+from dermpack.errors import DermpackError, InputError, TableError
 from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import check_output_folder, format_json, read_json, write_error, write_text
-from dermpack.storage.locks import exclusive_lock
+from dermpack.storage.shared_folders import exclusive_lock
 
 STATE_FILE = "steps.json"
 LOCK_FILE = ".lock"
 SCHEMA = 2
 DECIMALS = 2  # of seconds
+RESUMES = "After an interruption, rerun the same command to resume."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +51,6 @@ class BuildState:
 
     def with_step(self, name: str, record: StepRecord) -> BuildState:
         return replace(self, steps={**self.steps, name: record})
-
-    def is_finished(self, step: BuildStep) -> bool:
-        """Whether the step need not run: a check always runs."""
-        record = self.steps.get(step.name)
-        if record is None or step.output is None or not step.output.exists():
-            return False
-        return record.is_finished and record.key == step.key
 
 
 # Called before each step, with its number; and with what an earlier build recorded if it is skipped.
@@ -97,6 +91,44 @@ def read_state(path: Path) -> BuildState:
     return state
 
 
+def run_build(
+    folder: Path, steps: Sequence[BuildStep], state: BuildState, *, overwrite: bool, printer: Printer
+) -> BuildState:
+    """Run the steps and report each on stderr; after Ctrl-C, print how far the build is."""
+
+    def progress() -> str:
+        done = sum(record.is_finished for record in read_state(folder / STATE_FILE).steps.values())
+        is_training = any(folder.glob(".*.partial"))
+        epochs = ", and the finished epochs of the training are kept" if is_training else ""
+        return f"{done} of {len(steps)} steps are done{epochs}"
+
+    printer.note(f"{len(steps)} steps into {folder}; the training takes longest. {RESUMES}")
+    # With --overwrite, the finished steps would run again.
+    hint = f"{RESUME_HINT} (without --overwrite)" if overwrite else RESUME_HINT
+    try:
+        with resumable(folder, progress, hint=hint):
+            report = step_reporter(len(steps), printer)
+            return run_steps(folder, steps, state, overwrite=overwrite, quiet=printer.quiet, report=report)
+    except DermpackError:
+        printer.note(RESUMES)
+        raise
+
+
+def step_reporter(count: int, printer: Printer) -> StepReporter:
+    """Return a callback that prints the number, the title and the command of each step on stderr."""
+
+    def report(number: int, step: BuildStep, record: StepRecord | None) -> None:
+        head = f"{number}/{count} {step.title}"
+        if record is not None:
+            printer.styled(f"{head}: done before, in {record.seconds:.0f} s", "dim")
+            return
+        printer.styled("", "")
+        printer.styled(head, "bold")
+        printer.styled(f"$ dermpack {shlex.join(step.arguments)}", "dim")
+
+    return report
+
+
 def run_steps(
     folder: Path,
     steps: Sequence[BuildStep],
@@ -109,7 +141,8 @@ def run_steps(
     """Run each step that is not finished, and every step after it; return what was recorded of all."""
     for number, step in enumerate(steps, start=1):
         before = state.steps.get(step.name)
-        if before is not None and state.is_finished(step):
+        has_output = step.output is not None and step.output.exists()  # a check has none and always runs
+        if has_output and before is not None and before.is_finished and before.key == step.key:
             report(number, step, before)
             continue
         if step.output is not None:  # the following steps will read another output
@@ -118,7 +151,8 @@ def run_steps(
                     state = state.with_step(following.name, replace(record, is_finished=False, is_stale=True))
         # An earlier attempt with the same key is resumed; any other one is replaced.
         is_other = before is not None and (before.is_stale or before.key != step.key)
-        if step.written and (overwrite or is_other or any(path.exists() for path in step.written)):
+        written = [path for path in (step.output, step.table) if path is not None]
+        if written and (overwrite or is_other or any(path.exists() for path in written)):
             step = replace(step, arguments=(*step.arguments, "--overwrite"))
         # The time of failed and interrupted attempts counts, that of an earlier success does not.
         is_retry = before is not None and not before.is_finished and not is_other
@@ -126,29 +160,22 @@ def run_steps(
         state = state.with_step(step.name, record)
         _write_state(folder / STATE_FILE, state)
         report(number, step, None)
-        state = _run_step(step, state, folder / STATE_FILE, quiet=quiet)
-    return state
-
-
-def _run_step(step: BuildStep, state: BuildState, path: Path, *, quiet: bool) -> BuildState:
-    """Run one step and record its time, even if it fails or is interrupted."""
-    record = state.steps[step.name]
-    started, used = time.monotonic(), _processor_seconds()
-    is_finished, printed = False, ""
-    try:
-        printed = _run_command((*step.arguments, "--quiet") if quiet else step.arguments)
-        is_finished = True
-    finally:
-        processor_seconds = record.processor_seconds + _processor_seconds() - used
-        record = replace(
-            record,
-            is_finished=is_finished,
-            seconds=round(record.seconds + time.monotonic() - started, DECIMALS),
-            processor_seconds=round(processor_seconds, DECIMALS),
-            printed=printed,
-        )
-        state = state.with_step(step.name, record)
-        _write_state(path, state)
+        started, used = time.monotonic(), _processor_seconds()
+        is_finished, printed = False, ""
+        try:
+            printed = _run_command((*step.arguments, "--quiet") if quiet else step.arguments)
+            is_finished = True
+        finally:  # also the time of a failed or interrupted attempt is recorded
+            processor_seconds = record.processor_seconds + _processor_seconds() - used
+            record = replace(
+                record,
+                is_finished=is_finished,
+                seconds=round(record.seconds + time.monotonic() - started, DECIMALS),
+                processor_seconds=round(processor_seconds, DECIMALS),
+                printed=printed,
+            )
+            state = state.with_step(step.name, record)
+            _write_state(folder / STATE_FILE, state)
     return state
 
 

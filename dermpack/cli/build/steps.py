@@ -12,26 +12,32 @@ from typing import Any, TypeAlias
 import click
 
 from dermpack.cli import LazyGroup, program
+from dermpack.cli.convert import RECIPES
 from dermpack.errors import EXTRA_OF_MODULE, InputError, MissingExtraError, TableError, escape_unprintable
-from dermpack.storage.toml_file import read_toml
+from dermpack.storage.files import read_toml
 
 StepOptions: TypeAlias = Mapping[str, tuple[str, ...]]  # step → its further command-line arguments
 
-COMMANDS = {
-    "import": ("data", "import"),
-    "check": ("data", "check"),
-    "report": ("data", "report"),
-    "train": ("train",),
-    "evaluate": ("evaluate",),
-    "convert": ("convert",),
-    "verify": ("verify",),
-    "benchmark": ("benchmark",),
-    "package": ("package",),
+# The title and the command line of each step. A lower-case word is a file in the folder of the build; OPTIONS
+# are those from the TOML file.
+STEPS = {
+    "import": ("Importing the pictures", "data import", "PICTURES -o dataset OPTIONS"),
+    "check": ("Checking the dataset", "data check", "dataset OPTIONS"),
+    "report": ("Describing the dataset", "data report", "dataset -o report OPTIONS"),
+    "train": ("Training a network", "train", "dataset -o run OPTIONS"),
+    "evaluate": (
+        *("Evaluating the network", "evaluate"),
+        "run dataset -o evaluation --predictions predictions.csv OPTIONS",
+    ),
+    "convert": ("Converting it to a .tflite", "convert", "run -o export OPTIONS"),
+    "verify": ("Verifying the export", "verify", "export dataset OPTIONS"),
+    "benchmark": ("Measuring its latency", "benchmark", "export --data dataset OPTIONS -o benchmark"),
+    "package": ("Packaging it for an app", "package", "export -o BUNDLE OPTIONS"),
 }
-# A build sets the first of these itself; --folds and --compare would not make what the next step reads.
+# They would break the chain of folders between the steps: a build sets the first of these itself, and with
+# --folds and --compare a step would not make what the next step reads.
 NOT_CONFIGURABLE = ("output", "data", "predictions", "json", "quiet", "overwrite", "help", "folds", "compare")
-QUANTIZATIONS = ("int8", "float32", "float16", "dynamic", "int16x8")
-PREDICTIONS_FILE = "predictions.csv"
+
 BUNDLE_FILE = "bundle.zip"
 EXTRAS = ("data", "train")
 INTERPRETERS = ("ai_edge_litert", "tflite_runtime")  # one is enough
@@ -54,57 +60,41 @@ class BuildStep:
     output: Path | None = None
     table: Path | None = None
 
-    @property
-    def written(self) -> tuple[Path, ...]:
-        return tuple(path for path in (self.output, self.table) if path is not None)
-
 
 def build_steps(
-    pictures: Path, folder: Path, options: StepOptions, *, bundle: str = BUNDLE_FILE
+    pictures: Path,
+    folder: Path,
+    options: StepOptions,
+    *,
+    bundle: str = BUNDLE_FILE,
+    steps: Mapping[str, tuple[str, str, str]] = STEPS,
 ) -> tuple[BuildStep, ...]:
     """Return the steps from a folder of pictures to a verified bundle, with all outputs in `folder`."""
-    given = {name: options.get(name, ()) for name in COMMANDS}
-    dataset, run, export = (str(folder / name) for name in ("dataset", "run", "export"))
-    table = folder / PREDICTIONS_FILE
-
-    def step(
-        name: str, title: str, output: str, *arguments: str, key: str = "", table: Path | None = None
-    ) -> BuildStep:
-        return BuildStep(
-            name=name,
-            title=title,
-            arguments=(*COMMANDS[name], *arguments),
-            key=(*filter(None, [key]), *given[name]),
-            output=folder / output if output else None,
-            table=table,
-        )
-
-    def to(output: str) -> tuple[str, str]:
-        return "-o", str(folder / output)
-
+    places = {"PICTURES": pictures, "BUNDLE": folder / bundle}
     # The key names the source relative to the folder, so that both can be moved together.
     source = escape_unprintable(os.path.relpath(pictures, folder))
-    return (
-        step(
-            *("import", "Importing the pictures", "dataset", str(pictures), *to("dataset"), *given["import"]),
-            key=source,
-        ),
-        step("check", "Checking the dataset", "", dataset, *given["check"]),
-        step("report", "Describing the dataset", "report", dataset, *to("report"), *given["report"]),
-        step("train", "Training a network", "run", dataset, *to("run"), *given["train"]),
-        step(
-            *("evaluate", "Evaluating the network", "evaluation", run, dataset, *to("evaluation")),
-            *("--predictions", str(table), *given["evaluate"]),
-            table=table,
-        ),
-        step("convert", "Converting it to a .tflite", "export", run, *to("export"), *given["convert"]),
-        step("verify", "Verifying the export", "", export, dataset, *given["verify"]),
-        step(
-            *("benchmark", "Measuring its latency", "benchmark", export, "--data", dataset),
-            *(*given["benchmark"], *to("benchmark")),
-        ),
-        step("package", "Packaging it for an app", bundle, export, *to(bundle), *given["package"]),
-    )  # fmt: skip
+    built = []
+    for name, (title, command, line) in steps.items():
+        given, arguments, paths = options.get(name, ()), command.split(), {}
+        last = ""
+        for word in line.split():
+            if word == "OPTIONS":
+                arguments += given
+                continue
+            if not word.startswith("-"):
+                paths[last] = places.get(word, folder / word)
+            arguments.append(word if word.startswith("-") else str(paths[last]))
+            last = word
+        step = BuildStep(
+            name=name,
+            title=title,
+            arguments=tuple(arguments),
+            key=(source, *given) if name == "import" else given,
+            output=paths.get("-o"),
+            table=paths.get("--predictions") or paths.get("--csv"),
+        )
+        built.append(step)
+    return tuple(built)
 
 
 def require_extras() -> None:
@@ -123,15 +113,15 @@ def read_step_options(path: Path) -> StepOptions:
     """Read the options of each step from TOML: `[train] epochs = 5` → {"train": ("--epochs", "5")}."""
     options: dict[str, tuple[str, ...]] = {}
     for name, table in read_toml(path).items():
-        if name not in COMMANDS:
-            hint = f"Name the tables by the steps: {', '.join(COMMANDS)}."
+        if name not in STEPS:
+            hint = f"Name the tables by the steps: {', '.join(STEPS)}."
             raise TableError(path, f"unknown step [{name}]", hint, code="invalid-option")
         if not isinstance(table, dict):
             hint = f"Write [{name}] with an option on each line."
             raise TableError(path, f"{name} is not a table", hint, code="invalid-option")
         options[name] = tuple(_arguments(path, name, table))
     # With several, `convert` writes a folder of exports, which has no single file to evaluate and package.
-    chosen = [name for name in QUANTIZATIONS if f"--{name}" in options.get("convert", ())]
+    chosen = [name for name in RECIPES if f"--{name}" in options.get("convert", ())]
     if len(chosen) > 1:
         what = f"[convert] names several quantizations ({', '.join(chosen)}), but a build makes one file"
         raise TableError(path, what, "Choose one of them.", code="conflicting-options")
@@ -141,22 +131,26 @@ def read_step_options(path: Path) -> StepOptions:
 def check_steps(steps: Sequence[BuildStep], config: Path) -> None:
     """Parse the command line of every step, so that an invalid value is an error before the first step."""
     for step in steps:
-        words = COMMANDS[step.name]
+        count = len(STEPS[step.name][1].split())
         try:
-            _command(step.name).make_context(step.name, list(step.arguments[len(words) :])).close()
+            _command(step.name).make_context(step.name, list(step.arguments[count:])).close()
         except click.UsageError as error:
             what = f"[{step.name}] is invalid ({error.format_message().rstrip('.')})"
-            hint = f'Run "dermpack {" ".join(words)} --help" to see the options.'
-            raise InputError(config, what, hint, code="invalid-option") from error
+            raise InputError(config, what, _help_hint(step.name), code="invalid-option") from error
 
 
 def _command(step: str) -> click.Command:
-    group: click.Command | None = program
-    for word in COMMANDS[step]:
-        assert isinstance(group, LazyGroup)
-        group = group.get_command(click.Context(group), word)
-    assert group is not None
-    return group
+    command: click.Command = program
+    for word in STEPS[step][1].split():
+        assert isinstance(command, LazyGroup)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
+    return command
+
+
+def _help_hint(step: str) -> str:
+    return f'Run "dermpack {STEPS[step][1]} --help" to see the options.'
 
 
 def _arguments(path: Path, step: str, table: Mapping[str, Any]) -> Iterator[str]:
@@ -166,11 +160,8 @@ def _arguments(path: Path, step: str, table: Mapping[str, Any]) -> Iterator[str]
         for option in _command(step).params
         if isinstance(option, click.Option)
         for spelling in (*option.opts, *option.secondary_opts)
-        if spelling.startswith("--")
+        if spelling.startswith("--") and spelling.removeprefix("--") not in NOT_CONFIGURABLE
     }
-    # They would break the chain of folders between the steps.
-    for name in NOT_CONFIGURABLE:
-        options.pop(name, None)
     for key, value in table.items():
         # The TOML files of recipes use underscores, so both spellings are accepted.
         name = key.replace("_", "-")
@@ -180,8 +171,9 @@ def _arguments(path: Path, step: str, table: Mapping[str, Any]) -> Iterator[str]
         try:
             yield from _option_arguments(options[name], f"--{name}", value)
         except ValueError as error:
-            hint = f'Run "dermpack {" ".join(COMMANDS[step])} --help" to see the options.'
-            raise TableError(path, f"[{step}] {key} {error}", hint, code="invalid-option") from error
+            raise TableError(
+                path, f"[{step}] {key} {error}", _help_hint(step), code="invalid-option"
+            ) from error
 
 
 def _option_arguments(option: click.Option, spelling: str, value: Any) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from textwrap import TextWrapper
+from typing import TYPE_CHECKING, Any
 
 from dermpack.cli.build.run_steps import BuildState
 from dermpack.cli.build.steps import BuildStep
@@ -15,6 +15,8 @@ from dermpack.storage.files import read_json, write_text
 if TYPE_CHECKING:
     from benchmarks.report.schema import Record
     from dermpack.contract import Contract
+    from dermpack.metrics.intervals import Interval
+    from dermpack.metrics.summary import Figure
 
 SCHEMA = 1  # of the JSON
 SCORE = "balanced_accuracy"
@@ -30,18 +32,6 @@ REPORTS = {
     "benchmark/report.html": "latency and answers on each runtime",
 }
 BUNDLE = "the bundle that an app embeds; see its README"
-Interval: TypeAlias = "tuple[float, float]"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildScore:
-    """Balanced accuracy on the evaluated split."""
-
-    value: float
-    ci95: Interval | None
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f}{_interval(self.ci95, 3)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +81,8 @@ class BuildSummary:
     split: str
     tested: int  # pictures
     tested_groups: int
-    network: BuildScore
-    file_scored: BuildScore | None
+    network: Figure  # balanced accuracy on the split, as also of the file
+    file_scored: Figure | None
     file: Path
     size_bytes: int
     recipe: str
@@ -115,7 +105,9 @@ class BuildSummary:
 
     def result_lines(self) -> Sequence[tuple[str, str]]:
         """Return the five lines that state the result, each as a name and a sentence."""
-        file = f" for the network, {self.file_scored} for the file" if self.file_scored else ""
+        scores = _score_text(self.network)
+        if self.file_scored is not None:
+            scores += f" for the network, {_score_text(self.file_scored)} for the file"
         counted = f"{self.tested:,} pictures of {self.tested_groups:,} groups, {self.split} split"
         loss = self.lost
         cost = "not measured"
@@ -126,7 +118,7 @@ class BuildSummary:
         if self.speed is not None:
             latency = f"{self.speed.median_ms:.2f} ms per picture ({self.speed.target}, {self.speed.setting})"
         return (
-            ("balanced accuracy", f"{self.network}{file} (95 % intervals; {counted})"),
+            ("balanced accuracy", f"{scores} (95 % intervals; {counted})"),
             ("quantization", cost),
             ("size and latency", f"{self.size_bytes / MEGABYTE:.2f} MB; {latency}"),
             ("verification", self.verification),
@@ -141,6 +133,7 @@ def read_summary(
     from benchmarks.report.record_file import read_record
     from dermpack.contract import read_contract
     from dermpack.dataset.manifest import read_dataset
+    from dermpack.metrics.summary import Figure
 
     dataset, contract = read_dataset(folder / "dataset"), read_contract(folder / "export" / "model.json")
     tested = read_json(folder / "evaluation" / "report.json")
@@ -158,7 +151,7 @@ def read_summary(
         split=tested["split"],
         tested=tested["n"],
         tested_groups=tested["groups"],
-        network=BuildScore(value=tested[SCORE], ci95=tested[f"{SCORE}_ci95"]),
+        network=Figure(value=tested[SCORE], ci95=tested[f"{SCORE}_ci95"]),
         file_scored=file_scored,
         file=folder / "export" / "model.tflite",
         size_bytes=contract.size_bytes,
@@ -176,21 +169,17 @@ def read_summary(
     )
 
 
-def _fastest(record: Record) -> tuple[FastestSetting | None, BuildScore | None]:
+def _fastest(record: Record) -> tuple[FastestSetting | None, Figure | None]:
     """Return the lowest median, and the score of the file under that setting."""
-    from benchmarks.report.schema import find_answer, median_ms
-
-    timed = [(ms, result) for result in record.results if (ms := median_ms(result)) is not None]
+    timed = [(ms, result) for result in record.results if (ms := result.median_ms) is not None]
     if not timed:
         return None, None
     ms, result = min(timed, key=lambda pair: pair[0])
     speed = FastestSetting(median_ms=ms, setting=str(result.where.setting), target=result.where.target)
     # The score under the same setting: runtimes may differ in a few labels.
-    answer = find_answer(record, result.model, result.where)
+    answer = record.find_answer(result.model, result.where)
     figure = answer.balanced_accuracy if answer else None
-    if figure is None or figure.value is None:
-        return speed, None
-    return speed, BuildScore(value=figure.value, ci95=figure.ci95)
+    return speed, figure if figure and figure.value is not None else None
 
 
 def _loss(contract: Contract) -> QuantizationLoss | None:
@@ -209,41 +198,38 @@ def _loss(contract: Contract) -> QuantizationLoss | None:
     return None
 
 
+def _score_text(figure: Figure) -> str:
+    return f"{figure.value:.3f}{_interval(figure.ci95, 3)}"
+
+
 def _interval(ci95: Interval | None, decimals: int) -> str:
     return f" ({ci95[0]:.{decimals}f} to {ci95[1]:.{decimals}f})" if ci95 else ""
 
 
 def summary_text(summary: BuildSummary) -> str:
     """Return what goes to stdout; it fits into eighty columns unless a path is long."""
-    width = max(len(str(path)) for path in summary.places)
-    places = [f"  {path!s:<{width}}  {what}" for path, what in summary.places.items()]
-    width = max(len(step.title) for step in summary.steps)
-    rows = [(step.title, step.seconds, step.processor_seconds) for step in summary.steps]
-    rows.append(("in all", summary.seconds, summary.processor_seconds))
-    durations = [f"  {title:<{width}}  {clock:>7.1f}  {used:>10.1f}" for title, clock, used in rows]
-    header = f"{'Seconds':<{width + 2}}  {'clock':>7}  {'processors':>10}"
-    return "\n".join(["", *_result_block(summary), "", "Files", *places, "", header, *durations])
-
-
-def _result_block(summary: BuildSummary) -> Iterator[str]:
-    yield f"Built from {summary.pictures:,} pictures of {len(summary.classes)} classes"
-    lines = [("file", str(summary.file)), *summary.result_lines()]
+    sentences = [("file", str(summary.file)), *summary.result_lines()]
     if summary.asked is not None:
         answer = f"{summary.asked.label}, {100 * summary.asked.probability:.1f} %"
         abstains = "" if summary.asked.is_sure else ', below the threshold: "not sure"'
-        lines.append(("prediction", f"{summary.asked.picture}: {answer}{abstains}"))
-    width = max(len(name) for name, _ in lines)
-    indent = " " * (width + 4)
-    for name, sentence in lines:
-        yield textwrap.fill(
-            sentence,
-            COLUMNS,
-            initial_indent=f"  {name:<{width}}  ",
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    yield RESEARCH_ONLY
+        sentences.append(("prediction", f"{summary.asked.picture}: {answer}{abstains}"))
+    width = max(len(name) for name, _ in sentences)
+    wrap = TextWrapper(
+        COLUMNS, subsequent_indent=" " * (width + 4), break_long_words=False, break_on_hyphens=False
+    )
+    lines = ["", f"Built from {summary.pictures:,} pictures of {len(summary.classes)} classes"]
+    for name, sentence in sentences:
+        wrap.initial_indent = f"  {name:<{width}}  "
+        lines.append(wrap.fill(sentence))
+    width = max(len(str(path)) for path in summary.places)
+    lines += [RESEARCH_ONLY, "", "Files"]
+    lines += [f"  {path!s:<{width}}  {what}" for path, what in summary.places.items()]
+    width = max(len(step.title) for step in summary.steps)
+    lines += ["", f"{'Seconds':<{width + 2}}  {'clock':>7}  {'processors':>10}"]
+    rows = [(step.title, step.seconds, step.processor_seconds) for step in summary.steps]
+    rows.append(("in all", summary.seconds, summary.processor_seconds))
+    lines += [f"  {title:<{width}}  {clock:>7.1f}  {used:>10.1f}" for title, clock, used in rows]
+    return "\n".join(lines)
 
 
 def write_index(folder: Path, summary: BuildSummary, *, title: str, subtitle: str) -> None:

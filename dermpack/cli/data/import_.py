@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli.console import output_options, print_note, print_result, print_table, progress_bar
+from dermpack.cli import options
+from dermpack.cli.console import Printer
 
 if TYPE_CHECKING:
     from dermpack.dataset.manifest import Dataset
 
-FORMATS = ("auto", "folders", "dermnet", "isic", "csv", "ham10000", "hmnist", "cifar10")
-EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MEGAPIXEL = 1 << 20
 COUNTED_AS = {
     "empty-class": ("folder", "folders"),
@@ -26,19 +25,21 @@ COUNTED_AS = {
     "unmapped": ("class", "classes"),
 }
 NOT_COUNTED = ("not-in-table",)  # the first finding describes the others
-HINTS = {
-    "contradiction": "all of its copies are left out: keep it under one label and import again",
-}
+HINTS = {"contradiction": "all of its copies are left out: keep it under one label and import again"}
 
 
-@click.command("import", short_help="Write a dataset folder from downloaded pictures.")
-@click.argument("source", type=click.Path(path_type=Path))
+def _layout_names() -> list[str]:
+    """Return the names of the layouts, which trainer declares."""
+    from trainer.datasets.layouts.listing import SourceFormat
+
+    return [layout.value for layout in SourceFormat]
+
+
+@click.command("import")
+@click.argument("source", type=options.PATH)
+@options.output("DATASET", "The folder to write; it must not exist and must be outside of SOURCE.")
 @click.option(
-    "-o", "--output", metavar="DATASET", required=True, type=click.Path(path_type=Path),
-    help="The folder to write; it must not exist and must be outside of SOURCE.",
-)  # fmt: skip
-@click.option(
-    "--format", "layout", type=click.Choice(FORMATS), default="auto", show_default=True,
+    "--format", "layout", type=click.Choice(_layout_names()), default="auto", show_default=True,
     help="The layout of SOURCE, as described in docs/your-own-data.md; auto detects it.",
 )  # fmt: skip
 @click.option(
@@ -50,45 +51,37 @@ HINTS = {
     help="With --positive: use only this class as “not” it, and leave out the others; can be repeated.",
 )  # fmt: skip
 @click.option(
-    "--map", "map_file", type=EXISTING_FILE, metavar="CSV",
+    "--map", "map_file", type=options.EXISTING_FILE, metavar="CSV",
     help="A CSV file with the columns class, pattern and label: pictures of the class whose file names "
-    "match the "
-    "pattern get the label; an empty label leaves them out.",
+    "match the pattern get the label; an empty label leaves them out.",
 )  # fmt: skip
-@click.option(
-    "--metadata", "metadata_file", type=EXISTING_FILE, metavar="CSV",
-    help="The table of a csv, ham10000 or hmnist source, if it is not in SOURCE.",
-)  # fmt: skip
+@options.file("--metadata", "CSV", "The table of a csv, ham10000 or hmnist source, if it is not in SOURCE.")
 @click.option(
     "--split", "shares", metavar="TRAIN/VALIDATION/TEST",
     help="Percentages of the splits, like 80/10/10, or 0/0/100 for pictures that are only used to test.  "
-    "[default: "
-    "70/15/15]",
+    "[default: 70/15/15]",
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random split.")
 @click.option(
     "--group", "group_column", metavar="COLUMN", default="",
     help="The column of the table that identifies the patient or the lesion: pictures with the same "
-    "value are "
-    "never in different splits.",
+    "value are never in different splits.",
 )  # fmt: skip
 @click.option(
     "--keep-splits/--new-splits", "keep_splits", default=None,
     help="Keep the splits that SOURCE has (train, test …), or split again.  [default: keep, unless "
-    "--split is "
-    "given]",
+    "--split is given]",
 )  # fmt: skip
 @click.option(
     "--mend", is_flag=True,
     help="If kept splits leak (the same lesion or picture is in two of them), leave out the pictures on the "
     "training side.",
 )  # fmt: skip
-@click.option("--copy", is_flag=True, help="Copy the pictures into DATASET instead of referring to SOURCE.")
-@click.option(
-    "--strict", is_flag=True,
-    help="Fail after all pictures are examined if any cannot be used, instead of leaving these out.",
-)  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace an existing DATASET.")
+@options.flag("--copy", "Copy the pictures into DATASET instead of referring to SOURCE.")
+@options.flag(
+    "--strict", "Fail after all pictures are examined if any cannot be used, instead of leaving these out."
+)
+@options.flag("--overwrite", "Replace an existing DATASET.")
 @click.option(
     "--licence", default="", metavar="TEXT",
     help="Licence of the pictures, like “CC-BY-4.0; owner”; it is recorded in DATASET, run and model.",
@@ -105,7 +98,7 @@ HINTS = {
     "--jobs", metavar="NUMBER", type=click.IntRange(min=1),
     help="Number of processes that decode.  [default: one for each processor]",
 )  # fmt: skip
-@output_options
+@options.printer
 def command(
     source: Path,
     output: Path,
@@ -113,7 +106,7 @@ def command(
     positive: tuple[str, ...],
     negative: tuple[str, ...],
     map_file: Path | None,
-    metadata_file: Path | None,
+    metadata: Path | None,
     shares: str | None,
     seed: int,
     group_column: str,
@@ -126,8 +119,7 @@ def command(
     caution: str,
     max_megapixels: float | None,
     jobs: int | None,
-    as_json: bool,
-    quiet: bool,
+    printer: Printer,
 ) -> None:
     """Write a dataset folder from the pictures in SOURCE.
 
@@ -141,10 +133,10 @@ def command(
       dermpack data import dermnet -o dataset --positive "Eczema Photos" --mend
       dermpack data import pictures -o dataset --group patient --strict
     """
-    from dermpack.imaging import DEFAULT_LIMITS
-    from trainer.datasets.import_request import ImportRequest, PictureStorage, SplitPolicy, UnusablePolicy
-    from trainer.datasets.importer import import_dataset
+    from dermpack.imaging.rejection import DEFAULT_LIMITS
+    from trainer.datasets.importer import ImportRequest, PictureStorage, UnusablePolicy, import_dataset
     from trainer.datasets.layouts.listing import SourceFormat, SourceRequest
+    from trainer.datasets.splits.arrange import SplitPolicy
     from trainer.datasets.splits.split import parse_shares
 
     limits = DEFAULT_LIMITS
@@ -166,7 +158,7 @@ def command(
             positive=positive,
             negative=negative,
             map_file=map_file,
-            metadata_file=metadata_file,
+            metadata_file=metadata,
         ),
         shares=parse_shares(shares) if shares is not None else None,
         seed=seed,
@@ -180,41 +172,31 @@ def command(
         limits=limits,
         jobs=jobs,
     )
-    dataset = import_dataset(request, track=progress_bar(quiet=quiet))
-    print_summary(dataset, output, quiet=quiet)
-    print_result(dataset_record(dataset), str(output), as_json=as_json)
+    dataset = import_dataset(request, track=printer.track)
+    _print_summary(dataset, output, printer)
+    printer.result(_record(dataset), str(output))
 
 
-def print_summary(dataset: Dataset, output: Path, *, quiet: bool) -> None:
+def _print_summary(dataset: Dataset, output: Path, printer: Printer) -> None:
     """Print the contents of an import, the pictures that were left out, and warnings for the training."""
     counts = dataset.counts()
     rows = [(name, *(counts[split][name] for split in counts)) for name in dataset.classes]
     sums = ("all", *(sum(counts[split].values()) for split in counts))
-    print_table(
-        f"{len(dataset.pictures)} pictures, read as {dataset.format}",
-        ("class", *counts),
-        [*rows, sums],
-        quiet=quiet,
-    )
+    title = f"{len(dataset.pictures)} pictures, read as {dataset.format}"
+    printer.table(title, ("class", *counts), [*rows, sums])
     groups, is_new_split = describe_groups(dataset), dataset.options.get("splits") == "new"
     together = ", kept together by the new split" if is_new_split else ""
     if groups:
-        print_note(f"grouped: {groups}{together}", quiet=quiet)
-    for line in (
-        *_refused_lines(dataset, output),
-        *_duplicate_lines(dataset, together),
-        *_other_lines(dataset),
-    ):
-        print_note(line, quiet=quiet)
-    print_note(f"next: dermpack data report {quote(str(output))}", quiet=quiet)
+        printer.note(f"grouped: {groups}{together}")
+    printer.note(*_refused_lines(dataset, output), *_kept_lines(dataset, together))
+    printer.note(f"next: dermpack data report {quote(str(output))}")
     leaks = sum(finding.kind == "leak" for finding in dataset.notes)
     if leaks:  # last, because it matters most
         pictures = "1 picture has its" if leaks == 1 else f"{leaks} pictures have their"
-        print_note(
+        printer.note(
             f"WARNING: the given splits leak: {pictures} group or a duplicate in a later split, so every "
             "score there will be too high; import again with --mend to leave them out (the test split stays "
-            "as given), or with --new-splits to split again",
-            quiet=quiet,
+            "as given), or with --new-splits to split again"
         )
 
 
@@ -232,7 +214,8 @@ def _refused_lines(dataset: Dataset, output: Path) -> Iterator[str]:
         yield f"everything that was left out: {output / 'dataset.json'}"
 
 
-def _duplicate_lines(dataset: Dataset, together: str) -> Iterator[str]:
+def _kept_lines(dataset: Dataset, together: str) -> Iterator[str]:
+    """Yield the duplicates, the findings about the whole dataset, and a line for each kind about pictures."""
     counts = Counter(finding.kind for finding in dataset.notes)
     clusters = len({picture.cluster for picture in dataset.pictures} - {""})
     near = counts["near-duplicate"] + counts["near-duplicate-other-label"]
@@ -241,10 +224,6 @@ def _duplicate_lines(dataset: Dataset, together: str) -> Iterator[str]:
         yield f"duplicates: {found}{together}"
     if counts["near-duplicate-other-label"]:
         yield f"near duplicates with different labels: {counts['near-duplicate-other-label']}; check them"
-
-
-def _other_lines(dataset: Dataset) -> Iterator[str]:
-    """Yield the findings about the whole dataset, then one line for each kind about a picture."""
     reported = ("identical", "near-duplicate", "near-duplicate-other-label", "leak")
     others = [finding for finding in dataset.notes if finding.kind not in reported]
     for finding in others:
@@ -255,7 +234,7 @@ def _other_lines(dataset: Dataset) -> Iterator[str]:
         yield f"kept, {kind}: {count}, e.g. {first[kind].picture} ({first[kind].detail})"
 
 
-def dataset_record(dataset: Dataset) -> dict[str, object]:
+def _record(dataset: Dataset) -> dict[str, object]:
     """Return what `--json` prints."""
     return {
         "classes": list(dataset.classes),

@@ -9,8 +9,8 @@ from typing import Any
 from unicodedata import combining, east_asian_width
 
 from dermpack.errors import PictureError, escape_unprintable
-from dermpack.inference.predict.answers import Answer, Answers, Failure, OutputKind
-from dermpack.inference.predict.opened_model import OpenedModel
+from dermpack.inference.model_files import OpenedModel
+from dermpack.inference.predict.answers import Answer, Answers, Failure, OutputKind, ScoredLabel
 
 NOT_SURE = "not sure"
 BAR_CELLS, EIGHTHS = 24, " ▏▎▍▌▋▊▉█"
@@ -121,15 +121,12 @@ def _format_single(model: OpenedModel, answer: Answer, kind: OutputKind) -> str:
         value, least = format_value(answer.first.value, kind), format_value(model.abstain_below, kind)
         verdict = f"{NOT_SURE} ({first} would come first, but {value} is less than {least})"
     lines = [f"{escape_unprintable(answer.picture)}: {verdict}"]
-    labels = _pad([guess.label for guess in answer.guesses])
-    values = [format_value(guess.value, kind) for guess in answer.guesses]
-    width = max(map(len, values))
-    for label, value, guess in zip(labels, values, answer.guesses, strict=True):
+    for cell, guess in zip(_pad_guesses(answer.guesses, kind, gap=GAP), answer.guesses, strict=True):
         # A cell of the terminal is divided into eighths, so that a bar shows half a percent.
         eighths = round(min(1.0, max(0.0, guess.value)) * BAR_CELLS * 8)
         bar = "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
         bar = bar if kind is OutputKind.PROBABILITY else ""
-        lines.append(f"{GAP}{label}{GAP}{value:>{width}}{GAP}{bar}")
+        lines.append(f"{GAP}{cell}{GAP}{bar}")
     for flag in answer.flags:
         if flag.is_reached:
             value = format_value(flag.probability, OutputKind.PROBABILITY)
@@ -147,11 +144,7 @@ def _format_table(answered: Sequence[Answer], kind: OutputKind) -> str:
     if any(answer.is_sure is not None for answer in answered):
         columns.append(_pad(["sure", *("yes" if answer.is_sure else NOT_SURE for answer in answered)]))
     for index in range(len(answered[0].guesses)):
-        guesses = [answer.guesses[index] for answer in answered]
-        labels = _pad([guess.label for guess in guesses])
-        values = [format_value(guess.value, kind) for guess in guesses]
-        width = max(map(len, values))
-        cells = [f"{label} {value:>{width}}" for label, value in zip(labels, values, strict=True)]
+        cells = _pad_guesses([answer.guesses[index] for answer in answered], kind, gap=" ")
         # 1 → 1st, 22 → 22nd, but 13 → 13th.
         rank = index + 1
         ending = "th" if rank // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
@@ -164,6 +157,13 @@ def _format_table(answered: Sequence[Answer], kind: OutputKind) -> str:
             reached.append(escape_unprintable(", ".join(names)))
         columns.append(["thresholds reached", *reached])
     return "\n".join(GAP.join(cells).rstrip() for cells in zip(*columns, strict=True))
+
+
+def _pad_guesses(guesses: Sequence[ScoredLabel], kind: OutputKind, *, gap: str) -> list[str]:
+    labels = _pad([guess.label for guess in guesses])
+    values = [format_value(guess.value, kind) for guess in guesses]
+    width = max(map(len, values))
+    return [f"{label}{gap}{value:>{width}}" for label, value in zip(labels, values, strict=True)]
 
 
 def _pad(texts: Sequence[str]) -> list[str]:

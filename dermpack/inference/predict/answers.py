@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from dermpack.contract import OperatingPoint
 from dermpack.errors import InputError, PictureError
-from dermpack.imaging import prepare
-from dermpack.inference import Classifier, InterpreterHost, ModelSettings, load_classifier
-from dermpack.inference.predict.opened_model import OpenedModel
+from dermpack.imaging.preprocessing import prepare
+from dermpack.inference.classifier import Classifier, IoNumber, load_classifier
+from dermpack.inference.interpreter_host import InterpreterHost
+from dermpack.inference.model_files import ModelSettings, OpenedModel
 from dermpack.inference.predict.picture_search import FoundPictures
-from dermpack.inference.tensors import IoNumber
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.metrics.predictions import SUM_ERROR
 from dermpack.progress import Track, silent

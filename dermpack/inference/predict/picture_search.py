@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dermpack.errors import InputError, PictureError
-from dermpack.imaging.formats import SUFFIXES, detect_format
+from dermpack.imaging.containers import SUFFIXES, detect_format
+from dermpack.inference.model_files import is_directory
 
 STDIN = "-"
 BEGINNING_BYTES = 16  # enough to recognise every supported format
@@ -52,14 +53,6 @@ def find_pictures(names: Sequence[Path]) -> FoundPictures:
         except InputError as error:
             failures.append(error)
     return FoundPictures(pictures=tuple(pictures), failures=tuple(failures), left_out=left_out)
-
-
-def is_directory(path: Path) -> bool:
-    """Return whether the path is a folder or a link to one; False if it cannot be examined."""
-    try:
-        return stat.S_ISDIR(path.stat().st_mode)
-    except (OSError, ValueError):  # ValueError: a NUL in the path
-        return False
 
 
 def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.compare.compare import ReportComparison, compare_reports
-from benchmarks.compare.findings import RegressionLimits
+from benchmarks.compare.compare import RegressionLimits, ReportComparison, compare_reports
 from benchmarks.protocol.plan import BenchmarkPlan
 from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.report.build_record import build_record

@@ -12,17 +12,18 @@ import numpy as np
 import pytest
 
 from benchmarks.protocol.jobs import (
-    JobFolder,
+    SCRIPTS,
     JobKind,
-    WorkerFailedError,
+    JobModels,
     WorkerResults,
     describe_target,
     run_jobs,
     write_job_folder,
 )
 from benchmarks.protocol.plan import BenchmarkPlan, Setting
-from dermpack.imaging import Policy, prepare
-from dermpack.inference import Kernels
+from benchmarks.protocol.replies import WorkerFailedError
+from dermpack.imaging.preprocessing import Policy, prepare
+from dermpack.inference.interpreter_host import Kernels
 
 ONE = Setting(runtime="ai-edge-litert", kernels=Kernels.XNNPACK, threads=1)
 TWO = replace(ONE, threads=2)
@@ -51,27 +52,29 @@ class Speaker:
         for item in reply:
             if isinstance(item, WorkerFailedError):
                 raise item
-        models = [{"name": name, **item} for name, item in zip(names, reply, strict=True)]
+        models = [{"model": name, **item} for name, item in zip(names, reply, strict=True)]
         return {"models": models, "peak_bytes": 4096, "environment_after": {"/proc/loadavg": "1.50 1 1"}}
 
 
 @pytest.fixture
-def laid(plan: BenchmarkPlan, tmp_path: Path) -> JobFolder:
+def laid(plan: BenchmarkPlan, tmp_path: Path) -> JobModels:
     (tmp_path / "laid").mkdir()
     return write_job_folder(plan, tmp_path / "laid")
 
 
-def test_everything_that_jobs_name_is_laid_out(plan: BenchmarkPlan, laid: JobFolder) -> None:
-    assert sorted(path.name for path in laid.folder.iterdir()) == sorted(laid.files)
-    assert {model["pixels"] for model in laid.models} == {"pixels-8.npy"}
-    pixels = np.load(laid.folder / "pixels-8.npy", allow_pickle=False)
+def test_everything_that_jobs_name_is_laid_out(plan: BenchmarkPlan, laid: JobModels, tmp_path: Path) -> None:
+    folder = tmp_path / "laid"
+    of_models = {model[part] for model in laid for part in ("file", "table", "pixels")}
+    assert {path.name for path in folder.iterdir()} == {*of_models, *SCRIPTS}
+    assert {model["pixels"] for model in laid} == {"pixels-8.npy"}
+    pixels = np.load(folder / "pixels-8.npy", allow_pickle=False)
     assert (pixels.shape, pixels.dtype) == ((12, 8, 8, 3), np.uint8)
     assert plan.scored is not None
     for index, picture in enumerate(plan.scored.pictures):
         assert (pixels[index] == prepare(plan.scored.dataset.file(picture), 8)).all()
-    for model, named in zip(plan.models, laid.models, strict=True):
-        assert (laid.folder / named["file"]).read_bytes() == model.data
-        assert (np.load(laid.folder / named["table"], allow_pickle=False) == model.table).all()
+    for model, named in zip(plan.models, laid, strict=True):
+        assert (folder / named["file"]).read_bytes() == model.data
+        assert (np.load(folder / named["table"], allow_pickle=False) == model.table).all()
 
 
 def test_each_policy_has_pixels_of_its_own(plan: BenchmarkPlan, tmp_path: Path) -> None:
@@ -79,7 +82,7 @@ def test_each_policy_has_pixels_of_its_own(plan: BenchmarkPlan, tmp_path: Path) 
     assert second.sidecar is not None
     whole = replace(second, sidecar=replace(second.sidecar, policy=Policy.WHOLE))
     laid = write_job_folder(replace(plan, models=[first, whole]), tmp_path)
-    assert [model["pixels"] for model in laid.models] == ["pixels-8.npy", "pixels-8-whole.npy"]
+    assert [model["pixels"] for model in laid] == ["pixels-8.npy", "pixels-8-whole.npy"]
 
 
 def test_without_pictures_the_same_noise_is_shown(plan: BenchmarkPlan, tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_without_pictures_the_same_noise_is_shown(plan: BenchmarkPlan, tmp_path:
     assert seen[0] == seen[1]
 
 
-def test_models_are_asked_alone_and_then_timed_together(plan: BenchmarkPlan, laid: JobFolder) -> None:
+def test_models_are_asked_alone_and_then_timed_together(plan: BenchmarkPlan, laid: JobModels) -> None:
     speaker = Speaker()
     pieces = run_jobs(plan, laid, speaker, settings=[ONE, TWO], kinds=ALL)
     alone = [(kind, 1, [name]) for name in ("float32", "int8") for kind in ("time", "answer", "profile")]
@@ -108,7 +111,7 @@ def test_models_are_asked_alone_and_then_timed_together(plan: BenchmarkPlan, lai
     assert len(pieces.profiled) == 2 and not pieces.refused
 
 
-def test_counts_are_kept_as_the_carry_adds_them(plan: BenchmarkPlan, laid: JobFolder) -> None:
+def test_counts_are_kept_as_the_carry_adds_them(plan: BenchmarkPlan, laid: JobModels) -> None:
     pieces = run_jobs(plan, laid, Speaker(), settings=[ONE], kinds=[JobKind.COUNT])
     assert [item.instructions for item in pieces.counted] == [(5, 5, 5)] * 2
 
@@ -116,7 +119,7 @@ def test_counts_are_kept_as_the_carry_adds_them(plan: BenchmarkPlan, laid: JobFo
 @pytest.mark.parametrize(
     "item", [WorkerFailedError("SIGSEGV"), {"refused": "RuntimeError: no such operator"}]
 )
-def test_a_model_that_does_not_run_is_asked_once(plan: BenchmarkPlan, laid: JobFolder, item: Any) -> None:
+def test_a_model_that_does_not_run_is_asked_once(plan: BenchmarkPlan, laid: JobModels, item: Any) -> None:
     speaker = Speaker(int8=item)
     pieces = run_jobs(plan, laid, speaker, settings=[ONE], kinds=ALL)
     assert [(item.model, item.setting) for item in pieces.refused] == [("int8", ONE)]
@@ -124,12 +127,12 @@ def test_a_model_that_does_not_run_is_asked_once(plan: BenchmarkPlan, laid: JobF
     assert [item.model for item in pieces.timed] == ["float32"]
 
 
-def test_a_death_is_named(plan: BenchmarkPlan, laid: JobFolder) -> None:
+def test_a_death_is_named(plan: BenchmarkPlan, laid: JobModels) -> None:
     pieces = run_jobs(plan, laid, Speaker(int8=WorkerFailedError("SIGSEGV")), settings=[ONE], kinds=ALL)
     assert [item.why for item in pieces.refused] == ["the interpreter died (SIGSEGV)"]
 
 
-def test_a_model_that_cannot_be_profiled_is_not_refused(plan: BenchmarkPlan, laid: JobFolder) -> None:
+def test_a_model_that_cannot_be_profiled_is_not_refused(plan: BenchmarkPlan, laid: JobModels) -> None:
     def carry(job: Mapping[str, Any]) -> Mapping[str, Any]:
         if job["kind"] == "profile":
             raise WorkerFailedError("SIGABRT")
@@ -143,8 +146,8 @@ def test_a_model_that_cannot_be_profiled_is_not_refused(plan: BenchmarkPlan, lai
 SPOILT: dict[str, Any] = {
     "no models": {"models": None},
     "a number for a model": {"models": [7]},
-    "another model": {"models": [{"name": "other", **TIMED}]},
-    "one model twice": {"models": [{"name": "float32", **TIMED}] * 2},
+    "another model": {"models": [{"model": "other", **TIMED}]},
+    "one model twice": {"models": [{"model": "float32", **TIMED}] * 2},
 }
 SPOILT_MODELS: dict[str, Any] = {
     "no rounds": {**TIMED, "rounds_ms": []},
@@ -178,28 +181,28 @@ def refusals(pieces: WorkerResults) -> list[str]:
 
 
 @pytest.mark.parametrize("reply", SPOILT.values(), ids=SPOILT)
-def test_a_spoilt_answer_is_refused(plan: BenchmarkPlan, laid: JobFolder, reply: Any) -> None:
+def test_a_spoilt_answer_is_refused(plan: BenchmarkPlan, laid: JobModels, reply: Any) -> None:
     pieces = run_jobs(plan, laid, lambda _: reply, settings=[ONE], kinds=[JobKind.TIME])
     assert len(refusals(pieces)) == 2
     assert all("cannot be read" in why for why in refusals(pieces))
 
 
 @pytest.mark.parametrize("reply", SPOILT_MODELS.values(), ids=SPOILT_MODELS)
-def test_spoilt_times_are_refused(plan: BenchmarkPlan, laid: JobFolder, reply: Any) -> None:
+def test_spoilt_times_are_refused(plan: BenchmarkPlan, laid: JobModels, reply: Any) -> None:
     pieces = run_jobs(plan, laid, Speaker(int8=reply), settings=[ONE], kinds=[JobKind.TIME])
     assert "int8" in {item.model for item in pieces.refused}
     assert "int8" not in {item.model for item in pieces.timed}
 
 
 @pytest.mark.parametrize("reply", SPOILT_ANSWERS.values(), ids=SPOILT_ANSWERS)
-def test_spoilt_outputs_are_refused(plan: BenchmarkPlan, laid: JobFolder, reply: Any) -> None:
+def test_spoilt_outputs_are_refused(plan: BenchmarkPlan, laid: JobModels, reply: Any) -> None:
     pieces = run_jobs(plan, laid, Speaker(int8=reply), settings=[ONE], kinds=[JobKind.ANSWER])
     assert [item.model for item in pieces.answered] == ["float32"]
     assert len(refusals(pieces)) == 1
 
 
 @pytest.mark.parametrize("counts", [None, [5, 5], [5, 5, -1], [5, 5, 1.5], [5, 5, 2**70]])
-def test_spoilt_counts_are_refused(plan: BenchmarkPlan, laid: JobFolder, counts: Any) -> None:
+def test_spoilt_counts_are_refused(plan: BenchmarkPlan, laid: JobModels, counts: Any) -> None:
     reply = {**COUNTED, "instructions": counts}
     pieces = run_jobs(plan, laid, Speaker(int8=reply), settings=[ONE], kinds=[JobKind.COUNT])
     assert [item.model for item in pieces.counted] == ["float32"]

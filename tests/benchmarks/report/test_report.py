@@ -13,7 +13,6 @@ from PIL import Image
 from benchmarks.protocol.plan import BenchmarkPlan
 from benchmarks.protocol.results import OperatorTime, StepMedians
 from benchmarks.report.build_record import build_record
-from benchmarks.report.page import benchmark_page, terminal_tables
 from benchmarks.report.plots import Point, pareto_front
 from benchmarks.report.record_file import read_record
 from benchmarks.report.schema import Record
@@ -22,12 +21,14 @@ from benchmarks.report.write_report import (
     MARKDOWN_FILE,
     PAGE_FILE,
     SHEET_FILE,
+    benchmark_page,
     check_report_folder,
     render_files,
     render_markdown,
+    terminal_tables,
     write_report,
 )
-from dermpack.inference import Kernels
+from dermpack.inference.interpreter_host import Kernels
 from tests.support.errors import raises_code
 from tests.support.measured_examples import (
     LITERT,

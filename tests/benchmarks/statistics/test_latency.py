@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.statistics.latency import compare_medians, measure_drift, rank_sum_p, summarize_rounds
+from benchmarks.statistics.latency import (
+    Times,
+    compare_medians,
+    measure_drift,
+    rank_sum_p,
+    summarize_rounds,
+)
+from tests.support.measured_examples import timed
 
 TURNS, ROUNDS = 25, 20
 
@@ -24,8 +34,12 @@ def listed(typical_ms: float = 1.0, *, seed: int = 0) -> list[float]:
     return [float(of) for of in rounds(typical_ms, seed=seed)]
 
 
+def summarized(rounds_ms: Sequence[float], *, turns: int = 1, seed: int = 0) -> Times:
+    return summarize_rounds(replace(timed(), rounds_ms=tuple(rounds_ms), turns=turns), seed=seed)
+
+
 def test_order_statistics_are_those_of_the_rounds() -> None:
-    found = summarize_rounds([float(at) for at in range(1, 101)])
+    found = summarized([float(at) for at in range(1, 101)])
     assert (found.rounds, found.min_ms, found.max_ms) == (100, 1.0, 100.0)
     assert (found.median_ms, found.mean_ms) == (50.5, 50.5)
     assert (found.p5_ms, found.p90_ms) == pytest.approx((5.95, 90.1))
@@ -34,13 +48,13 @@ def test_order_statistics_are_those_of_the_rounds() -> None:
 
 
 def test_a_single_round_has_no_interval() -> None:
-    found = summarize_rounds([3.0])
+    found = summarized([3.0])
     assert (found.median_ms, found.deviation_ms) == (3.0, 0.0)
     assert found.median_ci95_ms is None and found.drift is None
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
-    intervals = [summarize_rounds(listed(seed=seed), turns=TURNS).median_ci95_ms for seed in range(100)]
+    intervals = [summarized(listed(seed=seed), turns=TURNS).median_ci95_ms for seed in range(100)]
     holding = [low <= 1 <= high for low, high in filter(None, intervals)]
     assert len(holding) == 100 and np.mean(holding) >= 0.88
 
@@ -49,46 +63,46 @@ def test_rounds_that_share_their_turn_make_the_interval_wide() -> None:
     alone, shared = rounds(turns_by=0.0), rounds(turns_by=0.2)
     widths = []
     for values in (alone, shared):
-        found = summarize_rounds(values.tolist(), turns=TURNS).median_ci95_ms
+        found = summarized(values.tolist(), turns=TURNS).median_ci95_ms
         assert found is not None
         widths.append(found[1] - found[0])
     assert widths[1] > 5 * widths[0]
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
-    assert summarize_rounds(listed(), turns=TURNS, seed=3) == summarize_rounds(listed(), turns=TURNS, seed=3)
-    assert summarize_rounds(listed(), turns=TURNS, seed=3) != summarize_rounds(listed(), turns=TURNS, seed=4)
+    assert summarized(listed(), turns=TURNS, seed=3) == summarized(listed(), turns=TURNS, seed=3)
+    assert summarized(listed(), turns=TURNS, seed=3) != summarized(listed(), turns=TURNS, seed=4)
 
 
 def test_many_rounds_are_as_sure_as_they_should_be() -> None:
     values = np.random.default_rng(0).normal(10, 1, size=20_000)
-    found = summarize_rounds(values.tolist(), turns=TURNS).median_ci95_ms
+    found = summarized(values.tolist(), turns=TURNS).median_ci95_ms
     assert found is not None
     assert found[0] < 10 < found[1] and found[1] - found[0] < 0.1
 
 
 def test_steady_rounds_do_not_drift() -> None:
-    told = [summarize_rounds(listed(seed=seed), turns=TURNS).drift for seed in range(50)]
+    told = [summarized(listed(seed=seed), turns=TURNS).drift for seed in range(50)]
     assert sum(drift is not None and drift.sentence is not None for drift in told) <= 1
 
 
 def test_throttling_is_told() -> None:
     values = rounds() * np.linspace(1, 1.3, TURNS * ROUNDS)
-    found = summarize_rounds(values.tolist(), turns=TURNS)
+    found = summarized(values.tolist(), turns=TURNS)
     assert found.drift is not None and found.drift.is_told and 0.15 < found.drift.change < 0.25
     assert found.drift.sentence is not None
     assert "the end took" in found.drift.sentence and "throttled" in found.drift.sentence
 
 
 def test_a_slow_beginning_is_told() -> None:
-    drift = summarize_rounds((rounds() * np.linspace(1.5, 1, TURNS * ROUNDS)).tolist(), turns=TURNS).drift
+    drift = summarized((rounds() * np.linspace(1.5, 1, TURNS * ROUNDS)).tolist(), turns=TURNS).drift
     assert drift is not None and drift.change < 0
     assert drift.sentence is not None and drift.sentence.startswith("the beginning took")
 
 
 def test_a_neighbour_that_comes_and_goes_is_told() -> None:
     busy = np.repeat([2.0 if at % 4 == 0 else 1.0 for at in range(TURNS)], ROUNDS)
-    drift = summarize_rounds((rounds() * busy).tolist(), turns=TURNS).drift
+    drift = summarized((rounds() * busy).tolist(), turns=TURNS).drift
     assert drift is not None and not drift.is_told
     assert drift.sentence is not None and "unsteady" in drift.sentence
 

@@ -13,7 +13,7 @@ from benchmarks.protocol.results import (
     TimedModel,
 )
 from benchmarks.statistics.slow_operators import explain_slow_models
-from dermpack.inference import Kernels
+from dermpack.inference.interpreter_host import Kernels
 from tests.support.measured_examples import a_plan
 
 OLD = Setting(runtime="tflite-runtime", kernels=Kernels.XNNPACK, threads=1)

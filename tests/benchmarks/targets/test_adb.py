@@ -22,7 +22,7 @@ from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.adb.adb_target import AdbTarget, find_phones
 from benchmarks.targets.adb.phone import PhoneLostError
 from dermpack.errors import escape_unprintable
-from dermpack.inference import Kernels
+from dermpack.inference.interpreter_host import Kernels
 from dermpack.progress import silent
 from dermpack.storage.files import sha256_of
 from tests.support.adb_stand_in import StandIn, standing_in

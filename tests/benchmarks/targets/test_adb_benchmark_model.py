@@ -6,14 +6,14 @@ import pytest
 
 from benchmarks.protocol.plan import Setting, Timing
 from benchmarks.protocol.results import ToolPass
-from benchmarks.targets.adb.benchmark_model import (
+from benchmarks.targets.adb.adb_target import (
     profile_arguments,
     read_error,
     read_profile,
     read_timing,
     timing_arguments,
 )
-from dermpack.inference import Kernels
+from dermpack.inference.interpreter_host import Kernels
 from tests.support.paths import REPOSITORY
 
 SAID = REPOSITORY / "tests/support/adb_stand_in_programs"  # in the tool's own form; the figures are made up

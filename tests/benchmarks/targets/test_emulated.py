@@ -17,7 +17,7 @@ from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.emulated.emulated_target import QemuTarget, qemu_target
 from benchmarks.targets.emulated.emulator import CORTEX_A72, KINDS, Sysroot
 from dermpack.dataset.manifest import Split
-from dermpack.inference import Kernels
+from dermpack.inference.interpreter_host import Kernels
 from dermpack.progress import silent
 from dermpack.storage.files import sha256_of
 from tests.support.errors import raises_code

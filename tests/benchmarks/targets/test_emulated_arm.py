@@ -18,7 +18,7 @@ from benchmarks.targets.emulated.emulated_target import QemuTarget
 from benchmarks.targets.emulated.emulator import CORTEX_A76, CPUS, Sysroot
 from benchmarks.targets.measure import measure_targets
 from dermpack.dataset.manifest import Split
-from dermpack.imaging import Policy, prepare
+from dermpack.imaging.preprocessing import Policy, prepare
 from dermpack.progress import silent
 from dermpack.storage.files import sha256_of
 from tests.support.evaluation_dataset import make_dataset

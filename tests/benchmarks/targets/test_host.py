@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.protocol.jobs import WorkerFailedError
 from benchmarks.protocol.plan import BenchmarkPlan
+from benchmarks.protocol.replies import WorkerFailedError
 from benchmarks.targets.host import HostTarget, job_runner
-from dermpack.inference import installed_runtimes
+from dermpack.inference.interpreter_host import installed_runtimes
 from tests.support.errors import raises_code
 
 JOB: Mapping[str, Any] = {"patience_seconds": 60}

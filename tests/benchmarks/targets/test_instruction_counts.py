@@ -18,13 +18,12 @@ def _counts(folder: Path, text: str) -> Path:
 def test_an_inference_is_what_was_counted_between_two_marks(tmp_path: Path) -> None:
     text = "begin 1 10 100 1000\nend 4 12 101 1000\nbegin 4 12 110 1000\nend 4 12 110 1001\n"
     found = read_counts(_counts(tmp_path, text))
-    assert [item.kinds for item in found] == [(3, 2, 1, 0), (0, 0, 0, 1)]
-    assert [item.instructions for item in found] == [6, 1]
+    assert found == [(3, 2, 1, 0), (0, 0, 0, 1)]
 
 
 def test_an_inference_that_failed_is_not_counted(tmp_path: Path) -> None:
     found = read_counts(_counts(tmp_path, "begin 0 0 0 0\nbegin 0 0 0 5\nend 0 0 0 9\n"))
-    assert [item.instructions for item in found] == [4]
+    assert [sum(kinds) for kinds in found] == [4]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ import pytest
 
 from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
 from benchmarks.protocol.results import TargetMeasurement
-from benchmarks.targets.ssh.connection import ConnectionLostError, read_address
-from benchmarks.targets.ssh.ssh_target import SshTarget
-from dermpack.inference import Kernels
+from benchmarks.targets.ssh.ssh_target import ConnectionLostError, SshTarget, read_address
+from dermpack.inference.interpreter_host import Kernels
 from dermpack.progress import silent
 from dermpack.storage.files import sha256_of
 from tests.support.errors import raises_code
@@ -100,7 +99,7 @@ def test_a_failure_at_the_start_is_an_error_of_one_line(
 ) -> None:
     install_ssh(tmp_path, monkeypatch, script)
     for name, seconds in (("SILENT", 0.5), ("GREETING", 4.0), ("LEAVING", 0.5), ("DYING", 0.5)):
-        monkeypatch.setattr(f"benchmarks.targets.ssh.connection.{name}_SECONDS", seconds)
+        monkeypatch.setattr(f"benchmarks.targets.ssh.ssh_target.{name}_SECONDS", seconds)
     with raises_code(code, "ssh:", words) as caught:
         measure(a_plan())
     assert isinstance(caught.value, ConnectionLostError) and "\n" not in str(caught.value)

@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 
 from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
-from benchmarks.targets.ssh.connection import ConnectionLostError, connect, read_address
-from benchmarks.targets.ssh.ssh_target import SshTarget
-from dermpack.inference import Kernels, first_installed_runtime
+from benchmarks.targets.ssh.ssh_target import ConnectionLostError, SshTarget, connect, read_address
+from dermpack.inference.interpreter_host import Kernels, first_installed_runtime
 from dermpack.progress import Item, silent
 from dermpack.storage.files import new_folder, sha256_of
 from tests.support import ssh_workers

@@ -20,9 +20,9 @@ from benchmarks.targets.emulated.emulator import (
     locate_sysroot,
     read_pinned_wheels,
 )
-from benchmarks.targets.emulated.sysroot_build import prepare_sysroot
 from dermpack.storage.files import format_json, sha256_of
 from tests.support.errors import raises_code
+from tests.tools.arm_sysroot import prepare_sysroot
 
 DEBIAN_12 = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\nID=debian\n'
 PLUGIN = b"a plugin"
@@ -175,6 +175,6 @@ def test_the_packages_are_fetched_with_a_state_of_their_own(
 
 def test_preparing_needs_nothing_but_the_standard_library() -> None:
     found = "sorted({'numpy', 'click', 'PIL'} & set(sys.modules))"
-    code = f"import sys, benchmarks.targets.emulated.sysroot_build; print({found})"
+    code = f"import sys, tests.tools.arm_sysroot; print({found})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

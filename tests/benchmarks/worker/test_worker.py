@@ -19,14 +19,14 @@ from benchmarks.protocol.jobs import (
     SCRIPTS,
     WORKER_FOLDER,
     JobRunner,
-    WorkerFailedError,
     job_header,
     write_job_folder,
 )
 from benchmarks.protocol.plan import BenchmarkPlan, Setting
+from benchmarks.protocol.replies import WorkerFailedError
 from benchmarks.targets.host import job_runner
 from benchmarks.worker.operators import NO_TIME
-from dermpack.inference import Kernels, installed_runtimes
+from dermpack.inference.interpreter_host import Kernels, installed_runtimes
 from tests.support.runnable_models import huge_model
 
 HERE = Setting(runtime=installed_runtimes()[0].package, kernels=Kernels.XNNPACK, threads=1)
@@ -45,7 +45,7 @@ def asks(plan: BenchmarkPlan, tmp_path: Path, carry: JobRunner) -> Asks:
     laid = write_job_folder(plan, tmp_path / "laid")
 
     def asks(kind: str, *, setting: Setting = HERE, **more: Any) -> Mapping[str, Any]:
-        return carry({**job_header(kind, setting, laid.models, patience_seconds=60), **more})
+        return carry({**job_header(kind, setting, laid, patience_seconds=60), **more})
 
     return asks
 
@@ -114,7 +114,7 @@ def test_a_model_that_asks_for_too_much_memory_is_refused_beside_one_that_runs(
 ) -> None:
     huge = replace(plan.models[0], name="huge", data=huge_model())
     laid = write_job_folder(replace(plan, models=[*plan.models, huge]), tmp_path / "laid")
-    reply = carry({**job_header("answer", HERE, laid.models, patience_seconds=60)})
+    reply = carry({**job_header("answer", HERE, laid, patience_seconds=60)})
     assert "refused" in reply["models"][2]
     assert "outputs" in reply["models"][0]
 

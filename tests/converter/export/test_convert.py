@@ -13,9 +13,10 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.contract import read_contract
-from dermpack.inference import open_classifier, read_sidecar
+from dermpack.inference.classifier import open_classifier
+from dermpack.inference.model_files import read_sidecar
 from dermpack.storage.files import sha256_file
-from dermpack.tflite import read_model
+from dermpack.tflite.reading import read_model
 from tests.support.coloured_dataset import COLOURS
 from tests.support.errors import assert_stderr_code
 

@@ -89,7 +89,7 @@ def test_layer_errors_are_written_on_request(
 
 def test_layer_errors_apply_to_int8_only() -> None:
     from converter.quantize.tflite_conversion import Quantization
-    from converter.search.request import ConversionRequest
+    from converter.request import ConversionRequest
 
     with raises_code("option-not-applicable", "--layer-errors", "int8"):
         ConversionRequest(recipes=(Quantization.FLOAT32,), layer_errors=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dermpack.metrics.paired_difference import top1_agreement
+from dermpack.metrics.intervals import top1_agreement
 from dermpack.storage.files import sha256_of
 from tests.support.errors import raises_code
 from tests.support.integer_export import file_of
@@ -117,7 +117,7 @@ def test_a_range_contains_the_values_of_the_pictures(network: Keras, start: Kera
 def test_the_statistics_of_batch_normalisation_are_those_of_float_training(
     network: Keras, start: Keras
 ) -> None:
-    from converter.quantize.equalization import equalize
+    from converter.qat.qat_network import equalize
 
     pairs = list(zip(norms(equalize(network)), norms(start), strict=True))
     assert len(pairs) == 5
@@ -261,7 +261,7 @@ def test_an_unsupported_run_is_refused(tmp_path: Path) -> None:
 def a_run(arch: str, folder: Path) -> Any:
     """The record of a training that never was."""
     from dermpack.contract import Abstention, Temperature
-    from dermpack.imaging import Policy
+    from dermpack.imaging.preprocessing import Policy
     from trainer.recipe.network_spec import Arch, NetworkSpec
     from trainer.runs.run_folder import Run
 

@@ -157,7 +157,7 @@ def test_threads_change_no_range(blinded: bytes, clipping: str) -> None:
 def test_ranges_that_are_not_measured_cannot_be_clipped() -> None:
     from converter.quantize.clipping import Clipping
     from converter.quantize.tflite_conversion import Quantization
-    from converter.search.request import ConversionRequest, Method
+    from converter.request import ConversionRequest, Method
 
     with raises_code("option-not-applicable", "--calibration-method mse", "int8", "int16x8"):
         ConversionRequest(recipes=(Quantization.FLOAT16,), clipping=Clipping.MSE)

@@ -86,7 +86,7 @@ def test_integers_take_raw_bytes(files: dict[str, bytes], io: str, middles: tupl
 
 
 def test_dynamic_range_has_no_dense_layer_that_the_older_interpreter_lacks(files: dict[str, bytes]) -> None:
-    from dermpack.tflite import read_model
+    from dermpack.tflite.reading import read_model
 
     read = read_model(files["dynamic float32"], where="model")
     assert max(item.version for item in read.operators if item.name == "FULLY_CONNECTED") <= 11
@@ -113,14 +113,14 @@ def test_a_sigmoid_becomes_the_second_of_two_outputs() -> None:
     spec = NetworkSpec(arch=Arch.SCRATCH_CNN, size=28, classes=2, head=Head.SIGMOID, filters=(4,))
     model = convert_to_softmax(build_network(spec, weights=Weights.NONE, seed=0))
     data = convert(freeze(model), Quantization.FLOAT32, io=IoType.FLOAT32)
-    from dermpack.tflite import read_model
+    from dermpack.tflite.reading import read_model
 
     assert read_model(data, where="model").outputs[0].shape == (1, 2)
 
 
 def test_an_io_that_the_recipe_lacks_is_refused() -> None:
     from converter.quantize.tflite_conversion import IoType, Quantization
-    from converter.search.request import ConversionRequest
+    from converter.request import ConversionRequest
 
     with raises_code("option-not-applicable", "--io uint8", "float16", "float32"):
         ConversionRequest(recipes=(Quantization.FLOAT16,), io=IoType.UINT8)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dermpack.metrics.definitions import weighted_accuracy, weighted_auroc, weighted_balanced_accuracy
-from dermpack.metrics.paired_difference import compare_metric, top1_agreement
+from dermpack.metrics.intervals import compare_metric, top1_agreement
 from dermpack.metrics.predictions import Predictions, as_truth
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_balanced_accuracy_decides_if_the_limit_is_worth_more_than_a_picture() -
     assert "balanced accuracy" in limit(plain).sentence()
     turned = seen_as(plain, dict.fromkeys(range(3), (0.4, 0.6)))
     assert limit(plain).exceeded_figure(verdict(plain, turned)) == "points"
-    assert limit(plain, max_drop=1.6).allows(verdict(plain, turned))
+    assert not limit(plain, max_drop=1.6).exceeded_figure(verdict(plain, turned))
 
 
 def test_a_limit_worth_less_than_a_picture_is_reported() -> None:
@@ -122,7 +122,7 @@ def test_a_small_split_rejects_a_loss_that_its_interval_confirms() -> None:
     flat = seen_as(plain, {index: tuple(row) for index, row in enumerate(worse)})
     assert top1_agreement(plain, flat) == 1.0
     blind = seen_as(plain, dict.fromkeys(range(18), (1.0, 0.0, 0.0)))
-    assert limit(plain).allows(verdict(plain, flat))
+    assert not limit(plain).exceeded_figure(verdict(plain, flat))
     assert limit(plain).exceeded_figure(verdict(plain, blind)) == "points"
 
 
@@ -137,7 +137,7 @@ def test_a_rare_label_that_is_never_predicted_is_a_confirmed_loss() -> None:
 
 def test_a_single_label_has_no_pairs_to_decide_by() -> None:
     plain = predictions(9, 0)
-    assert limit(plain).allows(verdict(plain, plain))
+    assert not limit(plain).exceeded_figure(verdict(plain, plain))
 
 
 def test_a_file_that_xnnpack_refuses_is_never_within_the_limit() -> None:
@@ -154,4 +154,4 @@ def test_the_excess_is_that_of_the_figure_furthest_beyond_its_limit() -> None:
     assert 1 < result.excess(third) < result.excess(half)
     assert result.excess(verdict(plain, plain)) == 0
     assert result.excess(verdict(plain, plain, refusal="it cannot")) == np.inf
-    assert limit(plain, max_drop=0.0).allows(verdict(plain, plain))
+    assert not limit(plain, max_drop=0.0).exceeded_figure(verdict(plain, plain))

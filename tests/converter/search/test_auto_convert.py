@@ -52,7 +52,7 @@ def interrupted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with one harmed layer, whose conversion was stopped while it trained for integers."""
     from converter.export.conversion import convert_run
     from converter.qat.qat_training import TrainingObservers
-    from converter.search.request import ConversionRequest
+    from converter.request import ConversionRequest
 
     def stop(_: object) -> None:
         raise KeyboardInterrupt

@@ -18,7 +18,7 @@ from dermpack.bundle.reports import read_scores, read_times
 from dermpack.bundle.variants import Variant, read_variants
 from dermpack.bundle.zip_archive import format_checksums, pack_files, unpack_files
 from dermpack.evaluation.report import LABEL_COLUMNS, OVERALL
-from dermpack.reporting.markdown import markdown_cell
+from dermpack.reporting.page import markdown_cell
 from dermpack.storage.files import format_json, sha256_of
 from tests.support.bundle_exports import write_exports
 from tests.support.colour_model import LABELS

@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.bundle.golden_pictures import GoldenPicture, generate_golden_pictures, read_golden_pictures
 from dermpack.bundle.golden_vectors import (
     GOLDEN_FILE,
+    GoldenPicture,
     GoldenVectors,
     build_golden_files,
+    generate_golden_pictures,
     parse_golden_vectors,
+    read_golden_pictures,
 )
 from dermpack.bundle.variants import read_variants
-from dermpack.imaging import Policy, decode, prepare
 from dermpack.imaging.containers import read_jpeg
-from dermpack.imaging.exif import read_orientation
+from dermpack.imaging.decoding import decode, read_orientation
+from dermpack.imaging.preprocessing import Policy, prepare
 from dermpack.storage.files import sha256_of
 from tests.support.bundle_exports import write_export, write_exports
 from tests.support.colour_model import LABELS, SIZE

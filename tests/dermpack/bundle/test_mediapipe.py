@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dermpack.imaging import prepare
-from dermpack.inference import ModelSettings, open_classifier, read_sidecar
-from dermpack.synthetic import render_demo
-from dermpack.tflite import Metadata, ScoreCalibration, read_model, temperature_calibration, with_metadata
+from dermpack.imaging.preprocessing import prepare
+from dermpack.inference.classifier import open_classifier
+from dermpack.inference.model_files import ModelSettings, read_sidecar
+from dermpack.synthetic.demo_folder import render_demo
+from dermpack.tflite.metadata_writing import with_metadata
+from dermpack.tflite.model_file import Metadata, ScoreCalibration, temperature_calibration
+from dermpack.tflite.reading import read_model
 from tests.support.paths import REPOSITORY
 from tests.support.tflite_models import LABELS, SIZE, float_model, integer_model
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dermpack.bundle.golden_pictures import generate_golden_pictures
+from dermpack.bundle.golden_vectors import generate_golden_pictures
 from dermpack.bundle.zip_archive import unpack_files
 from dermpack.cli import main
-from dermpack.imaging import prepare
-from dermpack.synthetic import render
+from dermpack.imaging.preprocessing import prepare
+from dermpack.synthetic.scenes import render
 from tests.support.hostile_pictures import encoded
 from tests.support.paths import REPOSITORY
 from tests.tools.models_table import exports, figure, points, shares, write

@@ -14,7 +14,7 @@ from dermpack.bundle.build_bundle import BundleRequest, build_bundle
 from dermpack.bundle.variants import Variant, read_variants
 from dermpack.bundle.zip_archive import unpack_files
 from dermpack.contract import RuntimeResult, format_contract, summarize_runtimes
-from dermpack.reporting.markdown import markdown_cell, to_one_line
+from dermpack.reporting.page import markdown_cell, to_one_line
 from tests.support.bundle_exports import write_export
 from tests.support.colour_model import LABELS
 from tests.support.errors import raises_code

@@ -13,7 +13,9 @@ from dermpack.bundle.variants import read_variants
 from dermpack.bundle.verify_bundle import verify_bundle
 from dermpack.bundle.zip_archive import format_checksums, pack_files, unpack_files
 from dermpack.dataset.manifest import Split
-from dermpack.verification import Check, Verification, VerificationTools, open_hosts, open_sample_pictures
+from dermpack.verification.check_result import Check, Verification
+from dermpack.verification.interpreter_runs import open_sample_pictures
+from dermpack.verification.verify import VerificationTools, open_hosts
 from tests.support.bundle_exports import write_export
 
 GOLDEN = "skin/src/main/assets/skin/golden/"

@@ -9,7 +9,7 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.dataset.manifest import write_dataset
-from dermpack.inference import installed_runtimes
+from dermpack.inference.interpreter_host import installed_runtimes
 from tests.support.errors import assert_stderr_code
 from tests.support.evaluation_dataset import make_dataset
 from tests.support.runnable_models import LABELS, float_model, integer_model

@@ -13,11 +13,19 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
-from dermpack.cli.build import step_reporter
-from dermpack.cli.build.run_steps import STATE_FILE, BuildState, StepRecord, open_build, read_state, run_steps
+from dermpack.cli.build import demo_steps
+from dermpack.cli.build.run_steps import (
+    STATE_FILE,
+    BuildState,
+    StepRecord,
+    open_build,
+    read_state,
+    run_steps,
+    step_reporter,
+)
 from dermpack.cli.build.steps import (
-    COMMANDS,
     NOT_CONFIGURABLE,
+    STEPS,
     BuildStep,
     build_steps,
     check_steps,
@@ -25,7 +33,6 @@ from dermpack.cli.build.steps import (
 )
 from dermpack.cli.build.summary import (
     REPORTS,
-    BuildScore,
     BuildSummary,
     FastestSetting,
     QuantizationLoss,
@@ -34,7 +41,8 @@ from dermpack.cli.build.summary import (
     summary_text,
     write_index,
 )
-from dermpack.cli.demo import demo_steps
+from dermpack.cli.console import Printer
+from dermpack.metrics.summary import Figure
 from tests.support.errors import assert_stderr_code, raises_code
 
 TINY = {
@@ -257,9 +265,9 @@ def test_a_missing_extra_is_one_line_before_any_work(
 
 def test_each_step_prints_its_number_and_its_command(capsys: pytest.CaptureFixture[str]) -> None:
     step = BuildStep(name="train", title="Training", arguments=("train", "my data"), key=())
-    step_reporter(3, quiet=False)(2, step, None)
-    step_reporter(3, quiet=False)(2, step, StepRecord(key=(), seconds=5.4))
-    step_reporter(3, quiet=True)(2, step, None)
+    step_reporter(3, Printer())(2, step, None)
+    step_reporter(3, Printer())(2, step, StepRecord(key=(), seconds=5.4))
+    step_reporter(3, Printer(quiet=True))(2, step, None)
     printed = "\n2/3 Training\n$ dermpack train 'my data'\n2/3 Training: done before, in 5 s\n"
     assert capsys.readouterr().err == printed
 
@@ -299,7 +307,7 @@ def test_options_of_the_steps_come_from_toml(tmp_path: Path) -> None:
     }
     steps = {step.name: step for step in build_steps(Path("p"), tmp_path, options)}
     assert steps["train"].arguments[-6:] == options["train"]
-    assert list(steps) == list(COMMANDS)
+    assert list(steps) == list(STEPS)
 
 
 @pytest.mark.parametrize(
@@ -345,8 +353,8 @@ SUMMARY = BuildSummary(
     split="test",
     tested=154,
     tested_groups=114,
-    network=BuildScore(value=0.896, ci95=(0.838, 0.946)),
-    file_scored=BuildScore(value=0.5, ci95=None),
+    network=Figure(value=0.896, ci95=(0.838, 0.946)),
+    file_scored=Figure(value=0.5, ci95=None),
     file=Path("demo/export/model.tflite"),
     size_bytes=620_481,
     recipe="int8 ptq",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dermpack.cli.console import print_table
+from dermpack.cli.console import Printer
 from dermpack.cli.convert import HEADER, WORDS
 
 ROWS = [
@@ -24,7 +24,7 @@ ROWS = [
 
 def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, width: int) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(width))
-    print_table("What was tried", HEADER, ROWS, quiet=False, words=WORDS)
+    Printer().table("What was tried", HEADER, ROWS, words=WORDS)
     return capsys.readouterr().err.splitlines()
 
 
@@ -47,5 +47,5 @@ def test_a_terminal_too_narrow_for_words_is_filled(
 def test_text_begins_at_the_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     rows = [("size", "a"), ("hash", "a long detail")]
-    print_table("Proofs", ("proof", "detail"), rows, quiet=False, words=("detail",))
+    Printer().table("Proofs", ("proof", "detail"), rows, words=("detail",))
     assert any(line.startswith("│ size  │ a  ") for line in capsys.readouterr().err.splitlines())

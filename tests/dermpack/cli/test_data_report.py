@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
-from dermpack.cli.data.report import default_output
+from dermpack.cli.data import default_output
 from dermpack.dataset.manifest import Dataset, Finding
 from dermpack.storage.files import sha256_file
 from tests.support.errors import assert_stderr_code

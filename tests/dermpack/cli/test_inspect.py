@@ -12,7 +12,8 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.contract import RequiredOperator, format_contract
-from dermpack.tflite import Metadata, with_metadata
+from dermpack.tflite.metadata_writing import with_metadata
+from dermpack.tflite.model_file import Metadata
 from tests.support import flatbuffer_models as made
 from tests.support.contracts import contract_for
 from tests.support.errors import assert_stderr_code

@@ -11,14 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from dermpack.cli import main
-from dermpack.cli.console import (
-    NOTHING_WRITTEN,
-    InterruptedWorkError,
-    count_trained_runs,
-    interruption_line,
-    resumable,
-)
+from dermpack.cli import NOTHING_WRITTEN, InterruptedWorkError, interruption_line, main
+from dermpack.cli.console import count_trained_runs, resumable
 from tests.conftest import TINY
 from tests.support.errors import assert_stderr_code
 

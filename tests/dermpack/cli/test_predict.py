@@ -14,8 +14,9 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.contract import format_contract
-from dermpack.imaging import prepare
-from dermpack.inference import ModelSettings, open_classifier
+from dermpack.imaging.preprocessing import prepare
+from dermpack.inference.classifier import open_classifier
+from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.calibration import apply_temperature
 from tests.support.colour_model import (
     COLOURS,

@@ -24,7 +24,7 @@ from dermpack.evaluation.evaluate import (
     predictions_table,
 )
 from dermpack.evaluation.report import evaluation_files
-from dermpack.imaging import decode
+from dermpack.imaging.decoding import decode
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.progress import Track, silent
 from tests.support.errors import raises_code
@@ -128,16 +128,10 @@ def test_the_record_names_model_and_dataset(tmp_path: Path) -> None:
 def report(folder: Path, *, n: int = 24, with_pictures: bool = True) -> dict[str, bytes]:
     dataset = make_dataset(folder, n=n)
     upside_down = Brightness(classes=("mel", "bcc", "akiec"))
-    evaluation = evaluate(upside_down, dataset, model=ABOUT, columns=("sex",))
-    return evaluation_files(
-        evaluation.predictions,
-        evaluation.scores,
-        record=evaluation.record(),
-        model="<b>upside down</b>",
-        source=dataset.source,
-        slices=evaluation.slices,
-        files={of.path: dataset.file(of) for of in dataset.pictures} if with_pictures else None,
-    )
+    about = {**ABOUT, "name": "<b>upside down</b>"}
+    evaluation = evaluate(upside_down, dataset, model=about, columns=("sex",))
+    pictures = {of.path: dataset.file(of) for of in dataset.pictures} if with_pictures else None
+    return evaluation_files(evaluation, files=pictures)
 
 
 def test_a_report_contains_record_page_and_plots(tmp_path: Path) -> None:
@@ -227,10 +221,7 @@ def test_missing_pictures_are_counted_with_their_folder(tmp_path: Path) -> None:
 
 def test_a_constant_prediction_has_no_coverage_plot_and_a_note(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
-    evaluation = evaluate(Blind(), dataset, model=ABOUT)
-    files = evaluation_files(
-        evaluation.predictions, evaluation.scores, record=evaluation.record(), model="blind", source="small"
-    )
+    files = evaluation_files(evaluate(Blind(), dataset, model=ABOUT))
     assert "coverage.png" not in files
     assert "no better than guessing: every answer is akiec" in files["report.html"].decode()
     assert "0.500 (–)" in files["report.html"].decode()

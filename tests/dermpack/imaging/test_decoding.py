@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from dermpack.errors import PictureError
-from dermpack.imaging import DecodingLimits, Note, Policy, Reason, decode, prepare, resize
+from dermpack.imaging.decoding import decode
+from dermpack.imaging.preprocessing import Policy, prepare, resize_image
+from dermpack.imaging.rejection import DecodingLimits, Note, Reason
 from tests.support import hostile_pictures as hostile
 from tests.support.errors import assert_code, raises_code
 from tests.support.hostile_pictures import CASES, Case, encoded, png, png_header, png_pixels, scene
@@ -220,8 +222,10 @@ def test_only_jpegs_are_reduced() -> None:
 @pytest.mark.parametrize("policy", list(Policy))
 def test_prepare_is_reduced_decode_and_resize(policy: Policy, orientation: int) -> None:
     data = large_jpeg(331, 500, orientation=orientation)
-    steps = resize(decode(data, at_least=2 * 40).pixels, 40, policy=policy)
-    assert np.array_equal(prepare(data, 40, policy=policy), steps)
+    reduced = Image.fromarray(decode(data, at_least=2 * 40).pixels)
+    prepared = prepare(data, 40, policy=policy)
+    assert np.array_equal(prepared, np.asarray(resize_image(reduced, 40, policy=policy)))
+    assert prepared.flags.writeable
 
 
 def test_prepare_enforces_the_limits() -> None:

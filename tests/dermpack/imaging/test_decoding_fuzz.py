@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from dermpack.errors import PictureError
-from dermpack.imaging import DecodingLimits, Reason, decode
+from dermpack.imaging.decoding import decode
+from dermpack.imaging.rejection import DecodingLimits, Reason
 from tests.support.hostile_pictures import encoded, frames, png, png_header, png_pixels, scene
 
 LIMITS = DecodingLimits(max_pixels=1 << 20)  # a mutated header must not make the test slow

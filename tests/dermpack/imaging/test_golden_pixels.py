@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dermpack.imaging import Policy, prepare
+from dermpack.imaging.preprocessing import Policy, prepare
 from dermpack.storage.files import sha256_file, sha256_of
 from tests.golden.make import FOLDER, INDEX_FILE
 

@@ -7,13 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
-from dermpack.imaging import Policy, resize
+from dermpack.imaging.preprocessing import Policy, resize_image
 from tests.support.hostile_pictures import scene
 
 BITS = 22
 SIDES = st.integers(min_value=1, max_value=90)
 Pixels = NDArray[np.uint8]
+
+
+def resize(pixels: Pixels, size: int, *, policy: Policy) -> Pixels:
+    return np.array(resize_image(Image.fromarray(pixels), size, policy=policy))
 
 
 def weights(n: int, m: int) -> list[tuple[int, list[int]]]:
@@ -95,13 +100,6 @@ def test_the_same_size_changes_nothing() -> None:
 def test_two_samples_become_their_rounded_mean() -> None:
     pixels = np.array([[[10] * 3, [13] * 3]], np.uint8)
     assert resize(pixels, 1, policy=Policy.WHOLE).tolist() == [[[12, 12, 12]]]
-
-
-def test_the_result_is_writable_and_independent_of_its_input() -> None:
-    pixels = noise(16, 16, seed=4)
-    before = pixels.copy()
-    resize(pixels, 16, policy=Policy.WHOLE)[:] = 0
-    assert np.array_equal(pixels, before)
 
 
 def test_names_of_policies_carry_a_version() -> None:

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from dermpack.errors import InputError
-from dermpack.inference import Classifier, ModelSettings, Runtime, open_classifier
-from dermpack.inference.interpreter_host import installed_runtimes
+from dermpack.inference.classifier import Classifier, open_classifier
+from dermpack.inference.interpreter_host import Runtime, installed_runtimes
+from dermpack.inference.model_files import ModelSettings
 from tests.support.errors import raises_code
 from tests.support.tflite_models import LABELS, SIZE, float_model, graph, integer_model
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.inference import (
+from dermpack.inference.classifier import load_classifier
+from dermpack.inference.interpreter_host import (
     InterpreterHost,
     Kernels,
-    ModelSettings,
     Runtime,
     installed_runtimes,
-    load_classifier,
     open_host,
 )
+from dermpack.inference.model_files import ModelSettings
 from tests.support.errors import raises_code
 from tests.support.tflite_models import LABELS, SIZE, float_model, integer_model
 

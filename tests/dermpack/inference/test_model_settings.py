@@ -10,19 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.contract import Temperature, contract_record
-from dermpack.imaging import Policy
-from dermpack.inference import ModelSettings, find_sidecar, open_classifier, read_labels, read_sidecar
+from dermpack.contract import Temperature
+from dermpack.imaging.preprocessing import Policy
 from dermpack.inference import model_files as modelfile
-from dermpack.inference.tensors import (
+from dermpack.inference.classifier import (
     IoNumber,
     Tensor,
     build_input_table,
     dequantize,
     expand_single_output,
+    open_classifier,
     soften,
 )
+from dermpack.inference.model_files import ModelSettings, find_sidecar, read_labels, read_sidecar
 from dermpack.metrics.calibration import apply_temperature
+from dermpack.storage.codec import encode
 from dermpack.storage.files import sha256_of
 from tests.support.contracts import contract_for
 from tests.support.errors import raises_code
@@ -79,21 +81,21 @@ def test_a_missing_model_is_an_error_of_one_line(tmp_path: Path) -> None:
 
 def test_a_contract_gives_labels_policy_and_temperature(tmp_path: Path) -> None:
     contract = contract_for()
-    record = contract_record(replace(contract, input=replace(contract.input, policy=Policy.WHOLE.value)))
+    record = encode(replace(contract, input=replace(contract.input, policy=Policy.WHOLE.value)))
     expected = ModelSettings(labels=contract.labels, policy=Policy.WHOLE, temperature=1.25, floor=1 / 512)
     assert read_sidecar(sidecar(tmp_path, record)) == expected
 
 
 def test_a_contract_without_temperature_leaves_probabilities_alone(tmp_path: Path) -> None:
     contract = contract_for()
-    record = contract_record(replace(contract, output=replace(contract.output, temperature=None)))
+    record = encode(replace(contract, output=replace(contract.output, temperature=None)))
     plain = read_sidecar(sidecar(tmp_path, record))
     assert (plain.temperature, plain.floor) == (1.0, 0.0)
 
 
 def test_a_contract_of_an_unknown_policy_is_refused(tmp_path: Path) -> None:
     contract = contract_for()
-    record = contract_record(replace(contract, input=replace(contract.input, policy="stretch-7")))
+    record = encode(replace(contract, input=replace(contract.input, policy="stretch-7")))
     with raises_code("invalid-contract", "model.json", "stretch-7"):
         read_sidecar(sidecar(tmp_path, record))
 
@@ -102,10 +104,10 @@ def test_a_contract_of_another_model_is_refused(tmp_path: Path) -> None:
     model, data = tmp_path / "foreign.tflite", b"\0\0\0\0TFL3"
     model.write_bytes(data)
     contract = contract_for()
-    foreign = sidecar(tmp_path, contract_record(contract))
+    foreign = sidecar(tmp_path, encode(contract))
     with raises_code("contract-mismatch", foreign, "foreign.tflite", "--labels FILE"):
         read_sidecar(foreign, of=model)
-    own = sidecar(tmp_path, contract_record(replace(contract, sha256=sha256_of(data))))
+    own = sidecar(tmp_path, encode(replace(contract, sha256=sha256_of(data))))
     assert read_sidecar(own, of=model).labels == contract.labels
 
 

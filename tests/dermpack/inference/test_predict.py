@@ -12,23 +12,19 @@ import numpy as np
 import pytest
 
 from dermpack.errors import PictureError
-from dermpack.inference.predict import (
-    Answers,
-    FoundPictures,
-    OpenedModel,
-    OutputKind,
+from dermpack.inference.model_files import OpenedModel, open_model
+from dermpack.inference.predict.answer_formats import (
     answers_csv,
     answers_record,
-    count_hosts,
-    find_pictures,
+    escape_cell,
     format_answers,
-    interpret_outputs,
-    open_model,
+    format_value,
 )
-from dermpack.inference.predict.answer_formats import escape_cell, format_value
-from dermpack.inference.predict.answers import Row
+from dermpack.inference.predict.answers import Answers, OutputKind, Row, count_hosts, interpret_outputs
+from dermpack.inference.predict.picture_search import FoundPictures, find_pictures
 from dermpack.metrics.calibration import apply_temperature
-from dermpack.tflite import Metadata, with_metadata
+from dermpack.tflite.metadata_writing import with_metadata
+from dermpack.tflite.model_file import Metadata
 from tests.support.colour_model import (
     LABELS,
     SIZE,

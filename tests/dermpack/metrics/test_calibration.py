@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dermpack.contract.measurements import COLDEST, HOTTEST, Abstention, OperatingPoint, Temperature
+from dermpack.contract import COLDEST, HOTTEST, Abstention, OperatingPoint, Temperature
 from dermpack.metrics import calibration, thresholds
 from dermpack.metrics.predictions import Predictions
 from dermpack.storage.codec import decode, encode
@@ -121,19 +121,6 @@ def test_abstaining_answers_the_wanted_share() -> None:
     answered = predictions.confidence >= chosen.threshold
     assert chosen.coverage == pytest.approx(answered.mean()) and chosen.coverage >= 0.8
     assert chosen.accuracy == pytest.approx(predictions.correct[answered].mean())
-
-
-def test_abstaining_for_an_accuracy_answers_as_many_as_it_can() -> None:
-    predictions = made(400, 4, skill=1.5)
-    chosen = thresholds.fit_abstention_for_accuracy(predictions, accuracy=0.8)
-    assert chosen is not None and chosen.accuracy >= 0.8
-    lower = np.unique(predictions.confidence[predictions.confidence < chosen.threshold])
-    assert all(predictions.correct[predictions.confidence >= at].mean() < 0.8 for at in lower)
-
-
-def test_an_accuracy_out_of_reach_is_not_promised() -> None:
-    predictions = exact([1, 1], [[0.9, 0.1], [0.8, 0.2]])
-    assert thresholds.fit_abstention_for_accuracy(predictions, accuracy=0.5) is None
 
 
 def test_the_curve_ends_where_all_is_answered() -> None:

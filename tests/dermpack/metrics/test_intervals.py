@@ -9,7 +9,6 @@ import pytest
 
 from dermpack.metrics import definitions as metrics
 from dermpack.metrics import intervals
-from dermpack.metrics import paired_difference as paired
 from dermpack.metrics.predictions import Predictions
 from tests.dermpack.metrics.test_definitions import exact, made
 from tests.support.errors import raises_code
@@ -72,15 +71,15 @@ def test_a_figure_that_mostly_does_not_exist_has_no_interval() -> None:
 
 def test_a_model_does_not_differ_from_itself() -> None:
     predictions = made(50, 3)
-    same = paired.compare_metric(predictions, predictions, metrics.weighted_balanced_accuracy)
+    same = intervals.compare_metric(predictions, predictions, metrics.weighted_balanced_accuracy)
     assert (same.difference, same.ci95) == (0.0, (0.0, 0.0))
-    assert paired.mcnemar(predictions, predictions).p_value == 1.0
+    assert intervals.mcnemar(predictions, predictions).p_value == 1.0
 
 
 def test_a_better_model_differs_beyond_its_interval() -> None:
     worse, better = made(300, 3, skill=0.5), made(300, 3, skill=3.0)
     better = replace(better, truth=worse.truth, probabilities=better.probabilities)
-    found = paired.compare_metric(worse, better, metrics.weighted_auroc, seed=1)
+    found = intervals.compare_metric(worse, better, metrics.weighted_auroc, seed=1)
     assert found.difference == pytest.approx(found.second - found.first)
     assert found.ci95 is not None and found.ci95[0] > 0
 
@@ -89,7 +88,7 @@ def test_a_paired_interval_is_narrower_than_the_models_own() -> None:
     first = made(200, 3, skill=1.0)
     nearly = first.probabilities.copy()
     nearly[:10] = nearly[:10, ::-1]
-    found = paired.compare_metric(first, replace(first, probabilities=nearly), metrics.weighted_accuracy)
+    found = intervals.compare_metric(first, replace(first, probabilities=nearly), metrics.weighted_accuracy)
     assert found.ci95 is not None and found.ci95[1] - found.ci95[0] < width(first) / 2
 
 
@@ -101,7 +100,7 @@ def test_mcnemar_equals_the_exact_binomial_test(fewer: int, more: int) -> None:
     right, wrong = [0.9, 0.1], [0.1, 0.9]
     first = exact([0] * both, [right] * fewer + [wrong] * more + [right])
     second = exact([0] * both, [wrong] * fewer + [right] * more + [right])
-    found = paired.mcnemar(first, second)
+    found = intervals.mcnemar(first, second)
     expected = binomtest(fewer, fewer + more).pvalue if fewer + more else 1.0
     assert (found.only_first, found.only_second) == (fewer, more)
     assert found.p_value == pytest.approx(expected, rel=1e-9)
@@ -110,9 +109,9 @@ def test_mcnemar_equals_the_exact_binomial_test(fewer: int, more: int) -> None:
 def test_models_agree_where_they_predict_the_same() -> None:
     first = exact([0, 0], [[0.9, 0.1], [0.9, 0.1]])
     second = exact([0, 0], [[0.6, 0.4], [0.1, 0.9]])
-    assert paired.top1_agreement(first, second) == 0.5
+    assert intervals.top1_agreement(first, second) == 0.5
 
 
 def test_models_of_other_pictures_are_not_compared() -> None:
     with raises_code("predictions-mismatch"):
-        paired.mcnemar(made(5, 3), made(6, 3))
+        intervals.mcnemar(made(5, 3), made(6, 3))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermpack.imaging import Pixels
+from dermpack.imaging.decoding import Pixels
 from dermpack.reporting.contact_sheet import CAPTION_HEIGHT, GAP, contact_sheet
 from dermpack.reporting.page import Media
 from tests.support.errors import raises_code

@@ -13,12 +13,10 @@ from dermpack.reporting.page import (
     Facts,
     Gallery,
     Image,
-    ImageBackground,
     Level,
     Media,
     Section,
     Table,
-    Text,
     image_files,
     is_figure,
     render_page,
@@ -34,14 +32,14 @@ def page_of(*sections: Section, title: str = "T") -> str:
 def everything(text: str) -> Section:
     image = Image(data=b"png", alt=text, caption=text)
     return Section(
-        title=text,
-        blocks=[
-            Text(text=text),
-            Callout(level=Level.WARNING, text=text),
-            Facts(facts=[(text, text)]),
-            Table(caption=text, header=[text, text], rows=[[text, text]]),
+        text,
+        [
+            text,
+            Callout(Level.WARNING, text),
+            Facts([(text, text)]),
+            Table(text, [text, text], [[text, text]]),
             image,
-            Gallery(images=[image]),
+            Gallery([image]),
         ],
     )
 
@@ -70,11 +68,11 @@ def test_hostile_text_stays_text_in_every_block() -> None:
 
 
 def test_a_template_in_a_text_is_not_run() -> None:
-    assert "{{ 7 * 7 }}" in page_of(Section(title="x", blocks=[Text(text="{{ 7 * 7 }}")]))
+    assert "{{ 7 * 7 }}" in page_of(Section("x", ["{{ 7 * 7 }}"]))
 
 
 def test_control_characters_are_escaped() -> None:
-    page = page_of(Section(title="x", blocks=[Text(text="a\x00b\u202ec\ud800d")]))
+    page = page_of(Section("x", ["a\x00b\u202ec\ud800d"]))
     assert r"a\x00b\u202ec\ud800d" in page
     assert page.encode("utf-8")
 
@@ -107,7 +105,7 @@ def test_every_page_says_that_it_is_no_medical_device() -> None:
 
 
 def test_the_contents_lead_to_each_section() -> None:
-    page = page_of(*(Section(title=title, blocks=[]) for title in ("Same", "Same", "皮肤")))
+    page = page_of(*(Section(title, []) for title in ("Same", "Same", "皮肤")))
     links = [attributes["href"] for attributes in Tags(page).of("a")]
     anchors = [f"#{attributes['id']}" for attributes in Tags(page).of("h2")]
     assert links == anchors == ["#s1-same", "#s2-same", "#s3"]
@@ -120,15 +118,15 @@ def test_a_page_has_a_language_and_a_picture_an_alternative() -> None:
 
 
 def test_a_picture_carries_its_media_type() -> None:
-    jpeg = Image(data=b"j", alt="a", media=Media.JPEG, surface=ImageBackground.PHOTOGRAPH)
+    jpeg = Image(data=b"j", alt="a", media=Media.JPEG, is_photograph=True)
     assert jpeg.address == "data:image/jpeg;base64,ag=="
 
 
 def test_every_picture_of_a_page_is_a_file_with_a_tame_name() -> None:
     png, jpeg = Image(data=b"p", alt="a"), Image(data=b"j", alt="a", media=Media.JPEG)
     sections = [
-        Section(title="../../etc/passwd", blocks=[Gallery(images=[png, jpeg])]),
-        Section(title="皮", blocks=[png]),
+        Section("../../etc/passwd", [Gallery([png, jpeg])]),
+        Section("皮", [png]),
     ]
     assert image_files(sections) == {
         "01-etc-passwd-1.png": b"p",
@@ -151,13 +149,13 @@ def test_words_are_set_to_the_left(cell: str) -> None:
 
 def test_a_column_is_set_to_one_side() -> None:
     rows = [("a", "1", "0.5", "–"), ("b", "none", "–", "–")]
-    table = Table(caption="t", header=("name", "mixed", "figures", "gaps"), rows=rows)
+    table = Table("t", ("name", "mixed", "figures", "gaps"), rows)
     assert table.figure_columns == (False, False, True, False)
 
 
 def test_a_caption_stands_outside_of_what_scrolls_below_it() -> None:
-    table = Table(caption="The caption", header=("name", "n"), rows=[("a", "1")])
-    page = render_page("t", subtitle="s", sections=[Section(title="One", blocks=[table])])
+    table = Table("The caption", ("name", "n"), [("a", "1")])
+    page = render_page("t", subtitle="s", sections=[Section("One", [table])])
     assert page.index('<p class="caption">The caption</p>') < page.index('<div class="scroll"')
     assert "<caption>" not in page
 

@@ -15,9 +15,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from dermpack.synthetic import render, render_demo
-from dermpack.synthetic.demo_folder import MIN_PARALLEL_LESIONS
-from dermpack.synthetic.scenes import CLASSES, draw_case, group_of
+from dermpack.synthetic.demo_folder import MIN_PARALLEL_LESIONS, render_demo
+from dermpack.synthetic.scenes import CLASSES, draw_case, group_of, render
 from tests.support.errors import raises_code
 
 COLOUR_BOUND = 0.65  # accuracy that the mean colour may reach; networks start at 0.80
@@ -53,7 +52,7 @@ def test_two_renders_have_the_same_bytes(demo: Path, tmp_path: Path) -> None:
 
 
 def test_another_process_renders_the_same_bytes() -> None:
-    code = "import sys, dermpack.synthetic as p; sys.stdout.buffer.write(p.render(5, size=64).tobytes())"
+    code = "import sys, dermpack.synthetic.scenes as p; sys.stdout.buffer.write(p.render(5, size=64))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout == render(5, size=64).tobytes()
 

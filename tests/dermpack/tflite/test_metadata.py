@@ -6,15 +6,15 @@ import io
 import zipfile
 from dataclasses import replace
 
-from dermpack.tflite import (
+from dermpack.tflite.metadata_writing import with_metadata
+from dermpack.tflite.model_file import (
     Metadata,
     ScoreCalibration,
     Sigmoid,
     Transformation,
-    read_model,
     temperature_calibration,
-    with_metadata,
 )
+from dermpack.tflite.reading import read_model
 from tests.support import flatbuffer_models as made
 from tests.support.errors import raises_code
 

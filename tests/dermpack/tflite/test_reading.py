@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from dermpack.errors import InputError
-from dermpack.tflite import ByteShare, Metadata, ModelFile, OperatorInfo, read_model, with_metadata
 from dermpack.tflite.bounded_bytes import Budget
+from dermpack.tflite.metadata_writing import with_metadata
+from dermpack.tflite.model_file import ByteShare, Metadata, ModelFile, OperatorInfo
+from dermpack.tflite.reading import read_model
 from tests.support import flatbuffer_models as made
 from tests.support.errors import raises_code
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dermpack.contract import Contract, QuantizationRecord, RuntimeResult, summarize_runtimes
-from dermpack.inference import Kernels, Runtime
+from dermpack.inference.interpreter_host import Kernels, Runtime
 from dermpack.metrics.predictions import Floats
 from dermpack.verification.check_result import Check, CheckOutcome
 from dermpack.verification.interpreter_runs import InterpreterRun

@@ -11,13 +11,13 @@ import pytest
 
 from dermpack.contract import Accuracy, ComparedFigure, Contract
 from dermpack.dataset.manifest import Dataset, Split
-from dermpack.inference import Kernels, Runtime
+from dermpack.inference.interpreter_host import Kernels, Runtime
 from dermpack.metrics.predictions import Floats
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
-from dermpack.verification import CachedPredictor, Check, CheckOutcome, FloatNetwork, open_sample_pictures
-from dermpack.verification.interpreter_runs import InterpreterRun
-from dermpack.verification.output_agreement import check_network
+from dermpack.verification.check_result import Check, CheckOutcome
+from dermpack.verification.interpreter_runs import InterpreterRun, open_sample_pictures
+from dermpack.verification.output_agreement import CachedPredictor, FloatNetwork, check_network
 from dermpack.verification.scores import check_scores, list_splits, score_split
 from tests.support.contracts import LABELS, contract_for
 from tests.support.evaluation_dataset import make_dataset

@@ -17,7 +17,7 @@ from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.storage.files import sha256_of
-from dermpack.verification import CheckOutcome
+from dermpack.verification.check_result import CheckOutcome
 from dermpack.verification.scores import ScoredSplit, check_decisions
 from tests.support.contracts import LABELS, contract_for
 from tests.support.evaluation_dataset import make_dataset

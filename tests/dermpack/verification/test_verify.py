@@ -11,17 +11,13 @@ import pytest
 
 from dermpack.contract import Contract, QuantizationRecord, RuntimeResult, format_contract, summarize_runtimes
 from dermpack.dataset.manifest import Split
-from dermpack.inference import installed_runtimes
-from dermpack.tflite import read_model, temperature_calibration, with_metadata
-from dermpack.verification import (
-    CheckOutcome,
-    Verification,
-    VerificationTools,
-    find_exports,
-    open_hosts,
-    open_sample_pictures,
-    verify_export,
-)
+from dermpack.inference.interpreter_host import installed_runtimes
+from dermpack.tflite.metadata_writing import with_metadata
+from dermpack.tflite.model_file import temperature_calibration
+from dermpack.tflite.reading import read_model
+from dermpack.verification.check_result import CheckOutcome, Verification
+from dermpack.verification.interpreter_runs import open_sample_pictures
+from dermpack.verification.verify import VerificationTools, find_exports, open_hosts, verify_export
 from tests.support.errors import raises_code
 from tests.support.mutants import mutant
 from tests.support.small_export import contract_of, export_bytes, spoil, write_export

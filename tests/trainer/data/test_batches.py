@@ -11,10 +11,10 @@ import pytest
 
 from dermpack.dataset.manifest import Dataset, Split, read_dataset
 from dermpack.errors import DatasetError, OutputError
-from dermpack.imaging import Policy, prepare
-from dermpack.storage.cache_folders import cache_folder
+from dermpack.imaging.preprocessing import Policy, prepare
+from dermpack.storage.shared_folders import cache_folder
 from tests.support.errors import raises_code
-from trainer.data.class_balance import compute_class_weights, compute_logit_offsets, draw_epoch_rows
+from trainer.data.examples import compute_class_weights, compute_logit_offsets, draw_epoch_rows
 from trainer.data.prepared_cache import prepare_pictures
 from trainer.recipe.augmentation import AUGMENTATIONS, Augmentation
 from trainer.recipe.recipe import Balance
@@ -26,12 +26,12 @@ TRUTH = np.repeat([0, 1, 2], [20, 8, 4]).astype(np.int64)
 
 def feed(**options: Any) -> Any:
     from trainer.data.batches import Feed
-    from trainer.data.examples import Examples, SingleCopy
+    from trainer.data.examples import Examples
 
     rows = np.arange(len(TRUTH), dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
     names = tuple(str(at) for at in range(len(TRUTH)))
     classes = ("a", "b", "c")
-    examples = Examples(copies=SingleCopy(rows=rows), truth=TRUTH, classes=classes, names=names, groups=names)
+    examples = Examples(copies=rows[np.newaxis], truth=TRUTH, classes=classes, names=names, groups=names)
     return Feed(**{"train": examples, "validation": examples, "batch": 8, "seed": 1, **options})
 
 
@@ -70,10 +70,7 @@ class Twice:
     """Rows, and the same a hundred brighter."""
 
     def __init__(self, rows: Any) -> None:
-        self.rows, self.shape, self.dtype = rows, rows.shape[1:], rows.dtype
-
-    def __len__(self) -> int:
-        return 2
+        self.rows, self.shape, self.dtype = rows, (2, *rows.shape), rows.dtype
 
     def __getitem__(self, copy: int) -> Any:
         return self.rows + 100 * copy
@@ -81,16 +78,14 @@ class Twice:
 
 def test_epochs_take_the_copies_in_turn() -> None:
     one = feed()
-    doubled = replace(one, train=one.train.with_copies(Twice(one.train.copies[0])))
+    doubled = replace(one, train=replace(one.train, copies=Twice(one.train.copies[0])))
     brighter = [min(rows_of(doubled.batches(4 * epoch, 4 * epoch + 4))) >= 100 for epoch in range(4)]
     assert brighter == [False, True, False, True]
 
 
 def test_activations_are_not_scaled() -> None:
-    from trainer.data.examples import SingleCopy
-
     one = feed()
-    rows = one.train.with_copies(SingleCopy(rows=np.full((len(TRUTH), 5), 3.5, np.float16)))
+    rows = replace(one.train, copies=np.full((1, len(TRUTH), 5), 3.5, np.float16))
     inputs = next(iter(replace(one, train=rows).batches(0, 1)))[0]
     assert (inputs.numpy() == 3.5).all()
 
@@ -204,7 +199,7 @@ def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_activations_are_what_the_trunk_gives(tmp_path: Path) -> None:
     found = flattened(tmp_path, Augmentation()).copies
-    assert len(found) == 1  # nothing changes pixels: one copy says all
+    assert found.shape[0] == 1  # nothing changes pixels: one copy says all
     np.testing.assert_allclose(found[0][:, 0], np.arange(len(TRUTH)) / 127.5 - 1, atol=1e-3)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from dermpack.errors import InputError, OutputError
-from dermpack.storage.cache_folders import BOUND_GB, GB, cache_bound_bytes
 from dermpack.storage.files import sha256_of
+from dermpack.storage.shared_folders import BOUND_GB, GB, cache_bound_bytes
 from tests.support.errors import raises_code
 from trainer.data.prepared_cache import make_room, read_rows, write_rows
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermpack.imaging import DecodingLimits
+from dermpack.imaging.rejection import DecodingLimits
 from dermpack.processes.process_pool import WorkerLostError, map_in_processes
 from dermpack.storage.files import sha256_file
 from tests.support.colour_patches import patch, png, write

@@ -15,16 +15,15 @@ import pytest
 from PIL import Image
 
 from dermpack.dataset.manifest import Dataset, Finding, Split, read_dataset
-from dermpack.imaging import DecodingLimits
+from dermpack.imaging.rejection import DecodingLimits
 from dermpack.progress import Item
 from tests.support.colour_patches import class_folders, jpeg, patch, png, write
 from tests.support.errors import raises_code
 from tests.support.picture_sources import write_ham10000
-from trainer.datasets.checks.check import check_dataset
-from trainer.datasets.import_request import ImportRequest, PictureStorage, SplitPolicy, UnusablePolicy
-from trainer.datasets.importer import import_dataset
+from trainer.datasets.check import check_dataset
+from trainer.datasets.importer import ImportRequest, PictureStorage, UnusablePolicy, import_dataset
 from trainer.datasets.layouts.listing import SourceRequest
-from trainer.datasets.splits.arrange import join_group_names
+from trainer.datasets.splits.arrange import SplitPolicy, join_group_names
 from trainer.datasets.splits.split import parse_shares
 
 

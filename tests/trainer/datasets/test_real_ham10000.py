@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from dermpack.dataset.manifest import Dataset
-from trainer.datasets.checks.check import check_dataset, recheck_duplicates
-from trainer.datasets.import_request import ImportRequest
-from trainer.datasets.importer import import_dataset
+from trainer.datasets.check import check_dataset, recheck_duplicates
+from trainer.datasets.importer import ImportRequest, import_dataset
 
 pytestmark = pytest.mark.real_data
 

@@ -7,7 +7,7 @@ from enum import Enum
 
 import pytest
 
-from dermpack.imaging import Note, Reason
+from dermpack.imaging.rejection import Note, Reason
 from trainer.datasets.findings import ImportOutcome, OmissionReason, Problem
 
 

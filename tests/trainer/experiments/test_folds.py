@@ -21,15 +21,17 @@ from dermpack.errors import InputError, OutputError
 from dermpack.metrics.predictions import Predictions
 from tests.support import training_dataset as small_dataset
 from tests.support.errors import raises_code
-from trainer.datasets.splits.given_splits import cluster_of, find_leaks, group_of
-from trainer.experiments.fold_datasets import assign_folds, fold_datasets, split_members
-from trainer.experiments.folds import train_folds
-from trainer.experiments.folds_result import (
+from trainer.datasets.splits.split import cluster_of, find_leaks, group_of
+from trainer.experiments.folds import (
     Fold,
+    assign_folds,
+    fold_datasets,
     join_predictions,
     mean_over_folds,
     out_of_fold_table,
+    split_members,
     summarize_folds,
+    train_folds,
 )
 from trainer.recipe.recipe import parse_recipe
 
@@ -110,7 +112,9 @@ def test_an_interval_over_folds_is_students() -> None:
     """Five values: mean 0.666, deviation 0.0445; 2.776 is the 97.5 % point of four degrees of freedom."""
     of = mean_over_folds([0.61, 0.72, 0.66, 0.70, 0.64])
     assert of is not None and of.ci95 is not None
-    assert [of.mean, of.deviation, *of.ci95] == pytest.approx([0.666, 0.04450, 0.61075, 0.72125], abs=1e-4)
+    assert [of.mean, of.standard_deviation, *of.ci95] == pytest.approx(
+        [0.666, 0.04450, 0.61075, 0.72125], abs=1e-4
+    )
 
 
 def test_a_figure_that_a_fold_lacks_is_the_mean_of_the_others() -> None:

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 
 from dermpack.dataset.manifest import Dataset, read_dataset
-from dermpack.storage.locks import lock_folder
+from dermpack.storage.shared_folders import lock_folder
 from tests.support.errors import raises_code
-from trainer.experiments.runner import changed_option, read_probabilities, study_run
+from trainer.data.array_file import read_arrays
+from trainer.experiments.runner import changed_option, study_run
 from trainer.experiments.study import MARKER, run_study
 from trainer.experiments.study_file import StudyEntry, StudyPlan, find_study, read_study
 from trainer.experiments.study_record import Study, StudyRow
 from trainer.fitting.events import FitProgress
 from trainer.recipe.recipe import Goal, parse_recipe
-from trainer.runs.subprocess_training import PreparingPictures, RecipeStarted
+from trainer.runs.subprocess_training import PROBABILITIES, PreparingPictures, RecipeStarted
 
 TINY = {"arch": "scratch_cnn", "size": 28, "filters": [4], "batch": 8, "rate": 0.005}
 
@@ -213,7 +214,8 @@ def test_the_answers_are_those_that_evaluate_gives(story: Story, coloured: Path)
     dataset = read_dataset(coloured)
     place = study_run(story.folder, "twice")
     found = predict(load_predictor(place.run), dataset, split=Split.TEST).probabilities
-    np.testing.assert_allclose(read_probabilities(place.answers(dataset, Split.TEST)), found, atol=1e-6)
+    stored = read_arrays(place.answers(dataset, Split.TEST))[PROBABILITIES]
+    np.testing.assert_allclose(stored, found, atol=1e-6)
 
 
 @pytest.mark.tensorflow

@@ -27,14 +27,14 @@ PLAN = FitPlan(name="all", epochs=4, rate=5e-3, seed=4, warm_up=1, ema=0.9, labe
 
 
 def examples(count: int, *, seed: int) -> Any:
-    from trainer.data.examples import Examples, SingleCopy
+    from trainer.data.examples import Examples
 
     draw = np.random.default_rng(seed)
     truth = np.arange(count, dtype=np.int64) % len(CLASSES)
     rows = draw.integers(0, 60, (count, 12, 12, 3)) + truth[:, None, None, None] * 90
     names = tuple(f"{seed}/{at}" for at in range(count))
     return Examples(
-        copies=SingleCopy(rows=rows.astype(np.uint8)), truth=truth, classes=CLASSES, names=names, groups=names
+        copies=rows.astype(np.uint8)[np.newaxis], truth=truth, classes=CLASSES, names=names, groups=names
     )
 
 
@@ -149,7 +149,6 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    from trainer.data.examples import SingleCopy
     from trainer.fitting.loop import fit
 
     with pytest.raises(Interruption):
@@ -157,7 +156,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path)
     before = (tmp_path / "checkpoint.npz").read_bytes()
     broken = feed()
     rows = np.full((48, 12, 12, 3), np.nan, np.float16)
-    poisoned = replace(broken, train=broken.train.with_copies(SingleCopy(rows=rows)))
+    poisoned = replace(broken, train=replace(broken.train, copies=rows[np.newaxis]))
     with raises_code("loss-not-finite", "epoch 1", "step 1 of 6", "--rate") as raised:
         fit(model(), poisoned, replace(PLAN, ema=0.0), tmp_path / "other")
     assert isinstance(raised.value, InputError)
@@ -168,10 +167,7 @@ class Turning:
     """Copies that are good in the first two epochs, and no numbers in the third."""
 
     def __init__(self, rows: Any) -> None:
-        self.rows, self.shape, self.dtype = rows, rows.shape[1:], np.dtype(np.float16)
-
-    def __len__(self) -> int:
-        return 3
+        self.rows, self.shape, self.dtype = rows, (3, *rows.shape), np.dtype(np.float16)
 
     def __getitem__(self, copy: int) -> Any:
         return (
@@ -183,7 +179,7 @@ def test_a_loss_that_is_no_number_after_good_epochs_keeps_their_checkpoint(tmp_p
     from trainer.fitting.loop import fit
 
     good = feed()
-    turning = replace(good, train=good.train.with_copies(Turning(good.train.copies[0])))
+    turning = replace(good, train=replace(good.train, copies=Turning(good.train.copies[0])))
     with raises_code("loss-not-finite", "epoch 3", "epoch 2"):
         fit(model(), turning, PLAN, tmp_path)
     assert finished_epochs(tmp_path) == 2

@@ -186,17 +186,17 @@ def test_the_input_map_never_trains_and_is_not_worth_a_cut() -> None:
 
 
 def test_features_are_the_pooled_output_of_the_backbone(mobilenet: Any) -> None:
-    from trainer.model.freezing import split_at_features
+    from trainer.model.freezing import POOL, split_model
 
-    assert split_at_features(mobilenet).output_shape == (None, 1280)
+    assert split_model(mobilenet, POOL)[0].output_shape == (None, 1280)
 
 
 def test_from_nothing_batch_normalisation_forgets_its_start_within_a_hundred_steps() -> None:
-    from trainer.model.freezing import split_at_features, unfreeze_all
+    from trainer.model.freezing import POOL, split_model, unfreeze_all
 
     model = made(NetworkSpec(arch=Arch.MOBILENET_V2, alpha=0.35, size=SIZE, classes=2))
     unfreeze_all(model)
-    trunk = split_at_features(model)
+    trunk = split_model(model, POOL)[0]
     pixels = np.random.default_rng(0).uniform(-1, 1, (4, SIZE, SIZE, 3)).astype(np.float32)
     for _ in range(100):
         trained = trunk(pixels, training=True).numpy()

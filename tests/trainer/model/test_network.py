@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dermpack.storage.codec import decode, encode
 from tests.support.errors import raises_code
 from trainer.recipe.network_spec import ALPHAS, Arch, Head, NetworkSpec, Weights
 
@@ -61,7 +62,7 @@ def reference_of(spec: NetworkSpec) -> tuple[Any, Callable[[Any], Any]]:
 
 @pytest.mark.parametrize("spec", BACKBONES)
 def test_a_backbone_computes_what_keras_computes_after_its_own_preprocessing(spec: NetworkSpec) -> None:
-    from trainer.model.freezing import backbone_layers, split_at_features
+    from trainer.model.freezing import POOL, backbone_layers, split_model
 
     reference, preprocess = reference_of(spec)
     model = made(spec)
@@ -71,7 +72,7 @@ def test_a_backbone_computes_what_keras_computes_after_its_own_preprocessing(spe
     pixels = pixels_of(spec.size)
     expected = reference(preprocess(pixels.astype(np.float32)), training=False).numpy()
     assert np.ptp(expected) > 0
-    found = split_at_features(model)(mapped(pixels), training=False).numpy()
+    found = split_model(model, POOL)[0](mapped(pixels), training=False).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
@@ -147,7 +148,7 @@ def test_a_softmax_stays_as_it_is() -> None:
 def test_a_description_survives_json(spec: NetworkSpec) -> None:
     import json
 
-    assert NetworkSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert decode(NetworkSpec, json.loads(json.dumps(encode(spec)))) == spec
 
 
 @pytest.mark.parametrize(
@@ -161,8 +162,8 @@ def test_a_description_survives_json(spec: NetworkSpec) -> None:
     ],
 )
 def test_a_broken_description_is_refused(change: dict[str, Any], value: str) -> None:
-    with raises_code("invalid-format", "network", value):
-        NetworkSpec.from_dict({**PLAIN.to_dict(), **change})
+    with pytest.raises(ValueError, match=f"network.*{value}"):
+        decode(NetworkSpec, {**encode(PLAIN), **change}, "network")
 
 
 @pytest.mark.parametrize(

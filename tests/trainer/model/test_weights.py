@@ -292,7 +292,7 @@ def test_imagenet_weights_give_what_keras_gives(
 ) -> None:
     import tf_keras
 
-    from trainer.model.freezing import split_at_features
+    from trainer.model.freezing import POOL, split_model
 
     path: Path = request.getfixturevalue(fixture)
     model = made(NetworkSpec(alpha=alpha, size=96, classes=3), weights=path)
@@ -301,7 +301,9 @@ def test_imagenet_weights_give_what_keras_gives(
     )
     pixels = np.random.default_rng(0).uniform(-1, 1, (2, 96, 96, 3)).astype(np.float32)
     expected = keras(pixels, training=False).numpy()
-    np.testing.assert_allclose(split_at_features(model)(pixels, training=False).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        split_model(model, POOL)[0](pixels, training=False).numpy(), expected, atol=1e-6
+    )
 
 
 @pytest.mark.real_data

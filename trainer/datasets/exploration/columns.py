@@ -82,14 +82,7 @@ def read_column(name: str, cells: Sequence[str]) -> Column:
         numbers = tuple(number if 0 <= number <= MAX_AGE else math.nan for number in numbers)
     present = [cell for cell in cleaned if cell]
     readable = [number for number in numbers if not math.isnan(number)]
-    if not present or len(readable) < MIN_NUMBERS_SHARE * len(present):
-        different = len(set(present))
-        are_names = different > MIN_NAMES and different > MIN_NAMES_SHARE * len(present)
-        kind = ColumnKind.NAMES if are_names else ColumnKind.CATEGORIES
-        if different < 2:
-            kind = ColumnKind.CONSTANT if present else ColumnKind.EMPTY
-        return Column(name=name, kind=kind, cells=cleaned)
-    kind = _kind_of_numbers(name, readable)
+    kind = _find_kind(name, present, readable)
     if kind is not ColumnKind.NUMBERS:
         return Column(name=name, kind=kind, cells=cleaned)
     # The few words among the numbers become missing cells.
@@ -128,17 +121,23 @@ def _parse_number(cell: str) -> float:
     return float(cell) if NUMBER.fullmatch(cell) else math.nan
 
 
-def _kind_of_numbers(name: str, numbers: Sequence[float]) -> ColumnKind:
+def _find_kind(name: str, cells: Sequence[str], numbers: Sequence[float]) -> ColumnKind:
+    """Return the kind of a column with these cells, of which some are numbers."""
+    if len(numbers) < MIN_NUMBERS_SHARE * len(cells) or not cells:
+        different = len(set(cells))
+        if different < 2:
+            return ColumnKind.CONSTANT if cells else ColumnKind.EMPTY
+        are_names = different > MIN_NAMES and different > MIN_NAMES_SHARE * len(cells)
+        return ColumnKind.NAMES if are_names else ColumnKind.CATEGORIES
     different = len(set(numbers))
     if different == 1:
         return ColumnKind.CONSTANT
-    if name.casefold() == AGE:
+    if name.casefold() == AGE or not all(number.is_integer() for number in numbers):
         return ColumnKind.NUMBERS
-    are_whole = all(number.is_integer() for number in numbers)
     # Whole numbers that are all different are running numbers of pictures or patients.
-    if are_whole and different > MIN_NAMES and different == len(numbers):
+    if different > MIN_NAMES and different == len(numbers):
         return ColumnKind.NAMES
-    return ColumnKind.CATEGORIES if are_whole and different <= MAX_CODES else ColumnKind.NUMBERS
+    return ColumnKind.CATEGORIES if different <= MAX_CODES else ColumnKind.NUMBERS
 
 
 def _find_bands(column: Column) -> dict[float, str]:

@@ -1,35 +1,31 @@
-"""Write the report of a dataset: report.json with all values, and a page with plots drawn from them."""
+"""Write the report of a dataset: report.json with all values, and a page with plots and contact sheets."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, is_dataclass, replace
-from enum import Enum
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from random import Random
+from typing import Any
 
-from dermpack.dataset.manifest import Dataset
+from dermpack.dataset.manifest import Dataset, Picture
 from dermpack.errors import OutputError
 from dermpack.progress import Track, silent
-from dermpack.reporting.page import image_files, render_page
+from dermpack.reporting.contact_sheet import contact_sheet
+from dermpack.reporting.page import Image, Media, image_files, render_page
+from dermpack.storage.codec import encode
 from dermpack.storage.files import check_output_folder, format_json, new_folder, write_bytes, write_text
-from trainer.datasets.checks.dataset_warnings import find_warnings
-from trainer.datasets.exploration.explore import explore_dataset
+from trainer.datasets.exploration.dataset_warnings import find_warnings
+from trainer.datasets.exploration.explore import collect_pictures, explore_dataset
 from trainer.datasets.exploration.report_sections import create_sections
-from trainer.datasets.exploration.sample_sheets import create_class_sheets, create_duplicate_sheet
+from trainer.datasets.splits.split import cluster_of
 
 SCHEMA = 1
 RECORD_FILE, PAGE_FILE = "report.json", "report.html"
 PICTURES_PER_CLASS = 24
 MIN_PER_CLASS, MAX_ON_PAGE = 4, 1200  # pictures on contact sheets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenReport:
-    """The page of a report and its record."""
-
-    page: Path
-    record: dict[str, object]
-    absent: int  # pictures whose file is missing
+CELL, COLUMNS = 112, 4  # pixels, pictures a row: readable side by side on a wide page, and alone on a phone
+MAX_DUPLICATES, MAX_PER_CLUSTER = 24, 4
 
 
 def write_dataset_report(
@@ -40,8 +36,11 @@ def write_dataset_report(
     pictures: int = PICTURES_PER_CLASS,
     overwrite: bool = False,
     track: Track = silent,
-) -> WrittenReport:
-    """Write the report; the folder appears complete or not at all. `pictures=0` omits contact sheets."""
+) -> dict[str, Any]:
+    """Write the report and return its record; the folder appears complete or not at all.
+
+    `pictures=0` omits contact sheets.
+    """
     if folder.resolve().is_relative_to(dataset.folder.resolve()):
         what = f"the output is inside the dataset {dataset.folder}"
         raise OutputError(folder, what, "Choose another output.", code="output-inside-input")
@@ -57,7 +56,7 @@ def write_dataset_report(
     )
     subtitle = f"{exploration.pictures:,} pictures, described before training"
     page = render_page(f"Dataset {dataset.folder.resolve().name}", subtitle=subtitle, sections=sections)
-    record: dict[str, object] = {
+    record = {
         "schema": SCHEMA,
         "dataset_sha256": dataset.sha256,
         "source": dataset.source,
@@ -66,8 +65,8 @@ def write_dataset_report(
         "seed": seed,
         "pictures": exploration.pictures,
         "leaks": exploration.kinship.leaks,
-        "remarks": _to_json(find_warnings(exploration)),
-        "exploration": _to_json(exploration),
+        "remarks": encode(find_warnings(exploration)),
+        "exploration": encode(exploration),
     }
     # All work is done before the folder is created: a failure leaves nothing behind.
     with new_folder(folder, marker=RECORD_FILE, overwrite=overwrite) as new:
@@ -75,7 +74,7 @@ def write_dataset_report(
             write_bytes(new / name, data)
         write_text(new / PAGE_FILE, page)
         write_text(new / RECORD_FILE, format_json(record))
-    return WrittenReport(page=folder / PAGE_FILE, record=record, absent=absent)
+    return record
 
 
 def limit_pictures(pictures: int, *, classes: int) -> int:
@@ -83,14 +82,46 @@ def limit_pictures(pictures: int, *, classes: int) -> int:
     return min(pictures, max(MIN_PER_CLASS, MAX_ON_PAGE // max(classes, 1)))
 
 
-def _to_json(value: object) -> object:
-    """Return dataclasses, enums and tuples as JSON values."""
-    if isinstance(value, Enum):
-        return value.value
-    if is_dataclass(value):
-        return {field.name: _to_json(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {str(key): _to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_json(item) for item in value]
-    return value
+def create_class_sheets(dataset: Dataset, *, pictures: int, seed: int, track: Track) -> list[Image]:
+    """Return a contact sheet for each class with pictures."""
+    sheets = []
+    for label in track(dataset.classes, total=len(dataset.classes), what="contact sheets"):
+        candidates = [picture for picture in dataset.pictures if picture.label == label]
+        chosen = choose_pictures(candidates, most=pictures, seed=seed)
+        if chosen:
+            caption = f"{label}: {len(chosen):,} of {len(candidates):,} pictures"
+            sheets.append(_create_sheet(dataset, chosen, caption))
+    return sheets
+
+
+def create_duplicate_sheet(dataset: Dataset) -> Image | None:
+    """Return a contact sheet with near duplicates side by side, or None without any."""
+    clusters = collect_pictures(dataset.pictures, cluster_of).values()
+    if not clusters:
+        return None
+    # Clusters with several labels first: one of the labels may be wrong.
+    ordered = sorted(clusters, key=lambda members: (-len({p.label for p in members}), members[0].path))
+    shown = [picture for members in ordered for picture in members[:MAX_PER_CLUSTER]][:MAX_DUPLICATES]
+    caption = f"Near duplicates side by side: {len(shown):,} of {sum(map(len, ordered)):,} pictures"
+    return _create_sheet(dataset, shown, caption)
+
+
+def choose_pictures(pictures: list[Picture], *, most: int, seed: int) -> list[Picture]:
+    """Return a random sample with as many groups as possible; it depends on the seed alone."""
+    shuffled = sorted(pictures, key=lambda picture: picture.path)
+    Random(f"{seed}").shuffle(shuffled)
+    seen: set[str] = set()
+    first: list[Picture] = []
+    repeated: list[Picture] = []
+    for picture in shuffled:
+        (repeated if picture.group and picture.group in seen else first).append(picture)
+        seen.add(picture.group)
+    return [*first, *repeated][:most]
+
+
+def _create_sheet(dataset: Dataset, pictures: list[Picture], caption: str) -> Image:
+    entries = [(dataset.file(picture), (PurePosixPath(picture.path).stem,)) for picture in pictures]
+    # As a JPEG file, so that a page with a hundred pictures stays small.
+    data = contact_sheet(entries, cell=CELL, columns=COLUMNS, media=Media.JPEG)
+    alt = f"Contact sheet, {caption}"
+    return Image(data=data, alt=alt, caption=caption, media=Media.JPEG, is_photograph=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from dermpack.progress import Track, silent
 from trainer.datasets.exploration.columns import ColumnKind, Crosstab, count_classes, read_columns
 from trainer.datasets.exploration.importance import Importance, Imputation, impute, measure_importance
 from trainer.datasets.findings import FAULTLESS
-from trainer.datasets.splits.given_splits import cluster_of, find_leaks, group_of
+from trainer.datasets.splits.split import NameOf, cluster_of, find_leaks, group_of
 
 MAX_CROSSED = 24  # columns with plots of their own; the others are only in the table of columns
 CROSSED_KINDS = (ColumnKind.NUMBERS, ColumnKind.CATEGORIES)
@@ -134,9 +135,7 @@ def explore_dataset(dataset: Dataset, *, seed: int, track: Track = silent) -> Ex
     # Without columns no progress is reported.
     tracked = track(crossed, total=len(crossed), what="columns") if crossed else ()
     # A set counts each group of a class once, however many pictures it has.
-    groups = {
-        (picture.split.value, picture.label, picture.group or picture.path) for picture in dataset.pictures
-    }
+    groups = {(each.split.value, each.label, each.group or each.path) for each in dataset.pictures}
     group_counts = Counter((split, label) for split, label, _ in groups)
     counts = dataset.counts()
     return Exploration(
@@ -186,48 +185,11 @@ def _histogram(values: Sequence[float]) -> Histogram:
 
 
 def _count_relations(pictures: Sequence[Picture]) -> PictureRelations:
-    groups = _collect(pictures, group_of)
-    clusters = _collect(pictures, cluster_of)
-    files = {key: same for key, same in _collect(pictures, _hash_of).items() if len(same) > 1}
-    return PictureRelations(
-        groups=len(groups) + sum(not picture.group for picture in pictures),
-        groups_of_several=sum(len(members) > 1 for members in groups.values()),
-        largest_group=max(map(len, groups.values()), default=0),
-        groups_across_classes=_count_divided(groups, lambda picture: picture.label),
-        groups_across_splits=_count_divided(groups, lambda picture: picture.split),
-        clusters=len(clusters),
-        clustered=sum(map(len, clusters.values())),
-        cluster_sizes=tuple(sorted(Counter(map(len, clusters.values())).items())),
-        clusters_across_classes=_count_divided(clusters, lambda picture: picture.label),
-        clusters_across_splits=_count_divided(clusters, lambda picture: picture.split),
-        files_repeated=len(files),
-        files_across_classes=_count_divided(files, lambda picture: picture.label),
-        files_across_splits=_count_divided(files, lambda picture: picture.split),
-        leaks=len(find_leaks(pictures, group_of, cluster_of, _hash_of)),
-        largest_clusters=_select_clusters(clusters),
-    )
-
-
-def _hash_of(picture: Picture) -> str:
-    return picture.sha256
-
-
-def _collect(pictures: Sequence[Picture], key_of: Callable[[Picture], str]) -> dict[str, list[Picture]]:
-    """Return key → pictures, without the pictures whose key is empty."""
-    collected: dict[str, list[Picture]] = {}
-    for picture in pictures:
-        if key_of(picture):
-            collected.setdefault(key_of(picture), []).append(picture)
-    return collected
-
-
-def _count_divided(collected: dict[str, list[Picture]], value_of: Callable[[Picture], object]) -> int:
-    """Return how many groups, clusters or files have more than one label or split."""
-    return sum(len({value_of(picture) for picture in members}) > 1 for members in collected.values())
-
-
-def _select_clusters(clusters: dict[str, list[Picture]]) -> tuple[DuplicateCluster, ...]:
-    """Return the suspicious clusters first: those across splits, then across classes, then the large ones."""
+    groups = collect_pictures(pictures, group_of)
+    clusters = collect_pictures(pictures, cluster_of)
+    hash_of = attrgetter("sha256")
+    files = {key: same for key, same in collect_pictures(pictures, hash_of).items() if len(same) > 1}
+    label_of, split_of = attrgetter("label"), attrgetter("split")
     described = [
         DuplicateCluster(
             name=name,
@@ -237,5 +199,36 @@ def _select_clusters(clusters: dict[str, list[Picture]]) -> tuple[DuplicateClust
         )
         for name, members in clusters.items()
     ]
+    # The suspicious clusters first: those across splits, then across classes, then the large ones.
     described.sort(key=lambda c: (-len(c.splits), -len(c.labels), -len(c.pictures), c.name))
-    return tuple(described[:MAX_CLUSTERS])
+    return PictureRelations(
+        groups=len(groups) + sum(not picture.group for picture in pictures),
+        groups_of_several=sum(len(members) > 1 for members in groups.values()),
+        largest_group=max(map(len, groups.values()), default=0),
+        groups_across_classes=_count_divided(groups, label_of),
+        groups_across_splits=_count_divided(groups, split_of),
+        clusters=len(clusters),
+        clustered=sum(map(len, clusters.values())),
+        cluster_sizes=tuple(sorted(Counter(map(len, clusters.values())).items())),
+        clusters_across_classes=_count_divided(clusters, label_of),
+        clusters_across_splits=_count_divided(clusters, split_of),
+        files_repeated=len(files),
+        files_across_classes=_count_divided(files, label_of),
+        files_across_splits=_count_divided(files, split_of),
+        leaks=len(find_leaks(pictures, group_of, cluster_of, hash_of)),
+        largest_clusters=tuple(described[:MAX_CLUSTERS]),
+    )
+
+
+def collect_pictures(pictures: Sequence[Picture], name_of: NameOf) -> dict[str, list[Picture]]:
+    """Return name → pictures, without the pictures whose name is empty."""
+    collected: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        if name := name_of(picture):
+            collected[name].append(picture)
+    return collected
+
+
+def _count_divided(collected: dict[str, list[Picture]], value_of: Callable[[Picture], object]) -> int:
+    """Return how many groups, clusters or files have more than one label or split."""
+    return sum(len({value_of(picture) for picture in members}) > 1 for members in collected.values())

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.inspection import permutation_importance
@@ -99,12 +99,11 @@ def impute(column: Column, pictures: Sequence[Picture]) -> Imputation:
     strategy, value = None, ""
     if rows and column.kind is ColumnKind.NUMBERS:
         strategy = ImputationStrategy.MEDIAN
-        cells = np.array([[column.numbers[index]] for index in rows], dtype=float)
-        value = f"{SimpleImputer(strategy=strategy.value).fit(cells).statistics_[0]:g}"
-    elif rows and column.kind not in (ColumnKind.NAMES, ColumnKind.EMPTY):
+        value = f"{np.median([column.numbers[index] for index in rows]):g}"
+    elif rows and column.kind is not ColumnKind.NAMES:
         strategy = ImputationStrategy.MOST_FREQUENT
-        cells = np.array([[column.cells[index]] for index in rows], dtype=object)
-        value = str(SimpleImputer(strategy=strategy.value).fit(cells).statistics_[0])
+        # As scikit-learn's imputer: the first of several values that are equally frequent.
+        value = str(pd.Series([column.cells[index] for index in rows]).mode()[0])
     return Imputation(
         column=column.name,
         kind=column.kind,
@@ -132,15 +131,12 @@ def measure_importance(dataset: Dataset, columns: Sequence[Column], *, seed: int
         return Importance(excluded=excluded, refusal=refusal)
     # Fit a forest on the metadata of the train split, and measure it on the other splits.
     # The names in the table are indices: names of columns could collide, indices cannot.
-    cells: dict[str, Any] = {}
+    table = pd.DataFrame()
     for index, column in enumerate(used):
-        if column.kind is ColumnKind.NUMBERS:
-            cells[str(index)] = np.array(column.numbers, dtype=float)
-        else:
-            cells[str(index)] = pd.Series([cell or np.nan for cell in column.cells], dtype=object)
-    table = pd.DataFrame(cells)
+        values = column.numbers or [cell or np.nan for cell in column.cells]
+        table[str(index)] = pd.Series(values, dtype=float if column.numbers else object)
     labels = np.array([picture.label for picture in pictures], dtype=object)
-    forest = _create_forest(used, seed=seed).fit(table.iloc[fitted], labels[fitted])
+    forest = _create_forest(seed=seed).fit(table.iloc[fitted], labels[fitted])
     rows, truth = table.iloc[held_out], labels[held_out]
     # The standard deviation of the balanced accuracy of random guesses, all classes equally often. Two
     # classes of 50 pictures each: sqrt(0.25 / 50 + 0.25 / 50) / 2 → 0.05
@@ -239,15 +235,14 @@ def _find_refusal(
     return ""
 
 
-def _create_forest(columns: Sequence[Column], *, seed: int) -> Pipeline:
+def _create_forest(*, seed: int) -> Pipeline:
     """Return a pipeline that imputes as the report states, then a forest with equal weights of classes."""
-    numbers = [str(index) for index, column in enumerate(columns) if column.kind is ColumnKind.NUMBERS]
-    words = [str(index) for index, column in enumerate(columns) if column.kind is not ColumnKind.NUMBERS]
     median = SimpleImputer(strategy=ImputationStrategy.MEDIAN.value, keep_empty_features=True)
     most_frequent = SimpleImputer(strategy=ImputationStrategy.MOST_FREQUENT.value)
     encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES)
-    imputer = ColumnTransformer(
-        [("numbers", median, numbers), ("words", make_pipeline(most_frequent, encoder), words)]
+    imputer = make_column_transformer(
+        (median, make_column_selector(dtype_include="number")),
+        (make_pipeline(most_frequent, encoder), make_column_selector(dtype_exclude="number")),
     )
     forest = RandomForestClassifier(
         n_estimators=TREES, min_samples_leaf=MIN_LEAF, class_weight="balanced", random_state=seed

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from dermpack.errors import InputError, TableError
 from dermpack.processes.child_process import ChildEndedError, ChildProcess, ChildTimeoutError
 from dermpack.progress import Track
 from dermpack.storage.files import read_bytes
-from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceFormat, SourceRequest
+from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest
 from trainer.datasets.layouts.source_walk import is_regular_file
 from trainer.datasets.layouts.table_reader import is_single_line
 
@@ -33,13 +32,7 @@ MAX_CHILD_MEMORY_BYTES = 1 << 30  # of the child process that unpickles: the fil
 PICKLE_MODULE = "trainer.datasets.layouts.cifar10_pickle"
 HINT = "Use the batches as published; download them again."
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """The pictures of one file: uint8 [n, 3072], and a label number each."""
-
-    pixels: npt.NDArray[np.uint8]
-    labels: Sequence[int]
+Batch = tuple[npt.NDArray[np.uint8], list[int]]  # the pixels of the pictures, [n, 3072], and their labels
 
 
 def recognises(source: Path) -> bool:
@@ -54,19 +47,16 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         what = "neither data_batch_1 nor data_batch_1.bin found"
         raise InputError(source, what, HINT, code="table-not-found")
     names = _read_class_names(folder)
-    listed = [
-        picture
-        for split, batches in BATCHES.items()
-        for batch in batches
-        for picture in _write_batch(folder, batch, names, split, pictures, track)
-    ]
-    return Listing(root=pictures, format=SourceFormat.CIFAR10.value, pictures=tuple(listed))
+    listed: list[ListedPicture] = []
+    for split, batches in BATCHES.items():
+        for batch in batches:
+            listed += _write_batch(folder, batch, names, split, pictures, track)
+    return Listing(root=pictures, pictures=tuple(listed))
 
 
 def _find_folder(source: Path) -> Path | None:
     folders = (source, *(source / name for name in FOLDERS)) if source.is_dir() else ()
-    batches = [name for names in BATCHES.values() for name in names]
-    files = [*batches, *(f"{name}.bin" for name in batches)]
+    files = [f"{name}{suffix}" for names in BATCHES.values() for name in names for suffix in ("", ".bin")]
     return next((folder for folder in folders if any(is_regular_file(folder / name) for name in files)), None)
 
 
@@ -75,8 +65,7 @@ def _read_class_names(folder: Path) -> tuple[str, ...]:
     path, text = folder / "batches.meta", folder / "batches.meta.txt"
     names: list[Any]
     if is_regular_file(path):
-        answer, _ = _read_pickle(path)
-        names = answer.get("label_names", [])
+        names = _read_pickle(path)[0].get("label_names", [])
     elif is_regular_file(text):
         path = text
         names = read_bytes(path, most=MAX_NAMES_BYTES, hint=HINT).decode("utf-8", "replace").splitlines()
@@ -97,12 +86,12 @@ def _write_batch(
     path = next((file for file in (folder / name, folder / f"{name}.bin") if is_regular_file(file)), None)
     if path is None:
         return
-    batch = _read_binary_batch(path) if path.suffix else _read_pickled_batch(path)
-    if not all(0 <= number < len(names) for number in batch.labels):
+    planes, labels = _read_binary_batch(path) if path.suffix else _read_pickled_batch(path)
+    if not all(0 <= number < len(names) for number in labels):
         what = f"a label is not a number from 0 to {len(names) - 1}"
         raise TableError(path, what, HINT, code="invalid-batch")
     (pictures / name).mkdir()
-    rows = track(zip(batch.pixels, batch.labels, strict=True), total=len(batch.labels), what=f"write {name}")
+    rows = track(zip(planes, labels, strict=True), total=len(labels), what=f"write {name}")
     for index, (pixels, number) in enumerate(rows):
         file = f"{name}/{index:05d}.png"
         # From planes to pixels: [3, 32, 32] to [32, 32, 3].
@@ -117,7 +106,7 @@ def _read_binary_batch(path: Path) -> Batch:
         what = f"the size of {size} bytes is not a multiple of {PIXELS + 1} up to {max_size}"
         raise TableError(path, what, HINT, code="invalid-batch")
     rows = np.fromfile(path, dtype=np.uint8).reshape(-1, PIXELS + 1)
-    return Batch(pixels=rows[:, 1:], labels=rows[:, 0].tolist())
+    return rows[:, 1:], rows[:, 0].tolist()
 
 
 def _read_pickled_batch(path: Path) -> Batch:
@@ -125,15 +114,11 @@ def _read_pickled_batch(path: Path) -> Batch:
     labels = answer.get("labels")
     if not isinstance(labels, list) or not all(type(number) is int for number in labels):
         raise TableError(path, "labels is not a list of integers", HINT, code="invalid-batch")
-    shape = [len(labels), PIXELS]
-    if (
-        not 0 < len(labels) <= MAX_PICTURES
-        or answer.get("shape") != shape
-        or len(raw) != len(labels) * PIXELS
-    ):
-        what = f"data is not a uint8 array of {len(labels)} x {PIXELS} values"
+    count, shape = len(labels), [len(labels), PIXELS]
+    if not 0 < count <= MAX_PICTURES or answer.get("shape") != shape or len(raw) != count * PIXELS:
+        what = f"data is not a uint8 array of {count} x {PIXELS} values"
         raise TableError(path, what, HINT, code="invalid-batch")
-    return Batch(pixels=np.frombuffer(raw, dtype=np.uint8).reshape(shape), labels=labels)
+    return np.frombuffer(raw, dtype=np.uint8).reshape(shape), labels
 
 
 def _read_pickle(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -58,20 +58,16 @@ def read_batch(data: bytes) -> tuple[dict[str, object], bytes]:
         answer["label_names"] = [_as_text(name) for name in names]
     if isinstance(labels, list) and all(type(label) is int for label in labels):
         answer["labels"] = labels
-    if not isinstance(array, _Array) or not isinstance(array.element, _ElementType):
-        return answer, b""
-    raw, shape = array.raw, array.shape
-    if isinstance(raw, str):  # another program wrote the bytes of Python 2 as text
-        raw = raw.encode("latin-1")
-    is_matrix = isinstance(shape, tuple) and len(shape) == 2 and all(type(side) is int for side in shape)
-    if (
-        not isinstance(raw, bytes | bytearray)
-        or not is_matrix
-        or array.element.name not in ("u1", "|u1", "uint8")
-    ):
-        return answer, b""
-    answer["shape"] = shape
-    return answer, bytes(raw)
+    if isinstance(array, _Array) and isinstance(array.element, _ElementType):
+        raw, shape = array.raw, array.shape
+        if isinstance(raw, str):  # another program wrote the bytes of Python 2 as text
+            raw = raw.encode("latin-1")
+        is_matrix = isinstance(shape, tuple) and len(shape) == 2 and all(type(side) is int for side in shape)
+        is_uint8 = array.element.name in ("u1", "|u1", "uint8")
+        if is_matrix and is_uint8 and isinstance(raw, bytes | bytearray):
+            answer["shape"] = shape
+            return answer, bytes(raw)
+    return answer, b""
 
 
 def _as_text(value: object) -> str | None:
@@ -81,21 +77,15 @@ def _as_text(value: object) -> str | None:
 
 
 class _StandIn:
-    """A class that a pickle may call in place of the one that it names."""
-
-    __slots__ = ()
-
-    def __setstate__(self, state: object) -> None:
-        raise ForbiddenPickleError("state of an object that has none")
-
-
-class _ArrayType(_StandIn):
-    """In place of numpy.ndarray, which pickles only pass on to _reconstruct."""
+    """A class that a pickle may name in place of another one; this one must not be called itself."""
 
     __slots__ = ()
 
     def __init__(self, *_arguments: object) -> None:
         raise ForbiddenPickleError("call of numpy.ndarray")
+
+    def __setstate__(self, state: object) -> None:
+        raise ForbiddenPickleError("state of an object that has none")
 
 
 class _ElementType(_StandIn):
@@ -133,9 +123,7 @@ class _BufferArray(_Array):
     __slots__ = ()
 
     def __init__(self, raw: object, element: object, shape: object, order: object) -> None:
-        self.shape, self.element, self.raw = (), None, None
-        if order == "C":
-            self.shape, self.element, self.raw = shape, element, raw
+        self.shape, self.element, self.raw = (shape, element, raw) if order == "C" else ((), None, None)
 
 
 class _EncodedBytes(_StandIn):
@@ -153,7 +141,7 @@ class _BatchUnpickler(pickle.Unpickler):
     """An unpickler that resolves names to the stand-ins, and refuses every other name."""
 
     ADMITTED: ClassVar[dict[tuple[str, str], type]] = {
-        ("numpy", "ndarray"): _ArrayType,
+        ("numpy", "ndarray"): _StandIn,  # only passed on to _reconstruct
         ("numpy", "dtype"): _ElementType,
         ("numpy.core.multiarray", "_reconstruct"): _Array,  # numpy 1
         ("numpy._core.multiarray", "_reconstruct"): _Array,  # numpy 2

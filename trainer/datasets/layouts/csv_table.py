@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
-from typing import NoReturn
 
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, TableError, escape_unprintable
 from dermpack.progress import Track
 from dermpack.storage.files import parse_relative_path
 from trainer.datasets.findings import OmissionReason, create_finding
-from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceFormat, SourceRequest, parse_split
+from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest, parse_split
 from trainer.datasets.layouts.source_walk import (
     file_mode,
     is_regular_file,
@@ -29,17 +28,20 @@ from trainer.datasets.layouts.table_reader import (
     is_single_line,
     read_header,
     read_table,
-    require_column,
+    require_columns,
     select_metadata,
 )
 
 SHAPE = "CSV file with the columns picture and label"
 OWN_COLUMNS = ("picture", "label", "split", "group")
+REQUIRED = frozenset(OWN_COLUMNS[:2])
 HINT_OF_KIND: Mapping[str, str] = {
     OmissionReason.NO_LABEL.value: "Write a label into each row.",
     OmissionReason.LINK.value: "Replace the links with the files themselves.",
     OmissionReason.TWO_LABELS.value: "Keep one label for each picture.",
 }
+
+RowProblem = tuple[SourceRow, Finding]  # a row that cannot be used, and why
 
 
 def recognises(source: Path) -> bool:
@@ -49,22 +51,15 @@ def recognises(source: Path) -> bool:
 
 def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
     """Return the pictures of the table; paths are relative to its folder, or to SOURCE with --metadata."""
-    path = request.metadata_file or _find_only_table(source)
-    table = read_table(path)
+    table = read_table(request.metadata_file or _find_only_table(source))
     metadata, names = select_metadata(table, OWN_COLUMNS)
-    reader = _RowReader(
-        table=table,
-        root=source if source.is_dir() else source.parent,
-        picture=require_column(table, "picture"),
-        label=require_column(table, "label"),
-        split=table.position("split"),
-        group=table.position("group"),
-        metadata=metadata,
-    )
+    require_columns(table, "picture", "label")
+    root = source if source.is_dir() else source.parent
+    reader = _RowReader(table=table, root=root, metadata=metadata)
     listed, problems = _read_rows(reader)
     if not listed:
-        _refuse_all_rows(reader, problems, is_separate=request.metadata_file is not None)
-    findings = [problem.finding for problem in problems]
+        raise _no_usable_row(reader, problems, is_separate=request.metadata_file is not None)
+    findings = [finding for _, finding in problems]
     if source.is_dir():
         mentioned = {picture.path for picture in listed} | {finding.picture for finding in findings}
         unlisted = [path for path in walk_source(source).pictures if path not in mentioned]
@@ -77,11 +72,10 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
             detail = f"{who} in no row of {table.where.name}, which was read{hint}"
             findings.append(create_finding(OmissionReason.NOT_IN_TABLE, unlisted[0], detail))
     return Listing(
-        root=reader.root,
-        format=SourceFormat.CSV.value,
-        pictures=tuple(sorted(listed, key=lambda picture: picture.path)),
+        root=root,
+        pictures=tuple(listed),
         columns=names,
-        group_column="" if reader.group is None else "group",
+        group_column="group" if "group" in table.index_of else "",
         refused=tuple(findings),
     )
 
@@ -89,9 +83,9 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
 def refuse_other_table(source: Path) -> None:
     """Raise TableError if the source is a CSV file, or has a single one, without the required columns."""
     candidates = _list_csv_files(source)
-    header = read_header(candidates[0]) if len(candidates) == 1 and is_regular_file(candidates[0]) else None
+    header = read_header(candidates[0]) if len(candidates) == 1 and is_regular_file(candidates[0]) else ()
     if header:
-        missing = " or ".join(sorted({"picture", "label"} - set(header), reverse=True))
+        missing = " or ".join(sorted(REQUIRED - set(header), reverse=True))
         columns = escape_unprintable(", ".join(header[:10]))
         what = f"no column {missing} (the columns are {columns})"
         hint = "Rename or add columns, so that the table has picture and label."
@@ -99,11 +93,8 @@ def refuse_other_table(source: Path) -> None:
 
 
 def _find_tables(source: Path) -> list[Path]:
-    return [
-        path
-        for path in (_list_csv_files(source) if source.is_dir() else [source])
-        if is_regular_file(path) and {"picture", "label"} <= set(read_header(path) or ())
-    ]
+    paths = _list_csv_files(source) if source.is_dir() else [source]
+    return [path for path in paths if is_regular_file(path) and set(read_header(path)) >= REQUIRED]
 
 
 def _list_csv_files(source: Path) -> list[Path]:
@@ -125,14 +116,6 @@ def _find_only_table(source: Path) -> Path:
     return tables[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowProblem:
-    """A row that cannot be used, and why."""
-
-    row: SourceRow
-    finding: Finding
-
-
 def _read_rows(reader: _RowReader) -> tuple[list[ListedPicture], list[RowProblem]]:
     """Return the pictures and the unusable rows.
 
@@ -146,49 +129,39 @@ def _read_rows(reader: _RowReader) -> tuple[list[ListedPicture], list[RowProblem
         picture = reader.read_row(row)
         finding = reader.find_problem(picture)
         if finding is not None:
-            problems.append(RowProblem(row=row, finding=finding))
+            problems.append((row, finding))
             continue
         first_row, first = first_rows.setdefault(picture.path, (row, picture))
         if first.label != picture.label:
             detail = f"is {first.label} in line {first_row.line} and {picture.label} in line {row.line}"
             finding = create_finding(OmissionReason.TWO_LABELS, picture.path, detail)
-            contradicted[picture.path] = RowProblem(row=row, finding=finding)
+            contradicted[picture.path] = (row, finding)
         elif first != picture:
             what = f"{picture.path} has other values than in line {first_row.line}"
-            raise TableError(
-                reader.table.place(row), what, "Keep one row for each picture.", code="conflicting-rows"
-            )
+            raise reader.table.error(row, what, "Keep one row for each picture.", code="conflicting-rows")
     listed = [picture for path, (_, picture) in first_rows.items() if path not in contradicted]
     return listed, [*problems, *contradicted.values()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RowReader:
-    """A table with the indices of its columns, and the folder that its paths are relative to."""
+    """A table, the folder that its paths are relative to, and the indices of its metadata columns."""
 
     table: SourceTable
     root: Path
-    picture: int
-    label: int
-    split: int | None
-    group: int | None
     metadata: tuple[int, ...]
     is_link: dict[Path, bool] = field(default_factory=dict)  # a cache: many rows share a folder
 
     def read_row(self, row: SourceRow) -> ListedPicture:
         """Return the picture of a row; its path is not checked yet. TableError if its text is invalid."""
-        label = row.cells[self.label]
-        group = "" if self.group is None else row.cells[self.group]
-        word = "" if self.split is None else row.cells[self.split]
+        text, label, word, group = (self.table.cell(row, column) for column in OWN_COLUMNS)
         split = parse_split(word)
         if not is_single_line(label + group):
-            what = "the label or group contains a control character"
-            raise TableError(self.table.place(row), what, "Fix the line.", code="invalid-table")
+            raise self.table.error(row, "the label or group contains a control character")
         if word and split is None:
             hint = "Write train, validation or test, or leave the cell empty."
-            raise TableError(self.table.place(row), f"unknown split {word!r}", hint, code="invalid-table")
+            raise self.table.error(row, f"unknown split {word!r}", hint)
         # Every path gets the one spelling that it has within the source: "./a//b.jpg" → "a/b.jpg".
-        text = row.cells[self.picture]
         path = parse_relative_path(text)
         if path is None and "\\" in text:
             # "a\b.jpg" was written on Windows if a/b.jpg exists and no file has a backslash in its name.
@@ -207,16 +180,13 @@ class _RowReader:
         """Return why the row cannot be used, or None."""
         path, file = picture.path, self.root / picture.path
         # The path must be within the source on Linux and on Windows.
-        outside = ""
-        if path.startswith(("/", "\\")):
-            outside = "is an absolute path, not one within the source"
-        elif parse_relative_path(path.replace("\\", "/")) is None:
-            outside = "is not a path within the source"
-        elif PureWindowsPath(path).drive:
-            outside = "is an absolute path, not one within the source"
+        is_inside = parse_relative_path(path.replace("\\", "/")) is not None
+        is_absolute = path.startswith(("/", "\\")) or (is_inside and bool(PureWindowsPath(path).drive))
         # "C:/1.jpg" is an absolute path on Windows, but a folder may really have the name "C:".
-        if outside and not (parse_relative_path(path) and is_regular_file(file)):
-            return create_finding(OmissionReason.OUTSIDE, escape_unprintable(path), outside)
+        if (is_absolute or not is_inside) and not (parse_relative_path(path) and is_regular_file(file)):
+            what = "an absolute path, not one" if is_absolute else "not a path"
+            detail = f"is {what} within the source"
+            return create_finding(OmissionReason.OUTSIDE, escape_unprintable(path), detail)
         if not is_valid_name(path):
             return refuse_path(OmissionReason.NAME, escape_unprintable(path))
         if not picture.label:
@@ -237,24 +207,23 @@ class _RowReader:
         return False
 
 
-def _refuse_all_rows(reader: _RowReader, problems: Sequence[RowProblem], *, is_separate: bool) -> NoReturn:
-    """Raise TableError for a table without a usable row, with an example of the commonest problem."""
+def _no_usable_row(reader: _RowReader, problems: Sequence[RowProblem], *, is_separate: bool) -> TableError:
+    """Return the error for a table without a usable row, with an example of the commonest problem."""
     table = reader.table
-    kind, count = Counter(problem.finding.kind for problem in problems).most_common(1)[0]
-    first = next(problem for problem in problems if problem.finding.kind == kind)
+    kind, count = Counter(finding.kind for _, finding in problems).most_common(1)[0]
+    row, first = next((row, finding) for row, finding in problems if finding.kind == kind)
     share = f"the same problem in {count} of {len(table.rows)} rows"
-    what = f"no usable row in the table: '{first.finding.picture}' {first.finding.detail} ({share})"
+    what = f"no usable row in the table: '{first.picture}' {first.detail} ({share})"
     hint = HINT_OF_KIND.get(kind, "")
     if not hint:
         hint = f"Write paths relative to {reader.root}, with / between folders and with the file extension."
         if not is_separate:
             hint += " Or give the folder that they are relative to as SOURCE, and the table with --metadata."
         # The most likely reason is that the paths are relative to a folder below the table.
-        inside = parse_relative_path(first.finding.picture.replace("\\", "/"))
+        inside = parse_relative_path(first.picture.replace("\\", "/"))
         entries = [] if inside is None else list_entries(reader.root)
         folders = sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
-        for folder in folders:
-            if inside is not None and is_regular_file(folder / inside):
-                hint = f"The file is in {folder}: give that folder as SOURCE, and --metadata {table.where}."
-                break
-    raise TableError(table.place(first.row), what, hint, code="no-usable-rows")
+        found = next((folder for folder in folders if is_regular_file(folder / str(inside))), None)
+        if found is not None:
+            hint = f"The file is in {found}: give that folder as SOURCE, and --metadata {table.where}."
+    return table.error(row, what, hint, code="no-usable-rows")

@@ -10,7 +10,7 @@ from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError
 from dermpack.progress import Track
 from trainer.datasets.findings import OmissionReason, create_finding
-from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceFormat, SourceRequest, parse_split
+from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest, parse_split
 from trainer.datasets.layouts.source_walk import SourceFiles, is_valid_name, list_entries, walk_source
 
 SHAPE = "SOURCE/<class>/*.jpg, or SOURCE/train/<class>/*.jpg with SOURCE/valid and SOURCE/test"
@@ -57,7 +57,6 @@ ISIC_CLASSES = (
 class FolderLayout:
     """Class folders; a published download is recognised by its `known_classes` below split folders."""
 
-    format: SourceFormat
     known_classes: tuple[str, ...] = ()
 
     def recognises(self, source: Path) -> bool:
@@ -67,44 +66,36 @@ class FolderLayout:
         if not self.known_classes:
             return any("/" in path for path in walk_source(source).pictures)
         root = _unwrap(source)
-        folders = _find_class_folders(root, walk_source(root))
-        names = {folder.label.casefold() for folder in folders if folder.split is not None}
+        folders = _find_class_folders(root, walk_source(root)).values()
+        names = {label.casefold() for label, split in folders if split is not None}
         return len(names & {name.casefold() for name in self.known_classes}) >= MIN_KNOWN_CLASSES
 
     def read(self, source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG002 - a Layout
         """Return a picture for each file below a class folder; pictures outside of one are refused."""
         root = _unwrap(source)
         files = walk_source(root)
-        class_folders = {folder.path: folder for folder in _find_class_folders(root, files)}
-        depth = 2 if any(folder.split for folder in class_folders.values()) else 1
-        listed, findings = [], list(files.refused)
+        class_folders = _find_class_folders(root, files)
+        depth = 2 if any(split for _, split in class_folders.values()) else 1
+        listed, findings, empty = [], list(files.refused), dict.fromkeys(class_folders)
         for path in files.pictures:
-            folder = class_folders.get(_class_path(path, depth))
-            if folder is None:
-                findings.append(create_finding(OmissionReason.NO_CLASS, path, "lies in no class folder"))
+            folder = _class_path(path, depth)
+            if folder in class_folders:
+                label, split = class_folders[folder]
+                listed.append(ListedPicture(path=path, label=label, split=split))
+                empty.pop(folder, None)
             else:
-                listed.append(ListedPicture(path=path, label=folder.label, split=folder.split))
+                findings.append(create_finding(OmissionReason.NO_CLASS, path, "lies in no class folder"))
         for path in files.others:
             if _class_path(path, depth) in class_folders:
                 findings.append(create_finding(OmissionReason.OTHER, path, "is no picture by its name"))
-        filled = {_class_path(picture.path, depth) for picture in listed}
-        for path in [path for path in class_folders if path not in filled]:
+        for path in empty:
             findings.append(create_finding(OmissionReason.EMPTY_CLASS, path, "holds no picture"))
-        return Listing(root=root, format=self.format.value, pictures=tuple(listed), refused=tuple(findings))
+        return Listing(root=root, pictures=tuple(listed), refused=tuple(findings))
 
 
-FOLDERS = FolderLayout(format=SourceFormat.FOLDERS)
-DERMNET = FolderLayout(format=SourceFormat.DERMNET, known_classes=DERMNET_CLASSES)  # as on Kaggle
-ISIC = FolderLayout(format=SourceFormat.ISIC, known_classes=ISIC_CLASSES)  # nine classes, as on Kaggle
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassFolder:
-    """A folder that is named as a class: "train/Eczema Photos" has the split TRAIN."""
-
-    path: str
-    label: str
-    split: Split | None
+FOLDERS = FolderLayout()
+DERMNET = FolderLayout(known_classes=DERMNET_CLASSES)  # as on Kaggle
+ISIC = FolderLayout(known_classes=ISIC_CLASSES)  # nine classes, as on Kaggle
 
 
 def _unwrap(source: Path) -> Path:
@@ -122,21 +113,20 @@ def _list_visible_folders(folder: Path) -> list[str]:
     return [name for name in names if not name.startswith(".") and is_valid_name(name)]
 
 
-def _find_class_folders(source: Path, files: SourceFiles) -> tuple[ClassFolder, ...]:
-    """Return the folders that name classes: those below split folders, or else the top ones."""
-    tops = [path for path in files.folders if "/" not in path]
-    split_of_top = {top: parse_split(top) for top in tops}
-    if not _has_split_folders(source, split_of_top, files):
-        return tuple(ClassFolder(path=top, label=top.strip(), split=None) for top in tops if top.strip())
+def _find_class_folders(source: Path, files: SourceFiles) -> dict[str, tuple[str, Split | None]]:
+    """Return folder → label and split: the folders below split folders, or else the top ones."""
+    split_of_top = {path: parse_split(path) for path in files.folders if "/" not in path}
+    if not _has_split_folders(split_of_top, files, source):
+        return {top: (top.strip(), None) for top in split_of_top if top.strip()}
     second_level = [path.split("/") for path in files.folders if path.count("/") == 1]
-    return tuple(
-        ClassFolder(path=f"{top}/{name}", label=name.strip(), split=split_of_top[top])
+    return {
+        f"{top}/{name}": (name.strip(), split_of_top[top])
         for top, name in second_level
         if split_of_top[top] is not None and name.strip()
-    )
+    }
 
 
-def _has_split_folders(source: Path, split_of_top: dict[str, Split | None], files: SourceFiles) -> bool:
+def _has_split_folders(split_of_top: dict[str, Split | None], files: SourceFiles, source: Path) -> bool:
     """Return whether the top folders are splits, or raise InputError if only some of them can be."""
     filled = {path.partition("/")[0] for path in files.pictures if "/" in path}
     # A folder "test" with pictures but without class folders below it is a class called "test".

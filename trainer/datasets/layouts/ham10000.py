@@ -5,20 +5,20 @@ from __future__ import annotations
 import filecmp
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from dermpack.dataset.manifest import Finding
-from dermpack.errors import InputError, TableError
+from dermpack.errors import InputError
 from dermpack.progress import Track
 from trainer.datasets.findings import OmissionReason, create_finding
-from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceFormat, SourceRequest
+from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest
 from trainer.datasets.layouts.source_walk import is_regular_file, walk_source
 from trainer.datasets.layouts.table_reader import (
     SourceTable,
     is_single_line,
     read_table,
-    require_column,
+    require_columns,
     select_metadata,
 )
 
@@ -27,16 +27,7 @@ GROUP_COLUMN = "lesion_id"
 OWN_COLUMNS = (GROUP_COLUMN, "image_id", "dx")
 UNKNOWN = "unknown"  # in the published table: a missing sex or localization
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lesion:
-    """One row of the metadata, without its picture."""
-
-    line: int
-    name: str  # image_id
-    label: str  # dx
-    group: str  # lesion_id
-    metadata: tuple[str, ...]
+Lesion = tuple[int, ListedPicture]  # the line of a row, and its picture with the image_id as its path
 
 
 def recognises(source: Path) -> bool:
@@ -63,21 +54,17 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
     findings += _report_repeated(source, track(repeated, total=len(repeated), what="compare copies"))
     # Match rows and files by name; what has no counterpart is refused.
     listed = []
-    for lesion in lesions:
-        path = path_of_name.pop(lesion.name, "")
-        if path:
-            listed.append(
-                ListedPicture(path=path, label=lesion.label, group=lesion.group, metadata=lesion.metadata)
-            )
+    for line, picture in lesions:
+        if path := path_of_name.pop(picture.path, ""):
+            listed.append(replace(picture, path=path))
         else:
-            detail = f"is in line {lesion.line} of the metadata, but has no file"
-            findings.append(create_finding(OmissionReason.NO_FILE, lesion.name, detail))
+            detail = f"is in line {line} of the metadata, but has no file"
+            findings.append(create_finding(OmissionReason.NO_FILE, picture.path, detail))
     for path in path_of_name.values():
         findings.append(create_finding(OmissionReason.NO_ROW, path, "has no row in the metadata"))
     return Listing(
         root=source,
-        format=SourceFormat.HAM10000.value,
-        pictures=tuple(sorted(listed, key=lambda picture: picture.path)),
+        pictures=tuple(listed),
         columns=columns,
         group_column=GROUP_COLUMN,
         refused=tuple(findings),
@@ -94,25 +81,19 @@ def find_metadata(source: Path) -> Path | None:
 
 def read_lesions(table: SourceTable) -> tuple[tuple[Lesion, ...], tuple[str, ...]]:
     """Return the rows in their order and the names of the metadata columns; "unknown" becomes empty."""
-    name, label = require_column(table, "image_id"), require_column(table, "dx")
-    group = require_column(table, GROUP_COLUMN)
+    require_columns(table, "image_id", "dx", GROUP_COLUMN)
     indices, columns = select_metadata(table, OWN_COLUMNS)
     lesions: dict[str, Lesion] = {}
     for row in table.rows:
-        cells = row.cells
-        if not all(cells[index] and is_single_line(cells[index]) for index in (name, label, group)):
-            what = "image_id, dx or lesion_id is empty or contains a control character"
-            raise TableError(table.place(row), what, "Fix the line.", code="invalid-table")
-        if cells[name] in lesions:
-            what = f"{cells[name]} is listed already in line {lesions[cells[name]].line}"
-            raise TableError(table.place(row), what, "Keep one of the rows.", code="conflicting-rows")
-        lesions[cells[name]] = Lesion(
-            line=row.line,
-            name=cells[name],
-            label=cells[label],
-            group=cells[group],
-            metadata=tuple("" if cells[i].casefold() == UNKNOWN else cells[i] for i in indices),
-        )
+        group, name, label = (table.cell(row, column) for column in OWN_COLUMNS)
+        if not all(cell and is_single_line(cell) for cell in (group, name, label)):
+            raise table.error(row, "image_id, dx or lesion_id is empty or contains a control character")
+        if name in lesions:
+            what = f"{name} is listed already in line {lesions[name][0]}"
+            raise table.error(row, what, "Keep one of the rows.", code="conflicting-rows")
+        cells = ("" if row.cells[i].casefold() == UNKNOWN else row.cells[i] for i in indices)
+        picture = ListedPicture(path=name, label=label, group=group, metadata=tuple(cells))
+        lesions[name] = (row.line, picture)
     return tuple(lesions.values()), columns
 
 

@@ -16,14 +16,14 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dermpack.errors import InputError, TableError
+from dermpack.errors import InputError
 from trainer.datasets.findings import OmissionReason, create_finding
 from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest
-from trainer.datasets.layouts.table_reader import is_single_line, read_table, require_column
+from trainer.datasets.layouts.table_reader import SourceRow, is_single_line, read_table, require_columns
 
 PICTURE_WORDS = (" photos", " pictures", " images")
 ANY_CLASS = "*"
@@ -72,10 +72,9 @@ def _relabel(listing: Listing, label_of: LabelOf) -> Listing:
             unmapped[picture.label] += 1
         elif label:
             pictures.append(replace(picture, label=label))
+    what = "pictures that the task does not name; left out"
     findings = [
-        create_finding(
-            OmissionReason.UNMAPPED, name, f"has {count} pictures that the task does not name; left out"
-        )
+        create_finding(OmissionReason.UNMAPPED, name, f"has {count} {what}")
         for name, count in sorted(unmapped.items())
     ]
     return replace(listing, pictures=tuple(pictures), refused=(*listing.refused, *findings))
@@ -83,11 +82,10 @@ def _relabel(listing: Listing, label_of: LabelOf) -> Listing:
 
 def _labels_from_names(listing: Listing, positive: tuple[str, ...], negative: tuple[str, ...]) -> LabelOf:
     """Return two labels: the positive classes, and the negative ones or else all others."""
-    classes = _list_classes(listing)
+    classes = sorted({picture.label for picture in listing.pictures})
     positives = [_find_class(name, classes, "--positive") for name in positive]
     negatives = [_find_class(name, classes, "--negative") for name in negative]
-    both = sorted(set(positives) & set(negatives))
-    if both:
+    if both := sorted(set(positives) & set(negatives)):
         what = f"{both[0]!r} is also given with --positive"
         hint = "Give each class with one of the two options only."
         raise InputError("--negative", what, hint, code="conflicting-options")
@@ -97,11 +95,7 @@ def _labels_from_names(listing: Listing, positive: tuple[str, ...], negative: tu
     return lambda picture: label_of_class.get(picture.label)
 
 
-def _list_classes(listing: Listing) -> tuple[str, ...]:
-    return tuple(sorted({picture.label for picture in listing.pictures}))
-
-
-def _find_class(name: str, classes: tuple[str, ...], where: str) -> str:
+def _find_class(name: str, classes: Sequence[str], where: str) -> str:
     """Return the class with this name, or else the only one with the same normalised name."""
     if name in classes:
         return name
@@ -111,12 +105,9 @@ def _find_class(name: str, classes: tuple[str, ...], where: str) -> str:
     raise InputError(where, f"unknown class {name!r}", _suggest_class(name, classes), code="unknown-label")
 
 
-def _suggest_class(name: str, classes: tuple[str, ...]) -> str:
+def _suggest_class(name: str, classes: Sequence[str]) -> str:
     class_of_name = {normalize_class(known): known for known in classes}
-    similar = difflib.get_close_matches(
-        normalize_class(name), list(class_of_name), n=1, cutoff=MIN_SIMILARITY
-    )
-    if similar:
+    if similar := difflib.get_close_matches(normalize_class(name), class_of_name, n=1, cutoff=MIN_SIMILARITY):
         return f"Did you mean {class_of_name[similar[0]]!r}?"
     more = f" and {len(classes) - MAX_NAMED} more" if len(classes) > MAX_NAMED else ""
     return f"Choose from {', '.join(map(repr, classes[:MAX_NAMED]))}{more}."
@@ -126,9 +117,8 @@ def _suggest_class(name: str, classes: tuple[str, ...]) -> str:
 class MapRule:
     """One row of a map: what it matches, and the label it gives."""
 
-    place: str
-    written_name: str  # of a class
-    name: str  # the same, normalised
+    row: SourceRow
+    name: str  # of a class, normalised
     pattern: str
     label: str
 
@@ -142,30 +132,26 @@ class MapRule:
 def _labels_from_map(listing: Listing, path: Path) -> LabelOf:
     """Return the labels of the first matching rule; a rule that matches nothing is an error."""
     table = read_table(path)
-    name, label = require_column(table, "class"), require_column(table, "label")
-    pattern = table.position("pattern")
+    require_columns(table, "class", "label")
     rules = []
     for row in table.rows:
-        glob = row.cells[pattern] if pattern is not None else ""
         rule = MapRule(
-            place=table.place(row),
-            written_name=row.cells[name],
-            name=normalize_class(row.cells[name]),
-            pattern=glob.casefold() or "*",
-            label=row.cells[label],
+            row=row,
+            name=normalize_class(table.cell(row, "class")),
+            pattern=table.cell(row, "pattern").casefold() or "*",
+            label=table.cell(row, "label"),
         )
         if not rule.name or not is_single_line(rule.label):
-            what = "the class is empty, or the label contains a control character"
-            raise TableError(rule.place, what, "Fix the line.", code="invalid-table")
+            raise table.error(row, "the class is empty, or the label contains a control character")
         rules.append(rule)
     # All rows are valid; each of them must also match something.
-    classes = _list_classes(listing)
+    classes = sorted({picture.label for picture in listing.pictures})
     known = {normalize_class(each) for each in classes} | {ANY_CLASS}
     for rule in rules:
         if rule.name not in known:
-            hint = _suggest_class(rule.name, classes)
-            raise TableError(rule.place, f"unknown class {rule.written_name!r}", hint, code="unknown-label")
+            what = f"unknown class {table.cell(rule.row, 'class')!r}"
+            raise table.error(rule.row, what, _suggest_class(rule.name, classes), code="unknown-label")
         if not any(rule.matches(picture) for picture in listing.pictures):
             what = f"the pattern {rule.pattern!r} matches no file name of the class"
-            raise TableError(rule.place, what, "Fix the pattern.", code="map-matches-nothing")
+            raise table.error(rule.row, what, "Fix the pattern.", code="map-matches-nothing")
     return lambda picture: next((rule.label for rule in rules if rule.matches(picture)), None)

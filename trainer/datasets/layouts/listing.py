@@ -8,14 +8,10 @@ from pathlib import Path
 
 from dermpack.dataset.manifest import Finding, Split
 
-SPLIT_OF_WORD = {
-    "train": Split.TRAIN,
-    "training": Split.TRAIN,
-    "val": Split.VALIDATION,
-    "valid": Split.VALIDATION,
-    "validation": Split.VALIDATION,
-    "test": Split.TEST,
-    "testing": Split.TEST,
+WORDS_OF_SPLIT = {
+    Split.TRAIN: ("train", "training"),
+    Split.VALIDATION: ("val", "valid", "validation"),
+    Split.TEST: ("test", "testing"),
 }
 
 
@@ -59,13 +55,14 @@ class Listing:
     """Everything that a layout read from a source; `format` names the layout."""
 
     root: Path  # the folder that the paths of the pictures are relative to
-    format: str
     pictures: tuple[ListedPicture, ...]
     columns: tuple[str, ...] = ()
     group_column: str = ""  # the column that gives the groups; empty without groups
+    format: str = ""  # set by read_source
     refused: tuple[Finding, ...] = ()  # links, paths that leave the source, rows without a file …
 
 
 def parse_split(word: str) -> Split | None:
     """Return the split that the word means, in any case: parse_split("Valid") → Split.VALIDATION."""
-    return SPLIT_OF_WORD.get(word.strip().casefold())
+    name = word.strip().casefold()
+    return next((split for split in Split if name in WORDS_OF_SPLIT[split]), None)

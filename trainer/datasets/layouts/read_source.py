@@ -35,12 +35,6 @@ LAYOUTS: dict[SourceFormat, Layout] = {
     SourceFormat.CIFAR10: cifar10,
     SourceFormat.FOLDERS: folders.FOLDERS,
 }
-# A layout is chosen only if none of these is recognised as well.
-PREFERRED_TO = {
-    SourceFormat.FOLDERS: frozenset(LAYOUTS) - {SourceFormat.FOLDERS},  # the least specific layout
-    # The published download has both, the pictures and tables of their pixels.
-    SourceFormat.HMNIST: frozenset({SourceFormat.HAM10000}),
-}
 NEEDS_FOLDER = frozenset(
     {SourceFormat.FOLDERS, SourceFormat.DERMNET, SourceFormat.ISIC, SourceFormat.HAM10000}
 )
@@ -77,6 +71,8 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
         hint = "Choose another --format, or omit --metadata."
         raise InputError("--metadata", what, hint, code="option-not-applicable")
     listing = LAYOUTS[layout].read(source, request, pictures=pictures, track=track)
+    in_order = sorted(listing.pictures, key=lambda picture: picture.path)
+    listing = replace(listing, format=layout.value, pictures=tuple(in_order))
     if not listing.pictures:
         counts = sorted(Counter(finding.kind for finding in listing.refused).items())
         reasons = ", ".join(f"{kind}: {count}" for kind, count in counts) or "the source is empty"
@@ -92,7 +88,7 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
             what = f"the classes {first!r} and {picture.label!r} differ in case only"
             hint = "Rename one, or merge them with --map."
             raise InputError(source, what, hint, code="labels-differ-in-case")
-    return replace(listing, pictures=tuple(sorted(listing.pictures, key=lambda picture: picture.path)))
+    return listing
 
 
 def _check_source(source: Path) -> None:
@@ -100,9 +96,8 @@ def _check_source(source: Path) -> None:
     try:
         is_folder = stat.S_ISDIR(source.stat().st_mode)
     except FileNotFoundError as error:
-        raise InputError(
-            source, "the source does not exist", "Check the path.", code="file-not-found"
-        ) from error
+        what, hint = "the source does not exist", "Check the path."
+        raise InputError(source, what, hint, code="file-not-found") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         what = f"the source cannot be read ({reason})"
@@ -125,12 +120,13 @@ def _choose_layout(source: Path, request: SourceRequest) -> SourceFormat:
     # A separate table with the columns picture and label means that the source is read as that table.
     if request.metadata_file is not None and csv_table.recognises(request.metadata_file):
         return SourceFormat.CSV
-    recognised = {layout for layout, module in LAYOUTS.items() if module.recognises(source)}
-    matching = [
-        layout
-        for layout in LAYOUTS
-        if layout in recognised and not PREFERRED_TO.get(layout, frozenset()) & recognised
-    ]
+    matching = [layout for layout, module in LAYOUTS.items() if module.recognises(source)]
+    # The published HAM10000 has both, the pictures and tables of their pixels.
+    if {SourceFormat.HAM10000, SourceFormat.HMNIST} <= set(matching):
+        matching.remove(SourceFormat.HMNIST)
+    # Class folders are the least specific layout.
+    if len(matching) > 1 and SourceFormat.FOLDERS in matching:
+        matching.remove(SourceFormat.FOLDERS)
     if not matching:
         csv_table.refuse_other_table(source)
         _refuse_unsorted_folder(source)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, PictureError
-from dermpack.imaging.formats import SUFFIXES, detect_format
+from dermpack.imaging.containers import SUFFIXES, detect_format
 from trainer.datasets.findings import OmissionReason, create_finding
 from trainer.datasets.layouts.table_reader import is_single_line
 

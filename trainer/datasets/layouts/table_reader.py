@@ -6,7 +6,7 @@ import csv
 import io
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,16 +36,18 @@ class SourceTable:
 
     where: Path
     header: tuple[str, ...]
+    index_of: Mapping[str, int]  # of the column names in lower case
     rows: tuple[SourceRow, ...]
 
-    def position(self, name: str) -> int | None:
-        """Return the index of the column, in any case, or None."""
-        names = [column.casefold() for column in self.header]
-        return names.index(name) if name in names else None
+    def cell(self, row: SourceRow, name: str) -> str:
+        """Return the cell in the column, or "" without such a column."""
+        return row.cells[self.index_of[name]] if name in self.index_of else ""
 
-    def place(self, row: SourceRow) -> str:
-        """Return FILE:LINE for an error."""
-        return f"{self.where}:{row.line}"
+    def error(
+        self, row: SourceRow, what: str, hint: str = "Fix the line.", *, code: str = "invalid-table"
+    ) -> TableError:
+        """Return an error in the line of the row."""
+        return TableError(f"{self.where}:{row.line}", what, hint, code=code)
 
 
 def read_table(path: Path) -> SourceTable:
@@ -72,17 +74,18 @@ def read_table(path: Path) -> SourceTable:
     if not rows:
         what = "the table has a header but no rows"
         raise TableError(path, what, "Add a row for each picture.", code="invalid-table")
-    return SourceTable(where=path, header=header, rows=rows)
+    index_of = {name.casefold(): index for index, name in enumerate(header)}
+    return SourceTable(where=path, header=header, index_of=index_of, rows=rows)
 
 
-def read_header(path: Path) -> tuple[str, ...] | None:
-    """Return the column names in lower case, or None if the file does not begin with a line of text."""
+def read_header(path: Path) -> tuple[str, ...]:
+    """Return the column names in lower case, or none if the file does not begin with a line of text."""
     try:
         with path.open("rb") as file:
             first_line = file.readline(MAX_CELL_CHARACTERS).decode("utf-8-sig")
         cells = next(csv.reader([first_line], delimiter=_find_delimiter(first_line)), [])
     except (OSError, UnicodeDecodeError, csv.Error):
-        return None
+        return ()
     return tuple(cell.strip().casefold() for cell in cells)
 
 
@@ -91,28 +94,24 @@ def is_single_line(text: str) -> bool:
     return not any(unicodedata.category(character) in LINE_BREAKING_CATEGORIES for character in text)
 
 
-def require_column(table: SourceTable, name: str) -> int:
-    """Return the index of the column, or raise TableError that lists the existing columns."""
-    position = table.position(name)
-    if position is None:
-        what = f"no column {name} (the columns are {', '.join(table.header[:10])})"
-        hint = f"Add a column {name}, or rename one."
-        raise TableError(f"{table.where}:1", what, hint, code="missing-column")
-    return position
+def require_columns(table: SourceTable, *names: str) -> None:
+    """Raise TableError that lists the existing columns if one is missing."""
+    for name in names:
+        if name not in table.index_of:
+            what = f"no column {name} (the columns are {', '.join(table.header[:10])})"
+            hint = f"Add a column {name}, or rename one."
+            raise TableError(f"{table.where}:1", what, hint, code="missing-column")
 
 
 def select_metadata(table: SourceTable, used: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return indices and names of all columns that are not `used`: "Width" → "source_Width"."""
-    indices = [index for index, name in enumerate(table.header) if name.casefold() not in used]
-    names = []
-    for index in indices:
-        name = table.header[index]
-        names.append(f"{COLLISION_PREFIX}{name}" if name.casefold() in FIXED_COLUMNS else name)
+    kept = {index: name for index, name in enumerate(table.header) if name.casefold() not in used}
+    names = [COLLISION_PREFIX * (name.casefold() in FIXED_COLUMNS) + name for name in kept.values()]
     repeated = _find_repeated(names)
     if repeated:
         what = f"two columns would both be imported as {repeated}"
         raise TableError(f"{table.where}:1", what, "Rename one of them.", code="invalid-table")
-    return tuple(indices), tuple(names)
+    return tuple(kept), tuple(names)
 
 
 def _find_delimiter(text: str) -> str:
@@ -132,14 +131,14 @@ def _check_header(cells: list[str], path: Path) -> tuple[str, ...]:
     if not all(name and is_single_line(name) for name in header):
         what = "a column name is empty or contains a control character"
         raise TableError(place, what, "Give each column a name.", code="invalid-table")
-    repeated = _find_repeated(list(header))
+    repeated = _find_repeated(header)
     if repeated:
         what = f"two columns have the name {repeated}"
         raise TableError(place, what, "Rename one of them.", code="invalid-table")
     return header
 
 
-def _find_repeated(names: list[str]) -> str | None:
+def _find_repeated(names: Sequence[str]) -> str | None:
     counts = Counter(name.casefold() for name in names)
     return next((name for name in names if counts[name.casefold()] > 1), None)
 

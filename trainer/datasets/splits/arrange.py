@@ -4,36 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from enum import Enum
 
 from dermpack.dataset.manifest import Finding, Picture, Split
 from dermpack.errors import InputError
 from dermpack.progress import Track, silent
-from trainer.datasets.duplicates.disjoint_sets import DisjointSets, members_by_root
-from trainer.datasets.duplicates.find_duplicates import DuplicateSets, find_duplicates, select_clusters
+from trainer.datasets.duplicates import DuplicateSets, find_contradictions, find_duplicates, select_clusters
 from trainer.datasets.examine import ExaminedPicture
 from trainer.datasets.findings import ImportOutcome, create_finding
-from trainer.datasets.import_request import ImportRequest, SplitPolicy
 from trainer.datasets.layouts.listing import ListedPicture, Listing
-from trainer.datasets.splits.given_splits import GivenSplits, keep_given_splits
-from trainer.datasets.splits.split import DEFAULT_SHARES, Member, assign_splits
+from trainer.datasets.splits.split import (
+    DEFAULT_SHARES,
+    Member,
+    Shares,
+    assign_splits,
+    find_unit_leaks,
+    join_equal,
+    keep_given_splits,
+    members_by_root,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsablePicture:
-    """A usable picture: its row in the listing, and what decoding it yields."""
+class SplitPolicy(Enum):
+    """What to do with the splits that a source gives."""
 
-    listed: ListedPicture
-    examined: ExaminedPicture
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArrangedPictures:
-    """The rows of the manifest, the pictures that were left out, and notes on the others."""
-
-    pictures: tuple[Picture, ...]
-    refused: tuple[Finding, ...]
-    notes: tuple[Finding, ...]
+    AS_GIVEN = "as given"  # keep them, if there are any
+    MENDED = "mended"  # keep them, and leave out training pictures that leak
+    NEW = "new"
 
 
 def join_groups(listing: Listing, *, column: str) -> Listing:
@@ -61,15 +59,10 @@ def join_groups(listing: Listing, *, column: str) -> Listing:
 
 def join_group_names(source_groups: Sequence[str], column_groups: Sequence[str]) -> list[str]:
     """Return a group for each picture: ["l1", "l1", ""] and ["p1", "p2", "p2"] → ["p1", "p1", "p1"]."""
-    sets = DisjointSets(len(source_groups))
-    sets.join_equal([name or None for name in source_groups])
-    sets.join_equal([name or None for name in column_groups])
     used, names = set(column_groups) - {""}, [""] * len(source_groups)
-    for members in members_by_root(sets.roots()).values():
-        own_names = {column_groups[index] for index in members} - {""}
-        if own_names:
-            name = min(own_names)
-        else:
+    for members in members_by_root(join_equal(source_groups, column_groups)).values():
+        name = min({column_groups[index] for index in members} - {""}, default="")
+        if not name:
             name = max(source_groups[index] for index in members)
             if name in used:  # a group of the source that is spelled like another one of the column
                 name = f"{name} (of the source)"
@@ -79,92 +72,86 @@ def join_group_names(source_groups: Sequence[str], column_groups: Sequence[str])
 
 
 def arrange_pictures(
-    candidates: Sequence[UsablePicture], request: ImportRequest, *, track: Track = silent
-) -> ArrangedPictures:
-    """Return the pictures with their clusters and splits; candidates and pictures are in path order."""
-    duplicates = find_duplicates([each.examined.signature for each in candidates], track=track)
+    listed: Sequence[ListedPicture],
+    examined: Sequence[ExaminedPicture],
+    *,
+    policy: SplitPolicy,
+    shares: Shares | None,
+    seed: int,
+    track: Track = silent,
+) -> tuple[tuple[Picture, ...], tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return the rows of the manifest, the pictures that are left out, and notes on the others.
+
+    Both sequences are in path order.
+    """
+    duplicates = find_duplicates([each.signature for each in examined], track=track)
     # 1. Leave out pixel-identical pictures under different labels.
-    contradictions = _find_contradictions(candidates, duplicates)
-    staying = [index for index in range(len(candidates)) if index not in contradictions]
+    labels = [each.label for each in listed]
+    contradictions: dict[int, Finding] = {}
+    for index, different in sorted(find_contradictions(duplicates, labels).items()):
+        detail = f"the same picture stands under {different}"
+        contradictions[index] = create_finding(ImportOutcome.CONTRADICTION, listed[index].path, detail)
+    staying = [index for index in range(len(listed)) if index not in contradictions]
     # 2. Assign splits to units, which are joined by groups and clusters.
     cluster_names = _name_clusters(duplicates, staying)
-    sets = DisjointSets(len(staying))
-    sets.join_equal([candidates[index].listed.group or None for index in staying])
-    sets.join_equal([cluster_names.get(index) for index in staying])
-    members = tuple(
-        Member(path=candidates[index].listed.path, label=candidates[index].listed.label, unit=unit)
-        for index, unit in zip(staying, sets.roots(), strict=True)
+    units = join_equal(
+        [listed[index].group for index in staying], [cluster_names.get(index) for index in staying]
     )
-    given = [candidates[index].listed.split for index in staying]
-    shares = request.shares or DEFAULT_SHARES
-    if request.splits is SplitPolicy.NEW or not any(given):
-        result = GivenSplits(splits=assign_splits(members, shares=shares, seed=request.seed), leaks={})
+    members = tuple(
+        Member(path=listed[index].path, label=listed[index].label, unit=unit)
+        for index, unit in zip(staying, units, strict=True)
+    )
+    given = [listed[index].split for index in staying]
+    if policy is SplitPolicy.NEW or not any(given):
+        splits = assign_splits(members, shares=shares or DEFAULT_SHARES, seed=seed)
     else:
-        result = keep_given_splits(members, given, shares=shares, seed=request.seed)
-    # 3. Leave out leaking pictures if requested, or report them. A row is an index of `staying`.
-    leaks = [
-        create_finding(
-            ImportOutcome.LEAK,
-            members[row].path,
-            f"is in {result.splits[row].value}, its group or cluster also in {split.value}",
-        )
-        for row, split in sorted(result.leaks.items())
-    ]
-    is_mended = request.splits is SplitPolicy.MENDED
-    remaining_rows = [row for row in range(len(staying)) if not is_mended or row not in result.leaks]
-    remaining = [staying[row] for row in remaining_rows]
+        splits = keep_given_splits(members, given, shares=shares or DEFAULT_SHARES, seed=seed)
+    # 3. Leave out leaking pictures if requested, or report them.
+    split_of = dict(zip(staying, splits, strict=True))
+    leaks: dict[int, Finding] = {}
+    for row, split in find_unit_leaks(units, splits).items():
+        detail = f"is in {splits[row].value}, its group or cluster also in {split.value}"
+        leaks[staying[row]] = create_finding(ImportOutcome.LEAK, members[row].path, detail)
+    left_out, noted = (leaks, {}) if policy is SplitPolicy.MENDED else ({}, leaks)
+    remaining = [index for index in staying if index not in left_out]
     # 4. Name the clusters again, because leaving pictures out may have dissolved some.
     cluster_names = _name_clusters(duplicates, remaining)
-    pictures = []
-    for row, index in zip(remaining_rows, remaining, strict=True):
-        listed, examined = candidates[index].listed, candidates[index].examined
-        pictures.append(
-            Picture(
-                path=listed.path,
-                sha256=examined.sha256,
-                width=examined.width,
-                height=examined.height,
-                label=listed.label,
-                split=result.splits[row],
-                group=listed.group or listed.path,  # a picture without a group is a group of its own
-                cluster=cluster_names.get(index, ""),
-                metadata=listed.metadata,
-            )
+    pictures = [
+        Picture(
+            path=listed[index].path,
+            sha256=examined[index].sha256,
+            width=examined[index].width,
+            height=examined[index].height,
+            label=listed[index].label,
+            split=split_of[index],
+            group=listed[index].group or listed[index].path,  # without a group: a group of its own
+            cluster=cluster_names.get(index, ""),
+            metadata=listed[index].metadata,
         )
-    return ArrangedPictures(
-        pictures=tuple(pictures),
-        refused=(*contradictions.values(), *(leaks if is_mended else ())),
-        notes=(
-            *_note_duplicates(candidates, duplicates, remaining),
-            *(() if is_mended else leaks),
-            *_note_splits(members, result.splits, candidates, request),
-        ),
-    )
-
-
-def _find_contradictions(
-    candidates: Sequence[UsablePicture], duplicates: DuplicateSets
-) -> dict[int, Finding]:
-    """Return a finding for each picture with several labels: any of them may be wrong."""
-    findings: dict[int, Finding] = {}
-    for members in select_clusters(duplicates.exact).values():
-        labels = sorted({candidates[index].listed.label for index in members})
-        if len(labels) > 1:
-            detail = f"the same picture stands under {', '.join(labels)}"
-            for index in members:
-                path = candidates[index].listed.path
-                findings[index] = create_finding(ImportOutcome.CONTRADICTION, path, detail)
-    return dict(sorted(findings.items()))
+        for index in remaining
+    ]
+    notes = [*_note_duplicates(listed, duplicates, remaining), *noted.values()]
+    notes += _note_missing_classes(members, splits)
+    # Shares only cut the splits that the source does not give.
+    if (
+        shares
+        and policy is not SplitPolicy.NEW
+        and {Split.VALIDATION, Split.TEST} <= {e.split for e in listed}
+    ):
+        detail = "the source gives validation and test, which are kept; add --new-splits to split anew"
+        detail = f"--split {shares} cut nothing: {detail}"
+        notes.append(create_finding(ImportOutcome.UNUSED_SHARES, "", detail))
+    return tuple(pictures), (*contradictions.values(), *left_out.values()), tuple(notes)
 
 
 def _name_clusters(duplicates: DuplicateSets, present: Sequence[int]) -> dict[int, str]:
-    """Return candidate → cluster: c0001 and so on, in the order of their first paths."""
+    """Return picture → cluster: c0001 and so on, in the order of their first paths."""
     clusters = _select_present(duplicates, present)
     return {index: f"c{number:04d}" for number, members in enumerate(clusters, start=1) for index in members}
 
 
 def _select_present(duplicates: DuplicateSets, present: Sequence[int]) -> list[list[int]]:
-    """Return the clusters of near duplicates among the present candidates, without single pictures."""
+    """Return the clusters of near duplicates among the present pictures, without single pictures."""
     is_present = set(present)
     clusters = [
         [index for index in members if index in is_present]
@@ -174,37 +161,25 @@ def _select_present(duplicates: DuplicateSets, present: Sequence[int]) -> list[l
 
 
 def _note_duplicates(
-    candidates: Sequence[UsablePicture], duplicates: DuplicateSets, remaining: Sequence[int]
+    listed: Sequence[ListedPicture], duplicates: DuplicateSets, remaining: Sequence[int]
 ) -> Iterator[Finding]:
     """Yield a finding for each picture that repeats an earlier one."""
     for first, *others in _select_present(duplicates, remaining):
         for index in others:
             kind = ImportOutcome.NEAR
-            if candidates[index].listed.label != candidates[first].listed.label:
+            if listed[index].label != listed[first].label:
                 kind = ImportOutcome.NEAR_OTHER_LABEL
             elif duplicates.exact[index] == duplicates.exact[first]:
                 kind = ImportOutcome.IDENTICAL
-            detail = f"shows what {candidates[first].listed.path} shows"
-            yield create_finding(kind, candidates[index].listed.path, detail)
+            yield create_finding(kind, listed[index].path, f"shows what {listed[first].path} shows")
 
 
-def _note_splits(
-    members: Sequence[Member],
-    splits: Sequence[Split],
-    candidates: Sequence[UsablePicture],
-    request: ImportRequest,
-) -> Iterator[Finding]:
-    """Yield a finding for each class that is missing in a split with pictures, and for unused shares."""
+def _note_missing_classes(members: Sequence[Member], splits: Sequence[Split]) -> Iterator[Finding]:
+    """Yield a finding for each class that is missing in a split with pictures."""
     counts = Counter((member.label, split) for member, split in zip(members, splits, strict=True))
-    used_splits = [split for split in Split if split in set(splits)]
+    used_splits = [split for split in Split if split in splits]
     for label in sorted({member.label for member in members}):
         missing = [split.value for split in used_splits if not counts[label, split]]
         if missing:
             detail = f"{label} has no picture in {' and '.join(missing)}"
             yield create_finding(ImportOutcome.MISSING_CLASS, "", detail)
-    # Shares only cut the splits that the source does not give.
-    given = {each.listed.split for each in candidates}
-    if request.shares and request.splits is not SplitPolicy.NEW and {Split.VALIDATION, Split.TEST} <= given:
-        detail = "the source gives validation and test, which are kept; add --new-splits to split anew"
-        what = f"--split {request.shares} cut nothing: {detail}"
-        yield create_finding(ImportOutcome.UNUSED_SHARES, "", what)

@@ -1,17 +1,27 @@
-"""Split pictures by label in given shares, and keep pictures together that belong together."""
+"""Assign pictures to splits, in given shares or as the source gives them, and find leaks between splits.
+
+A picture leaks if another one of its group or cluster is in a split that is held out further: a model that
+is trained on it is then tested on a picture that it knows from training.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
-from dermpack.dataset.manifest import Split
+from dermpack.dataset.manifest import Picture, Split
 from dermpack.errors import InputError
 
 ROUNDING = 0.0101  # relative: 33/33/33 and 63.6/18.2/18.2 are meant as a whole
+ORDER = tuple(Split)  # a later split is held out further
+
+NameOf = Callable[[Picture], str]  # the group or cluster of a picture; "" without one
+group_of: NameOf = attrgetter("group")
+cluster_of: NameOf = attrgetter("cluster")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +69,7 @@ def parse_shares(text: str) -> Shares:
         numbers = [float(part) for part in text.split("/")]
     except ValueError:
         numbers = []
-    is_valid = len(numbers) == 3 and all(math.isfinite(n) and n >= 0 for n in numbers) and sum(numbers) > 0
-    if not is_valid or not math.isfinite(sum(numbers)):
+    if len(numbers) != 3 or not all(n >= 0 for n in numbers) or not 0 < sum(numbers) < math.inf:
         hint = "Write train/validation/test, for example 70/15/15."
         raise InputError(f"--split {text}", "must be three shares", hint, code="invalid-option")
     if not any(abs(sum(numbers) - whole) <= whole * ROUNDING for whole in (1, 100)):
@@ -79,75 +88,128 @@ def assign_splits(members: Sequence[Member], *, shares: Shares, seed: int) -> tu
     the split that lacks the most pictures of its labels. The order of the input does not matter.
     """
     labels: dict[int, Counter[str]] = defaultdict(Counter)
-    names: dict[int, str] = {}
+    names: dict[int, str] = {}  # the first path of a unit: an order that does not depend on the input's
     for member in members:
         labels[member.unit][member.label] += 1
         names[member.unit] = min(member.path, names.get(member.unit, member.path))
     # Sorted by name before the shuffle, so that the same seed gives the same order for any input.
-    units = [_Unit(name=names[number], number=number, labels=labels[number]) for number in labels]
-    units.sort(key=lambda unit: unit.name)
+    units = sorted(labels, key=names.__getitem__)
     random.Random(seed).shuffle(units)
-    units.sort(key=lambda unit: -unit.size)
-    plan = _SplitPlan(units, shares)
-    plan.place_in_every_split()
-    plan.place_remaining()
-    return tuple(plan.split_of_unit[member.unit] for member in members)
+    units.sort(key=lambda unit: -labels[unit].total())
+    split_of_unit = _place_units({unit: labels[unit] for unit in units}, shares)
+    return tuple(split_of_unit[member.unit] for member in members)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Unit:
-    name: str  # its first path, which defines an order that does not depend on the input's
-    number: int
-    labels: Counter[str]
+def _place_units(labels_of_unit: Mapping[int, Counter[str]], shares: Shares) -> dict[int, Split]:
+    """Return unit → split for units with the labels of their pictures, the large units first."""
+    splits = shares.wanted()
+    totals: Counter[str] = sum(labels_of_unit.values(), Counter())
+    # How many pictures of each label each split lacks, while units are placed one by one.
+    lacks = {split: {label: shares.of(split) * totals[label] for label in totals} for split in splits}
+    split_of_unit: dict[int, Split] = {}
+    placed_labels: set[tuple[Split, str]] = set()
 
-    @property
-    def size(self) -> int:
-        return self.labels.total()
+    def place(unit: int, split: Split) -> None:
+        split_of_unit[unit] = split
+        for label, count in labels_of_unit[unit].items():
+            lacks[split][label] -= count
+            placed_labels.add((split, label))
+
+    # One small unit of each label in each split. Labels with few units go first: they have the least choice.
+    units_of_label: dict[str, list[int]] = defaultdict(list)
+    for unit, labels in reversed(list(labels_of_unit.items())):
+        for label in labels:
+            units_of_label[label].append(unit)
+    for label in sorted(units_of_label, key=lambda name: (len(units_of_label[name]), name)):
+        if len(units_of_label[label]) >= len(splits):
+            free_units = [unit for unit in units_of_label[label] if unit not in split_of_unit]
+            missing = [each for each in sorted(splits, key=shares.of) if (each, label) not in placed_labels]
+            for unit, split in zip(free_units, missing, strict=False):
+                place(unit, split)
+    # Every other unit in the split that lacks the most of it: each label counts as often as the unit has it.
+    for unit, labels in labels_of_unit.items():
+        if unit not in split_of_unit:
+            lack_of = {each: sum(n * lacks[each][label] for label, n in labels.items()) for each in splits}
+            place(unit, max(splits, key=lack_of.__getitem__))
+    return split_of_unit
 
 
-class _SplitPlan:
-    """How many pictures of each label each split lacks, while units are placed one by one."""
+def keep_given_splits(
+    members: Sequence[Member], given: Sequence[Split | None], *, shares: Shares, seed: int
+) -> tuple[Split, ...]:
+    """Keep validation and test as given; a split that is not given is cut from the training pictures.
 
-    def __init__(self, units: Sequence[_Unit], shares: Shares) -> None:
-        self.units, self.splits = units, shares.wanted()
-        totals: Counter[str] = sum((unit.labels for unit in units), Counter())
-        self.lacks = {
-            split: {label: shares.of(split) * totals[label] for label in totals} for split in self.splits
-        }
-        self.smallest_first = sorted(self.splits, key=shares.of)
-        self.split_of_unit: dict[int, Split] = {}
-        self.placed_labels: set[tuple[Split, str]] = set()
+    A picture without a given split gets the split of its unit, or else counts as a training picture.
+    """
+    # The split of each unit that is held out furthest.
+    split_of_unit: dict[int, Split] = {}
+    for member, split in zip(members, given, strict=True):
+        before = split_of_unit.get(member.unit, Split.TRAIN)
+        split_of_unit[member.unit] = max(before, split or Split.TRAIN, key=ORDER.index)
+    splits = [split or split_of_unit[member.unit] for member, split in zip(members, given, strict=True)]
+    # Cut missing splits only from units without any validation or test picture.
+    cut_shares = shares
+    for split in (Split.VALIDATION, Split.TEST):
+        if split in given:
+            cut_shares = cut_shares.without(split)
+    if not cut_shares.wanted():
+        cut_shares = Shares(train=1, validation=0, test=0)
+    cuttable = [i for i, member in enumerate(members) if split_of_unit[member.unit] is Split.TRAIN]
+    if cuttable:
+        new_splits = assign_splits([members[i] for i in cuttable], shares=cut_shares, seed=seed)
+        for index, split in zip(cuttable, new_splits, strict=True):
+            splits[index] = split
+    return tuple(splits)
 
-    def place_in_every_split(self) -> None:
-        """Place one small unit of each label in each split, the rarest labels first."""
-        units_of_label: dict[str, list[_Unit]] = defaultdict(list)
-        for unit in reversed(self.units):  # the small ones first
-            for label in unit.labels:
-                units_of_label[label].append(unit)
-        # Labels with few units go first, because they have the least choice.
-        for label in sorted(units_of_label, key=lambda name: (len(units_of_label[name]), name)):
-            if len(units_of_label[label]) < len(self.splits):
-                continue
-            free_units = (unit for unit in units_of_label[label] if unit.number not in self.split_of_unit)
-            for split in self.smallest_first:
-                if (split, label) not in self.placed_labels:
-                    free_unit = next(free_units, None)
-                    if free_unit is not None:
-                        self._place(free_unit, split)
 
-    def place_remaining(self) -> None:
-        """Place every other unit in the split that lacks the most of it."""
-        for unit in self.units:
-            if unit.number not in self.split_of_unit:
-                # The lack of each label is weighted by its pictures in the unit.
-                lacks = {
-                    split: sum(count * self.lacks[split][label] for label, count in unit.labels.items())
-                    for split in self.splits
-                }
-                self._place(unit, max(self.splits, key=lacks.__getitem__))
+def find_leaks(pictures: Sequence[Picture], *names_of: NameOf) -> dict[int, Split]:
+    """Return index → split that it leaks into, for the pictures that `--mend` leaves out."""
+    units = join_equal(*([name_of(picture) for picture in pictures] for name_of in names_of))
+    return find_unit_leaks(units, [picture.split for picture in pictures])
 
-    def _place(self, unit: _Unit, split: Split) -> None:
-        self.split_of_unit[unit.number] = split
-        for label, count in unit.labels.items():
-            self.lacks[split][label] -= count
-            self.placed_labels.add((split, label))
+
+def find_unit_leaks(units: Sequence[int], splits: Sequence[Split]) -> dict[int, Split]:
+    """Return index → split that it leaks into, for the members whose unit has several splits."""
+    leaks: dict[int, Split] = {}
+    for members in members_by_root(units).values():
+        furthest = max((splits[index] for index in members), key=ORDER.index)
+        leaks |= {index: furthest for index in members if splits[index] is not furthest}
+    return dict(sorted(leaks.items()))
+
+
+def join_equal(*keys_of_members: Sequence[str | None]) -> list[int]:
+    """Return a set for each member, named by its smallest member: those with an equal key are in one set.
+
+    Keys ["a", "b", "a", ""] and ["", "x", "x", ""] → [0, 0, 0, 3]; an empty key joins nothing.
+    """
+    pairs: list[tuple[int, int]] = []
+    for keys in keys_of_members:
+        first_of_key: dict[str, int] = {}
+        pairs += [(first_of_key.setdefault(key, member), member) for member, key in enumerate(keys) if key]
+    return join_pairs(len(keys_of_members[0]), pairs)
+
+
+def join_pairs(size: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Return a set for each number below `size`, named by its smallest member, that joins the pairs."""
+    # Disjoint sets (union-find): every member points towards its root, the smallest member of its set.
+    parent = list(range(size))
+
+    def find(member: int) -> int:
+        while parent[member] != member:
+            # Path halving: each step lets a member point to its grandparent, which keeps chains short.
+            parent[member] = parent[parent[member]]
+            member = parent[member]
+        return member
+
+    for first, second in pairs:
+        low, high = sorted((find(first), find(second)))
+        parent[high] = low
+    return [find(member) for member in range(size)]
+
+
+def members_by_root(roots: Iterable[int]) -> dict[int, list[int]]:
+    """Return root → its members in order, the smallest root first."""
+    members: dict[int, list[int]] = {}
+    for member, root in enumerate(roots):
+        members.setdefault(root, []).append(member)
+    return members

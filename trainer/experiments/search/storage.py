@@ -15,19 +15,30 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import DBAPIError
 
 from dermpack.errors import InputError
 from dermpack.storage.files import format_json, sha256_of
-from dermpack.storage.locks import wait_for_turn
+from dermpack.storage.shared_folders import wait_for_turn
 from trainer.experiments.search.space import SearchGoal
 
 SQLITE_FILE = "tune.db"
 RANDOM_TRIALS = 10  # before the results guide the sampler
 IDENTITY = "asked"  # the attribute with the hash of the search goal
+SQLITE, JOURNAL = "sqlite:", "journal:"
+IN_MEMORY = re.compile(r"sqlite(\+\w+)?:(//)?/?(:memory:)?(\?.*)?")
+SECRET = re.compile(r"(//[^/:@]*:).+(?=@)|(password=)[^&]+")
+LOCK_TIMEOUT_S = 120.0  # for the lock of SQLite, which another worker may hold
+RETRIES_S = (0.2, 1.0, 3.0)  # while another worker creates the tables
+PACKAGES = {  # of drivers whose package has another name
+    "psycopg": "'psycopg[binary]'",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "mysql": "mysql-connector-python",
+}
 
 
 def sqlite_url(folder: Path) -> str:
@@ -74,58 +85,22 @@ def open_trials(wanted: SearchGoal, url: str, name: str, folder: Path) -> optuna
     return study
 
 
-class SeededByNumber(BaseSampler):
+class SeededByNumber(TPESampler):
     """A sampler seeded by the seed and the number of the trial: a restarted worker repeats no values."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._sampler: BaseSampler = _sampler(seed)
+        self._restart(seed)
 
     def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         # A hash spreads neighbouring trial numbers over all seeds.
         digest = sha256_of(f"{self.seed} {trial.number}".encode())
-        self._sampler = _sampler(int(digest[:8], 16))
-        self._sampler.before_trial(study, trial)
+        self._restart(int(digest[:8], 16))
+        super().before_trial(study, trial)
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
-    ) -> dict[str, optuna.distributions.BaseDistribution]:
-        return self._sampler.infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self,
-        study: optuna.Study,
-        trial: optuna.trial.FrozenTrial,
-        search_space: dict[str, optuna.distributions.BaseDistribution],
-    ) -> dict[str, Any]:
-        return self._sampler.sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: optuna.trial.FrozenTrial,
-        param_name: str,
-        param_distribution: optuna.distributions.BaseDistribution,
-    ) -> Any:
-        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
-
-
-def _sampler(seed: int) -> BaseSampler:
-    """Return the sampler; `constant_liar` treats running trials as bad ones, so no worker repeats them."""
-    return TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS, constant_liar=True)
-
-
-SQLITE, JOURNAL = "sqlite:", "journal:"
-IN_MEMORY = re.compile(r"sqlite(\+\w+)?:(//)?/?(:memory:)?(\?.*)?")
-SECRET = re.compile(r"(//[^/:@]*:).+(?=@)|(password=)[^&]+")
-LOCK_TIMEOUT_S = 120.0  # for the lock of SQLite, which another worker may hold
-RETRIES_S = (0.2, 1.0, 3.0)  # while another worker creates the tables
-PACKAGES = {  # of drivers whose package has another name
-    "psycopg": "'psycopg[binary]'",
-    "psycopg2": "psycopg2-binary",
-    "MySQLdb": "mysqlclient",
-    "mysql": "mysql-connector-python",
-}
+    def _restart(self, seed: int) -> None:
+        # `constant_liar` treats running trials as bad ones, so no other worker repeats them.
+        super().__init__(seed=seed, n_startup_trials=RANDOM_TRIALS, constant_liar=True)
 
 
 def open_storage(url: str) -> BaseStorage:

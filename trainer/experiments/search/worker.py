@@ -7,31 +7,40 @@ import os
 import shutil
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from dermpack.errors import DermpackError, InputError
-from dermpack.storage.files import check_output_folder, format_json, write_bytes, write_error
-from dermpack.storage.locks import wait_for_turn
-from dermpack.storage.toml_file import format_toml
+from dermpack.progress import ignore
+from dermpack.storage.files import (
+    check_output_folder,
+    format_json,
+    format_toml,
+    write_bytes,
+    write_error,
+    write_text,
+)
+from dermpack.storage.shared_folders import wait_for_turn
 from trainer.experiments.search.space import SearchGoal, apply_sample
 from trainer.experiments.search.storage import hide_password, open_trials, sqlite_url
-from trainer.experiments.search.trial import (
+from trainer.experiments.search.workers import (
     SAME_AS,
     SECONDS,
+    TRIAL_REASON,
     TRIALS,
     MeasureLatency,
-    TrialSetup,
+    failed_with_worker,
+    run_trials,
+    train_trial,
     trial_folder,
 )
-from trainer.experiments.search.workers import TRIAL_REASON, failed_with_worker, run_trials
-from trainer.experiments.search_record import Search, State, TrialRow
-from trainer.experiments.search_report import search_page, search_plots
+from trainer.experiments.search_report import Search, State, TrialRow, search_page, search_plots
 from trainer.recipe.recipe import MACHINE_OPTIONS, Recipe, recipe_to_options
 from trainer.runs.preflight import check_single_process, check_training
-from trainer.runs.subprocess_training import EventCallback, ignore_event
+from trainer.runs.subprocess_training import EventCallback
 
 MARKER = ".dermpack-tune"  # marks a folder that dermpack wrote
 
@@ -45,7 +54,7 @@ def tune(
     storage: str = "",
     name: str = "",
     latency: MeasureLatency | None = None,
-    tell: EventCallback = ignore_event,
+    tell: EventCallback = ignore,
 ) -> Search:
     """Run trials until all workers have started `trials`, and return the results.
 
@@ -63,17 +72,14 @@ def tune(
         raise write_error(folder, error) from error
     url = storage or sqlite_url(folder)
     study = open_trials(wanted, url, name or folder.name, folder)
-    attempts = TrialSetup(
-        study=study, wanted=wanted, folder=folder, trials=trials, latency=latency, tell=tell
+    run_trial = partial(
+        train_trial, study=study, wanted=wanted, folder=folder, trials=trials, latency=latency, tell=tell
     )
-
-    def ended(_: FrozenTrial) -> None:
-        _write(study, wanted, folder)
-
+    write = partial(_write, study, wanted, folder)
     deadline = time.monotonic() + minutes * 60 if minutes else math.inf
     try:
-        run_trials(study, wanted.space, attempts, folder, trials=trials, deadline=deadline, ended=ended)
-        return _write(study, wanted, folder)
+        run_trials(study, wanted.space, run_trial, folder, trials=trials, deadline=deadline, ended=write)
+        return write()
     except optuna.exceptions.StorageInternalError as error:
         reason = hide_password(" ".join(str(error.__cause__ or error).split()))[:200]
         where, hint = f"--storage {hide_password(url)}", "Rerun the same command to resume."
@@ -119,8 +125,7 @@ def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
     distinct = list(first.values()) if objective.with_latency else list(first.values())[:1]
     return Search(
         name=study.study_name,
-        source=wanted.dataset.source,
-        dataset_sha256=wanted.dataset.sha256,
+        dataset={"sha256": wanted.dataset.sha256, "source": wanted.dataset.source},
         objectives=(objective.figure, *(["latency_ms"] if objective.with_latency else [])),
         space=wanted.space.record(),
         left_out=wanted.space.left_out,
@@ -133,10 +138,10 @@ def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
                 state=STATES[trial.state],
                 drawn=dict(trial.params),
                 values=tuple(trial.values or ()) if trial.state is TrialState.COMPLETE else (),
-                curve=dict(trial.intermediate_values),
+                curve={str(epoch): value for epoch, value in sorted(trial.intermediate_values.items())},
                 seconds=trial.user_attrs.get(SECONDS),
                 same_as=trial.user_attrs.get(SAME_AS),
-                reason=str(trial.user_attrs.get(TRIAL_REASON, "")),
+                reason=trial.user_attrs.get(TRIAL_REASON),
             )
             for trial in trials
         ),
@@ -146,18 +151,19 @@ def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
 def write_search(search: Search, base: Recipe, folder: Path) -> None:
     """Write the record, the page, the plots and the best recipe."""
     plots = search_plots(search)
-    texts = {SEARCH_RECORD_FILE: format_json(search.record()), PAGE_FILE: search_page(search, plots)}
-    if search.best:
-        texts[BEST_FILE] = _recipe_text(search, search.best[0], base, folder)
-    for name, data in (*plots.items(), *((name, text.encode("utf-8")) for name, text in texts.items())):
+    for name, data in plots.items():
         write_bytes(folder / name, data)
+    write_text(folder / SEARCH_RECORD_FILE, format_json(search.record()))
+    write_text(folder / PAGE_FILE, search_page(search, plots))
+    if search.best:
+        write_text(folder / BEST_FILE, _recipe_text(search, search.best[0], base, folder))
     if len(search.objectives) > 1:
         # Write the recipe of each trial on the Pareto front, and remove those of earlier fronts.
         recipes = folder / RECIPES
         recipes.mkdir(exist_ok=True)
         names = {f"trial-{number}.toml": number for number in search.best}
         for name, number in names.items():
-            write_bytes(recipes / name, _recipe_text(search, number, base, recipes).encode("utf-8"))
+            write_text(recipes / name, _recipe_text(search, number, base, recipes))
         for path in recipes.glob("trial-*.toml"):
             if path.name not in names:
                 path.unlink()

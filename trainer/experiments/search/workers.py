@@ -1,4 +1,4 @@
-"""Run trials until there are enough, next to other workers that do the same.
+"""Run the trials of a search until there are enough, next to other workers that do the same.
 
 A worker that dies leaves a trial in the state "running". Another worker detects it: on the same machine the
 lock file of the dead worker is free, on another machine its heartbeat is old. The trial is then marked as
@@ -8,34 +8,39 @@ failed, and its values are tried again.
 from __future__ import annotations
 
 import fcntl
+import math
+import shutil
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from dermpack.errors import DermpackError
-from dermpack.storage.locks import WORKERS_FOLDER, wait_for_turn
-from trainer.experiments.search.space import Space
+from dermpack.errors import DermpackError, InputError
+from dermpack.storage.shared_folders import WORKERS_FOLDER, wait_for_turn
+from trainer.experiments.runner import ExperimentRun, run_recipe
+from trainer.experiments.search.space import SearchGoal, Space, apply_sample
+from trainer.fitting.events import Epoch, FitProgress
+from trainer.runs.preflight import check_training
+from trainer.runs.run_folder import read_run
+from trainer.runs.subprocess_training import EventCallback, RecipeStarted, TrainingEvent
 
 WORKER, ALIVE, ORIGIN, TRIAL_REASON = "worker", "alive", "origin", "reason"
 HEARTBEAT_S = 20.0
 SILENT_S = 300.0  # without a heartbeat, after which a worker on another machine is considered dead
 HEARTBEAT_FAILURES = (optuna.exceptions.StorageInternalError, optuna.exceptions.UpdateFinishedTrialError)
 MAX_TRIES = 3  # of one set of values, because the values may be what kills the worker
-
-
-class PrunedTrial(Exception):  # noqa: N818 - a signal: other trials were better at the same epoch
-    """The trial was pruned."""
-
-
+SECONDS, RECIPE, SAME_AS, WEIGHTS = "seconds", "recipe", "same_as", "weights_sha256"
+TRIALS = "trials"
+SECOND_PHASE = "fine-tuning"  # as trainer.fitting.phases names it
+MeasureLatency: TypeAlias = Callable[[Path], float]  # a run folder → milliseconds of its int8 export
 RunTrial: TypeAlias = Callable[[Trial, Mapping[str, Any]], tuple[float, ...]]  # returns the objectives
-TrialEnded: TypeAlias = Callable[[FrozenTrial], None]
 
 
 def run_trials(
@@ -46,7 +51,7 @@ def run_trials(
     *,
     trials: int,
     deadline: float,
-    ended: TrialEnded,
+    ended: Callable[[], object],
 ) -> None:
     """Start trials until `trials` are started by all workers or time is up; call `ended` after each."""
     name = uuid.uuid4().hex[:12]
@@ -66,8 +71,7 @@ def run_trials(
             # The turn ends here: other workers start their trials while this one is trained.
             with _heartbeat(trial):
                 _run_one(study, trial, space, run_trial)
-            trials_so_far = study.get_trials(deepcopy=False)
-            ended(next(each for each in trials_so_far if each.number == trial.number))
+            ended()
 
 
 def has_enough_trials(found: Sequence[FrozenTrial], trials: int) -> bool:
@@ -123,7 +127,7 @@ def _run_one(study: optuna.Study, trial: Trial, space: Space, run_trial: RunTria
     """Run a trial and store its state; after an interruption it stays "running" and is repeated later."""
     try:
         values = run_trial(trial, space.sample(trial))
-    except PrunedTrial:
+    except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
         return
     except DermpackError as error:
@@ -152,3 +156,78 @@ def _heartbeat(trial: Trial) -> Iterator[None]:
     finally:
         end.set()
         thread.join()
+
+
+def train_trial(
+    trial: Trial,
+    values: Mapping[str, Any],
+    *,
+    study: optuna.Study,
+    wanted: SearchGoal,
+    folder: Path,
+    trials: int,
+    latency: MeasureLatency | None,
+    tell: EventCallback,
+) -> tuple[float, ...]:
+    """Train the recipe with the sampled values, and return the figures of the objectives."""
+    recipe, figure = apply_sample(values, wanted.recipe), wanted.objective.figure
+    place = trial_folder(trial, folder)
+    trial.set_user_attr(RECIPE, recipe.record())
+    tell(RecipeStarted(name=f"trial {trial.number}", number=trial.number + 1, of=trials))
+    # Training is deterministic, so a trial with the same recipe has the same result.
+    for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if other.user_attrs.get(RECIPE) == recipe.record() and other.values:
+            trial.set_user_attr(SAME_AS, other.user_attrs.get(SAME_AS, other.number))
+            return tuple(other.values)
+    files = ExperimentRun(run=place / "run", state=place)
+    check_training(wanted.dataset, files.run, recipe, overwrite=True)
+    prunes = latency is None
+    pruner = TrialPruner(trial=trial, figure=figure, head_epochs=recipe.head_epochs, prunes=prunes, tell=tell)
+    try:
+        run_recipe(files, recipe, wanted.dataset, tell=pruner)
+    except optuna.TrialPruned:
+        # The clock is in the folder, so its time is stored before the folder is removed.
+        _record_seconds(trial, files)
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    _record_seconds(trial, files)
+    run = read_run(files.run)
+    trial.set_user_attr(WEIGHTS, run.weights_sha256)
+    reached = float(run.validation[figure])
+    if math.isnan(reached):
+        what = f"{figure} is undefined on the validation split"
+        hint = "Import the dataset with a larger validation share."
+        raise InputError(place.name, what, hint, code="split-too-small")
+    return (reached, latency(files.run)) if latency else (reached,)
+
+
+def _record_seconds(trial: Trial, files: ExperimentRun) -> None:
+    if files.clock.is_file():
+        trial.set_user_attr(SECONDS, files.training_seconds())
+
+
+def trial_folder(trial: Trial | FrozenTrial, folder: Path) -> Path:
+    """Return the folder of a trial's run; a repeated trial resumes in the folder of the original one."""
+    return folder / TRIALS / str(trial.user_attrs.get(ORIGIN, trial.number))
+
+
+@dataclass(slots=True, kw_only=True)
+class TrialPruner:
+    """Report each epoch to Optuna, counted over both phases; raise optuna.TrialPruned if Optuna prunes it."""
+
+    trial: Trial
+    figure: str
+    head_epochs: int
+    prunes: bool
+    tell: EventCallback
+    best: float = float("-inf")
+
+    def __call__(self, event: TrainingEvent) -> None:
+        self.tell(event)
+        match event:
+            case FitProgress(name=name, epoch=epoch, ended=Epoch(validation=figures)) if self.prunes:
+                # Training keeps its best epoch, so a trial is compared by the best figure so far.
+                self.best = max(self.best, figures[self.figure])
+                self.trial.report(self.best, step=epoch + (self.head_epochs if name == SECOND_PHASE else 0))
+                if self.trial.should_prune():
+                    raise optuna.TrialPruned

@@ -10,7 +10,6 @@ from dermpack.dataset.manifest import Finding, Split
 from dermpack.progress import Item
 from dermpack.reporting.page import Level
 from tests.support.training_dataset import dataset, of_pictures, picture
-from trainer.datasets.checks.dataset_warnings import find_warnings
 from trainer.datasets.exploration.columns import (
     MAX_VALUES,
     MISSING,
@@ -19,6 +18,7 @@ from trainer.datasets.exploration.columns import (
     count_classes,
     read_column,
 )
+from trainer.datasets.exploration.dataset_warnings import find_warnings
 from trainer.datasets.exploration.explore import MAX_CROSSED, explore_dataset
 
 LABELS = ["mel", "nv", "nv", "nv"] * 10

@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 
 from dermpack.dataset.manifest import Split
 from tests.support.errors import raises_code
-from trainer.datasets.splits.given_splits import keep_given_splits
-from trainer.datasets.splits.split import DEFAULT_SHARES, Member, Shares, assign_splits, parse_shares
+from trainer.datasets.splits.split import (
+    DEFAULT_SHARES,
+    Member,
+    Shares,
+    assign_splits,
+    find_unit_leaks,
+    keep_given_splits,
+    parse_shares,
+)
 
 TRAIN, VALIDATION, TEST = Split
 
@@ -114,7 +121,7 @@ def test_shares_of_a_whole_are_taken(text: str) -> None:
 
 
 def kept(found: Sequence[Member], given_splits: Sequence[Split | None]) -> tuple[Split, ...]:
-    return keep_given_splits(found, given_splits, shares=DEFAULT_SHARES, seed=0).splits
+    return keep_given_splits(found, given_splits, shares=DEFAULT_SHARES, seed=0)
 
 
 def test_given_splits_stay() -> None:
@@ -141,8 +148,8 @@ def test_a_picture_without_a_given_split_goes_with_its_unit() -> None:
 
 def test_a_leak_is_told_of_the_side_that_is_held_out_less() -> None:
     found = [member(0, unit=0), member(1, unit=0), member(2, unit=2), member(3, unit=3)]
-    leaks = keep_given_splits(found, [TRAIN, TEST, TRAIN, VALIDATION], shares=DEFAULT_SHARES, seed=0).leaks
-    assert leaks == {0: TEST}
+    splits = kept(found, [TRAIN, TEST, TRAIN, VALIDATION])
+    assert find_unit_leaks([each.unit for each in found], splits) == {0: TEST}
 
 
 def test_shares_print_as_they_are_written() -> None:

@@ -1,0 +1,26 @@
+"""C++ is kept off the terminal, Python is not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SAID_LATER = """
+import logging, os
+from dermpack.cli.console import python_stderr_only
+
+logger = logging.getLogger("library")
+with python_stderr_only():
+    logger.addHandler(logging.StreamHandler())
+    logger.warning("within")
+    os.write(2, b"from C++")
+logger.warning("after")
+with python_stderr_only():
+    logger.warning("within another")
+"""
+
+
+def test_a_handler_that_a_library_makes_within_speaks_afterwards_too() -> None:
+    """As TensorFlow's does where several commands run in one process."""
+    done = subprocess.run([sys.executable, "-c", SAID_LATER], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["within", "after", "within another"]

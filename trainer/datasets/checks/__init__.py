@@ -1,1 +1,0 @@
-"""Verify dataset folders, and warn about properties that make scores misleading."""

@@ -1,1 +1,0 @@
-"""Find pictures that show the same thing."""
