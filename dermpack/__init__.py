@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dermpack.bundle.bundle_record import Bundle, BundleFormat
     from dermpack.bundle.read_bundle import read_bundle
     from dermpack.contract import Contract, read_contract
-    from dermpack.dataset.manifest import Dataset, Picture, Split, read_dataset
+    from dermpack.dataset.manifest import Dataset, DuplicateSearch, Picture, Split, read_dataset
     from dermpack.errors import (
         DatasetError,
         DermpackError,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
         OutputError,
         PictureError,
         TableError,
-        WorkerError,
     )
     from dermpack.evaluation.evaluate import Evaluation
     from dermpack.imaging.preprocessing import Policy, prepare
@@ -59,10 +58,10 @@ _NAMES_OF_MODULE = {
     "dermpack.bundle.bundle_record": ("Bundle", "BundleFormat"),
     "dermpack.bundle.read_bundle": ("read_bundle",),
     "dermpack.contract": ("Contract", "read_contract"),
-    "dermpack.dataset.manifest": ("Dataset", "Picture", "Split", "read_dataset"),
+    "dermpack.dataset.manifest": ("Dataset", "DuplicateSearch", "Picture", "Split", "read_dataset"),
     "dermpack.errors": (
         *("DatasetError", "DermpackError", "InputError", "MissingExtraError", "OutputError"),
-        *("PictureError", "TableError", "WorkerError"),
+        *("PictureError", "TableError"),
     ),
     "dermpack.evaluation.evaluate": ("Evaluation",),
     "dermpack.imaging.preprocessing": ("Policy", "prepare"),
@@ -77,9 +76,9 @@ _MODULE_OF_NAME = {name: module for module, names in _NAMES_OF_MODULE.items() fo
 
 __all__ = [
     "Answers", "Arch", "Bundle", "BundleFormat", "CheckOutcome", "Classifier", "Contract", "Conversion",
-    "Dataset", "DatasetError", "DermpackError", "Evaluation", "InputError", "MissingExtraError",
-    "OutputError", "Picture", "PictureError", "Policy", "Quantization", "Recipe", "Run", "Split",
-    "TableError", "Verification", "Weights", "WorkerError", "convert", "evaluate", "import_dataset",
+    "Dataset", "DatasetError", "DermpackError", "DuplicateSearch", "Evaluation", "InputError",
+    "MissingExtraError", "OutputError", "Picture", "PictureError", "Policy", "Quantization", "Recipe",
+    "Run", "Split", "TableError", "Verification", "Weights", "convert", "evaluate", "import_dataset",
     "open_classifier", "package", "predict", "prepare", "read_bundle", "read_contract", "read_dataset",
     "read_run", "train", "verify_bundle", "verify_export",
 ]  # fmt: skip

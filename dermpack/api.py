@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermpack.dataset.manifest import Dataset, Split
+from dermpack.dataset.manifest import Dataset, DuplicateSearch, Split
 from dermpack.progress import Track, silent
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dermpack.inference.classifier import Classifier
     from dermpack.inference.predict.answers import Answers
     from dermpack.verification.check_result import Verification
-    from dermpack.verification.verify import VerificationTools
     from trainer.recipe.recipe import Recipe
     from trainer.runs.run_folder import Run
 
@@ -34,21 +33,35 @@ def import_dataset(
     output: Path,
     *,
     group_column: str = "",
+    positive: Sequence[str] = (),
+    name: str = "",
+    negative_name: str = "",
     seed: int = 0,
+    duplicates: DuplicateSearch | None = None,
     jobs: int = 1,
     overwrite: bool = False,
     track: Track = silent,
 ) -> Dataset:
     """Examine a folder of pictures, split it 70/15/15 by group, and write a dataset folder.
 
+    `positive` makes two labels: these classes, called `name`, and all others, called `negative_name`.
+    Duplicates stay in one split; without `duplicates`, they are searched thoroughly up to 20,000 pictures.
     With several jobs, which are worker processes, the caller's script must be importable: its own work must
     be below `if __name__ == "__main__":`.
     """
     from trainer.datasets.importer import ImportRequest
     from trainer.datasets.importer import import_dataset as run_import
+    from trainer.datasets.layouts.listing import SourceRequest
 
     request = ImportRequest(
-        source=source, output=output, group_column=group_column, seed=seed, jobs=jobs, overwrite=overwrite
+        source=source,
+        output=output,
+        reading=SourceRequest(positive=tuple(positive), name=name, negative_name=negative_name),
+        group_column=group_column,
+        seed=seed,
+        duplicates=duplicates,
+        jobs=jobs,
+        overwrite=overwrite,
     )
     return run_import(request, track=track)
 
@@ -124,16 +137,12 @@ def evaluate(
 
 def read_fitted_decisions(file: Path) -> FittedDecisions:
     """Return the thresholds in the contract of a .tflite, or UNFITTED if it has none."""
-    from dermpack.contract import read_contract
     from dermpack.evaluation.evaluate import UNFITTED, FittedDecisions
-    from dermpack.inference.model_files import find_sidecar
-    from dermpack.storage.files import read_json
+    from dermpack.inference.model_files import find_contract
 
-    sidecar = find_sidecar(file)
-    # A JSON file without a schema belongs to another tool.
-    if sidecar is None or "schema" not in read_json(sidecar):
+    contract = find_contract(file)
+    if contract is None:
         return UNFITTED
-    contract = read_contract(sidecar)
     return FittedDecisions(
         dataset_sha256=contract.parents.dataset, points=contract.thresholds, abstention=contract.abstention
     )
@@ -151,11 +160,11 @@ def verify_export(
     path: Path, *, dataset: Dataset | None = None, pictures: int = VERIFIED_PICTURES
 ) -> tuple[Verification, ...]:
     """Check an export, or each export in a folder, from its files; with a dataset, its scores too."""
-    from dermpack.verification.verify import find_exports
+    from dermpack.verification.verify import find_exports, open_tools
     from dermpack.verification.verify import verify_export as check_export
 
     exports = find_exports(path)
-    with _open_tools(dataset, pictures) as tools:
+    with open_tools(pictures=pictures, dataset=dataset) as tools:
         return tuple(check_export(export, tools) for export in exports)
 
 
@@ -163,16 +172,10 @@ def verify_export(
 def open_classifier(model: Path, *, threads: int = 1) -> Iterator[Classifier]:
     """Yield a classifier for an export or a .tflite with its contract: picture files → probabilities."""
     from dermpack.inference.classifier import open_classifier as open_file
-    from dermpack.inference.model_files import ModelSettings, open_model
+    from dermpack.inference.model_files import make_settings, open_model
 
     opened = open_model(model)
-    temperature = opened.temperature
-    settings = ModelSettings(
-        labels=opened.labels,
-        policy=opened.policy,
-        temperature=temperature.value if temperature else 1.0,
-        floor=temperature.floor if temperature else 0.0,
-    )
+    settings = make_settings(opened.labels, opened.policy, opened.temperature)
     with open_file(opened.path, sidecar=settings, threads=threads) as classifier:
         yield classifier
 
@@ -183,9 +186,10 @@ def predict(
     """Return the answer of an export or a .tflite for each picture, and each picture below a folder."""
     from contextlib import ExitStack
 
-    from dermpack.inference.interpreter_host import first_installed_runtime, open_host
+    from dermpack.imaging.picture_decoder import PictureDecoder
+    from dermpack.inference.interpreter_host import count_hosts, first_installed_runtime, open_host
     from dermpack.inference.model_files import open_model
-    from dermpack.inference.predict.answers import classify_pictures, count_hosts, interpret_outputs
+    from dermpack.inference.predict.answers import classify_pictures, interpret_outputs
     from dermpack.inference.predict.picture_search import find_pictures
 
     found, opened = find_pictures(pictures), open_model(model)
@@ -194,8 +198,9 @@ def predict(
     with ExitStack() as stack:
         runtime = first_installed_runtime()
         count = count_hosts(len(found.pictures), threads=threads)
-        hosts = [stack.enter_context(open_host(runtime)) for _ in range(count)]
-        outputs = classify_pictures(opened, found.pictures, hosts=hosts, track=track)
+        hosts = [stack.enter_context(open_host(runtime, children=2 * count)) for _ in range(count)]
+        decoder = stack.enter_context(PictureDecoder(jobs=count))
+        outputs = classify_pictures(opened, found.pictures, hosts=hosts, decoder=decoder, track=track)
     return interpret_outputs(opened, found, outputs.rows, top=top)
 
 
@@ -211,15 +216,14 @@ def package(
     """Write a bundle of an export, or of the named exports in a folder: by default, an Android module."""
     from dermpack.bundle.build_bundle import BundleRequest, build_bundle
     from dermpack.bundle.bundle_record import BundleFormat
-    from dermpack.bundle.signing import signature_path
+    from dermpack.bundle.signing import write_with_signature
     from dermpack.bundle.variants import read_variants
-    from dermpack.storage.files import check_output_file, write_bytes
+    from dermpack.storage.files import check_output_file
 
     check_output_file(output, overwrite=overwrite)
     request = BundleRequest(format=form or BundleFormat.MODULE, name=name)
     built = build_bundle(read_variants(export, tuple(variants)), request)
-    signature_path(output).unlink(missing_ok=True)  # an old signature would belong to another bundle
-    write_bytes(output, built.data)
+    write_with_signature(output, built.data, None)
     return built.bundle
 
 
@@ -229,19 +233,8 @@ def verify_bundle(
     """Check a bundle and each model in it; `key` is the public key of its signature."""
     from dermpack.bundle.read_bundle import read_bundle
     from dermpack.bundle.verify_bundle import verify_bundle as check_bundle
+    from dermpack.verification.verify import open_tools
 
     opened = read_bundle(path, key=key)
-    with _open_tools(None, pictures) as tools:
+    with open_tools(pictures=pictures) as tools:
         return check_bundle(opened, tools)
-
-
-@contextmanager
-def _open_tools(dataset: Dataset | None, pictures: int) -> Iterator[VerificationTools]:
-    from dermpack.verification.interpreter_runs import open_sample_pictures
-    from dermpack.verification.verify import VerificationTools, open_hosts
-
-    with (
-        open_sample_pictures(pictures=pictures, dataset=dataset, split=Split.VALIDATION) as samples,
-        open_hosts() as hosts,
-    ):
-        yield VerificationTools(hosts=hosts, samples=samples)

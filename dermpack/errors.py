@@ -15,14 +15,20 @@ docs/troubleshooting.md explains every code. Any other exception is a bug and ke
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
+MAX_VALUE, MAX_SENTENCE = 200, 1000  # characters of a foreign value, and of a sentence, in a message
+MAX_PATH = 4096  # characters of the longest path on Linux, which `where` keeps for programs
+# A quoted value, or a run without spaces, that is longer than a message shows.
+LONG_VALUE = re.compile(rf"'[^']{{{MAX_VALUE},}}'|\"[^\"]{{{MAX_VALUE},}}\"|\S{{{MAX_VALUE + 1},}}")
 EXTRA_OF_MODULE = {
-    **dict.fromkeys(("imagehash", "matplotlib", "pandas", "scipy", "sklearn"), "data"),
+    **dict.fromkeys(("cv2", "imagehash", "matplotlib", "pandas", "scipy", "sklearn"), "data"),
     **dict.fromkeys(("h5py", "tensorflow", "tensorflow_model_optimization", "tf_keras", "tomli"), "train"),
     **dict.fromkeys(("optuna", "sqlalchemy"), "tune"),
     **dict.fromkeys(("ai_edge_litert", "tflite_runtime"), "device"),
     "cryptography": "sign",
+    "pillow_heif": "heic",
 }
 
 
@@ -33,8 +39,10 @@ class DermpackError(Exception):
     """
 
     def __init__(self, where: object, what: str, hint: str, *, code: str) -> None:
-        super().__init__(escape_unprintable(f"{where}: {what}. {hint}"))
-        self.where, self.what, self.hint, self.code = str(where), what, hint, code
+        # Each part may repeat text of a file or an argument, however long that is.
+        self.where, self.code = shorten(str(where), MAX_PATH), code
+        self.what, self.hint = shorten_values(what), shorten_values(hint)
+        super().__init__(escape_unprintable(f"{shorten(self.where)}: {self.what}. {self.hint}"))
 
     def __reduce__(self) -> tuple[object, ...]:
         # For child processes: pickle cannot pass keyword-only arguments itself.
@@ -91,8 +99,27 @@ def find_missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
     return MissingExtraError(module, extra) if extra else None
 
 
-def escape_unprintable(text: str) -> str:
+def escape_unprintable(text: str, *, keep: str = "") -> str:
     """Return the text with every character escaped that would break the line or move the cursor."""
+    if text.isprintable():
+        return text
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text
+        c if c.isprintable() or c in keep else c.encode("unicode_escape", "backslashreplace").decode()
+        for c in text
     )
+
+
+def shorten(text: str, most: int = MAX_VALUE) -> str:
+    """Return the text without its middle if it is too long: shorten("abcdefghij", 8) → "abcde…ij"."""
+    end = most // 4  # the name of a file is at the end of its path
+    return text if len(text) <= most else f"{text[: most - end - 1]}…{text[-end:]}"
+
+
+def shorten_values(sentence: str) -> str:
+    """Return a sentence in which no value of a file or an argument has more than 200 characters."""
+    return shorten(LONG_VALUE.sub(lambda found: shorten(found[0]), sentence), MAX_SENTENCE)
+
+
+def show_foreign(text: str) -> str:
+    """Return text that may contain foreign values as one line for a terminal: escaped and shortened."""
+    return escape_unprintable(shorten_values(text))

@@ -75,6 +75,12 @@ def ham10000() -> Path:
 
 
 @pytest.fixture(scope="session")
+def fitzpatrick21() -> Path:
+    """A part of Fitzpatrick17k with listed duplicates, or a skip that says what is missing."""
+    return _real("DERMPACK_DATA", SHARED / "data", "fitzpatrick21")
+
+
+@pytest.fixture(scope="session")
 def backbone_035() -> Path:
     """The ImageNet weights of MobileNetV2 0.35, or a skip that says what is missing."""
     return _real("DERMPACK_WEIGHTS", SHARED / "weights", "mobilenet_v2_0.35_224_no_top.h5")

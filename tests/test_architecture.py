@@ -65,6 +65,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         ),
         *("dermpack.verification", "trainer.datasets"),
     ),
+    "pillow_heif": ("dermpack.imaging",),
     "matplotlib": ("dermpack.reporting", "benchmarks.report", "trainer.experiments"),
     "jinja2": ("dermpack.reporting",),
     "cryptography": ("dermpack.bundle",),
@@ -72,6 +73,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "rich": ("dermpack.cli",),
     "h5py": ("trainer.model",),
     "imagehash": ("trainer.datasets",),
+    "threadpoolctl": ("trainer.datasets",),  # comes with scikit-learn
+    "cv2": ("trainer.datasets",),  # decodes nothing: its pixels come from dermpack.imaging
     "sklearn": ("trainer.datasets",),
     "pandas": ("trainer.datasets",),
     "optuna": ("trainer.experiments",),
@@ -91,6 +94,35 @@ ONLY_INSIDE_FUNCTIONS = {
     "dermpack.api": ("trainer", "converter", "benchmarks", "numpy"),
     "dermpack.cli": ("rich", "trainer", "converter", "benchmarks", "numpy", "PIL"),
 }
+
+# Only storage opens paths: what a user, a table or a record names may be a pipe, a device or of any size.
+# These modules open others, which no input names.
+OPEN_OWN_FILES = {
+    **dict.fromkeys(
+        ("dermpack.bundle.android_module", "dermpack.bundle.release_comparison"), "templates, class files"
+    ),
+    "benchmarks.targets.emulated.emulator": "the list of wheels, and the system's files",
+    "benchmarks.targets.host": "the logs of its own worker",
+    "benchmarks.targets.ssh.ssh_target": "the script for the other machine, and files of its own folder",
+    "benchmarks.worker.worker": "stands alone: the job that it was given, and the system's files",
+    "converter.export.export_folder": "the file that it has written",
+    "dermpack.cli": "the null device",
+    "dermpack.cli.build": "the table that the step before has written",
+    "dermpack.cli.console": "the null device",
+    "dermpack.imaging.decoding": "pictures, with the same checks as storage, and links are refused",
+    "dermpack.processes.child_process": "the log of its own child",
+    "dermpack.processes.limits": "the system's files",
+    "dermpack.reporting.page": "the style sheet",
+    "dermpack.synthetic.demo_folder": "a picture that it has generated",
+    "trainer.data.prepared_cache": "the cache, whose files are checked by hash",
+    "trainer.datasets.picture_features": "the model that is part of the package",
+    "trainer.distributed.strategy": "the checkpoint that it has written",
+    "trainer.experiments.search.workers": "the locks of a search",
+    "trainer.runs.run_folder": "the identity of a training that it has begun",
+}
+OPENING = ("open", "read_text", "read_bytes", "fromfile", "loadtxt", "genfromtxt", "read_csv")
+# Methods of these names that open no path: members of an archive.
+NOT_PATHS = ("archive", "replies")
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -227,3 +259,38 @@ def test_a_class_name_is_defined_once() -> None:
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(module)
     assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
+def opened_paths(tree: ast.Module) -> list[str]:
+    """Return every call that opens a path by itself, as `path.open()` and `open(path)` do."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        function = node.func
+        if isinstance(function, ast.Name) and function.id == "open":
+            found.append(f"line {node.lineno}: {ast.unparse(node)}")
+        elif isinstance(function, ast.Attribute) and function.attr in OPENING:
+            owner = function.value.id if isinstance(function.value, ast.Name) else ""
+            if owner not in NOT_PATHS:
+                found.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(*pair, id=pair[0]) for pair in SOURCES.items()])
+def test_only_storage_opens_paths(module: str, path: Path) -> None:
+    if is_below(module, ("dermpack.storage",)) or module in OPEN_OWN_FILES:
+        return
+    assert opened_paths(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+def test_the_list_of_modules_that_open_their_own_files_is_current() -> None:
+    trees = {module: ast.parse(SOURCES[module].read_text(encoding="utf-8")) for module in OPEN_OWN_FILES}
+    assert [module for module, tree in trees.items() if not opened_paths(tree)] == []
+
+
+@pytest.mark.parametrize(
+    "source", ["open(path)", "path.open('rb')", "path.read_bytes()", "np.fromfile(path)", "os.open(path, 0)"]
+)
+def test_an_opened_path_is_seen(source: str) -> None:
+    assert opened_paths(ast.parse(source))

@@ -18,9 +18,19 @@ EXAMPLE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Change this list only with an entry in CHANGELOG.md.
 NAMES = [
     *("Answers", "Arch", "Bundle", "BundleFormat", "CheckOutcome", "Classifier", "Contract", "Conversion"),
-    *("Dataset", "DatasetError", "DermpackError", "Evaluation", "InputError", "MissingExtraError"),
-    *("OutputError", "Picture", "PictureError", "Policy", "Quantization", "Recipe", "Run", "Split"),
-    *("TableError", "Verification", "Weights", "WorkerError", "convert", "evaluate", "import_dataset"),
+    *("Dataset", "DatasetError", "DermpackError", "DuplicateSearch", "Evaluation", "InputError"),
+    *(
+        "MissingExtraError",
+        "OutputError",
+        "Picture",
+        "PictureError",
+        "Policy",
+        "Quantization",
+        "Recipe",
+        "Run",
+        "Split",
+    ),
+    *("TableError", "Verification", "Weights", "convert", "evaluate", "import_dataset"),
     *("open_classifier", "package", "predict", "prepare", "read_bundle", "read_contract", "read_dataset"),
     *("read_run", "train", "verify_bundle", "verify_export"),
 ]

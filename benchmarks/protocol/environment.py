@@ -43,6 +43,7 @@ THROTTLING = {**dict(enumerate(THROTTLING_NOW)), **dict(enumerate(THROTTLING_WAS
 
 BUSY = 0.5  # load of other programs, per core
 SLOW_GOVERNORS = ("powersave", "conservative")
+MOST_CHARACTERS = 4_000  # of one fact: the features of a processor are the longest
 NUMBER = r"^-?[0-9]{1,9}$"
 Texts = Mapping[str, str]
 
@@ -145,4 +146,5 @@ def _match_files(texts: Texts, pattern: str) -> list[str]:
 
 def _clean(texts: Texts) -> dict[str, str]:
     """Make each text one printable line, and leave out the empty ones."""
-    return {name: escape_unprintable(" ".join(text.split())) for name, text in texts.items() if text}
+    lines = ((name, escape_unprintable(" ".join(text.split()))) for name, text in texts.items())
+    return {name: line[:MOST_CHARACTERS] for name, line in lines if line}

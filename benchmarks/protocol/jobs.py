@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -13,19 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from benchmarks.protocol import environment, replies
+from benchmarks.protocol import environment, replies, results
 from benchmarks.protocol.plan import BenchmarkPlan, Setting, Timing
-from benchmarks.protocol.results import (
-    AnsweredPictures,
-    CountedModel,
-    ProfiledModel,
-    RefusedModel,
-    TargetMeasurement,
-    TimedModel,
-)
 from benchmarks.worker import worker
 from dermpack.errors import InputError
-from dermpack.imaging.preprocessing import Policy, prepare
+from dermpack.imaging.picture_decoder import PictureDecoder
+from dermpack.imaging.preprocessing import Policy
 from dermpack.processes.process_pool import available_jobs
 from dermpack.progress import Track, silent
 from dermpack.storage.files import write_bytes
@@ -38,6 +30,7 @@ PATIENCE_SECONDS = 120.0  # to start and to load
 PICTURE_SECONDS = 5.0  # for one inference: the largest network on the slowest device
 PROFILED = ("ai-edge-litert",)  # the runtimes whose library operators.py can profile
 INFERENCES = 3  # to count
+MOST_VERSION = 100  # characters of a runtime's version
 # A few rounds of one model alone, for the peak of its memory.
 PROBE = Timing(warm_up_seconds=0.0, rounds=5, seconds=0.0, most_seconds=30.0)
 
@@ -66,11 +59,11 @@ class TargetDescription:
 class WorkerResults:
     """What the worker of one target has answered so far."""
 
-    timed: list[TimedModel] = field(default_factory=list)
-    counted: list[CountedModel] = field(default_factory=list)
-    answered: list[AnsweredPictures] = field(default_factory=list)
-    profiled: list[ProfiledModel] = field(default_factory=list)
-    refused: list[RefusedModel] = field(default_factory=list)
+    timed: list[results.TimedModel] = field(default_factory=list)
+    counted: list[results.CountedModel] = field(default_factory=list)
+    answered: list[results.AnsweredPictures] = field(default_factory=list)
+    profiled: list[results.ProfiledModel] = field(default_factory=list)
+    refused: list[results.RefusedModel] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     environment_after: Mapping[str, str] = field(default_factory=dict)  # after the last timed setting
     peaks: dict[tuple[Setting, str], int | None] = field(default_factory=dict)
@@ -105,14 +98,14 @@ class WorkerResults:
             notes = (f"{name}: no profile of its operators under {setting} ({why})" for name in names)
             self.notes.extend(notes)
         else:
-            self.refused += [RefusedModel(model=name, setting=setting, why=why) for name in names]
+            self.refused += [results.RefusedModel(model=name, setting=setting, why=why) for name in names]
 
     def measurement(
         self, target: str, machine: TargetDescription, *, notes: Sequence[str], is_emulated: bool = False
-    ) -> TargetMeasurement:
+    ) -> results.TargetMeasurement:
         """Return all of it, with the state of the machine before and after, and the warnings about it."""
         warnings = environment.list_warnings(machine.environment, self.environment_after)
-        return TargetMeasurement(
+        return results.TargetMeasurement(
             target=target,
             is_emulated=is_emulated,
             environment={
@@ -155,9 +148,9 @@ def _write_pixels(plan: BenchmarkPlan, path: Path, size: int, policy: Policy) ->
         return
     scored = plan.scored
     pixels = open_memmap(path, "w+", np.uint8, (len(scored.pictures), size, size, 3))  # type: ignore[no-untyped-call]
-    with ThreadPoolExecutor(available_jobs()) as pool:
-        files = map(scored.dataset.file, scored.pictures)
-        for index, picture in enumerate(pool.map(lambda file: prepare(file, size, policy=policy), files)):
+    files = [scored.dataset.file(picture) for picture in scored.pictures]
+    with PictureDecoder(jobs=available_jobs()) as decoder:
+        for index, picture in enumerate(decoder.prepare_all(files, size, policy=policy)):
             pixels[index] = picture
     pixels.flush()
 
@@ -174,7 +167,11 @@ def describe_target(run_job: JobRunner, *, where: str, hint: str) -> TargetDescr
     except replies.WorkerFailedError as error:
         what = f"the benchmark worker does not start ({error})"
         raise InputError(where, what, hint, code="benchmark-worker-failed") from error
-    texts, runtimes = (replies.read_texts(reply.get(name)) for name in ("environment", "runtimes"))
+    texts, found = (replies.read_texts(reply.get(name)) for name in ("environment", "runtimes"))
+    # Every runtime is measured under several settings, so only the known ones count.
+    runtimes = {
+        name: replies.read_text(found[name][:MOST_VERSION]) for name in worker.RUNTIMES if name in found
+    }
     described = {**environment.read_machine_facts(texts), **environment.read_machine_state(texts)}
     return TargetDescription(environment=described, runtimes=runtimes)
 
@@ -190,10 +187,17 @@ def run_jobs(
     what: str = "Measuring",
 ) -> WorkerResults:
     """Run each model alone for its memory, answers, counts and operators, then all in turns for the time."""
-    steps, results = list(_plan_steps(plan, job_models, settings, kinds)), WorkerResults()
+    steps, collected = list(_plan_steps(plan, job_models, settings, kinds)), WorkerResults()
+    given_up: dict[tuple[str, bool], str] = {}  # by the model and whether it was profiled: why
     for step in track(steps, total=len(steps), what=what):
-        # A model that failed once under a setting is not run again under it.
-        refused = {refusal.model for refusal in results.refused if refusal.setting == step.setting}
+        # A model that failed once under a setting is not run again under it, and under no setting after it
+        # did not end in time once: each further attempt would take minutes.
+        refused = {refusal.model for refusal in collected.refused if refusal.setting == step.setting}
+        is_profile = step.kind is JobKind.PROFILE
+        for name in [model["name"] for model in step.models if model["name"] not in refused]:
+            if (name, is_profile) in given_up:
+                collected.refuse(step, [name], given_up[name, is_profile])
+                refused.add(name)
         models = [model for model in step.models if model["name"] not in refused]
         names = [model["name"] for model in models]
         if not names:
@@ -201,12 +205,16 @@ def run_jobs(
         try:
             reply = run_job(_job(step, models, plan))
             for entry in replies.read_entries(reply, names=names):
-                results.add(step, plan, entry, reply)
+                collected.add(step, plan, entry, reply)
+        except replies.WorkerTimeoutError as error:
+            collected.refuse(step, names, str(error))
+            why = f"not run: {error} under {step.setting}"
+            given_up.update({(name, is_profile): why for name in names})
         except replies.WorkerFailedError as error:
-            results.refuse(step, names, f"the interpreter died ({error})")
+            collected.refuse(step, names, f"the interpreter died ({error})")
         except replies.InvalidReplyError as error:
-            results.refuse(step, names, f"the worker's reply cannot be read ({error})")
-    return results
+            collected.refuse(step, names, f"the worker's reply cannot be read ({error})")
+    return collected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

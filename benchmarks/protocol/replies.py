@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 import signal
 from collections.abc import Mapping, Sequence
@@ -16,22 +15,32 @@ from numpy.typing import NDArray
 from benchmarks.protocol import results
 from benchmarks.protocol.plan import Setting
 from dermpack.errors import escape_unprintable
-from dermpack.storage.codec import decode, encode
+from dermpack.storage.codec import MAX_ITEMS, decode, encode
+from dermpack.storage.files import parse_json
 
 Record = TypeVar("Record")
 SHELL_SIGNAL = 128  # a shell reports signal 11 as exit code 139
 MOST_CHARACTERS = 1 << 16  # of one text: /proc/cpuinfo is the longest
 MOST_LINE_CHARACTERS = 500
 MOST_TEXTS = 1_000
-MOST_ROUNDS = 10_000_000
+MOST_ROUNDS = MAX_ITEMS  # of one model: what can be written must be read again
+MOST_ANSWER_BYTES = 64 << 20  # of one reply
+# Lists, objects and texts in one reply: parsed, each takes 20 times its bytes, a number four times.
+MOST_PARTS = 400_000
+PARTS = (b"[", b"{", b'"')
 MOST_OUTPUTS = 10_000  # of one inference
 MOST_OPERATORS = 10_000
 LARGEST = 1 << 53  # of any number: a float represents all integers up to it
+SHORTEST_MS, LONGEST_MS = 1e-4, 1e10  # of a round: what a report stores, and four months
 NUMBERS = ("float32", "uint8", "int8")
 
 
 class WorkerFailedError(Exception):
     """The worker ended without an answer; the text is the signal's name or its last line."""
+
+
+class WorkerTimeoutError(WorkerFailedError):
+    """The worker did not answer in time."""
 
 
 class InvalidReplyError(ValueError):
@@ -43,19 +52,24 @@ def check_exit_code(code: int, complaint: bytes, *, seconds: float) -> None:
     if code > SHELL_SIGNAL:
         code = SHELL_SIGNAL - code
     if code == -signal.SIGALRM:
-        raise WorkerFailedError(f"no answer within {seconds:g} s")
+        raise WorkerTimeoutError(f"no answer within {seconds:g} s")
     if code < 0:
         names = {number.value: number.name for number in signal.Signals}
         raise WorkerFailedError(names.get(-code, f"signal {-code}"))
     if code:
         lines = [line.strip() for line in complaint.decode("utf-8", "replace").split("\n") if line.strip()]
-        raise WorkerFailedError(escape_unprintable(lines[-1]) if lines else f"exit code {code}")
+        last = escape_unprintable(lines[-1])[:MOST_LINE_CHARACTERS] if lines else ""
+        raise WorkerFailedError(last or f"exit code {code}")
 
 
 def parse_answer(data: bytes) -> Mapping[str, Any]:
     """Return the worker's JSON object; anything else raises WorkerFailedError."""
+    parts = sum(map(data.count, PARTS))
+    if len(data) > MOST_ANSWER_BYTES or parts > MOST_PARTS:
+        what = f"{len(data)} bytes with {parts} texts and lists"
+        raise WorkerFailedError(f"the answer is too large ({what})")
     try:
-        answer = json.loads(data)
+        answer = parse_json(data)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
@@ -77,7 +91,7 @@ def read_text(value: Any) -> str:
     """Return one printable line."""
     if not isinstance(value, str):
         raise InvalidReplyError("a text is missing")
-    return escape_unprintable(value[:MOST_LINE_CHARACTERS])
+    return escape_unprintable(value[:MOST_LINE_CHARACTERS])[:MOST_LINE_CHARACTERS]
 
 
 def read_entries(reply: Mapping[str, Any], *, names: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -106,7 +120,10 @@ def read_timed(entry: Mapping[str, Any], *, setting: Setting, peak_bytes: int | 
     # Statistics treat a turn as the unit that is disturbed together.
     if not timed.turns or len(rounds_ms) % timed.turns:
         raise InvalidReplyError("the rounds cannot be divided into equal turns")
-    return replace(timed, rounds_ms=tuple(map(_read_number, rounds_ms)))
+    return replace(
+        timed,
+        rounds_ms=tuple(_read_number(round_ms, least=SHORTEST_MS, most=LONGEST_MS) for round_ms in rounds_ms),
+    )
 
 
 def read_steps(entry: Mapping[str, Any], *, setting: Setting) -> results.StepMedians:
@@ -120,7 +137,10 @@ def read_counted(entry: Mapping[str, Any], *, setting: Setting, inferences: int)
     """Return the instructions of each counted inference; the outputs in the entry are not used."""
     wanted = {name: entry.get(name) for name in ("model", "instructions", "delegated")}
     counted = _decode(results.CountedModel, {**wanted, "setting": encode(setting)})
-    if len(counted.instructions) != inferences or min(counted.instructions) < 0:
+    if (
+        len(counted.instructions) != inferences
+        or not 0 < min(counted.instructions) <= max(counted.instructions) <= LARGEST
+    ):
         raise InvalidReplyError("the inferences were not counted")
     return counted
 
@@ -176,10 +196,10 @@ def _decode(record_type: type[Record], entry: Any) -> Record:
     return record
 
 
-def _read_number(value: Any, *, least: float = 0.0) -> float:
+def _read_number(value: Any, *, least: float = 0.0, most: float = LARGEST) -> float:
     """Return a finite number; bool is a subclass of int in Python and not a number here."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidReplyError("a number is missing")
-    if not least <= value <= LARGEST:
+    if not least <= value <= most:
         raise InvalidReplyError("a number is out of range")
     return float(value)

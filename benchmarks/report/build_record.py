@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import product
 from statistics import median_low
 from typing import Any
@@ -16,11 +16,13 @@ from benchmarks.statistics import outputs
 from benchmarks.statistics.latency import compare_medians, summarize_passes, summarize_rounds
 from dermpack import __version__
 
+MOST_REPORT_ROUNDS = 4_000_000  # of at most 13 characters each: report.json is limited to 64 MiB
+
 
 def build_record(measured: Sequence[TargetMeasurement], plan: BenchmarkPlan) -> schema.Record:
     """Derive every figure; the same measurements and seed give the same record."""
     collected = outputs.collect_outputs(measured, plan)
-    results = tuple(result for measurement in measured for result in _results(measurement, plan))
+    complete = tuple(result for measurement in measured for result in _results(measurement, plan))
     models = [
         schema.ModelFacts(
             name=model.name,
@@ -47,12 +49,28 @@ def build_record(measured: Sequence[TargetMeasurement], plan: BenchmarkPlan) -> 
         models=tuple(models),
         data=_scored_data(plan),
         targets=tuple(targets),
-        results=results,
+        results=_limit_rounds(complete),
         answers=tuple(outputs.score_outputs(answers, seed=plan.seed) for answers in collected),
-        paces=tuple(_speed_ups(results, first=plan.models[0].name, seed=plan.seed)),
+        paces=tuple(_speed_ups(complete, first=plan.models[0].name, seed=plan.seed)),
         drops=tuple(outputs.compare_accuracy(collected, seed=plan.seed)),
         agreements=outputs.compare_places(collected),
     )
+
+
+def _limit_rounds(results: Sequence[schema.Result]) -> tuple[schema.Result, ...]:
+    """Return the results without the longest lists of rounds if the report could otherwise not be read.
+
+    The figures of these results stay.
+    """
+    kept, left = list(results), MOST_REPORT_ROUNDS
+    counts = [len(result.times.rounds_ms or ()) if result.times else 0 for result in results]
+    # The shortest first: the most results keep their rounds.
+    for index in sorted(range(len(results)), key=counts.__getitem__):
+        left -= counts[index]
+        times = kept[index].times
+        if left < 0 and times is not None:
+            kept[index] = replace(kept[index], times=replace(times, rounds_ms=None))
+    return tuple(kept)
 
 
 def _scored_data(plan: BenchmarkPlan) -> schema.ScoredData | None:

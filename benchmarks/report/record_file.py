@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.protocol.replies import LONGEST_MS, MOST_ROUNDS
 from benchmarks.report.schema import KIND, SCHEMA, Record, Result, ScoredAnswer, ScoredData, SettingOnTarget
 from benchmarks.statistics.latency import Times
 from dermpack.contract import check_labels
@@ -22,7 +23,7 @@ GIVE_REPORT = 'Give the report.json of "dermpack benchmark".'
 MEASURE_AGAIN = 'Measure again with "dermpack benchmark".'
 PLACE_KEYS = tuple(field.name for field in fields(SettingOnTarget))
 TIMES_KEYS = tuple(field.name for field in fields(Times))
-ROUNDS, MOST_ROUNDS, LONGEST_MS = "rounds_ms", 10_000_000, 1e10
+ROUNDS = "rounds_ms"
 MOST_THREADS = 1024
 MOST_MODELS, MOST_TARGETS = 100, 100
 MEDIAN_TOLERANCE = 1e-3  # of a median: rounds are stored to a tenth of a microsecond
@@ -97,13 +98,13 @@ def _parse_result(value: Any, where: str) -> Result:
     result = decode(Result, {**rest, "where": place}, where)
     if not times:
         return result
-    # The codec limits the length of lists, and one minute of rounds is longer than any other list.
+    # Each value of the longest lists is checked here, which is faster than the codec.
     rounds_ms = times.pop(ROUNDS, None)
     parsed = decode(Times, times, where)
     if rounds_ms is not None:
         if not isinstance(rounds_ms, list) or not 0 < len(rounds_ms) <= MOST_ROUNDS:
             raise ValueError(f"{where}.{ROUNDS} is not a list of 1 to {MOST_ROUNDS} numbers")
-        if not all(type(round_ms) in (int, float) and 0 <= round_ms < LONGEST_MS for round_ms in rounds_ms):
+        if not all(type(round_ms) in (int, float) and 0 <= round_ms <= LONGEST_MS for round_ms in rounds_ms):
             raise ValueError(f"{where}.{ROUNDS} contains values that are not milliseconds")
         parsed = replace(parsed, rounds_ms=tuple(map(float, rounds_ms)))
     return replace(result, times=parsed)

@@ -29,6 +29,8 @@ from benchmarks.worker import worker
 from dermpack.imaging.decoding import decode_image
 from dermpack.imaging.preprocessing import MARGIN, Policy, resize_image
 from dermpack.imaging.rejection import DEFAULT_LIMITS
+from dermpack.processes.child_process import not_started_error
+from dermpack.processes.limits import divide_memory, ending_with_parent
 from dermpack.processes.process_pool import available_jobs
 from dermpack.progress import Track, silent
 from dermpack.storage.files import write_bytes
@@ -37,7 +39,6 @@ NAME = "host"
 INSTALL = 'Run: pip install "dermpack[device]"'
 KINDS = (jobs.JobKind.TIME, jobs.JobKind.ANSWER, jobs.JobKind.PROFILE)
 GRACE_SECONDS = 10.0  # the worker ends itself a second after its time
-MOST_ANSWER_BYTES = 1 << 30
 MOST_COMPLAINT_BYTES = 1 << 16
 STEPS = ("decode_ms", "resize_ms", "copy_ms", "invoke_ms", "whole_ms")
 STEPS_PICTURES, STEPS_PASSES = 30, 4
@@ -66,7 +67,7 @@ class HostTarget:
             )
             # The steps are measured once for each runtime, under its first setting.
             first_settings = list({setting.runtime: setting for setting in reversed(settings)}.values())[::-1]
-            steps, unknown = _measure_steps(plan, job_models, folder, settings=first_settings)
+            steps, unknown = _measure_steps(plan, job_models, folder, settings=first_settings, run=results)
         measured = results.measurement(NAME, machine, notes=left_out)
         return replace(measured, steps=steps, notes=(*measured.notes, *unknown))
 
@@ -85,11 +86,16 @@ def run_worker(
     address_bytes: int | None = None,
 ) -> Mapping[str, Any]:
     """Run the command on a job in the folder and return the JSON object that it prints."""
+    if "memory_bytes" in job:  # one worker runs at a time
+        job = {**job, "memory_bytes": divide_memory(1, most=int(job["memory_bytes"]))}
     write_bytes(folder / jobs.JOB_FILE, json.dumps(job).encode())
-    command, seconds = [*command, jobs.JOB_FILE], float(job["patience_seconds"])
+    command, seconds = ending_with_parent([*command, jobs.JOB_FILE]), float(job["patience_seconds"])
     answer, complaint = folder / "stdout", folder / "stderr"
     with answer.open("wb") as stdout, complaint.open("wb") as stderr:
-        process = Popen(command, cwd=folder, env=environment, stdin=DEVNULL, stdout=stdout, stderr=stderr)
+        try:
+            process = Popen(command, cwd=folder, env=environment, stdin=DEVNULL, stdout=stdout, stderr=stderr)
+        except OSError as error:
+            raise not_started_error(error) from error
         try:
             if address_bytes is not None:
                 with suppress(ProcessLookupError):  # the process has already ended
@@ -104,11 +110,16 @@ def run_worker(
         file.seek(max(complaint.stat().st_size - MOST_COMPLAINT_BYTES, 0))
         replies.check_exit_code(code, file.read(), seconds=seconds)
     with answer.open("rb") as file:
-        return replies.parse_answer(file.read(MOST_ANSWER_BYTES))
+        return replies.parse_answer(file.read(replies.MOST_ANSWER_BYTES + 1))
 
 
 def _measure_steps(
-    plan: BenchmarkPlan, job_models: jobs.JobModels, folder: Path, *, settings: Sequence[Setting]
+    plan: BenchmarkPlan,
+    job_models: jobs.JobModels,
+    folder: Path,
+    *,
+    settings: Sequence[Setting],
+    run: jobs.WorkerResults,
 ) -> tuple[tuple[StepMedians, ...], tuple[str, ...]]:
     """Return the time of each step from picture file to label, and notes about what could not be measured."""
     steps, notes = list[StepMedians](), list[str]()
@@ -118,7 +129,10 @@ def _measure_steps(
     files = [str(plan.scored.dataset.file(picture).absolute()) for picture in pictures]
     run_job = job_runner(folder, program=("-m", "benchmarks.targets.host"))
     for setting in settings:
+        refused = {refusal.model for refusal in run.refused if refusal.setting == setting}
         for model in job_models:
+            if model["name"] in refused:
+                continue
             header = jobs.job_header("steps", setting, [model], patience_seconds=STEPS_PATIENCE_SECONDS)
             try:
                 (times,) = replies.read_entries(run_job({**header, "files": files}), names=[model["name"]])

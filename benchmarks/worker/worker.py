@@ -38,8 +38,14 @@ MOST_WARM_UPS = 6  # a warm-up that does not become stable ends after its second
 # Models take turns of many rounds: after every single round of another model, its weights would fill the
 # caches and its threads would still spin (a model of 0.29 ms took 0.49 ms, with two threads 12 ms).
 TURNS = 25
+# Rounds of one model and of one job: a report is a JSON file that must be read again.
+MOST_ROUNDS, MOST_JOB_ROUNDS = 1_000_000, 4_000_000
 SETTLE_SECONDS = 0.01  # of untimed rounds when a model's turn begins
 MOST_ANSWER_BYTES = 1 << 30  # a model may corrupt the process that runs it
+MEMORY_SHARE, LEAST_MEMORY_BYTES = (
+    0.75,
+    1 << 30,
+)  # of this machine's memory, as in dermpack/processes/limits.py
 MOST_TEXT_BYTES = 1 << 16  # /proc/cpuinfo is the longest
 STATUS, PEAK = "/proc/self/status", "VmHWM:"
 
@@ -72,7 +78,11 @@ def _limit_process(job: Job) -> None:
         import resource
     except ModuleNotFoundError:  # on Windows
         return
-    limits = {resource.RLIMIT_AS: job.get("memory_bytes"), resource.RLIMIT_FSIZE: MOST_ANSWER_BYTES}
+    memory_bytes = job.get("memory_bytes")
+    if memory_bytes is not None and "SC_PHYS_PAGES" in os.sysconf_names:
+        installed_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        memory_bytes = min(memory_bytes, max(int(MEMORY_SHARE * installed_bytes), LEAST_MEMORY_BYTES))
+    limits = {resource.RLIMIT_AS: memory_bytes, resource.RLIMIT_FSIZE: MOST_ANSWER_BYTES}
     for limit, value in {**limits, resource.RLIMIT_CORE: 0}.items():
         hard = resource.getrlimit(limit)[1]
         if value is not None:
@@ -196,11 +206,11 @@ def _take_turns(runs: list[LoadedModel], timing: Job) -> int:
 
     Each model has its own number of rounds in a turn; a disturbance of the machine affects all models.
     """
-    rounds_of_turn = {}
+    rounds_of_turn, most_rounds = {}, min(MOST_ROUNDS, MOST_JOB_ROUNDS // max(len(runs), 1))
     for run in runs:
         wanted = max(timing["rounds"], timing["seconds"] * 1e9 / run.typical_ns)
         most = timing["most_seconds"] * 1e9 / len(runs) / run.typical_ns
-        rounds_of_turn[run] = max(1, math.ceil(min(wanted, most) / TURNS))
+        rounds_of_turn[run] = max(1, math.ceil(min(wanted, most, most_rounds - TURNS) / TURNS))
     start, turns = time.perf_counter(), 0
     while not turns or time.perf_counter() - start < timing["most_seconds"]:
         for run, rounds in rounds_of_turn.items():
@@ -209,6 +219,8 @@ def _take_turns(runs: list[LoadedModel], timing: Job) -> int:
                 run.round_ns()
             run.rounds_ns += [run.round_ns() for _ in range(rounds)]
         turns += 1
+        if any(len(run.rounds_ns) + rounds > most_rounds for run, rounds in rounds_of_turn.items()):
+            break
         seconds = timing["seconds"]
         have_enough = (
             len(run.rounds_ns) >= timing["rounds"] and sum(run.rounds_ns) >= seconds * 1e9 for run in runs

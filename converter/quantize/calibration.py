@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain, islice, zip_longest
 from threading import local
 from typing import Any, TypeVar
@@ -19,7 +18,7 @@ from converter.quantize.clipping import BINS, Clipping, Counts, clip, count_valu
 from converter.quantize.tflite_conversion import PIXEL_RANGE, open_interpreter, run_picture
 from converter.request import RunSource
 from dermpack.dataset.manifest import Picture, Split
-from dermpack.imaging.preprocessing import prepare
+from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
 
@@ -50,11 +49,9 @@ def read_calibration_set(source: RunSource, *, count: int, seed: int, threads: i
     """Choose class-balanced pictures of the training split and prepare them."""
     dataset, run = source.dataset, source.run
     pictures = choose_pictures(dataset.manifest.of(Split.TRAIN), count=count, seed=seed)
-    with ThreadPoolExecutor(threads) as pool:
-        prepared = pool.map(
-            partial(prepare, size=run.spec.size, policy=run.policy), map(dataset.file, pictures)
-        )
-        rows = np.stack(list(prepared))
+    files = [dataset.file(picture) for picture in pictures]
+    with PictureDecoder(jobs=threads) as decoder:
+        rows = np.stack(list(decoder.prepare_all(files, run.spec.size, policy=run.policy)))
     return CalibrationSet(pictures=pictures, rows=rows, seed=seed)
 
 

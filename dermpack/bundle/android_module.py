@@ -27,6 +27,7 @@ ASSETS = {BundleFormat.MODULE: "src/main/assets/{}", BundleFormat.ASSETS: "", Bu
 JAVA_PACKAGE, JAVA_CLASS = "dermpack.bundle", "BundleClassifier"
 JAVA_ASSETS = 'ASSETS = "bundle";'
 JAVA_VARIANTS = '        INT8(""); // the variants that the bundle holds\n'
+COMPILED_CLASSES = "classes.jar"
 SHIPPED_FOLDERS = ("pure", "android")
 STAND_INS_FOLDER = "standin"  # signatures of Android's classes, for a compiler without Android
 JAVAC_LIMIT_SECONDS = 120
@@ -39,15 +40,13 @@ def assets_folder(form: BundleFormat, names: BundleNames) -> str:
 
 
 def lay_out_files(form: BundleFormat, names: BundleNames, variants: Sequence[str]) -> dict[str, bytes]:
-    """Return the files around the assets: the build files and the Java, or the compiled classes."""
+    """Return the files around the assets, without compiled classes: the build files and the Java."""
     if form is BundleFormat.ASSETS:
         return {}
-    sources = name_java_sources(names, variants)
     rules = (TEMPLATES / "consumer-rules.pro").read_bytes()
     if form is BundleFormat.AAR:
         return {
             "AndroidManifest.xml": _render("AndroidManifest.aar.xml.j2", names),
-            "classes.jar": _compile_classes_jar(sources),
             "proguard.txt": rules,
             "R.txt": b"",
             AAR_METADATA: b"aarFormatVersion=1.0\naarMetadataVersion=1.0\nminCompileSdk=1\n",
@@ -56,8 +55,15 @@ def lay_out_files(form: BundleFormat, names: BundleNames, variants: Sequence[str
         "build.gradle.kts": _render("build.gradle.kts.j2", names),
         "consumer-rules.pro": rules,
         "src/main/AndroidManifest.xml": (TEMPLATES / "AndroidManifest.module.xml").read_bytes(),
-        **{f"src/main/java/{name}": source for name, source in sources.items()},
+        **{f"src/main/java/{name}": source for name, source in name_java_sources(names, variants).items()},
     }
+
+
+def compile_classes(form: BundleFormat, names: BundleNames, variants: Sequence[str]) -> dict[str, bytes]:
+    """Return the compiled classes of an archive, or {} for other formats; raise InputError without a JDK."""
+    if form is not BundleFormat.AAR:
+        return {}
+    return {COMPILED_CLASSES: _compile_classes_jar(name_java_sources(names, variants))}
 
 
 def name_java_sources(names: BundleNames, variants: Sequence[str]) -> dict[str, bytes]:
@@ -65,11 +71,8 @@ def name_java_sources(names: BundleNames, variants: Sequence[str]) -> dict[str, 
 
     The first variant is the main one, and has no folder of its own.
     """
-    constants = ",\n".join(
-        f'        {name.upper()}("{f"{name}/" if index else ""}")' for index, name in enumerate(variants)
-    )
     replacements = {
-        JAVA_VARIANTS: f"{constants};\n",
+        JAVA_VARIANTS: format_java_constants(variants),
         JAVA_ASSETS: f'ASSETS = "{names.slug}";',
         JAVA_CLASS: names.class_name,
         JAVA_PACKAGE: names.package,
@@ -83,6 +86,14 @@ def name_java_sources(names: BundleNames, variants: Sequence[str]) -> dict[str, 
             path = f"{names.package.replace('.', '/')}/{name.replace(JAVA_CLASS, names.class_name)}"
             named[path] = text.encode()
     return named
+
+
+def format_java_constants(variants: Sequence[str]) -> str:
+    """Return the constants of an enum: one for each variant, with its folder."""
+    constants = ",\n".join(
+        f'        {name.upper()}("{f"{name}/" if index else ""}")' for index, name in enumerate(variants)
+    )
+    return f"{constants};\n"
 
 
 def read_java_sources(folder: str) -> dict[str, bytes]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dermpack.bundle.android_module import RUNTIME, TEMPLATES, assets_folder, lay_out_files
+from dermpack.bundle import documents, golden_vectors
+from dermpack.bundle.android_module import RUNTIME, assets_folder, compile_classes
 from dermpack.bundle.bundle_record import (
     BUNDLE_FILE,
     MAX_CHARACTERS,
@@ -17,26 +18,13 @@ from dermpack.bundle.bundle_record import (
     BundlePart,
     derive_names,
 )
-from dermpack.bundle.documents import (
-    Meanings,
-    build_bill_of_materials,
-    render_model_card,
-    render_notice,
-    render_readme,
-)
-from dermpack.bundle.golden_vectors import (
-    GOLDEN_FILE,
-    GOLDEN_FOLDER,
-    build_golden_files,
-    generate_golden_pictures,
-    parse_golden_vectors,
-    read_golden_pictures,
-)
+from dermpack.bundle.release_comparison import write_release_files
 from dermpack.bundle.reports import VariantScores, VariantTimes
 from dermpack.bundle.variants import MODEL_FILE, Variant
 from dermpack.bundle.zip_archive import SUMS_FILE, format_checksums, pack_files
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError
+from dermpack.imaging.metadata_removal import MetadataPolicy
 from dermpack.storage.codec import encode
 from dermpack.storage.files import format_json, sha256_of
 
@@ -51,9 +39,10 @@ class BundleRequest:
     name: str = ""
     version: str = ""
     golden: tuple[Path, ...] = ()  # the user's own pictures, instead of generated ones
+    metadata: MetadataPolicy = MetadataPolicy.REMOVE  # of the user's own pictures
     scores: tuple[VariantScores, ...] = ()
     times: tuple[VariantTimes, ...] = ()
-    meanings: Meanings = field(default_factory=dict)
+    meanings: documents.Meanings = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +53,7 @@ class BuiltBundle:
     data: bytes
     card: bytes  # the model card that the bundle contains
     near_ties: tuple[str, ...]  # golden pictures whose two best labels are nearly as probable as each other
+    metadata_removed: int  # the number of golden pictures that had metadata
 
 
 def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBundle:
@@ -76,10 +66,10 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
     bundle = _record(variants, request, name, names)
 
     if request.golden:
-        pictures = read_golden_pictures(request.golden)
+        pictures = golden_vectors.read_golden_pictures(request.golden, metadata=request.metadata)
     else:
-        pictures = generate_golden_pictures(main.contract.input.width)
-    golden = build_golden_files(pictures, variants)
+        pictures = golden_vectors.generate_golden_pictures(main.contract.input.width)
+    golden = golden_vectors.build_golden_files(pictures, variants)
 
     labels = "".join(f"{label}\n" for label in main.contract.labels)
     assets = {"labels.txt": labels.encode()}
@@ -87,23 +77,23 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
         folder = f"{part.folder}/" if part.folder else ""
         assets[f"{folder}{MODEL_FILE}"] = variant.model
         assets[f"{folder}{CONTRACT_FILE}"] = variant.contract_bytes
-    assets |= {f"{GOLDEN_FOLDER}/{path}": data for path, data in golden.items()}
+    assets |= {f"{golden_vectors.GOLDEN_FOLDER}/{path}": data for path, data in golden.items()}
 
-    card = render_model_card(bundle, variants, request.scores, request.times, request.meanings)
+    card = documents.render_model_card(bundle, variants, request.scores, request.times, request.meanings)
     files = {
         **{bundle.path(path): data for path, data in assets.items()},
-        **lay_out_files(request.format, names, [variant.name for variant in variants]),
-        "README.md": render_readme(bundle, variants, golden, request.meanings),
+        **write_release_files(bundle, variants),
+        **compile_classes(request.format, names, [variant.name for variant in variants]),
+        "README.md": documents.render_readme(bundle, variants, golden, request.meanings),
         CARD_FILE: card,
-        "LICENSE": (TEMPLATES / "LICENSE").read_bytes(),
-        "NOTICE": render_notice(bundle, variants),
-        "bom.cdx.json": build_bill_of_materials(bundle, variants),
         BUNDLE_FILE: format_json(encode(bundle)).encode(),
     }
     files[SUMS_FILE] = format_checksums(files).encode()
     # An Android archive has its files at the top; the other formats have one folder.
     root = "" if request.format is BundleFormat.AAR else f"{names.slug}/"
-    vectors = parse_golden_vectors(json.loads(golden[GOLDEN_FILE]), where=GOLDEN_FILE).vectors
+    vectors = golden_vectors.parse_golden_vectors(
+        json.loads(golden[golden_vectors.GOLDEN_FILE]), where=golden_vectors.GOLDEN_FILE
+    ).vectors
     near_ties = [
         vector.picture
         for vector in vectors
@@ -114,6 +104,7 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
         data=pack_files({f"{root}{path}": data for path, data in files.items()}),
         card=card,
         near_ties=tuple(near_ties),
+        metadata_removed=sum(picture.had_metadata for picture in pictures),
     )
 
 

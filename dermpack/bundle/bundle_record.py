@@ -103,6 +103,7 @@ class Bundle:
         check(self.package == names.package, "package", self.package, names.package)
         check(self.class_name == names.class_name, "class_name", self.class_name, names.class_name)
         check(is_relative, "assets", self.assets, "a relative folder")
+        check(self.runtime.count(":") == 2, "runtime", self.runtime[:80], "group:name:version")
         check(bool(self.variants), "variants", [], "a list of one or more")
         for name in ("name", "version"):
             text = getattr(self, name)

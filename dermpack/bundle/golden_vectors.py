@@ -18,11 +18,12 @@ from dermpack.bundle.variants import Variant, run_variants
 from dermpack.bundle.zip_archive import AGAIN
 from dermpack.errors import InputError, TableError
 from dermpack.imaging.decoding import ORIENTATION_TAG, TURNS, Pixels
-from dermpack.imaging.decoding import decode as decode_picture
-from dermpack.imaging.preprocessing import prepare
+from dermpack.imaging.metadata_removal import MetadataPolicy, apply_policy
+from dermpack.imaging.picture_decoder import PictureDecoder
+from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.interpreter_host import Kernels, first_installed_runtime
 from dermpack.storage.codec import decode, encode
-from dermpack.storage.files import format_json, sha256_of
+from dermpack.storage.files import format_json, read_bytes, sha256_of
 from dermpack.synthetic.scenes import render
 from dermpack.verification.interpreter_runs import KERNEL_NAMES
 from dermpack.verification.output_agreement import ALLOWANCES
@@ -32,6 +33,7 @@ SCHEMA = 1
 DECIMALS = 9  # of a probability: the last bits differ between machines
 MOST_LEVELS_APART = 2.0  # of 255, on average: decoders of one JPEG differ by less, a wrong turn by far more
 PNG_SIGNATURE, JPEG_SIGNATURE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+SUFFIXES = {PNG_SIGNATURE: ".png", JPEG_SIGNATURE: ".jpg"}
 PNG_DEPTH_OFFSET = 24
 MAX_EXACT_BITS = 8  # decoders differ in how they shorten deeper samples
 MAX_GIVEN, MAX_GIVEN_BYTES = 64, 8 << 20
@@ -51,6 +53,7 @@ class GoldenPicture:
     name: str
     data: bytes
     is_exact: bool
+    had_metadata: bool = False  # which was removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +107,9 @@ class GoldenVectors:
 def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Variant]) -> dict[str, bytes]:
     """Run the variants on the pictures, and return all files of the golden folder with golden.json."""
     size, policy = variants[0].contract.input.width, variants[0].policy
-    pixels = np.stack([prepare(picture.data, size, policy=policy) for picture in pictures])
+    with PictureDecoder() as decoder:
+        sources = [picture.data for picture in pictures]
+        pixels = np.stack(list(decoder.prepare_all(sources, size, policy=policy)))
     outputs = run_variants(variants, pixels)
     files = {picture.name: picture.data for picture in pictures}
     vectors = []
@@ -188,29 +193,40 @@ def generate_golden_pictures(size: int) -> tuple[GoldenPicture, ...]:
     )
 
 
-def read_golden_pictures(files: Sequence[Path]) -> tuple[GoldenPicture, ...]:
+def read_golden_pictures(
+    files: Sequence[Path], *, metadata: MetadataPolicy = MetadataPolicy.REMOVE
+) -> tuple[GoldenPicture, ...]:
     """Read the user's own pictures; their new names contain nothing of the old ones."""
     if not 0 < len(files) <= MAX_GIVEN:
         what = f"from 1 to {MAX_GIVEN} are allowed"
         hint = f"Give at most {MAX_GIVEN} pictures."
         raise InputError(f"{len(files)} golden pictures", what, hint, code="invalid-option")
-    return tuple(_read_picture(number, file) for number, file in enumerate(files, 1))
+    with PictureDecoder() as decoder:
+        # Raises a PictureError that names the first faulty file; the pixels are not used.
+        for _ in decoder.prepare_all(files, 1, policy=Policy.WHOLE):
+            pass
+    return tuple(_read_picture(number, file, metadata) for number, file in enumerate(files, 1))
 
 
-def _read_picture(number: int, file: Path) -> GoldenPicture:
-    decode_picture(file)  # raises a PictureError that names the fault
-    data = file.read_bytes()
-    if len(data) > MAX_GIVEN_BYTES:
-        what = f"the picture has {len(data):,} bytes; at most {MAX_GIVEN_BYTES:,} are allowed"
-        hint = "Give a smaller picture, because the app will contain it."
-        raise InputError(file, what, hint, code="file-too-large")
-    if data.startswith(PNG_SIGNATURE):
-        is_exact = data[PNG_DEPTH_OFFSET] <= MAX_EXACT_BITS
-        return GoldenPicture(name=f"given-{number:02}.png", data=data, is_exact=is_exact)
-    if data.startswith(JPEG_SIGNATURE):
-        return GoldenPicture(name=f"given-{number:02}.jpg", data=data, is_exact=False)
-    hint = "Give a PNG or JPEG file, which every phone can open."
-    raise InputError(file, "neither PNG nor JPEG", hint, code="picture-unsupported")
+def _read_picture(number: int, file: Path, metadata: MetadataPolicy) -> GoldenPicture:
+    hint = "Give a smaller picture, because the app will contain it."
+    data = read_bytes(file, most=MAX_GIVEN_BYTES, hint=hint)
+    suffix = next((suffix for signature, suffix in SUFFIXES.items() if data.startswith(signature)), None)
+    if suffix is None:
+        hint = "Give a PNG or JPEG file, which every phone can open."
+        raise InputError(file, "neither PNG nor JPEG", hint, code="picture-unsupported")
+    kept = apply_policy(data, metadata, where=str(file))
+    return GoldenPicture(
+        name=f"given-{number:02}{suffix}",
+        data=kept.data,
+        is_exact=is_exact_picture(kept.data),
+        had_metadata=kept.had_metadata,
+    )
+
+
+def is_exact_picture(data: bytes) -> bool:
+    """Return whether every decoder gives the same pixels: for a PNG whose samples need no shortening."""
+    return data.startswith(PNG_SIGNATURE) and data[PNG_DEPTH_OFFSET] <= MAX_EXACT_BITS
 
 
 def _scene(number: int, size: tuple[int, int]) -> Image.Image:

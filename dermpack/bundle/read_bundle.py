@@ -26,6 +26,7 @@ from dermpack.bundle.zip_archive import (
 from dermpack.contract import CONTRACT_FILE, parse_contract
 from dermpack.errors import InputError, TableError
 from dermpack.storage.files import parse_json, read_bytes, sha256_of
+from dermpack.storage.regular_files import read_beginning
 
 MAX_JSON_BYTES = 8 << 20
 TOO_LARGE = "Check the path: a bundle is never this large."
@@ -52,10 +53,9 @@ def is_bundle(path: Path) -> bool:
     try:
         if path.is_dir():
             return (path / BUNDLE_FILE).is_file()
-        with path.open("rb") as file:
-            return file.read(len(LOCAL_SIGNATURE)) == LOCAL_SIGNATURE
     except OSError:
         return False
+    return read_beginning(path, len(LOCAL_SIGNATURE)) == LOCAL_SIGNATURE
 
 
 def read_bundle(path: Path, *, key: Path | None = None) -> OpenedBundle:

@@ -77,9 +77,9 @@ class SettingTimes:
     threads: int
     median_ms: float
     median_ci95_ms: tuple[float, float] | None
-    p90_ms: float
     rounds: int
     warm_up_rounds: int
+    p90_ms: float | None = None  # the tool that measures on phones reports none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,28 @@
-"""Read keys and check Ed25519 signatures of bundles; openssl can check the signature files, too."""
+"""Write and check Ed25519 signatures of bundles; openssl can check the signature files, too."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermpack.errors import InputError
-from dermpack.storage.files import read_bytes
+from dermpack.storage.disk_sync import sync_folder
+from dermpack.storage.files import (
+    path_exists,
+    read_bytes,
+    remove_abandoned,
+    report_write_errors,
+    write_bytes,
+    write_files,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 SUFFIX = ".sig"
 MAX_KEY_BYTES = 1 << 14
+SIGNATURE_BYTES, MAX_SIGNATURES = 64, 8
 PRIVATE_HINT = "Create one with: openssl genpkey -algorithm ed25519 -out key.pem"
 PUBLIC_HINT = "Create one with: openssl pkey -in key.pem -pubout -out key.pub.pem"
 
@@ -55,18 +65,52 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     return key
 
 
+def write_with_signature(output: Path, data: bytes, signature: bytes | None) -> Path | None:
+    """Write a bundle and its signature, if any, and return the path of the signature.
+
+    Nothing is removed or replaced before everything is written aside. Two files cannot be renamed in one
+    step: between the two, the signature file contains the old and the new signature. So the old or the new
+    bundle verifies at every moment, even if the process is killed.
+    """
+    path = signature_path(output)
+    with report_write_errors(output):
+        output.absolute().parent.mkdir(parents=True, exist_ok=True)
+        for each in (output, path):
+            remove_abandoned(each)
+    old = _read_signatures(path)
+    if signature is None:
+        write_bytes(output, data)
+        with report_write_errors(path):
+            path.unlink(missing_ok=True)  # an old signature belongs to another bundle
+            sync_folder(path.absolute().parent)
+        return None
+    both = b"".join(dict.fromkeys((*old, signature)))
+    write_files(*([(path, both)] if old else []), (output, data), (path, signature))
+    return path
+
+
 def check_signature(bundle: bytes, *, where: Path, key: Path) -> None:
     """Check that the owner of the key signed the bundle, and raise InputError otherwise."""
     from cryptography.exceptions import InvalidSignature
 
     public, path = read_public_key(key), signature_path(where)
-    if not path.is_file():
+    if not path_exists(path):
         what = f"the signature {path.name} does not exist"
         hint = "Get the signature as well, or omit --key."
         raise InputError(where, what, hint, code="signature-not-found")
-    signature = read_bytes(path, most=MAX_KEY_BYTES, hint="Get the signature again.")
-    try:
-        public.verify(signature, bundle)
-    except InvalidSignature as error:
-        what = f"the signature does not match the public key {key}"
-        raise InputError(where, what, "Do not use this bundle.", code="invalid-signature") from error
+    for signature in _read_signatures(path):
+        with suppress(InvalidSignature):
+            public.verify(signature, bundle)
+            return
+    what = f"the signature does not match the public key {key}"
+    raise InputError(where, what, "Do not use this bundle.", code="invalid-signature")
+
+
+def _read_signatures(path: Path) -> list[bytes]:
+    """Return the signatures in a file, or [] if it does not contain any: one, or more after a kill."""
+    if not path_exists(path):
+        return []
+    data = read_bytes(path, most=MAX_KEY_BYTES, hint="Get the signature again.")
+    if len(data) % SIGNATURE_BYTES or len(data) > MAX_SIGNATURES * SIGNATURE_BYTES:
+        return []
+    return [data[start : start + SIGNATURE_BYTES] for start in range(0, len(data), SIGNATURE_BYTES)]

@@ -15,6 +15,8 @@ from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.classifier import (
     MAX_SIDE,
     Floats,
+    IoNumber,
+    Tensor,
     build_input_table,
     dequantize,
     expand_single_output,
@@ -23,7 +25,7 @@ from dermpack.inference.classifier import (
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels, first_installed_runtime, open_host
 from dermpack.inference.model_files import read_model
 from dermpack.metrics.calibration import apply_temperature
-from dermpack.storage.files import path_exists, sha256_of
+from dermpack.storage.files import MAX_JSON_BYTES, path_exists, read_bytes, sha256_of
 
 MODEL_FILE = "model.tflite"
 CONVERT_HINT = "Convert the run again."
@@ -103,15 +105,41 @@ def run_variant(
         what = "not a classifier with one input and one output"
         raise InputError(variant.where, what, CONVERT_HINT, code="invalid-model") from error
     fed = build_input_table(input_)[pixels]
-    rows = np.frombuffer(session.run(fed.tobytes()), dtype=output.number.dtype).reshape(len(pixels), -1)
-    probabilities = expand_single_output(dequantize(rows, output), variant.contract.labels)
-    temperature = variant.contract.output.temperature
-    if temperature is not None:
-        probabilities = apply_temperature(probabilities, temperature)
+    answered = session.run(fed.tobytes())
+    probabilities = interpret_outputs(variant, answered, output, count=len(pixels))
+    row_bytes = len(answered) // len(pixels)
+    rows = [answered[start : start + row_bytes] for start in range(0, len(answered), row_bytes)]
     return tuple(
-        VariantOutput(fed=picture.tobytes(), output=row.tobytes(), probabilities=values)
+        VariantOutput(fed=picture.tobytes(), output=row, probabilities=values)
         for picture, row, values in zip(fed, rows, probabilities, strict=True)
     )
+
+
+def interpret_outputs(variant: Variant, outputs: bytes, tensor: Tensor, *, count: int) -> Floats:
+    """Return the probabilities [count, labels] in the bytes of so many outputs."""
+    rows = np.frombuffer(outputs, dtype=tensor.number.dtype).reshape(count, -1)
+    probabilities = expand_single_output(dequantize(rows, tensor), variant.contract.labels)
+    temperature = variant.contract.output.temperature
+    return probabilities if temperature is None else apply_temperature(probabilities, temperature)
+
+
+def declared_tensors(variant: Variant) -> tuple[Tensor, Tensor]:
+    """Return the input and the output that the contract declares; raise ValueError for an unknown type."""
+    contract = variant.contract
+    shapes = {
+        "input": (1, contract.input.height, contract.input.width, contract.input.channels),
+        "output": (1, len(contract.labels)),
+    }
+    input_, output = (
+        Tensor(
+            shape=shapes[name],
+            number=IoNumber(declared.dtype.value),
+            scale=declared.scale or 0.0,
+            zero_point=declared.zero_point or 0,
+        )
+        for name, declared in (("input", contract.input), ("output", contract.output))
+    )
+    return input_, output
 
 
 def _read_variant(folder: Path) -> Variant:
@@ -127,7 +155,7 @@ def _read_variant(folder: Path) -> Variant:
     if width != height or width > MAX_SIDE or policy not in {known.value for known in Policy}:
         what = f"no bundle can prepare its input ({width}×{height} px, policy {policy[:80]!r})"
         raise InputError(folder / CONTRACT_FILE, what, CONVERT_HINT, code="invalid-format")
-    contract_bytes = (folder / CONTRACT_FILE).read_bytes()
+    contract_bytes = read_bytes(folder / CONTRACT_FILE, most=MAX_JSON_BYTES, hint=CONVERT_HINT)
     return Variant(where=folder, model=model, contract=contract, contract_bytes=contract_bytes)
 
 

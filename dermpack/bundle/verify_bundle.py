@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from dermpack.bundle.golden_vectors import GOLDEN_FOLDER, GoldenVector, allowed_difference
+from dermpack.bundle.golden_vectors import (
+    GOLDEN_FILE,
+    GOLDEN_FOLDER,
+    MOST_LEVELS_APART,
+    GoldenVector,
+    allowed_difference,
+    is_exact_picture,
+)
 from dermpack.bundle.read_bundle import OpenedBundle
-from dermpack.bundle.variants import MODEL_FILE, Variant, run_variant
+from dermpack.bundle.release_comparison import compare_with_release
+from dermpack.bundle.variants import MODEL_FILE, Variant, declared_tensors, interpret_outputs, run_variant
 from dermpack.bundle.zip_archive import SUMS_FILE
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.decoding import Pixels
-from dermpack.imaging.preprocessing import prepare
+from dermpack.imaging.picture_decoder import PictureDecoder
+from dermpack.inference.classifier import build_input_table
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels
 from dermpack.storage.files import sha256_of
 from dermpack.verification.check_result import Check, CheckOutcome, Verification, check_from_problems
@@ -22,13 +32,15 @@ from dermpack.verification.interpreter_runs import KERNEL_NAMES
 from dermpack.verification.verify import Export, VerificationTools, verify_export
 
 ROUNDING = 1e-8
+SCALE_ROUNDING = 1e-6  # the scale of a contract is that of the file, in other digits
+AUTHOR_UNKNOWN = "the author is unknown, because no --key was given"
 ROUNDING_REASON = "because these kernels round differently from those that made the vectors"
 
 
 def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verification, ...]:
     """Run the checks of the bundle, and then those of each variant as of any export."""
     # `read_bundle` raises an error for files that do not match.
-    signed = "the signature matches the key" if opened.is_signed else "signature not checked"
+    signed = "the signature matches the key" if opened.is_signed else AUTHOR_UNKNOWN
     files = check_from_problems("files", [], success=f"{len(opened.files)} files match {SUMS_FILE}; {signed}")
     listed = opened.asset("labels.txt").decode("utf-8", "replace").splitlines()
     different = [variant.name for variant in opened.variants if list(variant.contract.labels) != listed]
@@ -36,9 +48,16 @@ def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verif
     labels = check_from_problems("labels", problems, success=f"{len(listed)} labels in the same order")
     # The golden pictures must be prepared to the golden pixels on this machine.
     vectors = opened.golden.vectors
-    problems = [problem for vector in vectors if (problem := _pixel_problem(opened, vector))]
+    with PictureDecoder() as decoder:
+        found = (_pixel_problem(opened, vector, decoder) for vector in vectors)
+        problems = [problem for problem in found if problem]
     success = f"{len(vectors)} pictures are prepared to the expected pixels"
-    checks = [files, labels, check_from_problems("golden pixels", problems, success=success)]
+    checks = [files, compare_with_release(opened), labels]
+    checks.append(check_from_problems("golden pixels", problems, success=success))
+    problems = [*_golden_record_problems(opened)]
+    checks.append(
+        check_from_problems("golden records", problems, success=f"{GOLDEN_FILE} follows from its files")
+    )
     for variant in opened.variants:
         for kernels in (Kernels.XNNPACK, Kernels.BUILTIN):
             checks += [_check_outputs(opened, variant, host, kernels) for host in tools.hosts.values()]
@@ -57,7 +76,7 @@ def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verif
     return tuple(verifications)
 
 
-def _pixel_problem(opened: OpenedBundle, vector: GoldenVector) -> str:
+def _pixel_problem(opened: OpenedBundle, vector: GoldenVector, decoder: PictureDecoder) -> str:
     """Return what is wrong with the pixels of one golden vector, or ""."""
     golden, variant = opened.golden, opened.variants[0]
     if (golden.size, golden.policy) != (variant.contract.input.width, variant.contract.input.policy):
@@ -65,16 +84,62 @@ def _pixel_problem(opened: OpenedBundle, vector: GoldenVector) -> str:
     picture, expected = _golden_file(opened, vector.picture), _golden_file(opened, vector.pixels)
     if (sha256_of(picture), sha256_of(expected)) != (vector.picture_sha256, vector.pixels_sha256):
         return f"{vector.picture} differs from the file that golden.json describes"
-    try:
-        pixels = prepare(picture, golden.size, policy=variant.policy)
-    except PictureError as error:
-        return f"{vector.picture}: {error.what}"
+    (pixels,) = decoder.prepare_chunk([picture], golden.size, policy=variant.policy)
+    if isinstance(pixels, PictureError):
+        return f"{vector.picture}: {pixels.what}"
     if len(expected) != pixels.size:
         return f"{vector.pixels} has a different size"
     difference = np.abs(np.frombuffer(expected, np.uint8).astype(float) - pixels.ravel()).mean()
-    if difference <= (0 if vector.is_exact else golden.most_levels_apart):
+    # The limits are those of this program, not those that the bundle declares.
+    if difference <= (0 if is_exact_picture(picture) else MOST_LEVELS_APART):
         return ""
     return f"{vector.picture} differs by {difference:.2f} levels from its expected pixels"
+
+
+def check_golden_records(opened: OpenedBundle) -> Check:
+    """Check that golden.json states what follows from its files, and the limits of this program."""
+    success = f"{GOLDEN_FILE} follows from its files"
+    return check_from_problems("golden records", [*_golden_record_problems(opened)], success=success)
+
+
+def _golden_record_problems(opened: OpenedBundle) -> Iterator[str]:
+    """Yield each statement of golden.json that does not follow from the pictures, pixels and outputs."""
+    golden = opened.golden
+    if golden.most_levels_apart != MOST_LEVELS_APART:
+        yield f"most_levels_apart is {golden.most_levels_apart}, not {MOST_LEVELS_APART}"
+    for vector in golden.vectors:
+        if vector.is_exact != is_exact_picture(_golden_file(opened, vector.picture)):
+            yield f"{vector.picture}: is_exact is {vector.is_exact}"
+    for variant in opened.variants:
+        most, _ = allowed_difference(variant)
+        if golden.variants[variant.name].most_apart != most:
+            yield f"{variant.name}: most_apart is {golden.variants[variant.name].most_apart}, not {most}"
+        for vector in golden.vectors:
+            if problem := _answer_problem(opened, variant, vector):
+                yield f"{vector.picture}, {variant.name}: {problem}"
+
+
+def _answer_problem(opened: OpenedBundle, variant: Variant, vector: GoldenVector) -> str:
+    """Return which statement about the answer for one picture does not follow from its files, or ""."""
+    expected = vector.expected[variant.name]
+    pixels, answer = _golden_file(opened, vector.pixels), _golden_file(opened, expected.output)
+    try:
+        input_, output = declared_tensors(variant)
+        fed = build_input_table(input_)[np.frombuffer(pixels, np.uint8)].tobytes()
+        (found,) = interpret_outputs(variant, answer, output, count=1)
+        if not len(found) == len(expected.probabilities) == len(variant.contract.labels):
+            return "it has a different number of labels"
+        apart = np.abs(found - expected.probabilities).max()
+    except ValueError as error:
+        return f"invalid input or output ({error})"
+    if (sha256_of(fed), sha256_of(answer)) != (expected.fed_sha256, expected.output_sha256):
+        return "the hash of the input or of the output differs"
+    second, first = np.sort(found)[-2:]
+    stated = expected.label, expected.is_close
+    _, mean = allowed_difference(variant)
+    follows = variant.contract.labels[int(found.argmax())], bool(first - second < 2 * mean)
+    # This comparison is false for NaN, which is a problem.
+    return "" if apart <= SCALE_ROUNDING and follows == stated else "it does not follow from the output"
 
 
 def _check_outputs(opened: OpenedBundle, variant: Variant, host: InterpreterHost, kernels: Kernels) -> Check:

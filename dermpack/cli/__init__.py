@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
 from dermpack import __version__
-from dermpack.errors import DermpackError, escape_unprintable, find_missing_extra
+from dermpack.cli.system_errors import OUT_OF_MEMORY, find_system_error
+from dermpack.errors import DermpackError, escape_unprintable, show_foreign
+from dermpack.processes.limits import avoid_threads_under_limit
 
 NOTHING_WRITTEN = "interrupted; nothing was written"
-INTERRUPTED = 130  # the usual exit code after Ctrl-C: 128 + SIGINT
+# The usual exit codes after a signal: 128 and its number. SIGINT is Ctrl-C, SIGTERM is what `kill` sends.
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+CLEANUP_S = 1.0  # after SIGTERM, in which another one is ignored: GNU timeout sends two
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 TEXT = """Turn a folder of skin pictures into a small, fast .tflite whose every step is verified.
 
@@ -50,7 +58,15 @@ class FailedWithResultError(Exception):
 
 
 class InterruptedWorkError(click.exceptions.Abort):
-    """Ctrl-C during work that can be resumed; its text is the line to print."""
+    """Ctrl-C or SIGTERM during work that can be resumed; its text is the line to print."""
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM: it interrupts work as Ctrl-C does.
+
+    The subclass keeps the exit code: once KeyboardInterrupt itself has left an `exec`, as in the imports of
+    many libraries, Python ends by SIGINT even if it was caught.
+    """
 
 
 class LazyGroup(click.Group):
@@ -85,28 +101,78 @@ click.version_option(__version__, prog_name="dermpack", message="%(prog)s %(vers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit code: 0 success, 1 bad input, 2 usage, 130 interrupted."""
+    """Run the program and return its exit code: 0 success, 1 bad input, 2 usage, 130 or 143 interrupted."""
+    avoid_threads_under_limit()
+    with _interrupt_on_sigterm() as terminations:
+        code = _run_program(arguments)
+    return TERMINATED if terminations and code == INTERRUPTED else code
+
+
+@contextmanager
+def _interrupt_on_sigterm() -> Iterator[list[float]]:
+    """Let SIGTERM interrupt the block as Ctrl-C does; yield the list of the times at which it came."""
+    times: list[float] = []
+
+    def interrupt(_number: int, _frame: object) -> None:
+        times.append(time.monotonic())
+        if len(times) == 1 or times[-1] - times[0] > CLEANUP_S:
+            raise TerminatedError
+
+    # Python runs handlers in the main thread only. A handler of a program that calls `main` is kept.
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield times
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield times
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _run_program(arguments: Sequence[str] | None) -> int:
     is_json_wanted = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
         code = program.main(args=arguments, prog_name="dermpack", standalone_mode=False)
         if sys.stdout is not None:  # it is None after `dermpack … >&-`
             sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt) as error:
-        return _print_line(interruption_line(error), INTERRUPTED)
+        return _print_line(show_foreign(interruption_line(error)), INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        _show_usage_error(error)
         return error.exit_code
     except FailedWithResultError as failed:
         return _print_error(failed.error, as_json=False)
-    except (DermpackError, ModuleNotFoundError) as error:
-        known = error if isinstance(error, DermpackError) else find_missing_extra(error)
-        if known is None:
-            raise
-        return _print_error(known, as_json=is_json_wanted)
     except BrokenPipeError:  # `dermpack … | head`
         drop_stdout()
         return 1
+    except DermpackError as error:
+        return _print_error(error, as_json=is_json_wanted)
+    except (OSError, ImportError, MemoryError, ValueError, RuntimeError) as error:
+        known = find_system_error(error, sys.argv[1:] if arguments is None else arguments)
+        if known is None:
+            raise
+        exit_code = _print_error(known, as_json=is_json_wanted)
+        if known.code == OUT_OF_MEMORY and arguments is None:
+            _exit_now(exit_code)
+        return exit_code
     return code if isinstance(code, int) else 0
+
+
+def _exit_now(code: int) -> NoReturn:
+    """End the program at once: a library that could not start all its threads may wait for them for ever."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or None
+            stream.flush()
+    os._exit(code)
+
+
+def _show_usage_error(error: click.ClickException) -> None:
+    """Print a usage error as click does, with the foreign text in its message escaped and shortened."""
+    message = show_foreign(error.format_message())
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    shown = click.UsageError(message, ctx=context) if context else click.ClickException(message)
+    shown.show()
 
 
 def _print_error(error: DermpackError, *, as_json: bool) -> int:

@@ -182,7 +182,7 @@ def _compare(files: tuple[Path, Path], *, max_slowdown: float, max_drop: float, 
     limits = RegressionLimits(max_slowdown=max_slowdown, max_drop=max_drop)
     comparison = compare_reports(old, new, limits=limits)
     printer.note(*comparison.notes)
-    printer.result(comparison.record(), "\n".join(comparison.sentences))
+    printer.result(comparison.record(), *comparison.sentences)
     if comparison.is_regression:
         count = len(comparison.regressions)
         what = f"worse than {files[0]} in {count} figure{'s' if count > 1 else ''}"

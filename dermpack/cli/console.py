@@ -15,7 +15,7 @@ from typing import Any, Literal, TextIO, cast
 import click
 
 from dermpack.cli import InterruptedWorkError, drop_stdout
-from dermpack.errors import OutputError, escape_unprintable
+from dermpack.errors import OutputError, escape_unprintable, show_foreign
 from dermpack.progress import Item, Track, silent
 
 # Printed wherever a command prints figures that a reader could take for a diagnosis.
@@ -24,6 +24,7 @@ RESEARCH_ONLY = "research software, not a medical device: no figure is a diagnos
 LINED, UNLINED = 3, 2
 REFRESH_S = 0.2
 CLEAR_LINE = "\r\x1b[2K"
+UNDECODABLE = "".join(map(chr, range(0xDC80, 0xDD00)))  # how Python represents bytes that are not UTF-8
 RESUME_HINT = "rerun the same command to resume"
 START_HINT = "nothing was written yet; the same command starts again"
 
@@ -48,7 +49,7 @@ class Printer:
     def note(self, *lines: str) -> None:
         """Print lines on stderr."""
         for line in () if self.quiet else lines:
-            click.echo(escape_unprintable(line), err=True)
+            click.echo(show_foreign(line), err=True)
 
     def styled(self, line: str, style: str) -> None:
         """Print a line on stderr that only the terminal wraps, so that a command in it can be copied."""
@@ -57,7 +58,7 @@ class Printer:
         from rich.console import Console
         from rich.text import Text
 
-        Console(stderr=True).print(Text(escape_unprintable(line), style=style), soft_wrap=True)
+        Console(stderr=True).print(Text(show_foreign(line), style=style), soft_wrap=True)
 
     def training_reporter(self) -> Callable[[Any], None]:
         """Return a callback that prints the events of a training on stderr, the epochs live on a terminal."""
@@ -82,7 +83,7 @@ class Printer:
                     if event.ended or (is_terminal and now - shown_at > REFRESH_S):
                         shown_at = now
                         start = CLEAR_LINE if is_terminal else ""
-                        click.echo(start + event.line(), err=True, nl=bool(event.ended))
+                        click.echo(start + show_foreign(event.line()), err=True, nl=bool(event.ended))
 
         return report
 
@@ -102,7 +103,8 @@ class Printer:
         from rich.table import Table
         from rich.text import Text
 
-        cells = [[escape_unprintable(str(cell)) for cell in row] for row in rows]
+        header = [show_foreign(name) for name in header]
+        cells = [[show_foreign(str(cell)) for cell in row] for row in rows]
         console, drawn = Console(stderr=True), Table(header_style="bold")
         # Lines between columns take room: they are left out before a word is broken.
         columns = [[name, *(row[index] for row in cells)] for index, name in enumerate(header)]
@@ -114,16 +116,25 @@ class Printer:
         for index, name in enumerate(header):
             side: Literal["left", "right"] = "left" if name in (header[0], *words) else "right"
             width = widths[index] if widths else None
-            drawn.add_column(name, justify=side, overflow="fold", width=width)
+            drawn.add_column(Text(name), justify=side, overflow="fold", width=width)
         for row in cells:
             drawn.add_row(*map(Text, row))
         # Not the title of rich's table, which is cut to the width of the table.
-        console.print(Text(escape_unprintable(title), style="italic"))
+        console.print(Text(show_foreign(title), style="italic"))
         console.print(drawn)
 
-    def result(self, value: object, text: str) -> None:
-        """Print the result on stdout: JSON in ASCII, or text in UTF-8 with paths in their own bytes."""
-        shown = json.dumps(value, sort_keys=True, indent=2) if self.as_json else text
+    def result(self, value: object, *lines: str) -> None:
+        """Print the result on stdout: JSON in ASCII, or lines of text.
+
+        A line is escaped but never shortened. A path that is not valid UTF-8 keeps its bytes for the program
+        that reads them from a pipe; a terminal gets it escaped.
+        """
+        if self.as_json:
+            shown = json.dumps(value, sort_keys=True, indent=2)
+        else:
+            is_terminal = sys.stdout is not None and sys.stdout.isatty()
+            keep = "" if is_terminal else UNDECODABLE
+            shown = "\n".join(escape_unprintable(line, keep=keep) for line in lines)
         try:
             click.echo(shown.encode("utf-8", "surrogateescape"))
         except BrokenPipeError:
@@ -153,9 +164,10 @@ def _bar(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Ite
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    named = TextColumn("{task.description}", markup=False)  # brackets in a file name are not markup
+    columns = (named, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(items, total=total, description=what)
+        yield from progress.track(items, total=total, description=show_foreign(what))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import click
 
 from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import Printer, python_stderr_only, resumable, silenced_stderr
+from dermpack.storage.codec import encode
 
 if TYPE_CHECKING:
     from converter.export.conversion import Conversion
@@ -218,17 +219,13 @@ def _notes(conversion: Conversion) -> Iterator[str]:
 
 def _record(conversion: Conversion, output: Path) -> dict[str, Any]:
     """Return what `--json` prints."""
-    from dataclasses import asdict
-
-    from dermpack.storage.codec import encode
-
     best = {file.recipe.value: file.best.candidate for file in conversion.files}
     return {
         "export": str(output),
         "rejected": conversion.rejected and str(conversion.rejected),
         "is_within": conversion.is_within,
         "seconds": {name: candidate.seconds for name, candidate in best.items()},
-        "layers": {name: [asdict(layer) for layer in one.errors] for name, one in best.items() if one.errors},
+        "layers": {name: [encode(layer) for layer in one.errors] for name, one in best.items() if one.errors},
         "models": {file.recipe.value: encode(file.contract) for file in conversion.files},
     }
 

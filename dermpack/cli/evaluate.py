@@ -109,7 +109,7 @@ def command(
                 storage.write_bytes(folder / name, content)
     _print_tables(evaluation, printer.unless_json)
     written = [str(output / PAGE_FILE)] if output is not None else []
-    printer.result(evaluation.record(), "\n".join([_overall_text(evaluation), *written]))
+    printer.result(evaluation.record(), *_overall_lines(evaluation), *written)
 
 
 @contextmanager
@@ -189,13 +189,15 @@ def _print_tables(evaluation: Evaluation, printer: Printer) -> None:
     printer.note(RESEARCH_ONLY)
 
 
-def _overall_text(evaluation: Evaluation) -> str:
-    """Return the figures over all labels, one per line, after the number of pictures and groups."""
+def _overall_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the figures over all labels, one per line, after the number of pictures and groups."""
     from dermpack.evaluation.report import OVERALL, figure_text
     from dermpack.metrics.summary import describe_constant_prediction
 
     scores = evaluation.scores
     counted = f"{scores.n:,} pictures, {scores.groups:,} groups, split {scores.split}"
     known = [(OVERALL[name], scores.figures[name]) for name in SHOWN]
-    lines = [f"{name:<28} {figure_text(figure)}" for name, figure in known if figure.value is not None]
-    return "\n".join(filter(None, (counted, *lines, describe_constant_prediction(evaluation.predictions))))
+    yield counted
+    yield from (f"{name:<28} {figure_text(figure)}" for name, figure in known if figure.value is not None)
+    if constant := describe_constant_prediction(evaluation.predictions):
+        yield constant

@@ -40,10 +40,9 @@ def command(model: Path, runtimes: tuple[str, ...], printer: Printer) -> None:
       dermpack inspect export
       dermpack inspect model.tflite --runtime tflite-runtime==2.14.0 --json
     """
-    from dermpack.contract import read_contract
-    from dermpack.inference.model_files import find_model_file, find_sidecar
+    from dermpack.inference.model_files import find_contract, find_model_file
     from dermpack.inference.model_files import read_model as read_bytes
-    from dermpack.storage.files import read_json, sha256_of
+    from dermpack.storage.files import sha256_of
     from dermpack.tflite.lint import find_mismatches, lint_model
     from dermpack.tflite.reading import read_model
 
@@ -51,9 +50,7 @@ def command(model: Path, runtimes: tuple[str, ...], printer: Printer) -> None:
     data = read_bytes(path)
     read = read_model(data, where=path)
     sha256 = sha256_of(data)
-    sidecar = find_sidecar(path)
-    # A JSON file without a schema belongs to another tool.
-    contract = read_contract(sidecar) if sidecar and "schema" in read_json(sidecar) else None
+    contract = find_contract(path)
     record = {
         "sha256": sha256,
         **_model_record(read),
@@ -61,7 +58,7 @@ def command(model: Path, runtimes: tuple[str, ...], printer: Printer) -> None:
         "contract": encode(contract) if contract else None,
         "contract_disagrees": list(find_mismatches(contract, read, sha256=sha256)) if contract else [],
     }
-    printer.result(record, "\n".join(_text_lines(path, record)))
+    printer.result(record, *_text_lines(path, record))
 
 
 def _model_record(model: ModelFile) -> dict[str, Any]:

@@ -22,6 +22,14 @@ threads = click.option(
     "--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="Threads of the interpreter."
 )
 
+duplicates = click.option(
+    "--duplicates", type=click.Choice(["thorough", "fast", "off"]), default=None,
+    help="The search for duplicates. thorough: also crops, other sizes and colours, pictures with text, and "
+    "other shots of one lesion, by features of a network and geometry; fast: copies of another size, "
+    "compression or orientation, by perceptual hashes; off: identical pixels only.  [default: thorough up to "
+    "20,000 pictures, which takes minutes, else fast]",
+)  # fmt: skip
+
 
 def printer(command: Command) -> Command:
     """Add the two options that every command has, and pass them to the command as a `printer`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -31,6 +32,10 @@ SCHEMA = 1  # of the JSON
     help="Test the app with this PNG or JPEG, which becomes part of the app; can be repeated.  [default: "
     "generated pictures]",
 )  # fmt: skip
+@options.flag(
+    "--keep-metadata",
+    "With --golden: keep the metadata of the pictures (EXIF with place and camera, texts, previews).",
+)
 @click.option(
     "--scores", multiple=True, type=options.PATH, metavar="REPORT",
     help="Add the scores of a variant, a report of dermpack evaluate, to the model card; can be repeated.",
@@ -55,6 +60,7 @@ def command(
     name: str,
     version: str,
     golden: tuple[Path, ...],
+    keep_metadata: bool,
     scores: tuple[Path, ...],
     times: tuple[Path, ...],
     described: tuple[str, ...],
@@ -79,8 +85,9 @@ def command(
     from dermpack.bundle.bundle_record import BundleFormat
     from dermpack.bundle.documents import read_meanings
     from dermpack.bundle.reports import read_scores, read_times
-    from dermpack.bundle.signing import read_private_key
+    from dermpack.bundle.signing import read_private_key, write_with_signature
     from dermpack.bundle.variants import read_variants
+    from dermpack.imaging.metadata_removal import MetadataPolicy
     from dermpack.storage.files import check_output_file, sha256_of, write_bytes
 
     _check_output(output, overwrite=overwrite)
@@ -94,6 +101,7 @@ def command(
         name=name,
         version=version,
         golden=golden,
+        metadata=MetadataPolicy.KEEP if keep_metadata else MetadataPolicy.REMOVE,
         scores=read_scores(scores, chosen),
         times=read_times(times, chosen),
         meanings=read_meanings(described, chosen[0].contract.labels),
@@ -102,7 +110,10 @@ def command(
     bundle = built.bundle
     if card is not None:
         write_bytes(card, built.card)
-    signature = _write(output, built.data, key.sign(built.data) if key else None)
+    signature = write_with_signature(output, built.data, key.sign(built.data) if key else None)
+    if built.metadata_removed:
+        counted = f"{built.metadata_removed} of {len(golden)} golden pictures"
+        printer.note(f"metadata removed from {counted}; the pixels and the orientation are unchanged")
     if built.near_ties:
         what = f"near ties, for which a phone may answer the second label: {', '.join(built.near_ties)}"
         printer.note(f"{what}. verify and the self-check accept both labels")
@@ -117,7 +128,7 @@ def command(
     record = {
         "schema": SCHEMA,
         "bundle": str(output),
-        "signature": signature,
+        "signature": str(signature) if signature else None,
         "sha256": sha256_of(built.data),
         "size_bytes": len(built.data),
         "format": bundle.format.value,
@@ -125,6 +136,7 @@ def command(
         "class": class_name,
         "variants": [variant.name for variant in bundle.variants],
         "near_ties": list(built.near_ties),
+        "metadata_removed": built.metadata_removed,
     }
     printer.result(record, str(output))
 
@@ -136,26 +148,10 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
     from dermpack.errors import OutputError
     from dermpack.storage.files import EXISTS_HINT
 
-    if output.is_dir() or (output.exists() and not is_bundle(output)):
+    # A link that leads nowhere exists, too: it would be replaced.
+    if os.path.lexists(output) and (output.is_dir() or not is_bundle(output)):
         what = "already exists and is not a bundle"
         raise OutputError(output, what, "Choose another output.", code="output-exists")
     for path in (output, signature_path(output)):  # an old signature would belong to another bundle
-        if path.exists() and not overwrite:
+        if os.path.lexists(path) and not overwrite:
             raise OutputError(path, "already exists", EXISTS_HINT, code="output-exists")
-
-
-def _write(output: Path, data: bytes, signature: bytes | None) -> str | None:
-    """Write the bundle and its signature, if any, and return the path of the signature."""
-    from dermpack.bundle.signing import signature_path
-    from dermpack.storage.files import write_bytes, write_error
-
-    signature_file = signature_path(output)
-    try:
-        output.absolute().parent.mkdir(parents=True, exist_ok=True)
-        signature_file.unlink(missing_ok=True)  # an old signature belongs to another bundle
-    except OSError as error:
-        raise write_error(output, error) from error
-    write_bytes(output, data)
-    if signature is not None:
-        write_bytes(signature_file, signature)
-    return None if signature is None else str(signature_file)

@@ -63,33 +63,37 @@ def command(
       dermpack predict export pictures --csv answers.csv --top 1
       dermpack predict model.tflite picture.jpg --labels labels.txt --json
     """
-    from dermpack.inference.interpreter_host import first_installed_runtime, open_host
+    from dermpack.imaging.picture_decoder import PictureDecoder
+    from dermpack.inference.interpreter_host import count_hosts, first_installed_runtime, open_host
+    from dermpack.inference.predict.picture_search import find_pictures
     from dermpack.storage.files import check_output_file, write_bytes
 
     if csv is not None:
         check_output_file(csv, overwrite=overwrite)
+    found = find_pictures(names)
+    count = count_hosts(len(found.pictures), threads=threads)
     with ExitStack() as stack:
-        host = stack.enter_context(open_host(first_installed_runtime()))  # starts during the slow imports
+        # The processes start during the slow imports; few pictures do not repay the start of several.
+        runtime = first_installed_runtime()
+        hosts = [stack.enter_context(open_host(runtime, children=2 * count)) for _ in range(count)]
+        decoder = stack.enter_context(PictureDecoder(jobs=count))
+        decoder.start()
         from dermpack.inference.model_files import open_model
         from dermpack.inference.predict.answer_formats import answers_csv, answers_record, format_answers
-        from dermpack.inference.predict.answers import classify_pictures, count_hosts, interpret_outputs
-        from dermpack.inference.predict.picture_search import find_pictures
+        from dermpack.inference.predict.answers import classify_pictures, interpret_outputs
 
-        found, known = find_pictures(names), open_model(model, labels_file=labels_file)
+        known = open_model(model, labels_file=labels_file)
         ran = None
-        if count := len(found.pictures):
-            # One interpreter is open already; few pictures do not repay the start of more.
-            more = count_hosts(count, threads=threads) - 1
-            hosts = [host, *(stack.enter_context(open_host(host.engine)) for _ in range(more))]
-            track = silent if count < MANY else printer.track
-            ran = classify_pictures(known, found.pictures, hosts=hosts, track=track)
+        if found.pictures:
+            track = silent if len(found.pictures) < MANY else printer.track
+            ran = classify_pictures(known, found.pictures, hosts=hosts, decoder=decoder, track=track)
     answers = interpret_outputs(known, found, ran.rows if ran else (), top=top)
     if csv is not None:
         # Through a link, so that the link stays and its target is written.
         write_bytes(Path(os.path.realpath(csv)), answers_csv(known, answers))
     if answers.answered or printer.as_json:
         shown = answers_record(known, answers, runtime=ran.runtime if ran else None)
-        printer.result(shown, format_answers(known, answers))
+        printer.result(shown, *format_answers(known, answers).split("\n"))
     printer.note(*_notes(known, found, answers, ran), RESEARCH_ONLY)
     for failure in answers.failures:
         Printer().note(f"error[{failure.error.code}]: {failure.error}")  # also with --quiet

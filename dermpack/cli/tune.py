@@ -16,6 +16,7 @@ import click
 from dermpack.cli import options
 from dermpack.cli.console import Printer, resumable
 from dermpack.errors import InputError
+from dermpack.processes.limits import ending_with_parent
 
 if TYPE_CHECKING:
     from trainer.experiments.search_report import Search
@@ -162,7 +163,9 @@ def _convert(run: Path, export: Path) -> None:
         *("convert", str(run), "-o", str(export), "--quiet"),
         *("--int8", "--method", "ptq", "--max-drop", ANY_DROP),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        ending_with_parent(command), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
     if done.returncode:
         # The last line of stderr is the error; the lines before are progress.
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no output"]

@@ -63,8 +63,7 @@ def command(
     from dermpack.bundle.read_bundle import is_bundle, read_bundle
     from dermpack.bundle.verify_bundle import verify_bundle
     from dermpack.dataset.manifest import Split, read_dataset
-    from dermpack.verification.interpreter_runs import open_sample_pictures
-    from dermpack.verification.verify import VerificationTools, find_exports, open_hosts, verify_export
+    from dermpack.verification.verify import find_exports, open_tools, verify_export
 
     bundle = read_bundle(path, key=key) if is_bundle(path) else None
     if bundle is None and key is not None:
@@ -73,8 +72,9 @@ def command(
     exports = () if bundle else find_exports(path)
     data, part, show = (read_dataset(dataset) if dataset else None), Split(split), printer.track
     network = _read_network(run_folder) if run_folder else None
-    with open_sample_pictures(pictures=pictures, dataset=data, split=part) as samples, open_hosts() as hosts:
-        tools = VerificationTools(hosts=hosts, samples=samples, network=network, threads=threads, track=show)
+    with open_tools(
+        pictures=pictures, dataset=data, split=part, network=network, threads=threads, track=show
+    ) as tools:
         if bundle is not None:
             verified = list(verify_bundle(bundle, tools))
         else:
@@ -86,14 +86,17 @@ def command(
         printer.table(verification.name, HEADER, rows, words=HEADER)
     if any(check.outcome.value == "noted" for verification in verified for check in verification.checks):
         printer.note("noted: unexpected, but not a fault of the file; see the detail")
+    if bundle is not None and not bundle.is_signed:
+        printer.note("author unknown: without --key, verify shows that a bundle is whole, not who made it")
     record = {
         "schema": SCHEMA,
+        "author": None if bundle is None else "owner of the key" if bundle.is_signed else "unknown",
         "dataset": data.sha256 if data else None,
         "split": split if data else None,
         "exports": [verification.record() for verification in verified],
         "holds": not any(verification.failed for verification in verified),
     }
-    printer.result(record, "\n".join(map(_summary, verified)))
+    printer.result(record, *map(_summary, verified))
     if not record["holds"]:  # after the tables and the result
         raise FailedWithResultError(_failed_error(path, verified))
 

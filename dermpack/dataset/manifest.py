@@ -15,6 +15,7 @@ from typing import Any
 from dermpack.errors import DatasetError, TableError
 from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import (
+    format_csv,
     format_json,
     normalize_path,
     parse_relative_path,
@@ -22,14 +23,17 @@ from dermpack.storage.files import (
     read_bytes,
     read_json,
     sha256_of,
+    unescape_cell,
     write_bytes,
     write_text,
 )
 
-SCHEMA = 1
+SCHEMA = 2
+FIRST_SCHEMA = 1  # without photographs, the search and its pairs
 DATASET_FILE = "dataset.json"
 MANIFEST_FILE = "manifest.csv"
 FIXED_COLUMNS = ("picture", "sha256", "width", "height", "label", "split", "group", "cluster")
+PHOTOGRAPH_COLUMN = "photograph"  # after the fixed columns, if a picture has one
 MAX_CELL_CHARACTERS = 1 << 16
 MAX_MANIFEST_BYTES = 256 << 20  # a million pictures
 MAX_SIDE_DIGITS = 6
@@ -46,6 +50,35 @@ class Split(Enum):
     TEST = "test"
 
 
+class DuplicateSearch(Enum):
+    """How thoroughly an import searches for duplicates; each search includes the ones below."""
+
+    THOROUGH = "thorough"  # by features of a network, confirmed by geometry: crops, colours, other shots
+    FAST = "fast"  # by perceptual hashes: copies of another size, compression or orientation
+    OFF = "off"  # identical pixels only
+
+
+class PairRelation(Enum):
+    """What two related pictures have in common."""
+
+    SAME_PHOTOGRAPH = "same photograph"  # cropped, scaled, recoloured, mirrored, with text …
+    SAME_SCENE = "same scene or lesion"  # another shot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicatePair:
+    """Two related pictures and the evidence; without `inliers`, the perceptual hashes are the evidence."""
+
+    first: str
+    second: str
+    relation: PairRelation
+    inliers: int = 0  # local features that fit to each other under one transform
+    agreement: float = 0.0  # correlation of the details, the median over the cells of a grid
+    scale: float = 1.0  # pixels of the second picture per pixel of the first
+    rotation_degrees: int = 0
+    is_mirrored: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """One row of the manifest; `path` is relative to the dataset's root, with forward slashes."""
@@ -57,8 +90,9 @@ class Picture:
     label: str
     split: Split
     group: str  # pictures of one group (a lesion, a patient) are always in the same split
-    cluster: str  # near duplicates of each other; empty for a picture without any
+    cluster: str  # pictures of one photograph, scene or lesion; empty for a picture without any
     metadata: tuple[str, ...]  # one cell per metadata column; empty if missing
+    photograph: str = ""  # pictures of one photograph, a part of the cluster; empty without any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +136,8 @@ class Dataset:
     options: Mapping[str, str] = field(default_factory=dict)  # of the import: split, seed, group column …
     refused: tuple[Finding, ...] = ()  # pictures left out, each with its reason
     notes: tuple[Finding, ...] = ()  # pictures kept with a remark: duplicates, given splits that leak …
+    search: DuplicateSearch = DuplicateSearch.FAST  # of the import; older versions had no other one
+    pairs: tuple[DuplicatePair, ...] = ()  # related pictures with the evidence, without identical ones
     sha256: str = ""  # of manifest.csv: identifies the dataset in every artifact made from it
 
     @property
@@ -139,6 +175,8 @@ class DatasetRecord:
     refused: tuple[Finding, ...]
     notes: tuple[Finding, ...]
     manifest_sha256: str
+    search: DuplicateSearch = DuplicateSearch.FAST  # missing in schema 1, as are the pairs
+    pairs: tuple[DuplicatePair, ...] = ()
 
     def __post_init__(self) -> None:
         if "\0" in self.root or len(self.root) > MAX_ROOT_CHARACTERS:
@@ -169,8 +207,8 @@ def read_dataset(folder: Path) -> Dataset:
         what = f"not a dataset (no {DATASET_FILE})"
         raise DatasetError(folder, what, CREATE, code="dataset-not-found")
     content = read_json(folder / DATASET_FILE)
-    if content.get("schema") != SCHEMA:
-        what = f"the schema is {content.get('schema')!r}, but this version reads {SCHEMA}"
+    if content.get("schema") not in range(FIRST_SCHEMA, SCHEMA + 1):
+        what = f"the schema is {content.get('schema')!r}, but this version reads {FIRST_SCHEMA} to {SCHEMA}"
         raise DatasetError(folder / DATASET_FILE, what, AGAIN, code="unsupported-schema")
     try:
         record = decode(DatasetRecord, content)
@@ -183,7 +221,7 @@ def read_dataset(folder: Path) -> Dataset:
         text = table.decode("utf-8")
     except UnicodeDecodeError as error:
         raise TableError(path, f"not UTF-8 ({error})", AGAIN, code="invalid-format") from error
-    manifest = parse_manifest(text, where=path)
+    manifest = parse_manifest(text, where=path, schema=record.schema)
     if unknown := {picture.label for picture in manifest.pictures} - set(record.classes):
         what = f"the class {min(unknown)!r} of {MANIFEST_FILE} is missing"
         raise DatasetError(folder / DATASET_FILE, what, AGAIN, code="invalid-format")
@@ -207,33 +245,37 @@ def require_pictures(dataset: Dataset, splits: Collection[Split]) -> None:
 
 
 def manifest_text(manifest: Manifest) -> str:
-    """Return the text of manifest.csv."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow((*FIXED_COLUMNS, *manifest.columns))
+    """Return the text of manifest.csv; it has the column "photograph" if a picture has one."""
+    has_photographs = any(picture.photograph for picture in manifest.pictures)
+    fixed = (*FIXED_COLUMNS, PHOTOGRAPH_COLUMN) if has_photographs else FIXED_COLUMNS
+    rows = [(*fixed, *manifest.columns)]
     for picture in manifest.pictures:
-        size = (picture.width, picture.height)
+        size = (str(picture.width), str(picture.height))
         names = (picture.label, picture.split.value, picture.group, picture.cluster)
-        writer.writerow((picture.path, picture.sha256, *size, *names, *picture.metadata))
-    return buffer.getvalue()
+        photograph = (picture.photograph,) if has_photographs else ()
+        rows.append((picture.path, picture.sha256, *size, *names, *photograph, *picture.metadata))
+    return format_csv(rows)
 
 
-def parse_manifest(text: str, *, where: Path) -> Manifest:
+def parse_manifest(text: str, *, where: Path, schema: int = SCHEMA) -> Manifest:
     """Return the manifest in the text of manifest.csv; a TableError names the file and the line."""
     # The limit is global, but no other reader of CSV here needs more.
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = tuple(next(reader, ()))
+        header = tuple(map(unescape_cell, next(reader, ())))
         if header[: len(FIXED_COLUMNS)] != FIXED_COLUMNS or len(set(header)) != len(header):
             raise TableError(where, "the header is not that of a manifest", AGAIN, code="invalid-format")
-        pictures = tuple(_parse_rows(reader, len(header), where))
+        columns = header[len(FIXED_COLUMNS) :]
+        # In schema 1, a column of this name comes from the source.
+        has_photographs = schema > FIRST_SCHEMA and columns[:1] == (PHOTOGRAPH_COLUMN,)
+        pictures = tuple(_parse_rows(reader, len(header), where, has_photographs=has_photographs))
     except csv.Error as error:
         what = f"not valid CSV ({error})"
         raise TableError(f"{where}:{reader.line_num}", what, AGAIN, code="invalid-format") from error
     if len({picture.path for picture in pictures}) != len(pictures):
         raise TableError(where, "a picture is listed twice", AGAIN, code="invalid-format")
-    return Manifest(pictures=pictures, columns=header[len(FIXED_COLUMNS) :])
+    return Manifest(pictures=pictures, columns=columns[1:] if has_photographs else columns)
 
 
 def relative_root(pictures: Path, folder: Path) -> str:
@@ -241,14 +283,14 @@ def relative_root(pictures: Path, folder: Path) -> str:
     return Path(os.path.relpath(pictures.resolve(), folder.resolve())).as_posix()
 
 
-def _parse_rows(rows: Any, cells: int, where: Path) -> Iterator[Picture]:
+def _parse_rows(rows: Any, cells: int, where: Path, *, has_photographs: bool) -> Iterator[Picture]:
     for row in rows:
         place = f"{where}:{rows.line_num}"
         if len(row) != cells:
             what = f"{len(row)} cells, but the header has {cells}"
             raise TableError(place, what, AGAIN, code="invalid-format")
         try:
-            path, sha256, width, height, label, split, group, cluster, *metadata = row
+            path, sha256, width, height, label, split, group, cluster, *metadata = map(unescape_cell, row)
             if parse_relative_path(path) is None:
                 raise ValueError(f"the path {path!r} is not inside the root")
             if not label:
@@ -262,6 +304,7 @@ def _parse_rows(rows: Any, cells: int, where: Path) -> Iterator[Picture]:
                 split=Split(split),
                 group=group,
                 cluster=cluster,
+                photograph=metadata.pop(0) if has_photographs else "",
                 metadata=tuple(metadata),
             )
         except ValueError as error:

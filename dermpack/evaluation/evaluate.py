@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +13,11 @@ from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError
 from dermpack.metrics.intervals import RESAMPLES
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
-from dermpack.metrics.slices import MISSING, Slice, band_cells, is_identifier_column, score_slices
+from dermpack.metrics.slices import MISSING, Slice, is_identifier_column, score_slices, slice_values
 from dermpack.metrics.summary import Scores, score
 from dermpack.metrics.thresholds import AnsweredShare, ReachedPoint, score_abstention, score_operating_point
 from dermpack.progress import Track, silent
+from dermpack.storage.files import format_csv
 
 SCHEMA = 1
 MOST_SLICES = 20  # of a column that was not requested
@@ -158,9 +157,9 @@ def choose_slice_columns(dataset: Dataset, split: Split) -> tuple[str, ...]:
     """Return the metadata columns worth slicing by: few values or numbers, and no identifiers."""
     chosen = []
     for name in dataset.manifest.columns:
-        values = set(band_cells(dataset.manifest.column(name))) - {MISSING}
+        values = set(slice_values(name, dataset.manifest.column(name))) - {MISSING}
         cells = column_cells(dataset, split, name)
-        split_values = set(band_cells(cells)) - {MISSING}
+        split_values = set(slice_values(name, cells)) - {MISSING}
         # Few values in the whole dataset, but at least two of them in this split.
         is_few = len(values) <= MOST_SLICES and 2 <= len(split_values) <= MOST_SLICES
         if is_few and len(split_values) < len(cells) and not is_identifier_column(dataset, name):
@@ -176,15 +175,13 @@ def column_cells(dataset: Dataset, split: Split, column: str) -> list[str]:
 
 def predictions_table(predictions: Predictions) -> str:
     """Return CSV with one row per picture: truth, prediction and the probability of each class."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("picture", "group", "truth", "predicted", *predictions.classes))
+    rows = [("picture", "group", "truth", "predicted", *predictions.classes)]
     classes, predicted = predictions.classes, predictions.predicted
     for index, picture in enumerate(predictions.pictures):
         labels = classes[predictions.truth[index]], classes[predicted[index]]
         probabilities = (f"{value:.{DECIMALS}g}" for value in predictions.probabilities[index])
-        writer.writerow((picture, predictions.groups[index], *labels, *probabilities))
-    return buffer.getvalue()
+        rows.append((picture, predictions.groups[index], *labels, *probabilities))
+    return format_csv(rows)
 
 
 def _leak_notes(fitted: FittedDecisions, dataset: Dataset, split: Split) -> Iterator[str]:

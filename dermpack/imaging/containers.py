@@ -10,6 +10,9 @@ accepts, reports without a name, or spends minutes or gigabytes on:
 - WebP: a cut file (an error without a reason), and a canvas that is allocated before its size is known.
 - TIFF: tags whose values are all copied, several pages, samples that are converted wrongly.
 
+A compressed stream that is far longer than the pixels of the header can be is a decompression bomb: it is
+rejected without being expanded.
+
 The readers also drop what the decoder does not need. Profiles, texts, previews and EXIF are the usual places
 of attacks and of warnings; only the orientation is read from them.
 """
@@ -21,18 +24,18 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
-
+from dermpack.errors import PictureError
+from dermpack.imaging.heic import AVIF_BRANDS, HEIC_BRANDS, HEIC_SUFFIXES, find_heic_size
 from dermpack.imaging.rejection import Reason, picture_error
 
 EXIF_PREFIX = b"Exif\x00\x00"
+
+# No encoder writes more compressed bytes than this: deflate needs at most 9 bits for 8, LZW 12.
+MAX_STORED_SHARE, STORED_SLACK_BYTES = 4, 1024
+MAX_SURPLUS_BYTES = 1 << 16  # of an expanded stream, after its last row; careless encoders pad a little
 
 # JPEG markers
 APP0, APP1, APP15, COMMENT = 0xE0, 0xE1, 0xEF, 0xFE
@@ -70,8 +73,11 @@ WEBP_SIDE_MASK = 0x3FFF  # 14 bits
 TIFF_ENTRY_BYTES = 12
 TIFF_TYPES = {3: "H", 4: "I"}  # SHORT and LONG: the tags below have no other type
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLE_FORMAT, TILE_WIDTH = 258, 259, 262, 339, 322
-STRIP_OFFSETS, STRIP_BYTES = 273, 279
-SINGLE_VALUE_TAGS = frozenset({256, 257, COMPRESSION, PHOTOMETRIC, 266, 277, 278, 284, 317})
+STRIP_OFFSETS, STRIP_BYTES, STRIP_OVERHEAD_BYTES = 273, 279, 32
+WIDTH, HEIGHT, SAMPLES_PER_PIXEL = 256, 257, 277
+SINGLE_VALUE_TAGS = frozenset(
+    {WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, 266, SAMPLES_PER_PIXEL, 278, 284, 317}
+)
 PIXEL_TAGS = SINGLE_VALUE_TAGS | {BITS, STRIP_OFFSETS, STRIP_BYTES, 320, 338}
 KNOWN_TAGS = PIXEL_TAGS | {SAMPLE_FORMAT, TILE_WIDTH}
 MAX_TAG_VALUES = 1 << 17  # one strip per row of four planes
@@ -151,22 +157,26 @@ def _check_scans(data: bytes, position: int, where: str) -> None:
 
 def read_png(data: bytes, where: str) -> Container:
     """Keep the chunks of a PNG that make pixels; check that it has one frame and an end."""
-    kept, exif, has_more = [data[:PNG_SIGNATURE_BYTES]], b"", False
-    for name, start, end in _png_chunks(data, where):
+    kept, exif, has_more, stored_bytes = [data[:PNG_SIGNATURE_BYTES]], b"", False, 0
+    for name, start, end in png_chunks(data, where):
         if name == b"acTL" and data[start + 8 : start + 12] > b"\0\0\0\1":
             raise picture_error(where, Reason.ANIMATED, "contains several frames")
         if name == b"eXIf":
             exif = data[start + 8 : end - 4]
+        if name == b"IDAT":
+            stored_bytes += end - start - CHUNK_OVERHEAD_BYTES
         if name in PIXEL_CHUNKS:
             kept.append(data[start:end])
         else:
             has_more = True
     if kept[1:] and kept[1][4:8] != b"IHDR":
         raise picture_error(where, Reason.BROKEN, "does not begin with the header chunk")
-    return Container(data=b"".join(kept) if has_more else data, exif=exif, depth=data[PNG_DEPTH_OFFSET])
+    _check_stored_bytes(stored_bytes, _count_png_bytes(data), where)
+    pixels = b"".join(kept) if has_more else data[:end]
+    return Container(data=pixels, exif=exif, depth=data[PNG_DEPTH_OFFSET])
 
 
-def _png_chunks(data: bytes, where: str) -> Iterator[tuple[bytes, int, int]]:
+def png_chunks(data: bytes, where: str) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, start and end of each chunk up to the last one."""
     end = PNG_SIGNATURE_BYTES
     for _ in range(MAX_CHUNKS):
@@ -183,23 +193,44 @@ def _png_chunks(data: bytes, where: str) -> Iterator[tuple[bytes, int, int]]:
     raise picture_error(where, Reason.BROKEN, f"contains more than {MAX_CHUNKS:,} chunks")
 
 
-def has_all_png_rows(data: bytes) -> bool:
-    """Return whether the stream of a PNG from `read_png` has as many bytes as its size requires."""
-    width, height, depth, kind, _, _, interlaced = struct.unpack_from(
-        ">IIBBBBB", data, PNG_SIGNATURE_BYTES + 8
-    )
-    missing = 0
+def _count_png_bytes(data: bytes) -> int:
+    """Return how many bytes the expanded stream of a PNG has, by the size in its header."""
+    header = data[PNG_SIGNATURE_BYTES + 8 :].ljust(13, b"\0")
+    width, height, depth, kind, _, _, interlaced = struct.unpack_from(">IIBBBBB", header)
+    stream_bytes = 0
     for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
         columns, rows = -(-(width - left) // across), -(-(height - top) // down)
         if columns > 0 and rows > 0:  # each row has one byte for its filter before its samples
-            missing += rows * (1 + (columns * PNG_CHANNELS[kind] * depth + 7) // 8)
-    inflater = zlib.decompressobj()
-    for name, start, end in _png_chunks(data, ""):
+            stream_bytes += rows * (1 + (columns * PNG_CHANNELS.get(kind, 4) * depth + 7) // 8)
+    return stream_bytes
+
+
+def check_png_rows(data: bytes, where: str) -> None:
+    """Check that the stream of a PNG from `read_png` has as many bytes as its size requires."""
+    missing, inflater = _count_png_bytes(data), zlib.decompressobj()
+    for name, start, end in png_chunks(data, where):
         chunk = data[start + 8 : end - 4] if name == b"IDAT" else b""
-        while missing > 0 and chunk:
-            missing -= len(inflater.decompress(chunk, INFLATE_STEP_BYTES))
+        while chunk and not inflater.eof:
+            # One byte more than allowed is enough to recognise a bomb, whatever would follow.
+            most = min(INFLATE_STEP_BYTES, max(missing, 0) + MAX_SURPLUS_BYTES + 1)
+            missing -= len(inflater.decompress(chunk, most))
             chunk = inflater.unconsumed_tail
-    return missing - len(inflater.flush()) <= 0
+            if missing < -MAX_SURPLUS_BYTES:
+                raise decompression_bomb(where)
+    # At most 32 KiB are left in the window of the inflater.
+    if missing - len(inflater.decompress(b"", max(missing, 1))) > 0:
+        raise picture_error(where, Reason.TRUNCATED, "fewer rows of pixels than the header declares")
+
+
+def _check_stored_bytes(stored_bytes: int, pixel_bytes: int, where: str) -> None:
+    if stored_bytes > MAX_STORED_SHARE * pixel_bytes + STORED_SLACK_BYTES:
+        raise decompression_bomb(where)
+
+
+def decompression_bomb(where: str) -> PictureError:
+    """Return the error for a picture with more compressed data than pixels."""
+    what = "contains far more compressed data than its pixels need (a decompression bomb)"
+    return picture_error(where, Reason.DECOMPRESSION_BOMB, what)
 
 
 def read_gif(data: bytes, where: str) -> Container:
@@ -211,7 +242,7 @@ def read_gif(data: bytes, where: str) -> Container:
 
 
 def _gif_blocks(data: bytes, where: str) -> list[bytes]:
-    position = GIF_HEADER_BYTES + _color_table_bytes(data[10])
+    position = GIF_HEADER_BYTES + gif_color_table_bytes(data[10])
     kept, frames = [data[:position]], 0
     while (kind := data[position]) != GIF_TRAILER:
         start = position
@@ -223,9 +254,10 @@ def _gif_blocks(data: bytes, where: str) -> list[bytes]:
             left, top, width, height = struct.unpack_from("<HHHH", data, start + 1)
             if left + width > screen[0] or top + height > screen[1]:
                 raise picture_error(where, Reason.BROKEN, "contains a frame larger than its screen")
-            position = _skip_blocks(data, start + 11 + _color_table_bytes(data[start + 9]), where)
+            position = skip_gif_blocks(data, start + 11 + gif_color_table_bytes(data[start + 9]), where)
+            _check_stored_bytes(position - start, width * height, where)
         elif kind == GIF_EXTENSION:
-            position = _skip_blocks(data, start + 2, where)
+            position = skip_gif_blocks(data, start + 2, where)
         else:
             raise picture_error(where, Reason.BROKEN, f"contains a block of unknown kind {kind}")
         if kind == GIF_IMAGE or data[start + 1] == GRAPHIC_CONTROL:
@@ -235,7 +267,8 @@ def _gif_blocks(data: bytes, where: str) -> list[bytes]:
     return [*kept, bytes([GIF_TRAILER])]
 
 
-def _skip_blocks(data: bytes, position: int, where: str) -> int:
+def skip_gif_blocks(data: bytes, position: int, where: str) -> int:
+    """Return the end of a sequence of data blocks."""
     for _ in range(MAX_BLOCKS):
         if not data[position]:
             return position + 1
@@ -243,7 +276,8 @@ def _skip_blocks(data: bytes, position: int, where: str) -> int:
     raise picture_error(where, Reason.BROKEN, f"contains more than {MAX_BLOCKS:,} blocks in a row")
 
 
-def _color_table_bytes(flags: int) -> int:
+def gif_color_table_bytes(flags: int) -> int:
+    """Return the size of the color table that the flags declare."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
@@ -279,15 +313,21 @@ def read_tiff(data: bytes, where: str) -> Container:
     """Rewrite the directory of a TIFF with the tags of its pixels, and check their samples."""
     order = "<" if data.startswith(b"II") else ">"
     try:
-        entries, values = _tiff_directory(data, order, where)
+        entries, values = tiff_directory(data, order, where)
     except struct.error as error:
         raise picture_error(where, Reason.TRUNCATED, "ends within the directory") from error
     depth = _tiff_depth(values, where)
     if STRIP_OFFSETS not in values:
         raise picture_error(where, Reason.BROKEN, "the directory does not locate the pixels")
-    strips = zip(values[STRIP_OFFSETS], values.get(STRIP_BYTES, ()), strict=False)
+    strips = list(zip(values[STRIP_OFFSETS], values.get(STRIP_BYTES, ()), strict=False))
     if any(start + length > len(data) for start, length in strips):
         raise picture_error(where, Reason.TRUNCATED, "ends within the pixels")
+    if values.get(COMPRESSION, (1,)) != (1,):
+        width, height, samples = (values.get(tag, (1,))[0] for tag in (WIDTH, HEIGHT, SAMPLES_PER_PIXEL))
+        pixel_bytes = height * (width * samples * depth // 8 + 1)
+        # Each strip has a header and a checksum of its own.
+        stored_bytes = sum(length for _, length in strips) - STRIP_OVERHEAD_BYTES * len(strips)
+        _check_stored_bytes(stored_bytes, pixel_bytes, where)
     # Append the new directory to the file, because the strips must keep their offsets.
     kept = b"".join(entries[tag] for tag in sorted(entries) if tag in PIXEL_TAGS)
     padding = b"\0" * (len(data) % 2)
@@ -297,7 +337,7 @@ def read_tiff(data: bytes, where: str) -> Container:
     return Container(data=b"".join(parts), exif=data, depth=depth)
 
 
-def _tiff_directory(
+def tiff_directory(
     data: bytes, order: str, where: str
 ) -> tuple[dict[int, bytes], dict[int, tuple[int, ...]]]:
     """Return the entries of the known tags, as they are stored and as numbers."""
@@ -344,25 +384,44 @@ def _tiff_depth(values: dict[int, tuple[int, ...]], where: str) -> int:
     raise picture_error(where, Reason.UNSUPPORTED, what)
 
 
+def read_heic(data: bytes, where: str) -> Container:
+    """Read the sizes in a HEIC; its orientation is part of the decoding, whatever EXIF says."""
+    return Container(data=data, size=find_heic_size(data, where))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureFormat:
-    """A supported format and the Pillow class that opens it; Pillow's own detection is not used."""
+    """A supported format and what opens it; Pillow's own detection is not used."""
 
     suffixes: frozenset[str]
-    image_file: type[ImageFile]
+    opener: str  # what opens the bytes: a class of Pillow, or a function that returns Pillow's image
     read: Callable[[bytes, str], Container] | None = None  # None: Pillow reports every fault of the format
+
+    @property
+    def image_file(self) -> Any:
+        """The opener, which is imported only where pictures are decoded."""
+        module, _, name = self.opener.rpartition(".")
+        return getattr(import_module(module), name)
 
 
 JPEG = PictureFormat(
-    suffixes=frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}), image_file=JpegImageFile, read=read_jpeg
+    suffixes=frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}),
+    opener="PIL.JpegImagePlugin.JpegImageFile",
+    read=read_jpeg,
 )
-PNG = PictureFormat(suffixes=frozenset({".png"}), image_file=PngImageFile, read=read_png)
-WEBP = PictureFormat(suffixes=frozenset({".webp"}), image_file=WebPImageFile, read=read_webp)
-BMP = PictureFormat(suffixes=frozenset({".bmp", ".dib"}), image_file=BmpImageFile)
-TIFF = PictureFormat(suffixes=frozenset({".tif", ".tiff"}), image_file=TiffImageFile, read=read_tiff)
-GIF = PictureFormat(suffixes=frozenset({".gif"}), image_file=GifImageFile, read=read_gif)
+PNG = PictureFormat(suffixes=frozenset({".png"}), opener="PIL.PngImagePlugin.PngImageFile", read=read_png)
+WEBP = PictureFormat(
+    suffixes=frozenset({".webp"}), opener="PIL.WebPImagePlugin.WebPImageFile", read=read_webp
+)
+BMP = PictureFormat(suffixes=frozenset({".bmp", ".dib"}), opener="PIL.BmpImagePlugin.BmpImageFile")
+TIFF = PictureFormat(
+    suffixes=frozenset({".tif", ".tiff"}), opener="PIL.TiffImagePlugin.TiffImageFile", read=read_tiff
+)
+GIF = PictureFormat(suffixes=frozenset({".gif"}), opener="PIL.GifImagePlugin.GifImageFile", read=read_gif)
 
-SUFFIXES = frozenset().union(*(form.suffixes for form in (JPEG, PNG, WEBP, BMP, TIFF, GIF)))
+HEIC = PictureFormat(suffixes=HEIC_SUFFIXES, opener="dermpack.imaging.heic.open_heic", read=read_heic)
+
+SUFFIXES = frozenset().union(*(form.suffixes for form in (JPEG, PNG, WEBP, BMP, TIFF, GIF, HEIC)))
 
 SIGNATURES = (
     (b"\xff\xd8\xff", JPEG),
@@ -373,7 +432,6 @@ SIGNATURES = (
     (b"GIF87a", GIF),
     (b"GIF89a", GIF),
 )
-HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")  # of phones
 
 
 def detect_format(data: bytes, *, where: str) -> PictureFormat:
@@ -383,6 +441,8 @@ def detect_format(data: bytes, *, where: str) -> PictureFormat:
             return form
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WEBP
-    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
-        raise picture_error(where, Reason.NOT_A_PICTURE, "contains HEIC or AVIF, whatever the extension")
-    raise picture_error(where, Reason.NOT_A_PICTURE, "not a JPEG, PNG, WebP, BMP, TIFF or GIF")
+    if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS:
+        return HEIC
+    if data[4:8] == b"ftyp" and data[8:12] in AVIF_BRANDS:
+        raise picture_error(where, Reason.NOT_A_PICTURE, "contains AVIF, whatever the extension")
+    raise picture_error(where, Reason.NOT_A_PICTURE, "not a JPEG, PNG, WebP, BMP, TIFF, GIF or HEIC")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from dermpack.imaging.decoding import decode_image
 from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
 
-FILTER = Image.Resampling.BILINEAR
+# Where a child process decodes, only `Policy` is used, and importing Pillow and numpy would take 0.1 s.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
 MARGIN = 2  # a reduced decode stays at least twice as large as the target, so that our filter does the work
 
 
@@ -40,8 +41,17 @@ def prepare(
 
     The pixels of `decode(source, at_least=MARGIN * size)`, resized by `resize_image`, are the same.
     """
+    import numpy as np
+
+    return np.array(prepare_image(source, size, policy=policy, limits=limits))
+
+
+def prepare_image(source: Path | bytes, size: int, *, policy: Policy, limits: DecodingLimits) -> Image.Image:
+    """Prepare like `prepare`, but return Pillow's image."""
+    from dermpack.imaging.decoding import decode_image
+
     image, _ = decode_image(source, limits=limits, at_least=MARGIN * size)
-    return np.array(resize_image(image, size, policy=policy))
+    return resize_image(image, size, policy=policy)
 
 
 def resize_image(image: Image.Image, size: int, *, policy: Policy) -> Image.Image:
@@ -64,6 +74,8 @@ def resize_image(image: Image.Image, size: int, *, policy: Policy) -> Image.Imag
     A pass with n = m changes nothing. Pillow's BILINEAR is this algorithm in C and does the work here; the
     tests compare it with these lines.
     """
+    from PIL import Image
+
     if policy is Policy.CENTRE_SQUARE:
         # Crop before resizing: with Pillow's `box`, the filter would reach over the edge of the square.
         side = min(image.size)
@@ -71,5 +83,5 @@ def resize_image(image: Image.Image, size: int, *, policy: Policy) -> Image.Imag
         if image.size != (side, side):
             image = image.crop((left, top, left + side, top + side))
     # Two calls, because a single call of Pillow 13 starts with the cheaper of the two passes.
-    across = image.resize((size, image.height), FILTER)
-    return across.resize((size, size), FILTER)
+    across = image.resize((size, image.height), Image.Resampling.BILINEAR)
+    return across.resize((size, size), Image.Resampling.BILINEAR)

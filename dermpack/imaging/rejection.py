@@ -17,8 +17,11 @@ class Reason(Enum):
     BROKEN = "broken"
     TOO_LARGE = "too-large"  # pixels or a side, by the header
     TOO_HEAVY = "too-heavy"  # bytes of the file
+    DECOMPRESSION_BOMB = "decompression-bomb"
+    TOO_COSTLY = "too-costly"  # decoding reached the limit of memory or time
     ANIMATED = "animated"
     SEVERAL_PAGES = "several-pages"
+    MISSING_EXTRA = "missing-extra"  # the format is decoded by an optional package
     UNSUPPORTED = "unsupported"  # samples or a compression that cannot be converted exactly
     LINK = "link"
     NOT_A_FILE = "not-a-file"
@@ -51,6 +54,8 @@ DEFAULT_LIMITS = DecodingLimits()
 HINTS = {
     Reason.TOO_LARGE: "Make the picture smaller, or raise the limit.",
     Reason.TOO_HEAVY: "Make the picture smaller, or raise the limit.",
+    Reason.DECOMPRESSION_BOMB: "Do not open the file: it was built to fill the memory.",
+    Reason.TOO_COSTLY: "Save it again with another program, or make it smaller.",
     Reason.LINK: "Replace the link by the file itself.",
     Reason.NOT_A_FILE: "Give the path of a picture.",
     Reason.UNREADABLE: "Check the path and its permissions.",

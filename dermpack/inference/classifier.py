@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.errors import InputError
-from dermpack.imaging.preprocessing import prepare
+from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.inference.interpreter_host import (
     InterpreterHost,
     InterpreterSession,
@@ -26,7 +26,7 @@ from dermpack.inference.interpreter_host import (
 from dermpack.inference.model_files import ModelSettings, read_model
 from dermpack.progress import Track, silent
 
-CHUNK = 16  # pictures in one request; the next ones are prepared while it runs
+CHUNK = 16  # pictures in one request
 MAX_SIDE = 2048  # of a model's input
 HINT = "Give a classifier with one input, which takes one square RGB picture, and one output."
 LOWEST, HIGHEST = -1.0, 1.0  # the inputs of our models for the pixels 0 and 255
@@ -43,12 +43,12 @@ class Classifier:
     def __init__(
         self,
         session: InterpreterSession,
+        decoder: PictureDecoder,
         sidecar: ModelSettings,
         input_: Tensor,
         output: Tensor,
-        threads: int,
     ) -> None:
-        self._session, self._sidecar, self._threads = session, sidecar, threads
+        self._session, self._decoder, self._sidecar = session, decoder, sidecar
         self._output, self._input_table = output, build_input_table(input_)
         self.input = input_
         self.classes = sidecar.labels
@@ -58,28 +58,21 @@ class Classifier:
 
     def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
         """Prepare and classify picture files; a PictureError names the file that cannot be decoded."""
-        chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+        # The decoder prepares the next pictures while the interpreter runs.
+        prepared = self._decoder.prepare_all(files, self.size, policy=self._sidecar.policy)
         results: list[Floats] = []
-        with ThreadPoolExecutor(self._threads) as pool:
-            prepared = self._submit(pool, chunks[0]) if chunks else []
-            for index in track(range(len(chunks)), total=len(chunks), what="Classifying"):
-                pixels = np.stack([picture.result() for picture in prepared])
-                # Prepare the next chunk in the pool while the interpreter runs this one.
-                prepared = self._submit(pool, chunks[index + 1]) if index + 1 < len(chunks) else []
-                results.append(self.classify(pixels))
+        starts = range(0, len(files), CHUNK)
+        for _ in track(starts, total=len(starts), what="Classifying"):
+            results.append(self.classify(np.stack(list(islice(prepared, CHUNK)))))
         return np.concatenate(results) if results else np.empty((0, len(self.classes)))
 
     def classify(self, pixels: Pixels) -> Floats:
         """Return the probabilities of prepared pictures, uint8 [n, size, size, 3]."""
-        # The 256 possible input numbers are computed once; indexing by the pixels is then fast.
-        data = self._session.run(self._input_table[pixels].tobytes())
+        # The 256 possible input numbers are computed once; `take` is three times as fast as indexing.
+        data = self._session.run(self._input_table.take(pixels).tobytes())
         outputs = np.frombuffer(data, dtype=self._output.number.dtype).reshape(len(pixels), -1)
         probabilities = expand_single_output(dequantize(outputs, self._output), self.classes)
         return soften(probabilities, self._sidecar.temperature, floor=self._sidecar.floor)
-
-    def _submit(self, pool: ThreadPoolExecutor, files: Sequence[Path]) -> list[Future[Pixels]]:
-        policy = self._sidecar.policy
-        return [pool.submit(prepare, file, self.size, policy=policy) for file in files]
 
 
 @contextmanager
@@ -122,7 +115,7 @@ def load_classifier(
     if output.length != count and not is_sigmoid:
         what = f"the model has {output.length} outputs, but there are {count} labels"
         raise InputError(where, what, "Give --labels FILE with one label per output.", code="labels-mismatch")
-    return Classifier(session, sidecar, input_, output, threads)
+    return Classifier(session, host.decoder(threads), sidecar, input_, output)
 
 
 class IoNumber(Enum):

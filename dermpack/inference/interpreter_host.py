@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from dermpack.errors import InputError, MissingExtraError
+from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.inference.interpreter_worker import RUN
 from dermpack.processes.child_process import ChildEndedError, ChildProcess, ChildTimeoutError
+from dermpack.processes.limits import divide_memory
 
 WORKER = "dermpack.inference.interpreter_worker"
-MEMORY_BYTES = 8 << 30  # of address space: a model that needs more gets a MemoryError
+CHILDREN = 2  # that run at the same time, unless a command starts more: an interpreter and a decoder
 PATIENCE_SECONDS = 120.0  # for one answer: the largest network takes seconds per picture on a Raspberry Pi
+CHUNK = 8  # pictures in one request of `predict`
 HINT = (
-    "Convert the run again, or use another interpreter: the model is broken or needs unsupported operators."
+    "Convert the run again, or use another interpreter: the model is broken, or needs unsupported operators "
+    "or more memory than one process may use."
 )
 
 
@@ -44,6 +48,16 @@ class Kernels(Enum):
 
     XNNPACK = "xnnpack"
     BUILTIN = "none"
+
+
+def count_hosts(pictures: int, *, threads: int | None) -> int:
+    """Return how many interpreter processes to start: one per chunk of pictures, at most one per core."""
+    if pictures <= CHUNK:
+        return 1
+    # Imported here because multiprocessing would delay the answer for a single picture.
+    from dermpack.processes.process_pool import available_jobs
+
+    return min(threads or available_jobs(), -(-pictures // CHUNK))
 
 
 def installed_runtimes() -> tuple[Runtime, ...]:
@@ -72,9 +86,13 @@ class InterpreterSession:
 class InterpreterHost:
     """One child process for many models, one after the other; it is restarted only after a crash."""
 
-    def __init__(self, engine: Runtime, *, patience_seconds: float | None = None) -> None:
+    def __init__(
+        self, engine: Runtime, *, patience_seconds: float | None = None, children: int = CHILDREN
+    ) -> None:
         self.engine, self._patience_seconds = engine, patience_seconds
+        self._memory_bytes = divide_memory(children)
         self._process: ChildProcess | None = None
+        self._decoder: PictureDecoder | None = None
         self.starts = 0
 
     def load(
@@ -96,21 +114,41 @@ class InterpreterHost:
         # A crashed process is replaced; a rejected model leaves the process usable.
         if self._process is None or not self._process.is_running:
             self.close()
-            self._process = ChildProcess(WORKER, self.engine.value, memory_bytes=MEMORY_BYTES)
+            self._process = ChildProcess(
+                WORKER,
+                self.engine.value,
+                str(self._patience_seconds or PATIENCE_SECONDS),
+                memory_bytes=self._memory_bytes,
+                skip_site=True,
+            )
             self.starts += 1
         return self._process
 
+    def decoder(self, jobs: int) -> PictureDecoder:
+        """Return the decoder for picture files, which starts on first use and ends with the host."""
+        if self._decoder is None:
+            self._decoder = PictureDecoder(jobs=jobs)
+        return self._decoder
+
     def close(self) -> None:
-        """End the process; the host can be used again."""
+        """End the processes; the host can be used again."""
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
         if self._process is not None:
             self._process.close()
             self._process = None
 
 
 @contextmanager
-def open_host(engine: Runtime, *, patience_seconds: float | None = None) -> Iterator[InterpreterHost]:
-    """Yield a host whose process starts now and ends with the block."""
-    host = InterpreterHost(engine, patience_seconds=patience_seconds)
+def open_host(
+    engine: Runtime, *, patience_seconds: float | None = None, children: int = CHILDREN
+) -> Iterator[InterpreterHost]:
+    """Yield a host whose process starts now and ends with the block.
+
+    `children` is the number of processes of the command that share its memory budget.
+    """
+    host = InterpreterHost(engine, patience_seconds=patience_seconds, children=children)
     try:
         host.start()
         yield host

@@ -11,27 +11,36 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dermpack.processes.limits import allow_cpu_seconds
+
 if TYPE_CHECKING:
     from dermpack.processes.child_process import Channel
 
 RUN = b"run"
+CPU_MARGIN_SECONDS = 5.0  # so that the parent, which can name the reason, is first
 RESOLVERS = {"xnnpack": "AUTO", "none": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
 # What the interpreters raise for a model that they reject.
 REJECTIONS = (ValueError, RuntimeError, TypeError, MemoryError, OverflowError, LookupError, SystemError)
 
 
-def main(channel: Channel, runtime: str) -> None:
-    """Answer requests until the parent closes the channel; `runtime` is the package of the interpreter."""
+def main(channel: Channel, runtime: str, patience_seconds: str) -> None:
+    """Answer requests until the parent closes the channel; `runtime` is the package of the interpreter.
+
+    The parent kills this process after `patience_seconds`; if it cannot, the processor time ends it.
+    """
     import_module(f"{runtime}.interpreter")  # now, while the parent still reads the model
-    interpreter = None
+    interpreter, threads = None, 1
     while order := channel.receive():
         data = channel.receive() or b""
+        options = {} if order == RUN else json.loads(order)
+        threads = options.get("threads", threads)
+        allow_cpu_seconds(threads * (float(patience_seconds) + CPU_MARGIN_SECONDS))
         try:
             if order == RUN:
                 channel.send(b"", _run(interpreter, data))
                 continue
             interpreter = None  # free the memory of the previous model first
-            interpreter = _load(runtime, data, **json.loads(order))
+            interpreter = _load(runtime, data, **options)
             version = getattr(import_module(runtime), "__version__", "")
             # A private method, but the only way to see delegates; without it their number is 0.
             operators: Any = getattr(interpreter, "_get_ops_details", list)()

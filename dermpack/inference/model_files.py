@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from dermpack.contract import CONTRACT_FILE, Contract, OperatingPoint, Temperature, parse_contract
 from dermpack.errors import DermpackError, InputError, TableError
 from dermpack.imaging.preprocessing import Policy
-from dermpack.storage.files import read_error, read_json, sha256_of
+from dermpack.storage.files import is_directory, read_bytes, read_json, sha256_of
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
 MAX_MODEL_BYTES = 512 << 20  # five times the largest network we know of
@@ -37,17 +36,11 @@ class ModelSettings:
 def read_model(path: Path) -> bytes:
     """Return the content of a .tflite after checking its type and size, or raise InputError."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(path, "not a regular file", GIVE_TFLITE, code="not-a-file")
-        if status.st_size > MAX_MODEL_BYTES:
-            what = f"larger than {MAX_MODEL_BYTES >> 20} MiB"
-            raise InputError(path, what, "Give a smaller model.", code="file-too-large")
-        data = path.read_bytes()
-    except FileNotFoundError as error:
+        data = read_bytes(path, most=MAX_MODEL_BYTES, hint="Give a smaller model.")
+    except TableError as error:
+        if error.code != "file-not-found":
+            raise
         raise InputError(path, "the model does not exist", GIVE_MODEL, code="model-not-found") from error
-    except OSError as error:
-        raise read_error(path, error) from error
     # The interpreters check little of a file, so it must at least claim to be a model.
     if data.startswith(ZIP):
         hint = "Give the export folder, or unpack the bundle and give the model.tflite in it."
@@ -63,6 +56,13 @@ def find_sidecar(model: Path) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def find_contract(model: Path) -> Contract | None:
+    """Return the contract next to the model; a JSON file without a schema belongs to another tool."""
+    sidecar = find_sidecar(model)
+    record = read_json(sidecar) if sidecar else {}
+    return parse_contract(record, where=sidecar) if "schema" in record else None
+
+
 def read_sidecar(path: Path, *, of: Path | None = None) -> ModelSettings:
     """Return the settings in a contract, or the labels in any other JSON file.
 
@@ -76,28 +76,24 @@ def read_sidecar(path: Path, *, of: Path | None = None) -> ModelSettings:
     if of is not None and contract.sha256 != sha256_of(read_model(of)):
         hint = "Convert the run again, or give --labels FILE to ignore the contract."
         raise TableError(path, f"describes another model than {of.name}", hint, code="contract-mismatch")
-    temperature = contract.output.temperature
-    return ModelSettings(
-        labels=contract.labels,
-        policy=_parse_policy(contract, path),
-        temperature=temperature.value if temperature else 1.0,
-        floor=temperature.floor if temperature else 0.0,
-    )
+    return make_settings(contract.labels, _parse_policy(contract, path), contract.output.temperature)
+
+
+def make_settings(labels: tuple[str, ...], policy: Policy, temperature: Temperature | None) -> ModelSettings:
+    """Return the settings of a model; without a temperature, its probabilities are not changed."""
+    value, floor = (temperature.value, temperature.floor) if temperature else (1.0, 0.0)
+    return ModelSettings(labels=labels, policy=policy, temperature=value, floor=floor)
 
 
 def read_labels(path: Path) -> ModelSettings:
     """Return the labels in a file: one per line, or a JSON list."""
+    data = read_bytes(path, most=MAX_LABELS_BYTES, hint="Give a list of labels.")
     try:
-        if path.stat().st_size > MAX_LABELS_BYTES:
-            what = f"larger than {MAX_LABELS_BYTES >> 20} MiB"
-            raise TableError(path, what, "Give a list of labels.", code="file-too-large")
-        text = path.read_text(encoding="utf-8-sig")
+        text = data.decode("utf-8-sig")
         if text.lstrip().startswith("["):
             labels = json.loads(text)
         else:
             labels = [line.strip() for line in text.splitlines() if line.strip()]
-    except OSError as error:
-        raise read_error(path, error) from error
     except (ValueError, RecursionError) as error:
         what = f"not a list of labels ({error})"
         raise TableError(path, what, "Write one label per line.", code="invalid-labels") from error
@@ -206,11 +202,3 @@ def _without_contract(path: Path, data: bytes, settings: ModelSettings) -> Opene
     return OpenedModel(
         path=path, data=data, sha256=sha256_of(data), labels=settings.labels, policy=settings.policy
     )
-
-
-def is_directory(path: Path) -> bool:
-    """Return whether the path is a folder or a link to one; False if it cannot be examined."""
-    try:
-        return stat.S_ISDIR(path.stat().st_mode)
-    except (OSError, ValueError):  # ValueError: a NUL in the path
-        return False

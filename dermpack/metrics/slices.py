@@ -13,6 +13,7 @@ from dermpack.dataset.manifest import Dataset
 from dermpack.errors import InputError
 from dermpack.metrics.intervals import MIN_DRAWABLE_GROUPS, MIN_GROUPS, RESAMPLES
 from dermpack.metrics.predictions import Predictions
+from dermpack.metrics.skin_types import SKIN_TYPE_GROUPS, group_skin_type, is_skin_type_column
 from dermpack.metrics.summary import FEW_GROUPS, Figure, count_groups, flat_record, overall_figures
 
 MISSING = "(missing)"
@@ -52,8 +53,8 @@ class Slice:
 def score_slices(
     predictions: Predictions, column: str, cells: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[Slice, ...]:
-    """Score each value of the column, with numbers in bands; `cells` has one cell per picture."""
-    values = np.array(band_cells(cells))
+    """Score each value of the column, with numbers and skin types grouped; `cells` has one per picture."""
+    values = np.array(slice_values(column, cells))
     names = sorted(set(values.tolist()), key=_sort_key)
     if len(names) > MOST_VALUES:
         what = f"the column has {len(names)} values; at most {MOST_VALUES} can be compared"
@@ -78,6 +79,13 @@ def score_slices(
             )
         )
     return tuple(slices)
+
+
+def slice_values(column: str, cells: Sequence[str]) -> list[str]:
+    """Return the slice of each picture: skin types in three groups, many different numbers in bands."""
+    if is_skin_type_column(column, cells):
+        return [group_skin_type(cell) or MISSING for cell in cells]
+    return band_cells(cells)
 
 
 def band_cells(cells: Sequence[str]) -> list[str]:
@@ -151,7 +159,9 @@ def _parse_number(cell: str) -> float | None:
 
 
 def _sort_key(name: str) -> tuple[int, float, str]:
-    """Sort numbers and bands by size, then words, then the missing value."""
+    """Sort numbers, bands and skin types by size, then words, then the missing value."""
+    if name in SKIN_TYPE_GROUPS:
+        return 0, SKIN_TYPE_GROUPS.index(name), name
     number = _parse_number(name.partition(" to ")[0])
     if number is not None:
         return 0, number, name

@@ -8,7 +8,8 @@ The child imports `package.worker` and calls `main(channel, "argument")`; `chann
 frame or None at the end of the input, `channel.send(frame)` sends one. A frame is eight bytes of length and
 then the content, usually JSON. Whatever libraries print in the child goes to its log, never between frames.
 
-A crash, a full memory or an endless loop in foreign code ends the child alone: that is what it is for.
+A crash, a full memory or an endless loop in foreign code ends the child alone: that is what it is for. The
+child ends with its parent: the kernel kills it, and it ends by itself when its input is closed.
 """
 
 from __future__ import annotations
@@ -17,10 +18,19 @@ import os
 import struct
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
 from importlib import import_module
+from math import ceil
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
+
+from dermpack.errors import InputError
+from dermpack.processes.limits import KILL, apply_limits, end_with_parent
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
+    from subprocess import Popen
 
 LENGTH = struct.Struct("<Q")
 # The child gets the parent's sys.path before its first import: -c adds the working directory, where any
@@ -28,6 +38,9 @@ LENGTH = struct.Struct("<Q")
 START = (
     f"import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from {__name__} import run_child; run_child()"
 )
+# Of this package: an editable installation has it in a hook of `site`, which some children do not import.
+PACKAGE_FOLDER = str(Path(__file__).parents[2])
+PIPE_BYTES = 1 << 20
 MAX_FRAME_BYTES = 1 << 30  # a child whose memory is corrupt can announce any length
 TAIL_BYTES, MAX_LINE_CHARACTERS = 4096, 300  # of the log, to describe how the child ended
 
@@ -47,29 +60,45 @@ class ChildProcess:
         self,
         module: str,
         *arguments: str,
-        memory_bytes: int | None = None,
+        memory_bytes: int = 0,
+        cpu_seconds: float = 0,
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
         new_session: bool = False,
         inherit_stderr: bool = False,
+        skip_site: bool = False,
+        death_signal: int = KILL,
     ) -> None:
-        """Start the child; `log` takes its stderr, and `new_session` keeps Ctrl-C from it."""
+        """Start the child; `log` takes its stderr, and `new_session` keeps Ctrl-C from it.
+
+        `memory_bytes` limits its address space and `cpu_seconds` its processor time (0: no limit). With
+        `skip_site` it starts 20 ms sooner, without the hooks that packages may have in `site`. It gets
+        `death_signal` when this process ends, however that happens.
+        """
         import subprocess  # not at the top: the child, which imports this module too, starts faster
 
-        command = [sys.executable, "-c", START, "\n".join(map(str, sys.path))]
-        command += [module, str(memory_bytes or 0), *arguments]
+        paths = [*sys.path, *([] if PACKAGE_FOLDER in sys.path else [PACKAGE_FOLDER])]
+        command = [sys.executable, *(["-S"] if skip_site else []), "-c", START, "\n".join(map(str, paths))]
+        command += [
+            module,
+            f"{memory_bytes} {ceil(cpu_seconds)} {os.getpid()} {int(death_signal)}",
+            *arguments,
+        ]
+        # Each thread of OpenBLAS maps memory; with many cores, that would be more than the limit.
+        threads = {"OPENBLAS_NUM_THREADS": "1"} if memory_bytes else {}
         self.log = log
-        with Path(log or os.devnull).open("wb") as file:
-            process = subprocess.Popen(
+        with log.open("wb") if log else nullcontext() as file:
+            process = _start_process(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=None if inherit_stderr else file,
-                env={**os.environ, **environment} if environment else None,
+                stderr=None if inherit_stderr else file or subprocess.DEVNULL,
+                env={**os.environ, **threads, **(environment or {})},
                 start_new_session=new_session,
             )
         assert process.stdin is not None and process.stdout is not None
         self._process, self._input, self._output = process, process.stdin, process.stdout
+        _enlarge_pipes(process.stdin, process.stdout)
 
     def __enter__(self) -> ChildProcess:
         return self
@@ -117,7 +146,10 @@ class ChildProcess:
             self._process.kill()
 
         timer = threading.Timer(seconds, kill)
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError as error:  # "can't start new thread"
+            raise not_started_error(error) from error
         try:
             yield
         except ChildEndedError as error:
@@ -156,6 +188,65 @@ class ChildProcess:
             self._input.close()
 
 
+def not_started_error(error: Exception) -> InputError:
+    """Return the error of a child or a thread for which the system lacks files, processes or memory."""
+    what = f"a child process cannot be started ({getattr(error, 'strerror', None) or error})"
+    hint = "Raise the limits on open files, processes and memory (see: ulimit -a), or close other programs."
+    return InputError("dermpack", what, hint, code="child-not-started")
+
+
+def _start_process(command: list[str], **options: Any) -> Popen[bytes]:
+    """Start a process from a thread that lives as long as this process.
+
+    Linux kills a child when the thread that started it ends, so a thread of a pool must not start it.
+    """
+    import threading
+    from subprocess import Popen
+
+    try:
+        if threading.current_thread() is threading.main_thread():
+            return Popen(command, **options)
+        from concurrent.futures import Future
+
+        started: Future[Popen[bytes]] = Future()
+        _starter(os.getpid()).put((started, command, options))
+        return started.result()
+    except (OSError, RuntimeError, MemoryError) as error:
+        raise not_started_error(error) from error
+
+
+def _enlarge_pipes(*pipes: IO[bytes]) -> None:
+    """Let pipes take whole pictures: each switch between two processes costs more than copying one."""
+    try:
+        from fcntl import F_SETPIPE_SZ, fcntl
+    except ImportError:  # not on Linux
+        return
+    for pipe in pipes:
+        with suppress(OSError):  # a user may have only so many large pipes
+            fcntl(pipe, F_SETPIPE_SZ, PIPE_BYTES)
+
+
+@cache
+def _starter(_process: int) -> SimpleQueue[Any]:
+    """Return the queue of a thread that starts processes; a fork of this process needs another one."""
+    import threading
+    from queue import SimpleQueue
+    from subprocess import Popen
+
+    queue: SimpleQueue[Any] = SimpleQueue()
+
+    def serve() -> None:
+        while True:
+            started, command, options = queue.get()
+            try:
+                started.set_result(Popen(command, **options))
+            except (OSError, RuntimeError, MemoryError, ValueError) as error:
+                started.set_exception(error)
+
+    threading.Thread(target=serve, daemon=True, name="start-processes").start()
+    return queue
+
+
 def describe_exit(code: int) -> str:
     """Return how a process ended: describe_exit(-9) → "SIGKILL, possibly out of memory"."""
     import signal
@@ -187,27 +278,13 @@ class Channel:
 
 def run_child() -> None:
     """Run the child's side of `ChildProcess`: set the limits, then call `main` of the module."""
-    module, memory_bytes, *arguments = sys.argv[1:]
+    module, limits, *arguments = sys.argv[1:]
+    memory_bytes, cpu_seconds, parent, death_signal = map(int, limits.split())
     # The channel and the limits come first: the import of the module can already print or use much memory.
     channel = Channel()
-    limit_memory(int(memory_bytes))
+    end_with_parent(parent, death_signal=death_signal)
+    apply_limits(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds)
     import_module(module).main(channel, *arguments)
-
-
-def limit_memory(memory_bytes: int) -> None:
-    """Limit the address space of this process (0: no limit) and write no core file."""
-    try:
-        import resource
-    except ModuleNotFoundError:  # not on Windows
-        return
-    # Only address space can be limited on Linux; a limit on resident memory has no effect.
-    limits = [(resource.RLIMIT_CORE, 0)]
-    if memory_bytes:
-        limits.append((resource.RLIMIT_AS, memory_bytes))
-    for limit, value in limits:
-        # A process cannot raise its hard limit, which is negative if there is none.
-        hard = resource.getrlimit(limit)[1]
-        resource.setrlimit(limit, (value if hard < 0 else min(value, hard), hard))
 
 
 def _write_frames(stream: IO[bytes], frames: tuple[bytes, ...]) -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from dermpack.errors import DermpackError, InputError
 from dermpack.processes.child_process import Channel, ChildEndedError, ChildProcess
+from dermpack.processes.limits import divide_memory
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -44,21 +45,30 @@ def available_jobs() -> int:
 
 
 def map_in_processes(
-    work: Callable[[Task], Result], tasks: Sequence[Task], *, jobs: int
+    work: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    *,
+    jobs: int,
+    most_memory_bytes: int | None = None,
 ) -> Iterator[tuple[int, Result]]:
     """Yield the index and result of each task in the order of completion.
 
-    DermpackError and OSError of the work are raised here. No process outlives the iterator.
+    DermpackError and OSError of the work are raised here. No process outlives the iterator. With a limit of
+    the memory of a worker, even a single task runs in a process.
     """
-    if min(jobs, len(tasks)) <= 1:
+    count = min(jobs, len(tasks))
+    if count == 0 or (count == 1 and most_memory_bytes is None):
         yield from ((index, work(task)) for index, task in enumerate(tasks))
         return
     waiting = iter(range(len(tasks)))
     running: dict[int, tuple[ChildProcess, int]] = {}  # by the output: a worker and the index of its task
     with ExitStack() as workers:  # killed at the end: they only read files, so nothing is left half written
-        for _ in range(min(jobs, len(tasks))):
+        memory_bytes = divide_memory(count, most=most_memory_bytes) if most_memory_bytes else 0
+        for _ in range(count):
             # In a session of its own, the worker does not get the Ctrl-C that interrupts the parent.
-            worker = workers.enter_context(ChildProcess(__name__, new_session=True, inherit_stderr=True))
+            worker = workers.enter_context(
+                ChildProcess(__name__, memory_bytes=memory_bytes, new_session=True, inherit_stderr=True)
+            )
             index = next(waiting)
             worker.send(pickle.dumps((work, tasks[index])))
             running[worker.output_descriptor] = (worker, index)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dermpack.errors import InputError, PictureError, escape_unprintable
-from dermpack.imaging.preprocessing import prepare
+from dermpack.imaging.picture_decoder import PictureDecoder, Prepared
+from dermpack.imaging.preprocessing import Policy
 from dermpack.reporting.page import Media
 
 Pillow: TypeAlias = Any  # a picture, pen or font: naming its class would import Pillow
@@ -41,10 +42,13 @@ def contact_sheet(
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.truetype(Path(matplotlib.get_data_path()) / FONT, CAPTION_SIZE)
     # All cells have the height of the longest caption.
-    for index, (path, lines) in enumerate(entries):
+    files = [path for path, _ in entries]
+    with PictureDecoder() as decoder:
+        cells = list(decoder.prepare_each(files, cell, policy=Policy.CENTRE_SQUARE))
+    for index, (prepared, (_, lines)) in enumerate(zip(cells, entries, strict=True)):
         row, column = divmod(index, columns)
         left, top = GAP + column * (cell + GAP), GAP + row * (cell + caption_height + GAP)
-        _draw_picture(sheet, pen, path, corner=(left, top), cell=cell)
+        _draw_picture(sheet, pen, prepared, corner=(left, top), cell=cell)
         for number, line in enumerate(lines):
             place = (left, top + cell + number * CAPTION_HEIGHT)
             pen.text(place, _shorten_to_width(line, font, width=cell), fill=INK, font=font)
@@ -53,19 +57,19 @@ def contact_sheet(
     return buffer.getvalue()
 
 
-def _draw_picture(sheet: Pillow, pen: Pillow, path: Path, *, corner: tuple[int, int], cell: int) -> None:
+def _draw_picture(
+    sheet: Pillow, pen: Pillow, prepared: Prepared, *, corner: tuple[int, int], cell: int
+) -> None:
     from PIL import Image
 
-    try:
-        pixels = prepare(path, cell)
-    except (PictureError, OSError):  # a report must not fail because one picture is missing
+    if isinstance(prepared, PictureError):  # a report must not fail because one picture is missing
         left, top = corner
         right, bottom = left + cell - 1, top + cell - 1
         pen.rectangle((left, top, right, bottom), fill=EMPTY, outline=CROSS)
         pen.line((left, top, right, bottom), fill=CROSS)
         pen.line((left, bottom, right, top), fill=CROSS)
     else:
-        sheet.paste(Image.fromarray(pixels), corner)
+        sheet.paste(Image.fromarray(prepared), corner)
 
 
 def _shorten_to_width(line: str, font: Pillow, *, width: int) -> str:

@@ -1,32 +1,37 @@
-"""Atomic files and folders, canonical JSON, TOML, and SHA-256 digests."""
+"""Atomic files and folders, canonical JSON, CSV that spreadsheets cannot run, and SHA-256 digests."""
 
 from __future__ import annotations
 
 import csv
 import ctypes
 import errno
+import glob
 import hashlib
 import io
 import json
 import math
 import os
+import re
 import shutil
 import stat
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from dermpack.errors import DermpackError, OutputError, TableError
+from dermpack.storage.disk_sync import sync_folder, sync_tree
+from dermpack.storage.regular_files import NotRegularFileError, open_regular
 
 CHUNK_BYTES = 1 << 20
 MAX_JSON_BYTES = 64 << 20  # parsed objects can take 30 times the memory of their text
-MAX_TOML_BYTES = 1 << 20
 MAX_DIGITS = 30  # of an integer in JSON: all of ours fit into 64 bits
 AGAIN = "Create the file again."
+WRITE_HINT = "Check the folder and the free space."
 EXISTS, EXISTS_HINT = "the output exists already", "Choose another output, or add --overwrite."
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # a spreadsheet would run these
+NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 RENAME_EXCHANGE, AT_FDCWD = 2, -100  # linux/fs.h, fcntl.h
 
 
@@ -37,7 +42,7 @@ def sha256_of(data: bytes) -> str:
 
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file without reading all of it into memory."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return sha256_remaining(file)
 
 
@@ -54,25 +59,16 @@ def format_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def format_csv(rows: Iterable[Sequence[object]]) -> str:
-    """Return the CSV form of every table: commas, a newline after each row."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
-
-
 def read_bytes(path: Path, *, most: int, hint: str) -> bytes:
     """Return the content of a regular file of at most `most` bytes, or raise TableError."""
     try:
-        # Opening a pipe or reading a device could block or never end.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise TableError(path, "not a regular file", "Give the path of a file.", code="not-a-file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise read_error(path, error) from error
     if len(data) > most:
-        raise TableError(path, f"larger than {most >> 20} MiB", hint, code="file-too-large")
+        size = f"{most >> 20} MiB" if most >> 20 else f"{most >> 10} KiB"
+        raise TableError(path, f"larger than {size}", hint, code="file-too-large")
     return data
 
 
@@ -107,58 +103,65 @@ def _parse_float(text: str) -> float:
     return number
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the values of a TOML file; raise TableError with the position of a syntax error."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # of an extra: not at the top
+def format_csv(rows: Iterable[Iterable[object]]) -> str:
+    """Return the text of a table: format_csv([("label", "n"), ("nv", 3)]) → "label,n\\nnv,3\\n".
 
-    try:
-        if path.stat().st_size > MAX_TOML_BYTES:
-            raise TableError(path, "larger than 1 MiB", "Check the path.", code="file-too-large")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise read_error(path, error) from error
-    except ValueError as error:  # of tomllib, or of a file that is not UTF-8
-        what = f"not valid TOML ({error})"
-        raise TableError(path, what, "Correct the syntax.", code="invalid-toml") from error
+    No cell is a formula in a spreadsheet: see `escape_cell`.
+    """
+    lines = []
+    for row in rows:
+        line = io.StringIO()
+        # csv only quotes a \r if the line ends with one, but every reader takes it for the end of a line.
+        writer = csv.writer(line, lineterminator="\r\n")
+        writer.writerow([escape_cell(cell) if isinstance(cell, str) else cell for cell in row])
+        lines.append(line.getvalue().removesuffix("\r\n"))
+    return "".join(f"{line}\n" for line in lines)
 
 
-def format_toml(values: Mapping[str, Any], *, comment: str = "") -> str:
-    """Return one line per key: format_toml({"size": 160, "dense": [8]}) → "size = 160\\ndense = [8]\\n"."""
-    lines = [f"# {line}" for line in comment.splitlines()]
-    return "\n".join([*lines, *(f"{key} = {_format_value(value)}" for key, value in values.items())]) + "\n"
+def escape_cell(content: str) -> str:
+    """Return a cell that a spreadsheet does not run as a formula: "=1+1" → "'=1+1", but "-0.5" stays.
+
+    `unescape_cell` returns the original of every cell: "'=1" is written as "''=1".
+    """
+    return f"'{content}" if _begins_formula(content) else content
 
 
-def _format_value(value: Any) -> str:
-    match value:
-        case str() | int() | float():
-            # They are written as in JSON, but TOML also requires DEL to be escaped.
-            return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
-        case list() | tuple():
-            return f"[{', '.join(map(_format_value, value))}]"
-        case Mapping():
-            pairs = (f"{_format_value(str(key))} = {_format_value(item)}" for key, item in value.items())
-            return f"{{ {', '.join(pairs)} }}" if value else "{}"
-    raise TypeError(f"{value!r} cannot be written as TOML")
+def unescape_cell(cell: str) -> str:
+    """Return the text of a cell of `format_csv`: "'=1+1" → "=1+1"."""
+    return cell[1:] if cell.startswith("'") and _begins_formula(cell[1:]) else cell
+
+
+def _begins_formula(content: str) -> bool:
+    return content.lstrip("'").startswith(FORMULA) and NUMBER.fullmatch(content) is None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file in one step: a reader sees the old content or the new, never a part of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    write_files((path, data))
+
+
+def write_files(*files: tuple[Path, bytes]) -> None:
+    """Write files aside and then rename them in this order: if one cannot be written, none is changed.
+
+    A path may be given several times; its last content remains. Each rename is on the disk before the next.
+    """
+    partials = [
+        path.with_name(f".{path.name}.{index}.{os.getpid()}.partial") for index, (path, _) in enumerate(files)
+    ]
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            # The data must reach the disk before the name does, or a crash could leave an empty file.
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise write_error(path, error) from error
+        for partial, (path, data) in zip(partials, files, strict=True):
+            with report_write_errors(path), partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for partial, (path, _) in zip(partials, files, strict=True):
+            with report_write_errors(path):
+                partial.replace(path)
+                sync_folder(path.parent)
     finally:
-        with suppress(OSError):  # it does not exist after success, or if it could not be created
-            partial.unlink()
+        for partial in partials:
+            with suppress(OSError):  # it does not exist after success, or if it could not be created
+                partial.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -179,6 +182,14 @@ def path_exists(path: Path) -> bool:
     try:
         return path.exists()
     except (OSError, ValueError):  # too long; a NUL in the path
+        return False
+
+
+def is_directory(path: Path) -> bool:
+    """Return whether the path is a folder or a link to one; False if it cannot be examined."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
         return False
 
 
@@ -203,12 +214,14 @@ def new_folder(path: Path, *, marker: str, overwrite: bool = False) -> Iterator[
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path)
+        remove_abandoned(path)
         partial.mkdir()
         yield partial
         # Another process may have finished the same result in the meantime.
         check_output_folder(path, marker=marker, overwrite=overwrite)
+        sync_tree(partial)
         _replace_folder(partial, path)
+        sync_folder(path.parent)
     except OSError as error:
         if not _is_about(error, path.parent):
             raise
@@ -223,7 +236,7 @@ def check_output_folder(path: Path, *, marker: str, overwrite: bool) -> None:
         mode = path.lstat().st_mode
         is_empty = stat.S_ISDIR(mode) and not any(path.iterdir())
         is_ours = stat.S_ISDIR(mode) and (path / marker).is_file()
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return
     except OSError as error:
         raise write_error(path, error) from error
@@ -237,11 +250,9 @@ def check_output_folder(path: Path, *, marker: str, overwrite: bool) -> None:
 
 def check_output_file(path: Path, *, overwrite: bool) -> None:
     """Raise OutputError if a file cannot be written to `path`; its folder must exist."""
-    try:
+    with report_write_errors(path):
         has_folder = path.absolute().parent.is_dir()
         exists, is_file = os.path.lexists(path), path.is_file()
-    except OSError as error:
-        raise write_error(path, error) from error
     if not has_folder:
         what = "the folder of the output does not exist"
         raise OutputError(path, what, "Create the folder first.", code="folder-not-found")
@@ -251,17 +262,20 @@ def check_output_file(path: Path, *, overwrite: bool) -> None:
         raise OutputError(path, EXISTS, EXISTS_HINT, code="output-exists")
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove the temporary folders of this output whose processes were killed."""
-    # The name contains the process id, so the folder of a process that still works is kept.
-    for partial in path.parent.glob(f".{path.name}.*.partial"):
+def remove_abandoned(path: Path) -> None:
+    """Remove the temporary files and folders of this output whose processes were killed."""
+    # The name contains the process id, so those of a process that still works are kept.
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         pid = partial.name.split(".")[-2]
         if not pid.isdigit():
             continue
         try:
             os.kill(int(pid), 0)  # signal 0 only checks that the process exists
-        except ProcessLookupError:
-            shutil.rmtree(partial, ignore_errors=True)
+        except (ProcessLookupError, OverflowError):  # no process has so large a number
+            if partial.is_dir():
+                shutil.rmtree(partial, ignore_errors=True)
+            else:
+                partial.unlink(missing_ok=True)
         except PermissionError:  # a process of another user
             continue
 
@@ -290,9 +304,16 @@ def _is_about(error: OSError, folder: Path) -> bool:
     return named is not None and (named.is_relative_to(folder) or folder.is_relative_to(named))
 
 
-def write_error(
-    path: Path, error: OSError, *, hint: str = "Check the folder and the free space."
-) -> DermpackError:
+@contextmanager
+def report_write_errors(path: Path, *, hint: str = WRITE_HINT) -> Iterator[None]:
+    """Raise OutputError about the path if the system cannot write in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error, hint=hint) from error
+
+
+def write_error(path: Path, error: OSError, *, hint: str = WRITE_HINT) -> DermpackError:
     """Return the OutputError for a place that the system cannot write."""
     return OutputError(path, f"cannot be written ({error.strerror or error})", hint, code="cannot-write")
 
@@ -301,5 +322,7 @@ def read_error(path: Path, error: OSError | ValueError) -> DermpackError:
     """Return the TableError for a file that the system cannot read; ValueError is a NUL in the path."""
     if isinstance(error, FileNotFoundError):
         return TableError(path, "the file does not exist", "Check the path.", code="file-not-found")
+    if isinstance(error, NotRegularFileError):
+        return TableError(path, "not a regular file", "Give the path of a file.", code="not-a-file")
     why = getattr(error, "strerror", None) or str(error)
     return TableError(path, f"cannot be read ({why})", "Check the path.", code="cannot-read")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dermpack.errors import InputError, OutputError
-from dermpack.storage.files import check_output_folder, write_error
+from dermpack.storage.files import check_output_folder, report_write_errors, write_error
 
 STATE_FOLDER = "state"  # in a folder that grows over several calls: what the next call resumes from
 WORKERS_FOLDER = "workers"  # in a folder with several workers: their locks
@@ -26,11 +26,9 @@ GB = 10**9
 @contextmanager
 def exclusive_lock(path: Path, *, where: Path, what: str = "in use") -> Iterator[None]:
     """Lock the file for the block; raise OutputError at `where` if another process has locked it."""
-    try:
+    with report_write_errors(where):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.open("w")
-    except OSError as error:
-        raise write_error(where, error) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,7 +67,13 @@ def cache_folder() -> Path:
     """Return $DERMPACK_CACHE, or else "dermpack" in the cache folder of the user."""
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "dermpack"
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen).absolute() / "dermpack"
+    try:
+        home = Path.home()
+    except RuntimeError:  # neither HOME nor an entry for the user, as in some containers
+        home = Path("/")  # what container runtimes set HOME to; callers expect that it cannot be written
+    return home.absolute() / ".cache" / "dermpack"
 
 
 def cache_bound_bytes() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from PIL import Image
 from dermpack.errors import InputError
 from dermpack.processes.process_pool import available_jobs, map_in_processes
 from dermpack.progress import Track, silent
-from dermpack.storage.files import format_json, new_folder, write_text
+from dermpack.storage.files import format_csv, format_json, new_folder, write_text
 from dermpack.synthetic.lesions import TONES
 from dermpack.synthetic.scenes import Pixels, draw_case, group_of, render_views
 
@@ -90,11 +89,7 @@ def render_demo(
             near_duplicates=kinds["worse"] + kinds["small"],
             broken=kinds["broken"],
         )
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(sorted(rows))
-        write_text(beside / TABLE_FILE, table.getvalue())
+        write_text(beside / TABLE_FILE, format_csv([COLUMNS, *sorted(rows)]))
         write_text(beside / README_FILE, README)
         record = {
             "schema": 1,

@@ -16,7 +16,8 @@ from PIL import Image
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import DatasetError, InputError
 from dermpack.imaging.decoding import Pixels
-from dermpack.imaging.preprocessing import Policy, prepare
+from dermpack.imaging.picture_decoder import PictureDecoder
+from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.classifier import load_classifier
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels, Runtime
 from dermpack.inference.model_files import ModelSettings
@@ -87,7 +88,8 @@ class SamplePictures:
 
     def pixels(self, size: int, policy: Policy) -> Pixels:
         """Return the pictures as an app prepares them: uint8 [n, size, size, 3]."""
-        return np.stack([prepare(file, size, policy=policy) for file in self.files])
+        with PictureDecoder() as decoder:
+            return np.stack(list(decoder.prepare_all(self.files, size, policy=policy)))
 
     def __str__(self) -> str:
         added = len(self.files) - self.generated

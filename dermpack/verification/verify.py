@@ -8,23 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dermpack.contract import CONTRACT_FILE, Contract, read_contract
+from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import DermpackError, InputError, PictureError
 from dermpack.imaging.preprocessing import Policy
+from dermpack.inference import interpreter_host
 from dermpack.inference.classifier import MAX_SIDE, load_classifier
-from dermpack.inference.interpreter_host import (
-    InterpreterHost,
-    Runtime,
-    first_installed_runtime,
-    installed_runtimes,
-    open_host,
-)
 from dermpack.inference.model_files import ModelSettings, find_sidecar
 from dermpack.progress import Track, silent
-from dermpack.storage.files import read_bytes, sha256_of
+from dermpack.storage.files import read_bytes, read_error, sha256_of
+from dermpack.storage.regular_files import open_regular
 from dermpack.tflite.reading import read_model
 from dermpack.verification.check_result import Check, CheckOutcome, Verification
 from dermpack.verification.file_description import check_bytes, check_description, check_recipe
-from dermpack.verification.interpreter_runs import SamplePictures, run_everywhere
+from dermpack.verification.interpreter_runs import SamplePictures, open_sample_pictures, run_everywhere
 from dermpack.verification.output_agreement import FloatNetwork, check_network, check_outputs, check_runs
 from dermpack.verification.scores import check_decisions, check_scores, list_splits, score_split
 
@@ -32,7 +28,7 @@ MODEL_FILE = "model.tflite"
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every .tflite, whatever its name
 MAX_MODEL_BYTES = 512 << 20
 HINT = f"Give an export folder, or a .tflite file with its {CONTRACT_FILE} in the same folder."
-Hosts = Mapping[Runtime, InterpreterHost]
+Hosts = Mapping[interpreter_host.Runtime, interpreter_host.InterpreterHost]
 
 
 # --- Exports ---
@@ -72,9 +68,13 @@ def _is_export(folder: Path) -> bool:
 
 def _export_of_file(path: Path) -> Export:
     if path.suffix.lower() != ".tflite":
-        with path.open("rb") as file:
-            if file.read(8)[4:] != IDENTIFIER:
-                raise InputError(path, "neither a .tflite file nor a bundle", HINT, code="invalid-model")
+        try:
+            with open_regular(path) as file:
+                beginning = file.read(8)
+        except OSError as error:
+            raise read_error(path, error) from error
+        if beginning[4:] != IDENTIFIER:
+            raise InputError(path, "neither a .tflite file nor a bundle", HINT, code="invalid-model")
     contract = find_sidecar(path)
     if contract is None:
         what = f"{CONTRACT_FILE} not found in the same folder"
@@ -88,11 +88,11 @@ def _export_of_file(path: Path) -> Export:
 @contextmanager
 def open_hosts(*, patience_seconds: float | None = None) -> Iterator[Hosts]:
     """Yield a child process for each installed interpreter; all exports use the same ones."""
-    first_installed_runtime()  # raises an error with the command that installs one
+    interpreter_host.first_installed_runtime()  # raises an error with the command that installs one
     with ExitStack() as stack:
         yield {
-            engine: stack.enter_context(open_host(engine, patience_seconds=patience_seconds))
-            for engine in installed_runtimes()
+            engine: stack.enter_context(interpreter_host.open_host(engine, patience_seconds=patience_seconds))
+            for engine in interpreter_host.installed_runtimes()
         }
 
 
@@ -105,6 +105,24 @@ class VerificationTools:
     network: FloatNetwork | None = None
     threads: int = 1
     track: Track = silent
+
+
+@contextmanager
+def open_tools(
+    *,
+    pictures: int,
+    dataset: Dataset | None = None,
+    split: Split = Split.VALIDATION,
+    network: FloatNetwork | None = None,
+    threads: int = 1,
+    track: Track = silent,
+) -> Iterator[VerificationTools]:
+    """Yield the tools with generated pictures, and with pictures of the split if there is a dataset."""
+    with (
+        open_sample_pictures(pictures=pictures, dataset=dataset, split=split) as samples,
+        open_hosts() as hosts,
+    ):
+        yield VerificationTools(hosts=hosts, samples=samples, network=network, threads=threads, track=track)
 
 
 def verify_export(export: Export, tools: VerificationTools) -> Verification:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from dermpack.dataset.manifest import DuplicateSearch
 from tests.support.colour_patches import jpeg, patch, write
 from trainer.datasets.importer import ImportRequest, import_dataset
 
@@ -59,4 +60,4 @@ def test_an_import_costs_little_more_than_decoding(
 
 
 def request(source: Path, output: Path) -> ImportRequest:
-    return ImportRequest(source=source, output=output, jobs=1)
+    return ImportRequest(source=source, output=output, duplicates=DuplicateSearch.FAST, jobs=1)

@@ -18,6 +18,16 @@ def patch(seed: int, *, size: int = 48) -> Pixels:
     return np.array(Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC))
 
 
+def detailed_patch(seed: int, *, size: int = 256) -> Pixels:
+    """Return coloured blotches of several sizes, with the details that photographs have."""
+    rng = np.random.default_rng(seed)
+    total = np.zeros((size, size, 3))
+    for cells in (4, 12, 36, 90):
+        grid = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        total += np.asarray(grid.resize((size, size), Image.Resampling.BICUBIC), dtype=float) / 4
+    return total.astype(np.uint8)
+
+
 def png(pixels: Pixels) -> bytes:
     """Return the pixels as a PNG file."""
     buffer = BytesIO()

@@ -55,7 +55,7 @@ def make_own_pictures(folder: Path) -> None:
             table.writerow(
                 (f"files/{path.name}", row["label"], row["group"], row["age"], row["localization"])
             )
-    (folder / "my-pictures" / "notes.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    (folder / "my-pictures" / "notes.avif").write_bytes(b"\0\0\0\x18ftypavif" + bytes(64))
     (folder / "classes.csv").write_text(CLASSES_CSV, encoding="utf-8")
     shutil.rmtree(seven)
 

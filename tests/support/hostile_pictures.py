@@ -129,6 +129,16 @@ def exif_bomb() -> bytes:
     return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 5_000) + entries
 
 
+def deflated_tiff(stream: bytes) -> bytes:
+    """Return a 16 × 16 RGB TIFF with the stream as its only strip, compressed."""
+    data = zlib.compress(stream, 1)
+    values = {256: 16, 257: 16, 258: 8, 259: 8, 262: 2, 273: 8, 277: 3, 278: 16, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(values.items()))
+    padding = b"\0" * (len(data) % 2)
+    start = struct.pack("<I", 8 + len(data) + len(padding))
+    return b"II*\0" + start + data + padding + struct.pack("<H", len(values)) + entries + bytes(4)
+
+
 def tiff_without_end() -> bytes:
     """Return a TIFF with a directory that is its own successor."""
     data = bytearray(encoded(scene(), "TIFF"))
@@ -172,6 +182,7 @@ def _cases() -> Iterator[Case]:
     yield from _truncated()
     yield from _slow()
     yield from _too_large()
+    yield from _bombs()
     yield from _several()
     yield from _unsupported()
     yield from _converted()
@@ -241,6 +252,27 @@ def _too_large() -> Iterator[Case]:
     yield _rejected("largest.gif", Reason.TOO_LARGE, gif[:6] + b"\xff\xff\xff\xff" + gif[10:])
     bmp = encoded(scene(), "BMP")
     yield _rejected("largest.bmp", Reason.TOO_LARGE, bmp[:18] + struct.pack("<ii", 2**30, 2**30) + bmp[26:])
+
+
+def _bombs() -> Iterator[Case]:
+    """Yield small files whose compressed pixels go on after the last row, for 24 MiB."""
+    bomb, end = Reason.DECOMPRESSION_BOMB, (b"IEND", b"")
+    surplus, noise = bytes(24 << 20), np.random.default_rng(0).integers(1, 255, (300, 901), dtype=np.uint8)
+    noise[:, 0] = 0  # the filter of each row
+    for name, first in (("black", bytes(16 * 49)), ("white", (b"\0" + b"\xff" * 48) * 16)):
+        data = zlib.compress(first + surplus, 1)
+        yield _rejected(f"{name}-bomb.png", bomb, png(png_header(16, 16), (b"IDAT", data), end))
+    large = png_header(2000, 2000)
+    hidden = zlib.compress(bytes(2000 * 6001) + surplus, 1)
+    yield _rejected("hidden-bomb.png", bomb, png(large, (b"IDAT", hidden), end))
+    hidden = zlib.compress(noise.tobytes() + 2 * surplus, 1)
+    yield _rejected("noise-bomb.png", bomb, png(png_header(300, 300), (b"IDAT", hidden), end))
+    pieces = [(b"IDAT", data[start : start + 50]) for start in range(0, len(data), 50)]
+    yield _rejected("split-bomb.png", bomb, png(png_header(16, 16), *pieces, end))
+    yield _rejected("interlaced-bomb.png", bomb, interlaced_png(24 << 20))
+    yield _rejected("bomb.tif", bomb, deflated_tiff(bytes(16 * 16 * 3) + surplus))
+    gif = encoded(scene(), "GIF", mode="P")
+    yield _rejected("bomb.gif", bomb, gif[:-2] + (b"\xff" + bytes(255)) * 1000 + gif[-2:])
 
 
 def _several() -> Iterator[Case]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import pickle
 import struct
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,39 @@ DERMNET = ("Acne and Rosacea Photos", "Atopic Dermatitis Photos", "Eczema Photos
 ISIC = ("actinic keratosis", "basal cell carcinoma", "melanoma", "nevus")
 DX = ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+FITZPATRICK17K_HEADER = (
+    *("md5hash", "fitzpatrick_scale", "fitzpatrick_centaur", "label", "nine_partition_label"),
+    *("three_partition_label", "qc", "url", "url_alphanum"),
+)
+SHOT_TYPES = ("CLOSE_UP", "AT_AN_ANGLE", "AT_DISTANCE")
+SCIN_CASE_HEADER = (
+    *("case_id", "source", "release", "year", "age_group", "sex_at_birth", "fitzpatrick_skin_type"),
+    *(f"race_ethnicity_{race}" for race in ("asian", "black_or_african_american", "white", "other_race")),
+    *("race_ethnicity_two_or_more_after_mitigation",),
+    *(f"textures_{texture}" for texture in ("raised_or_bumpy", "flat", "rough_or_flaky", "fluid_filled")),
+    *(f"body_parts_{part}" for part in ("head_or_neck", "arm", "palm", "back_of_hand", "torso_front")),
+    *(f"body_parts_{part}" for part in ("leg", "foot_top_or_side", "foot_sole", "other")),
+    *(f"condition_symptoms_{symptom}" for symptom in ("bleeding", "itching", "burning", "pain")),
+    *(f"other_symptoms_{symptom}" for symptom in ("fever", "chills", "no_relevant_symptoms")),
+    *("related_category", "condition_duration"),
+    *(f"image_{n}_{what}" for what in ("path", "shot_type") for n in (1, 2, 3)),
+)
+SCIN_LABEL_HEADER = (
+    "case_id",
+    *(f"dermatologist_gradable_for_skin_condition_{n}" for n in (1, 2, 3)),
+    *("dermatologist_skin_condition_on_label_name", "dermatologist_skin_condition_confidence"),
+    "weighted_skin_condition_label",
+    *(f"dermatologist_gradable_for_fitzpatrick_skin_type_{n}" for n in (1, 2, 3)),
+    *(f"dermatologist_fitzpatrick_skin_type_label_{n}" for n in (1, 2, 3)),
+    *("gradable_for_monk_skin_tone_india", "gradable_for_monk_skin_tone_us"),
+    *("monk_skin_tone_label_india", "monk_skin_tone_label_us"),
+)
+PAD_UFES_HEADER = (
+    *("patient_id", "lesion_id", "smoke", "drink", "background_father", "background_mother", "age"),
+    *("pesticide", "gender", "skin_cancer_history", "cancer_history", "has_piped_water"),
+    *("has_sewage_system", "fitspatrick", "region", "diameter_1", "diameter_2", "diagnostic"),
+    *("itch", "grew", "hurt", "changed", "bleed", "elevation", "img_id", "biopsed"),
+)
 HAM_HEADER = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 
 
@@ -117,6 +151,128 @@ def write_hmnist(source: Path, numbers: Sequence[int] = range(7), *, pixels: int
 
 def write_hmnist_metadata(source: Path, labels: Sequence[str] = DX) -> Path:
     return write_table(source / "HAM10000_metadata.csv", (HAM_HEADER, *ham_rows(labels)))
+
+
+def fitzpatrick17k_rows(labels: Sequence[str]) -> list[list[str]]:
+    """Return rows of the published columns: even ones of one website, odd ones of the other."""
+    addresses = (
+        "https://www.dermaamin.com/site/images/clinical-pic/e/eczema/eczema{}.jpg",
+        "http://atlasdermatologico.com.br/img?imageId={}",
+    )
+    return [
+        [
+            *(hashlib.md5(f"{index}".encode()).hexdigest(), str(1 + index % 6), str(1 + index % 5), label),
+            *(
+                "inflammatory",
+                "non-neoplastic",
+                "",
+                addresses[index % 2].format(index),
+                f"{label}{index}.jpg",
+            ),
+        ]
+        for index, label in enumerate(labels)
+    ]
+
+
+def write_fitzpatrick17k(
+    source: Path,
+    labels: Sequence[str] = ("psoriasis", "eczema", "psoriasis", "eczema"),
+    *,
+    rows: Sequence[Sequence[str]] = (),
+) -> Path:
+    """fitzpatrick17k.csv, and pictures that are named by the hashes, with several extensions."""
+    rows = rows or fitzpatrick17k_rows(labels)
+    for index, row in enumerate(rows):
+        write_picture(source / "data" / f"{row[0]}{('.jpg', '.png', '.JPEG')[index % 3]}", index)
+    write_table(source / "fitzpatrick17k.csv", (FITZPATRICK17K_HEADER, *rows))
+    return source
+
+
+def scin_case(name: str, pictures: Sequence[str], **cells: str) -> dict[str, str]:
+    """Return a row of scin_cases.csv; pictures are given by their names."""
+    paths = {f"image_{n}_path": f"dataset/images/{picture}.png" for n, picture in enumerate(pictures, 1)}
+    shots = {f"image_{n}_shot_type": SHOT_TYPES[n - 1] for n in range(1, len(pictures) + 1)}
+    constant = {"source": "SCIN", "release": "1.0.0", "year": "2023"}
+    return {"case_id": name, **constant, **paths, **shots, **cells}
+
+
+SCIN_CASES = (
+    scin_case(
+        *("-1000600354148496558", ("11", "12", "13")),
+        age_group="AGE_40_TO_49",
+        sex_at_birth="FEMALE",
+        fitzpatrick_skin_type="FST2",
+        body_parts_arm="YES",
+        body_parts_leg="YES",
+        condition_symptoms_itching="YES",
+    ),
+    scin_case("2", ("21",), age_group="AGE_UNKNOWN", fitzpatrick_skin_type="NONE_IDENTIFIED"),
+    scin_case("3", ("31",), fitzpatrick_skin_type="FST6", body_parts_palm="YES"),
+)
+SCIN_LABELS = (
+    {
+        "case_id": "-1000600354148496558",
+        "weighted_skin_condition_label": "{'Eczema': 0.69, 'Psoriasis': 0.31}",
+        "dermatologist_skin_condition_on_label_name": "['Nummular eczema', 'Psoriasis vulgaris']",
+        "dermatologist_skin_condition_confidence": "[4, 2]",
+        "dermatologist_fitzpatrick_skin_type_label_1": "FST2",
+        "dermatologist_fitzpatrick_skin_type_label_2": "FST3",
+        "monk_skin_tone_label_us": "3.0",
+    },
+    {"case_id": "2", "weighted_skin_condition_label": '{"Grover\'s disease": 1.0}'},
+    {"case_id": "3", "weighted_skin_condition_label": "{'Eczema': 1.0}"},
+)
+
+
+def write_scin(
+    source: Path,
+    cases: Sequence[dict[str, str]] = SCIN_CASES,
+    labels: Sequence[dict[str, str]] = SCIN_LABELS,
+) -> Path:
+    """dataset/scin_cases.csv and scin_labels.csv with all published columns, and dataset/images."""
+    for name, header, rows in (
+        ("scin_cases.csv", SCIN_CASE_HEADER, cases),
+        ("scin_labels.csv", SCIN_LABEL_HEADER, labels),
+    ):
+        cells = [[row.get(column, "") for column in header] for row in rows]
+        write_table(source / "dataset" / name, (header, *cells))
+    write_table(source / "dataset" / "scin_app_questions.csv", [("question", "answers"), ("Age?", "")])
+    names = sorted({row[f"image_{n}_path"] for row in cases for n in (1, 2, 3) if f"image_{n}_path" in row})
+    for index, name in enumerate(names):
+        write_picture(source / name, index)
+    return source
+
+
+def pad_ufes_row(
+    patient: str, lesion: str, index: int, diagnostic: str = "BCC", **cells: str
+) -> dict[str, str]:
+    """Return a row of metadata.csv as published: a patient who was asked for everything."""
+    asked = dict.fromkeys(("itch", "grew", "hurt", "changed", "bleed", "elevation"), "False")
+    return {
+        **dict.fromkeys(PAD_UFES_HEADER, ""),
+        **asked,
+        **{"patient_id": patient, "lesion_id": lesion, "diagnostic": diagnostic, "age": "55"},
+        **{"fitspatrick": "3.0", "region": "NECK", "img_id": f"{patient}_{lesion}_{index}.png"},
+        **cells,
+    }
+
+
+PAD_UFES_ROWS = (
+    pad_ufes_row("PAT_46", "881", 1, changed="UNK"),
+    pad_ufes_row("PAT_46", "881", 2),
+    pad_ufes_row("PAT_46", "900", 3, "NEV"),
+    pad_ufes_row("PAT_7", "12", 4, "MEL", fitspatrick="", region="FACE"),
+    pad_ufes_row("PAT_8", "13", 5, "NEV"),
+    pad_ufes_row("PAT_9", "13", 6, "NEV"),
+)
+
+
+def write_pad_ufes(source: Path, rows: Sequence[dict[str, str]] = PAD_UFES_ROWS) -> Path:
+    """metadata.csv, and the pictures in images/imgs_part_1 to imgs_part_3."""
+    for index, row in enumerate(rows):
+        write_picture(source / "images" / f"imgs_part_{1 + index % 3}" / row["img_id"], index)
+    write_table(source / "metadata.csv", (PAD_UFES_HEADER, *(list(row.values()) for row in rows)))
+    return source
 
 
 def write_cifar10(source: Path, *, protocol: int = 2, pictures: int = 10) -> Path:

@@ -63,6 +63,34 @@ def huge_model() -> bytes:
     return _packed(tensors, [tiles], [(schema.BuiltinOperator.TILE, tile)])
 
 
+@cache
+def endless_model() -> bytes:
+    """Return a float model with a loop whose condition is always true."""
+    options, operators = schema.BuiltinOptions, schema.BuiltinOperator
+    shape = (1, SIZE, SIZE, 3)
+    tensors = [
+        _tensor("picture", shape, np.float32),
+        _tensor("looped", shape, np.float32),
+        _tensor("mean", (1, 1, 1, 3), np.float32),
+        _tensor("scores", (1, 1, 1, 3), np.float32),
+    ]
+    loop = schema.WhileOptionsT(condSubgraphIndex=1, bodySubgraphIndex=2)
+    pool = schema.Pool2DOptionsT(
+        padding=schema.Padding.VALID, strideW=1, strideH=1, filterWidth=SIZE, filterHeight=SIZE
+    )
+    steps = [
+        (operators.WHILE, _operator(0, [0], [1], options.WhileOptions, loop)),
+        (operators.AVERAGE_POOL_2D, _operator(1, [1], [2], options.Pool2DOptions, pool)),
+        (operators.SOFTMAX, _operator(2, [2], [3], options.SoftmaxOptions, schema.SoftmaxOptionsT(beta=1.0))),
+    ]
+    truth = schema.SubGraphT(name="condition", inputs=[0], outputs=[1], operators=[])
+    truth.tensors = [_tensor("x", shape, np.float32), _tensor("true", (1,), np.bool_, buffer=1)]
+    body = schema.SubGraphT(name="body", inputs=[0], outputs=[1])
+    body.tensors = [_tensor("x", shape, np.float32), _tensor("smooth", shape, np.float32)]
+    body.operators = [_operator(2, [0], [1], options.SoftmaxOptions, schema.SoftmaxOptionsT(beta=1.0))]
+    return _packed(tensors, [np.array([True])], steps, more=[truth, body])
+
+
 def _classifier(size: int) -> list[tuple[int, Any]]:
     pool = schema.Pool2DOptionsT(
         padding=schema.Padding.VALID, strideW=1, strideH=1, filterWidth=size, filterHeight=size
@@ -92,12 +120,16 @@ def _tensor(
     quantization = schema.QuantizationParametersT()
     if steps:
         quantization.scale, quantization.zeroPoint = [steps[0]], [steps[1]]
-    kind = getattr(schema.TensorType, np.dtype(number).name.upper())
+    kind = getattr(schema.TensorType, np.dtype(number).name.upper().rstrip("_"))
     return schema.TensorT(name=name, shape=list(shape), type=kind, buffer=buffer, quantization=quantization)
 
 
 def _packed(
-    tensors: Sequence[Any], constants: Sequence[NDArray[Any]], operators: Sequence[tuple[int, Any]]
+    tensors: Sequence[Any],
+    constants: Sequence[NDArray[Any]],
+    operators: Sequence[tuple[int, Any]],
+    *,
+    more: Sequence[Any] = (),
 ) -> bytes:
     graph = schema.SubGraphT(name="main", tensors=list(tensors), inputs=[0], outputs=[len(tensors) - 1])
     graph.operators = [operator for _, operator in operators]
@@ -105,7 +137,7 @@ def _packed(
         schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code, version=1) for code, _ in operators
     ]
     buffers = [schema.BufferT(), *(schema.BufferT(data=list(item.tobytes())) for item in constants)]
-    tree = schema.ModelT(version=3, subgraphs=[graph], operatorCodes=codes, buffers=buffers)
+    tree = schema.ModelT(version=3, subgraphs=[graph, *more], operatorCodes=codes, buffers=buffers)
     builder = flatbuffers.Builder(1024)
     builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

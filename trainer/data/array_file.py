@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import struct
+import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from dermpack.errors import InputError
 from dermpack.storage.files import read_error, write_bytes
+from dermpack.storage.regular_files import open_regular
 
 Array = NDArray[Any]
 NPY: Any = np.lib.format  # its functions are untyped
@@ -24,6 +27,11 @@ MAX_RANK = 8
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip file: same arrays, same bytes
 NUMBERS = "biuf"  # kinds of dtype that are plain numbers
 HINT = "Create the file again."
+# What zipfile raises, and numpy, which parses the header of an array as Python source.
+MALFORMED = (
+    *(zipfile.BadZipFile, struct.error, ValueError, TypeError, LookupError, OverflowError),
+    *(EOFError, RuntimeError, MemoryError, SyntaxError, tokenize.TokenError),
+)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -41,7 +49,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 def read_arrays(path: Path) -> dict[str, Array]:
     """Return every array by its name; a pickled, compressed or oversized member raises InputError."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             # Sizes and names come from the file, so they are checked before memory is allocated for them.
             if len(members) > MAX_ARRAYS or sum(member.file_size for member in members) > MAX_BYTES:
@@ -56,7 +64,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             return {member.filename.removesuffix(".npy"): _read(archive, member) for member in members}
     except OSError as error:
         raise read_error(path, error) from error
-    except (zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
+    except MALFORMED as error:
         what = f"not an .npz file of arrays ({error})"
         raise InputError(path, what, HINT, code="invalid-format") from error
 

@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 
 from dermpack.dataset.manifest import Dataset, Picture
 from dermpack.errors import DatasetError, OutputError
+from dermpack.imaging.picture_decoder import PICTURE_SECONDS, decoding_memory
 from dermpack.imaging.preprocessing import Policy, prepare
+from dermpack.imaging.rejection import DEFAULT_LIMITS
+from dermpack.processes.limits import allow_cpu_seconds
 from dermpack.processes.process_pool import WorkerLostError, map_in_processes
 from dermpack.progress import Track, silent
-from dermpack.storage.files import sha256_file, sha256_of, sha256_remaining, write_error, write_text
+from dermpack.storage.files import report_write_errors, sha256_file, sha256_of, sha256_remaining, write_text
 from dermpack.storage.shared_folders import BOUND_GB, CACHE_VARIABLE, GB
 
 Rows = NDArray[Any]
@@ -69,7 +72,7 @@ def prepare_pictures(
     jobs = [(dataset.file(picture), picture.sha256) for picture in pictures]
     prepared = _prepare_all(jobs, size=size, policy=policy, processes=processes)
     with_bar = track(prepared, total=len(jobs), what="Preparing pictures")
-    with _report_write_errors(path):
+    with report_write_errors(path, hint=SPACE_HINT):
         make_room(path, needed_bytes=math.prod(shape), bound_bytes=bound_bytes)
     return write_rows(path, with_bar, shape=shape, dtype=dtype)
 
@@ -101,7 +104,7 @@ def write_rows(
     """
     partial_path = path.with_name(f".{path.name}.{os.getpid()}.{token_hex(4)}.partial")
     try:
-        with _report_write_errors(path):
+        with report_write_errors(path, hint=SPACE_HINT):
             path.parent.mkdir(parents=True, exist_ok=True)
             with open_locked(partial_path, "w+b") as file:
                 header = {"descr": NPY.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -216,14 +219,6 @@ def _is_plain_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-@contextmanager
-def _report_write_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise write_error(path, error, hint=SPACE_HINT) from error
-
-
 def _map(file: BinaryIO, begin: int, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Rows:
     """Map the rows; the map keeps a duplicate of the open file, and with it the shared lock."""
     return np.memmap(file, dtype=dtype, mode="r", offset=begin, shape=shape)
@@ -238,7 +233,8 @@ def _prepare_all(
     workers = processes if len(jobs) >= MIN_FOR_PROCESSES else 1
     work = partial(_prepare_chunk, size=size, policy=policy)
     try:
-        for chunk, rows in map_in_processes(work, chunks, jobs=workers):
+        memory_bytes = decoding_memory(DEFAULT_LIMITS)
+        for chunk, rows in map_in_processes(work, chunks, jobs=workers, most_memory_bytes=memory_bytes):
             yield from enumerate(rows, start=chunk * CHUNK)
     except WorkerLostError as error:
         where = chunks[error.task][0][0]
@@ -249,6 +245,7 @@ def _prepare_all(
 def _prepare_chunk(jobs: Sequence[Job], *, size: int, policy: Policy) -> list[Rows]:
     prepared = []
     for path, sha256 in jobs:
+        allow_cpu_seconds(PICTURE_SECONDS)
         # The hash is computed after decoding, so a change before or during decoding is noticed too.
         pixels = prepare(path, size, policy=policy)
         if sha256_file(path) != sha256:

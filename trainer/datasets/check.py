@@ -7,10 +7,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dermpack.dataset.manifest import DATASET_FILE, Dataset, Finding, Picture, read_dataset
+from dermpack.dataset.manifest import (
+    DATASET_FILE,
+    Dataset,
+    DuplicateSearch,
+    Finding,
+    Picture,
+    read_dataset,
+)
 from dermpack.progress import Track, silent
 from dermpack.storage.files import read_json, sha256_file
-from trainer.datasets.duplicates import find_contradictions, find_duplicates, select_clusters
+from trainer.datasets.duplicates.search import (
+    choose_search,
+    find_contradictions,
+    require_libraries,
+    search_duplicates,
+    select_clusters,
+)
 from trainer.datasets.examine import examine_pictures
 from trainer.datasets.findings import Problem, create_finding
 from trainer.datasets.splits.split import cluster_of, find_leaks, group_of
@@ -57,19 +70,28 @@ def check_dataset(folder: Path, *, track: Track = silent) -> DatasetCheck:
 
 
 def recheck_duplicates(
-    dataset: Dataset, *, jobs: int | None = None, track: Track = silent
+    dataset: Dataset,
+    *,
+    search: DuplicateSearch | None = None,
+    jobs: int | None = None,
+    track: Track = silent,
 ) -> tuple[Finding, ...]:
     """Decode all pictures and find duplicates again, independently of what the import recorded.
 
     Returns pictures that cannot be decoded, contradictions, and leaks that no recorded cluster explains.
     """
+    search = choose_search(search, pictures=len(dataset.pictures))
+    require_libraries(search)
     paths = [picture.path for picture in dataset.pictures]
     usable, refused = examine_pictures(dataset.folder / dataset.root, paths, jobs=jobs, track=track)
     picture_of_path = {picture.path: picture for picture in dataset.pictures}
     pictures = [picture_of_path[each.path] for each in usable]
-    duplicates = find_duplicates([each.signature for each in usable], track=track)
+    root = dataset.folder / dataset.root
+    duplicates = search_duplicates(usable, root=root, search=search, jobs=jobs, track=track)
     findings = list(refused)
-    for index, labels in find_contradictions(duplicates, [picture.label for picture in pictures]).items():
+    for index, labels in find_contradictions(
+        duplicates.exact, [picture.label for picture in pictures]
+    ).items():
         detail = f"the same picture has the labels {labels}"
         findings.append(create_finding(Problem.CONTRADICTION, pictures[index].path, detail))
     # The leaks by the clusters found now, without those that `check_dataset` reports.

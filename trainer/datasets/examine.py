@@ -11,11 +11,13 @@ from pathlib import Path
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.decoding import decode
+from dermpack.imaging.picture_decoder import PICTURE_SECONDS, decoding_memory
 from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
+from dermpack.processes.limits import allow_cpu_seconds
 from dermpack.processes.process_pool import WorkerLostError, available_jobs, map_in_processes
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_file
-from trainer.datasets.duplicates import Signature, compute_signature
+from trainer.datasets.duplicates.hashes import Signature, compute_signature
 from trainer.datasets.findings import ImportOutcome, create_finding
 
 CHUNK_PICTURES = 16  # a task: large enough to hide the cost of the pipe, small enough for a smooth bar
@@ -49,7 +51,12 @@ def examine_pictures(
     import_module("imagehash")
     chunks = [tuple(paths[start : start + CHUNK_PICTURES]) for start in range(0, len(paths), CHUNK_PICTURES)]
     try:
-        work = map_in_processes(partial(_examine_chunk, root, limits), chunks, jobs=jobs or available_jobs())
+        work = map_in_processes(
+            partial(_examine_chunk, root, limits),
+            chunks,
+            jobs=jobs or available_jobs(),
+            most_memory_bytes=decoding_memory(limits),
+        )
         examined = (each for _, results in work for each in results)
         # Workers finish in any order; the answer keeps the order of `paths`, so outputs are reproducible.
         result_of_path = dict(track(examined, total=len(paths), what="examine"))
@@ -70,6 +77,7 @@ def _examine_chunk(root: Path, limits: DecodingLimits, chunk: tuple[str, ...]) -
 
 def _examine_picture(root: Path, path: str, limits: DecodingLimits) -> Result:
     file = root / path
+    allow_cpu_seconds(PICTURE_SECONDS)
     try:
         # lstat, because the decoder is the one that refuses links.
         before = file.lstat()

@@ -11,6 +11,7 @@ class OmissionReason(Enum):
     """Why reading a source leaves something out."""
 
     LINK = "link"  # a symbolic link, or a path through one
+    NOT_A_FILE = "not-a-file"  # a pipe, a socket or a device
     OUTSIDE = "outside"  # a path that leaves the source
     NAME = "name"  # a file name that does not fit on one line of a table
     NO_CLASS = "no-class"  # a picture outside of every class folder
@@ -21,6 +22,8 @@ class OmissionReason(Enum):
     REPEATED = "repeated"  # a second, different file for one row
     COPIES = "copies"  # identical second files of rows: a download that was unpacked twice
     TWO_LABELS = "two-labels"  # rows that contradict each other
+    MARKED_WRONG = "marked-wrong"  # a row that the quality mark of the source calls wrong
+    UNCERTAIN = "uncertain-label"  # a case whose annotators agree on no condition
     EMPTY_CLASS = "empty-class"  # a class folder without pictures
     UNREAD = "unread-format"  # a picture, by its extension, in an unsupported format
     OTHER = "other-file"  # not a picture, by its extension and its first bytes
@@ -29,7 +32,8 @@ class OmissionReason(Enum):
 
 # Findings about a folder, a class or a choice. They do not count as unusable pictures.
 FAULTLESS = frozenset(
-    OmissionReason[name].value for name in ("EMPTY_CLASS", "UNMAPPED", "COPIES", "OTHER", "NOT_IN_TABLE")
+    OmissionReason[name].value
+    for name in ("EMPTY_CLASS", "UNMAPPED", "COPIES", "OTHER", "NOT_IN_TABLE", "MARKED_WRONG", "UNCERTAIN")
 )
 
 
@@ -41,7 +45,8 @@ class ImportOutcome(Enum):
     CHANGED = "changed"  # the file was rewritten or removed during the import; left out
     UNREADABLE = "unreadable"  # left out
     IDENTICAL = "identical"  # repeats the pixels of an earlier picture with the same label
-    NEAR = "near-duplicate"
+    NEAR = "near-duplicate"  # the same photograph as an earlier picture
+    SAME_SCENE = "same-scene"  # another photograph of the scene or lesion of an earlier picture
     NEAR_OTHER_LABEL = "near-duplicate-other-label"
     UNUSED_SHARES = "split-unused"  # shares were requested, but the source gives every split
     MISSING_CLASS = "missing-class"  # a split without pictures of a class

@@ -11,16 +11,20 @@ from pathlib import Path
 from dermpack.dataset.manifest import (
     DATASET_FILE,
     Dataset,
+    DuplicateSearch,
     Finding,
     Manifest,
     Picture,
     relative_root,
     write_dataset,
 )
-from dermpack.errors import InputError
+from dermpack.errors import InputError, PictureError
+from dermpack.imaging.metadata_removal import MetadataPolicy, apply_policy
 from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
 from dermpack.progress import Track, silent
 from dermpack.storage.files import check_output_folder, new_folder, sha256_of
+from dermpack.storage.regular_files import open_regular
+from trainer.datasets.duplicates.search import choose_search, require_libraries, search_duplicates
 from trainer.datasets.examine import examine_pictures
 from trainer.datasets.findings import FAULTLESS
 from trainer.datasets.layouts.listing import Listing, SourceFormat, SourceRequest
@@ -40,6 +44,7 @@ NOTE_TEXTS = {
     "cmyk": "converted from CMYK",
     "sixteen-bit": "converted from 16 bits; the high byte is kept",
 }
+METADATA_REMOVED = "metadata-removed"  # the kind of the note on a copy that differs from its source
 
 
 class PictureStorage(Enum):
@@ -68,11 +73,13 @@ class ImportRequest:
     group_column: str = ""
     splits: SplitPolicy = SplitPolicy.AS_GIVEN
     storage: PictureStorage = PictureStorage.IN_PLACE
+    metadata: MetadataPolicy = MetadataPolicy.REMOVE  # of copied pictures
     refusals: UnusablePolicy = UnusablePolicy.LISTED
     overwrite: bool = False
     licence: str = ""
     caution: str = ""
     limits: DecodingLimits = DEFAULT_LIMITS
+    duplicates: DuplicateSearch | None = None  # None: thorough, unless there are very many pictures
     jobs: int | None = None
 
 
@@ -96,7 +103,7 @@ def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
         listing = join_groups(listing, column=request.group_column)
         dataset = _create_dataset(request, listing, pictures, track)
         if request.storage is PictureStorage.COPIED and listing.root != pictures:
-            _copy_pictures(dataset.pictures, listing.root, pictures, track=track)
+            dataset = _copy_pictures(dataset, listing.root, pictures, policy=request.metadata, track=track)
         # The folder is empty if the pictures stay in the source.
         if dataset.root != PICTURES_FOLDER:
             pictures.rmdir()
@@ -105,6 +112,8 @@ def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
 
 
 def _create_dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Track) -> Dataset:
+    search = choose_search(request.duplicates, pictures=len(listing.pictures))
+    require_libraries(search)  # before the long work begins
     # Decode every listed picture once.
     paths = [listed.path for listed in listing.pictures]
     examined, refused = examine_pictures(
@@ -117,16 +126,20 @@ def _create_dataset(request: ImportRequest, listing: Listing, pictures: Path, tr
         hint = "Remove them, or omit --strict to leave them out."
         raise InputError(request.source, what, hint, code="unusable-pictures")
     # Find duplicates and assign splits, in the order of the paths.
+    duplicates = search_duplicates(
+        examined, root=listing.root, search=search, limits=request.limits, jobs=request.jobs, track=track
+    )
     listed_of_path = {listed.path: listed for listed in listing.pictures}
     rows, left_out, notes = arrange_pictures(
         [listed_of_path[each.path] for each in examined],
         examined,
+        duplicates,
         policy=request.splits,
         shares=request.shares,
         seed=request.seed,
-        track=track,
     )
     refused = (*refused, *left_out)
+    kept = {picture.path for picture in rows}
     _check_classes(request, listing, rows, refused)
     picture_notes = [
         Finding(kind=note, picture=each.path, detail=NOTE_TEXTS.get(note, "kept"))
@@ -151,6 +164,8 @@ def _create_dataset(request: ImportRequest, listing: Listing, pictures: Path, tr
         options=_recorded_options(request, listing),
         refused=refused,
         notes=(*picture_notes, *notes),
+        search=search,
+        pairs=tuple(pair for pair in duplicates.pairs if {pair.first, pair.second} <= kept),
     )
 
 
@@ -196,6 +211,9 @@ def _recorded_options(request: ImportRequest, listing: Listing) -> dict[str, str
         "group": request.group_column,
         "positive": ", ".join(reading.positive),
         "negative": ", ".join(reading.negative),
+        "name": reading.name,
+        "negative_name": reading.negative_name,
+        "min_weight": "" if reading.min_weight is None else f"{reading.min_weight:g}",
         "map": reading.map_file.name if reading.map_file else "",
         "metadata": reading.metadata_file.name if reading.metadata_file else "",
         "max_pixels": "" if request.limits == DEFAULT_LIMITS else f"{request.limits.max_pixels:,}",
@@ -203,17 +221,33 @@ def _recorded_options(request: ImportRequest, listing: Listing) -> dict[str, str
     return {name: _to_utf8(value) for name, value in options.items() if value}
 
 
-def _copy_pictures(pictures: Sequence[Picture], root: Path, folder: Path, *, track: Track) -> None:
-    """Copy the examined pictures byte for byte; raise InputError if one has changed since."""
+def _copy_pictures(
+    dataset: Dataset, root: Path, folder: Path, *, policy: MetadataPolicy, track: Track
+) -> Dataset:
+    """Copy the pictures, and return the dataset of the copies; raise InputError if one has changed."""
     hint = "Import again when no other program changes the source."
-    for picture in track(pictures, total=len(pictures), what="copy"):
+    copies: list[Picture] = []
+    notes: list[Finding] = []
+    for picture in track(dataset.pictures, total=len(dataset.pictures), what="copy"):
         file, target = root / picture.path, folder / picture.path
         try:
-            data = file.read_bytes()
+            with open_regular(file) as opened:
+                data = opened.read()
         except OSError as error:
             what = f"the picture cannot be read any more ({error.strerror})"
             raise InputError(file, what, hint, code="picture-changed") from error
         if sha256_of(data) != picture.sha256:
             raise InputError(file, "the picture changed during the import", hint, code="picture-changed")
+        try:
+            copy = apply_policy(data, policy, where=str(file))
+        except PictureError as error:
+            remedy = "Remove the picture, or add --keep-metadata."
+            raise InputError(file, error.what, remedy, code=error.code) from error
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        target.write_bytes(copy.data)
+        copies.append(replace(picture, sha256=sha256_of(copy.data)))
+        if copy.had_metadata:
+            detail = "the copy has the same pixels and orientation, and no other metadata"
+            notes.append(Finding(kind=METADATA_REMOVED, picture=picture.path, detail=detail))
+    manifest = Manifest(pictures=tuple(copies), columns=dataset.manifest.columns)
+    return replace(dataset, manifest=manifest, notes=(*dataset.notes, *notes))

@@ -38,7 +38,7 @@ from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.summary import Scores, score
 from dermpack.progress import ignore
 from dermpack.storage.codec import encode
-from dermpack.storage.files import format_json, read_json, sha256_of, write_text
+from dermpack.storage.files import format_csv, format_json, read_json, sha256_of, unescape_cell, write_text
 from dermpack.storage.shared_folders import STATE_FOLDER, lock_folder
 from trainer.datasets.splits.split import DEFAULT_SHARES, Member, Shares, assign_splits, join_equal
 from trainer.experiments.runner import ExperimentRun, first_difference, read_predictions, run_recipe
@@ -110,16 +110,9 @@ class FoldsResult:
     over_folds: Mapping[str, MeanOverFolds]
 
     def record(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "dataset": dict(self.dataset),
-            "recipe": dict(self.recipe),
-            "seed": self.seed,
-            "folds": [fold.record() for fold in self.folds],
-            "out_of_fold": self.out_of_fold.record(),
-            "over_folds": encode(self.over_folds),
-            "notes": [NOTE],
-        }
+        folds = [fold.record() for fold in self.folds]
+        scores = self.out_of_fold.record()
+        return {**encode(self), "schema": SCHEMA, "folds": folds, "out_of_fold": scores, "notes": [NOTE]}
 
 
 def train_folds(
@@ -335,9 +328,7 @@ def out_of_fold_table(folds: Sequence[Fold]) -> str:
     """Return a CSV with one row for each picture: its fold, its label and the prediction."""
     # The table is the usual table of predictions with one more column, directly after the path.
     number_of = {name: fold.number for fold in folds for name in fold.predictions.pictures}
-    header, *rows = csv.reader(io.StringIO(predictions_table(join_predictions(folds)), newline=""))
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow((header[0], "fold", *header[1:]))
-    writer.writerows((row[0], number_of[row[0]], *row[1:]) for row in rows)
-    return buffer.getvalue()
+    text = io.StringIO(predictions_table(join_predictions(folds)), newline="")
+    header, *rows = ([unescape_cell(cell) for cell in row] for row in csv.reader(text))
+    numbered = ((row[0], number_of[row[0]], *row[1:]) for row in rows)
+    return format_csv([(header[0], "fold", *header[1:]), *numbered])

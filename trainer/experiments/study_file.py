@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from dermpack.errors import InputError, TableError
-from dermpack.storage.files import path_exists, read_toml
+from dermpack.storage.files import path_exists
+from dermpack.storage.toml_text import read_toml
 from trainer.recipe.network_spec import Weights
 from trainer.recipe.recipe import Goal, Recipe, parse_recipe, resolve_paths
 

@@ -89,7 +89,7 @@ def _read(path: Path) -> Checkpoint:
             now=_select(NOW, arrays),
             best=_select(BEST, arrays),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(path, f"not a checkpoint ({error})", HINT, code="invalid-format") from error
 
 

@@ -8,6 +8,7 @@ plain numbers in the file itself are read: no links, no external storage, no pic
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from itertools import takewhile
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 
 from dermpack.errors import InputError
 from dermpack.processes.child_process import Channel, ChildEndedError, ChildProcess, ChildTimeoutError
+from dermpack.processes.limits import divide_memory
+from dermpack.storage.regular_files import open_regular
 from trainer.data.array_file import read_arrays
 
-MEMORY_BYTES = 6 << 30  # a damaged file can make libhdf5 allocate any amount
-MAX_SECONDS = 120  # ResNet50 takes one second; a damaged file can make libhdf5 loop forever
-MAX_FILE_BYTES = 1 << 30  # ResNet50 takes 0.1 GiB
-MAX_WEIGHT_BYTES = 1 << 30  # decompressed: a small file can declare a large array
+MEMORY_BYTES = 2 << 30  # a damaged file can make libhdf5 allocate any amount
+MAX_SECONDS = 30  # ResNet50 takes one second; a damaged file can make libhdf5 loop forever
+MAX_FILE_BYTES = 1 << 29  # ResNet50 takes 0.1 GiB
+MAX_WEIGHT_BYTES = 1 << 29  # decompressed: a small file can declare a large array
 MAX_NAMES = 5_000
 MAX_NAME_LENGTH = 200
 NUMBERS = "iuf"  # kinds of dtype; the count of EfficientNet's Normalization is an integer
@@ -61,7 +64,10 @@ def read_layers(path: Path) -> list[FileLayer]:
 def _run_child(path: Path, target: Path) -> dict[str, Any]:
     log = target.with_name("log")
     arguments = (str(path.absolute()), str(target))
-    with ChildProcess(__name__, *arguments, memory_bytes=MEMORY_BYTES, log=log) as child:
+    memory_bytes = divide_memory(1, most=MEMORY_BYTES)
+    with ChildProcess(
+        __name__, *arguments, memory_bytes=memory_bytes, cpu_seconds=MAX_SECONDS, log=log
+    ) as child:
         try:
             with child.time_limit(MAX_SECONDS):
                 answer: dict[str, Any] = json.loads(child.receive())
@@ -103,9 +109,9 @@ def main(channel: Channel, source: str, target: str) -> None:
 
 def _read(path: Path) -> list[FileLayer]:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise RejectedFileError(f"larger than {MAX_FILE_BYTES >> 20} MiB", code="file-too-large")
-        with h5py.File(path, "r") as file:
+        with open_regular(path) as opened, h5py.File(opened, "r") as file:
+            if os.fstat(opened.fileno()).st_size > MAX_FILE_BYTES:
+                raise RejectedFileError(f"larger than {MAX_FILE_BYTES >> 20} MiB", code="file-too-large")
             # A file of weights has the layers at its top; that of a whole model has them in a group.
             group = file if "layer_names" in file.attrs else _follow(file, "model_weights")
             if not isinstance(group, h5py.Group) or "layer_names" not in group.attrs:

@@ -13,7 +13,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from dermpack.storage.files import path_exists, read_toml
+from dermpack.storage.files import path_exists
+from dermpack.storage.toml_text import read_toml
 from trainer.recipe.augmentation import AUGMENTATIONS, Augmentation, parse_augmentation
 from trainer.recipe.network_spec import Weights
 from trainer.runs import RUN_FILE

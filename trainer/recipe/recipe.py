@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dermpack.errors import TableError
 from dermpack.storage.codec import encode
-from dermpack.storage.files import path_exists, read_toml, sha256_file
+from dermpack.storage.files import path_exists, sha256_file
+from dermpack.storage.toml_text import read_toml
 from trainer.recipe.augmentation import AUGMENTATIONS, Augmentation
 from trainer.recipe.network_spec import ALPHAS, PLAIN_FILTERS, PLAIN_KERNEL, Arch, Head, NetworkSpec, Weights
 from trainer.recipe.option_fields import (

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from dermpack.contract import Abstention, OperatingPoint, Temperature
 from dermpack.errors import InputError, OutputError
-from dermpack.imaging.preprocessing import Policy, prepare
+from dermpack.imaging.picture_decoder import PictureDecoder
+from dermpack.imaging.preprocessing import Policy
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.metrics.predictions import Floats
 from dermpack.progress import Track, silent
@@ -173,14 +175,14 @@ class RunPredictor:
         starts = range(0, len(files), PREDICT_BATCH)
         batches = track(starts, total=len(starts), what="Classifying")
         raw = []
-        for start in batches:
-            batch = files[start : start + PREDICT_BATCH]
-            rows = [prepare(file, self.run.spec.size, policy=self.run.policy) for file in batch]
-            outputs = self.model(to_inputs(tf.constant(np.stack(rows))), training=False)
-            values = np.asarray(outputs, np.float64)
-            # A single output is the probability of the second class.
-            is_single = values.shape[1] == 1
-            raw.append(np.concatenate([1 - values, values], axis=1) if is_single else values)
+        with PictureDecoder() as decoder:
+            prepared = decoder.prepare_all(files, self.run.spec.size, policy=self.run.policy)
+            for _ in batches:
+                rows = np.stack(list(islice(prepared, PREDICT_BATCH)))
+                values = np.asarray(self.model(to_inputs(tf.constant(rows)), training=False), np.float64)
+                # A single output is the probability of the second class.
+                is_single = values.shape[1] == 1
+                raw.append(np.concatenate([1 - values, values], axis=1) if is_single else values)
         probabilities = np.concatenate(raw) if raw else np.zeros((0, len(self.classes)))
         return apply_temperature(probabilities, self.run.temperature)
 

@@ -26,7 +26,7 @@ from dermpack.metrics.calibration import apply_temperature
 from dermpack.processes.child_process import Channel, ChildEndedError, ChildProcess
 from dermpack.progress import ignore
 from dermpack.storage.codec import decode, encode
-from dermpack.storage.files import format_json, read_json, write_error, write_text
+from dermpack.storage.files import format_json, read_json, report_write_errors, write_text
 from trainer.data.array_file import write_arrays
 from trainer.fitting.events import FitProgress
 from trainer.recipe.recipe import Precision, Recipe, parse_recipe
@@ -102,13 +102,18 @@ def train_in_subprocess(job: TrainingJob, *, tell: EventCallback = ignore) -> No
     or dies, the child leaves its checkpoint and ends too.
     """
     failure: TrainingFailed | None = None
-    try:
+    with report_write_errors(job.log):
         job.log.parent.mkdir(parents=True, exist_ok=True)
         environment = {LOG_LEVEL: os.environ.get(LOG_LEVEL, "2")}
         # In its own session, Ctrl-C reaches only the parent, which closes the child's input.
-        child = ChildProcess(__name__, log=job.log, environment=environment, new_session=True)
-    except OSError as error:
-        raise write_error(job.log, error) from error
+        # SIGTERM, because the child removes half-written files; it ends itself if that takes long.
+        child = ChildProcess(
+            __name__,
+            log=job.log,
+            environment=environment,
+            new_session=True,
+            death_signal=signal.SIGTERM,
+        )
     try:
         child.send(json.dumps(encode(job)).encode())
         for message in _receive_messages(child):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.protocol import results
 from benchmarks.protocol.plan import BenchmarkPlan, Setting, Timing, select_settings
+from benchmarks.protocol.replies import LARGEST, MOST_OPERATORS
 from benchmarks.targets.adb.phone import (
     CommandOutput,
     ListedPhone,
@@ -29,7 +29,7 @@ from benchmarks.targets.adb.phone import (
     require_ready,
     run_shell,
 )
-from dermpack.errors import InputError
+from dermpack.errors import InputError, escape_unprintable
 from dermpack.inference.interpreter_host import Kernels
 from dermpack.progress import Track
 from dermpack.storage.files import read_bytes, sha256_of, write_bytes
@@ -39,6 +39,7 @@ MOST_TOOL_BYTES = 256 << 20
 PASSES = 3  # processes of each model under each setting, in turns with the other models: A B A B A B
 LOADING_SECONDS = 60.0  # in addition to the timing
 MOST_CORES = 64  # of a phone that does not report how many it has
+CORES = re.compile(r"[1-9][0-9]{0,2}")
 TIMED_OUT = 124  # the exit code of timeout(1)
 # Android's name for the e_machine of an ELF file.
 ABI_OF_MACHINE = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a"}
@@ -52,13 +53,16 @@ LOST = "the phone was lost before this was measured"
 KEPT_CLOCKS = "its clocks may stay fixed until it restarts"
 NO_ACCURACY = "benchmark_model measures with noise as input: the accuracy on this phone was not measured"
 
-# The output of the tool.
+# The output of the tool. The time to search a line grows with the square of its length.
+MOST_LINE_CHARACTERS = 2_000
 LOG_LEVEL = re.compile(r"^(?:INFO|WARN|WARNING|ERROR|VERBOSE): ")  # newer builds write it before each line
 FIGURE = re.compile(r"(\w+)=(\d[\d.]*(?:e[+-]?\d+)?)")
 LOADED = re.compile(r"timings in us: .*?\bInit: (\d[\d.e+]*)")
 # Older builds call it "peak" but mean the same: the growth of the process since its start.
 FOOTPRINT = re.compile(r"^(?:Memory footprint delta|Peak memory footprint).*\boverall=(\d[\d.e+-]*)")
-REPLACED = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \(TfLiteXNNPackDelegate\)")
+REPLACED = re.compile(
+    r"Replacing (\d{1,9}) out of (\d{1,9}) node\(s\) with delegate \(TfLiteXNNPackDelegate\)"
+)
 DELEGATED = {"completely executed": "all", "will not be executed": "none", "partially executed": "some"}
 PROFILED, BY_TYPE = "Operator-wise Profiling Info for Regular Benchmark Runs", "Summary by node type"
 PROFILE = Timing(warm_up_seconds=0.0, rounds=10, seconds=0.0, most_seconds=30.0)
@@ -93,7 +97,7 @@ class AdbTarget:
         environment = {**describe_phone(phone), TOOL: f"sha256 {sha256_of(tool)}"}
         _check_architecture(self.benchmark_model, tool, environment)
         reported = environment.get("cores", "")
-        cores = int(reported) if reported.isdecimal() else MOST_CORES
+        cores = int(reported) if CORES.fullmatch(reported) else MOST_CORES
         phone_plan = replace(plan, runtimes=())  # the requested runtimes are Python packages
         settings, left_out = select_settings(phone_plan, where=self.name, runtimes=[TOOL], cores=cores)
         notes = [OWN_SUMMARY, *([NO_ACCURACY] if plan.scored else []), *left_out]
@@ -188,6 +192,7 @@ def _measure_phone(
         _push_files(phone, {TOOL: tool, **models}, folder)
         before = read_thermal_state(phone)
         environment.update({f"{name}_before": text for name, text in before.items()})
+        unprofiled = set[str]()
         # Under each setting, all models in turns for the time, then each once for its operators.
         steps = [
             (run, timing)
@@ -197,8 +202,17 @@ def _measure_phone(
             if run.setting == setting
         ]
         for run, timing in track(steps, total=len(steps), what=f"Measuring on adb:{phone.serial}"):
-            if not run.refused:
-                run.add(_run_tool(phone, run, timing, folder), is_profile=timing is PROFILE)
+            if run.refused or (timing is PROFILE and run.model in unprofiled):
+                continue
+            output = _run_tool(phone, run, timing, folder)
+            run.add(output, is_profile=timing is PROFILE)
+            if output.code == TIMED_OUT and timing is PROFILE:
+                unprofiled.add(run.model)
+            elif output.code == TIMED_OUT:
+                # Each further attempt would take minutes too.
+                for other in runs:
+                    if other.model == run.model and not other.passes and not other.refused:
+                        other.refused = f"not run: {output.text} under {run.setting}"
         after = read_thermal_state(phone)
         environment.update({f"{name}_after": text for name, text in after.items()})
         return is_throttled(before) or is_throttled(after)
@@ -252,7 +266,7 @@ def profile_arguments(graph: str, *, setting: Setting) -> tuple[str, ...]:
 
 def read_timing(text: str, *, kernels: Kernels) -> tuple[results.ToolPass, str] | None:
     """Return the figures of a process that timed a model, and what XNNPACK took; None if some are missing."""
-    lines = [LOG_LEVEL.sub("", line.strip()) for line in text.splitlines()]
+    lines = [LOG_LEVEL.sub("", line.strip()[:MOST_LINE_CHARACTERS]) for line in text.splitlines()]
     footprint = next((match for match in map(FOOTPRINT.search, lines) if match), None)
     try:
         # One "count=" line is of the warm-up, the next of the rounds.
@@ -276,9 +290,11 @@ def read_timing(text: str, *, kernels: Kernels) -> tuple[results.ToolPass, str] 
             p5_ms=run["p5"] / 1e3 if "p5" in run else None,
             median_ms=run["median"] / 1e3 if "median" in run else None,
             p95_ms=run["p95"] / 1e3 if "p95" in run else None,
-            footprint_bytes=round(_parse_finite(footprint[1]) * (1 << 20)) if footprint else None,
+            footprint_bytes=_parse_mebibytes(footprint[1]) if footprint else None,
         )
     except (KeyError, StopIteration, ValueError):
+        return None
+    if not figures.rounds or not figures.mean_ms or figures.min_ms > figures.max_ms:
         return None
     return figures, _read_delegated(lines) if kernels is Kernels.XNNPACK else "none"
 
@@ -296,16 +312,20 @@ def read_profile(text: str) -> tuple[results.OperatorTime, ...]:
     """Return the rows of the table by kind of operator; empty if there is no table."""
     _, _, after = text.partition(PROFILED)
     _, _, table = after.partition(BY_TYPE)
-    operators = []
+    operators = list[results.OperatorTime]()
     for row in table.splitlines()[2:]:
         # Kind, count, milliseconds, share in per cent, and more; any other line ends the table.
         try:
             name, count, _, share = [cell.strip() for cell in row.strip().split("\t")][:4]
-            number, fraction = int(count), _parse_finite(share.removesuffix("%")) / 100
+            number, fraction = int(_parse_finite(count)), _parse_finite(share.removesuffix("%")) / 100
         except ValueError:
             break
+        if fraction > 1 or len(operators) >= MOST_OPERATORS:
+            break
         is_delegated = "delegate" in name.lower()
-        kind = results.OperatorTime(name=name[:80], count=number, share=fraction, is_delegated=is_delegated)
+        kind = results.OperatorTime(
+            name=escape_unprintable(name[:80])[:80], count=number, share=fraction, is_delegated=is_delegated
+        )
         operators.append(kind)
     return tuple(operators)
 
@@ -314,11 +334,16 @@ def read_error(text: str) -> str:
     """Return the reason for a failure: the tool's first line of error, else its last line."""
     errors = [line for line in text.splitlines() if line.lower().startswith(("error", "fatal"))]
     lines = errors[:1] or [line for line in text.splitlines() if line.strip()][-1:]
-    return LOG_LEVEL.sub("", lines[0])[:300] if lines else "no message"
+    return escape_unprintable(LOG_LEVEL.sub("", lines[0]))[:300] if lines else "no message"
+
+
+def _parse_mebibytes(text: str) -> int:
+    size_bytes = _parse_finite(text) * (1 << 20)
+    return round(_parse_finite(str(size_bytes)))
 
 
 def _parse_finite(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
+    if not 0 <= number <= LARGEST:
+        raise ValueError(text[:20])
     return number

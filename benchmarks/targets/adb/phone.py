@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
-import signal
+import select
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 
-from dermpack.errors import InputError
+from dermpack.errors import InputError, escape_unprintable
 
-MOST_BYTES = 8 << 20  # of the output of one command
+MOST_BYTES, BLOCK_BYTES = 8 << 20, 1 << 16  # of the output of one command, and of one read
 COMMAND_SECONDS, PUSH_SECONDS = 30.0, 300.0
 # adb returns no exit code from old phones, and 0 when the cable is pulled: the shell itself has to print it.
 MARK = "dermpack-exit="
-END = re.compile(rf"{MARK}(\d+)\r?\n")
+END = re.compile(rf"{MARK}(\d{{1,6}})\r?\n", re.ASCII)
 HEADER = "List of devices attached"
 READY = "device"
 CHECK_CABLE = "Check the cable and measure again."
@@ -35,7 +36,7 @@ FOLDER = "/data/local/tmp"
 ABANDONED_MINUTES = 60
 ABANDONED = f"{FOLDER} -maxdepth 1 -name 'dermpack-*' -mmin +{ABANDONED_MINUTES}"
 
-PROPERTY = re.compile(r"^\[([^]]+)\]: \[(.*)\]\s*$", re.MULTILINE)
+PROPERTY = re.compile(r"^\[([^]\n]{1,200})\]: \[(.{0,4000})\]\s*$", re.MULTILINE)
 CPU = "/sys/devices/system/cpu"
 SECTION = "dermpack-section="
 FACTS = {
@@ -47,11 +48,15 @@ FACTS = {
     "governors": f"cat {CPU}/cpu*/cpufreq/scaling_governor",
     "kilohertz": f"cat {CPU}/cpu*/cpufreq/cpuinfo_max_freq",
 }
+KILOHERTZ = re.compile(r"\d{1,9}", re.ASCII)
 MOST_CHARACTERS = 1000  # of any one fact
+# What adb calls a phone, such as R58M or 192.168.1.5:5555; it becomes the name of a target.
+SERIAL = re.compile(r"[\w.:\[\]%@][\w.:\[\]%@-]{0,99}", re.ASCII)
+MOST_PHONES = 100
 
-STATUS = re.compile(r"^Thermal Status: (\d+)", re.MULTILINE)
+STATUS = re.compile(r"^Thermal Status: (\d{1,6})\b", re.MULTILINE | re.ASCII)
 STATUSES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
-TEMPERATURE = re.compile(r"Temperature\{mValue=(-?[\d.]+), mType=(\d+)")
+TEMPERATURE = re.compile(r"Temperature\{mValue=(-?[\d.]{1,12}), mType=(\d{1,6})\b", re.ASCII)
 SENSORS = {"0": "CPU", "3": "skin"}  # android.hardware.thermal's TemperatureType
 FROM_SENSORS = "Current temperatures from HAL:"  # after older, cached ones
 # Keeps the clocks within bounds; since Android 11, not on every phone.
@@ -86,15 +91,15 @@ class CommandOutput:
 def list_phones() -> tuple[ListedPhone, ...]:
     """Return every phone that adb lists, whatever its state."""
     _, text = _run_adb(("devices", "-l"), where="adb", seconds=COMMAND_SECONDS)
-    phones = []
+    phones = list[ListedPhone]()
     for row in text.partition(HEADER)[2].splitlines():
         # `R58M  device usb:1-4 product:p model:Pixel_7 …`, or `R58M  no permissions (…); see […]`
         serial, *words = row.split() or [""]
-        if words:
+        if words and SERIAL.fullmatch(serial) and len(phones) < MOST_PHONES:
             state = "no permissions" if words[:2] == ["no", "permissions"] else words[0]
             models = [word.removeprefix("model:") for word in words if word.startswith("model:")]
-            model = " ".join(models[:1]).replace("_", " ")
-            phones.append(ListedPhone(serial=serial, state=state, model=model))
+            model = escape_unprintable(" ".join(models[:1]).replace("_", " "))[:MOST_CHARACTERS]
+            phones.append(ListedPhone(serial=serial, state=state[:MOST_CHARACTERS], model=model))
     return tuple(phones)
 
 
@@ -201,10 +206,11 @@ def describe_phone(phone: ListedPhone) -> Mapping[str, str]:
         "cores": texts.get("cores", ""),
         "features": next(features, "").partition(":")[2],
         "governor": " ".join(dict.fromkeys(texts.get("governors", "").split())),
-        "highest_mhz": " ".join(str(int(word) // 1000) for word in kilohertz if word.isdigit()),
+        "highest_mhz": " ".join(str(int(word) // 1000) for word in kilohertz if KILOHERTZ.fullmatch(word)),
         "kernel": texts.get("kernel", ""),
     }
-    return {name: text.strip()[:MOST_CHARACTERS] for name, text in facts.items() if text.strip()}
+    lines = ((name, escape_unprintable(" ".join(text.split()))) for name, text in facts.items())
+    return {name: line[:MOST_CHARACTERS] for name, line in lines if line}
 
 
 def read_thermal_state(phone: ListedPhone) -> Mapping[str, str]:
@@ -234,24 +240,29 @@ def _run_adb(arguments: Sequence[str], *, where: str, seconds: float) -> tuple[i
     except OSError as error:
         hint = "Install it (Debian: apt install adb) or add its folder to PATH."
         raise InputError("adb", "not installed", hint, code="missing-tool") from error
-    timer = Timer(seconds, process.kill)
+    assert process.stdout
+    output, until = bytearray(), time.monotonic() + seconds
     try:
-        timer.start()
-        assert process.stdout
-        output = process.stdout.read(MOST_BYTES + 1)
-        if len(output) > MOST_BYTES:
-            what = f"the phone sent more than {MOST_BYTES >> 20} MiB"
-            raise InputError(where, what, "Use another phone.", code="invalid-response")
-        if process.wait() == -signal.SIGKILL:
-            what = f"the phone did not respond within {seconds:.0f} s"
-            raise PhoneSilentError(where, what, CHECK_CABLE, code="connection-lost")
-        return process.returncode, output.decode("utf-8", "replace")
+        # A process that adb started can keep the pipe open after its end, so nothing waits for the end of it.
+        while is_open := select.select([process.stdout], [], [], max(0.0, until - time.monotonic()))[0]:
+            data = os.read(process.stdout.fileno(), BLOCK_BYTES)
+            output += data
+            if not data:
+                break
+            if len(output) > MOST_BYTES:
+                what = f"the phone sent more than {MOST_BYTES >> 20} MiB"
+                raise InputError(where, what, "Use another phone.", code="invalid-response")
+        with suppress(subprocess.TimeoutExpired):
+            if is_open:
+                return process.wait(max(0.0, until - time.monotonic())), output.decode("utf-8", "replace")
+        what = f"the phone did not respond within {seconds:.0f} s"
+        raise PhoneSilentError(where, what, CHECK_CABLE, code="connection-lost")
     finally:
-        timer.cancel()
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
 
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "no message"
+    return escape_unprintable(lines[-1])[:200] if lines else "no message"

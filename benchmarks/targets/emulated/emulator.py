@@ -14,6 +14,7 @@ from typing import Any
 
 from dermpack.errors import InputError
 from dermpack.storage.files import format_json, read_json, sha256_file, sha256_of
+from dermpack.storage.regular_files import open_regular
 from dermpack.storage.shared_folders import cache_folder
 
 CORES = 4  # of both Raspberry Pis; one is used
@@ -33,6 +34,7 @@ WHEEL = re.compile(r"^([\w.-]+)==([\w.]+) --hash=sha256:([0-9a-f]{64})$", re.MUL
 # In the order of benchmarks/targets/emulated/arm/counter.c.
 KINDS = ("dot products of int8", "other vectors and floats", "loads and stores", "everything else")
 BEGIN, END = "begin", "end"
+MOST_COUNTS_BYTES, MOST_DIGITS = 1 << 20, 18  # of the lines of the plugin, and of one total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,13 +184,19 @@ class InvalidCountsError(ValueError):
 def read_counts(path: Path) -> list[tuple[int, ...]]:
     """Return each inference's instructions by KINDS, in order; one that failed has only a begin line."""
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        with open_regular(path) as file:
+            text = file.read(MOST_COUNTS_BYTES + 1)
+        lines = text.decode("ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidCountsError("the QEMU plugin wrote no counts") from error
+    if len(text) > MOST_COUNTS_BYTES:
+        raise InvalidCountsError("the QEMU plugin wrote too many counts")
     inferences = []
     before: tuple[int, ...] | None = None
-    for word, *numbers in (line.split() for line in lines):
-        if len(numbers) != len(KINDS) or not all(number.isdecimal() for number in numbers):
+    for line in lines:
+        word, *numbers = line.split() or [""]
+        are_numbers = all(number.isdecimal() and len(number) <= MOST_DIGITS for number in numbers)
+        if len(numbers) != len(KINDS) or not are_numbers:
             raise InvalidCountsError("the totals of the QEMU plugin are truncated")
         # The plugin writes totals since its start: an inference is the difference of two lines.
         totals = tuple(map(int, numbers))
@@ -196,6 +204,8 @@ def read_counts(path: Path) -> list[tuple[int, ...]]:
             before = totals
         elif word == END and before is not None:
             inferences.append(tuple(after - begin for begin, after in zip(before, totals, strict=True)))
+            if min(inferences[-1]) < 0:
+                raise InvalidCountsError("the totals of the QEMU plugin decrease")
             before = None
         else:
             raise InvalidCountsError(f"the QEMU plugin wrote {word} without a begin line")

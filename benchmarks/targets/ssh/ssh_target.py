@@ -13,6 +13,7 @@ import os
 import re
 import select
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,13 @@ from typing import IO, Any
 
 from benchmarks.protocol import jobs
 from benchmarks.protocol.plan import BenchmarkPlan, Setting, select_settings
-from benchmarks.protocol.replies import WorkerFailedError, check_exit_code, parse_answer
+from benchmarks.protocol.replies import (
+    MOST_ANSWER_BYTES,
+    WorkerFailedError,
+    WorkerTimeoutError,
+    check_exit_code,
+    parse_answer,
+)
 from benchmarks.protocol.results import TargetMeasurement
 from dermpack.errors import InputError
 from dermpack.progress import Track, silent
@@ -47,16 +54,17 @@ SSH_OPTIONS = (
     *("ControlMaster=no", "ClearAllForwardings=yes", "ForwardAgent=no", "ForwardX11=no"),
     *("RequestTTY=no", "RemoteCommand=none"),
 )
+KILLED = 128 + 9  # the exit code of a shell for SIGKILL
 SSH_FAILED = 255  # the exit code of ssh itself when it cannot connect
 
 GREETING_SECONDS = 60.0  # from the start of ssh until the remote script is ready
 SILENT_SECONDS = 60.0  # while the remote side does not read
+SLOWEST_BYTES_PER_SECOND = 16 << 10  # of a file on its way: a slower connection is given up
 SLACK_SECONDS = 30.0  # for a job, beyond the time that the job allows; then timeout kills the worker
 ANSWER_SECONDS = 30.0  # for the answer, after that
 LEAVING_SECONDS = 10.0  # for the remote clean-up
 DYING_SECONDS = 2.0
 
-MOST_ANSWER_BYTES = 64 << 20
 MOST_COMPLAINT_BYTES = 4096
 MOST_DIGITS = 18  # of one number
 MOST_LINE_BYTES, MOST_NOISE_LINES = 16 << 10, 1000
@@ -183,7 +191,9 @@ class Connection:
 
     def put(self, file: Path) -> None:
         """Copy a file into the remote folder."""
-        blocks, rest = divmod(file.stat().st_size, BLOCK_BYTES)
+        size_bytes = file.stat().st_size
+        blocks, rest = divmod(size_bytes, BLOCK_BYTES)
+        until = time.monotonic() + SILENT_SECONDS + size_bytes / SLOWEST_BYTES_PER_SECOND
         self._send(f"file {file.name}\n".encode())
         with file.open("rb") as opened:
             # dd counts in blocks: first the whole ones, then the rest as one smaller block.
@@ -192,6 +202,8 @@ class Connection:
                     self._send(f"data {size} {count}\n".encode())
                 for _ in range(count):
                     self._send(opened.read(size))
+                    if time.monotonic() > until:
+                        raise _BrokenStreamError("the remote process reads its input too slowly")
 
     def run_job(self, job: Mapping[str, Any]) -> Mapping[str, Any]:
         """Run the worker on a job over there; raise WorkerFailedError if it does not answer."""
@@ -199,13 +211,16 @@ class Connection:
         data = json.dumps(job, sort_keys=True).encode()
         self._send(f"file {jobs.JOB_FILE}\ndata {len(data)} 1\n".encode() + data)
         self._send(f"run {seconds} {MOST_ANSWER_BYTES}\n".encode())
-        until = time.monotonic() + seconds + ANSWER_SECONDS
+        start = time.monotonic()
+        until = start + seconds + ANSWER_SECONDS
         code, answer_bytes, complaint_bytes = self._parse_line(self._read_line(until), numbers=3)
         if complaint_bytes > MOST_COMPLAINT_BYTES:
             raise _BrokenStreamError("the response has too many bytes")
         is_too_large = answer_bytes > MOST_ANSWER_BYTES  # then it was not sent
         answer = self._read(0 if is_too_large else answer_bytes, until)
         complaint = self._read(complaint_bytes, until)
+        if code == KILLED and time.monotonic() - start >= seconds:  # by timeout, not for its memory
+            raise WorkerTimeoutError(f"no answer within {seconds} s")
         check_exit_code(code, complaint, seconds=seconds)
         if is_too_large:
             raise WorkerFailedError(f"the answer has {answer_bytes} bytes, more than {MOST_ANSWER_BYTES}")
@@ -321,7 +336,9 @@ def _start_ssh(
             with suppress(subprocess.TimeoutExpired):
                 process.wait(LEAVING_SECONDS)
         finally:
-            process.kill()
+            # The whole session: a ProxyCommand would go on and keep the pipe for errors open.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             process.stdout.close()
 

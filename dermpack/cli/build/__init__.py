@@ -18,8 +18,9 @@ from dermpack.cli.build.steps import (
     read_step_options,
     require_extras,
 )
-from dermpack.cli.build.summary import SamplePrediction, read_summary, summary_text, write_index
+from dermpack.cli.build.summary import SamplePrediction, read_summary, summary_lines, write_index
 from dermpack.cli.console import Printer
+from dermpack.storage.files import unescape_cell
 
 ANSWERS_FILE = "answers.csv"
 DEMO_BUNDLE = "skin.zip"
@@ -96,7 +97,7 @@ def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, 
         summary = read_summary(output, steps, state)
         subtitle = f"From {pictures.resolve().name} to {summary.bundle.name}"
         write_index(output, summary, title="Build", subtitle=subtitle)
-    printer.result(summary.record(), summary_text(summary))
+    printer.result(summary.record(), *summary_lines(summary))
 
 
 @click.command("demo")
@@ -123,7 +124,7 @@ def demo(output: Path, overwrite: bool, printer: Printer) -> None:
         state = run_build(output, steps, state, overwrite=overwrite, printer=printer)
         summary = read_summary(output, steps, state, asked=read_prediction(output / ANSWERS_FILE))
         write_index(output, summary, title="Demo", subtitle="Everything was made from generated pictures.")
-    printer.result(summary.record(), f"{summary_text(summary)}\n\n{next_commands()}")
+    printer.result(summary.record(), *summary_lines(summary), "", *next_commands())
 
 
 def demo_steps(folder: Path, options: StepOptions) -> tuple[BuildStep, ...]:
@@ -135,7 +136,7 @@ def demo_steps(folder: Path, options: StepOptions) -> tuple[BuildStep, ...]:
 def read_prediction(path: Path) -> SamplePrediction:
     """Return the first row of a table of predictions."""
     with path.open(newline="", encoding="utf-8") as file:
-        row = next(csv.DictReader(file))
+        row = {name: unescape_cell(cell) for name, cell in next(csv.DictReader(file)).items()}
     label = row["label_1"]
     return SamplePrediction(
         picture=Path(row["picture"]).name,
@@ -145,8 +146,8 @@ def read_prediction(path: Path) -> SamplePrediction:
     )
 
 
-def next_commands() -> str:
+def next_commands() -> list[str]:
     """Return what to run on pictures of one's own."""
     width = max(len(line) for line, _ in NEXT_COMMANDS)
     lines = [f"  {line:<{width}}  {what}".rstrip() for line, what in NEXT_COMMANDS]
-    return "\n".join(["Next, with your own pictures", *lines])
+    return ["Next, with your own pictures", *lines]

@@ -18,8 +18,8 @@ from dermpack.cli import FailedWithResultError, program
 from dermpack.cli.build.steps import BuildStep
 from dermpack.cli.console import RESUME_HINT, Printer, resumable
 from dermpack.errors import DermpackError, InputError, TableError
+from dermpack.storage import files
 from dermpack.storage.codec import decode, encode
-from dermpack.storage.files import check_output_folder, format_json, read_json, write_error, write_text
 from dermpack.storage.shared_folders import exclusive_lock
 
 STATE_FILE = "steps.json"
@@ -63,14 +63,12 @@ def open_build(folder: Path, *, overwrite: bool) -> Iterator[BuildState]:
 
     Raise OutputError for a folder that is neither empty nor of a build, and while another build uses it.
     """
-    check_output_folder(folder, marker=STATE_FILE, overwrite=True)
+    files.check_output_folder(folder, marker=STATE_FILE, overwrite=True)
     path = folder / STATE_FILE
     if not path.is_file():
         # Written before anything else: without it, the folder of a killed build would be refused.
-        try:
+        with files.report_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise write_error(folder, error) from error
         _write_state(path, BuildState())
     with exclusive_lock(folder / LOCK_FILE, where=folder):
         # The steps of another version could have written other files.
@@ -81,7 +79,7 @@ def open_build(folder: Path, *, overwrite: bool) -> Iterator[BuildState]:
 def read_state(path: Path) -> BuildState:
     """Return the recorded state of a build."""
     try:
-        state = decode(BuildState, read_json(path))
+        state = decode(BuildState, files.read_json(path))
         if state.schema != SCHEMA:
             raise ValueError(f"schema {state.schema}")
     except ValueError as error:
@@ -193,7 +191,7 @@ def _run_command(arguments: Sequence[str]) -> str:
     except FailedWithResultError as failed:
         raise failed.error from failed
     finally:
-        click.echo(data.getvalue(), err=True, nl=False)
+        click.echo(data.getvalue().decode("utf-8", "backslashreplace"), err=True, nl=False)
     # Such commands print their problems without raising an error, as `data check` does.
     if code:
         what = f"ended with exit code {code}"
@@ -210,4 +208,4 @@ def _processor_seconds() -> float:
 
 
 def _write_state(path: Path, state: BuildState) -> None:
-    write_text(path, format_json(encode(state)))
+    files.write_text(path, files.format_json(encode(state)))

@@ -14,7 +14,7 @@ import click
 from dermpack.cli import LazyGroup, program
 from dermpack.cli.convert import RECIPES
 from dermpack.errors import EXTRA_OF_MODULE, InputError, MissingExtraError, TableError, escape_unprintable
-from dermpack.storage.files import read_toml
+from dermpack.storage.toml_text import read_toml
 
 StepOptions: TypeAlias = Mapping[str, tuple[str, ...]]  # step → its further command-line arguments
 

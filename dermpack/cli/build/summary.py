@@ -206,7 +206,7 @@ def _interval(ci95: Interval | None, decimals: int) -> str:
     return f" ({ci95[0]:.{decimals}f} to {ci95[1]:.{decimals}f})" if ci95 else ""
 
 
-def summary_text(summary: BuildSummary) -> str:
+def summary_lines(summary: BuildSummary) -> list[str]:
     """Return what goes to stdout; it fits into eighty columns unless a path is long."""
     sentences = [("file", str(summary.file)), *summary.result_lines()]
     if summary.asked is not None:
@@ -220,7 +220,7 @@ def summary_text(summary: BuildSummary) -> str:
     lines = ["", f"Built from {summary.pictures:,} pictures of {len(summary.classes)} classes"]
     for name, sentence in sentences:
         wrap.initial_indent = f"  {name:<{width}}  "
-        lines.append(wrap.fill(sentence))
+        lines += wrap.wrap(sentence)
     width = max(len(str(path)) for path in summary.places)
     lines += [RESEARCH_ONLY, "", "Files"]
     lines += [f"  {path!s:<{width}}  {what}" for path, what in summary.places.items()]
@@ -229,7 +229,7 @@ def summary_text(summary: BuildSummary) -> str:
     rows = [(step.title, step.seconds, step.processor_seconds) for step in summary.steps]
     rows.append(("in all", summary.seconds, summary.processor_seconds))
     lines += [f"  {title:<{width}}  {clock:>7.1f}  {used:>10.1f}" for title, clock, used in rows]
-    return "\n".join(lines)
+    return lines
 
 
 def write_index(folder: Path, summary: BuildSummary, *, title: str, subtitle: str) -> None:
@@ -237,14 +237,11 @@ def write_index(folder: Path, summary: BuildSummary, *, title: str, subtitle: st
     from dermpack.reporting.page import Links, Section, Table, render_page
 
     caption = f"{summary.pictures:,} pictures: {', '.join(summary.classes)}"
-    result = Table(caption=caption, header=("figure", "value"), rows=summary.result_lines())
+    result = Table(caption, ("figure", "value"), summary.result_lines())
     links = [
         (path.relative_to(folder).as_posix(), what)
         for path, what in summary.places.items()
         if path.name != INDEX_FILE
     ]
-    sections = (
-        Section(title="Result", blocks=[result]),
-        Section(title="Reports", blocks=[Links(links=links)]),
-    )
+    sections = [Section("Result", [result]), Section("Reports", [Links(links)])]
     write_text(folder / INDEX_FILE, render_page(title, subtitle=subtitle, sections=sections))

@@ -35,8 +35,9 @@ command = LazyGroup(commands_in=COMMANDS, name="data", text="Import pictures wit
     "--jobs", metavar="NUMBER", type=click.IntRange(min=1),
     help="With --again: number of processes that decode.  [default: one for each processor]",
 )  # fmt: skip
+@options.duplicates
 @options.printer
-def check(dataset: Path, again: bool, jobs: int | None, printer: Printer) -> int:
+def check(dataset: Path, again: bool, jobs: int | None, duplicates: str | None, printer: Printer) -> int:
     """Verify that DATASET is unchanged since its import, and that no group or cluster is in two splits.
 
     The exit code is 1 if there is any problem.
@@ -46,7 +47,10 @@ def check(dataset: Path, again: bool, jobs: int | None, printer: Printer) -> int
       dermpack data check dataset
       dermpack data check dataset --again --json
     """
+    if duplicates and not again:
+        raise click.UsageError("--duplicates selects the search of --again. Add --again.")
     from dermpack.cli.data.import_ import count_groups, describe_groups
+    from dermpack.dataset.manifest import DuplicateSearch
     from trainer.datasets.check import check_dataset
 
     checked = check_dataset(dataset, track=printer.track)
@@ -55,11 +59,17 @@ def check(dataset: Path, again: bool, jobs: int | None, printer: Printer) -> int
     if again:
         from trainer.datasets.check import recheck_duplicates
 
-        problems += recheck_duplicates(opened, jobs=jobs, track=printer.track)
+        search = DuplicateSearch(duplicates) if duplicates else None
+        problems += recheck_duplicates(opened, search=search, jobs=jobs, track=printer.track)
     for finding in problems[:SHOWN]:  # lines, because a table would break paths that are copied from here
         printer.unless_json.note(": ".join(filter(None, (finding.kind, finding.picture, finding.detail))))
     if len(problems) > SHOWN:
         printer.unless_json.note(f"and {len(problems) - SHOWN} more; --json shows all")
+    if opened.search is not DuplicateSearch.THOROUGH and not again:
+        printer.unless_json.note(
+            f"the import searched for duplicates less thoroughly ({opened.search.value}): add --again to "
+            "search for crops, other colours and other shots, or import again"
+        )
     if any(finding.kind.endswith("-leak") for finding in problems):
         printer.unless_json.note(LEAK_HINT)
     kinds = Counter(finding.kind for finding in problems)
@@ -71,6 +81,7 @@ def check(dataset: Path, again: bool, jobs: int | None, printer: Printer) -> int
         "groups": count_groups(opened),
         "pictures": len(opened.pictures),
         "problems": [asdict(finding) for finding in problems],
+        "search": opened.search.value,
         "sound": not problems,
     }
     printer.result(record, f"{counted}, {listed or 'no problem'}")
@@ -85,18 +96,32 @@ def check(dataset: Path, again: bool, jobs: int | None, printer: Printer) -> int
 )  # fmt: skip
 @options.flag("--no-pictures", "Leave the pictures out: show plots and tables only.")
 @click.option(
+    "--max-analysed", metavar="NUMBER", type=click.IntRange(min=0), default=10_000, show_default=True,
+    help="Search at most this many pictures, a random choice of groups, for label errors, unusual pictures "
+    "and shortcuts. 1,000 take about a minute on two processors. 0 skips the search.",
+)  # fmt: skip
+@options.flag("--no-features", "Omit what needs the pretrained network: label errors and unlike pictures.")
+@click.option(
     "--seed", metavar="NUMBER", type=click.IntRange(min=0), default=0, show_default=True,
-    help="Seed of the random choice of pictures.",
+    help="Seed of the random choice of pictures and of the folds.",
 )  # fmt: skip
 @options.flag("--overwrite", "Replace an existing report.")
 @options.printer
 def report(
-    dataset: Path, output: Path | None, no_pictures: bool, seed: int, overwrite: bool, printer: Printer
+    dataset: Path,
+    output: Path | None,
+    no_pictures: bool,
+    max_analysed: int,
+    no_features: bool,
+    seed: int,
+    overwrite: bool,
+    printer: Printer,
 ) -> None:
     """Write a report that describes DATASET before training.
 
-    It shows classes, splits, metadata, sizes, duplicates and leaks, with a contact sheet for each class:
-    report.html, the plots as PNG files, and report.json with all figures.
+    It shows classes, splits, metadata, sizes, duplicates and leaks, with a contact sheet for each class,
+    and what to check: suspected label errors, blurred and other unusual pictures, and columns or borders that
+    predict the label. REPORT contains report.html, the plots as PNG files, and report.json with all figures.
 
     \b
     Example:
@@ -111,6 +136,8 @@ def report(
         folder,
         seed=seed,
         pictures=0 if no_pictures else dataset_report.PICTURES_PER_CLASS,
+        most_analysed=max_analysed,
+        with_features=not no_features,
         overwrite=overwrite,
         track=printer.track,
     )

@@ -23,6 +23,7 @@ COUNTED_AS = {
     "empty-class": ("folder", "folders"),
     "copies": ("folder", "folders"),
     "unmapped": ("class", "classes"),
+    "uncertain-label": ("case", "cases"),
 }
 NOT_COUNTED = ("not-in-table",)  # the first finding describes the others
 HINTS = {"contradiction": "all of its copies are left out: keep it under one label and import again"}
@@ -51,11 +52,28 @@ def _layout_names() -> list[str]:
     help="With --positive: use only this class as “not” it, and leave out the others; can be repeated.",
 )  # fmt: skip
 @click.option(
+    "--name", metavar="LABEL", default="",
+    help="With --positive: the label of the positive class.  [default: the names of the merged classes, "
+    "joined by “or”]",
+)  # fmt: skip
+@click.option(
+    "--negative-name", metavar="LABEL", default="",
+    help="With --positive: the label of all others.  [default: “not” and the label of the positive class]",
+)  # fmt: skip
+@click.option(
     "--map", "map_file", type=options.EXISTING_FILE, metavar="CSV",
     help="A CSV file with the columns class, pattern and label: pictures of the class whose file names "
     "match the pattern get the label; an empty label leaves them out.",
 )  # fmt: skip
-@options.file("--metadata", "CSV", "The table of a csv, ham10000 or hmnist source, if it is not in SOURCE.")
+@options.file(
+    "--metadata", "CSV",
+    "The table of a csv, ham10000, hmnist, fitzpatrick17k or pad-ufes source, if it is not in SOURCE.",
+)  # fmt: skip
+@click.option(
+    "--min-weight", metavar="WEIGHT", type=click.FloatRange(min=0, max=1, max_open=True),
+    help="For a scin source: use cases whose most likely condition has a larger weight than this, and leave "
+    "out the others.  [default: 0.5]",
+)  # fmt: skip
 @click.option(
     "--split", "shares", metavar="TRAIN/VALIDATION/TEST",
     help="Percentages of the splits, like 80/10/10, or 0/0/100 for pictures that are only used to test.  "
@@ -77,7 +95,13 @@ def _layout_names() -> list[str]:
     help="If kept splits leak (the same lesion or picture is in two of them), leave out the pictures on the "
     "training side.",
 )  # fmt: skip
-@options.flag("--copy", "Copy the pictures into DATASET instead of referring to SOURCE.")
+@options.flag(
+    "--copy", "Copy the pictures into DATASET instead of referring to SOURCE, without their metadata."
+)
+@options.flag(
+    "--keep-metadata",
+    "With --copy: keep the metadata of the pictures (EXIF with place and camera, texts, previews).",
+)
 @options.flag(
     "--strict", "Fail after all pictures are examined if any cannot be used, instead of leaving these out."
 )
@@ -90,6 +114,7 @@ def _layout_names() -> list[str]:
     "--caution", default="", metavar="TEXT",
     help="Limits of the pictures, like “one camera, light skin”; they are shown in the card of each model.",
 )  # fmt: skip
+@options.duplicates
 @click.option(
     "--max-megapixels", metavar="NUMBER", type=click.FloatRange(min=0, min_open=True),
     help="Leave out larger pictures, which would need too much memory.  [default: 64]",
@@ -105,18 +130,23 @@ def command(
     layout: str,
     positive: tuple[str, ...],
     negative: tuple[str, ...],
+    name: str,
+    negative_name: str,
     map_file: Path | None,
     metadata: Path | None,
+    min_weight: float | None,
     shares: str | None,
     seed: int,
     group_column: str,
     keep_splits: bool | None,
     mend: bool,
     copy: bool,
+    keep_metadata: bool,
     strict: bool,
     overwrite: bool,
     licence: str,
     caution: str,
+    duplicates: str | None,
     max_megapixels: float | None,
     jobs: int | None,
     printer: Printer,
@@ -131,8 +161,11 @@ def command(
       dermpack data import pictures -o dataset
       dermpack data import HAM10000 -o dataset --split 80/10/10 --seed 1
       dermpack data import dermnet -o dataset --positive "Eczema Photos" --mend
+      dermpack data import pictures -o dataset --positive eczema --positive "dyshidrotic eczema" --name eczema
       dermpack data import pictures -o dataset --group patient --strict
     """
+    from dermpack.dataset.manifest import DuplicateSearch
+    from dermpack.imaging.metadata_removal import MetadataPolicy
     from dermpack.imaging.rejection import DEFAULT_LIMITS
     from trainer.datasets.importer import ImportRequest, PictureStorage, UnusablePolicy, import_dataset
     from trainer.datasets.layouts.listing import SourceFormat, SourceRequest
@@ -149,6 +182,8 @@ def command(
         keep_splits = shares is None
     if mend and not keep_splits:
         raise click.UsageError("--mend fixes kept splits. Add --keep-splits, or omit --mend.")
+    if keep_metadata and not copy:
+        raise click.UsageError("--keep-metadata is about copied pictures. Add --copy, or omit it.")
     policy = SplitPolicy.MENDED if mend else SplitPolicy.AS_GIVEN
     request = ImportRequest(
         source=source,
@@ -157,27 +192,32 @@ def command(
             format=SourceFormat(layout),
             positive=positive,
             negative=negative,
+            name=name,
+            negative_name=negative_name,
             map_file=map_file,
             metadata_file=metadata,
+            min_weight=min_weight,
         ),
         shares=parse_shares(shares) if shares is not None else None,
         seed=seed,
         group_column=group_column,
         splits=policy if keep_splits else SplitPolicy.NEW,
         storage=PictureStorage.COPIED if copy else PictureStorage.IN_PLACE,
+        metadata=MetadataPolicy.KEEP if keep_metadata else MetadataPolicy.REMOVE,
         refusals=UnusablePolicy.FATAL if strict else UnusablePolicy.LISTED,
         overwrite=overwrite,
         licence=licence,
         caution=caution,
         limits=limits,
+        duplicates=DuplicateSearch(duplicates) if duplicates else None,
         jobs=jobs,
     )
     dataset = import_dataset(request, track=printer.track)
-    _print_summary(dataset, output, printer)
+    _print_summary(dataset, output, printer, is_default=duplicates is None)
     printer.result(_record(dataset), str(output))
 
 
-def _print_summary(dataset: Dataset, output: Path, printer: Printer) -> None:
+def _print_summary(dataset: Dataset, output: Path, printer: Printer, *, is_default: bool) -> None:
     """Print the contents of an import, the pictures that were left out, and warnings for the training."""
     counts = dataset.counts()
     rows = [(name, *(counts[split][name] for split in counts)) for name in dataset.classes]
@@ -188,7 +228,7 @@ def _print_summary(dataset: Dataset, output: Path, printer: Printer) -> None:
     together = ", kept together by the new split" if is_new_split else ""
     if groups:
         printer.note(f"grouped: {groups}{together}")
-    printer.note(*_refused_lines(dataset, output), *_kept_lines(dataset, together))
+    printer.note(*_refused_lines(dataset, output), *_kept_lines(dataset, together, is_default=is_default))
     printer.note(f"next: dermpack data report {quote(str(output))}")
     leaks = sum(finding.kind == "leak" for finding in dataset.notes)
     if leaks:  # last, because it matters most
@@ -214,17 +254,24 @@ def _refused_lines(dataset: Dataset, output: Path) -> Iterator[str]:
         yield f"everything that was left out: {output / 'dataset.json'}"
 
 
-def _kept_lines(dataset: Dataset, together: str) -> Iterator[str]:
+def _kept_lines(dataset: Dataset, together: str, *, is_default: bool) -> Iterator[str]:
     """Yield the duplicates, the findings about the whole dataset, and a line for each kind about pictures."""
     counts = Counter(finding.kind for finding in dataset.notes)
     clusters = len({picture.cluster for picture in dataset.pictures} - {""})
     near = counts["near-duplicate"] + counts["near-duplicate-other-label"]
+    scenes = f" and {counts['same-scene']} other shots" if counts["same-scene"] else ""
     if clusters:
-        found = f"{counts['identical']} identical and {near} near duplicates in {clusters} clusters"
+        identical = f"{counts['identical']} identical{',' if scenes else ' and'}"
+        found = f"{identical} {near} near duplicates{scenes} in {clusters} clusters"
         yield f"duplicates: {found}{together}"
     if counts["near-duplicate-other-label"]:
         yield f"near duplicates with different labels: {counts['near-duplicate-other-label']}; check them"
-    reported = ("identical", "near-duplicate", "near-duplicate-other-label", "leak")
+    if is_default and dataset.search.value != "thorough":
+        yield (
+            f"duplicates: searched fast, because a thorough search of {len(dataset.pictures):,} pictures "
+            "takes long; add --duplicates thorough to find crops, other colours and other shots too"
+        )
+    reported = ("identical", "near-duplicate", "same-scene", "near-duplicate-other-label", "leak")
     others = [finding for finding in dataset.notes if finding.kind not in reported]
     for finding in others:
         if not finding.picture:
@@ -245,6 +292,7 @@ def _record(dataset: Dataset) -> dict[str, object]:
         "manifest_sha256": dataset.sha256,
         "notes": dict(Counter(finding.kind for finding in dataset.notes)),
         "pictures": len(dataset.pictures),
+        "search": dataset.search.value,
         "refused": dict(Counter(finding.kind for finding in dataset.refused)),
     }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 from unicodedata import combining, east_asian_width
@@ -11,6 +9,7 @@ from unicodedata import combining, east_asian_width
 from dermpack.errors import PictureError, escape_unprintable
 from dermpack.inference.model_files import OpenedModel
 from dermpack.inference.predict.answers import Answer, Answers, Failure, OutputKind, ScoredLabel
+from dermpack.storage.files import format_csv
 
 NOT_SURE = "not sure"
 BAR_CELLS, EIGHTHS = 24, " ▏▎▍▌▋▊▉█"
@@ -18,7 +17,6 @@ MAX_PADDED_CELLS = 60  # a longer name sticks out alone instead of widening the 
 GAP = "  "
 SCHEMA = 1
 DECIMALS = 9  # of a number in CSV: more than a float32 has
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # a spreadsheet would run these
 
 
 def format_answers(model: OpenedModel, answers: Answers) -> str:
@@ -64,27 +62,19 @@ def answers_csv(model: OpenedModel, answers: Answers) -> bytes:
     for rank in range(1, answers.top + 1):
         header += [f"label_{rank}", f"{answers.kind.value}_{rank}"]
     header += [f"{point.label} at sensitivity {point.wanted_sensitivity:g}" for point in model.points]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(map(escape_cell, (*header, "error")))
+    rows = [[*header, "error"]]
     for outcome in answers.outcomes:
-        row = [escape_cell(outcome.picture)]
+        row = [outcome.picture]
         if isinstance(outcome, Failure):
             row += [""] * (len(header) - 1)
-            writer.writerow([*row, escape_cell(outcome.error.what)])
+            rows.append([*row, outcome.error.what])
             continue
-        row.append(escape_cell(outcome.label or NOT_SURE))
+        row.append(outcome.label or NOT_SURE)
         for guess in outcome.guesses:
-            # Only text is escaped: a quote before a negative output would turn the number into text.
-            row += [escape_cell(guess.label), f"{guess.value:.{DECIMALS}g}"]
+            row += [guess.label, f"{guess.value:.{DECIMALS}g}"]
         row += ["yes" if flag.is_reached else "no" for flag in outcome.flags]
-        writer.writerow([*row, ""])
-    return buffer.getvalue().encode("utf-8", "backslashreplace")  # a file name can be invalid UTF-8
-
-
-def escape_cell(content: str) -> str:
-    """Return text that a spreadsheet does not run as a formula: "=1+1.jpg" → "'=1+1.jpg"."""
-    return f"'{content}" if content.startswith(FORMULA) else content
+        rows.append([*row, ""])
+    return format_csv(rows).encode("utf-8", "backslashreplace")  # a file name can be invalid UTF-8
 
 
 def _outcome_record(outcome: Answer | Failure, kind: OutputKind) -> dict[str, Any]:

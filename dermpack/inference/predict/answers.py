@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from dermpack.contract import OperatingPoint
 from dermpack.errors import InputError, PictureError
-from dermpack.imaging.preprocessing import prepare
+from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.inference.classifier import Classifier, IoNumber, load_classifier
-from dermpack.inference.interpreter_host import InterpreterHost
+from dermpack.inference.interpreter_host import CHUNK, InterpreterHost
 from dermpack.inference.model_files import ModelSettings, OpenedModel
 from dermpack.inference.predict.picture_search import FoundPictures
 from dermpack.metrics.calibration import apply_temperature
@@ -28,7 +28,6 @@ from dermpack.progress import Track, silent
 
 STEP = 1 / 256  # of an 8-bit output, which rounds each probability
 ROUNDING = 1e-6
-CHUNK = 8  # pictures in one request
 Row: TypeAlias = "NDArray[np.float64] | PictureError"
 
 
@@ -112,18 +111,13 @@ class PictureOutputs:
     number: IoNumber  # of the input
 
 
-def count_hosts(pictures: int, *, threads: int | None) -> int:
-    """Return how many interpreter processes to start: one per chunk of pictures, at most one per core."""
-    if pictures <= CHUNK:
-        return 1
-    # Imported here because multiprocessing would delay the answer for a single picture.
-    from dermpack.processes.process_pool import available_jobs
-
-    return min(threads or available_jobs(), -(-pictures // CHUNK))
-
-
 def classify_pictures(
-    model: OpenedModel, pictures: Sequence[Path], *, hosts: Sequence[InterpreterHost], track: Track = silent
+    model: OpenedModel,
+    pictures: Sequence[Path],
+    *,
+    hosts: Sequence[InterpreterHost],
+    decoder: PictureDecoder,
+    track: Track = silent,
 ) -> PictureOutputs:
     """Run the model on picture files, in all hosts at the same time.
 
@@ -131,7 +125,7 @@ def classify_pictures(
     """
     pool = ThreadPoolExecutor(2 * len(hosts))  # half of the threads wait for hosts, the others prepare
     try:
-        classifiers = _ClassifierPool(model, [pool.submit(_load, model, host) for host in hosts])
+        classifiers = _ClassifierPool(model, decoder, [pool.submit(_load, model, host) for host in hosts])
         chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
         rows = chain.from_iterable(pool.map(classifiers.classify, chunks))
         outputs = tuple(track(rows, total=len(pictures), what="Predicting"))
@@ -141,6 +135,7 @@ def classify_pictures(
     except BaseException:
         for host in hosts:
             host.close()  # a thread that waits for an answer would delay the end
+        decoder.close()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -172,8 +167,10 @@ def interpret_outputs(model: OpenedModel, found: FoundPictures, rows: Sequence[R
 class _ClassifierPool:
     """Classifiers that may still be loading; a thread with a prepared chunk takes an idle one."""
 
-    def __init__(self, model: OpenedModel, classifiers: Sequence[Future[Classifier]]) -> None:
-        self.model, self.first = model, classifiers[0]
+    def __init__(
+        self, model: OpenedModel, decoder: PictureDecoder, classifiers: Sequence[Future[Classifier]]
+    ) -> None:
+        self.model, self.decoder, self.first = model, decoder, classifiers[0]
         self.idle: SimpleQueue[Future[Classifier]] = SimpleQueue()
         for classifier in classifiers:
             self.idle.put(classifier)
@@ -182,14 +179,16 @@ class _ClassifierPool:
         """Prepare the pictures, then classify them; the first chunk is prepared while the model loads."""
         # Only without a contract is the size unknown until the model is loaded.
         size = self.model.size or self.first.result().size
-        prepared: list[NDArray[np.uint8] | PictureError] = []
-        for file in files:
-            # Links are followed here, because only labels are shown; datasets reject links.
-            target = Path(os.path.realpath(file)) if file.is_symlink() else file
-            try:
-                prepared.append(prepare(target, size, policy=self.model.policy))
-            except PictureError as error:
-                prepared.append(PictureError(file, error.reason, error.what, error.hint))
+        # Links are followed here, because only labels are shown; datasets reject links.
+        targets = [Path(os.path.realpath(file)) if file.is_symlink() else file for file in files]
+        prepared = [
+            PictureError(file, pixels.reason, pixels.what, pixels.hint)
+            if isinstance(pixels, PictureError)
+            else pixels
+            for file, pixels in zip(
+                files, self.decoder.prepare_chunk(targets, size, policy=self.model.policy), strict=True
+            )
+        ]
         decoded = [pixels for pixels in prepared if not isinstance(pixels, PictureError)]
         if not decoded:
             return [pixels for pixels in prepared if isinstance(pixels, PictureError)]

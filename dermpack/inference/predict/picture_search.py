@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.containers import SUFFIXES, detect_format
-from dermpack.inference.model_files import is_directory
+from dermpack.storage.files import is_directory
+from dermpack.storage.regular_files import read_beginning
 
 STDIN = "-"
 BEGINNING_BYTES = 16  # enough to recognise every supported format
@@ -47,7 +47,7 @@ def find_pictures(names: Sequence[Path]) -> FoundPictures:
                 else:
                     left_out[suffix or "without extension"] += 1
             if not inside:
-                hint = "Give a folder with JPEG, PNG, WebP, BMP, TIFF or GIF files."
+                hint = "Give a folder with JPEG, PNG, WebP, BMP, TIFF, GIF or HEIC files."
                 raise InputError(name, "the folder contains no pictures", hint, code="no-pictures")
             pictures.update(dict.fromkeys(sorted(inside)))
         except InputError as error:
@@ -75,10 +75,7 @@ def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 def _begins_like_picture(path: Path) -> bool:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could block
-            return False
-        with path.open("rb") as file:
-            detect_format(file.read(BEGINNING_BYTES), where=str(path))
-    except (OSError, PictureError):
+        detect_format(read_beginning(path, BEGINNING_BYTES), where=str(path))
+    except PictureError:
         return False
     return True

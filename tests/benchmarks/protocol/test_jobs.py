@@ -21,7 +21,7 @@ from benchmarks.protocol.jobs import (
     write_job_folder,
 )
 from benchmarks.protocol.plan import BenchmarkPlan, Setting
-from benchmarks.protocol.replies import WorkerFailedError
+from benchmarks.protocol.replies import WorkerFailedError, WorkerTimeoutError, parse_answer
 from dermpack.imaging.preprocessing import Policy, prepare
 from dermpack.inference.interpreter_host import Kernels
 
@@ -127,6 +127,39 @@ def test_a_model_that_does_not_run_is_asked_once(plan: BenchmarkPlan, laid: JobM
     assert [item.model for item in pieces.timed] == ["float32"]
 
 
+def test_a_model_is_given_up_after_its_first_time_out(plan: BenchmarkPlan, laid: JobModels) -> None:
+    speaker = Speaker(int8=WorkerTimeoutError("no answer within 120 s"))
+    pieces = run_jobs(plan, laid, speaker, settings=[ONE, TWO], kinds=ALL)
+    assert [names for _, _, names in speaker.asked].count(["int8"]) == 1
+    assert [(item.model, item.setting) for item in pieces.refused] == [("int8", ONE), ("int8", TWO)]
+    assert pieces.refused[0].why == "no answer within 120 s"
+    assert pieces.refused[1].why == f"not run: no answer within 120 s under {ONE}"
+    assert [item.model for item in pieces.timed] == ["float32", "float32"]
+
+
+def test_profiles_are_given_up_alone(plan: BenchmarkPlan, laid: JobModels) -> None:
+    asked = []
+
+    def carry(job: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked.append(job["kind"])
+        if job["kind"] == "profile":
+            raise WorkerTimeoutError("no answer within 120 s")
+        return Speaker()(job)
+
+    builtin = replace(ONE, kernels=Kernels.BUILTIN)
+    pieces = run_jobs(plan, laid, carry, settings=[ONE, builtin], kinds=ALL)
+    assert asked.count("profile") == 2  # of each model one
+    assert not pieces.refused and len(pieces.timed) == 4 and len(pieces.notes) == 4
+
+
+def test_a_failure_that_is_not_a_time_out_is_tried_under_each_setting(
+    plan: BenchmarkPlan, laid: JobModels
+) -> None:
+    speaker = Speaker(int8=WorkerFailedError("SIGSEGV"))
+    run_jobs(plan, laid, speaker, settings=[ONE, TWO], kinds=ALL)
+    assert [names for _, _, names in speaker.asked].count(["int8"]) == 2
+
+
 def test_a_death_is_named(plan: BenchmarkPlan, laid: JobModels) -> None:
     pieces = run_jobs(plan, laid, Speaker(int8=WorkerFailedError("SIGSEGV")), settings=[ONE], kinds=ALL)
     assert [item.why for item in pieces.refused] == ["the interpreter died (SIGSEGV)"]
@@ -156,6 +189,12 @@ SPOILT_MODELS: dict[str, Any] = {
     "a round that is no number": {**TIMED, "rounds_ms": [1.0, float("nan")]},
     "an endless round": {**TIMED, "rounds_ms": [1.0, float("inf")]},
     "a round that is true": {**TIMED, "rounds_ms": [1.0, True]},
+    "a round of no time": {**TIMED, "rounds_ms": [0.0, 1.0, 1.0, 1.0]},
+    "a round of years": {**TIMED, "rounds_ms": [1e11, 1.0, 1.0, 1.0]},
+    "a huge integer": {**TIMED, "warm_up_rounds": 10**25},
+    "more rounds than a report can have": {**TIMED, "rounds_ms": [1.0] * 1_000_002},
+    "a negative time to load": {**TIMED, "load_ms": -1.0},
+    "a time to load that is no number": {**TIMED, "load_ms": float("nan")},
     "no turn": {**TIMED, "turns": 0},
     "unequal turns": {**TIMED, "turns": 3},
     "a delegate that is no text": {**TIMED, "delegated": 7},
@@ -201,7 +240,9 @@ def test_spoilt_outputs_are_refused(plan: BenchmarkPlan, laid: JobModels, reply:
     assert len(refusals(pieces)) == 1
 
 
-@pytest.mark.parametrize("counts", [None, [5, 5], [5, 5, -1], [5, 5, 1.5], [5, 5, 2**70]])
+@pytest.mark.parametrize(
+    "counts", [None, [5, 5], [5, 5, -1], [5, 5, 1.5], [5, 5, 2**70], [0, 0, 0], [5, 5, 2**60]]
+)
 def test_spoilt_counts_are_refused(plan: BenchmarkPlan, laid: JobModels, counts: Any) -> None:
     reply = {**COUNTED, "instructions": counts}
     pieces = run_jobs(plan, laid, Speaker(int8=reply), settings=[ONE], kinds=[JobKind.COUNT])
@@ -216,3 +257,39 @@ def test_what_a_place_says_of_itself_is_made_printable() -> None:
     described = describe_target(carry, where="here", hint="")
     assert described.environment == {"machine": "arm\\x1b[2Jv8", "cores": "4"}
     assert described.runtimes == {"ai-edge-litert": "2.3.0"}
+
+
+def test_a_machine_with_a_thousand_runtimes_is_measured_with_the_known_ones() -> None:
+    runtimes = {**{f"runtime-{number}": "1" for number in range(900)}, "tflite-runtime": "2\x1b" * 40_000}
+    described = describe_target(lambda _: {"runtimes": runtimes}, where="here", hint="")
+    assert set(described.runtimes) == {"tflite-runtime"}
+    version = described.runtimes["tflite-runtime"]
+    assert version.isprintable() and len(version) < 1_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"models": NaN}',
+        b'{"models": 1e999}',
+        b'{"models": ' + b"9" * 5_000 + b"}",
+        b"\xff\xfe{}",
+        b"{" + b'"a":"b",' * 200_000 + b'"a":1}',
+        b"[" + b"[],[]," * 300_000 + b"0]",
+        b'{"a":' + b" " * (65 << 20) + b"1}",
+    ],
+    ids=["brackets", "objects", "nan", "infinity", "digits", "utf-16", "texts", "lists", "spaces"],
+)
+def test_a_hostile_answer_is_a_failure_of_the_worker(data: bytes) -> None:
+    with pytest.raises(WorkerFailedError) as caught:
+        parse_answer(data)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 200
+
+
+def test_texts_of_a_machine_have_a_limit() -> None:
+    texts = {"machine": "a\x1b" * 60_000, "cores": "9" * 60_000}
+    described = describe_target(lambda _: {"environment": texts}, where="here", hint="")
+    assert len(described.environment["machine"]) <= 4_000
+    assert "cores" not in described.environment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ from typing import Any
 import pytest
 
 from benchmarks.protocol.plan import BenchmarkPlan
-from benchmarks.report.build_record import build_record
+from benchmarks.protocol.replies import MOST_ANSWER_BYTES, MOST_ROUNDS
+from benchmarks.report.build_record import MOST_REPORT_ROUNDS, build_record
 from benchmarks.report.record_file import parse_record, record_json, record_text
 from benchmarks.report.schema import Record
+from benchmarks.worker import worker
 from dermpack.errors import TableError
+from dermpack.storage.codec import MAX_ITEMS
+from dermpack.storage.files import MAX_JSON_BYTES
 from tests.support.errors import raises_code
 from tests.support.measured_examples import (
     LITERT_TWO,
@@ -137,6 +142,27 @@ def test_keys_are_sorted_and_numbers_take_one_line() -> None:
 def test_a_report_is_read_back_as_it_was_written() -> None:
     record = a_record()
     assert record_text(parse_record(json.loads(record_text(record)), where=WHERE)) == record_text(record)
+
+
+def test_the_longest_rounds_are_left_out_of_a_report_that_would_be_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short = timed(model="int8")
+    monkeypatch.setattr("benchmarks.report.build_record.MOST_REPORT_ROUNDS", len(short.rounds_ms) * 2)
+    long = replace(timed(), rounds_ms=timed().rounds_ms * 2)
+    record = build_record([measured(timed=(long, short))], a_plan())
+    first, second = (result.times for result in record.results)
+    assert first is not None and first.rounds_ms is None and first.median_ms and first.p90_ms
+    assert second is not None and second.rounds_ms and len(second.rounds_ms) == second.rounds
+    assert record.paces  # still compared by their rounds
+    assert record_text(parse_record(json.loads(record_text(record)), where=WHERE)) == record_text(record)
+
+
+def test_no_model_has_more_rounds_than_a_report_can_contain() -> None:
+    """The longest round takes 13 characters, and the rest of a report a few hundred kB."""
+    assert worker.MOST_ROUNDS <= MOST_ROUNDS == MAX_ITEMS
+    assert 13 * MOST_REPORT_ROUNDS < MAX_JSON_BYTES - (8 << 20)
+    assert 16 * worker.MOST_JOB_ROUNDS <= MOST_ANSWER_BYTES
 
 
 def spoil(path: str, value: object) -> Callable[[Json], None]:

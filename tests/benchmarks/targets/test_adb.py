@@ -19,7 +19,7 @@ import pytest
 
 from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
 from benchmarks.protocol.results import TargetMeasurement
-from benchmarks.targets.adb.adb_target import AdbTarget, find_phones
+from benchmarks.targets.adb.adb_target import AdbTarget, find_phones, read_error, read_profile, read_timing
 from benchmarks.targets.adb.phone import PhoneLostError
 from dermpack.errors import escape_unprintable
 from dermpack.inference.interpreter_host import Kernels
@@ -290,6 +290,18 @@ def test_a_tool_that_does_not_end_is_ended(stand_in: StandIn, monkeypatch: pytes
     assert not any(str(root) in command for command in running())
 
 
+def test_a_model_that_does_not_end_is_given_up_under_every_setting(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in.phone("R58M")
+    stand_in.say(tool="endless")
+    monkeypatch.setattr("benchmarks.targets.adb.adb_target.LOADING_SECONDS", 0.5)
+    measured = measure(stand_in, a_plan(threads=(1, 2, 4)))
+    assert [item.setting.threads for item in measured.refused] == [1, 2, 4]
+    assert [item.why.startswith("not run: did not end") for item in measured.refused] == [False, True, True]
+    assert len(commands(stand_in)) == 1
+
+
 def test_ctrl_c_ends_the_tool_and_leaves_nothing(stand_in: StandIn) -> None:
     root, fifo = stand_in.phone("R58M"), stand_in.folder / "fifo"
     os.mkfifo(fifo)
@@ -339,6 +351,96 @@ def test_a_phone_that_never_stops_talking_is_cut_off(stand_in: StandIn) -> None:
     stand_in.program(root, "getprop", "head -c 10000000 /dev/zero")
     with raises_code("invalid-response", "8 MiB"):
         measure(stand_in, a_plan())
+
+
+@pytest.mark.parametrize(
+    ("program", "script"),
+    [
+        ("getprop", "yes '[ro.soc.model]: [x]' | head -c 3000000"),
+        ("getprop", "printf '[ro.product.model]: [\\033[2Jx\\342\\200\\256y]\\n'"),
+        ("nproc", "printf '%05000d' 9"),
+        ("nproc", "echo -3"),
+        ("nproc", "echo ²"),
+        ("dumpsys", "printf 'Thermal Status: %05000d\\n' 9"),
+        ("dumpsys", "printf 'Temperature{mValue=%05000d, mType=0, x\\n' 9"),
+        ("cmd", "printf '\\033[2J'; exit 1"),
+    ],
+)
+def test_a_phone_that_describes_itself_strangely_is_measured(
+    stand_in: StandIn, program: str, script: str
+) -> None:
+    root = stand_in.phone("R58M")
+    stand_in.program(root, program, script)
+    measured = measure(stand_in, a_plan())
+    assert measured.summarized
+    assert all(text.isprintable() and len(text) <= 1_000 for text in measured.environment.values())
+
+
+def test_a_strange_clock_is_left_out(stand_in: StandIn) -> None:
+    root = stand_in.phone("R58M")
+    clock = root / "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq"
+    clock.write_text(f"² {'9' * 5_000} ٣٣٣٣ 1800000\n", encoding="utf-8")
+    assert measure(stand_in, a_plan()).environment["highest_mhz"] == "1800"
+
+
+HOSTILE_OUTPUT = {
+    "negative times": "count=50 first=-5 curr=-5 min=-9 max=-1 avg=-5 std=-1",
+    "no number": "count=50 first=nan curr=nan min=nan max=nan avg=nan std=nan",
+    "no rounds": "count=0 first=5 curr=5 min=5 max=5 avg=5 std=0",
+    "no time": "count=50 first=0 curr=0 min=0 max=0 avg=0 std=0",
+    "infinite": "count=50 first=5 curr=5 min=5 max=1e999 avg=5 std=0",
+    "huge": f"count={'9' * 5_000} first=5 curr=5 min=5 max=9 avg=5 std=0",
+    "large": "count=1e300 first=5 curr=5 min=5 max=9 avg=5 std=0",
+    "exchanged": "count=50 first=5 curr=5 min=9 max=5 avg=7 std=0",
+    "twice": "count=50 curr=5\ncount=50 curr=5",
+}
+
+
+@pytest.mark.parametrize("line", HOSTILE_OUTPUT.values(), ids=HOSTILE_OUTPUT)
+def test_strange_times_are_not_understood(line: str) -> None:
+    text = f"count=1 curr=5\n{line}\nInference timings in us: Init: 5, First inference: 5\n"
+    assert read_timing(text, kernels=Kernels.BUILTIN) is None
+
+
+def test_a_profile_of_strange_operators_ends_at_them() -> None:
+    head = "Operator-wise Profiling Info for Regular Benchmark Runs\nSummary by node type\n\n"
+    rows = ["\x1b[2JADD\t1\t0.1\t50%\n", "MUL\t1\t0.1\t1e9%\n", "SUB\t1\t0.1\t10%\n"]
+    (operator,) = read_profile(head + "".join(rows))
+    assert operator.name == "\\x1b[2JADD"
+    assert not read_profile(head + f"ADD\t{'9' * 4_000}\t0.1\t50%\n")
+    assert len(read_profile(head + "ADD\t1\t0.1\t0%\n" * 50_000)) == 10_000
+
+
+def test_terminal_escapes_in_a_refusal_are_shown() -> None:
+    assert read_error("ERROR: \x1b[2J\u202e bad\n") == "\\x1b[2J\\u202e bad"
+
+
+def test_serials_with_separators_are_not_phones(stand_in: StandIn) -> None:
+    stand_in.phone("../../x")
+    stand_in.phone("a/b")
+    stand_in.phone("\x1b[2J")
+    stand_in.phone("R58M")
+    (target,) = find_phones(None, benchmark_model=stand_in.tool)
+    assert target.name == "adb:R58M"
+
+
+def test_an_adb_whose_pipe_stays_open_is_given_up(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that adb leaves behind keeps the pipe open for ten seconds."""
+    path = stand_in.folder / "path" / "adb"
+    path.write_text("#!/bin/sh\necho List of devices attached\nsleep 10 &\n", encoding="utf-8")
+    monkeypatch.setattr("benchmarks.targets.adb.phone.COMMAND_SECONDS", 0.3)
+    start = time.monotonic()
+    with raises_code("connection-lost", "did not respond"):
+        find_phones(None, benchmark_model=stand_in.tool)
+    assert time.monotonic() - start < 9
+
+
+def test_an_adb_that_writes_without_end_is_cut_off(stand_in: StandIn) -> None:
+    path = stand_in.folder / "path" / "adb"
+    for redirection in ("", ">&2"):
+        path.write_text(f"#!/bin/sh\nexec yes {redirection}\n", encoding="utf-8")
+        with raises_code("invalid-response", "8 MiB"):
+            find_phones(None, benchmark_model=stand_in.tool)
 
 
 def test_a_tool_for_another_processor_is_refused_before_it_is_pushed(stand_in: StandIn) -> None:

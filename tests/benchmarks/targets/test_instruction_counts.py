@@ -9,6 +9,9 @@ import pytest
 from benchmarks.targets.emulated.emulator import COUNTER_SOURCE, KINDS, InvalidCountsError, read_counts
 from benchmarks.worker.worker import BEGIN, END
 
+LONG = f"begin 1 2 3 {'9' * 5_000}\n"
+LESS = "begin 5 5 5 5\nend 9 9 9 4\n"
+
 
 def _counts(folder: Path, text: str) -> Path:
     (folder / "counts.txt").write_text(text)
@@ -27,11 +30,28 @@ def test_an_inference_that_failed_is_not_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["begin 1 2 3\n", "end 1 2 3 4\n", "begin 1 2 3 four\n", "begin -1 2 3 4\n", "so what\n", "é"]
+    "text",
+    [
+        "begin 1 2 3\n",
+        "end 1 2 3 4\n",
+        "begin 1 2 3 four\n",
+        "begin -1 2 3 4\n",
+        "so what\n",
+        "é",
+        "\n",
+        "begin 1 2 3 4\n\n",
+        LONG,
+        LESS,
+    ],
 )
 def test_lines_that_are_not_the_plugins_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidCountsError):
         read_counts(_counts(tmp_path, text))
+
+
+def test_counts_without_end_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCountsError):
+        read_counts(_counts(tmp_path, "begin 0 0 0 0\n" * 100_000))
 
 
 def test_an_emulator_without_plugins_counts_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.protocol.replies import WorkerFailedError
+from benchmarks.protocol.replies import WorkerFailedError, WorkerTimeoutError
 from benchmarks.targets.ssh.ssh_target import (
     BLOCK_BYTES,
     BOOTSTRAP,
@@ -183,7 +183,7 @@ def test_a_worker_that_does_not_end_is_killed(
 ) -> None:
     monkeypatch.setattr(f"{MODULE}.SLACK_SECONDS", 0.5)
     monkeypatch.setattr(f"{MODULE}.ANSWER_SECONDS", 30.0)
-    with pytest.raises(WorkerFailedError, match="SIGKILL"):
+    with pytest.raises(WorkerTimeoutError, match="no answer within 1 s"):
         run(connection, tmp_path, ssh_workers.ENDLESS, patience_seconds=0.0)
 
 
@@ -238,6 +238,10 @@ def test_a_full_disk_is_reported_in_the_words_of_the_machine(remote: Path, tmp_p
         ('echo "$mark 0 5 99999999999999999999999999"', "unexpected response"),
         ('echo "$mark 0 5 0"; printf abc', "without a message"),
         ("sleep 9", "no response"),
+        ("yes", "unexpected response"),
+        ("yes >&2", "no response"),
+        ("printf '\\033[2J\\033]0;x\\007\\n' >&2; exit 1", "\\x1b[2J"),
+        ("while echo -n x; do sleep 0.01; done", "no response"),
     ],
 )
 def test_a_hostile_response_is_bounded_in_size_and_time(
@@ -251,6 +255,50 @@ def test_a_hostile_response_is_bounded_in_size_and_time(
     with pytest.raises(ConnectionLostError) as caught, connecting() as connection:
         connection.run_job({"patience_seconds": 0.0})
     assert_code(caught.value, "connection-lost", why)
+
+
+@pytest.mark.parametrize("answer", ["[[[[", "NaN", '{"models": 1e999}', "\\377", "x"])
+def test_an_answer_that_is_not_json_is_a_failure_of_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    requests = "read -r file; read -r data; read -r run"
+    reply = f"printf '{answer}' >{tmp_path}/answer; echo \"$mark 0 $(wc -c <{tmp_path}/answer) 0\""
+    script = (
+        f'{ssh_workers.TAKE_MARK}\necho "$mark 3 11"\n{requests}\n{reply}\ncat {tmp_path}/answer; sleep 9'
+    )
+    ssh_workers.install_ssh(tmp_path, monkeypatch, script)
+    for name in ("SLACK", "LEAVING", "DYING"):
+        monkeypatch.setattr(f"{MODULE}.{name}_SECONDS", 0.5)
+    with pytest.raises(WorkerFailedError, match="JSON object"), connecting() as connection:
+        connection.run_job({"patience_seconds": 0.0})
+
+
+def test_an_answer_without_end_breaks_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = "read -r file; read -r data; read -r run"
+    reply = 'echo "$mark 0 20000000 0"; exec cat /dev/zero'
+    ssh_workers.install_ssh(
+        tmp_path, monkeypatch, f'{ssh_workers.TAKE_MARK}\necho "$mark 3 11"\n{requests}\n{reply}'
+    )
+    for name in ("SLACK", "SILENT", "LEAVING", "DYING"):
+        monkeypatch.setattr(f"{MODULE}.{name}_SECONDS", 0.5)
+    with pytest.raises(ConnectionLostError) as caught, connecting() as connection:
+        with pytest.raises(WorkerFailedError):
+            connection.run_job({"patience_seconds": 0.0})
+        connection.run_job({"patience_seconds": 0.0})
+    assert_code(caught.value, "connection-lost", "a line that is too long")
+
+
+def test_a_machine_that_reads_too_slowly_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_slowly = "while dd bs=4096 count=1 status=none >/dev/null; do sleep 0.02; done"
+    script = f'{ssh_workers.TAKE_MARK}\necho "$mark 3 11"\n{read_slowly}'
+    ssh_workers.install_ssh(tmp_path, monkeypatch, script)
+    for name in ("SILENT", "LEAVING", "DYING"):
+        monkeypatch.setattr(f"{MODULE}.{name}_SECONDS", 0.3)
+    monkeypatch.setattr(f"{MODULE}.SLOWEST_BYTES_PER_SECOND", 64 << 20)
+    (tmp_path / "large").write_bytes(bytes(4 << 20))
+    with pytest.raises(ConnectionLostError) as caught, connecting() as connection:
+        connection.put(tmp_path / "large")
+    assert_code(caught.value, "connection-lost", "too slowly")
 
 
 def test_a_machine_that_reads_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

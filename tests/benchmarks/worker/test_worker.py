@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from benchmarks.protocol.jobs import (
 from benchmarks.protocol.plan import BenchmarkPlan, Setting
 from benchmarks.protocol.replies import WorkerFailedError
 from benchmarks.targets.host import job_runner
+from benchmarks.worker import worker
 from benchmarks.worker.operators import NO_TIME
 from dermpack.inference.interpreter_host import Kernels, installed_runtimes
 from tests.support.runnable_models import huge_model
@@ -48,6 +49,32 @@ def asks(plan: BenchmarkPlan, tmp_path: Path, carry: JobRunner) -> Asks:
         return carry({**job_header(kind, setting, laid, patience_seconds=60), **more})
 
     return asks
+
+
+@dataclass(eq=False)
+class InstantRun:
+    """A model whose rounds take a microsecond of no clock."""
+
+    rounds_ns: list[int] = field(default_factory=list)
+    typical_ns: float = 1_000.0
+
+    def round_ns(self) -> int:
+        return 1_000
+
+
+@pytest.mark.parametrize("models", [1, 3])
+def test_a_fast_model_has_no_more_rounds_than_a_report_can_contain(
+    models: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MOST_ROUNDS", 200)
+    monkeypatch.setattr(worker, "MOST_JOB_ROUNDS", 450)
+    monkeypatch.setattr(worker, "SETTLE_SECONDS", 0.0)
+    runs: list[Any] = [InstantRun() for _ in range(models)]
+    timing = {"warm_up_seconds": 0.0, "rounds": 50, "seconds": 60.0, "most_seconds": 600.0}
+    turns = worker._take_turns(runs, timing)
+    counts = {len(run.rounds_ns) for run in runs}
+    assert max(counts) <= {1: 200, 3: 150}[models] and min(counts) >= 50
+    assert all(count % turns == 0 for count in counts)
 
 
 def test_models_are_timed_in_equal_turns(asks: Asks) -> None:

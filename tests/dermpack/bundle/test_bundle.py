@@ -260,6 +260,18 @@ def test_the_card_shows_times_with_their_device(tmp_path: Path, exports: Path) -
     assert "| ai-edge-litert 2.3.0 | XNNPACK | 1 | 2.00 (1.90 to 2.10) | 2.50 | 50 (9) |" in text
 
 
+def test_the_card_shows_times_of_a_phone_whose_tool_reports_no_percentiles(
+    tmp_path: Path, exports: Path
+) -> None:
+    variants = read_variants(exports, ("int8",))
+    report = timed(variants[0].contract.sha256)
+    del report["results"][0]["p90_ms"]
+    (tmp_path / "report.json").write_text(format_json(report), encoding="utf-8")
+    bundle = build_bundle(variants, REQUEST).bundle
+    text = render_model_card(bundle, variants, times=read_times([tmp_path], variants)).decode()
+    assert "| 2.00 (1.90 to 2.10) | – | 50 (9) |" in text
+
+
 @pytest.mark.parametrize(
     ("record", "code"), [(timed("0" * 64), "report-mismatch"), ({"schema": 1}, "invalid-format")]
 )

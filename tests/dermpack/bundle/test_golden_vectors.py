@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dermpack.bundle.golden_vectors import (
     GOLDEN_FILE,
@@ -20,6 +22,7 @@ from dermpack.bundle.golden_vectors import (
 from dermpack.bundle.variants import read_variants
 from dermpack.imaging.containers import read_jpeg
 from dermpack.imaging.decoding import decode, read_orientation
+from dermpack.imaging.metadata_removal import MetadataPolicy
 from dermpack.imaging.preprocessing import Policy, prepare
 from dermpack.storage.files import sha256_of
 from tests.support.bundle_exports import write_export, write_exports
@@ -114,6 +117,22 @@ def test_pictures_of_the_user_are_unchanged(tmp_path: Path) -> None:
         ("given-02.jpg", False),
         ("given-03.png", False),
     ]
+
+
+def test_metadata_of_the_users_pictures_is_removed_unless_it_is_kept(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B] = 6, "Anna Muster"
+    for form in ("PNG", "JPEG"):
+        buffer = io.BytesIO()
+        Image.fromarray(scene()).save(buffer, form, exif=exif)
+        (tmp_path / form).write_bytes(buffer.getvalue())
+    files = [tmp_path / "PNG", tmp_path / "JPEG"]
+    for picture, file in zip(read_golden_pictures(files), files, strict=True):
+        assert picture.had_metadata
+        assert b"Muster" not in picture.data
+        assert np.array_equal(decode(picture.data).pixels, decode(file.read_bytes()).pixels)
+    for picture, file in zip(read_golden_pictures(files, metadata=MetadataPolicy.KEEP), files, strict=True):
+        assert (picture.data, picture.had_metadata) == (file.read_bytes(), False)
 
 
 @pytest.mark.parametrize("form", ["WEBP", "BMP"])

@@ -38,7 +38,7 @@ from dermpack.cli.build.summary import (
     QuantizationLoss,
     SamplePrediction,
     StepDuration,
-    summary_text,
+    summary_lines,
     write_index,
 )
 from dermpack.cli.console import Printer
@@ -389,7 +389,7 @@ SUMMARY = BuildSummary(
     ],
 )
 def test_the_summary_fits_into_eighty_columns(value: str) -> None:
-    text = summary_text(SUMMARY)
+    text = "\n".join(summary_lines(SUMMARY))
     assert value in re.sub(r"\s+", " ", text)
     assert max(map(len, text.splitlines())) <= 80
 

@@ -27,7 +27,7 @@ def test_the_steps_are_those_of_the_walkthrough() -> None:
 
 
 def test_every_next_command_can_be_typed() -> None:
-    lines = next_commands().splitlines()[1:]
+    lines = next_commands()[1:]
     assert max(map(len, lines)) <= 80
     for line in lines:
         words = shlex.split(re.split(r" {2,}", line.strip())[0])

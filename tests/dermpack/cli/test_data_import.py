@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
+from tests.support import picture_sources
 from tests.support.colour_patches import class_folders, jpeg, patch, write
 from tests.support.errors import assert_stderr_code
+from tests.support.hostile_pictures import with_jpeg_segment
 
 
 def imported(source: Path, *options: str) -> int:
@@ -31,7 +33,7 @@ def test_the_answer_has_fixed_keys(tmp_path: Path, capsys: pytest.CaptureFixture
     answer = json.loads(out)
     assert set(answer) == {
         *("classes", "clusters", "counts", "format", "groups", "manifest_sha256"),
-        *("notes", "pictures", "refused"),
+        *("notes", "pictures", "refused", "search"),
     }
     assert (answer["pictures"], answer["clusters"]) == (13, 1)
     assert (answer["refused"], answer["notes"]) == ({"empty": 1}, {"near-duplicate": 1})
@@ -52,6 +54,22 @@ def test_a_person_reads_counts_reasons_and_what_comes_next(
     assert f"everything that was left out: {tmp_path}" in err
     assert "0 identical and 1 near duplicates in 1 clusters" in err
     assert "next: dermpack data report" in err
+
+
+def test_copies_that_lost_metadata_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source")
+    data = with_jpeg_segment(jpeg(patch(0)), 0xE1, b"Exif\0\0 of Anna Muster")
+    write(source / "class0" / "named.jpg", data)
+    assert imported(source, "--copy", "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["notes"]["metadata-removed"] == 1
+    assert "kept, metadata-removed: 1, e.g. class0/named.jpg (" in err
+    copy = tmp_path / "dataset" / "pictures" / "class0" / "named.jpg"
+    assert b"Muster" not in copy.read_bytes()
+    assert main(["data", "check", str(tmp_path / "dataset"), "-q"]) == 0
+    assert imported(source, "--copy", "--keep-metadata", "--overwrite", "-q") == 0
+    assert copy.read_bytes() == data
+    assert imported(source, "--keep-metadata", "--overwrite") == 2
 
 
 def test_asked_groups_are_confirmed_by_import_and_check(
@@ -160,7 +178,7 @@ def test_check_answers_and_exits_by_what_it_finds(tmp_path: Path, capsys: pytest
     out, err = capsys.readouterr()
     assert "class0/0.png" not in err
     answer = json.loads(out)
-    assert set(answer) == {"counts", "groups", "pictures", "problems", "sound"}
+    assert set(answer) == {"counts", "groups", "pictures", "problems", "search", "sound"}
     assert answer["sound"] is False
     assert [(problem["kind"], problem["picture"]) for problem in answer["problems"]] == [
         ("missing", "class0/0.png")
@@ -174,7 +192,7 @@ def test_check_again_decodes_anew(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "no problem" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_import_leaves_the_old_dataset_and_no_process(tmp_path: Path, stop: signal.Signals) -> None:
     """Stopped as soon as its unfinished folder stands; a worker left behind would hold stderr open."""
     source = class_folders(tmp_path / "source", each=40)
@@ -192,7 +210,7 @@ def test_a_stopped_import_leaves_the_old_dataset_and_no_process(tmp_path: Path, 
             assert process.poll() is None
         process.send_signal(stop)
         _, err = process.communicate()
-    assert process.returncode == (130 if stop is signal.SIGINT else -stop)
+    assert process.returncode == (-stop if stop is signal.SIGKILL else 128 + stop)
     assert stop is signal.SIGKILL or err.strip() == "interrupted; nothing was written"
     assert (tmp_path / "dataset" / "manifest.csv").read_bytes() == before
     assert imported(source, "-q", "--overwrite", "--seed", "2") == 0
@@ -230,3 +248,43 @@ def test_a_full_stdout_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert_stderr_code(done.stderr, "cannot-write", "stdout")
+
+
+def test_merged_classes_get_the_given_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = class_folders(tmp_path / "source", classes=3)
+    names = ("--name", "eczema", "--negative-name", "other")
+    merged = ("--positive", "class0", "--positive", "class1", *names)
+    assert imported(source, *merged, "--duplicates", "off", "--json", "-q") == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == ["eczema", "other"]
+    options = json.loads((tmp_path / "dataset" / "dataset.json").read_text(encoding="utf-8"))["options"]
+    assert (options["name"], options["negative_name"]) == ("eczema", "other")
+
+
+def test_the_weight_of_a_label_is_an_option_of_scin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = picture_sources.write_scin(tmp_path / "source")
+    assert imported(source, "--min-weight", "0.7", "--duplicates", "off", "--json", "-q") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["pictures"], answer["groups"], answer["refused"]) == (2, 2, {"uncertain-label": 1})
+    options = json.loads((tmp_path / "dataset" / "dataset.json").read_text(encoding="utf-8"))["options"]
+    assert options["min_weight"] == "0.7"
+
+
+def test_photographs_of_phones_are_imported_upright(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pillow_heif")
+    from tests.support.heic_pictures import encoded_heic
+
+    source = tmp_path / "source"
+    for index in range(6):
+        path = source / f"class{index % 2}" / f"IMG_{index}.HEIC"
+        pixels = picture_sources.noise(index, side=64)[:48]
+        write(path, encoded_heic(pixels, orientation=6))
+    assert imported(source, "--copy", "--duplicates", "off", "--json", "-q") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["pictures"], answer["refused"]) == (6, {})
+    assert main(["data", "check", str(tmp_path / "dataset"), "-q"]) == 0
+    manifest = (tmp_path / "dataset" / "manifest.csv").read_text(encoding="utf-8")
+    assert ",48,64," in manifest.splitlines()[1]

@@ -47,7 +47,7 @@ def test_a_report_is_a_page_its_record_and_its_plots(
 def test_the_record_names_the_dataset_that_it_was_made_from(small: Dataset, tmp_path: Path) -> None:
     report(small, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert record["dataset_sha256"] == small.sha256
     assert record["exploration"]["refused"] == [["truncated", 1]]
     assert record["pictures"] == 24
@@ -85,6 +85,16 @@ def test_without_pictures_there_is_no_contact_sheet(small: Dataset, tmp_path: Pa
     report(small, tmp_path / "out", "--no-pictures")
     assert not list((tmp_path / "out").glob("*.jpg"))
     assert "A look at each class" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_search_in_the_pixels_can_be_limited_or_left_out(small: Dataset, tmp_path: Path) -> None:
+    report(small, tmp_path / "none", "--no-pictures", "--max-analysed", "0")
+    assert json.loads((tmp_path / "none" / "report.json").read_text())["analysis"] is None
+    assert "Possible shortcuts" not in (tmp_path / "none" / "report.html").read_text()
+    report(small, tmp_path / "few", "--no-pictures", "--max-analysed", "5", "--no-features")
+    analysis = json.loads((tmp_path / "few" / "report.json").read_text())["analysis"]
+    assert analysis["analysed"] + analysis["unreadable"] <= 5
+    assert analysis["features_missing"]
 
 
 def test_a_section_without_its_column_is_left_out(small: Dataset, tmp_path: Path) -> None:

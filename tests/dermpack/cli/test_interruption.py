@@ -69,7 +69,10 @@ def test_a_run_that_is_not_whole_yet_is_told_from_one_that_is_not_there(
 
 
 @pytest.mark.tensorflow
-def test_an_interrupted_training_is_kept_and_goes_on(coloured: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_is_kept_and_goes_on(
+    coloured: Path, tmp_path: Path, stop: signal.Signals
+) -> None:
     command = ["train", str(coloured), "-o", str(tmp_path / "run"), *TINY, "--epochs", "40"]
     with subprocess.Popen(
         [sys.executable, "-m", "dermpack", *command],
@@ -79,9 +82,9 @@ def test_an_interrupted_training_is_kept_and_goes_on(coloured: Path, tmp_path: P
     ) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if line.startswith("everything 3/"))
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         last = process.stderr.read().splitlines()[-1]
-    assert process.returncode == 130
+    assert process.returncode == 128 + stop
     assert last.startswith(f"interrupted: {tmp_path / 'run'}: all up to epoch ")
     assert last.endswith("(everything) is kept in .run.partial; rerun the same command to resume")
     assert main([*command, "--quiet"]) == 0

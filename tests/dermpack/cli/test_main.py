@@ -130,7 +130,7 @@ def test_a_missing_extra_is_an_object_on_stdout_with_json(demo_dataset: Path) ->
     done = base_install("data", "check", demo_dataset, "--again", "--json", "--quiet")
     assert done.returncode == 1
     error = json.loads(done.stdout)["error"]
-    assert (error["code"], error["where"]) == ("missing-extra", "imagehash")
+    assert (error["code"], error["where"]) == ("missing-extra", "cv2")
     assert_stderr_code(done.stderr, "missing-extra", 'pip install "dermpack[data]"')
 
 
@@ -173,7 +173,7 @@ def test_a_missing_extra_is_named_with_its_pip_line(demo_pictures: Path, tmp_pat
     done = base_install("data", "import", demo_pictures, "-o", tmp_path / "set", "--quiet")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert_stderr_code(done.stderr, "missing-extra", "imagehash", 'pip install "dermpack[data]"')
+    assert_stderr_code(done.stderr, "missing-extra", "cv2", 'pip install "dermpack[data]"')
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from dermpack.bundle.zip_archive import format_checksums, pack_files, unpack_files
 from dermpack.cli import main
 from tests.support.bundle_exports import write_export, write_exports
 from tests.support.errors import assert_stderr_code
-from tests.support.hostile_pictures import encoded, scene
+from tests.support.hostile_pictures import encoded, scene, with_jpeg_segment
 
 
 def package(*arguments: object) -> int:
@@ -151,3 +152,43 @@ def test_a_folder_without_an_export_says_who_makes_one(
 ) -> None:
     assert main(["package", str(tmp_path), "-o", str(tmp_path / "skin.zip")]) == 1
     assert_stderr_code(capsys.readouterr().err, "model-not-found", tmp_path, "dermpack convert")
+
+
+def test_metadata_of_golden_pictures_is_removed_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export, picture = write_export(tmp_path / "export"), tmp_path / "own.jpg"
+    picture.write_bytes(with_jpeg_segment(encoded(scene(), "JPEG"), 0xFE, b"Anna Muster"))
+    (tmp_path / "plain.png").write_bytes(encoded(scene(), "PNG"))
+    golden = ("--golden", picture, "--golden", tmp_path / "plain.png", "--json")
+    for options, count, found in (((), 1, False), (("--keep-metadata",), 0, True)):
+        bundle = tmp_path / f"b{count}.zip"
+        assert package(export, "-o", bundle, *golden, *options) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["metadata_removed"] == count
+        assert ("1 of 2 golden pictures" in captured.err) == bool(count)
+        assert (b"Anna Muster" in bundle.read_bytes()) == found
+
+
+def test_verify_says_that_the_author_is_unknown_without_a_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export, bundle = write_export(tmp_path / "export", "float32"), tmp_path / "b.zip"
+    assert package(export, "-o", bundle, "-q") == 0
+    capsys.readouterr()
+    assert main(["verify", str(bundle), "--pictures", "1", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["author"] == "unknown"
+    assert "author unknown" in captured.err
+
+
+def test_a_forged_bundle_fails_although_its_checksums_match(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export, bundle = write_export(tmp_path / "export", "float32"), tmp_path / "b.zip"
+    assert package(export, "-o", bundle, "--name", "skin", "-q") == 0
+    files = {**unpack_files(bundle.read_bytes(), where=""), "skin/NOTICE": b"public domain"}
+    below = {name.partition("/")[2]: content for name, content in files.items()}
+    bundle.write_bytes(pack_files({**files, "skin/SHA256SUMS": format_checksums(below).encode()}))
+    assert main(["verify", str(bundle), "--pictures", "1", "-q"]) == 1
+    assert_stderr_code(capsys.readouterr().err, "verification-failed", bundle, "NOTICE")

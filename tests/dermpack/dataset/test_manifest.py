@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from dermpack.dataset.manifest import (
     Dataset,
+    DuplicatePair,
+    DuplicateSearch,
     Finding,
     Manifest,
+    PairRelation,
     Picture,
     Split,
     manifest_text,
@@ -119,6 +122,37 @@ def test_a_broken_manifest_is_refused(how: str) -> None:
         parse_manifest(BROKEN[how](GOOD), where=Path("m.csv"))
     assert isinstance(caught.value, TableError)
     assert caught.value.where.startswith("m.csv")
+
+
+def test_photographs_are_a_column_where_there_are_any() -> None:
+    with_photograph = Manifest(
+        pictures=(replace(picture(), photograph="p0001"), picture("b.png")), columns=("age", "sex")
+    )
+    text = manifest_text(with_photograph)
+    assert text.startswith("picture,sha256,width,height,label,split,group,cluster,photograph,age,sex\n")
+    assert parse_manifest(text, where=Path("m.csv")) == with_photograph
+    assert "photograph" not in GOOD
+
+
+def test_a_column_of_the_source_with_this_name_is_kept_in_an_older_dataset() -> None:
+    text = GOOD.replace("age", "photograph", 1)
+    assert parse_manifest(text, where=Path("m.csv"), schema=1).columns == ("photograph", "sex")
+
+
+def test_a_dataset_of_the_first_schema_is_read_as_searched_fast(tmp_path: Path) -> None:
+    written = replace(dataset(tmp_path, picture()), search=DuplicateSearch.THOROUGH)
+    write_dataset(written, tmp_path)
+    record = read_json(tmp_path / "dataset.json")
+    older = {name: value for name, value in record.items() if name not in ("search", "pairs")} | {"schema": 1}
+    (tmp_path / "dataset.json").write_text(json.dumps(older))
+    assert read_dataset(tmp_path).search is DuplicateSearch.FAST
+    assert read_dataset(tmp_path).pictures == written.pictures
+
+
+def test_pairs_are_read_back(tmp_path: Path) -> None:
+    pair = DuplicatePair(first="a", second="b", relation=PairRelation.SAME_SCENE, inliers=12, agreement=0.5)
+    write_dataset(replace(dataset(tmp_path, picture()), pairs=(pair,)), tmp_path)
+    assert read_dataset(tmp_path).pairs == (pair,)
 
 
 def test_an_edited_manifest_is_refused(tmp_path: Path) -> None:

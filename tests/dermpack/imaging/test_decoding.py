@@ -49,7 +49,9 @@ def test_each_hostile_picture_is_rejected_or_kept_as_expected(case: Case, tmp_pa
 
 
 def test_the_corpus_has_every_reason_and_every_note_that_a_small_file_can_have() -> None:
-    assert {case.reason for case in CASES if case.reason} == set(Reason) - {Reason.TOO_HEAVY}
+    assert {case.reason for case in CASES if case.reason} == set(Reason) - {
+        *(Reason.TOO_HEAVY, Reason.TOO_COSTLY, Reason.MISSING_EXTRA),
+    }
     assert {note for case in CASES for note in case.notes} == set(Note)
 
 
@@ -193,11 +195,6 @@ def test_a_pipe_is_rejected_without_blocking(tmp_path: Path) -> None:
 
 def test_a_path_with_a_null_character_is_rejected() -> None:
     assert reason_of(Path("a\0.png")) is Reason.UNREADABLE
-
-
-def test_heif_is_named_whatever_the_extension() -> None:
-    with raises_code("picture-not-a-picture", "HEIC", "AVIF"):
-        prepare(b"\0\0\0\x18ftypheic" + bytes(64), 8)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from importlib.util import find_spec
 from io import BytesIO
 
 import pytest
@@ -42,6 +43,11 @@ SEEDS = {
     "gif": encoded(scene(), "GIF"),
     "gif-frames": frames("GIF"),
 }
+if find_spec("pillow_heif"):
+    from tests.support.heic_pictures import encoded_heic
+
+    SEEDS["heic"] = encoded_heic(scene(), orientation=6)
+    SEEDS["heic-grid"] = encoded_heic(scene(300, 200), tile_size=128)
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:

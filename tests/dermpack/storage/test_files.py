@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dermpack.errors import OutputError
+from dermpack.errors import OutputError, shorten
 from dermpack.storage.files import (
     format_json,
     new_folder,
@@ -185,7 +185,7 @@ def test_a_quicker_process_keeps_its_result(tmp_path: Path) -> None:
 
 
 def test_a_name_that_no_system_takes_is_an_output_error(tmp_path: Path) -> None:
-    with raises_code("cannot-write", tmp_path / ("x" * 300)):
+    with raises_code("cannot-write", tmp_path / "xxx"):
         make(tmp_path / ("x" * 300), "x")
 
 
@@ -198,5 +198,5 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["file/below", "x" * 300, "nowhere/file"])
 def test_a_file_that_cannot_be_there_is_an_output_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("in the way")
-    with raises_code("cannot-write", tmp_path / name):
+    with raises_code("cannot-write", shorten(str(tmp_path / name))):
         write_bytes(tmp_path / name, b"x")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.errors import OutputError
-from dermpack.storage.shared_folders import lock_folder
+from dermpack.storage.shared_folders import cache_folder, lock_folder
 from tests.support.errors import raises_code
 
 MARKER = "state/ours.json"
@@ -46,3 +46,13 @@ def test_what_cannot_be_written_in_it_is_one_line_and_other_files_are_none_of_it
     (folder / MARKER).touch()
     with pytest.raises(FileNotFoundError), lock_folder(folder, marker=MARKER):
         (tmp_path / "elsewhere").read_bytes()
+
+
+def test_a_user_without_a_home_folder_has_a_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("DERMPACK_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache_folder() == Path("/.cache/dermpack")

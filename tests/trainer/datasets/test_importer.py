@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,14 @@ import pytest
 from PIL import Image
 
 from dermpack.dataset.manifest import Dataset, Finding, Split, read_dataset
+from dermpack.imaging.decoding import decode
+from dermpack.imaging.metadata_removal import MetadataPolicy
 from dermpack.imaging.rejection import DecodingLimits
 from dermpack.progress import Item
+from dermpack.storage.files import sha256_of
 from tests.support.colour_patches import class_folders, jpeg, patch, png, write
 from tests.support.errors import raises_code
+from tests.support.hostile_pictures import encoded, scene
 from tests.support.picture_sources import write_ham10000
 from trainer.datasets.check import check_dataset
 from trainer.datasets.importer import ImportRequest, PictureStorage, UnusablePolicy, import_dataset
@@ -87,6 +92,59 @@ def test_copied_pictures_are_the_same_bytes(tmp_path: Path) -> None:
     dataset = import_dataset(asked(source, storage=PictureStorage.COPIED))
     assert dataset.root == "pictures"
     assert files_of(tmp_path / "dataset" / "pictures") == files_of(source)
+
+
+def add_metadata(source: Path) -> Path:
+    """Turn the first picture into one with a name and an orientation in EXIF, and return it."""
+    file = next(path for path in sorted(source.rglob("*")) if path.is_file())
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B] = 6, "Anna Muster"
+    with Image.open(file) as opened:
+        picture = opened.convert("RGB")
+    picture.save(file, "PNG" if file.suffix == ".png" else "JPEG", exif=exif)
+    return file
+
+
+@pytest.mark.parametrize("storage", list(PictureStorage))
+@pytest.mark.parametrize("policy", list(MetadataPolicy))
+def test_only_copies_lose_their_metadata(
+    tmp_path: Path, storage: PictureStorage, policy: MetadataPolicy
+) -> None:
+    source = class_folders(tmp_path / "source")
+    file = add_metadata(source)
+    before = files_of(source)
+    dataset = import_dataset(asked(source, storage=storage, metadata=policy))
+    assert files_of(source) == before
+    assert check_dataset(tmp_path / "dataset").problems == ()
+    path = file.relative_to(source).as_posix()
+    (picture,) = [each for each in dataset.pictures if each.path == path]
+    found = dataset.file(picture).read_bytes()
+    assert sha256_of(found) == picture.sha256
+    assert np.array_equal(decode(found).pixels, decode(file.read_bytes()).pixels)
+    is_removed = storage is PictureStorage.COPIED and policy is MetadataPolicy.REMOVE
+    assert (b"Anna Muster" in found) != is_removed
+    noted = [note.picture for note in dataset.notes if note.kind == "metadata-removed"]
+    assert noted == ([path] if is_removed else [])
+    others = [each for each in dataset.pictures if each.path != path]
+    assert all(dataset.file(each).read_bytes() == (source / each.path).read_bytes() for each in others)
+
+
+def test_a_picture_whose_metadata_cannot_be_removed_is_named(tmp_path: Path) -> None:
+    source = class_folders(tmp_path / "source")
+    folder = next(path for path in sorted(source.iterdir()) if path.is_dir())
+    data = bytearray(encoded(scene(), "TIFF"))
+    # Without the sizes of its strips, an uncompressed TIFF can still be decoded.
+    (start,) = struct.unpack_from("<I", data, 4)
+    for entry in range(struct.unpack_from("<H", data, start)[0]):
+        at = start + 2 + 12 * entry
+        if struct.unpack_from("<H", data, at)[0] == 279:
+            struct.pack_into("<I", data, at + 8, 5)
+    (folder / "odd.tif").write_bytes(data)
+    with raises_code("picture-unsupported", folder / "odd.tif", "--keep-metadata"):
+        import_dataset(asked(source, storage=PictureStorage.COPIED))
+    assert not (tmp_path / "dataset").exists()
+    kept = asked(source, storage=PictureStorage.COPIED, metadata=MetadataPolicy.KEEP)
+    assert import_dataset(kept).root == "pictures"
 
 
 def test_pictures_without_a_group_are_groups_of_their_own(tmp_path: Path) -> None:

@@ -173,3 +173,36 @@ def test_a_map_without_a_label_column_is_an_error(dermnet: Path) -> None:
 def test_a_map_that_leaves_nothing_is_an_error(dermnet: Path) -> None:
     with raises_code("map-matches-nothing", "map.csv"):
         mapped(dermnet, ("*", "", ""))
+
+
+def named(source: Path, *positive: str, name: str = "", negative_name: str = "") -> Listing:
+    request = SourceRequest(positive=positive, name=name, negative_name=negative_name)
+    return read_source(source, request, pictures=source)
+
+
+def test_joined_classes_get_the_given_name(dermnet: Path) -> None:
+    listing = named(dermnet, "Eczema Photos", "Atopic Dermatitis Photos", name="eczema")
+    assert labels(listing) == {"eczema": 8, "not eczema": 4}
+
+
+def test_the_other_class_gets_a_name_too(dermnet: Path) -> None:
+    assert labels(named(dermnet, "eczema", negative_name="other")) == {"Eczema": 4, "other": 8}
+
+
+def test_a_name_without_positive_class_is_an_error(dermnet: Path) -> None:
+    with raises_code("missing-option", "--name", "--positive"):
+        named(dermnet, name="eczema")
+    with raises_code("missing-option", "--negative-name", "--positive"):
+        named(dermnet, negative_name="other")
+
+
+@pytest.mark.parametrize("name", ["two\nlines", " ", "eczema ", "x" * 81])
+def test_a_name_that_is_no_label_is_an_error(dermnet: Path, name: str) -> None:
+    with raises_code("invalid-option", "--name"):
+        named(dermnet, "eczema", name=name)
+
+
+@pytest.mark.parametrize(("name", "negative_name"), [("eczema", "Eczema"), ("", "eczema")])
+def test_two_classes_with_one_name_are_an_error(dermnet: Path, name: str, negative_name: str) -> None:
+    with raises_code("conflicting-options", "--negative-name", negative_name):
+        named(dermnet, "Eczema Photos", name=name, negative_name=negative_name)

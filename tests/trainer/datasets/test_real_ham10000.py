@@ -25,7 +25,14 @@ def test_every_picture_comes_in(imported: Dataset) -> None:
 
 
 def test_no_two_pictures_are_identical_and_none_leaks(imported: Dataset) -> None:
-    assert {finding.kind for finding in imported.notes} <= {"near-duplicate"}
+    assert {finding.kind for finding in imported.notes} <= {"near-duplicate", "same-scene"}
+
+
+def test_hardly_any_picture_of_another_lesion_is_in_a_cluster(imported: Dataset) -> None:
+    confirmed_by_geometry = {
+        path for pair in imported.pairs if pair.inliers for path in (pair.first, pair.second)
+    }
+    assert len(confirmed_by_geometry) <= 0.002 * len(imported.pictures)
 
 
 def test_the_check_finds_nothing(imported: Dataset) -> None:

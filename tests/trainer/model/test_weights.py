@@ -177,7 +177,7 @@ def _nan(group: Any) -> None:
         (lambda group: group.__delitem__("kernel:0"), "invalid-weights", KERNEL),
         (_external_storage, "hostile-file", KERNEL),
         (_virtual, "hostile-file", KERNEL),
-        (_huge, "file-too-large", "1024 MiB"),
+        (_huge, "file-too-large", "512 MiB"),
         (_nan, "invalid-weights", KERNEL),
     ],
 )

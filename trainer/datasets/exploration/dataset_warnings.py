@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dermpack.reporting.page import Callout, Level
 from trainer.datasets.exploration.columns import ColumnKind
 from trainer.datasets.exploration.explore import Exploration
+from trainer.datasets.exploration.pixels.analysis_sections import find_analysis_warnings
+from trainer.datasets.exploration.pixels.picture_analysis import PictureAnalysis
 
 FEW_PICTURES = 30  # of a class in a split: the 95 % interval of a recall is then wider than 0.3
 UNEVEN, VERY_UNEVEN = 3, 10  # times as many pictures as the smallest class
@@ -18,13 +20,14 @@ MIN_IMPORTANCE = 0.1  # balanced accuracy that is lost without a column
 Remark = tuple[Level, str]
 
 
-def find_warnings(exploration: Exploration) -> tuple[Callout, ...]:
+def find_warnings(exploration: Exploration, analysis: PictureAnalysis | None = None) -> tuple[Callout, ...]:
     """Return warnings first, then notes, then passed checks."""
     found = (
         *_warn_of_files_and_relations(exploration),
         *_warn_of_class_sizes(exploration),
         *_warn_of_few_pictures(exploration),
         *_warn_of_metadata(exploration),
+        *(find_analysis_warnings(analysis) if analysis else ()),
     )
     order = (Level.WARNING, Level.NOTE, Level.GOOD)
     return tuple(Callout(level, text) for each in order for level, text in found if level is each)

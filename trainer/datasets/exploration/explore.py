@@ -12,6 +12,12 @@ import numpy as np
 from dermpack.dataset.manifest import Dataset, Finding, Picture
 from dermpack.metrics.slices import is_identifier_column
 from dermpack.progress import Track, silent
+from trainer.datasets.exploration.annotators import (
+    AnnotatedQuestion,
+    SkinTypesOfClasses,
+    count_skin_types,
+    describe_annotators,
+)
 from trainer.datasets.exploration.columns import ColumnKind, Crosstab, count_classes, read_columns
 from trainer.datasets.exploration.importance import Importance, Imputation, impute, measure_importance
 from trainer.datasets.findings import FAULTLESS
@@ -108,6 +114,8 @@ class Exploration:
     notes: tuple[tuple[str, int], ...]  # kind of finding, pictures
     imputations: tuple[Imputation, ...]
     importance: Importance
+    annotators: tuple[AnnotatedQuestion, ...] = ()
+    skin_types: SkinTypesOfClasses | None = None  # None without a column of skin types
     absent: int = 0  # pictures whose file is missing
 
     @property
@@ -149,6 +157,8 @@ def explore_dataset(dataset: Dataset, *, seed: int, track: Track = silent) -> Ex
         notes=_count_kinds(dataset.notes),
         imputations=tuple(impute(column, dataset.pictures) for column in columns),
         importance=measure_importance(dataset, columns, seed=seed),
+        annotators=describe_annotators(dataset, columns),
+        skin_types=count_skin_types(dataset, columns),
     )
 
 

@@ -119,8 +119,8 @@ def impute(column: Column, pictures: Sequence[Picture]) -> Imputation:
 def measure_importance(dataset: Dataset, columns: Sequence[Column], *, seed: int) -> Importance:
     """Return the importance of each column, and why columns are excluded."""
     pictures = dataset.pictures
-    candidates = (*columns, *_size_columns(pictures))
-    reasons = {column.name: _exclusion_reason(column, pictures) for column in candidates}
+    candidates = (*columns, *size_columns(pictures))
+    reasons = {column.name: exclusion_reason(column, pictures) for column in candidates}
     used = [column for column in candidates if not reasons[column.name]]
     reasons.update({column.name: f"comes after {MAX_COLUMNS} others" for column in used[MAX_COLUMNS:]})
     used = used[:MAX_COLUMNS]
@@ -165,7 +165,7 @@ def measure_importance(dataset: Dataset, columns: Sequence[Column], *, seed: int
     return replace(importance, columns=tuple(sorted(measured, key=lambda one: (-one.mean, one.column))))
 
 
-def _size_columns(pictures: Sequence[Picture]) -> tuple[Column, ...]:
+def size_columns(pictures: Sequence[Picture]) -> tuple[Column, ...]:
     """Return the size of the pictures as columns: if it predicts the label, a model can learn the camera."""
     sizes = {WIDTH: [p.width for p in pictures], HEIGHT: [p.height for p in pictures]}
     return tuple(
@@ -179,7 +179,7 @@ def _size_columns(pictures: Sequence[Picture]) -> tuple[Column, ...]:
     )
 
 
-def _exclusion_reason(column: Column, pictures: Sequence[Picture]) -> str:
+def exclusion_reason(column: Column, pictures: Sequence[Picture]) -> str:
     """Return why a model must not learn from the column, or ""."""
     if all(cell == picture.group for cell, picture in zip(column.cells, pictures, strict=True)):
         return "is the group"

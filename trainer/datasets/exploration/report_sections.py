@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dermpack.dataset.manifest import Dataset, Finding
 from dermpack.reporting.page import Block, Facts, Gallery, Image, Section, Table
@@ -16,10 +16,13 @@ from dermpack.reporting.plots import (
     shorten,
     stacked_bar_plot,
 )
+from trainer.datasets.exploration.annotators import create_annotator_sections
 from trainer.datasets.exploration.columns import ColumnKind, Crosstab
 from trainer.datasets.exploration.dataset_warnings import find_warnings
 from trainer.datasets.exploration.explore import Exploration, Histogram, PictureRelations, Resolution
 from trainer.datasets.exploration.importance import Importance, Imputation
+from trainer.datasets.exploration.pixels.analysis_sections import create_analysis_sections
+from trainer.datasets.exploration.pixels.picture_analysis import PictureAnalysis
 
 MAX_LISTED = 20  # findings in a table
 MAX_CLASSES = 12  # with more classes, the table has no columns for them and the heat map a row of its own
@@ -40,7 +43,9 @@ def create_sections(
     exploration: Exploration,
     *,
     class_sheets: Sequence[Image],
-    duplicate_sheet: Image | None,
+    duplicate_sections: Sequence[Section],
+    analysis: PictureAnalysis | None,
+    analysis_sheets: Mapping[str, Image],
 ) -> tuple[Section, ...]:
     """Return the sections of the page: warnings first, then the details; empty sections are omitted.
 
@@ -55,12 +60,15 @@ def create_sections(
         ("leaking between splits", f"{exploration.kinship.leaks:,}"),
     ]
     sections = [
-        Section("Summary", [Facts(facts), *find_warnings(exploration)]),
+        Section("Summary", [Facts(facts), *find_warnings(exploration, analysis)]),
         _create_classes_section(exploration),
         _create_samples_section(class_sheets),
+        *create_annotator_sections(exploration.annotators, exploration.skin_types, exploration.classes),
         *(_create_crosstab_section(crosstab, exploration) for crosstab in exploration.crossings),
         _create_resolution_section(exploration.resolution),
-        _create_relations_section(exploration.kinship, duplicate_sheet),
+        _create_relations_section(exploration.kinship),
+        *duplicate_sections,
+        *create_analysis_sections(analysis, analysis_sheets),
         _create_findings_section("Pictures left out", "reason", exploration.refused, dataset.refused),
         _create_findings_section("Notes on kept pictures", "note", exploration.notes, dataset.notes),
         _create_missing_section(exploration.imputations, exploration.pictures),
@@ -125,7 +133,7 @@ def _plot_histogram(values: Histogram, *, unit: str) -> Image:
     return plot_image(plot, alt=f"Pictures by {unit}; the table has the spread.")
 
 
-def _create_relations_section(relations: PictureRelations, sheet: Image | None) -> Section:
+def _create_relations_section(relations: PictureRelations) -> Section:
     groups = (relations.groups_of_several, relations.groups_across_classes, relations.groups_across_splits)
     clusters = (relations.clusters, relations.clusters_across_classes, relations.clusters_across_splits)
     files = (relations.files_repeated, relations.files_across_classes, relations.files_across_splits)
@@ -136,8 +144,6 @@ def _create_relations_section(relations: PictureRelations, sheet: Image | None) 
     blocks: list[Block] = [Table(caption, header, rows)]
     if relations.largest_group > 1:
         blocks.append(f"The largest group has {relations.largest_group:,} pictures.")
-    if sheet is not None:
-        blocks.append(sheet)
     if relations.largest_clusters:
         number = f"{len(relations.largest_clusters):,} of {relations.clusters:,}"
         rows = []

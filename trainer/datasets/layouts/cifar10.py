@@ -27,7 +27,7 @@ PIXELS = SIDE * SIDE * 3  # of one picture: all red, then all green, then all bl
 MAX_PICTURES = 50_000  # in one batch; the published ones have 10,000
 MAX_NAMES_BYTES = 1 << 16
 MAX_PICKLE_BYTES = 64 << 20  # a published batch has 31 MB
-MAX_PICKLE_SECONDS = 30.0  # a published batch takes a fraction of a second
+MAX_PICKLE_SECONDS = 30  # a published batch takes a fraction of a second
 MAX_CHILD_MEMORY_BYTES = 1 << 30  # of the child process that unpickles: the file and its copies
 PICKLE_MODULE = "trainer.datasets.layouts.cifar10_pickle"
 HINT = "Use the batches as published; download them again."
@@ -101,11 +101,13 @@ def _write_batch(
 
 def _read_binary_batch(path: Path) -> Batch:
     # Each picture is one byte of label followed by 3,072 bytes of pixels.
-    size, max_size = path.stat().st_size, MAX_PICTURES * (PIXELS + 1)
-    if size == 0 or size % (PIXELS + 1) or size > max_size:
+    max_size = MAX_PICTURES * (PIXELS + 1)
+    data = read_bytes(path, most=max_size, hint=HINT)
+    size = len(data)
+    if size == 0 or size % (PIXELS + 1):
         what = f"the size of {size} bytes is not a multiple of {PIXELS + 1} up to {max_size}"
         raise TableError(path, what, HINT, code="invalid-batch")
-    rows = np.fromfile(path, dtype=np.uint8).reshape(-1, PIXELS + 1)
+    rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, PIXELS + 1)
     return rows[:, 1:], rows[:, 0].tolist()
 
 
@@ -126,7 +128,9 @@ def _read_pickle(path: Path) -> tuple[dict[str, Any], bytes]:
     data = read_bytes(path, most=MAX_PICKLE_BYTES, hint=HINT)
     try:
         with (
-            ChildProcess(PICKLE_MODULE, memory_bytes=MAX_CHILD_MEMORY_BYTES) as child,
+            ChildProcess(
+                PICKLE_MODULE, memory_bytes=MAX_CHILD_MEMORY_BYTES, cpu_seconds=MAX_PICKLE_SECONDS
+            ) as child,
             child.time_limit(MAX_PICKLE_SECONDS),
         ):
             child.send(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
@@ -46,7 +46,7 @@ RowProblem = tuple[SourceRow, Finding]  # a row that cannot be used, and why
 
 def recognises(source: Path) -> bool:
     """Return whether the source is such a table, or a folder with exactly one."""
-    return len(_find_tables(source)) == 1
+    return len(find_tables(source, REQUIRED)) == 1
 
 
 def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) -> Listing:  # noqa: ARG001 - a Layout
@@ -92,9 +92,10 @@ def refuse_other_table(source: Path) -> None:
         raise TableError(f"{candidates[0]}:1", what, hint, code="missing-column")
 
 
-def _find_tables(source: Path) -> list[Path]:
+def find_tables(source: Path, columns: Collection[str]) -> list[Path]:
+    """Return the CSV files of the folder that have the columns, or the source if it is such a file."""
     paths = _list_csv_files(source) if source.is_dir() else [source]
-    return [path for path in paths if is_regular_file(path) and set(read_header(path)) >= REQUIRED]
+    return [path for path in paths if is_regular_file(path) and set(read_header(path)) >= set(columns)]
 
 
 def _list_csv_files(source: Path) -> list[Path]:
@@ -106,7 +107,7 @@ def _list_csv_files(source: Path) -> list[Path]:
 def _find_only_table(source: Path) -> Path:
     if source.is_file():
         return source
-    tables = _find_tables(source)
+    tables = find_tables(source, REQUIRED)
     if not tables:
         what, hint = f"no {SHAPE} found", "Give the table itself as the source, or choose another --format."
         raise InputError(source, what, hint, code="table-not-found")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import filecmp
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError
 from dermpack.progress import Track
-from trainer.datasets.findings import OmissionReason, create_finding
 from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest
-from trainer.datasets.layouts.source_walk import is_regular_file, walk_source
+from trainer.datasets.layouts.source_walk import NamedRow, is_regular_file, match_files, walk_source
 from trainer.datasets.layouts.table_reader import (
     SourceTable,
     is_single_line,
@@ -26,8 +20,6 @@ METADATA_NAMES = ("ham10000_metadata.csv", "ham10000_metadata.tab", "ham10000_me
 GROUP_COLUMN = "lesion_id"
 OWN_COLUMNS = (GROUP_COLUMN, "image_id", "dx")
 UNKNOWN = "unknown"  # in the published table: a missing sex or localization
-
-Lesion = tuple[int, ListedPicture]  # the line of a row, and its picture with the image_id as its path
 
 
 def recognises(source: Path) -> bool:
@@ -42,26 +34,7 @@ def read(source: Path, request: SourceRequest, *, pictures: Path, track: Track) 
         hint = "Put it into the folder that contains the picture folders, or give it with --metadata."
         raise InputError(source, "no HAM10000_metadata.csv found", hint, code="table-not-found")
     lesions, columns = read_lesions(read_table(metadata_file))
-    files = walk_source(source)
-    # The first file of each name is the picture of the row; `repeated` pairs each further file with it.
-    path_of_name: dict[str, str] = {}
-    repeated = []
-    for path in files.pictures:
-        first = path_of_name.setdefault(PurePosixPath(path).stem, path)
-        if path != first:
-            repeated.append((path, first))
-    findings = list(files.refused)
-    findings += _report_repeated(source, track(repeated, total=len(repeated), what="compare copies"))
-    # Match rows and files by name; what has no counterpart is refused.
-    listed = []
-    for line, picture in lesions:
-        if path := path_of_name.pop(picture.path, ""):
-            listed.append(replace(picture, path=path))
-        else:
-            detail = f"is in line {line} of the metadata, but has no file"
-            findings.append(create_finding(OmissionReason.NO_FILE, picture.path, detail))
-    for path in path_of_name.values():
-        findings.append(create_finding(OmissionReason.NO_ROW, path, "has no row in the metadata"))
+    listed, findings = match_files(source, lesions, track=track)
     return Listing(
         root=source,
         pictures=tuple(listed),
@@ -79,11 +52,11 @@ def find_metadata(source: Path) -> Path | None:
     return next((files[name] for name in METADATA_NAMES if name in files), None)
 
 
-def read_lesions(table: SourceTable) -> tuple[tuple[Lesion, ...], tuple[str, ...]]:
+def read_lesions(table: SourceTable) -> tuple[tuple[NamedRow, ...], tuple[str, ...]]:
     """Return the rows in their order and the names of the metadata columns; "unknown" becomes empty."""
     require_columns(table, "image_id", "dx", GROUP_COLUMN)
     indices, columns = select_metadata(table, OWN_COLUMNS)
-    lesions: dict[str, Lesion] = {}
+    lesions: dict[str, NamedRow] = {}
     for row in table.rows:
         group, name, label = (table.cell(row, column) for column in OWN_COLUMNS)
         if not all(cell and is_single_line(cell) for cell in (group, name, label)):
@@ -95,20 +68,3 @@ def read_lesions(table: SourceTable) -> tuple[tuple[Lesion, ...], tuple[str, ...
         picture = ListedPicture(path=name, label=label, group=group, metadata=tuple(cells))
         lesions[name] = (row.line, picture)
     return tuple(lesions.values()), columns
-
-
-def _report_repeated(source: Path, pairs: Iterable[tuple[str, str]]) -> Iterator[Finding]:
-    """Yield a finding for each folder of identical copies, and for each different file of one name."""
-    copies: Counter[str] = Counter()
-    for path, first in pairs:
-        try:
-            is_copy = filecmp.cmp(source / path, source / first, shallow=False)
-        except OSError:
-            is_copy = False
-        if is_copy:
-            copies[path.rpartition("/")[0]] += 1
-        else:
-            yield create_finding(OmissionReason.REPEATED, path, f"has the name of {first}, which is kept")
-    for folder, count in sorted(copies.items()):
-        detail = f"holds {count:,} files that are there already, byte for byte"
-        yield create_finding(OmissionReason.COPIES, folder, detail)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dermpack.errors import InputError, TableError
 from dermpack.progress import Track
+from dermpack.storage.regular_files import open_regular
 from trainer.datasets.layouts.ham10000 import GROUP_COLUMN, find_metadata, read_lesions
 from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest
 from trainer.datasets.layouts.source_walk import is_regular_file
@@ -68,7 +69,7 @@ def _find_table(source: Path) -> Path | None:
 
 def _read_rows(table: Path) -> Iterator[tuple[int, bytes, str]]:
     """Yield line, pixels and label row by row, so that the memory does not grow with their number."""
-    with table.open("rb") as file:
+    with open_regular(table) as file:
         header = file.readline(MAX_LINE_BYTES).strip().split(b",")
         if header[-1].strip(b'"') != b"label" or len(header) - 1 not in MODE_OF_PIXELS:
             what = f"{len(header)} columns, not 2,352 or 784 pixels followed by a column label"

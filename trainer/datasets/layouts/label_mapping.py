@@ -1,9 +1,9 @@
 """Assign the labels of the requested task to the classes of a source.
 
 `--positive "Eczema Photos"` makes two labels, "Eczema" and "not Eczema": the class name as it is spelled,
-without a final "photos", "pictures" or "images". Several positives are joined by " or ". Without
-`--negative`, every other class is negative; with it, only the given ones are. Names match in any case, with
-or without that last word.
+without a final "photos", "pictures" or "images". Several positives are joined by " or ", or called as
+`--name` says; `--negative-name` names the other label. Without `--negative`, every other class is negative;
+with it, only the given ones are. Names match in any case, with or without that last word.
 
 `--map FILE.csv` has the columns class, pattern (optional) and label. The first row that matches a picture
 gives its label: class is a class name or * for any, pattern a glob on the file's name in any case, an empty
@@ -29,6 +29,7 @@ PICTURE_WORDS = (" photos", " pictures", " images")
 ANY_CLASS = "*"
 MIN_SIMILARITY = 0.75  # of the letters: names of different diagnoses are often somewhat similar
 MAX_NAMED = 30
+MAX_NAME_CHARACTERS = 80  # of a label: the answers of a model are shown on small screens
 
 LabelOf = Callable[[ListedPicture], str | None]  # None: not part of the task; "": left out on request
 
@@ -41,14 +42,26 @@ def apply_task(listing: Listing, request: SourceRequest) -> Listing:
     if request.negative and not request.positive:
         hint = "Add --positive with the positive class."
         raise InputError("--negative", "requires --positive", hint, code="missing-option")
+    _check_names(request)
     if request.map_file is not None:
         listing = _relabel(listing, _labels_from_map(listing, request.map_file))
         if not listing.pictures:
             what, hint = "no picture gets a label", "Assign a label to at least two classes."
             raise InputError(request.map_file, what, hint, code="map-matches-nothing")
     elif request.positive:
-        listing = _relabel(listing, _labels_from_names(listing, request.positive, request.negative))
+        listing = _relabel(listing, _labels_from_names(listing, request))
     return listing
+
+
+def _check_names(request: SourceRequest) -> None:
+    """Raise InputError if --name or --negative-name cannot name one of the two labels."""
+    for option, name in (("--name", request.name), ("--negative-name", request.negative_name)):
+        if name and not request.positive:
+            hint = "Add --positive with each class to join, or rename classes with --map."
+            raise InputError(option, "requires --positive", hint, code="missing-option")
+        if name and (name != name.strip() or not is_single_line(name) or len(name) > MAX_NAME_CHARACTERS):
+            what = f"must be a single line of at most {MAX_NAME_CHARACTERS} characters"
+            raise InputError(option, what, "Give a short name.", code="invalid-option")
 
 
 def normalize_class(name: str) -> str:
@@ -80,18 +93,23 @@ def _relabel(listing: Listing, label_of: LabelOf) -> Listing:
     return replace(listing, pictures=tuple(pictures), refused=(*listing.refused, *findings))
 
 
-def _labels_from_names(listing: Listing, positive: tuple[str, ...], negative: tuple[str, ...]) -> LabelOf:
+def _labels_from_names(listing: Listing, request: SourceRequest) -> LabelOf:
     """Return two labels: the positive classes, and the negative ones or else all others."""
     classes = sorted({picture.label for picture in listing.pictures})
-    positives = [_find_class(name, classes, "--positive") for name in positive]
-    negatives = [_find_class(name, classes, "--negative") for name in negative]
+    positives = [_find_class(name, classes, "--positive") for name in request.positive]
+    negatives = [_find_class(name, classes, "--negative") for name in request.negative]
     if both := sorted(set(positives) & set(negatives)):
         what = f"{both[0]!r} is also given with --positive"
         hint = "Give each class with one of the two options only."
         raise InputError("--negative", what, hint, code="conflicting-options")
-    label = " or ".join(dict.fromkeys(_strip_picture_word(name) for name in positives))
+    joined = " or ".join(dict.fromkeys(_strip_picture_word(name) for name in positives))
+    label = request.name or joined
     others = set(negatives) if negatives else set(classes) - set(positives)
-    label_of_class = {**dict.fromkeys(others, f"not {label}"), **dict.fromkeys(positives, label)}
+    other = request.negative_name or f"not {label}"
+    if other.casefold() == label.casefold():
+        what = f"{other!r} is also the name of the positive class"
+        raise InputError("--negative-name", what, "Give two different names.", code="conflicting-options")
+    label_of_class = {**dict.fromkeys(others, other), **dict.fromkeys(positives, label)}
     return lambda picture: label_of_class.get(picture.label)
 
 

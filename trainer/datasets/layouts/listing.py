@@ -26,17 +26,27 @@ class SourceFormat(Enum):
     HAM10000 = "ham10000"
     HMNIST = "hmnist"
     CIFAR10 = "cifar10"
+    FITZPATRICK17K = "fitzpatrick17k"
+    SCIN = "scin"
+    PAD_UFES = "pad-ufes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRequest:
-    """The layout to read and the task to make of its classes; `metadata_file` is a table elsewhere."""
+    """The layout to read and the task to make of its classes; `metadata_file` is a table elsewhere.
+
+    `name` and `negative_name` replace the names of the two labels that `positive` makes. `min_weight` applies
+    to SCIN: the weight that the label of a case must exceed.
+    """
 
     format: SourceFormat = SourceFormat.AUTO
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
+    name: str = ""
+    negative_name: str = ""
     map_file: Path | None = None
     metadata_file: Path | None = None
+    min_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

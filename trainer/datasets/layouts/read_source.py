@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import stat
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from dermpack.errors import InputError
 from dermpack.progress import Track, silent
+from dermpack.storage.regular_files import read_beginning
 from trainer.datasets.findings import OmissionReason
-from trainer.datasets.layouts import cifar10, csv_table, folders, ham10000, hmnist
+from trainer.datasets.layouts import (
+    cifar10,
+    csv_table,
+    fitzpatrick17k,
+    folders,
+    ham10000,
+    hmnist,
+    pad_ufes,
+    scin,
+)
 from trainer.datasets.layouts.label_mapping import apply_task
 from trainer.datasets.layouts.listing import Listing, SourceFormat, SourceRequest
 from trainer.datasets.layouts.source_walk import list_entries, walk_source
@@ -33,12 +42,18 @@ LAYOUTS: dict[SourceFormat, Layout] = {
     SourceFormat.HAM10000: ham10000,
     SourceFormat.HMNIST: hmnist,
     SourceFormat.CIFAR10: cifar10,
+    SourceFormat.FITZPATRICK17K: fitzpatrick17k,
+    SourceFormat.SCIN: scin,
+    SourceFormat.PAD_UFES: pad_ufes,
     SourceFormat.FOLDERS: folders.FOLDERS,
 }
-NEEDS_FOLDER = frozenset(
-    {SourceFormat.FOLDERS, SourceFormat.DERMNET, SourceFormat.ISIC, SourceFormat.HAM10000}
+NEEDS_FOLDER = frozenset(LAYOUTS) - {SourceFormat.CSV, SourceFormat.HMNIST, SourceFormat.CIFAR10}
+WITH_METADATA = frozenset(
+    {
+        *(SourceFormat.CSV, SourceFormat.HAM10000, SourceFormat.HMNIST),
+        *(SourceFormat.FITZPATRICK17K, SourceFormat.PAD_UFES),
+    }
 )
-WITH_METADATA = frozenset({SourceFormat.CSV, SourceFormat.HAM10000, SourceFormat.HMNIST})
 PICTURES_FOLDER_HINT = "Give the folder that contains the pictures."
 EXPECTED = {
     SourceFormat.FOLDERS: folders.SHAPE,
@@ -46,6 +61,9 @@ EXPECTED = {
     SourceFormat.HAM10000: "HAM10000_metadata.csv with pictures",
     SourceFormat.HMNIST: "hmnist_28_28_RGB.csv",
     SourceFormat.CIFAR10: "CIFAR-10 batches",
+    SourceFormat.FITZPATRICK17K: fitzpatrick17k.SHAPE,
+    SourceFormat.SCIN: scin.SHAPE,
+    SourceFormat.PAD_UFES: pad_ufes.SHAPE,
 }
 ARCHIVE_SIGNATURES = {
     b"PK\x03\x04": "zip",
@@ -70,6 +88,9 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
         what = f"{request.metadata_file} cannot be used, because the source is read as {layout.value}"
         hint = "Choose another --format, or omit --metadata."
         raise InputError("--metadata", what, hint, code="option-not-applicable")
+    if request.min_weight is not None and layout is not SourceFormat.SCIN:
+        what = f"the source is read as {layout.value}, which has no weighted labels"
+        raise InputError("--min-weight", what, "Omit the option.", code="option-not-applicable")
     listing = LAYOUTS[layout].read(source, request, pictures=pictures, track=track)
     in_order = sorted(listing.pictures, key=lambda picture: picture.path)
     listing = replace(listing, format=layout.value, pictures=tuple(in_order))
@@ -104,10 +125,8 @@ def _check_source(source: Path) -> None:
         raise InputError(source, what, "Check the path.", code="cannot-read") from error
     if is_folder:
         list_entries(source)
-    elif source.is_file():  # opening a pipe would wait for its writer
-        first_bytes = b""
-        with suppress(OSError), source.open("rb") as file:  # the layout reports files it cannot read
-            first_bytes = file.read(max(map(len, ARCHIVE_SIGNATURES)))
+    else:
+        first_bytes = read_beginning(source, max(map(len, ARCHIVE_SIGNATURES)))
         for signature, kind in ARCHIVE_SIGNATURES.items():
             if first_bytes.startswith(signature):
                 hint = "Unpack it, and give the unpacked folder."

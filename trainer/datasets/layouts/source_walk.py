@@ -1,26 +1,32 @@
-"""Walk a source folder without following links, and sort its files into pictures and others."""
+"""Walk a source folder without following links, sort its files, and find the files that a table names."""
 
 from __future__ import annotations
 
+import filecmp
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.containers import SUFFIXES, detect_format
+from dermpack.progress import Track
+from dermpack.storage.regular_files import read_beginning
 from trainer.datasets.findings import OmissionReason, create_finding
+from trainer.datasets.layouts.listing import ListedPicture
 from trainer.datasets.layouts.table_reader import is_single_line
 
 # Pictures in these formats are reported instead of being skipped silently.
 UNSUPPORTED_SUFFIXES = frozenset(
     (
-        *(".heic", ".heif", ".hif", ".avif", ".jp2", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"),
+        *(".avif", ".jp2", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"),
         *(".raf", ".orf", ".raw", ".rw2", ".dcm", ".psd", ".svg"),
     )
 )
+NamedRow = tuple[int, ListedPicture]  # the line of a row, and its picture with a file's name as its path
 SIGNATURE_BYTES = 16  # the first bytes of a file, enough to recognise every supported format
 
 
@@ -47,8 +53,9 @@ def walk_source(folder: Path) -> SourceFiles:
             findings.append(refuse_path(OmissionReason.LINK, path))
         elif entry.is_dir(follow_symlinks=False):
             folders.append(path)
-        elif not entry.is_file(follow_symlinks=False):
-            continue  # pipes, sockets, devices
+        elif not entry.is_file(follow_symlinks=False):  # a pipe, a socket or a device
+            if suffix in SUFFIXES or suffix in UNSUPPORTED_SUFFIXES:
+                findings.append(refuse_path(OmissionReason.NOT_A_FILE, path))
         elif suffix in UNSUPPORTED_SUFFIXES:
             findings.append(refuse_path(OmissionReason.UNREAD, path))
         elif suffix in SUFFIXES or (not suffix and _has_picture_signature(Path(entry.path))):
@@ -61,6 +68,56 @@ def walk_source(folder: Path) -> SourceFiles:
         others=tuple(sorted(others)),
         refused=tuple(sorted(findings, key=lambda finding: finding.picture)),
     )
+
+
+def match_files(
+    source: Path, rows: Sequence[NamedRow], *, passed_over: Collection[str] = (), track: Track
+) -> tuple[list[ListedPicture], list[Finding]]:
+    """Return the rows with the paths of their files, which are in any folder and have any extension.
+
+    Refused are rows without file, files without row and second files of one name; files that are named in
+    `passed_over` have a row that another finding describes.
+    """
+    files = walk_source(source)
+    # The first file of each name is the picture of the row; `repeated` pairs each further file with it.
+    path_of_name: dict[str, str] = {}
+    repeated = []
+    for path in files.pictures:
+        first = path_of_name.setdefault(PurePosixPath(path).stem, path)
+        if path != first:
+            repeated.append((path, first))
+    findings = list(files.refused)
+    if repeated:
+        findings += _report_repeated(source, track(repeated, total=len(repeated), what="compare copies"))
+    # Match rows and files by name; what has no counterpart is refused.
+    listed = []
+    for line, picture in rows:
+        if path := path_of_name.pop(picture.path, ""):
+            listed.append(replace(picture, path=path))
+        else:
+            detail = f"is in line {line} of the metadata, but has no file"
+            findings.append(create_finding(OmissionReason.NO_FILE, picture.path, detail))
+    for name, path in path_of_name.items():
+        if name not in passed_over:
+            findings.append(create_finding(OmissionReason.NO_ROW, path, "has no row in the metadata"))
+    return listed, findings
+
+
+def _report_repeated(source: Path, pairs: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """Yield a finding for each folder of identical copies, and for each different file of one name."""
+    copies: Counter[str] = Counter()
+    for path, first in pairs:
+        try:
+            is_copy = filecmp.cmp(source / path, source / first, shallow=False)
+        except OSError:
+            is_copy = False
+        if is_copy:
+            copies[path.rpartition("/")[0]] += 1
+        else:
+            yield create_finding(OmissionReason.REPEATED, path, f"has the name of {first}, which is kept")
+    for folder, count in sorted(copies.items()):
+        detail = f"holds {count:,} files that are there already, byte for byte"
+        yield create_finding(OmissionReason.COPIES, folder, detail)
 
 
 def list_entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -92,10 +149,11 @@ def is_valid_name(name: str) -> bool:
 
 
 def refuse_path(reason: OmissionReason, path: str) -> Finding:
-    """Return the finding for a link, an invalid name or an unsupported format."""
+    """Return the finding for a link, a pipe, an invalid name or an unsupported format."""
     # The path is written to dataset.json, so undecodable bytes are escaped.
     details = {
         OmissionReason.LINK: "is a symbolic link; only files within the source are read",
+        OmissionReason.NOT_A_FILE: "is a pipe, a socket or a device",
         OmissionReason.NAME: "has a backslash, a line break or an undecodable byte in its name",
         OmissionReason.UNREAD: f"{_suffix(path)[1:].upper()} is not read; convert it to JPEG or PNG",
     }
@@ -122,8 +180,7 @@ def _suffix(name: str) -> str:
 
 def _has_picture_signature(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            detect_format(file.read(SIGNATURE_BYTES), where=path.name)
-    except (OSError, PictureError):
+        detect_format(read_beginning(path, SIGNATURE_BYTES), where=path.name)
+    except PictureError:
         return False
     return True

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dermpack.dataset.manifest import FIXED_COLUMNS, MAX_CELL_CHARACTERS
+from dermpack.dataset.manifest import FIXED_COLUMNS, MAX_CELL_CHARACTERS, PHOTOGRAPH_COLUMN
 from dermpack.errors import TableError
 from dermpack.storage.files import read_bytes
+from dermpack.storage.regular_files import open_regular
 
 # Limits against a table that fills the memory: a row costs some 350 bytes, however short it is.
 MAX_TABLE_BYTES, MAX_ROWS, MAX_COLUMNS = 64 << 20, 1_000_000, 1000
@@ -81,7 +82,7 @@ def read_table(path: Path) -> SourceTable:
 def read_header(path: Path) -> tuple[str, ...]:
     """Return the column names in lower case, or none if the file does not begin with a line of text."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             first_line = file.readline(MAX_CELL_CHARACTERS).decode("utf-8-sig")
         cells = next(csv.reader([first_line], delimiter=_find_delimiter(first_line)), [])
     except (OSError, UnicodeDecodeError, csv.Error):
@@ -106,7 +107,8 @@ def require_columns(table: SourceTable, *names: str) -> None:
 def select_metadata(table: SourceTable, used: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return indices and names of all columns that are not `used`: "Width" → "source_Width"."""
     kept = {index: name for index, name in enumerate(table.header) if name.casefold() not in used}
-    names = [COLLISION_PREFIX * (name.casefold() in FIXED_COLUMNS) + name for name in kept.values()]
+    taken = (*FIXED_COLUMNS, PHOTOGRAPH_COLUMN)
+    names = [COLLISION_PREFIX * (name.casefold() in taken) + name for name in kept.values()]
     repeated = _find_repeated(names)
     if repeated:
         what = f"two columns would both be imported as {repeated}"

@@ -9,8 +9,7 @@ from enum import Enum
 
 from dermpack.dataset.manifest import Finding, Picture, Split
 from dermpack.errors import InputError
-from dermpack.progress import Track, silent
-from trainer.datasets.duplicates import DuplicateSets, find_contradictions, find_duplicates, select_clusters
+from trainer.datasets.duplicates.search import DuplicateSets, find_contradictions, select_clusters
 from trainer.datasets.examine import ExaminedPicture
 from trainer.datasets.findings import ImportOutcome, create_finding
 from trainer.datasets.layouts.listing import ListedPicture, Listing
@@ -74,26 +73,25 @@ def join_group_names(source_groups: Sequence[str], column_groups: Sequence[str])
 def arrange_pictures(
     listed: Sequence[ListedPicture],
     examined: Sequence[ExaminedPicture],
+    duplicates: DuplicateSets,
     *,
     policy: SplitPolicy,
     shares: Shares | None,
     seed: int,
-    track: Track = silent,
 ) -> tuple[tuple[Picture, ...], tuple[Finding, ...], tuple[Finding, ...]]:
     """Return the rows of the manifest, the pictures that are left out, and notes on the others.
 
-    Both sequences are in path order.
+    All three are in path order.
     """
-    duplicates = find_duplicates([each.signature for each in examined], track=track)
     # 1. Leave out pixel-identical pictures under different labels.
     labels = [each.label for each in listed]
     contradictions: dict[int, Finding] = {}
-    for index, different in sorted(find_contradictions(duplicates, labels).items()):
+    for index, different in sorted(find_contradictions(duplicates.exact, labels).items()):
         detail = f"the same picture stands under {different}"
         contradictions[index] = create_finding(ImportOutcome.CONTRADICTION, listed[index].path, detail)
     staying = [index for index in range(len(listed)) if index not in contradictions]
     # 2. Assign splits to units, which are joined by groups and clusters.
-    cluster_names = _name_clusters(duplicates, staying)
+    cluster_names = _name_sets("c", duplicates.near, staying)
     units = join_equal(
         [listed[index].group for index in staying], [cluster_names.get(index) for index in staying]
     )
@@ -115,7 +113,8 @@ def arrange_pictures(
     left_out, noted = (leaks, {}) if policy is SplitPolicy.MENDED else ({}, leaks)
     remaining = [index for index in staying if index not in left_out]
     # 4. Name the clusters again, because leaving pictures out may have dissolved some.
-    cluster_names = _name_clusters(duplicates, remaining)
+    cluster_names = _name_sets("c", duplicates.near, remaining)
+    photograph_names = _name_sets("p", duplicates.photographs, remaining)
     pictures = [
         Picture(
             path=listed[index].path,
@@ -126,6 +125,7 @@ def arrange_pictures(
             split=split_of[index],
             group=listed[index].group or listed[index].path,  # without a group: a group of its own
             cluster=cluster_names.get(index, ""),
+            photograph=photograph_names.get(index, ""),
             metadata=listed[index].metadata,
         )
         for index in remaining
@@ -144,18 +144,17 @@ def arrange_pictures(
     return tuple(pictures), (*contradictions.values(), *left_out.values()), tuple(notes)
 
 
-def _name_clusters(duplicates: DuplicateSets, present: Sequence[int]) -> dict[int, str]:
-    """Return picture → cluster: c0001 and so on, in the order of their first paths."""
-    clusters = _select_present(duplicates, present)
-    return {index: f"c{number:04d}" for number, members in enumerate(clusters, start=1) for index in members}
+def _name_sets(prefix: str, roots: Sequence[int], present: Sequence[int]) -> dict[int, str]:
+    """Return picture → set: c0001 and so on, in the order of their first paths."""
+    sets = enumerate(_select_present(roots, present), start=1)
+    return {index: f"{prefix}{number:04d}" for number, members in sets for index in members}
 
 
-def _select_present(duplicates: DuplicateSets, present: Sequence[int]) -> list[list[int]]:
-    """Return the clusters of near duplicates among the present pictures, without single pictures."""
+def _select_present(roots: Sequence[int], present: Sequence[int]) -> list[list[int]]:
+    """Return the sets of related pictures among the present ones, without single pictures."""
     is_present = set(present)
     clusters = [
-        [index for index in members if index in is_present]
-        for members in select_clusters(duplicates.near).values()
+        [index for index in members if index in is_present] for members in select_clusters(roots).values()
     ]
     return [members for members in clusters if len(members) > 1]
 
@@ -164,14 +163,20 @@ def _note_duplicates(
     listed: Sequence[ListedPicture], duplicates: DuplicateSets, remaining: Sequence[int]
 ) -> Iterator[Finding]:
     """Yield a finding for each picture that repeats an earlier one."""
-    for first, *others in _select_present(duplicates, remaining):
-        for index in others:
-            kind = ImportOutcome.NEAR
+    photographs = duplicates.photographs
+    for members in _select_present(duplicates.near, remaining):
+        for position, index in enumerate(members[1:], start=1):
+            # Compared with the earlier picture that is related most closely.
+            before = members[:position]
+            same = [other for other in before if photographs[other] == photographs[index]]
+            first = (same or before)[0]
+            kind = ImportOutcome.NEAR if same else ImportOutcome.SAME_SCENE
             if listed[index].label != listed[first].label:
                 kind = ImportOutcome.NEAR_OTHER_LABEL
             elif duplicates.exact[index] == duplicates.exact[first]:
                 kind = ImportOutcome.IDENTICAL
-            yield create_finding(kind, listed[index].path, f"shows what {listed[first].path} shows")
+            detail = f"shows what {listed[first].path} shows" + ("" if same else ", in another photograph")
+            yield create_finding(kind, listed[index].path, detail)
 
 
 def _note_missing_classes(members: Sequence[Member], splits: Sequence[Split]) -> Iterator[Finding]:

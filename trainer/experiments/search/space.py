@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 from dermpack.dataset.manifest import Dataset
 from dermpack.errors import DermpackError, TableError
-from dermpack.storage.files import read_toml
+from dermpack.storage.toml_text import read_toml
 from trainer.recipe.network_spec import Arch, Weights
 from trainer.recipe.recipe import MACHINE_OPTIONS, Goal, Recipe, parse_recipe
 

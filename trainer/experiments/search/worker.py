@@ -15,28 +15,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dermpack.errors import DermpackError, InputError
 from dermpack.progress import ignore
-from dermpack.storage.files import (
-    check_output_folder,
-    format_json,
-    format_toml,
-    write_bytes,
-    write_error,
-    write_text,
-)
+from dermpack.storage import files
 from dermpack.storage.shared_folders import wait_for_turn
+from dermpack.storage.toml_text import format_toml
+from trainer.experiments.search import workers
 from trainer.experiments.search.space import SearchGoal, apply_sample
 from trainer.experiments.search.storage import hide_password, open_trials, sqlite_url
-from trainer.experiments.search.workers import (
-    SAME_AS,
-    SECONDS,
-    TRIAL_REASON,
-    TRIALS,
-    MeasureLatency,
-    failed_with_worker,
-    run_trials,
-    train_trial,
-    trial_folder,
-)
 from trainer.experiments.search_report import Search, State, TrialRow, search_page, search_plots
 from trainer.recipe.recipe import MACHINE_OPTIONS, Recipe, recipe_to_options
 from trainer.runs.preflight import check_single_process, check_training
@@ -53,7 +37,7 @@ def tune(
     minutes: float = 0.0,
     storage: str = "",
     name: str = "",
-    latency: MeasureLatency | None = None,
+    latency: workers.MeasureLatency | None = None,
     tell: EventCallback = ignore,
 ) -> Search:
     """Run trials until all workers have started `trials`, and return the results.
@@ -62,23 +46,29 @@ def tune(
     """
     folder = folder.absolute()
     check_single_process(wanted.recipe)
-    check_training(wanted.dataset, folder / TRIALS / "any", wanted.recipe, overwrite=True)
-    check_output_folder(folder, marker=MARKER, overwrite=True)
-    try:
+    check_training(wanted.dataset, folder / workers.TRIALS / "any", wanted.recipe, overwrite=True)
+    files.check_output_folder(folder, marker=MARKER, overwrite=True)
+    with files.report_write_errors(folder):
         # Other workers may create the folder at the same moment; it is empty or marked at any time.
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()
-    except OSError as error:
-        raise write_error(folder, error) from error
     url = storage or sqlite_url(folder)
     study = open_trials(wanted, url, name or folder.name, folder)
     run_trial = partial(
-        train_trial, study=study, wanted=wanted, folder=folder, trials=trials, latency=latency, tell=tell
+        workers.train_trial,
+        study=study,
+        wanted=wanted,
+        folder=folder,
+        trials=trials,
+        latency=latency,
+        tell=tell,
     )
     write = partial(_write, study, wanted, folder)
     deadline = time.monotonic() + minutes * 60 if minutes else math.inf
     try:
-        run_trials(study, wanted.space, run_trial, folder, trials=trials, deadline=deadline, ended=write)
+        workers.run_trials(
+            study, wanted.space, run_trial, folder, trials=trials, deadline=deadline, ended=write
+        )
         return write()
     except optuna.exceptions.StorageInternalError as error:
         reason = hide_password(" ".join(str(error.__cause__ or error).split()))[:200]
@@ -94,7 +84,7 @@ def _write(study: optuna.Study, wanted: SearchGoal, folder: Path) -> Search:
         # The runs of all trials would fill the disk, so only those of the best trials are kept.
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             if trial.number not in found.best:
-                shutil.rmtree(trial_folder(trial, folder) / "run", ignore_errors=True)
+                shutil.rmtree(workers.trial_folder(trial, folder) / "run", ignore_errors=True)
     return found
 
 
@@ -112,7 +102,9 @@ STATES = {
 def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
     """Return the results of all started trials; a trial whose worker died appears as its repetition."""
     everything = study.get_trials(deepcopy=False)
-    trials = [trial for trial in everything if trial.state in STATES and not failed_with_worker(trial)]
+    trials = [
+        trial for trial in everything if trial.state in STATES and not workers.failed_with_worker(trial)
+    ]
     best = []
     if any(trial.state is TrialState.COMPLETE for trial in everything):
         best = sorted(study.best_trials, key=lambda trial: (-trial.values[0], trial.number))
@@ -139,9 +131,9 @@ def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
                 drawn=dict(trial.params),
                 values=tuple(trial.values or ()) if trial.state is TrialState.COMPLETE else (),
                 curve={str(epoch): value for epoch, value in sorted(trial.intermediate_values.items())},
-                seconds=trial.user_attrs.get(SECONDS),
-                same_as=trial.user_attrs.get(SAME_AS),
-                reason=trial.user_attrs.get(TRIAL_REASON),
+                seconds=trial.user_attrs.get(workers.SECONDS),
+                same_as=trial.user_attrs.get(workers.SAME_AS),
+                reason=trial.user_attrs.get(workers.TRIAL_REASON),
             )
             for trial in trials
         ),
@@ -152,18 +144,18 @@ def write_search(search: Search, base: Recipe, folder: Path) -> None:
     """Write the record, the page, the plots and the best recipe."""
     plots = search_plots(search)
     for name, data in plots.items():
-        write_bytes(folder / name, data)
-    write_text(folder / SEARCH_RECORD_FILE, format_json(search.record()))
-    write_text(folder / PAGE_FILE, search_page(search, plots))
+        files.write_bytes(folder / name, data)
+    files.write_text(folder / SEARCH_RECORD_FILE, files.format_json(search.record()))
+    files.write_text(folder / PAGE_FILE, search_page(search, plots))
     if search.best:
-        write_text(folder / BEST_FILE, _recipe_text(search, search.best[0], base, folder))
+        files.write_text(folder / BEST_FILE, _recipe_text(search, search.best[0], base, folder))
     if len(search.objectives) > 1:
         # Write the recipe of each trial on the Pareto front, and remove those of earlier fronts.
         recipes = folder / RECIPES
         recipes.mkdir(exist_ok=True)
         names = {f"trial-{number}.toml": number for number in search.best}
         for name, number in names.items():
-            write_text(recipes / name, _recipe_text(search, number, base, recipes))
+            files.write_text(recipes / name, _recipe_text(search, number, base, recipes))
         for path in recipes.glob("trial-*.toml"):
             if path.name not in names:
                 path.unlink()

@@ -6,10 +6,8 @@ from pathlib import Path
 from dermpack.progress import silent
 from tests.support.training_dataset import of_pictures, picture, write
 from trainer.datasets.exploration.dataset_report import (
-    MAX_DUPLICATES,
     choose_pictures,
     create_class_sheets,
-    create_duplicate_sheet,
     limit_pictures,
 )
 
@@ -33,14 +31,6 @@ def test_a_class_without_pictures_has_no_sheet(tmp_path: Path) -> None:
     small = replace(of_pictures(tmp_path, MANY[:2]), classes=("mel", "nv"))
     lineups = create_class_sheets(write(small), pictures=24, seed=0, track=silent)
     assert [lineup.caption for lineup in lineups] == ["nv: 2 of 2 pictures"]
-
-
-def test_near_duplicates_are_shown_beside_each_other(tmp_path: Path) -> None:
-    rows = [replace(picture(index, "nv"), cluster=f"c{index // 2}") for index in range(60)]
-    lineup = create_duplicate_sheet(write(of_pictures(tmp_path, rows)))
-    assert lineup is not None
-    assert f"{MAX_DUPLICATES} of 60" in lineup.caption
-    assert create_duplicate_sheet(of_pictures(tmp_path, MANY)) is None
 
 
 def test_very_many_classes_show_fewer_pictures_each() -> None:

@@ -38,6 +38,9 @@ WRITERS: tuple[tuple[Callable[[Path], Path], SourceFormat, int], ...] = (
     (sources.write_hmnist, SourceFormat.HMNIST, 7),
     (sources.write_cifar10, SourceFormat.CIFAR10, 30),
     (sources.write_cifar10_binary, SourceFormat.CIFAR10, 20),
+    (sources.write_fitzpatrick17k, SourceFormat.FITZPATRICK17K, 4),
+    (sources.write_scin, SourceFormat.SCIN, 5),
+    (sources.write_pad_ufes, SourceFormat.PAD_UFES, 6),
 )
 
 
@@ -95,13 +98,20 @@ def test_what_is_hidden_is_passed_over(tmp_path: Path, name: str) -> None:
     ("name", "kind"),
     [
         *(("Thumbs.db", "other-file"), ("notes.txt", "other-file"), ("LICENSE", "other-file")),
-        *(("1.heic", "unread-format"), ("1.DNG", "unread-format")),
+        *(("1.avif", "unread-format"), ("1.DNG", "unread-format")),
     ],
 )
 def test_what_is_no_readable_picture_in_a_class_folder_is_told(tmp_path: Path, name: str, kind: str) -> None:
     source = sources.write_folders(tmp_path / "source")
     (source / "benign" / name).write_bytes(b"x")
     assert (len(listing_of(source).pictures), kinds(listing_of(source))) == (6, {f"benign/{name}": kind})
+
+
+@pytest.mark.parametrize(("name", "is_listed"), [("x.jpg", True), ("x.DNG", True), ("x", False)])
+def test_a_pipe_that_is_named_like_a_picture_is_listed(tmp_path: Path, name: str, is_listed: bool) -> None:
+    source = sources.write_folders(tmp_path / "source")
+    os.mkfifo(source / "benign" / name)
+    assert kinds(listing_of(source)) == ({f"benign/{name}": "not-a-file"} if is_listed else {})
 
 
 @pytest.mark.parametrize("name", ["IMG_0001", "IMG_0001.jfif"])
@@ -113,8 +123,8 @@ def test_a_picture_needs_no_known_extension(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_of_unread_formats_is_told_to_convert_them(tmp_path: Path) -> None:
     (tmp_path / "source" / "a").mkdir(parents=True)
-    (tmp_path / "source" / "a" / "1.HEIC").write_bytes(b"x")
-    with raises_code("unsupported-picture-format", 1, "a/1.HEIC", "JPEG"):
+    (tmp_path / "source" / "a" / "1.AVIF").write_bytes(b"x")
+    with raises_code("unsupported-picture-format", 1, "a/1.AVIF", "JPEG"):
         listing_of(tmp_path / "source")
 
 
@@ -200,13 +210,8 @@ def test_classes_that_differ_in_case_only_are_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", list(SourceFormat))
 def test_an_empty_source_is_an_error(tmp_path: Path, layout: SourceFormat) -> None:
     (tmp_path / "source").mkdir()
-    needs_table = layout in (
-        SourceFormat.CSV,
-        SourceFormat.HAM10000,
-        SourceFormat.HMNIST,
-        SourceFormat.CIFAR10,
-    )
-    with raises_code("table-not-found" if needs_table else "no-pictures", tmp_path / "source"):
+    without_table = (SourceFormat.AUTO, SourceFormat.FOLDERS, SourceFormat.DERMNET, SourceFormat.ISIC)
+    with raises_code("no-pictures" if layout in without_table else "table-not-found", tmp_path / "source"):
         listing_of(tmp_path / "source", SourceRequest(format=layout))
 
 

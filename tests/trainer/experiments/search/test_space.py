@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dermpack.storage.files import format_toml
+from dermpack.storage.toml_text import format_toml
 from tests.support.errors import raises_code
 from trainer.experiments.search.space import Choices, Range, Space, apply_sample, read_space
 from trainer.recipe.recipe import Recipe, parse_recipe, read_recipe, recipe_to_options

@@ -1,4 +1,4 @@
-"""Compute the signatures of pictures, and find those that show the same thing: identical and near duplicates.
+"""Compute the signatures of pictures, and find identical and near duplicates by them: the fast search.
 
 Near duplicates are found in two steps. Perceptual hashes that differ in few bits propose pairs, in any of
 eight orientations, because augmented downloads contain turned and mirrored copies. Then the correlation of
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dermpack.progress import Track, silent
-from trainer.datasets.splits.split import join_equal, join_pairs, members_by_root
+from trainer.datasets.splits.split import join_equal
 
 THUMBNAIL = 16  # pixels a side, RGB
 GREY = 32  # pixels a side of the grid that is hashed eight times; small, so that large pictures are fast
@@ -57,14 +57,6 @@ class Signature:
     thumbnail: bytes  # uint8 [16, 16, 3]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DuplicateSets:
-    """For each signature, its set of identical and its set of similar pictures, named by a root index."""
-
-    exact: tuple[int, ...]
-    near: tuple[int, ...]  # includes the exact ones
-
-
 def compute_signature(pixels: Pixels) -> Signature:
     """Return the signature of decoded, upright RGB pixels."""
     import imagehash  # of the data extra
@@ -88,33 +80,21 @@ def orient(grid: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
     return np.rot90(mirrored, orientation % 4)
 
 
-def find_duplicates(signatures: Sequence[Signature], *, track: Track = silent) -> DuplicateSets:
-    """Return the sets of identical and of similar pictures."""
-    exact = join_equal([each.pixels_sha256 for each in signatures])
+def find_identical(signatures: Sequence[Signature]) -> list[int]:
+    """Return the set of identical pictures of each signature, named by the index of its first one."""
+    return join_equal([each.pixels_sha256 for each in signatures])
+
+
+def find_similar(signatures: Sequence[Signature], *, track: Track = silent) -> list[tuple[int, int]]:
+    """Return the pairs of similar pictures; of a set of identical ones, the first is compared."""
     # One picture of each exact set is compared, if it has enough contrast.
     compared = [
         index
-        for index, root in enumerate(exact)
+        for index, root in enumerate(find_identical(signatures))
         if index == root and _thumbnail(signatures[index]).std(axis=(0, 1)).max() >= MIN_CONTRAST
     ]
-    tracked = track(_find_similar(signatures, compared), total=ORIENTATIONS, what="compare")
-    near = join_pairs(len(signatures), chain(enumerate(exact), chain.from_iterable(tracked)))
-    return DuplicateSets(exact=tuple(exact), near=tuple(near))
-
-
-def select_clusters(roots: Sequence[int]) -> dict[int, list[int]]:
-    """Return root → members for the sets with more than one member."""
-    return {root: members for root, members in members_by_root(roots).items() if len(members) > 1}
-
-
-def find_contradictions(duplicates: DuplicateSets, labels: Sequence[str]) -> dict[int, str]:
-    """Return index → "mel, nv" for identical pictures with several labels: any of them may be wrong."""
-    contradictions: dict[int, str] = {}
-    for members in select_clusters(duplicates.exact).values():
-        different = sorted({labels[index] for index in members})
-        if len(different) > 1:
-            contradictions |= dict.fromkeys(members, ", ".join(different))
-    return contradictions
+    pairs = track(_find_similar(signatures, compared), total=ORIENTATIONS, what="compare")
+    return sorted(set(chain.from_iterable(pairs)))
 
 
 def find_neighbours(queries: Hashes, hashes: Hashes) -> Iterator[tuple[Indices, Indices]]:

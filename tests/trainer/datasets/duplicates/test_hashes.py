@@ -10,18 +10,27 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from tests.support.colour_patches import Pixels, jpeg, patch
-from trainer.datasets.duplicates import (
+from trainer.datasets.duplicates.hashes import (
     ORIENTATIONS,
     RADIUS,
+    Signature,
     compute_signature,
-    find_duplicates,
+    find_identical,
     find_neighbours,
+    find_similar,
     hamming_distance,
     orient,
-    select_clusters,
 )
+from trainer.datasets.duplicates.search import select_clusters
+from trainer.datasets.splits.split import join_pairs
 
 Change = Callable[[Image.Image], Image.Image]
+
+
+def find_sets(signatures: list[Signature]) -> list[int]:
+    """Return the sets of identical and similar pictures."""
+    identical = enumerate(find_identical(signatures))
+    return join_pairs(len(signatures), [*identical, *find_similar(signatures)])
 
 
 def reencoded(quality: int) -> Change:
@@ -48,20 +57,19 @@ CHANGES: dict[str, Change] = {
 def test_a_changed_copy_is_found(change: Change) -> None:
     originals = [patch(seed, size=160) for seed in range(8)]
     copies = [np.asarray(change(Image.fromarray(pixels))) for pixels in originals]
-    alike = find_duplicates([compute_signature(pixels) for pixels in (*originals, *copies)])
-    assert alike.near == (*range(8), *range(8))
-    assert alike.exact == tuple(range(16))
+    signatures = [compute_signature(pixels) for pixels in (*originals, *copies)]
+    assert find_sets(signatures) == [*range(8), *range(8)]
+    assert find_identical(signatures) == list(range(16))
 
 
 def test_different_pictures_are_not_alike() -> None:
-    assert (
-        select_clusters(find_duplicates([compute_signature(patch(seed)) for seed in range(300)]).near) == {}
-    )
+    assert find_similar([compute_signature(patch(seed)) for seed in range(300)]) == []
 
 
 def test_equal_pixels_are_exact_duplicates() -> None:
-    alike = find_duplicates([compute_signature(patch(seed)) for seed in (1, 2, 1, 1)])
-    assert select_clusters(alike.exact) == {0: [0, 2, 3]} == select_clusters(alike.near)
+    signatures = [compute_signature(patch(seed)) for seed in (1, 2, 1, 1)]
+    assert select_clusters(find_identical(signatures)) == {0: [0, 2, 3]}
+    assert select_clusters(find_sets(signatures)) == {0: [0, 2, 3]}
 
 
 def test_pixels_of_another_shape_are_not_equal() -> None:
@@ -71,18 +79,16 @@ def test_pixels_of_another_shape_are_not_equal() -> None:
 
 def test_plain_surfaces_have_exact_duplicates_only() -> None:
     surfaces: list[Pixels] = [np.full((16, 16, 3), level, dtype=np.uint8) for level in (0, 0, 120, 255)]
-    assert select_clusters(find_duplicates([compute_signature(pixels) for pixels in surfaces]).near) == {
-        0: [0, 1]
-    }
+    assert select_clusters(find_sets([compute_signature(pixels) for pixels in surfaces])) == {0: [0, 1]}
 
 
 def test_thousands_of_black_pictures_are_one_cluster() -> None:
     black = compute_signature(np.zeros((16, 16, 3), dtype=np.uint8))
-    assert select_clusters(find_duplicates([black] * 20_000).near) == {0: list(range(20_000))}
+    assert select_clusters(find_sets([black] * 20_000)) == {0: list(range(20_000))}
 
 
 def test_no_picture_is_no_duplicate() -> None:
-    assert find_duplicates([]).near == ()
+    assert find_similar([]) == []
 
 
 def test_eight_orientations_are_all_different_and_first_the_picture() -> None:

@@ -1,0 +1,43 @@
+"""The child process that decodes pictures: what a hostile file breaks or fills is this process alone.
+
+After its imports it sends an empty frame. A request is one frame of JSON, which names files, followed by the
+bytes of each picture that is not a file. The answer for each picture is two frames: an error, as JSON or
+empty, and the pixels of the prepared square.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermpack.errors import PictureError
+from dermpack.imaging import containers, decoding  # now, while the parent still looks for pictures
+from dermpack.imaging.preprocessing import Policy, prepare_image
+from dermpack.imaging.rejection import DecodingLimits, Reason
+from dermpack.processes.limits import allow_cpu_seconds
+
+if TYPE_CHECKING:
+    from dermpack.processes.child_process import Channel
+
+FIRST_FORMAT = containers.JPEG
+
+
+def main(channel: Channel, picture_seconds: str) -> None:
+    """Answer requests until the parent closes the channel."""
+    assert decoding.PILLOW_ERRORS and FIRST_FORMAT.image_file  # the most frequent format is imported too
+    channel.send(b"")
+    while frame := channel.receive():
+        request = json.loads(frame)
+        policy, limits = Policy(request["policy"]), DecodingLimits(**request["limits"])
+        for path in request["files"]:
+            source = Path(path) if path is not None else channel.receive() or b""
+            allow_cpu_seconds(float(picture_seconds))
+            try:
+                image = prepare_image(source, request["size"], policy=policy, limits=limits)
+                channel.send(b"", image.tobytes())
+            except MemoryError:
+                answer = Reason.TOO_COSTLY.value, "more memory is needed to prepare it than is allowed", ""
+                channel.send(json.dumps(answer).encode(), b"")
+            except PictureError as error:
+                channel.send(json.dumps([error.reason, error.what, error.hint]).encode(), b"")

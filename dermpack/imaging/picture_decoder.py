@@ -1,0 +1,164 @@
+"""Decode pictures of users in child processes, each with a limit of memory and of time.
+
+Every command that gets pictures decodes them here; only `data import` and the cache of prepared pictures
+decode in the workers of a pool, which have the same limits. A picture that crashes its process, fills the
+memory or takes too long is rejected like any other broken one, and the next pictures get a new process.
+
+    with PictureDecoder(jobs=2) as decoder:
+        for pixels in decoder.prepare_all(files, 224, policy=Policy.CENTRE_SQUARE):
+            ...
+
+This module imports neither numpy nor Pillow, so that a command can start the processes before both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, TypeAlias
+
+from dermpack.errors import PictureError
+from dermpack.imaging.preprocessing import Policy
+from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits, Reason, picture_error
+from dermpack.processes.child_process import (
+    ChildEndedError,
+    ChildProcess,
+    ChildTimeoutError,
+    not_started_error,
+)
+from dermpack.processes.limits import divide_memory
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WORKER = "dermpack.imaging.decoder_worker"
+# 64 megapixels take 1.1 GiB in the most costly format, a progressive CMYK JPEG.
+MEMORY_BYTES = 1792 << 20
+PICTURE_SECONDS = 60.0  # the most costly picture within the limits takes seconds
+OUT_OF_TIME = "SIGXCPU"  # the signal for a process that reaches its limit of processor time
+CHUNK = 8  # pictures in one request
+LOOK_AHEAD = 2  # chunks per process, so that none waits while the caller uses the pixels
+Prepared: TypeAlias = "NDArray[np.uint8] | PictureError"
+
+
+def decoding_memory(limits: DecodingLimits) -> int:
+    """Return the most memory that a process needs to decode one picture within the limits."""
+    return MEMORY_BYTES * max(limits.max_pixels, DEFAULT_LIMITS.max_pixels) // DEFAULT_LIMITS.max_pixels
+
+
+class PictureDecoder:
+    """Child processes that prepare pictures; threads can share them. They are started on first use."""
+
+    def __init__(self, *, jobs: int = 1, limits: DecodingLimits = DEFAULT_LIMITS) -> None:
+        self.jobs, self._limits = jobs, limits
+        # Beside each decoder, a command may run an interpreter.
+        self._memory_bytes = divide_memory(2 * jobs, most=decoding_memory(limits))
+        self._idle: SimpleQueue[ChildProcess | None] = SimpleQueue()
+        for _ in range(jobs):
+            self._idle.put(None)
+        self._started = list[ChildProcess]()
+        self._ready = set[ChildProcess]()  # have finished their imports
+
+    def __enter__(self) -> PictureDecoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the processes now; they import while the caller continues."""
+        for _ in range(self.jobs):
+            self._idle.put(self._idle.get() or self._start_one())
+
+    def close(self) -> None:
+        """End the processes; a thread that waits for one gets an error."""
+        for child in self._started:
+            child.close()
+
+    def prepare_all(
+        self, sources: Sequence[Path | bytes], size: int, *, policy: Policy
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield each picture in order as uint8 [size, size, 3]; raise the error of the first rejected one."""
+        for prepared in self.prepare_each(sources, size, policy=policy):
+            if isinstance(prepared, PictureError):
+                raise prepared
+            yield prepared
+
+    def prepare_each(
+        self, sources: Sequence[Path | bytes], size: int, *, policy: Policy
+    ) -> Iterator[Prepared]:
+        """Yield each picture in order like `prepare_all`, or its error; all processes work at once."""
+        chunks = [sources[start : start + CHUNK] for start in range(0, len(sources), CHUNK)]
+        waiting: deque[Future[list[Prepared]]] = deque()
+        pool = ThreadPoolExecutor(self.jobs)
+        try:
+            for chunk in chunks:
+                waiting.append(pool.submit(self.prepare_chunk, chunk, size, policy=policy))
+                if len(waiting) > LOOK_AHEAD * self.jobs:
+                    yield from waiting.popleft().result()
+            for future in waiting:
+                yield from future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def prepare_chunk(self, sources: Sequence[Path | bytes], size: int, *, policy: Policy) -> list[Prepared]:
+        """Return the pictures, or their errors, from one process; a thread waits until one is idle."""
+        child, prepared = self._idle.get(), list[Prepared]()
+        try:
+            while len(prepared) < len(sources):
+                if child is None or not child.is_running:
+                    child = self._start_one()
+                prepared += self._request(child, sources[len(prepared) :], size, policy)
+        finally:
+            self._idle.put(child)
+        return prepared
+
+    def _start_one(self) -> ChildProcess:
+        child = ChildProcess(
+            WORKER, str(PICTURE_SECONDS), memory_bytes=self._memory_bytes, new_session=True, skip_site=True
+        )
+        self._started.append(child)
+        return child
+
+    def _request(
+        self, child: ChildProcess, sources: Sequence[Path | bytes], size: int, policy: Policy
+    ) -> list[Prepared]:
+        """Return the answers for the first sources: for all of them, or up to one that ends the process."""
+        import numpy as np
+
+        files = [str(source) if isinstance(source, Path) else None for source in sources]
+        request = {"size": size, "policy": policy.value, "limits": asdict(self._limits), "files": files}
+        prepared = list[Prepared]()
+        try:
+            with child.time_limit(PICTURE_SECONDS * len(sources)):
+                if child not in self._ready:
+                    child.receive()
+                    self._ready.add(child)
+                child.send(json.dumps(request).encode())
+                for source in sources:
+                    # One at a time: while the child waits to send pixels, it does not read.
+                    if isinstance(source, bytes):
+                        child.send(source)
+                    problem, pixels = child.receive(), child.receive()
+                    where = source if isinstance(source, Path) else "(bytes)"
+                    if problem:
+                        prepared.append(PictureError(where, *json.loads(problem)))
+                    else:
+                        prepared.append(np.frombuffer(pixels, np.uint8).reshape(size, size, 3))
+        except (ChildEndedError, ChildTimeoutError) as error:
+            child.close()
+            if child not in self._ready:
+                raise not_started_error(error) from error
+            is_slow = isinstance(error, ChildTimeoutError) or OUT_OF_TIME in str(error)
+            reason = Reason.TOO_COSTLY if is_slow else Reason.BROKEN
+            failed = sources[len(prepared)]
+            where = failed if isinstance(failed, Path) else "(bytes)"
+            what = f"the process that decodes it ended ({error})"
+            prepared.append(picture_error(where, reason, what))
+        return prepared

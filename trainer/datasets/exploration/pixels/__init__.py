@@ -1,0 +1,1 @@
+"""Analyse the pixels of a dataset: suspected label errors, unusual pictures and shortcuts."""
