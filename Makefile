@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One test process per core, each with whole files: the tests of a file share expensive fixtures.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow real remote mediapipe arm arm-test android android-real \
+.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote mediapipe arm arm-test android android-real \
 	matrix base models clean
 
 help:  ## Show the targets
@@ -61,8 +61,11 @@ figures: $(VENV)/.installed  ## Write the tables of README, docs/results and mod
 pages: $(VENV)/.installed  ## Run the commands of README and docs, and compare what they print
 	$(BIN)/python -m pytest -m pages
 
-slow: $(VENV)/.installed  ## Run the tests that take minutes (500 mutated files, the larger networks)
+slow: $(VENV)/.installed  ## Run the tests that take minutes (500 mutated files, killed commands, the larger networks)
 	$(BIN)/python -m pytest -m "slow and not real_data"
+
+fuzz: $(VENV)/.installed  ## Read mutated inputs of every kind for SECONDS=300; what fails is stored in tests/fuzz/corpus
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(CLASSES)
 
 real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where they are
 	$(BIN)/python -m pytest -m real_data
