@@ -65,7 +65,7 @@ slow: $(VENV)/.installed  ## Run the tests that take minutes (500 mutated files,
 	$(BIN)/python -m pytest -m "slow and not real_data"
 
 fuzz: $(VENV)/.installed  ## Read mutated inputs of every kind for SECONDS=300; what fails is stored in tests/fuzz/corpus
-	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(CLASSES)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(if $(CASES),--cases $(CASES)) $(CLASSES)
 
 real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where they are
 	$(BIN)/python -m pytest -m real_data

@@ -131,6 +131,7 @@ def _check_record(record: Record) -> None:
         for place in places:
             check(place.target in targets, "a target", place.target[:80], "one of the targets")
             check(0 < place.threads <= MOST_THREADS, "threads", place.threads, f"1 to {MOST_THREADS}")
+    check(record.seed >= 0, "seed", record.seed, "0 or greater")
     for model in record.models:
         check_sha256(f"sha256 of {model.name}", model.sha256)
         check(model.size_bytes > 0, "size_bytes", model.size_bytes, "greater than 0")

@@ -19,6 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.split("\n")[0])
     parser.add_argument("classes", nargs="*", metavar="CLASS", help=f"default: {', '.join(INPUT_CLASSES)}")
     parser.add_argument("--seconds", type=float, default=300.0, help="for all classes together")
+    parser.add_argument("--cases", type=int, default=None, help="at most, of each class: the same ones for a seed")
     parser.add_argument("--seed", type=int, default=None, help="of the first case; default: the time")
     options = parser.parse_args()
     names = options.classes or list(INPUT_CLASSES)
@@ -35,7 +36,9 @@ def main() -> int:
     for index, name in enumerate(names):
         # What a class did not use is divided among the next ones.
         seconds = (until - time.monotonic()) / (len(names) - index)
-        tally = explore(name, read_corpus(name), seconds=seconds, first_seed=first_seed)
+        tally = explore(
+            name, read_corpus(name), seconds=seconds, first_seed=first_seed, most_cases=options.cases
+        )
         _report(name, tally)
         failed = failed or bool(tally.failures)
     for name in missing:

@@ -116,13 +116,14 @@ def explore(
     with open_runner(class_name) as runner:
         round_seed = first_seed
         while time.monotonic() < until and (most_cases is None or tally.tried < most_cases):
-            _explore_round(runner, cases, tally, until=until, round_seed=round_seed)
+            left = ROUND if most_cases is None else min(ROUND, most_cases - tally.tried)
+            _explore_round(runner, cases, tally, until=until, round_seed=round_seed, examples=left)
             round_seed += 1
     return tally
 
 
 def _explore_round(
-    runner: CaseRunner, cases: Sequence[Case], tally: Tally, *, until: float, round_seed: int
+    runner: CaseRunner, cases: Sequence[Case], tally: Tally, *, until: float, round_seed: int, examples: int
 ) -> None:
     """Try some cases; after a new problem, Hypothesis looks for a smaller case with the same one."""
     found: str = ""
@@ -130,7 +131,7 @@ def _explore_round(
 
     @seed(round_seed)
     @settings(
-        max_examples=ROUND, database=None, deadline=None, phases=(Phase.generate, Phase.shrink),
+        max_examples=examples, database=None, deadline=None, phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck), report_multiple_bugs=False, print_blob=False,
     )  # fmt: skip
     @given(case=st.sampled_from(cases), changes=st.randoms(use_true_random=False))

@@ -98,8 +98,8 @@ def _read_peak() -> int:
 
 
 def _children() -> list[str]:
-    return [
-        child
-        for task in Path("/proc/self/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
+    children: list[str] = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # a thread that has just ended
+            children += (task / "children").read_text().split()
+    return children

@@ -103,7 +103,7 @@ def test_a_full_disk_before_an_epoch_is_one_line_and_leaves_nothing(
 ) -> None:
     folder = interrupted(coloured, tmp_path / "run")
     (folder / "everything" / "checkpoint.npz").unlink()
-    (folder / "everything" / f".checkpoint.npz.{os.getpid()}.partial").symlink_to("/dev/full")
+    (folder / "everything" / f".checkpoint.npz.0.{os.getpid()}.partial").symlink_to("/dev/full")
     assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *TINY, "--quiet"]) == 1
     error = capsys.readouterr().err
     assert_stderr_code(error, "cannot-write", "No space left on device")
