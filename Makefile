@@ -64,7 +64,7 @@ pages: $(VENV)/.installed  ## Run the commands of README and docs, and compare w
 slow: $(VENV)/.installed  ## Run the tests that take minutes (500 mutated files, killed commands, the larger networks)
 	$(BIN)/python -m pytest -m "slow and not real_data"
 
-fuzz: $(VENV)/.installed  ## Read mutated inputs of every kind for SECONDS=300; what fails is stored in tests/fuzz/corpus
+fuzz: $(VENV)/.installed  ## Read mutated inputs of every kind for SECONDS=300, and store those that fail in tests/fuzz/corpus
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(if $(CASES),--cases $(CASES)) $(CLASSES)
 
 real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where they are

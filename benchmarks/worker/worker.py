@@ -42,10 +42,8 @@ TURNS = 25
 MOST_ROUNDS, MOST_JOB_ROUNDS = 1_000_000, 4_000_000
 SETTLE_SECONDS = 0.01  # of untimed rounds when a model's turn begins
 MOST_ANSWER_BYTES = 1 << 30  # a model may corrupt the process that runs it
-MEMORY_SHARE, LEAST_MEMORY_BYTES = (
-    0.75,
-    1 << 30,
-)  # of this machine's memory, as in dermpack/processes/limits.py
+MEMORY_SHARE = 0.75  # of this machine's memory, as in dermpack/processes/limits.py
+LEAST_MEMORY_BYTES = 1 << 30
 MOST_TEXT_BYTES = 1 << 16  # /proc/cpuinfo is the longest
 STATUS, PEAK = "/proc/self/status", "VmHWM:"
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermpack.errors import InputError
+from dermpack.errors import InputError, TableError
 from dermpack.storage.disk_sync import sync_folder
 from dermpack.storage.files import (
     path_exists,
@@ -77,13 +77,15 @@ def write_with_signature(output: Path, data: bytes, signature: bytes | None) -> 
         output.absolute().parent.mkdir(parents=True, exist_ok=True)
         for each in (output, path):
             remove_abandoned(each)
-    old = _read_signatures(path)
     if signature is None:
         write_bytes(output, data)
         with report_write_errors(path):
             path.unlink(missing_ok=True)  # an old signature belongs to another bundle
             sync_folder(path.absolute().parent)
         return None
+    old = list[bytes]()
+    with suppress(TableError):  # not a signature: it is replaced
+        old = _read_signatures(path)
     both = b"".join(dict.fromkeys((*old, signature)))
     write_files(*([(path, both)] if old else []), (output, data), (path, signature))
     return path

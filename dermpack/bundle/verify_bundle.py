@@ -54,10 +54,7 @@ def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verif
     success = f"{len(vectors)} pictures are prepared to the expected pixels"
     checks = [files, compare_with_release(opened), labels]
     checks.append(check_from_problems("golden pixels", problems, success=success))
-    problems = [*_golden_record_problems(opened)]
-    checks.append(
-        check_from_problems("golden records", problems, success=f"{GOLDEN_FILE} follows from its files")
-    )
+    checks.append(check_golden_records(opened))
     for variant in opened.variants:
         for kernels in (Kernels.XNNPACK, Kernels.BUILTIN):
             checks += [_check_outputs(opened, variant, host, kernels) for host in tools.hosts.values()]

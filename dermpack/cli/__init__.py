@@ -185,7 +185,10 @@ def _print_error(error: DermpackError, *, as_json: bool) -> int:
 
 
 def _print_line(line: str, code: int) -> int:
-    print(escape_unprintable(line), file=sys.stderr)  # noqa: T201 - not click.echo: it may be what failed
+    # After `dermpack … 2>&-`, stderr is None, and print would write to stdout.
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(escape_unprintable(line), file=sys.stderr)  # noqa: T201 - not click.echo: it may be what failed
     return code
 
 

@@ -90,6 +90,8 @@ def command(
     from dermpack.imaging.metadata_removal import MetadataPolicy
     from dermpack.storage.files import check_output_file, sha256_of, write_bytes
 
+    if keep_metadata and not golden:
+        raise click.UsageError("--keep-metadata requires --golden. Add --golden, or omit --keep-metadata.")
     _check_output(output, overwrite=overwrite)
     if card is not None:
         check_output_file(card, overwrite=overwrite)

@@ -20,7 +20,8 @@ from dermpack.errors import DermpackError, InputError, OutputError, find_missing
 from dermpack.storage.regular_files import NotRegularFileError
 
 # The machine lacks something, whatever file is concerned.
-FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+BROKEN_DISK = frozenset({errno.EROFS, errno.EIO})  # mounted read-only, perhaps after an error
 FEW_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 OUT_OF_MEMORY = "out-of-memory"
 # What the names and permissions of a path can cause. Any other number is a bug, even with such a path.
@@ -89,6 +90,9 @@ def _find_os_error(error: OSError, arguments: Sequence[str]) -> DermpackError | 
     if number in FULL_DISK:
         what = f"cannot be written ({error.strerror})"
         return OutputError(where or _temporary_folder(), what, SPACE_HINT, code="cannot-write")
+    if number in BROKEN_DISK:
+        what, hint = f"cannot be accessed ({error.strerror})", "Check the disk and how it is mounted."
+        return InputError(where or "a file", what, hint, code="cannot-access")
     if where is None:
         is_temporary = isinstance(error, FileNotFoundError) and "temporary directory" in str(error)
         what, hint = "no folder for temporary files can be written", "Set TMPDIR to a folder with free space."

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -72,7 +72,7 @@ class DuplicatePair:
     first: str
     second: str
     relation: PairRelation
-    inliers: int = 0  # local features that fit to each other under one transform
+    inliers: int = 0  # local features that match under one scaling, rotation and shift
     agreement: float = 0.0  # correlation of the details, the median over the cells of a grid
     scale: float = 1.0  # pixels of the second picture per pixel of the first
     rotation_degrees: int = 0
@@ -261,15 +261,17 @@ def parse_manifest(text: str, *, where: Path, schema: int = SCHEMA) -> Manifest:
     """Return the manifest in the text of manifest.csv; a TableError names the file and the line."""
     # The limit is global, but no other reader of CSV here needs more.
     csv.field_size_limit(MAX_CELL_CHARACTERS)
+    unescape = unescape_cell if schema > FIRST_SCHEMA else str  # schema 1 had no escaped cells
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = tuple(map(unescape_cell, next(reader, ())))
+        header = tuple(map(unescape, next(reader, ())))
         if header[: len(FIXED_COLUMNS)] != FIXED_COLUMNS or len(set(header)) != len(header):
             raise TableError(where, "the header is not that of a manifest", AGAIN, code="invalid-format")
         columns = header[len(FIXED_COLUMNS) :]
         # In schema 1, a column of this name comes from the source.
         has_photographs = schema > FIRST_SCHEMA and columns[:1] == (PHOTOGRAPH_COLUMN,)
-        pictures = tuple(_parse_rows(reader, len(header), where, has_photographs=has_photographs))
+        rows = _parse_rows(reader, len(header), where, unescape=unescape, has_photographs=has_photographs)
+        pictures = tuple(rows)
     except csv.Error as error:
         what = f"not valid CSV ({error})"
         raise TableError(f"{where}:{reader.line_num}", what, AGAIN, code="invalid-format") from error
@@ -283,14 +285,16 @@ def relative_root(pictures: Path, folder: Path) -> str:
     return Path(os.path.relpath(pictures.resolve(), folder.resolve())).as_posix()
 
 
-def _parse_rows(rows: Any, cells: int, where: Path, *, has_photographs: bool) -> Iterator[Picture]:
+def _parse_rows(
+    rows: Any, cells: int, where: Path, *, unescape: Callable[[str], str], has_photographs: bool
+) -> Iterator[Picture]:
     for row in rows:
         place = f"{where}:{rows.line_num}"
         if len(row) != cells:
             what = f"{len(row)} cells, but the header has {cells}"
             raise TableError(place, what, AGAIN, code="invalid-format")
         try:
-            path, sha256, width, height, label, split, group, cluster, *metadata = map(unescape_cell, row)
+            path, sha256, width, height, label, split, group, cluster, *metadata = map(unescape, row)
             if parse_relative_path(path) is None:
                 raise ValueError(f"the path {path!r} is not inside the root")
             if not label:

@@ -9,7 +9,7 @@ properties say (`irot`, `imir`); the orientation in EXIF repeats that and must n
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
@@ -31,6 +31,8 @@ MAX_ITEMS = 1000  # libheif has the same limit; a grid of 100 megapixels has som
 MAX_META_BYTES = 1 << 20  # a phone writes some 10 KB
 # The tiles of a grid reach over its right and lower edge by less than one tile.
 MAX_TILE_SHARE, TILE_SLACK_PIXELS = 2, 1 << 20
+
+REPEATABLE = (b"free", b"skip", b"uuid")  # boxes that can occur more than once in any other
 
 Box = tuple[bytes, int, int]  # type, and the start and end of the content
 
@@ -126,15 +128,30 @@ def read_boxes(data: bytes, start: int, end: int, where: str, *, is_file: bool =
     raise picture_error(where, Reason.BROKEN, f"contains more than {MAX_BOXES} boxes in a row")
 
 
+def read_single_boxes(
+    data: bytes, extent: tuple[int, int], where: str, repeated: Collection[bytes] = ()
+) -> dict[bytes, tuple[int, int]]:
+    """Return type → content of the boxes in an extent; of the `repeated` types, the first box counts.
+
+    Any other type must occur once: libheif could use another one of two boxes than the one that is checked.
+    """
+    boxes: dict[bytes, tuple[int, int]] = {}
+    for kind, start, end in read_boxes(data, *extent, where):
+        if kind in boxes and kind not in REPEATABLE and kind not in repeated:
+            raise picture_error(where, Reason.BROKEN, f"contains two boxes {kind.decode('latin-1')!r}")
+        boxes.setdefault(kind, (start, end))
+    return boxes
+
+
 def _read_items(data: bytes, meta: tuple[int, int], where: str) -> _Items:
-    boxes = {kind: (start, end) for kind, start, end in read_boxes(data, *meta, where)}
+    boxes = read_single_boxes(data, meta, where)
     missing = [name for name in (b"pitm", b"iinf", b"iprp") if name not in boxes]
     if missing:
         what = f"its list of pictures has no box {missing[0].decode()!r}"
         raise picture_error(where, Reason.BROKEN, what)
     start, _ = boxes[b"pitm"]
     (primary,) = struct.unpack_from(">I" if data[start] else ">H", data, start + FULL_BOX_BYTES)
-    properties = {kind: (start, end) for kind, start, end in read_boxes(data, *boxes[b"iprp"], where)}
+    properties = read_single_boxes(data, boxes[b"iprp"], where)
     sizes: dict[int, tuple[int, int]] = {}
     for item, size in _read_sizes(data, properties, where):
         sizes.setdefault(item, size)
@@ -204,5 +221,5 @@ def _read_tiles(data: bytes, box: tuple[int, int] | None, where: str) -> dict[in
     for kind, content, _ in read_boxes(data, start + FULL_BOX_BYTES, end, where):
         if kind == b"dimg":
             item, count = struct.unpack_from(f">{letter}H", data, content)
-            tiles[item] = struct.unpack_from(f">{count}{letter}", data, content + width + 2)
+            tiles.setdefault(item, struct.unpack_from(f">{count}{letter}", data, content + width + 2))
     return tiles

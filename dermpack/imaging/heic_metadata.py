@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from dermpack.imaging.heic import FULL_BOX_BYTES, find_meta, read_boxes, read_kinds
+from dermpack.imaging.heic import FULL_BOX_BYTES, find_meta, read_boxes, read_kinds, read_single_boxes
 from dermpack.imaging.rejection import Reason, picture_error
 
 FILE_BOXES = frozenset({b"ftyp", b"meta", b"mdat"})
@@ -19,6 +19,7 @@ PICTURES = frozenset({b"hvc1", b"grid", b"iden", b"iovl", b"tmap"})  # coded, an
 PROFILES = (b"prof", b"rICC")  # the other kind of `colr` says how the pixels are coded
 HANDLER_BYTES = FULL_BOX_BYTES + 20  # before the name of the program
 IN_FILE, IN_LIST = 0, 1  # where the bytes of an item are
+MAX_EXTENTS = 1 << 16  # of all items together: fields without bytes make any number of them
 
 Extent = tuple[int, int]
 
@@ -34,13 +35,12 @@ def blank_metadata(data: bytes, where: str) -> bytes:
             stored.append((start, stop))
         end = stop
     meta = find_meta(data, where)
-    boxes: dict[bytes, Extent] = {}
+    boxes = read_single_boxes(data, meta, where)
     for kind, start, stop in read_boxes(data, *meta, where):
         if kind not in META_BOXES:
             _free(changed, kind, start, stop)
         elif kind == b"hdlr":
             _clear(changed, start + HANDLER_BYTES, stop)
-        boxes.setdefault(kind, (start, stop))
     kinds = read_kinds(data, boxes[b"iinf"], where)
     if b"idat" in boxes:
         stored.append(boxes[b"idat"])
@@ -117,7 +117,7 @@ def _find_extents(data: bytes, boxes: dict[bytes, Extent], where: str) -> Iterat
             raise picture_error(where, Reason.TRUNCATED, "ends within the list of its pictures")
         return int.from_bytes(data[position - size : position], "big")
 
-    id_bytes = 4 if version == 2 else 2
+    id_bytes, extents = 4 if version == 2 else 2, 0
     for _ in range(read(id_bytes)):
         item = read(id_bytes)
         method = read(2) & 15 if version else IN_FILE
@@ -127,7 +127,11 @@ def _find_extents(data: bytes, boxes: dict[bytes, Extent], where: str) -> Iterat
             raise picture_error(where, Reason.UNSUPPORTED, "metadata that is part of another item")
         if method == IN_LIST:
             base += boxes.get(b"idat", (0, 0))[0]
-        for _ in range(read(2)):
+        count = read(2)
+        extents += count
+        if extents > MAX_EXTENTS:
+            raise picture_error(where, Reason.BROKEN, f"its items have more than {MAX_EXTENTS:,} parts")
+        for _ in range(count):
             read(index_bytes)
             first = base + read(offset_bytes)
             length = read(length_bytes)

@@ -100,7 +100,7 @@ def strip_metadata(data: bytes, *, where: str = "(bytes)") -> StrippedPicture:
 
 
 def apply_policy(data: bytes, policy: MetadataPolicy, *, where: str) -> StrippedPicture:
-    """Return the picture as the policy says."""
+    """Return the picture, without its metadata if the policy is REMOVE."""
     if policy is MetadataPolicy.KEEP:
         return StrippedPicture(data=data, had_metadata=False)
     return strip_metadata(data, where=where)

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeAlias
 
-from dermpack.errors import PictureError
+from dermpack.errors import InputError, PictureError
 from dermpack.imaging.preprocessing import Policy
 from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits, Reason, picture_error
 from dermpack.processes.child_process import (
@@ -62,6 +63,7 @@ class PictureDecoder:
         self._idle: SimpleQueue[ChildProcess | None] = SimpleQueue()
         for _ in range(jobs):
             self._idle.put(None)
+        self._is_closed = False
         self._started = list[ChildProcess]()
         self._ready = set[ChildProcess]()  # have finished their imports
 
@@ -77,22 +79,25 @@ class PictureDecoder:
             self._idle.put(self._idle.get() or self._start_one())
 
     def close(self) -> None:
-        """End the processes; a thread that waits for one gets an error."""
-        for child in self._started:
+        """End the processes and start no others; a thread that waits for one gets an error."""
+        # A child that another thread starts at the same time is ended by `_start_one`.
+        self._is_closed = True
+        for child in list(self._started):
             child.close()
 
     def prepare_all(
         self, sources: Sequence[Path | bytes], size: int, *, policy: Policy
-    ) -> Iterator[NDArray[np.uint8]]:
+    ) -> Generator[NDArray[np.uint8]]:
         """Yield each picture in order as uint8 [size, size, 3]; raise the error of the first rejected one."""
-        for prepared in self.prepare_each(sources, size, policy=policy):
-            if isinstance(prepared, PictureError):
-                raise prepared
-            yield prepared
+        with closing(self.prepare_each(sources, size, policy=policy)) as each:
+            for prepared in each:
+                if isinstance(prepared, PictureError):
+                    raise prepared
+                yield prepared
 
     def prepare_each(
         self, sources: Sequence[Path | bytes], size: int, *, policy: Policy
-    ) -> Iterator[Prepared]:
+    ) -> Generator[Prepared]:
         """Yield each picture in order like `prepare_all`, or its error; all processes work at once."""
         chunks = [sources[start : start + CHUNK] for start in range(0, len(sources), CHUNK)]
         waiting: deque[Future[list[Prepared]]] = deque()
@@ -120,11 +125,21 @@ class PictureDecoder:
         return prepared
 
     def _start_one(self) -> ChildProcess:
+        self._require_open()
         child = ChildProcess(
             WORKER, str(PICTURE_SECONDS), memory_bytes=self._memory_bytes, new_session=True, skip_site=True
         )
         self._started.append(child)
+        try:
+            self._require_open()
+        except InputError:
+            child.close()
+            raise
         return child
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise not_started_error(RuntimeError("the decoder is closed"))
 
     def _request(
         self, child: ChildProcess, sources: Sequence[Path | bytes], size: int, policy: Policy
@@ -153,7 +168,8 @@ class PictureDecoder:
                         prepared.append(np.frombuffer(pixels, np.uint8).reshape(size, size, 3))
         except (ChildEndedError, ChildTimeoutError) as error:
             child.close()
-            if child not in self._ready:
+            # `close` ended the child: the picture is not to blame.
+            if self._is_closed or child not in self._ready:
                 raise not_started_error(error) from error
             is_slow = isinstance(error, ChildTimeoutError) or OUT_OF_TIME in str(error)
             reason = Reason.TOO_COSTLY if is_slow else Reason.BROKEN

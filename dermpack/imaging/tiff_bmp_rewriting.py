@@ -52,6 +52,9 @@ def rewrite_tiff(data: bytes, *, orientation: int, where: str) -> bytes:
 
     # The file is the header, the directory, the values that do not fit into it, and the strips.
     position = TIFF_HEADER_BYTES + 2 + ENTRY_BYTES * len(kinds) + FIELD_BYTES
+    # Thousands of strips can have the same bytes, and each is copied.
+    if sum(sizes) > len(data):
+        raise picture_error(where, Reason.BROKEN, "its strips overlap")
     strips = [data[at : at + size] for at, size in zip(values[STRIP_OFFSETS], sizes, strict=True)]
     values[STRIP_OFFSETS] = (0,) * len(strips)  # counted first, because the strips follow all values
     at = position + sum(len(pack(tag)) for tag in kinds if len(pack(tag)) > FIELD_BYTES)

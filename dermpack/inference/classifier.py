@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
@@ -59,11 +59,11 @@ class Classifier:
     def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
         """Prepare and classify picture files; a PictureError names the file that cannot be decoded."""
         # The decoder prepares the next pictures while the interpreter runs.
-        prepared = self._decoder.prepare_all(files, self.size, policy=self._sidecar.policy)
         results: list[Floats] = []
         starts = range(0, len(files), CHUNK)
-        for _ in track(starts, total=len(starts), what="Classifying"):
-            results.append(self.classify(np.stack(list(islice(prepared, CHUNK)))))
+        with closing(self._decoder.prepare_all(files, self.size, policy=self._sidecar.policy)) as prepared:
+            for _ in track(starts, total=len(starts), what="Classifying"):
+                results.append(self.classify(np.stack(list(islice(prepared, CHUNK)))))
         return np.concatenate(results) if results else np.empty((0, len(self.classes)))
 
     def classify(self, pixels: Pixels) -> Floats:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 MEMORY_SHARE = 0.75  # of the memory, for all children together; the rest is for the parent and the system
 FLOOR_BYTES = 1 << 30  # of a child: the libraries alone map 0.4 GiB without using it
-UNKNOWN_MEMORY_BYTES = 4 << 30  # where the system does not tell, as outside Linux
+UNKNOWN_MEMORY_BYTES = 4 << 30  # where the system does not report it, as outside Linux
 PR_SET_PDEATHSIG, KILL = 1, 9  # numbers of Linux
 LAUNCHER = (
     f"import ctypes, os, sys; ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {KILL}); "

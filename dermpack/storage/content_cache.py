@@ -23,6 +23,7 @@ from dermpack.storage.files import report_write_errors
 from dermpack.storage.shared_folders import CACHE_VARIABLE, cache_bound_bytes, cache_folder
 
 LOCK_FILE = ".dermpack.lock"
+PARTIAL = ".partial"  # the end of the name of a result that is being written
 SUFFIX = ".cached"  # the user may keep other files in the folder: they are never removed
 DIGEST_BYTES = 16
 MAX_RESULT_BYTES = 16 << 20
@@ -50,7 +51,7 @@ class ContentCache:
     def write(self, key: str, data: bytes) -> None:
         """Write the result in one step, or raise OutputError."""
         path = self._path(key)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
         with report_write_errors(path, hint=SPACE_HINT):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -91,6 +92,10 @@ def open_content_cache(name: str, *, version: str) -> Iterator[ContentCache]:
 
 def remove_least_recently_used(folder: Path, *, bound_bytes: int) -> None:
     """Remove results until the others fit the bound; no other process may use the folder."""
+    # Nobody writes: these files are left by processes that were killed.
+    for path in folder.glob(f"*/*/.*{SUFFIX}.*{PARTIAL}"):
+        with suppress(OSError):
+            path.unlink()
     results = []
     for path in folder.glob(f"*/*/*{SUFFIX}"):
         with suppress(OSError):

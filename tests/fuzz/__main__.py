@@ -19,7 +19,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.split("\n")[0])
     parser.add_argument("classes", nargs="*", metavar="CLASS", help=f"default: {', '.join(INPUT_CLASSES)}")
     parser.add_argument("--seconds", type=float, default=300.0, help="for all classes together")
-    parser.add_argument("--cases", type=int, default=None, help="at most, of each class: the same ones for a seed")
+    parser.add_argument(
+        "--cases", type=int, default=None, help="at most, of each class: the same ones for a seed"
+    )
     parser.add_argument("--seed", type=int, default=None, help="of the first case; default: the time")
     options = parser.parse_args()
     names = options.classes or list(INPUT_CLASSES)

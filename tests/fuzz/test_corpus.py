@@ -111,6 +111,6 @@ def test_what_fails_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(engine, "CaseRunner", Failing)
     case = Case(name="labels.txt", data=b"a\nb\n")
-    tally = engine.explore("tables", [case], seconds=2.0, first_seed=0, most_cases=300)
+    tally = engine.explore("tables", [case], seconds=60.0, first_seed=0, most_cases=300)
     smallest, _ = tally.failures["NUL"]
     assert b"\0" in smallest.data and len(smallest.data) < 20

@@ -247,7 +247,7 @@ def _copy_pictures(
         target.write_bytes(copy.data)
         copies.append(replace(picture, sha256=sha256_of(copy.data)))
         if copy.had_metadata:
-            detail = "the copy has the same pixels and orientation, and no other metadata"
+            detail = "the copy has the same pixels and orientation; of a HEIC, previews and depth maps remain"
             notes.append(Finding(kind=METADATA_REMOVED, picture=picture.path, detail=detail))
     manifest = Manifest(pictures=tuple(copies), columns=dataset.manifest.columns)
     return replace(dataset, manifest=manifest, notes=(*dataset.notes, *notes))

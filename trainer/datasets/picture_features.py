@@ -23,7 +23,7 @@ from PIL import Image
 
 from dermpack.errors import DatasetError, InputError
 from dermpack.imaging.decoding import decode
-from dermpack.imaging.picture_decoder import decoding_memory
+from dermpack.imaging.picture_decoder import PICTURE_SECONDS, decoding_memory
 from dermpack.imaging.preprocessing import MARGIN, Policy, resize_image
 from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
 from dermpack.inference.interpreter_host import (
@@ -32,6 +32,7 @@ from dermpack.inference.interpreter_host import (
     Runtime,
     first_installed_runtime,
 )
+from dermpack.processes.limits import allow_cpu_seconds
 from dermpack.processes.process_pool import WorkerLostError, available_jobs, map_in_processes
 from dermpack.progress import Track, silent
 from dermpack.storage.content_cache import ContentCache, open_content_cache
@@ -111,7 +112,9 @@ def decode_examined(file: Path, sha256: str, *, limits: DecodingLimits, at_least
     """Return the pixels of a picture whose bytes were decoded before, within limits, by an import.
 
     The hash is compared before the bytes are decoded: other bytes, which could be hostile, are refused.
+    Call it in a worker process: its processor time is limited from here on.
     """
+    allow_cpu_seconds(PICTURE_SECONDS)
     try:
         with open_regular(file) as opened:
             data = opened.read(limits.max_bytes + 1)
@@ -158,8 +161,8 @@ def _compute_chunks(
     jobs: int,
 ) -> Iterator[tuple[int, list[Features]]]:
     """Yield the index and the features of each chunk, in the order of completion."""
-    work = partial(_compute_chunk, runtime, region, limits, cache)
-    workers = jobs if sum(map(len, chunks)) >= MIN_FOR_PROCESSES else 1
+    workers = min(jobs, len(chunks)) if sum(map(len, chunks)) >= MIN_FOR_PROCESSES else 1
+    work = partial(_compute_chunk, runtime, workers, region, limits, cache)
     try:
         yield from map_in_processes(work, chunks, jobs=workers, most_memory_bytes=decoding_memory(limits))
     except WorkerLostError as error:
@@ -170,12 +173,13 @@ def _compute_chunks(
 
 def _compute_chunk(
     runtime: Runtime,
+    workers: int,
     region: Region,
     limits: DecodingLimits,
     cache: ContentCache,
     chunk: Sequence[SourcePicture],
 ) -> list[Features]:
-    session = _open_network(runtime)
+    session = _open_network(runtime, workers)
     rows = []
     for file, sha256 in chunk:
         pixels = decode_examined(file, sha256, limits=limits, at_least=MARGIN * SIZE)
@@ -206,9 +210,10 @@ def _network_inputs(square: NDArray[np.uint8], region: Region) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _open_network(runtime: Runtime) -> InterpreterSession:
-    """Return the network of this process, which a worker keeps from task to task."""
+def _open_network(runtime: Runtime, workers: int) -> InterpreterSession:
+    """Return the network of this process, which one of several workers keeps from task to task."""
     model = MODEL_FILE.read_bytes()
     if sha256_of(model) != MODEL_SHA256:
         raise InputError(MODEL_FILE, "the file is damaged", "Install dermpack again.", code="invalid-model")
-    return InterpreterHost(runtime).load(model, where=MODEL_FILE, threads=1)
+    # Each worker has an interpreter, and all of these processes share the memory.
+    return InterpreterHost(runtime, children=2 * workers).load(model, where=MODEL_FILE, threads=1)

@@ -16,6 +16,7 @@ from pathlib import Path
 from dermpack.errors import InputError, escape_unprintable
 
 MOST_BYTES, BLOCK_BYTES = 8 << 20, 1 << 16  # of the output of one command, and of one read
+POLL_SECONDS = 0.5  # between two checks whether adb has ended
 COMMAND_SECONDS, PUSH_SECONDS = 30.0, 300.0
 # adb returns no exit code from old phones, and 0 when the cable is pulled: the shell itself has to print it.
 MARK = "dermpack-exit="
@@ -243,8 +244,14 @@ def _run_adb(arguments: Sequence[str], *, where: str, seconds: float) -> tuple[i
     assert process.stdout
     output, until = bytearray(), time.monotonic() + seconds
     try:
-        # A process that adb started can keep the pipe open after its end, so nothing waits for the end of it.
-        while is_open := select.select([process.stdout], [], [], max(0.0, until - time.monotonic()))[0]:
+        # A process that adb started can keep the pipe open after adb has ended: do not wait for its end.
+        while (left := until - time.monotonic()) > 0:
+            # Polled before the pipe: what adb wrote until its end is then read.
+            has_ended = process.poll() is not None
+            if not select.select([process.stdout], [], [], 0.0 if has_ended else min(left, POLL_SECONDS))[0]:
+                if has_ended:
+                    break
+                continue
             data = os.read(process.stdout.fileno(), BLOCK_BYTES)
             output += data
             if not data:
@@ -253,8 +260,7 @@ def _run_adb(arguments: Sequence[str], *, where: str, seconds: float) -> tuple[i
                 what = f"the phone sent more than {MOST_BYTES >> 20} MiB"
                 raise InputError(where, what, "Use another phone.", code="invalid-response")
         with suppress(subprocess.TimeoutExpired):
-            if is_open:
-                return process.wait(max(0.0, until - time.monotonic())), output.decode("utf-8", "replace")
+            return process.wait(max(0.0, until - time.monotonic())), output.decode("utf-8", "replace")
         what = f"the phone did not respond within {seconds:.0f} s"
         raise PhoneSilentError(where, what, CHECK_CABLE, code="connection-lost")
     finally:

@@ -67,8 +67,8 @@ def check(dataset: Path, again: bool, jobs: int | None, duplicates: str | None, 
         printer.unless_json.note(f"and {len(problems) - SHOWN} more; --json shows all")
     if opened.search is not DuplicateSearch.THOROUGH and not again:
         printer.unless_json.note(
-            f"the import searched for duplicates less thoroughly ({opened.search.value}): add --again to "
-            "search for crops, other colours and other shots, or import again"
+            f"the import searched for duplicates less thoroughly ({opened.search.value}): add "
+            "--again --duplicates thorough to find crops, other colours and other shots, or import again"
         )
     if any(finding.kind.endswith("-leak") for finding in problems):
         printer.unless_json.note(LEAK_HINT)
@@ -100,7 +100,10 @@ def check(dataset: Path, again: bool, jobs: int | None, duplicates: str | None, 
     help="Search at most this many pictures, a random choice of groups, for label errors, unusual pictures "
     "and shortcuts. 1,000 take about a minute on two processors. 0 skips the search.",
 )  # fmt: skip
-@options.flag("--no-features", "Omit what needs the pretrained network: label errors and unlike pictures.")
+@options.flag(
+    "--no-features",
+    "Omit the searches that need the pretrained network: label errors and unusual pictures.",
+)
 @click.option(
     "--seed", metavar="NUMBER", type=click.IntRange(min=0), default=0, show_default=True,
     help="Seed of the random choice of pictures and of the folds.",

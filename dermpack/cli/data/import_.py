@@ -71,8 +71,8 @@ def _layout_names() -> list[str]:
 )  # fmt: skip
 @click.option(
     "--min-weight", metavar="WEIGHT", type=click.FloatRange(min=0, max=1, max_open=True),
-    help="For a scin source: use cases whose most likely condition has a larger weight than this, and leave "
-    "out the others.  [default: 0.5]",
+    help="For a scin source: use only the cases whose most likely condition has a weight above this value.  "
+    "[default: 0.5]",
 )  # fmt: skip
 @click.option(
     "--split", "shares", metavar="TRAIN/VALIDATION/TEST",
@@ -183,7 +183,7 @@ def command(
     if mend and not keep_splits:
         raise click.UsageError("--mend fixes kept splits. Add --keep-splits, or omit --mend.")
     if keep_metadata and not copy:
-        raise click.UsageError("--keep-metadata is about copied pictures. Add --copy, or omit it.")
+        raise click.UsageError("--keep-metadata requires --copy. Add --copy, or omit --keep-metadata.")
     policy = SplitPolicy.MENDED if mend else SplitPolicy.AS_GIVEN
     request = ImportRequest(
         source=source,

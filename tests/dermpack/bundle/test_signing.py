@@ -166,3 +166,11 @@ def test_a_file_without_a_signature_of_the_key_is_rejected(tmp_path: Path, conte
     signature_path(mine.bundle).write_bytes(content)
     with raises_code("invalid-signature", mine.bundle):
         mine.verifies()
+
+
+@pytest.mark.parametrize("content", [b"mine", bytes(1 << 15)])
+def test_a_file_without_a_signature_is_replaced(tmp_path: Path, content: bytes) -> None:
+    mine = signer(tmp_path)
+    signature_path(mine.bundle).write_bytes(content)
+    mine.write(NEW)
+    assert mine.verifies()

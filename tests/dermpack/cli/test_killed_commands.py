@@ -95,7 +95,7 @@ def test_a_killed_search_resumes(folder: Path, coloured: Path) -> None:
     command = Killable(
         arguments=("tune", str(coloured), "-o", "out", *options, QUIET),
         result="out/never",  # the files are written after each trial
-        compared=("out/best.toml",),
+        compared=(),  # a trial that was killed is tried again under a new number, which draws other values
     )
     assert_survives(command, folder)
 

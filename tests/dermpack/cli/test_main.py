@@ -216,3 +216,11 @@ def test_an_error_crosses_a_process_border(error: DermpackError) -> None:
 
 def test_a_hostile_name_cannot_break_the_line() -> None:
     assert escape_unprintable("a\nb\x1b[31m\u202ec é") == "a\\nb\\x1b[31m\\u202ec é"
+
+
+def test_an_error_does_not_go_to_stdout_if_stderr_is_closed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["data", "check", str(tmp_path / "missing")]) == 1
+    assert capsys.readouterr().out == ""

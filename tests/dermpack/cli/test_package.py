@@ -170,6 +170,10 @@ def test_metadata_of_golden_pictures_is_removed_and_counted(
         assert (b"Anna Muster" in bundle.read_bytes()) == found
 
 
+def test_keeping_metadata_requires_golden_pictures(tmp_path: Path) -> None:
+    assert package(tmp_path, "-o", tmp_path / "b.zip", "--keep-metadata") == 2
+
+
 def test_verify_says_that_the_author_is_unknown_without_a_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

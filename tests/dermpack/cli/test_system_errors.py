@@ -35,8 +35,8 @@ def code_of(error: Exception, *arguments: object) -> str | None:
     [
         (errno.ENOSPC, "cannot-write"),
         (errno.EDQUOT, "cannot-write"),
-        (errno.EROFS, "cannot-write"),
-        (errno.EIO, "cannot-write"),
+        (errno.EROFS, "cannot-access"),
+        (errno.EIO, "cannot-access"),
         (errno.EMFILE, "too-many-open-files"),
         (errno.ENFILE, "too-many-open-files"),
         (errno.ENOMEM, "out-of-memory"),

@@ -139,6 +139,12 @@ def test_a_column_of_the_source_with_this_name_is_kept_in_an_older_dataset() -> 
     assert parse_manifest(text, where=Path("m.csv"), schema=1).columns == ("photograph", "sex")
 
 
+def test_cells_of_the_first_schema_are_not_unescaped() -> None:
+    text = GOOD.replace("male", "'=1", 1)
+    old, new = (parse_manifest(text, where=Path("m.csv"), schema=schema).pictures[0] for schema in (1, 2))
+    assert (old.metadata[1], new.metadata[1]) == ("'=1", "=1")
+
+
 def test_a_dataset_of_the_first_schema_is_read_as_searched_fast(tmp_path: Path) -> None:
     written = replace(dataset(tmp_path, picture()), search=DuplicateSearch.THOROUGH)
     write_dataset(written, tmp_path)

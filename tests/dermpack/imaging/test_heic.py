@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from pathlib import Path
 
@@ -12,7 +13,8 @@ pytest.importorskip("pillow_heif")
 
 from dermpack.errors import PictureError
 from dermpack.imaging.decoding import decode
-from dermpack.imaging.heic import MAX_BOXES, MAX_META_BYTES
+from dermpack.imaging.heic import MAX_BOXES, MAX_META_BYTES, find_heic_size
+from dermpack.imaging.heic_metadata import blank_metadata
 from dermpack.imaging.metadata_removal import strip_metadata
 from dermpack.imaging.rejection import DecodingLimits, Note, Reason
 from tests.support.errors import raises_code
@@ -148,3 +150,24 @@ def test_metadata_is_removed_and_the_pixels_stay(tile_size: int) -> None:
     assert b"SECRET" not in stripped.data
     assert np.array_equal(decode(stripped.data).pixels, decode(data).pixels)
     assert strip_metadata(stripped.data).data == stripped.data
+
+
+def test_a_box_that_occurs_twice_is_rejected() -> None:
+    """The decoder could use another one of the two than the one that is checked."""
+    for more in (full_box(b"pitm", struct.pack(">H", 1)), box(b"iprp", box(b"ipco"))):
+        with raises_code("picture-broken"):
+            find_heic_size(container((b"hvc1",), (SIZE,), more=more), "")
+    assert find_heic_size(container((b"hvc1",), (SIZE,), more=box(b"free") * 2), "") == SIZE
+
+
+def test_the_first_list_of_tiles_of_a_grid_counts() -> None:
+    references = full_box(b"iref", *(box(b"dimg", struct.pack(">HHH", 1, 1, tile)) for tile in (2, 3)))
+    data = container((b"grid", b"hvc1", b"av01"), (SIZE, SIZE, SIZE), more=references)
+    assert find_heic_size(data, "") == SIZE
+
+
+def test_items_with_countless_parts_are_rejected_at_once() -> None:
+    items = b"".join(struct.pack(">HHH", item, 0, 0xFFFF) for item in range(1, 1000))
+    list_ = full_box(b"iloc", b"\0\0", struct.pack(">H", 999), items)
+    with raises_code("picture-broken"):
+        blank_metadata(container((b"hvc1",), (SIZE,), more=list_), "")

@@ -16,6 +16,8 @@ from dermpack.errors import PictureError
 from dermpack.imaging.containers import detect_format
 from dermpack.imaging.decoding import decode, read_orientation
 from dermpack.imaging.metadata_removal import MetadataPolicy, apply_policy, strip_metadata
+from dermpack.imaging.tiff_bmp_rewriting import rewrite_tiff
+from tests.support.errors import raises_code
 from tests.support.hostile_pictures import (
     CASES,
     encoded,
@@ -310,3 +312,26 @@ def assert_same_pixels(data: bytes) -> None:
     except PictureError:
         return
     assert np.array_equal(before, decode(stripped).pixels)
+
+
+def test_strips_of_the_same_bytes_are_not_copied_again_and_again() -> None:
+    strips, size = 200, 4000
+    tags: dict[int, tuple[int, tuple[int, ...]]] = {
+        256: (4, (8,)),
+        257: (4, (strips,)),
+        258: (4, (8,)),
+        259: (4, (1,)),
+        262: (4, (1,)),
+    }
+    tags |= {277: (4, (1,)), 278: (4, (1,))}
+    start = 8 + 2 + 12 * (len(tags) + 2) + 4
+    tags |= {273: (4, (start,) * strips), 279: (4, (size,) * strips)}
+    directory, values = struct.pack("<H", len(tags)), b""
+    for tag, (kind, numbers) in sorted(tags.items()):
+        packed = struct.pack(f"<{len(numbers)}I", *numbers)
+        if len(numbers) > 1:
+            values, packed = values + packed, struct.pack("<I", start + len(values))
+        directory += struct.pack("<HHI", tag, kind, len(numbers)) + packed
+    data = b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + values + bytes(size)
+    with raises_code("picture-broken"):
+        rewrite_tiff(data, orientation=1, where="")

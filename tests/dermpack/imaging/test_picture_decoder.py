@@ -106,3 +106,12 @@ def test_a_crafted_header_cannot_make_the_parent_allocate(decoder: PictureDecode
     huge = png(png_header(2**31 - 1, 2**31 - 1), (b"IDAT", b""), (b"IEND", b""))
     with raises_code("picture-too-large"):
         list(decoder.prepare_all([huge], SIZE, policy=Policy.WHOLE))
+
+
+def test_a_closed_decoder_starts_no_process() -> None:
+    opened = PictureDecoder()
+    list(opened.prepare_all([encoded(scene(), "PNG")], SIZE, policy=Policy.WHOLE))
+    opened.close()
+    with raises_code("child-not-started"):
+        opened.prepare_chunk([encoded(scene(), "PNG")], SIZE, policy=Policy.WHOLE)
+    assert len(opened._started) == 1

@@ -75,3 +75,12 @@ def test_a_cache_that_cannot_be_written_is_replaced_by_a_temporary_folder(
         cache.write(KEY, b"result")
         assert ContentCache(folder=cache.folder).read(KEY) == b"result"
     assert not cache.folder.exists()
+
+
+def test_files_of_killed_processes_are_removed() -> None:
+    with open_content_cache("things", version="1") as cache:
+        cache.write(KEY, b"result")
+        partial = cache.folder / KEY[:2] / f".{KEY}.cached.1.partial"
+        partial.write_bytes(b"half")
+    assert not partial.exists()
+    assert cache.read(KEY) == b"result"

@@ -255,6 +255,16 @@ def test_near_duplicates_under_two_labels_stay_and_are_told(tmp_path: Path) -> N
     assert kinds(dataset.notes) == [("near-duplicate-other-label", "class1/near.jpg")]
 
 
+def test_a_copy_of_a_near_duplicate_is_identical_to_it(tmp_path: Path) -> None:
+    source = class_folders(tmp_path / "source")
+    for name in ("near", "same"):
+        write(source / "class0" / f"{name}.jpg", jpeg(patch(0), quality=80))
+    assert kinds(import_dataset(asked(source)).notes) == [
+        ("near-duplicate", "class0/near.jpg"),
+        ("identical", "class0/same.jpg"),
+    ]
+
+
 def test_bad_pictures_are_left_out_with_their_reason(tmp_path: Path) -> None:
     source = class_folders(tmp_path / "source")
     write(source / "class0" / "bad.png", png(patch(0))[:200])

@@ -6,10 +6,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from dermpack.imaging.rejection import DecodingLimits
 from dermpack.progress import Track
-from trainer.datasets.picture_features import Features, Pose, SourcePicture, compute_features, standardize
+from trainer.datasets.picture_features import (
+    MIN_DEVIATION,
+    Features,
+    Pose,
+    SourcePicture,
+    compute_features,
+    standardize,
+)
 
 # Neighbours of each picture by each kind of features. On 3,034 clinical photographs with 303 known pairs, 15
 # upright neighbours contain 98.7 % of the pairs, 10 contain 97.7 %. The features of any orientation add the
@@ -31,9 +39,10 @@ def propose_pairs(
     keys, cosines = [], []
     for pose, count in NEIGHBOURS.items():
         features = compute_features(pictures, pose=pose, limits=limits, jobs=jobs, track=track)
-        for pairs, similarities in find_nearest(reduce_dimensions(features), count=count):
-            keys.append(pairs[:, 0] * len(pictures) + pairs[:, 1])
-            cosines.append(similarities)
+        with threadpool_limits(1):  # sums in one order, so that any number of processors finds the same
+            for pairs, similarities in find_nearest(reduce_dimensions(features), count=count):
+                keys.append(pairs[:, 0] * len(pictures) + pairs[:, 1])
+                cosines.append(similarities)
     key, cosine = np.concatenate(keys), np.concatenate(cosines)
     # The closest pairs first; of equal ones, the smaller key, so that the order is reproducible.
     order = np.lexsort((key, -cosine))
@@ -49,7 +58,7 @@ def reduce_dimensions(features: Features) -> Features:
         return standardized
     _, vectors = np.linalg.eigh(standardized.T @ standardized)
     reduced = standardized @ vectors[:, -DIMENSIONS:]
-    unit: Features = reduced / np.linalg.norm(reduced, axis=1, keepdims=True)
+    unit: Features = reduced / np.maximum(np.linalg.norm(reduced, axis=1, keepdims=True), MIN_DEVIATION)
     return unit
 
 

@@ -14,8 +14,9 @@ import PIL
 from threadpoolctl import threadpool_limits
 
 from dermpack.errors import InputError
-from dermpack.imaging.picture_decoder import decoding_memory
+from dermpack.imaging.picture_decoder import PICTURE_SECONDS, decoding_memory
 from dermpack.imaging.rejection import DecodingLimits
+from dermpack.processes.limits import allow_cpu_seconds
 from dermpack.processes.process_pool import WorkerLostError, map_in_processes
 from dermpack.progress import Track
 from dermpack.storage.content_cache import ContentCache, open_content_cache
@@ -54,10 +55,11 @@ def confirm_pairs(
     with open_content_cache(CACHE_NAME, version=version) as cache:
         contents = {pictures[index][1]: pictures[index] for pair in pairs for index in pair}
         missing = [picture for sha256, picture in sorted(contents.items()) if not cache.has(sha256)]
+        if len(pictures) < MIN_FOR_PROCESSES:
+            # One worker extracts them while it compares: a second one takes longer to start.
+            jobs, missing = 1, []
         chunks = _split(missing, CHUNK_PICTURES)
-        # Few pictures are compared before a worker has started.
-        memory = decoding_memory(limits) if len(pictures) >= MIN_FOR_PROCESSES else None
-        jobs = jobs if memory else 1
+        memory = decoding_memory(limits)
         extract = partial(_extract_chunk, limits, cache)
         extracted = (each for names in _map(extract, chunks, memory, jobs) for each in names)
         for _ in track(extracted, total=len(missing), what="local features") if missing else ():
@@ -78,7 +80,7 @@ def _split(items: Sequence[Task], size: int) -> list[Sequence[Task]]:
 
 
 def _map(
-    work: Callable[[Task], Result], tasks: Sequence[Task], memory_bytes: int | None, jobs: int
+    work: Callable[[Task], Result], tasks: Sequence[Task], memory_bytes: int, jobs: int
 ) -> Iterator[Result]:
     try:
         for _, result in map_in_processes(work, tasks, jobs=jobs, most_memory_bytes=memory_bytes):
@@ -120,6 +122,7 @@ def _match_chunk(
     results: list[tuple[int, int, Match | None]] = []
     with threadpool_limits(1):  # of BLAS: the work is spread over processes
         for first, second, one, other in chunk:
+            allow_cpu_seconds(PICTURE_SECONDS)
             results.append((first, second, match_pictures(load(one), load(other))))
     return results
 

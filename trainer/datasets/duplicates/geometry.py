@@ -1,7 +1,7 @@
 """Confirm that two pictures show the same thing: local features that move together, and pixels that agree.
 
 SIFT describes corners and blobs in a way that survives another size, crop, rotation, colour balance and
-compression. If many of them in one picture fit to those of the other under one scaling, rotation and shift,
+compression. If many of them in one picture match those of the other under one scaling, rotation and shift,
 both pictures contain the same object. That alone is not enough, because pictures of one clinic carry the same
 letters, rulers and frames, which fit perfectly: the pixels must also agree where they are laid over each
 other, in most cells of a grid and not only in those with the mark.
@@ -65,8 +65,8 @@ class LocalFeatures:
 class Match:
     """The evidence that two pictures show the same thing."""
 
-    inliers: int  # features that fit to each other under one transform
-    coverage: float  # of the pictures by these features: the lesser area of the two convex hulls
+    inliers: int  # features that match under one scaling, rotation and shift
+    coverage: float  # of the pictures by these features: the smaller area of the two convex hulls
     agreement: float  # correlation of the details where the pictures overlap: the median of a grid's cells
     scale: float  # of the second picture's pixels to the first's
     rotation_degrees: float
@@ -134,7 +134,7 @@ def match_pictures(first: LocalFeatures, second: LocalFeatures) -> Match | None:
     match = match_features(first, second)
     if match is None or match.is_confirmed or match.inliers < MIN_INLIERS:
         return match if match and match.is_confirmed else None
-    # From the other side, other features are the nearest ones: which can help.
+    # Matching in the other direction can find more pairs of features.
     reverse = match_features(second, first)
     if reverse is None or not reverse.is_confirmed:
         return None

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dermpack.dataset.manifest import DuplicatePair, DuplicateSearch, PairRelation
 from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
 from dermpack.processes.process_pool import available_jobs
 from dermpack.progress import Track, silent
 from trainer.datasets.duplicates.hashes import Signature, find_identical, find_similar
-from trainer.datasets.splits.split import join_pairs, members_by_root
+from trainer.datasets.splits.split import join_pairs, members_by_root, select_joining
 
-# The thorough search is the default up to this number: 7 minutes on two cores.
+if TYPE_CHECKING:
+    from trainer.datasets.duplicates.geometry import Match
+
+# The thorough search is the default up to this number: 7 minutes on two cores (estimated).
 MAX_THOROUGH_BY_DEFAULT = 20_000
 DIGITS = 3  # of the evidence in dataset.json
 
@@ -42,7 +45,7 @@ class DuplicateSets:
     exact: tuple[int, ...]  # identical pixels
     photographs: tuple[int, ...]  # the same photograph, however it was changed
     near: tuple[int, ...]  # the same photograph, or another one of the same scene or lesion
-    pairs: tuple[DuplicatePair, ...] = ()  # the evidence, without identical pictures
+    pairs: tuple[DuplicatePair, ...] = ()  # the evidence that joins each set, without identical pictures
 
 
 def choose_search(wanted: DuplicateSearch | None, *, pictures: int) -> DuplicateSearch:
@@ -76,9 +79,7 @@ def search_duplicates(
     similar: list[tuple[int, int]] = []
     if search is not DuplicateSearch.OFF:
         similar = find_similar(signatures, track=track)
-    pairs = [_describe_hashed(pictures[a], pictures[b]) for a, b in similar]
-    photographs = join_pairs(len(pictures), chain(enumerate(exact), similar))
-    near = photographs
+    matches: dict[tuple[int, int], Match] = {}
     if search is DuplicateSearch.THOROUGH:
         from trainer.datasets.duplicates.candidates import propose_pairs  # with OpenCV: of the data extra
         from trainer.datasets.duplicates.confirmation import confirm_pairs
@@ -91,25 +92,14 @@ def search_duplicates(
         known = set(similar)
         new = [(a, b) for a, b in proposed.tolist() if (different[a], different[b]) not in known]
         confirmed = confirm_pairs(sources, new, limits=limits, jobs=workers, track=track)
-        for a, b, match in confirmed:
-            first, second = different[a], different[b]
-            relation = PairRelation.SAME_PHOTOGRAPH if match.is_same_photograph else PairRelation.SAME_SCENE
-            pairs.append(
-                DuplicatePair(
-                    first=pictures[first].path,
-                    second=pictures[second].path,
-                    relation=relation,
-                    inliers=match.inliers,
-                    agreement=round(match.agreement, DIGITS),
-                    scale=round(match.scale, DIGITS),
-                    rotation_degrees=round(match.rotation_degrees),
-                    is_mirrored=match.is_mirrored,
-                )
-            )
-        joined = [(different[a], different[b], match) for a, b, match in confirmed]
-        same = [(a, b) for a, b, match in joined if match.is_same_photograph]
-        photographs = join_pairs(len(pictures), chain(enumerate(photographs), same))
-        near = join_pairs(len(pictures), chain(enumerate(photographs), ((a, b) for a, b, _ in joined)))
+        matches = {(different[a], different[b]): match for a, b, match in confirmed}
+    ranked = sorted(matches, key=lambda pair: (-matches[pair].agreement, pair))
+    same = [pair for pair in ranked if matches[pair].is_same_photograph]
+    photographs = join_pairs(len(pictures), chain(enumerate(exact), same, similar))
+    near = join_pairs(len(pictures), chain(enumerate(photographs), ranked))
+    # All pairs of many similar pictures would be a quadratic number: the best ones that join them are kept.
+    kept = select_joining(len(pictures), chain(same, similar, ranked))
+    pairs = [_describe_pair(pictures[a], pictures[b], matches.get((a, b))) for a, b in kept]
     return DuplicateSets(
         search=search,
         exact=tuple(exact),
@@ -119,8 +109,21 @@ def search_duplicates(
     )
 
 
-def _describe_hashed(first: SearchedPicture, second: SearchedPicture) -> DuplicatePair:
-    return DuplicatePair(first=first.path, second=second.path, relation=PairRelation.SAME_PHOTOGRAPH)
+def _describe_pair(first: SearchedPicture, second: SearchedPicture, match: Match | None) -> DuplicatePair:
+    """Return the evidence of a pair that the geometry (`match`) or, without it, the hashes found."""
+    relation = PairRelation.SAME_PHOTOGRAPH
+    if match is None:
+        return DuplicatePair(first=first.path, second=second.path, relation=relation)
+    return DuplicatePair(
+        first=first.path,
+        second=second.path,
+        relation=relation if match.is_same_photograph else PairRelation.SAME_SCENE,
+        inliers=match.inliers,
+        agreement=round(match.agreement, DIGITS),
+        scale=round(match.scale, DIGITS),
+        rotation_degrees=round(match.rotation_degrees),
+        is_mirrored=match.is_mirrored,
+    )
 
 
 def select_clusters(roots: Sequence[int]) -> dict[int, list[int]]:

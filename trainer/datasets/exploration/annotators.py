@@ -27,7 +27,7 @@ FEW_DARK = 0.1  # of the pictures with a known skin type
 SKIN_TYPE_QUESTION = "skin type"
 MONK_TONES = tuple(map(str, range(1, 11)))
 MONK_COLUMN = re.compile(r"(?!.*gradable).*monk.*", re.IGNORECASE)
-WHOLE_NUMBER = re.compile(r"(\d+)\.0+")
+WHOLE_NUMBER = re.compile(r"\A(\d+)\.0+\Z")
 # "dermatologist_diagnosis_2", "rater1": the same question, answered by annotators with numbers.
 NUMBERED_COLUMN = re.compile(
     r"(.*(?:annotator|rater|grader|reader|reviewer|expert|doctor|dermatologist|physician).*?)_?\d+",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
 
-from dermpack.dataset.manifest import Dataset, DuplicatePair, Picture
+from dermpack.dataset.manifest import Dataset, DuplicatePair, PairRelation, Picture
 from dermpack.reporting.contact_sheet import Entry, contact_sheet
 from dermpack.reporting.page import Block, Image, Media, Section, Table
 from trainer.datasets.exploration.explore import collect_pictures
@@ -18,7 +18,7 @@ MAX_PER_CLUSTER = 4
 CELL, COLUMNS = 168, 4  # pixels, pictures a row: two pairs
 ORDER = "the largest clusters first"
 TEXT = (
-    "Features are details of both pictures that fit to each other under one scaling, rotation and shift. "
+    "Features are details of both pictures that match under one scaling, rotation and shift. "
     "The agreement is the correlation of the details of both pictures, at most 1. The same photograph may "
     "be cropped, scaled, recoloured or carry text; the same scene is another shot."
 )
@@ -70,7 +70,7 @@ def create_duplicate_sections(dataset: Dataset, *, with_pictures: bool) -> list[
     if divided:
         title = "Duplicates with different labels"
         order = "one of the labels may be wrong; the most certain pairs first"
-        divided.sort(key=lambda one: -one.pair.agreement if one.pair else -1)
+        divided.sort(key=_rank_certainty)
         sections.append(_create_section(title, order, dataset, divided, divided, with_pictures))
     return sections
 
@@ -89,11 +89,23 @@ def list_related(dataset: Dataset) -> Iterator[RelatedPictures]:
         listed.sort(key=lambda one: -one.pair.inliers if one.pair else 0)
         yield from listed
         seen = {one.first.path for one in listed} | {one.second.path for one in listed}
-        yield from (
-            RelatedPictures(first=members[0], second=member, pair=None)
-            for member in members[1:]
-            if member.path not in seen
-        )
+        photographs = collect_pictures(members, lambda picture: picture.photograph)
+        for member in members:
+            if member.path in seen:
+                continue
+            same = photographs.get(member.photograph, []) if member.photograph else []
+            others = (other for other in (*same[:2], *members[:2]) if other is not member)
+            if (other := next(others, None)) is not None:
+                seen |= {member.path, other.path}
+                first, second = sorted((member, other), key=lambda picture: picture.path)
+                yield RelatedPictures(first=first, second=second, pair=None)
+
+
+def _rank_certainty(one: RelatedPictures) -> tuple[bool, bool, float]:
+    """Return a key that sorts one photograph first, then by agreement, and pairs without evidence last."""
+    if one.pair is None:
+        return True, True, 0.0
+    return False, one.pair.relation is not PairRelation.SAME_PHOTOGRAPH, -one.pair.agreement
 
 
 def _create_section(

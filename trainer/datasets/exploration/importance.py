@@ -179,6 +179,9 @@ def size_columns(pictures: Sequence[Picture]) -> tuple[Column, ...]:
     )
 
 
+SAME_AS_LABEL = "is the label in other words"
+
+
 def exclusion_reason(column: Column, pictures: Sequence[Picture]) -> str:
     """Return why a model must not learn from the column, or ""."""
     if all(cell == picture.group for cell, picture in zip(column.cells, pictures, strict=True)):
@@ -194,7 +197,7 @@ def exclusion_reason(column: Column, pictures: Sequence[Picture]) -> str:
     # The same partition of the pictures, in other words: "malignant" where the label is "mel".
     pairs = {(cell, picture.label) for cell, picture in zip(column.cells, pictures, strict=True)}
     if len(pairs) == len(set(column.cells)) == len({picture.label for picture in pictures}):
-        return "is the label in other words"
+        return SAME_AS_LABEL
     return ""
 
 

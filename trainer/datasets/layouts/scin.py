@@ -15,7 +15,13 @@ from trainer.datasets.findings import OmissionReason, create_finding
 from trainer.datasets.layouts.csv_table import find_tables
 from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest
 from trainer.datasets.layouts.source_walk import NamedRow, is_valid_name, match_files, walk_source
-from trainer.datasets.layouts.table_reader import SourceRow, SourceTable, is_single_line, read_table
+from trainer.datasets.layouts.table_reader import (
+    SourceRow,
+    SourceTable,
+    is_single_line,
+    read_table,
+    rename_metadata,
+)
 from trainer.datasets.splits.arrange import join_group_names
 
 SHAPE = "scin_cases.csv and scin_labels.csv with pictures"
@@ -34,7 +40,7 @@ SHOT_TYPE, WEIGHT = "shot_type", "label_weight"  # metadata columns that are mad
 QUESTIONS = ("race_ethnicity", "textures", "body_parts", "condition_symptoms", "other_symptoms")
 CHECKED = frozenset({"yes", "true", "1", "1.0"})
 UNKNOWN = frozenset({"age_unknown", "none_selected", "none_identified"})
-WHOLE_NUMBER = re.compile(r"(\d+)\.0")  # pandas writes a column of numbers with gaps in this way
+WHOLE_NUMBER = re.compile(r"\A(\d+)\.0\Z")  # pandas writes a column of numbers with gaps in this way
 DEFAULT_MIN_WEIGHT = 0.5  # more than half: there is at most one such condition
 MAX_WEIGHTS_CHARACTERS = 4096  # the longest published text has some 400
 # One entry of {'Eczema': 0.69, "Sweet's syndrome": 0.31}, as Python writes it.
@@ -167,7 +173,10 @@ def _read_cases(table: SourceTable, labels: SourceTable) -> _Cases:
         cases.append(
             _Case(name=name, line=row.line, pictures=pictures, weights=weights, metadata=tuple(cells))
         )
-    return _Cases(cases=tuple(cases), columns=(*case_columns, *asked, *label_columns))
+    made_here = (*asked, SHOT_TYPE, WEIGHT)
+    renamed = rename_metadata(table.where, (*case_columns, *label_columns), made_here)
+    columns = (*renamed[: len(case_columns)], *asked, *renamed[len(case_columns) :])
+    return _Cases(cases=tuple(cases), columns=columns)
 
 
 def _index_cases(table: SourceTable) -> dict[str, SourceRow]:

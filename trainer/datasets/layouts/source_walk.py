@@ -116,7 +116,7 @@ def _report_repeated(source: Path, pairs: Iterable[tuple[str, str]]) -> Iterator
         else:
             yield create_finding(OmissionReason.REPEATED, path, f"has the name of {first}, which is kept")
     for folder, count in sorted(copies.items()):
-        detail = f"holds {count:,} files that are there already, byte for byte"
+        detail = f"contains {count:,} byte-for-byte copies of other files"
         yield create_finding(OmissionReason.COPIES, folder, detail)
 
 

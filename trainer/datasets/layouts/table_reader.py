@@ -107,13 +107,18 @@ def require_columns(table: SourceTable, *names: str) -> None:
 def select_metadata(table: SourceTable, used: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return indices and names of all columns that are not `used`: "Width" → "source_Width"."""
     kept = {index: name for index, name in enumerate(table.header) if name.casefold() not in used}
-    taken = (*FIXED_COLUMNS, PHOTOGRAPH_COLUMN)
-    names = [COLLISION_PREFIX * (name.casefold() in taken) + name for name in kept.values()]
-    repeated = _find_repeated(names)
+    return tuple(kept), rename_metadata(table.where, tuple(kept.values()))
+
+
+def rename_metadata(where: Path, names: Sequence[str], made: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the names of metadata columns, with a prefix if one is of the manifest or among `made`."""
+    taken = {*FIXED_COLUMNS, PHOTOGRAPH_COLUMN, *made}
+    renamed = tuple(COLLISION_PREFIX * (name.casefold() in taken) + name for name in names)
+    repeated = _find_repeated((*renamed, *made))
     if repeated:
         what = f"two columns would both be imported as {repeated}"
-        raise TableError(f"{table.where}:1", what, "Rename one of them.", code="invalid-table")
-    return tuple(kept), tuple(names)
+        raise TableError(f"{where}:1", what, "Rename one of them.", code="invalid-table")
+    return renamed
 
 
 def _find_delimiter(text: str) -> str:

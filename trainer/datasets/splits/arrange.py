@@ -87,7 +87,7 @@ def arrange_pictures(
     labels = [each.label for each in listed]
     contradictions: dict[int, Finding] = {}
     for index, different in sorted(find_contradictions(duplicates.exact, labels).items()):
-        detail = f"the same picture stands under {different}"
+        detail = f"the same picture has the labels {different}"
         contradictions[index] = create_finding(ImportOutcome.CONTRADICTION, listed[index].path, detail)
     staying = [index for index in range(len(listed)) if index not in contradictions]
     # 2. Assign splits to units, which are joined by groups and clusters.
@@ -163,19 +163,26 @@ def _note_duplicates(
     listed: Sequence[ListedPicture], duplicates: DuplicateSets, remaining: Sequence[int]
 ) -> Iterator[Finding]:
     """Yield a finding for each picture that repeats an earlier one."""
-    photographs = duplicates.photographs
+    exact, photographs = duplicates.exact, duplicates.photographs
     for members in _select_present(duplicates.near, remaining):
-        for position, index in enumerate(members[1:], start=1):
-            # Compared with the earlier picture that is related most closely.
-            before = members[:position]
-            same = [other for other in before if photographs[other] == photographs[index]]
-            first = (same or before)[0]
-            kind = ImportOutcome.NEAR if same else ImportOutcome.SAME_SCENE
+        first_of_exact: dict[int, int] = {}
+        first_of_photograph: dict[int, int] = {}
+        for index in members:
+            # Compared with the first picture among the earlier ones that are related most closely.
+            photograph = first_of_photograph.setdefault(photographs[index], index)
+            first = first_of_exact.setdefault(exact[index], index)
+            if first != index:
+                kind = ImportOutcome.IDENTICAL
+            elif photograph != index:
+                first, kind = photograph, ImportOutcome.NEAR
+            elif index != members[0]:
+                first, kind = members[0], ImportOutcome.SAME_SCENE
+            else:
+                continue
+            suffix = ", in another photograph" if kind is ImportOutcome.SAME_SCENE else ""
             if listed[index].label != listed[first].label:
                 kind = ImportOutcome.NEAR_OTHER_LABEL
-            elif duplicates.exact[index] == duplicates.exact[first]:
-                kind = ImportOutcome.IDENTICAL
-            detail = f"shows what {listed[first].path} shows" + ("" if same else ", in another photograph")
+            detail = f"shows what {listed[first].path} shows{suffix}"
             yield create_finding(kind, listed[index].path, detail)
 
 

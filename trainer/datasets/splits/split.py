@@ -191,20 +191,37 @@ def join_equal(*keys_of_members: Sequence[str | None]) -> list[int]:
 
 def join_pairs(size: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     """Return a set for each number below `size`, named by its smallest member, that joins the pairs."""
-    # Disjoint sets (union-find): every member points towards its root, the smallest member of its set.
-    parent = list(range(size))
+    sets = _DisjointSets(size)
+    for first, second in pairs:
+        sets.join(first, second)
+    return [sets.find(member) for member in range(size)]
 
-    def find(member: int) -> int:
+
+def select_joining(size: int, pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the pairs that join two sets, in order: a spanning forest, so fewer than `size`."""
+    sets = _DisjointSets(size)
+    return [(first, second) for first, second in pairs if sets.join(first, second)]
+
+
+class _DisjointSets:
+    """Union-find: every member points towards its root, the smallest member of its set."""
+
+    def __init__(self, size: int) -> None:
+        self._parent = list(range(size))
+
+    def find(self, member: int) -> int:
+        parent = self._parent
         while parent[member] != member:
             # Path halving: each step lets a member point to its grandparent, which keeps chains short.
             parent[member] = parent[parent[member]]
             member = parent[member]
         return member
 
-    for first, second in pairs:
-        low, high = sorted((find(first), find(second)))
-        parent[high] = low
-    return [find(member) for member in range(size)]
+    def join(self, first: int, second: int) -> bool:
+        """Join the sets of both, and return whether they were different sets."""
+        low, high = sorted((self.find(first), self.find(second)))
+        self._parent[high] = low
+        return low != high
 
 
 def members_by_root(roots: Iterable[int]) -> dict[int, list[int]]:

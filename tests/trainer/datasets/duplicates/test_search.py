@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from trainer.datasets.duplicates.search import (
     search_duplicates,
     select_clusters,
 )
+from trainer.datasets.splits.split import join_pairs
 
 Change = Callable[[Image.Image], Image.Image]
 SIDE = 224
@@ -175,6 +176,19 @@ def test_a_weaker_search_finds_less(search: str, near: dict[int, list[int]], tmp
     found = search_duplicates(searched, root=tmp_path, search=DuplicateSearch(search))
     assert select_clusters(found.near) == near
     assert found.search is DuplicateSearch(search)
+
+
+def test_the_evidence_of_many_equal_pictures_joins_them_and_is_no_longer(tmp_path: Path) -> None:
+    signature = compute_signature(np.asarray(skin(3)))
+    searched = [
+        SavedPicture(path=f"{n:03}.png", sha256=str(n), signature=replace(signature, pixels_sha256=str(n)))
+        for n in range(400)
+    ]
+    found = search_duplicates(searched, root=tmp_path, search=DuplicateSearch.FAST)
+    assert select_clusters(found.near) == {0: list(range(400))}
+    joined = [(int(pair.first[:3]), int(pair.second[:3])) for pair in found.pairs]
+    assert len(joined) == 399
+    assert join_pairs(400, joined) == list(found.near)
 
 
 def test_a_second_search_uses_the_cached_features(tmp_path: Path) -> None:

@@ -58,3 +58,35 @@ def test_different_labels_have_a_section_of_their_own(tmp_path: Path) -> None:
     (first,), (second,) = ([block for block in each.blocks if isinstance(block, Table)] for each in sections)
     assert [len(first.rows), len(second.rows)] == [MAX_PAIRS, 2]
     assert all(row[5] == "mel / nv" for row in second.rows)
+
+
+def test_a_picture_without_evidence_is_beside_another_one_of_its_photograph(tmp_path: Path) -> None:
+    photographs = ["p1", "p2", "p2", ""]
+    rows = [
+        replace(picture(index, "nv"), cluster="c1", photograph=name) for index, name in enumerate(photographs)
+    ]
+    related = list(list_related(of_pictures(tmp_path, rows)))
+    shown = [(one.first.path, one.second.path) for one in related]
+    assert (rows[1].path, rows[2].path) in shown
+    assert {path for paths in shown for path in paths} == {row.path for row in rows}
+
+
+def test_of_different_labels_the_most_certain_pair_is_first(tmp_path: Path) -> None:
+    rows = [
+        replace(picture(index, "nv" if index % 2 else "mel"), cluster=f"c{index // 2}") for index in range(8)
+    ]
+    evidence = ((PairRelation.SAME_SCENE, 0.95), (PairRelation.SAME_PHOTOGRAPH, 0.92))
+    pairs = tuple(
+        DuplicatePair(
+            first=rows[2 * number].path,
+            second=rows[2 * number + 1].path,
+            relation=relation,
+            inliers=20,
+            agreement=agreement,
+        )
+        for number, (relation, agreement) in enumerate((*evidence, (PairRelation.SAME_PHOTOGRAPH, 0.97)))
+    )
+    dataset = replace(of_pictures(tmp_path, rows), pairs=pairs)
+    *_, section = create_duplicate_sections(dataset, with_pictures=False)
+    (table,) = [block for block in section.blocks if isinstance(block, Table)]
+    assert [row[0] for row in table.rows] == ["c2", "c1", "c0", "c3"]

@@ -118,6 +118,35 @@ def test_answers_to_one_question_are_one_column_and_unknown_ones_are_empty(tmp_p
     assert (second["age_group"], second["fitzpatrick_skin_type"], second["body_parts"]) == ("", "", "")
 
 
+def test_numbers_with_gaps_become_whole_and_versions_stay(tmp_path: Path) -> None:
+    cases = [
+        sources.scin_case("2", ("1",), year="2023.0"),
+        sources.scin_case("3", ("2",), year="1.05"),
+    ]
+    labels = [{"case_id": name, "weighted_skin_condition_label": "{'Eczema': 1.0}"} for name in "23"]
+    listing = listing_of(sources.write_scin(tmp_path / "source", cases, labels))
+    assert [cells_of(listing, stem)["year"] for stem in "12"] == ["2023", "1.05"]
+    assert cells_of(listing, "1")["release"] == "1.0.0"
+
+
+def test_columns_named_like_those_of_the_manifest_get_a_prefix(tmp_path: Path) -> None:
+    source = sources.write_scin(tmp_path / "source")
+    for name, added in (
+        ("scin_cases.csv", ("split", "textures")),
+        ("scin_labels.csv", ("Label", "shot_type")),
+    ):
+        table = source / "dataset" / name
+        header, *rows = table.read_text(encoding="utf-8").splitlines()
+        lines = [",".join((header, *added)), *(f"{row},x,y" for row in rows)]
+        table.write_text("\n".join(lines), encoding="utf-8")
+    listing = listing_of(source)
+    cells = cells_of(listing, "12")
+    assert (cells["source_split"], cells["source_textures"]) == ("x", "y")
+    assert (cells["source_Label"], cells["source_shot_type"]) == ("x", "y")
+    assert cells["shot_type"] == "AT_AN_ANGLE"
+    assert len(set(listing.columns)) == len(listing.columns)
+
+
 def test_the_columns_that_the_label_is_made_of_are_no_metadata(tmp_path: Path) -> None:
     columns = listing_of(sources.write_scin(tmp_path / "source")).columns
     assert [name for name in columns if "condition_on_label" in name or "confidence" in name] == []

@@ -311,7 +311,7 @@ def test_a_part_that_was_unpacked_twice_is_one_finding_with_a_count(tmp_path: Pa
     assert len(listing.pictures) == 7
     (finding,) = listing.refused
     assert (finding.kind, finding.picture) == ("copies", "ham10000_images_part_1")
-    assert finding.detail == "holds 4 files that are there already, byte for byte"
+    assert finding.detail == "contains 4 byte-for-byte copies of other files"
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,9 @@ def find_analysis_warnings(analysis: PictureAnalysis) -> Iterator[tuple[Level, s
     found = [f"{kind.found:,} {UNUSUAL[name][0]}" for name, kind in _unusual_kinds(unusual) if kind.found]
     if found:
         yield Level.NOTE, f"Unusual pictures among {unusual.n:,}: {', '.join(found)}. Look at them below."
+    for name in analysis.shortcuts.same_as_label[:MAX_NAMED]:
+        what = f"The column “{name}” divides the pictures exactly as the label does"
+        yield Level.NOTE, f"{what}: it is the label in other words, or a perfect shortcut."
     for one in [one for one in analysis.shortcuts.predictors if one.is_suspicious][:MAX_NAMED]:
         what = "The outer border of the pictures alone predicts"
         if one.kind is PredictorKind.COLUMN:

@@ -22,7 +22,7 @@ from dermpack.metrics.predictions import Floats, Integers
 from dermpack.metrics.slices import band_numbers
 from dermpack.progress import Track, silent
 from trainer.datasets.exploration.columns import MAX_BANDS, Column
-from trainer.datasets.exploration.importance import exclusion_reason, size_columns
+from trainer.datasets.exploration.importance import SAME_AS_LABEL, exclusion_reason, size_columns
 from trainer.datasets.exploration.pixels.cross_validation import (
     FOLDS,
     Folds,
@@ -73,6 +73,11 @@ class Shortcuts:
     predictors: tuple[LabelPredictor, ...] = ()
     excluded: tuple[tuple[str, str], ...] = ()  # column, reason
     refusal: str = ""  # why nothing was measured
+
+    @property
+    def same_as_label(self) -> tuple[str, ...]:
+        """The columns that divide the pictures as the label does."""
+        return tuple(name for name, reason in self.excluded if reason == SAME_AS_LABEL)
 
 
 def measure_shortcuts(
