@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -37,7 +38,8 @@ ENVIRONMENT = ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "DERMPACK_CACHE", 
 HOME_FOLDERS = (".cache", ".config", ".keras")
 OWN_FOLDERS = (Path(dermpack.__file__).parent, Path(sys.prefix))  # a missing file of these is a bug
 LOOP = "Symlink loop from "  # how pathlib's RuntimeError begins before Python 3.13
-NUL = "embedded null"  # how Python's ValueError about a path with a NUL begins
+# Python's ValueError about a path with a NUL; newer versions name the function: "stat: embedded null …".
+NUL = re.compile(r"(\w+: )?embedded null ")
 # How the dynamic loader and the threads report too little memory, without an error number.
 MEMORY_MESSAGES = ("failed to map segment", "cannot allocate memory", "can't start new thread")
 MEMORY_HINT = "Close other programs, or raise the memory limit (ulimit -v)."
@@ -52,7 +54,7 @@ def find_system_error(error: Exception, arguments: Sequence[str]) -> DermpackErr
         return InputError("memory", "not enough memory", MEMORY_HINT, code=OUT_OF_MEMORY)
     if isinstance(error, ModuleNotFoundError):
         return find_missing_extra(error)
-    if isinstance(error, ValueError) and message.startswith(NUL):
+    if isinstance(error, ValueError) and NUL.match(message):
         return InputError("a path", "contains a NUL character", "Check the arguments.", code="cannot-read")
     if isinstance(error, RuntimeError) and message.startswith(LOOP):
         where, what = message.removeprefix(LOOP).strip("'"), "a loop of symbolic links"

@@ -99,6 +99,7 @@ def test_a_library_that_hides_the_missing_memory_is_understood() -> None:
 
 def test_a_nul_and_a_loop_are_errors_of_the_path() -> None:
     assert code_of(ValueError("embedded null byte")) == "cannot-read"
+    assert code_of(ValueError("stat: embedded null character in path")) == "cannot-read"
     assert code_of(RuntimeError("Symlink loop from '/a/b'")) == "cannot-access"
 
 
