@@ -52,7 +52,7 @@ class FigureChange:
     where: str
     figure: str  # median_ms, instructions_per_inference, balanced_accuracy, runs
     old: float
-    new: float | None = None  # None: there is no figure any more
+    new: float | None = None  # None if the new report has no such figure
     change: float | None = None
     ci95: Interval | None = None
     is_told: bool  # larger than the noise, or than the chance of which pictures were chosen

@@ -79,7 +79,7 @@ def _find_reason(slow: SlowModel, measured: TargetMeasurement) -> str:
     if delegated == NONE and slow.first.delegated != NONE:
         name = slow.first.model
         return f"this runtime runs such a file on its own older kernels, but {name} through XNNPACK"
-    # The operator with most of the time; under emulation there are no times of operators.
+    # The operator that takes the most time; an emulated target reports no operator times.
     largest = ""
     for profile in () if slow.is_counted else measured.profiled:
         is_same = replace(profile.setting, threads=here.setting.threads) == here.setting

@@ -109,7 +109,7 @@ def find_meta(data: bytes, where: str) -> tuple[int, int]:
 
 
 def read_boxes(data: bytes, start: int, end: int, where: str, *, is_file: bool = False) -> Iterator[Box]:
-    """Yield the boxes between two positions; some cameras append bytes that are no box to the file."""
+    """Yield the boxes between two positions; some cameras append bytes that are not a box."""
     for _ in range(MAX_BOXES):
         if start + 8 > end:
             return
@@ -169,7 +169,7 @@ def read_kinds(data: bytes, box: tuple[int, int], where: str) -> dict[int, bytes
     first = start + FULL_BOX_BYTES + (4 if data[start] else 2)
     kinds: dict[int, bytes] = {}
     for kind, content, _ in read_boxes(data, first, end, where):
-        # Version 2 has items of 16 bits, version 3 of 32; older ones have no type and are no pictures.
+        # Version 2 has items of 16 bits, version 3 of 32; older ones have no type and are not pictures.
         version = data[content] if kind == b"infe" else 0
         if version in (2, 3):
             form = ">H2x4s" if version == 2 else ">I2x4s"

@@ -1,6 +1,6 @@
 """Remove the metadata of a HEIC without moving a byte, because its list of pictures has absolute positions.
 
-What is no part of a picture is overwritten with zeros: all stored bytes that no picture is read from (EXIF,
+Bytes that are not part of a picture are overwritten with zeros: all stored data of other items (EXIF,
 XMP), colour profiles, names, and boxes that the decoder does not need; bytes after the last box are cut off.
 Previews and depth maps remain: they show what the picture shows.
 """
@@ -52,7 +52,7 @@ def blank_metadata(data: bytes, where: str) -> bytes:
 
 
 def _clear_stored(changed: bytearray, data: bytes, stored: list[Extent], pictures: list[Extent]) -> None:
-    """Clear the stored bytes that no picture is read from."""
+    """Clear the stored bytes that do not belong to a picture."""
     for start, stop in stored:
         _clear(changed, start, stop)
         for first, last in _merge(pictures):

@@ -58,7 +58,7 @@ class PictureDecoder:
 
     def __init__(self, *, jobs: int = 1, limits: DecodingLimits = DEFAULT_LIMITS) -> None:
         self.jobs, self._limits = jobs, limits
-        # Beside each decoder, a command may run an interpreter.
+        # A command may run one interpreter for each decoder.
         self._memory_bytes = divide_memory(2 * jobs, most=decoding_memory(limits))
         self._idle: SimpleQueue[ChildProcess | None] = SimpleQueue()
         for _ in range(jobs):

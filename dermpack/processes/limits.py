@@ -1,4 +1,4 @@
-"""Limits of child processes: memory, processor time, and an end that is no later than their parent's.
+"""Limits of child processes: memory, processor time, and an end together with their parent.
 
 One budget covers all child processes of a command: a share of the memory that the machine, or the cgroup of
 a container, has. It is divided by the number of children that run at the same time. A limit applies to
@@ -52,7 +52,7 @@ def read_memory_bytes(root: Path = Path("/")) -> int:
         # Each group around a group limits it too. In a container, the path may lie outside of the mount.
         group = mount / path.strip("/")
         while True:
-            with suppress(OSError, ValueError):  # "max" is no limit
+            with suppress(OSError, ValueError):  # "max" means that there is no limit
                 limits.append(int((group / name).read_text()))
             if group == mount or mount not in group.parents:
                 break

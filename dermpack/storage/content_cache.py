@@ -92,7 +92,7 @@ def open_content_cache(name: str, *, version: str) -> Iterator[ContentCache]:
 
 def remove_least_recently_used(folder: Path, *, bound_bytes: int) -> None:
     """Remove results until the others fit the bound; no other process may use the folder."""
-    # Nobody writes: these files are left by processes that were killed.
+    # No process is writing now, so these files were left by processes that were killed.
     for path in folder.glob(f"*/*/.*{SUFFIX}.*{PARTIAL}"):
         with suppress(OSError):
             path.unlink()

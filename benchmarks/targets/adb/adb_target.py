@@ -309,7 +309,7 @@ def _read_delegated(lines: list[str]) -> str:
 
 
 def read_profile(text: str) -> tuple[results.OperatorTime, ...]:
-    """Return the rows of the table by kind of operator; empty if there is no table."""
+    """Return the rows of the table by type of operator, or nothing without such a table."""
     _, _, after = text.partition(PROFILED)
     _, _, table = after.partition(BY_TYPE)
     operators = list[results.OperatorTime]()
