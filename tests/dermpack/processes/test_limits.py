@@ -117,7 +117,9 @@ def work():
     child = ChildProcess("tests.support.child_workers", "spin", new_session=True)
     print(child.pid, file=sys.stderr, flush=True)
     child.receive()
-Thread(target=work).start()
+thread = Thread(target=work)
+thread.start()
+thread.join()  # Python 3.12 starts no thread once the main one has ended
 """,
     "a worker of a pool": """
 from dermpack.processes.process_pool import map_in_processes
