@@ -67,6 +67,7 @@ def test_a_killed_conversion_resumes_its_training(folder: Path, trained: Path) -
         result="out/model.tflite",
         compared=("out/*",),
         kept=(".out.*.training",),
+        library="tensorflow_framework",
     )
     assert_survives(command, folder)
 
@@ -77,6 +78,7 @@ def test_a_killed_training_resumes(folder: Path, coloured: Path) -> None:
         result="out/training.json",
         compared=("out/weights.npz",),
         kept=(".out.partial",),
+        library="tensorflow_framework",
     )
     assert_survives(command, folder)
 
