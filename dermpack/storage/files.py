@@ -86,8 +86,22 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def parse_json(data: bytes) -> Any:
     """Return the JSON value; raise ValueError or RecursionError for what no artifact of ours contains."""
-    text = data.decode("utf-8")
-    return json.loads(text, parse_int=_parse_integer, parse_float=_parse_float, parse_constant=_parse_float)
+    return json.loads(
+        data.decode("utf-8"),
+        parse_int=_parse_integer,
+        parse_float=_parse_float,
+        parse_constant=_parse_float,
+        object_pairs_hook=_build_object,
+    )
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) < len(pairs):  # one program reads the first value, another one the last
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"two values of the key {twice[:MAX_DIGITS]!r}")
+    return built
 
 
 def _parse_integer(text: str) -> int:
