@@ -65,6 +65,7 @@ class ChildProcess:
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
         new_session: bool = False,
+        inherit_stderr: bool = False,
         skip_site: bool = False,
         death_signal: int = KILL,
     ) -> None:
@@ -91,7 +92,7 @@ class ChildProcess:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=file or subprocess.DEVNULL,
+                stderr=None if inherit_stderr else file or subprocess.DEVNULL,
                 env={**os.environ, **threads, **(environment or {})},
                 start_new_session=new_session,
             )

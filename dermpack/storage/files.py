@@ -168,10 +168,17 @@ def write_files(*files: tuple[Path, bytes]) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+        added = list[Path]()
         for partial, (path, _) in zip(partials, files, strict=True):
             with report_write_errors(path):
-                partial.replace(path)
-                sync_folder(path.parent)
+                added += [] if os.path.lexists(path) else [path]
+                try:
+                    partial.replace(path)
+                    sync_folder(path.parent)
+                except OSError:  # the disk can also be full when the names are written
+                    for new in reversed(added):
+                        new.unlink(missing_ok=True)
+                    raise
     finally:
         for partial in partials:
             with suppress(OSError):  # it does not exist after success, or if it could not be created
@@ -234,8 +241,14 @@ def new_folder(path: Path, *, marker: str, overwrite: bool = False) -> Iterator[
         # Another process may have finished the same result in the meantime.
         check_output_folder(path, marker=marker, overwrite=overwrite)
         sync_tree(partial)
+        is_new = not path.exists()
         _replace_folder(partial, path)
-        sync_folder(path.parent)
+        try:
+            sync_folder(path.parent)
+        except OSError:
+            if is_new:
+                path.rename(partial)
+            raise
     except OSError as error:
         if not _is_about(error, path.parent):
             raise

@@ -35,8 +35,8 @@ class Killable:
 
     `result` exists as soon as the command has finished. `compared` are patterns of the files that have the
     same bytes after every run, and `kept` those of the hidden folders from which the command resumes.
-    `earlier` are the arguments of a command whose result this one replaces, and `library` is a part of the
-    name of a file that the command has in its memory as soon as it works.
+    `earlier` are the arguments of a command whose result this one replaces. The work has begun when the
+    command has a library whose file has `library` in its name, and when a file of the pattern `begun` exists.
     """
 
     arguments: tuple[str, ...]
@@ -45,6 +45,7 @@ class Killable:
     kept: tuple[str, ...] = ()
     earlier: tuple[str, ...] = ()
     library: str = "numpy"
+    begun: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +93,7 @@ class _Finished:
 
 def _run(command: Killable, cwd: Path) -> _Finished:
     process = _start(command.arguments, cwd, mark="")
-    _wait_for_work(process, command.library)
+    _wait_for_work(process, command, cwd)
     started = time.monotonic()
     _, stderr = process.communicate()
     return _Finished(code=process.returncode, work_s=time.monotonic() - started, stderr=stderr)
@@ -106,8 +107,11 @@ def _start(arguments: tuple[str, ...], cwd: Path, *, mark: str) -> subprocess.Po
     return subprocess.Popen([*program, *arguments], cwd=cwd, env=environment, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
 
 
-def _wait_for_work(process: subprocess.Popen[str], library: str) -> None:
-    while process.poll() is None and library not in Path(f"/proc/{process.pid}/maps").read_text():
+def _wait_for_work(process: subprocess.Popen[str], command: Killable, cwd: Path) -> None:
+    maps = Path(f"/proc/{process.pid}/maps")
+    while process.poll() is None and command.library not in maps.read_text():
+        time.sleep(POLL_S)
+    while process.poll() is None and command.begun and not any(cwd.glob(command.begun)):
         time.sleep(POLL_S)
 
 
@@ -123,7 +127,7 @@ def _kill(
     mark = uuid.uuid4().hex
     before = _digests(command, cwd)
     process = _start(command.arguments, cwd, mark=mark)
-    _wait_for_work(process, command.library)
+    _wait_for_work(process, command, cwd)
     # The pipe must not fill up meanwhile: the commands run with --quiet.
     with suppress(subprocess.TimeoutExpired):
         process.wait(within_s)

@@ -96,9 +96,8 @@ def order_trials(trials: Sequence[FrozenTrial]) -> Mapping[int, int]:
     """
     positions = dict[int, int]()
     for trial in sorted(trials, key=lambda trial: trial.number):
-        origin = trial.user_attrs.get(ORIGIN)
-        is_repetition = origin in positions
-        positions[trial.number] = positions[origin] if is_repetition else len(set(positions.values()))
+        origin = int(trial.user_attrs.get(ORIGIN, trial.number))
+        positions[trial.number] = positions.get(origin, len(set(positions.values())))
     return positions
 
 

@@ -116,7 +116,8 @@ def test_workers_of_two_machines_share_a_journal_file(tmp_path: Path) -> None:
 
 
 def test_a_worker_elsewhere_is_dead_when_it_was_silent_for_long(tmp_path: Path) -> None:
-    from trainer.experiments.search.workers import ALIVE, ORIGIN, SILENT_S, WORKER
+    from trainer.experiments.search.storage import ORIGIN
+    from trainer.experiments.search.workers import ALIVE, SILENT_S, WORKER
 
     study = opened(tmp_path)
     for silent_s in (SILENT_S + 60, SILENT_S - 60):
