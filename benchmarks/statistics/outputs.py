@@ -24,7 +24,7 @@ from benchmarks.report.schema import (
 from dermpack.errors import InputError
 from dermpack.inference.classifier import expand_single_output, soften
 from dermpack.inference.picture_feed import IoNumber, Tensor, dequantize
-from dermpack.metrics import intervals
+from dermpack.metrics import RESAMPLES, intervals
 from dermpack.metrics.definitions import (
     Metric,
     metric_value,
@@ -222,7 +222,7 @@ def _label_changes(before: Predictions, now: Predictions, *, seed: int) -> Itera
     # The difference in every draw, not the difference of two intervals: the pairing reduces its width.
     parts = [
         _recall(now, weights) - _recall(before, weights)
-        for weights in intervals.group_weights(now, resamples=intervals.RESAMPLES, seed=seed)
+        for weights in intervals.group_weights(now, resamples=RESAMPLES, seed=seed)
     ]
     draws = np.concatenate(parts) if parts else None
     for index, label in enumerate(now.classes):

@@ -11,6 +11,7 @@ import click
 
 from dermpack.cli import options
 from dermpack.cli.console import RESEARCH_ONLY, Printer, python_stderr_only
+from dermpack.metrics import RESAMPLES
 
 if TYPE_CHECKING:
     from dermpack.evaluation.evaluate import Evaluation, FittedDecisions, Predictor
@@ -33,7 +34,7 @@ SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "
 @options.path("--predictions", "FILE.csv", "Write a table with one row per picture.")
 @options.flag("--no-pictures", "Leave the pictures of the dataset out of the report.")
 @click.option(
-    "--bootstrap", "resamples", type=click.IntRange(1000, 100_000), default=1000, show_default=True,
+    "--bootstrap", "resamples", type=click.IntRange(RESAMPLES, 100_000), default=RESAMPLES, show_default=True,
     help="Number of bootstrap samples for each interval.",
 )  # fmt: skip
 @options.seed("the intervals")

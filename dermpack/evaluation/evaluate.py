@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from dermpack.contract import Abstention, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError
-from dermpack.metrics.intervals import RESAMPLES
+from dermpack.metrics import RESAMPLES
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
 from dermpack.metrics.slices import MISSING, Slice, is_identifier_column, score_slices, slice_values
 from dermpack.metrics.summary import Scores, score

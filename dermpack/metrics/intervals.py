@@ -12,10 +12,10 @@ from fractions import Fraction
 import numpy as np
 
 from dermpack.errors import InputError
+from dermpack.metrics import RESAMPLES
 from dermpack.metrics.definitions import Metric, metric_value
 from dermpack.metrics.predictions import Floats, Predictions
 
-RESAMPLES = 1_000
 LOW_PERCENT, HIGH_PERCENT = 2.5, 97.5
 CHUNK_WEIGHTS = 1 << 21  # weights in memory at once: 16 MiB
 MIN_GROUPS = 10  # with fewer groups the draws repeat, and the interval would be falsely narrow

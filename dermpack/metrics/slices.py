@@ -11,7 +11,8 @@ import numpy as np
 
 from dermpack.dataset.manifest import Dataset
 from dermpack.errors import InputError
-from dermpack.metrics.intervals import MIN_DRAWABLE_GROUPS, MIN_GROUPS, RESAMPLES
+from dermpack.metrics import RESAMPLES
+from dermpack.metrics.intervals import MIN_DRAWABLE_GROUPS, MIN_GROUPS
 from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.skin_types import SKIN_TYPE_GROUPS, group_skin_type, is_skin_type_column
 from dermpack.metrics.summary import FEW_GROUPS, Figure, count_groups, flat_record, overall_figures

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from dermpack.metrics import RESAMPLES
 from dermpack.metrics.calibration import BINS
 from dermpack.metrics.definitions import confusion, score_by_label, score_overall
-from dermpack.metrics.intervals import MIN_GROUPS, RESAMPLES, Interval, bootstrap, percentile_interval
+from dermpack.metrics.intervals import MIN_GROUPS, Interval, bootstrap, percentile_interval
 from dermpack.metrics.predictions import Floats, Predictions
 from dermpack.storage.codec import encode
 

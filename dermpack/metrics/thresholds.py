@@ -10,8 +10,9 @@ import numpy as np
 
 from dermpack.contract import Abstention, CoveragePoint, OperatingPoint
 from dermpack.errors import InputError
+from dermpack.metrics import RESAMPLES
 from dermpack.metrics.definitions import TOLERANCE, divide, rank_label
-from dermpack.metrics.intervals import RESAMPLES, bootstrap
+from dermpack.metrics.intervals import bootstrap
 from dermpack.metrics.predictions import Flags, Floats, Predictions
 from dermpack.metrics.summary import Figure, flat_record, make_figure
 

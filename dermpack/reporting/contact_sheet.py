@@ -15,7 +15,7 @@ from dermpack.reporting.page import Media
 Pillow: TypeAlias = Any  # a picture, pen or font: naming its class would import Pillow
 Entry: TypeAlias = tuple[Path, tuple[str, ...]]  # a picture and its caption, line by line
 
-GAP = 4
+GAP, GROUP_GAP = 4, 20  # pixels between cells, and more between groups of them
 CAPTION_HEIGHT, CAPTION_SIZE = 16, 11  # of one line
 MAX_CAPTION = 80  # characters of a line that are measured; the cell's width decides how many fit
 FONT = "fonts/ttf/DejaVuSans.ttf"  # part of matplotlib; Pillow's own font has no ß, Ü or é
@@ -25,16 +25,22 @@ WHITE, INK, EMPTY, CROSS = "#ffffff", "#1c2330", "#eceff3", "#a8480a"
 
 
 def contact_sheet(
-    entries: Sequence[Entry], *, cell: int = 128, columns: int = 6, media: Media = Media.PNG
+    entries: Sequence[Entry], *, cell: int = 128, columns: int = 6, group: int = 0, media: Media = Media.PNG
 ) -> bytes:
-    """Draw each picture with its caption below; one that cannot be decoded becomes a crossed-out cell."""
+    """Draw each picture with its caption below; one that cannot be decoded becomes a crossed-out cell.
+
+    With `group`, so many pictures of a row are closer to each other than to the next ones.
+    """
     import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
     columns = max(1, min(columns, len(entries)))
     rows = -(-len(entries) // columns)
     caption_height = CAPTION_HEIGHT * max((len(lines) for _, lines in entries), default=1)
-    size = (columns * (cell + GAP) + GAP, rows * (cell + caption_height + GAP) + GAP)
+    lefts = [GAP + column * (cell + GAP) for column in range(columns)]
+    if group:
+        lefts = [left + column // group * GROUP_GAP for column, left in enumerate(lefts)]
+    size = (lefts[-1] + cell + GAP, rows * (cell + caption_height + GAP) + GAP)
     if size[0] * size[1] > MAX_PIXELS:
         what = f"too large: {size[0]}×{size[1]} pixels"
         raise InputError("contact sheet", what, "Show fewer pictures.", code="sheet-too-large")
@@ -47,7 +53,7 @@ def contact_sheet(
         cells = list(decoder.prepare_each(files, cell, policy=Policy.CENTRE_SQUARE))
     for index, (prepared, (_, lines)) in enumerate(zip(cells, entries, strict=True)):
         row, column = divmod(index, columns)
-        left, top = GAP + column * (cell + GAP), GAP + row * (cell + caption_height + GAP)
+        left, top = lefts[column], GAP + row * (cell + caption_height + GAP)
         _draw_picture(sheet, pen, prepared, corner=(left, top), cell=cell)
         for number, line in enumerate(lines):
             place = (left, top + cell + number * CAPTION_HEIGHT)

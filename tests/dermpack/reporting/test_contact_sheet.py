@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dermpack.imaging.decoding import Pixels
-from dermpack.reporting.contact_sheet import CAPTION_HEIGHT, GAP, contact_sheet
+from dermpack.reporting.contact_sheet import CAPTION_HEIGHT, GAP, GROUP_GAP, contact_sheet
 from dermpack.reporting.page import Media
 from tests.support.errors import raises_code
 
@@ -84,3 +84,11 @@ def test_a_sheet_is_the_same_bytes_twice(red: Path, media: Media) -> None:
 def test_a_sheet_that_would_fill_the_memory_is_refused(red: Path) -> None:
     with raises_code("sheet-too-large", "contact sheet"):
         contact_sheet([(red, ("",))] * 100_000)
+
+
+def test_groups_of_pictures_are_further_apart(red: Path) -> None:
+    entries = [(red, ("red",))] * 4
+    sheet = np.asarray(Image.open(io.BytesIO(contact_sheet(entries, cell=CELL, columns=4, group=2))))
+    is_white = (sheet[GAP] == 255).all(axis=-1)
+    gaps = [len(gap) for gap in "".join("w" if white else "." for white in is_white).split(".") if gap]
+    assert gaps == [GAP, GAP, GAP + GROUP_GAP, GAP, GAP]

@@ -23,6 +23,8 @@ from trainer.datasets.picture_features import (
 # upright neighbours contain 98.7 % of the pairs, 10 contain 97.7 %. The features of any orientation add the
 # copies that are turned or mirrored.
 NEIGHBOURS = {Pose.UPRIGHT: 15, Pose.ANY: 10}
+# Up to here, all pairs are proposed: comparing a pair takes 1 ms, the features of a picture 20 ms.
+MAX_ALL_PAIRS = 64
 DIMENSIONS = 256  # of 1,280: principal components with the same neighbours, at a fifth of the time
 MAX_PAIRS = 500_000  # the closest ones are confirmed, in minutes; only above 30,000 pictures are there more
 BLOCK_CELLS = 1 << 24  # cosines in memory at once
@@ -34,7 +36,7 @@ def propose_pairs(
     pictures: Sequence[SourcePicture], *, limits: DecodingLimits, jobs: int, track: Track
 ) -> Pairs:
     """Return intp [n, 2], each pair once with the smaller index first, in ascending order."""
-    if len(pictures) <= NEIGHBOURS[Pose.UPRIGHT] + 1:  # every picture is a neighbour of every other one
+    if len(pictures) <= MAX_ALL_PAIRS:
         return np.argwhere(np.triu(np.ones((len(pictures), len(pictures)), dtype=bool), k=1))
     keys, cosines = [], []
     for pose, count in NEIGHBOURS.items():

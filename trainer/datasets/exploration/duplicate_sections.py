@@ -130,7 +130,7 @@ def _create_section(
             for picture, *rest in words:
                 lines = (PurePosixPath(picture.path).stem, f"{picture.label} ({picture.split.value})", *rest)
                 entries.append((dataset.file(picture), lines))
-        sheet = contact_sheet(entries, cell=CELL, columns=COLUMNS, media=Media.JPEG)
+        sheet = contact_sheet(entries, cell=CELL, columns=COLUMNS, group=2, media=Media.JPEG)
         alt = f"Contact sheet, two related pictures next to each other: {counted}"
         blocks.append(Image(data=sheet, alt=alt, caption=counted, media=Media.JPEG, is_photograph=True))
     rows = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 
@@ -112,24 +112,9 @@ def arrange_pictures(
         leaks[staying[row]] = create_finding(ImportOutcome.LEAK, members[row].path, detail)
     left_out, noted = (leaks, {}) if policy is SplitPolicy.MENDED else ({}, leaks)
     remaining = [index for index in staying if index not in left_out]
-    # 4. Name the clusters again, because leaving pictures out may have dissolved some.
-    cluster_names = _name_sets("c", duplicates.near, remaining)
-    photograph_names = _name_sets("p", duplicates.photographs, remaining)
-    pictures = [
-        Picture(
-            path=listed[index].path,
-            sha256=examined[index].sha256,
-            width=examined[index].width,
-            height=examined[index].height,
-            label=listed[index].label,
-            split=split_of[index],
-            group=listed[index].group or listed[index].path,  # without a group: a group of its own
-            cluster=cluster_names.get(index, ""),
-            photograph=photograph_names.get(index, ""),
-            metadata=listed[index].metadata,
-        )
-        for index in remaining
-    ]
+    pictures = _describe_pictures(
+        listed, examined, duplicates, {index: split_of[index] for index in remaining}
+    )
     notes = [*_note_duplicates(listed, duplicates, remaining), *noted.values()]
     notes += _note_missing_classes(members, splits)
     # Shares only cut the splits that the source does not give.
@@ -141,7 +126,34 @@ def arrange_pictures(
         detail = "the source gives validation and test, which are kept; add --new-splits to split anew"
         detail = f"--split {shares} cut nothing: {detail}"
         notes.append(create_finding(ImportOutcome.UNUSED_SHARES, "", detail))
-    return tuple(pictures), (*contradictions.values(), *left_out.values()), tuple(notes)
+    return pictures, (*contradictions.values(), *left_out.values()), tuple(notes)
+
+
+def _describe_pictures(
+    listed: Sequence[ListedPicture],
+    examined: Sequence[ExaminedPicture],
+    duplicates: DuplicateSets,
+    split_of: Mapping[int, Split],
+) -> tuple[Picture, ...]:
+    """Return the rows of the manifest for the pictures that have a split."""
+    # Pictures that were left out may have dissolved clusters, so these names are not those of the units.
+    cluster_names = _name_sets("c", duplicates.near, list(split_of))
+    photograph_names = _name_sets("p", duplicates.photographs, list(split_of))
+    return tuple(
+        Picture(
+            path=listed[index].path,
+            sha256=examined[index].sha256,
+            width=examined[index].width,
+            height=examined[index].height,
+            label=listed[index].label,
+            split=split,
+            group=listed[index].group or listed[index].path,  # without a group: a group of its own
+            cluster=cluster_names.get(index, ""),
+            photograph=photograph_names.get(index, ""),
+            metadata=listed[index].metadata,
+        )
+        for index, split in split_of.items()
+    )
 
 
 def _name_sets(prefix: str, roots: Sequence[int], present: Sequence[int]) -> dict[int, str]:

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from dermpack.dataset.manifest import DuplicateSearch, PairRelation
 from dermpack.storage.files import sha256_of
 from tests.support.colour_patches import Pixels, detailed_patch, jpeg, png, write
+from trainer.datasets.duplicates.candidates import MAX_ALL_PAIRS
 from trainer.datasets.duplicates.hashes import Signature, compute_signature
 from trainer.datasets.duplicates.search import (
     DuplicateSets,
@@ -25,6 +26,7 @@ from trainer.datasets.splits.split import join_pairs
 Change = Callable[[Image.Image], Image.Image]
 SIDE = 224
 COUNT = 8
+COUNT_WITH_FEATURES = MAX_ALL_PAIRS + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,17 +194,19 @@ def test_the_evidence_of_many_equal_pictures_joins_them_and_is_no_longer(tmp_pat
 
 
 def test_a_second_search_uses_the_cached_features(tmp_path: Path) -> None:
-    pictures = [skin(seed) for seed in range(20)]
+    pictures = [skin(seed) for seed in range(COUNT_WITH_FEATURES)]
     first = save_and_search(tmp_path, pictures)
     cached = sorted((tmp_path / "cache").rglob("*.cached"))
     written = [path.stat().st_ino for path in cached]
-    assert len(cached) == 40  # features of the network, and local features of proposed pairs
+    assert (
+        len(cached) == 2 * COUNT_WITH_FEATURES
+    )  # features of the network, and local features of proposed pairs
     assert save_and_search(tmp_path, pictures) == first
     assert [path.stat().st_ino for path in sorted((tmp_path / "cache").rglob("*.cached"))] == written
 
 
 def test_a_damaged_cache_is_computed_again(tmp_path: Path) -> None:
-    pictures = [skin(seed) for seed in range(17)]
+    pictures = [skin(seed) for seed in range(COUNT_WITH_FEATURES)]
     pictures.append(CHANGES["cropped"](pictures[4]))
     first = save_and_search(tmp_path, pictures)
     for number, path in enumerate(sorted((tmp_path / "cache").rglob("*.cached"))):
@@ -211,7 +215,7 @@ def test_a_damaged_cache_is_computed_again(tmp_path: Path) -> None:
         else:
             os.truncate(path, 20)
     assert save_and_search(tmp_path, pictures) == first
-    assert select_clusters(first.near) == {4: [4, 17]}
+    assert select_clusters(first.near) == {4: [4, COUNT_WITH_FEATURES]}
 
 
 def test_jpeg_copies_of_several_sizes_are_one_cluster(tmp_path: Path) -> None:
