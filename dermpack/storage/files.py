@@ -258,7 +258,7 @@ def new_folder(path: Path, *, marker: str, overwrite: bool = False) -> Iterator[
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copy a folder of plain files; the first error is raised as it is, while shutil.copytree collects them."""
+    """Copy a folder of files; the first error is raised as it is, while shutil.copytree collects them."""
     for place, _, names in os.walk(source):
         folder = target / Path(place).relative_to(source)
         folder.mkdir()
