@@ -21,12 +21,12 @@ PR_SET_PDEATHSIG, KILL = 1, 9  # numbers of Linux
 # Without a traceback: what this prints is taken for the output of the program.
 LAUNCHER = f"""
 import ctypes, os, sys
-ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {KILL})
+ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, int(sys.argv[2]))
 if os.getppid() == int(sys.argv[1]):
     try:
-        os.execvp(sys.argv[2], sys.argv[2:])
+        os.execvp(sys.argv[3], sys.argv[3:])
     except OSError as error:
-        sys.exit(f"{{sys.argv[2]}}: {{error.strerror}}")
+        sys.exit(f"{{sys.argv[3]}}: {{error.strerror}}")
 """
 TOTAL_LINE = re.compile(r"^MemTotal:\s+(\d+) kB$", re.MULTILINE)
 
@@ -101,15 +101,16 @@ def end_with_parent(parent: int, *, death_signal: int) -> None:
         os._exit(1)
 
 
-def ending_with_parent(command: Sequence[str]) -> list[str]:
+def ending_with_parent(command: Sequence[str], *, death_signal: int = KILL) -> list[str]:
     """Return the command of another program, such that it ends with this process; it keeps its process id.
 
+    It gets `death_signal` when this process ends, however that happens.
     A program that does not start ends with exit code 1, so a missing one must be found before.
     """
     if not sys.platform.startswith("linux"):
         return list(command)
     # -I and -S: no variable of the program's environment applies to this start.
-    return [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command]
+    return [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), str(int(death_signal)), *command]
 
 
 def allow_cpu_seconds(seconds: float) -> None:

@@ -257,6 +257,15 @@ def new_folder(path: Path, *, marker: str, overwrite: bool = False) -> Iterator[
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder of files; the first error is raised as it is, while shutil.copytree collects them."""
+    for place, _, names in os.walk(source):
+        folder = target / Path(place).relative_to(source)
+        folder.mkdir()
+        for name in names:
+            shutil.copyfile(Path(place) / name, folder / name)
+
+
 def check_output_folder(path: Path, *, marker: str, overwrite: bool) -> None:
     """Raise OutputError if the result cannot be written to `path`; call it before long work."""
     try:

@@ -137,7 +137,6 @@ def train_in_subprocess(job: TrainingJob, *, tell: EventCallback = ignore) -> No
 
 def main(channel: Channel) -> None:
     """Do one job in the child process; a child that was killed or crashed is reported by its exit code."""
-    import tensorflow as tf
 
     def send(message: TrainingEvent | TrainingFailed) -> None:
         channel.send(json.dumps({type(message).__name__: encode(message)}).encode())
@@ -146,9 +145,12 @@ def main(channel: Channel) -> None:
     if frame is None:
         return
     job = decode(TrainingJob, json.loads(frame))
+    # Nothing is written while TensorFlow is imported, so SIGTERM ends the process at once until then.
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    import tensorflow as tf
+
     # SystemExit unwinds the main thread, which removes half-written files; the default would not.
     signal.signal(signal.SIGTERM, lambda _signum, _frame: sys.exit(1))
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
     error: DermpackError
     try:
         _run_job(job, send)

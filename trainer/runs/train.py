@@ -25,7 +25,7 @@ from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.summary import describe_constant_prediction
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.progress import Track, ignore, silent
-from dermpack.storage.files import format_json, new_folder, sha256_file
+from dermpack.storage.files import copy_folder, format_json, new_folder, sha256_file
 from trainer.data.batches import Teacher
 from trainer.data.examples import compute_class_weights, read_examples
 from trainer.distributed.cluster import Cluster, read_own_cluster
@@ -222,7 +222,7 @@ def _write_run_folder(
     write_run(record)
     write_run_report(record)
     if (inputs.work / LOGS).is_dir():
-        shutil.copytree(inputs.work / LOGS, folder / LOGS)
+        copy_folder(inputs.work / LOGS, folder / LOGS)
 
 
 def _remarks(predictions: Predictions, temperature: Temperature) -> Iterator[str]:

@@ -328,7 +328,8 @@ def _start_ssh(
     try:
         # In a session of its own, ssh does not receive our Ctrl-C and stays until the clean-up is done.
         process = subprocess.Popen(
-            ending_with_parent(command),
+            # SIGTERM: ssh then ends its ProxyCommand too.
+            ending_with_parent(command, death_signal=signal.SIGTERM),
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,

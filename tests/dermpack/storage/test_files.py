@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 
 from dermpack.errors import OutputError, shorten
 from dermpack.storage.files import (
+    copy_folder,
     format_json,
     new_folder,
     parse_relative_path,
@@ -200,3 +203,23 @@ def test_a_file_that_cannot_be_there_is_an_output_error(tmp_path: Path, name: st
     (tmp_path / "file").write_text("in the way")
     with raises_code("cannot-write", shorten(str(tmp_path / name))):
         write_bytes(tmp_path / name, b"x")
+
+
+def test_a_folder_is_copied_with_its_files(tmp_path: Path) -> None:
+    (tmp_path / "logs/phase").mkdir(parents=True)
+    (tmp_path / "logs/phase/events").write_bytes(b"events")
+    copy_folder(tmp_path / "logs", tmp_path / "copy")
+    assert (tmp_path / "copy/phase/events").read_bytes() == b"events"
+
+
+def test_a_copy_on_a_full_disk_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/events").write_bytes(b"events")
+
+    def fail(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", fail)
+    with raises_code("cannot-write", tmp_path / "run"), new_folder(tmp_path / "run", marker="mark") as folder:
+        copy_folder(tmp_path / "logs", folder / "logs")
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
