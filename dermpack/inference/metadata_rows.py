@@ -1,28 +1,20 @@
-"""Encode patient metadata (age, sex, body site) as the row of numbers that a network takes.
-
-The columns of a contract decide the row. The Java classes of a bundle encode the same values to the same
-bits: the arithmetic is that of double, and only the result is rounded to float32.
-"""
+"""Encode the patient metadata of many pictures: of a dataset, a table, or the options of a command."""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermpack.dataset.metadata_columns import CategoricalColumn, MetadataColumn, NumericColumn
+from dermpack.contract import MetadataColumn, encode_metadata_row
+from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import InputError
 from dermpack.metrics.slices import is_missing
 
 Rows = NDArray[np.float32]
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?", re.ASCII)
 MAX_CHARACTERS = 80  # of a category; the rest is cut off
-MAX_SHOWN = 12  # categories in a message
-LEAVE_BLANK = "Leave the field blank if the value is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,95 +49,56 @@ def column_slices(columns: Sequence[MetadataColumn]) -> dict[str, slice]:
 
 def blank_row(columns: Sequence[MetadataColumn]) -> Rows:
     """Return the row of a picture about which nothing is known."""
-    return _join(columns, [None] * len(columns))
+    return encode_values(columns, {}, where="")
 
 
-def encode_values(columns: Sequence[MetadataColumn], values: Mapping[str, str]) -> Rows:
-    """Return the row of one picture, float32 [width]; a field without a value is missing.
+def encode_values(columns: Sequence[MetadataColumn], values: Mapping[str, str], *, where: object) -> Rows:
+    """Return the row of one picture, float32 [width]; words such as "unknown" mean a missing value.
 
-    Raise InputError for a column that the model does not take, and for a value that it was not trained on:
-    {"age": "34", "sex": "female"} → [-0.96, 0, 1, 0, 0] with the columns age and sex (female, male).
+    Raise InputError for a column that the model does not take, and for a value that it was not trained on.
     """
-    known = {column.name for column in columns}
-    if unknown := sorted(set(values) - known):
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Choose one of {', '.join(sorted(known))}."
-        raise InputError(unknown[0], "the model has no such metadata column", hint, code="unknown-column")
-    return _join(columns, [parse_value(column, values.get(column.name, "")) for column in columns])
+    cells = {name: clean_cell(cell) for name, cell in values.items()}
+    return np.array(encode_metadata_row(columns, cells, where=where), np.float32)
 
 
 def encode_cells(
     columns: Sequence[MetadataColumn], cells: Mapping[str, Sequence[str]], *, n: int
 ) -> EncodedMetadata:
-    """Return the rows of the pictures of a dataset, whose values the model need not have seen.
+    """Return the rows of n pictures whose values the model need not have seen.
 
-    A value that `encode_values` refuses counts as missing here; so does a column that the dataset lacks.
+    A value that `encode_values` refuses counts as missing here; so does a column that is not given.
     """
     rows = np.tile(blank_row(columns), (n, 1))
     ignored = {}
     for column, (name, slots) in zip(columns, column_slices(columns).items(), strict=True):
+        own = cells.get(name, ())
         # Encode each different cell once.
         encoded: dict[str, Rows] = {}
         refused: set[str] = set()
-        own = cells.get(name, [""] * n)
         for cell in set(own):
             try:
-                value = parse_value(column, cell)
+                encoded[cell] = encode_values([column], {name: cell}, where=name)
             except InputError:
-                value = None
+                encoded[cell] = blank_row([column])
                 refused.add(cell)
-            encoded[cell] = _join([column], [value])
         for index, cell in enumerate(own):
             rows[index, slots] = encoded[cell]
         ignored[name] = sum(cell in refused for cell in own)
     return EncodedMetadata(columns=tuple(columns), rows=rows, ignored=ignored)
 
 
-def parse_value(column: MetadataColumn, cell: str) -> float | str | None:
-    """Return the value in a cell, or None for a missing one; raise InputError for a value not trained on."""
-    text = clean_cell(cell)
-    if not text:
-        return None
-    if isinstance(column, CategoricalColumn):
-        if text not in column.categories:
-            shown = ", ".join(column.categories[:MAX_SHOWN])
-            more = ", …" if len(column.categories) > MAX_SHOWN else ""
-            near = difflib.get_close_matches(text, column.categories, n=1)
-            hint = f"Did you mean {near[0]}? " if near else f"Choose one of {shown}{more}. "
-            raise InputError(
-                f"{column.name}={text}", "unknown category", f"{hint}{LEAVE_BLANK}.", code="unknown-category"
-            )
-        return text
-    if not NUMBER.fullmatch(text):
-        hint = f"Give a number such as {column.mean:.0f}. {LEAVE_BLANK}."
-        raise InputError(f"{column.name}={text}", "not a number", hint, code="invalid-value")
-    number = float(text)
-    if not column.minimum <= number <= column.maximum:
-        what = (
-            f"outside of {column.minimum:g} to {column.maximum:g}, the values that the model was trained on"
-        )
-        raise InputError(f"{column.name}={text}", what, f"{LEAVE_BLANK}.", code="value-out-of-range")
-    return number
+def encode_split(dataset: Dataset, split: Split, columns: Sequence[MetadataColumn]) -> EncodedMetadata:
+    """Return the metadata of the pictures of a split, in their order."""
+    pictures, names = dataset.manifest.of(split), dataset.manifest.columns
+    cells = {
+        column.name: [picture.metadata[names.index(column.name)] for picture in pictures]
+        for column in columns
+        if column.name in names
+    }
+    return encode_cells(columns, cells, n=len(pictures))
 
 
 def clean_cell(cell: str) -> str:
     """Return the text of a cell, "" where it means a missing value: " unknown" → ""."""
     text = " ".join(cell.split())[:MAX_CHARACTERS]
     return "" if is_missing(text) else text
-
-
-def _join(columns: Sequence[MetadataColumn], values: Sequence[float | str | None]) -> Rows:
-    pairs = zip(columns, values, strict=True)
-    return np.array([number for column, value in pairs for number in _encode(column, value)], np.float32)
-
-
-def _encode(column: MetadataColumn, value: float | str | None) -> Iterator[float]:
-    """Yield the numbers of a column's slots."""
-    if isinstance(column, NumericColumn):
-        is_missing_number = value is None
-        yield 0.0 if value is None else (float(value) - column.mean) / column.std
-        yield float(is_missing_number)
-        return
-    # The last slot is for a missing value, so exactly one slot is 1.
-    for category in (*column.categories, None):
-        yield float(category == value)

@@ -99,19 +99,10 @@ def _resolve_hints(record_type: Any) -> dict[str, Any]:
 
 def _decode_value(hint: Any, value: object, place: str) -> Any:
     origin = get_origin(hint)
-    if hint is Any:
+    if hint is Any or origin is Literal:  # the tag by which a record of a union was chosen
         return value
-    if origin is UnionType:  # X | None, or several records
-        options = [option for option in get_args(hint) if option is not NoneType]
-        if value is None and len(options) < len(get_args(hint)):
-            return None
-        inner = options[0] if len(options) == 1 else _choose_record(options, value, place)
-        return _decode_value(inner, value, place)
-    if origin is Literal:
-        (only,) = get_args(hint)
-        if value != only:
-            raise ValueError(f"{place} must be {only!r}, not {_shorten(value)}")
-        return only
+    if origin is UnionType:
+        return _decode_union(get_args(hint), value, place)
     if origin is tuple:
         return _decode_items(get_args(hint), value, place)
     if origin is not None:  # Mapping[str, X]
@@ -135,16 +126,21 @@ def _decode_value(hint: Any, value: object, place: str) -> Any:
     return _decode_scalar(hint, value, place)
 
 
-def _choose_record(options: list[Any], value: object, place: str) -> Any:
-    """Return the record type whose Literal field has the value that the JSON object states."""
+def _decode_union(hints: tuple[Any, ...], value: object, place: str) -> Any:
+    """Decode X | None, or a union of records: the one whose Literal field has the stated value."""
+    options = [option for option in hints if option is not NoneType]
+    if value is None and len(options) < len(hints):
+        return None
+    if len(options) == 1:
+        return _decode_value(options[0], value, place)
     # The field is the same for all of them.
-    hints = _resolve_hints(options[0])
-    tag = next(name for name, hint in hints.items() if get_origin(hint) is Literal)
+    first = _resolve_hints(options[0])
+    tag = next(name for name, hint in first.items() if get_origin(hint) is Literal)
     choices = {get_args(_resolve_hints(option)[tag])[0]: option for option in options}
     stated = value.get(tag) if isinstance(value, dict) else None
     if not isinstance(stated, str) or stated not in choices:
         raise ValueError(f"{_join(place, tag)} must be one of {', '.join(choices)}, not {_shorten(stated)}")
-    return choices[stated]
+    return _decode_value(choices[stated], value, place)
 
 
 def _decode_items(hints: tuple[Any, ...], value: object, place: str) -> tuple[Any, ...]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dermpack.contract import CategoricalColumn, NumericColumn
 from dermpack.dataset.manifest import Manifest, read_dataset, write_dataset
-from dermpack.dataset.metadata_columns import CategoricalColumn, NumericColumn
 from tests.support.coloured_dataset import write_coloured
 
 AGE = NumericColumn(name="age", mean=50.0, std=20.0, minimum=0.0, maximum=85.0)

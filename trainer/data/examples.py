@@ -8,15 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dermpack.contract import MetadataColumn
 from dermpack.dataset.manifest import Dataset, Split
-from dermpack.dataset.metadata_columns import MetadataColumn
 from dermpack.imaging.preprocessing import Policy
-from dermpack.inference.metadata_rows import EncodedMetadata
+from dermpack.inference.metadata_rows import EncodedMetadata, encode_split
 from dermpack.metrics.predictions import Floats, Integers, Predictions, as_truth
 from dermpack.processes.process_pool import available_jobs
 from dermpack.progress import Track, silent
 from dermpack.storage.shared_folders import cache_bound_bytes, cache_folder
-from trainer.data.metadata_batches import encode_split
 from trainer.data.prepared_cache import prepare_pictures
 from trainer.recipe.recipe import Balance
 

@@ -12,23 +12,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dermpack.dataset.manifest import Dataset, Split
-from dermpack.dataset.metadata_columns import MetadataColumn
-from dermpack.inference.metadata_rows import EncodedMetadata, column_slices, encode_cells
+from dermpack.inference.metadata_rows import EncodedMetadata, column_slices
 from trainer.distributed.cluster import Shard
 
 Tensor = Any  # TensorFlow ships no types
-
-
-def encode_split(dataset: Dataset, split: Split, columns: tuple[MetadataColumn, ...]) -> EncodedMetadata:
-    """Return the metadata of the pictures of a split, in their order."""
-    pictures, names = dataset.manifest.of(split), dataset.manifest.columns
-    cells = {
-        column.name: [picture.metadata[names.index(column.name)] for picture in pictures]
-        for column in columns
-        if column.name in names
-    }
-    return encode_cells(columns, cells, n=len(pictures))
 
 
 def make_dropper(

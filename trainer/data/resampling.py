@@ -13,7 +13,7 @@ import numpy as np
 from imblearn.over_sampling import SMOTE, SMOTENC
 from numpy.typing import NDArray
 
-from dermpack.dataset.metadata_columns import CategoricalColumn
+from dermpack.contract import CategoricalColumn
 from dermpack.inference.metadata_rows import EncodedMetadata, column_slices
 from dermpack.metrics.predictions import Integers
 from trainer.data.examples import Examples

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from dermpack.contract import CategoricalColumn, MetadataColumn, NumericColumn
 from dermpack.dataset.manifest import Dataset, Split
-from dermpack.dataset.metadata_columns import CategoricalColumn, MetadataColumn, NumericColumn
 from dermpack.errors import InputError
 from trainer.datasets.exploration.columns import Column, ColumnKind, read_column, read_columns
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermpack.dataset.metadata_columns import MetadataColumn
+from dermpack.contract import MetadataColumn
 from dermpack.errors import InputError, TableError
 from dermpack.storage.codec import encode
 from dermpack.storage.files import path_exists, sha256_file

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermpack.contract import NumericColumn
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
-from dermpack.dataset.metadata_columns import NumericColumn
 from dermpack.errors import DatasetError, InputError, OutputError
 from dermpack.storage.codec import encode
 from dermpack.storage.files import check_output_folder

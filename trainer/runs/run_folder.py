@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dermpack.contract import Abstention, OperatingPoint, Temperature
-from dermpack.dataset.metadata_columns import MetadataColumn
+from dermpack.contract import Abstention, MetadataColumn, OperatingPoint, Temperature
 from dermpack.errors import InputError, OutputError
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dermpack.contract import CategoricalColumn, NumericColumn
 from dermpack.dataset.manifest import Dataset, Split, read_dataset
-from dermpack.dataset.metadata_columns import CategoricalColumn, NumericColumn
 from tests.support import training_dataset
 from tests.support.errors import raises_code
 from tests.support.known_patients import write_known_patients

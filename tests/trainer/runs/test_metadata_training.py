@@ -64,7 +64,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_bytes(patients: Path
 
 
 def test_a_run_predicts_variants_of_the_metadata_of_the_same_pictures(patients: Path, run: Path) -> None:
-    from trainer.data.metadata_batches import encode_split
+    from dermpack.inference.metadata_rows import encode_split
     from trainer.runs.run_folder import load_predictor
 
     predictor, dataset = load_predictor(run), read_dataset(patients)
