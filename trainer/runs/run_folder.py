@@ -175,6 +175,10 @@ class RunPredictor:
     def columns(self) -> tuple[MetadataColumn, ...]:
         return self.run.spec.columns
 
+    @property
+    def has_picture(self) -> bool:
+        return self.run.spec.has_picture
+
     def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
         """Return float64 [n, k] under the run's temperature; no metadata is known."""
         blank = np.tile(blank_row(self.columns), (len(files), 1))
