@@ -17,7 +17,7 @@ ONE_MODEL = {
 }
 METHOD = (
     "All rows are about the same pictures. The gain is the figure of picture and metadata minus that of the "
-    "row, with a paired 95 % interval: an interval that contains 0 shows no difference. A row without a model "
+    "row, with a paired 95 % interval: one that contains 0 shows no difference. A row without a model "
     "shows what this model does without one of its inputs; a row with a model shows what a model does that "
     "was trained on one input alone. If metadata of other pictures changes nothing, the model ignores it."
 )
