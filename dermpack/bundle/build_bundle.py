@@ -83,7 +83,7 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
     files = {
         **{bundle.path(path): data for path, data in assets.items()},
         **write_release_files(bundle, variants),
-        **compile_classes(request.format, names, [variant.name for variant in variants]),
+        **compile_classes(request.format, names, [variant.name for variant in variants], main.columns),
         "README.md": documents.render_readme(bundle, variants, golden, request.meanings),
         CARD_FILE: card,
         BUNDLE_FILE: format_json(encode(bundle)).encode(),

@@ -21,7 +21,7 @@ from dermpack.contract.measured import (
     summarize_runtimes,
 )
 from dermpack.contract.metadata_row import (
-    Column,
+    MetadataColumn,
     encode_metadata_row,
 )
 from dermpack.contract.record import (
@@ -89,7 +89,6 @@ __all__ = [
     "Calibration",
     "CategoricalColumn",
     "ColorOrder",
-    "Column",
     "ComparedFigure",
     "Contract",
     "CoveragePoint",
@@ -99,6 +98,7 @@ __all__ = [
     "InputCandidate",
     "InputEvidence",
     "InputRecord",
+    "MetadataColumn",
     "MetadataEvidenceOutput",
     "MetadataInput",
     "NumericColumn",

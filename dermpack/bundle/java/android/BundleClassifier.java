@@ -89,11 +89,17 @@ public final class BundleClassifier implements Closeable {
 
     /** The bytes of a JPEG, PNG or WebP as the camera or a file has them; EXIF is looked at. */
     public Result classify(byte[] file) throws IOException {
+        return classify(file, Metadata.blank());
+    }
+
+    /** As above, with what is known about the patient; an IllegalArgumentException names a value that is wrong. */
+    public Result classify(byte[] file, Metadata metadata) throws IOException {
         long start = System.nanoTime();
         Bitmap bitmap = decode(file, getContract().getSize());
         try {
             long decodeNanos = System.nanoTime() - start;
-            return classifier.classify(new BitmapRaster(bitmap), Exif.orientation(file), decodeNanos);
+            Raster raster = new BitmapRaster(bitmap);
+            return classifier.classify(raster, Exif.orientation(file), metadata, decodeNanos);
         } finally {
             bitmap.recycle();
         }
@@ -106,7 +112,12 @@ public final class BundleClassifier implements Closeable {
 
     /** An upright bitmap, not scaled by you: the model's own resize must do that. */
     public Result classify(Bitmap upright) {
-        return classifier.classify(new BitmapRaster(upright), Orientation.UPRIGHT);
+        return classify(upright, Metadata.blank());
+    }
+
+    /** As above, with what is known about the patient. */
+    public Result classify(Bitmap upright, Metadata metadata) {
+        return classifier.classify(new BitmapRaster(upright), Orientation.UPRIGHT, metadata);
     }
 
     /** Runs the golden vectors on this very device. Takes seconds: not on the main thread. */

@@ -36,6 +36,8 @@ public final class Contract {
     private final double floor;
     private final double abstainBelow;
     private final Map<String, Double> thresholds;
+    private final String metadataInput; // null without one
+    private final List<MetadataColumn> metadataColumns;
 
     private Contract(Json.Node root) {
         int schema = root.get("schema").whole();
@@ -76,6 +78,14 @@ public final class Contract {
         Json.Node abstention = root.get("abstention");
         abstainBelow = abstention.isNull() ? 0.0 : abstention.get("threshold").number();
         thresholds = thresholds(root.get("thresholds"));
+        metadataInput = isFirst ? null : findName(root.get("inputs"), "metadata");
+        List<MetadataColumn> columns = new ArrayList<MetadataColumn>();
+        if (metadataInput != null) {
+            for (Json.Node column : root.get("inputs").get(metadataInput).get("columns").items()) {
+                columns.add(new MetadataColumn(column));
+            }
+        }
+        metadataColumns = Collections.unmodifiableList(columns);
     }
 
     /** The contract that the text of model.json holds; an IllegalArgumentException names what is wrong. */
@@ -198,6 +208,16 @@ public final class Contract {
         return thresholds;
     }
 
+    /** The fields of what is known about a patient, in the order of the input; empty where there is no such input. */
+    public List<MetadataColumn> getMetadataColumns() {
+        return metadataColumns;
+    }
+
+    /** The input for what is known about a patient, or null. */
+    Tensor metadataInput() {
+        return metadataInput == null ? null : inputs.get(metadataInput);
+    }
+
     /** Refuses a labels.txt that is another model's. */
     public void checkLabels(String labelsText) {
         List<String> lines = Arrays.asList(labelsText.split("\n"));
@@ -209,12 +229,21 @@ public final class Contract {
 
     /** The name of the tensor with the role. */
     private static String nameOf(Json.Node tensors, String role) {
+        String name = findName(tensors, role);
+        if (name == null) {
+            throw new IllegalArgumentException("no tensor has the role " + role);
+        }
+        return name;
+    }
+
+    /** The name of the tensor with the role, or null. */
+    private static String findName(Json.Node tensors, String role) {
         for (String name : tensors.members().keySet()) {
             if (tensors.get(name).get("role").text().equals(role)) {
                 return name;
             }
         }
-        throw new IllegalArgumentException("no tensor has the role " + role);
+        return null;
     }
 
     private static Json.Node named(Json.Node tensors, String role) {

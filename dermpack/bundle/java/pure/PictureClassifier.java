@@ -25,13 +25,19 @@ public final class PictureClassifier implements Closeable {
 
     /** What the model says of a decoded picture. */
     public Result classify(Raster raster, Orientation orientation) {
-        return classify(raster, orientation, 0);
+        return classify(raster, orientation, Metadata.blank(), 0);
+    }
+
+    /** What the model says of a decoded picture and of what is known about the patient. */
+    public Result classify(Raster raster, Orientation orientation, Metadata metadata) {
+        return classify(raster, orientation, metadata, 0);
     }
 
     /** As above, where decoding took so long. */
-    public synchronized Result classify(Raster raster, Orientation orientation, long decodeNanos) {
+    public synchronized Result classify(
+            Raster raster, Orientation orientation, Metadata metadata, long decodeNanos) {
         long start = System.nanoTime();
-        feed(prepare(raster, orientation));
+        feed(prepare(raster, orientation), metadata);
         long prepared = System.nanoTime();
         invoke();
         long done = System.nanoTime();
@@ -43,8 +49,18 @@ public final class PictureClassifier implements Closeable {
         return Preparer.prepare(raster, orientation, contract.getSize(), contract.policy());
     }
 
-    /** Lays pixels out as the input wants them. */
+    /** Lays pixels out as the input wants them; nothing is known about the patient. */
     synchronized void feed(byte[] pixels) {
+        feed(pixels, Metadata.blank());
+    }
+
+    /** Lays pixels and metadata out as the inputs want them. */
+    synchronized void feed(byte[] pixels, Metadata metadata) {
+        float[] row = metadata.row(contract.getMetadataColumns());
+        Tensor known = contract.metadataInput();
+        if (known != null) {
+            known.feed(row, inputs.get(known.getName()));
+        }
         Tensor input = contract.getInput();
         input.feed(
                 contract.arranged(pixels), contract.mean(), contract.std(), contract.isChannelsFirst(),
@@ -65,6 +81,12 @@ public final class PictureClassifier implements Closeable {
     /** The bytes that go in for the picture. */
     synchronized byte[] fed() {
         return copy(inputs.get(contract.getInput().getName()));
+    }
+
+    /** The bytes that go in for what is known about the patient; null where the model takes none. */
+    synchronized byte[] fedMetadata() {
+        Tensor known = contract.metadataInput();
+        return known == null ? null : copy(inputs.get(known.getName()));
     }
 
     /** The bytes of the probabilities that came out last. */
