@@ -16,7 +16,16 @@ from dermpack.storage.codec import encode
 from dermpack.storage.files import path_exists, sha256_file
 from dermpack.storage.toml_text import read_toml
 from trainer.recipe.augmentation import AUGMENTATIONS, Augmentation
-from trainer.recipe.network_spec import ALPHAS, PLAIN_FILTERS, PLAIN_KERNEL, Arch, Head, NetworkSpec, Weights
+from trainer.recipe.network_spec import (
+    ALPHAS,
+    BUNDLED_ALPHA,
+    PLAIN_FILTERS,
+    PLAIN_KERNEL,
+    Arch,
+    Head,
+    NetworkSpec,
+    Weights,
+)
 from trainer.recipe.option_fields import (
     ALL,
     AUGMENTATION,
@@ -104,7 +113,8 @@ class Recipe:
     arch: Arch = network(
         Arch.MOBILENET_V2,
         word(Arch, "NAME"),
-        "Choose the architecture: mobilenet_v2, efficientnet_b0 to b4, resnet50 or scratch_cnn.",
+        "Choose the architecture: mobilenet_v2, efficientnet_lite0 to lite2, efficientnet_b0 to b4, resnet50 "
+        "or scratch_cnn.",
     )
     alpha: float = network(
         1.0,
@@ -119,7 +129,8 @@ class Recipe:
     weights: Weights | Path = network(
         Weights.IMAGENET,
         WEIGHTS,
-        "Choose the initial weights of the backbone; a run gives its head too. imagenet is downloaded once.",
+        "Choose the initial weights of the backbone; a run gives its head too. imagenet is downloaded once; "
+        "bundled is part of dermpack, for alpha 0.35.",
     )
     teacher: Path | None = training(
         None,
@@ -249,6 +260,8 @@ def parse_recipe(values: Mapping[str, Any], *, where: object, base: Recipe | Non
     # Defaults that depend on other options; a base recipe does not override them.
     if decoded.get("arch") is Arch.SCRATCH_CNN:
         decoded.setdefault("weights", Weights.NONE)  # there are no published weights
+    if decoded.get("weights") is Weights.BUNDLED:
+        decoded.setdefault("alpha", BUNDLED_ALPHA)
     if decoded.get("weights") is Weights.NONE:
         decoded.setdefault("rate", RATE_FROM_NOTHING)
     return replace(base or Recipe(), **decoded)
