@@ -8,6 +8,15 @@ import numpy as np
 import tf_keras
 from numpy.typing import NDArray
 
+from trainer.model.efficientnet_lite import (
+    EPSILON,
+    HEAD_FILTERS,
+    PIXEL_DEVIATION,
+    PIXEL_MEAN,
+    STEM_FILTERS,
+    VARIANTS,
+    list_blocks,
+)
 from trainer.recipe.network_spec import Arch, NetworkSpec
 
 INPUT_MAP = "input_map"  # a fixed 1×1 convolution from [-1, 1] to the values that a backbone was trained on
@@ -27,6 +36,11 @@ def build_backbone(spec: NetworkSpec, pixels: Keras) -> Keras:
     if spec.arch is Arch.RESNET50:
         # From [-1, 1] RGB to [0, 255] BGR without the mean.
         pixels = _map_input(pixels, HALF_RANGE * np.eye(3)[::-1], HALF_RANGE - CAFFE_MEAN_BGR)
+    if spec.arch.is_lite:
+        # From [-1, 1] to (pixel - mean) / deviation.
+        kernel = np.eye(3) * HALF_RANGE / PIXEL_DEVIATION
+        bias = np.full(3, (HALF_RANGE - PIXEL_MEAN) / PIXEL_DEVIATION)
+        return _build_lite(spec.arch, _map_input(pixels, kernel, bias))
     if spec.arch.is_efficientnet:
         # From [-1, 1] to (p - mean) / std with p in [0, 1].
         kernel, bias = np.diag(0.5 / IMAGENET_STD), (0.5 - IMAGENET_MEAN) / IMAGENET_STD
@@ -75,6 +89,36 @@ def _rebuild_above_normalization(source: Keras, mapped: Keras) -> Keras:
         copy = type(layer).from_config(config)
         tensors[layer.name] = copy(inputs if len(inputs) > 1 else inputs[0])
     return tensors[source.layers[-1].name]
+
+
+def _build_lite(arch: Arch, pixels: Keras) -> Keras:
+    """Add the blocks of EfficientNet-Lite above pixels that are normalized already."""
+    layers = tf_keras.layers
+    tensor = _convolve(pixels, STEM_FILTERS, 3, stride=2, name="stem")
+    for block in list_blocks(VARIANTS[arch]):
+        below, filters = tensor, tensor.shape[-1]
+        if block.expansion > 1:
+            tensor = _convolve(tensor, block.expansion * filters, 1, name=f"{block.name}_expand")
+        tensor = layers.DepthwiseConv2D(
+            block.kernel, block.stride, "same", use_bias=False, name=f"{block.name}_dwconv"
+        )(tensor)
+        tensor = layers.BatchNormalization(epsilon=EPSILON, name=f"{block.name}_bn")(tensor)
+        tensor = layers.ReLU(6.0, name=f"{block.name}_activation")(tensor)
+        tensor = layers.Conv2D(
+            block.filters, 1, padding="same", use_bias=False, name=f"{block.name}_project_conv"
+        )(tensor)
+        tensor = layers.BatchNormalization(epsilon=EPSILON, name=f"{block.name}_project_bn")(tensor)
+        if block.stride == 1 and filters == block.filters:
+            tensor = layers.Add(name=f"{block.name}_add")([tensor, below])
+    return _convolve(tensor, HEAD_FILTERS, 1, name="top")
+
+
+def _convolve(tensor: Keras, filters: int, kernel: int, *, name: str, stride: int = 1) -> Keras:
+    """Add a convolution, batch normalization and ReLU6."""
+    layers = tf_keras.layers
+    tensor = layers.Conv2D(filters, kernel, stride, "same", use_bias=False, name=f"{name}_conv")(tensor)
+    tensor = layers.BatchNormalization(epsilon=EPSILON, name=f"{name}_bn")(tensor)
+    return layers.ReLU(6.0, name=f"{name}_activation")(tensor)
 
 
 def _build_plain_cnn(spec: NetworkSpec, tensor: Keras) -> Keras:

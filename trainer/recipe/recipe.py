@@ -19,6 +19,7 @@ from dermpack.storage.toml_text import read_toml
 from trainer.recipe.augmentation import AUGMENTATIONS, Augmentation
 from trainer.recipe.network_spec import (
     ALPHAS,
+    BUNDLED_ALPHA,
     METADATA_DENSE,
     PLAIN_FILTERS,
     PLAIN_KERNEL,
@@ -126,8 +127,8 @@ class Recipe:
     arch: Arch = network(
         Arch.MOBILENET_V2,
         word(Arch, "NAME"),
-        "Choose the architecture: mobilenet_v2, efficientnet_b0 to b4, resnet50, scratch_cnn, or metadata "
-        "without any picture.",
+        "Choose the architecture: mobilenet_v2, efficientnet_lite0 to lite2, efficientnet_b0 to b4, resnet50, "
+        "scratch_cnn, or metadata without any picture.",
     )
     alpha: float = network(
         1.0,
@@ -142,7 +143,8 @@ class Recipe:
     weights: Weights | Path = network(
         Weights.IMAGENET,
         WEIGHTS,
-        "Choose the initial weights of the backbone; a run gives its head too. imagenet is downloaded once.",
+        "Choose the initial weights of the backbone; a run gives its head too. imagenet is downloaded once; "
+        "bundled is part of dermpack, for alpha 0.35.",
     )
     teacher: Path | None = training(
         None,
@@ -303,6 +305,8 @@ def parse_recipe(values: Mapping[str, Any], *, where: object, base: Recipe | Non
     # Defaults that depend on other options; a base recipe does not override them.
     if decoded.get("arch") in (Arch.SCRATCH_CNN, Arch.METADATA):
         decoded.setdefault("weights", Weights.NONE)  # there are no published weights
+    if decoded.get("weights") is Weights.BUNDLED:
+        decoded.setdefault("alpha", BUNDLED_ALPHA)
     if decoded.get("weights") is Weights.NONE:
         decoded.setdefault("rate", RATE_FROM_NOTHING)
     return replace(base or Recipe(), **decoded)

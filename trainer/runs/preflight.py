@@ -12,12 +12,14 @@ from dermpack.storage.files import check_output_folder
 from trainer.datasets.metadata_columns import check_leaks, fit_columns
 from trainer.datasets.splits.split import cluster_of, find_leaks, group_of
 from trainer.distributed.cluster import read_own_cluster
-from trainer.recipe.network_spec import NetworkSpec, Weights
+from trainer.model.efficientnet_lite import find_weights
+from trainer.recipe.network_spec import BUNDLED_ALPHA, Arch, NetworkSpec, Weights
 from trainer.recipe.recipe import Balance, DistributionStrategy, Recipe
 from trainer.runs import RUN_FILE
 from trainer.runs.run_folder import Run, read_run
 
 MIN_OF_CLASS = 2  # training pictures, to make new rows between two of them
+BUNDLED_NETWORK = (Arch.MOBILENET_V2, BUNDLED_ALPHA)
 USED_SPLITS = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack evaluate`
 
 
@@ -29,6 +31,7 @@ def check_training(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bo
     # Cheap checks come first; the last one looks for every picture on the disk.
     spec = recipe.spec(classes=len(dataset.classes), columns=fit_columns(dataset, recipe.metadata))
     read_own_cluster(recipe)
+    _check_published_weights(recipe)
     if not overwrite and (run / RUN_FILE).is_file():
         hint = "Evaluate it, choose another output, or add --overwrite to train it again."
         raise OutputError(run, "training is already finished", hint, code="already-finished")
@@ -54,6 +57,16 @@ def check_single_process(recipe: Recipe) -> None:
         what = "only a single training can use several workers, not folds, a study or a search"
         hint = "Train this recipe alone, or choose --strategy mirrored."
         raise InputError("--strategy multiworker", what, hint, code="option-not-applicable")
+
+
+def _check_published_weights(recipe: Recipe) -> None:
+    """Check that there are such weights for the network, as far as no download is needed to know it."""
+    if recipe.weights is Weights.IMAGENET and recipe.arch.is_lite:
+        find_weights(recipe.arch)
+    if recipe.weights is Weights.BUNDLED and (recipe.arch, recipe.alpha) != BUNDLED_NETWORK:
+        what = f"only mobilenet_v2 with alpha {BUNDLED_ALPHA} is part of dermpack"
+        hint = f"Use --arch mobilenet_v2 --alpha {BUNDLED_ALPHA}, or other weights."
+        raise InputError("--weights bundled", what, hint, code="option-not-applicable")
 
 
 def _check_initial_runs(dataset: Dataset, recipe: Recipe, spec: NetworkSpec) -> None:

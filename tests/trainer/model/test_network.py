@@ -22,6 +22,7 @@ BACKBONES = [
     pytest.param(NetworkSpec(arch=Arch.EFFICIENTNET_B0, size=SIZE, classes=3), id="efficientnet", marks=slow),
     pytest.param(NetworkSpec(arch=Arch.RESNET50, size=SIZE, classes=3), id="resnet50", marks=slow),
 ]
+LITE = pytest.param(NetworkSpec(arch=Arch.EFFICIENTNET_LITE0, size=SIZE, classes=3), id="lite", marks=slow)
 PLAIN = NetworkSpec(arch=Arch.SCRATCH_CNN, size=28, classes=3, filters=(8, 12), kernel=2, dense=(5,))
 
 
@@ -76,7 +77,7 @@ def test_a_backbone_computes_what_keras_computes_after_its_own_preprocessing(spe
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("spec", [*BACKBONES, PLAIN])
+@pytest.mark.parametrize("spec", [*BACKBONES, PLAIN, LITE])
 def test_a_network_is_flat_and_leaves_normalization_and_augmentation_outside(spec: NetworkSpec) -> None:
     import tf_keras
 
@@ -85,7 +86,7 @@ def test_a_network_is_flat_and_leaves_normalization_and_augmentation_outside(spe
     assert not [layer.name for layer in made(spec).layers if isinstance(layer, unwanted)]
 
 
-@pytest.mark.parametrize("spec", [BACKBONES[0], BACKBONES[2], PLAIN])
+@pytest.mark.parametrize("spec", [BACKBONES[0], BACKBONES[2], PLAIN, LITE])
 def test_quantization_aware_training_accepts_it(spec: NetworkSpec) -> None:
     import tensorflow_model_optimization as tfmot
 
@@ -96,7 +97,7 @@ def test_quantization_aware_training_accepts_it(spec: NetworkSpec) -> None:
 
 
 def test_efficientnet_says_why_quantization_aware_training_is_refused() -> None:
-    refusals = {arch.qat_refusal for arch in Arch if arch.value.startswith("efficientnet")}
+    refusals = {arch.qat_refusal for arch in Arch if arch.is_efficientnet}
     assert refusals == {"tfmot cannot quantize the Multiply of EfficientNet"}
 
 

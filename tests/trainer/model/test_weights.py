@@ -272,7 +272,9 @@ def test_a_download_that_fails_hints_at_a_file(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(tf_keras.applications, "MobileNetV2", fails)
     spec = NetworkSpec(alpha=0.35, size=96, classes=3)
-    with raises_code("download-failed", "URL fetch failure: None", "--weights FILE") as raised:
+    with raises_code(
+        "download-failed", "URL fetch failure: None", "--weights FILE", "bundled", "efficientnet_lite0"
+    ) as raised:
         load_imagenet_of(spec)
     assert isinstance(raised.value, InputError)
 
@@ -283,6 +285,36 @@ def load_imagenet_of(spec: NetworkSpec) -> None:
     from trainer.model.weights import load_imagenet
 
     load_imagenet(tf_keras.Sequential(), spec)
+
+
+def test_the_bundled_weights_are_small_and_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from trainer.model import weights
+
+    data = weights.BUNDLED_FILE.read_bytes()
+    assert len(data) < 2_000_000
+    assert weights.BUNDLED_SHA256 in weights.BUNDLED_FILE.with_suffix(".NOTICE.md").read_text()
+    model = made(MOBILENET, weights=Weights.BUNDLED)
+    (kernel,) = model.get_layer("Conv1").get_weights()
+    assert np.array_equal(kernel, read_npz(weights.BUNDLED_FILE)["Conv1/kernel"])
+    # A damaged file is refused.
+    monkeypatch.setattr(weights, "BUNDLED_FILE", tmp_path / "damaged.npz")
+    weights.BUNDLED_FILE.write_bytes(data[:-1])
+    with raises_code("weights-mismatch", weights.BUNDLED_FILE):
+        made(MOBILENET, weights=Weights.BUNDLED)
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.real_data
+def test_the_bundled_weights_are_exactly_the_published_ones(backbone_035: Path) -> None:
+    from trainer.model.weights import named_weights
+
+    published = named_weights(made(MOBILENET, weights=backbone_035))
+    bundled = named_weights(made(MOBILENET, weights=Weights.BUNDLED))
+    assert all(np.array_equal(published[name], bundled[name]) for name in published)
 
 
 @pytest.mark.real_data

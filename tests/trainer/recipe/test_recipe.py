@@ -121,7 +121,7 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
         ("dense = [[]]", "invalid-option", ("dense = [[]]",)),
         ("rate = nan", "invalid-option", ("rate = nan",)),
         ("dropout = 1.0", "invalid-option", ("dropout = 1.0", "0.999999")),
-        ('weights = "nowhere.h5"', "invalid-option", ("weights = ", "nowhere.h5", "imagenet, none")),
+        ('weights = "nowhere.h5"', "invalid-option", ("weights = ", "nowhere.h5", "imagenet, bundled, none")),
         ('augment = "wild"', "invalid-option", ("augment = 'wild'", "none, light, strong")),
         ("augment = { spin = 3 }", "invalid-option", ("'spin'",)),
         ("sensitivity = { mel = 0 }", "invalid-option", ("sensitivity = ", "mel=0.95")),
@@ -204,6 +204,11 @@ def test_words_become_what_they_name() -> None:
 
 def test_a_plain_network_starts_from_nothing() -> None:
     assert parse_recipe({"arch": "scratch_cnn"}, where="command line").weights is Weights.NONE
+
+
+def test_bundled_weights_choose_their_width_unless_one_is_given() -> None:
+    assert parse_recipe({"weights": "bundled"}, where="command line").alpha == 0.35
+    assert parse_recipe({"weights": "bundled", "alpha": 1.0}, where="command line").alpha == 1.0
 
 
 def test_the_plain_recipe_is_as_the_studies_have_it() -> None:

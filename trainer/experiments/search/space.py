@@ -121,8 +121,9 @@ def apply_sample(values: Mapping[str, Any], base: Recipe) -> Recipe:
 
 def irrelevant_options(base: Recipe) -> Iterator[str]:
     """Yield the options that have no effect in the base recipe, or cannot be combined with it."""
-    if base.arch is not Arch.MOBILENET_V2 or isinstance(base.weights, Path):
-        yield "alpha"  # a weights file has one width
+    has_one_width = isinstance(base.weights, Path) or base.weights is Weights.BUNDLED
+    if base.arch is not Arch.MOBILENET_V2 or has_one_width:
+        yield "alpha"
     if base.weights is Weights.NONE:
         yield from ("fine_tune", "head_rate", "head_epochs", "head_copies", "copies")
     if base.arch is Arch.SCRATCH_CNN:
