@@ -127,8 +127,8 @@ class Recipe:
     arch: Arch = network(
         Arch.MOBILENET_V2,
         word(Arch, "NAME"),
-        "Choose the architecture: mobilenet_v2, efficientnet_lite0 to lite2, efficientnet_b0 to b4, resnet50, "
-        "scratch_cnn, or metadata without any picture.",
+        "Choose the architecture: mobilenet_v2, efficientnet_lite0 to lite2, efficientnet_b0 to b4, "
+        "resnet50, scratch_cnn, or metadata without any picture.",
     )
     alpha: float = network(
         1.0,
