@@ -58,7 +58,10 @@ def test_json_refuses_nan() -> None:
         format_json({"loss": float("nan")})
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"a":' * 100_000, "\ufeffx"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", '{"a":' * 100_000, "\ufeffx", '{"a": 1, "a": 1}', '{"a": [{"b": 0, "b": 1}]}'],
+)
 def test_what_is_no_json_object_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text, encoding="utf-8")
     with raises_code("invalid-json", tmp_path / "x.json"):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from dermpack.cli import main
 from tests.conftest import OPTIONS, TINY
-from tests.support.errors import assert_stderr_code
+from tests.support.errors import assert_stderr_code, raises_code
+from tests.support.paths import REPOSITORY
 from trainer.fitting.events import FitProgress
 from trainer.runs.run_folder import PartialRun
 
@@ -110,8 +113,52 @@ def test_an_interrupted_training_says_that_it_goes_on(coloured: Path, tmp_path: 
 
     with pytest.raises(KeyboardInterrupt):
         train(read_dataset(coloured), tmp_path / "run", recipe, watch=stop)
+    assert epoch_numbers(tmp_path / "run") == [("everything", 1)]
     train(read_dataset(coloured), tmp_path / "run", recipe, going_on=told.append)
     assert told == [PartialRun(phase="everything", epochs=1, planned=6)]
+    assert epoch_numbers(tmp_path / "run") == [("everything", number) for number in range(1, 7)]
+
+
+def epoch_numbers(run: Path) -> list[tuple[str, int]]:
+    """Return the finished epochs, as a search reads them from a trial that is repeated."""
+    from trainer.runs.run_folder import read_epochs
+
+    return [(phase, epoch.number) for phase, epoch in read_epochs(run)]
+
+
+def test_an_unfinished_training_whose_removal_was_interrupted_is_started_again(tmp_path: Path) -> None:
+    from trainer.runs.run_folder import open_partial_run, partial_folder
+
+    checkpoint = partial_folder(tmp_path / "run") / "everything/checkpoint.npz"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    with open_partial_run(tmp_path / "run", {"recipe": {}}, overwrite=False):
+        assert not checkpoint.exists()
+
+
+def test_the_training_of_a_killed_command_is_waited_for_until_it_has_ended(tmp_path: Path) -> None:
+    from trainer.runs.run_folder import open_partial_run, partial_folder, wait_for_other_training
+
+    program = f"""
+import sys
+from pathlib import Path
+from trainer.runs.run_folder import open_partial_run
+with open_partial_run(Path({str(tmp_path / "run")!r}), {{"recipe": {{}}}}, overwrite=False):
+    print("locked", flush=True)
+    sys.stdin.read(1)
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "locked\n"
+        with raises_code("in-use"), open_partial_run(tmp_path / "run", {}, overwrite=True):
+            pass
+        wait_for_other_training(tmp_path / "run", most_s=0.0)  # not for ever
+        other.kill()
+        wait_for_other_training(tmp_path / "run", most_s=60.0)
+    with open_partial_run(tmp_path / "run", {}, overwrite=True):
+        assert partial_folder(tmp_path / "run").is_dir()
 
 
 def test_a_backbone_trains_in_two_phases_from_activations(coloured: Path) -> None:
