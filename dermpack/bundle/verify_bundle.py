@@ -14,6 +14,7 @@ from dermpack.bundle.golden_vectors import (
     MOST_LEVELS_APART,
     GoldenVector,
     allowed_difference,
+    hash_fed_metadata,
     is_exact_picture,
 )
 from dermpack.bundle.read_bundle import OpenedBundle
@@ -121,13 +122,16 @@ def _answer_problem(opened: OpenedBundle, variant: Variant, vector: GoldenVector
     pixels, answer = _golden_file(opened, vector.pixels), _golden_file(opened, expected.output)
     try:
         side = variant.contract.picture.width
-        fed = feed_variant(variant, np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3))
+        rows = vector.row(variant.columns) if variant.columns else None
+        fed = feed_variant(variant, np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3), rows)
         (found,) = interpret_outputs(variant, {variant.answer_name: answer}, count=1)
         if not len(found) == len(expected.probabilities) == len(variant.contract.labels):
             return "it has a different number of labels"
         apart = np.abs(found - expected.probabilities).max()
-    except ValueError as error:
+    except (InputError, ValueError) as error:
         return f"invalid input or output ({error})"
+    if hash_fed_metadata(variant, fed) != expected.fed_metadata_sha256:
+        return "the hash of the metadata differs"
     if (sha256_of(fed[variant.picture_name]), sha256_of(answer)) != (
         expected.fed_sha256,
         expected.output_sha256,
@@ -148,7 +152,9 @@ def _check_outputs(opened: OpenedBundle, variant: Variant, host: InterpreterHost
     try:
         stacked = b"".join(_golden_file(opened, vector.pixels) for vector in vectors)
         pixels: Pixels = np.frombuffer(stacked, np.uint8).reshape(-1, side, side, 3)
-        answers = run_variant(host, variant, pixels, kernels=kernels)
+        columns = variant.columns
+        rows = np.concatenate([vector.row(columns) for vector in vectors]) if columns else None
+        answers = run_variant(host, variant, pixels, rows, kernels=kernels)
     except (InputError, ValueError) as error:
         what = error.what if isinstance(error, InputError) else "the golden pixels have a different size"
         return check_from_problems(name, [what], success="")
