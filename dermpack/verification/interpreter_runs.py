@@ -18,7 +18,7 @@ from dermpack.errors import DatasetError, InputError
 from dermpack.imaging.decoding import Pixels
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
-from dermpack.inference.classifier import load_classifier
+from dermpack.inference.classifier import join_outputs, load_classifier
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels, Runtime
 from dermpack.inference.metadata_rows import Rows
 from dermpack.inference.model_files import ModelSettings
@@ -38,6 +38,8 @@ class InterpreterRun:
     kernels: Kernels
     version: str
     outputs: Floats | None = None
+    evidence: Floats | None = None  # the maps, [n, height, width, labels]
+    metadata_evidence: Floats | None = None  # [n, labels]
     is_delegated: bool = False  # whether XNNPACK executes any part of the graph
     problem: str = ""
     problem_code: str = ""  # the error code of the problem
@@ -75,8 +77,14 @@ def run_everywhere(
             if classifier.size != size:
                 what = f"input size is {classifier.size} px, but the contract declares {size} px"
                 raise InputError(where, what, "Export the model again.", code="contract-mismatch")
-            outputs = np.concatenate([classifier.classify(*chunk) for chunk in chunks])
-            run = replace(run, outputs=outputs, is_delegated=classifier.is_delegated)
+            answers = join_outputs([classifier.run(*chunk) for chunk in chunks])
+            run = replace(
+                run,
+                outputs=answers.probabilities,
+                evidence=answers.evidence,
+                metadata_evidence=answers.metadata_evidence,
+                is_delegated=classifier.is_delegated,
+            )
         except InputError as error:
             run = replace(run, problem=error.what, problem_code=error.code)
         runs.append(run)

@@ -177,3 +177,17 @@ def test_a_run_without_a_picture_is_not_converted(patients: Path, tmp_path: Path
     assert main(["train", str(patients), "-o", str(alone), *options]) == 0
     with raises_code("conversion-not-supported", alone):
         open_source(read_run(alone), read_dataset(patients), threads=1)
+
+
+def test_a_bundle_has_golden_vectors_with_metadata_and_is_verified(exports: Path, tmp_path: Path) -> None:
+    from dermpack.bundle.read_bundle import read_bundle
+
+    bundle = tmp_path / "skin.zip"
+    assert main(["package", str(exports / "int8"), "-o", str(bundle), "--name", "skin", "--quiet"]) == 0
+    assert main(["verify", str(bundle), "--pictures", "2", "--quiet"]) == 0
+    opened = read_bundle(bundle)
+    known = [vector.metadata for vector in opened.golden.vectors]
+    assert known[0] == {}
+    assert {"age", "sex", "localization"} == set().union(*known)
+    assert len({str(values) for values in known}) > 5
+    assert any(name.endswith("MetadataFields.java") for name in opened.files)

@@ -10,12 +10,14 @@ public final class Result {
     private final List<Score> called;
     private final boolean isSure;
     private final Timing timing;
+    private final EvidenceMap evidence;
 
-    Result(List<Score> scores, List<Score> called, boolean isSure, Timing timing) {
+    Result(List<Score> scores, List<Score> called, boolean isSure, Timing timing, EvidenceMap evidence) {
         this.scores = Collections.unmodifiableList(scores);
         this.called = Collections.unmodifiableList(called);
         this.isSure = isSure;
         this.timing = timing;
+        this.evidence = evidence;
     }
 
     /** All labels, the most probable first. */
@@ -45,6 +47,11 @@ public final class Result {
 
     public Timing getTiming() {
         return timing;
+    }
+
+    /** Where the answer comes from; null where the model does not return it. */
+    public EvidenceMap getEvidence() {
+        return evidence;
     }
 
     /** A label and its calibrated probability. */

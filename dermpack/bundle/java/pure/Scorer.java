@@ -39,6 +39,10 @@ final class Scorer {
     }
 
     static Result result(Contract contract, double[] probabilities, Timing timing) {
+        return result(contract, probabilities, timing, null);
+    }
+
+    static Result result(Contract contract, double[] probabilities, Timing timing, EvidenceMap evidence) {
         List<Result.Score> scores = new ArrayList<Result.Score>();
         List<Result.Score> called = new ArrayList<Result.Score>();
         for (int i = 0; i < probabilities.length; i++) {
@@ -52,7 +56,7 @@ final class Scorer {
         }
         Collections.sort(scores, new MostProbableFirst()); // stable: of equals, the first label
         boolean isSure = scores.get(0).getProbability() >= contract.getAbstainBelow();
-        return new Result(scores, called, isSure, timing);
+        return new Result(scores, called, isSure, timing, evidence);
     }
 
     /** Divides log-probabilities by the temperature and normalises; what is below the floor is taken for it. */

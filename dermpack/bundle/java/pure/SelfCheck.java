@@ -39,6 +39,9 @@ public final class SelfCheck {
         for (Json.Node vector : golden.get("vectors").items()) {
             checks.add(check.pixels(vector));
             checks.add(check.answer(vector));
+            for (String output : vector.get("expected").get(check.variant).get("more").members().keySet()) {
+                checks.add(check.output(vector, output));
+            }
         }
         return checks;
     }
@@ -64,7 +67,7 @@ public final class SelfCheck {
     /** Whether pixels that another decoder made are called as Python's were. */
     private boolean isLabel(Json.Node vector, byte[] pixels) {
         Json.Node expected = vector.get("expected").get(variant);
-        classifier.feed(pixels);
+        classifier.feed(pixels, known(vector));
         classifier.invoke();
         return isLabel(expected, classifier.result(new Timing(0, 0, 0)).getTop().getLabel());
     }
@@ -77,8 +80,11 @@ public final class SelfCheck {
     private Check answer(Json.Node vector) throws IOException {
         String name = vector.get("picture").text() + ": answer";
         Json.Node expected = vector.get("expected").get(variant);
-        classifier.feed(file(vector.get("pixels"), vector.get("pixels_sha256")));
-        if (!sha256(classifier.fed()).equals(expected.get("fed_sha256").text())) {
+        classifier.feed(file(vector.get("pixels"), vector.get("pixels_sha256")), known(vector));
+        byte[] metadata = classifier.fedMetadata();
+        String fedMetadata = metadata == null ? "" : sha256(metadata);
+        if (!sha256(classifier.fed()).equals(expected.get("fed_sha256").text())
+                || !fedMetadata.equals(expected.get("fed_metadata_sha256").text())) {
             return new Check(name, false, "other bytes go in than in Python");
         }
         classifier.invoke();
@@ -88,6 +94,38 @@ public final class SelfCheck {
         boolean isLabel = isLabel(expected, label);
         String detail = isSame ? "same bytes" : said("%.4f apart", apart) + (isLabel ? "" : ", another label");
         return new Check(name, isLabel && apart <= mostApart, label + ", " + detail);
+    }
+
+    /** What is known about the patient of a golden picture. */
+    private Metadata known(Json.Node vector) {
+        Metadata known = Metadata.blank();
+        Json.Node values = vector.get("metadata");
+        for (MetadataColumn column : classifier.getContract().getMetadataColumns()) {
+            String name = column.getName();
+            if (values.members().containsKey(name)) {
+                String value = values.get(name).text();
+                known = column.isNumeric() ? known.with(name, Double.parseDouble(value)) : known.with(name, value);
+            }
+        }
+        return known;
+    }
+
+    /** Whether another output than the probabilities gives Python's numbers, on other kernels nearly. */
+    private Check output(Json.Node vector, String output) throws IOException {
+        String name = vector.get("picture").text() + ": " + output;
+        Json.Node expected = vector.get("expected").get(variant).get("more").get(output);
+        byte[] wanted = file(expected.get("output"), expected.get("output_sha256"));
+        byte[] answered = classifier.answered(output);
+        if (Arrays.equals(answered, wanted)) {
+            return new Check(name, true, "same bytes");
+        }
+        double[] found = classifier.real(output);
+        double[] real = classifier.getContract().getOutputs().get(output).real(Tensor.direct(wanted));
+        double apart = 0;
+        for (int i = 0; i < real.length; i++) {
+            apart += Math.abs(real[i] - found[i]) / real.length;
+        }
+        return new Check(name, apart <= expected.get("most_mean_apart").number(), said("%.4f apart", apart));
     }
 
     private byte[] file(Json.Node name, Json.Node sha256) throws IOException {
