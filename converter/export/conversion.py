@@ -70,7 +70,7 @@ def convert_run(
     check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
     source = open_run(run, find_dataset(run, data), threads=request.threads, track=observers.track)
     # An interrupted conversion leaves this folder, and the next one continues its training.
-    training_folder = output.absolute().with_name(f".{output.name}.{source.parents.run[:12]}.training")
+    training_folder = output.absolute().with_name(f".{output.name}.{source.identity[:12]}.training")
     tried = {}
     for recipe in request.recipes:
         candidates = make_candidates(source, recipe, request, training_folder, observers)

@@ -13,6 +13,7 @@ from converter.search.accuracy_limit import FloatComparison
 from converter.search.candidate import Candidate
 from converter.search.choose import TriedCandidate
 from converter.sources.source import Source
+from converter.tensor_interface import describe_tensors
 from dermpack import contract as contracts
 from dermpack.dataset.manifest import Split
 from dermpack.inference.interpreter_host import Kernels
@@ -46,7 +47,7 @@ def write_export(folder: Path, source: Source, tried: TriedCandidate) -> contrac
     data = with_metadata(tried.candidate.data, metadata)
     model = tried.candidate.check(data, source)
     write_bytes(folder / MODEL_FILE, data)
-    runtimes = try_runtimes(folder / MODEL_FILE, source, tried.comparison.predictions.probabilities)
+    runtimes = try_runtimes(folder / MODEL_FILE, source, model, tried.comparison.predictions.probabilities)
     contract = _make_contract(source, tried, metadata, data, model, runtimes, temperature)
     text = contracts.format_contract(contract)
     write_text(folder / contracts.CONTRACT_FILE, text)
@@ -56,7 +57,7 @@ def write_export(folder: Path, source: Source, tried: TriedCandidate) -> contrac
 
 def _make_metadata(source: Source, candidate: Candidate, temperature: contracts.Temperature) -> Metadata:
     """Return the metadata with which MediaPipe and others feed the file and name its outputs."""
-    pixels = source.picture.pixels
+    pixels = source.pixels
     return Metadata(
         name=f"{source.name}-{candidate.recipe.value}",
         description="Research software, not a medical device.",
@@ -72,7 +73,9 @@ def _make_metadata(source: Source, candidate: Candidate, temperature: contracts.
     )
 
 
-def try_runtimes(path: Path, source: Source, expected: Floats) -> tuple[contracts.RuntimeResult, ...]:
+def try_runtimes(
+    path: Path, source: Source, model: ModelFile, expected: Floats
+) -> tuple[contracts.RuntimeResult, ...]:
     """Run the file on every installed interpreter with each of its kernels, in child processes.
 
     `expected` are the probabilities with which the file was compared to the float network.
@@ -83,7 +86,7 @@ def try_runtimes(path: Path, source: Source, expected: Floats) -> tuple[contract
             hosts,
             path.read_bytes(),
             where=path,
-            sidecar=ModelSettings(labels=source.labels),
+            sidecar=ModelSettings(labels=source.labels, interface=describe_tensors(source, model)),
             pixels=np.asarray(source.validation.copies[0][: len(expected)]),
             threads=1,
         )
@@ -133,29 +136,15 @@ def _make_contract(
         for label, sensitivity in source.sensitivities.items()
     ]
     # 2. Record the file as it was read back, and what it was made from.
-    pixels, scores = model.inputs[0], model.outputs[0]
+    interface = describe_tensors(source, model, temperature=temperature)
     return contracts.Contract(
         name=metadata.name,
         version=metadata.version,
         labels=metadata.labels,
-        input=contracts.Input(
-            width=pixels.shape[2],
-            height=pixels.shape[1],
-            dtype=contracts.TensorType(pixels.dtype),
-            scale=pixels.scales[0] if pixels.scales else None,
-            zero_point=pixels.zero_points[0] if pixels.scales else None,
-            mean=source.picture.pixels.mean[0],
-            std=source.picture.pixels.std[0],
-            policy=source.picture.policy.value,
-            size_bytes=pixels.size_bytes,
-        ),
-        output=contracts.Output(
-            dtype=contracts.TensorType(scores.dtype),
-            scale=scores.scales[0] if scores.scales else None,
-            zero_point=scores.zero_points[0] if scores.scales else None,
-            activation=contracts.Activation.SOFTMAX,
-            temperature=temperature,
-        ),
+        source=source.description,
+        signature=interface.signature,
+        inputs=interface.inputs,
+        outputs=interface.outputs,
         thresholds=tuple(points),
         abstention=fit_abstention(predictions, coverage=COVERAGE),
         recipe=contracts.QuantizationRecord(
@@ -174,6 +163,7 @@ def _make_contract(
         size_bytes=len(data),
         sha256=sha256_of(data),
         parents=source.parents,
+        input_evidence=source.input_evidence,
         license=metadata.licence,
         intended_use=INTENDED_USE,
     )
@@ -227,8 +217,8 @@ def _proof_record(contract: contracts.Contract, text: str, candidate: Candidate)
         "promise": {
             "recipe": recipe.name,
             "method": recipe.method,
-            "input": contract.input.dtype.value,
-            "output": contract.output.dtype.value,
+            "input": contract.picture.dtype.value,
+            "output": contract.probabilities.dtype.value,
             "float_layers": list(recipe.float_layers),
             "kept": True,
         },

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from converter.sources.source import Source
+from converter.tensor_interface import describe_tensors
 from dermpack.errors import InputError
 from dermpack.inference.classifier import load_classifier
 from dermpack.inference.interpreter_host import Kernels, first_installed_runtime, open_host
@@ -18,6 +19,7 @@ from dermpack.metrics.definitions import OVERALL
 from dermpack.metrics.intervals import Difference, compare_metric, top1_agreement
 from dermpack.metrics.predictions import Predictions
 from dermpack.progress import Track, silent
+from dermpack.tflite.reading import read_model
 
 CHUNK = 16  # pictures in one message to the interpreter process
 WHERE = Path("model.tflite")  # the file is not written yet
@@ -44,7 +46,8 @@ def compare_to_float(
     rows = source.validation.copies[0]
     starts = range(0, len(rows), CHUNK)
     with open_host(first_installed_runtime()) as host:
-        settings = ModelSettings(labels=source.labels)
+        interface = describe_tensors(source, read_model(data, where=WHERE))
+        settings = ModelSettings(labels=source.labels, interface=interface)
         load = partial(load_classifier, host, data, where=WHERE, sidecar=settings, threads=threads)
         try:
             classifier, refusal = load(kernels=Kernels.XNNPACK), ""

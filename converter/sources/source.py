@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
 from converter._private import Keras
 from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize.tflite_conversion import FrozenFunction
-from dermpack.contract import Parents
+from dermpack.contract import Activation, InputEvidence, Parents
 from dermpack.dataset.manifest import Dataset
 from dermpack.imaging.preprocessing import Policy
 from dermpack.metrics.predictions import Predictions
 from trainer.api import Examples, Recipe
-
-
-class SourceKind(Enum):
-    """What the conversion starts from."""
-
-    RUN = "run"
-    KERAS = "keras"
-    TFLITE = "tflite"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +23,14 @@ class SourcePicture:
     size: int
     policy: Policy
     pixels: PixelScale = UNIT_SCALE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceAnswer:
+    """What the numbers of the output are: probabilities, or what becomes them by the activation."""
+
+    activation: Activation = Activation.SOFTMAX
+    is_applied: bool = True  # in the file; else the app applies it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,13 +53,13 @@ class Source:
     Exactly one of `network` and `file` is given: a .tflite of foreign origin has no layers to train.
     """
 
-    kind: SourceKind
     description: str  # for the contract: "dermpack run", "Keras 3 file (.keras)" …
     where: Path  # for error messages
     name: str  # of the exported model, without its quantization: mobilenet_v2-0.35-96
     version: str  # of the exported model: the same weights have the same one
     labels: tuple[str, ...]
     picture: SourcePicture
+    answer: SourceAnswer = SourceAnswer()
     network: SourceNetwork | None = None
     file: bytes | None = None
     dataset: Dataset
@@ -69,7 +68,18 @@ class Source:
     parents: Parents
     licence: str
     sensitivities: Mapping[str, float] = field(default_factory=dict)  # wanted for these labels
+    input_evidence: InputEvidence | None = None  # how an unknown preprocessing was found
     notes: tuple[str, ...] = ()  # what a person should know about how the source was understood
+
+    @property
+    def pixels(self) -> PixelScale:
+        """The numbers that the network takes for pixels."""
+        return self.picture.pixels
+
+    @property
+    def identity(self) -> str:
+        """The hash of what the conversion starts from."""
+        return self.parents.run or self.parents.file or ""
 
     @property
     def trained(self) -> SourceNetwork:
