@@ -1,4 +1,4 @@
-"""Convert a run: try candidates for each recipe, then write the best and the rejected ones."""
+"""Convert a model: try candidates for each recipe, then write the best and the rejected ones."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from converter.export.export_folder import write_export
 from converter.export.layer_report import write_layers
 from converter.qat.qat_training import TrainingObservers
 from converter.quantize.tflite_conversion import Quantization
-from converter.request import ConversionRequest
+from converter.request import ConversionRequest, SourceOptions
 from converter.search.accuracy_limit import AccuracyLimit, derive_limit
 from converter.search.choose import TriedCandidate, choose_best, make_candidates, try_candidates
-from converter.sources.run_source import find_dataset, open_run
+from converter.sources.open_source import open_source
 from converter.sources.source import Source
 from dermpack.contract import CONTRACT_FILE, Contract
 from dermpack.storage.files import check_output_folder, format_json, new_folder, write_text
-from trainer.api import read_run
 
 SEVERAL_FILE = "exports.json"  # lists the exports in a folder of several
 SCHEMA = 1
 REJECTED = ".rejected"
 NO_OBSERVERS = TrainingObservers()
+NO_OPTIONS = SourceOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,12 +39,13 @@ class ConvertedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Conversion:
-    """The result of `convert_run`."""
+    """The result of `convert_model`."""
 
     files: tuple[ConvertedFile, ...]
     limit: AccuracyLimit  # that decided between the candidates
     rejected: Path | None
-    dataset: Path  # that the run was trained on
+    dataset: Path  # on which the files were compared
+    notes: tuple[str, ...] = ()  # on how the model was understood
 
     @property
     def is_within(self) -> bool:
@@ -52,23 +53,22 @@ class Conversion:
         return all(file.best.is_within for file in self.files if file.recipe is Quantization.INT8)
 
 
-def convert_run(
-    run_folder: Path,
+def convert_model(
+    model: Path,
     output: Path,
     request: ConversionRequest,
+    options: SourceOptions = NO_OPTIONS,
     *,
-    data: Path | None = None,
     overwrite: bool = False,
     observers: TrainingObservers = NO_OBSERVERS,
 ) -> Conversion:
-    """Write the export of a run to `output`, and the rejected candidates to `output`.rejected."""
+    """Write the export of a run or of a model file to `output`, and the rejected files to `output`.rejected."""
     # Check everything that can be checked without TensorFlow first.
-    run = read_run(run_folder)
     rejected = output.with_name(output.name + REJECTED)
     marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
     check_output_folder(output, marker=marker, overwrite=overwrite)
     check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
-    source = open_run(run, find_dataset(run, data), threads=request.threads, track=observers.track)
+    source = open_source(model, options, threads=request.threads, track=observers.track)
     # An interrupted conversion leaves this folder, and the next one continues its training.
     training_folder = output.absolute().with_name(f".{output.name}.{source.identity[:12]}.training")
     tried = {}
@@ -108,6 +108,7 @@ def convert_run(
         limit=derive_limit(source.float_predictions, max_drop=request.max_drop),
         rejected=rejected if others else None,
         dataset=source.dataset.folder,
+        notes=source.notes,
     )
 
 

@@ -13,7 +13,6 @@ from converter.search.accuracy_limit import FloatComparison
 from converter.search.candidate import Candidate
 from converter.search.choose import TriedCandidate
 from converter.sources.source import Source
-from converter.tensor_interface import describe_tensors
 from dermpack import contract as contracts
 from dermpack.dataset.manifest import Split
 from dermpack.inference.interpreter_host import Kernels
@@ -86,7 +85,7 @@ def try_runtimes(
             hosts,
             path.read_bytes(),
             where=path,
-            sidecar=ModelSettings(labels=source.labels, interface=describe_tensors(source, model)),
+            sidecar=ModelSettings(labels=source.labels, interface=source.interface(model)),
             pixels=np.asarray(source.validation.copies[0][: len(expected)]),
             threads=1,
         )
@@ -136,7 +135,7 @@ def _make_contract(
         for label, sensitivity in source.sensitivities.items()
     ]
     # 2. Record the file as it was read back, and what it was made from.
-    interface = describe_tensors(source, model, temperature=temperature)
+    interface = source.interface(model, temperature)
     return contracts.Contract(
         name=metadata.name,
         version=metadata.version,

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from converter.sources.source import Source
-from converter.tensor_interface import describe_tensors
 from dermpack.errors import InputError
 from dermpack.inference.classifier import load_classifier
 from dermpack.inference.interpreter_host import Kernels, first_installed_runtime, open_host
@@ -46,7 +45,7 @@ def compare_to_float(
     rows = source.validation.copies[0]
     starts = range(0, len(rows), CHUNK)
     with open_host(first_installed_runtime()) as host:
-        interface = describe_tensors(source, read_model(data, where=WHERE))
+        interface = source.interface(read_model(data, where=WHERE))
         settings = ModelSettings(labels=source.labels, interface=interface)
         load = partial(load_classifier, host, data, where=WHERE, sidecar=settings, threads=threads)
         try:

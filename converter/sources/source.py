@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from converter._private import Keras
 from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize.tflite_conversion import FrozenFunction
-from dermpack.contract import Activation, InputEvidence, Parents
-from dermpack.dataset.manifest import Dataset
+from dermpack.contract import (
+    PICTURE,
+    PROBABILITIES,
+    Activation,
+    InputEvidence,
+    Parents,
+    PictureInput,
+    ProbabilitiesOutput,
+    Temperature,
+    TensorInterface,
+    TensorType,
+)
+from dermpack.dataset.manifest import Dataset, Split
+from dermpack.errors import InputError
 from dermpack.imaging.preprocessing import Policy
-from dermpack.metrics.predictions import Predictions
-from trainer.api import Examples, Recipe
+from dermpack.metrics.predictions import Predictions, as_truth
+from dermpack.progress import Track, silent
+from dermpack.tflite.model_file import ModelFile, TensorInfo
+from trainer.api import Examples, Recipe, read_examples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +38,6 @@ class SourcePicture:
     size: int
     policy: Policy
     pixels: PixelScale = UNIT_SCALE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceAnswer:
-    """What the numbers of the output are: probabilities, or what becomes them by the activation."""
-
-    activation: Activation = Activation.SOFTMAX
-    is_applied: bool = True  # in the file; else the app applies it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,7 +66,6 @@ class Source:
     version: str  # of the exported model: the same weights have the same one
     labels: tuple[str, ...]
     picture: SourcePicture
-    answer: SourceAnswer = SourceAnswer()
     network: SourceNetwork | None = None
     file: bytes | None = None
     dataset: Dataset
@@ -68,8 +74,10 @@ class Source:
     parents: Parents
     licence: str
     sensitivities: Mapping[str, float] = field(default_factory=dict)  # wanted for these labels
-    input_evidence: InputEvidence | None = None  # how an unknown preprocessing was found
     notes: tuple[str, ...] = ()  # what a person should know about how the source was understood
+    activation: Activation = Activation.SOFTMAX
+    applied: bool = True  # whether the network contains the activation
+    input_evidence: InputEvidence | None = None  # how the preprocessing was found
 
     @property
     def pixels(self) -> PixelScale:
@@ -86,3 +94,62 @@ class Source:
         """The network of a source that has one; the caller has chosen a method for it."""
         assert self.network is not None, self.description
         return self.network
+
+    def interface(self, model: ModelFile, temperature: Temperature | None = None) -> TensorInterface:
+        """Return how an app feeds and reads a file that was made of the source."""
+        pixels, scores = model.inputs[0], model.outputs[0]
+        return TensorInterface(
+            inputs={
+                PICTURE: PictureInput(
+                    shape=pixels.shape,
+                    width=self.picture.size,
+                    height=self.picture.size,
+                    mean=self.pixels.mean,
+                    std=self.pixels.std,
+                    color=self.pixels.color,
+                    layout=self.pixels.layout,
+                    policy=self.picture.policy.value,
+                    size_bytes=pixels.size_bytes,
+                    **_quantization_of(pixels),
+                )
+            },
+            outputs={
+                PROBABILITIES: ProbabilitiesOutput(
+                    shape=scores.shape,
+                    activation=self.activation,
+                    applied=self.applied,
+                    temperature=temperature,
+                    **_quantization_of(scores),
+                )
+            },
+        )
+
+
+def read_split(
+    dataset: Dataset,
+    split: Split,
+    *,
+    labels: Sequence[str],
+    picture: SourcePicture,
+    where: Path,
+    threads: int,
+    track: Track = silent,
+) -> Examples:
+    """Return the prepared pictures of a split, with the labels in the order of the network's outputs."""
+    missing = [label for label in dataset.classes if label not in labels]
+    if missing:
+        what = f"the dataset has the label {missing[0]!r}, which the model does not have"
+        hint = "Import the dataset with the labels of the model (--map OLD=NEW), or correct --labels."
+        raise InputError(where, what, hint, code="unknown-label")
+    examples = read_examples(
+        dataset, split, size=picture.size, policy=picture.policy, threads=threads, track=track
+    )
+    positions = [labels.index(label) for label in examples.classes]
+    truth = as_truth([positions[index] for index in examples.truth])
+    return replace(examples, classes=tuple(labels), truth=truth)
+
+
+def _quantization_of(tensor: TensorInfo) -> dict[str, Any]:
+    """Return type, scale and zero point of a tensor as the fields of its record in a contract."""
+    scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.scales else (None, None)
+    return {"dtype": TensorType(tensor.dtype), "scale": scale, "zero_point": zero_point}

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.pixel_scale import PIXEL_MIDDLE, UNIT_SCALE, PixelScale
+from converter.pixel_scale import PIXEL_MIDDLE, UNIT_SCALE, PixelRange, PixelScale
 from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, refuse
 from converter.sources.keras.weights import VariableFinder
 from dermpack.errors import InputError
@@ -33,31 +32,9 @@ DIGITS = 9  # of mean and std in the contract: 1 / (1 / 255) is 255
 ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide")
 CLOSE = 1e-6
 HINT = (
-    "Declare with --pixels which numbers the network was trained on (0..255, 0..1, -1..1 or imagenet); the "
+    "Declare with --input-range which numbers the network was trained on (0..255, 0..1, -1..1 or imagenet); the "
     "code that prepared its training pictures shows it."
 )
-
-
-class PixelRange(Enum):
-    """The numbers that a network takes for the pixels 0 to 255."""
-
-    BYTES = "0..255"
-    UNIT = "0..1"
-    SIGNED = "-1..1"
-    IMAGENET = "imagenet"
-
-    @property
-    def scale(self) -> PixelScale:
-        """The mean and the std of each channel."""
-        return RANGES[self]
-
-
-RANGES: Mapping[PixelRange, PixelScale] = {
-    PixelRange.BYTES: PixelScale(mean=(0.0,) * 3, std=(1.0,) * 3),
-    PixelRange.UNIT: PixelScale(mean=(0.0,) * 3, std=(255.0,) * 3),
-    PixelRange.SIGNED: UNIT_SCALE,
-    PixelRange.IMAGENET: PixelScale(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -140,6 +140,7 @@ class _Builder:
     def __init__(self, finder: VariableFinder, where: Path, *, is_keras3: bool) -> None:
         self._finder, self._where, self._is_keras3 = finder, where, is_keras3
         self._layers: dict[KerasLayer, Keras] = {}
+        self._pairs: dict[KerasLayer, tuple[Keras, Keras]] = {}  # of separable convolutions
         self._weights: list[tuple[Keras, Sequence[Array]]] = []
 
     def set_weights(self) -> None:
@@ -215,6 +216,8 @@ class _Builder:
         activation = ACTIVATIONS[activation]
         if layer.kind == "Activation":
             return self._activate(tensor, activation, layer.name)
+        if layer.kind == "SeparableConv2D":
+            return self._activate(self._separable(layer, tensor), activation, layer.name)
         is_separate = activation in SEPARATE
         if layer not in self._layers:
             arrays = self._arrays(layer, tensor)
@@ -224,8 +227,25 @@ class _Builder:
         answer = self._layers[layer](tensor)
         return self._activate(answer, activation, f"{layer.name}_activation") if is_separate else answer
 
+    def _separable(self, layer: KerasLayer, tensor: Keras) -> Keras:
+        """Return a depthwise and a pointwise convolution, which quantization-aware training knows."""
+        options, names = layer.options, (f"{layer.name}_depthwise", f"{layer.name}_pointwise")
+        if layer not in self._pairs:
+            depthwise, *others = self._arrays(layer, tensor)
+            spatial = {
+                key: options[key] for key in ("strides", "padding", "dilation_rate", "depth_multiplier")
+            }
+            first = L.DepthwiseConv2D(options["kernel_size"], use_bias=False, name=names[0], **spatial)
+            second = L.Conv2D(options["filters"], 1, use_bias=options["use_bias"], name=names[1])
+            self._pairs[layer] = first, second
+            self._weights += [(first, [depthwise]), (second, others)]
+        first, second = self._pairs[layer]
+        return second(first(tensor))
+
     def _activate(self, tensor: Keras, activation: str, name: str) -> Keras:
         """Return the activation of a tensor, computed by layers of its own."""
+        if activation == "linear":
+            return tensor
         if activation == "relu6":
             return L.ReLU(6.0, name=name)(tensor)
         if activation not in ("hard_sigmoid", "hard_swish"):
