@@ -225,7 +225,7 @@ def test_a_module_imports_only_what_its_folder_allows(module: str, path: Path) -
         ("trainer.datasets.splits.split", "import tensorflow as tf"),
         ("trainer.fitting.loop", "from converter.search import choose"),
         (
-            "converter.request",
+            "converter.sources.run_source",
             "from trainer.model.network import build",
         ),
         ("dermpack.cli.data", "from trainer.datasets import importer"),

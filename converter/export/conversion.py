@@ -12,9 +12,11 @@ from converter.export.export_folder import write_export
 from converter.export.layer_report import write_layers
 from converter.qat.qat_training import TrainingObservers
 from converter.quantize.tflite_conversion import Quantization
-from converter.request import ConversionRequest, RunSource, find_dataset, open_source
+from converter.request import ConversionRequest
 from converter.search.accuracy_limit import AccuracyLimit, derive_limit
 from converter.search.choose import TriedCandidate, choose_best, make_candidates, try_candidates
+from converter.sources.run_source import find_dataset, open_run
+from converter.sources.source import Source
 from dermpack.contract import CONTRACT_FILE, Contract
 from dermpack.storage.files import check_output_folder, format_json, new_folder, write_text
 from trainer.api import read_run
@@ -66,9 +68,9 @@ def convert_run(
     marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
     check_output_folder(output, marker=marker, overwrite=overwrite)
     check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
-    source = open_source(run, find_dataset(run, data), threads=request.threads, track=observers.track)
+    source = open_run(run, find_dataset(run, data), threads=request.threads, track=observers.track)
     # An interrupted conversion leaves this folder, and the next one continues its training.
-    training_folder = output.absolute().with_name(f".{output.name}.{source.run_sha256[:12]}.training")
+    training_folder = output.absolute().with_name(f".{output.name}.{source.parents.run[:12]}.training")
     tried = {}
     for recipe in request.recipes:
         candidates = make_candidates(source, recipe, request, training_folder, observers)
@@ -109,7 +111,7 @@ def convert_run(
     )
 
 
-def _write_exports(folder: Path, source: RunSource, named: Mapping[str, TriedCandidate]) -> list[Contract]:
+def _write_exports(folder: Path, source: Source, named: Mapping[str, TriedCandidate]) -> list[Contract]:
     """Write the exports into the folders of these names, with layer reports of those that were measured."""
     contracts = []
     for name, tried in named.items():

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.quantize.tflite_conversion import PIXEL_MIDDLE, PIXEL_RANGE
-from converter.request import Method, RunSource
+from converter.request import Method
 from converter.search.accuracy_limit import FloatComparison
 from converter.search.candidate import Candidate
 from converter.search.choose import TriedCandidate
+from converter.sources.source import Source
 from dermpack import contract as contracts
 from dermpack.dataset.manifest import Split
 from dermpack.inference.interpreter_host import Kernels
@@ -38,7 +38,7 @@ INTENDED_USE = (
 )
 
 
-def write_export(folder: Path, source: RunSource, tried: TriedCandidate) -> contracts.Contract:
+def write_export(folder: Path, source: Source, tried: TriedCandidate) -> contracts.Contract:
     """Write the export of a candidate into an empty folder, and return its contract."""
     temperature = fit_temperature(tried.comparison.predictions)
     metadata = _make_metadata(source, tried.candidate, temperature)
@@ -54,30 +54,25 @@ def write_export(folder: Path, source: RunSource, tried: TriedCandidate) -> cont
     return contract
 
 
-def _make_metadata(source: RunSource, candidate: Candidate, temperature: contracts.Temperature) -> Metadata:
+def _make_metadata(source: Source, candidate: Candidate, temperature: contracts.Temperature) -> Metadata:
     """Return the metadata with which MediaPipe and others feed the file and name its outputs."""
-    run, spec = source.run, source.run.spec
+    pixels = source.picture.pixels
     return Metadata(
-        name=f"{spec.arch.value}-{spec.alpha:g}-{spec.size}-{candidate.recipe.value}",
+        name=f"{source.name}-{candidate.recipe.value}",
         description="Research software, not a medical device.",
-        version=run.weights_sha256[:12],  # another training is another version
+        version=source.version,
         author="dermpack",
-        licence=find_licence(source),
-        labels=run.classes,
-        mean=(PIXEL_MIDDLE,),
-        std=(PIXEL_MIDDLE,),
-        lowest=(PIXEL_RANGE[0],),
-        highest=(PIXEL_RANGE[1],),
-        calibration=temperature_calibration(len(run.classes), temperature.value),
+        licence=source.licence,
+        labels=source.labels,
+        mean=tuple(dict.fromkeys(pixels.mean)) if pixels.is_uniform else pixels.mean,
+        std=tuple(dict.fromkeys(pixels.std)) if pixels.is_uniform else pixels.std,
+        lowest=(pixels.limits[0],),
+        highest=(pixels.limits[1],),
+        calibration=temperature_calibration(len(source.labels), temperature.value),
     )
 
 
-def find_licence(source: RunSource) -> str:
-    """Return the licence of the run, or of its dataset if it had none at the time of the training."""
-    return source.run.licence or source.dataset.licence
-
-
-def try_runtimes(path: Path, source: RunSource, expected: Floats) -> tuple[contracts.RuntimeResult, ...]:
+def try_runtimes(path: Path, source: Source, expected: Floats) -> tuple[contracts.RuntimeResult, ...]:
     """Run the file on every installed interpreter with each of its kernels, in child processes.
 
     `expected` are the probabilities with which the file was compared to the float network.
@@ -88,7 +83,7 @@ def try_runtimes(path: Path, source: RunSource, expected: Floats) -> tuple[contr
             hosts,
             path.read_bytes(),
             where=path,
-            sidecar=ModelSettings(labels=source.run.classes),
+            sidecar=ModelSettings(labels=source.labels),
             pixels=np.asarray(source.validation.copies[0][: len(expected)]),
             threads=1,
         )
@@ -117,7 +112,7 @@ def _runtime_result(run: InterpreterRun, expected: Floats) -> contracts.RuntimeR
 
 
 def _make_contract(
-    source: RunSource,
+    source: Source,
     tried: TriedCandidate,
     metadata: Metadata,
     data: bytes,
@@ -130,12 +125,12 @@ def _make_contract(
     Temperature, abstention and thresholds are fitted on this file's own predictions of the validation split:
     those of the float network would not fit it exactly.
     """
-    run, candidate = source.run, tried.candidate
+    candidate = tried.candidate
     predictions = calibrate(tried.comparison.predictions, temperature)
     # 1. Fit everything that turns outputs into decisions.
     points = [
-        fit_operating_point(predictions, point.label, sensitivity=point.wanted_sensitivity)
-        for point in run.thresholds
+        fit_operating_point(predictions, label, sensitivity=sensitivity)
+        for label, sensitivity in source.sensitivities.items()
     ]
     # 2. Record the file as it was read back, and what it was made from.
     pixels, scores = model.inputs[0], model.outputs[0]
@@ -149,7 +144,9 @@ def _make_contract(
             dtype=contracts.TensorType(pixels.dtype),
             scale=pixels.scales[0] if pixels.scales else None,
             zero_point=pixels.zero_points[0] if pixels.scales else None,
-            policy=run.policy.value,
+            mean=source.picture.pixels.mean[0],
+            std=source.picture.pixels.std[0],
+            policy=source.picture.policy.value,
             size_bytes=pixels.size_bytes,
         ),
         output=contracts.Output(
@@ -176,9 +173,7 @@ def _make_contract(
         accuracy=(_accuracy_record(tried.comparison),),
         size_bytes=len(data),
         sha256=sha256_of(data),
-        parents=contracts.Parents(
-            run=source.run_sha256, weights=run.weights_sha256, dataset=source.dataset.sha256
-        ),
+        parents=source.parents,
         license=metadata.licence,
         intended_use=INTENDED_USE,
     )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from converter import _private
 from converter._private import Keras, Variables
-from converter.quantize.tflite_conversion import PIXEL_RANGE, scale_pixels
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 from dermpack.errors import InputError
 
 MEAN_PICTURES = 32  # enough for a mean over all places of a feature map
@@ -31,7 +31,7 @@ Means = list[NDArray[np.float32]]
 Floats = NDArray[np.float64]
 
 
-def build_qat_network(model: Keras, pictures: NDArray[np.uint8]) -> Keras:
+def build_qat_network(model: Keras, pictures: NDArray[np.uint8], *, pixels: PixelScale = UNIT_SCALE) -> Keras:
     """Return a copy that quantizes weights and activations as an int8 file does.
 
     The ranges are measured on the pictures, uint8 [n, size, size, 3]. Layers that are frozen in the model are
@@ -52,7 +52,7 @@ def build_qat_network(model: Keras, pictures: NDArray[np.uint8]) -> Keras:
         ) from error
     # The range of the input is fixed: a raw byte must be one step, whatever the pictures contain.
     fixed = tfmot.quantization.keras.quantizers.FixedQuantizer(
-        num_bits=8, init_min=PIXEL_RANGE[0], init_max=PIXEL_RANGE[1], narrow_range=False
+        num_bits=8, init_min=pixels.limits[0], init_max=pixels.limits[1], narrow_range=False
     )
     _private.replace_input_quantizer(aware, fixed, name=INPUT_QUANTIZER)
     for wrapper in _private.list_wrappers(aware):
@@ -62,9 +62,9 @@ def build_qat_network(model: Keras, pictures: NDArray[np.uint8]) -> Keras:
         for weight, quantizer, limits in _private.list_weight_quantizers(wrapper):
             quantizer(weight, True, weights=limits)
     # 4. Measure the range of each activation.
-    _set_activation_ranges(tuple(_quantized_tensors(equalized, aware)), equalized, pictures)
+    _set_activation_ranges(tuple(_quantized_tensors(equalized, aware)), equalized, pictures, pixels)
     # 5. Take back the constant errors of rounding.
-    restore_means(aware, equalized, scale_pixels(pictures[:MEAN_PICTURES]))
+    restore_means(aware, equalized, pixels.apply(pictures[:MEAN_PICTURES]))
     return aware
 
 
@@ -88,7 +88,10 @@ def _output_before_activation(layer: Keras) -> Keras:
 
 
 def _set_activation_ranges(
-    sites: Sequence[tuple[Keras, Variables]], equalized: Keras, pictures: NDArray[np.uint8]
+    sites: Sequence[tuple[Keras, Variables]],
+    equalized: Keras,
+    pictures: NDArray[np.uint8],
+    pixels: PixelScale,
 ) -> None:
     """Set each range to the mean of the extremes of the batches; it always contains 0, as TFLite demands."""
     observed = tf_keras.Model(equalized.inputs, [tensor for tensor, _ in sites])
@@ -99,7 +102,7 @@ def _set_activation_ranges(
 
     measure = tf.function(extremes, reduce_retracing=True)
     batches = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
-    means = np.mean([measure(tf.constant(scale_pixels(batch))) for batch in batches], axis=0)
+    means = np.mean([measure(tf.constant(pixels.apply(batch))) for batch in batches], axis=0)
     for (_, limits), (low, high) in zip(sites, means, strict=True):
         limits["min_var"].assign(min(low, 0.0))
         limits["max_var"].assign(max(high, 0.0))

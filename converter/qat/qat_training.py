@@ -16,8 +16,9 @@ from converter._private import Keras
 from converter.qat.qat_network import build_qat_network
 from converter.quantize.calibration import CalibrationSet
 from converter.quantize.tflite_conversion import Quantization, convert, freeze
-from converter.request import ConversionRequest, Method, RunSource
+from converter.request import ConversionRequest, Method
 from converter.search.candidate import Candidate
+from converter.sources.source import Source
 from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError
 from dermpack.metrics.predictions import Predictions
@@ -29,9 +30,7 @@ from trainer.api import (
     FitResult,
     Goal,
     ProgressCallback,
-    Run,
     fit,
-    fitting_recipe,
     predict,
     read_examples,
 )
@@ -63,21 +62,21 @@ class QatNetwork:
 
 
 def make_qat_candidate(
-    source: RunSource,
+    source: Source,
     request: ConversionRequest,
     calibration: CalibrationSet,
     folder: Path,
     observers: TrainingObservers,
 ) -> Candidate:
-    """Train a copy of the run's network with the run's options; `folder` keeps the checkpoint."""
-    refuse_unsupported(source.run)
-    start_time, io, run = perf_counter(), request.io_of(Quantization.INT8), source.run
-    recipe = fitting_recipe(run)
+    """Train a copy of the source's network with its options; `folder` keeps the checkpoint."""
+    refuse_unsupported(source.where, source.trained.qat_refusal)
+    start_time, io = perf_counter(), request.io_of(Quantization.INT8)
+    recipe = source.trained.recipe
     train = read_examples(
         source.dataset,
         Split.TRAIN,
-        size=run.spec.size,
-        policy=run.policy,
+        size=source.picture.size,
+        policy=source.picture.policy,
         threads=request.threads,
         track=observers.track,
     )
@@ -91,7 +90,7 @@ def make_qat_candidate(
         balance_power=recipe.balance_power,
     )
     aware = train_aware(
-        source.model,
+        source.trained.model,
         feed,
         plan_training(rate=recipe.rate, seed=request.seed, goal=recipe.metric),
         folder,
@@ -111,11 +110,11 @@ def make_qat_candidate(
     )
 
 
-def refuse_unsupported(run: Run) -> None:
-    """Check that the run's network supports quantization-aware training, and raise InputError."""
-    if reason := run.spec.arch.qat_refusal:
+def refuse_unsupported(where: Path, reason: str) -> None:
+    """Raise InputError if there is a reason against quantization-aware training."""
+    if reason:
         what = f"quantization-aware training does not support this network ({reason})"
-        raise InputError(run.folder, what, "Convert it with --method ptq.", code="qat-not-supported")
+        raise InputError(where, what, "Convert it with --method ptq.", code="qat-not-supported")
 
 
 def plan_training(

@@ -14,9 +14,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize.clipping import BINS, Clipping, Counts, clip, count_values
-from converter.quantize.tflite_conversion import PIXEL_RANGE, open_interpreter, run_picture
-from converter.request import RunSource
+from converter.quantize.tflite_conversion import open_interpreter, run_picture
+from converter.sources.source import Source
 from dermpack.dataset.manifest import Picture, Split
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.progress import Track, silent
@@ -45,13 +46,13 @@ class CalibrationSet:
         return hash_pictures(self.pictures)
 
 
-def read_calibration_set(source: RunSource, *, count: int, seed: int, threads: int) -> CalibrationSet:
+def read_calibration_set(source: Source, *, count: int, seed: int, threads: int) -> CalibrationSet:
     """Choose class-balanced pictures of the training split and prepare them."""
-    dataset, run = source.dataset, source.run
+    dataset, picture_input = source.dataset, source.picture
     pictures = choose_pictures(dataset.manifest.of(Split.TRAIN), count=count, seed=seed)
     files = [dataset.file(picture) for picture in pictures]
     with PictureDecoder(jobs=threads) as decoder:
-        rows = np.stack(list(decoder.prepare_all(files, run.spec.size, policy=run.policy)))
+        rows = np.stack(list(decoder.prepare_all(files, picture_input.size, policy=picture_input.policy)))
     return CalibrationSet(pictures=pictures, rows=rows, seed=seed)
 
 
@@ -117,6 +118,7 @@ def measure_ranges(
     unquantized: bytes,
     pictures: NDArray[np.uint8],
     *,
+    pixels: PixelScale = UNIT_SCALE,
     clipping: Clipping = Clipping.MINMAX,
     threads: int = 2,
     track: Track = silent,
@@ -132,12 +134,12 @@ def measure_ranges(
     def measure(worker: tuple[Any, Counts], number: int, picture: NDArray[np.uint8]) -> Array:
         """Return the lowest and the highest values on one picture, [2, tensors], and count the values."""
         interpreter, counts = worker
-        run_picture(interpreter, picture)
+        run_picture(interpreter, picture, pixels)
         entrance = interpreter.get_input_details()[0]["index"]
         limits = []
         for index, tensor in enumerate(names):
             if tensor == entrance:
-                limits.append(PIXEL_RANGE)
+                limits.append(pixels.limits)  # whatever the pictures contain: a raw byte is then one step
                 continue
             values = interpreter.tensor(tensor)()
             if counts.size:

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from converter import _private
 from converter._private import Keras
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 
 OPS = tf.lite.OpsSet
 INPUT_NAME = "pixels"  # the name of the input in every file
-PIXEL_RANGE = (-1.0, 1.0)  # of the input, whatever the pictures contain: a raw byte is then one int8 step
-PIXEL_MIDDLE = 127.5  # pixel x becomes x / 127.5 - 1
 
 
 class IoType(Enum):
@@ -75,7 +74,7 @@ FLAGS: Mapping[Quantization, ConverterFlags] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrozenFunction:
-    """A function of one picture, float32 [1, size, size, 3] in [-1, 1], with its weights as constants."""
+    """A function of one picture, float32 [1, size, size, 3], with its weights as constants."""
 
     function: Any  # a concrete function
     graph: Any  # the same as a GraphDef
@@ -145,11 +144,6 @@ def _run_converter(converter: Any) -> bytes:
         return bytes(converter.convert())
 
 
-def scale_pixels(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the pictures as the network takes them: float32 in [-1, 1]."""
-    return np.asarray(np.float32(pictures) / np.float32(PIXEL_MIDDLE) - 1, np.float32)
-
-
 def open_interpreter(model: bytes) -> Any:
     """Return an interpreter in which every tensor can be read after a run.
 
@@ -167,7 +161,7 @@ def open_interpreter(model: bytes) -> Any:
     return interpreter
 
 
-def run_picture(interpreter: Any, picture: NDArray[np.uint8]) -> None:
+def run_picture(interpreter: Any, picture: NDArray[np.uint8], pixels: PixelScale = UNIT_SCALE) -> None:
     """Run a float-input file on one picture, uint8 [size, size, 3]."""
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], scale_pixels(picture[None]))
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels.apply(picture[None]))
     interpreter.invoke()

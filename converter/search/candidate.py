@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+import numpy as np
+
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize import layer_errors
 from converter.quantize.calibration import CalibrationSet, Ranges, measure_ranges, write_ranges
 from converter.quantize.clipping import Clipping
@@ -16,10 +19,11 @@ from converter.quantize.tflite_conversion import (
     convert_unquantized,
     quantize,
 )
-from converter.request import ConversionRequest, Method, RunSource
+from converter.request import ConversionRequest, Method
+from converter.sources.source import Source
 from dermpack.errors import OutputError
 from dermpack.progress import Track, silent
-from dermpack.tflite.model_file import ModelFile, TensorInfo, takes_raw_bytes
+from dermpack.tflite.model_file import STEP_ERROR, ModelFile, TensorInfo
 from dermpack.tflite.reading import read_model
 from dermpack.verification.file_description import FLOAT_TYPES, TENSOR_TYPES, has_expected_weights
 
@@ -61,22 +65,23 @@ class Candidate:
             return False
         return not has_expected_weights(read_model(self.data, where=self.name), self.recipe.value)
 
-    def check(self, data: bytes, source: RunSource) -> ModelFile:
+    def check(self, data: bytes, source: Source) -> ModelFile:
         """Read the bytes back, and raise OutputError unless they are what this candidate should be."""
         return check_file(
             data,
             self.recipe,
             io=self.io,
-            size=source.run.spec.size,
-            labels=len(source.run.classes),
+            size=source.picture.size,
+            labels=len(source.labels),
+            pixels=source.picture.pixels,
             has_float_layers=bool(self.float_layers),
         )
 
 
-def make_plain_candidate(source: RunSource, recipe: Quantization, request: ConversionRequest) -> Candidate:
+def make_plain_candidate(source: Source, recipe: Quantization, request: ConversionRequest) -> Candidate:
     """Make the file of a recipe that needs no ranges."""
     start_time, io = perf_counter(), request.io_of(recipe)
-    data = convert(source.frozen, recipe, io=io)
+    data = convert(source.trained.frozen, recipe, io=io)
     return Candidate(recipe=recipe, io=io, method=None, data=data, seconds=perf_counter() - start_time)
 
 
@@ -87,6 +92,7 @@ class RangedModel:
     uncorrected: bytes
     errors: layer_errors.MeanErrors
     calibration: CalibrationSet
+    pixels: PixelScale
     ranges: Ranges
     seconds: float
 
@@ -96,7 +102,7 @@ class RangedModel:
 
 
 def measure_model(
-    source: RunSource,
+    source: Source,
     recipe: Quantization,
     request: ConversionRequest,
     calibration: CalibrationSet,
@@ -107,19 +113,25 @@ def measure_model(
     int16x8 needs the bias correction, too: its weights are the same 8-bit numbers as those of int8.
     """
     start_time, threads = perf_counter(), request.threads
-    unquantized = convert_unquantized(source.frozen, recipe)
+    unquantized, pixels = convert_unquantized(source.trained.frozen, recipe), source.picture.pixels
     # 1. Measure the range of each tensor in the float file, and write it there.
     ranges = measure_ranges(
-        unquantized, calibration.rows, clipping=request.clipping, threads=threads, track=track
+        unquantized,
+        calibration.rows,
+        pixels=pixels,
+        clipping=request.clipping,
+        threads=threads,
+        track=track,
     )
     ranged = write_ranges(unquantized, ranges.limits())
     # 2. Compare each layer in int8 and in float with these ranges; the means correct the biases.
     pictures = calibration.rows[: layer_errors.CORRECTION_PICTURES]
-    errors = layer_errors.measure_mean_errors(ranged, pictures, threads=threads, track=track)
+    errors = layer_errors.measure_mean_errors(ranged, pictures, pixels=pixels, threads=threads, track=track)
     return RangedModel(
         uncorrected=ranged,
         errors=errors,
         calibration=calibration,
+        pixels=pixels,
         ranges=ranges,
         seconds=perf_counter() - start_time,
     )
@@ -147,7 +159,9 @@ def measure_layers(ranged: RangedModel, track: Track = silent) -> LayerHarm:
     """Measure the error of each layer with the measured ranges and corrected biases."""
     start_time = perf_counter()
     pictures = ranged.calibration.rows[:COMPARED_PICTURES]
-    errors = layer_errors.measure_layer_errors(ranged.corrected(), pictures, track=track)
+    errors = layer_errors.measure_layer_errors(
+        ranged.corrected(), pictures, pixels=ranged.pixels, track=track
+    )
     return LayerHarm(errors=errors, seconds=perf_counter() - start_time)
 
 
@@ -197,16 +211,24 @@ def _quantize_ranged(
 
 
 def check_file(
-    data: bytes, recipe: Quantization, *, io: IoType, size: int, labels: int, has_float_layers: bool = False
+    data: bytes,
+    recipe: Quantization,
+    *,
+    io: IoType,
+    size: int,
+    labels: int,
+    pixels: PixelScale = UNIT_SCALE,
+    has_float_layers: bool = False,
 ) -> ModelFile:
     """Return the converted file as it is read back, or raise OutputError if its recipe demands otherwise.
 
     TensorFlow's converter reports no error when it leaves a layer in floating point.
     """
     model = read_model(data, where=WHERE)
-    ends = (("input", model.inputs, (1, size, size, 3)), ("output", model.outputs, (1, labels)))
+    ends = (("input", model.inputs, pixels.shape(size)), ("output", model.outputs, (1, labels)))
     problems = [
         *(problem for name, tensors, shape in ends for problem in _end_problems(name, tensors, io, shape)),
+        *_step_problems(model.inputs, io, pixels),
         *_type_problems(model, recipe, io=io, has_float_layers=has_float_layers),
     ]
     if problems:
@@ -227,9 +249,20 @@ def _end_problems(
         yield f"{name} type is {tensor.dtype}, expected {io.value}"
     if tensor.shape != shape:
         yield f"{name} shape is {list(tensor.shape)}, expected {list(shape)}"
-    if name == "input" and io is not IoType.FLOAT32 and not takes_raw_bytes(tensor):
-        found = f"scale {list(tensor.scales)} and zero point {list(tensor.zero_points)}"
-        yield f"input has {found}, expected those of raw bytes (scale 1/127.5)"
+
+
+def _step_problems(inputs: Sequence[TensorInfo], io: IoType, pixels: PixelScale) -> Iterator[str]:
+    """Yield the problem of an 8-bit input in which a step is not a level of the pixels."""
+    if io is IoType.FLOAT32 or not pixels.is_uniform:
+        return
+    (mean, *_), (std, *_), lowest = pixels.mean, pixels.std, np.iinfo(io.value).min
+    for tensor in inputs:
+        is_step = [abs(scale * std - 1) < STEP_ERROR for scale in tensor.scales] == [True]
+        # A mean of 127.5 is rounded to either side.
+        is_middle = [abs(point - lowest - mean) < 1 for point in tensor.zero_points] == [True]
+        if not (is_step and is_middle):
+            found = f"scale {list(tensor.scales)} and zero point {list(tensor.zero_points)}"
+            yield f"input has {found}, expected those of raw bytes (scale 1/{std:g})"
 
 
 def _type_problems(

@@ -1,0 +1,78 @@
+"""Define what a conversion starts from, whatever it was: a run, a Keras file or a .tflite file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from converter._private import Keras
+from converter.pixel_scale import UNIT_SCALE, PixelScale
+from converter.quantize.tflite_conversion import FrozenFunction
+from dermpack.contract import Parents
+from dermpack.dataset.manifest import Dataset
+from dermpack.imaging.preprocessing import Policy
+from dermpack.metrics.predictions import Predictions
+from trainer.api import Examples, Recipe
+
+
+class SourceKind(Enum):
+    """What the conversion starts from."""
+
+    RUN = "run"
+    KERAS = "keras"
+    TFLITE = "tflite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePicture:
+    """The picture that the network takes: its side, its preparation, and the numbers of its pixels."""
+
+    size: int
+    policy: Policy
+    pixels: PixelScale = UNIT_SCALE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SourceNetwork:
+    """A network as a flat tf_keras model; it can be converted by every method but the refused ones.
+
+    It takes float32 [n, size, size, 3], scaled as the picture declares, and returns softmax probabilities.
+    """
+
+    model: Keras
+    frozen: FrozenFunction
+    recipe: Recipe  # that quantization-aware training follows
+    qat_refusal: str = ""  # why quantization-aware training does not support it, or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """A trained classifier and everything that a conversion needs from it.
+
+    Exactly one of `network` and `file` is given: a .tflite of foreign origin has no layers to train.
+    """
+
+    kind: SourceKind
+    description: str  # for the contract: "dermpack run", "Keras 3 file (.keras)" …
+    where: Path  # for error messages
+    name: str  # of the exported model, without its quantization: mobilenet_v2-0.35-96
+    version: str  # of the exported model: the same weights have the same one
+    labels: tuple[str, ...]
+    picture: SourcePicture
+    network: SourceNetwork | None = None
+    file: bytes | None = None
+    dataset: Dataset
+    validation: Examples
+    float_predictions: Predictions  # on the validation split, before any temperature
+    parents: Parents
+    licence: str
+    sensitivities: Mapping[str, float] = field(default_factory=dict)  # wanted for these labels
+    notes: tuple[str, ...] = ()  # what a person should know about how the source was understood
+
+    @property
+    def trained(self) -> SourceNetwork:
+        """The network of a source that has one; the caller has chosen a method for it."""
+        assert self.network is not None, self.description
+        return self.network
