@@ -23,7 +23,7 @@ from dermpack.metrics.predictions import Floats
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.storage.files import format_json, sha256_of, write_bytes, write_text
 from dermpack.tflite.metadata_writing import with_metadata
-from dermpack.tflite.model_file import Metadata, ModelFile, temperature_calibration
+from dermpack.tflite.model_file import OWN_AUTHOR, Metadata, ModelFile, temperature_calibration
 from dermpack.verification.interpreter_runs import InterpreterRun, run_everywhere
 from dermpack.verification.verify import open_hosts
 
@@ -61,7 +61,7 @@ def _make_metadata(source: Source, candidate: Candidate, temperature: contracts.
         name=f"{source.name}-{candidate.recipe.value}",
         description="Research software, not a medical device.",
         version=source.version,
-        author="dermpack",
+        author=OWN_AUTHOR,
         licence=source.licence,
         labels=source.labels,
         mean=tuple(dict.fromkeys(pixels.mean)) if pixels.is_uniform else pixels.mean,
