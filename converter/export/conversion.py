@@ -64,13 +64,34 @@ def convert_run(
     """Write the export of a run to `output`, and the rejected candidates to `output`.rejected."""
     # Check everything that can be checked without TensorFlow first.
     run = read_run(run_folder)
-    rejected = output.with_name(output.name + REJECTED)
+    check_outputs(output, request, overwrite=overwrite)
+    source = open_run(run, find_dataset(run, data), threads=request.threads, track=observers.track)
+    return convert_source(source, output, request, overwrite=overwrite, observers=observers)
+
+
+def check_outputs(output: Path, request: ConversionRequest, *, overwrite: bool) -> None:
+    """Check before the work that the export and the rejected candidates can be written."""
     marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
     check_output_folder(output, marker=marker, overwrite=overwrite)
+    rejected = output.with_name(output.name + REJECTED)
     check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
-    source = open_run(run, find_dataset(run, data), threads=request.threads, track=observers.track)
+
+
+def convert_source(
+    source: Source,
+    output: Path,
+    request: ConversionRequest,
+    *,
+    overwrite: bool = False,
+    observers: TrainingObservers = NO_OBSERVERS,
+) -> Conversion:
+    """Write the export of a source to `output`, and the rejected candidates to `output`.rejected."""
+    check_outputs(output, request, overwrite=overwrite)
+    rejected = output.with_name(output.name + REJECTED)
+    marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
     # An interrupted conversion leaves this folder, and the next one continues its training.
-    training_folder = output.absolute().with_name(f".{output.name}.{source.parents.run[:12]}.training")
+    parent = source.parents.run or source.parents.file or ""
+    training_folder = output.absolute().with_name(f".{output.name}.{parent[:12]}.training")
     tried = {}
     for recipe in request.recipes:
         candidates = make_candidates(source, recipe, request, training_folder, observers)

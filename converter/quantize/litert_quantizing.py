@@ -32,11 +32,13 @@ class FloatFile:
     def __init__(self, child: ChildProcess, where: Path, *, clipping: Clipping) -> None:
         self._child, self._where, self._clipping = child, where, clipping
         self.tensors: tuple[str, ...] = ()
+        self.input = self.output = ""
 
     def load(self, data: bytes) -> None:
-        """Load the file; `tensors` are then the tensors that have a range."""
+        """Load the file; `tensors` are then the names of the tensors that have a range."""
         answer = self._ask({"order": "open", "needs_counts": self._clipping.needs_counts}, data)
-        self.tensors = tuple(json.loads(answer)["tensors"])
+        names = json.loads(answer)
+        self.tensors, self.input, self.output = tuple(names["tensors"]), names["input"], names["output"]
 
     def measure(self, pictures: Array) -> Array:
         """Return the lowest and the highest value of each tensor on each picture: [n, 2, tensors]."""

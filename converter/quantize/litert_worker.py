@@ -3,7 +3,7 @@
 A crash of the interpreter or of the quantizer ends this process alone. A request is two frames: JSON with
 the order, and data; an answer is two frames: the text of a rejection, which is empty for success, and data.
 
-    {"order": "open"}, model         → {"tensors": [names of the computed float tensors]}
+    {"order": "open"}, model         → {"tensors": [names of the computed float tensors], "input", "output"}
     {"order": "measure"}, pictures   → float32 [pictures, 2, tensors]: the lowest and highest values
     {"order": "count"}, b""          → uint32 [2, tensors, bins]: how often each value occurred
     {"order": "quantize", …}, b""    → the quantized model
@@ -52,6 +52,8 @@ class OpenedFile:
     interpreter: Any
     indices: tuple[int, ...]  # of the tensors with a range
     names: tuple[str, ...]
+    input: str
+    output: str
     counts: Counts
     pictures: int = 0
 
@@ -65,7 +67,8 @@ def main(channel: Channel, threads: str) -> None:
         try:
             if options["order"] == "open":
                 opened = _open(data, threads=int(threads), needs_counts=options["needs_counts"])
-                channel.send(b"", json.dumps({"tensors": opened.names}).encode())
+                names = {"tensors": opened.names, "input": opened.input, "output": opened.output}
+                channel.send(b"", json.dumps(names).encode())
                 continue
             if opened is None:
                 raise ValueError("no model is open")
@@ -105,6 +108,8 @@ def _open(data: bytes, *, threads: int, needs_counts: bool) -> OpenedFile:
         interpreter=interpreter,
         indices=tuple(detail["index"] for detail in details),
         names=tuple(detail["name"] for detail in details),
+        input=interpreter.get_input_details()[0]["name"],
+        output=interpreter.get_output_details()[0]["name"],
         counts=np.zeros((2, len(details), BINS if needs_counts else 0), np.uint32),
     )
 

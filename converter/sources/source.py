@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
 from converter._private import Keras
 from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize.tflite_conversion import FrozenFunction
-from dermpack.contract import Parents
+from dermpack.contract import (
+    PICTURE,
+    PROBABILITIES,
+    Activation,
+    ColorOrder,
+    InputEvidence,
+    Parents,
+    PictureInput,
+    PictureLayout,
+    ProbabilitiesOutput,
+    SourceKind,
+    Temperature,
+    TensorInterface,
+)
 from dermpack.dataset.manifest import Dataset
 from dermpack.imaging.preprocessing import Policy
+from dermpack.inference.foreign_model import quantization_of
 from dermpack.metrics.predictions import Predictions
+from dermpack.tflite.model_file import ModelFile
 from trainer.api import Examples, Recipe
-
-
-class SourceKind(Enum):
-    """What the conversion starts from."""
-
-    RUN = "run"
-    KERAS = "keras"
-    TFLITE = "tflite"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +76,41 @@ class Source:
     licence: str
     sensitivities: Mapping[str, float] = field(default_factory=dict)  # wanted for these labels
     notes: tuple[str, ...] = ()  # what a person should know about how the source was understood
+    activation: Activation = Activation.SOFTMAX
+    applied: bool = True  # whether the network contains the activation
+    input_evidence: InputEvidence | None = None  # how the preprocessing was found
 
     @property
     def trained(self) -> SourceNetwork:
         """The network of a source that has one; the caller has chosen a method for it."""
         assert self.network is not None, self.description
         return self.network
+
+    def interface(self, model: ModelFile, temperature: Temperature | None = None) -> TensorInterface:
+        """Return how an app feeds and reads a file that was made of the source."""
+        pixels, scores = model.inputs[0], model.outputs[0]
+        return TensorInterface(
+            inputs={
+                PICTURE: PictureInput(
+                    shape=pixels.shape,
+                    width=self.picture.size,
+                    height=self.picture.size,
+                    mean=self.picture.pixels.mean,
+                    std=self.picture.pixels.std,
+                    color=ColorOrder(self.picture.pixels.color),
+                    layout=PictureLayout(self.picture.pixels.layout),
+                    policy=self.picture.policy.value,
+                    size_bytes=pixels.size_bytes,
+                    **quantization_of(pixels),
+                )
+            },
+            outputs={
+                PROBABILITIES: ProbabilitiesOutput(
+                    shape=scores.shape,
+                    activation=self.activation,
+                    applied=self.applied,
+                    temperature=temperature,
+                    **quantization_of(scores),
+                )
+            },
+        )

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from dermpack.contract import MAX_LABELS
+from dermpack.contract.record import MAX_LABELS
 from dermpack.errors import TableError
 from dermpack.storage.files import path_exists, read_bytes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from math import prod
@@ -144,6 +145,15 @@ class ByteShare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSignature:
+    """The names of inputs and outputs, which hold whatever the order of the tensors."""
+
+    key: str
+    inputs: Mapping[str, TensorInfo]
+    outputs: Mapping[str, TensorInfo]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
     """Everything but the numbers; inputs and outputs are those of the first subgraph."""
 
@@ -157,6 +167,7 @@ class ModelFile:
     min_runtime_version: str  # empty if the file has none
     metadata: Metadata | None
     shares: tuple[ByteShare, ...]  # sorted by kind
+    signatures: tuple[ModelSignature, ...] = ()  # of the first subgraph
     output_operator: str = ""  # that computes the first output: SOFTMAX, FULLY_CONNECTED …
 
     @property
@@ -164,8 +175,12 @@ class ModelFile:
         """What a conversion of the file can start from."""
         if self.metadata is not None and self.metadata.author == OWN_AUTHOR:
             return FileKind.OWN
-        quantized = any(tensor.scales or tensor.dtype in QUANTIZED_TYPES for tensor in self.tensors)
-        return FileKind.QUANTIZED if quantized else FileKind.FLOAT
+        return FileKind.QUANTIZED if self.is_quantized else FileKind.FLOAT
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether a tensor has fewer bits than a float32."""
+        return any(tensor.scales or tensor.dtype in QUANTIZED_TYPES for tensor in self.tensors)
 
     @property
     def parameters(self) -> int:
