@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,25 +62,3 @@ class PixelScale:
 
 
 UNIT_SCALE = PixelScale()
-
-
-class PixelRange(Enum):
-    """The numbers that a network takes for the pixels 0 to 255."""
-
-    BYTES = "0..255"
-    UNIT = "0..1"
-    SIGNED = "-1..1"
-    IMAGENET = "imagenet"
-
-    @property
-    def scale(self) -> PixelScale:
-        """The mean and the std of each channel."""
-        return RANGES[self]
-
-
-RANGES: Mapping[PixelRange, PixelScale] = {
-    PixelRange.BYTES: PixelScale(mean=(0.0,) * 3, std=(1.0,) * 3),
-    PixelRange.UNIT: PixelScale(mean=(0.0,) * 3, std=(255.0,) * 3),
-    PixelRange.SIGNED: UNIT_SCALE,
-    PixelRange.IMAGENET: PixelScale(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
-}

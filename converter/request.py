@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
-from converter.pixel_scale import PixelRange
 from converter.quantize.clipping import Clipping
 from converter.quantize.tflite_conversion import IoType, Quantization
 from dermpack.errors import InputError
-from dermpack.imaging.preprocessing import Policy
 
 
 class Method(Enum):
@@ -61,28 +58,3 @@ class ConversionRequest:
     def io_of(self, recipe: Quantization) -> IoType:
         """Return the type of input and output in a file of the recipe."""
         return self.io or recipe.io_types[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceOptions:
-    """What the user says about a model that dermpack did not train; a run contains all of it."""
-
-    data: Path | None = None  # the dataset
-    labels: tuple[str, ...] | None = None
-    pixels: PixelRange | None = None  # what the file takes, if it does not show it
-    policy: Policy = Policy.CENTRE_SQUARE
-    size: int | None = None  # of the picture, if the file does not fix it
-    compare_original: bool = False
-
-    def refuse_for_run(self) -> None:
-        """Raise InputError for an option that a run does not need."""
-        given = {
-            "--labels": self.labels is not None,
-            "--input-range": self.pixels is not None,
-            "--size": self.size is not None,
-            "--compare-original": self.compare_original,
-        }
-        for option, is_given in given.items():
-            if is_given:
-                what, hint = "not applicable to a run, which contains it", "Omit it."
-                raise InputError(option, what, hint, code="option-not-applicable")

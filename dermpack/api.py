@@ -102,14 +102,14 @@ def convert(
     from trainer.runs.run_folder import read_run
 
     read_run(run)  # before TensorFlow is imported, so that an error is raised at once
-    from converter.export.conversion import convert_model
+    from converter.export.conversion import convert_run
     from converter.quantize.tflite_conversion import Quantization
     from converter.request import ConversionRequest
 
     request = ConversionRequest(
         recipes=tuple(quantizations) or (Quantization.INT8,), max_drop=max_drop, seed=seed, threads=threads
     )
-    return convert_model(run, output, request, overwrite=overwrite)
+    return convert_run(run, output, request, overwrite=overwrite)
 
 
 def evaluate(

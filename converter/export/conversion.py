@@ -12,19 +12,19 @@ from converter.export.export_folder import write_export
 from converter.export.layer_report import write_layers
 from converter.qat.qat_training import TrainingObservers
 from converter.quantize.tflite_conversion import Quantization
-from converter.request import ConversionRequest, SourceOptions
+from converter.request import ConversionRequest
 from converter.search.accuracy_limit import AccuracyLimit, derive_limit
 from converter.search.choose import TriedCandidate, choose_best, make_candidates, try_candidates
-from converter.sources.open_source import open_source
+from converter.sources.run_source import find_dataset, open_run
 from converter.sources.source import Source
 from dermpack.contract import CONTRACT_FILE, Contract
 from dermpack.storage.files import check_output_folder, format_json, new_folder, write_text
+from trainer.api import read_run
 
 SEVERAL_FILE = "exports.json"  # lists the exports in a folder of several
 SCHEMA = 1
 REJECTED = ".rejected"
 NO_OBSERVERS = TrainingObservers()
-NO_OPTIONS = SourceOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,7 +39,7 @@ class ConvertedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Conversion:
-    """The result of `convert_model`."""
+    """The result of `convert_source`."""
 
     files: tuple[ConvertedFile, ...]
     limit: AccuracyLimit  # that decided between the candidates
@@ -53,22 +53,43 @@ class Conversion:
         return all(file.best.is_within for file in self.files if file.recipe is Quantization.INT8)
 
 
-def convert_model(
-    model: Path,
+def convert_run(
+    run_folder: Path,
     output: Path,
     request: ConversionRequest,
-    options: SourceOptions = NO_OPTIONS,
+    *,
+    data: Path | None = None,
+    overwrite: bool = False,
+    observers: TrainingObservers = NO_OBSERVERS,
+) -> Conversion:
+    """Write the export of a run to `output`, and the rejected candidates to `output`.rejected."""
+    # Check everything that can be checked without TensorFlow first.
+    run = read_run(run_folder)
+    check_outputs(output, request, overwrite=overwrite)
+    source = open_run(run, find_dataset(run, data), threads=request.threads, track=observers.track)
+    return convert_source(source, output, request, overwrite=overwrite, observers=observers)
+
+
+def check_outputs(output: Path, request: ConversionRequest, *, overwrite: bool) -> None:
+    """Check before the work that the export and the rejected candidates can be written."""
+    marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
+    check_output_folder(output, marker=marker, overwrite=overwrite)
+    rejected = output.with_name(output.name + REJECTED)
+    check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
+
+
+def convert_source(
+    source: Source,
+    output: Path,
+    request: ConversionRequest,
     *,
     overwrite: bool = False,
     observers: TrainingObservers = NO_OBSERVERS,
 ) -> Conversion:
-    """Write the export of a run or of a model file to `output`, and the rejected files to `output`.rejected."""
-    # Check everything that can be checked without TensorFlow first.
+    """Write the export of a source to `output`, and the rejected candidates to `output`.rejected."""
+    check_outputs(output, request, overwrite=overwrite)
     rejected = output.with_name(output.name + REJECTED)
     marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
-    check_output_folder(output, marker=marker, overwrite=overwrite)
-    check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
-    source = open_source(model, options, threads=request.threads, track=observers.track)
     # An interrupted conversion leaves this folder, and the next one continues its training.
     training_folder = output.absolute().with_name(f".{output.name}.{source.identity[:12]}.training")
     tried = {}

@@ -15,27 +15,23 @@ from converter.search.choose import TriedCandidate
 from converter.sources.source import Source
 from dermpack import contract as contracts
 from dermpack.dataset.manifest import Split
-from dermpack.inference.interpreter_host import Kernels
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.calibration import calibrate, fit_temperature
-from dermpack.metrics.intervals import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
-from dermpack.metrics.predictions import Floats
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
-from dermpack.storage.files import format_json, sha256_of, write_bytes, write_text
+from dermpack.storage.files import sha256_of
 from dermpack.tflite.metadata_writing import with_metadata
-from dermpack.tflite.model_file import Metadata, ModelFile, temperature_calibration
-from dermpack.verification.interpreter_runs import InterpreterRun, run_everywhere
-from dermpack.verification.verify import open_hosts
+from dermpack.tflite.model_file import (
+    OWN_AUTHOR,
+    Metadata,
+    ModelFile,
+    temperature_calibration,
+)
+from dermpack.verification.export_files import INTENDED_USE, MODEL_FILE, write_export_files
+from dermpack.verification.runtime_trials import try_runtimes
 
-MODEL_FILE, PROOF_FILE = "model.tflite", "verification.json"
-SCHEMA = 1  # of verification.json
 TRIAL_PICTURES = 16  # an interpreter without fast kernels takes 50 ms for each
 PACKAGES = ("dermpack", "tensorflow", "tf_keras", "numpy")
 COVERAGE = 0.9  # share of the validation pictures that get an answer, as in the run
-INTENDED_USE = (
-    "Research on pictures like those it was trained on. Research software, not a medical device: "
-    "nothing it says is a diagnosis."
-)
 
 
 def write_export(folder: Path, source: Source, tried: TriedCandidate) -> contracts.Contract:
@@ -45,71 +41,37 @@ def write_export(folder: Path, source: Source, tried: TriedCandidate) -> contrac
     # The metadata is part of the shipped bytes, so the file is checked and run with it.
     data = with_metadata(tried.candidate.data, metadata)
     model = tried.candidate.check(data, source)
-    write_bytes(folder / MODEL_FILE, data)
-    runtimes = try_runtimes(folder / MODEL_FILE, source, model, tried.comparison.predictions.probabilities)
+    expected = tried.comparison.predictions.probabilities[:TRIAL_PICTURES]
+    runtimes = try_runtimes(
+        data,
+        where=folder / MODEL_FILE,
+        settings=ModelSettings(labels=source.labels, interface=source.interface(model)),
+        pixels=np.asarray(source.validation.copies[0][: len(expected)]),
+        expected=expected,
+    )
     contract = _make_contract(source, tried, metadata, data, model, runtimes, temperature)
-    text = contracts.format_contract(contract)
-    write_text(folder / contracts.CONTRACT_FILE, text)
-    write_text(folder / PROOF_FILE, format_json(_proof_record(contract, text, tried.candidate)))
+    write_export_files(folder, data, contract, notes=tried.candidate.notes)
     return contract
 
 
 def _make_metadata(source: Source, candidate: Candidate, temperature: contracts.Temperature) -> Metadata:
     """Return the metadata with which MediaPipe and others feed the file and name its outputs."""
-    pixels = source.pixels
+    pixels = source.picture.pixels
+    # The metadata of a single output cannot name both labels, nor has it a score for logits.
+    is_readable = source.applied and source.activation is contracts.Activation.SOFTMAX
+    calibration = temperature_calibration(len(source.labels), temperature.value)
     return Metadata(
         name=f"{source.name}-{candidate.recipe.value}",
         description="Research software, not a medical device.",
         version=source.version,
-        author="dermpack",
+        author=OWN_AUTHOR,
         licence=source.licence,
-        labels=source.labels,
+        labels=source.labels if source.activation is contracts.Activation.SOFTMAX else (),
         mean=tuple(dict.fromkeys(pixels.mean)) if pixels.is_uniform else pixels.mean,
         std=tuple(dict.fromkeys(pixels.std)) if pixels.is_uniform else pixels.std,
         lowest=(pixels.limits[0],),
         highest=(pixels.limits[1],),
-        calibration=temperature_calibration(len(source.labels), temperature.value),
-    )
-
-
-def try_runtimes(
-    path: Path, source: Source, model: ModelFile, expected: Floats
-) -> tuple[contracts.RuntimeResult, ...]:
-    """Run the file on every installed interpreter with each of its kernels, in child processes.
-
-    `expected` are the probabilities with which the file was compared to the float network.
-    """
-    expected = expected[:TRIAL_PICTURES]
-    with open_hosts() as hosts:
-        runs = run_everywhere(
-            hosts,
-            path.read_bytes(),
-            where=path,
-            sidecar=ModelSettings(labels=source.labels, interface=source.interface(model)),
-            pixels=np.asarray(source.validation.copies[0][: len(expected)]),
-            threads=1,
-        )
-        order = [(engine, kernels) for engine in hosts for kernels in Kernels]
-    # The contract lists the results by interpreter.
-    ordered = sorted(runs, key=lambda run: order.index((run.engine, run.kernels)))
-    return tuple(_runtime_result(run, expected) for run in ordered)
-
-
-def _runtime_result(run: InterpreterRun, expected: Floats) -> contracts.RuntimeResult:
-    works, result = False, run.problem
-    if run.outputs is not None:
-        apart = np.abs(run.outputs - expected)
-        same = int((run.outputs.argmax(axis=1) == expected.argmax(axis=1)).sum())
-        # False for NaN, too.
-        works = bool(apart.max() <= MAX_KERNEL_DIFFERENCE and apart.mean() <= MEAN_KERNEL_DIFFERENCE)
-        counted = f"{len(expected)} pictures: the same label on {same}"
-        result = f"{counted}, probabilities at most {apart.max():.4f} apart"
-    return contracts.RuntimeResult(
-        runtime=run.engine.package,
-        version=run.version,
-        delegate=run.kernels.value,
-        works=works,
-        result=result,
+        calibration=calibration if is_readable else None,
     )
 
 
@@ -205,30 +167,3 @@ def _accuracy_record(comparison: FloatComparison) -> contracts.Accuracy:
             for metric, figure in figures.items()
         ),
     )
-
-
-def _proof_record(contract: contracts.Contract, text: str, candidate: Candidate) -> dict[str, object]:
-    """Return what was checked when the folder was written; `dermpack verify` checks it again."""
-    recipe = contract.recipe
-    return {
-        "schema": SCHEMA,
-        "sha256": {MODEL_FILE: contract.sha256, contracts.CONTRACT_FILE: sha256_of(text.encode())},
-        "promise": {
-            "recipe": recipe.name,
-            "method": recipe.method,
-            "input": contract.picture.dtype.value,
-            "output": contract.probabilities.dtype.value,
-            "float_layers": list(recipe.float_layers),
-            "kept": True,
-        },
-        "runtimes": [
-            {
-                "runtime": f"{result.runtime} {result.version}",
-                "delegate": result.delegate,
-                "works": result.works,
-                "result": result.result,
-            }
-            for result in contract.runtimes.tried
-        ],
-        "notes": list(candidate.notes),
-    }

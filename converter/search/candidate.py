@@ -21,6 +21,7 @@ from converter.quantize.tflite_conversion import (
 )
 from converter.request import ConversionRequest, Method
 from converter.sources.source import Source
+from dermpack.contract import Activation
 from dermpack.errors import OutputError
 from dermpack.progress import Track, silent
 from dermpack.tflite.model_file import STEP_ERROR, ModelFile, TensorInfo
@@ -72,9 +73,10 @@ class Candidate:
             self.recipe,
             io=self.io,
             size=source.picture.size,
-            labels=len(source.labels),
-            pixels=source.pixels,
+            outputs=1 if source.activation is Activation.SIGMOID else len(source.labels),
+            pixels=source.picture.pixels,
             has_float_layers=bool(self.float_layers),
+            is_foreign=source.file is not None,
         )
 
 
@@ -216,20 +218,22 @@ def check_file(
     *,
     io: IoType,
     size: int,
-    labels: int,
+    outputs: int,
     pixels: PixelScale = UNIT_SCALE,
     has_float_layers: bool = False,
+    is_foreign: bool = False,
 ) -> ModelFile:
     """Return the converted file as it is read back, or raise OutputError if its recipe demands otherwise.
 
-    TensorFlow's converter reports no error when it leaves a layer in floating point.
+    TensorFlow's converter reports no error when it leaves a layer in floating point. A file that another
+    program has written may compute with other types between its layers.
     """
     model = read_model(data, where=WHERE)
-    ends = (("input", model.inputs, pixels.shape(size)), ("output", model.outputs, (1, labels)))
+    ends = (("input", model.inputs, pixels.shape(size)), ("output", model.outputs, (1, outputs)))
     problems = [
         *(problem for name, tensors, shape in ends for problem in _end_problems(name, tensors, io, shape)),
         *_step_problems(model.inputs, io, pixels),
-        *_type_problems(model, recipe, io=io, has_float_layers=has_float_layers),
+        *_type_problems(model, recipe, io=io, has_float_layers=has_float_layers, has_other_types=is_foreign),
     ]
     if problems:
         what = f"converted file does not meet the requirements of {recipe.value} ({problems[0]})"
@@ -266,7 +270,12 @@ def _step_problems(inputs: Sequence[TensorInfo], io: IoType, pixels: PixelScale)
 
 
 def _type_problems(
-    model: ModelFile, recipe: Quantization, *, io: IoType, has_float_layers: bool
+    model: ModelFile,
+    recipe: Quantization,
+    *,
+    io: IoType,
+    has_float_layers: bool,
+    has_other_types: bool,
 ) -> Iterator[str]:
     """Yield the problems of the operators, of the tensors, of the weights, and of the activations."""
     for operator in model.operators:
@@ -280,7 +289,7 @@ def _type_problems(
     inside = types.inside | (FLOAT_TYPES if has_float_layers else frozenset())
     for tensor in model.tensors:
         allowed = inside | {io.value} if tensor.name in ends else inside
-        if tensor.dtype not in allowed:
+        if tensor.dtype not in allowed and not has_other_types:
             yield f"tensor {tensor.name} has type {tensor.dtype}"
     if not has_expected_weights(model, recipe.value):
         yield f"fewer than half of the weights are {types.weights}"

@@ -23,6 +23,7 @@ from converter.search.candidate import (
     measure_layers,
     measure_model,
 )
+from converter.search.file_candidates import make_file_candidates
 from converter.sources.source import Source
 from dermpack.progress import Track, silent
 
@@ -74,6 +75,18 @@ def make_candidates(
     observers: TrainingObservers,
 ) -> Iterator[Candidate]:
     """Yield the candidates of a recipe, the cheapest first; each is made when the caller asks for it."""
+    if source.file is not None:
+        return make_file_candidates(source, recipe, request, observers.track)
+    return _make_network_candidates(source, recipe, request, training_folder, observers)
+
+
+def _make_network_candidates(
+    source: Source,
+    recipe: Quantization,
+    request: ConversionRequest,
+    training_folder: Path,
+    observers: TrainingObservers,
+) -> Iterator[Candidate]:
     if not recipe.needs_ranges:
         yield make_plain_candidate(source, recipe, request)
         return

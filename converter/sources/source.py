@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from converter._private import Keras
 from converter.pixel_scale import UNIT_SCALE, PixelScale
@@ -20,14 +19,14 @@ from dermpack.contract import (
     ProbabilitiesOutput,
     Temperature,
     TensorInterface,
-    TensorType,
 )
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import InputError
 from dermpack.imaging.preprocessing import Policy
+from dermpack.inference.foreign_model import quantization_of
 from dermpack.metrics.predictions import Predictions, as_truth
 from dermpack.progress import Track, silent
-from dermpack.tflite.model_file import ModelFile, TensorInfo
+from dermpack.tflite.model_file import ModelFile
 from trainer.api import Examples, Recipe, read_examples
 
 
@@ -110,7 +109,7 @@ class Source:
                     layout=self.pixels.layout,
                     policy=self.picture.policy.value,
                     size_bytes=pixels.size_bytes,
-                    **_quantization_of(pixels),
+                    **quantization_of(pixels),
                 )
             },
             outputs={
@@ -119,7 +118,7 @@ class Source:
                     activation=self.activation,
                     applied=self.applied,
                     temperature=temperature,
-                    **_quantization_of(scores),
+                    **quantization_of(scores),
                 )
             },
         )
@@ -147,9 +146,3 @@ def read_split(
     positions = [labels.index(label) for label in examples.classes]
     truth = as_truth([positions[index] for index in examples.truth])
     return replace(examples, classes=tuple(labels), truth=truth)
-
-
-def _quantization_of(tensor: TensorInfo) -> dict[str, Any]:
-    """Return type, scale and zero point of a tensor as the fields of its record in a contract."""
-    scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.scales else (None, None)
-    return {"dtype": TensorType(tensor.dtype), "scale": scale, "zero_point": zero_point}

@@ -32,10 +32,10 @@ SHOWN = 8  # labels that are counted by name
     "--top", type=click.IntRange(1, 10_000), default=3, show_default=True,
     help="Number of labels to show for each picture.",
 )  # fmt: skip
-@click.option(
-    "--labels", "labels_file", type=options.PATH, metavar="FILE",
-    help="The labels of the outputs, one per line or as a JSON list; the contract is not read then.",
-)  # fmt: skip
+@options.labels(
+    "The labels of the outputs: a file with one per line or a JSON list, or the labels themselves; the "
+    "contract is not read then."
+)
 @options.path("--csv", "FILE", "Write a table with one row per picture, safe to open in a spreadsheet.")
 @options.flag("--overwrite", "Replace an existing table.")
 @click.option("--threads", type=click.IntRange(1, 64), help="Number of processors to use.  [default: all]")
@@ -44,7 +44,7 @@ def command(
     model: Path,
     names: tuple[Path, ...],
     top: int,
-    labels_file: Path | None,
+    labels: str | None,
     csv: Path | None,
     overwrite: bool,
     threads: int | None,
@@ -82,7 +82,7 @@ def command(
         from dermpack.inference.predict.answer_formats import answers_csv, answers_record, format_answers
         from dermpack.inference.predict.answers import classify_pictures, interpret_outputs
 
-        known = open_model(model, labels_file=labels_file)
+        known = open_model(model, given_labels=labels)
         ran = None
         if found.pictures:
             track = silent if len(found.pictures) < MANY else printer.track

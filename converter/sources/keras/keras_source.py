@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.pixel_scale import PixelRange, PixelScale
+from converter.pixel_scale import PixelScale
 from converter.qat.unit_inputs import take_unit_inputs
-from converter.quantize.tflite_conversion import freeze
+from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze
 from converter.sources.keras.graph import KerasGraph, read_graph, refuse
 from converter.sources.keras.normalization import InputNormalization, find_normalization
 from converter.sources.keras.original import PICTURES, OriginalComparison, compare_original
 from converter.sources.keras.rebuild import RebuiltNetwork, rebuild
 from converter.sources.keras.weights import VariableFinder
 from converter.sources.source import Source, SourceNetwork, SourcePicture, read_split
-from dermpack.contract import Parents, SourceKind
+from dermpack.contract import ColorOrder, InputEvidence, Parents, SourceKind
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import InputError
 from dermpack.imaging.preprocessing import Policy
+from dermpack.inference.foreign_model import DeclaredInput, ForeignModel, describe_model
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_file
 from trainer.api import KerasModelFile, Recipe, predict, read_keras_model
 
-KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
 MIN_SIDE, MAX_SIDE = 8, 2048
 VERSION_CHARACTERS = 12
 CHANNELS = 3
@@ -49,7 +49,7 @@ class KerasNetwork:
 
 
 def load_keras(
-    path: Path, *, labels: Sequence[str], declared: PixelRange | None, size: int | None
+    path: Path, *, labels: Sequence[str], declared: DeclaredInput, size: int | None
 ) -> KerasNetwork:
     """Read and rebuild the network of a Keras file, and check that it has an output for each label."""
     sha256 = sha256_file(path) if path.is_file() else ""
@@ -58,7 +58,9 @@ def load_keras(
     side = _find_side(graph, size, path)
     finder = VariableFinder(file, graph, where=path)
     try:
-        normalization = find_normalization(graph, finder, declared=declared, size=side, where=path)
+        normalization = find_normalization(
+            graph, finder, declared=_declared_scale(declared), size=side, where=path
+        )
         rebuilt = rebuild(graph, finder, normalization, size=side, where=path)
     except (LookupError, TypeError, ValueError, OverflowError) as error:
         what = f"the configuration of the model is malformed ({type(error).__name__}: {error})"
@@ -85,7 +87,8 @@ def open_keras(
     *,
     labels: tuple[str, ...],
     policy: Policy,
-    compare: bool,
+    compare: bool = False,
+    evidence: InputEvidence | None = None,
     threads: int,
     track: Track = silent,
 ) -> Source:
@@ -123,8 +126,28 @@ def open_keras(
         float_predictions=predict(take_unit_inputs(model, pixels), validation),
         parents=Parents(kind=SourceKind.KERAS, file=network.sha256, dataset=dataset.sha256),
         licence=dataset.licence,
+        input_evidence=evidence,
         notes=tuple(notes),
     )
+
+
+def describe_float_file(
+    network: KerasNetwork, labels: Sequence[str], declared: DeclaredInput
+) -> ForeignModel:
+    """Return the network as a float .tflite whose input is that of the Keras file, to find how it is fed."""
+    data = convert(freeze(network.rebuilt.model), Quantization.FLOAT32, io=IoType.FLOAT32)
+    return describe_model(network.file, data, labels=labels, declared=declared)
+
+
+def _declared_scale(declared: DeclaredInput) -> PixelScale | None:
+    """Return what the input of the file takes, if the user declares it."""
+    mean = declared.range.mean if declared.range else declared.mean
+    std = declared.range.std if declared.range else declared.std
+    if mean is None or std is None:
+        return None
+    if declared.color is ColorOrder.BGR:
+        return PixelScale(mean=mean[::-1], std=std[::-1], color=ColorOrder.BGR)
+    return PixelScale(mean=mean, std=std)
 
 
 def _find_side(graph: KerasGraph, size: int | None, where: Path) -> int:
@@ -138,7 +161,7 @@ def _find_side(graph: KerasGraph, size: int | None, where: Path) -> int:
     if height is None or width is None:
         if size is None:
             what, hint = "the file does not fix the size of its pictures", "Give it with --size."
-            raise InputError(where, what, hint, code="unknown-input")
+            raise InputError(where, what, hint, code="unknown-size")
         height = width = size
     if size is not None and (height, width) != (size, size):
         what, hint = f"not the size of the file's pictures ({height} × {width})", "Omit it."

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.pixel_scale import PIXEL_MIDDLE, UNIT_SCALE, PixelRange, PixelScale
+from converter.pixel_scale import PIXEL_MIDDLE, UNIT_SCALE, PixelScale
 from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, refuse
 from converter.sources.keras.weights import VariableFinder
+from dermpack.contract import ColorOrder
 from dermpack.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -28,12 +29,13 @@ LARGEST_PIXEL = 255
 # wider. Values that are only shifted are those of ResNet50 and VGG.
 USUAL_WIDTHS = (0.5, 16.0)
 CAFFE_OFFSETS = (-103.939, -116.779, -123.68)
+BYTES = PixelScale(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 DIGITS = 9  # of mean and std in the contract: 1 / (1 / 255) is 255
 ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide")
 CLOSE = 1e-6
 HINT = (
-    "Declare with --input-range which numbers the network was trained on (0..255, 0..1, -1..1 or imagenet); the "
-    "code that prepared its training pictures shows it."
+    "Declare with --input-range, or --mean and --std, which numbers the network was trained on "
+    "(the code that prepared its training pictures shows it), or let --find-input find it."
 )
 
 
@@ -66,7 +68,7 @@ class InputNormalization:
 
 
 def find_normalization(
-    graph: KerasGraph, finder: VariableFinder, *, declared: PixelRange | None, size: int, where: Path
+    graph: KerasGraph, finder: VariableFinder, *, declared: PixelScale | None, size: int, where: Path
 ) -> InputNormalization:
     """Return how the pixels enter the network; an InputError says what must be declared."""
     maps = _evaluate(graph.calls, finder, size=size)
@@ -79,12 +81,14 @@ def find_normalization(
         raise refuse(where, "the model does not compute anything from a picture")
     if any(entrance.is_flat for entrance in entrances.values()):
         raise refuse(where, "the model takes the channels of a picture apart")
-    given = declared.scale if declared else _given_scale(list(entrances.values()), where)
-    # From the bytes of a picture to the file's own input, and on to each entrance.
+    given = declared or _given_scale(list(entrances.values()), where)
+    # From the bytes of a picture (RGB) to the file's own input, and on to each entrance.
     std = np.asarray(given.std)
+    order = [2, 1, 0] if given.color is ColorOrder.BGR else [0, 1, 2]
     composed = {
         number: ChannelMap(
-            matrix=entrance.matrix / std, offset=entrance.offset - entrance.matrix @ (given.mean / std)
+            matrix=(entrance.matrix / std)[:, order],
+            offset=entrance.offset - entrance.matrix @ (given.mean / std),
         )
         for number, entrance in entrances.items()
     }
@@ -117,7 +121,7 @@ def _describe(given: PixelScale, pixels: PixelScale, *, is_moved: bool) -> str:
 def _given_scale(entrances: list[ChannelMap], where: Path) -> PixelScale:
     """Return what the file's input takes, if its own normalization proves that it is 0 to 255."""
     if all(_is_for_bytes(entrance) for entrance in entrances):
-        return PixelRange.BYTES.scale
+        return BYTES
     has_none = len(entrances) == 1 and entrances[0].is_same(
         ChannelMap(matrix=np.eye(CHANNELS), offset=np.zeros(3))
     )
@@ -126,7 +130,7 @@ def _given_scale(entrances: list[ChannelMap], where: Path) -> PixelScale:
         if has_none
         else "the normalization in the file does not show which numbers it takes"
     )
-    raise InputError(where, what, HINT, code="unknown-input")
+    raise InputError(where, what, HINT, code="missing-normalization")
 
 
 def _is_for_bytes(entrance: ChannelMap) -> bool:

@@ -50,9 +50,9 @@ def names(folder: Path) -> frozenset[str]:
 @pytest.fixture(scope="module")
 def interrupted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with one harmed layer, whose conversion was stopped while it trained for integers."""
-    from converter.export.conversion import convert_model
+    from converter.export.conversion import convert_run
     from converter.qat.qat_training import TrainingObservers
-    from converter.request import ConversionRequest, SourceOptions
+    from converter.request import ConversionRequest
 
     def stop(_: object) -> None:
         raise KeyboardInterrupt
@@ -60,7 +60,7 @@ def interrupted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     harmed = write_cancelling(run, tmp_path_factory.mktemp("cancelling") / "run")
     export, data = harmed.with_name("export"), run.parent / "dataset"
     with pytest.raises(KeyboardInterrupt):
-        convert_model(harmed, export, ConversionRequest(), SourceOptions(data=data), observers=TrainingObservers(watch=stop))
+        convert_run(harmed, export, ConversionRequest(), data=data, observers=TrainingObservers(watch=stop))
     return harmed
 
 
