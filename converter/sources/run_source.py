@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from converter.quantize.tflite_conversion import freeze
-from converter.sources.source import Source, SourceKind, SourceNetwork, SourcePicture
-from dermpack.contract import Parents
+from converter.sources.source import Source, SourceNetwork, SourcePicture
+from dermpack.contract import Parents, SourceKind
 from dermpack.dataset.manifest import Dataset, Split, read_dataset, require_pictures
 from dermpack.errors import DatasetError, TableError
 from dermpack.progress import Track, silent

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.pixel_scale import PixelScale
-from converter.sources.source import Source, SourceKind, SourcePicture
-from dermpack.contract import InputEvidence, Parents
+from converter.sources.source import Source, SourcePicture
+from dermpack.contract import InputEvidence, Parents, SourceKind
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import InputError
 from dermpack.imaging.preprocessing import Policy
