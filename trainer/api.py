@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from trainer.fitting.loop import fit as fit
     from trainer.fitting.loop import predict as predict
     from trainer.fitting.plan import FitPlan as FitPlan
+    from trainer.model.keras_file import FileLayer as FileLayer
+    from trainer.model.keras_file import KerasModelFile as KerasModelFile
+    from trainer.model.keras_file import read_keras_model as read_keras_model
     from trainer.recipe.recipe import Goal as Goal
     from trainer.recipe.recipe import Recipe as Recipe
     from trainer.runs import RUN_FILE as RUN_FILE
@@ -31,6 +34,7 @@ _MODULES = {
     "trainer.fitting.loop": ("fit", "predict"),
     "trainer.fitting.plan": ("FitPlan",),
     "trainer.runs": ("RUN_FILE",),
+    "trainer.model.keras_file": ("FileLayer", "KerasModelFile", "read_keras_model"),
     "trainer.recipe.recipe": ("Goal", "Recipe"),
     "trainer.runs.run_folder": ("Run", "fitting_recipe", "load_softmax", "read_run"),
 }

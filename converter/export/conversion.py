@@ -1,4 +1,4 @@
-"""Convert a run: try candidates for each recipe, then write the best and the rejected ones."""
+"""Convert a model: try candidates for each recipe, then write the best and the rejected ones."""
 
 from __future__ import annotations
 
@@ -39,12 +39,13 @@ class ConvertedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Conversion:
-    """The result of `convert_run`."""
+    """The result of `convert_source`."""
 
     files: tuple[ConvertedFile, ...]
     limit: AccuracyLimit  # that decided between the candidates
     rejected: Path | None
-    dataset: Path  # that the run was trained on
+    dataset: Path  # on which the files were compared
+    notes: tuple[str, ...] = ()  # on how the model was understood
 
     @property
     def is_within(self) -> bool:
@@ -90,8 +91,7 @@ def convert_source(
     rejected = output.with_name(output.name + REJECTED)
     marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
     # An interrupted conversion leaves this folder, and the next one continues its training.
-    parent = source.parents.run or source.parents.file or ""
-    training_folder = output.absolute().with_name(f".{output.name}.{parent[:12]}.training")
+    training_folder = output.absolute().with_name(f".{output.name}.{source.identity[:12]}.training")
     tried = {}
     for recipe in request.recipes:
         # Closed at once: candidates of a .tflite come from a child process that ends with them.
@@ -130,6 +130,7 @@ def convert_source(
         limit=derive_limit(source.float_predictions, max_drop=request.max_drop),
         rejected=rejected if others else None,
         dataset=source.dataset.folder,
+        notes=source.notes,
     )
 
 

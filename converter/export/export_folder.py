@@ -102,9 +102,10 @@ def _make_contract(
         name=metadata.name,
         version=metadata.version,
         labels=metadata.labels,
+        source=source.description,
+        signature=interface.signature,
         inputs=interface.inputs,
         outputs=interface.outputs,
-        source=source.description,
         thresholds=tuple(points),
         abstention=fit_abstention(predictions, coverage=COVERAGE),
         recipe=contracts.QuantizationRecord(
@@ -122,8 +123,8 @@ def _make_contract(
         accuracy=(_accuracy_record(tried.comparison),),
         size_bytes=len(data),
         sha256=sha256_of(data),
-        input_evidence=source.input_evidence,
         parents=source.parents,
+        input_evidence=source.input_evidence,
         license=metadata.licence,
         intended_use=INTENDED_USE,
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.sources.tflite_source import align_examples, predict_rows
+from converter.sources.source import SourcePicture, read_split
+from converter.sources.tflite_source import predict_rows
 from dermpack import contract as contracts
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.imaging.preprocessing import Policy
@@ -20,7 +21,6 @@ from dermpack.metrics.thresholds import fit_abstention
 from dermpack.progress import Track, silent
 from dermpack.storage.files import check_output_folder, new_folder
 from dermpack.verification.export_files import describe_kept_file, write_export_files
-from trainer.api import read_examples
 
 COVERAGE = 0.9  # share of the validation pictures that get an answer
 METRICS = ("balanced_accuracy", "accuracy", "auroc")
@@ -40,10 +40,15 @@ def export_kept_file(
     check_output_folder(output, marker=contracts.CONTRACT_FILE, overwrite=overwrite)
     contract = describe_kept_file(model, dataset_sha256=dataset.sha256, licence=dataset.licence)
     policy = Policy(contract.picture.policy)
-    examples = read_examples(
-        dataset, Split.VALIDATION, size=model.size, policy=policy, threads=threads, track=track
+    examples = read_split(
+        dataset,
+        Split.VALIDATION,
+        labels=model.labels,
+        picture=SourcePicture(size=model.size, policy=policy),
+        where=model.path,
+        threads=threads,
+        track=track,
     )
-    examples = align_examples(examples, model.labels, where=model.path)
     rows = np.asarray(examples.copies[0])
     predictions = predict_rows(model, examples, rows, threads=threads, track=track)
     temperature = fit_temperature(predictions)

@@ -13,12 +13,14 @@ import tf_keras
 from numpy.typing import NDArray
 
 from converter._private import Keras
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.qat.qat_network import build_qat_network
+from converter.qat.unit_inputs import take_unit_inputs
 from converter.quantize.calibration import CalibrationSet
 from converter.quantize.tflite_conversion import Quantization, convert, freeze
 from converter.request import ConversionRequest, Method
 from converter.search.candidate import Candidate
-from converter.sources.source import Source
+from converter.sources.source import Source, read_split
 from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError
 from dermpack.metrics.predictions import Predictions
@@ -32,7 +34,6 @@ from trainer.api import (
     ProgressCallback,
     fit,
     predict,
-    read_examples,
 )
 
 ZeroEpochCallback = Callable[[Predictions], None]
@@ -72,11 +73,12 @@ def make_qat_candidate(
     refuse_unsupported(source.where, source.trained.qat_refusal)
     start_time, io = perf_counter(), request.io_of(Quantization.INT8)
     recipe = source.trained.recipe
-    train = read_examples(
+    train = read_split(
         source.dataset,
         Split.TRAIN,
-        size=source.picture.size,
-        policy=source.picture.policy,
+        labels=source.labels,
+        picture=source.picture,
+        where=source.where,
         threads=request.threads,
         track=observers.track,
     )
@@ -95,6 +97,7 @@ def make_qat_candidate(
         plan_training(rate=recipe.rate, seed=request.seed, goal=recipe.metric),
         folder,
         calibration=calibration.rows,
+        pixels=source.pixels,
         begun=observers.begun,
         watch=observers.watch,
     )
@@ -131,6 +134,7 @@ def train_aware(
     folder: Path,
     *,
     calibration: NDArray[np.uint8],
+    pixels: PixelScale = UNIT_SCALE,
     begun: ZeroEpochCallback = lambda _: None,
     watch: ProgressCallback = ignore,
 ) -> QatNetwork:
@@ -142,14 +146,15 @@ def train_aware(
     """
     tf.config.experimental.enable_op_determinism()
     tf_keras.utils.set_random_seed(plan.seed)
-    aware = build_qat_network(model, calibration)
-    start, zero_epoch = aware.get_weights(), predict(aware, feed.validation)
+    aware = build_qat_network(model, calibration, pixels=pixels)
+    trained = take_unit_inputs(aware, pixels)  # with the variables of the copy
+    start, zero_epoch = aware.get_weights(), predict(trained, feed.validation)
     begun(zero_epoch)
     # The folder is named after the weights and ranges at the start, so that a checkpoint of another network
     # is not continued.
     start_hash = sha256_of(b"".join(np.ascontiguousarray(weight).tobytes() for weight in start))
     (folder / start_hash).mkdir(parents=True, exist_ok=True)
-    fitted = fit(aware, feed, plan, folder / start_hash, watch=watch)
+    fitted = fit(trained, feed, plan, folder / start_hash, watch=watch)
     best = fitted.history[fitted.best_epoch - 1 : fitted.best_epoch]
     is_better = bool(best) and best[0].validation[plan.goal.value] > plan.goal.score(zero_epoch)
     # Epochs that only harm are dropped: the start is often as good as the float network.

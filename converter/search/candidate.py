@@ -115,7 +115,7 @@ def measure_model(
     int16x8 needs the bias correction, too: its weights are the same 8-bit numbers as those of int8.
     """
     start_time, threads = perf_counter(), request.threads
-    unquantized, pixels = convert_unquantized(source.trained.frozen, recipe), source.picture.pixels
+    unquantized, pixels = convert_unquantized(source.trained.frozen, recipe), source.pixels
     # 1. Measure the range of each tensor in the float file, and write it there.
     ranges = measure_ranges(
         unquantized,

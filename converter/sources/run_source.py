@@ -6,7 +6,7 @@ from pathlib import Path
 
 from converter.quantize.tflite_conversion import freeze
 from converter.sources.source import Source, SourceNetwork, SourcePicture
-from dermpack.contract import Parents, SourceKind
+from dermpack.contract import Parents
 from dermpack.dataset.manifest import Dataset, Split, read_dataset, require_pictures
 from dermpack.errors import DatasetError, TableError
 from dermpack.progress import Track, silent
@@ -24,7 +24,6 @@ def open_run(run: Run, dataset: Dataset, *, threads: int, track: Track = silent)
         dataset, Split.VALIDATION, size=spec.size, policy=run.policy, threads=threads, track=track
     )
     return Source(
-        kind=SourceKind.RUN,
         description="dermpack run",
         where=run.folder,
         name=f"{spec.arch.value}-{spec.alpha:g}-{spec.size}",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from converter._private import Keras
@@ -13,22 +13,21 @@ from dermpack.contract import (
     PICTURE,
     PROBABILITIES,
     Activation,
-    ColorOrder,
     InputEvidence,
     Parents,
     PictureInput,
-    PictureLayout,
     ProbabilitiesOutput,
-    SourceKind,
     Temperature,
     TensorInterface,
 )
-from dermpack.dataset.manifest import Dataset
+from dermpack.dataset.manifest import Dataset, Split
+from dermpack.errors import InputError
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.foreign_model import quantization_of
-from dermpack.metrics.predictions import Predictions
+from dermpack.metrics.predictions import Predictions, as_truth
+from dermpack.progress import Track, silent
 from dermpack.tflite.model_file import ModelFile
-from trainer.api import Examples, Recipe
+from trainer.api import Examples, Recipe, read_examples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,6 @@ class Source:
     Exactly one of `network` and `file` is given: a .tflite of foreign origin has no layers to train.
     """
 
-    kind: SourceKind
     description: str  # for the contract: "dermpack run", "Keras 3 file (.keras)" …
     where: Path  # for error messages
     name: str  # of the exported model, without its quantization: mobilenet_v2-0.35-96
@@ -81,6 +79,16 @@ class Source:
     input_evidence: InputEvidence | None = None  # how the preprocessing was found
 
     @property
+    def pixels(self) -> PixelScale:
+        """The numbers that the network takes for pixels."""
+        return self.picture.pixels
+
+    @property
+    def identity(self) -> str:
+        """The hash of what the conversion starts from."""
+        return self.parents.run or self.parents.file or ""
+
+    @property
     def trained(self) -> SourceNetwork:
         """The network of a source that has one; the caller has chosen a method for it."""
         assert self.network is not None, self.description
@@ -95,10 +103,10 @@ class Source:
                     shape=pixels.shape,
                     width=self.picture.size,
                     height=self.picture.size,
-                    mean=self.picture.pixels.mean,
-                    std=self.picture.pixels.std,
-                    color=ColorOrder(self.picture.pixels.color),
-                    layout=PictureLayout(self.picture.pixels.layout),
+                    mean=self.pixels.mean,
+                    std=self.pixels.std,
+                    color=self.pixels.color,
+                    layout=self.pixels.layout,
                     policy=self.picture.policy.value,
                     size_bytes=pixels.size_bytes,
                     **quantization_of(pixels),
@@ -114,3 +122,27 @@ class Source:
                 )
             },
         )
+
+
+def read_split(
+    dataset: Dataset,
+    split: Split,
+    *,
+    labels: Sequence[str],
+    picture: SourcePicture,
+    where: Path,
+    threads: int,
+    track: Track = silent,
+) -> Examples:
+    """Return the prepared pictures of a split, with the labels in the order of the network's outputs."""
+    missing = [label for label in dataset.classes if label not in labels]
+    if missing:
+        what = f"the dataset has the label {missing[0]!r}, which the model does not have"
+        hint = "Import the dataset with the labels of the model (--map OLD=NEW), or correct --labels."
+        raise InputError(where, what, hint, code="unknown-label")
+    examples = read_examples(
+        dataset, split, size=picture.size, policy=picture.policy, threads=threads, track=track
+    )
+    positions = [labels.index(label) for label in examples.classes]
+    truth = as_truth([positions[index] for index in examples.truth])
+    return replace(examples, classes=tuple(labels), truth=truth)

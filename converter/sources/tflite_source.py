@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from converter.pixel_scale import PixelScale
-from converter.sources.source import Source, SourcePicture
+from converter.sources.source import Source, SourcePicture, read_split
 from dermpack.contract import InputEvidence, Parents, SourceKind
 from dermpack.dataset.manifest import Dataset, Split
-from dermpack.errors import InputError
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.classifier import load_classifier
 from dermpack.inference.foreign_model import ForeignModel
 from dermpack.inference.interpreter_host import first_installed_runtime, open_host
 from dermpack.inference.model_files import ModelSettings
-from dermpack.metrics.predictions import Floats, Predictions, as_truth
+from dermpack.metrics.predictions import Floats, Predictions
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
-from trainer.api import Examples, read_examples
+from trainer.api import Examples
 
 CHUNK = 16  # pictures in one message to the interpreter process
 VERSION_CHARACTERS = 12
@@ -41,29 +36,29 @@ def open_tflite(
     interface = model.interface()
     picture = interface.picture
     policy = Policy(picture.policy)
-    examples = read_examples(
-        dataset, Split.VALIDATION, size=model.size, policy=policy, threads=threads, track=track
+    prepared = SourcePicture(
+        size=model.size,
+        policy=policy,
+        pixels=PixelScale(mean=picture.mean, std=picture.std, color=picture.color, layout=picture.layout),
     )
-    validation = align_examples(examples, model.labels, where=model.path)
+    validation = read_split(
+        dataset,
+        Split.VALIDATION,
+        labels=model.labels,
+        picture=prepared,
+        where=model.path,
+        threads=threads,
+        track=track,
+    )
     rows = np.asarray(validation.copies[0])
     sha256 = sha256_of(model.data)
     return Source(
-        kind=SourceKind.TFLITE,
         description=DESCRIPTION,
         where=model.path,
         name=model.path.stem,
         version=sha256[:VERSION_CHARACTERS],
         labels=model.labels,
-        picture=SourcePicture(
-            size=model.size,
-            policy=policy,
-            pixels=PixelScale(
-                mean=picture.mean,
-                std=picture.std,
-                color=picture.color.value,
-                layout=picture.layout.value,
-            ),
-        ),
+        picture=prepared,
         file=model.data,
         dataset=dataset,
         validation=validation,
@@ -75,18 +70,6 @@ def open_tflite(
         input_evidence=evidence,
         notes=model.notes,
     )
-
-
-def align_examples(examples: Examples, labels: Sequence[str], *, where: Path) -> Examples:
-    """Return the examples with the model's labels as classes, in the order of its outputs."""
-    missing = [name for name in examples.classes if name not in labels]
-    if missing:
-        what = f"the dataset has the label {missing[0]!r}, which the model does not have"
-        hint = "Import the dataset with the labels of the model (--map OLD=NEW), or correct --labels."
-        raise InputError(where, what, hint, code="unknown-label")
-    positions = [labels.index(name) for name in examples.classes]
-    truth = as_truth([positions[index] for index in examples.truth])
-    return replace(examples, classes=tuple(labels), truth=truth)
 
 
 def predict_rows(

@@ -12,6 +12,7 @@ import click
 
 from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import Printer, python_stderr_only, resumable, silenced_stderr
+from dermpack.cli.convert_keras import convert_keras, is_keras, read_keras_request, refuse_keras_options
 from dermpack.cli.convert_tflite import convert_tflite, is_tflite, print_kept, read_foreign_model
 from dermpack.cli.foreign_input import declared_input, list_given, read_declared_input
 from dermpack.storage.codec import encode
@@ -36,7 +37,7 @@ MEGABYTE = 1e6
 
 
 @click.command("convert")
-@click.argument("run", type=options.PATH, metavar="RUN|MODEL.tflite")
+@click.argument("run", type=options.PATH, metavar="RUN|MODEL")
 @options.output("EXPORT", "The folder to write.")
 @click.option(
     "--data", metavar="DATASET", type=options.PATH,
@@ -45,6 +46,11 @@ MEGABYTE = 1e6
 @options.labels("The labels of another model, in the order of its outputs.  [default: those in the file]")
 @options.flag("--find-input", "Find how another model is fed, by its accuracy on training pictures.")
 @declared_input
+@click.option(
+    "--size", type=click.IntRange(8, 2048), metavar="PIXELS",
+    help="The side of the pictures of a Keras file that does not fix it.",
+)  # fmt: skip
+@options.flag("--compare-original", "Run a Keras file, too, in Keras's safe mode, and compare the answers.")
 @options.flag("--int8", "Write an int8 file: small, and fast on every phone. This is the default.")
 @options.flag("--float32", "Write a float32 file, as trained.")
 @options.flag("--float16", "Write a float16 file: half the size, for GPUs.")
@@ -87,6 +93,8 @@ def command(
     data: Path | None,
     labels: str | None,
     find_input: bool,
+    size: int | None,
+    compare_original: bool,
     method: str,
     io: str | None,
     pictures: int,
@@ -101,8 +109,9 @@ def command(
 ) -> None:
     """Convert a trained RUN, or a MODEL of another program, into EXPORT: model.tflite with its contract.
 
-    A float MODEL.tflite is quantized; a quantized one is kept as it is, and gets a contract. Both need --data
-    and, unless the file says it, --labels and how the file is fed.
+    A Keras file (.keras, .h5) is rebuilt and converted like a run; Keras does not load it unless you add
+    --compare-original. A float .tflite is quantized; a quantized one is kept as it is, and gets a contract.
+    All need --data and, unless the file says it, --labels and how the file is fed.
 
     Several quantizations at once make a folder of exports. The files that auto tried and did not choose go to
     EXPORT.rejected; if no file is within --max-drop, the best one is kept and the exit code is 1.
@@ -112,12 +121,22 @@ def command(
       dermpack convert run -o export
       dermpack convert run -o export --max-drop 0.5 --layer-errors
       dermpack convert run -o exports --int8 --float16 --float32 --data moved/dataset
+      dermpack convert model.keras -o export --labels akiec,mel,nv --data dataset --compare-original
       dermpack convert model.tflite -o export --labels labels.txt --data dataset --input-range 0..1
       dermpack convert model.tflite -o export --labels labels.txt --data dataset --find-input
     """
     from dermpack.metrics.definitions import balanced_accuracy
 
-    foreign = _read_foreign(run, data, labels, others, find=find_input)  # before TensorFlow is loaded
+    # Everything that can be checked without TensorFlow is checked before it is loaded.
+    keras, foreign = None, None
+    if is_keras(run):
+        declared = read_declared_input(others)
+        keras = read_keras_request(
+            *(run, data, labels, declared), size=size, compare=compare_original, find=find_input
+        )
+    else:
+        foreign = _read_foreign(run, data, labels, others, find=find_input)
+        refuse_keras_options(size, compare=compare_original)
     printer.note("Starting TensorFlow ...")
     with silenced_stderr():
         from converter.export.conversion import convert_run
@@ -144,7 +163,12 @@ def command(
         printer.note(f"int8 before quantization-aware training: {figure} (validation split)")
 
     observers = TrainingObservers(track=printer.track, watch=printer.training_reporter(), begun=print_start)
-    if foreign is not None:
+    if keras is not None:
+        with resumable(output, partial(_describe_kept, output)):
+            conversion = convert_keras(
+                keras, output, request, overwrite=overwrite, observers=observers, printer=printer
+            )
+    elif foreign is not None:
         model, dataset = foreign
         result = convert_tflite(
             *(model, dataset, output, request),
