@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,8 +94,9 @@ def convert_source(
     training_folder = output.absolute().with_name(f".{output.name}.{source.identity[:12]}.training")
     tried = {}
     for recipe in request.recipes:
-        candidates = make_candidates(source, recipe, request, training_folder, observers)
-        compared = try_candidates(candidates, source, request, track=observers.track)
+        # Closed at once: candidates of a .tflite come from a child process that ends with them.
+        with closing(make_candidates(source, recipe, request, training_folder, observers)) as candidates:
+            compared = try_candidates(candidates, source, request, track=observers.track)
         # One candidate measured the layer errors, if any did; whichever is best is exported with them.
         errors = next((one.candidate.errors for one in compared if one.candidate.errors), ())
         tried[recipe] = tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -73,8 +73,8 @@ def make_candidates(
     request: ConversionRequest,
     training_folder: Path,
     observers: TrainingObservers,
-) -> Iterator[Candidate]:
-    """Yield the candidates of a recipe, the cheapest first; each is made when the caller asks for it."""
+) -> Generator[Candidate, None, None]:
+    """Return the candidates of a recipe, the cheapest first; each is made when the caller asks for it."""
     if source.file is not None:
         return make_file_candidates(source, recipe, request, observers.track)
     return _make_network_candidates(source, recipe, request, training_folder, observers)
@@ -86,7 +86,7 @@ def _make_network_candidates(
     request: ConversionRequest,
     training_folder: Path,
     observers: TrainingObservers,
-) -> Iterator[Candidate]:
+) -> Generator[Candidate, None, None]:
     if not recipe.needs_ranges:
         yield make_plain_candidate(source, recipe, request)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -39,7 +39,7 @@ def check_request(source: Source, request: ConversionRequest) -> None:
 
 def make_file_candidates(
     source: Source, recipe: Quantization, request: ConversionRequest, track: Track = silent
-) -> Iterator[Candidate]:
+) -> Generator[Candidate, None, None]:
     """Yield the candidates of a recipe: one, or for int8 also those with layers in floating point."""
     assert source.file is not None, source.description
     io = request.io_of(recipe)

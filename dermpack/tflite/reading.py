@@ -109,7 +109,7 @@ def _read(data: BoundedBytes) -> ModelFile:
 
 def _find_output_operator(main: Any, outputs: Sequence[int], tables: ModelTables) -> str:
     """Return the operator that computes the first output, not one that only changes its type or shape."""
-    producers = {}
+    producers: dict[int, tuple[int, tuple[int, ...]]] = {}
     for operator in tables.budget.tables(main.OperatorsLength(), main.Operators):
         inputs = tables.budget.numbers(operator.InputsLength(), operator.InputsAsNumpy)
         written = tables.budget.numbers(operator.OutputsLength(), operator.OutputsAsNumpy)

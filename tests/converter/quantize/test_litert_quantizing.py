@@ -16,10 +16,10 @@ from dermpack.inference.interpreter_host import Kernels, installed_runtimes, ope
 from dermpack.inference.model_files import ModelSettings
 from dermpack.tflite.reading import read_model
 from tests.support.errors import raises_code
-from tests.support.foreign_files import LABELS, coloured_pictures, foreign_file
+from tests.support.foreign_files import LABELS, foreign_file, levelled_pictures
 from tests.support.tflite_models import integer_model
 
-PICTURES, TRUTH = coloured_pictures(24)
+PICTURES, TRUTH = levelled_pictures(24)
 WHERE = Path("foreign.tflite")
 UNIT, SHARE = (-1.0, 1.0), (0.0, 1.0)
 

@@ -37,7 +37,12 @@ def check(data: bytes, recipe: str, io: str, *, labels: int = LABELS, has_float_
     from converter.search.candidate import check_file
 
     return check_file(
-        data, Quantization(recipe), io=IoType(io), size=SIZE, labels=labels, has_float_layers=has_float_layers
+        data,
+        Quantization(recipe),
+        io=IoType(io),
+        size=SIZE,
+        outputs=labels,
+        has_float_layers=has_float_layers,
     )
 
 
