@@ -18,7 +18,8 @@ from dermpack.contract import (
 )
 from dermpack.errors import InputError
 from dermpack.inference.classifier import MAX_SIDE, feed_rows, names_of_tensors
-from dermpack.inference.model_files import ModelSettings, find_sidecar, read_labels, read_model, read_sidecar
+from dermpack.inference.label_list import read_labels
+from dermpack.inference.model_files import ModelSettings, find_sidecar, read_model, read_sidecar
 from dermpack.inference.picture_feed import IoNumber, Tensor, build_feed, declared_tensor
 from dermpack.storage.files import read_json, sha256_of
 from dermpack.tflite.lint import bind_tensors
@@ -31,9 +32,9 @@ GIVE_MODELS = "Give .tflite files or export folders."
 OTHER_INPUT = "Give a classifier with one square RGB picture as input."
 
 
-def read_models(paths: Sequence[Path], *, labels: Path | None = None) -> tuple[ModelUnderTest, ...]:
+def read_models(paths: Sequence[Path], *, labels: Path | str | None = None) -> tuple[ModelUnderTest, ...]:
     """Return the models in the given order; `labels` applies to models without a model.json."""
-    given = read_labels(labels) if labels is not None else None
+    given = ModelSettings(labels=read_labels(labels)) if labels is not None else None
     files = [file for path in paths for file in _find_files(path)]
     if not files:
         raise InputError("models", "none given", GIVE_MODELS, code="model-not-found")

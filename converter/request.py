@@ -1,23 +1,13 @@
-"""Define what a conversion starts from: the options, and the run with its network and its dataset."""
+"""Define the options of a conversion."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
-from converter.export_graph import ExportGraph, build_export_graph
 from converter.quantize.clipping import Clipping
-from converter.quantize.tflite_conversion import FrozenFunction, IoType, Quantization, freeze_graph
-from dermpack.dataset.manifest import Dataset, Split, read_dataset, require_pictures
-from dermpack.errors import DatasetError, InputError, TableError
-from dermpack.metrics.predictions import Predictions
-from dermpack.progress import Track, silent
-from dermpack.storage.files import normalize_path, path_exists, sha256_file
-from trainer.api import RUN_FILE, Examples, Run, load_softmax, predict, read_examples
-
-NEEDED_SPLITS = (Split.TRAIN, Split.VALIDATION)  # for calibration and for the comparison to float
-DATASET_HINT = "Give the dataset of the run with --data."
+from converter.quantize.tflite_conversion import IoType, Quantization
+from dermpack.errors import InputError
 
 
 class Method(Enum):
@@ -69,68 +59,3 @@ class ConversionRequest:
     def io_of(self, recipe: Quantization) -> IoType:
         """Return the type of input and output in a file of the recipe."""
         return self.io or recipe.io_types[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RunSource:
-    """A run and everything that a conversion needs from it."""
-
-    run: Run
-    run_sha256: str
-    dataset: Dataset
-    graph: ExportGraph  # the network with all inputs and outputs of the file
-    frozen: FrozenFunction
-    validation: Examples
-    float_predictions: Predictions  # on the validation split, before any temperature
-
-
-def open_source(
-    run: Run, dataset: Dataset, *, threads: int, evidence: bool = False, track: Track = silent
-) -> RunSource:
-    """Load and freeze the run's network, and predict the validation split with it."""
-    if not run.spec.has_picture:
-        what = "the run takes no picture: it only shows what metadata alone can do"
-        hint = "Convert a run that was trained with another --arch."
-        raise InputError(run.folder, what, hint, code="conversion-not-supported")
-    graph = build_export_graph(load_softmax(run), evidence=evidence, where=run.folder)
-    validation = read_examples(
-        dataset,
-        Split.VALIDATION,
-        size=run.spec.size,
-        policy=run.policy,
-        threads=threads,
-        columns=run.spec.columns,
-        track=track,
-    )
-    return RunSource(
-        run=run,
-        run_sha256=sha256_file(run.folder / RUN_FILE),
-        dataset=dataset,
-        graph=graph,
-        frozen=freeze_graph(graph),
-        validation=validation,
-        float_predictions=predict(graph.model, validation),
-    )
-
-
-def find_dataset(run: Run, given: Path | None) -> Dataset:
-    """Return the dataset of the run, from the given folder or from the one that the run names.
-
-    Raise DatasetError if it is missing, is a different dataset, or lacks pictures that conversion reads.
-    """
-    folder = given or normalize_path(run.folder / run.dataset["path"])
-    if given is None and not path_exists(folder):
-        what = "not found, and conversion needs the dataset that the run was trained on"
-        raise DatasetError(folder, what, DATASET_HINT, code="dataset-not-found")
-    try:
-        dataset = read_dataset(folder)
-    except (TableError, DatasetError) as error:
-        if given is None:
-            what = f"no longer a valid dataset ({error.what})"
-            raise DatasetError(folder, what, DATASET_HINT, code="dataset-not-found") from error
-        raise
-    if dataset.sha256 != run.dataset["manifest_sha256"]:
-        what = "not the dataset that the run was trained on"
-        raise DatasetError(folder, what, DATASET_HINT, code="run-mismatch")
-    require_pictures(dataset, NEEDED_SPLITS)
-    return dataset

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from trainer.fitting.loop import fit as fit
     from trainer.fitting.loop import predict as predict
     from trainer.fitting.plan import FitPlan as FitPlan
+    from trainer.model.keras_file import FileLayer as FileLayer
+    from trainer.model.keras_file import KerasModelFile as KerasModelFile
+    from trainer.model.keras_file import read_keras_model as read_keras_model
     from trainer.recipe.recipe import Goal as Goal
+    from trainer.recipe.recipe import Recipe as Recipe
     from trainer.runs import RUN_FILE as RUN_FILE
     from trainer.runs.run_folder import Run as Run
     from trainer.runs.run_folder import fitting_recipe as fitting_recipe
@@ -30,7 +34,8 @@ _MODULES = {
     "trainer.fitting.loop": ("fit", "predict"),
     "trainer.fitting.plan": ("FitPlan",),
     "trainer.runs": ("RUN_FILE",),
-    "trainer.recipe.recipe": ("Goal",),
+    "trainer.model.keras_file": ("FileLayer", "KerasModelFile", "read_keras_model"),
+    "trainer.recipe.recipe": ("Goal", "Recipe"),
     "trainer.runs.run_folder": ("Run", "fitting_recipe", "load_softmax", "read_run"),
 }
 _MODULE_OF_NAME = {name: module for module, names in _MODULES.items() for name in names}

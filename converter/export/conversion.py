@@ -1,10 +1,10 @@
-"""Convert a run: try candidates for each recipe, then write the best and the rejected ones."""
+"""Convert a model: try candidates for each recipe, then write the best and the rejected ones."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from converter.export.export_folder import write_export
 from converter.export.layer_report import write_layers
 from converter.qat.qat_training import TrainingObservers
 from converter.quantize.tflite_conversion import Quantization
-from converter.request import ConversionRequest, RunSource, find_dataset, open_source
+from converter.request import ConversionRequest
 from converter.search.accuracy_limit import AccuracyLimit, derive_limit
 from converter.search.choose import TriedCandidate, choose_best, make_candidates, try_candidates
+from converter.sources.run_source import find_dataset, open_run
+from converter.sources.source import Source
 from dermpack.contract import CONTRACT_FILE, Contract
 from dermpack.storage.files import check_output_folder, format_json, new_folder, write_text
 from trainer.api import read_run
@@ -37,12 +39,13 @@ class ConvertedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Conversion:
-    """The result of `convert_run`."""
+    """The result of `convert_source`."""
 
     files: tuple[ConvertedFile, ...]
     limit: AccuracyLimit  # that decided between the candidates
     rejected: Path | None
-    dataset: Path  # that the run was trained on
+    dataset: Path  # on which the files were compared
+    notes: tuple[str, ...] = ()  # on how the model was understood
 
     @property
     def is_within(self) -> bool:
@@ -62,23 +65,44 @@ def convert_run(
     """Write the export of a run to `output`, and the rejected candidates to `output`.rejected."""
     # Check everything that can be checked without TensorFlow first.
     run = read_run(run_folder)
-    rejected = output.with_name(output.name + REJECTED)
-    marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
-    check_output_folder(output, marker=marker, overwrite=overwrite)
-    check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
-    source = open_source(
+    check_outputs(output, request, overwrite=overwrite)
+    source = open_run(
         run,
         find_dataset(run, data),
         threads=request.threads,
         evidence=request.evidence,
         track=observers.track,
     )
+    return convert_source(source, output, request, overwrite=overwrite, observers=observers)
+
+
+def check_outputs(output: Path, request: ConversionRequest, *, overwrite: bool) -> None:
+    """Check before the work that the export and the rejected candidates can be written."""
+    marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
+    check_output_folder(output, marker=marker, overwrite=overwrite)
+    rejected = output.with_name(output.name + REJECTED)
+    check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
+
+
+def convert_source(
+    source: Source,
+    output: Path,
+    request: ConversionRequest,
+    *,
+    overwrite: bool = False,
+    observers: TrainingObservers = NO_OBSERVERS,
+) -> Conversion:
+    """Write the export of a source to `output`, and the rejected candidates to `output`.rejected."""
+    check_outputs(output, request, overwrite=overwrite)
+    rejected = output.with_name(output.name + REJECTED)
+    marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
     # An interrupted conversion leaves this folder, and the next one continues its training.
-    training_folder = output.absolute().with_name(f".{output.name}.{source.run_sha256[:12]}.training")
+    training_folder = output.absolute().with_name(f".{output.name}.{source.identity[:12]}.training")
     tried = {}
     for recipe in request.recipes:
-        candidates = make_candidates(source, recipe, request, training_folder, observers)
-        compared = try_candidates(candidates, source, request, track=observers.track)
+        # Closed at once: candidates of a .tflite come from a child process that ends with them.
+        with closing(make_candidates(source, recipe, request, training_folder, observers)) as candidates:
+            compared = try_candidates(candidates, source, request, track=observers.track)
         # One candidate measured the layer errors, if any did; whichever is best is exported with them.
         errors = next((one.candidate.errors for one in compared if one.candidate.errors), ())
         tried[recipe] = tuple(
@@ -112,10 +136,11 @@ def convert_run(
         limit=derive_limit(source.float_predictions, max_drop=request.max_drop),
         rejected=rejected if others else None,
         dataset=source.dataset.folder,
+        notes=source.notes,
     )
 
 
-def _write_exports(folder: Path, source: RunSource, named: Mapping[str, TriedCandidate]) -> list[Contract]:
+def _write_exports(folder: Path, source: Source, named: Mapping[str, TriedCandidate]) -> list[Contract]:
     """Write the exports into the folders of these names, with layer reports of those that were measured."""
     contracts = []
     for name, tried in named.items():

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from converter import _private
 from converter._private import Keras, Variables
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize.calibration import CalibrationMetadata
-from converter.quantize.tflite_conversion import PICTURE_RANK, PIXEL_RANGE, scale_pixels
+from converter.quantize.tflite_conversion import PICTURE_RANK
 from dermpack.errors import InputError
 
 MEAN_PICTURES = 32  # enough for a mean over all places of a feature map
@@ -35,7 +36,11 @@ Inputs = Any  # a tensor or an array of pixels, or a list of pixels and metadata
 
 
 def build_qat_network(
-    model: Keras, pictures: NDArray[np.uint8], metadata: CalibrationMetadata | None = None
+    model: Keras,
+    pictures: NDArray[np.uint8],
+    metadata: CalibrationMetadata | None = None,
+    *,
+    pixels: PixelScale = UNIT_SCALE,
 ) -> Keras:
     """Return a copy that quantizes weights and activations as an int8 file does.
 
@@ -57,8 +62,8 @@ def build_qat_network(
         ) from error
     # The ranges of the inputs are fixed: a raw byte must be one step, whatever the pictures contain.
     for name, rank, ends in (
-        (INPUT_QUANTIZER, PICTURE_RANK, PIXEL_RANGE),
-        (METADATA_QUANTIZER, 2, metadata.range if metadata else PIXEL_RANGE),
+        (INPUT_QUANTIZER, PICTURE_RANK, pixels.limits),
+        (METADATA_QUANTIZER, 2, metadata.range if metadata else pixels.limits),
     ):
         fixed = tfmot.quantization.keras.quantizers.FixedQuantizer(
             num_bits=8, init_min=ends[0], init_max=ends[1], narrow_range=False
@@ -72,17 +77,17 @@ def build_qat_network(
             quantizer(weight, True, weights=limits)
     # 4. Measure the range of each activation.
     sites = tuple(_quantized_tensors(equalized, aware))
-    _set_activation_ranges(sites, equalized, pictures, metadata)
+    _set_activation_ranges(sites, equalized, pictures, metadata, pixels)
     # 5. Take back the constant errors of rounding.
-    few = metadata.first(MEAN_PICTURES) if metadata else None
-    restore_means(aware, equalized, _join_inputs(pictures[:MEAN_PICTURES], few))
+    few = metadata.rows[:MEAN_PICTURES] if metadata else None
+    restore_means(aware, equalized, _join_inputs(pictures[:MEAN_PICTURES], few, pixels))
     return aware
 
 
-def _join_inputs(pictures: NDArray[np.uint8], metadata: CalibrationMetadata | None) -> Inputs:
-    """Return the inputs of the network for pictures, and for their metadata if it takes any."""
-    pixels = tf.constant(scale_pixels(pictures))
-    return pixels if metadata is None else [pixels, tf.constant(metadata.rows)]
+def _join_inputs(pictures: NDArray[np.uint8], rows: NDArray[np.float32] | None, pixels: PixelScale) -> Inputs:
+    """Return the inputs of the network for pictures, and for the rows of their metadata if it takes any."""
+    scaled = tf.constant(pixels.apply(pictures))
+    return scaled if rows is None else [scaled, tf.constant(rows)]
 
 
 def _quantized_tensors(equalized: Keras, aware: Keras) -> Iterator[tuple[Keras, Variables]]:
@@ -109,6 +114,7 @@ def _set_activation_ranges(
     equalized: Keras,
     pictures: NDArray[np.uint8],
     metadata: CalibrationMetadata | None,
+    pixels: PixelScale,
 ) -> None:
     """Set each range to the mean of the extremes of the batches; it always contains 0, as TFLite demands."""
     observed = tf_keras.Model(equalized.inputs, [tensor for tensor, _ in sites])
@@ -118,11 +124,10 @@ def _set_activation_ranges(
         return tf.stack([[tf.reduce_min(tensor), tf.reduce_max(tensor)] for tensor in tensors])
 
     measure = tf.function(extremes, reduce_retracing=True)
-    inputs = tf.nest.flatten(_join_inputs(pictures, metadata))
     found = []
     for start in range(0, len(pictures), BATCH):
-        batch = [tensor[start : start + BATCH] for tensor in inputs]
-        found.append(measure(batch if len(batch) > 1 else batch[0]))
+        few = metadata.rows[start : start + BATCH] if metadata else None
+        found.append(measure(_join_inputs(pictures[start : start + BATCH], few, pixels)))
     means = np.mean(found, axis=0)
     for (_, limits), (low, high) in zip(sites, means, strict=True):
         limits["min_var"].assign(min(low, 0.0))

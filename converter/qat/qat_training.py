@@ -13,11 +13,14 @@ import tf_keras
 from numpy.typing import NDArray
 
 from converter._private import Keras
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.qat.qat_network import build_qat_network
+from converter.qat.unit_inputs import take_unit_inputs
 from converter.quantize.calibration import CalibrationMetadata, CalibrationSet
 from converter.quantize.tflite_conversion import Quantization, convert, freeze_graph
-from converter.request import ConversionRequest, Method, RunSource
+from converter.request import ConversionRequest, Method
 from converter.search.candidate import Candidate
+from converter.sources.source import Source, read_split
 from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError
 from dermpack.metrics.predictions import Predictions
@@ -29,11 +32,8 @@ from trainer.api import (
     FitResult,
     Goal,
     ProgressCallback,
-    Run,
     fit,
-    fitting_recipe,
     predict,
-    read_examples,
 )
 
 ZeroEpochCallback = Callable[[Predictions], None]
@@ -63,23 +63,24 @@ class QatNetwork:
 
 
 def make_qat_candidate(
-    source: RunSource,
+    source: Source,
     request: ConversionRequest,
     calibration: CalibrationSet,
     folder: Path,
     observers: TrainingObservers,
 ) -> Candidate:
-    """Train a copy of the run's network with the run's options; `folder` keeps the checkpoint."""
-    refuse_unsupported(source.run)
-    start_time, io, run = perf_counter(), request.io_of(Quantization.INT8), source.run
-    recipe = fitting_recipe(run)
-    train = read_examples(
+    """Train a copy of the source's network with its options; `folder` keeps the checkpoint."""
+    refuse_unsupported(source.where, source.trained.qat_refusal)
+    start_time, io = perf_counter(), request.io_of(Quantization.INT8)
+    recipe = source.trained.recipe
+    train = read_split(
         source.dataset,
         Split.TRAIN,
-        size=run.spec.size,
-        policy=run.policy,
+        labels=source.labels,
+        picture=source.picture,
+        where=source.where,
         threads=request.threads,
-        columns=run.spec.columns,
+        columns=source.columns,
         track=observers.track,
     )
     feed = Feed(
@@ -93,16 +94,17 @@ def make_qat_candidate(
         metadata_drop=recipe.metadata_drop,
     )
     aware = train_aware(
-        source.graph.model,
+        source.trained.graph.model,
         feed,
         plan_training(rate=recipe.rate, seed=request.seed, goal=recipe.metric),
         folder,
         calibration=calibration.rows,
         metadata=calibration.metadata,
+        pixels=source.pixels,
         begun=observers.begun,
         watch=observers.watch,
     )
-    data = convert(freeze_graph(source.graph.trained(aware.model)), Quantization.INT8, io=io)
+    data = convert(freeze_graph(source.trained.graph.trained(aware.model)), Quantization.INT8, io=io)
     return Candidate(
         recipe=Quantization.INT8,
         io=io,
@@ -114,14 +116,11 @@ def make_qat_candidate(
     )
 
 
-def refuse_unsupported(run: Run) -> None:
-    """Check that the run's network supports quantization-aware training, and raise InputError."""
-    reason = run.spec.arch.qat_refusal
-    if run.spec.metadata and run.spec.metadata.join.value == "gates":
-        reason = "tfmot cannot quantize the Multiply of --join gates"
+def refuse_unsupported(where: Path, reason: str) -> None:
+    """Raise InputError if there is a reason against quantization-aware training."""
     if reason:
         what = f"quantization-aware training does not support this network ({reason})"
-        raise InputError(run.folder, what, "Convert it with --method ptq.", code="qat-not-supported")
+        raise InputError(where, what, "Convert it with --method ptq.", code="qat-not-supported")
 
 
 def plan_training(
@@ -139,6 +138,7 @@ def train_aware(
     *,
     calibration: NDArray[np.uint8],
     metadata: CalibrationMetadata | None = None,
+    pixels: PixelScale = UNIT_SCALE,
     begun: ZeroEpochCallback = lambda _: None,
     watch: ProgressCallback = ignore,
 ) -> QatNetwork:
@@ -150,14 +150,15 @@ def train_aware(
     """
     tf.config.experimental.enable_op_determinism()
     tf_keras.utils.set_random_seed(plan.seed)
-    aware = build_qat_network(model, calibration, metadata)
-    start, zero_epoch = aware.get_weights(), predict(aware, feed.validation)
+    aware = build_qat_network(model, calibration, metadata, pixels=pixels)
+    trained = take_unit_inputs(aware, pixels)  # with the variables of the copy
+    start, zero_epoch = aware.get_weights(), predict(trained, feed.validation)
     begun(zero_epoch)
     # The folder is named after the weights and ranges at the start, so that a checkpoint of another network
     # is not continued.
     start_hash = sha256_of(b"".join(np.ascontiguousarray(weight).tobytes() for weight in start))
     (folder / start_hash).mkdir(parents=True, exist_ok=True)
-    fitted = fit(aware, feed, plan, folder / start_hash, watch=watch)
+    fitted = fit(trained, feed, plan, folder / start_hash, watch=watch)
     best = fitted.history[fitted.best_epoch - 1 : fitted.best_epoch]
     is_better = bool(best) and best[0].validation[plan.goal.value] > plan.goal.score(zero_epoch)
     # Epochs that only harm are dropped: the start is often as good as the float network.

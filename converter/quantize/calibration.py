@@ -14,9 +14,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize.clipping import BINS, Clipping, Counts, clip, count_values
-from converter.quantize.tflite_conversion import PIXEL_RANGE, is_picture, open_interpreter, run_picture
-from converter.request import RunSource
+from converter.quantize.tflite_conversion import is_picture, open_interpreter, run_picture
+from converter.sources.source import Source
 from dermpack.contract import NumericColumn
 from dermpack.dataset.manifest import Picture, Split
 from dermpack.imaging.picture_decoder import PictureDecoder
@@ -41,10 +42,6 @@ class CalibrationMetadata:
     rows: Array
     range: tuple[float, float]
 
-    def first(self, count: int) -> CalibrationMetadata:
-        """Return the metadata of the first pictures."""
-        return CalibrationMetadata(rows=self.rows[:count], range=self.range)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CalibrationSet:
@@ -61,25 +58,24 @@ class CalibrationSet:
         return hash_pictures(self.pictures)
 
 
-def read_calibration_set(source: RunSource, *, count: int, seed: int, threads: int) -> CalibrationSet:
+def read_calibration_set(source: Source, *, count: int, seed: int, threads: int) -> CalibrationSet:
     """Choose class-balanced pictures of the training split and prepare them."""
-    dataset, run = source.dataset, source.run
+    dataset, picture_input = source.dataset, source.picture
     pictures = choose_pictures(dataset.manifest.of(Split.TRAIN), count=count, seed=seed)
     files = [dataset.file(picture) for picture in pictures]
     with PictureDecoder(jobs=threads) as decoder:
-        rows = np.stack(list(decoder.prepare_all(files, run.spec.size, policy=run.policy)))
-    metadata = _choose_metadata(source, pictures) if run.spec.columns else None
+        rows = np.stack(list(decoder.prepare_all(files, picture_input.size, policy=picture_input.policy)))
+    metadata = _choose_metadata(source, pictures) if source.columns else None
     return CalibrationSet(pictures=pictures, rows=rows, seed=seed, metadata=metadata)
 
 
-def _choose_metadata(source: RunSource, pictures: Sequence[Picture]) -> CalibrationMetadata:
+def _choose_metadata(source: Source, pictures: Sequence[Picture]) -> CalibrationMetadata:
     """Return the real rows of the pictures, of which every fourth is blank, as an app may leave it."""
-    columns = source.run.spec.columns
-    encoded = encode_pictures(pictures, source.dataset.manifest.columns, columns)
+    encoded = encode_pictures(pictures, source.dataset.manifest.columns, source.columns)
     rows = encoded.rows.copy()
     rows[BLANK_EVERY - 1 :: BLANK_EVERY] = encoded.blank
     # The slots of a category are 0 or 1; a number is within the range of its column.
-    numbers = [column for column in columns if isinstance(column, NumericColumn)]
+    numbers = [column for column in source.columns if isinstance(column, NumericColumn)]
     lowest = min((0.0, *((column.minimum - column.mean) / column.std for column in numbers)))
     highest = max((1.0, *((column.maximum - column.mean) / column.std for column in numbers)))
     return CalibrationMetadata(rows=rows, range=(lowest, highest))
@@ -148,6 +144,7 @@ def measure_ranges(
     pictures: NDArray[np.uint8],
     *,
     metadata: CalibrationMetadata | None = None,
+    pixels: PixelScale = UNIT_SCALE,
     clipping: Clipping = Clipping.MINMAX,
     threads: int = 2,
     track: Track = silent,
@@ -163,10 +160,10 @@ def measure_ranges(
     def measure(worker: tuple[Any, Counts], number: int, picture: NDArray[np.uint8]) -> Array:
         """Return the lowest and the highest values on one picture, [2, tensors], and count the values."""
         interpreter, counts = worker
-        run_picture(interpreter, picture, metadata.rows[number] if metadata else None)
-        # The ranges of the inputs do not depend on what the pictures contain.
+        run_picture(interpreter, picture, metadata.rows[number] if metadata else None, pixels=pixels)
+        # The ranges of the inputs do not depend on what the pictures contain: a raw byte is then one step.
         fixed = {
-            detail["index"]: metadata.range if metadata and not is_picture(detail["shape"]) else PIXEL_RANGE
+            detail["index"]: metadata.range if metadata and not is_picture(detail["shape"]) else pixels.limits
             for detail in interpreter.get_input_details()
         }
         limits = []

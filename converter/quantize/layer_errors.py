@@ -22,6 +22,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converter import _private
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize.calibration import map_pictures
 from converter.quantize.tflite_conversion import open_interpreter, run_picture
 from dermpack.progress import Track, silent
@@ -58,6 +59,7 @@ def measure_layer_errors(
     pictures: NDArray[np.uint8],
     *,
     metadata: NDArray[np.float32] | None = None,
+    pixels: PixelScale = UNIT_SCALE,
     track: Track = silent,
 ) -> tuple[LayerError, ...]:
     """Return the error of each operation of a float file with ranges, in the order of the network.
@@ -68,7 +70,7 @@ def measure_layer_errors(
     comparisons = dict(list_comparisons(interpreter))
     squares = np.zeros(len(comparisons))
     for number, picture in enumerate(track(pictures, total=len(pictures), what="Comparing layers")):
-        run_picture(interpreter, picture, None if metadata is None else metadata[number])
+        run_picture(interpreter, picture, None if metadata is None else metadata[number], pixels=pixels)
         # Only running sums are kept: the differences of one picture are as large as its feature maps.
         for index, tensor in enumerate(comparisons):
             squares[index] += float(np.square(interpreter.get_tensor(tensor), dtype=np.float64).mean())
@@ -82,13 +84,14 @@ def measure_mean_errors(
     pictures: NDArray[np.uint8],
     *,
     metadata: NDArray[np.float32] | None = None,
+    pixels: PixelScale = UNIT_SCALE,
     threads: int = 2,
     track: Track = silent,
 ) -> MeanErrors:
     """Return for each layer the mean error that int8 adds to each of its channels."""
 
     def channel_errors(interpreter: Any, number: int, picture: NDArray[np.uint8]) -> MeanErrors:
-        run_picture(interpreter, picture, None if metadata is None else metadata[number])
+        run_picture(interpreter, picture, None if metadata is None else metadata[number], pixels=pixels)
         errors = {}
         for tensor, layer in list_comparisons(interpreter):
             difference = interpreter.get_tensor(tensor)

@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from converter import _private
 from converter._private import Keras
 from converter.export_graph import ExportGraph
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 from dermpack.contract import PICTURE, PROBABILITIES
 from dermpack.tflite.signature_writing import with_signature
 
 OPS = tf.lite.OpsSet
 INPUT_NAME = "pixels"  # the name of the input in every plain file
 OUTPUT_NAME = "Identity"  # that the converter gives to the first output
-PIXEL_RANGE = (-1.0, 1.0)  # of the input, whatever the pictures contain: a raw byte is then one int8 step
 PICTURE_RANK = 4  # [1, height, width, channels]
-PIXEL_MIDDLE = 127.5  # pixel x becomes x / 127.5 - 1
 
 
 class IoType(Enum):
@@ -80,7 +79,7 @@ FLAGS: Mapping[Quantization, ConverterFlags] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrozenFunction:
-    """A function of one picture, float32 [1, size, size, 3] in [-1, 1], with its weights as constants.
+    """A function of one picture, float32 [1, size, size, 3], with its weights as constants.
 
     A function with more inputs or outputs has names for them, in its order.
     """
@@ -197,11 +196,6 @@ def _run_converter(converter: Any) -> bytes:
         return bytes(converter.convert())
 
 
-def scale_pixels(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the pictures as the network takes them: float32 in [-1, 1]."""
-    return np.asarray(np.float32(pictures) / np.float32(PIXEL_MIDDLE) - 1, np.float32)
-
-
 def open_interpreter(model: bytes) -> Any:
     """Return an interpreter in which every tensor can be read after a run.
 
@@ -220,12 +214,16 @@ def open_interpreter(model: bytes) -> Any:
 
 
 def run_picture(
-    interpreter: Any, picture: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
+    interpreter: Any,
+    picture: NDArray[np.uint8],
+    metadata: NDArray[np.float32] | None = None,
+    *,
+    pixels: PixelScale = UNIT_SCALE,
 ) -> None:
     """Run a float-input file on one picture, uint8 [size, size, 3], and the row of its metadata, [width]."""
     for detail in interpreter.get_input_details():
         if is_picture(detail["shape"]):
-            interpreter.set_tensor(detail["index"], scale_pixels(picture[None]))
+            interpreter.set_tensor(detail["index"], pixels.apply(picture[None]))
         else:
             assert metadata is not None
             interpreter.set_tensor(detail["index"], metadata[None])

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.interface import make_interface
-from converter.request import RunSource
+from converter.sources.source import Source
 from dermpack.errors import InputError
 from dermpack.inference.classifier import load_classifier
 from dermpack.inference.interpreter_host import Kernels, first_installed_runtime, open_host
@@ -40,14 +39,14 @@ class FloatComparison:
 
 
 def compare_to_float(
-    data: bytes, source: RunSource, *, seed: int, threads: int, track: Track = silent
+    data: bytes, source: Source, *, seed: int, threads: int, track: Track = silent
 ) -> FloatComparison:
     """Run the file on every picture of the validation split, in a child process."""
     rows = source.validation.copies[0]
     starts = range(0, len(rows), CHUNK)
     with open_host(first_installed_runtime()) as host:
-        interface = make_interface(read_model(data, where=WHERE), source, None)
-        settings = ModelSettings(labels=source.run.classes, interface=interface)
+        interface = source.interface(read_model(data, where=WHERE))
+        settings = ModelSettings(labels=source.labels, interface=interface)
         load = partial(load_classifier, host, data, where=WHERE, sidecar=settings, threads=threads)
         try:
             classifier, refusal = load(kernels=Kernels.XNNPACK), ""

@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+import numpy as np
+
+from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize import layer_errors
 from converter.quantize.calibration import CalibrationSet, Ranges, measure_ranges, write_ranges
 from converter.quantize.clipping import Clipping
@@ -18,11 +21,12 @@ from converter.quantize.tflite_conversion import (
     name_tensors,
     quantize,
 )
-from converter.request import ConversionRequest, Method, RunSource
+from converter.request import ConversionRequest, Method
+from converter.sources.source import Source
 from dermpack.contract import PICTURE
 from dermpack.errors import OutputError
 from dermpack.progress import Track, silent
-from dermpack.tflite.model_file import ModelFile, TensorInfo, takes_raw_bytes
+from dermpack.tflite.model_file import STEP_ERROR, ModelFile, TensorInfo
 from dermpack.tflite.reading import read_model
 from dermpack.verification.file_description import FLOAT_TYPES, TENSOR_TYPES, has_expected_weights
 
@@ -65,22 +69,24 @@ class Candidate:
             return False
         return not has_expected_weights(read_model(self.data, where=self.name), self.recipe.value)
 
-    def check(self, data: bytes, source: RunSource) -> ModelFile:
+    def check(self, data: bytes, source: Source) -> ModelFile:
         """Read the bytes back, and raise OutputError unless they are what this candidate should be."""
         return check_file(
             data,
             self.recipe,
             io=self.io,
-            inputs=source.frozen.input_shapes,
-            outputs=source.frozen.output_shapes,
+            inputs=source.input_shapes,
+            outputs=source.output_shapes,
+            pixels=source.pixels,
             has_float_layers=bool(self.float_layers),
+            is_foreign=source.file is not None,
         )
 
 
-def make_plain_candidate(source: RunSource, recipe: Quantization, request: ConversionRequest) -> Candidate:
+def make_plain_candidate(source: Source, recipe: Quantization, request: ConversionRequest) -> Candidate:
     """Make the file of a recipe that needs no ranges."""
     start_time, io = perf_counter(), request.io_of(recipe)
-    data = convert(source.frozen, recipe, io=io)
+    data = convert(source.trained.frozen, recipe, io=io)
     return Candidate(recipe=recipe, io=io, method=None, data=data, seconds=perf_counter() - start_time)
 
 
@@ -92,6 +98,7 @@ class RangedModel:
     uncorrected: bytes
     errors: layer_errors.MeanErrors
     calibration: CalibrationSet
+    pixels: PixelScale
     ranges: Ranges
     seconds: float
 
@@ -101,7 +108,7 @@ class RangedModel:
 
 
 def measure_model(
-    source: RunSource,
+    source: Source,
     recipe: Quantization,
     request: ConversionRequest,
     calibration: CalibrationSet,
@@ -112,12 +119,13 @@ def measure_model(
     int16x8 needs the bias correction, too: its weights are the same 8-bit numbers as those of int8.
     """
     start_time, threads = perf_counter(), request.threads
-    unquantized = convert_unquantized(source.frozen, recipe)
+    unquantized, pixels = convert_unquantized(source.trained.frozen, recipe), source.pixels
     # 1. Measure the range of each tensor in the float file, and write it there.
     ranges = measure_ranges(
         unquantized,
         calibration.rows,
         metadata=calibration.metadata,
+        pixels=pixels,
         clipping=request.clipping,
         threads=threads,
         track=track,
@@ -126,12 +134,15 @@ def measure_model(
     # 2. Compare each layer in int8 and in float with these ranges; the means correct the biases.
     pictures = calibration.rows[: layer_errors.CORRECTION_PICTURES]
     known = calibration.metadata.rows if calibration.metadata else None
-    errors = layer_errors.measure_mean_errors(ranged, pictures, metadata=known, threads=threads, track=track)
+    errors = layer_errors.measure_mean_errors(
+        ranged, pictures, metadata=known, pixels=pixels, threads=threads, track=track
+    )
     return RangedModel(
-        frozen=source.frozen,
+        frozen=source.trained.frozen,
         uncorrected=ranged,
         errors=errors,
         calibration=calibration,
+        pixels=pixels,
         ranges=ranges,
         seconds=perf_counter() - start_time,
     )
@@ -160,7 +171,11 @@ def measure_layers(ranged: RangedModel, track: Track = silent) -> LayerHarm:
     start_time = perf_counter()
     pictures, known = ranged.calibration.rows[:COMPARED_PICTURES], ranged.calibration.metadata
     errors = layer_errors.measure_layer_errors(
-        ranged.corrected(), pictures, metadata=known.rows if known else None, track=track
+        ranged.corrected(),
+        pictures,
+        metadata=known.rows if known else None,
+        pixels=ranged.pixels,
+        track=track,
     )
     return LayerHarm(errors=errors, seconds=perf_counter() - start_time)
 
@@ -218,17 +233,20 @@ def check_file(
     io: IoType,
     inputs: Shapes,
     outputs: Shapes,
+    pixels: PixelScale = UNIT_SCALE,
     has_float_layers: bool = False,
+    is_foreign: bool = False,
 ) -> ModelFile:
     """Return the converted file as it is read back, or raise OutputError if its recipe demands otherwise.
 
-    TensorFlow's converter reports no error when it leaves a layer in floating point.
+    TensorFlow's converter reports no error when it leaves a layer in floating point. A file that another
+    program has written may compute with other types between its layers.
     """
     model = read_model(data, where=WHERE)
     problems = [
-        *_end_problems(model.inputs, inputs, io),
-        *_end_problems(model.outputs, outputs, io),
-        *_type_problems(model, recipe, io=io, has_float_layers=has_float_layers),
+        *_end_problems(model.inputs, inputs, io, pixels),
+        *_end_problems(model.outputs, outputs, io, pixels),
+        *_type_problems(model, recipe, io=io, has_float_layers=has_float_layers, has_other_types=is_foreign),
     ]
     if problems:
         what = f"converted file does not meet the requirements of {recipe.value} ({problems[0]})"
@@ -236,7 +254,9 @@ def check_file(
     return model
 
 
-def _end_problems(tensors: Sequence[TensorInfo], expected: Shapes, io: IoType) -> Iterator[str]:
+def _end_problems(
+    tensors: Sequence[TensorInfo], expected: Shapes, io: IoType, pixels: PixelScale
+) -> Iterator[str]:
     """Yield the problems of the inputs or of the outputs, which a file of several has by their names."""
     found = {tensor.name: tensor for tensor in tensors}
     if len(tensors) == len(expected) == 1:
@@ -250,13 +270,30 @@ def _end_problems(tensors: Sequence[TensorInfo], expected: Shapes, io: IoType) -
             yield f"{name} type is {tensor.dtype}, expected {io.value}"
         if tensor.shape != shape:
             yield f"{name} shape is {list(tensor.shape)}, expected {list(shape)}"
-        if name == PICTURE and io is not IoType.FLOAT32 and not takes_raw_bytes(tensor):
-            steps = f"scale {list(tensor.scales)} and zero point {list(tensor.zero_points)}"
-            yield f"{name} has {steps}, expected those of raw bytes (scale 1/127.5)"
+        if name == PICTURE:
+            yield from _step_problems(tensor, io, pixels)
+
+
+def _step_problems(tensor: TensorInfo, io: IoType, pixels: PixelScale) -> Iterator[str]:
+    """Yield the problem of an 8-bit input in which a step is not a level of the pixels."""
+    if io is IoType.FLOAT32 or not pixels.is_uniform:
+        return
+    (mean, *_), (std, *_), lowest = pixels.mean, pixels.std, np.iinfo(io.value).min
+    is_step = [abs(scale * std - 1) < STEP_ERROR for scale in tensor.scales] == [True]
+    # A mean of 127.5 is rounded to either side.
+    is_middle = [abs(point - lowest - mean) < 1 for point in tensor.zero_points] == [True]
+    if not (is_step and is_middle):
+        found = f"scale {list(tensor.scales)} and zero point {list(tensor.zero_points)}"
+        yield f"input has {found}, expected those of raw bytes (scale 1/{std:g})"
 
 
 def _type_problems(
-    model: ModelFile, recipe: Quantization, *, io: IoType, has_float_layers: bool
+    model: ModelFile,
+    recipe: Quantization,
+    *,
+    io: IoType,
+    has_float_layers: bool,
+    has_other_types: bool,
 ) -> Iterator[str]:
     """Yield the problems of the operators, of the tensors, of the weights, and of the activations."""
     for operator in model.operators:
@@ -270,7 +307,7 @@ def _type_problems(
     inside = types.inside | (FLOAT_TYPES if has_float_layers else frozenset())
     for tensor in model.tensors:
         allowed = inside | {io.value} if tensor.name in ends else inside
-        if tensor.dtype not in allowed:
+        if tensor.dtype not in allowed and not has_other_types:
             yield f"tensor {tensor.name} has type {tensor.dtype}"
     if not has_expected_weights(model, recipe.value):
         yield f"fewer than half of the weights are {types.weights}"

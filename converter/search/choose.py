@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from converter.qat.qat_training import TrainingObservers, make_qat_candidate
 from converter.quantize.calibration import read_calibration_set
 from converter.quantize.tflite_conversion import Quantization
-from converter.request import ConversionRequest, Method, RunSource
+from converter.request import ConversionRequest, Method
 from converter.search.accuracy_limit import FloatComparison, compare_to_float, derive_limit
 from converter.search.candidate import (
     Candidate,
@@ -23,6 +23,8 @@ from converter.search.candidate import (
     measure_layers,
     measure_model,
 )
+from converter.search.file_candidates import make_file_candidates
+from converter.sources.source import Source
 from dermpack.progress import Track, silent
 
 
@@ -41,7 +43,7 @@ class TriedCandidate:
 
 
 def try_candidates(
-    candidates: Iterable[Candidate], source: RunSource, request: ConversionRequest, *, track: Track = silent
+    candidates: Iterable[Candidate], source: Source, request: ConversionRequest, *, track: Track = silent
 ) -> tuple[TriedCandidate, ...]:
     """Compare one candidate after the other to the float network; only the last can be within the limit."""
     limit = derive_limit(source.float_predictions, max_drop=request.max_drop)
@@ -66,13 +68,25 @@ def choose_best(tried: Sequence[TriedCandidate]) -> TriedCandidate:
 
 
 def make_candidates(
-    source: RunSource,
+    source: Source,
     recipe: Quantization,
     request: ConversionRequest,
     training_folder: Path,
     observers: TrainingObservers,
-) -> Iterator[Candidate]:
-    """Yield the candidates of a recipe, the cheapest first; each is made when the caller asks for it."""
+) -> Generator[Candidate, None, None]:
+    """Return the candidates of a recipe, the cheapest first; each is made when the caller asks for it."""
+    if source.file is not None:
+        return make_file_candidates(source, recipe, request, observers.track)
+    return _make_network_candidates(source, recipe, request, training_folder, observers)
+
+
+def _make_network_candidates(
+    source: Source,
+    recipe: Quantization,
+    request: ConversionRequest,
+    training_folder: Path,
+    observers: TrainingObservers,
+) -> Generator[Candidate, None, None]:
     if not recipe.needs_ranges:
         yield make_plain_candidate(source, recipe, request)
         return
@@ -104,10 +118,10 @@ def make_candidates(
             yield replace(candidate, errors=harm().errors) if has_errors else candidate
 
 
-def _list_methods(source: RunSource, recipe: Quantization, request: ConversionRequest) -> list[Method]:
+def _list_methods(source: Source, recipe: Quantization, request: ConversionRequest) -> list[Method]:
     if recipe is not Quantization.INT8:
         return [Method.PTQ]
     if request.method is not Method.AUTO:
         return [request.method]
-    has_qat = not source.run.spec.arch.qat_refusal
+    has_qat = not source.trained.qat_refusal
     return [Method.PTQ, *([Method.QAT] if has_qat else []), Method.SELECTIVE]

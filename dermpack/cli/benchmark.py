@@ -75,7 +75,7 @@ def _share(_: click.Context, __: click.Parameter, value: str) -> float:
 )  # fmt: skip
 @options.path("--identity", "FILE", "The private key for the ssh machine.")
 @options.path("--benchmark-model", "PATH", "The benchmark_model tool of TensorFlow, built for the phone.")
-@options.path("--labels", "FILE", "The labels of models without a contract.")
+@options.labels("The labels of models without a contract: a file, or the labels themselves.")
 @options.flag("--no-pictures", "Leave the pictures of the dataset out of the report.")
 @options.seed("the intervals")
 @options.flag("--overwrite", "Replace an existing report.")
@@ -108,7 +108,7 @@ def command(
     python: str,
     identity: Path | None,
     benchmark_model: Path | None,
-    labels: Path | None,
+    labels: str | None,
     no_pictures: bool,
     seed: int,
     overwrite: bool,

@@ -12,13 +12,18 @@ import click
 
 from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import Printer, python_stderr_only, resumable, silenced_stderr
+from dermpack.cli.convert_keras import convert_keras, is_keras, read_keras_request, refuse_keras_options
+from dermpack.cli.convert_tflite import convert_tflite, is_tflite, print_kept, read_foreign_model
+from dermpack.cli.foreign_input import declared_input, list_given, read_declared_input
 from dermpack.storage.codec import encode
 
 if TYPE_CHECKING:
     from converter.export.conversion import Conversion
     from converter.search.accuracy_limit import AccuracyLimit
     from converter.search.choose import TriedCandidate
+    from dermpack.dataset.manifest import Dataset
     from dermpack.errors import DermpackError
+    from dermpack.inference.foreign_model import ForeignModel
     from dermpack.metrics.predictions import Predictions
 
 RECIPES = ("int8", "float32", "float16", "dynamic", "int16x8")
@@ -32,9 +37,20 @@ MEGABYTE = 1e6
 
 
 @click.command("convert")
-@click.argument("run", type=options.PATH)
+@click.argument("run", type=options.PATH, metavar="RUN|MODEL")
 @options.output("EXPORT", "The folder to write.")
-@click.option("--data", metavar="DATASET", type=options.PATH, help="The dataset of the run, if it was moved.")
+@click.option(
+    "--data", metavar="DATASET", type=options.PATH,
+    help="The dataset: of a run, if it was moved; of another model, to measure it on.",
+)  # fmt: skip
+@options.labels("The labels of another model, in the order of its outputs.  [default: those in the file]")
+@options.flag("--find-input", "Find how another model is fed, by its accuracy on training pictures.")
+@declared_input
+@click.option(
+    "--size", type=click.IntRange(8, 2048), metavar="PIXELS",
+    help="The side of the pictures of a Keras file that does not fix it.",
+)  # fmt: skip
+@options.flag("--compare-original", "Run a Keras file, too, in Keras's safe mode, and compare the answers.")
 @options.flag("--int8", "Write an int8 file: small, and fast on every phone. This is the default.")
 @options.flag("--float32", "Write a float32 file, as trained.")
 @options.flag("--float16", "Write a float16 file: half the size, for GPUs.")
@@ -76,6 +92,10 @@ def command(
     run: Path,
     output: Path,
     data: Path | None,
+    labels: str | None,
+    find_input: bool,
+    size: int | None,
+    compare_original: bool,
     method: str,
     io: str | None,
     pictures: int,
@@ -87,9 +107,13 @@ def command(
     threads: int,
     overwrite: bool,
     printer: Printer,
-    **recipes: bool,
+    **others: Any,
 ) -> None:
-    """Convert a trained RUN into EXPORT: model.tflite, its contract model.json, and the checks' results.
+    """Convert a trained RUN, or a MODEL of another program, into EXPORT: model.tflite with its contract.
+
+    A Keras file (.keras, .h5) is rebuilt and converted like a run; Keras does not load it unless you add
+    --compare-original. A float .tflite is quantized; a quantized one is kept as it is, and gets a contract.
+    All need --data and, unless the file says it, --labels and how the file is fed.
 
     Several quantizations at once make a folder of exports. The files that auto tried and did not choose go to
     EXPORT.rejected; if no file is within --max-drop, the best one is kept and the exit code is 1.
@@ -100,11 +124,22 @@ def command(
       dermpack convert run -o export --max-drop 0.5 --layer-errors
       dermpack convert run -o export --evidence
       dermpack convert run -o exports --int8 --float16 --float32 --data moved/dataset
+      dermpack convert model.keras -o export --labels akiec,mel,nv --data dataset --compare-original
+      dermpack convert model.tflite -o export --labels labels.txt --data dataset --input-range 0..1
+      dermpack convert model.tflite -o export --labels labels.txt --data dataset --find-input
     """
     from dermpack.metrics.definitions import balanced_accuracy
-    from trainer.runs.run_folder import read_run
 
-    read_run(run)  # before TensorFlow is loaded, so that an error comes at once
+    # Everything that can be checked without TensorFlow is checked before it is loaded.
+    keras, foreign = None, None
+    if is_keras(run):
+        declared = read_declared_input(others)
+        keras = read_keras_request(
+            *(run, data, labels, declared), size=size, compare=compare_original, find=find_input
+        )
+    else:
+        foreign = _read_foreign(run, data, labels, others, find=find_input)
+        refuse_keras_options(size, compare=compare_original)
     printer.note("Starting TensorFlow ...")
     with silenced_stderr():
         from converter.export.conversion import convert_run
@@ -112,9 +147,10 @@ def command(
         from converter.quantize.clipping import Clipping
         from converter.quantize.tflite_conversion import IoType, Quantization
         from converter.request import ConversionRequest, Method
+        from dermpack.contract import Contract
 
     request = ConversionRequest(
-        recipes=tuple(Quantization(name) for name in RECIPES if recipes[name]) or (Quantization.INT8,),
+        recipes=tuple(Quantization(name) for name in RECIPES if others[name]) or (Quantization.INT8,),
         method=Method(method),
         io=IoType(io) if io else None,
         pictures=pictures,
@@ -131,8 +167,29 @@ def command(
         printer.note(f"int8 before quantization-aware training: {figure} (validation split)")
 
     observers = TrainingObservers(track=printer.track, watch=printer.training_reporter(), begun=print_start)
-    with resumable(output, partial(_describe_kept, output)), python_stderr_only():
-        conversion = convert_run(run, output, request, data=data, overwrite=overwrite, observers=observers)
+    if keras is not None:
+        with resumable(output, partial(_describe_kept, output)):
+            conversion = convert_keras(
+                keras, output, request, overwrite=overwrite, observers=observers, printer=printer
+            )
+    elif foreign is not None:
+        model, dataset = foreign
+        result = convert_tflite(
+            *(model, dataset, output, request),
+            find=find_input,
+            overwrite=overwrite,
+            observers=observers,
+            printer=printer,
+        )
+        if isinstance(result, Contract):
+            print_kept(result, output, printer)
+            return
+        conversion = result
+    else:
+        with resumable(output, partial(_describe_kept, output)), python_stderr_only():
+            conversion = convert_run(
+                run, output, request, data=data, overwrite=overwrite, observers=observers
+            )
     _print_conversion(conversion, printer)
     printer.result(_record(conversion, output), str(output))
     if request.method is Method.AUTO and not conversion.is_within:
@@ -140,6 +197,30 @@ def command(
     # Several quantizations are in subfolders; the first one is evaluated as an example.
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
     printer.note(f"next: dermpack evaluate {quote(str(first))} {quote(str(conversion.dataset))}")
+
+
+def _read_foreign(
+    path: Path, data: Path | None, labels: str | None, others: dict[str, Any], *, find: bool
+) -> tuple[ForeignModel, Dataset] | None:
+    """Return a model of another program and the dataset to measure it on; None for a run."""
+    from dermpack.dataset.manifest import Split, read_dataset, require_pictures
+    from dermpack.errors import InputError
+    from trainer.runs.run_folder import read_run
+
+    if not is_tflite(path):
+        read_run(path)
+        given = [*list_given(others), *(["--labels"] if labels else []), *(["--find-input"] if find else [])]
+        if given:
+            what, hint = "applies to a model of another program only", "Omit the option."
+            raise InputError(given[0], what, hint, code="option-not-applicable")
+        return None
+    if data is None:
+        hint = "Give a dataset, or package the file without measuring it (dermpack package)."
+        raise InputError(path, "conversion needs --data", hint, code="missing-option")
+    model = read_foreign_model(path, labels, read_declared_input(others))
+    dataset = read_dataset(data)
+    require_pictures(dataset, (Split.TRAIN, Split.VALIDATION))
+    return model, dataset
 
 
 def _describe_kept(output: Path) -> str:

@@ -32,11 +32,10 @@ SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "
 @click.argument("dataset", type=options.PATH)
 @options.split("score")
 @options.output("REPORT", "Write the report into this new folder.", required=False)
-@click.option(
-    "--labels", "labels_file", type=options.PATH, metavar="FILE",
-    help="The labels of the outputs, one per line or as a JSON list.  [default: those in the model.json "
-    "next to the model]",
-)  # fmt: skip
+@options.labels(
+    "The labels of the outputs: a file with one per line or a JSON list, or the labels themselves.  "
+    "[default: those in the model.json next to the model]"
+)
 @options.path("--predictions", "FILE.csv", "Write a table with one row per picture.")
 @options.flag("--no-pictures", "Leave the pictures of the dataset out of the report.")
 @click.option(
@@ -62,7 +61,7 @@ def command(
     dataset: Path,
     split: str,
     output: Path | None,
-    labels_file: Path | None,
+    labels: str | None,
     predictions: Path | None,
     no_pictures: bool,
     resamples: int,
@@ -114,7 +113,7 @@ def command(
     given = ((PICTURE, picture_alone), (METADATA, metadata_alone))
     with ExitStack() as opened:
         open_model = partial(_open_predictor, threads=threads, printer=printer)
-        predictor, about, fitted = opened.enter_context(open_model(model, labels_file))
+        predictor, about, fitted = opened.enter_context(open_model(model, labels))
         others = []
         for row, path in given:
             if path is not None:
@@ -195,7 +194,7 @@ def add_evidence(
 
 @contextmanager
 def _open_predictor(
-    model: Path, labels: Path | None, *, threads: int, printer: Printer
+    model: Path, labels: str | None, *, threads: int, printer: Printer
 ) -> Iterator[tuple[Predictor, dict[str, Any], FittedDecisions]]:
     """Yield the predictor of a run or a .tflite, its description, and the thresholds fitted for it."""
     from dermpack.api import describe_model, read_fitted_decisions
@@ -223,9 +222,10 @@ def _open_predictor(
         yield classifier, describe_model(model, file, classifier), fitted
 
 
-def _read_settings(model: Path, labels: Path | None) -> ModelSettings:
+def _read_settings(model: Path, labels: str | None) -> ModelSettings:
     from dermpack.errors import InputError
-    from dermpack.inference.model_files import find_sidecar, read_labels, read_model, read_sidecar
+    from dermpack.inference.label_list import read_labels
+    from dermpack.inference.model_files import ModelSettings, find_sidecar, read_model, read_sidecar
     from trainer.runs.run_folder import refuse_unfinished
 
     # An interrupted training has left a hidden folder, for which there is a more precise error.
@@ -234,7 +234,7 @@ def _read_settings(model: Path, labels: Path | None) -> ModelSettings:
         what, hint = "the path does not exist", "Give a run folder, an export folder or a .tflite file."
         raise InputError(model, what, hint, code="model-not-found")
     if labels is not None:
-        return read_labels(labels)
+        return ModelSettings(labels=read_labels(labels))
     sidecar = find_sidecar(model)
     if sidecar is None:
         read_model(model)  # raises the more precise error if it is not a .tflite

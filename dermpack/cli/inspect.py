@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ from dermpack.cli.console import Printer
 from dermpack.storage.codec import encode
 
 if TYPE_CHECKING:
-    from dermpack.tflite.model_file import Metadata, ModelFile, TensorInfo
+    from dermpack.tflite.model_file import FileKind, Metadata, ModelFile, TensorInfo
 
 RUNTIMES = ("tflite-runtime==2.14.0", "ai-edge-litert==2.3.0")
+SHOWN_LABELS = 10
 RESEARCH_ONLY = "research software, not a medical device"
 MODEL_KEYS = ("size_bytes", "parameters", "description", "subgraphs", "min_runtime_version")
 TENSOR_KEYS = ("name", "dtype", "shape", "size_bytes", "scales", "zero_points")
@@ -53,12 +54,13 @@ def command(model: Path, runtimes: tuple[str, ...], printer: Printer) -> None:
     contract = find_contract(path)
     record = {
         "sha256": sha256,
+        "kind": read.kind.name.lower(),
         **_model_record(read),
         "traps": [encode(finding) for finding in lint_model(read, runtimes=runtimes or RUNTIMES)],
         "contract": encode(contract) if contract else None,
         "contract_disagrees": list(find_mismatches(contract, read, sha256=sha256)) if contract else [],
     }
-    printer.result(record, *_text_lines(path, record))
+    printer.result(record, *_text_lines(path, record, read.kind))
 
 
 def _model_record(model: ModelFile) -> dict[str, Any]:
@@ -107,9 +109,10 @@ def _metadata_record(metadata: Metadata) -> dict[str, Any]:
     return {"score_calibration" if name == "calibration" else name: value for name, value in record.items()}
 
 
-def _text_lines(path: Path, record: dict[str, Any]) -> Iterator[str]:
+def _text_lines(path: Path, record: dict[str, Any], kind: FileKind) -> Iterator[str]:
     """Yield the text for the terminal, from top to bottom."""
     yield f"{path}: {record['size_bytes']:,} bytes, {record['parameters']:,} parameters"
+    yield kind.value
     yield f"sha256 {record['sha256']}"
     for tensor in record["inputs"]:
         yield f"input   {_tensor_text(tensor)}"
@@ -163,7 +166,7 @@ def _metadata_lines(record: dict[str, Any]) -> Iterator[str]:
         if value not in (None, "", []):
             yield f"  {key}: {_join(value) if isinstance(value, list) else value}"
     if record["labels"]:
-        yield f"  labels: {_join(record['labels'])}"
+        yield f"  labels: {_join_labels(record['labels'])}"
 
 
 def _contract_lines(record: dict[str, Any]) -> Iterator[str]:
@@ -175,7 +178,7 @@ def _contract_lines(record: dict[str, Any]) -> Iterator[str]:
     yield from (f"  {line}" for line in differing)
     recipe = contract["recipe"]
     yield f"  {contract['name']} {contract['version']}, {recipe['name']} by {recipe['method']}"
-    yield f"  labels: {_join(contract['labels'])}"
+    yield f"  labels: {_join_labels(contract['labels'])}"
     for name, tensor in {**contract["inputs"], **contract["outputs"]}.items():
         shape = "×".join(map(str, tensor["shape"]))
         yield f"  {name}: {tensor['role']}, {tensor['dtype']} {shape}"
@@ -193,6 +196,13 @@ def _contract_lines(record: dict[str, Any]) -> Iterator[str]:
         yield f"  {run['runtime']} {run['version']} ({run['delegate']}): {works}, {run['result']}"
     yield f"  licence: {contract['license']}"
     yield f"  intended use: {contract['intended_use']}"
+
+
+def _join_labels(labels: Sequence[str]) -> str:
+    """Return the labels, or the first ones of many and their number."""
+    if len(labels) <= SHOWN_LABELS:
+        return _join(labels)
+    return f"{_join(labels[:SHOWN_LABELS])} and {len(labels) - SHOWN_LABELS:,} more ({len(labels):,} in all)"
 
 
 def _join(values: Iterable[Any]) -> str:

@@ -65,6 +65,11 @@ def file(name: str, metavar: str, text: str) -> AddOption:
     return click.option(name, metavar=metavar, type=EXISTING_FILE, help=text)
 
 
+def labels(text: str) -> AddOption:
+    """Add --labels, the names of the outputs: a file of any of the usual forms, or a list."""
+    return click.option("--labels", metavar="FILE|A,B,C", help=text)
+
+
 def seed(what: str) -> AddOption:
     """Add --seed, the start of the random numbers for `what`."""
     return click.option(

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dermpack.cli import options
 from dermpack.cli.console import Printer
+from dermpack.cli.convert_tflite import is_tflite, read_foreign_model
+from dermpack.cli.foreign_input import declared_input, list_given, read_declared_input
+
+if TYPE_CHECKING:
+    from dermpack.bundle.variants import Variant
 
 FORMATS = ("module", "assets", "aar")
 SCHEMA = 1  # of the JSON
 
 
 @click.command("package")
-@click.argument("export", type=options.PATH)
+@click.argument("export", type=options.PATH, metavar="EXPORT|MODEL.tflite")
 @options.output("BUNDLE", "The file to write.")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="module", show_default=True,
@@ -48,6 +55,8 @@ SCHEMA = 1  # of the JSON
     "--describe", "described", multiple=True, metavar="LABEL=WORDS",
     help="Explain a label in the README and the model card; can be repeated.",
 )  # fmt: skip
+@options.labels("The labels of a MODEL.tflite of another program.  [default: those in the file]")
+@declared_input
 @options.path("--card", "FILE.md", "Also write the model card into this file.")
 @options.path("--sign", "KEY", "Sign the bundle with this Ed25519 key (PEM) and write BUNDLE.sig.")
 @options.flag("--overwrite", "Replace an existing bundle and model card.")
@@ -64,21 +73,25 @@ def command(
     scores: tuple[Path, ...],
     times: tuple[Path, ...],
     described: tuple[str, ...],
+    labels: str | None,
     card: Path | None,
     sign: Path | None,
     overwrite: bool,
     printer: Printer,
+    **others: Any,
 ) -> None:
     """Package EXPORT into BUNDLE: a zip that unpacks into a Gradle module for any Android app.
 
     The bundle contains the model, its contract and labels, Java code that prepares pictures bit for bit as in
     training, golden vectors that test this on the phone, a README, a model card, checksums and a bill of
-    materials. The same export gives the same bytes; dermpack verify BUNDLE checks them.
+    materials. The same export gives the same bytes; dermpack verify BUNDLE checks them. A MODEL.tflite of
+    another program is packaged as it is; the contract says that its accuracy was not measured.
 
     \b
     Examples:
       dermpack package export -o skin.zip --name skin
       dermpack package export -o skin.zip --scores evaluation --benchmark report --card CARD.md
+      dermpack package model.tflite -o skin.zip --labels labels.txt --input-range 0..1
       dermpack package exports -o skin.aar --format aar --variant int8 --variant float16 --sign key.pem
     """
     from dermpack.bundle.build_bundle import BundleRequest, build_bundle
@@ -86,7 +99,6 @@ def command(
     from dermpack.bundle.documents import read_meanings
     from dermpack.bundle.reports import read_scores, read_times
     from dermpack.bundle.signing import read_private_key, write_with_signature
-    from dermpack.bundle.variants import read_variants
     from dermpack.imaging.metadata_removal import MetadataPolicy
     from dermpack.storage.files import check_output_file, sha256_of, write_bytes
 
@@ -97,7 +109,7 @@ def command(
         check_output_file(card, overwrite=overwrite)
     # Read before the bundle is built, so that an invalid key costs no time.
     key = read_private_key(sign) if sign else None
-    chosen = read_variants(export, variants)
+    chosen = _read_variants(export, variants, labels, others, printer)
     request = BundleRequest(
         format=BundleFormat(form),
         name=name,
@@ -141,6 +153,29 @@ def command(
         "metadata_removed": built.metadata_removed,
     }
     printer.result(record, str(output))
+
+
+def _read_variants(
+    export: Path, names: tuple[str, ...], labels: str | None, others: dict[str, Any], printer: Printer
+) -> tuple[Variant, ...]:
+    """Return the variants of an export, or the only one of a file without a contract, which is run now."""
+    from dermpack.bundle.variants import read_variants
+    from dermpack.errors import InputError
+    from dermpack.verification.export_files import describe_kept_file, write_export_files
+
+    if not is_tflite(export):
+        if given := [*list_given(others), *(["--labels"] if labels else [])]:
+            what, hint = "applies to a .tflite without a contract only", "Omit the option."
+            raise InputError(given[0], what, hint, code="option-not-applicable")
+        return read_variants(export, names)
+    model = read_foreign_model(export, labels, read_declared_input(others))
+    contract = describe_kept_file(model)
+    printer.note("accuracy: not measured. Measure it with dermpack convert --data, which makes an export")
+    if not contract.runtimes.oldest:
+        printer.note("the file works on no interpreter that is installed here")
+    with TemporaryDirectory(prefix="dermpack-package-") as folder:
+        write_export_files(Path(folder), model.data, contract)
+        return read_variants(Path(folder), names)
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:

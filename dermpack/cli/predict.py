@@ -32,10 +32,10 @@ SHOWN = 8  # labels that are counted by name
     "--top", type=click.IntRange(1, 10_000), default=3, show_default=True,
     help="Number of labels to show for each picture.",
 )  # fmt: skip
-@click.option(
-    "--labels", "labels_file", type=options.PATH, metavar="FILE",
-    help="The labels of the outputs, one per line or as a JSON list; the contract is not read then.",
-)  # fmt: skip
+@options.labels(
+    "The labels of the outputs: a file with one per line or a JSON list, or the labels themselves; the "
+    "contract is not read then."
+)
 @options.path(
     "--metadata",
     "FILE.csv",
@@ -59,7 +59,7 @@ def command(
     model: Path,
     names: tuple[Path, ...],
     top: int,
-    labels_file: Path | None,
+    labels: str | None,
     metadata: Path | None,
     values: tuple[str, ...],
     csv: Path | None,
@@ -107,7 +107,7 @@ def command(
         from dermpack.inference.predict.answers import classify_pictures, interpret_outputs
         from dermpack.inference.predict.patient_table import read_patient_rows
 
-        known = open_model(model, labels_file=labels_file)
+        known = open_model(model, given_labels=labels)
         if evidence is not None:
             maps.refuse_missing_evidence(known)
         rows = read_patient_rows(known, found.pictures, table=metadata, values=values)

@@ -106,22 +106,27 @@ class Parents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputCandidate:
-    """One way to feed a picture, and the accuracy that it gave."""
+    """One way to feed a picture, and the accuracy that it gave on so many pictures."""
 
     name: str
+    n: int
     accuracy: float
     ci95: tuple[float, float] | None
 
     def __post_init__(self) -> None:
         check_share("accuracy", self.accuracy)
+        check(self.n > 0, "n", self.n, "above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputEvidence:
-    """How the preprocessing of a file of unknown origin was found: each candidate on the same pictures."""
+    """How the preprocessing of a file of unknown origin was found.
+
+    The candidates were tried on the same pictures; the worse ones only on the first of them.
+    """
 
     split: str
-    n: int
+    n: int  # pictures on which the best ones were tried
     candidates: tuple[InputCandidate, ...]
     chosen: str
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dermpack.contract import (
     CONTRACT_FILE,
@@ -17,6 +15,7 @@ from dermpack.contract import (
 )
 from dermpack.errors import DermpackError, InputError, TableError
 from dermpack.imaging.preprocessing import Policy
+from dermpack.inference.label_list import check_label_list, read_labels
 from dermpack.storage.files import is_directory, read_bytes, read_json, sha256_of
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
@@ -25,8 +24,6 @@ IDENTIFIER, IDENTIFIER_OFFSET = b"TFL3", 4  # of the flatbuffer
 ZIP = b"PK\x03\x04"  # the first bytes of a bundle
 GIVE_TFLITE = "Give the path of a .tflite file."
 GIVE_MODEL = "Give a .tflite file or an export folder."
-MAX_LABELS_BYTES = 1 << 20
-MAX_LABELS = 10_000
 AGAIN = "Convert the run again, or give the labels with --labels FILE."
 
 
@@ -78,7 +75,7 @@ def read_sidecar(path: Path, *, of: Path | None = None) -> ModelSettings:
     """
     record = read_json(path)
     if "schema" not in record:
-        return ModelSettings(labels=_check_labels(record.get("labels"), path))
+        return ModelSettings(labels=check_label_list(record.get("labels"), path))
     contract = parse_contract(record, where=path)
     # A copied contract next to another model would give it wrong labels.
     if of is not None and contract.sha256 != sha256_of(read_model(of)):
@@ -99,31 +96,6 @@ def make_settings(
     return ModelSettings(labels=labels, policy=policy, temperature=value, floor=floor, interface=interface)
 
 
-def read_labels(path: Path) -> ModelSettings:
-    """Return the labels in a file: one per line, or a JSON list."""
-    data = read_bytes(path, most=MAX_LABELS_BYTES, hint="Give a list of labels.")
-    try:
-        text = data.decode("utf-8-sig")
-        if text.lstrip().startswith("["):
-            labels = json.loads(text)
-        else:
-            labels = [line.strip() for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError) as error:
-        what = f"not a list of labels ({error})"
-        raise TableError(path, what, "Write one label per line.", code="invalid-labels") from error
-    return ModelSettings(labels=_check_labels(labels, path))
-
-
-def _check_labels(value: Any, path: Path) -> tuple[str, ...]:
-    labels = value if isinstance(value, list) else []
-    if not 2 <= len(labels) <= MAX_LABELS or not all(isinstance(label, str) and label for label in labels):
-        what = f"must contain a list of 2 to {MAX_LABELS} labels"
-        raise TableError(path, what, AGAIN, code="invalid-labels")
-    if repeated := sorted(label for label in set(labels) if labels.count(label) > 1):
-        raise TableError(path, f"contains the label {repeated[0]!r} twice", AGAIN, code="invalid-labels")
-    return tuple(labels)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedModel:
     """A model and the interpretation of its outputs; without a contract, only the labels are known."""
@@ -142,12 +114,12 @@ class OpenedModel:
     interface: TensorInterface | None = None
 
 
-def open_model(path: Path, *, labels_file: Path | None = None) -> OpenedModel:
+def open_model(path: Path, *, given_labels: str | None = None) -> OpenedModel:
     """Return the model in a .tflite or an export folder; a contract of another model is an error."""
     file = find_model_file(path)
     data = read_model(file)
-    if labels_file is not None:
-        return _without_contract(file, data, read_labels(labels_file))
+    if given_labels is not None:
+        return _without_contract(file, data, ModelSettings(labels=read_labels(given_labels)))
     sidecar = find_sidecar(file)
     if sidecar is None:
         what = f"the labels are unknown (no {CONTRACT_FILE} next to the model and no labels inside it)"

@@ -9,7 +9,6 @@ from enum import IntEnum
 from typing import Any
 
 import flatbuffers
-from ai_edge_litert import schema_py_generated as schema
 
 from dermpack.contract import PICTURE, PROBABILITIES
 from dermpack.errors import InputError
@@ -23,10 +22,10 @@ from dermpack.tflite.model_file import (
     ModelFile,
     TensorInfo,
 )
-from dermpack.tflite.reading import IDENTIFIER, MALFORMED, METADATA_NAME, invalid_model, read_model
+from dermpack.tflite.model_tree import attach, pack_model, unpack_model
+from dermpack.tflite.reading import METADATA_NAME, read_model
 
 WHERE = "model.tflite"
-ALIGNMENT = 16  # of constants, as the schema demands; TensorFlow's converter aligns them to 4 bytes only
 Fields = dict[Any, Any]  # of a table, by their numbers in the schema
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 FILE_TEXTS = {
@@ -41,44 +40,11 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     The same input gives the same bytes. The function is meant for files of our own converter: the model is
     checked, but not treated as hostile.
     """
-    # 1. Check both, and read the model into a tree of objects.
     content = read_model(data, where=WHERE)
     _check_metadata(content, metadata)
-    packed = pack_metadata(metadata, content)
-    model = unpack_model(data)
-    # 2. Replace the metadata buffer, or add one.
-    entries = model.metadata = list(model.metadata or ())
-    entry = next((entry for entry in entries if entry.name == METADATA_NAME.encode()), None)
-    if entry is None:
-        entry = schema.MetadataT(name=METADATA_NAME, buffer=len(model.buffers))
-        entries.append(entry)
-        model.buffers.append(None)
-    model.buffers[entry.buffer] = schema.BufferT(data=packed)
-    # 3. Pack the whole model again.
-    written = pack_model(model, size_bytes=len(data) + len(packed))
-    return append_files(written, associated_files(metadata))
-
-
-def unpack_model(data: bytes) -> Any:
-    """Return the model as a tree of objects; raise InputError if packing it again would lose a part."""
-    try:
-        model = schema.ModelT.InitFromPackedBuf(data, 0)
-    except MALFORMED as error:
-        raise invalid_model(WHERE, error) from error
-    _refuse_unknown_parts(model)
-    return model
-
-
-def pack_model(model: Any, *, size_bytes: int) -> bytes:
-    """Return the file of a tree of objects, with aligned constants: a mapped file needs no copy of them.
-
-    `size_bytes` is about the size of the file.
-    """
-    buffers = [None if buffer is None else buffer.data for buffer in model.buffers]
-    model.buffers = [AlignedBuffer(data=data) for data in buffers]
-    builder = flatbuffers.Builder(size_bytes + (1 << 16))
-    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
+    model = unpack_model(data, where=WHERE)
+    attach(model, METADATA_NAME, pack_metadata(metadata, content))
+    return append_files(pack_model(model), associated_files(metadata))
 
 
 def _check_metadata(model: ModelFile, metadata: Metadata) -> None:
@@ -105,42 +71,10 @@ def _check_metadata(model: ModelFile, metadata: Metadata) -> None:
 def _find_ends(model: ModelFile) -> tuple[TensorInfo | None, TensorInfo | None]:
     """Return the picture and the probabilities: by the names of a signature, or the only tensors."""
     for signature in model.signatures:
-        return signature.inputs.get(PICTURE), signature.outputs.get(PROBABILITIES)
+        if PICTURE in signature.inputs:
+            return signature.inputs[PICTURE], signature.outputs.get(PROBABILITIES)
     is_plain = (len(model.inputs), len(model.outputs)) == (1, 1)
     return (model.inputs[0], model.outputs[0]) if is_plain else (None, None)
-
-
-def _refuse_unknown_parts(model: Any) -> None:
-    """Raise InputError if the file has parts that packing the model again would lose."""
-    operators = [operator for graph in model.subgraphs for operator in graph.operators or ()]
-    options = [(operator.builtinOptionsType, operator.builtinOptions) for operator in operators]
-    options += [(operator.builtinOptions2Type, operator.builtinOptions2) for operator in operators]
-    if any(buffer.offset for buffer in model.buffers):
-        lost = "constants outside the flatbuffer"
-    elif any(kind and value is None for kind, value in options):  # the schema does not have these options
-        lost = "an operator with unknown options"
-    else:
-        return
-    what = f"the model has {lost}, which would be lost when the metadata is written"
-    hint = "Export the model with a supported converter."
-    raise InputError(WHERE, what, hint, code="unsupported-model")
-
-
-class AlignedBuffer(schema.BufferT):  # type: ignore[misc] # the schema ships no types
-    """A buffer whose data begins at a multiple of ALIGNMENT."""
-
-    def Pack(self, builder: Any) -> Any:  # noqa: N802 - the schema's Model calls it by this name
-        """Write the buffer; the generated method would align the data to one byte."""
-        if self.data is None:
-            return super().Pack(builder)
-        data = bytes(self.data)
-        builder.StartVector(1, len(data), ALIGNMENT)
-        builder.head -= len(data)
-        builder.Bytes[builder.head : builder.head + len(data)] = data
-        vector = builder.EndVector()
-        schema.BufferStart(builder)
-        schema.BufferAddData(builder, vector)
-        return schema.BufferEnd(builder)
 
 
 def append_files(model: bytes, files: Mapping[str, bytes]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from math import prod
 
 BITS = {  # of an element, by type; strings and handles have no fixed size
@@ -15,10 +15,20 @@ BITS = {  # of an element, by type; strings and handles have no fixed size
 }
 FLOATS = frozenset(("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"))
 INPUT_NAME, OUTPUT_NAME = "image", "probability"  # in the metadata of our files
+QUANTIZED_TYPES = frozenset(("int8", "uint8", "int16", "int4", "float16", "bfloat16"))
+OWN_AUTHOR = "dermpack"  # in the metadata of the files that dermpack writes
 METADATA_KIND, UNUSED_KIND = "metadata", "unused"
 LABELS_FILE, CALIBRATION_FILE = "labels.txt", "score_calibration.txt"
 PIXEL_STEP, STEP_ERROR = 1 / 127.5, 1e-4  # the error is relative; our models take pixels from -1 to 1
 MIDDLES = {"uint8": (127, 128), "int8": (-1, 0)}  # zero points of an input that takes raw bytes
+
+
+class FileKind(Enum):
+    """What a conversion of a file can start from; the value describes it."""
+
+    FLOAT = "a float file: dermpack convert can quantize it"
+    QUANTIZED = "a quantized file: dermpack convert keeps it as it is"
+    OWN = "made by dermpack: convert its run or its original again to change it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +169,19 @@ class ModelFile:
     metadata: Metadata | None
     shares: tuple[ByteShare, ...]  # sorted by kind
     signatures: tuple[ModelSignature, ...] = ()  # of the first subgraph
+    output_operator: str = ""  # that computes the first output: SOFTMAX, FULLY_CONNECTED …
+
+    @property
+    def kind(self) -> FileKind:
+        """What a conversion of the file can start from."""
+        if self.metadata is not None and self.metadata.author == OWN_AUTHOR:
+            return FileKind.OWN
+        return FileKind.QUANTIZED if self.is_quantized else FileKind.FLOAT
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether a tensor has fewer bits than a float32."""
+        return any(tensor.scales or tensor.dtype in QUANTIZED_TYPES for tensor in self.tensors)
 
     @property
     def parameters(self) -> int:

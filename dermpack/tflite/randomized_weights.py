@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from dermpack.tflite.metadata_writing import pack_model, unpack_model
+from dermpack.tflite.model_tree import pack_model, unpack_model
 
 BUILTIN = schema.BuiltinOperator
 WEIGHTED = (BUILTIN.CONV_2D, BUILTIN.DEPTHWISE_CONV_2D, BUILTIN.FULLY_CONNECTED)
@@ -21,7 +21,7 @@ def shuffle_weights(data: bytes, *, seed: int, convolutions: int | None = None) 
 
     `convolutions` is how many of the last layers are shuffled; without it all are.
     """
-    model = unpack_model(data)
+    model = unpack_model(data, where="model.tflite")
     graph, generator = model.subgraphs[0], np.random.default_rng(seed)
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
     # float16 weights pass through an operator that converts them.
@@ -34,7 +34,7 @@ def shuffle_weights(data: bytes, *, seed: int, convolutions: int | None = None) 
     for operator in layers if convolutions is None else layers[-convolutions:]:
         index = int(operator.inputs[WEIGHTS_INPUT])
         _shuffle(model, graph.tensors[sources.get(index, index)], generator)
-    return pack_model(model, size_bytes=len(data))
+    return pack_model(model)
 
 
 def _shuffle(model: Any, tensor: Any, generator: np.random.Generator) -> None:

@@ -28,6 +28,7 @@ MAX_MODEL_BYTES = 512 << 20
 IDENTIFIER, IDENTIFIER_OFFSET = b"TFL3", 4
 METADATA_NAME, MIN_RUNTIME_NAME = "TFLITE_METADATA", "min_runtime_version"
 MAX_DIMENSIONS = 16  # of a tensor
+SAME_VALUES = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")  # operators that do not change real values
 MALFORMED = (Malformed, struct.error, ValueError, TypeError, IndexError, OverflowError)
 
 
@@ -102,7 +103,29 @@ def _read(data: BoundedBytes) -> ModelFile:
         metadata=unpack_metadata(packed, file=data) if packed else None,
         shares=_byte_shares(graphs, tables),
         signatures=tuple(_read_signatures(model, graphs[0], budget)),
+        output_operator=_find_output_operator(main, outputs, tables),
     )
+
+
+def _find_output_operator(main: Any, outputs: Sequence[int], tables: ModelTables) -> str:
+    """Return the operator that computes the first output, not one that only changes its type or shape."""
+    producers: dict[int, tuple[int, tuple[int, ...]]] = {}
+    for operator in tables.budget.tables(main.OperatorsLength(), main.Operators):
+        inputs = tables.budget.numbers(operator.InputsLength(), operator.InputsAsNumpy)
+        written = tables.budget.numbers(operator.OutputsLength(), operator.OutputsAsNumpy)
+        producers |= {index: (operator.OpcodeIndex(), inputs) for index in written}
+    wanted, name = outputs[0] if outputs else -1, ""
+    # An operator can read what it writes, in a file that is not valid.
+    for _ in range(len(producers)):
+        if wanted not in producers:
+            break
+        number, inputs = producers[wanted]
+        code = _pick(tables.codes, number)
+        name = OPERATORS.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "")
+        if name not in SAME_VALUES or not inputs:
+            break
+        wanted = inputs[0]
+    return name
 
 
 def _read_signatures(model: Any, tensors: Sequence[TensorInfo], budget: Budget) -> Iterator[ModelSignature]:

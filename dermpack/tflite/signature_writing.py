@@ -9,7 +9,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from dermpack.contract import SIGNATURE
 from dermpack.errors import InputError
-from dermpack.tflite.metadata_writing import WHERE, pack_model, unpack_model
+from dermpack.tflite.model_tree import pack_model, unpack_model
+
+WHERE = "model.tflite"
 
 
 def with_signature(data: bytes, *, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> bytes:
@@ -18,7 +20,7 @@ def with_signature(data: bytes, *, inputs: Mapping[str, str], outputs: Mapping[s
     The tensors themselves get the names of the signature, too: an interface that knows no signatures, such as
     InterpreterApi of Java, finds them by these.
     """
-    model = unpack_model(data)
+    model = unpack_model(data, where=WHERE)
     graph = model.subgraphs[0]
     ends: list[list[Any]] = []
     for kind, names, indices in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):
@@ -34,7 +36,7 @@ def with_signature(data: bytes, *, inputs: Mapping[str, str], outputs: Mapping[s
         graph.tensors[entry.tensorIndex].name = entry.name
     signature = schema.SignatureDefT(inputs=ends[0], outputs=ends[1], signatureKey=SIGNATURE, subgraphIndex=0)
     model.signatureDefs = [signature]
-    return pack_model(model, size_bytes=len(data))
+    return pack_model(model)
 
 
 def _text(name: bytes | str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose
 
 from dermpack.contract import Contract, InputRecord, OutputRecord
@@ -12,6 +12,7 @@ from dermpack.tflite.model_file import ModelFile, TensorInfo
 from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
 
 FLOAT32_ERROR = 1e-6  # relative, of a scale: 32 bits in the file, 64 in JSON
+ORIGINAL = "original"  # the name of the quantization of a file that is kept as it is
 FLOAT_TYPES = frozenset(("float32", "float16"))
 SMALL = 1024  # numbers; the dynamic quantization leaves smaller tensors as they are
 
@@ -46,6 +47,8 @@ def check_bytes(data: bytes, contract: Contract) -> Check:
 def check_description(model: ModelFile, contract: Contract) -> tuple[Check, ...]:
     """Check everything that both the contract and the flatbuffer state."""
     bound = bind_tensors(contract, model)
+    if contract.recipe.name == ORIGINAL:  # the interpreters take one picture, whatever the file allows
+        bound = {name: replace(tensor, is_dynamic=False) for name, tensor in bound.items()}
     counts = (len(contract.inputs), len(contract.outputs)) == (len(model.inputs), len(model.outputs))
     ends = (("input", contract.inputs), ("output", contract.outputs))
     return (
@@ -92,10 +95,15 @@ def _check_operators(model: ModelFile, contract: Contract) -> Check:
 def _check_metadata(model: ModelFile, contract: Contract) -> Check:
     """Check that MediaPipe, which reads the metadata, gets what the contract states."""
     metadata = model.metadata
+    if contract.recipe.name == ORIGINAL:
+        detail = "that of the file as it was; the contract was made for it later"
+        return Check(name="metadata", outcome=CheckOutcome.NOTED, detail=detail)
     if metadata is None:
         return check_from_problems("metadata", ["the file has no metadata, so it has no labels"], success="")
+    # A single output for two labels cannot have two names.
+    labels = contract.labels if contract.probabilities.numbers == len(contract.labels) else ()
     pairs = (
-        ("labels", metadata.labels, contract.labels),
+        ("labels", metadata.labels, labels),
         ("name", metadata.name, contract.name),
         ("version", metadata.version, contract.version),
         ("licence", metadata.licence, contract.license),
@@ -141,6 +149,9 @@ def check_recipe(model: ModelFile, contract: Contract) -> Check:
     Inputs and outputs may have another type, which the contract states.
     """
     name, float_layers = contract.recipe.name, contract.recipe.float_layers
+    if name == ORIGINAL:
+        counts = ", ".join(f"{count} tensors of {dtype}" for dtype, count in model.dtypes().items())
+        return Check(name="recipe", outcome=CheckOutcome.NOTED, detail=f"kept as it was: {counts}")
     if name not in TENSOR_TYPES:
         return Check(name="recipe", outcome=CheckOutcome.UNTRIED, detail=f"{name}: unknown quantization")
     types, problems = TENSOR_TYPES[name], []

@@ -103,9 +103,9 @@ def read_sidecar(path: Path) -> None:
 
 
 def read_labels(path: Path) -> None:
-    from dermpack.inference.model_files import read_labels
+    from dermpack.inference.label_list import read_label_file
 
-    read_labels(path)
+    read_label_file(path)
 
 
 def read_dataset(path: Path) -> None:

@@ -85,13 +85,13 @@ def test_a_file_answers_as_the_network_with_the_same_metadata(
 
 def test_a_quarter_of_the_calibration_rows_is_blank(run: Path, patients: Path) -> None:
     from converter.quantize.calibration import read_calibration_set
-    from converter.request import open_source
+    from converter.sources.run_source import open_run
     from trainer.runs.run_folder import read_run
 
-    source = open_source(read_run(run), read_dataset(patients), threads=1)
+    source = open_run(read_run(run), read_dataset(patients), threads=1)
     metadata = read_calibration_set(source, count=20, seed=0, threads=1).metadata
     assert metadata is not None
-    is_blank = (metadata.rows == blank_row(source.run.spec.columns)).all(axis=1)
+    is_blank = (metadata.rows == blank_row(source.columns)).all(axis=1)
     assert 5 <= is_blank.sum() < 20
     assert metadata.rows.min() >= metadata.range[0] and metadata.rows.max() <= metadata.range[1]
 
@@ -169,14 +169,14 @@ def test_evaluation_has_four_rows_and_a_loss_for_each_column(
 
 
 def test_a_run_without_a_picture_is_not_converted(patients: Path, tmp_path: Path) -> None:
-    from converter.request import open_source
+    from converter.sources.run_source import open_run
     from trainer.runs.run_folder import read_run
 
     alone = tmp_path / "alone"
     options = ("--arch", "metadata", *METADATA, "--epochs", "1", "--quiet")
     assert main(["train", str(patients), "-o", str(alone), *options]) == 0
     with raises_code("conversion-not-supported", alone):
-        open_source(read_run(alone), read_dataset(patients), threads=1)
+        open_run(read_run(alone), read_dataset(patients), threads=1)
 
 
 def test_a_bundle_has_golden_vectors_with_metadata_and_is_verified(exports: Path, tmp_path: Path) -> None:

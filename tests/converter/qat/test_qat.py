@@ -250,37 +250,10 @@ def test_two_processes_make_the_same_file(tmp_path: Path) -> None:
     assert sha256_of(file_of(tmp_path / "own")) == other.stdout.strip()
 
 
-def test_an_unsupported_run_is_refused(tmp_path: Path) -> None:
+def test_an_unsupported_network_is_refused(tmp_path: Path) -> None:
     from converter.qat.qat_training import refuse_unsupported
+    from trainer.recipe.network_spec import Arch
 
     with raises_code("qat-not-supported", "EfficientNet", "--method ptq"):
-        refuse_unsupported(a_run("efficientnet_b0", tmp_path))
-    refuse_unsupported(a_run("mobilenet_v2", tmp_path))
-
-
-def a_run(arch: str, folder: Path) -> Any:
-    """The record of a training that never was."""
-    from dermpack.contract import Abstention, Temperature
-    from dermpack.imaging.preprocessing import Policy
-    from trainer.recipe.network_spec import Arch, NetworkSpec
-    from trainer.runs.run_folder import Run
-
-    zeros = {"nll_before": 0.0, "nll_after": 0.0, "ece_before": 0.0, "ece_after": 0.0}
-    return Run(
-        folder=folder,
-        spec=NetworkSpec(arch=Arch(arch), size=96, classes=2),
-        policy=Policy.CENTRE_SQUARE,
-        classes=("a", "b"),
-        recipe={},
-        dataset={},
-        licence="CC0",
-        counts={},
-        class_weights={},
-        phases=(),
-        validation={},
-        temperature=Temperature(value=1.0, floor=1 / 512, n=0, **zeros),
-        thresholds=(),
-        abstention=Abstention(threshold=0.0, coverage=1.0, accuracy=0.0, n=0, curve=()),
-        versions={},
-        weights_sha256="",
-    )
+        refuse_unsupported(tmp_path, Arch.EFFICIENTNET_B0.qat_refusal or "")
+    refuse_unsupported(tmp_path, Arch.MOBILENET_V2.qat_refusal or "")

@@ -98,15 +98,16 @@ def test_int8_and_int16x8_start_from_corrected_biases(run: Path, recipe: str) ->
     from converter.quantize.calibration import read_calibration_set
     from converter.quantize.layer_errors import bias_views
     from converter.quantize.tflite_conversion import Quantization, convert_unquantized
-    from converter.request import ConversionRequest, find_dataset, open_source
+    from converter.request import ConversionRequest
     from converter.search.candidate import measure_model
+    from converter.sources.run_source import find_dataset, open_run
     from trainer.runs.run_folder import read_run
 
     read, asked = read_run(run), Quantization(recipe)
-    source = open_source(read, find_dataset(read, None), threads=1)
+    source = open_run(read, find_dataset(read, None), threads=1)
     material = read_calibration_set(source, count=2, seed=0, threads=1)
     ranged = measure_model(source, asked, ConversionRequest(recipes=(asked,)), material)
-    spared, *_ = plain = dict(bias_views(bytearray(convert_unquantized(source.frozen, asked))))
+    spared, *_ = plain = dict(bias_views(bytearray(convert_unquantized(source.trained.frozen, asked))))
     moved, but = (
         dict(bias_views(bytearray(ranged.corrected(excluded=layers)))) for layers in ((), (spared,))
     )
@@ -128,7 +129,8 @@ def biases(data: bytes) -> Any:
 
 def channel_means(data: bytes) -> Any:
     """Return the mean of each channel of the convolution, as the file computes it."""
-    from converter.quantize.tflite_conversion import PIXEL_MIDDLE, open_interpreter
+    from converter.pixel_scale import PIXEL_MIDDLE
+    from converter.quantize.tflite_conversion import open_interpreter
 
     interpreter = open_interpreter(data)
     entrance = interpreter.get_input_details()[0]["index"]

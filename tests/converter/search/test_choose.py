@@ -17,11 +17,11 @@ pytestmark = pytest.mark.tensorflow
 
 @pytest.fixture(scope="module")
 def source(run: Path) -> Any:
-    from converter.request import find_dataset, open_source
+    from converter.sources.run_source import find_dataset, open_run
     from trainer.runs.run_folder import read_run
 
     read = read_run(run)
-    return open_source(read, find_dataset(read, None), threads=2)
+    return open_run(read, find_dataset(read, None), threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def bad(source: Any, good: Any) -> Any:
 
     from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze
 
-    model = tf_keras.models.clone_model(source.graph.model)
-    model.set_weights([np.zeros_like(weight) for weight in source.graph.model.get_weights()])
+    model = tf_keras.models.clone_model(source.trained.graph.model)
+    model.set_weights([np.zeros_like(weight) for weight in source.trained.graph.model.get_weights()])
     return replace(good, data=convert(freeze(model), Quantization.FLOAT32, io=IoType.FLOAT32))
 
 
@@ -53,13 +53,14 @@ def tried(source: Any, *candidates: Any) -> tuple[Any, ...]:
     return try_candidates(candidates, source, ConversionRequest())
 
 
-def test_a_missing_licence_is_taken_from_the_dataset(source: Any) -> None:
-    from converter.export.export_folder import find_licence
+def test_a_missing_licence_is_taken_from_the_dataset(run: Path) -> None:
+    from converter.sources.run_source import find_dataset, find_licence
+    from trainer.runs.run_folder import read_run
 
-    silent = replace(source, run=replace(source.run, licence=""))
-    assert find_licence(silent) == source.dataset.licence == "CC0"
-    other = replace(source, dataset=replace(source.dataset, licence="MIT"))
-    assert find_licence(other) == "CC0"
+    read = read_run(run)
+    dataset = find_dataset(read, None)
+    assert find_licence(replace(read, licence=""), dataset) == dataset.licence == "CC0"
+    assert find_licence(read, replace(dataset, licence="MIT")) == "CC0"
 
 
 def test_a_candidate_within_the_limit_ends_the_search(source: Any, good: Any, bad: Any) -> None:

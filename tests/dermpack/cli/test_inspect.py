@@ -186,3 +186,29 @@ def export(folder: Path) -> bytes:
     (folder / "model.tflite").write_bytes(data)
     (folder / "model.json").write_text(format_contract(contract), encoding="utf-8")
     return data
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (made.model([made.picture("float32", None), made.scores("float32")]), "float"),
+        (made.model(), "quantized"),
+        (with_metadata(made.model(), replace(TELLING, author="dermpack")), "own"),
+    ],
+)
+def test_the_case_that_a_conversion_starts_from_is_told(inspect: Run, data: bytes, kind: str) -> None:
+    assert inspect(data)["kind"] == kind
+
+
+def test_of_many_labels_the_first_ten_and_the_count_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tuple(f"label {number}" for number in range(1001))
+    data = with_metadata(
+        made.model([made.picture(), made.scores(labels=1001)]), replace(TELLING, labels=labels)
+    )
+    (tmp_path / "model.tflite").write_bytes(data)
+    assert main(["inspect", str(tmp_path / "model.tflite")]) == 0
+    shown = capsys.readouterr().out
+    assert "label 9 and 991 more (1,001 in all)" in shown
+    assert "label 10" not in shown

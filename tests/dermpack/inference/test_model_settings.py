@@ -18,7 +18,7 @@ from dermpack.inference.classifier import (
     open_classifier,
     soften,
 )
-from dermpack.inference.model_files import ModelSettings, find_sidecar, read_labels, read_sidecar
+from dermpack.inference.model_files import ModelSettings, find_sidecar, read_sidecar
 from dermpack.inference.picture_feed import IoNumber, Tensor, build_input_table, dequantize
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.storage.codec import encode
@@ -143,21 +143,6 @@ def test_a_sidecar_of_the_models_own_name_comes_first(tmp_path: Path) -> None:
     sidecar(tmp_path, {})
     assert find_sidecar(tmp_path / "small.tflite") == own
     assert find_sidecar(tmp_path / "other.tflite") == tmp_path / "model.json"
-
-
-@pytest.mark.parametrize("text", ["nv\nmel\n", "\ufeffnv\r\nmel", '["nv", "mel"]', "\n nv \n\nmel"])
-def test_labels_come_one_a_line_or_as_a_list(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "labels.txt"
-    path.write_text(text, encoding="utf-8")
-    assert read_labels(path).labels == ("nv", "mel")
-
-
-@pytest.mark.parametrize("data", [b"", b"one", b"a\na", b"[1, 2]", b"[" * 100_000, b"\xff\xfe\xff"])
-def test_what_is_no_list_of_labels_is_refused(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "labels.txt"
-    path.write_bytes(data)
-    with raises_code("invalid-labels", path):
-        read_labels(path)
 
 
 def test_float_inputs_run_from_minus_one_to_one() -> None:

@@ -223,7 +223,7 @@ def test_a_temperature_that_no_fit_gives_is_refused(export: Path) -> None:
 def test_labels_that_are_named_leave_the_contract_unread(export: Path, tmp_path: Path) -> None:
     (export / "model.json").write_text("broken", encoding="utf-8")
     (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n", encoding="utf-8")
-    known = open_model(export, labels_file=tmp_path / "labels.txt")
+    known = open_model(export, given_labels=str(tmp_path / "labels.txt"))
     assert (known.labels, known.temperature, known.size) == (("red", "green", "blue"), None, None)
 
 

@@ -31,7 +31,7 @@ def test_a_missing_dataset_is_reported_by_a_normalised_path(
 
 
 def test_missing_pictures_are_counted_before_the_network_is_loaded(run: Path, tmp_path: Path) -> None:
-    from converter.request import find_dataset
+    from converter.sources.run_source import find_dataset
     from trainer.runs.run_folder import read_run
 
     read = read_run(run)

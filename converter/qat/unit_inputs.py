@@ -1,0 +1,21 @@
+"""Let a network of any pixel scale take pixels in [-1, 1], as the trainer feeds them."""
+
+from __future__ import annotations
+
+import tf_keras
+
+from converter._private import Keras
+from converter.pixel_scale import PIXEL_MIDDLE, UNIT_SCALE, PixelScale
+
+
+def take_unit_inputs(model: Keras, pixels: PixelScale) -> Keras:
+    """Return a model with the same variables that scales its inputs first; the model itself if it need not.
+
+    [-1, 1] → [0, 1]: x · 0.5 + 0.5. Channels have one scale, because other normalizations are in the network.
+    """
+    if pixels == UNIT_SCALE:
+        return model
+    (mean, *_), (std, *_) = pixels.mean, pixels.std
+    inputs = tf_keras.Input(model.inputs[0].shape[1:], name="unit_pixels")
+    scaled = tf_keras.layers.Rescaling(PIXEL_MIDDLE / std, (PIXEL_MIDDLE - mean) / std)(inputs)
+    return tf_keras.Model(inputs, model(scaled), name=f"{model.name}_on_unit_pixels")

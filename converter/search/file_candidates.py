@@ -1,0 +1,167 @@
+"""Make the candidates of a float .tflite of unknown origin: litert-quantizer quantizes it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converter.quantize.calibration import CalibrationSet, Ranges, read_calibration_set
+from converter.quantize.litert_quantizing import CHUNK, FloatFile, open_float_file
+from converter.quantize.tflite_conversion import Quantization
+from converter.request import ConversionRequest, Method
+from converter.search.candidate import Candidate, list_counts
+from converter.sources.source import Source
+from dermpack.errors import InputError
+from dermpack.progress import Track, silent
+from dermpack.tflite.reading import read_model
+
+PROBABILITY_LIMITS = (0.0, 1.0)
+STEPS = 255
+NO_TRAINING = "Use --method ptq, or convert the Keras file that the model was made from."
+
+
+def check_request(source: Source, request: ConversionRequest) -> None:
+    """Raise InputError for what cannot be done without the layers of a network."""
+    if Quantization.INT16X8 in request.recipes:
+        what = "not supported for a .tflite"
+        raise InputError("--int16x8", what, "Choose another quantization.", code="option-not-applicable")
+    if request.method is Method.QAT:
+        what = "a .tflite cannot be trained"
+        raise InputError(source.where, what, NO_TRAINING, code="qat-not-supported")
+    if request.evidence:
+        what = "not supported for a .tflite, whose layers cannot be rebuilt"
+        raise InputError("--evidence", what, "Omit the option.", code="option-not-applicable")
+    if request.layer_errors:
+        what = "not supported for a .tflite"
+        raise InputError("--layer-errors", what, "Omit the option.", code="option-not-applicable")
+
+
+def make_file_candidates(
+    source: Source, recipe: Quantization, request: ConversionRequest, track: Track = silent
+) -> Generator[Candidate, None, None]:
+    """Yield the candidates of a recipe: one, or for int8 also those with layers in floating point."""
+    assert source.file is not None, source.description
+    io = request.io_of(recipe)
+    with open_float_file(
+        source.file, where=source.where, clipping=request.clipping, threads=request.threads
+    ) as file:
+        start_time = perf_counter()
+        if recipe is not Quantization.INT8:
+            data = file.quantize(
+                recipe.value,
+                io=io.value,
+                input_limits=source.picture.pixels.limits,
+                output_limits=PROBABILITY_LIMITS,
+            )
+            seconds = perf_counter() - start_time
+            yield Candidate(recipe=recipe, io=io, method=None, data=data, seconds=seconds)
+            return
+        measured = _measure(source, file, request, track)
+        if request.method is not Method.SELECTIVE:
+            yield _quantize(source, file, request, measured)
+        if request.method is not Method.PTQ:
+            for count in list_counts(len(measured.worst)):
+                yield _quantize(source, file, request, measured, float_layers=measured.worst[:count])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeasuredFile:
+    """The ranges of a float file, and its layers in the order of the error that 8 bits add to them."""
+
+    ranges: Ranges
+    calibration: CalibrationSet
+    worst: tuple[str, ...]
+    seconds: float
+
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """The range of each tensor."""
+        pairs = zip(self.ranges.names, self.ranges.limits().tolist(), strict=True)
+        return {name: (low, high) for name, (low, high) in pairs}
+
+
+def _measure(source: Source, file: FloatFile, request: ConversionRequest, track: Track) -> MeasuredFile:
+    start_time = perf_counter()
+    calibration = read_calibration_set(
+        source, count=request.pictures, seed=request.seed, threads=request.threads
+    )
+    rows, found = calibration.rows, []
+    starts = range(0, len(rows), CHUNK)
+    for start in track(starts, total=len(starts), what="Measuring ranges"):
+        found.append(file.measure(source.picture.pixels.apply(rows[start : start + CHUNK])))
+    limits = np.concatenate(found)
+    # Every pixel may be black or white, whatever the calibration pictures contain.
+    entrance = file.tensors.index(file.input)
+    limits[:, :, entrance] = source.picture.pixels.limits
+    ranges = Ranges(
+        names=file.tensors,
+        lowest=limits[:, 0],
+        highest=limits[:, 1],
+        clipping=request.clipping,
+        counts=file.read_counts(),
+    )
+    return MeasuredFile(
+        ranges=ranges,
+        calibration=calibration,
+        worst=_rank_layers(ranges, exclude=(file.input,)),
+        seconds=perf_counter() - start_time,
+    )
+
+
+def _rank_layers(ranges: Ranges, *, exclude: Sequence[str]) -> tuple[str, ...]:
+    """Return the layers in which a step of 8 bits is the largest part of a usual value, the worst first.
+
+    One picture that is far from the others makes the steps of a layer coarse for all of them.
+    """
+    widths: NDArray[np.float64] = np.asarray(ranges.highest - ranges.lowest, np.float64)
+    steps = np.ptp(ranges.limits(), axis=1) / STEPS
+    usual = np.maximum(np.median(widths, axis=0), np.finfo(np.float32).tiny)
+    order = np.argsort(-steps / usual, kind="stable")
+    return tuple(ranges.names[index] for index in order if ranges.names[index] not in exclude)
+
+
+def _quantize(
+    source: Source,
+    file: FloatFile,
+    request: ConversionRequest,
+    measured: MeasuredFile,
+    *,
+    float_layers: tuple[str, ...] = (),
+) -> Candidate:
+    start_time, io = perf_counter(), request.io_of(Quantization.INT8)
+    limits = measured.limits
+    data = file.quantize(
+        Quantization.INT8.value,
+        io=io.value,
+        input_limits=source.picture.pixels.limits,
+        output_limits=PROBABILITY_LIMITS if source.applied else limits[file.output],
+        ranges=limits,
+        float_layers=float_layers,
+    )
+    notes = []
+    if unsettled := measured.ranges.unsettled():
+        share = f"{len(unsettled)} of {len(measured.ranges.names)} tensors"
+        notes.append(f"the ranges of {share} differ by more than 20 % between two halves of the pictures")
+    # litert-quantizer leaves operators that it does not know in floating point, without a word.
+    model = read_model(data, where=source.where)
+    ends = {tensor.name for tensor in (*model.inputs, *model.outputs)}
+    kept = {tensor.name for tensor in model.computed if tensor.is_float} - ends
+    left = tuple(name for name in measured.ranges.names if name in kept)
+    if left:
+        count = f"{len(left)} of {len(measured.ranges.names)} layers"
+        notes.append(f"{count} stay in floating point")
+    return Candidate(
+        recipe=Quantization.INT8,
+        io=io,
+        method=Method.SELECTIVE if float_layers else Method.PTQ,
+        data=data,
+        seconds=measured.seconds + perf_counter() - start_time,
+        calibration=measured.calibration,
+        clipping=request.clipping,
+        float_layers=left,
+        notes=tuple(notes),
+    )

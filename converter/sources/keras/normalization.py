@@ -1,0 +1,293 @@
+"""Recognize the normalization at the input of a Keras network, so that the contract can declare it.
+
+Each call between the pixels and the first real layer is evaluated as a map of the three channels,
+v = matrix · pixel + offset, whether Rescaling, Normalization or operations of preprocess_input compute it.
+The maps are composed exactly; a call that is no such map ends the normalization.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converter.pixel_scale import PIXEL_MIDDLE, UNIT_SCALE, PixelScale
+from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, refuse
+from converter.sources.keras.weights import VariableFinder
+from dermpack.contract import ColorOrder
+from dermpack.errors import InputError
+
+Floats = NDArray[np.float64]
+CHANNELS = 3
+EPSILON = 1e-7  # Keras divides by at least this
+LARGEST_PIXEL = 255
+# A network of pixels from 0 to 255 gets values of such a width; if it took 0 to 1, they would be 255 times
+# wider. Values that are only shifted are those of ResNet50 and VGG.
+USUAL_WIDTHS = (0.5, 16.0)
+CAFFE_OFFSETS = (-103.939, -116.779, -123.68)
+BYTES = PixelScale(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+DIGITS = 9  # of mean and std in the contract: 1 / (1 / 255) is 255
+ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide")
+CLOSE = 1e-6
+HINT = (
+    "Declare with --input-range, or --mean and --std, which numbers the network was trained on "
+    "(the code that prepared its training pictures shows it), or let --find-input find it."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChannelMap:
+    """The values of a tensor: matrix [channels, 3] · pixel + offset."""
+
+    matrix: Floats
+    offset: Floats
+    is_flat: bool = False  # one channel, whose axis was removed
+
+    def is_same(self, other: ChannelMap) -> bool:
+        """Whether both compute the same."""
+        return self.matrix.shape == other.matrix.shape and bool(
+            np.allclose(self.matrix, other.matrix, CLOSE, CLOSE)
+            and np.allclose(self.offset, other.offset, CLOSE, CLOSE)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class InputNormalization:
+    """How the pixels enter the network."""
+
+    given: PixelScale  # what the file's own input takes
+    pixels: PixelScale  # what the rebuilt network takes: the normalization, if all channels have the same one
+    # The tensors at which the network begins, by the number of their call: None if it is the input itself,
+    # else the map from the input to it, which stays in the graph.
+    entrances: Mapping[int, ChannelMap | None]
+    description: str
+
+
+def find_normalization(
+    graph: KerasGraph, finder: VariableFinder, *, declared: PixelScale | None, size: int, where: Path
+) -> InputNormalization:
+    """Return how the pixels enter the network; an InputError says what must be declared."""
+    maps = _evaluate(graph.calls, finder, size=size)
+    # The tensors that something other than the normalization reads.
+    readers = {
+        number for index, call in enumerate(graph.calls) if index not in maps for number in call.inputs
+    }
+    entrances = {number: maps[number] for number in sorted(readers) if number in maps}
+    if not entrances:
+        raise refuse(where, "the model does not compute anything from a picture")
+    if any(entrance.is_flat for entrance in entrances.values()):
+        raise refuse(where, "the model takes the channels of a picture apart")
+    given = declared or _given_scale(list(entrances.values()), where)
+    # From the bytes of a picture (RGB) to the file's own input, and on to each entrance.
+    std = np.asarray(given.std)
+    order = [2, 1, 0] if given.color is ColorOrder.BGR else [0, 1, 2]
+    composed = {
+        number: ChannelMap(
+            matrix=(entrance.matrix / std)[:, order],
+            offset=entrance.offset - entrance.matrix @ (given.mean / std),
+        )
+        for number, entrance in entrances.items()
+    }
+    first = next(iter(composed.values()))
+    pixels = (_as_scale(first) if len(composed) == 1 else None) or UNIT_SCALE
+    own = ChannelMap(matrix=np.diag(1 / np.asarray(pixels.std)), offset=-np.divide(pixels.mean, pixels.std))
+    return InputNormalization(
+        given=given,
+        pixels=pixels,
+        entrances={
+            number: None if entrance.is_same(own) else _after_unit_scale(entrance)
+            for number, entrance in composed.items()
+        },
+        description=_describe(given, pixels, is_moved=first.is_same(own)),
+    )
+
+
+def _describe(given: PixelScale, pixels: PixelScale, *, is_moved: bool) -> str:
+    low, high = given.limits
+    if not is_moved:
+        return (
+            f"the file takes {low:g} to {high:g}; its normalization differs between the channels, so it "
+            "stays in the network as a fixed convolution"
+        )
+    own_low, own_high = pixels.limits
+    if given == pixels:
+        return f"the file takes {low:g} to {high:g}"
+    behind = f"the network behind its normalization {own_low:g} to {own_high:g}"
+    return f"the file takes {low:g} to {high:g}; {behind}"
+
+
+def _given_scale(entrances: list[ChannelMap], where: Path) -> PixelScale:
+    """Return what the file's input takes, if its own normalization proves that it is 0 to 255."""
+    if all(_is_for_bytes(entrance) for entrance in entrances):
+        return BYTES
+    has_none = len(entrances) == 1 and entrances[0].is_same(
+        ChannelMap(matrix=np.eye(CHANNELS), offset=np.zeros(3))
+    )
+    what = (
+        "the file contains no normalization of its pixels"
+        if has_none
+        else "the normalization in the file does not show which numbers it takes"
+    )
+    raise InputError(where, what, HINT, code="missing-normalization")
+
+
+def _is_for_bytes(entrance: ChannelMap) -> bool:
+    widths = np.abs(entrance.matrix).sum(axis=1) * LARGEST_PIXEL
+    if ((widths >= USUAL_WIDTHS[0]) & (widths <= USUAL_WIDTHS[1])).all():
+        return True
+    is_shifted = np.allclose(widths, LARGEST_PIXEL) and len(widths) == CHANNELS
+    return bool(is_shifted and np.allclose(np.sort(entrance.offset), np.sort(CAFFE_OFFSETS), atol=1e-2))
+
+
+def _as_scale(entrance: ChannelMap) -> PixelScale | None:
+    """Return the map as one mean and one std of all channels, or None if it is another one."""
+    matrix, offset = entrance.matrix, entrance.offset
+    if matrix.shape != (CHANNELS, CHANNELS) or matrix[0, 0] <= 0:
+        return None
+    is_uniform = np.allclose(matrix, np.eye(CHANNELS) * matrix[0, 0], rtol=CLOSE, atol=matrix[0, 0] * CLOSE)
+    if not is_uniform or not np.allclose(offset, offset[0], rtol=CLOSE, atol=CLOSE):
+        return None
+    std = float(f"{1 / matrix[0, 0]:.{DIGITS}g}")
+    mean = float(f"{-offset[0] / matrix[0, 0]:.{DIGITS}g}") + 0.0
+    return PixelScale(mean=(mean, mean, mean), std=(std, std, std))
+
+
+def _after_unit_scale(entrance: ChannelMap) -> ChannelMap:
+    """Return the same map of pixels that are scaled to [-1, 1]: pixel = 127.5 · x + 127.5."""
+    matrix = entrance.matrix * PIXEL_MIDDLE
+    return ChannelMap(matrix=matrix, offset=entrance.offset + matrix.sum(axis=1))
+
+
+# --- Evaluation ---
+
+
+def _evaluate(calls: tuple[Call, ...], finder: VariableFinder, *, size: int) -> dict[int, ChannelMap]:
+    """Return the map of each call that is one."""
+    maps = {0: ChannelMap(matrix=np.eye(CHANNELS), offset=np.zeros(CHANNELS))}
+    for number, call in enumerate(calls):
+        if number and call.inputs and all(one in maps for one in call.inputs):
+            found = _apply(
+                call, [maps[one] if isinstance(one, int) else one for one in call.operands], finder, size
+            )
+            if found is not None:
+                maps[number] = found
+    return maps
+
+
+def _apply(call: Call, operands: list[Any], finder: VariableFinder, size: int) -> ChannelMap | None:
+    """Return what a call makes of maps and constants, or None if that is no map of channels."""
+    layer, first = call.layer, operands[0]
+    if not isinstance(first, ChannelMap):
+        return _combine(layer.kind, *operands) if layer.kind in ARITHMETIC and len(operands) == 2 else None
+    match layer.kind:
+        case "Rescaling":
+            return _scale(first, layer.options["scale"], layer.options["offset"])
+        case "Normalization":
+            return _normalize(first, layer, finder)
+        case "Cast":
+            return (
+                first
+                if "float32" in str(call.options.get("dtype", layer.options.get("dtype", "float32")))
+                else None
+            )
+        case "Resizing" if (layer.options["height"], layer.options["width"]) == (size, size):
+            return first  # the picture has this size already
+        case "GetItem":
+            return _take(first, call.options.get("item", ()))
+        case "Stack" if all(isinstance(one, ChannelMap) and one.is_flat for one in operands):
+            return (
+                ChannelMap(
+                    matrix=np.concatenate([one.matrix for one in operands]),
+                    offset=np.concatenate([one.offset for one in operands]),
+                )
+                if call.options.get("axis", -1) in (-1, 3)
+                else None
+            )
+        case "Add" | "Subtract" | "Multiply" | "Divide" if len(operands) == 2:
+            return _combine(layer.kind, *operands)
+        case "Activation" if layer.options["activation"] == "linear":
+            return first
+    return None
+
+
+def _scale(operand: ChannelMap, scale: Any, offset: Any) -> ChannelMap | None:
+    factor, shift = _per_channel(_numbers(scale), operand), _per_channel(_numbers(offset), operand)
+    if factor is None or shift is None:
+        return None
+    return ChannelMap(
+        matrix=operand.matrix * factor[:, None],
+        offset=operand.offset * factor + shift,
+        is_flat=operand.is_flat,
+    )
+
+
+def _numbers(value: Any) -> Floats:
+    """Return the numbers of an option, which Keras may wrap in {"config": {"value": …}}."""
+    if isinstance(value, Mapping):
+        value = value["config"]["value"]
+    return np.asarray(value, np.float64)
+
+
+def _per_channel(values: Floats, operand: ChannelMap) -> Floats | None:
+    """Return one number for each channel, or None if the numbers depend on the position."""
+    count = len(operand.offset)
+    is_broadcast = values.size == 1 or (values.size == count and values.shape[-1:] == (count,))
+    if not is_broadcast or (operand.is_flat and values.size != 1):
+        return None
+    return np.broadcast_to(values.reshape(-1), (count,)).astype(np.float64)
+
+
+def _normalize(operand: ChannelMap, layer: KerasLayer, finder: VariableFinder) -> ChannelMap | None:
+    options, count = layer.options, len(operand.offset)
+    if options["invert"] or options["axis"] not in (-1, 3, [-1], [3], (-1,), (3,), None, []):
+        return None
+    numbers = (
+        finder.find(layer, [None, None, None])[:2]
+        if options["mean"] is None
+        else [_numbers(options[key]) for key in ("mean", "variance")]
+    )
+    mean, variance = (np.asarray(one, np.float64).reshape(-1) for one in numbers)
+    if {mean.size, variance.size} - {1, count}:
+        return None
+    deviation = np.maximum(np.sqrt(variance), EPSILON)
+    return _scale(operand, 1 / deviation, -mean / deviation)
+
+
+def _take(operand: ChannelMap, item: tuple[Any, ...]) -> ChannelMap | None:
+    """Return the channels that an index selects: [..., 2], [..., ::-1], [:, :, :, 0:3]."""
+    everything = (None, None, None)
+    if len(item) < 2 or any(part not in ("...", everything) for part in item[:-1]) or operand.is_flat:
+        return None
+    if "..." not in item and len(item) != 4:
+        return None
+    index = item[-1] if isinstance(item[-1], int) else slice(*item[-1])
+    matrix, offset = operand.matrix[index], operand.offset[index]
+    is_flat = isinstance(index, int)
+    return ChannelMap(matrix=matrix.reshape(-1, CHANNELS), offset=offset.reshape(-1), is_flat=is_flat)
+
+
+def _combine(kind: str, first: Any, second: Any) -> ChannelMap | None:
+    """Return the sum, difference, product or quotient of a map and a constant."""
+    if isinstance(first, ChannelMap) and isinstance(second, ChannelMap):
+        return None
+    if isinstance(first, ChannelMap):
+        match kind:
+            case "Add":
+                return _scale(first, 1.0, second)
+            case "Subtract":
+                return _scale(first, 1.0, -second)
+            case "Multiply":
+                return _scale(first, second, 0.0)
+        return _scale(first, 1 / second, 0.0) if np.all(second) else None
+    match kind:
+        case "Add":
+            return _scale(second, 1.0, first)
+        case "Subtract":
+            return _scale(second, -1.0, first)
+        case "Multiply":
+            return _scale(second, first, 0.0)
+    return None

@@ -1,0 +1,201 @@
+"""Define what a conversion starts from, whatever it was: a run, a Keras file or a .tflite file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from converter.export_graph import ExportGraph
+from converter.pixel_scale import UNIT_SCALE, PixelScale
+from converter.quantize.tflite_conversion import FrozenFunction
+from dermpack.contract import (
+    METADATA,
+    METADATA_EVIDENCE,
+    PICTURE,
+    PROBABILITIES,
+    Activation,
+    EvidenceOutput,
+    InputEvidence,
+    InputRecord,
+    MetadataColumn,
+    MetadataEvidenceOutput,
+    MetadataInput,
+    OutputRecord,
+    Parents,
+    PictureInput,
+    ProbabilitiesOutput,
+    Temperature,
+    TensorInterface,
+)
+from dermpack.dataset.manifest import Dataset, Split
+from dermpack.errors import InputError
+from dermpack.imaging.preprocessing import Policy
+from dermpack.inference.foreign_model import quantization_of
+from dermpack.metrics.predictions import Predictions, as_truth
+from dermpack.progress import Track, silent
+from dermpack.tflite.model_file import ModelFile, TensorInfo
+from trainer.api import Examples, Recipe, read_examples
+
+EVIDENCE_STEPS = 1.0  # rounding of the mean: half a step of the map, and half a step of the logits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePicture:
+    """The picture that the network takes: its side, its preparation, and the numbers of its pixels."""
+
+    size: int
+    policy: Policy
+    pixels: PixelScale = UNIT_SCALE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SourceNetwork:
+    """A network as a flat tf_keras model; it can be converted by every method but the refused ones.
+
+    It takes float32 [n, size, size, 3], scaled as the picture declares, and returns softmax probabilities;
+    a network with columns takes the rows of the metadata, too.
+    """
+
+    graph: ExportGraph  # the network with all inputs and outputs of the file
+    frozen: FrozenFunction
+    recipe: Recipe  # that quantization-aware training follows
+    qat_refusal: str = ""  # why quantization-aware training does not support it, or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """A trained classifier and everything that a conversion needs from it.
+
+    Exactly one of `network` and `file` is given: a .tflite of foreign origin has no layers to train.
+    """
+
+    description: str  # for the contract: "dermpack run", "Keras 3 file (.keras)" …
+    where: Path  # for error messages
+    name: str  # of the exported model, without its quantization: mobilenet_v2-0.35-96
+    version: str  # of the exported model: the same weights have the same one
+    labels: tuple[str, ...]
+    picture: SourcePicture
+    network: SourceNetwork | None = None
+    file: bytes | None = None
+    dataset: Dataset
+    validation: Examples
+    float_predictions: Predictions  # on the validation split, before any temperature
+    parents: Parents
+    licence: str
+    sensitivities: Mapping[str, float] = field(default_factory=dict)  # wanted for these labels
+    notes: tuple[str, ...] = ()  # what a person should know about how the source was understood
+    activation: Activation = Activation.SOFTMAX
+    applied: bool = True  # whether the network contains the activation
+    input_evidence: InputEvidence | None = None  # how the preprocessing was found
+    columns: tuple[MetadataColumn, ...] = ()  # of the patient metadata that the network takes
+
+    @property
+    def pixels(self) -> PixelScale:
+        """The numbers that the network takes for pixels."""
+        return self.picture.pixels
+
+    @property
+    def identity(self) -> str:
+        """The hash of what the conversion starts from."""
+        return self.parents.run or self.parents.file or ""
+
+    @property
+    def trained(self) -> SourceNetwork:
+        """The network of a source that has one; the caller has chosen a method for it."""
+        assert self.network is not None, self.description
+        return self.network
+
+    def interface(self, model: ModelFile, temperature: Temperature | None = None) -> TensorInterface:
+        """Return how an app feeds and reads a file that was made of the source."""
+        signature = next(iter(model.signatures), None)
+        # A plain file needs no names; a file of foreign origin may have a signature with names of its own.
+        if signature is None or PICTURE not in signature.inputs:
+            inputs, outputs, key = {PICTURE: model.inputs[0]}, {PROBABILITIES: model.outputs[0]}, None
+        else:
+            inputs, outputs, key = dict(signature.inputs), dict(signature.outputs), signature.key
+        pixels, scores = inputs[PICTURE], outputs[PROBABILITIES]
+        described: dict[str, InputRecord] = {
+            PICTURE: PictureInput(
+                shape=pixels.shape,
+                width=self.picture.size,
+                height=self.picture.size,
+                mean=self.pixels.mean,
+                std=self.pixels.std,
+                color=self.pixels.color,
+                layout=self.pixels.layout,
+                policy=self.picture.policy.value,
+                size_bytes=pixels.size_bytes,
+                **quantization_of(pixels),
+            )
+        }
+        if METADATA in inputs:
+            known = inputs[METADATA]
+            described[METADATA] = MetadataInput(
+                shape=known.shape, columns=self.columns, **quantization_of(known)
+            )
+        returned: dict[str, OutputRecord] = {
+            PROBABILITIES: ProbabilitiesOutput(
+                shape=scores.shape,
+                activation=self.activation,
+                applied=self.applied,
+                temperature=temperature,
+                **quantization_of(scores),
+            )
+        }
+        for name in outputs:
+            if name != PROBABILITIES:
+                returned[name] = _describe_output(name, outputs[name])
+        return TensorInterface(signature=key, inputs=described, outputs=returned)
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each input of a file that is made of the source, by name."""
+        if self.network is not None:
+            return self.network.frozen.input_shapes
+        return {PICTURE: self.pixels.shape(self.picture.size)}
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each output of a file that is made of the source, by name."""
+        if self.network is not None:
+            return self.network.frozen.output_shapes
+        return {PROBABILITIES: (1, 1 if self.activation is Activation.SIGMOID else len(self.labels))}
+
+
+def _describe_output(name: str, tensor: TensorInfo) -> OutputRecord:
+    """Return the record of an output besides the probabilities."""
+    if name == METADATA_EVIDENCE:
+        return MetadataEvidenceOutput(shape=tensor.shape, **quantization_of(tensor))
+    return EvidenceOutput(shape=tensor.shape, tolerance_steps=EVIDENCE_STEPS, **quantization_of(tensor))
+
+
+def read_split(
+    dataset: Dataset,
+    split: Split,
+    *,
+    labels: Sequence[str],
+    picture: SourcePicture,
+    where: Path,
+    threads: int,
+    columns: Sequence[MetadataColumn] = (),
+    track: Track = silent,
+) -> Examples:
+    """Return the prepared pictures of a split, with the labels in the order of the network's outputs."""
+    missing = [label for label in dataset.classes if label not in labels]
+    if missing:
+        what = f"the dataset has the label {missing[0]!r}, which the model does not have"
+        hint = "Import the dataset with the labels of the model (--map OLD=NEW), or correct --labels."
+        raise InputError(where, what, hint, code="unknown-label")
+    examples = read_examples(
+        dataset,
+        split,
+        size=picture.size,
+        policy=picture.policy,
+        threads=threads,
+        columns=tuple(columns),
+        track=track,
+    )
+    positions = [labels.index(label) for label in examples.classes]
+    truth = as_truth([positions[index] for index in examples.truth])
+    return replace(examples, classes=tuple(labels), truth=truth)

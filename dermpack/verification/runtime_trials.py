@@ -1,0 +1,62 @@
+"""Run a file on every installed interpreter, and record on which of them it gives the right result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dermpack.contract import RuntimeResult
+from dermpack.inference.interpreter_host import Kernels
+from dermpack.inference.metadata_rows import Rows
+from dermpack.inference.model_files import ModelSettings
+from dermpack.inference.picture_feed import Pixels
+from dermpack.metrics.intervals import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
+from dermpack.metrics.predictions import Floats
+from dermpack.verification.interpreter_runs import InterpreterRun, run_everywhere
+from dermpack.verification.verify import open_hosts
+
+
+def try_runtimes(
+    data: bytes,
+    *,
+    where: Path,
+    settings: ModelSettings,
+    pixels: Pixels,
+    metadata: Rows | None = None,
+    expected: Floats | None,
+) -> tuple[RuntimeResult, ...]:
+    """Run the file on each interpreter with each of its kernels, in child processes.
+
+    `expected` are the right probabilities for the pictures, uint8 [n, size, size, 3], and the rows of
+    their metadata. Without them, those of
+    the first interpreter with its own kernels are compared with the others.
+    """
+    with open_hosts() as hosts:
+        runs = run_everywhere(
+            hosts, data, where=where, sidecar=settings, pixels=pixels, metadata=metadata, threads=1
+        )
+        order = [(engine, kernels) for engine in hosts for kernels in Kernels]
+    if expected is None:
+        expected = next((run.outputs for run in runs if run.outputs is not None), None)
+    # The contract lists the results by interpreter.
+    ordered = sorted(runs, key=lambda run: order.index((run.engine, run.kernels)))
+    return tuple(_runtime_result(run, expected) for run in ordered)
+
+
+def _runtime_result(run: InterpreterRun, expected: Floats | None) -> RuntimeResult:
+    works, result = False, run.problem
+    if run.outputs is not None and expected is not None:
+        apart = np.abs(run.outputs - expected)
+        same = int((run.outputs.argmax(axis=1) == expected.argmax(axis=1)).sum())
+        # False for NaN, too.
+        works = bool(apart.max() <= MAX_KERNEL_DIFFERENCE and apart.mean() <= MEAN_KERNEL_DIFFERENCE)
+        counted = f"{len(expected)} pictures: the same label on {same}"
+        result = f"{counted}, probabilities at most {apart.max():.4f} apart"
+    return RuntimeResult(
+        runtime=run.engine.package,
+        version=run.version,
+        delegate=run.kernels.value,
+        works=works,
+        result=result,
+    )
