@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dermpack.cli import options
+from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import Printer, resumable
 from dermpack.errors import InputError
 from dermpack.processes.limits import ending_with_parent
@@ -83,6 +83,7 @@ def command(
     from dermpack.dataset.manifest import read_dataset
     from trainer.experiments.search.space import Objective, SearchGoal, read_space
     from trainer.experiments.search.worker import tune
+    from trainer.experiments.search_report import State
     from trainer.recipe.recipe import Recipe, read_recipe
 
     base = read_recipe(recipe) if recipe else Recipe()
@@ -108,6 +109,10 @@ def command(
         best = quote(str(output / "best.toml"))
         printer.unless_json.note(f"next: dermpack train {quote(str(dataset))} -o RUN --recipe {best}")
     printer.result(search.record(), str(output))
+    if not search.best and (failed := search.of(State.FAILED)):
+        reasons = "; ".join(f"trial {trial.number}: {trial.reason}" for trial in failed)
+        what, hint = f"no trial was completed ({reasons})", "Fix the causes, and choose another --name."
+        raise FailedWithResultError(InputError(output, what, hint, code="nothing-trained"))
 
 
 def _print_search(search: Search, printer: Printer) -> None:

@@ -342,7 +342,8 @@ INPUT_CLASSES: Mapping[str, InputClass] = {
         seconds=45.0,  # longer than what the reader gives libhdf5, which can loop forever
         needs="h5py",
     ),
-    "pickles": InputClass(readers={"*": read_cifar}, needs="sklearn"),
+    # Its reader may use 1 GiB: a few bytes can make Python allocate a table of any size.
+    "pickles": InputClass(readers={"*": read_cifar}, needs="sklearn", peak_bytes=1 << 30),
     "replies": InputClass(
         readers={"*.json": read_reply, "tool*.txt": read_tool_output, "counts.txt": read_emulator_counts},
         needs="sklearn",

@@ -486,6 +486,21 @@ def test_the_command_searches_and_its_best_recipe_can_be_trained(
 
 
 @pytest.mark.tensorflow
+def test_a_search_whose_trials_all_fail_says_why_also_when_it_is_quiet(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").touch()  # a file: no picture can be prepared
+    monkeypatch.setenv("DERMPACK_CACHE", str(tmp_path / "cache"))
+    recipe, folder = tmp_path / "recipe.toml", tmp_path / "search"
+    recipe.write_text('arch = "scratch_cnn"\nsize = 28\nfilters = [4]\nepochs = 1\n', encoding="utf-8")
+    command = ["tune", str(coloured), "-o", str(folder), "--recipe", str(recipe), "--trials", "1", "--quiet"]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert_stderr_code(error, "nothing-trained", "trial 0: ", "DERMPACK_CACHE")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.tensorflow
 def test_accuracy_is_searched_against_the_latency_of_the_int8_export(
     coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
