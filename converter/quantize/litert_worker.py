@@ -23,6 +23,7 @@ from litert_quantizer import Quantizer, qtyping, recipe_manager
 from litert_quantizer.algorithm_manager import AlgorithmName
 from numpy.typing import NDArray
 
+from converter.quantize.bias_support import support_biases
 from converter.quantize.clipping import BINS, Counts, count_values
 from converter.quantize.file_interface import make_plain, set_input_type, set_output_type
 from dermpack.processes.child_process import Channel
@@ -151,6 +152,10 @@ def _quantize(
     output_limits: tuple[float, float],
 ) -> bytes:
     """Return the quantized file, with the versions that its operators require."""
+    if ranges:
+        model = unpack_model(data, where=WHERE)
+        support_biases(model, ranges)
+        data = pack_model(model)
     if recipe != "float32":
         quantizer = Quantizer(data, _make_recipe(recipe, float_layers))
         statistics = _make_statistics(data, ranges) if quantizer.need_calibration else None

@@ -70,15 +70,10 @@ class MeasuredFile:
     """The ranges of a float file, and its layers in the order of the error that 8 bits add to them."""
 
     ranges: Ranges
+    limits: dict[str, tuple[float, float]]  # of each tensor
     calibration: CalibrationSet
     worst: tuple[str, ...]
     seconds: float
-
-    @property
-    def limits(self) -> dict[str, tuple[float, float]]:
-        """The range of each tensor."""
-        pairs = zip(self.ranges.names, self.ranges.limits().tolist(), strict=True)
-        return {name: (low, high) for name, (low, high) in pairs}
 
 
 def _measure(source: Source, file: FloatFile, request: ConversionRequest, track: Track) -> MeasuredFile:
@@ -90,19 +85,22 @@ def _measure(source: Source, file: FloatFile, request: ConversionRequest, track:
     starts = range(0, len(rows), CHUNK)
     for start in track(starts, total=len(starts), what="Measuring ranges"):
         found.append(file.measure(source.picture.pixels.apply(rows[start : start + CHUNK])))
-    limits = np.concatenate(found)
-    # Every pixel may be black or white, whatever the calibration pictures contain.
-    entrance = file.tensors.index(file.input)
-    limits[:, :, entrance] = source.picture.pixels.limits
+    reached = np.concatenate(found)
     ranges = Ranges(
         names=file.tensors,
-        lowest=limits[:, 0],
-        highest=limits[:, 1],
+        lowest=reached[:, 0],
+        highest=reached[:, 1],
         clipping=request.clipping,
         counts=file.read_counts(),
     )
+    limits = {
+        name: (low, high) for name, (low, high) in zip(file.tensors, ranges.limits().tolist(), strict=True)
+    }
+    # Every pixel may be black or white, whatever the calibration pictures contain.
+    limits[file.input] = source.picture.pixels.limits
     return MeasuredFile(
         ranges=ranges,
+        limits=limits,
         calibration=calibration,
         worst=_rank_layers(ranges, exclude=(file.input,)),
         seconds=perf_counter() - start_time,

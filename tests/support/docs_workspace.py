@@ -9,11 +9,15 @@ import stat
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from converter.quantize.litert_quantizing import open_float_file
 from dermpack.cli import main
 from tests.conftest import OPTIONS
 from tests.support.adb_stand_in import StandIn
+from tests.support.foreign_files import LABELS, foreign_file, write_levelled
+from tests.support.foreign_files import SIZE as SIDE
 
 SSH = """\
 #!/bin/sh
@@ -58,6 +62,25 @@ def make_own_pictures(folder: Path) -> None:
     (folder / "my-pictures" / "notes.avif").write_bytes(b"\0\0\0\x18ftypavif" + bytes(64))
     (folder / "classes.csv").write_text(CLASSES_CSV, encoding="utf-8")
     shutil.rmtree(seven)
+
+
+def make_foreign_models(folder: Path) -> None:
+    """Models of another program: a float and a quantized one, their labels, and pictures for them."""
+    write_levelled(folder / "my-dataset")
+    (folder / "my-labels.txt").write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
+    data = foreign_file(mean=(0.0,) * 3, std=(255.0,) * 3)
+    (folder / "my-model.tflite").write_bytes(data)
+    with open_float_file(data, where=folder) as file:
+        limits = [(float(low), float(high)) for low, high in file.measure(np.zeros((2, SIDE, SIDE, 3)))[0].T]
+        wide = {
+            name: (min(low, -8.0), max(high, 8.0))
+            for name, (low, high) in zip(file.tensors, limits, strict=True)
+        }
+        ranges = {**wide, file.input: (0.0, 1.0), file.output: (0.0, 1.0)}
+        quantized = file.quantize(
+            "int8", io="uint8", input_limits=(0.0, 1.0), output_limits=(0.0, 1.0), ranges=ranges
+        )
+    (folder / "my-quantized.tflite").write_bytes(quantized)
 
 
 def connect_phone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

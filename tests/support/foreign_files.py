@@ -48,7 +48,11 @@ def foreign_file(
     mixing[:3, :3] = mixing[3:, :3] = -2 * np.eye(3)
     bias[:3] = 0
     if head == "sigmoid":
-        mixing, bias, labels = np.float32([[0], [2], [0], [0], [-2], [0]]), np.zeros(1, np.float32), 1
+        mixing, bias, labels = (
+            np.array([[0], [2], [0], [0], [-2], [0]], np.float32),
+            np.zeros(1, np.float32),
+            1,
+        )
     scale, offset = (tf.constant(values, tf.float32) for values in (std, mean))
 
     def classify(pictures: Any) -> Any:
