@@ -114,6 +114,8 @@ def _describe(given: PixelScale, pixels: PixelScale, *, is_moved: bool) -> str:
             "stays in the network as a fixed convolution"
         )
     own_low, own_high = pixels.limits
+    if given == pixels:
+        return f"the file takes {low:g} to {high:g}"
     behind = f"the network behind its normalization {own_low:g} to {own_high:g}"
     return f"the file takes {low:g} to {high:g}; {behind}"
 
