@@ -16,8 +16,7 @@ from converter.quantize.litert_quantizing import open_float_file
 from dermpack.cli import main
 from tests.conftest import OPTIONS
 from tests.support.adb_stand_in import StandIn
-from tests.support.foreign_files import LABELS, foreign_file, write_levelled
-from tests.support.foreign_files import SIZE as SIDE
+from tests.support.foreign_files import LABELS, foreign_file, levelled_pictures, write_levelled
 
 SSH = """\
 #!/bin/sh
@@ -70,13 +69,12 @@ def make_foreign_models(folder: Path) -> None:
     (folder / "my-labels.txt").write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
     data = foreign_file(mean=(0.0,) * 3, std=(255.0,) * 3)
     (folder / "my-model.tflite").write_bytes(data)
+    pictures = np.float32(levelled_pictures(24)[0]) / 255
     with open_float_file(data, where=folder) as file:
-        limits = [(float(low), float(high)) for low, high in file.measure(np.zeros((2, SIDE, SIDE, 3)))[0].T]
-        wide = {
-            name: (min(low, -8.0), max(high, 8.0))
-            for name, (low, high) in zip(file.tensors, limits, strict=True)
-        }
-        ranges = {**wide, file.input: (0.0, 1.0), file.output: (0.0, 1.0)}
+        limits = file.measure(pictures)
+        lows, highs = limits[:, 0].min(axis=0).tolist(), limits[:, 1].max(axis=0).tolist()
+        ranges = dict(zip(file.tensors, zip(lows, highs, strict=True), strict=True))
+        ranges[file.input] = (0.0, 1.0)
         quantized = file.quantize(
             "int8", io="uint8", input_limits=(0.0, 1.0), output_limits=(0.0, 1.0), ranges=ranges
         )
