@@ -53,7 +53,7 @@ WITH_TENSORFLOW = (
 LIBRARIES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(TENSORFLOW, WITH_TENSORFLOW),
     "tflite_runtime": ("dermpack.inference", "benchmarks.worker"),
-    # The worker that measures a foreign float file needs every tensor, which no host of dermpack.inference gives.
+    # The worker that measures a foreign float file needs every tensor, which no other host gives.
     "ai_edge_litert": ("dermpack.inference", "benchmarks.worker", "converter.quantize.litert_worker"),
     "litert_quantizer": ("converter.quantize.litert_worker",),
     "ai_edge_litert.schema_py_generated": ("dermpack.tflite", "converter"),
@@ -107,7 +107,6 @@ OPEN_OWN_FILES = {
     "benchmarks.targets.host": "the logs of its own worker",
     "benchmarks.targets.ssh.ssh_target": "the script for the other machine, and files of its own folder",
     "benchmarks.worker.worker": "stands alone: the job that it was given, and the system's files",
-    "converter.export.export_folder": "the file that it has written",
     "dermpack.cli": "the null device",
     "dermpack.cli.build": "the table that the step before has written",
     "dermpack.cli.console": "the null device",

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from converter.qat.qat_training import TrainingObservers, make_qat_candidate
-from converter.quantize.calibration import read_calibration_set
+from converter.quantize.calibration import CalibrationSet, read_calibration_set
 from converter.quantize.tflite_conversion import Quantization
 from converter.request import ConversionRequest, Method
 from converter.search.accuracy_limit import FloatComparison, compare_to_float, derive_limit
@@ -25,7 +25,10 @@ from converter.search.candidate import (
 )
 from converter.search.file_candidates import make_file_candidates
 from converter.sources.source import Source
+from dermpack.errors import InputError
 from dermpack.progress import Track, silent
+
+QAT_NOT_SUPPORTED = "qat-not-supported"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,7 +110,7 @@ def _make_network_candidates(
         if method is Method.PTQ:
             yield make_ptq_candidate(recipe, request, ranged())
         elif method is Method.QAT:
-            yield make_qat_candidate(source, request, calibration, training_folder, observers)
+            yield from _try_qat(source, request, calibration, training_folder, observers)
         else:
             for count in list_counts(len(harm().errors)):
                 yield make_selective_candidate(request, ranged(), harm(), count=count)
@@ -116,6 +119,26 @@ def _make_network_candidates(
     for method in _list_methods(source, recipe, request):
         for candidate in make(method):
             yield replace(candidate, errors=harm().errors) if has_errors else candidate
+
+
+def _try_qat(
+    source: Source,
+    request: ConversionRequest,
+    calibration: CalibrationSet,
+    training_folder: Path,
+    observers: TrainingObservers,
+) -> Iterator[Candidate]:
+    """Yield the candidate of quantization-aware training, or none if auto finds it unsupported.
+
+    Only the attempt shows whether tfmot supports the network of another program.
+    """
+    try:
+        candidate = make_qat_candidate(source, request, calibration, training_folder, observers)
+    except InputError as error:
+        if request.method is not Method.AUTO or error.code != QAT_NOT_SUPPORTED:
+            raise
+        return
+    yield candidate
 
 
 def _list_methods(source: Source, recipe: Quantization, request: ConversionRequest) -> list[Method]:

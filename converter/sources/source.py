@@ -21,9 +21,9 @@ from dermpack.contract import (
     TensorInterface,
 )
 from dermpack.dataset.manifest import Dataset, Split
-from dermpack.errors import InputError
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.foreign_model import quantization_of
+from dermpack.inference.label_list import require_known_labels
 from dermpack.metrics.predictions import Predictions, as_truth
 from dermpack.progress import Track, silent
 from dermpack.tflite.model_file import ModelFile
@@ -135,11 +135,7 @@ def read_split(
     track: Track = silent,
 ) -> Examples:
     """Return the prepared pictures of a split, with the labels in the order of the network's outputs."""
-    missing = [label for label in dataset.classes if label not in labels]
-    if missing:
-        what = f"the dataset has the label {missing[0]!r}, which the model does not have"
-        hint = "Import the dataset with the labels of the model (--map OLD=NEW), or correct --labels."
-        raise InputError(where, what, hint, code="unknown-label")
+    require_known_labels(dataset, labels, where=where)
     examples = read_examples(
         dataset, split, size=picture.size, policy=picture.policy, threads=threads, track=track
     )

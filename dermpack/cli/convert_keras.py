@@ -55,7 +55,7 @@ def read_keras_request(
 ) -> KerasRequest:
     """Return the request after the checks that need no TensorFlow."""
     from dermpack.dataset.manifest import Split, read_dataset, require_pictures
-    from dermpack.inference.label_list import read_labels
+    from dermpack.inference.label_list import read_labels, require_known_labels
 
     if not path.exists():
         raise InputError(path, "file not found", "Check the path.", code="file-not-found")
@@ -76,10 +76,12 @@ def read_keras_request(
             hint = "Import it with a training and a validation split (--split)."
             raise InputError(data, what, hint, code="empty-split")
     require_pictures(dataset, (Split.TRAIN, Split.VALIDATION))
+    names = read_labels(labels)
+    require_known_labels(dataset, names, where=path)
     return KerasRequest(
         path=path,
         dataset=dataset,
-        labels=read_labels(labels),
+        labels=names,
         declared=declared,
         size=size,
         compare=compare,

@@ -6,11 +6,13 @@ import csv
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dermpack.contract.record import MAX_LABELS
-from dermpack.errors import TableError
+from dermpack.dataset.manifest import Dataset
+from dermpack.errors import InputError, TableError
 from dermpack.storage.files import path_exists, read_bytes
 
 MAX_LABELS_BYTES = 1 << 20
@@ -84,3 +86,12 @@ def check_label_list(value: object, where: object) -> tuple[str, ...]:
     if repeated := [label for label, count in Counter(labels).items() if count > 1]:
         raise TableError(where, f"contains the label {repeated[0]!r} twice", HINT, code="invalid-labels")
     return tuple(labels)
+
+
+def require_known_labels(dataset: Dataset, labels: Sequence[str], *, where: object) -> None:
+    """Raise InputError if the dataset has a label that the model does not have; it may have fewer."""
+    missing = [label for label in dataset.classes if label not in labels]
+    if missing:
+        what = f"the dataset has the label {missing[0]!r}, which the model does not have"
+        hint = "Import the dataset with the labels of the model (--map OLD=NEW), or correct --labels."
+        raise InputError(where, what, hint, code="unknown-label")

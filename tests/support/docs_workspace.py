@@ -17,6 +17,7 @@ from dermpack.cli import main
 from tests.conftest import OPTIONS
 from tests.support.adb_stand_in import StandIn
 from tests.support.foreign_files import LABELS, foreign_file, levelled_pictures, write_levelled
+from tests.support.keras_files import sequential, small_layers, small_weights, stored, write_archive
 
 SSH = """\
 #!/bin/sh
@@ -37,6 +38,15 @@ def make_demo(folder: Path) -> None:
     recipes = ("--float32", "--float16", "--int8", "--method", "ptq", "--calibration", "20")
     assert main(["convert", run, "-o", str(folder / "exports"), *recipes, "-q"]) == 0
     shutil.copytree(folder / "exports" / "int8", folder / "export")
+    write_notebook_model(folder / "notebook.keras")
+
+
+def write_notebook_model(path: Path) -> None:
+    """Write a Keras file of two labels, as the page on other people's models has it."""
+    layers, weights = small_layers(), small_weights()
+    layers[-1]["config"]["units"] = 2
+    weights["answer"] = {name: values[..., :2] for name, values in weights["answer"].items()}
+    write_archive(path, sequential(layers), stored(weights))
 
 
 def make_own_pictures(folder: Path) -> None:

@@ -32,7 +32,7 @@ Array = NDArray[Any]
 class RejectedFileError(Exception):
     """The file is not accepted: the text of the error that the parent raises, and its code if it has one."""
 
-    def __init__(self, what: str, *, code: str = "") -> None:
+    def __init__(self, what: str, *, code: str | None = None) -> None:
         super().__init__(what)
         self.code = code
 

@@ -56,7 +56,7 @@ def test_a_rebuilt_network_answers_as_the_original(
         assert (library, name, ending) == ("tf_keras", "caffe", "keras")
         return
     labels = ("no", "yes") if name == "plain" else LABELS
-    declared = {"range": InputRange.BYTES} if name == "teachable" else {}
+    declared: dict[str, Any] = {"range": InputRange.BYTES} if name == "teachable" else {}
     network = load(path, labels=labels, **declared)
     found = answers_of(network, example_pictures().astype(np.uint8))
     returned = np.array(json.loads((written[library] / "answers.json").read_text())[name])
