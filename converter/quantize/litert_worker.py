@@ -214,7 +214,7 @@ def _rank_layers(opened: OpenedFile, data: bytes, ranges: dict[str, tuple[float,
     shares = {name: errors[name] / powers[name] for name in opened.names}
     graph = unpack_model(opened.data, where=WHERE).subgraphs[0]
     names = [tensor.name.decode("utf-8", "replace") for tensor in graph.tensors]
-    harms = {}
+    harms: dict[str, float] = {}
     for operator in graph.operators:
         before = max((shares.get(names[index], 0.0) for index in operator.inputs if index >= 0), default=0.0)
         harms |= {names[index]: shares.get(names[index], 0.0) - before for index in operator.outputs}

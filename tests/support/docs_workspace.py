@@ -79,7 +79,7 @@ def make_foreign_models(folder: Path) -> None:
     (folder / "my-labels.txt").write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
     data = foreign_file(mean=(0.0,) * 3, std=(255.0,) * 3)
     (folder / "my-model.tflite").write_bytes(data)
-    pictures = np.float32(levelled_pictures(24)[0]) / 255
+    pictures = np.asarray(levelled_pictures(24)[0] / 255, np.float32)
     with open_float_file(data, where=folder) as file:
         limits = file.measure(pictures)
         lows, highs = limits[:, 0].min(axis=0).tolist(), limits[:, 1].max(axis=0).tolist()
