@@ -86,7 +86,7 @@ def plain_model(keras: Keras) -> Keras:
     return keras.Model(picture, tensor)
 
 
-def scramble(model: Keras, normalizations: type) -> None:
+def scramble(model: Keras, normalizations: Any) -> None:
     """Draw the statistics of batch normalization, so that a swap of variables shows."""
     rng = np.random.default_rng(0)
     for layer in model.layers:
