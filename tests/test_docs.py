@@ -45,6 +45,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs") / "demo"
     docs_place.make_demo(folder)
     docs_place.make_own_pictures(folder)
+    docs_place.make_foreign_models(folder)
     return folder
 
 

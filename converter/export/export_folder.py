@@ -103,7 +103,7 @@ def _make_contract(
     return contracts.Contract(
         name=metadata.name,
         version=metadata.version,
-        labels=metadata.labels,
+        labels=source.labels,
         source=source.description,
         signature=interface.signature,
         inputs=interface.inputs,

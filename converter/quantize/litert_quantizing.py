@@ -51,6 +51,11 @@ class FloatFile:
         bins = BINS if self._clipping.needs_counts else 0
         return np.frombuffer(data, np.uint32).reshape(2, len(self.tensors), bins)
 
+    def rank_layers(self, pictures: Array, ranges: Mapping[str, Limits]) -> tuple[str, ...]:
+        """Return the outputs of all layers, the one first whose output int8 harms most."""
+        data = np.ascontiguousarray(pictures, np.float32).tobytes()
+        return tuple(json.loads(self._ask({"order": "rank", "ranges": dict(ranges)}, data))["layers"])
+
     def quantize(
         self,
         recipe: str,

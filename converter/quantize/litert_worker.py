@@ -7,6 +7,7 @@ the order, and data; an answer is two frames: the text of a rejection, which is 
     {"order": "measure"}, pictures   → float32 [pictures, 2, tensors]: the lowest and highest values
     {"order": "count"}, b""          → uint32 [2, tensors, bins]: how often each value occurred
     {"order": "quantize", …}, b""    → the quantized model
+    {"order": "rank", …}, pictures   → {"layers": [outputs of the layers, the one that int8 harms most first]}
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from litert_quantizer import Quantizer, qtyping, recipe_manager
 from litert_quantizer.algorithm_manager import AlgorithmName
 from numpy.typing import NDArray
 
+from converter.quantize.bias_support import support_biases
 from converter.quantize.clipping import BINS, Counts, count_values
 from converter.quantize.file_interface import make_plain, set_input_type, set_output_type
 from dermpack.processes.child_process import Channel
@@ -82,21 +84,17 @@ def _answer(opened: OpenedFile, options: dict[str, Any], data: bytes) -> bytes:
         return _measure(opened, data).tobytes()
     if options["order"] == "count":
         return opened.counts.tobytes()
-    return _quantize(opened.data, **{name: value for name, value in options.items() if name != "order"})
+    arguments = {name: value for name, value in options.items() if name != "order"}
+    if options["order"] == "rank":
+        return json.dumps({"layers": _rank_layers(opened, data, arguments["ranges"])}).encode()
+    return _quantize(opened.data, **arguments)
 
 
 def _open(data: bytes, *, threads: int, needs_counts: bool) -> OpenedFile:
     model = unpack_model(data, where=WHERE)
     make_plain(model)
     plain = pack_model(model)
-    # Without delegates and with all tensors preserved, none is overwritten and none is hidden in a delegate.
-    interpreter = Interpreter(
-        model_content=plain,
-        num_threads=threads,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
+    interpreter = _open_interpreter(plain, threads=threads)
     computed = _computed_tensors(model)
     details = [
         detail
@@ -112,6 +110,21 @@ def _open(data: bytes, *, threads: int, needs_counts: bool) -> OpenedFile:
         output=interpreter.get_output_details()[0]["name"],
         counts=np.zeros((2, len(details), BINS if needs_counts else 0), np.uint32),
     )
+
+
+def _open_interpreter(model: bytes, *, threads: int) -> Any:
+    """Return an interpreter in which every tensor can be read after a run.
+
+    Without delegates and with all tensors preserved, none is overwritten and none is hidden in a delegate.
+    """
+    interpreter = Interpreter(
+        model_content=model,
+        num_threads=threads,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 def _computed_tensors(model: Any) -> set[str]:
@@ -151,6 +164,10 @@ def _quantize(
     output_limits: tuple[float, float],
 ) -> bytes:
     """Return the quantized file, with the versions that its operators require."""
+    if ranges:
+        model = unpack_model(data, where=WHERE)
+        support_biases(model, ranges)
+        data = pack_model(model)
     if recipe != "float32":
         quantizer = Quantizer(data, _make_recipe(recipe, float_layers))
         statistics = _make_statistics(data, ranges) if quantizer.need_calibration else None
@@ -161,6 +178,47 @@ def _quantize(
     set_output_type(model, io, output_limits)
     correct_versions(model)
     return pack_model(model)
+
+
+def _rank_layers(opened: OpenedFile, data: bytes, ranges: dict[str, tuple[float, float]]) -> list[str]:
+    """Return the outputs of all layers, the one first whose output int8 harms most.
+
+    The harm is the relative error of the output beyond the errors that the layer's inputs have already.
+    """
+    limits = ranges[opened.input], ranges[opened.output]
+    model = _quantize(
+        opened.data,
+        recipe="int8",
+        io="float32",
+        ranges=ranges,
+        float_layers=[],
+        input_limits=limits[0],
+        output_limits=limits[1],
+    )
+    quantized = _open_interpreter(model, threads=1)
+    details = {detail["name"]: detail for detail in quantized.get_tensor_details()}
+    compared = [pair for pair in zip(opened.names, opened.indices, strict=True) if pair[0] in details]
+    errors, powers = dict.fromkeys(opened.names, 0.0), dict.fromkeys(opened.names, 1e-12)
+    (entrance,) = opened.interpreter.get_input_details()
+    for picture in np.frombuffer(data, np.float32).reshape(-1, *entrance["shape"]):
+        for interpreter in (opened.interpreter, quantized):
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture)
+            interpreter.invoke()
+        for name, index in compared:
+            values, found = opened.interpreter.get_tensor(index), details[name]
+            scale, zero_point = found["quantization"]
+            other = quantized.get_tensor(found["index"]).astype(np.float64)
+            other = (other - zero_point) * scale if scale else other
+            errors[name] += float(np.square(other - values).mean())
+            powers[name] += float(np.square(values, dtype=np.float64).mean())
+    shares = {name: errors[name] / powers[name] for name in opened.names}
+    graph = unpack_model(opened.data, where=WHERE).subgraphs[0]
+    names = [tensor.name.decode("utf-8", "replace") for tensor in graph.tensors]
+    harms: dict[str, float] = {}
+    for operator in graph.operators:
+        before = max((shares.get(names[index], 0.0) for index in operator.inputs if index >= 0), default=0.0)
+        harms |= {names[index]: shares.get(names[index], 0.0) - before for index in operator.outputs}
+    return sorted(harms, key=lambda name: -harms[name])
 
 
 def _make_recipe(recipe: str, float_layers: list[str]) -> Any:

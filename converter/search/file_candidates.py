@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from converter.quantize.calibration import CalibrationSet, Ranges, read_calibration_set
 from converter.quantize.litert_quantizing import CHUNK, FloatFile, open_float_file
@@ -20,7 +19,7 @@ from dermpack.progress import Track, silent
 from dermpack.tflite.reading import read_model
 
 PROBABILITY_LIMITS = (0.0, 1.0)
-STEPS = 255
+COMPARED_PICTURES = 16  # to rank the layers by what int8 does to them
 NO_TRAINING = "Use --method ptq, or convert the Keras file that the model was made from."
 
 
@@ -64,24 +63,20 @@ def make_file_candidates(
         if request.method is not Method.SELECTIVE:
             yield _quantize(source, file, request, measured)
         if request.method is not Method.PTQ:
-            for count in list_counts(len(measured.worst)):
-                yield _quantize(source, file, request, measured, float_layers=measured.worst[:count])
+            rows = measured.calibration.rows[:COMPARED_PICTURES]
+            worst = file.rank_layers(source.picture.pixels.apply(rows), measured.limits)
+            for count in list_counts(len(worst)):
+                yield _quantize(source, file, request, measured, float_layers=worst[:count])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasuredFile:
-    """The ranges of a float file, and its layers in the order of the error that 8 bits add to them."""
+    """The ranges of a float file, and the pictures on which they were measured."""
 
     ranges: Ranges
+    limits: dict[str, tuple[float, float]]  # of each tensor
     calibration: CalibrationSet
-    worst: tuple[str, ...]
     seconds: float
-
-    @property
-    def limits(self) -> dict[str, tuple[float, float]]:
-        """The range of each tensor."""
-        pairs = zip(self.ranges.names, self.ranges.limits().tolist(), strict=True)
-        return {name: (low, high) for name, (low, high) in pairs}
 
 
 def _measure(source: Source, file: FloatFile, request: ConversionRequest, track: Track) -> MeasuredFile:
@@ -93,35 +88,25 @@ def _measure(source: Source, file: FloatFile, request: ConversionRequest, track:
     starts = range(0, len(rows), CHUNK)
     for start in track(starts, total=len(starts), what="Measuring ranges"):
         found.append(file.measure(source.picture.pixels.apply(rows[start : start + CHUNK])))
-    limits = np.concatenate(found)
-    # Every pixel may be black or white, whatever the calibration pictures contain.
-    entrance = file.tensors.index(file.input)
-    limits[:, :, entrance] = source.picture.pixels.limits
+    reached = np.concatenate(found)
     ranges = Ranges(
         names=file.tensors,
-        lowest=limits[:, 0],
-        highest=limits[:, 1],
+        lowest=reached[:, 0],
+        highest=reached[:, 1],
         clipping=request.clipping,
         counts=file.read_counts(),
     )
+    limits = {
+        name: (low, high) for name, (low, high) in zip(file.tensors, ranges.limits().tolist(), strict=True)
+    }
+    # Every pixel may be black or white, whatever the calibration pictures contain.
+    limits[file.input] = source.picture.pixels.limits
     return MeasuredFile(
         ranges=ranges,
+        limits=limits,
         calibration=calibration,
-        worst=_rank_layers(ranges, exclude=(file.input,)),
         seconds=perf_counter() - start_time,
     )
-
-
-def _rank_layers(ranges: Ranges, *, exclude: Sequence[str]) -> tuple[str, ...]:
-    """Return the layers in which a step of 8 bits is the largest part of a usual value, the worst first.
-
-    One picture that is far from the others makes the steps of a layer coarse for all of them.
-    """
-    widths: NDArray[np.float64] = np.asarray(ranges.highest - ranges.lowest, np.float64)
-    steps = np.ptp(ranges.limits(), axis=1) / STEPS
-    usual = np.maximum(np.median(widths, axis=0), np.finfo(np.float32).tiny)
-    order = np.argsort(-steps / usual, kind="stable")
-    return tuple(ranges.names[index] for index in order if ranges.names[index] not in exclude)
 
 
 def _quantize(

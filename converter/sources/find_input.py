@@ -193,13 +193,13 @@ def _choose(
     if best.ci95[0] <= 1 / present:
         what = f"no usual way to feed it is better than chance (the best: {best.name}, {best.accuracy:.1%})"
         hint = "Check the order of --labels and --output, or declare the input with --mean and --std."
-        raise _choice_error(path, what, hint, "input-not-found", tried)
+        raise _with_tried(InputChoiceError(path, what, hint, code="input-not-found"), tried)
     rivals = [other for other in others if not _is_better(best, other, comparisons=len(others))]
     if rivals:
         names = ", ".join(f"{one.name} ({one.accuracy:.1%})" for one in (best, *rivals))
         what = f"these ways to feed it cannot be told apart on {len(best.predictions)} pictures: {names}"
         hint = "Choose one with --input-range, --color and --resize."
-        raise _choice_error(path, what, hint, "input-ambiguous", tried)
+        raise _with_tried(InputChoiceError(path, what, hint, code="input-ambiguous"), tried)
     return FoundInput(declared=best.declared, tried=tried, notes=notes)
 
 
@@ -211,9 +211,6 @@ def _is_better(best: TriedInput, other: TriedInput, *, comparisons: int) -> bool
     return change.ci95 is None or change.ci95[0] > 0
 
 
-def _choice_error(
-    path: Path, what: str, hint: str, code: str, tried: tuple[TriedInput, ...]
-) -> InputChoiceError:
-    error = InputChoiceError(path, what, hint, code=code)
+def _with_tried(error: InputChoiceError, tried: tuple[TriedInput, ...]) -> InputChoiceError:
     error.tried = tried
     return error

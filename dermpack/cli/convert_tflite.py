@@ -86,9 +86,17 @@ def convert_tflite(
     """Write the export: quantize a float file, or keep a quantized one as it is."""
     from converter.export.conversion import check_outputs, convert_source
     from converter.export.kept_file import export_kept_file
+    from converter.quantize.tflite_conversion import Quantization
+    from converter.request import Method
     from converter.search.file_candidates import check_request
     from converter.sources.tflite_source import open_tflite
+    from dermpack.errors import InputError
 
+    changes = (request.recipes != (Quantization.INT8,), request.method is not Method.AUTO, request.io)
+    if model.file.is_quantized and any(changes):
+        what = "quantized already, so that it can only be kept as it is"
+        hint = "Omit the options of a quantization."
+        raise InputError(model.path, what, hint, code="option-not-applicable")
     check_outputs(output, request, overwrite=overwrite)
     evidence = None
     if find:

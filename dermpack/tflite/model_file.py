@@ -209,7 +209,8 @@ def takes_raw_bytes(tensor: TensorInfo) -> bool:
 
 def describe_input(tensor: TensorInfo, metadata: Metadata | None) -> str:
     """Return what an app must copy into the input: "150528 bytes: the pixels as they are, …"."""
-    if not tensor.is_picture:
+    is_planar = len(tensor.shape) == 4 and tensor.shape[1] == 3  # NCHW
+    if not tensor.is_picture and not is_planar:
         return f"{tensor.size_bytes} bytes of {tensor.dtype}; not an RGB picture"
     if takes_raw_bytes(tensor):
         value = "the pixels as they are" if tensor.dtype == "uint8" else "each pixel less 128"
@@ -219,7 +220,8 @@ def describe_input(tensor: TensorInfo, metadata: Metadata | None) -> str:
         value = f"{tensor.dtype} without a scale in the file"
     else:
         value = _real_value(metadata)
-    return f"{tensor.size_bytes} bytes: {value}, RGB, row by row"
+    order = "row by row" if tensor.is_picture else "channel by channel"
+    return f"{tensor.size_bytes} bytes: {value}, RGB, {order}"
 
 
 def _real_value(metadata: Metadata | None) -> str:

@@ -9,11 +9,14 @@ import stat
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from converter.quantize.litert_quantizing import open_float_file
 from dermpack.cli import main
 from tests.conftest import OPTIONS
 from tests.support.adb_stand_in import StandIn
+from tests.support.foreign_files import LABELS, foreign_file, levelled_pictures, write_levelled
 from tests.support.keras_files import sequential, small_layers, small_weights, stored, write_archive
 
 SSH = """\
@@ -68,6 +71,24 @@ def make_own_pictures(folder: Path) -> None:
     (folder / "my-pictures" / "notes.avif").write_bytes(b"\0\0\0\x18ftypavif" + bytes(64))
     (folder / "classes.csv").write_text(CLASSES_CSV, encoding="utf-8")
     shutil.rmtree(seven)
+
+
+def make_foreign_models(folder: Path) -> None:
+    """Models of another program: a float and a quantized one, their labels, and pictures for them."""
+    write_levelled(folder / "my-dataset")
+    (folder / "my-labels.txt").write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
+    data = foreign_file(mean=(0.0,) * 3, std=(255.0,) * 3)
+    (folder / "my-model.tflite").write_bytes(data)
+    pictures = np.asarray(levelled_pictures(24)[0] / 255, np.float32)
+    with open_float_file(data, where=folder) as file:
+        limits = file.measure(pictures)
+        lows, highs = limits[:, 0].min(axis=0).tolist(), limits[:, 1].max(axis=0).tolist()
+        ranges = dict(zip(file.tensors, zip(lows, highs, strict=True), strict=True))
+        ranges[file.input] = (0.0, 1.0)
+        quantized = file.quantize(
+            "int8", io="uint8", input_limits=(0.0, 1.0), output_limits=(0.0, 1.0), ranges=ranges
+        )
+    (folder / "my-quantized.tflite").write_bytes(quantized)
 
 
 def connect_phone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

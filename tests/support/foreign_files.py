@@ -41,14 +41,16 @@ def foreign_file(
 
     rises = np.zeros((1, 1, 3, 6), np.float32)
     rises[0, 0, 2 if color == "BGR" else 0] = [SHARPNESS] * 3 + [-SHARPNESS] * 3
-    offsets = np.float32(
-        [*(-SHARPNESS * level for level in LEVELS), *(SHARPNESS * level for level in LEVELS)]
-    )
+    offsets = SHARPNESS * np.array([*(-level for level in LEVELS), *LEVELS], np.float32)
     mixing, bias = np.zeros((6, max(labels, 3)), np.float32), np.full(max(labels, 3), FAR, np.float32)
     mixing[:3, :3] = mixing[3:, :3] = -2 * np.eye(3)
     bias[:3] = 0
     if head == "sigmoid":
-        mixing, bias, labels = np.float32([[0], [2], [0], [0], [-2], [0]]), np.zeros(1, np.float32), 1
+        mixing, bias, labels = (
+            np.array([[0], [2], [0], [0], [-2], [0]], np.float32),
+            np.zeros(1, np.float32),
+            1,
+        )
     scale, offset = (tf.constant(values, tf.float32) for values in (std, mean))
 
     def classify(pictures: Any) -> Any:

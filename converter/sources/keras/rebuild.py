@@ -6,6 +6,7 @@ file returns: a softmax is added to logits, and a sigmoid becomes the softmax of
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -141,6 +142,7 @@ class _Builder:
         self._finder, self._where, self._is_keras3 = finder, where, is_keras3
         self._layers: dict[KerasLayer, Keras] = {}
         self._pairs: dict[KerasLayer, tuple[Keras, Keras]] = {}  # of separable convolutions
+        self._uses: Counter[str] = Counter()  # of names
         self._weights: list[tuple[Keras, Sequence[Array]]] = []
 
     def set_weights(self) -> None:
@@ -184,6 +186,11 @@ class _Builder:
             return pair(logits)
         return L.Activation("softmax", dtype="float32", name="predictions")(logits)
 
+    def _fresh(self, name: str) -> str:
+        """Return a name for a layer without variables, which is created again for each of its calls."""
+        self._uses[name] += 1
+        return name if self._uses[name] == 1 else f"{name}_call_{self._uses[name]}"
+
     def build(self, call: Call, operands: list[Any], *, is_linear: bool) -> Keras:
         """Return the output of a call."""
         layer = call.layer
@@ -208,7 +215,7 @@ class _Builder:
         _check_numbers(options)
         if layer.kind in MERGING:
             merge = {"axis": options["axis"]} if layer.kind == "Concatenate" else {}
-            return getattr(L, layer.kind)(name=layer.name, **merge)(tensors)
+            return getattr(L, layer.kind)(name=self._fresh(layer.name), **merge)(tensors)
         (tensor,) = tensors
         activation = "linear" if is_linear else _activation_name(options.get("activation")) or "linear"
         if activation not in ACTIVATIONS:
@@ -244,6 +251,7 @@ class _Builder:
 
     def _activate(self, tensor: Keras, activation: str, name: str) -> Keras:
         """Return the activation of a tensor, computed by layers of its own."""
+        name = name if activation == "linear" else self._fresh(name)
         if activation == "linear":
             return tensor
         if activation == "relu6":
@@ -267,7 +275,7 @@ class _Builder:
         scale, offset = {"Add": (1.0, number), "Subtract": (1.0, -number), "Multiply": (number, 0.0)}[
             layer.kind
         ]
-        return L.Rescaling(scale, offset, name=layer.name)(first)
+        return L.Rescaling(scale, offset, name=self._fresh(layer.name))(first)
 
     def _arrays(self, layer: KerasLayer, tensor: Keras) -> Sequence[Array]:
         """Return the variables of a layer after checking that its options fit them."""

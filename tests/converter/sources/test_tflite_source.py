@@ -14,6 +14,7 @@ from dermpack.contract import Activation, ColorOrder, Contract, PictureLayout, S
 from dermpack.storage.files import sha256_of
 from tests.support.errors import assert_stderr_code
 from tests.support.foreign_files import IMAGENET, LABELS, foreign_file, write_levelled
+from tests.support.tflite_models import integer_model
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,13 @@ def test_the_other_quantizations_keep_float_inputs(tmp_path: Path, dataset: Path
     assert (contract.recipe.name, contract.picture.dtype.value) == (recipe, "float32")
     assert accuracy_of(contract) == 1.0
     assert main(["verify", str(tmp_path / "export"), str(dataset), "--quiet"]) == 0
+
+
+def test_a_quantized_file_takes_no_other_quantization(
+    tmp_path: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert(tmp_path, integer_model("uint8"), dataset, "--float16") == 1
+    assert_stderr_code(capsys.readouterr().err, "option-not-applicable")
 
 
 def test_a_quantized_file_is_kept_byte_for_byte(tmp_path: Path, dataset: Path) -> None:
@@ -221,11 +229,11 @@ def test_a_file_that_answers_by_chance_has_no_input(
 
 
 def test_what_was_tried_is_printed(tmp_path: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "model.tflite").write_bytes(foreign_file())
+    (tmp_path / "model.tflite").write_bytes(foreign_file(mean=(0.0,) * 3, std=(255.0,) * 3))
     command = ["convert", str(tmp_path / "model.tflite"), "-o", str(tmp_path / "export"), "--find-input"]
     assert main([*command, "--labels", ",".join(LABELS), "--data", str(dataset)]) == 0
     shown = capsys.readouterr().err
-    assert "-1..1 RGB centre-square" in shown and "100.0% (95.9% to 100.0%)" in shown and "used" in shown
+    assert "0..1 RGB centre-square" in shown and "100.0% (95.9% to 100.0%)" in shown and "used" in shown
 
 
 # --- Without a dataset ---
