@@ -18,7 +18,7 @@ from dermpack.contract import EvidenceOutput, read_contract
 from dermpack.inference.classifier import ClassifierOutputs, load_classifier
 from dermpack.inference.interpreter_host import first_installed_runtime, open_host
 from dermpack.inference.model_files import read_sidecar
-from dermpack.tflite.metadata_writing import pack_model, unpack_model
+from dermpack.tflite.model_tree import pack_model, unpack_model
 from dermpack.tflite.randomized_weights import shuffle_weights
 from dermpack.tflite.reading import read_model
 from dermpack.verification.evidence import measure_steps
@@ -77,9 +77,9 @@ def test_every_check_holds_and_the_labels_are_those_of_the_plain_export(
 
 def test_the_order_of_the_tensors_does_not_matter(mapped: Path, pixels: Any) -> None:
     data = (mapped / "model.tflite").read_bytes()
-    tree = unpack_model(data)
+    tree = unpack_model(data, where="model.tflite")
     tree.subgraphs[0].outputs = list(tree.subgraphs[0].outputs)[::-1]
-    turned = pack_model(tree, size_bytes=len(data))
+    turned = pack_model(tree)
     first, other = outputs(mapped, pixels), outputs(mapped, pixels, turned)
     assert np.array_equal(first.probabilities, other.probabilities)
     assert first.evidence is not None and other.evidence is not None
