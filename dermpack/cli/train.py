@@ -64,6 +64,7 @@ def command(
       dermpack train dataset -o run --recipe recipe.toml --sensitivity mel=0.95 --time-limit 30
       dermpack train dataset -o larger --weights run --size 224 --head-epochs 0 --epochs 6
       dermpack train dataset -o small --alpha 0.35 --teacher run
+      dermpack train dataset -o both --metadata age,sex,localization
       dermpack train dataset -o folds --folds 5
     """
     from dermpack.dataset.manifest import read_dataset

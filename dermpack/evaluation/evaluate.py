@@ -12,7 +12,7 @@ from dermpack.contract import Abstention, MetadataColumn, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError
 from dermpack.evaluation.metadata_study import MetadataStudy, make_variants, study_metadata
-from dermpack.inference.metadata_rows import MetadataVariant, encode_split
+from dermpack.inference.metadata_rows import EncodedMetadata, MetadataVariant, encode_split
 from dermpack.metrics import RESAMPLES
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
 from dermpack.metrics.slices import MISSING, Slice, is_identifier_column, score_slices, slice_values
@@ -131,7 +131,8 @@ def evaluate(
     and with the others, which were trained on one of them.
     """
     check_request(dataset, split, columns)
-    study = None
+    study: MetadataStudy | None = None
+    remarks: tuple[str, ...] = ()
     if (able := _takes_metadata(predictor)) is None:
         if others:
             what, hint = "the model takes no metadata to compare", "Omit these models."
@@ -140,6 +141,7 @@ def evaluate(
     else:
         _check_labels(able.classes, dataset, split)
         metadata = encode_split(dataset, split, able.columns)
+        remarks = tuple(_metadata_notes(metadata, dataset))
         variants = make_variants(metadata, has_picture=able.has_picture, seed=seed)
         files = [dataset.file(picture) for picture in dataset.manifest.of(split)]
         probabilities = able.predict_variants(files, variants, track=track)
@@ -168,7 +170,7 @@ def evaluate(
         dataset=dataset,
         split=split,
         predictions=predictions,
-        scores=replace(scores, notes=(*scores.notes, *_leak_notes(fitted, dataset, split))),
+        scores=replace(scores, notes=(*scores.notes, *remarks, *_leak_notes(fitted, dataset, split))),
         slices=tuple(slices),
         operating=tuple(operating),
         answered=answered,
@@ -266,6 +268,15 @@ def predictions_table(predictions: Predictions) -> str:
         probabilities = (f"{value:.{DECIMALS}g}" for value in predictions.probabilities[index])
         rows.append((picture, predictions.groups[index], *labels, *probabilities))
     return format_csv(rows)
+
+
+def _metadata_notes(metadata: EncodedMetadata, dataset: Dataset) -> Iterator[str]:
+    """Yield which fields of the model are blank although an app could fill them in."""
+    for column in metadata.columns:
+        if column.name not in dataset.manifest.columns:
+            yield f"the dataset has no column {column.name}: this field of the model is blank"
+        elif count := metadata.ignored[column.name]:
+            yield f"{count} values of {column.name} are new to the model: these fields are blank"
 
 
 def _leak_notes(fitted: FittedDecisions, dataset: Dataset, split: Split) -> Iterator[str]:

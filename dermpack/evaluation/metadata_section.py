@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dermpack.evaluation.metadata_study import BOTH, METADATA, PICTURE, SHUFFLED, MetadataStudy, StudyRow
+from dermpack.evaluation.metadata_study import BOTH, METADATA, PICTURE, SHUFFLED, AblationRow, MetadataStudy
 from dermpack.metrics.intervals import Interval
 from dermpack.reporting.page import NO_VALUE, Block, Table
 
@@ -48,11 +48,11 @@ def terminal_rows(study: MetadataStudy) -> list[tuple[str, ...]]:
     return [(_name(row), *_cells(row, ("balanced_accuracy",))) for row in study.rows]
 
 
-def _name(row: StudyRow) -> str:
+def _name(row: AblationRow) -> str:
     return f"{row.name} ({row.model}, trained for it)" if row.model else ONE_MODEL[row.name]
 
 
-def _cells(row: StudyRow, metrics: Sequence[str]) -> list[str]:
+def _cells(row: AblationRow, metrics: Sequence[str]) -> list[str]:
     """Return each figure and its gain: 0.712 (0.690 to 0.731), +0.020 (+0.001 to +0.041)."""
     cells = []
     for metric in metrics:

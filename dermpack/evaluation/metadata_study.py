@@ -48,7 +48,7 @@ class PairedDifference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyRow:
+class AblationRow:
     """The figures of one way to answer; `model` names another model than the one that is scored."""
 
     name: str
@@ -71,7 +71,7 @@ class ColumnLoss:
 class MetadataStudy:
     """The rows of a model with metadata, and the loss of each column."""
 
-    rows: tuple[StudyRow, ...]
+    rows: tuple[AblationRow, ...]
     columns: tuple[ColumnLoss, ...]
     repeats: int = REPEATS
 
@@ -116,7 +116,7 @@ def study_metadata(
     variants = [replace(predictions, probabilities=each) for each in probabilities]
     named = [(name, "", variant) for name, variant in zip(own, variants, strict=False)]
     rows = [
-        StudyRow(
+        AblationRow(
             name=name,
             model=model,
             figures=_select(overall_figures(row, resamples=resamples, seed=seed)),

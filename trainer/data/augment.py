@@ -8,11 +8,14 @@ changes brightness and contrast. The lookup is a pass of its own, because XLA ve
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from dermpack.inference.metadata_rows import EncodedMetadata, column_slices
 from trainer.distributed.cluster import WHOLE, Shard
 from trainer.recipe.augmentation import Augmentation
 
@@ -62,6 +65,31 @@ def mix_up(
     share = tf.maximum(share, 1 - share)  # an example's own content stays the larger part
     mixed = tf.nest.map_structure(lambda rows: _blend_with_mirror(rows, share), inputs)
     return mixed, _blend_with_mirror(targets, share)
+
+
+def make_dropper(
+    metadata: EncodedMetadata, *, share: float, shard: Shard
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return a function (rows of metadata, seed) → rows with blanked fields; the seed is two integers.
+
+    An app may leave any field blank, or all of them, and a network that has never seen a blank field would
+    give arbitrary answers then: each field, and the whole row, is blanked with the same probability.
+    """
+    slices = column_slices(metadata.columns)
+    # The column of each slot, so that all slots of a field are blanked together.
+    owners = np.concatenate([np.full(slots.stop - slots.start, i) for i, slots in enumerate(slices.values())])
+    blank, fields = tf.constant(metadata.blank), len(slices)
+
+    def drop(rows: Tensor, seed: Tensor) -> Tensor:
+        # Numbers are drawn for the whole batch, so that a row gets the same ones on any number of workers.
+        n = rows.shape[0] * shard.count
+        draws = tf.random.stateless_uniform([n, fields + 1], seed)
+        if shard.count > 1:
+            draws = tf.gather(draws, shard.rows(n))
+        is_dropped = (draws[:, :fields] < share) | (draws[:, fields:] < share)
+        return tf.where(tf.gather(is_dropped, owners, axis=1), blank, rows)
+
+    return drop
 
 
 def _select_shard(draws: Tensor, rows: Tensor, shard: Shard, *, axis: int) -> Tensor:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from dermpack.storage.codec import encode
 from dermpack.storage.files import format_json, sha256_of
-from trainer.data.augment import augment_batch, mix_up, to_inputs
+from trainer.data.augment import augment_batch, make_dropper, mix_up, to_inputs
 from trainer.data.examples import (
     Examples,
     Rows,
@@ -23,7 +23,6 @@ from trainer.data.examples import (
     compute_logit_offsets,
     draw_epoch_rows,
 )
-from trainer.data.metadata_batches import make_dropper
 from trainer.distributed.cluster import WHOLE, Shard
 from trainer.recipe.augmentation import Augmentation
 from trainer.recipe.recipe import Balance

@@ -93,7 +93,8 @@ def test_a_quarter_of_the_calibration_rows_is_blank(run: Path, patients: Path) -
     assert metadata is not None
     is_blank = (metadata.rows == blank_row(source.columns)).all(axis=1)
     assert 5 <= is_blank.sum() < 20
-    assert metadata.rows.min() >= metadata.range[0] and metadata.rows.max() <= metadata.range[1]
+    lowest, highest = np.float32(metadata.range)
+    assert metadata.rows.min() >= lowest and metadata.rows.max() <= highest
 
 
 def predict(exports: Path, *arguments: str) -> int:

@@ -115,6 +115,66 @@ def _of_setting(parts: list[dict[str, Any]], model: str, setting: dict[str, Any]
     return found
 
 
+def metadata() -> list[str]:
+    """What metadata added on two splits: each way to answer, and the paired gain of both inputs."""
+    header = ("split seed", "answer from", "balanced accuracy (95 %)", "gain, points (95 %)", "AUROC (95 %)")
+    return markdown([header, *(_answered(seed, row) for seed in SEEDS for row in _study(seed)["rows"])])
+
+
+def _study(seed: str) -> dict[str, Any]:
+    found: dict[str, Any] = report(f"metadata-float-{seed}")["metadata"]
+    return found
+
+
+def _answered(seed: str, row: dict[str, Any]) -> tuple[str, ...]:
+    gain = row["gains"]["balanced_accuracy"]
+    is_itself = row["name"] == "picture and metadata"
+    name = f"{row['name']}, a model trained on it alone" if row["model"] else row["name"]
+    figures = [
+        f"{figure['value']:.3f} ({figure['ci95'][0]:.3f} to {figure['ci95'][1]:.3f})"
+        for figure in (row["figures"][metric] for metric in ("balanced_accuracy", "auroc"))
+    ]
+    return (
+        seed,
+        name,
+        figures[0],
+        "–" if is_itself else points(gain["difference"], gain["ci95"]),
+        figures[1],
+    )
+
+
+def metadata_columns() -> list[str]:
+    """How much balanced accuracy each model lost where the values of a column were shuffled, in points."""
+    names = [loss["column"] for loss in _study(SEEDS[0])["columns"]]
+    rows = [
+        (
+            seed,
+            *(
+                f"{100 * loss['mean']:.1f} ± {100 * loss['deviation']:.1f}"
+                for loss in _study(seed)["columns"]
+            ),
+        )
+        for seed in SEEDS
+    ]
+    return markdown([("split seed", *names), *rows])
+
+
+def metadata_int8() -> list[str]:
+    """The int8 files against their float networks on the same test pictures, paired."""
+    header = ("split seed", "float", "int8 (95 %)", "points (95 %)", "same label")
+    return markdown([header, *map(_quantized, SEEDS)])
+
+
+def _quantized(seed: str) -> tuple[str, ...]:
+    of = report(f"metadata-verify-{seed}")
+    checks = {check["proof"]: check["figures"] for check in of["exports"][0]["proofs"]}
+    score, labels = checks["balanced_accuracy on test"], checks["labels on test"]
+    ends = score["difference_ci95_low"], score["difference_ci95_high"]
+    change = points(score["difference"], ends)
+    value = f"{score['value']:.3f} ({score['ci95_low']:.3f} to {score['ci95_high']:.3f})"
+    return (seed, f"{score['of_float']:.3f}", value, change, f"{labels['agreement']:.1%}")
+
+
 def references() -> list[str]:
     """The tables of models/README.md."""
     return models_tables(HOUSE / "models")
@@ -127,4 +187,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "files": files,
     "arm": arm,
     "study": study,
+    "metadata": metadata,
+    "metadata_columns": metadata_columns,
+    "metadata_int8": metadata_int8,
 }
