@@ -74,7 +74,7 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
     elif request.golden:
         pictures = golden_vectors.read_golden_pictures(request.golden, metadata=request.metadata)
     else:
-        pictures = golden_vectors.generate_golden_pictures(main.contract.input.width)
+        pictures = golden_vectors.generate_golden_pictures(main.contract.picture.width)
     if pictures:
         golden = golden_vectors.build_golden_files(pictures, variants)
 

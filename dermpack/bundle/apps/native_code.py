@@ -26,7 +26,7 @@ def load_alignment(library: bytes) -> int:
     size_bytes, count = struct.unpack_from("<HH", library, 54 if is_64 else 42)
     if count > MAX_SEGMENTS:
         raise ValueError("an ELF library with too many segments")
-    alignments = []
+    alignments: list[int] = []
     try:
         for index in range(count):
             segment = start + index * size_bytes
