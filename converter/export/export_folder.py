@@ -182,6 +182,7 @@ def _make_contract(
         parents=contracts.Parents(
             run=source.run_sha256, weights=run.weights_sha256, dataset=source.dataset.sha256
         ),
+        meanings=source.dataset.meanings,
         license=metadata.licence,
         intended_use=INTENDED_USE,
     )

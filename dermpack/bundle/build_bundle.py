@@ -21,7 +21,7 @@ from dermpack.bundle.bundle_record import (
 )
 from dermpack.bundle.release_comparison import write_release_files
 from dermpack.bundle.reports import VariantScores, VariantTimes
-from dermpack.bundle.variants import MODEL_FILE, Variant
+from dermpack.bundle.variants import MODEL_FILE, Variant, describe_labels
 from dermpack.bundle.zip_archive import SUMS_FILE, format_checksums, pack_files
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError
@@ -60,6 +60,7 @@ class BuiltBundle:
 
 def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBundle:
     """Build the bundle of these variants; they are run to make the golden vectors."""
+    variants = [describe_labels(variant, request.meanings) for variant in variants]
     main = variants[0]
     # The name of an export ends with its quantization, which is the variant's name in a bundle:
     # mobilenet_v2-1.0-160-int8 → mobilenet_v2-1.0-160.
@@ -85,13 +86,13 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
         assets[f"{folder}{MODEL_FILE}"] = variant.model
         assets[f"{folder}{CONTRACT_FILE}"] = variant.contract_bytes
 
-    card = documents.render_model_card(bundle, variants, request.scores, request.times, request.meanings)
+    card = documents.render_model_card(bundle, variants, request.scores, request.times)
     files = {
         **{bundle.path(path): data for path, data in assets.items()},
         **{f"{bundle.golden_folder}/{path}": data for path, data in golden.items()},
         **write_release_files(bundle, variants),
         **compile_classes(request.format, names, [variant.name for variant in variants]),
-        "README.md": documents.render_readme(bundle, variants, golden, request.meanings),
+        "README.md": documents.render_readme(bundle, variants, golden),
         CARD_FILE: card,
         BUNDLE_FILE: format_json(encode(bundle)).encode(),
     }
