@@ -17,8 +17,9 @@ from dermpack.bundle.bundle_record import BundleFormat, GoldenPlace, derive_name
 from dermpack.bundle.documents import read_meanings, render_model_card
 from dermpack.bundle.read_bundle import read_bundle
 from dermpack.bundle.reports import read_scores, read_times
-from dermpack.bundle.variants import Variant, read_variants
+from dermpack.bundle.variants import Variant, describe_labels, read_variants
 from dermpack.bundle.zip_archive import format_checksums, pack_files, unpack_files
+from dermpack.contract import parse_contract
 from dermpack.evaluation.report import LABEL_COLUMNS, OVERALL
 from dermpack.reporting.page import markdown_cell
 from dermpack.storage.files import format_json, sha256_of
@@ -145,6 +146,17 @@ def test_labels_are_described_in_readme_and_card(exports: Path) -> None:
         text = found[f"skin_lesions/{page}"].decode()
         assert f"| label | what it means |\n|---|---|\n| {LABELS[0]} |" in text
         assert "| mel | melanoma |\n| nv | a \\| mole |\n\n## " in text
+    contract = json.loads(found[f"skin_lesions/{ASSETS}/model.json"])
+    assert contract["meanings"] == {"mel": "melanoma", "nv": "a | mole"}
+
+
+def test_meanings_of_the_export_stay_unless_they_are_described_again(exports: Path) -> None:
+    (variant,) = read_variants(exports, ("int8",))
+    described = describe_labels(variant, {"mel": "melanoma", "nv": "mole"})
+    again = describe_labels(described, {"nv": "a mole"})
+    assert again.contract.meanings == {"mel": "melanoma", "nv": "a mole"}
+    assert parse_contract(json.loads(again.contract_bytes), where="") == again.contract
+    assert describe_labels(again, {}) is again
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ public final class Contract {
     private final double floor;
     private final double abstainBelow;
     private final Map<String, Double> thresholds;
+    private final Map<String, String> meanings;
 
     private Contract(Json.Node root) {
         int schema = root.get("schema").whole();
@@ -76,10 +77,11 @@ public final class Contract {
         Json.Node abstention = root.get("abstention");
         abstainBelow = abstention.isNull() ? 0.0 : abstention.get("threshold").number();
         thresholds = thresholds(root.get("thresholds"));
+        meanings = meanings(root);
     }
 
     /** The contract that the text of model.json holds; an IllegalArgumentException names what is wrong. */
-    public static Contract read(String json) {
+    static Contract read(String json) {
         return new Contract(Json.object(json));
     }
 
@@ -96,6 +98,7 @@ public final class Contract {
         return recipe;
     }
 
+    /** The licence of the model and who owns the pictures, for an About screen. */
     public String getLicense() {
         return license;
     }
@@ -109,28 +112,39 @@ public final class Contract {
         return labels;
     }
 
+    /** What a label means, in words for people; the label itself where nobody described it. */
+    public String getMeaning(String label) {
+        String meaning = meanings.get(label);
+        return meaning == null ? label : meaning;
+    }
+
+    /** Labels that must not be missed: those with a threshold of their own. */
+    public List<String> getLabelsNotToMiss() {
+        return Collections.unmodifiableList(new ArrayList<String>(thresholds.keySet()));
+    }
+
     /** Pixels of a side of the square that goes in. */
     public int getSize() {
         return size;
     }
 
     /** The input for the picture. */
-    public Tensor getInput() {
+    Tensor getInput() {
         return input;
     }
 
     /** The output with the probabilities. */
-    public Tensor getOutput() {
+    Tensor getOutput() {
         return output;
     }
 
     /** All inputs by name. */
-    public Map<String, Tensor> getInputs() {
+    Map<String, Tensor> getInputs() {
         return inputs;
     }
 
     /** All outputs by name. */
-    public Map<String, Tensor> getOutputs() {
+    Map<String, Tensor> getOutputs() {
         return outputs;
     }
 
@@ -199,7 +213,7 @@ public final class Contract {
     }
 
     /** Refuses a labels.txt that is another model's. */
-    public void checkLabels(String labelsText) {
+    void checkLabels(String labelsText) {
         List<String> lines = Arrays.asList(labelsText.split("\n"));
         if (!lines.equals(labels)) {
             throw new IllegalArgumentException(
@@ -264,6 +278,18 @@ public final class Contract {
             texts.add(item.text());
         }
         return Collections.unmodifiableList(texts);
+    }
+
+    /** Contracts of dermpack 0.1 have none. */
+    private static Map<String, String> meanings(Json.Node root) {
+        Map<String, String> found = new LinkedHashMap<String, String>();
+        if (root.members().containsKey("meanings")) {
+            Json.Node meanings = root.get("meanings");
+            for (String label : meanings.members().keySet()) {
+                found.put(label, meanings.get(label).text());
+            }
+        }
+        return Collections.unmodifiableMap(found);
     }
 
     private static Map<String, Double> thresholds(Json.Node list) {

@@ -1,21 +1,31 @@
 package dermpack.bundle;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
-/** What the model says of one picture. No diagnosis. */
+/** What the model answers for one picture. No diagnosis. */
 public final class Result {
     private final List<Score> scores;
     private final List<Score> called;
     private final boolean isSure;
+    private final byte[] pixels;
     private final Timing timing;
 
-    Result(List<Score> scores, List<Score> called, boolean isSure, Timing timing) {
+    Result(List<Score> scores, List<Score> called, boolean isSure, byte[] pixels, Timing timing) {
         this.scores = Collections.unmodifiableList(scores);
         this.called = Collections.unmodifiableList(called);
         this.isSure = isSure;
+        this.pixels = pixels;
         this.timing = timing;
+    }
+
+    /** The most probable label, or null where the model abstains: then show "not sure". */
+    public @Nullable Score getAnswerOrNull() {
+        return isSure ? scores.get(0) : null;
     }
 
     /** All labels, the most probable first. */
@@ -23,7 +33,7 @@ public final class Result {
         return scores;
     }
 
-    /** The most probable label. */
+    /** The most probable label, even where the model abstains. */
     public Score getTop() {
         return scores.get(0);
     }
@@ -33,7 +43,7 @@ public final class Result {
         return new ArrayList<Score>(scores.subList(0, Math.min(count, scores.size())));
     }
 
-    /** Labels whose probability reaches the threshold that was fixed for them; often none. */
+    /** Labels that must not be missed and whose probability reaches their threshold; often none. */
     public List<Score> getCalled() {
         return called;
     }
@@ -43,27 +53,84 @@ public final class Result {
         return isSure;
     }
 
+    /** The square that the model saw: RGB, row by row, three bytes for each pixel. */
+    public byte[] getPixels() {
+        return pixels.clone();
+    }
+
     public Timing getTiming() {
         return timing;
+    }
+
+    /** Equal answers for equal pixels, however long they took. */
+    @Override
+    public boolean equals(@Nullable Object other) {
+        if (!(other instanceof Result)) {
+            return false;
+        }
+        Result result = (Result) other;
+        return scores.equals(result.scores)
+                && called.equals(result.called)
+                && isSure == result.isSure
+                && Arrays.equals(pixels, result.pixels);
+    }
+
+    @Override
+    public int hashCode() {
+        return 31 * scores.hashCode() + called.hashCode();
+    }
+
+    @Override
+    public String toString() {
+        return (isSure ? "" : "not sure, ") + scores + (called.isEmpty() ? "" : ", called " + called);
     }
 
     /** A label and its calibrated probability. */
     public static final class Score {
         private final String label;
+        private final String meaning;
         private final double probability;
 
-        Score(String label, double probability) {
+        Score(String label, String meaning, double probability) {
             this.label = label;
+            this.meaning = meaning;
             this.probability = probability;
         }
 
+        /** For programs. */
         public String getLabel() {
             return label;
+        }
+
+        /** For people: what the label means, in words, or the label itself where nobody described it. */
+        public String getMeaning() {
+            return meaning;
         }
 
         /** Between 0 and 1. */
         public double getProbability() {
             return probability;
+        }
+
+        @Override
+        public boolean equals(@Nullable Object other) {
+            if (!(other instanceof Score)) {
+                return false;
+            }
+            Score score = (Score) other;
+            return label.equals(score.label)
+                    && meaning.equals(score.meaning)
+                    && Double.compare(probability, score.probability) == 0;
+        }
+
+        @Override
+        public int hashCode() {
+            return 31 * label.hashCode() + Double.valueOf(probability).hashCode();
+        }
+
+        @Override
+        public String toString() {
+            return String.format(Locale.ROOT, "%s %.3f", label, probability);
         }
     }
 }

@@ -38,12 +38,13 @@ final class Scorer {
         return powers;
     }
 
-    static Result result(Contract contract, double[] probabilities, Timing timing) {
+    /** The answer to these pixels. */
+    static Result result(Contract contract, double[] probabilities, byte[] pixels, Timing timing) {
         List<Result.Score> scores = new ArrayList<Result.Score>();
         List<Result.Score> called = new ArrayList<Result.Score>();
         for (int i = 0; i < probabilities.length; i++) {
             String label = contract.getLabels().get(i);
-            Result.Score score = new Result.Score(label, probabilities[i]);
+            Result.Score score = new Result.Score(label, contract.getMeaning(label), probabilities[i]);
             scores.add(score);
             Double threshold = contract.getThresholds().get(label);
             if (threshold != null && probabilities[i] >= threshold) {
@@ -52,7 +53,7 @@ final class Scorer {
         }
         Collections.sort(scores, new MostProbableFirst()); // stable: of equals, the first label
         boolean isSure = scores.get(0).getProbability() >= contract.getAbstainBelow();
-        return new Result(scores, called, isSure, timing);
+        return new Result(scores, called, isSure, pixels, timing);
     }
 
     /** Divides log-probabilities by the temperature and normalises; what is below the floor is taken for it. */

@@ -35,7 +35,7 @@ public final class ContractTest {
         Contract contract = Contract.read(plain);
         double[] found = Scorer.probabilities(contract, new double[] {0, 0.4, 0.6});
         assertArrayEquals(new double[] {0, 0.4, 0.6}, found, 0);
-        assertTrue(Scorer.result(contract, new double[] {0.3, 0.3, 0.4}, new Timing(0, 0, 0)).isSure());
+        assertTrue(Scorer.result(contract, new double[] {0.3, 0.3, 0.4}, new byte[0], new Timing(0, 0, 0)).isSure());
     }
 
     @Test
@@ -103,22 +103,34 @@ public final class ContractTest {
     public void belowTheThresholdItIsNotSure() {
         Contract contract = contract();
         Timing none = new Timing(0, 0, 0);
-        Result unsure = Scorer.result(contract, new double[] {0.1, 0.59, 0.31}, none);
-        Result sure = Scorer.result(contract, new double[] {0.1, 0.6, 0.3}, none);
+        Result unsure = Scorer.result(contract, new double[] {0.1, 0.59, 0.31}, new byte[0], none);
+        Result sure = Scorer.result(contract, new double[] {0.1, 0.6, 0.3}, new byte[0], none);
         assertFalse(unsure.isSure());
         assertTrue(sure.isSure());
         assertEquals("mel", sure.getTop().getLabel());
         assertEquals(1, sure.getCalled().size());
-        assertTrue(Scorer.result(contract, new double[] {0.71, 0.29, 0}, none).getCalled().isEmpty());
+        assertTrue(Scorer.result(contract, new double[] {0.71, 0.29, 0}, new byte[0], none).getCalled().isEmpty());
     }
 
     @Test
     public void equalProbabilitiesKeepTheOrderOfTheLabels() {
-        Result result = Scorer.result(contract(), new double[] {0.4, 0.2, 0.4}, new Timing(0, 0, 0));
+        Result result = Scorer.result(contract(), new double[] {0.4, 0.2, 0.4}, new byte[0], new Timing(0, 0, 0));
         assertEquals("akiec", result.getTop().getLabel());
         assertEquals(2, result.top(2).size());
         assertEquals("nv", result.top(2).get(1).getLabel());
         assertEquals(3, result.top(9).size());
+    }
+
+    @Test
+    public void aLabelMeansItsWordsOrItself() {
+        String json = JSON.replace("\"labels\":", "\"meanings\": {\"mel\": \"melanoma\"}, \"labels\":");
+        Contract contract = Contract.read(json);
+        assertEquals("melanoma", contract.getMeaning("mel"));
+        assertEquals("nv", contract.getMeaning("nv"));
+        assertEquals("mel", contract().getMeaning("mel"));
+        assertEquals("melanoma", Scorer.result(contract, new double[] {0, 1, 0}, new byte[0], new Timing(0, 0, 0))
+                .getTop().getMeaning());
+        assertEquals(1, contract.getLabelsNotToMiss().size());
     }
 
     @Test
