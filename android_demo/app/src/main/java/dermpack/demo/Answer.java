@@ -1,0 +1,17 @@
+package dermpack.demo;
+
+import android.graphics.Bitmap;
+import dermpack.skin.Result;
+
+/** What the screen shows of one picture: made on the worker thread, never changed. */
+final class Answer {
+    final Bitmap preview;
+    final Bitmap square;
+    final Result result;
+
+    Answer(Bitmap preview, Bitmap square, Result result) {
+        this.preview = preview;
+        this.square = square;
+        this.result = result;
+    }
+}
