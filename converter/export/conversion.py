@@ -66,7 +66,13 @@ def convert_run(
     marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
     check_output_folder(output, marker=marker, overwrite=overwrite)
     check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
-    source = open_source(run, find_dataset(run, data), threads=request.threads, track=observers.track)
+    source = open_source(
+        run,
+        find_dataset(run, data),
+        threads=request.threads,
+        evidence=request.evidence,
+        track=observers.track,
+    )
     # An interrupted conversion leaves this folder, and the next one continues its training.
     training_folder = output.absolute().with_name(f".{output.name}.{source.run_sha256[:12]}.training")
     tried = {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from converter.interface import make_interface
 from converter.quantize.tflite_conversion import PIXEL_MIDDLE, PIXEL_RANGE
 from converter.request import Method, RunSource
 from converter.search.accuracy_limit import FloatComparison
@@ -24,7 +24,7 @@ from dermpack.metrics.predictions import Floats
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.storage.files import format_json, sha256_of, write_bytes, write_text
 from dermpack.tflite.metadata_writing import with_metadata
-from dermpack.tflite.model_file import Metadata, ModelFile, TensorInfo, temperature_calibration
+from dermpack.tflite.model_file import Metadata, ModelFile, temperature_calibration
 from dermpack.verification.interpreter_runs import InterpreterRun, run_everywhere
 from dermpack.verification.verify import open_hosts
 
@@ -47,8 +47,11 @@ def write_export(folder: Path, source: RunSource, tried: TriedCandidate) -> cont
     data = with_metadata(tried.candidate.data, metadata)
     model = tried.candidate.check(data, source)
     write_bytes(folder / MODEL_FILE, data)
-    runtimes = try_runtimes(folder / MODEL_FILE, source, tried.comparison.predictions.probabilities)
-    contract = _make_contract(source, tried, metadata, data, model, runtimes, temperature)
+    interface = make_interface(model, source, temperature)
+    runtimes = try_runtimes(
+        folder / MODEL_FILE, source, interface, tried.comparison.predictions.probabilities
+    )
+    contract = _make_contract(source, tried, metadata, data, model, interface, runtimes)
     text = contracts.format_contract(contract)
     write_text(folder / contracts.CONTRACT_FILE, text)
     write_text(folder / PROOF_FILE, format_json(_proof_record(contract, text, tried.candidate)))
@@ -78,7 +81,9 @@ def find_licence(source: RunSource) -> str:
     return source.run.licence or source.dataset.licence
 
 
-def try_runtimes(path: Path, source: RunSource, expected: Floats) -> tuple[contracts.RuntimeResult, ...]:
+def try_runtimes(
+    path: Path, source: RunSource, interface: contracts.TensorInterface, expected: Floats
+) -> tuple[contracts.RuntimeResult, ...]:
     """Run the file on every installed interpreter with each of its kernels, in child processes.
 
     `expected` are the probabilities with which the file was compared to the float network.
@@ -89,7 +94,7 @@ def try_runtimes(path: Path, source: RunSource, expected: Floats) -> tuple[contr
             hosts,
             path.read_bytes(),
             where=path,
-            sidecar=ModelSettings(labels=source.run.classes),
+            sidecar=ModelSettings(labels=source.run.classes, interface=interface),
             pixels=np.asarray(source.validation.copies[0][: len(expected)]),
             threads=1,
         )
@@ -123,8 +128,8 @@ def _make_contract(
     metadata: Metadata,
     data: bytes,
     model: ModelFile,
+    interface: contracts.TensorInterface,
     runtimes: tuple[contracts.RuntimeResult, ...],
-    temperature: contracts.Temperature,
 ) -> contracts.Contract:
     """Return the contract of the file's final bytes.
 
@@ -132,6 +137,8 @@ def _make_contract(
     those of the float network would not fit it exactly.
     """
     run, candidate = source.run, tried.candidate
+    temperature = interface.probabilities.temperature
+    assert temperature is not None  # of our own files
     predictions = calibrate(tried.comparison.predictions, temperature)
     # 1. Fit everything that turns outputs into decisions.
     points = [
@@ -139,29 +146,13 @@ def _make_contract(
         for point in run.thresholds
     ]
     # 2. Record the file as it was read back, and what it was made from.
-    pixels, scores = model.inputs[0], model.outputs[0]
     return contracts.Contract(
         name=metadata.name,
         version=metadata.version,
         labels=metadata.labels,
-        inputs={
-            contracts.PICTURE: contracts.PictureInput(
-                shape=pixels.shape,
-                width=pixels.shape[2],
-                height=pixels.shape[1],
-                policy=run.policy.value,
-                size_bytes=pixels.size_bytes,
-                **_quantization(pixels),
-            )
-        },
-        outputs={
-            contracts.PROBABILITIES: contracts.ProbabilitiesOutput(
-                shape=scores.shape,
-                activation=contracts.Activation.SOFTMAX,
-                temperature=temperature,
-                **_quantization(scores),
-            )
-        },
+        signature=interface.signature,
+        inputs=interface.inputs,
+        outputs=interface.outputs,
         thresholds=tuple(points),
         abstention=fit_abstention(predictions, coverage=COVERAGE),
         recipe=contracts.QuantizationRecord(
@@ -186,12 +177,6 @@ def _make_contract(
         license=metadata.licence,
         intended_use=INTENDED_USE,
     )
-
-
-def _quantization(tensor: TensorInfo) -> dict[str, Any]:
-    """Return type, scale and zero point of a tensor as the fields of its record."""
-    scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.scales else (None, None)
-    return {"dtype": contracts.TensorType(tensor.dtype), "scale": scale, "zero_point": zero_point}
 
 
 def _calibration_record(candidate: Candidate) -> contracts.Calibration | None:

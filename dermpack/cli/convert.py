@@ -62,6 +62,7 @@ MEGABYTE = 1e6
     "--max-drop", type=click.FloatRange(0, 100), default=1.0, show_default=True, metavar="POINTS",
     help="The loss of balanced accuracy on the validation split that int8 may have.",
 )  # fmt: skip
+@options.flag("--evidence", "Return a map of where the answer comes from as a second output.")
 @click.option(
     "--layer-errors", is_flag=True,
     help="Report the error of each layer: layers.csv and layers.png in EXPORT, the worst layers in the "
@@ -80,6 +81,7 @@ def command(
     pictures: int,
     clipping: str,
     max_drop: float,
+    evidence: bool,
     layer_errors: bool,
     seed: int,
     threads: int,
@@ -96,6 +98,7 @@ def command(
     Examples:
       dermpack convert run -o export
       dermpack convert run -o export --max-drop 0.5 --layer-errors
+      dermpack convert run -o export --evidence
       dermpack convert run -o exports --int8 --float16 --float32 --data moved/dataset
     """
     from dermpack.metrics.definitions import balanced_accuracy
@@ -117,6 +120,7 @@ def command(
         pictures=pictures,
         clipping=Clipping(clipping),
         max_drop=max_drop,
+        evidence=evidence,
         layer_errors=layer_errors,
         seed=seed,
         threads=threads,
