@@ -6,7 +6,7 @@ imports what it needs when it is called: `import dermpack` loads neither numpy n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,18 +183,30 @@ def open_classifier(model: Path, *, threads: int = 1) -> Iterator[Classifier]:
 
 
 def predict(
-    model: Path, pictures: Sequence[Path], *, top: int = 3, threads: int | None = None, track: Track = silent
+    model: Path,
+    pictures: Sequence[Path],
+    *,
+    top: int = 3,
+    metadata: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    track: Track = silent,
 ) -> Answers:
-    """Return the answer of an export or a .tflite for each picture, and each picture below a folder."""
+    """Return the answer of an export or a .tflite for each picture, and each picture below a folder.
+
+    `metadata` is what is known about the patient of all pictures, such as {"age": "34"}.
+    """
     from contextlib import ExitStack
 
     from dermpack.imaging.picture_decoder import PictureDecoder
     from dermpack.inference.interpreter_host import count_hosts, first_installed_runtime, open_host
     from dermpack.inference.model_files import open_model
     from dermpack.inference.predict.answers import classify_pictures, interpret_outputs
+    from dermpack.inference.predict.patient_table import read_patient_rows
     from dermpack.inference.predict.picture_search import find_pictures
 
     found, opened = find_pictures(pictures), open_model(model)
+    values = [f"{name}={value}" for name, value in (metadata or {}).items()]
+    rows = read_patient_rows(opened, found.pictures, table=None, values=values)
     if not found.pictures:
         return interpret_outputs(opened, found, (), top=top)
     with ExitStack() as stack:
@@ -202,7 +214,9 @@ def predict(
         count = count_hosts(len(found.pictures), threads=threads)
         hosts = [stack.enter_context(open_host(runtime, children=2 * count)) for _ in range(count)]
         decoder = stack.enter_context(PictureDecoder(jobs=count))
-        outputs = classify_pictures(opened, found.pictures, hosts=hosts, decoder=decoder, track=track)
+        outputs = classify_pictures(
+            opened, found.pictures, hosts=hosts, decoder=decoder, metadata=rows, track=track
+        )
     return interpret_outputs(opened, found, outputs.rows, top=top)
 
 

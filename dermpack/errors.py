@@ -24,7 +24,9 @@ MAX_PATH = 4096  # characters of the longest path on Linux, which `where` keeps 
 LONG_VALUE = re.compile(rf"'[^']{{{MAX_VALUE},}}'|\"[^\"]{{{MAX_VALUE},}}\"|\S{{{MAX_VALUE + 1},}}")
 EXTRA_OF_MODULE = {
     **dict.fromkeys(("cv2", "imagehash", "matplotlib", "pandas", "scipy", "sklearn"), "data"),
-    **dict.fromkeys(("h5py", "tensorflow", "tensorflow_model_optimization", "tf_keras", "tomli"), "train"),
+    **dict.fromkeys(
+        ("h5py", "imblearn", "tensorflow", "tensorflow_model_optimization", "tf_keras", "tomli"), "train"
+    ),
     **dict.fromkeys(("optuna", "sqlalchemy"), "tune"),
     **dict.fromkeys(("ai_edge_litert", "tflite_runtime"), "device"),
     "cryptography": "sign",

@@ -75,6 +75,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "imagehash": ("trainer.datasets",),
     "threadpoolctl": ("trainer.datasets",),  # comes with scikit-learn
     "cv2": ("trainer.datasets",),  # decodes nothing: its pixels come from dermpack.imaging
+    "imblearn": ("trainer.data",),  # resamples the features of a network
     "sklearn": ("trainer.datasets",),
     "pandas": ("trainer.datasets",),
     "optuna": ("trainer.experiments",),

@@ -12,7 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dermpack.bundle.bundle_record import GOLDEN_FOLDER, BundleFormat, BundleNames, GoldenPlace
+from dermpack.bundle.metadata_constants import format_metadata_fields
 from dermpack.bundle.zip_archive import pack_files
+from dermpack.contract import MetadataColumn
 from dermpack.errors import InputError
 from dermpack.reporting.page import render_template
 
@@ -56,7 +58,12 @@ def golden_folder(form: BundleFormat, names: BundleNames, place: GoldenPlace) ->
 
 
 def lay_out_files(
-    form: BundleFormat, names: BundleNames, variants: Sequence[str], *, has_golden: bool
+    form: BundleFormat,
+    names: BundleNames,
+    variants: Sequence[str],
+    columns: Sequence[MetadataColumn] = (),
+    *,
+    has_golden: bool,
 ) -> dict[str, bytes]:
     """Return the files around the assets, without compiled classes: the build files and the Java."""
     if form is BundleFormat.ASSETS:
@@ -75,26 +82,32 @@ def lay_out_files(
             "SelfCheckTest.java.j2", names
         )
     }
+    sources = name_java_sources(names, variants, columns)
     return {
         **(device_test if has_golden else {}),
         "build.gradle.kts": _render("build.gradle.kts.j2", names, has_golden=has_golden),
         "consumer-rules.pro": rules,
         "src/main/AndroidManifest.xml": (TEMPLATES / "AndroidManifest.module.xml").read_bytes(),
-        **{f"src/main/java/{name}": source for name, source in name_java_sources(names, variants).items()},
+        **{f"src/main/java/{name}": source for name, source in sources.items()},
     }
 
 
-def compile_classes(form: BundleFormat, names: BundleNames, variants: Sequence[str]) -> dict[str, bytes]:
+def compile_classes(
+    form: BundleFormat, names: BundleNames, variants: Sequence[str], columns: Sequence[MetadataColumn] = ()
+) -> dict[str, bytes]:
     """Return the compiled classes of an archive, or {} for other formats; raise InputError without a JDK."""
     if form is not BundleFormat.AAR:
         return {}
-    return {COMPILED_CLASSES: _compile_classes_jar(name_java_sources(names, variants))}
+    return {COMPILED_CLASSES: _compile_classes_jar(name_java_sources(names, variants, columns))}
 
 
-def name_java_sources(names: BundleNames, variants: Sequence[str]) -> dict[str, bytes]:
+def name_java_sources(
+    names: BundleNames, variants: Sequence[str], columns: Sequence[MetadataColumn] = ()
+) -> dict[str, bytes]:
     """Return the Java with the names of the model, by paths below src/main/java.
 
-    The first variant is the main one, and has no folder of its own.
+    The first variant is the main one, and has no folder of its own. `columns` are those of the patient
+    metadata.
     """
     replacements = {
         JAVA_VARIANTS: format_java_constants(variants),
@@ -102,14 +115,16 @@ def name_java_sources(names: BundleNames, variants: Sequence[str]) -> dict[str, 
         JAVA_CLASS: names.class_name,
         JAVA_PACKAGE: names.package,
     }
-    named = {}
+    sources = format_metadata_fields(columns)
     for folder in SHIPPED_FOLDERS:
-        for name, source in read_java_sources(folder).items():
-            text = source.decode("utf-8")
-            for old, new in replacements.items():
-                text = text.replace(old, new)
-            path = f"{names.package.replace('.', '/')}/{name.replace(JAVA_CLASS, names.class_name)}"
-            named[path] = text.encode()
+        sources |= read_java_sources(folder)
+    named = {}
+    for name, source in sources.items():
+        text = source.decode("utf-8")
+        for old, new in replacements.items():
+            text = text.replace(old, new)
+        path = f"{names.package.replace('.', '/')}/{name.replace(JAVA_CLASS, names.class_name)}"
+        named[path] = text.encode()
     return named
 
 

@@ -91,7 +91,7 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
         **{bundle.path(path): data for path, data in assets.items()},
         **{f"{bundle.golden_folder}/{path}": data for path, data in golden.items()},
         **write_release_files(bundle, variants),
-        **compile_classes(request.format, names, [variant.name for variant in variants]),
+        **compile_classes(request.format, names, [variant.name for variant in variants], main.columns),
         "README.md": documents.render_readme(bundle, variants, golden),
         CARD_FILE: card,
         BUNDLE_FILE: format_json(encode(bundle)).encode(),

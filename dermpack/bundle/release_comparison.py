@@ -48,6 +48,7 @@ def write_release_files(bundle: Bundle, variants: Sequence[Variant]) -> dict[str
             bundle.format,
             names,
             [variant.name for variant in variants],
+            variants[0].columns,
             has_golden=bool(bundle.golden_folder),
         ),
         LICENCE_FILE: (TEMPLATES / "LICENSE").read_bytes(),
@@ -88,9 +89,9 @@ def _compare_classes(opened: OpenedBundle) -> str:
     """Return why the compiled classes of an archive cannot be compared, or ""."""
     if opened.bundle.format is not BundleFormat.AAR:
         return ""
-    names = [variant.name for variant in opened.variants]
+    names, columns = [variant.name for variant in opened.variants], opened.variants[0].columns
     try:
-        compiled = compile_classes(opened.bundle.format, BundleNames(slug=opened.bundle.slug), names)
+        compiled = compile_classes(opened.bundle.format, BundleNames(slug=opened.bundle.slug), names, columns)
     except InputError as error:
         return f"{COMPILED_CLASSES} cannot be compared: {error.where} {error.what}"
     if compiled[COMPILED_CLASSES] == opened.files.get(COMPILED_CLASSES):

@@ -13,6 +13,7 @@ from dermpack.contract import (
     PICTURE,
     PROBABILITIES,
     Contract,
+    MetadataColumn,
     find_tensor_name,
     format_contract,
     read_contract,
@@ -53,6 +54,11 @@ class Variant:
     @property
     def policy(self) -> Policy:
         return Policy(self.contract.picture.policy)
+
+    @property
+    def columns(self) -> tuple[MetadataColumn, ...]:
+        """The columns of its patient metadata, if it takes any."""
+        return self.contract.metadata.columns if self.contract.metadata else ()
 
     @property
     def picture_name(self) -> str:

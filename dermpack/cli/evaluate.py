@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,12 @@ SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "
     "--slice", "columns", multiple=True, metavar="COLUMN",
     help="Also score each value of this column; can be repeated.  [default: all columns with few values]",
 )  # fmt: skip
+@options.path(
+    "--picture-alone",
+    "MODEL",
+    "Compare a model with metadata with this run or export, which was trained without metadata.",
+)
+@options.path("--metadata-alone", "RUN", "Compare it with this run, which was trained with --arch metadata.")
 @options.threads
 @options.flag("--overwrite", "Replace an existing report and table.")
 @options.printer
@@ -55,6 +62,8 @@ def command(
     resamples: int,
     seed: int,
     columns: tuple[str, ...],
+    picture_alone: Path | None,
+    metadata_alone: Path | None,
     threads: int,
     overwrite: bool,
     printer: Printer,
@@ -63,19 +72,28 @@ def command(
 
     Every figure is a fraction with a 95 % bootstrap interval over groups; "(–)" means that no sample changed
     it, or that there are fewer than ten groups. The run is not modified. A .tflite runs in a child process
-    and does not require TensorFlow.
+    and does not require TensorFlow. A model with patient metadata gets the columns of DATASET, and is also
+    scored without each of its inputs, with the metadata of other pictures, and with each column shuffled.
 
     \b
     Examples:
       dermpack evaluate run dataset -o evaluation
       dermpack evaluate export dataset --split validation --predictions predictions.csv
       dermpack evaluate model.tflite dataset --labels labels.txt --slice sex --slice site
+      dermpack evaluate both dataset -o evaluation --picture-alone run --metadata-alone alone
     """
     from importlib.util import find_spec
 
     from dermpack.dataset.manifest import Split, read_dataset
     from dermpack.errors import EXTRA_OF_MODULE, MissingExtraError
-    from dermpack.evaluation.evaluate import check_request, choose_slice_columns, evaluate, predictions_table
+    from dermpack.evaluation.evaluate import (
+        ComparedModel,
+        check_request,
+        choose_slice_columns,
+        evaluate,
+        predictions_table,
+    )
+    from dermpack.evaluation.metadata_study import METADATA, PICTURE
     from dermpack.evaluation.report import PAGE_FILE, RECORD_FILE, evaluation_files
     from dermpack.storage import files as storage
 
@@ -87,7 +105,15 @@ def command(
         storage.check_output_file(predictions, overwrite=overwrite)
     data, part = read_dataset(dataset), Split(split)
     check_request(data, part, columns)
-    with _open_predictor(model, labels_file, threads=threads, printer=printer) as (predictor, about, fitted):
+    given = ((PICTURE, picture_alone), (METADATA, metadata_alone))
+    with ExitStack() as opened:
+        open_model = partial(_open_predictor, threads=threads, printer=printer)
+        predictor, about, fitted = opened.enter_context(open_model(model, labels_file))
+        others = []
+        for row, path in given:
+            if path is not None:
+                other, described, _ = opened.enter_context(open_model(path, None))
+                others.append(ComparedModel(row=row, name=str(described["name"]), predictor=other))
         evaluation = evaluate(
             predictor,
             data,
@@ -95,6 +121,7 @@ def command(
             fitted=fitted,
             split=part,
             columns=columns or choose_slice_columns(data, part),
+            others=others,
             resamples=resamples,
             seed=seed,
             track=printer.track,
@@ -164,6 +191,7 @@ def _read_settings(model: Path, labels: Path | None) -> ModelSettings:
 
 def _print_tables(evaluation: Evaluation, printer: Printer) -> None:
     """Print labels and slices; only as many columns as a terminal has room for, the report has all."""
+    from dermpack.evaluation.metadata_section import terminal_rows
     from dermpack.evaluation.report import short_figure_text
     from dermpack.metrics.summary import FEW_GROUPS, describe_constant_prediction
 
@@ -179,6 +207,13 @@ def _print_tables(evaluation: Evaluation, printer: Printer) -> None:
         (f"{row.column}: {row.value}", row.groups, *texts(row.figures, "balanced_accuracy", "accuracy"))
         for row in evaluation.slices
     ]
+    if evaluation.metadata:
+        header = ("answer from", "balanced accuracy", "gain of picture and metadata")
+        printer.table("picture and metadata", header, terminal_rows(evaluation.metadata))
+        losses = [
+            (loss.column, f"{loss.mean:.3f} ± {loss.deviation:.3f}") for loss in evaluation.metadata.columns
+        ]
+        printer.table("shuffled columns", ("column", "loss of balanced accuracy"), losses)
     if slices:
         printer.table("slices", ("slice", "groups", "balanced accuracy", "accuracy"), slices)
     # The constant prediction is part of the result on stdout.

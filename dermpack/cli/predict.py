@@ -36,6 +36,19 @@ SHOWN = 8  # labels that are counted by name
     "--labels", "labels_file", type=options.PATH, metavar="FILE",
     help="The labels of the outputs, one per line or as a JSON list; the contract is not read then.",
 )  # fmt: skip
+@options.path(
+    "--metadata",
+    "FILE.csv",
+    "Read the patient metadata of the pictures from a table with the column picture and a column for each "
+    "field; cells may be empty.",
+)
+@click.option(
+    "--with",
+    "values",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Set a field of the patient metadata for every picture, such as age=34; can be repeated.",
+)
 @options.path("--csv", "FILE", "Write a table with one row per picture, safe to open in a spreadsheet.")
 @options.flag("--overwrite", "Replace an existing table.")
 @click.option("--threads", type=click.IntRange(1, 64), help="Number of processors to use.  [default: all]")
@@ -45,6 +58,8 @@ def command(
     names: tuple[Path, ...],
     top: int,
     labels_file: Path | None,
+    metadata: Path | None,
+    values: tuple[str, ...],
     csv: Path | None,
     overwrite: bool,
     threads: int | None,
@@ -55,13 +70,14 @@ def command(
     Probabilities are calibrated with the temperature of the contract next to the model; below its threshold
     the answer is "not sure". A .tflite without a contract requires --labels, unless it contains labels. If a
     picture cannot be decoded, its error is printed on stderr, the others are predicted, and the exit code
-    is 1.
+    is 1. A model with patient metadata takes it from --metadata or --with; other fields are blank.
 
     \b
     Examples:
       dermpack predict export picture.jpg
       dermpack predict export pictures --csv answers.csv --top 1
       dermpack predict model.tflite picture.jpg --labels labels.txt --json
+      dermpack predict export picture.jpg --with age=34 --with sex=female
     """
     from dermpack.imaging.picture_decoder import PictureDecoder
     from dermpack.inference.interpreter_host import count_hosts, first_installed_runtime, open_host
@@ -81,12 +97,16 @@ def command(
         from dermpack.inference.model_files import open_model
         from dermpack.inference.predict.answer_formats import answers_csv, answers_record, format_answers
         from dermpack.inference.predict.answers import classify_pictures, interpret_outputs
+        from dermpack.inference.predict.patient_table import count_without_row, read_patient_rows
 
         known = open_model(model, labels_file=labels_file)
+        rows = read_patient_rows(known, found.pictures, table=metadata, values=values)
         ran = None
         if found.pictures:
             track = silent if len(found.pictures) < MANY else printer.track
-            ran = classify_pictures(known, found.pictures, hosts=hosts, decoder=decoder, track=track)
+            ran = classify_pictures(
+                known, found.pictures, hosts=hosts, decoder=decoder, metadata=rows, track=track
+            )
     answers = interpret_outputs(known, found, ran.rows if ran else (), top=top)
     if csv is not None:
         # Through a link, so that the link stays and its target is written.
@@ -94,6 +114,10 @@ def command(
     if answers.answered or printer.as_json:
         shown = answers_record(known, answers, runtime=ran.runtime if ran else None)
         printer.result(shown, *format_answers(known, answers).split("\n"))
+    if metadata is not None and known.interface and known.interface.metadata:
+        count = count_without_row(found.pictures, metadata, known.interface.metadata.columns)
+        if count:
+            printer.note(f"{count} without a row in {metadata}: their fields are blank")
     printer.note(*_notes(known, found, answers, ran), RESEARCH_ONLY)
     for failure in answers.failures:
         Printer().note(f"error[{failure.error.code}]: {failure.error}")  # also with --quiet

@@ -21,7 +21,7 @@ from dermpack.contract.measured import (
     summarize_runtimes,
 )
 from dermpack.contract.metadata_row import (
-    Column,
+    MetadataColumn,
     encode_metadata_row,
 )
 from dermpack.contract.record import (
@@ -92,7 +92,6 @@ __all__ = [
     "Calibration",
     "CategoricalColumn",
     "ColorOrder",
-    "Column",
     "ComparedFigure",
     "Contract",
     "CoveragePoint",
@@ -102,6 +101,7 @@ __all__ = [
     "InputCandidate",
     "InputEvidence",
     "InputRecord",
+    "MetadataColumn",
     "MetadataEvidenceOutput",
     "MetadataInput",
     "NumericColumn",

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from dermpack.contract import Abstention, OperatingPoint
+from dermpack.contract import Abstention, MetadataColumn, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError
+from dermpack.evaluation.metadata_study import MetadataStudy, make_variants, study_metadata
+from dermpack.inference.metadata_rows import MetadataVariant, encode_split
 from dermpack.metrics.intervals import RESAMPLES
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
 from dermpack.metrics.slices import MISSING, Slice, is_identifier_column, score_slices, slice_values
@@ -31,6 +33,22 @@ class Predictor(Protocol):
     def classes(self) -> tuple[str, ...]: ...
 
     def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats: ...
+
+
+@runtime_checkable
+class MetadataPredictor(Predictor, Protocol):
+    """Also takes patient metadata; without columns, it is a predictor for pictures alone."""
+
+    @property
+    def columns(self) -> tuple[MetadataColumn, ...]: ...
+
+    @property
+    def has_picture(self) -> bool: ...
+
+    def predict_variants(
+        self, files: Sequence[Path], variants: Sequence[MetadataVariant], *, track: Track = silent
+    ) -> Floats:
+        """Return [variants, n, k]: every picture with each variant of its metadata."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +72,7 @@ class Evaluation:
     slices: tuple[Slice, ...]
     operating: tuple[ReachedPoint, ...]
     answered: AnsweredShare | None
+    metadata: MetadataStudy | None = None  # of a model that takes metadata
 
     def record(self) -> dict[str, Any]:
         """Return the JSON form, with a description of the dataset for readers who do not have it."""
@@ -63,8 +82,10 @@ class Evaluation:
             "options": dict(dataset.options),
             "counts": dataset.counts(),
         }
+        study = {"metadata": self.metadata.record()} if self.metadata else {}
         return {
             **self.scores.record(),
+            **study,
             "schema": SCHEMA,
             "model": dict(self.model),
             "dataset": description,
@@ -72,6 +93,15 @@ class Evaluation:
             "answered": self.answered and self.answered.record(),
             "slices": [part.record() for part in self.slices],
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedModel:
+    """A model that was trained on one of the inputs; `row` states which."""
+
+    row: str
+    name: str
+    predictor: Predictor
 
 
 UNFITTED = FittedDecisions()
@@ -85,13 +115,37 @@ def evaluate(
     fitted: FittedDecisions = UNFITTED,
     split: Split = Split.TEST,
     columns: Sequence[str] = (),
+    others: Sequence[ComparedModel] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
     track: Track = silent,
 ) -> Evaluation:
-    """Predict and score the pictures of a split, and the slices of the columns; write nothing."""
+    """Predict and score the pictures of a split, and the slices of the columns; write nothing.
+
+    A model with metadata gets that of the dataset, and is compared with itself without each of its inputs,
+    and with the others, which were trained on one of them.
+    """
     check_request(dataset, split, columns)
-    predictions = predict(predictor, dataset, split=split, track=track)
+    study = None
+    if (able := _takes_metadata(predictor)) is None:
+        if others:
+            what, hint = "the model takes no metadata to compare", "Omit these models."
+            raise InputError("--picture-alone, --metadata-alone", what, hint, code="option-not-applicable")
+        predictions = predict(predictor, dataset, split=split, track=track)
+    else:
+        _check_labels(able.classes, dataset, split)
+        metadata = encode_split(dataset, split, able.columns)
+        variants = make_variants(metadata, has_picture=able.has_picture, seed=seed)
+        files = [dataset.file(picture) for picture in dataset.manifest.of(split)]
+        probabilities = able.predict_variants(files, variants, track=track)
+        predictions = _label(probabilities[0], able.classes, dataset, split)
+        compared = [
+            (other.row, other.name, predict(other.predictor, dataset, split=split, track=track))
+            for other in others
+        ]
+        study = study_metadata(
+            predictions, probabilities, metadata, others=compared, resamples=resamples, seed=seed
+        )
     scores = score(predictions, split=split.value, resamples=resamples, seed=seed)
     slices: list[Slice] = []
     # Without columns there is nothing to report progress on.
@@ -113,6 +167,7 @@ def evaluate(
         slices=tuple(slices),
         operating=tuple(operating),
         answered=answered,
+        metadata=study,
     )
 
 
@@ -132,24 +187,48 @@ def check_request(dataset: Dataset, split: Split, columns: Sequence[str] = ()) -
 
 
 def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Track = silent) -> Predictions:
-    """Return the predictions for a split; labels are matched by name, and the dataset may lack some."""
+    """Return the predictions for a split; labels are matched by name, and the dataset may lack some.
+
+    A model with metadata gets that of the dataset.
+    """
     check_request(dataset, split)
+    files = [dataset.file(picture) for picture in dataset.manifest.of(split)]
+    _check_labels(predictor.classes, dataset, split)
+    if (able := _takes_metadata(predictor)) is None:
+        return _label(predictor(files, track=track), predictor.classes, dataset, split)
+    rows = encode_split(dataset, split, able.columns).rows
+    (probabilities,) = able.predict_variants(files, [MetadataVariant(rows=rows)], track=track)
+    return _label(probabilities, able.classes, dataset, split)
+
+
+def _takes_metadata(predictor: Predictor) -> MetadataPredictor | None:
+    """Return the predictor if it takes metadata."""
+    return predictor if isinstance(predictor, MetadataPredictor) and predictor.columns else None
+
+
+def _check_labels(classes: Sequence[str], dataset: Dataset, split: Split) -> None:
+    """Raise InputError if a picture has a label that the model does not have."""
     pictures = dataset.manifest.of(split)
-    indices = {name: index for index, name in enumerate(predictor.classes)}
     # Labels are matched by name: dataset and model may list them in different orders.
-    unknown = Counter(picture.label for picture in pictures if picture.label not in indices)
+    unknown = Counter(picture.label for picture in pictures if picture.label not in classes)
     if unknown:
         label, count = min(unknown.items())
         what = f"{count} pictures have the label {label!r}, which the model does not have"
-        known = ", ".join(predictor.classes)
+        known = ", ".join(classes)
         hint = f"Import with --map or --negative, so that all labels are among: {known}."
         raise InputError(dataset.folder, what, hint, code="unknown-label")
+
+
+def _label(probabilities: Floats, classes: tuple[str, ...], dataset: Dataset, split: Split) -> Predictions:
+    """Return the probabilities of the pictures of a split together with their labels."""
+    pictures = dataset.manifest.of(split)
+    indices = {name: index for index, name in enumerate(classes)}
     return Predictions(
-        classes=predictor.classes,
+        classes=classes,
         pictures=tuple(picture.path for picture in pictures),
         groups=tuple(picture.group for picture in pictures),
         truth=as_truth([indices[picture.label] for picture in pictures]),
-        probabilities=predictor([dataset.file(picture) for picture in pictures], track=track),
+        probabilities=probabilities,
     )
 
 

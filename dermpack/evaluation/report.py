@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dermpack.evaluation.evaluate import Evaluation
+from dermpack.evaluation.metadata_section import study_blocks
 from dermpack.evaluation.plots import evaluation_plots
 from dermpack.metrics.intervals import MIN_GROUPS
 from dermpack.metrics.predictions import Predictions
@@ -90,6 +91,8 @@ def evaluation_files(evaluation: Evaluation, *, files: Mapping[str, Path] | None
         Section("Thresholds", [*_operating(evaluation.operating), *hindsight, *curves]),
         Section("Confidence", _confidence(evaluation.answered, plots)),
     ]
+    if evaluation.metadata:
+        sections.insert(1, Section("Picture and metadata", study_blocks(evaluation.metadata)))
     if evaluation.slices:
         sections.append(Section("Slices", _slices(evaluation.slices)))
     # The sheet shows pictures of patients: only if the caller gives their paths.

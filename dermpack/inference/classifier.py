@@ -16,6 +16,7 @@ from dermpack.contract import (
     Activation,
     EvidenceOutput,
     FamiliarityOutput,
+    MetadataColumn,
     MetadataEvidenceOutput,
     MetadataInput,
     OutputRecord,
@@ -37,6 +38,7 @@ from dermpack.inference.interpreter_host import (
     first_installed_runtime,
     open_host,
 )
+from dermpack.inference.metadata_rows import MetadataVariant
 from dermpack.inference.model_files import ModelSettings, read_model
 from dermpack.inference.picture_feed import (
     Floats,
@@ -50,6 +52,7 @@ from dermpack.inference.picture_feed import (
 from dermpack.progress import Track, silent
 
 CHUNK = 16  # pictures in one request
+MID_GREY = 128
 MAX_SIDE = 2048  # of a model's input
 
 
@@ -94,6 +97,36 @@ class Classifier:
             for _ in track(starts, total=len(starts), what="Classifying"):
                 results.append(self.classify(np.stack(list(islice(prepared, CHUNK)))))
         return np.concatenate(results) if results else np.empty((0, len(self.classes)))
+
+    @property
+    def columns(self) -> tuple[MetadataColumn, ...]:
+        """The columns of its metadata input, if it has one."""
+        interface = self._sidecar.interface
+        return interface.metadata.columns if interface and interface.metadata else ()
+
+    @property
+    def has_picture(self) -> bool:
+        return True
+
+    def predict_variants(
+        self, files: Sequence[Path], variants: Sequence[MetadataVariant], *, track: Track = silent
+    ) -> Floats:
+        """Return [variants, n, k]: every picture with each variant of its metadata."""
+        results: list[Floats] = []
+        starts = range(0, len(files), CHUNK)
+        with closing(self._decoder.prepare_all(files, self.size, policy=self._sidecar.policy)) as prepared:
+            for start in track(starts, total=len(starts), what="Classifying"):
+                pixels = np.stack(list(islice(prepared, CHUNK)))
+                grey = np.full_like(pixels, MID_GREY)
+                answers = [
+                    self.classify(
+                        grey if variant.hides_picture else pixels, variant.rows[start : start + CHUNK]
+                    )
+                    for variant in variants
+                ]
+                results.append(np.stack(answers))
+        empty = np.empty((len(variants), 0, len(self.classes)))
+        return np.concatenate(results, axis=1) if results else empty
 
     def classify(self, pixels: Pixels, metadata: NDArray[np.float32] | None = None) -> Floats:
         """Return the probabilities of prepared pictures, uint8 [n, size, size, 3]."""

@@ -51,13 +51,17 @@ def augment_batch(pictures: Tensor, values: Augmentation, *, seed: Tensor, shard
 def mix_up(
     inputs: Tensor, targets: Tensor, alpha: float, *, seed: Tensor, shard: Shard = WHOLE
 ) -> tuple[Tensor, Tensor]:
-    """Return each example blended with its mirror in the batch, by a share from Beta(alpha, alpha)."""
-    n = tf.shape(inputs)[0] * shard.count
+    """Return each example blended with its mirror in the batch, by a share from Beta(alpha, alpha).
+
+    The inputs are one tensor, or several with the same rows.
+    """
+    n = tf.shape(targets)[0] * shard.count
     # TensorFlow has no stateless beta distribution, but the share of a gamma in the sum of two has it.
-    gammas = _select_shard(tf.random.stateless_gamma([2, n], seed, alpha), inputs, shard, axis=1)
+    gammas = _select_shard(tf.random.stateless_gamma([2, n], seed, alpha), targets, shard, axis=1)
     share = gammas[0] / tf.maximum(gammas[0] + gammas[1], 1e-12)
     share = tf.maximum(share, 1 - share)  # an example's own content stays the larger part
-    return _blend_with_mirror(inputs, share), _blend_with_mirror(targets, share)
+    mixed = tf.nest.map_structure(lambda rows: _blend_with_mirror(rows, share), inputs)
+    return mixed, _blend_with_mirror(targets, share)
 
 
 def _select_shard(draws: Tensor, rows: Tensor, shard: Shard, *, axis: int) -> Tensor:

@@ -23,6 +23,7 @@ from trainer.data.examples import (
     compute_logit_offsets,
     draw_epoch_rows,
 )
+from trainer.data.metadata_batches import make_dropper
 from trainer.distributed.cluster import WHOLE, Shard
 from trainer.recipe.augmentation import Augmentation
 from trainer.recipe.recipe import Balance
@@ -32,7 +33,7 @@ Keras = Any
 Tensor = Any
 PREFETCH = 2  # batches prepared during a step
 PREDICT_BATCH = 64
-ORDER, CHANGE, MIX = range(3)  # independent random streams of one seed
+ORDER, CHANGE, MIX, DROP = range(4)  # independent random streams of one seed
 MIN_PROBABILITY = 1e-7  # below it a logarithm would dominate the loss
 
 
@@ -49,14 +50,18 @@ class Teacher:
         return [self.weights_sha256, self.share]
 
     def blend_targets(self, targets: Tensor, inputs: Tensor, *, offsets: Sequence[float]) -> Tensor:
-        """Return targets [n, k], partly the teacher's predictions for the inputs [n, s, s, 3].
+        """Return targets [n, k], partly the teacher's predictions for the inputs: [n, s, s, 3], metadata.
 
         The loss adds `offsets` to the logits of the trained network, so they are added to the teacher's too.
         """
-        side = self.network.input_shape[1]
-        if inputs.shape[1] != side:
+        pixels, *others = tf.nest.flatten(inputs)
+        taken = self.network.inputs
+        side = taken[0].shape[1]
+        if pixels.shape[1] != side:
             # The teacher takes the same augmented picture; only the size of its input may differ.
-            inputs = tf.image.resize(inputs, [side, side], antialias=True)
+            pixels = tf.image.resize(pixels, [side, side], antialias=True)
+        # A teacher without metadata sees the picture only.
+        inputs = [pixels, *others] if len(taken) > 1 else pixels
         probabilities = tf.cast(self.network(inputs, training=False), tf.float32)
         logits = tf.math.log(tf.maximum(probabilities, MIN_PROBABILITY))
         predictions = tf.nn.softmax(logits + tf.constant(offsets, tf.float32))
@@ -75,6 +80,7 @@ class Feed:
     balance: Balance = Balance.NONE
     balance_power: float = 1.0
     teacher: Teacher | None = None
+    metadata_drop: float = 0.0  # probability that a field, and that a whole row, is blanked
     shard: Shard = WHOLE  # of every batch, where workers share it
 
     @property
@@ -113,6 +119,9 @@ class Feed:
         }
         if self.teacher:
             record["teacher"] = self.teacher.fingerprint()
+        if self.train.metadata and self.validation.metadata:
+            rows = (part.rows.tobytes() for part in (self.train.metadata, self.validation.metadata))
+            record["metadata"] = [sha256_of(b"".join(rows)), self.metadata_drop]
         return sha256_of(format_json(record).encode())
 
     def batches(self, first: int, last: int) -> Batches:
@@ -129,7 +138,7 @@ class Feed:
 def batch_examples(examples: Examples, *, shard: Shard = WHOLE) -> Batches:
     """Return the inputs of all examples in their order, unchanged; or of the shard's span of them."""
     first, end = shard.span(len(examples))
-    copies, rows_of_copy = examples.copies, examples.copies[0]
+    copies, rows_of_copy, metadata = examples.copies, examples.copies[0], examples.metadata
 
     def read_rows(start: int) -> Rows:
         return np.ascontiguousarray(rows_of_copy[start : min(start + PREDICT_BATCH, end)])
@@ -138,13 +147,21 @@ def batch_examples(examples: Examples, *, shard: Shard = WHOLE) -> Batches:
     def read_inputs(start: Tensor) -> Tensor:
         rows = tf.numpy_function(read_rows, [start], copies.dtype)
         rows.set_shape([None, *copies.shape[2:]])
-        return to_inputs(rows)
+        if metadata is None:
+            return to_inputs(rows)
+        known = tf.constant(metadata.rows)[start : tf.minimum(start + PREDICT_BATCH, end)]
+        return _join_inputs(to_inputs(rows), known)
 
     return tf.data.Dataset.range(first, end, PREDICT_BATCH).map(read_inputs).prefetch(PREFETCH)
 
 
+def _join_inputs(rows: Tensor, known: Tensor) -> Any:
+    """Return the inputs of a network with metadata; rows without numbers belong to one without pictures."""
+    return known if rows.shape[-1] == 0 else (rows, known)
+
+
 def _read_step(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """Return a function step → (step, rows, targets) that reads from the mapped file."""
+    """Return a function step → (step, rows, metadata, targets) that reads from the mapped file."""
     copies = feed.train.copies
     # Two epochs are in memory at a time: prefetching crosses from one to the next.
     epoch_order = lru_cache(maxsize=2)(feed.order)
@@ -153,31 +170,43 @@ def _read_step(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
     shard_rows = feed.shard.rows(size)
     one_hot = np.eye(len(feed.train.classes), dtype=np.float32)
 
+    metadata = feed.train.metadata
+    known = np.zeros((len(feed.train), 0), np.float32) if metadata is None else metadata.rows
+
     # The step alone decides epoch and position, so any step can be read first when a fit resumes.
-    def read_numpy(step: int) -> tuple[Rows, Rows]:
+    def read_numpy(step: int) -> tuple[Rows, Rows, Rows]:
         epoch, position = divmod(int(step), steps)
         chosen = epoch_order(epoch)[position * size : (position + 1) * size][shard_rows]
-        return read_copy(epoch % copies.shape[0])[chosen], one_hot[feed.train.truth[chosen]]
+        return read_copy(epoch % copies.shape[0])[chosen], known[chosen], one_hot[feed.train.truth[chosen]]
 
     def read_step(step: Tensor) -> tuple[Tensor, ...]:
-        rows, targets = tf.numpy_function(read_numpy, [step], [copies.dtype, tf.float32])
+        types = [copies.dtype, tf.float32, tf.float32]
+        rows, own, targets = tf.numpy_function(read_numpy, [step], types)
         rows.set_shape([len(shard_rows), *copies.shape[2:]])
+        own.set_shape([len(shard_rows), known.shape[1]])
         targets.set_shape([len(shard_rows), len(one_hot)])
-        return step, rows, targets
+        return step, rows, own, targets
 
     return read_step
 
 
 def _finish_step(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
-    """Return a function (step, rows, targets) → (inputs, targets, weights) that augments the rows."""
+    """Return a function that augments rows: (step, rows, metadata, targets) → (inputs, targets, weights)."""
     class_weights = tf.constant(feed.class_weights, tf.float32)
     values, shard, teacher, offsets = feed.augmentation, feed.shard, feed.teacher, feed.logit_offsets
     augments = feed.train.copies.dtype == np.uint8 and values.changes_pixels
 
-    def finish_step(step: Tensor, rows: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+    metadata = feed.train.metadata
+    drop = metadata and make_dropper(metadata, share=feed.metadata_drop, shard=shard)
+
+    def finish_step(step: Tensor, rows: Tensor, known: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         # Four numbers per seed keep the streams of different seeds apart.
-        change, mix = (tf.stack([step, tf.constant(4 * feed.seed + use, tf.int64)]) for use in (CHANGE, MIX))
+        change, mix, fields = (
+            tf.stack([step, tf.constant(4 * feed.seed + use, tf.int64)]) for use in (CHANGE, MIX, DROP)
+        )
         inputs = augment_batch(rows, values, seed=change, shard=shard) if augments else to_inputs(rows)
+        if drop:
+            inputs = _join_inputs(inputs, drop(known, fields))
         if values.mixup:
             inputs, targets = mix_up(inputs, targets, values.mixup, seed=mix, shard=shard)
         # The label decides the weight of an example, whatever the teacher predicts.

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dermpack.contract import MetadataColumn
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.imaging.preprocessing import Policy
+from dermpack.inference.metadata_rows import EncodedMetadata, encode_split
 from dermpack.metrics.predictions import Floats, Integers, Predictions, as_truth
 from dermpack.processes.process_pool import available_jobs
 from dermpack.progress import Track, silent
@@ -47,6 +49,7 @@ class Examples:
     classes: tuple[str, ...]
     names: tuple[str, ...]
     groups: tuple[str, ...]
+    metadata: EncodedMetadata | None = None  # a row for each of them; None for a network without metadata
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -68,26 +71,42 @@ class Examples:
 
 
 def read_examples(
-    dataset: Dataset, split: Split, *, size: int, policy: Policy, threads: int, track: Track = silent
+    dataset: Dataset,
+    split: Split,
+    *,
+    size: int,
+    policy: Policy,
+    threads: int,
+    columns: tuple[MetadataColumn, ...] = (),
+    has_pictures: bool = True,
+    track: Track = silent,
 ) -> Examples:
-    """Return the pictures of a split, prepared once and mapped from the user's cache afterwards."""
+    """Return the pictures of a split, prepared once and mapped from the user's cache afterwards.
+
+    With columns, each has its row of metadata; without pictures, the examples are the rows alone.
+    """
     pictures = dataset.manifest.of(split)
-    rows = prepare_pictures(
-        dataset,
-        pictures,
-        size=size,
-        policy=policy,
-        folder=cache_folder(),
-        processes=threads or available_jobs(),
-        bound_bytes=cache_bound_bytes(),
-        track=track,
-    )
+    metadata = encode_split(dataset, split, columns) if columns else None
+    if has_pictures:
+        rows = prepare_pictures(
+            dataset,
+            pictures,
+            size=size,
+            policy=policy,
+            folder=cache_folder(),
+            processes=threads or available_jobs(),
+            bound_bytes=cache_bound_bytes(),
+            track=track,
+        )
+    else:
+        rows = np.zeros((len(pictures), 0), np.float32)
     return Examples(
         copies=rows[np.newaxis],
         truth=as_truth([dataset.classes.index(picture.label) for picture in pictures]),
         classes=dataset.classes,
         names=tuple(picture.path for picture in pictures),
         groups=tuple(picture.group for picture in pictures),
+        metadata=metadata,
     )
 
 
@@ -126,7 +145,8 @@ def draw_epoch_rows(balance: Balance, truth: Integers, *, power: float, seed: tu
     rng = np.random.default_rng(seed)
     rows_of_classes = [np.flatnonzero(truth == label) for label in np.unique(truth)]
     match balance:
-        case Balance.OVERSAMPLE:
+        # Pictures cannot be blended as features are: they are repeated.
+        case Balance.OVERSAMPLE | Balance.SMOTE | Balance.SMOTENC:
             sizes = np.array([len(rows) for rows in rows_of_classes], dtype=np.float64)
             # Power 1 gives each class an equal share, power 0 its own.
             shares = sizes ** (1 - power)

@@ -72,12 +72,13 @@ class ReplicaGroup:
 
     def sum_over_replicas(self, function: Callable[..., Tensor], *batch: Tensor) -> Tensor:
         """Run the function on every replica's rows of this worker's batch; return the sum of its results."""
-        results = self.distribution.run(function, args=tuple(map(self._deal, batch)))
+        # The inputs of a network with metadata are two tensors.
+        results = self.distribution.run(function, args=tuple(tf.nest.map_structure(self._deal, batch)))
         return self.distribution.reduce(tf.distribute.ReduceOp.SUM, results, axis=None)
 
     def run_on_replicas(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> tuple[Tensor, ...]:
         """Return the result of the function for the rows of each of this worker's replicas."""
-        results = self.distribution.run(function, args=(self._deal(rows),))
+        results = self.distribution.run(function, args=(tf.nest.map_structure(self._deal, rows),))
         local: tuple[Tensor, ...] = self.distribution.experimental_local_results(results)
         return local
 

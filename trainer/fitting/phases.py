@@ -21,8 +21,8 @@ from trainer.fitting.loop import fit
 from trainer.fitting.plan import FitPlan
 from trainer.model.freezing import find_boundary, freeze_below, split_model, unfreeze_all
 from trainer.recipe.augmentation import Augmentation
-from trainer.recipe.network_spec import Weights
-from trainer.recipe.recipe import Recipe
+from trainer.recipe.network_spec import Arch, Weights
+from trainer.recipe.recipe import Balance, Recipe
 from trainer.runs.run_folder import Phase
 
 Keras = Any  # tf_keras ships no types
@@ -52,6 +52,8 @@ def train_phases(model: Keras, inputs: PhaseInputs) -> tuple[Phase, ...]:
     if recipe.weights is Weights.NONE:
         unfreeze_all(model)
         feed = _picture_feed(inputs, seed=recipe.seed)
+        if recipe.arch is Arch.METADATA:
+            feed = _resample(feed, recipe)
         return (_run_phase(model, feed, _tune_plan(recipe, WHOLE), inputs),)
     phases = []
     if recipe.head_epochs:
@@ -113,7 +115,7 @@ def _split_for_phase(
     augmentation, boundary = inputs.recipe.augment, find_boundary(model)
     feed = _picture_feed(inputs, seed=seed)
     is_cacheable = copies > 0 or not augmentation.changes_pixels
-    if not is_cacheable or boundary == model.layers[0].name:
+    if not is_cacheable or boundary == model.input_names[0]:
         return model, feed
     # Validation pictures are never augmented, so they have one copy.
     trunk, rest = split_model(model, boundary)
@@ -125,7 +127,18 @@ def _split_for_phase(
             ("validation", inputs.validation, Augmentation()),
         )
     )
-    return rest, replace(feed, train=train, validation=validation, teacher=None)  # a teacher needs pictures
+    feed = replace(feed, train=train, validation=validation, teacher=None)  # a teacher needs pictures
+    return rest, _resample(feed, inputs.recipe) if name == HEAD else feed
+
+
+def _resample(feed: Feed, recipe: Recipe) -> Feed:
+    """Return the feed with new rows of features, if the recipe balances its classes in this way."""
+    if not recipe.balance.resamples_features:
+        return feed
+    from trainer.data.resampling import resample  # scikit-learn is slow to import
+
+    train = resample(feed.train, recipe.balance, power=recipe.balance_power, seed=recipe.seed)
+    return replace(feed, train=train, balance=Balance.NONE, batch=min(recipe.batch, len(train)))
 
 
 def _picture_feed(inputs: PhaseInputs, *, seed: int) -> Feed:
@@ -139,6 +152,7 @@ def _picture_feed(inputs: PhaseInputs, *, seed: int) -> Feed:
         balance=recipe.balance,
         balance_power=recipe.balance_power,
         teacher=inputs.teacher,
+        metadata_drop=recipe.metadata_drop,
         shard=inputs.replicas.shard,
     )
 

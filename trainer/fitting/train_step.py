@@ -112,7 +112,7 @@ class TrainStep:
         # Shared dropout is drawn for the whole batch, before the replicas run.
         for generator in self._generators:
             if isinstance(generator, SharedDropout):
-                generator.begin_step(inputs.shape[0] * self.replicas.shard.count)
+                generator.begin_step(targets.shape[0] * self.replicas.shard.count)
         loss = self.replicas.sum_over_replicas(self._learn, inputs, targets, weights)
         # A running average: it moves quickly at first, and with the decay of the plan later.
         if self.averages:

@@ -11,6 +11,7 @@ import tf_keras
 
 from dermpack.errors import InputError
 from trainer.model.backbones import INPUT_MAP
+from trainer.model.metadata_join import is_metadata_layer
 
 POOL = "pool"  # the first layer of the head
 MOMENTUM = 0.9  # of batch normalization; Keras's 0.999 is too slow for trainings of a few thousand steps
@@ -20,8 +21,9 @@ Keras = Any  # tf_keras ships no types
 
 def backbone_layers(model: Keras) -> list[Keras]:
     """Return the layers below the head, from the pixels up, without the input map."""
-    names = [layer.name for layer in model.layers]
-    below = model.layers[: names.index(POOL)]
+    layers = _picture_layers(model)
+    names = [layer.name for layer in layers]
+    below = layers[: names.index(POOL)]
     return [layer for layer in below if layer.name != INPUT_MAP]
 
 
@@ -56,7 +58,7 @@ def find_boundary(model: Keras) -> str:
 
     Where a split would save no work, that is the input itself.
     """
-    layers = model.layers
+    layers = _picture_layers(model)
     positions = {layer.name: position for position, layer in enumerate(layers)}
     lowest_trained = min(position for position, layer in enumerate(layers) if layer.trainable_weights)
     highest = min(lowest_trained - 1, positions[POOL])  # dropout begins above the pooled features
@@ -64,7 +66,8 @@ def find_boundary(model: Keras) -> str:
     readers: list[list[int]] = [[0] for _ in layers]
     for position, layer in enumerate(layers):
         for parent in layer.inbound_nodes[0].parent_nodes:
-            readers[positions[parent.layer.name]].append(position)
+            if parent.layer.name in positions:
+                readers[positions[parent.layer.name]].append(position)
     # Walk up: a layer is a possible split where no layer above it reads anything from below it.
     farthest_reader, split = 0, 0
     for position in range(highest + 1):
@@ -76,11 +79,20 @@ def find_boundary(model: Keras) -> str:
 
 
 def split_model(model: Keras, name: str) -> tuple[Keras, Keras]:
-    """Return the trunk up to the layer's output and the rest above it; both share the model's layers."""
+    """Return the trunk up to the layer's output and the rest above it; both share the model's layers.
+
+    The trunk takes the picture, the rest its output, and the metadata if the model has any.
+    """
+    pixels, *others = model.inputs
     tensor = model.get_layer(name).get_output_at(0)
-    trunk = tf_keras.Model(model.inputs, tensor, name=f"{model.name}_trunk")
-    rest = tf_keras.Model(tensor, model.outputs, name=f"{model.name}_rest")
+    trunk = tf_keras.Model([pixels], tensor, name=f"{model.name}_trunk")
+    rest = tf_keras.Model([tensor, *others] if others else tensor, model.outputs, name=f"{model.name}_rest")
     return trunk, rest
+
+
+def _picture_layers(model: Keras) -> list[Keras]:
+    """Return the layers without those of the metadata, which Keras mixes with the others by their depth."""
+    return [layer for layer in model.layers if not is_metadata_layer(layer)]
 
 
 def _is_batch_norm(layer: Keras) -> bool:

@@ -1,7 +1,8 @@
 """Build a network: a backbone, and a head that classifies.
 
 Every model is flat and functional, takes float32 [n, size, size, 3] in [-1, 1], and returns probabilities:
-[n, classes] after a softmax, [n, 1] (that of the second class) after a sigmoid.
+[n, classes] after a softmax, [n, 1] (that of the second class) after a sigmoid. A network with metadata takes
+a second input, float32 [n, width]; the architecture "metadata" takes this one only.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import tf_keras
 
 from trainer.model.backbones import INPUT_MAP, STATEFUL_RANDOM, build_backbone
 from trainer.model.freezing import POOL
+from trainer.model.metadata_join import add_metadata, join_features
 from trainer.model.weights import load_backbone, load_imagenet, load_weights
-from trainer.recipe.network_spec import Head, NetworkSpec, Weights
+from trainer.recipe.network_spec import Arch, Head, NetworkSpec, Weights
 from trainer.runs import WEIGHTS_FILE
 
-PREDICTIONS = "predictions"  # the last layer
+PIXELS, PREDICTIONS = "pixels", "predictions"  # the input of the picture, and the last layer
 
 Keras = Any  # tf_keras ships no types
 
@@ -29,20 +31,31 @@ def build_network(spec: NetworkSpec, *, weights: Path | Weights, seed: int) -> K
 
     A file of weights fills the backbone, a run folder the head too.
     """
-    pixels = tf_keras.Input((spec.size, spec.size, 3), name="pixels")
-    features = build_backbone(spec, pixels)
-    model = tf_keras.Model(pixels, _add_head(spec, features), name=spec.arch.value)
+    inputs = []
+    pooled = features = None
+    if spec.arch is not Arch.METADATA:
+        pixels = tf_keras.Input((spec.size, spec.size, 3), name=PIXELS)
+        features = build_backbone(spec, pixels)
+        pooled = tf_keras.layers.GlobalAveragePooling2D(name=POOL)(features)
+        inputs.append(pixels)
+    if spec.metadata is not None:
+        rows, known = add_metadata(spec.metadata)
+        pooled = known if pooled is None else join_features(pooled, known, spec.metadata.join)
+        inputs.append(rows)
+    model = tf_keras.Model(
+        inputs if len(inputs) > 1 else inputs[0], _add_head(spec, pooled), name=spec.arch.value
+    )
     # Random weights come first: the head keeps them where a file or ImageNet fills the backbone only.
     _initialise_weights(model, seed=seed)
     match weights:
         case Weights.NONE:
             pass
         case Weights.IMAGENET:
-            load_imagenet(tf_keras.Model(pixels, features), spec)
+            load_imagenet(tf_keras.Model(inputs[0], features), spec)
         case path if path.is_dir():
             load_weights(model, path / WEIGHTS_FILE)
         case path:
-            load_backbone(tf_keras.Model(pixels, features), path)
+            load_backbone(tf_keras.Model(inputs[0], features), path)
     return model
 
 
@@ -60,10 +73,9 @@ def convert_to_softmax(model: Keras) -> Keras:
     return converted
 
 
-def _add_head(spec: NetworkSpec, features: Keras) -> Keras:
-    """Add global average pooling, dropout, dense layers, and probabilities (always float32)."""
+def _add_head(spec: NetworkSpec, tensor: Keras) -> Keras:
+    """Add dropout, dense layers, and probabilities (always float32) to pooled features."""
     layers = tf_keras.layers
-    tensor = layers.GlobalAveragePooling2D(name=POOL)(features)
     if spec.dropout > 0:
         tensor = layers.Dropout(spec.dropout, name="dropout", **STATEFUL_RANDOM)(tensor)
     for number, units in enumerate(spec.dense, start=1):

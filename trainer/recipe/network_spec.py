@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
+from dermpack.contract import MetadataColumn
 from dermpack.errors import InputError
 
 ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)  # the widths that ImageNet weights were published for
@@ -14,6 +15,7 @@ MIN_SIZE, MIN_BACKBONE_SIZE, MAX_SIZE = 28, 96, 600
 MAX_UNITS = 8192  # per layer of the head or of scratch_cnn: a phone cannot use a wider one
 MAX_WEIGHTS = 100_000_000  # of these layers together: 0.4 GB, and three times that in training
 MAX_KERNEL = 11
+METADATA_DENSE = (32,)
 PLAIN_FILTERS, PLAIN_KERNEL = (32, 64, 128), 3
 
 
@@ -28,6 +30,7 @@ class Arch(Enum):
     EFFICIENTNET_B4 = "efficientnet_b4"
     RESNET50 = "resnet50"
     SCRATCH_CNN = "scratch_cnn"
+    METADATA = "metadata"  # no picture: patient metadata alone
 
     @property
     def is_efficientnet(self) -> bool:
@@ -46,11 +49,32 @@ class Head(Enum):
     SIGMOID = "sigmoid"
 
 
+class Join(Enum):
+    """How the metadata is joined with the pooled features of the picture."""
+
+    CONCAT = "concat"  # side by side
+    GATES = "gates"  # the metadata scales and shifts each feature (MetaBlock, Pacheco and Krohling 2021)
+
+
 class Weights(Enum):
     """The initial weights of the backbone where no file is given."""
 
     IMAGENET = "imagenet"
     NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataBranch:
+    """The second input of a network: its columns, the layers on them, and how the result is joined."""
+
+    columns: tuple[MetadataColumn, ...]
+    join: Join = Join.CONCAT
+    dense: tuple[int, ...] = METADATA_DENSE
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row has."""
+        return sum(column.slots for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +90,26 @@ class NetworkSpec:
     dropout: float = 0.2
     filters: tuple[int, ...] = PLAIN_FILTERS  # scratch_cnn only
     kernel: int = PLAIN_KERNEL  # scratch_cnn only
+    metadata: MetadataBranch | None = None
+
+    @property
+    def columns(self) -> tuple[MetadataColumn, ...]:
+        """The metadata columns that it takes."""
+        return self.metadata.columns if self.metadata else ()
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether it takes a picture."""
+        return self.arch is not Arch.METADATA
 
     def __post_init__(self) -> None:
-        for find_errors in (_shape_errors, _head_errors, _plain_cnn_errors, _weight_count_errors):
+        for find_errors in CHECKS:
             for error in find_errors(self):
                 raise error
 
 
 def _shape_errors(spec: NetworkSpec) -> Iterator[InputError]:
-    least = MIN_SIZE if spec.arch is Arch.SCRATCH_CNN else MIN_BACKBONE_SIZE
+    least = MIN_SIZE if spec.arch in (Arch.SCRATCH_CNN, Arch.METADATA) else MIN_BACKBONE_SIZE
     if not least <= spec.size <= MAX_SIZE:
         what, hint = f"not supported by {spec.arch.value}", f"Choose {least} to {MAX_SIZE} px."
         yield InputError(f"--size {spec.size}", what, hint, code="invalid-option")
@@ -120,6 +155,20 @@ def _plain_cnn_errors(spec: NetworkSpec) -> Iterator[InputError]:
         yield InputError(f"--kernel {kernel}", "out of range", hint, code="invalid-option")
 
 
+def _metadata_errors(spec: NetworkSpec) -> Iterator[InputError]:
+    if spec.arch is Arch.METADATA and spec.metadata is None:
+        what, hint = "requires metadata", "Add --metadata COLUMN,COLUMN."
+        yield InputError("--arch metadata", what, hint, code="conflicting-options")
+    if spec.metadata is None:
+        return
+    if not all(1 <= units <= MAX_UNITS for units in spec.metadata.dense):
+        where, hint = f"--metadata-dense {_join(spec.metadata.dense)}", f"Choose widths of 1 to {MAX_UNITS}."
+        yield InputError(where, "width out of range", hint, code="invalid-option")
+    if spec.arch is Arch.METADATA and spec.metadata.join is not Join.CONCAT:
+        what, hint = "there is no picture to join metadata with", "Omit it."
+        yield InputError(f"--join {spec.metadata.join.value}", what, hint, code="option-not-applicable")
+
+
 def _weight_count_errors(spec: NetworkSpec) -> Iterator[InputError]:
     """Limit the product of the widths that the user chooses; the published backbones are not counted."""
     # Consecutive pairs of widths, from the three channels of the pixels up to the classes.
@@ -132,6 +181,9 @@ def _weight_count_errors(spec: NetworkSpec) -> Iterator[InputError]:
         what = f"{millions} million weights are more than the supported {most} million"
         where, hint = "--filters, --kernel and --dense", "Choose smaller values."
         yield InputError(where, what, hint, code="network-too-large")
+
+
+CHECKS = (_shape_errors, _head_errors, _plain_cnn_errors, _metadata_errors, _weight_count_errors)
 
 
 def _join(counts: tuple[int, ...]) -> str:

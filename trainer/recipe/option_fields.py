@@ -139,6 +139,15 @@ def _decode_integers(value: Any) -> tuple[int, ...]:
     return tuple(decode(part) for part in ([parts] if isinstance(parts, int) else parts))
 
 
+def _decode_names(value: Any) -> tuple[str, ...]:
+    """Decode age,sex from the command line, ["age", "sex"] from a file; a repeatable option gives a tuple."""
+    parts = value.split(",") if isinstance(value, str) else value
+    names = tuple(str(part).strip() for part in parts)
+    if not all(names) or len(set(names)) != len(names):
+        raise OptionValueError("must be different names of columns, such as age,sex")
+    return names
+
+
 def _decode_weights(value: Any) -> Weights | Path:
     words = {member.value: member for member in Weights}
     if value in words:
@@ -205,6 +214,10 @@ def _format_default(value: Any) -> str:
 # The kinds that one option has, or several share.
 RATE = number("RATE", least=1e-9, most=10)
 INTEGERS = ValueKind(decode=_decode_integers, metavar="N,N", values="integers with commas between")
+COLUMNS = ValueKind(decode=_decode_names, metavar="COLUMN,COLUMN", values="columns with commas between")
+REPEATED_COLUMNS = ValueKind(
+    decode=_decode_names, metavar="COLUMN", values="COLUMN, repeatable", is_repeatable=True
+)
 LAYERS = ValueKind(
     decode=lambda value: None if value == ALL else integer().decode(value),
     metavar="N|all",

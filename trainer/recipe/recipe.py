@@ -11,21 +11,35 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermpack.errors import TableError
+from dermpack.contract import MetadataColumn
+from dermpack.errors import InputError, TableError
 from dermpack.storage.codec import encode
 from dermpack.storage.files import path_exists, sha256_file
 from dermpack.storage.toml_text import read_toml
 from trainer.recipe.augmentation import AUGMENTATIONS, Augmentation
-from trainer.recipe.network_spec import ALPHAS, PLAIN_FILTERS, PLAIN_KERNEL, Arch, Head, NetworkSpec, Weights
+from trainer.recipe.network_spec import (
+    ALPHAS,
+    METADATA_DENSE,
+    PLAIN_FILTERS,
+    PLAIN_KERNEL,
+    Arch,
+    Head,
+    Join,
+    MetadataBranch,
+    NetworkSpec,
+    Weights,
+)
 from trainer.recipe.option_fields import (
     ALL,
     AUGMENTATION,
+    COLUMNS,
     DECLARATION,
     HINT,
     INTEGERS,
     LAYERS,
     NO_TEACHER,
     RATE,
+    REPEATED_COLUMNS,
     SENSITIVITIES,
     TEACHER,
     WEIGHTS,
@@ -47,6 +61,7 @@ ALPHA_TEXTS = tuple(map(str, ALPHAS))
 # One function for each section of `dermpack train --help`.
 network, training = partial(option, "Network"), partial(option, "Training")
 pictures, machine = partial(option, "Pictures and classes"), partial(option, "Machine")
+known = partial(option, "Patient metadata")
 host = partial(machine, decides_weights=False)  # the record of a run leaves these out
 share_below_one = partial(number, most=0.999999)
 
@@ -67,6 +82,13 @@ class Balance(Enum):
     EFFECTIVE = "effective"  # by the inverse of its effective number of pictures
     OVERSAMPLE = "oversample"  # an epoch keeps its length, and shows pictures of small classes more often
     UNDERSAMPLE = "undersample"  # an epoch has as many pictures of each class as the smallest class has
+    SMOTE = "smote"  # the head is trained on new rows between neighbours of a class; fine-tuning oversamples
+    SMOTENC = "smotenc"  # the same, and a category is copied from the neighbours instead of blended
+
+    @property
+    def resamples_features(self) -> bool:
+        """Whether the head phase gets new rows of features and metadata."""
+        return self in (Balance.SMOTE, Balance.SMOTENC)
 
 
 class Goal(Enum):
@@ -104,7 +126,8 @@ class Recipe:
     arch: Arch = network(
         Arch.MOBILENET_V2,
         word(Arch, "NAME"),
-        "Choose the architecture: mobilenet_v2, efficientnet_b0 to b4, resnet50 or scratch_cnn.",
+        "Choose the architecture: mobilenet_v2, efficientnet_b0 to b4, resnet50, scratch_cnn, or metadata "
+        "without any picture.",
     )
     alpha: float = network(
         1.0,
@@ -174,7 +197,8 @@ class Recipe:
     balance: Balance = pictures(
         Balance.PRIOR,
         word(Balance, "KIND"),
-        "Balance classes: none, prior, weights, effective, oversample or undersample.",
+        "Balance classes: none, prior, weights, effective, oversample, undersample, or smote or smotenc in "
+        "the head phase.",
     )
     balance_power: float = pictures(
         1.0,
@@ -192,6 +216,23 @@ class Recipe:
     )
     metric: Goal = training(
         Goal.BALANCED_ACCURACY, word(Goal), "Select the best epoch by this figure of the validation split."
+    )
+    metadata: tuple[str, ...] = known(
+        (), COLUMNS, "Join these columns of the dataset with the picture, such as age,sex,localization."
+    )
+    allow_leak: tuple[str, ...] = known(
+        (), REPEATED_COLUMNS, "Allow a column that reveals the label of the training pictures; repeatable."
+    )
+    join: Join = known(
+        Join.CONCAT, word(Join), "Join metadata with the features of the picture: side by side, or as gates."
+    )
+    metadata_dense: tuple[int, ...] = known(
+        METADATA_DENSE, INTEGERS, "Set the widths of the dense layers on the metadata."
+    )
+    metadata_drop: float = known(
+        0.2,
+        share_below_one("SHARE"),
+        "Blank each field, and the whole row, with this probability in training.",
     )
     mixed_precision: Precision = machine(
         Precision.FLOAT32,
@@ -212,19 +253,32 @@ class Recipe:
         (), SENSITIVITIES, "Fit a threshold that reaches this sensitivity for the label; repeatable."
     )
 
-    def spec(self, *, classes: int) -> NetworkSpec:
-        """Return the specification of the network, or raise InputError for an invalid combination."""
-        names = {item.name for item in fields(NetworkSpec)} - {"classes"}
-        return NetworkSpec(classes=classes, **{name: getattr(self, name) for name in names})
+    def spec(self, *, classes: int, columns: tuple[MetadataColumn, ...] = ()) -> NetworkSpec:
+        """Return the specification of the network, or raise InputError for an invalid combination.
+
+        `columns` are those of --metadata with the statistics of the train split.
+        """
+        if not self.metadata:
+            for name in METADATA_OPTIONS[1:]:
+                if getattr(self, name) != getattr(Recipe(), name):
+                    where, what = f"--{name.replace('_', '-')}", "applies to --metadata only"
+                    raise InputError(where, what, "Add --metadata, or omit it.", code="option-not-applicable")
+        names = {item.name for item in fields(NetworkSpec)} - {"classes", "metadata"}
+        branch = MetadataBranch(columns=columns, join=self.join, dense=self.metadata_dense)
+        values = {name: getattr(self, name) for name in names}
+        return NetworkSpec(classes=classes, metadata=branch if columns else None, **values)
 
     def record(self) -> dict[str, Any]:
         """Return what decides the weights as JSON; files and runs are recorded by their hash."""
-        return {name: _record_value(getattr(self, name)) for name in OPTIONS if name not in MACHINE_OPTIONS}
+        # Options of metadata are left out where there is none: such a run has the bytes of older versions.
+        absent = MACHINE_OPTIONS if self.metadata else (*MACHINE_OPTIONS, *METADATA_OPTIONS)
+        return {name: _record_value(getattr(self, name)) for name in OPTIONS if name not in absent}
 
 
 OPTIONS: Mapping[str, OptionDescription] = {
     item.name: replace(item.metadata[DECLARATION], name=item.name) for item in fields(Recipe)
 }
+METADATA_OPTIONS = ("metadata", "allow_leak", "join", "metadata_dense", "metadata_drop")
 MACHINE_OPTIONS = tuple(name for name, described in OPTIONS.items() if not described.decides_weights)
 
 
@@ -247,7 +301,7 @@ def parse_recipe(values: Mapping[str, Any], *, where: object, base: Recipe | Non
         except (ValueError, TypeError, AttributeError, OSError) as error:  # OSError: a path that is too long
             raise _invalid_value(where, name, value, error) from error
     # Defaults that depend on other options; a base recipe does not override them.
-    if decoded.get("arch") is Arch.SCRATCH_CNN:
+    if decoded.get("arch") in (Arch.SCRATCH_CNN, Arch.METADATA):
         decoded.setdefault("weights", Weights.NONE)  # there are no published weights
     if decoded.get("weights") is Weights.NONE:
         decoded.setdefault("rate", RATE_FROM_NOTHING)

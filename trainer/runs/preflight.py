@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermpack.contract import NumericColumn
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError, OutputError
 from dermpack.storage.codec import encode
 from dermpack.storage.files import check_output_folder
+from trainer.datasets.metadata_columns import check_leaks, fit_columns
 from trainer.datasets.splits.split import cluster_of, find_leaks, group_of
 from trainer.distributed.cluster import read_own_cluster
-from trainer.recipe.network_spec import Weights
-from trainer.recipe.recipe import DistributionStrategy, Recipe
+from trainer.recipe.network_spec import NetworkSpec, Weights
+from trainer.recipe.recipe import Balance, DistributionStrategy, Recipe
 from trainer.runs import RUN_FILE
 from trainer.runs.run_folder import Run, read_run
 
+MIN_OF_CLASS = 2  # training pictures, to make new rows between two of them
 USED_SPLITS = (Split.TRAIN, Split.VALIDATION)  # the test split is left to `dermpack evaluate`
 
 
@@ -24,15 +27,16 @@ def check_training(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bo
     A command calls this once, before it trains; raise InputError, DatasetError or OutputError.
     """
     # Cheap checks come first; the last one looks for every picture on the disk.
-    recipe.spec(classes=len(dataset.classes))
+    spec = recipe.spec(classes=len(dataset.classes), columns=fit_columns(dataset, recipe.metadata))
     read_own_cluster(recipe)
     if not overwrite and (run / RUN_FILE).is_file():
         hint = "Evaluate it, choose another output, or add --overwrite to train it again."
         raise OutputError(run, "training is already finished", hint, code="already-finished")
     check_output_folder(run, marker=RUN_FILE, overwrite=overwrite)
-    _check_initial_runs(dataset, recipe)
-    _check_teacher(recipe)
+    _check_initial_runs(dataset, recipe, spec)
+    _check_teacher(recipe, spec)
     _check_counts(dataset, recipe)
+    _check_resampling(dataset, recipe, spec)
     # No group or duplicate may be in two splits. No option disables this check: scores would be wrong.
     if count := len(find_leaks(dataset.pictures, group_of, cluster_of)):
         pictures = f"{count} picture{'s' if count != 1 else ''}"
@@ -40,6 +44,8 @@ def check_training(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bo
         hint = 'Import it again with "dermpack data import … --mend" or with --new-splits.'
         raise DatasetError(dataset.folder, what, hint, code="dataset-leaks")
     require_pictures(dataset, USED_SPLITS)
+    if recipe.metadata:
+        check_leaks(dataset, recipe.metadata, allowed=recipe.allow_leak)
 
 
 def check_single_process(recipe: Recipe) -> None:
@@ -50,7 +56,7 @@ def check_single_process(recipe: Recipe) -> None:
         raise InputError("--strategy multiworker", what, hint, code="option-not-applicable")
 
 
-def _check_initial_runs(dataset: Dataset, recipe: Recipe) -> None:
+def _check_initial_runs(dataset: Dataset, recipe: Recipe, spec: NetworkSpec) -> None:
     """Check that the runs whose weights or predictions are used were trained on the same split and labels.
 
     Another split may have had pictures in training that are held out here.
@@ -71,14 +77,22 @@ def _check_initial_runs(dataset: Dataset, recipe: Recipe) -> None:
             hint = f"Give a run with the labels {', '.join(dataset.classes)}."
             raise InputError(f"--{option} {folder}", what, hint, code="run-mismatch")
         if option == "weights":
-            _check_same_network(run, recipe, classes=len(dataset.classes))
+            _check_same_network(run, spec)
 
 
-def _check_teacher(recipe: Recipe) -> None:
+def _check_teacher(recipe: Recipe, spec: NetworkSpec) -> None:
     """Check that a phase learns from the teacher, which needs pictures: cached features are not enough."""
-    if recipe.teacher is None or recipe.weights is Weights.NONE:
+    if recipe.teacher is None:
         return
     where = f"--teacher {recipe.teacher}"
+    taught = read_run(recipe.teacher).spec
+    # A teacher gets the inputs of the network that is trained: the same row of metadata, or the picture only.
+    if not (spec.has_picture and taught.has_picture) or taught.columns not in ((), spec.columns):
+        what = "takes inputs that the trained network does not have"
+        hint = "Choose a teacher that takes pictures, and no metadata or the same columns."
+        raise InputError(where, what, hint, code="conflicting-options")
+    if recipe.weights is Weights.NONE:
+        return
     if not recipe.epochs or recipe.fine_tune == 0:
         what = "the teacher would have no effect, because the head is trained on the labels only"
         hint = "Choose --epochs and --fine-tune above 0."
@@ -89,13 +103,41 @@ def _check_teacher(recipe: Recipe) -> None:
         raise InputError(where, what, hint, code="conflicting-options")
 
 
-def _check_same_network(run: Run, recipe: Recipe, *, classes: int) -> None:
+def _check_resampling(dataset: Dataset, recipe: Recipe, spec: NetworkSpec) -> None:
+    """Check that the head phase has rows to make new ones from."""
+    if not recipe.balance.resamples_features:
+        return
+    where = f"--balance {recipe.balance.value}"
+    what, hint = "", "Choose --balance oversample."
+    if spec.has_picture and (recipe.weights is Weights.NONE or not recipe.head_epochs):
+        what = "new features are made for the head phase, and there is none"
+    elif spec.has_picture and recipe.head_copies > 1:
+        what, hint = "new features are made from one copy of each picture", "Omit --head-copies."
+    elif recipe.balance is Balance.SMOTENC and not spec.columns:
+        what, hint = "there is no metadata with categories", "Choose --balance smote, or add --metadata."
+    elif (
+        recipe.balance is Balance.SMOTENC
+        and not spec.has_picture
+        and not any(isinstance(column, NumericColumn) for column in spec.columns)
+    ):
+        what, hint = "there is no number to make new rows from", "Add a numeric column to --metadata."
+    if what:
+        raise InputError(where, what, hint, code="conflicting-options")
+    for name, count in dataset.counts()[Split.TRAIN.value].items():
+        if count < MIN_OF_CLASS:
+            what = f"only {count} training picture of {name!r}, which has no neighbour"
+            raise InputError(where, what, hint, code="too-few-pictures")
+
+
+def _check_same_network(run: Run, spec: NetworkSpec) -> None:
     """Check that the run's weights fit; size and dropout may differ, because no weight depends on them."""
-    wanted, given = encode(recipe.spec(classes=classes)), encode(run.spec)
+    wanted, given = encode(spec), encode(run.spec)
     differing = [name for name in wanted if name not in ("size", "dropout") and wanted[name] != given[name]]
     if differing:
         what = f"weights of a different network ({', '.join(differing)})"
-        options = ", ".join(f"{name} {given[name]}" for name in differing)
+        columns = ",".join(column.name for column in run.spec.columns) or "none"
+        shown = {**given, "metadata": columns}
+        options = ", ".join(f"{name} {shown[name]}" for name in differing)
         hint = f"Use the options of that run: {options}."
         raise InputError(f"--weights {run.folder}", what, hint, code="weights-mismatch")
 

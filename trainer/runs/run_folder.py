@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from dermpack.contract import Abstention, OperatingPoint, Temperature
+from dermpack.contract import Abstention, MetadataColumn, OperatingPoint, Temperature
 from dermpack.errors import InputError, OutputError
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
+from dermpack.inference.metadata_rows import MetadataVariant, blank_row
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.metrics.predictions import Floats
 from dermpack.progress import Track, silent
@@ -37,7 +38,9 @@ IDENTITY_FILE, LOCK_FILE = "asked.json", "lock"  # in the folder of an unfinishe
 DATASET_KEY = "manifest_sha256"
 PREDICT_BATCH = 32
 # What quantization-aware training takes over from the recipe of the run.
-LATER_FIT_OPTIONS = ("batch", "rate", "augment", "balance", "balance_power", "label_smoothing", "metric")
+LATER_FIT_OPTIONS = (
+    *("batch", "rate", "augment", "balance", "balance_power", "label_smoothing", "metric", "metadata_drop"),
+)
 Keras = Any  # tf_keras ships no types
 
 
@@ -99,6 +102,8 @@ def write_run(run: Run) -> None:
     record = encode(run)
     del record["folder"]
     record["network"] = record.pop("spec")
+    if run.spec.metadata is None:
+        del record["network"]["metadata"]  # such a run has the bytes of older versions
     write_text(run.folder / RUN_FILE, format_json({**record, "schema": SCHEMA}))
 
 
@@ -166,25 +171,68 @@ class RunPredictor:
     def classes(self) -> tuple[str, ...]:
         return self.run.classes
 
+    @property
+    def columns(self) -> tuple[MetadataColumn, ...]:
+        return self.run.spec.columns
+
+    @property
+    def has_picture(self) -> bool:
+        return self.run.spec.has_picture
+
     def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
-        """Return float64 [n, k] under the run's temperature."""
+        """Return float64 [n, k] under the run's temperature; no metadata is known."""
+        blank = np.tile(blank_row(self.columns), (len(files), 1))
+        (probabilities,) = self.predict_variants(files, [MetadataVariant(rows=blank)], track=track)
+        return np.asarray(probabilities)
+
+    def predict_variants(
+        self, files: Sequence[Path], variants: Sequence[MetadataVariant], *, track: Track = silent
+    ) -> Floats:
+        """Return float64 [variants, n, k]: every picture with each variant of its metadata."""
         import tensorflow as tf
 
         from trainer.data.augment import to_inputs
 
         starts = range(0, len(files), PREDICT_BATCH)
         batches = track(starts, total=len(starts), what="Classifying")
-        raw = []
+        # Every variant of a picture shares what the network computes below its metadata.
+        trunk, rest = self._split()
+        spec, raw = self.run.spec, []
         with PictureDecoder() as decoder:
-            prepared = decoder.prepare_all(files, self.run.spec.size, policy=self.run.policy)
-            for _ in batches:
-                rows = np.stack(list(islice(prepared, PREDICT_BATCH)))
-                values = np.asarray(self.model(to_inputs(tf.constant(rows)), training=False), np.float64)
-                # A single output is the probability of the second class.
-                is_single = values.shape[1] == 1
-                raw.append(np.concatenate([1 - values, values], axis=1) if is_single else values)
-        probabilities = np.concatenate(raw) if raw else np.zeros((0, len(self.classes)))
-        return apply_temperature(probabilities, self.run.temperature)
+            prepared = decoder.prepare_all(
+                files if spec.has_picture else (), spec.size, policy=self.run.policy
+            )
+            for start in batches:
+                n = len(files[start : start + PREDICT_BATCH])
+                seen = hidden = None
+                if spec.has_picture:
+                    pixels = to_inputs(tf.constant(np.stack(list(islice(prepared, n)))))
+                    seen = trunk(pixels, training=False)
+                    if any(variant.hides_picture for variant in variants):
+                        hidden = trunk(tf.zeros_like(pixels), training=False)  # mid-grey
+                values = []
+                for variant in variants:
+                    rows = tf.constant(variant.rows[start : start + n])
+                    inputs = [hidden if variant.hides_picture else seen, rows]
+                    given = [tensor for tensor in inputs if tensor is not None and tensor.shape[-1]]
+                    outputs = rest(given if len(given) > 1 else given[0], training=False)
+                    values.append(np.asarray(outputs, np.float64))
+                raw.append(np.stack(values))
+        probabilities = (
+            np.concatenate(raw, axis=1) if raw else np.zeros((len(variants), 0, len(self.classes)))
+        )
+        # A single output is the probability of the second class.
+        if probabilities.shape[2] == 1:
+            probabilities = np.concatenate([1 - probabilities, probabilities], axis=2)
+        return np.stack([apply_temperature(each, self.run.temperature) for each in probabilities])
+
+    def _split(self) -> tuple[Keras, Keras]:
+        """Return the part of the network below the metadata and the one above it."""
+        from trainer.model.freezing import POOL, split_model
+
+        if self.columns and self.run.spec.has_picture:
+            return split_model(self.model, POOL)
+        return (lambda pixels, training: pixels), self.model  # noqa: ARG005 - called as a network is
 
 
 @contextmanager

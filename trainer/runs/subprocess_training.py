@@ -29,6 +29,7 @@ from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import format_json, read_json, report_write_errors, write_text
 from trainer.data.array_file import write_arrays
 from trainer.fitting.events import FitProgress
+from trainer.recipe.network_spec import Arch
 from trainer.recipe.recipe import Precision, Recipe, parse_recipe
 from trainer.runs import RUN_FILE
 from trainer.runs.run_folder import PartialRun, load_model, read_run
@@ -184,15 +185,23 @@ def _run_job(job: TrainingJob, send: EventCallback) -> None:
     dataset = read_dataset(job.dataset)
     read_pictures = partial(read_examples, size=recipe.size, threads=recipe.threads, track=track)
     if not (job.run / RUN_FILE).is_file():
+        has_pictures = recipe.arch is not Arch.METADATA
         # Before the clock starts: otherwise only the first recipe would include this time.
         for split in (Split.TRAIN, Split.VALIDATION):
-            read_pictures(dataset, split, policy=POLICY)
+            read_pictures(dataset, split, policy=POLICY, has_pictures=has_pictures)
         _train(job, dataset, recipe, send)
     run = read_run(job.run)
     configure_tensorflow(seed=recipe.seed, threads=recipe.threads, precision=Precision.FLOAT32)
     model = load_model(run) if job.asks else None
     for ask in job.asks:
-        examples = read_pictures(read_dataset(ask.dataset), ask.split, size=run.spec.size, policy=run.policy)
+        examples = read_pictures(
+            read_dataset(ask.dataset),
+            ask.split,
+            size=run.spec.size,
+            policy=run.policy,
+            columns=run.spec.columns,
+            has_pictures=run.spec.has_picture,
+        )
         # Another dataset may have other labels: the probabilities are in the order of the run's classes.
         unlabelled = replace(examples, classes=run.classes, truth=examples.truth * 0)
         raw = predict(model, unlabelled).probabilities

@@ -28,6 +28,7 @@ from dermpack.progress import Track, ignore, silent
 from dermpack.storage.files import format_json, new_folder, sha256_file
 from trainer.data.batches import Teacher
 from trainer.data.examples import compute_class_weights, read_examples
+from trainer.datasets.metadata_columns import fit_columns
 from trainer.distributed.cluster import Cluster, read_own_cluster
 from trainer.distributed.strategy import LOST_WORKER_ERRORS, create_replicas, report_lost_workers
 from trainer.fitting.events import ProgressCallback
@@ -154,7 +155,8 @@ def _train_model(
     pictures, validation = (len(dataset.manifest.of(split)) for split in (Split.TRAIN, Split.VALIDATION))
     batch, is_mixed = min(recipe.batch, pictures), bool(recipe.augment.mixup)
     replicas.check_batch(batch=batch, validation=validation, is_mixed=is_mixed)
-    spec = recipe.spec(classes=len(dataset.classes))
+    columns = fit_columns(dataset, recipe.metadata)
+    spec = recipe.spec(classes=len(dataset.classes), columns=columns)
     model = replicas.replicate(build_network(spec, weights=recipe.weights, seed=recipe.seed))
     teacher = None
     if recipe.teacher is not None:
@@ -162,7 +164,16 @@ def _train_model(
         network, share = load_softmax(taught), recipe.teacher_share
         teacher = Teacher(network=network, weights_sha256=taught.weights_sha256, share=share)
     train_examples, validation_examples = (
-        read_examples(dataset, split, size=recipe.size, policy=POLICY, threads=recipe.threads, track=track)
+        read_examples(
+            dataset,
+            split,
+            size=recipe.size,
+            policy=POLICY,
+            threads=recipe.threads,
+            columns=columns,
+            has_pictures=spec.has_picture,
+            track=track,
+        )
         for split in (Split.TRAIN, Split.VALIDATION)
     )
     inputs = PhaseInputs(
@@ -196,7 +207,7 @@ def _write_run_folder(
     )
     record = Run(
         folder=folder,
-        spec=recipe.spec(classes=len(dataset.classes)),
+        spec=recipe.spec(classes=len(dataset.classes), columns=fit_columns(dataset, recipe.metadata)),
         policy=POLICY,
         classes=dataset.classes,
         recipe=recipe.record(),

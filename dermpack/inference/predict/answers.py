@@ -118,17 +118,21 @@ def classify_pictures(
     *,
     hosts: Sequence[InterpreterHost],
     decoder: PictureDecoder,
+    metadata: NDArray[np.float32] | None = None,
     track: Track = silent,
 ) -> PictureOutputs:
     """Run the model on picture files, in all hosts at the same time.
 
-    Each host uses one thread, so that a picture has the same outputs alone and among others.
+    Each host uses one thread, so that a picture has the same outputs alone and among others. `metadata` has a
+    row for each picture, [n, width]; without it, a model that takes metadata gets blank fields.
     """
     pool = ThreadPoolExecutor(2 * len(hosts))  # half of the threads wait for hosts, the others prepare
     try:
         classifiers = _ClassifierPool(model, decoder, [pool.submit(_load, model, host) for host in hosts])
-        chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
-        rows = chain.from_iterable(pool.map(classifiers.classify, chunks))
+        starts = range(0, len(pictures), CHUNK)
+        chunks = [pictures[start : start + CHUNK] for start in starts]
+        known = [None if metadata is None else metadata[start : start + CHUNK] for start in starts]
+        rows = chain.from_iterable(pool.map(classifiers.classify, chunks, known))
         outputs = tuple(track(rows, total=len(pictures), what="Predicting"))
         # If every picture was rejected, this is where a broken model raises its error.
         classifier = classifiers.first.result()
@@ -176,7 +180,7 @@ class _ClassifierPool:
         for classifier in classifiers:
             self.idle.put(classifier)
 
-    def classify(self, files: Sequence[Path]) -> list[Row]:
+    def classify(self, files: Sequence[Path], metadata: NDArray[np.float32] | None) -> list[Row]:
         """Prepare the pictures, then classify them; the first chunk is prepared while the model loads."""
         # Only without a contract is the size unknown until the model is loaded.
         size = self.model.size or self.first.result().size
@@ -195,7 +199,9 @@ class _ClassifierPool:
             return [pixels for pixels in prepared if isinstance(pixels, PictureError)]
         classifier = self.idle.get()
         try:
-            rows = iter(classifier.result().classify(np.stack(decoded)))
+            is_decoded = [not isinstance(pixels, PictureError) for pixels in prepared]
+            known = None if metadata is None else metadata[is_decoded]
+            rows = iter(classifier.result().classify(np.stack(decoded), known))
         finally:
             self.idle.put(classifier)
         return [pixels if isinstance(pixels, PictureError) else next(rows) for pixels in prepared]

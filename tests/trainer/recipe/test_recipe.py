@@ -73,7 +73,12 @@ def test_a_shell_completes_the_words_of_an_option() -> None:
 
 def test_defaults_are_values_that_a_recipe_takes() -> None:
     texts = {option.name: option.default_text for option in describe_options()}
-    assert {name for name, text in texts.items() if not text} == {"dense", "sensitivity"}
+    assert {name for name, text in texts.items() if not text} == {
+        "dense",
+        "metadata",
+        "allow_leak",
+        "sensitivity",
+    }
     typed = {name: text for name, text in texts.items() if text}
     del typed["threads"], typed["time_limit"]  # "all" and "none" stand for 0
     assert parse_recipe(typed, where="command line") == Recipe()

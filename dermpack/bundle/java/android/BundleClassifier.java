@@ -136,12 +136,19 @@ public final class BundleClassifier implements Closeable {
 
     /** The bytes of a JPEG, PNG or WebP as the camera or a file has them; EXIF is looked at. */
     public Result classify(byte[] file) throws IOException {
+        return classify(file, Metadata.blank());
+    }
+
+    /** As above, with what is known about the patient; an IllegalArgumentException names a value that is wrong. */
+    public Result classify(byte[] file, Metadata metadata) throws IOException {
         require(file, "file");
+        require(metadata, "metadata");
         long start = System.nanoTime();
         Bitmap bitmap = decode(file, getContract().getSize());
         try {
             long decodeNanos = System.nanoTime() - start;
-            return classifier.classify(new BitmapRaster(bitmap), Exif.orientation(file), decodeNanos);
+            Raster raster = new BitmapRaster(bitmap);
+            return classifier.classify(raster, Exif.orientation(file), metadata, decodeNanos);
         } finally {
             bitmap.recycle();
         }
@@ -155,7 +162,7 @@ public final class BundleClassifier implements Closeable {
 
     /** An upright bitmap, not scaled by you: the model's own resize must do that. */
     public Result classify(Bitmap upright) {
-        return classify(upright, 0);
+        return classify(upright, 0, Metadata.blank());
     }
 
     /**
@@ -163,7 +170,13 @@ public final class BundleClassifier implements Closeable {
      * imageInfo.rotationDegrees. A hardware bitmap is copied; one of 16 bits for a pixel is refused.
      */
     public Result classify(Bitmap bitmap, int rotationDegrees) {
+        return classify(bitmap, rotationDegrees, Metadata.blank());
+    }
+
+    /** As above, with what is known about the patient. */
+    public Result classify(Bitmap bitmap, int rotationDegrees, Metadata metadata) {
         require(bitmap, "bitmap");
+        require(metadata, "metadata");
         Orientation orientation = Orientation.turned(rotationDegrees);
         String config = String.valueOf(bitmap.getConfig()); // HARDWARE exists since API 26, RGBA_1010102 since 33
         if (config.equals("RGB_565") || config.equals("ARGB_4444") || config.equals("ALPHA_8")) {
@@ -171,14 +184,14 @@ public final class BundleClassifier implements Closeable {
                     "the bitmap is " + config + ", which has lost bits of the colours: decode it as ARGB_8888");
         }
         if (!config.equals("HARDWARE")) {
-            return classifier.classify(new BitmapRaster(bitmap), orientation, 0);
+            return classifier.classify(new BitmapRaster(bitmap), orientation, metadata, 0);
         }
         Bitmap copy = bitmap.copy(Bitmap.Config.ARGB_8888, false);
         if (copy == null) {
             throw new IllegalArgumentException("the hardware bitmap cannot be copied: decode it as ARGB_8888");
         }
         try {
-            return classifier.classify(new BitmapRaster(copy), orientation, 0);
+            return classifier.classify(new BitmapRaster(copy), orientation, metadata, 0);
         } finally {
             copy.recycle();
         }

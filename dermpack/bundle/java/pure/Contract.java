@@ -6,6 +6,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** What model.json says: what to feed, what comes out, and how far it can be believed. */
 public final class Contract {
@@ -37,6 +38,8 @@ public final class Contract {
     private final double abstainBelow;
     private final Map<String, Double> thresholds;
     private final Map<String, String> meanings;
+    private final @Nullable String metadataInput; // null without one
+    private final List<MetadataColumn> metadataColumns;
 
     private Contract(Json.Node root) {
         int schema = root.get("schema").whole();
@@ -78,6 +81,14 @@ public final class Contract {
         abstainBelow = abstention.isNull() ? 0.0 : abstention.get("threshold").number();
         thresholds = thresholds(root.get("thresholds"));
         meanings = meanings(root);
+        metadataInput = isFirst ? null : findName(root.get("inputs"), "metadata");
+        List<MetadataColumn> columns = new ArrayList<MetadataColumn>();
+        if (metadataInput != null) {
+            for (Json.Node column : root.get("inputs").get(metadataInput).get("columns").items()) {
+                columns.add(new MetadataColumn(column));
+            }
+        }
+        metadataColumns = Collections.unmodifiableList(columns);
     }
 
     /** The contract that the text of model.json holds; an IllegalArgumentException names what is wrong. */
@@ -212,6 +223,16 @@ public final class Contract {
         return thresholds;
     }
 
+    /** The fields of what is known about a patient, in the order of the input; empty where there is no such input. */
+    public List<MetadataColumn> getMetadataColumns() {
+        return metadataColumns;
+    }
+
+    /** The input for what is known about a patient, or null. */
+    @Nullable Tensor metadataInput() {
+        return metadataInput == null ? null : inputs.get(metadataInput);
+    }
+
     /** Refuses a labels.txt that is another model's. */
     void checkLabels(String labelsText) {
         List<String> lines = Arrays.asList(labelsText.split("\n"));
@@ -223,12 +244,21 @@ public final class Contract {
 
     /** The name of the tensor with the role. */
     private static String nameOf(Json.Node tensors, String role) {
+        String name = findName(tensors, role);
+        if (name == null) {
+            throw new IllegalArgumentException("no tensor has the role " + role);
+        }
+        return name;
+    }
+
+    /** The name of the tensor with the role, or null. */
+    private static @Nullable String findName(Json.Node tensors, String role) {
         for (String name : tensors.members().keySet()) {
             if (tensors.get(name).get("role").text().equals(role)) {
                 return name;
             }
         }
-        throw new IllegalArgumentException("no tensor has the role " + role);
+        return null;
     }
 
     private static Json.Node named(Json.Node tensors, String role) {

@@ -26,11 +26,11 @@ final class PictureClassifier implements Closeable {
         return contract;
     }
 
-    /** What the model answers for a decoded picture, where decoding took so long. */
-    synchronized Result classify(Raster raster, Orientation orientation, long decodeNanos) {
+    /** What the model answers for a decoded picture and what is known about the patient, where decoding took so long. */
+    synchronized Result classify(Raster raster, Orientation orientation, Metadata metadata, long decodeNanos) {
         long start = System.nanoTime();
         byte[] pixels = prepare(raster, orientation);
-        feed(pixels);
+        feed(pixels, metadata);
         long prepared = System.nanoTime();
         invoke();
         long done = System.nanoTime();
@@ -42,9 +42,19 @@ final class PictureClassifier implements Closeable {
         return Preparer.prepare(raster, orientation, contract.getSize(), contract.policy());
     }
 
-    /** Lays pixels out as the input wants them. */
+    /** Lays pixels out as the input wants them; nothing is known about the patient. */
     synchronized void feed(byte[] pixels) {
+        feed(pixels, Metadata.blank());
+    }
+
+    /** Lays pixels and metadata out as the inputs want them. */
+    synchronized void feed(byte[] pixels, Metadata metadata) {
         requireOpen();
+        float[] row = metadata.row(contract.getMetadataColumns());
+        Tensor known = contract.metadataInput();
+        if (known != null) {
+            known.feed(row, inputs.get(known.getName()));
+        }
         Tensor input = contract.getInput();
         input.feed(
                 contract.arranged(pixels), contract.mean(), contract.std(), contract.isChannelsFirst(),
@@ -66,6 +76,12 @@ final class PictureClassifier implements Closeable {
     /** The bytes that go in for the picture. */
     synchronized byte[] fed() {
         return copy(inputs.get(contract.getInput().getName()));
+    }
+
+    /** The bytes that go in for what is known about the patient; null where the model takes none. */
+    synchronized byte[] fedMetadata() {
+        Tensor known = contract.metadataInput();
+        return known == null ? null : copy(inputs.get(known.getName()));
     }
 
     /** The bytes of the probabilities that came out last. */

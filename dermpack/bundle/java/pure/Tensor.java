@@ -89,6 +89,22 @@ final class Tensor {
         start(into);
     }
 
+    /** Real values of an input in its own numbers: the nearest step, ties to even. */
+    void feed(float[] values, ByteBuffer into) {
+        checkBytes(into.capacity());
+        start(into);
+        int lowest = type.lowest();
+        for (float value : values) {
+            if (type == NumberType.FLOAT32) {
+                into.putFloat(value);
+            } else {
+                double step = scale == 0 ? value : Math.rint(value / scale) + zeroPoint;
+                into.put((byte) (int) Math.min(Math.max(step, lowest), lowest + 255));
+            }
+        }
+        start(into);
+    }
+
     /** Real values of an output: 128 at scale 1/256 and zero point 0 is 0.5. */
     double[] real(ByteBuffer output) {
         checkBytes(output.capacity());
