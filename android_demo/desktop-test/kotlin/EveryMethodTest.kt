@@ -3,6 +3,9 @@ import android.content.res.AssetManager
 import android.graphics.Bitmap
 import android.graphics.BitmapFactory
 import dermpack.skin.Contract
+import dermpack.skin.Metadata
+import dermpack.skin.MetadataColumn
+import dermpack.skin.Quality
 import dermpack.skin.Result
 import dermpack.skin.SelfCheck
 import dermpack.skin.SkinClassifier
@@ -47,11 +50,25 @@ class EveryMethodTest {
             assertEquals(result.scores[0], best)
             assertEquals(best.hashCode(), result.top.hashCode())
             assertTrue(best.meaning.isNotEmpty() && best.label in best.toString() && best.probability > 0)
+            val refusal: String? = result.refusal
+            val fault: Quality.Fault? = result.fault
+            assertEquals(refusal == null, answer != null)
+            assertTrue(fault == null || fault.text.isNotEmpty())
+            assertEquals(result.isFamiliar, result.distance <= contract.unlikeAbove)
             assertTrue(result.called.all { it.label in notToMiss })
             assertEquals(3 * contract.size * contract.size, result.pixels.size)
             val timing: Timing = result.timing
             assertTrue(timing.decodeMs >= 0 && timing.resizeMs >= 0 && timing.invokeMs >= 0)
             assertTrue("model" in timing.toString())
+
+            val columns: List<MetadataColumn> = contract.metadataColumns
+            for (column in columns) {
+                val isValid = if (column.isNumeric) column.minimum <= column.maximum else column.categories.isNotEmpty()
+                assertTrue(column.name, isValid)
+            }
+            assertEquals(result, classifier.classify(file, Metadata.blank()))
+            val unknown: Metadata = Metadata.blank().with("shoe size", 42.0).with("sex", null)
+            assertThrows(IllegalArgumentException::class.java) { classifier.classify(file, unknown) }
 
             val stream: InputStream = file.inputStream()
             assertEquals(result, classifier.classify(stream))
@@ -97,10 +114,11 @@ class EveryMethodTest {
             val wanted = classifier.classify(upright)
             // EXIF 6 is a picture that must be turned by 90 degrees, 3 by 180 and 8 by 270.
             for ((orientation, degrees) in mapOf(1 to 0, 6 to 90, 3 to 180, 8 to 270)) {
-                val found = classifier.classify(bitmap("turned-$orientation.jpg"), degrees)
+                val found = classifier.classify(bitmap("turned-$orientation.jpg"), degrees, Metadata.blank())
                 assertEquals(wanted.top.label, found.top.label)
                 assertEquals(wanted.top.probability, found.top.probability, 0.05)
             }
+            assertEquals(wanted, classifier.classify(upright, 0))
             assertThrows(IllegalArgumentException::class.java) { classifier.classify(upright, 45) }
         }
     }

@@ -40,6 +40,9 @@ public final class Contract {
     private final Map<String, String> meanings;
     private final @Nullable String metadataInput; // null without one
     private final List<MetadataColumn> metadataColumns;
+    private final @Nullable String familiarityName;
+    private final double unlikeAbove;
+    private final Quality.@Nullable Gates gates;
 
     private Contract(Json.Node root) {
         int schema = root.get("schema").whole();
@@ -89,6 +92,10 @@ public final class Contract {
             }
         }
         metadataColumns = Collections.unmodifiableList(columns);
+        familiarityName = isFirst ? null : findName(root.get("outputs"), "familiarity");
+        Json.Node familiarity = familiarityName == null ? null : root.get("outputs").get(familiarityName);
+        unlikeAbove = familiarity == null ? Double.POSITIVE_INFINITY : familiarity.get("threshold").number();
+        gates = isFirst || root.get("quality").isNull() ? null : gates(root.get("quality"));
     }
 
     /** The contract that the text of model.json holds; an IllegalArgumentException names what is wrong. */
@@ -233,6 +240,21 @@ public final class Contract {
         return metadataInput == null ? null : inputs.get(metadataInput);
     }
 
+    /** A picture with a greater distance is unlike the training pictures; infinite where none is measured. */
+    public double getUnlikeAbove() {
+        return unlikeAbove;
+    }
+
+    /** The output with the distance to the training pictures; null where the file has none. */
+    @Nullable String familiarityName() {
+        return familiarityName;
+    }
+
+    /** Limits on the prepared picture; null where there are none. */
+    Quality.@Nullable Gates gates() {
+        return gates;
+    }
+
     /** Refuses a labels.txt that is another model's. */
     void checkLabels(String labelsText) {
         List<String> lines = Arrays.asList(labelsText.split("\n"));
@@ -259,6 +281,13 @@ public final class Contract {
             }
         }
         return null;
+    }
+
+    private static Quality.Gates gates(Json.Node of) {
+        return new Quality.Gates(
+                of.get("least_sharpness").whole(),
+                of.get("least_brightness").whole(),
+                of.get("most_white_percent").whole());
     }
 
     private static Json.Node named(Json.Node tensors, String role) {

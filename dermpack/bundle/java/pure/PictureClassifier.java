@@ -4,6 +4,7 @@ import java.io.Closeable;
 import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** A contract and an engine: pictures in, results out. One picture at a time, from any thread. */
 final class PictureClassifier implements Closeable {
@@ -14,6 +15,7 @@ final class PictureClassifier implements Closeable {
     private final Map<String, ByteBuffer> inputs;
     private final Map<String, ByteBuffer> outputs;
     private boolean isClosed;
+    private Quality.@Nullable Fault fault; // of the picture that was fed last
 
     PictureClassifier(Contract contract, Engine engine) {
         this.contract = contract;
@@ -56,6 +58,8 @@ final class PictureClassifier implements Closeable {
             known.feed(row, inputs.get(known.getName()));
         }
         Tensor input = contract.getInput();
+        Quality.Gates gates = contract.gates();
+        fault = gates == null ? null : Quality.measure(pixels, contract.getSize()).fault(gates);
         input.feed(
                 contract.arranged(pixels), contract.mean(), contract.std(), contract.isChannelsFirst(),
                 inputs.get(input.getName()));
@@ -96,7 +100,13 @@ final class PictureClassifier implements Closeable {
 
     /** What the bytes mean that came out last. */
     synchronized Result result(byte[] pixels, Timing timing) {
-        return Scorer.result(contract, probabilities(), pixels, timing);
+        return Scorer.result(contract, probabilities(), distance(), fault, pixels, timing);
+    }
+
+    /** The distance to the training pictures; 0 where the file returns none. */
+    private double distance() {
+        String name = contract.familiarityName();
+        return name == null ? 0 : contract.getOutputs().get(name).real(outputs.get(name))[0];
     }
 
     synchronized double[] probabilities() {

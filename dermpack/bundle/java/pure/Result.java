@@ -9,23 +9,40 @@ import org.jspecify.annotations.Nullable;
 
 /** What the model answers for one picture. No diagnosis. */
 public final class Result {
+    private static final String UNLIKE = "unlike the pictures this model was trained on";
+    private static final String NOT_SURE = "not sure";
+
     private final List<Score> scores;
     private final List<Score> called;
     private final boolean isSure;
     private final byte[] pixels;
+    private final double distance;
+    private final boolean isFamiliar;
+    private final Quality.@Nullable Fault fault;
     private final Timing timing;
 
-    Result(List<Score> scores, List<Score> called, boolean isSure, byte[] pixels, Timing timing) {
+    Result(
+            List<Score> scores,
+            List<Score> called,
+            boolean isSure,
+            byte[] pixels,
+            double distance,
+            boolean isFamiliar,
+            Quality.@Nullable Fault fault,
+            Timing timing) {
         this.scores = Collections.unmodifiableList(scores);
         this.called = Collections.unmodifiableList(called);
         this.isSure = isSure;
         this.pixels = pixels;
+        this.distance = distance;
+        this.isFamiliar = isFamiliar;
+        this.fault = fault;
         this.timing = timing;
     }
 
-    /** The most probable label, or null where the model abstains: then show "not sure". */
+    /** The most probable label, or null where there is a refusal: then show that. */
     public @Nullable Score getAnswerOrNull() {
-        return isSure ? scores.get(0) : null;
+        return getRefusal() == null ? scores.get(0) : null;
     }
 
     /** All labels, the most probable first. */
@@ -46,6 +63,32 @@ public final class Result {
     /** Labels that must not be missed and whose probability reaches their threshold; often none. */
     public List<Score> getCalled() {
         return called;
+    }
+
+    /** Why no label should be shown: a fault of the picture, unlike the training pictures, "not sure"; or null. */
+    public @Nullable String getRefusal() {
+        if (fault != null) {
+            return fault.getText();
+        }
+        if (!isFamiliar) {
+            return UNLIKE;
+        }
+        return isSure ? null : NOT_SURE;
+    }
+
+    /** What is wrong with the picture, which can be taken again; null where nothing is, or nothing is measured. */
+    public Quality.@Nullable Fault getFault() {
+        return fault;
+    }
+
+    /** Whether the picture is like those that the model was trained on; true where that is not measured. */
+    public boolean isFamiliar() {
+        return isFamiliar;
+    }
+
+    /** The distance to the training pictures, whose mean is 1; 0 where it is not measured. */
+    public double getDistance() {
+        return distance;
     }
 
     /** Whether the model is sure enough to answer; if not, show "not sure" and not the label. */
@@ -72,6 +115,7 @@ public final class Result {
         return scores.equals(result.scores)
                 && called.equals(result.called)
                 && isSure == result.isSure
+                && distance == result.distance
                 && Arrays.equals(pixels, result.pixels);
     }
 
@@ -82,7 +126,8 @@ public final class Result {
 
     @Override
     public String toString() {
-        return (isSure ? "" : "not sure, ") + scores + (called.isEmpty() ? "" : ", called " + called);
+        String refusal = getRefusal();
+        return (refusal == null ? "" : refusal + ", ") + scores + (called.isEmpty() ? "" : ", called " + called);
     }
 
     /** A label and its calibrated probability. */

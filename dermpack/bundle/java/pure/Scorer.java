@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** From an output to labels with calibrated probabilities. */
 final class Scorer {
@@ -39,7 +40,13 @@ final class Scorer {
     }
 
     /** The answer to these pixels. */
-    static Result result(Contract contract, double[] probabilities, byte[] pixels, Timing timing) {
+    static Result result(
+            Contract contract,
+            double[] probabilities,
+            double distance,
+            Quality.@Nullable Fault fault,
+            byte[] pixels,
+            Timing timing) {
         List<Result.Score> scores = new ArrayList<Result.Score>();
         List<Result.Score> called = new ArrayList<Result.Score>();
         for (int i = 0; i < probabilities.length; i++) {
@@ -53,7 +60,8 @@ final class Scorer {
         }
         Collections.sort(scores, new MostProbableFirst()); // stable: of equals, the first label
         boolean isSure = scores.get(0).getProbability() >= contract.getAbstainBelow();
-        return new Result(scores, called, isSure, pixels, timing);
+        boolean isFamiliar = distance <= contract.getUnlikeAbove();
+        return new Result(scores, called, isSure, pixels, distance, isFamiliar, fault, timing);
     }
 
     /** Divides log-probabilities by the temperature and normalises; what is below the floor is taken for it. */

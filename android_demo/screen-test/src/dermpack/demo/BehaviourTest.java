@@ -1,9 +1,11 @@
 package dermpack.demo;
 
+import static org.junit.Assert.assertArrayEquals;
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertNotNull;
 import static org.junit.Assert.assertNotSame;
+import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 import static org.robolectric.Shadows.shadowOf;
@@ -19,10 +21,14 @@ import android.graphics.drawable.BitmapDrawable;
 import android.provider.MediaStore;
 import android.view.View;
 import android.view.ViewGroup;
+import android.widget.EditText;
 import android.widget.ImageView;
 import android.widget.ProgressBar;
+import android.widget.Spinner;
 import android.widget.TextView;
 import dermpack.skin.Answers;
+import dermpack.skin.MetadataColumn;
+import dermpack.skin.Quality;
 import java.io.OutputStream;
 import java.util.ArrayList;
 import java.util.List;
@@ -105,6 +111,47 @@ public final class BehaviourTest {
             on.get().onAnswer(new Answer(square, square, Answers.called("mel", "bcc")));
             assertEquals("Do not miss: mel, bcc reach their thresholds.", Phone.text(on.get(), R.id.called));
             assertEquals(on.get().getString(R.string.not_sure), Phone.text(on.get(), R.id.label));
+        }
+    }
+
+    @Test
+    public void aRefusalIsShownInsteadOfALabel() {
+        try (ActivityController<MainActivity> on = Robolectric.buildActivity(MainActivity.class).setup()) {
+            Bitmap square = Bitmap.createBitmap(4, 4, Bitmap.Config.ARGB_8888);
+            on.get().onAnswer(new Answer(square, square, Answers.refused(false, null)));
+            assertEquals("Unlike the pictures this model was trained on", Phone.text(on.get(), R.id.label));
+            assertEquals(on.get().getString(R.string.unlike_why), Phone.text(on.get(), R.id.why));
+            on.get().onAnswer(new Answer(square, square, Answers.refused(false, Quality.Fault.BLURRED)));
+            assertEquals("The picture is too blurred", Phone.text(on.get(), R.id.label));
+            assertEquals(on.get().getString(R.string.fault_why), Phone.text(on.get(), R.id.why));
+        }
+    }
+
+    @Test
+    public void theFormAsksWhatTheModelKnowsAndAllOfItCanStayBlank() {
+        List<MetadataColumn> columns = Answers.columns(
+                "{\"name\": \"age\", \"kind\": \"numeric\", \"mean\": 50, \"std\": 10, \"minimum\": 0, \"maximum\": 90}",
+                "{\"name\": \"sex\", \"kind\": \"categorical\", \"categories\": [\"female\", \"male\"]}");
+        try (ActivityController<MainActivity> on = Robolectric.buildActivity(MainActivity.class).setup()) {
+            assertFalse(Phone.isShown(on.get(), R.id.form)); // of a model without metadata
+            ViewGroup place = (ViewGroup) on.get().findViewById(R.id.form);
+            int given = place.getChildCount();
+            MetadataForm form = new MetadataForm(place, columns);
+            Phone.settle();
+            assertTrue(Phone.isShown(on.get(), R.id.form));
+            assertArrayEquals(new float[] {0, 1, 0, 0, 1}, Answers.row(form.read(), columns), 0);
+            EditText age = (EditText) ((ViewGroup) place.getChildAt(given)).getChildAt(1);
+            Spinner sex = (Spinner) ((ViewGroup) place.getChildAt(given + 1)).getChildAt(1);
+            age.setText("60");
+            sex.setSelection(2);
+            assertArrayEquals(new float[] {1, 0, 0, 1, 0}, Answers.row(form.read(), columns), 0);
+            age.setText("150");
+            assertNull(form.read());
+            assertEquals("0 to 90", age.getError().toString());
+            View root = on.get().getWindow().getDecorView();
+            Bitmap drawn = Bitmap.createBitmap(root.getWidth(), root.getHeight(), Bitmap.Config.ARGB_8888);
+            root.draw(new Canvas(drawn));
+            assertEquals(new ArrayList<>(), Accessibility.problems(root, drawn));
         }
     }
 

@@ -39,8 +39,8 @@ final class AnswerViews {
     void show(Answer answer) {
         Result result = answer.result;
         Result.Score sure = result.getAnswerOrNull();
-        setText(R.id.label, sure == null ? context.getString(R.string.not_sure) : sure.getMeaning());
-        setText(R.id.why, sure == null ? context.getString(R.string.not_sure_why) : "");
+        setText(R.id.label, sure == null ? context.getString(refusal(result)) : sure.getMeaning());
+        setText(R.id.why, sure == null ? context.getString(why(result)) : "");
         showCalled(result.getCalled());
         showBars(result.top(SHOWN_LABELS));
         ((ImageView) card.findViewById(R.id.square)).setImageBitmap(answer.square);
@@ -52,6 +52,28 @@ final class AnswerViews {
                         result.getTiming().getDecodeMs(),
                         result.getTiming().getResizeMs(),
                         result.getTiming().getInvokeMs()));
+    }
+
+    private static int refusal(Result result) {
+        if (result.getFault() == null) {
+            return result.isFamiliar() ? R.string.not_sure : R.string.unlike;
+        }
+        switch (result.getFault()) {
+            case DARK:
+                return R.string.dark;
+            case OVEREXPOSED:
+                return R.string.overexposed;
+            default:
+                return R.string.blurred;
+        }
+    }
+
+    /** What to do about a refusal. */
+    private static int why(Result result) {
+        if (result.getFault() != null) {
+            return R.string.fault_why;
+        }
+        return result.isFamiliar() ? R.string.not_sure_why : R.string.unlike_why;
     }
 
     private void showBars(List<Result.Score> scores) {

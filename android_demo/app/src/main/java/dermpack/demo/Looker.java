@@ -5,6 +5,7 @@ import android.graphics.Bitmap;
 import android.net.Uri;
 import android.os.Handler;
 import android.os.Looper;
+import dermpack.skin.Metadata;
 import dermpack.skin.Result;
 import dermpack.skin.SkinClassifier;
 import java.io.ByteArrayOutputStream;
@@ -58,15 +59,15 @@ final class Looker {
         return uri;
     }
 
-    /** Reads a picture and classifies it. */
-    void look(final Uri picture) {
+    /** Reads a picture and classifies it, with what is known about the patient. */
+    void look(final Uri picture, final Metadata metadata) {
         uri = picture;
         final int number = ++asked;
         set(true, null, null);
         worker.execute(new Runnable() {
             @Override
             public void run() {
-                work(picture, number);
+                work(picture, metadata, number);
             }
         });
     }
@@ -110,7 +111,7 @@ final class Looker {
         }
     }
 
-    private void work(Uri picture, int number) {
+    private void work(Uri picture, Metadata metadata, int number) {
         try {
             if (classifier == null) {
                 classifier = SkinClassifier.open(context);
@@ -121,7 +122,7 @@ final class Looker {
         }
         try {
             byte[] file = bytes(picture);
-            Result result = classifier.classify(file);
+            Result result = classifier.classify(file, metadata);
             Bitmap square = Previews.square(result.getPixels(), classifier.getContract().getSize());
             done(number, new Answer(Previews.of(file), square, result), null);
         } catch (IOException | RuntimeException | OutOfMemoryError error) {

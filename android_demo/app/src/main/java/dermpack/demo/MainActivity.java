@@ -8,8 +8,15 @@ import android.net.Uri;
 import android.os.Bundle;
 import android.provider.MediaStore;
 import android.view.View;
+import android.view.ViewGroup;
 import android.widget.ImageView;
 import android.widget.TextView;
+import dermpack.skin.Metadata;
+import dermpack.skin.MetadataColumn;
+import dermpack.skin.SkinClassifier;
+import java.io.IOException;
+import java.util.Collections;
+import java.util.List;
 
 /** Choose or take a picture, and see the answer of the model. */
 public final class MainActivity extends Activity implements Looker.Watcher, View.OnClickListener {
@@ -18,22 +25,24 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
     private static final String PICTURE = "picture";
 
     private Looker looker;
+    private MetadataForm form;
 
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
         setContentView(R.layout.main);
-        for (int id : new int[] {R.id.pick, R.id.take, R.id.check, R.id.card}) {
+        for (int id : new int[] {R.id.pick, R.id.take, R.id.again, R.id.check, R.id.card}) {
             findViewById(id).setOnClickListener(this);
         }
         ((ImageView) findViewById(R.id.picture)).setClipToOutline(true);
+        form = new MetadataForm((ViewGroup) findViewById(R.id.form), columns());
         Object kept = getLastNonConfigurationInstance();
         looker = kept instanceof Looker ? (Looker) kept : new Looker(getApplicationContext());
         looker.watch(this);
         // After the end of the process only the address of the picture is left.
         Uri picture = kept == null && saved != null ? saved.<Uri>getParcelable(PICTURE) : null;
         if (picture != null) {
-            looker.look(picture);
+            look(picture);
         }
     }
 
@@ -65,6 +74,8 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
             pick();
         } else if (id == R.id.take) {
             take();
+        } else if (id == R.id.again) {
+            look(looker.getUri());
         } else {
             startActivity(new Intent(this, id == R.id.check ? CheckActivity.class : CardActivity.class));
         }
@@ -78,7 +89,7 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
         }
         Uri uri = request == TAKE ? PictureProvider.URI : data == null ? null : data.getData();
         if (uri != null) {
-            looker.look(uri);
+            look(uri);
         }
     }
 
@@ -103,6 +114,7 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
         show(R.id.picture, true);
         new AnswerViews(findViewById(R.id.answer)).show(answer);
         show(R.id.answer, true);
+        show(R.id.again, findViewById(R.id.form).getVisibility() == View.VISIBLE && looker.getUri() != null);
         // On a small screen the picture would leave no place for the answer.
         findViewById(R.id.scroll).post(new Runnable() {
             @Override
@@ -110,6 +122,22 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
                 AnswerViews.scrollTo(findViewById(R.id.scroll), findViewById(R.id.verdict));
             }
         });
+    }
+
+    /** What the model may know about the patient; none where it cannot be read, which the first answer says. */
+    private List<MetadataColumn> columns() {
+        try {
+            return SkinClassifier.readContract(this).getMetadataColumns();
+        } catch (IOException | RuntimeException error) {
+            return Collections.emptyList();
+        }
+    }
+
+    private void look(Uri picture) {
+        Metadata metadata = form.read();
+        if (metadata != null) {
+            looker.look(picture, metadata);
+        }
     }
 
     private void pick() {
