@@ -107,13 +107,13 @@ def list_wrappers(aware: Keras) -> list[Keras]:
     return [layer for layer in aware.layers if hasattr(layer, "quantize_config")]
 
 
-def replace_input_quantizer(aware: Keras, quantizer: Any, *, name: str) -> None:
-    """Set quantizer and name of the layer that quantizes the network's input.
+def replace_input_quantizer(aware: Keras, quantizer: Any, *, rank: int, name: str) -> None:
+    """Set quantizer and name of the layer that quantizes the input with so many dimensions.
 
     By default its name counts the networks that this process has made, and it is written to the file.
     """
     for layer in aware.layers:
-        if isinstance(layer, QuantizeLayer):
+        if isinstance(layer, QuantizeLayer) and len(layer.input.shape) == rank:
             layer.quantizer = quantizer
             layer._name = name
 

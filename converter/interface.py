@@ -30,6 +30,12 @@ def make_interface(
             **_quantization(picture),
         )
     }
+    if contracts.METADATA in graph.inputs:
+        assert signature is not None  # of every file with two inputs
+        known = signature.inputs[contracts.METADATA]
+        inputs[contracts.METADATA] = contracts.MetadataInput(
+            shape=known.shape, columns=source.run.spec.columns, **_quantization(known)
+        )
     outputs: dict[str, contracts.OutputRecord] = {
         contracts.PROBABILITIES: contracts.ProbabilitiesOutput(
             shape=scores.shape,

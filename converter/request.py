@@ -88,9 +88,19 @@ def open_source(
     run: Run, dataset: Dataset, *, threads: int, evidence: bool = False, track: Track = silent
 ) -> RunSource:
     """Load and freeze the run's network, and predict the validation split with it."""
+    if not run.spec.has_picture:
+        what = "the run takes no picture: it only shows what metadata alone can do"
+        hint = "Convert a run that was trained with another --arch."
+        raise InputError(run.folder, what, hint, code="conversion-not-supported")
     graph = build_export_graph(load_softmax(run), evidence=evidence, where=run.folder)
     validation = read_examples(
-        dataset, Split.VALIDATION, size=run.spec.size, policy=run.policy, threads=threads, track=track
+        dataset,
+        Split.VALIDATION,
+        size=run.spec.size,
+        policy=run.policy,
+        threads=threads,
+        columns=run.spec.columns,
+        track=track,
     )
     return RunSource(
         run=run,

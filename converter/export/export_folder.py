@@ -88,7 +88,7 @@ def try_runtimes(
 
     `expected` are the probabilities with which the file was compared to the float network.
     """
-    expected = expected[:TRIAL_PICTURES]
+    expected, known = expected[:TRIAL_PICTURES], source.validation.metadata
     with open_hosts() as hosts:
         runs = run_everywhere(
             hosts,
@@ -96,6 +96,7 @@ def try_runtimes(
             where=path,
             sidecar=ModelSettings(labels=source.run.classes, interface=interface),
             pixels=np.asarray(source.validation.copies[0][: len(expected)]),
+            metadata=known.rows[: len(expected)] if known else None,
             threads=1,
         )
         order = [(engine, kernels) for engine in hosts for kernels in Kernels]

@@ -11,6 +11,7 @@ The recipe of tfmot's tutorial inserts quantizers and trains. Four steps before 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,22 +21,26 @@ from numpy.typing import NDArray
 
 from converter import _private
 from converter._private import Keras, Variables
-from converter.quantize.tflite_conversion import PIXEL_RANGE, scale_pixels
+from converter.quantize.calibration import CalibrationMetadata
+from converter.quantize.tflite_conversion import PICTURE_RANK, PIXEL_RANGE, scale_pixels
 from dermpack.errors import InputError
 
 MEAN_PICTURES = 32  # enough for a mean over all places of a feature map
 BATCH = 16  # pictures with one pair of extremes; the mean over the batches is the range
-INPUT_QUANTIZER = "quantize_pixels"
+INPUT_QUANTIZER, METADATA_QUANTIZER = "quantize_pixels", "quantize_metadata"
 LEAST_MAXIMUM = 1e-12  # a weaker channel is silent; dividing its variance by the square would leave float32
 Means = list[NDArray[np.float32]]
 Floats = NDArray[np.float64]
+Inputs = Any  # a tensor or an array of pixels, or a list of pixels and metadata
 
 
-def build_qat_network(model: Keras, pictures: NDArray[np.uint8]) -> Keras:
+def build_qat_network(
+    model: Keras, pictures: NDArray[np.uint8], metadata: CalibrationMetadata | None = None
+) -> Keras:
     """Return a copy that quantizes weights and activations as an int8 file does.
 
-    The ranges are measured on the pictures, uint8 [n, size, size, 3]. Layers that are frozen in the model are
-    frozen in the copy; batch normalisation always is.
+    The ranges are measured on the pictures, uint8 [n, size, size, 3], and on the metadata of each. Layers
+    that are frozen in the model are frozen in the copy; batch normalisation always is.
     """
     # 1. Equalize, and keep batch normalisation in inference mode.
     equalized = equalize(model)
@@ -50,11 +55,15 @@ def build_qat_network(model: Keras, pictures: NDArray[np.uint8]) -> Keras:
         raise InputError(
             equalized.name, what, "Convert it with --method ptq.", code="qat-not-supported"
         ) from error
-    # The range of the input is fixed: a raw byte must be one step, whatever the pictures contain.
-    fixed = tfmot.quantization.keras.quantizers.FixedQuantizer(
-        num_bits=8, init_min=PIXEL_RANGE[0], init_max=PIXEL_RANGE[1], narrow_range=False
-    )
-    _private.replace_input_quantizer(aware, fixed, name=INPUT_QUANTIZER)
+    # The ranges of the inputs are fixed: a raw byte must be one step, whatever the pictures contain.
+    for name, rank, ends in (
+        (INPUT_QUANTIZER, PICTURE_RANK, PIXEL_RANGE),
+        (METADATA_QUANTIZER, 2, metadata.range if metadata else PIXEL_RANGE),
+    ):
+        fixed = tfmot.quantization.keras.quantizers.FixedQuantizer(
+            num_bits=8, init_min=ends[0], init_max=ends[1], narrow_range=False
+        )
+        _private.replace_input_quantizer(aware, fixed, rank=rank, name=name)
     for wrapper in _private.list_wrappers(aware):
         if not wrapper.layer.trainable:
             _private.freeze_weights(wrapper)
@@ -62,10 +71,18 @@ def build_qat_network(model: Keras, pictures: NDArray[np.uint8]) -> Keras:
         for weight, quantizer, limits in _private.list_weight_quantizers(wrapper):
             quantizer(weight, True, weights=limits)
     # 4. Measure the range of each activation.
-    _set_activation_ranges(tuple(_quantized_tensors(equalized, aware)), equalized, pictures)
+    sites = tuple(_quantized_tensors(equalized, aware))
+    _set_activation_ranges(sites, equalized, pictures, metadata)
     # 5. Take back the constant errors of rounding.
-    restore_means(aware, equalized, scale_pixels(pictures[:MEAN_PICTURES]))
+    few = metadata.first(MEAN_PICTURES) if metadata else None
+    restore_means(aware, equalized, _join_inputs(pictures[:MEAN_PICTURES], few))
     return aware
+
+
+def _join_inputs(pictures: NDArray[np.uint8], metadata: CalibrationMetadata | None) -> Inputs:
+    """Return the inputs of the network for pictures, and for their metadata if it takes any."""
+    pixels = tf.constant(scale_pixels(pictures))
+    return pixels if metadata is None else [pixels, tf.constant(metadata.rows)]
 
 
 def _quantized_tensors(equalized: Keras, aware: Keras) -> Iterator[tuple[Keras, Variables]]:
@@ -88,7 +105,10 @@ def _output_before_activation(layer: Keras) -> Keras:
 
 
 def _set_activation_ranges(
-    sites: Sequence[tuple[Keras, Variables]], equalized: Keras, pictures: NDArray[np.uint8]
+    sites: Sequence[tuple[Keras, Variables]],
+    equalized: Keras,
+    pictures: NDArray[np.uint8],
+    metadata: CalibrationMetadata | None,
 ) -> None:
     """Set each range to the mean of the extremes of the batches; it always contains 0, as TFLite demands."""
     observed = tf_keras.Model(equalized.inputs, [tensor for tensor, _ in sites])
@@ -98,14 +118,18 @@ def _set_activation_ranges(
         return tf.stack([[tf.reduce_min(tensor), tf.reduce_max(tensor)] for tensor in tensors])
 
     measure = tf.function(extremes, reduce_retracing=True)
-    batches = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
-    means = np.mean([measure(tf.constant(scale_pixels(batch))) for batch in batches], axis=0)
+    inputs = tf.nest.flatten(_join_inputs(pictures, metadata))
+    found = []
+    for start in range(0, len(pictures), BATCH):
+        batch = [tensor[start : start + BATCH] for tensor in inputs]
+        found.append(measure(batch if len(batch) > 1 else batch[0]))
+    means = np.mean(found, axis=0)
     for (_, limits), (low, high) in zip(sites, means, strict=True):
         limits["min_var"].assign(min(low, 0.0))
         limits["max_var"].assign(max(high, 0.0))
 
 
-def restore_means(aware: Keras, equalized: Keras, inputs: NDArray[np.float32]) -> None:
+def restore_means(aware: Keras, equalized: Keras, inputs: Inputs) -> None:
     """Shift the offsets of batch normalisation until the copy's channels have the float network's means.
 
     A kernel of large weights that nearly cancel has a constant error once they are rounded, and the next
@@ -130,20 +154,20 @@ def restore_means(aware: Keras, equalized: Keras, inputs: NDArray[np.float32]) -
             offset.assign(value)
 
 
-def _channel_means(model: Keras, names: Sequence[str], inputs: NDArray[np.float32]) -> Callable[[], Means]:
+def _channel_means(model: Keras, names: Sequence[str], inputs: Inputs) -> Callable[[], Means]:
     """Return a function that returns the channel means of these layers with the weights of the moment."""
     observed = tf_keras.Model(model.inputs, [model.get_layer(name).output for name in names])
-    pixels = tf.constant(inputs)
+    constants = tf.nest.map_structure(tf.constant, inputs)
 
     def means() -> Means:
-        tensors = tf.nest.flatten(observed(pixels, training=False))
+        tensors = tf.nest.flatten(observed(constants, training=False))
         return [tf.reduce_mean(tensor, axis=list(range(len(tensor.shape) - 1))) for tensor in tensors]
 
     compiled: Callable[[], Means] = tf.function(means)
     return compiled
 
 
-def _output_distance(aware: Keras, equalized: Keras, inputs: NDArray[np.float32]) -> float:
+def _output_distance(aware: Keras, equalized: Keras, inputs: Inputs) -> float:
     """Return the mean difference between the outputs of the two networks."""
     first, second = (np.asarray(model(inputs, training=False), np.float64) for model in (aware, equalized))
     return float(np.abs(first - second).mean())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from converter._private import Keras
 from converter.qat.qat_network import build_qat_network
-from converter.quantize.calibration import CalibrationSet
+from converter.quantize.calibration import CalibrationMetadata, CalibrationSet
 from converter.quantize.tflite_conversion import Quantization, convert, freeze_graph
 from converter.request import ConversionRequest, Method, RunSource
 from converter.search.candidate import Candidate
@@ -79,6 +79,7 @@ def make_qat_candidate(
         size=run.spec.size,
         policy=run.policy,
         threads=request.threads,
+        columns=run.spec.columns,
         track=observers.track,
     )
     feed = Feed(
@@ -89,6 +90,7 @@ def make_qat_candidate(
         augmentation=recipe.augment,
         balance=recipe.balance,
         balance_power=recipe.balance_power,
+        metadata_drop=recipe.metadata_drop,
     )
     aware = train_aware(
         source.graph.model,
@@ -96,6 +98,7 @@ def make_qat_candidate(
         plan_training(rate=recipe.rate, seed=request.seed, goal=recipe.metric),
         folder,
         calibration=calibration.rows,
+        metadata=calibration.metadata,
         begun=observers.begun,
         watch=observers.watch,
     )
@@ -113,7 +116,10 @@ def make_qat_candidate(
 
 def refuse_unsupported(run: Run) -> None:
     """Check that the run's network supports quantization-aware training, and raise InputError."""
-    if reason := run.spec.arch.qat_refusal:
+    reason = run.spec.arch.qat_refusal
+    if run.spec.metadata and run.spec.metadata.join.value == "gates":
+        reason = "tfmot cannot quantize the Multiply of --join gates"
+    if reason:
         what = f"quantization-aware training does not support this network ({reason})"
         raise InputError(run.folder, what, "Convert it with --method ptq.", code="qat-not-supported")
 
@@ -132,6 +138,7 @@ def train_aware(
     folder: Path,
     *,
     calibration: NDArray[np.uint8],
+    metadata: CalibrationMetadata | None = None,
     begun: ZeroEpochCallback = lambda _: None,
     watch: ProgressCallback = ignore,
 ) -> QatNetwork:
@@ -143,7 +150,7 @@ def train_aware(
     """
     tf.config.experimental.enable_op_determinism()
     tf_keras.utils.set_random_seed(plan.seed)
-    aware = build_qat_network(model, calibration)
+    aware = build_qat_network(model, calibration, metadata)
     start, zero_epoch = aware.get_weights(), predict(aware, feed.validation)
     begun(zero_epoch)
     # The folder is named after the weights and ranges at the start, so that a checkpoint of another network

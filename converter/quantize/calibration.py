@@ -15,20 +15,35 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converter.quantize.clipping import BINS, Clipping, Counts, clip, count_values
-from converter.quantize.tflite_conversion import PIXEL_RANGE, open_interpreter, run_picture
+from converter.quantize.tflite_conversion import PIXEL_RANGE, is_picture, open_interpreter, run_picture
 from converter.request import RunSource
+from dermpack.contract import NumericColumn
 from dermpack.dataset.manifest import Picture, Split
 from dermpack.imaging.picture_decoder import PictureDecoder
+from dermpack.inference.metadata_rows import encode_pictures
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
 
 Array = NDArray[np.float32]
 Worker = TypeVar("Worker")
 Result = TypeVar("Result")
+BLANK_EVERY = 4  # a quarter of the rows of metadata is blank
 SETTLED = 0.2  # if the ranges of two halves differ by more, there are too few pictures
 
 
 # --- The pictures ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CalibrationMetadata:
+    """The patient metadata of the pictures, [n, width], and the range that an app can feed."""
+
+    rows: Array
+    range: tuple[float, float]
+
+    def first(self, count: int) -> CalibrationMetadata:
+        """Return the metadata of the first pictures."""
+        return CalibrationMetadata(rows=self.rows[:count], range=self.range)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,6 +53,7 @@ class CalibrationSet:
     pictures: tuple[Picture, ...]
     rows: NDArray[np.uint8]
     seed: int
+    metadata: CalibrationMetadata | None = None  # for a network that takes it
 
     @property
     def sha256(self) -> str:
@@ -52,7 +68,21 @@ def read_calibration_set(source: RunSource, *, count: int, seed: int, threads: i
     files = [dataset.file(picture) for picture in pictures]
     with PictureDecoder(jobs=threads) as decoder:
         rows = np.stack(list(decoder.prepare_all(files, run.spec.size, policy=run.policy)))
-    return CalibrationSet(pictures=pictures, rows=rows, seed=seed)
+    metadata = _choose_metadata(source, pictures) if run.spec.columns else None
+    return CalibrationSet(pictures=pictures, rows=rows, seed=seed, metadata=metadata)
+
+
+def _choose_metadata(source: RunSource, pictures: Sequence[Picture]) -> CalibrationMetadata:
+    """Return the real rows of the pictures, of which every fourth is blank, as an app may leave it."""
+    columns = source.run.spec.columns
+    encoded = encode_pictures(pictures, source.dataset.manifest.columns, columns)
+    rows = encoded.rows.copy()
+    rows[BLANK_EVERY - 1 :: BLANK_EVERY] = encoded.blank
+    # The slots of a category are 0 or 1; a number is within the range of its column.
+    numbers = [column for column in columns if isinstance(column, NumericColumn)]
+    lowest = min((0.0, *((column.minimum - column.mean) / column.std for column in numbers)))
+    highest = max((1.0, *((column.maximum - column.mean) / column.std for column in numbers)))
+    return CalibrationMetadata(rows=rows, range=(lowest, highest))
 
 
 def choose_pictures(pictures: Sequence[Picture], *, count: int, seed: int) -> tuple[Picture, ...]:
@@ -117,6 +147,7 @@ def measure_ranges(
     unquantized: bytes,
     pictures: NDArray[np.uint8],
     *,
+    metadata: CalibrationMetadata | None = None,
     clipping: Clipping = Clipping.MINMAX,
     threads: int = 2,
     track: Track = silent,
@@ -132,12 +163,16 @@ def measure_ranges(
     def measure(worker: tuple[Any, Counts], number: int, picture: NDArray[np.uint8]) -> Array:
         """Return the lowest and the highest values on one picture, [2, tensors], and count the values."""
         interpreter, counts = worker
-        run_picture(interpreter, picture)
-        entrance = interpreter.get_input_details()[0]["index"]
+        run_picture(interpreter, picture, metadata.rows[number] if metadata else None)
+        # The ranges of the inputs do not depend on what the pictures contain.
+        fixed = {
+            detail["index"]: metadata.range if metadata and not is_picture(detail["shape"]) else PIXEL_RANGE
+            for detail in interpreter.get_input_details()
+        }
         limits = []
         for index, tensor in enumerate(names):
-            if tensor == entrance:
-                limits.append(PIXEL_RANGE)
+            if tensor in fixed:
+                limits.append(fixed[tensor])
                 continue
             values = interpreter.tensor(tensor)()
             if counts.size:

@@ -54,17 +54,21 @@ class LayerError:
 
 
 def measure_layer_errors(
-    ranged: bytes, pictures: NDArray[np.uint8], *, track: Track = silent
+    ranged: bytes,
+    pictures: NDArray[np.uint8],
+    *,
+    metadata: NDArray[np.float32] | None = None,
+    track: Track = silent,
 ) -> tuple[LayerError, ...]:
     """Return the error of each operation of a float file with ranges, in the order of the network.
 
-    `pictures` are uint8 [n, size, size, 3]; a few dozen are enough.
+    `pictures` are uint8 [n, size, size, 3]; a few dozen are enough. `metadata` has a row for each of them.
     """
     interpreter = open_comparing_interpreter(ranged)
     comparisons = dict(list_comparisons(interpreter))
     squares = np.zeros(len(comparisons))
-    for picture in track(pictures, total=len(pictures), what="Comparing layers"):
-        run_picture(interpreter, picture)
+    for number, picture in enumerate(track(pictures, total=len(pictures), what="Comparing layers")):
+        run_picture(interpreter, picture, None if metadata is None else metadata[number])
         # Only running sums are kept: the differences of one picture are as large as its feature maps.
         for index, tensor in enumerate(comparisons):
             squares[index] += float(np.square(interpreter.get_tensor(tensor), dtype=np.float64).mean())
@@ -74,12 +78,17 @@ def measure_layer_errors(
 
 
 def measure_mean_errors(
-    ranged: bytes, pictures: NDArray[np.uint8], *, threads: int = 2, track: Track = silent
+    ranged: bytes,
+    pictures: NDArray[np.uint8],
+    *,
+    metadata: NDArray[np.float32] | None = None,
+    threads: int = 2,
+    track: Track = silent,
 ) -> MeanErrors:
     """Return for each layer the mean error that int8 adds to each of its channels."""
 
-    def channel_errors(interpreter: Any, _: int, picture: NDArray[np.uint8]) -> MeanErrors:
-        run_picture(interpreter, picture)
+    def channel_errors(interpreter: Any, number: int, picture: NDArray[np.uint8]) -> MeanErrors:
+        run_picture(interpreter, picture, None if metadata is None else metadata[number])
         errors = {}
         for tensor, layer in list_comparisons(interpreter):
             difference = interpreter.get_tensor(tensor)

@@ -22,6 +22,7 @@ OPS = tf.lite.OpsSet
 INPUT_NAME = "pixels"  # the name of the input in every plain file
 OUTPUT_NAME = "Identity"  # that the converter gives to the first output
 PIXEL_RANGE = (-1.0, 1.0)  # of the input, whatever the pictures contain: a raw byte is then one int8 step
+PICTURE_RANK = 4  # [1, height, width, channels]
 PIXEL_MIDDLE = 127.5  # pixel x becomes x / 127.5 - 1
 
 
@@ -218,7 +219,19 @@ def open_interpreter(model: bytes) -> Any:
     return interpreter
 
 
-def run_picture(interpreter: Any, picture: NDArray[np.uint8]) -> None:
-    """Run a float-input file on one picture, uint8 [size, size, 3]."""
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], scale_pixels(picture[None]))
+def run_picture(
+    interpreter: Any, picture: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
+) -> None:
+    """Run a float-input file on one picture, uint8 [size, size, 3], and the row of its metadata, [width]."""
+    for detail in interpreter.get_input_details():
+        if is_picture(detail["shape"]):
+            interpreter.set_tensor(detail["index"], scale_pixels(picture[None]))
+        else:
+            assert metadata is not None
+            interpreter.set_tensor(detail["index"], metadata[None])
     interpreter.invoke()
+
+
+def is_picture(shape: Sequence[int]) -> bool:
+    """Return whether an input of this shape takes the picture; the metadata is a row of numbers."""
+    return len(shape) == PICTURE_RANK

@@ -55,7 +55,13 @@ def compare_to_float(
             classifier, refusal = load(kernels=Kernels.BUILTIN), error.what
         # A host serves the classifier that was loaded last, which is now the one with the right kernels.
         shown = track(starts, total=len(starts), what="Running the file")
-        outputs = [classifier.classify(np.asarray(rows[start : start + CHUNK])) for start in shown]
+        known = source.validation.metadata
+        outputs = [
+            classifier.classify(
+                np.asarray(rows[start : start + CHUNK]), known.rows[start : start + CHUNK] if known else None
+            )
+            for start in shown
+        ]
     expected = source.float_predictions
     predictions = replace(expected, probabilities=np.concatenate(outputs))
     differences = {

@@ -115,12 +115,18 @@ def measure_model(
     unquantized = convert_unquantized(source.frozen, recipe)
     # 1. Measure the range of each tensor in the float file, and write it there.
     ranges = measure_ranges(
-        unquantized, calibration.rows, clipping=request.clipping, threads=threads, track=track
+        unquantized,
+        calibration.rows,
+        metadata=calibration.metadata,
+        clipping=request.clipping,
+        threads=threads,
+        track=track,
     )
     ranged = write_ranges(unquantized, ranges.limits())
     # 2. Compare each layer in int8 and in float with these ranges; the means correct the biases.
     pictures = calibration.rows[: layer_errors.CORRECTION_PICTURES]
-    errors = layer_errors.measure_mean_errors(ranged, pictures, threads=threads, track=track)
+    known = calibration.metadata.rows if calibration.metadata else None
+    errors = layer_errors.measure_mean_errors(ranged, pictures, metadata=known, threads=threads, track=track)
     return RangedModel(
         frozen=source.frozen,
         uncorrected=ranged,
@@ -152,8 +158,10 @@ class LayerHarm:
 def measure_layers(ranged: RangedModel, track: Track = silent) -> LayerHarm:
     """Measure the error of each layer with the measured ranges and corrected biases."""
     start_time = perf_counter()
-    pictures = ranged.calibration.rows[:COMPARED_PICTURES]
-    errors = layer_errors.measure_layer_errors(ranged.corrected(), pictures, track=track)
+    pictures, known = ranged.calibration.rows[:COMPARED_PICTURES], ranged.calibration.metadata
+    errors = layer_errors.measure_layer_errors(
+        ranged.corrected(), pictures, metadata=known.rows if known else None, track=track
+    )
     return LayerHarm(errors=errors, seconds=perf_counter() - start_time)
 
 

@@ -14,6 +14,7 @@ from dermpack import __version__
 from dermpack.bundle.android_module import COMPILE_SDK, MIN_AGP, MIN_SDK, TEMPLATES
 from dermpack.bundle.bundle_record import Bundle
 from dermpack.bundle.golden_vectors import MOST_LEVELS_APART, allowed_difference
+from dermpack.bundle.metadata_constants import constant_name
 from dermpack.bundle.reports import ScoredDataset, VariantScores, VariantTimes
 from dermpack.bundle.variants import Variant
 from dermpack.contract import MAX_MEANING_CHARACTERS, Contract, SourceKind
@@ -87,6 +88,7 @@ def render_readme(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[s
         "licence_name": licence_name,
         "allowed_difference": allowed_difference,
         "most_levels_apart": MOST_LEVELS_APART,
+        "constant": constant_name,
         "golden_bytes": sum(map(len, golden.values())),
         "working_runtimes": [result for result in contract.runtimes.tried if result.works],
         "compile_sdk": COMPILE_SDK,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,12 +16,15 @@ from PIL import Image
 
 from dermpack.bundle.variants import Variant, run_variants
 from dermpack.bundle.zip_archive import AGAIN
+from dermpack.contract import MetadataColumn, NumericColumn, OutputRecord
 from dermpack.errors import InputError, TableError
 from dermpack.imaging.decoding import ORIENTATION_TAG, TURNS, Pixels
 from dermpack.imaging.metadata_removal import MetadataPolicy, apply_policy
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.interpreter_host import Kernels, first_installed_runtime
+from dermpack.inference.metadata_rows import Rows, encode_values
+from dermpack.inference.picture_feed import declared_tensor, dequantize
 from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import format_json, read_bytes, sha256_of
 from dermpack.synthetic.scenes import render
@@ -37,6 +40,9 @@ SUFFIXES = {PNG_SIGNATURE: ".png", JPEG_SIGNATURE: ".jpg"}
 PNG_DEPTH_OFFSET = 24
 MAX_EXACT_BITS = 8  # decoders differ in how they shorten deeper samples
 MAX_GIVEN, MAX_GIVEN_BYTES = 64, 8 << 20
+BLANK_EVERY = 4  # of the fields of the metadata, one of so many is blank
+MEAN_SHARE = 0.1  # of the spread of an output: kernels differ by less, another tensor by far more
+LEAST_SPREAD = 1e-3
 CLASSES, SEED = 7, 0  # of the generated scenes: all kinds of lesions
 QUALITY = 90  # JPEG
 SHADE_ACROSS, SHADE_DOWN = 0.45, 0.25  # a shaded scene differs from all its turns and mirror images
@@ -57,15 +63,26 @@ class GoldenPicture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedOutput:
-    """The output of one variant for one picture."""
+class ExpectedTensor:
+    """The bytes of an output besides the probabilities."""
 
-    fed_sha256: str  # of the bytes of the input
     output: str  # a file with the bytes of the output
+    output_sha256: str
+    most_mean_apart: float  # how far the real values may be apart on other kernels, on average
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedOutput:
+    """The outputs of one variant for one picture."""
+
+    fed_sha256: str  # of the bytes of the input for the picture
+    fed_metadata_sha256: str = ""  # of the bytes of the patient metadata, if the model takes any
+    output: str  # a file with the bytes of the probabilities
     output_sha256: str
     label: str
     is_close: bool  # the second label is so near that other kernels may prefer it
     probabilities: tuple[float, ...]  # with the temperature, in the order of the labels
+    more: Mapping[str, ExpectedTensor] = field(default_factory=dict)  # the other outputs, by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +95,11 @@ class GoldenVector:
     pixels: str  # a file: RGB, row by row
     pixels_sha256: str
     expected: Mapping[str, ExpectedOutput]  # by variant
+    metadata: Mapping[str, str] = field(default_factory=dict)  # the fields that are not blank
+
+    def row(self, columns: Sequence[MetadataColumn]) -> Rows:
+        """Return the row of the metadata, float32 [1, width]."""
+        return encode_values(columns, self.metadata, where=self.picture)[np.newaxis]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +132,10 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
     with PictureDecoder() as decoder:
         sources = [picture.data for picture in pictures]
         pixels = np.stack(list(decoder.prepare_all(sources, size, policy=policy)))
-    outputs = run_variants(variants, pixels)
+    columns = variants[0].columns
+    known = [choose_golden_metadata(columns, index) for index in range(len(pictures))]
+    metadata = np.stack([encode_values(columns, values, where=GOLDEN_FILE) for values in known])
+    outputs = run_variants(variants, pixels, metadata if columns else None)
     files = {picture.name: picture.data for picture in pictures}
     vectors = []
     for index, picture in enumerate(pictures):
@@ -121,14 +146,26 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
             contract = variant.contract
             answered = output.outputs[variant.answer_name]
             files[output_name] = answered
+            more = {}
+            for name, data in output.outputs.items():
+                if name != variant.answer_name:
+                    file = f"{stem}.{variant.name}.{name}.out"
+                    files[file] = data
+                    more[name] = ExpectedTensor(
+                        output=file,
+                        output_sha256=sha256_of(data),
+                        most_mean_apart=round(MEAN_SHARE * _spread(contract.outputs[name], data), DECIMALS),
+                    )
             second, first = np.sort(output.probabilities)[-2:]
             expected[variant.name] = ExpectedOutput(
                 fed_sha256=sha256_of(output.fed[variant.picture_name]),
+                fed_metadata_sha256=hash_fed_metadata(variant, output.fed),
                 output=output_name,
                 output_sha256=sha256_of(answered),
                 label=contract.labels[int(output.probabilities.argmax())],
                 is_close=bool(first - second < 2 * allowed_difference(variant)[1]),
                 probabilities=tuple(round(float(value), DECIMALS) for value in output.probabilities),
+                more=more,
             )
         raw = pixels[index].tobytes()
         files[f"{stem}.rgb"] = raw
@@ -139,6 +176,7 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
             pixels=f"{stem}.rgb",
             pixels_sha256=sha256_of(raw),
             expected=expected,
+            metadata=known[index],
         )
         vectors.append(vector)
     package = first_installed_runtime().package
@@ -149,6 +187,35 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
     }
     golden = GoldenVectors(size=size, policy=policy.value, variants=agreements, vectors=tuple(vectors))
     return {**files, GOLDEN_FILE: format_json(encode(golden)).encode()}
+
+
+def choose_golden_metadata(columns: Sequence[MetadataColumn], index: int) -> dict[str, str]:
+    """Return the fields of one golden vector: all blank in the first, then other values and blanks in each.
+
+    A numeric field goes through its range in quarters, a category through all categories.
+    """
+    values = {}
+    for number, column in enumerate(columns):
+        if index == 0 or (index + number) % BLANK_EVERY == 0:
+            continue
+        if isinstance(column, NumericColumn):
+            share = index % 5 / 4
+            values[column.name] = repr(column.minimum + share * (column.maximum - column.minimum))
+        else:
+            values[column.name] = column.categories[index % len(column.categories)]
+    return values
+
+
+def hash_fed_metadata(variant: Variant, fed: Mapping[str, bytes]) -> str:
+    """Return the hash of the bytes of the patient metadata, "" for a model that takes none."""
+    return sha256_of(fed[variant.metadata_name]) if variant.metadata_name else ""
+
+
+def _spread(record: OutputRecord, data: bytes) -> float:
+    """Return the distance between the smallest and the greatest real value of an output, at least a step."""
+    tensor = declared_tensor(record)
+    real = dequantize(np.frombuffer(data, tensor.number.dtype), tensor)
+    return max(float(np.ptp(real)), record.scale or LEAST_SPREAD)
 
 
 def parse_golden_vectors(record: object, *, where: object) -> GoldenVectors:

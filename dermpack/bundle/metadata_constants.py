@@ -44,17 +44,17 @@ def format_metadata_fields(columns: Sequence[MetadataColumn]) -> dict[str, bytes
 def _constants(columns: Sequence[MetadataColumn]) -> Iterator[tuple[str, str, str]]:
     """Yield type, name and value of each constant."""
     for column in columns:
-        field = _identifier(column.name)
+        field = constant_name(column.name)
         yield "String", field, json.dumps(column.name)
         if isinstance(column, NumericColumn):
             yield "double", f"{field}_MINIMUM", repr(column.minimum)
             yield "double", f"{field}_MAXIMUM", repr(column.maximum)
         else:
             for category in column.categories:
-                yield "String", f"{field}_{_identifier(category)}", json.dumps(category)
+                yield "String", f"{field}_{constant_name(category)}", json.dumps(category)
 
 
-def _identifier(text: str) -> str:
+def constant_name(text: str) -> str:
     """Return the name of a constant: "lower extremity" → LOWER_EXTREMITY, "5 mm" → N5_MM."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     words = re.findall(r"[A-Za-z0-9]+", plain)

@@ -163,6 +163,7 @@ def _find_differences(opened: OpenedBundle, written: Mapping[str, bytes], releas
     golden = {GOLDEN_FILE}
     for vector in opened.golden.vectors if opened.golden else ():
         golden |= {vector.picture, vector.pixels, *(each.output for each in vector.expected.values())}
+        golden |= {tensor.output for each in vector.expected.values() for tensor in each.more.values()}
     own |= {f"{bundle.golden_folder}/{name}" for name in golden}
     # The bytes of compiled classes depend on the compiler: they are compared separately.
     own |= {COMPILED_CLASSES} if bundle.format is BundleFormat.AAR else set()

@@ -10,6 +10,7 @@ import numpy as np
 
 from dermpack.contract import (
     CONTRACT_FILE,
+    METADATA,
     PICTURE,
     PROBABILITIES,
     Contract,
@@ -28,6 +29,7 @@ from dermpack.inference.classifier import (
     read_probabilities,
 )
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels, first_installed_runtime, open_host
+from dermpack.inference.metadata_rows import Rows
 from dermpack.inference.model_files import read_model
 from dermpack.inference.picture_feed import Floats, build_feed, declared_tensor, dequantize
 from dermpack.metrics.calibration import apply_temperature
@@ -59,6 +61,11 @@ class Variant:
     def columns(self) -> tuple[MetadataColumn, ...]:
         """The columns of its patient metadata, if it takes any."""
         return self.contract.metadata.columns if self.contract.metadata else ()
+
+    @property
+    def metadata_name(self) -> str | None:
+        """The name of the input for the patient metadata, or None."""
+        return find_tensor_name(self.contract.inputs, METADATA) if self.columns else None
 
     @property
     def picture_name(self) -> str:
@@ -115,16 +122,23 @@ def describe_labels(variant: Variant, meanings: Mapping[str, str]) -> Variant:
     return replace(variant, contract=contract, contract_bytes=format_contract(contract).encode())
 
 
-def run_variants(variants: Sequence[Variant], pixels: Pixels) -> list[tuple[VariantOutput, ...]]:
+def run_variants(
+    variants: Sequence[Variant], pixels: Pixels, metadata: Rows | None = None
+) -> list[tuple[VariantOutput, ...]]:
     """Run each variant on the first installed interpreter, as an app does; pixels are uint8 [n, s, s, 3]."""
     with open_host(first_installed_runtime()) as host:
-        return [run_variant(host, variant, pixels, kernels=Kernels.XNNPACK) for variant in variants]
+        return [run_variant(host, variant, pixels, metadata, kernels=Kernels.XNNPACK) for variant in variants]
 
 
 def run_variant(
-    host: InterpreterHost, variant: Variant, pixels: Pixels, *, kernels: Kernels
+    host: InterpreterHost,
+    variant: Variant,
+    pixels: Pixels,
+    metadata: Rows | None = None,
+    *,
+    kernels: Kernels,
 ) -> tuple[VariantOutput, ...]:
-    """Run one variant on prepared pixels, uint8 [n, s, s, 3]."""
+    """Run one variant on prepared pixels, uint8 [n, s, s, 3], and rows of metadata, or blank ones."""
     contract = variant.contract
     session = host.load(
         variant.model, where=variant.where, threads=1, kernels=kernels, names=names_of_tensors(contract)
@@ -135,7 +149,7 @@ def run_variant(
         if (found.shape, found.dtype) != (declared.shape, declared.number.value):
             what = f"{name} is {found.dtype} {list(found.shape)}, which differs from the contract"
             raise InputError(variant.where, what, CONVERT_HINT, code="contract-mismatch")
-    fed = feed_variant(variant, pixels)
+    fed = feed_variant(variant, pixels, metadata)
     answered = session.run(fed)
     probabilities = interpret_outputs(variant, answered, count=len(pixels))
     rows = [_split_rows(ends, len(pixels)) for ends in (fed, answered)]
@@ -145,20 +159,20 @@ def run_variant(
     )
 
 
-def feed_variant(variant: Variant, pixels: Pixels) -> dict[str, bytes]:
-    """Return the bytes of each input for prepared pixels, uint8 [n, s, s, 3]."""
+def feed_variant(variant: Variant, pixels: Pixels, metadata: Rows | None = None) -> dict[str, bytes]:
+    """Return the bytes of each input for prepared pixels, uint8 [n, s, s, 3], and rows of metadata."""
     contract = variant.contract
     tensors = {name: declared_tensor(record) for name, record in contract.inputs.items()}
     feed = build_feed(declared_tensor(contract.picture), contract.picture)
-    return feed_rows(contract, tensors, feed(pixels), None)
+    return feed_rows(contract, tensors, feed(pixels), metadata)
 
 
 def interpret_outputs(variant: Variant, outputs: Mapping[str, bytes], *, count: int) -> Floats:
-    """Return the probabilities [count, labels] in the bytes of so many outputs."""
+    """Return the probabilities [count, labels] in the bytes of outputs, which are of so many pictures."""
     contract, real = variant.contract, {}
-    for name, record in contract.outputs.items():
-        tensor = declared_tensor(record)
-        real[name] = dequantize(np.frombuffer(outputs[name], dtype=tensor.number.dtype), tensor)
+    for name, data in outputs.items():
+        tensor = declared_tensor(contract.outputs[name])
+        real[name] = dequantize(np.frombuffer(data, dtype=tensor.number.dtype), tensor)
     probabilities = read_probabilities(contract, real, count, contract.labels)
     temperature = contract.probabilities.temperature
     return probabilities if temperature is None else apply_temperature(probabilities, temperature)
@@ -195,7 +209,8 @@ def _check_same_model(variants: Sequence[Variant]) -> None:
     facts = (first.labels, first.picture.width, first.picture.policy)
     for variant in variants[1:]:
         contract = variant.contract
-        if (contract.labels, contract.picture.width, contract.picture.policy) != facts:
+        same = (contract.labels, contract.picture.width, contract.picture.policy) == facts
+        if not same or variant.columns != variants[0].columns:
             what = f"its labels or its input differ from those of {variants[0].where.name}"
             hint = "Bundle only variants of one model."
             raise InputError(variant.where, what, hint, code="variants-mismatch")

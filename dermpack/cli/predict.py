@@ -50,7 +50,9 @@ SHOWN = 8  # labels that are counted by name
     help="Set a field of the patient metadata for every picture, such as age=34; can be repeated.",
 )
 @options.path("--csv", "FILE", "Write a table with one row per picture, safe to open in a spreadsheet.")
-@options.flag("--overwrite", "Replace an existing table.")
+@options.path("--evidence", "DIR", "Draw where each answer comes from, by the model's own evidence map.")
+@options.path("--occlusion", "DIR", "The same by covering parts of the picture: slow, but for any model.")
+@options.flag("--overwrite", "Replace an existing table or folder.")
 @click.option("--threads", type=click.IntRange(1, 64), help="Number of processors to use.  [default: all]")
 @options.printer
 def command(
@@ -61,6 +63,8 @@ def command(
     metadata: Path | None,
     values: tuple[str, ...],
     csv: Path | None,
+    evidence: Path | None,
+    occlusion: Path | None,
     overwrite: bool,
     threads: int | None,
     printer: Printer,
@@ -76,16 +80,19 @@ def command(
     Examples:
       dermpack predict export picture.jpg
       dermpack predict export pictures --csv answers.csv --top 1
+      dermpack predict export pictures --evidence maps
       dermpack predict model.tflite picture.jpg --labels labels.txt --json
       dermpack predict export picture.jpg --with age=34 --with sex=female
     """
     from dermpack.imaging.picture_decoder import PictureDecoder
     from dermpack.inference.interpreter_host import count_hosts, first_installed_runtime, open_host
     from dermpack.inference.predict.picture_search import find_pictures
-    from dermpack.storage.files import check_output_file, write_bytes
+    from dermpack.storage.files import check_output_file, check_output_folder, write_bytes
 
     if csv is not None:
         check_output_file(csv, overwrite=overwrite)
+    for written in filter(None, (evidence, occlusion)):
+        check_output_folder(written, marker="maps.json", overwrite=overwrite)
     found = find_pictures(names)
     count = count_hosts(len(found.pictures), threads=threads)
     with ExitStack() as stack:
@@ -95,11 +102,14 @@ def command(
         decoder = stack.enter_context(PictureDecoder(jobs=count))
         decoder.start()
         from dermpack.inference.model_files import open_model
+        from dermpack.inference.predict import maps
         from dermpack.inference.predict.answer_formats import answers_csv, answers_record, format_answers
         from dermpack.inference.predict.answers import classify_pictures, interpret_outputs
-        from dermpack.inference.predict.patient_table import count_without_row, read_patient_rows
+        from dermpack.inference.predict.patient_table import read_patient_rows
 
         known = open_model(model, labels_file=labels_file)
+        if evidence is not None:
+            maps.refuse_missing_evidence(known)
         rows = read_patient_rows(known, found.pictures, table=metadata, values=values)
         ran = None
         if found.pictures:
@@ -107,29 +117,49 @@ def command(
             ran = classify_pictures(
                 known, found.pictures, hosts=hosts, decoder=decoder, metadata=rows, track=track
             )
-    answers = interpret_outputs(known, found, ran.rows if ran else (), top=top)
+        answers = interpret_outputs(known, found, ran.rows if ran else (), top=top)
+        for folder, kind, make in (
+            (evidence, "evidence", maps.own_map),
+            (occlusion, "occlusion", maps.map_by_occlusion),
+        ):
+            if folder is not None:
+                maps.write_maps(
+                    folder,
+                    kind,
+                    make,
+                    model=known,
+                    answers=answers,
+                    pictures=found.pictures,
+                    host=hosts[0],
+                    decoder=decoder,
+                    overwrite=overwrite,
+                    track=printer.track,
+                )
     if csv is not None:
         # Through a link, so that the link stays and its target is written.
         write_bytes(Path(os.path.realpath(csv)), answers_csv(known, answers))
     if answers.answered or printer.as_json:
         shown = answers_record(known, answers, runtime=ran.runtime if ran else None)
         printer.result(shown, *format_answers(known, answers).split("\n"))
-    if metadata is not None and known.interface and known.interface.metadata:
-        count = count_without_row(found.pictures, metadata, known.interface.metadata.columns)
-        if count:
-            printer.note(f"{count} without a row in {metadata}: their fields are blank")
-    printer.note(*_notes(known, found, answers, ran), RESEARCH_ONLY)
+    printer.note(*_notes(known, found, answers, ran, metadata), RESEARCH_ONLY)
     for failure in answers.failures:
         Printer().note(f"error[{failure.error.code}]: {failure.error}")  # also with --quiet
     return 1 if answers.failures else 0
 
 
 def _notes(
-    model: OpenedModel, found: FoundPictures, answers: Answers, ran: PictureOutputs | None
+    model: OpenedModel,
+    found: FoundPictures,
+    answers: Answers,
+    ran: PictureOutputs | None,
+    table: Path | None,
 ) -> Iterator[str]:
     """Yield notes about the answers: how many, what was left out, what is not calibrated."""
     from dermpack.inference.predict.answer_formats import NOT_SURE
+    from dermpack.inference.predict.patient_table import count_without_row
 
+    if table is not None and (count := count_without_row(model, found.pictures, table=table)):
+        yield f"{count} without a row in {table}: their fields are blank"
     if len(answers.outcomes) > 1:
         counts = _most_frequent(Counter(answer.label or NOT_SURE for answer in answers.answered))
         failed = [f"{len(answers.failures)} without an answer"] if answers.failures else []

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.contract import MetadataColumn, encode_metadata_row
-from dermpack.dataset.manifest import Dataset, Split
+from dermpack.dataset.manifest import Dataset, Picture, Split
 from dermpack.errors import InputError
 from dermpack.metrics.slices import is_missing
 
@@ -89,7 +89,13 @@ def encode_cells(
 
 def encode_split(dataset: Dataset, split: Split, columns: Sequence[MetadataColumn]) -> EncodedMetadata:
     """Return the metadata of the pictures of a split, in their order."""
-    pictures, names = dataset.manifest.of(split), dataset.manifest.columns
+    return encode_pictures(dataset.manifest.of(split), dataset.manifest.columns, columns)
+
+
+def encode_pictures(
+    pictures: Sequence[Picture], names: Sequence[str], columns: Sequence[MetadataColumn]
+) -> EncodedMetadata:
+    """Return the metadata of pictures of a dataset that has columns of these names."""
     cells = {
         column.name: [picture.metadata[names.index(column.name)] for picture in pictures]
         for column in columns

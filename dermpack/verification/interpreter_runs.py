@@ -18,8 +18,9 @@ from dermpack.errors import DatasetError, InputError
 from dermpack.imaging.decoding import Pixels
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
-from dermpack.inference.classifier import load_classifier
+from dermpack.inference.classifier import join_outputs, load_classifier
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels, Runtime
+from dermpack.inference.metadata_rows import Rows
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.predictions import Floats
 from dermpack.synthetic.scenes import render
@@ -37,6 +38,8 @@ class InterpreterRun:
     kernels: Kernels
     version: str
     outputs: Floats | None = None
+    evidence: Floats | None = None  # the maps, [n, height, width, labels]
+    metadata_evidence: Floats | None = None  # [n, labels]
     is_delegated: bool = False  # whether XNNPACK executes any part of the graph
     problem: str = ""
     problem_code: str = ""  # the error code of the problem
@@ -53,13 +56,18 @@ def run_everywhere(
     sidecar: ModelSettings,
     pixels: Pixels,
     threads: int,
+    metadata: Rows | None = None,
 ) -> tuple[InterpreterRun, ...]:
-    """Run a file on each host, on pictures as uint8 [n, size, size, 3].
+    """Run a file on each host, on pictures as uint8 [n, size, size, 3] and rows of metadata.
 
     The built-in kernels come first, as the reference for the others.
     """
     size, runs = pixels.shape[1], []
-    chunks = [pixels[start : start + CHUNK] for start in range(0, len(pixels), CHUNK)]
+    starts = range(0, len(pixels), CHUNK)
+    chunks = [
+        (pixels[start : start + CHUNK], None if metadata is None else metadata[start : start + CHUNK])
+        for start in starts
+    ]
     for kernels, host in product((Kernels.BUILTIN, Kernels.XNNPACK), hosts.values()):
         run = InterpreterRun(engine=host.engine, kernels=kernels, version=version(host.engine.package))
         try:
@@ -69,8 +77,14 @@ def run_everywhere(
             if classifier.size != size:
                 what = f"input size is {classifier.size} px, but the contract declares {size} px"
                 raise InputError(where, what, "Export the model again.", code="contract-mismatch")
-            outputs = np.concatenate([classifier.classify(chunk) for chunk in chunks])
-            run = replace(run, outputs=outputs, is_delegated=classifier.is_delegated)
+            answers = join_outputs([classifier.run(*chunk) for chunk in chunks])
+            run = replace(
+                run,
+                outputs=answers.probabilities,
+                evidence=answers.evidence,
+                metadata_evidence=answers.metadata_evidence,
+                is_delegated=classifier.is_delegated,
+            )
         except InputError as error:
             run = replace(run, problem=error.what, problem_code=error.code)
         runs.append(run)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dermpack.contract import Contract, Runtimes
-from dermpack.evaluation.evaluate import Predictor
+from dermpack.contract import Contract, MetadataColumn, Runtimes
+from dermpack.evaluation.evaluate import MetadataPredictor, Predictor
 from dermpack.inference.interpreter_host import Kernels
+from dermpack.inference.metadata_rows import MetadataVariant
 from dermpack.metrics.intervals import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
 from dermpack.metrics.predictions import SUM_ERROR, Floats
 from dermpack.progress import Track, silent
@@ -165,6 +166,22 @@ class CachedPredictor:
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self._cache: dict[Path, Floats] = {}
+
+    @property
+    def columns(self) -> tuple[MetadataColumn, ...]:
+        """The metadata columns of the network."""
+        return self._predictor.columns if isinstance(self._predictor, MetadataPredictor) else ()
+
+    @property
+    def has_picture(self) -> bool:
+        return not isinstance(self._predictor, MetadataPredictor) or self._predictor.has_picture
+
+    def predict_variants(
+        self, files: Sequence[Path], variants: Sequence[MetadataVariant], *, track: Track = silent
+    ) -> Floats:
+        """Return [variants, n, k]; nothing of it is kept."""
+        assert isinstance(self._predictor, MetadataPredictor)
+        return self._predictor.predict_variants(files, variants, track=track)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -186,7 +186,7 @@ def test_the_input_quantizer_can_be_replaced(network: Keras) -> None:
     fixed = tfmot.quantization.keras.quantizers.FixedQuantizer(
         num_bits=8, init_min=-1.0, init_max=1.0, narrow_range=False
     )
-    _private.replace_input_quantizer(aware, fixed, name="quantize_pixels")
+    _private.replace_input_quantizer(aware, fixed, rank=4, name="quantize_pixels")
     (layer,) = (layer for layer in aware.layers if layer.name == "quantize_pixels")
     outputs = layer(np.array([[-2.0, 0.001, 2.0]], np.float32), training=False)
     steps = np.asarray(outputs) * 127.5 + 127.5

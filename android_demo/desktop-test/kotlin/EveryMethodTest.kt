@@ -3,6 +3,7 @@ import android.content.res.AssetManager
 import android.graphics.Bitmap
 import android.graphics.BitmapFactory
 import dermpack.skin.Contract
+import dermpack.skin.EvidenceMap
 import dermpack.skin.Metadata
 import dermpack.skin.MetadataColumn
 import dermpack.skin.Quality
@@ -55,6 +56,9 @@ class EveryMethodTest {
             assertEquals(refusal == null, answer != null)
             assertTrue(fault == null || fault.text.isNotEmpty())
             assertEquals(result.isFamiliar, result.distance <= contract.unlikeAbove)
+            val evidence: EvidenceMap? = result.evidence
+            assertEquals(contract.hasEvidence(), evidence != null)
+            evidence?.let { assertTrue(it.width * it.height > 0 && it.at(0, 0, 0).isFinite() && it.mean(0).isFinite()) }
             assertTrue(result.called.all { it.label in notToMiss })
             assertEquals(3 * contract.size * contract.size, result.pixels.size)
             val timing: Timing = result.timing

@@ -28,7 +28,7 @@ def read_patient_rows(
     `values` are options such as "age=34", which apply to every picture; a row of the table has precedence.
     A picture without a row has blank fields. Raise InputError or TableError for everything that does not fit.
     """
-    columns = model.interface.metadata.columns if model.interface and model.interface.metadata else ()
+    columns = _columns(model)
     if not columns:
         if table is not None or values:
             option = f"--metadata {table}" if table is not None else f"--with {values[0]}"
@@ -48,10 +48,14 @@ def read_patient_rows(
     return encoded
 
 
-def count_without_row(pictures: Sequence[Path], table: Path, columns: Sequence[MetadataColumn]) -> int:
+def count_without_row(model: OpenedModel, pictures: Sequence[Path], *, table: Path) -> int:
     """Return how many pictures the table has no row for."""
-    rows = _read_table(table, columns)
+    rows = _read_table(table, _columns(model))
     return sum(str(picture) not in rows and picture.name not in rows for picture in pictures)
+
+
+def _columns(model: OpenedModel) -> tuple[MetadataColumn, ...]:
+    return model.interface.metadata.columns if model.interface and model.interface.metadata else ()
 
 
 def _parse_values(columns: Sequence[MetadataColumn], values: Sequence[str]) -> dict[str, str]:

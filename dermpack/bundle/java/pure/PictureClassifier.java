@@ -83,7 +83,7 @@ final class PictureClassifier implements Closeable {
     }
 
     /** The bytes that go in for what is known about the patient; null where the model takes none. */
-    synchronized byte[] fedMetadata() {
+    synchronized byte @Nullable [] fedMetadata() {
         Tensor known = contract.metadataInput();
         return known == null ? null : copy(inputs.get(known.getName()));
     }
@@ -100,18 +100,28 @@ final class PictureClassifier implements Closeable {
 
     /** What the bytes mean that came out last. */
     synchronized Result result(byte[] pixels, Timing timing) {
-        return Scorer.result(contract, probabilities(), distance(), fault, pixels, timing);
+        return Scorer.result(contract, probabilities(), distance(), fault, pixels, timing, evidence());
     }
 
     /** The distance to the training pictures; 0 where the file returns none. */
     private double distance() {
         String name = contract.familiarityName();
-        return name == null ? 0 : contract.getOutputs().get(name).real(outputs.get(name))[0];
+        return name == null ? 0 : real(name)[0];
+    }
+
+    /** Where the last answer comes from, or null. */
+    private @Nullable EvidenceMap evidence() {
+        String name = contract.evidenceName();
+        return name == null ? null : contract.evidenceMap(real(name));
+    }
+
+    /** The real values that came out last of an output. */
+    synchronized double[] real(String name) {
+        return contract.getOutputs().get(name).real(outputs.get(name));
     }
 
     synchronized double[] probabilities() {
-        Tensor output = contract.getOutput();
-        return Scorer.probabilities(contract, output.real(outputs.get(output.getName())));
+        return Scorer.probabilities(contract, real(contract.getOutput().getName()));
     }
 
     private static Map<String, ByteBuffer> newBuffers(Map<String, Tensor> tensors) {

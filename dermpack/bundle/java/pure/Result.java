@@ -20,6 +20,7 @@ public final class Result {
     private final boolean isFamiliar;
     private final Quality.@Nullable Fault fault;
     private final Timing timing;
+    private final @Nullable EvidenceMap evidence;
 
     Result(
             List<Score> scores,
@@ -29,7 +30,8 @@ public final class Result {
             double distance,
             boolean isFamiliar,
             Quality.@Nullable Fault fault,
-            Timing timing) {
+            Timing timing,
+            @Nullable EvidenceMap evidence) {
         this.scores = Collections.unmodifiableList(scores);
         this.called = Collections.unmodifiableList(called);
         this.isSure = isSure;
@@ -38,6 +40,7 @@ public final class Result {
         this.isFamiliar = isFamiliar;
         this.fault = fault;
         this.timing = timing;
+        this.evidence = evidence;
     }
 
     /** The most probable label, or null where there is a refusal: then show that. */
@@ -103,6 +106,11 @@ public final class Result {
 
     public Timing getTiming() {
         return timing;
+    }
+
+    /** Where the answer comes from; null where the model does not return it. */
+    public @Nullable EvidenceMap getEvidence() {
+        return evidence;
     }
 
     /** Equal answers for equal pixels, however long they took. */

@@ -47,6 +47,18 @@ final class Scorer {
             Quality.@Nullable Fault fault,
             byte[] pixels,
             Timing timing) {
+        return result(contract, probabilities, distance, fault, pixels, timing, null);
+    }
+
+    /** As above, with where it comes from. */
+    static Result result(
+            Contract contract,
+            double[] probabilities,
+            double distance,
+            Quality.@Nullable Fault fault,
+            byte[] pixels,
+            Timing timing,
+            @Nullable EvidenceMap evidence) {
         List<Result.Score> scores = new ArrayList<Result.Score>();
         List<Result.Score> called = new ArrayList<Result.Score>();
         for (int i = 0; i < probabilities.length; i++) {
@@ -61,7 +73,7 @@ final class Scorer {
         Collections.sort(scores, new MostProbableFirst()); // stable: of equals, the first label
         boolean isSure = scores.get(0).getProbability() >= contract.getAbstainBelow();
         boolean isFamiliar = distance <= contract.getUnlikeAbove();
-        return new Result(scores, called, isSure, pixels, distance, isFamiliar, fault, timing);
+        return new Result(scores, called, isSure, pixels, distance, isFamiliar, fault, timing, evidence);
     }
 
     /** Divides log-probabilities by the temperature and normalises; what is below the floor is taken for it. */

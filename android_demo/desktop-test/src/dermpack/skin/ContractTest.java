@@ -47,9 +47,9 @@ public final class ContractTest {
         Timing none = new Timing(0, 0, 0);
         double[] unsure = {0.3, 0.3, 0.4};
         Quality.Fault blurred = Quality.Fault.BLURRED;
-        Result result = new Result(scores(), scores(), false, new byte[0], 3.0, false, blurred, none);
+        Result result = new Result(scores(), scores(), false, new byte[0], 3.0, false, blurred, none, null);
         assertEquals("too blurred", result.getRefusal());
-        result = new Result(scores(), scores(), false, new byte[0], 3.0, false, null, none);
+        result = new Result(scores(), scores(), false, new byte[0], 3.0, false, null, none, null);
         assertEquals("unlike the pictures this model was trained on", result.getRefusal());
         assertEquals("not sure", Scorer.result(contract, unsure, 0, null, new byte[0], none).getRefusal());
         assertNull(Scorer.result(contract, new double[] {0.1, 0.2, 0.7}, 0, null, new byte[0], none).getRefusal());

@@ -108,7 +108,7 @@ public final class BehaviourTest {
     public void labelsThatMustNotBeMissedAreShownEvenIfNotSure() {
         try (ActivityController<MainActivity> on = Robolectric.buildActivity(MainActivity.class).setup()) {
             Bitmap square = Bitmap.createBitmap(4, 4, Bitmap.Config.ARGB_8888);
-            on.get().onAnswer(new Answer(square, square, Answers.called("mel", "bcc")));
+            on.get().onAnswer(new Answer(square, square, null, Answers.called("mel", "bcc")));
             assertEquals("Do not miss: mel, bcc reach their thresholds.", Phone.text(on.get(), R.id.called));
             assertEquals(on.get().getString(R.string.not_sure), Phone.text(on.get(), R.id.label));
         }
@@ -118,10 +118,10 @@ public final class BehaviourTest {
     public void aRefusalIsShownInsteadOfALabel() {
         try (ActivityController<MainActivity> on = Robolectric.buildActivity(MainActivity.class).setup()) {
             Bitmap square = Bitmap.createBitmap(4, 4, Bitmap.Config.ARGB_8888);
-            on.get().onAnswer(new Answer(square, square, Answers.refused(false, null)));
+            on.get().onAnswer(new Answer(square, square, null, Answers.refused(false, null)));
             assertEquals("Unlike the pictures this model was trained on", Phone.text(on.get(), R.id.label));
             assertEquals(on.get().getString(R.string.unlike_why), Phone.text(on.get(), R.id.why));
-            on.get().onAnswer(new Answer(square, square, Answers.refused(false, Quality.Fault.BLURRED)));
+            on.get().onAnswer(new Answer(square, square, null, Answers.refused(false, Quality.Fault.BLURRED)));
             assertEquals("The picture is too blurred", Phone.text(on.get(), R.id.label));
             assertEquals(on.get().getString(R.string.fault_why), Phone.text(on.get(), R.id.why));
         }
@@ -152,6 +152,26 @@ public final class BehaviourTest {
             Bitmap drawn = Bitmap.createBitmap(root.getWidth(), root.getHeight(), Bitmap.Config.ARGB_8888);
             root.draw(new Canvas(drawn));
             assertEquals(new ArrayList<>(), Accessibility.problems(root, drawn));
+        }
+    }
+
+    @Test
+    public void whereTheAnswerComesFromIsDrawnOverTheSquare() {
+        Bitmap square = Bitmap.createBitmap(64, 64, Bitmap.Config.ARGB_8888);
+        new Canvas(square).drawColor(Color.WHITE);
+        Bitmap drawn = EvidenceOverlay.draw(square, Answers.evidence(2, 2, 4, -4, 0, 0), 0);
+        int left = drawn.getPixel(4, 4);
+        int right = drawn.getPixel(60, 4);
+        assertTrue("orange speaks for it", Color.red(left) > Color.blue(left) + 80);
+        assertTrue("violet speaks against it", Color.blue(right) > Color.green(right) + 40);
+        assertEquals(Color.WHITE, drawn.getPixel(4, 60));
+        assertTrue(square.sameAs(EvidenceOverlay.draw(square, Answers.evidence(1, 1, 0), 0)));
+        try (ActivityController<MainActivity> on = Robolectric.buildActivity(MainActivity.class).setup()) {
+            on.get().onAnswer(new Answer(square, square, null, Answers.called("mel")));
+            assertFalse(Phone.isShown(on.get(), R.id.evidence)); // of a model that does not return it
+            on.get().onAnswer(new Answer(square, square, drawn, Answers.called("mel")));
+            assertTrue(Phone.isShown(on.get(), R.id.evidence));
+            assertTrue(Phone.text(on.get(), R.id.evidence_hint).contains("mel"));
         }
     }
 

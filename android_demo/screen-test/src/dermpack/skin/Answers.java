@@ -14,13 +14,18 @@ public final class Answers {
         for (String label : labels) {
             scores.add(new Result.Score(label, label, 1.0 / labels.length));
         }
-        return new Result(scores, scores, false, new byte[0], 0, true, null, new Timing(0, 0, 0));
+        return new Result(scores, scores, false, new byte[0], 0, true, null, new Timing(0, 0, 0), null);
     }
 
     /** A sure answer to a picture with a fault, or of another kind. */
     public static Result refused(boolean isFamiliar, Quality.Fault fault) {
         List<Result.Score> scores = Collections.singletonList(new Result.Score("mel", "melanoma", 1));
-        return new Result(scores, new ArrayList<>(), true, new byte[0], 9, isFamiliar, fault, new Timing(0, 0, 0));
+        return new Result(scores, new ArrayList<>(), true, new byte[0], 9, isFamiliar, fault, new Timing(0, 0, 0), null);
+    }
+
+    /** A map of one label. */
+    public static EvidenceMap evidence(int height, int width, double... values) {
+        return new EvidenceMap(height, width, 1, values);
     }
 
     /** The fields of a contract, as JSON. */

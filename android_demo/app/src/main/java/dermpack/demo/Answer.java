@@ -7,11 +7,13 @@ import dermpack.skin.Result;
 final class Answer {
     final Bitmap preview;
     final Bitmap square;
+    final Bitmap evidence; // null where the model does not return it
     final Result result;
 
-    Answer(Bitmap preview, Bitmap square, Result result) {
+    Answer(Bitmap preview, Bitmap square, Bitmap evidence, Result result) {
         this.preview = preview;
         this.square = square;
+        this.evidence = evidence;
         this.result = result;
     }
 }

@@ -44,6 +44,13 @@ final class AnswerViews {
         showCalled(result.getCalled());
         showBars(result.top(SHOWN_LABELS));
         ((ImageView) card.findViewById(R.id.square)).setImageBitmap(answer.square);
+        int shown = answer.evidence == null ? View.GONE : View.VISIBLE;
+        for (int id : new int[] {R.id.evidence_title, R.id.evidence, R.id.evidence_hint}) {
+            card.findViewById(id).setVisibility(shown);
+        }
+        ((ImageView) card.findViewById(R.id.evidence)).setImageBitmap(answer.evidence);
+        String top = result.getTop().getMeaning();
+        ((TextView) card.findViewById(R.id.evidence_hint)).setText(context.getString(R.string.evidence_hint, top));
         setText(R.id.square_size, context.getString(R.string.square_size, answer.square.getWidth()));
         setText(
                 R.id.latency,

@@ -5,6 +5,7 @@ import android.graphics.Bitmap;
 import android.net.Uri;
 import android.os.Handler;
 import android.os.Looper;
+import dermpack.skin.EvidenceMap;
 import dermpack.skin.Metadata;
 import dermpack.skin.Result;
 import dermpack.skin.SkinClassifier;
@@ -124,10 +125,17 @@ final class Looker {
             byte[] file = bytes(picture);
             Result result = classifier.classify(file, metadata);
             Bitmap square = Previews.square(result.getPixels(), classifier.getContract().getSize());
-            done(number, new Answer(Previews.of(file), square, result), null);
+            done(number, new Answer(Previews.of(file), square, evidence(square, result), result), null);
         } catch (IOException | RuntimeException | OutOfMemoryError error) {
             done(number, null, context.getString(R.string.unreadable, Problems.describe(error)));
         }
+    }
+
+    /** Where the most probable label comes from; null where the model does not return it. */
+    private Bitmap evidence(Bitmap square, Result result) {
+        EvidenceMap map = result.getEvidence();
+        int label = classifier.getContract().getLabels().indexOf(result.getTop().getLabel());
+        return map == null ? null : EvidenceOverlay.draw(square, map, label);
     }
 
     /** Of two pictures in quick succession, only the last one is shown. */
