@@ -168,7 +168,7 @@ def _other_outputs_problem(opened: OpenedBundle, variant: Variant, expected: Exp
     if set(expected.more) != names:
         return "it names other outputs than the contract"
     for name, tensor in expected.more.items():
-        data, record = _golden_file(opened, tensor.output), variant.contract.outputs[name]
+        data, record = opened.golden_file(tensor.output), variant.contract.outputs[name]
         if len(data) != prod(record.shape) * record.dtype.size_bytes:
             return f"{name} has another size"
         if sha256_of(data) != tensor.output_sha256:
@@ -184,7 +184,7 @@ def _other_outputs_apart(
         declared = declared_tensor(variant.contract.outputs[name])
         golden, real = (
             dequantize(np.frombuffer(data, declared.number.dtype), declared)
-            for data in (_golden_file(opened, tensor.output), found.outputs[name])
+            for data in (opened.golden_file(tensor.output), found.outputs[name])
         )
         apart = float(np.abs(golden - real).mean())
         if not apart <= tensor.most_mean_apart + ROUNDING:

@@ -139,7 +139,16 @@ def test_the_public_types_are_few_and_kotlin_uses_all_their_methods() -> None:
         for name, text in texts.items()
         if re.search(r"^public (final class|interface|enum)", text, re.MULTILINE)
     }
-    shared = {"Contract", "EvidenceMap", "Metadata", "MetadataColumn", "Quality", "Result", "SelfCheck", "Timing"}
+    shared = {
+        "Contract",
+        "EvidenceMap",
+        "Metadata",
+        "MetadataColumn",
+        "Quality",
+        "Result",
+        "SelfCheck",
+        "Timing",
+    }
     assert public == {f"{name}.java" for name in ("BundleClassifier", *shared)}
     shown = {name: text.partition("    private static final class ")[0] for name, text in texts.items()}
     kotlin = (REPOSITORY / "android_demo/desktop-test/kotlin/EveryMethodTest.kt").read_text(encoding="utf-8")
