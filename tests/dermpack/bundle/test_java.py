@@ -155,7 +155,7 @@ def test_the_public_types_are_few_and_kotlin_uses_all_their_methods() -> None:
     methods = {
         method
         for name in public
-        for method in re.findall(r"^    +public (?:static )?[^=;(]*?(\w+)\(", shown[name], re.MULTILINE)
+        for method in re.findall(r"^    +public (?:static )?[^=;({]*?([a-z]\w*)\(", shown[name], re.MULTILINE)
     }
     properties = {re.sub("^get([A-Z])", lambda match: match[1].lower(), method) for method in methods}
     unused = {name for name in properties if not re.search(rf"\b{name}\b", kotlin)}
