@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One test process per core, each with whole files: the tests of a file share expensive fixtures.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote mediapipe arm arm-test android android-real \
+.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote mediapipe arm arm-test android android-screens android-real \
 	matrix base models clean
 
 help:  ## Show the targets
@@ -84,6 +84,9 @@ arm-test: $(VENV)/.installed arm  ## Run the tests on emulated ARM
 
 android: $(VENV)/.installed  ## Build and check the Android demo without Gradle; EXPORT=… bundles yours
 	@.ci/android "$(BIN)/python" $(EXPORT)
+
+android-screens: $(VENV)/.installed  ## Run the Android demo on Android's own framework code and draw its screens
+	@.ci/android-screens "$(BIN)/python"
 
 android-real: android  ## Compare 200 real pictures on the JVM with dermpack predict; EXPORT=… takes yours
 	@.ci/android-real "$(BIN)/python" $(EXPORT)

@@ -1,4 +1,4 @@
-"""The parts of `make android` that a shell does badly: versions, archives, and what an APK must be."""
+"""The parts of `make android` that a shell does badly: archives, and what an APK must be."""
 
 from __future__ import annotations
 
@@ -13,27 +13,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-PLUGIN = "3.6.1"  # maven-dependency-plugin
-ARTIFACTS = (  # group, name, its version in the catalog, packaging
-    ("com.jakewharton.android.repackaged", "dalvik-dx", "dx", "jar"),
-    ("org.tensorflow", "tensorflow-lite", "tensorflowLite", "aar"),
-    ("org.tensorflow", "tensorflow-lite-api", "tensorflowLite", "aar"),
-    ("org.robolectric", "android-all", "androidAll", "jar"),
-    ("org.robolectric", "android-all", "androidAllOldest", "jar"),
-    ("net.java.dev.jna", "jna", "jna", "jar"),
-    ("junit", "junit", "junit", "jar"),
-    ("org.hamcrest", "hamcrest-core", "hamcrest", "jar"),
-    ("org.jetbrains.kotlin", "kotlin-compiler-embeddable", "kotlin", "jar"),
-    ("org.jetbrains.kotlin", "kotlin-stdlib", "kotlin", "jar"),
-    ("org.jetbrains.kotlin", "kotlin-script-runtime", "kotlin", "jar"),
-    ("org.jetbrains.kotlinx", "kotlinx-coroutines-core-jvm", "kotlinCoroutines", "jar"),
-    ("org.jetbrains.intellij.deps", "trove4j", "trove", "jar"),
-    ("org.jetbrains", "annotations", "kotlinAnnotations", "jar"),
-)
 PERMISSIONS: frozenset[str] = frozenset()  # none: pictures come from the picker and the camera app
 ALIGNED_BYTES = 4  # what zipalign gives the model
-DECLARED = ("android/", "com/android/internal/annotations/", "org/xmlpull/")
-JAVA_8 = 52  # version of class files
 PAGE_BYTES = 16384  # Android 15 and later
 LOCAL_HEADER_BYTES = 30
 CLOSE = 1e-9  # what Java and numpy may differ by in logarithms
@@ -59,7 +40,7 @@ public final class SnippetTest {{
         byte[] picture = Desk.asset("golden/turned-6.jpg");
 {lines}
         assertEquals(Math.min(3, result.getScores().size()), bars.size());
-        assertEquals(result.isSure() ? bars.get(0).getLabel() : "not sure", answer);
+        assertEquals(result.isSure() ? bars.get(0).getMeaning() : "not sure", answer);
         assertEquals(result.getCalled(), called);
     }}
 }}
@@ -80,7 +61,7 @@ class KotlinSnippetTest {{
         val picture = File(assets, "skin/golden/turned-6.jpg").readBytes()
 {lines}
         assertEquals(if (result.isSure) bars[0].first else "not sure", answer)
-        assertEquals(result.called.map {{ it.label }}, called)
+        assertEquals(result.called.map {{ it.meaning }}, called)
     }}
 }}
 """
@@ -89,53 +70,6 @@ SNIPPETS = {"java": ("SnippetTest.java", JAVA_TEST), "kotlin": ("KotlinSnippetTe
 
 def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
-
-
-def pom(catalog: str, into: str) -> None:
-    """A file that lets mvn copy every artifact in the version of Gradle's own catalog."""
-    versions = dict(
-        re.findall(r'^(\w+) = "([^"]+)"', Path(catalog).read_text(encoding="utf-8"), re.MULTILINE)
-    )
-    items = "".join(
-        f"<artifactItem><groupId>{group}</groupId><artifactId>{name}</artifactId>"
-        f"<version>{versions[version]}</version><type>{kind}</type></artifactItem>\n"
-        for group, name, version, kind in ARTIFACTS
-    )
-    Path(into).write_text(
-        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>\n'
-        "<groupId>dermpack</groupId><artifactId>android-tools</artifactId><version>1</version>"
-        "<packaging>pom</packaging>\n<build><plugins><plugin><groupId>org.apache.maven.plugins</groupId>"
-        f"<artifactId>maven-dependency-plugin</artifactId><version>{PLUGIN}</version><configuration>\n"
-        f"<artifactItems>\n{items}</artifactItems></configuration></plugin></plugins></build></project>\n",
-        encoding="utf-8",
-    )
-
-
-def unpack(jars: str) -> None:
-    """Plain names without versions; the classes and native libraries of the AARs."""
-    folder = Path(jars)
-    for name in ("dalvik-dx", "jna", "junit", "hamcrest-core", "kotlin-stdlib"):
-        next(folder.glob(f"{name}-*.jar")).rename(folder / f"{name}.jar")
-    for path in sorted(folder.glob("*.aar")):
-        with zipfile.ZipFile(path) as archive:
-            name = re.sub(r"-[\d.]+\.aar$", ".jar", path.name)
-            (folder / name).write_bytes(archive.read("classes.jar"))
-            for entry in archive.namelist():
-                if entry.startswith("jni/") and entry.endswith(".so"):
-                    archive.extract(entry, folder)
-    for path in sorted(folder.glob("android-all-*.jar")):
-        _declare(path, folder / path.name.replace("android-all", "android"))
-
-
-def _declare(jar: Path, into: Path) -> None:
-    """Android's own classes, marked as old ones: a compiler of any JDK reads their declarations."""
-    with zipfile.ZipFile(jar) as archive, zipfile.ZipFile(into, "w") as declared:
-        for name in archive.namelist():
-            if name.startswith(DECLARED) and name.endswith(".class"):
-                data = archive.read(name)
-                (version,) = struct.unpack_from(">H", data, 6)
-                marked = struct.pack(">H", min(version, JAVA_8))
-                declared.writestr(name, data[:6] + marked + data[8:])
 
 
 def export(into: str) -> None:
@@ -192,6 +126,8 @@ def _models(archive: zipfile.ZipFile, given: zipfile.ZipFile, data: bytes) -> No
         _hold(archive.read(info) == given.read(bundled[info.filename]), f"{info.filename} is the bundle's")
     contract = json.loads(archive.read("assets/skin/model.json"))
     main = read_model(archive.read("assets/skin/model.tflite"), where="model.tflite")
+    golden = [name for name in archive.namelist() if "/golden/" in name]
+    _hold(not golden, "a release contains no golden vectors")
     is_integer = contract["recipe"]["name"] == "int8" and not inner_floats(main)
     _hold(is_integer, "the main model is int8 inside: no float model by mistake")
 
@@ -288,7 +224,7 @@ def agree(export: str, folder: str, answers: str) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    of.__name__: of for of in (pom, unpack, export, assemble, check, snippet, pictures, agree)
+    of.__name__: of for of in (export, assemble, check, snippet, pictures, agree)
 }
 
 if __name__ == "__main__":

@@ -127,6 +127,7 @@ def _make_contract(
         sha256=sha256_of(data),
         parents=source.parents,
         input_evidence=source.input_evidence,
+        meanings=source.dataset.meanings,
         license=metadata.licence,
         intended_use=INTENDED_USE,
     )

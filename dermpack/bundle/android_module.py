@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dermpack.bundle.bundle_record import BundleFormat, BundleNames
+from dermpack.bundle.bundle_record import GOLDEN_FOLDER, BundleFormat, BundleNames, GoldenPlace
 from dermpack.bundle.metadata_constants import format_metadata_fields
 from dermpack.bundle.zip_archive import pack_files
 from dermpack.contract import MetadataColumn
@@ -42,8 +42,29 @@ def assets_folder(form: BundleFormat, names: BundleNames) -> str:
     return ASSETS[form].format(names.slug)
 
 
+def golden_folder(form: BundleFormat, names: BundleNames, place: GoldenPlace) -> str:
+    """Return the folder of the golden vectors in the bundle, or "" for none.
+
+    Gradle adds src/debug to debug builds alone. What an archive contains next to its assets is in no app, but
+    `dermpack verify` finds it there.
+    """
+    if place is GoldenPlace.NONE:
+        return ""
+    folder = assets_folder(form, names)
+    if place is GoldenPlace.DEBUG:
+        folder = {BundleFormat.MODULE: f"src/debug/assets/{names.slug}", BundleFormat.AAR: ""}.get(
+            form, "debug"
+        )
+    return f"{folder}/{GOLDEN_FOLDER}" if folder else GOLDEN_FOLDER
+
+
 def lay_out_files(
-    form: BundleFormat, names: BundleNames, variants: Sequence[str], columns: Sequence[MetadataColumn] = ()
+    form: BundleFormat,
+    names: BundleNames,
+    variants: Sequence[str],
+    columns: Sequence[MetadataColumn] = (),
+    *,
+    has_golden: bool,
 ) -> dict[str, bytes]:
     """Return the files around the assets, without compiled classes: the build files and the Java."""
     if form is BundleFormat.ASSETS:
@@ -56,9 +77,16 @@ def lay_out_files(
             "R.txt": b"",
             AAR_METADATA: b"aarFormatVersion=1.0\naarMetadataVersion=1.0\nminCompileSdk=1\n",
         }
+    folder = names.package.replace(".", "/")
+    device_test = {
+        f"src/androidTest/java/{folder}/{names.class_name}SelfCheckTest.java": _render(
+            "SelfCheckTest.java.j2", names
+        )
+    }
     sources = name_java_sources(names, variants, columns)
     return {
-        "build.gradle.kts": _render("build.gradle.kts.j2", names),
+        **(device_test if has_golden else {}),
+        "build.gradle.kts": _render("build.gradle.kts.j2", names, has_golden=has_golden),
         "consumer-rules.pro": rules,
         "src/main/AndroidManifest.xml": (TEMPLATES / "AndroidManifest.module.xml").read_bytes(),
         **{f"src/main/java/{name}": source for name, source in sources.items()},
@@ -114,8 +142,18 @@ def read_java_sources(folder: str) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted((JAVA_FOLDER / folder).glob("*.java"))}
 
 
-def _render(template: str, names: BundleNames) -> bytes:
-    values = {"package": names.package, "runtime": RUNTIME, "min_sdk": MIN_SDK, "compile_sdk": COMPILE_SDK}
+def _render(template: str, names: BundleNames, *, has_golden: bool = False) -> bytes:
+    module, _, version = RUNTIME.rpartition(":")
+    values = {
+        "package": names.package,
+        "class_name": names.class_name,
+        "slug": names.slug,
+        "runtime_module": module,
+        "runtime_version": version,
+        "min_sdk": MIN_SDK,
+        "compile_sdk": COMPILE_SDK,
+        "has_golden": has_golden,
+    }
     return render_template(TEMPLATES / template, values, escape=str).encode()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dermpack.bundle import documents, golden_vectors
-from dermpack.bundle.android_module import RUNTIME, assets_folder, compile_classes
+from dermpack.bundle.android_module import RUNTIME, assets_folder, compile_classes, golden_folder
 from dermpack.bundle.bundle_record import (
     BUNDLE_FILE,
     MAX_CHARACTERS,
@@ -16,11 +16,12 @@ from dermpack.bundle.bundle_record import (
     BundleFormat,
     BundleNames,
     BundlePart,
+    GoldenPlace,
     derive_names,
 )
 from dermpack.bundle.release_comparison import write_release_files
 from dermpack.bundle.reports import VariantScores, VariantTimes
-from dermpack.bundle.variants import MODEL_FILE, Variant
+from dermpack.bundle.variants import MODEL_FILE, Variant, describe_labels
 from dermpack.bundle.zip_archive import SUMS_FILE, format_checksums, pack_files
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError
@@ -43,6 +44,7 @@ class BundleRequest:
     scores: tuple[VariantScores, ...] = ()
     times: tuple[VariantTimes, ...] = ()
     meanings: documents.Meanings = field(default_factory=dict)
+    golden_in: GoldenPlace = GoldenPlace.DEBUG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,7 @@ class BuiltBundle:
 
 def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBundle:
     """Build the bundle of these variants; they are run to make the golden vectors."""
+    variants = [describe_labels(variant, request.meanings) for variant in variants]
     main = variants[0]
     # The name of an export ends with its quantization, which is the variant's name in a bundle:
     # mobilenet_v2-1.0-160-int8 → mobilenet_v2-1.0-160.
@@ -65,11 +68,16 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
     names = derive_names(name)
     bundle = _record(variants, request, name, names)
 
-    if request.golden:
+    golden: dict[str, bytes] = {}
+    pictures: tuple[golden_vectors.GoldenPicture, ...] = ()
+    if request.golden_in is GoldenPlace.NONE:
+        pass
+    elif request.golden:
         pictures = golden_vectors.read_golden_pictures(request.golden, metadata=request.metadata)
     else:
         pictures = golden_vectors.generate_golden_pictures(main.contract.picture.width)
-    golden = golden_vectors.build_golden_files(pictures, variants)
+    if pictures:
+        golden = golden_vectors.build_golden_files(pictures, variants)
 
     labels = "".join(f"{label}\n" for label in main.contract.labels)
     assets = {"labels.txt": labels.encode()}
@@ -77,34 +85,39 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
         folder = f"{part.folder}/" if part.folder else ""
         assets[f"{folder}{MODEL_FILE}"] = variant.model
         assets[f"{folder}{CONTRACT_FILE}"] = variant.contract_bytes
-    assets |= {f"{golden_vectors.GOLDEN_FOLDER}/{path}": data for path, data in golden.items()}
 
-    card = documents.render_model_card(bundle, variants, request.scores, request.times, request.meanings)
+    card = documents.render_model_card(bundle, variants, request.scores, request.times)
     files = {
         **{bundle.path(path): data for path, data in assets.items()},
+        **{f"{bundle.golden_folder}/{path}": data for path, data in golden.items()},
         **write_release_files(bundle, variants),
         **compile_classes(request.format, names, [variant.name for variant in variants], main.columns),
-        "README.md": documents.render_readme(bundle, variants, golden, request.meanings),
+        "README.md": documents.render_readme(bundle, variants, golden),
         CARD_FILE: card,
         BUNDLE_FILE: format_json(encode(bundle)).encode(),
     }
     files[SUMS_FILE] = format_checksums(files).encode()
     # An Android archive has its files at the top; the other formats have one folder.
     root = "" if request.format is BundleFormat.AAR else f"{names.slug}/"
-    vectors = golden_vectors.parse_golden_vectors(
-        json.loads(golden[golden_vectors.GOLDEN_FILE]), where=golden_vectors.GOLDEN_FILE
-    ).vectors
-    near_ties = [
-        vector.picture
-        for vector in vectors
-        if any(expected.is_close for expected in vector.expected.values())
-    ]
     return BuiltBundle(
         bundle=bundle,
         data=pack_files({f"{root}{path}": data for path, data in files.items()}),
         card=card,
-        near_ties=tuple(near_ties),
+        near_ties=_near_ties(golden),
         metadata_removed=sum(picture.had_metadata for picture in pictures),
+    )
+
+
+def _near_ties(golden: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Return the golden pictures for which another machine may answer the second label."""
+    if not golden:
+        return ()
+    record = json.loads(golden[golden_vectors.GOLDEN_FILE])
+    vectors = golden_vectors.parse_golden_vectors(record, where=golden_vectors.GOLDEN_FILE).vectors
+    return tuple(
+        vector.picture
+        for vector in vectors
+        if any(expected.is_close for expected in vector.expected.values())
     )
 
 
@@ -133,5 +146,6 @@ def _record(variants: Sequence[Variant], request: BundleRequest, name: str, name
         class_name=names.class_name,
         runtime=RUNTIME,
         assets=assets_folder(request.format, names),
+        golden=golden_folder(request.format, names, request.golden_in),
         variants=parts,
     )

@@ -13,7 +13,7 @@ from dermpack.errors import InputError, TableError
 from dermpack.storage.codec import check, check_sha256, decode
 from dermpack.storage.files import parse_relative_path
 
-BUNDLE_FILE = "bundle.json"
+BUNDLE_FILE, GOLDEN_FOLDER = "bundle.json", "golden"
 SCHEMA = 1
 MAX_CHARACTERS = 64  # of a name or a version
 MAX_SLUG_CHARACTERS = 40
@@ -40,6 +40,14 @@ class BundleFormat(Enum):
     MODULE = "module"  # a Gradle library module
     ASSETS = "assets"  # the bare files
     AAR = "aar"  # an Android archive: assets and compiled classes
+
+
+class GoldenPlace(Enum):
+    """The builds of an app that contain the golden vectors."""
+
+    DEBUG = "debug"
+    MAIN = "main"  # release builds, too
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +103,11 @@ class Bundle:
     runtime: str  # with its version
     assets: str  # the folder of the model's files
     variants: tuple[BundlePart, ...]
+    golden: str | None = None  # their folder; "" for none, and None in a bundle of dermpack 0.1
 
     def __post_init__(self) -> None:
+        is_golden = not self.golden or parse_relative_path(self.golden) is not None
+        check(is_golden, "golden", self.golden, "a relative folder")
         names = BundleNames(slug=self.slug)
         is_relative = self.assets == "" or parse_relative_path(self.assets) is not None
         check(self.schema == SCHEMA, "schema", self.schema, str(SCHEMA))
@@ -109,6 +120,11 @@ class Bundle:
             text = getattr(self, name)
             is_valid = 0 < len(text) <= MAX_CHARACTERS and text.isprintable()
             check(is_valid, name, text[:80], f"a single line of at most {MAX_CHARACTERS} characters")
+
+    @property
+    def golden_folder(self) -> str:
+        """Return the folder of the golden vectors in the bundle, or "" if it has none."""
+        return self.path(GOLDEN_FOLDER) if self.golden is None else self.golden
 
     def path(self, name: str) -> str:
         """Return the path in the bundle of a file of the assets."""

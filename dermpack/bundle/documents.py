@@ -17,7 +17,7 @@ from dermpack.bundle.golden_vectors import MOST_LEVELS_APART, allowed_difference
 from dermpack.bundle.metadata_constants import constant_name
 from dermpack.bundle.reports import ScoredDataset, VariantScores, VariantTimes
 from dermpack.bundle.variants import Variant
-from dermpack.contract import Contract, SourceKind
+from dermpack.contract import MAX_MEANING_CHARACTERS, Contract, SourceKind
 from dermpack.errors import InputError
 from dermpack.evaluation.report import LABEL_COLUMNS, OVERALL
 from dermpack.reporting.page import markdown_cell, render_template, to_one_line
@@ -32,9 +32,7 @@ FORMATS = {  # of inputs and outputs, by role
     "familiarity": "distance to the training pictures",
 }
 SPLITS = ("train", "validation", "test")  # in the order of their use
-MAX_MEANING_CHARACTERS = 200
 Meanings = Mapping[str, str]  # label → what it means, in words; labels without a description are left out
-NO_MEANINGS: Meanings = {}
 LIMITATION = "Research software, not a medical device: the output of the model is not a diagnosis."
 CREATIVE_COMMONS = "https://creativecommons.org"
 APACHE_ADDRESS = "https://www.apache.org/licenses/LICENSE-2.0"
@@ -79,16 +77,14 @@ def read_meanings(options: Sequence[str], labels: Sequence[str]) -> Meanings:
     return meanings
 
 
-def render_readme(
-    bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str, bytes], meanings: Meanings
-) -> bytes:
+def render_readme(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str, bytes]) -> bytes:
     """Render README.md for the developer of an app; every number in it comes from a contract."""
     contract = variants[0].contract
     values = {
         "bundle": bundle,
         "variants": variants,
         "contract": contract,
-        "meanings": meanings,
+        "meanings": contract.meanings,
         "licence_name": licence_name,
         "allowed_difference": allowed_difference,
         "most_levels_apart": MOST_LEVELS_APART,
@@ -107,7 +103,6 @@ def render_model_card(
     variants: Sequence[Variant],
     scores: Sequence[VariantScores] = (),
     times: Sequence[VariantTimes] = (),
-    meanings: Meanings = NO_MEANINGS,
 ) -> bytes:
     """Render MODEL_CARD.md, one card for all variants: they share the data and the labels."""
     contract = variants[0].contract
@@ -118,7 +113,7 @@ def render_model_card(
         "bundle": bundle,
         "variants": variants,
         "contract": contract,
-        "meanings": meanings,
+        "meanings": contract.meanings,
         "terms": find_licence(contract.license),
         "source": licence_source(contract.license),
         "data": data,

@@ -31,7 +31,7 @@ from dermpack.synthetic.scenes import render
 from dermpack.verification.interpreter_runs import KERNEL_NAMES
 from dermpack.verification.output_agreement import ALLOWANCES
 
-GOLDEN_FILE, GOLDEN_FOLDER = "golden.json", "golden"
+GOLDEN_FILE = "golden.json"
 SCHEMA = 1
 DECIMALS = 9  # of a probability: the last bits differ between machines
 MOST_LEVELS_APART = 2.0  # of 255, on average: decoders of one JPEG differ by less, a wrong turn by far more

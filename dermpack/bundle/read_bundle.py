@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dermpack.bundle.bundle_record import BUNDLE_FILE, Bundle, BundlePart, parse_bundle_record
-from dermpack.bundle.golden_vectors import GOLDEN_FILE, GOLDEN_FOLDER, GoldenVectors, parse_golden_vectors
+from dermpack.bundle.golden_vectors import GOLDEN_FILE, GoldenVectors, parse_golden_vectors
 from dermpack.bundle.signing import check_signature
 from dermpack.bundle.variants import MODEL_FILE, Variant
 from dermpack.bundle.zip_archive import (
@@ -40,12 +40,22 @@ class OpenedBundle:
     bundle: Bundle
     files: Mapping[str, bytes]
     variants: tuple[Variant, ...]
-    golden: GoldenVectors
+    golden: GoldenVectors | None  # None in a bundle that was packaged without
     is_signed: bool  # by the owner of the given key
 
     def asset(self, name: str) -> bytes:
         """Return a file of the assets, or raise InputError if it is missing."""
         return _get_file(self.files, self.bundle.path(name), self.where)
+
+    def require_golden(self) -> GoldenVectors:
+        """Return the golden vectors, or raise InputError if the bundle was packaged without."""
+        if self.golden is None:
+            raise bundle_error(self.where, "contains no golden vectors", "Package it with --golden-in main.")
+        return self.golden
+
+    def golden_file(self, name: str) -> bytes:
+        """Return a file of the golden vectors, or raise InputError if it is missing."""
+        return _get_file(self.files, f"{self.bundle.golden_folder}/{name}", self.where)
 
 
 def is_bundle(path: Path) -> bool:
@@ -73,19 +83,24 @@ def read_bundle(path: Path, *, key: Path | None = None) -> OpenedBundle:
         files = _strip_root(unpack_files(data, where=path), path)
     check_checksums(files, where=path)
     bundle = parse_bundle_record(_parse_object(files, BUNDLE_FILE, path), where=path)
-    golden_file = bundle.path(f"{GOLDEN_FOLDER}/{GOLDEN_FILE}")
-    golden_record = _parse_object(files, golden_file, path)
-    golden = parse_golden_vectors(golden_record, where=f"{path}: {golden_file}")
     variants = tuple(_read_variant(path, bundle, part, files) for part in bundle.variants)
+    golden = _read_golden(path, bundle, files)
     # The record, golden.json and each of its vectors must describe the same variants.
     names = {variant.name for variant in variants}
-    described = [set(golden.variants), *(set(vector.expected) for vector in golden.vectors)]
+    described = [set(golden.variants), *(set(vector.expected) for vector in golden.vectors)] if golden else []
     is_consistent = all(others == names for others in described) and len(names) == len(variants)
-    if not golden.vectors or not is_consistent:
+    if not is_consistent or (golden is not None and not golden.vectors):
         raise bundle_error(path, "the golden vectors and the models are of different variants")
     return OpenedBundle(
         where=path, bundle=bundle, files=files, variants=variants, golden=golden, is_signed=key is not None
     )
+
+
+def _read_golden(path: Path, bundle: Bundle, files: Mapping[str, bytes]) -> GoldenVectors | None:
+    if not bundle.golden_folder:
+        return None
+    name = f"{bundle.golden_folder}/{GOLDEN_FILE}"
+    return parse_golden_vectors(_parse_object(files, name, path), where=f"{path}: {name}")
 
 
 def _read_folder(folder: Path) -> dict[str, bytes]:

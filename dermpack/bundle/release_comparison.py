@@ -22,7 +22,7 @@ from dermpack.bundle.android_module import (
 )
 from dermpack.bundle.bundle_record import BUNDLE_FILE, Bundle, BundleFormat, BundleNames
 from dermpack.bundle.documents import build_bill_of_materials, licence_name, render_notice
-from dermpack.bundle.golden_vectors import GOLDEN_FILE, GOLDEN_FOLDER
+from dermpack.bundle.golden_vectors import GOLDEN_FILE
 from dermpack.bundle.read_bundle import MAX_JSON_BYTES, OpenedBundle
 from dermpack.bundle.variants import MODEL_FILE, Variant
 from dermpack.bundle.zip_archive import SUMS_FILE
@@ -47,7 +47,13 @@ def write_release_files(bundle: Bundle, variants: Sequence[Variant]) -> dict[str
     """Return the files of a bundle that follow from its record and its models alone, on every machine."""
     names = BundleNames(slug=bundle.slug)
     return {
-        **lay_out_files(bundle.format, names, [variant.name for variant in variants], variants[0].columns),
+        **lay_out_files(
+            bundle.format,
+            names,
+            [variant.name for variant in variants],
+            variants[0].columns,
+            has_golden=bool(bundle.golden_folder),
+        ),
         LICENCE_FILE: (TEMPLATES / "LICENSE").read_bytes(),
         NOTICE_FILE: render_notice(bundle, variants),
         BILL_OF_MATERIALS: build_bill_of_materials(bundle, variants),
@@ -162,10 +168,10 @@ def _find_differences(opened: OpenedBundle, written: Mapping[str, bytes], releas
         folder = f"{part.folder}/" if part.folder else ""
         own |= {bundle.path(f"{folder}{name}") for name in (MODEL_FILE, CONTRACT_FILE)}
     golden = {GOLDEN_FILE}
-    for vector in opened.golden.vectors:
+    for vector in opened.golden.vectors if opened.golden else ():
         golden |= {vector.picture, vector.pixels, *(each.output for each in vector.expected.values())}
         golden |= {tensor.output for each in vector.expected.values() for tensor in each.more.values()}
-    own |= {bundle.path(f"{GOLDEN_FOLDER}/{name}") for name in golden}
+    own |= {f"{bundle.golden_folder}/{name}" for name in golden}
     # The bytes of compiled classes depend on the compiler: they are compared separately.
     own |= {COMPILED_CLASSES} if bundle.format is BundleFormat.AAR else set()
     others = {name: data for name, data in opened.files.items() if name not in own}

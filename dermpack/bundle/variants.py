@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from dermpack.contract import (
     Contract,
     MetadataColumn,
     find_tensor_name,
+    format_contract,
     read_contract,
 )
 from dermpack.errors import InputError
@@ -111,6 +112,14 @@ def read_variants(folder: Path, names: Sequence[str] = ()) -> tuple[Variant, ...
     variants = tuple(_read_variant(folder / name) for name in names or exports)
     _check_same_model(variants)
     return variants
+
+
+def describe_labels(variant: Variant, meanings: Mapping[str, str]) -> Variant:
+    """Return the variant with these meanings of labels in its contract; without any, it stays as it is."""
+    if not meanings:
+        return variant
+    contract = replace(variant.contract, meanings={**variant.contract.meanings, **meanings})
+    return replace(variant, contract=contract, contract_bytes=format_contract(contract).encode())
 
 
 def run_variants(

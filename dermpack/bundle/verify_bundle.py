@@ -11,7 +11,6 @@ import numpy as np
 
 from dermpack.bundle.golden_vectors import (
     GOLDEN_FILE,
-    GOLDEN_FOLDER,
     MOST_LEVELS_APART,
     ExpectedOutput,
     GoldenVector,
@@ -56,18 +55,7 @@ def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verif
     different = [variant.name for variant in opened.variants if list(variant.contract.labels) != listed]
     problems = [f"labels.txt differs from the labels of {', '.join(different)}"] if different else []
     labels = check_from_problems("labels", problems, success=f"{len(listed)} labels in the same order")
-    # The golden pictures must be prepared to the golden pixels on this machine.
-    vectors = opened.golden.vectors
-    with PictureDecoder() as decoder:
-        found = (_pixel_problem(opened, vector, decoder) for vector in vectors)
-        problems = [problem for problem in found if problem]
-    success = f"{len(vectors)} pictures are prepared to the expected pixels"
-    checks = [files, compare_with_release(opened), labels]
-    checks.append(check_from_problems("golden pixels", problems, success=success))
-    checks.append(check_golden_records(opened))
-    for variant in opened.variants:
-        for kernels in (Kernels.XNNPACK, Kernels.BUILTIN):
-            checks += [_check_outputs(opened, variant, host, kernels) for host in tools.hosts.values()]
+    checks = [files, compare_with_release(opened), labels, *_check_golden(opened, tools)]
     sha256 = sha256_of(opened.files[SUMS_FILE])
     own = Verification(name=f"bundle {opened.bundle.slug}", sha256=sha256, checks=tuple(checks))
     # The checks of an export need files: models and contracts are unpacked into a temporary folder.
@@ -83,12 +71,29 @@ def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verif
     return tuple(verifications)
 
 
+def _check_golden(opened: OpenedBundle, tools: VerificationTools) -> Iterator[Check]:
+    if opened.golden is None:
+        yield Check(name="golden pixels", outcome=CheckOutcome.UNTRIED, detail="the bundle contains none")
+        return
+    # The golden pictures must be prepared to the golden pixels on this machine.
+    vectors = opened.golden.vectors
+    with PictureDecoder() as decoder:
+        found = (_pixel_problem(opened, vector, decoder) for vector in vectors)
+        problems = [problem for problem in found if problem]
+    success = f"{len(vectors)} pictures are prepared to the expected pixels"
+    yield check_from_problems("golden pixels", problems, success=success)
+    yield check_golden_records(opened)
+    for variant in opened.variants:
+        for kernels in (Kernels.XNNPACK, Kernels.BUILTIN):
+            yield from (_check_outputs(opened, variant, host, kernels) for host in tools.hosts.values())
+
+
 def _pixel_problem(opened: OpenedBundle, vector: GoldenVector, decoder: PictureDecoder) -> str:
     """Return what is wrong with the pixels of one golden vector, or ""."""
-    golden, variant = opened.golden, opened.variants[0]
+    golden, variant = opened.require_golden(), opened.variants[0]
     if (golden.size, golden.policy) != (variant.contract.picture.width, variant.contract.picture.policy):
         return "golden.json is for a different input"
-    picture, expected = _golden_file(opened, vector.picture), _golden_file(opened, vector.pixels)
+    picture, expected = opened.golden_file(vector.picture), opened.golden_file(vector.pixels)
     if (sha256_of(picture), sha256_of(expected)) != (vector.picture_sha256, vector.pixels_sha256):
         return f"{vector.picture} differs from the file that golden.json describes"
     (pixels,) = decoder.prepare_chunk([picture], golden.size, policy=variant.policy)
@@ -111,11 +116,11 @@ def check_golden_records(opened: OpenedBundle) -> Check:
 
 def _golden_record_problems(opened: OpenedBundle) -> Iterator[str]:
     """Yield each statement of golden.json that does not follow from the pictures, pixels and outputs."""
-    golden = opened.golden
+    golden = opened.require_golden()
     if golden.most_levels_apart != MOST_LEVELS_APART:
         yield f"most_levels_apart is {golden.most_levels_apart}, not {MOST_LEVELS_APART}"
     for vector in golden.vectors:
-        if vector.is_exact != is_exact_picture(_golden_file(opened, vector.picture)):
+        if vector.is_exact != is_exact_picture(opened.golden_file(vector.picture)):
             yield f"{vector.picture}: is_exact is {vector.is_exact}"
     for variant in opened.variants:
         most, _ = allowed_difference(variant)
@@ -129,7 +134,7 @@ def _golden_record_problems(opened: OpenedBundle) -> Iterator[str]:
 def _answer_problem(opened: OpenedBundle, variant: Variant, vector: GoldenVector) -> str:
     """Return which statement about the answer for one picture does not follow from its files, or ""."""
     expected = vector.expected[variant.name]
-    pixels, answer = _golden_file(opened, vector.pixels), _golden_file(opened, expected.output)
+    pixels, answer = opened.golden_file(vector.pixels), opened.golden_file(expected.output)
     try:
         side = variant.contract.picture.width
         rows = vector.row(variant.columns) if variant.columns else None
@@ -163,7 +168,7 @@ def _other_outputs_problem(opened: OpenedBundle, variant: Variant, expected: Exp
     if set(expected.more) != names:
         return "it names other outputs than the contract"
     for name, tensor in expected.more.items():
-        data, record = _golden_file(opened, tensor.output), variant.contract.outputs[name]
+        data, record = opened.golden_file(tensor.output), variant.contract.outputs[name]
         if len(data) != prod(record.shape) * record.dtype.size_bytes:
             return f"{name} has another size"
         if sha256_of(data) != tensor.output_sha256:
@@ -179,7 +184,7 @@ def _other_outputs_apart(
         declared = declared_tensor(variant.contract.outputs[name])
         golden, real = (
             dequantize(np.frombuffer(data, declared.number.dtype), declared)
-            for data in (_golden_file(opened, tensor.output), found.outputs[name])
+            for data in (opened.golden_file(tensor.output), found.outputs[name])
         )
         apart = float(np.abs(golden - real).mean())
         if not apart <= tensor.most_mean_apart + ROUNDING:
@@ -190,9 +195,10 @@ def _other_outputs_apart(
 def _check_outputs(opened: OpenedBundle, variant: Variant, host: InterpreterHost, kernels: Kernels) -> Check:
     """Check that the golden pixels give the golden outputs: the same bytes, or similar ones."""
     name = f"golden answers of {variant.name} on {host.engine.package}, {KERNEL_NAMES[kernels]}"
-    vectors, labels, side = opened.golden.vectors, variant.contract.labels, opened.golden.size
+    golden, labels = opened.require_golden(), variant.contract.labels
+    vectors, side = golden.vectors, golden.size
     try:
-        stacked = b"".join(_golden_file(opened, vector.pixels) for vector in vectors)
+        stacked = b"".join(opened.golden_file(vector.pixels) for vector in vectors)
         pixels: Pixels = np.frombuffer(stacked, np.uint8).reshape(-1, side, side, 3)
         columns = variant.columns
         rows = np.concatenate([vector.row(columns) for vector in vectors]) if columns else None
@@ -228,7 +234,3 @@ def _check_outputs(opened: OpenedBundle, variant: Variant, host: InterpreterHost
     if identical < len(pairs):
         outcome, detail = CheckOutcome.NOTED, f"{detail}, {ROUNDING_REASON}"
     return Check(name=name, outcome=outcome, detail=detail, figures=figures)
-
-
-def _golden_file(opened: OpenedBundle, name: str) -> bytes:
-    return opened.asset(f"{GOLDEN_FOLDER}/{name}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dermpack.bundle.variants import Variant
 
 FORMATS = ("module", "assets", "aar")
+GOLDEN_PLACES = ("debug", "main", "none")
 SCHEMA = 1  # of the JSON
 
 
@@ -43,6 +44,10 @@ SCHEMA = 1  # of the JSON
     "--keep-metadata",
     "With --golden: keep the metadata of the pictures (EXIF with place and camera, texts, previews).",
 )
+@click.option(
+    "--golden-in", type=click.Choice(GOLDEN_PLACES), default="debug", show_default=True,
+    help="Add the golden vectors to debug builds of the app, to all builds, or to none.",
+)  # fmt: skip
 @click.option(
     "--scores", multiple=True, type=options.PATH, metavar="REPORT",
     help="Add the scores of a variant, a report of dermpack evaluate, to the model card; can be repeated.",
@@ -70,6 +75,7 @@ def command(
     version: str,
     golden: tuple[Path, ...],
     keep_metadata: bool,
+    golden_in: str,
     scores: tuple[Path, ...],
     times: tuple[Path, ...],
     described: tuple[str, ...],
@@ -95,7 +101,7 @@ def command(
       dermpack package exports -o skin.aar --format aar --variant int8 --variant float16 --sign key.pem
     """
     from dermpack.bundle.build_bundle import BundleRequest, build_bundle
-    from dermpack.bundle.bundle_record import BundleFormat
+    from dermpack.bundle.bundle_record import BundleFormat, GoldenPlace
     from dermpack.bundle.documents import read_meanings
     from dermpack.bundle.reports import read_scores, read_times
     from dermpack.bundle.signing import read_private_key, write_with_signature
@@ -104,6 +110,8 @@ def command(
 
     if keep_metadata and not golden:
         raise click.UsageError("--keep-metadata requires --golden. Add --golden, or omit --keep-metadata.")
+    if golden and golden_in == "none":
+        raise click.UsageError("--golden requires --golden-in debug or main. Omit --golden or --golden-in.")
     _check_output(output, overwrite=overwrite)
     if card is not None:
         check_output_file(card, overwrite=overwrite)
@@ -115,6 +123,7 @@ def command(
         name=name,
         version=version,
         golden=golden,
+        golden_in=GoldenPlace(golden_in),
         metadata=MetadataPolicy.KEEP if keep_metadata else MetadataPolicy.REMOVE,
         scores=read_scores(scores, chosen),
         times=read_times(times, chosen),

@@ -22,7 +22,7 @@ HEADER = ("check", "result", "detail")
 
 
 @click.command("verify")
-@click.argument("path", type=options.PATH, metavar="EXPORT|MODEL.tflite|BUNDLE")
+@click.argument("path", type=options.PATH, metavar="EXPORT|MODEL.tflite|BUNDLE|APP.apk|FILE.aar")
 @click.argument("dataset", type=options.PATH, required=False)
 @click.option(
     "--run", "run_folder", type=options.PATH,
@@ -58,19 +58,28 @@ def command(
     interpreter, in a child process, with and without XNNPACK. With DATASET, they also compare the scores on
     the split and on those splits for which the contract has figures; with --run, the outputs and scores of
     the trained network. A bundle, packed or unpacked, is checked byte by byte, and its golden vectors are
-    run. The exit code is 1 if a check fails.
+    run. Of an app, the checks are technical rules of Google Play: 16 KB pages, uncompressed models,
+    permissions, duplicates, target SDK. The exit code is 1 if a check fails.
 
     \b
     Examples:
       dermpack verify export
       dermpack verify export dataset --run run
       dermpack verify skin.zip --key public.pem
+      dermpack verify app-release.apk
     """
+    from dermpack.bundle.apps.verify_app import is_app, verify_app
     from dermpack.bundle.read_bundle import is_bundle, read_bundle
     from dermpack.bundle.verify_bundle import verify_bundle
     from dermpack.dataset.manifest import Split, read_dataset
     from dermpack.verification.verify import find_exports, open_tools, verify_export
 
+    if is_app(path):
+        if dataset or run_folder or key:
+            what, hint = "an app is checked from its file alone", "Omit the dataset, --run and --key."
+            raise InputError(path, what, hint, code="option-not-applicable")
+        _report(printer, path, [verify_app(path)], author=None, dataset=None, split=None)
+        return
     bundle = read_bundle(path, key=key) if is_bundle(path) else None
     if bundle is None and key is not None:
         what = "not a bundle, and only bundles have signatures"
@@ -97,18 +106,33 @@ def command(
             # With a dataset, each split has its own progress bar.
             shown = exports if data else show(exports, total=len(exports), what="Verifying")
             verified = [verify_export(export, tools) for export in shown]
+    if bundle is not None and not bundle.is_signed:
+        printer.note("author unknown: without --key, verify shows that a bundle is whole, not who made it")
+    author = None if bundle is None else "owner of the key" if bundle.is_signed else "unknown"
+    data_sha256 = data.sha256 if data else None
+    _report(printer, path, verified, author=author, dataset=data_sha256, split=split if data else None)
+
+
+def _report(
+    printer: Printer,
+    path: Path,
+    verified: Sequence[Verification],
+    *,
+    author: str | None,
+    dataset: str | None,
+    split: str | None,
+) -> None:
+    """Print the checks, and raise the error that names the failed ones."""
     for verification in verified:
         rows = [(check.name, check.outcome.value, check.detail) for check in verification.checks]
         printer.table(verification.name, HEADER, rows, words=HEADER)
     if any(check.outcome.value == "noted" for verification in verified for check in verification.checks):
         printer.note("noted: unexpected, but not a fault of the file; see the detail")
-    if bundle is not None and not bundle.is_signed:
-        printer.note("author unknown: without --key, verify shows that a bundle is whole, not who made it")
     record = {
         "schema": SCHEMA,
-        "author": None if bundle is None else "owner of the key" if bundle.is_signed else "unknown",
-        "dataset": data.sha256 if data else None,
-        "split": split if data else None,
+        "author": author,
+        "dataset": dataset,
+        "split": split,
         "exports": [verification.record() for verification in verified],
         "holds": not any(verification.failed for verification in verified),
     }

@@ -38,6 +38,7 @@ SIGNATURE = "serving_default"  # the signature of our own files with several inp
 MAX_MODEL_BYTES = 512 << 20
 MAX_LABELS = 10_000
 MAX_LABEL_CHARACTERS = 200
+MAX_MEANING_CHARACTERS = 200
 AGAIN = "Convert the run again."
 
 Role = TypeVar("Role")
@@ -206,6 +207,7 @@ class Contract(TensorInterface):
     version: str
     source: str = "dermpack run"  # what the file was made from, in words
     labels: tuple[str, ...]
+    meanings: Mapping[str, str] = field(default_factory=dict)  # label → what it means, in words for people
     quality: QualityGates | None = None
     thresholds: tuple[OperatingPoint, ...]
     abstention: Abstention | None
@@ -225,6 +227,7 @@ class Contract(TensorInterface):
         check(self.schema == SCHEMA, "schema", self.schema, str(SCHEMA))
         check(self.task == TASK, "task", self.task, TASK)
         check_labels("labels", self.labels)
+        check_meanings(self.meanings, self.labels)
         is_possible = 0 < self.size_bytes <= MAX_MODEL_BYTES
         check(is_possible, "size_bytes", self.size_bytes, f"1 to {MAX_MODEL_BYTES}")
         check_sha256("sha256", self.sha256)
@@ -295,6 +298,15 @@ def _upgrade(record: Mapping[str, Any]) -> dict[str, Any]:
 def format_contract(contract: Contract) -> str:
     """Return the text of model.json."""
     return format_json(encode(contract))
+
+
+def check_meanings(meanings: Mapping[str, str], labels: Sequence[str]) -> None:
+    """Check that each meaning is of one of the labels, and a single line."""
+    for label, words in meanings.items():
+        check(label in labels, "each label of meanings", label, "one of the labels")
+        is_line = words.isprintable() and words.strip() == words and 0 < len(words) <= MAX_MEANING_CHARACTERS
+        limit = f"a single printable line of at most {MAX_MEANING_CHARACTERS} characters"
+        check(is_line, f"meanings.{label}", words[:80], limit)
 
 
 def check_labels(name: str, labels: Sequence[str]) -> None:

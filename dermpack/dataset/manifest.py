@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from dermpack.contract import check_meanings
 from dermpack.errors import DatasetError, TableError
 from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import (
@@ -133,6 +134,7 @@ class Dataset:
     source: str  # the name of the imported folder; not an absolute path
     licence: str = ""
     caution: str = ""  # what the pictures do not show; every model card repeats it
+    meanings: Mapping[str, str] = field(default_factory=dict)  # class → what it means, in words
     options: Mapping[str, str] = field(default_factory=dict)  # of the import: split, seed, group column …
     refused: tuple[Finding, ...] = ()  # pictures left out, each with its reason
     notes: tuple[Finding, ...] = ()  # pictures kept with a remark: duplicates, given splits that leak …
@@ -170,6 +172,7 @@ class DatasetRecord:
     source: str
     licence: str
     caution: str = ""  # missing in older datasets
+    meanings: Mapping[str, str] = field(default_factory=dict)  # missing in older datasets
     options: Mapping[str, str]
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # for people; never read
     refused: tuple[Finding, ...]
@@ -184,6 +187,7 @@ class DatasetRecord:
         # The outputs of a model have this order: another one would swap the labels.
         if list(self.classes) != sorted(set(self.classes)):
             raise ValueError("classes is not a sorted list of names")
+        check_meanings(self.meanings, self.classes)
 
 
 SHARED_FIELDS = {each.name for each in fields(Dataset)} & {each.name for each in fields(DatasetRecord)}

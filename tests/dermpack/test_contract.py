@@ -25,7 +25,7 @@ from tests.support.errors import raises_code
 KEYS = {
     *("schema", "task", "name", "version", "labels", "source", "thresholds", "abstention", "recipe"),
     *("calibration", "operators", "runtimes", "accuracy", "size_bytes", "sha256", "parents", "license"),
-    *("signature", "inputs", "outputs", "quality", "input_evidence", "intended_use"),
+    *("signature", "inputs", "outputs", "quality", "input_evidence", "intended_use", "meanings"),
 }
 GONE = object()
 

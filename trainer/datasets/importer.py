@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
+from dermpack.contract import check_meanings
 from dermpack.dataset.manifest import (
     DATASET_FILE,
     Dataset,
@@ -24,6 +25,7 @@ from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
 from dermpack.progress import Track, silent
 from dermpack.storage.files import check_output_folder, new_folder, sha256_of
 from dermpack.storage.regular_files import open_regular
+from dermpack.storage.toml_text import read_toml
 from trainer.datasets.duplicates.search import choose_search, require_libraries, search_duplicates
 from trainer.datasets.examine import examine_pictures
 from trainer.datasets.findings import FAULTLESS
@@ -78,6 +80,7 @@ class ImportRequest:
     overwrite: bool = False
     licence: str = ""
     caution: str = ""
+    meanings_file: Path | None = None  # TOML: class = "what it means, in words"
     limits: DecodingLimits = DEFAULT_LIMITS
     duplicates: DuplicateSearch | None = None  # None: thorough, unless there are very many pictures
     jobs: int | None = None
@@ -114,6 +117,7 @@ def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
 def _create_dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Track) -> Dataset:
     search = choose_search(request.duplicates, pictures=len(listing.pictures))
     require_libraries(search)  # before the long work begins
+    meanings = _read_meanings(request.meanings_file, {listed.label for listed in listing.pictures})
     # Decode every listed picture once.
     paths = [listed.path for listed in listing.pictures]
     examined, refused = examine_pictures(
@@ -152,21 +156,44 @@ def _create_dataset(request: ImportRequest, listing: Listing, pictures: Path, tr
         if _to_utf8(root) != root:
             what = "the path is not valid UTF-8, so dataset.json cannot contain it"
             raise InputError(listing.root, what, "Rename the folder, or add --copy.", code="path-not-utf8")
+    classes = tuple(sorted({picture.label for picture in rows}))
     return Dataset(
         folder=request.output,
         root=root,
-        classes=tuple(sorted({picture.label for picture in rows})),
+        classes=classes,
         manifest=Manifest(pictures=rows, columns=listing.columns),
         format=listing.format,
         source=_to_utf8(request.source.resolve().name),
         licence=_to_utf8(request.licence),
         caution=_to_utf8(request.caution),
+        meanings={label: words for label, words in meanings.items() if label in classes},
         options=_recorded_options(request, listing),
         refused=refused,
         notes=(*picture_notes, *notes),
         search=search,
         pairs=tuple(pair for pair in duplicates.pairs if {pair.first, pair.second} <= kept),
     )
+
+
+def _read_meanings(path: Path | None, classes: Collection[str]) -> Mapping[str, str]:
+    """Return what the classes mean, from a TOML file with one line for each: mel = "melanoma"."""
+    if path is None:
+        return {}
+    meanings = {
+        label: words.strip() if isinstance(words, str) else "" for label, words in read_toml(path).items()
+    }
+    if unknown := sorted(meanings.keys() - set(classes)):
+        hint = f"Choose one of: {', '.join(sorted(classes))}."
+        raise InputError(
+            path, f"{unknown[0][:80]!r} is not a class of the pictures", hint, code="unknown-label"
+        )
+    try:
+        check_meanings(meanings, sorted(classes))
+    except ValueError as error:
+        raise InputError(
+            path, str(error), 'Write it like mel = "melanoma".', code="invalid-option"
+        ) from error
+    return meanings
 
 
 def _check_classes(

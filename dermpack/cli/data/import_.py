@@ -114,6 +114,10 @@ def _layout_names() -> list[str]:
     "--caution", default="", metavar="TEXT",
     help="Limits of the pictures, like “one camera, light skin”; they are shown in the card of each model.",
 )  # fmt: skip
+@click.option(
+    "--meanings", type=options.PATH, metavar="FILE.toml",
+    help="What the classes mean, in words for people, one line for each: mel = \"melanoma\".",
+)  # fmt: skip
 @options.duplicates
 @click.option(
     "--max-megapixels", metavar="NUMBER", type=click.FloatRange(min=0, min_open=True),
@@ -146,6 +150,7 @@ def command(
     overwrite: bool,
     licence: str,
     caution: str,
+    meanings: Path | None,
     duplicates: str | None,
     max_megapixels: float | None,
     jobs: int | None,
@@ -208,6 +213,7 @@ def command(
         overwrite=overwrite,
         licence=licence,
         caution=caution,
+        meanings_file=meanings,
         limits=limits,
         duplicates=DuplicateSearch(duplicates) if duplicates else None,
         jobs=jobs,

@@ -187,7 +187,7 @@ def test_a_bundle_has_golden_vectors_with_metadata_and_is_verified(exports: Path
     assert main(["package", str(exports / "int8"), "-o", str(bundle), "--name", "skin", "--quiet"]) == 0
     assert main(["verify", str(bundle), "--pictures", "2", "--quiet"]) == 0
     opened = read_bundle(bundle)
-    known = [vector.metadata for vector in opened.golden.vectors]
+    known = [vector.metadata for vector in opened.require_golden().vectors]
     assert known[0] == {}
     assert {"age", "sex", "localization"} == set().union(*known)
     assert len({str(values) for values in known}) > 5

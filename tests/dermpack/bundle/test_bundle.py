@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +13,20 @@ from typing import Any
 import pytest
 
 from dermpack.bundle.build_bundle import BuiltBundle, BundleRequest, build_bundle
-from dermpack.bundle.bundle_record import BundleFormat, derive_names
+from dermpack.bundle.bundle_record import BundleFormat, GoldenPlace, derive_names
 from dermpack.bundle.documents import read_meanings, render_model_card
+from dermpack.bundle.read_bundle import read_bundle
 from dermpack.bundle.reports import read_scores, read_times
-from dermpack.bundle.variants import Variant, read_variants
+from dermpack.bundle.variants import Variant, describe_labels, read_variants
 from dermpack.bundle.zip_archive import format_checksums, pack_files, unpack_files
+from dermpack.contract import parse_contract
 from dermpack.evaluation.report import LABEL_COLUMNS, OVERALL
 from dermpack.reporting.page import markdown_cell
 from dermpack.storage.files import format_json, sha256_of
 from tests.support.bundle_exports import write_exports
 from tests.support.colour_model import LABELS
 from tests.support.errors import raises_code
+from tests.support.hostile_pictures import encoded, scene
 from tests.support.paths import REPOSITORY
 
 REQUEST = BundleRequest(name="Skin lesions", version="2.1")
@@ -62,7 +66,8 @@ def test_a_module_contains_everything_an_app_needs(files: dict[str, bytes]) -> N
     wanted += [f"{ASSETS}/{name}" for name in ("model.tflite", "model.json", "labels.txt")]
     wanted += [f"{ASSETS}/float32/{name}" for name in ("model.tflite", "model.json")]
     wanted += [
-        f"{ASSETS}/golden/golden.json",
+        "src/debug/assets/skin_lesions/golden/golden.json",
+        "src/androidTest/java/dermpack/skin_lesions/SkinLesionsClassifierSelfCheckTest.java",
         "src/main/java/dermpack/skin_lesions/SkinLesionsClassifier.java",
     ]
     assert set(wanted) <= set(files)
@@ -92,13 +97,18 @@ def test_the_java_has_the_name_of_the_model_only(files: dict[str, bytes]) -> Non
 def test_only_one_class_imports_android(files: dict[str, bytes]) -> None:
     android = re.compile(r"^import (android|org\.tensorflow)", re.MULTILINE)
     knowing = [
-        name for name, data in files.items() if name.endswith(".java") and android.search(data.decode())
+        name
+        for name, data in files.items()
+        if name.startswith("src/main/") and name.endswith(".java") and android.search(data.decode())
     ]
     assert [Path(name).name for name in knowing] == ["SkinLesionsClassifier.java"]
 
 
 def test_the_java_has_no_lambdas_and_no_androidx(files: dict[str, bytes]) -> None:
-    sources = "".join(data.decode() for name, data in files.items() if name.endswith(".java"))
+    shipped = (
+        data for name, data in files.items() if name.startswith("src/main/") and name.endswith(".java")
+    )
+    sources = "".join(data.decode() for data in shipped)
     assert "->" not in sources
     assert "::" not in sources
     assert "androidx" not in sources
@@ -136,6 +146,17 @@ def test_labels_are_described_in_readme_and_card(exports: Path) -> None:
         text = found[f"skin_lesions/{page}"].decode()
         assert f"| label | what it means |\n|---|---|\n| {LABELS[0]} |" in text
         assert "| mel | melanoma |\n| nv | a \\| mole |\n\n## " in text
+    contract = json.loads(found[f"skin_lesions/{ASSETS}/model.json"])
+    assert contract["meanings"] == {"mel": "melanoma", "nv": "a | mole"}
+
+
+def test_meanings_of_the_export_stay_unless_they_are_described_again(exports: Path) -> None:
+    (variant,) = read_variants(exports, ("int8",))
+    described = describe_labels(variant, {"mel": "melanoma", "nv": "mole"})
+    again = describe_labels(described, {"nv": "a mole"})
+    assert again.contract.meanings == {"mel": "melanoma", "nv": "a mole"}
+    assert parse_contract(json.loads(again.contract_bytes), where="") == again.contract
+    assert describe_labels(again, {}) is again
 
 
 @pytest.mark.parametrize(
@@ -348,7 +369,7 @@ def test_the_licence_is_that_of_the_repository(files: dict[str, bytes]) -> None:
 def test_bare_assets_have_no_code_and_no_build_files(exports: Path) -> None:
     request = replace(REQUEST, format=BundleFormat.ASSETS)
     found = unpack_files(build_bundle(read_variants(exports, ("int8",)), request).data, where="bundle")
-    assert {"skin_lesions/model.tflite", "skin_lesions/golden/golden.json"} <= set(found)
+    assert {"skin_lesions/model.tflite", "skin_lesions/debug/golden/golden.json"} <= set(found)
     assert not any(name.endswith((".java", ".kts", ".xml")) for name in found)
 
 
@@ -379,3 +400,24 @@ def test_a_name_that_is_not_an_identifier_is_rejected_or_changed(model: str) -> 
 def test_a_version_that_is_not_a_short_line_is_rejected(exports: Path, version: str) -> None:
     with raises_code("invalid-option", repr(version), "--version"):
         build_bundle(read_variants(exports, ("int8",)), replace(REQUEST, version=version))
+
+
+@pytest.mark.parametrize("form", list(BundleFormat))
+@pytest.mark.parametrize("place", list(GoldenPlace))
+def test_golden_vectors_are_only_in_the_builds_that_were_asked_for(
+    tmp_path: Path, form: BundleFormat, place: GoldenPlace, exports: Path
+) -> None:
+    if form is BundleFormat.AAR and shutil.which("javac") is None:
+        pytest.skip("no JDK (javac) is installed")
+    (tmp_path / "golden.png").write_bytes(encoded(scene(), "PNG"))
+    given = () if place is GoldenPlace.NONE else (tmp_path / "golden.png",)
+    request = BundleRequest(name="skin", format=form, golden=given, golden_in=place)
+    built = build_bundle(read_variants(exports, ("int8",)), request)
+    path = tmp_path / "bundle"
+    path.write_bytes(built.data)
+    opened = read_bundle(path)
+    in_assets = [name for name in opened.files if name.startswith(opened.bundle.path("golden/"))]
+    assert bool(in_assets) == (place is GoldenPlace.MAIN)
+    assert (opened.golden is None) == (place is GoldenPlace.NONE)
+    device_tests = [name for name in opened.files if name.startswith("src/androidTest/")]
+    assert bool(device_tests) == (form is BundleFormat.MODULE and place is not GoldenPlace.NONE)

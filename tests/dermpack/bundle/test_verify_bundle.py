@@ -33,7 +33,7 @@ from tests.support.bundle_exports import write_export, write_exports
 from tests.support.errors import raises_code
 from tests.support.hostile_pictures import encoded, scene
 
-GOLDEN = "skin/src/main/assets/skin/golden/"
+GOLDEN = "skin/src/debug/assets/skin/golden/"
 
 
 @pytest.fixture(scope="module")

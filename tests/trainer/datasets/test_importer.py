@@ -64,6 +64,33 @@ def grouped_table(root: Path) -> Path:
     return root
 
 
+def test_meanings_are_recorded_for_the_classes(tmp_path: Path) -> None:
+    source = class_folders(tmp_path / "source")
+    file = tmp_path / "meanings.toml"
+    names = sorted(path.name for path in source.iterdir() if path.is_dir())
+    file.write_text(f'"{names[0]}" = "a mole"\n', encoding="utf-8")
+    import_dataset(asked(source, meanings_file=file))
+    assert read_dataset(tmp_path / "dataset").meanings == {names[0]: "a mole"}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('unknown = "a mole"', "unknown-label"),
+        ("{first} = 3", "invalid-option"),
+        ("{first} =", "invalid-toml"),
+    ],
+)
+def test_invalid_meanings_are_rejected_before_the_work(tmp_path: Path, text: str, code: str) -> None:
+    source = class_folders(tmp_path / "source")
+    first = min(path.name for path in source.iterdir() if path.is_dir())
+    file = tmp_path / "meanings.toml"
+    file.write_text(text.replace("{first}", f'"{first}"'), encoding="utf-8")
+    with raises_code(code):
+        import_dataset(asked(source, meanings_file=file))
+    assert not (tmp_path / "dataset").exists()
+
+
 def test_the_folder_reads_back_as_it_was_answered(tmp_path: Path) -> None:
     dataset = import_dataset(asked(class_folders(tmp_path / "source"), licence="CC0", caution="demo"))
     assert read_dataset(tmp_path / "dataset") == dataset

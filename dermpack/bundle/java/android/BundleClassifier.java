@@ -4,6 +4,7 @@ import android.content.Context;
 import android.content.res.AssetFileDescriptor;
 import android.graphics.Bitmap;
 import android.graphics.BitmapFactory;
+import android.util.Log;
 import java.io.ByteArrayOutputStream;
 import java.io.Closeable;
 import java.io.FileInputStream;
@@ -18,6 +19,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.lite.InterpreterApi;
 
 /**
@@ -30,6 +32,8 @@ public final class BundleClassifier implements Closeable {
     private static final Charset UTF_8 = Charset.forName("UTF-8");
     private static final int WARM_UP_ROUNDS = 3; // the first call pages the weights in
     private static final int CHUNK_BYTES = 1 << 16;
+    private static final double MOST_APART = 0.05; // of probabilities, between an accelerator and the CPU
+    private static final double MEAN_APART = 0.01;
 
     /** The files of this bundle that do the same work; the first one is taken unasked. */
     public enum Variant {
@@ -44,10 +48,12 @@ public final class BundleClassifier implements Closeable {
 
     private final PictureClassifier classifier;
     private final FileSource files;
+    private final boolean isAccelerated;
 
-    private BundleClassifier(PictureClassifier classifier, FileSource files) {
+    private BundleClassifier(PictureClassifier classifier, FileSource files, boolean isAccelerated) {
         this.classifier = classifier;
         this.files = files;
+        this.isAccelerated = isAccelerated;
     }
 
     /** Opens the first variant on one thread. */
@@ -57,14 +63,50 @@ public final class BundleClassifier implements Closeable {
 
     /** Opens a variant; for a small model, more threads are often slower: measure. */
     public static BundleClassifier open(Context context, Variant variant, int threads) throws IOException {
+        return open(context, variant, new InterpreterApi.Options().setNumThreads(threads));
+    }
+
+    /** Opens a variant as you say: threads, delegates, the runtime of Google Play services. The answers are not compared. */
+    public static BundleClassifier open(Context context, Variant variant, InterpreterApi.Options options)
+            throws IOException {
         Assets files = new Assets(context);
+        return new BundleClassifier(picture(files, variant, options), files, false);
+    }
+
+    /**
+     * Opens a variant on an accelerator, and the CPU beside it. Where the accelerator cannot be opened, or answers
+     * generated patterns differently, the CPU is used instead: isAccelerated() then returns false.
+     */
+    public static BundleClassifier openAccelerated(Context context, Variant variant, InterpreterApi.Options options)
+            throws IOException {
+        Assets files = new Assets(context);
+        PictureClassifier cpu = picture(files, variant, new InterpreterApi.Options().setNumThreads(1));
+        PictureClassifier accelerated = null;
+        try {
+            accelerated = picture(files, variant, options);
+            if (cpu.agrees(accelerated, MEAN_APART, MOST_APART)) {
+                cpu.close();
+                return new BundleClassifier(accelerated, files, true);
+            }
+        } catch (RuntimeException error) { // of a delegate: its kind is not documented
+            Log.w(ASSETS, "the accelerator cannot be used", error);
+        }
+        if (accelerated != null) {
+            accelerated.close();
+        }
+        return new BundleClassifier(cpu, files, false);
+    }
+
+    private static PictureClassifier picture(Assets files, Variant variant, InterpreterApi.Options options)
+            throws IOException {
+        require(variant, "variant");
+        require(options, "options");
         Contract contract = contract(files, variant);
-        InterpreterApi.Options options = new InterpreterApi.Options().setNumThreads(threads);
         InterpreterApi interpreter = InterpreterApi.create(files.map(variant.folder + "model.tflite"), options);
         try {
             interpreter.allocateTensors();
             LiteEngine engine = new LiteEngine(interpreter, contract);
-            return new BundleClassifier(new PictureClassifier(contract, engine), files);
+            return new PictureClassifier(contract, engine);
         } catch (RuntimeException error) {
             interpreter.close();
             throw error;
@@ -82,6 +124,11 @@ public final class BundleClassifier implements Closeable {
         return contract;
     }
 
+    /** Whether an accelerator answers, and as the CPU does. */
+    public boolean isAccelerated() {
+        return isAccelerated;
+    }
+
     /** What model.json says. */
     public Contract getContract() {
         return classifier.getContract();
@@ -94,6 +141,8 @@ public final class BundleClassifier implements Closeable {
 
     /** As above, with what is known about the patient; an IllegalArgumentException names a value that is wrong. */
     public Result classify(byte[] file, Metadata metadata) throws IOException {
+        require(file, "file");
+        require(metadata, "metadata");
         long start = System.nanoTime();
         Bitmap bitmap = decode(file, getContract().getSize());
         try {
@@ -107,20 +156,51 @@ public final class BundleClassifier implements Closeable {
 
     /** As above, from a stream, such as ContentResolver.openInputStream(uri); it is read to its end. */
     public Result classify(InputStream file) throws IOException {
+        require(file, "file");
         return classify(readAll(file));
     }
 
     /** An upright bitmap, not scaled by you: the model's own resize must do that. */
     public Result classify(Bitmap upright) {
-        return classify(upright, Metadata.blank());
+        return classify(upright, 0, Metadata.blank());
+    }
+
+    /**
+     * A bitmap that must be turned clockwise by 0, 90, 180 or 270 degrees to stand upright, as CameraX states in
+     * imageInfo.rotationDegrees. A hardware bitmap is copied; one of 16 bits for a pixel is refused.
+     */
+    public Result classify(Bitmap bitmap, int rotationDegrees) {
+        return classify(bitmap, rotationDegrees, Metadata.blank());
     }
 
     /** As above, with what is known about the patient. */
-    public Result classify(Bitmap upright, Metadata metadata) {
-        return classifier.classify(new BitmapRaster(upright), Orientation.UPRIGHT, metadata);
+    public Result classify(Bitmap bitmap, int rotationDegrees, Metadata metadata) {
+        require(bitmap, "bitmap");
+        require(metadata, "metadata");
+        Orientation orientation = Orientation.turned(rotationDegrees);
+        String config = String.valueOf(bitmap.getConfig()); // HARDWARE exists since API 26, RGBA_1010102 since 33
+        if (config.equals("RGB_565") || config.equals("ARGB_4444") || config.equals("ALPHA_8")) {
+            throw new IllegalArgumentException(
+                    "the bitmap is " + config + ", which has lost bits of the colours: decode it as ARGB_8888");
+        }
+        if (!config.equals("HARDWARE")) {
+            return classifier.classify(new BitmapRaster(bitmap), orientation, metadata, 0);
+        }
+        Bitmap copy = bitmap.copy(Bitmap.Config.ARGB_8888, false);
+        if (copy == null) {
+            throw new IllegalArgumentException("the hardware bitmap cannot be copied: decode it as ARGB_8888");
+        }
+        try {
+            return classifier.classify(new BitmapRaster(copy), orientation, metadata, 0);
+        } finally {
+            copy.recycle();
+        }
     }
 
-    /** Runs the golden vectors on this very device. Takes seconds: not on the main thread. */
+    /**
+     * Runs the golden vectors on this very device. Takes seconds: not on the main thread. Other threads may classify
+     * meanwhile. A FileNotFoundException says that this build contains no golden vectors.
+     */
     public List<SelfCheck.Check> selfCheck() throws IOException {
         return SelfCheck.run(classifier, files, new BitmapDecoder());
     }
@@ -132,6 +212,15 @@ public final class BundleClassifier implements Closeable {
 
     /** The median time of one answer of the model alone, over so many rounds after a warm-up. */
     public double medianInvokeMs(int rounds) {
+        if (rounds < 1) {
+            throw new IllegalArgumentException("rounds is " + rounds + ", below 1");
+        }
+        synchronized (classifier) {
+            return median(rounds);
+        }
+    }
+
+    private double median(int rounds) {
         classifier.feed(new byte[3 * getContract().getSize() * getContract().getSize()]);
         for (int round = 0; round < WARM_UP_ROUNDS; round++) {
             classifier.invoke();
@@ -146,6 +235,7 @@ public final class BundleClassifier implements Closeable {
         return (nanos[(rounds - 1) / 2] + nanos[rounds / 2]) / 2e6;
     }
 
+    /** Frees the model; a second call does nothing. */
     @Override
     public void close() {
         classifier.close();
@@ -157,7 +247,7 @@ public final class BundleClassifier implements Closeable {
         options.inJustDecodeBounds = true;
         BitmapFactory.decodeByteArray(file, 0, file.length, options);
         if (options.outWidth <= 0 || options.outHeight <= 0) {
-            throw new IOException("this is no picture that Android can decode");
+            throw new IOException("not a picture that Android can decode");
         }
         options.inJustDecodeBounds = false;
         options.inSampleSize =
@@ -167,9 +257,15 @@ public final class BundleClassifier implements Closeable {
         options.inScaled = false;
         Bitmap bitmap = BitmapFactory.decodeByteArray(file, 0, file.length, options);
         if (bitmap == null) {
-            throw new IOException("this picture is broken");
+            throw new IOException("the picture is damaged");
         }
         return bitmap;
+    }
+
+    private static void require(@Nullable Object value, String name) {
+        if (value == null) {
+            throw new IllegalArgumentException(name + " is null");
+        }
     }
 
     private static byte[] readAll(InputStream stream) throws IOException {
@@ -186,6 +282,7 @@ public final class BundleClassifier implements Closeable {
         private final Context context;
 
         Assets(Context context) {
+            require(context, "context");
             this.context = context.getApplicationContext();
         }
 

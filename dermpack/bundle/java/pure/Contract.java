@@ -6,6 +6,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** What model.json says: what to feed, what comes out, and how far it can be believed. */
 public final class Contract {
@@ -24,7 +25,7 @@ public final class Contract {
     private final Tensor input;
     private final Tensor output;
     private final boolean isNamed;
-    private final String evidence; // the name of the output, or null
+    private final @Nullable String evidence; // the name of the output, or null
     private final int[] evidenceShape;
     private final Policy policy;
     private final double[] mean;
@@ -38,8 +39,12 @@ public final class Contract {
     private final double floor;
     private final double abstainBelow;
     private final Map<String, Double> thresholds;
-    private final String metadataInput; // null without one
+    private final Map<String, String> meanings;
+    private final @Nullable String metadataInput; // null without one
     private final List<MetadataColumn> metadataColumns;
+    private final @Nullable String familiarityName;
+    private final double unlikeAbove;
+    private final Quality.@Nullable Gates gates;
 
     private Contract(Json.Node root) {
         int schema = root.get("schema").whole();
@@ -82,6 +87,7 @@ public final class Contract {
         Json.Node abstention = root.get("abstention");
         abstainBelow = abstention.isNull() ? 0.0 : abstention.get("threshold").number();
         thresholds = thresholds(root.get("thresholds"));
+        meanings = meanings(root);
         metadataInput = isFirst ? null : findName(root.get("inputs"), "metadata");
         List<MetadataColumn> columns = new ArrayList<MetadataColumn>();
         if (metadataInput != null) {
@@ -90,10 +96,14 @@ public final class Contract {
             }
         }
         metadataColumns = Collections.unmodifiableList(columns);
+        familiarityName = isFirst ? null : findName(root.get("outputs"), "familiarity");
+        Json.Node familiarity = familiarityName == null ? null : root.get("outputs").get(familiarityName);
+        unlikeAbove = familiarity == null ? Double.POSITIVE_INFINITY : familiarity.get("threshold").number();
+        gates = isFirst || root.get("quality").isNull() ? null : gates(root.get("quality"));
     }
 
     /** The contract that the text of model.json holds; an IllegalArgumentException names what is wrong. */
-    public static Contract read(String json) {
+    static Contract read(String json) {
         return new Contract(Json.object(json));
     }
 
@@ -110,6 +120,7 @@ public final class Contract {
         return recipe;
     }
 
+    /** The licence of the model and who owns the pictures, for an About screen. */
     public String getLicense() {
         return license;
     }
@@ -123,28 +134,39 @@ public final class Contract {
         return labels;
     }
 
+    /** What a label means, in words for people; the label itself where nobody described it. */
+    public String getMeaning(String label) {
+        String meaning = meanings.get(label);
+        return meaning == null ? label : meaning;
+    }
+
+    /** Labels that must not be missed: those with a threshold of their own. */
+    public List<String> getLabelsNotToMiss() {
+        return Collections.unmodifiableList(new ArrayList<String>(thresholds.keySet()));
+    }
+
     /** Pixels of a side of the square that goes in. */
     public int getSize() {
         return size;
     }
 
     /** The input for the picture. */
-    public Tensor getInput() {
+    Tensor getInput() {
         return input;
     }
 
     /** The output with the probabilities. */
-    public Tensor getOutput() {
+    Tensor getOutput() {
         return output;
     }
 
     /** All inputs by name. */
-    public Map<String, Tensor> getInputs() {
+    Map<String, Tensor> getInputs() {
         return inputs;
     }
 
     /** All outputs by name. */
-    public Map<String, Tensor> getOutputs() {
+    Map<String, Tensor> getOutputs() {
         return outputs;
     }
 
@@ -159,7 +181,7 @@ public final class Contract {
     }
 
     /** The name of the output with the map, or null. */
-    String evidenceName() {
+    @Nullable String evidenceName() {
         return evidence;
     }
 
@@ -233,12 +255,27 @@ public final class Contract {
     }
 
     /** The input for what is known about a patient, or null. */
-    Tensor metadataInput() {
+    @Nullable Tensor metadataInput() {
         return metadataInput == null ? null : inputs.get(metadataInput);
     }
 
+    /** A picture with a greater distance is unlike the training pictures; infinite where none is measured. */
+    public double getUnlikeAbove() {
+        return unlikeAbove;
+    }
+
+    /** The output with the distance to the training pictures; null where the file has none. */
+    @Nullable String familiarityName() {
+        return familiarityName;
+    }
+
+    /** Limits on the prepared picture; null where there are none. */
+    Quality.@Nullable Gates gates() {
+        return gates;
+    }
+
     /** Refuses a labels.txt that is another model's. */
-    public void checkLabels(String labelsText) {
+    void checkLabels(String labelsText) {
         List<String> lines = Arrays.asList(labelsText.split("\n"));
         if (!lines.equals(labels)) {
             throw new IllegalArgumentException(
@@ -247,13 +284,20 @@ public final class Contract {
     }
 
     /** The name of the tensor with the role, or null. */
-    private static String findName(Json.Node tensors, String role) {
+    private static @Nullable String findName(Json.Node tensors, String role) {
         for (String name : tensors.members().keySet()) {
             if (tensors.get(name).get("role").text().equals(role)) {
                 return name;
             }
         }
         return null;
+    }
+
+    private static Quality.Gates gates(Json.Node of) {
+        return new Quality.Gates(
+                of.get("least_sharpness").whole(),
+                of.get("least_brightness").whole(),
+                of.get("most_white_percent").whole());
     }
 
     private static String nameOf(Json.Node tensors, String role) {
@@ -320,6 +364,18 @@ public final class Contract {
             texts.add(item.text());
         }
         return Collections.unmodifiableList(texts);
+    }
+
+    /** Contracts of dermpack 0.1 have none. */
+    private static Map<String, String> meanings(Json.Node root) {
+        Map<String, String> found = new LinkedHashMap<String, String>();
+        if (root.members().containsKey("meanings")) {
+            Json.Node meanings = root.get("meanings");
+            for (String label : meanings.members().keySet()) {
+                found.put(label, meanings.get(label).text());
+            }
+        }
+        return Collections.unmodifiableMap(found);
     }
 
     private static Map<String, Double> thresholds(Json.Node list) {

@@ -3,7 +3,7 @@ package dermpack.bundle;
 import java.io.IOException;
 
 /** What opens picture files here: Android's own decoder on a phone. */
-public interface Decoder {
+interface Decoder {
     /** Decodes a file; a JPEG smaller by {@link Preparer#sampleSize} for a model of this input size. */
     Raster decode(byte[] file, int size) throws IOException;
 }

@@ -1,7 +1,7 @@
 package dermpack.bundle;
 
 /** Finds the orientation in the bytes of a picture file, and reads nothing else of its EXIF. */
-public final class Exif {
+final class Exif {
     private static final int ORIENTATION_TAG = 0x0112;
     private static final int SHORT = 3;
     private static final int MAX_PARTS = 1 << 16; // segments or chunks before we give up

@@ -3,6 +3,7 @@ package dermpack.bundle;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What is known about the patient of a picture; a field that is not set is blank.
@@ -29,11 +30,11 @@ public final class Metadata {
     }
 
     /** The same with a category in a field; null leaves it blank. */
-    public Metadata with(String field, String category) {
+    public Metadata with(String field, @Nullable String category) {
         return plus(field, category);
     }
 
-    private Metadata plus(String field, Object value) {
+    private Metadata plus(String field, @Nullable Object value) {
         Map<String, Object> more = new LinkedHashMap<String, Object>(values);
         more.remove(field);
         if (value != null) {

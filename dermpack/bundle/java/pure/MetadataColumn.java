@@ -3,6 +3,7 @@ package dermpack.bundle;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** A field of what is known about a patient: a number of a range, or one of several categories. */
 public final class MetadataColumn {
@@ -60,7 +61,7 @@ public final class MetadataColumn {
     }
 
     /** Writes the numbers of a value, or of a blank field for null, from an index on; returns the next index. */
-    int encode(Object value, float[] row, int first) {
+    int encode(@Nullable Object value, float[] row, int first) {
         if (isNumeric) {
             row[first] = value == null ? 0 : (float) ((number(value) - mean) / std);
             row[first + 1] = value == null ? 1 : 0;

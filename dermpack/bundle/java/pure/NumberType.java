@@ -3,7 +3,7 @@ package dermpack.bundle;
 import java.util.Locale;
 
 /** What stands in an input or an output. */
-public enum NumberType {
+enum NumberType {
     UINT8(1, 0),
     INT8(1, -128),
     FLOAT32(4, 0);

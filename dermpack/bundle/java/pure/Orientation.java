@@ -1,7 +1,7 @@
 package dermpack.bundle;
 
 /** How a stored picture must be turned so that it stands upright; EXIF's 1 to 8. */
-public enum Orientation {
+enum Orientation {
     UPRIGHT,
     MIRRORED,
     UPSIDE_DOWN,
@@ -16,7 +16,23 @@ public enum Orientation {
         return number >= 1 && number <= 8 ? values()[number - 1] : UPRIGHT;
     }
 
-    public int getNumber() {
+    /** The orientation of a picture that must be turned clockwise by so many degrees to stand upright. */
+    static Orientation turned(int degrees) {
+        switch (degrees) {
+            case 0:
+                return UPRIGHT;
+            case 90:
+                return TURN_RIGHT;
+            case 180:
+                return UPSIDE_DOWN;
+            case 270:
+                return TURN_LEFT;
+            default:
+                throw new IllegalArgumentException("rotationDegrees is " + degrees + ", none of 0, 90, 180, 270");
+        }
+    }
+
+    int getNumber() {
         return ordinal() + 1;
     }
 

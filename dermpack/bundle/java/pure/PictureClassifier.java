@@ -4,44 +4,39 @@ import java.io.Closeable;
 import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** A contract and an engine: pictures in, results out. One picture at a time, from any thread. */
-public final class PictureClassifier implements Closeable {
+final class PictureClassifier implements Closeable {
+    private static final int PATTERNS = 4;
+
     private final Contract contract;
     private final Engine engine;
     private final Map<String, ByteBuffer> inputs;
     private final Map<String, ByteBuffer> outputs;
+    private boolean isClosed;
+    private Quality.@Nullable Fault fault; // of the picture that was fed last
 
-    public PictureClassifier(Contract contract, Engine engine) {
+    PictureClassifier(Contract contract, Engine engine) {
         this.contract = contract;
         this.engine = engine;
         this.inputs = newBuffers(contract.getInputs());
         this.outputs = newBuffers(contract.getOutputs());
     }
 
-    public Contract getContract() {
+    Contract getContract() {
         return contract;
     }
 
-    /** What the model says of a decoded picture. */
-    public Result classify(Raster raster, Orientation orientation) {
-        return classify(raster, orientation, Metadata.blank(), 0);
-    }
-
-    /** What the model says of a decoded picture and of what is known about the patient. */
-    public Result classify(Raster raster, Orientation orientation, Metadata metadata) {
-        return classify(raster, orientation, metadata, 0);
-    }
-
-    /** As above, where decoding took so long. */
-    public synchronized Result classify(
-            Raster raster, Orientation orientation, Metadata metadata, long decodeNanos) {
+    /** What the model answers for a decoded picture and what is known about the patient, where decoding took so long. */
+    synchronized Result classify(Raster raster, Orientation orientation, Metadata metadata, long decodeNanos) {
         long start = System.nanoTime();
-        feed(prepare(raster, orientation), metadata);
+        byte[] pixels = prepare(raster, orientation);
+        feed(pixels, metadata);
         long prepared = System.nanoTime();
         invoke();
         long done = System.nanoTime();
-        return result(new Timing(decodeNanos, prepared - start, done - prepared));
+        return result(pixels, new Timing(decodeNanos, prepared - start, done - prepared));
     }
 
     /** The square that the model sees, RGB, row by row. */
@@ -56,12 +51,15 @@ public final class PictureClassifier implements Closeable {
 
     /** Lays pixels and metadata out as the inputs want them. */
     synchronized void feed(byte[] pixels, Metadata metadata) {
+        requireOpen();
         float[] row = metadata.row(contract.getMetadataColumns());
         Tensor known = contract.metadataInput();
         if (known != null) {
             known.feed(row, inputs.get(known.getName()));
         }
         Tensor input = contract.getInput();
+        Quality.Gates gates = contract.gates();
+        fault = gates == null ? null : Quality.measure(pixels, contract.getSize()).fault(gates);
         input.feed(
                 contract.arranged(pixels), contract.mean(), contract.std(), contract.isChannelsFirst(),
                 inputs.get(input.getName()));
@@ -69,6 +67,7 @@ public final class PictureClassifier implements Closeable {
 
     /** Runs the model on what was fed. */
     synchronized void invoke() {
+        requireOpen();
         for (ByteBuffer buffer : inputs.values()) {
             Tensor.start(buffer);
         }
@@ -84,7 +83,7 @@ public final class PictureClassifier implements Closeable {
     }
 
     /** The bytes that go in for what is known about the patient; null where the model takes none. */
-    synchronized byte[] fedMetadata() {
+    synchronized byte @Nullable [] fedMetadata() {
         Tensor known = contract.metadataInput();
         return known == null ? null : copy(inputs.get(known.getName()));
     }
@@ -100,12 +99,18 @@ public final class PictureClassifier implements Closeable {
     }
 
     /** What the bytes mean that came out last. */
-    synchronized Result result(Timing timing) {
-        return Scorer.result(contract, probabilities(), timing, evidence());
+    synchronized Result result(byte[] pixels, Timing timing) {
+        return Scorer.result(contract, probabilities(), distance(), fault, pixels, timing, evidence());
+    }
+
+    /** The distance to the training pictures; 0 where the file returns none. */
+    private double distance() {
+        String name = contract.familiarityName();
+        return name == null ? 0 : real(name)[0];
     }
 
     /** Where the last answer comes from, or null. */
-    private EvidenceMap evidence() {
+    private @Nullable EvidenceMap evidence() {
         String name = contract.evidenceName();
         return name == null ? null : contract.evidenceMap(real(name));
     }
@@ -137,6 +142,77 @@ public final class PictureClassifier implements Closeable {
 
     @Override
     public synchronized void close() {
-        engine.close();
+        if (!isClosed) {
+            isClosed = true;
+            engine.close();
+        }
+    }
+
+    private void requireOpen() {
+        if (isClosed) {
+            throw new IllegalStateException("this classifier is closed: open another one");
+        }
+    }
+
+    /**
+     * Whether another engine answers as this one, within these limits: probabilities on average and at most so far
+     * apart, and the same label unless the two best are nearly as probable as each other. The pixels are patterns that
+     * need no file.
+     */
+    boolean agrees(PictureClassifier other, double mean, double most) {
+        for (int pattern = 0; pattern < PATTERNS; pattern++) {
+            byte[] pixels = pattern(contract.getSize(), pattern);
+            double[] wanted = answer(pixels);
+            double[] found = other.answer(pixels);
+            double sum = 0;
+            for (int i = 0; i < wanted.length; i++) {
+                double apart = Math.abs(wanted[i] - found[i]);
+                if (!(apart <= most)) { // false for NaN, too
+                    return false;
+                }
+                sum += apart;
+            }
+            if (sum > mean * wanted.length || isAnotherLabel(wanted, found, 2 * mean)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private synchronized double[] answer(byte[] pixels) {
+        feed(pixels);
+        invoke();
+        return probabilities();
+    }
+
+    private static boolean isAnotherLabel(double[] wanted, double[] found, double close) {
+        int best = best(wanted);
+        return wanted[best] - wanted[best(found)] > close;
+    }
+
+    private static int best(double[] values) {
+        int best = 0;
+        for (int i = 1; i < values.length; i++) {
+            best = values[i] > values[best] ? i : best;
+        }
+        return best;
+    }
+
+    /** A dark spot on light skin, of another size and place in each pattern. */
+    private static byte[] pattern(int size, int number) {
+        byte[] pixels = new byte[3 * size * size];
+        double centre = size * (0.4 + 0.05 * number);
+        double radius = size * (0.15 + 0.05 * number);
+        int to = 0;
+        for (int y = 0; y < size; y++) {
+            for (int x = 0; x < size; x++) {
+                boolean isSpot = Math.hypot(x - centre, y - centre) < radius;
+                int shade = (x * 5 + y * 3 + number * 17) % 32;
+                pixels[to++] = (byte) ((isSpot ? 110 : 210) + shade);
+                pixels[to++] = (byte) ((isSpot ? 70 : 160) + shade);
+                pixels[to++] = (byte) ((isSpot ? 60 : 130) + shade);
+            }
+        }
+        return pixels;
     }
 }

@@ -1,7 +1,7 @@
 package dermpack.bundle;
 
 /** From a decoded picture to the square that a model sees: the same bytes as in training. */
-public final class Preparer {
+final class Preparer {
     /** How much larger than the model's input a reduced JPEG must stay, so that our filter does the work. */
     private static final int MARGIN = 2;
     private static final int BAND_ROWS = 64;

@@ -1,7 +1,7 @@
 package dermpack.bundle;
 
 /** A decoded picture as it is stored, before its orientation is looked at. */
-public interface Raster {
+interface Raster {
     int getWidth();
 
     int getHeight();

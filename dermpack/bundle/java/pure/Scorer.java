@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** From an output to labels with calibrated probabilities. */
 final class Scorer {
@@ -38,16 +39,31 @@ final class Scorer {
         return powers;
     }
 
-    static Result result(Contract contract, double[] probabilities, Timing timing) {
-        return result(contract, probabilities, timing, null);
+    /** The answer to these pixels. */
+    static Result result(
+            Contract contract,
+            double[] probabilities,
+            double distance,
+            Quality.@Nullable Fault fault,
+            byte[] pixels,
+            Timing timing) {
+        return result(contract, probabilities, distance, fault, pixels, timing, null);
     }
 
-    static Result result(Contract contract, double[] probabilities, Timing timing, EvidenceMap evidence) {
+    /** As above, with where it comes from. */
+    static Result result(
+            Contract contract,
+            double[] probabilities,
+            double distance,
+            Quality.@Nullable Fault fault,
+            byte[] pixels,
+            Timing timing,
+            @Nullable EvidenceMap evidence) {
         List<Result.Score> scores = new ArrayList<Result.Score>();
         List<Result.Score> called = new ArrayList<Result.Score>();
         for (int i = 0; i < probabilities.length; i++) {
             String label = contract.getLabels().get(i);
-            Result.Score score = new Result.Score(label, probabilities[i]);
+            Result.Score score = new Result.Score(label, contract.getMeaning(label), probabilities[i]);
             scores.add(score);
             Double threshold = contract.getThresholds().get(label);
             if (threshold != null && probabilities[i] >= threshold) {
@@ -56,7 +72,8 @@ final class Scorer {
         }
         Collections.sort(scores, new MostProbableFirst()); // stable: of equals, the first label
         boolean isSure = scores.get(0).getProbability() >= contract.getAbstainBelow();
-        return new Result(scores, called, isSure, timing, evidence);
+        boolean isFamiliar = distance <= contract.getUnlikeAbove();
+        return new Result(scores, called, isSure, pixels, distance, isFamiliar, fault, timing, evidence);
     }
 
     /** Divides log-probabilities by the temperature and normalises; what is below the floor is taken for it. */

@@ -5,7 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /** An input or an output: its numbers, and what they mean. */
-public final class Tensor {
+final class Tensor {
     private static final double MOST_OFF = 0.02; // a zero point of 127 or 128 stands for 127.5
 
     private final String name;

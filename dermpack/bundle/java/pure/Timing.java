@@ -1,5 +1,7 @@
 package dermpack.bundle;
 
+import java.util.Locale;
+
 /** How long the parts of one answer took. */
 public final class Timing {
     private static final double NANOS_PER_MILLI = 1e6;
@@ -25,5 +27,11 @@ public final class Timing {
 
     public double getInvokeMs() {
         return invokeNanos / NANOS_PER_MILLI;
+    }
+
+    @Override
+    public String toString() {
+        return String.format(
+                Locale.ROOT, "decode %.1f ms, resize %.1f ms, model %.1f ms", getDecodeMs(), getResizeMs(), getInvokeMs());
     }
 }

@@ -7,9 +7,15 @@ import java.awt.image.Raster;
 /** Stands in for Android's own: a picture of the desktop's. */
 public class Bitmap {
     private final BufferedImage image;
+    private final Config config;
 
     public Bitmap(BufferedImage image) {
+        this(image, Config.ARGB_8888);
+    }
+
+    private Bitmap(BufferedImage image, Config config) {
         this.image = image;
+        this.config = config;
     }
 
     public int getWidth() {
@@ -21,6 +27,9 @@ public class Bitmap {
     }
 
     public void getPixels(int[] into, int offset, int stride, int x, int y, int width, int height) {
+        if (config == Config.HARDWARE) {
+            throw new IllegalStateException("unable to getPixels(), pixel access is not supported on Config#HARDWARE");
+        }
         if (image.getColorModel().getColorSpace().getType() != ColorSpace.TYPE_GRAY) {
             image.getRGB(x, y, width, height, into, offset, stride);
             return;
@@ -43,8 +52,22 @@ public class Bitmap {
 
     public void recycle() {}
 
+    public Config getConfig() {
+        return config;
+    }
+
+    /** The same pixels, kept in another way. */
+    public Bitmap copy(Config kept, boolean isMutable) {
+        return new Bitmap(image, kept);
+    }
+
     /** How pixels are kept. */
     public enum Config {
-        ARGB_8888
+        ALPHA_8,
+        RGB_565,
+        ARGB_4444,
+        ARGB_8888,
+        RGBA_F16,
+        HARDWARE
     }
 }

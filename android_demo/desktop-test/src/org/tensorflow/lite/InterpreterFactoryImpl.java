@@ -9,6 +9,8 @@ import org.tensorflow.lite.nnapi.NnApiDelegate;
 
 /** What TFLite's own API finds by this name: on a desk, the interpreter of the Python package's library. */
 public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
+    private static final int FAULTY_THREADS = 7;
+
     @Override
     public InterpreterApi create(File model, InterpreterApi.Options options) {
         throw new UnsupportedOperationException("give the bytes");
@@ -16,7 +18,13 @@ public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
 
     @Override
     public InterpreterApi create(ByteBuffer model, InterpreterApi.Options options) {
-        return new DesktopInterpreter(new LiteRt(System.getProperty("litert.library"), model));
+        // An accelerator that a test wants to be broken; it is named by its number of threads.
+        String fault = options.getNumThreads() == FAULTY_THREADS ? System.getProperty("litert.fault", "") : "";
+        if (fault.equals("fails")) {
+            throw new IllegalStateException("this accelerator does not know the operators");
+        }
+        LiteRt opened = new LiteRt(System.getProperty("litert.library"), model);
+        return fault.equals("differs") ? new WrongInterpreter(opened) : new DesktopInterpreter(opened);
     }
 
     @Override
@@ -34,7 +42,21 @@ public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
         throw new UnsupportedOperationException("a desk has no NNAPI");
     }
 
-    private static final class DesktopInterpreter implements InterpreterApi {
+    private static final class WrongInterpreter extends DesktopInterpreter {
+        WrongInterpreter(LiteRt model) {
+            super(model);
+        }
+
+        @Override
+        public void run(Object input, Object output) {
+            super.run(input, output);
+            ByteBuffer answer = (ByteBuffer) output;
+            byte first = answer.get(0);
+            answer.put(0, answer.get(1)).put(1, (byte) (first ^ 0x7F));
+        }
+    }
+
+    private static class DesktopInterpreter implements InterpreterApi {
         private final LiteRt model;
 
         DesktopInterpreter(LiteRt model) {

@@ -3,38 +3,47 @@ package dermpack.demo;
 import android.app.Activity;
 import android.os.Bundle;
 import android.text.TextUtils;
-import android.view.View;
-import android.widget.TextView;
 import dermpack.skin.Contract;
 import dermpack.skin.SkinClassifier;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 
-/** What the model is, in its contract's words. */
+/** What the model is, in the words of its contract. */
 public final class CardActivity extends Activity {
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
-        setContentView(R.layout.text);
-        ((TextView) findViewById(R.id.title)).setText(R.string.card_title);
-        findViewById(R.id.head).setVisibility(View.GONE);
-        ((TextView) findViewById(R.id.lines)).setText(text());
-    }
-
-    private String text() {
+        Sections sections = new Sections(this, R.string.card_title);
         Contract contract;
         try {
             contract = SkinClassifier.readContract(this);
         } catch (IOException | RuntimeException error) {
-            return getString(R.string.no_model, String.valueOf(error.getMessage()));
+            sections.head(getString(R.string.no_model, Problems.describe(error)), R.color.failed);
+            return;
         }
-        return getString(
-                R.string.card_text,
-                contract.getName(),
-                contract.getVersion(),
-                contract.getRecipe(),
-                TextUtils.join(", ", contract.getLabels()),
-                contract.getIntendedUse(),
-                contract.getLicense(),
-                contract.getSize());
+        sections.add(
+                R.string.card_model,
+                getString(
+                        R.string.card_model_text,
+                        contract.getName(),
+                        contract.getVersion(),
+                        contract.getRecipe(),
+                        contract.getSize()));
+        sections.add(R.string.card_labels, described(contract, contract.getLabels()));
+        sections.add(R.string.card_not_missed, described(contract, contract.getLabelsNotToMiss()));
+        sections.add(R.string.card_use, contract.getIntendedUse());
+        sections.add(R.string.card_licence, contract.getLicense());
+        sections.add(R.string.card_more, getString(R.string.card_more_text));
+    }
+
+    /** A line for each label: "melanoma (mel)", or the label alone where nobody described it. */
+    private String described(Contract contract, List<String> labels) {
+        List<String> lines = new ArrayList<String>();
+        for (String label : labels) {
+            String meaning = contract.getMeaning(label);
+            lines.add(meaning.equals(label) ? label : getString(R.string.with_label, meaning, label));
+        }
+        return TextUtils.join("\n", lines);
     }
 }

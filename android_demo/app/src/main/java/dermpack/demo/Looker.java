@@ -1,9 +1,12 @@
 package dermpack.demo;
 
 import android.content.Context;
+import android.graphics.Bitmap;
 import android.net.Uri;
 import android.os.Handler;
 import android.os.Looper;
+import dermpack.skin.EvidenceMap;
+import dermpack.skin.Metadata;
 import dermpack.skin.Result;
 import dermpack.skin.SkinClassifier;
 import java.io.ByteArrayOutputStream;
@@ -12,14 +15,21 @@ import java.io.InputStream;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
-/** Looks at pictures on one thread of its own, and answers on the main one. */
+/**
+ * Classifies pictures on one thread of its own, and keeps the last state for the screen.
+ *
+ * <p>It outlives a screen that Android creates again after a rotation or in another text size. All methods are for
+ * the main thread.
+ */
 final class Looker {
     private static final int MAX_PICTURE_BYTES = 64 << 20;
     private static final int CHUNK_BYTES = 1 << 16;
 
-    /** Who waits for an answer. */
+    /** The screen. */
     interface Watcher {
-        void onResult(byte[] file, Result result);
+        void onWorking();
+
+        void onAnswer(Answer answer);
 
         void onProblem(String problem);
     }
@@ -27,25 +37,48 @@ final class Looker {
     private final Context context;
     private final Handler main = new Handler(Looper.getMainLooper());
     private final ExecutorService worker = Executors.newSingleThreadExecutor();
-    private volatile Watcher watcher;
-    private SkinClassifier classifier; // of the worker alone
+    private SkinClassifier classifier; // used by the worker thread alone
+    private Watcher watcher;
+    private Uri uri;
+    private int asked; // how many pictures
+    private boolean isWorking;
+    private Answer answer;
+    private String problem;
 
-    Looker(Context context, Watcher watcher) {
+    Looker(Context context) {
         this.context = context;
-        this.watcher = watcher;
     }
 
-    /** Reads a picture and says what the model takes it for. */
-    void look(final Uri uri) {
+    /** Tells the state to this screen, now and after each change; null for no screen. */
+    void watch(Watcher watcher) {
+        this.watcher = watcher;
+        tell();
+    }
+
+    /** The picture that was given last, or null. */
+    Uri getUri() {
+        return uri;
+    }
+
+    /** Reads a picture and classifies it, with what is known about the patient. */
+    void look(final Uri picture, final Metadata metadata) {
+        uri = picture;
+        final int number = ++asked;
+        set(true, null, null);
         worker.execute(new Runnable() {
             @Override
             public void run() {
-                answer(uri);
+                work(picture, metadata, number);
             }
         });
     }
 
-    /** Answers nothing any more; the model is closed after the picture that is being looked at. */
+    /** Shows a problem instead of an answer. */
+    void report(String problem) {
+        set(false, null, problem);
+    }
+
+    /** Tells nothing any more; the model is closed after the picture that is being classified. */
     void close() {
         watcher = null;
         worker.execute(new Runnable() {
@@ -59,31 +92,68 @@ final class Looker {
         worker.shutdown();
     }
 
-    private void answer(Uri uri) {
+    private void set(boolean isWorking, Answer answer, String problem) {
+        this.isWorking = isWorking;
+        this.answer = answer;
+        this.problem = problem;
+        tell();
+    }
+
+    private void tell() {
+        if (watcher == null) {
+            return;
+        }
+        if (isWorking) {
+            watcher.onWorking();
+        } else if (answer != null) {
+            watcher.onAnswer(answer);
+        } else if (problem != null) {
+            watcher.onProblem(problem);
+        }
+    }
+
+    private void work(Uri picture, Metadata metadata, int number) {
         try {
-            open();
+            if (classifier == null) {
+                classifier = SkinClassifier.open(context);
+            }
         } catch (IOException | RuntimeException error) {
-            problem(context.getString(R.string.no_model, said(error)));
+            done(number, null, context.getString(R.string.no_model, Problems.describe(error)));
             return;
         }
         try {
-            byte[] file = bytes(uri);
-            result(file, classifier.classify(file));
+            byte[] file = bytes(picture);
+            Result result = classifier.classify(file, metadata);
+            Bitmap square = Previews.square(result.getPixels(), classifier.getContract().getSize());
+            done(number, new Answer(Previews.of(file), square, evidence(square, result), result), null);
         } catch (IOException | RuntimeException | OutOfMemoryError error) {
-            problem(context.getString(R.string.unreadable, said(error)));
+            done(number, null, context.getString(R.string.unreadable, Problems.describe(error)));
         }
     }
 
-    private void open() throws IOException {
-        if (classifier == null) {
-            classifier = SkinClassifier.open(context);
-        }
+    /** Where the most probable label comes from; null where the model does not return it. */
+    private Bitmap evidence(Bitmap square, Result result) {
+        EvidenceMap map = result.getEvidence();
+        int label = classifier.getContract().getLabels().indexOf(result.getTop().getLabel());
+        return map == null ? null : EvidenceOverlay.draw(square, map, label);
     }
 
-    private byte[] bytes(Uri uri) throws IOException {
-        InputStream stream = context.getContentResolver().openInputStream(uri);
+    /** Of two pictures in quick succession, only the last one is shown. */
+    private void done(final int number, final Answer answer, final String problem) {
+        main.post(new Runnable() {
+            @Override
+            public void run() {
+                if (number == asked) {
+                    set(false, answer, problem);
+                }
+            }
+        });
+    }
+
+    private byte[] bytes(Uri picture) throws IOException {
+        InputStream stream = context.getContentResolver().openInputStream(picture);
         if (stream == null) {
-            throw new IOException(uri.toString());
+            throw new IOException(picture.toString());
         }
         try {
             ByteArrayOutputStream into = new ByteArrayOutputStream();
@@ -98,33 +168,5 @@ final class Looker {
         } finally {
             stream.close();
         }
-    }
-
-    private void result(final byte[] file, final Result result) {
-        main.post(new Runnable() {
-            @Override
-            public void run() {
-                Watcher waiting = watcher;
-                if (waiting != null) {
-                    waiting.onResult(file, result);
-                }
-            }
-        });
-    }
-
-    private void problem(final String problem) {
-        main.post(new Runnable() {
-            @Override
-            public void run() {
-                Watcher waiting = watcher;
-                if (waiting != null) {
-                    waiting.onProblem(problem);
-                }
-            }
-        });
-    }
-
-    private static String said(Throwable error) {
-        return error.getMessage() == null ? error.getClass().getSimpleName() : error.getMessage();
     }
 }

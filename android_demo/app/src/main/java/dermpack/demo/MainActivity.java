@@ -4,54 +4,81 @@ import android.app.Activity;
 import android.content.ActivityNotFoundException;
 import android.content.ClipData;
 import android.content.Intent;
-import android.graphics.BitmapFactory;
 import android.net.Uri;
 import android.os.Bundle;
 import android.provider.MediaStore;
 import android.view.View;
-import android.widget.Button;
+import android.view.ViewGroup;
 import android.widget.ImageView;
-import android.widget.LinearLayout;
-import android.widget.ProgressBar;
 import android.widget.TextView;
-import dermpack.skin.Result;
-import java.util.ArrayList;
+import dermpack.skin.Metadata;
+import dermpack.skin.MetadataColumn;
+import dermpack.skin.SkinClassifier;
+import java.io.IOException;
+import java.util.Collections;
 import java.util.List;
 
-/** Choose or take a picture, and see what the model says of it. */
-public final class MainActivity extends Activity implements Looker.Watcher {
+/** Choose or take a picture, and see the answer of the model. */
+public final class MainActivity extends Activity implements Looker.Watcher, View.OnClickListener {
     private static final int PICK = 1;
     private static final int TAKE = 2;
-    private static final int SHOWN_LABELS = 3;
-    private static final int LARGEST_PREVIEW = 1024;
+    private static final String PICTURE = "picture";
 
     private Looker looker;
+    private MetadataForm form;
 
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
         setContentView(R.layout.main);
-        looker = new Looker(getApplicationContext(), this);
-        onClick(R.id.pick, new View.OnClickListener() {
-            @Override
-            public void onClick(View view) {
-                pick();
-            }
-        });
-        onClick(R.id.take, new View.OnClickListener() {
-            @Override
-            public void onClick(View view) {
-                take();
-            }
-        });
-        onClick(R.id.check, new Opener(CheckActivity.class));
-        onClick(R.id.card, new Opener(CardActivity.class));
+        for (int id : new int[] {R.id.pick, R.id.take, R.id.again, R.id.check, R.id.card}) {
+            findViewById(id).setOnClickListener(this);
+        }
+        ((ImageView) findViewById(R.id.picture)).setClipToOutline(true);
+        form = new MetadataForm((ViewGroup) findViewById(R.id.form), columns());
+        Object kept = getLastNonConfigurationInstance();
+        looker = kept instanceof Looker ? (Looker) kept : new Looker(getApplicationContext());
+        looker.watch(this);
+        // After the end of the process only the address of the picture is left.
+        Uri picture = kept == null && saved != null ? saved.<Uri>getParcelable(PICTURE) : null;
+        if (picture != null) {
+            look(picture);
+        }
+    }
+
+    /** Rotation, dark mode and text size create the screen again; the answer stays. */
+    @Override
+    public Object onRetainNonConfigurationInstance() {
+        return looker;
+    }
+
+    @Override
+    protected void onSaveInstanceState(Bundle into) {
+        super.onSaveInstanceState(into);
+        into.putParcelable(PICTURE, looker.getUri());
     }
 
     @Override
     protected void onDestroy() {
-        looker.close();
+        looker.watch(null);
+        if (!isChangingConfigurations()) {
+            looker.close();
+        }
         super.onDestroy();
+    }
+
+    @Override
+    public void onClick(View view) {
+        int id = view.getId();
+        if (id == R.id.pick) {
+            pick();
+        } else if (id == R.id.take) {
+            take();
+        } else if (id == R.id.again) {
+            look(looker.getUri());
+        } else {
+            startActivity(new Intent(this, id == R.id.check ? CheckActivity.class : CardActivity.class));
+        }
     }
 
     @Override
@@ -62,39 +89,62 @@ public final class MainActivity extends Activity implements Looker.Watcher {
         }
         Uri uri = request == TAKE ? PictureProvider.URI : data == null ? null : data.getData();
         if (uri != null) {
-            say(getString(R.string.working));
-            looker.look(uri);
+            look(uri);
         }
     }
 
     @Override
-    public void onResult(byte[] file, Result result) {
-        showPicture(file);
-        show(R.id.hint, false);
-        show(R.id.answer, true);
-        setText(R.id.label, result.isSure() ? result.getTop().getLabel() : getString(R.string.not_sure));
-        setText(R.id.why, result.isSure() ? "" : getString(R.string.not_sure_why));
-        showBars(result.top(SHOWN_LABELS));
-        showCalled(result.getCalled());
-        setText(
-                R.id.latency,
-                getString(
-                        R.string.latency,
-                        result.getTiming().getDecodeMs(),
-                        result.getTiming().getResizeMs(),
-                        result.getTiming().getInvokeMs()));
+    public void onWorking() {
+        say(getString(R.string.working), true);
     }
 
     @Override
     public void onProblem(String problem) {
-        say(problem);
+        say(problem, false);
+    }
+
+    @Override
+    public void onAnswer(Answer answer) {
+        show(R.id.progress, false);
+        show(R.id.problem, false);
+        show(R.id.hero, false);
+        show(R.id.hint, false);
+        ImageView picture = (ImageView) findViewById(R.id.picture);
+        picture.setImageBitmap(answer.preview);
+        show(R.id.picture, true);
+        new AnswerViews(findViewById(R.id.answer)).show(answer);
+        show(R.id.answer, true);
+        show(R.id.again, findViewById(R.id.form).getVisibility() == View.VISIBLE && looker.getUri() != null);
+        // On a small screen the picture would leave no place for the answer.
+        findViewById(R.id.scroll).post(new Runnable() {
+            @Override
+            public void run() {
+                AnswerViews.scrollTo(findViewById(R.id.scroll), findViewById(R.id.verdict));
+            }
+        });
+    }
+
+    /** What the model may know about the patient; none where it cannot be read, which the first answer says. */
+    private List<MetadataColumn> columns() {
+        try {
+            return SkinClassifier.readContract(this).getMetadataColumns();
+        } catch (IOException | RuntimeException error) {
+            return Collections.emptyList();
+        }
+    }
+
+    private void look(Uri picture) {
+        Metadata metadata = form.read();
+        if (metadata != null) {
+            looker.look(picture, metadata);
+        }
     }
 
     private void pick() {
         Intent intent = new Intent(Intent.ACTION_GET_CONTENT);
         intent.addCategory(Intent.CATEGORY_OPENABLE);
         intent.setType("image/*");
-        start(intent, PICK);
+        start(intent, PICK, R.string.no_picker);
     }
 
     /** The camera app may write one file of ours, and nothing else. */
@@ -104,81 +154,29 @@ public final class MainActivity extends Activity implements Looker.Watcher {
         intent.putExtra(MediaStore.EXTRA_OUTPUT, PictureProvider.URI);
         intent.setClipData(ClipData.newRawUri("", PictureProvider.URI));
         intent.addFlags(rights);
-        start(intent, TAKE);
+        start(intent, TAKE, R.string.no_camera);
     }
 
-    private void start(Intent intent, int request) {
+    private void start(Intent intent, int request, int missing) {
         try {
             startActivityForResult(intent, request);
-        } catch (ActivityNotFoundException missing) {
-            say(getString(R.string.no_camera));
+        } catch (ActivityNotFoundException none) {
+            looker.report(getString(missing));
         }
     }
 
-    /** A picture of the screen's size at most; the model looks at the file itself. */
-    private void showPicture(byte[] file) {
-        BitmapFactory.Options options = new BitmapFactory.Options();
-        options.inJustDecodeBounds = true;
-        BitmapFactory.decodeByteArray(file, 0, file.length, options);
-        options.inJustDecodeBounds = false;
-        options.inSampleSize = Math.max(1, Math.max(options.outWidth, options.outHeight) / LARGEST_PREVIEW);
-        ImageView view = (ImageView) findViewById(R.id.picture);
-        view.setImageBitmap(
-                Upright.of(BitmapFactory.decodeByteArray(file, 0, file.length, options), file));
-        view.setVisibility(View.VISIBLE);
-    }
-
-    private void showBars(List<Result.Score> scores) {
-        LinearLayout bars = (LinearLayout) findViewById(R.id.bars);
-        bars.removeAllViews();
-        for (Result.Score score : scores) {
-            View row = getLayoutInflater().inflate(R.layout.bar, bars, false);
-            int percent = (int) Math.round(100 * score.getProbability());
-            ((TextView) row.findViewById(R.id.score)).setText(getString(R.string.score, score.getLabel(), percent));
-            ((ProgressBar) row.findViewById(R.id.bar)).setProgress((int) Math.round(1000 * score.getProbability()));
-            bars.addView(row);
-        }
-    }
-
-    private void showCalled(List<Result.Score> called) {
-        List<String> labels = new ArrayList<String>();
-        for (Result.Score score : called) {
-            labels.add(score.getLabel());
-        }
-        String listed = android.text.TextUtils.join(", ", labels);
-        setText(R.id.called, labels.isEmpty() ? "" : getString(R.string.called, listed));
-    }
-
-    private void say(String text) {
+    private void say(String text, boolean isWorking) {
         show(R.id.answer, false);
+        show(R.id.picture, false);
+        show(R.id.hero, true);
         show(R.id.hint, true);
-        setText(R.id.hint, text);
-    }
-
-    /** A text that is empty takes no place. */
-    private void setText(int id, String text) {
-        ((TextView) findViewById(id)).setText(text);
-        show(id, !text.isEmpty());
+        show(R.id.progress, isWorking);
+        ((TextView) findViewById(R.id.problem)).setText(text);
+        show(R.id.problem, true);
+        findViewById(R.id.scroll).scrollTo(0, 0);
     }
 
     private void show(int id, boolean isShown) {
         findViewById(id).setVisibility(isShown ? View.VISIBLE : View.GONE);
-    }
-
-    private void onClick(int id, View.OnClickListener listener) {
-        ((Button) findViewById(id)).setOnClickListener(listener);
-    }
-
-    private final class Opener implements View.OnClickListener {
-        private final Class<? extends Activity> screen;
-
-        Opener(Class<? extends Activity> screen) {
-            this.screen = screen;
-        }
-
-        @Override
-        public void onClick(View view) {
-            startActivity(new Intent(MainActivity.this, screen));
-        }
     }
 }

@@ -1,0 +1,248 @@
+"""The technical rules of Google Play, checked in small archives with exactly one fault."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from dermpack.bundle.apps.android_manifest import parse_manifest
+from dermpack.bundle.apps.native_code import dex_classes, load_alignment
+from dermpack.bundle.apps.verify_app import PAGE_BYTES, is_app, verify_app
+from dermpack.cli import main
+from tests.support.errors import raises_code
+
+LIBRARY, MODEL = "lib/arm64-v8a/libLiteRt.so", "assets/skin/model.tflite"
+ATTRIBUTE_IDS = {"name": 0x01010003, "targetSdkVersion": 0x01010270, "debuggable": 0x0101000F}
+
+
+def elf(alignment: int) -> bytes:
+    head = (
+        b"\x7fELF\x02\x01\x01"
+        + bytes(9)
+        + struct.pack("<HHIQQQIHHHHHH", 3, 183, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    )
+    return head + struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 100, 100, alignment)
+
+
+def dex(*names: str) -> bytes:
+    strings, types, classes = 112, 112 + 4 * len(names), 112 + 8 * len(names)
+    texts = classes + 32 * len(names)
+    body, offsets = b"", []
+    for name in names:
+        offsets.append(texts + len(body))
+        body += bytes([len(name)]) + name.encode() + b"\0"
+    header = bytearray(112)
+    header[:8] = b"dex\n035\0"
+    count = len(names)
+    struct.pack_into("<IIII", header, 56, count, strings, count, types)
+    struct.pack_into("<II", header, 96, count, classes)
+    numbers = range(count)
+    definitions = b"".join(struct.pack("<8I", number, *([0] * 7)) for number in numbers)
+    return (
+        bytes(header)
+        + struct.pack(f"<{count}I", *offsets)
+        + struct.pack(f"<{count}I", *numbers)
+        + definitions
+        + body
+    )
+
+
+def binary_manifest(
+    elements: list[tuple[str, Mapping[str, str | int | bool]]], *, utf8: bool = False
+) -> bytes:
+    """Return a compiled manifest, as aapt2 writes it."""
+    texts = [*ATTRIBUTE_IDS, *(name for name, _ in elements)]
+    texts += [value for _, attributes in elements for value in attributes.values() if isinstance(value, str)]
+    pool, offsets = b"", []
+    for text in texts:
+        offsets.append(len(pool))
+        if utf8:
+            pool += bytes([len(text), len(text)]) + text.encode() + b"\0"
+        else:
+            pool += struct.pack("<H", len(text)) + text.encode("utf-16-le") + b"\0\0"
+    pool += bytes(-len(pool) % 4)
+    first = 28 + 4 * len(texts)
+    strings = struct.pack(
+        f"<HHI5I{len(texts)}I",
+        1,
+        28,
+        first + len(pool),
+        len(texts),
+        0,
+        256 if utf8 else 0,
+        first,
+        0,
+        *offsets,
+    )
+    chunks = (
+        strings
+        + pool
+        + struct.pack(
+            f"<HHI{len(ATTRIBUTE_IDS)}I", 0x180, 8, 8 + 4 * len(ATTRIBUTE_IDS), *ATTRIBUTE_IDS.values()
+        )
+    )
+    none = 0xFFFFFFFF
+    for name, attributes in elements:
+        body = struct.pack("<IIHHHHHH", none, texts.index(name), 20, 20, len(attributes), 0, 0, 0)
+        for key, value in attributes.items():
+            kind, number = (0x12, -int(value) & none) if isinstance(value, bool) else (0x10, value)
+            if isinstance(value, str):
+                kind, number = 3, texts.index(value)
+            body += struct.pack("<IIIHBBI", none, list(ATTRIBUTE_IDS).index(key), none, 8, 0, kind, number)
+        chunks += struct.pack("<HHIII", 0x102, 16, 16 + len(body), 1, none) + body
+    return struct.pack("<HHI", 3, 8, 8 + len(chunks)) + chunks
+
+
+def manifest(*permissions: str, target: int = 36, debuggable: bool = False) -> bytes:
+    asked = [("uses-permission", {"name": name}) for name in permissions]
+    return binary_manifest(
+        [("uses-sdk", {"targetSdkVersion": target}), *asked, ("application", {"debuggable": debuggable})]
+    )
+
+
+def write_app(
+    path: Path, files: list[tuple[str, bytes]], *, aligned: bool = True, compressed: str = ""
+) -> Path:
+    """Write an archive whose libraries begin at a page, as zipalign does it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files:
+            info = zipfile.ZipInfo(name)
+            if name.endswith(".so") and aligned:
+                start = archive.fp.tell() + 30 + len(name)  # type: ignore[union-attr]
+                info.extra = bytes(-start % PAGE_BYTES)
+            method = zipfile.ZIP_DEFLATED if name == compressed else zipfile.ZIP_STORED
+            archive.writestr(info, data, compress_type=method)
+    return path
+
+
+def usual_files() -> list[tuple[str, bytes]]:
+    return [
+        ("AndroidManifest.xml", manifest()),
+        ("classes.dex", dex("La/Main;", "La/Other;")),
+        (MODEL, b"a model"),
+        (LIBRARY, elf(PAGE_BYTES)),
+        ("lib/armeabi-v7a/libLiteRt.so", elf(4096)),  # of 32 bits: no such device has pages of 16 KB
+    ]
+
+
+def results(path: Path) -> dict[str, str]:
+    return {check.name: check.outcome.value for check in verify_app(path).checks}
+
+
+def test_an_app_that_meets_every_rule_holds(tmp_path: Path) -> None:
+    found = results(write_app(tmp_path / "app.apk", usual_files()))
+    assert set(found.values()) == {"holds"}
+    assert len(found) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "check"),
+    [
+        (LIBRARY, elf(4096), "16 KB pages"),
+        ("AndroidManifest.xml", manifest(target=34), "target"),
+        ("AndroidManifest.xml", manifest(debuggable=True), "target"),
+        ("classes.dex", dex("La/Main;", "La/Main;"), "duplicates"),
+    ],
+)
+def test_one_fault_fails_one_check(tmp_path: Path, name: str, data: bytes, check: str) -> None:
+    files = {**dict(usual_files()), name: data}
+    found = results(write_app(tmp_path / "app.apk", list(files.items())))
+    assert {rule for rule, result in found.items() if result == "fails"} == {check}
+
+
+def test_a_library_must_begin_at_a_page_of_the_apk(tmp_path: Path) -> None:
+    assert results(write_app(tmp_path / "app.apk", usual_files(), aligned=False))["16 KB pages"] == "fails"
+
+
+def test_a_compressed_model_fails_in_an_apk_alone(tmp_path: Path) -> None:
+    assert results(write_app(tmp_path / "app.apk", usual_files(), compressed=MODEL))["models"] == "fails"
+    text = b'<manifest xmlns:android="http://schemas.android.com/apk/res/android"/>'
+    files = [("AndroidManifest.xml", text), ("assets/skin/model.tflite", b"a model")]
+    assert results(write_app(tmp_path / "module.aar", files, compressed=MODEL))["models"] == "holds"
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_file_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    verification = verify_app(write_app(tmp_path / "app.apk", [*usual_files(), (MODEL, b"another")]))
+    (check,) = verification.failed
+    assert check.name == "duplicates"
+    assert f"{MODEL}: 2 times" in check.detail
+
+
+def test_the_same_model_twice_is_named(tmp_path: Path) -> None:
+    found = results(
+        write_app(tmp_path / "app.apk", [*usual_files(), ("assets/mole/model.tflite", b"a model")])
+    )
+    assert found["duplicates"] == "fails"
+
+
+def test_permissions_golden_vectors_and_a_second_runtime_are_noted(tmp_path: Path) -> None:
+    files = dict(usual_files())
+    files["AndroidManifest.xml"] = manifest("android.permission.CAMERA", "android.permission.INTERNET")
+    files["assets/skin/golden/golden.json"] = b"{}"
+    files["lib/arm64-v8a/libtensorflowlite_jni.so"] = elf(PAGE_BYTES)
+    verification = verify_app(write_app(tmp_path / "app.apk", list(files.items())))
+    noted = {check.name: check.detail for check in verification.checks if check.outcome.value == "noted"}
+    assert set(noted) == {"permissions", "golden vectors", "runtime"}
+    assert noted["permissions"] == "android.permission.CAMERA, android.permission.INTERNET"
+
+
+def test_an_archives_manifest_is_text() -> None:
+    text = (
+        b'<manifest xmlns:android="http://schemas.android.com/apk/res/android">'
+        b'<uses-sdk android:minSdkVersion="24"/>'
+        b'<uses-permission android:name="android.permission.CAMERA"/></manifest>'
+    )
+    parsed = parse_manifest(text)
+    assert (parsed.permissions, parsed.min_sdk, parsed.target_sdk) == (
+        ("android.permission.CAMERA",),
+        24,
+        None,
+    )
+
+
+@pytest.mark.parametrize("utf8", [False, True])
+def test_both_kinds_of_strings_are_read(utf8: bool) -> None:
+    parsed = parse_manifest(binary_manifest([("uses-permission", {"name": "a.B"})], utf8=utf8))
+    assert parsed.permissions == ("a.B",)
+
+
+@pytest.mark.parametrize("data", [b"\3\0\x08\0", b"<manifest", b"<!DOCTYPE a><manifest/>", manifest()[:60]])
+def test_a_malformed_manifest_is_rejected(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        parse_manifest(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x7fELF" + bytes(60), elf(PAGE_BYTES)[:80]])
+def test_a_malformed_library_is_rejected(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        load_alignment(data)
+
+
+def test_classes_are_read_from_a_dex_file() -> None:
+    assert dex_classes(dex("La/B;")) == ["La/B;"]
+    with pytest.raises(ValueError):
+        dex_classes(dex("La/B;")[:120])
+
+
+def test_a_file_that_is_no_app_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "app.apk"
+    path.write_bytes(b"no zip")
+    assert is_app(path)
+    with raises_code("invalid-app", "app.apk"):
+        verify_app(path)
+    with raises_code("invalid-app", "AndroidManifest.xml"):
+        verify_app(write_app(path, [("a", b"")]))
+
+
+def test_the_command_prints_the_checks_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_app(tmp_path / "app.apk", list({**dict(usual_files()), LIBRARY: elf(4096)}.items()))
+    assert main(["verify", str(path)]) == 1
+    assert "16 KB pages" in capsys.readouterr().err
+    assert main(["verify", str(path), "--key", str(path)]) == 1
+    write_app(path, usual_files())
+    assert main(["verify", str(path)]) == 0
