@@ -39,7 +39,7 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
         model = schema.ModelT.InitFromPackedBuf(data, 0)
     except MALFORMED as error:
         raise invalid_model(WHERE, error) from error
-    _refuse_unknown_parts(model)
+    refuse_unknown_parts(model)
     # 2. Replace the metadata buffer, or add one.
     entries = model.metadata = list(model.metadata or ())
     entry = next((entry for entry in entries if entry.name == METADATA_NAME.encode()), None)
@@ -75,7 +75,7 @@ def _check_metadata(model: ModelFile, metadata: Metadata) -> None:
         raise InputError(WHERE, what, "Give one score calibration for each label.", code="labels-mismatch")
 
 
-def _refuse_unknown_parts(model: Any) -> None:
+def refuse_unknown_parts(model: Any) -> None:
     """Raise InputError if the file has parts that packing the model again would lose."""
     operators = [operator for graph in model.subgraphs for operator in graph.operators or ()]
     options = [(operator.builtinOptionsType, operator.builtinOptions) for operator in operators]
