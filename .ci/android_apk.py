@@ -268,10 +268,10 @@ def agree(export: str, folder: str, answers: str) -> None:
 
     (variant,) = read_variants(Path(export))
     files = sorted(Path(folder).iterdir())
-    size = variant.contract.input.width
+    size = variant.contract.picture.width
     pixels = np.stack([prepare(path, size, policy=variant.policy) for path in files])
     (outputs,) = run_variants((variant,), pixels)
-    raw = {path.name: of.output.hex() for path, of in zip(files, outputs, strict=True)}
+    raw = {path.name: of.outputs[variant.answer_name].hex() for path, of in zip(files, outputs, strict=True)}
     command = [sys.executable, "-m", "dermpack", "predict", export, folder, "--json", "--quiet"]
     told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["pictures"]
     predicted = {Path(of["picture"]).name: of for of in told}

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.protocol.plan import ModelUnderTest
-from dermpack.contract import CONTRACT_FILE, parse_contract
+import numpy as np
+
+from benchmarks.protocol.plan import ModelUnderTest, TensorBinding
+from dermpack.contract import (
+    CONTRACT_FILE,
+    PICTURE,
+    PROBABILITIES,
+    TensorInterface,
+    find_tensor_name,
+    parse_contract,
+)
 from dermpack.errors import InputError
-from dermpack.inference.classifier import MAX_SIDE, IoNumber, Tensor, build_input_table
+from dermpack.inference.classifier import MAX_SIDE, feed_rows, names_of_tensors
 from dermpack.inference.model_files import ModelSettings, find_sidecar, read_labels, read_model, read_sidecar
+from dermpack.inference.picture_feed import IoNumber, Tensor, build_feed, declared_tensor
 from dermpack.storage.files import read_json, sha256_of
-from dermpack.tflite.model_file import TensorInfo
+from dermpack.tflite.lint import bind_tensors
+from dermpack.tflite.model_file import ModelFile, TensorInfo
 from dermpack.tflite.reading import read_model as read_flatbuffer
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
@@ -83,16 +94,50 @@ def _read(file: Path, name: str, given: ModelSettings | None) -> ModelUnderTest:
             raise InputError(sidecar, what, hint, code="contract-mismatch")
         method = contract.recipe.method
         recipe = contract.recipe.name if method == "none" else f"{contract.recipe.name} {method}"
-    tensor = _check_input(content.inputs, file)
     settings = read_sidecar(sidecar) if sidecar else given
+    binding = _bind(content, settings.interface if settings else None, file)
     # Without a file of labels, those in the model's own metadata are used.
     embedded = tuple(content.metadata.labels) if content.metadata else ()
     if settings is None and len(embedded) == len(set(embedded)) > 1:
         settings = ModelSettings(labels=embedded)
-    size, table = tensor.shape[1], build_input_table(tensor)
     return ModelUnderTest(
-        name=name, data=data, sha256=sha256, size=size, table=table, recipe=recipe, sidecar=settings
+        name=name, data=data, sha256=sha256, binding=binding, recipe=recipe, sidecar=settings
     )
+
+
+def _bind(content: ModelFile, interface: TensorInterface | None, file: Path) -> TensorBinding:
+    """Return how to feed and read the model; without a contract, it must have one input, a picture."""
+    if interface is None:
+        tensor = _check_input(content.inputs, file)
+        return TensorBinding(size=tensor.shape[1], feed=build_feed(tensor, None))
+    picture = interface.picture
+    found, declared = bind_tensors(interface, content).get(_picture_name(interface)), declared_tensor(picture)
+    if found is None or (found.shape, found.dtype) != (declared.shape, declared.number.value):
+        what = "its input for the picture is not that of its contract"
+        raise InputError(file, what, "Export the model again.", code="contract-mismatch")
+    if picture.width != picture.height or picture.width > MAX_SIDE:
+        what = f"the input takes {picture.width}×{picture.height} px, expected one square RGB picture"
+        raise InputError(file, what, OTHER_INPUT, code="unsupported-model")
+    names = names_of_tensors(interface)
+    tensors = {name: declared_tensor(record) for name, record in interface.inputs.items()}
+    rows = feed_rows(interface, tensors, np.zeros((1, 0), np.uint8), None)
+    others = {
+        name: np.frombuffer(row, tensors[name].number.dtype).tolist()
+        for name, row in rows.items()
+        if name != _picture_name(interface)
+    }
+    return TensorBinding(
+        size=picture.width,
+        feed=build_feed(declared, picture),
+        signature=names.signature,
+        picture=_picture_name(interface),
+        answer=find_tensor_name(interface.outputs, PROBABILITIES),
+        others=others,
+    )
+
+
+def _picture_name(interface: TensorInterface) -> str:
+    return find_tensor_name(interface.inputs, PICTURE)
 
 
 def _check_input(inputs: Sequence[TensorInfo], file: Path) -> Tensor:

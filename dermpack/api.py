@@ -144,7 +144,9 @@ def read_fitted_decisions(file: Path) -> FittedDecisions:
     if contract is None:
         return UNFITTED
     return FittedDecisions(
-        dataset_sha256=contract.parents.dataset, points=contract.thresholds, abstention=contract.abstention
+        dataset_sha256=contract.parents.dataset or "",
+        points=contract.thresholds,
+        abstention=contract.abstention,
     )
 
 
@@ -175,7 +177,7 @@ def open_classifier(model: Path, *, threads: int = 1) -> Iterator[Classifier]:
     from dermpack.inference.model_files import make_settings, open_model
 
     opened = open_model(model)
-    settings = make_settings(opened.labels, opened.policy, opened.temperature)
+    settings = make_settings(opened.labels, opened.policy, opened.temperature, opened.interface)
     with open_file(opened.path, sidecar=settings, threads=threads) as classifier:
         yield classifier
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from dermpack.contract import Contract
 from tests.support.paths import REPOSITORY
@@ -32,8 +32,19 @@ def _below(hint: Any, name: str) -> Iterator[str]:
         yield from paths(hint, f"{name}.")
     elif get_origin(hint) is tuple:
         yield from _below(get_args(hint)[0], f"{name}[]")
-    elif get_args(hint) and get_origin(hint) is not Mapping:
-        yield from (path for of in get_args(hint) if of is not NoneType for path in _below(of, name))
+    elif get_origin(hint) is Mapping:
+        yield from _below(get_args(hint)[1], name)
+    elif get_origin(hint) is UnionType:
+        records = [of for of in get_args(hint) if is_dataclass(of)]
+        for record in records:
+            tag = f"{name}.{_tag(record)}" if len(records) > 1 else name
+            yield from _below(record, tag)
+
+
+def _tag(record: Any) -> str:
+    """Which record of a union it is: picture, numeric …"""
+    (tag,) = (hint for hint in get_type_hints(record).values() if get_origin(hint) is Literal)
+    return str(get_args(tag)[0])
 
 
 def rows() -> list[tuple[str, str]]:

@@ -35,7 +35,7 @@ MOST_VERSION = 100  # characters of a runtime's version
 PROBE = Timing(warm_up_seconds=0.0, rounds=5, seconds=0.0, most_seconds=30.0)
 
 JobRunner: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-JobModels: TypeAlias = Sequence[Mapping[str, str]]  # the "models" of jobs, in the order of the plan
+JobModels: TypeAlias = Sequence[Mapping[str, Any]]  # the "models" of jobs, in the order of the plan
 
 
 class JobKind(Enum):
@@ -129,14 +129,27 @@ def write_job_folder(plan: BenchmarkPlan, folder: Path) -> JobModels:
     for index, model in enumerate(plan.models):
         # Models of the same input size and policy share one file of pixels, the largest files of all.
         policy = model.sidecar.policy if model.sidecar else Policy.CENTRE_SQUARE
-        pixels = f"pixels-{model.size}{'-whole' if policy is Policy.WHOLE else ''}.npy"
+        pixels = f"pixels-{model.binding.size}{'-whole' if policy is Policy.WHOLE else ''}.npy"
         if not (folder / pixels).exists():
-            _write_pixels(plan, folder / pixels, model.size, policy)
+            _write_pixels(plan, folder / pixels, model.binding.size, policy)
         file, table = f"model-{index}.tflite", f"table-{index}.npy"
         write_bytes(folder / file, model.data)
-        np.save(folder / table, model.table, allow_pickle=False)
-        entry = {"name": model.name, "file": file, "table": table, "pixels": pixels, "policy": policy.value}
-        models.append(entry)
+        binding = model.binding
+        np.save(folder / table, binding.feed.table, allow_pickle=False)
+        models.append(
+            {
+                **{
+                    "name": model.name,
+                    "file": file,
+                    "table": table,
+                    "pixels": pixels,
+                    "policy": policy.value,
+                },
+                **{"signature": binding.signature, "picture": binding.picture, "answer": binding.answer},
+                **{"color": binding.feed.color.value, "layout": binding.feed.layout.value},
+                "others": dict(binding.others),
+            }
+        )
     return models
 
 

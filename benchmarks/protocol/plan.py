@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
 
 from dermpack.dataset.manifest import Dataset, Picture, Split
 from dermpack.errors import DatasetError, InputError
 from dermpack.inference.interpreter_host import Kernels
 from dermpack.inference.model_files import ModelSettings
+from dermpack.inference.picture_feed import PictureFeed
 
 # By default a runtime uses XNNPACK for the operators that XNNPACK supports, which may be none of a model's.
 KERNELS_WORDS = {Kernels.XNNPACK: "default kernels", Kernels.BUILTIN: "without XNNPACK"}
@@ -20,14 +18,25 @@ INSTALL = "Run there: pip install ai-edge-litert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TensorBinding:
+    """How to feed and read a model: by the names of a signature, or as the only input and output."""
+
+    size: int  # side of the input in pixels
+    feed: PictureFeed
+    signature: str | None = None
+    picture: str = "picture"
+    answer: str = "probabilities"
+    others: Mapping[str, Sequence[float]] = field(default_factory=dict)  # inputs that are the same always
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ModelUnderTest:
-    """One .tflite model; `table` maps each of the 256 values of a pixel to a value of the input."""
+    """One .tflite model."""
 
     name: str  # unique in a report
     data: bytes
     sha256: str
-    size: int  # side of the input in pixels
-    table: NDArray[np.generic]
+    binding: TensorBinding
     recipe: str  # "int8 ptq", "float32"; "" without a contract
     sidecar: ModelSettings | None  # None: the model can be timed, but its outputs have no labels
 

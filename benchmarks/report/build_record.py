@@ -28,7 +28,7 @@ def build_record(measured: Sequence[TargetMeasurement], plan: BenchmarkPlan) -> 
             name=model.name,
             sha256=model.sha256,
             size_bytes=len(model.data),
-            side_pixels=model.size,
+            side_pixels=model.binding.size,
             recipe=model.recipe,
         )
         for model in plan.models

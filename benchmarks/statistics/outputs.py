@@ -22,7 +22,8 @@ from benchmarks.report.schema import (
     SettingOnTarget,
 )
 from dermpack.errors import InputError
-from dermpack.inference.classifier import IoNumber, Tensor, dequantize, expand_single_output, soften
+from dermpack.inference.classifier import expand_single_output, soften
+from dermpack.inference.picture_feed import IoNumber, Tensor, dequantize
 from dermpack.metrics import intervals
 from dermpack.metrics.definitions import (
     Metric,

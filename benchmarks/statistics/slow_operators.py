@@ -70,7 +70,7 @@ def _find_slow_models(measured: TargetMeasurement, plan: BenchmarkPlan) -> Itera
             factor = 1 / pair.times_as_fast if pair.is_told else 1.0
         if factor >= LEAST_FACTOR:
             model = models[here.model]
-            is_integer = model.recipe.startswith("int8") or model.table.dtype != np.float32
+            is_integer = model.recipe.startswith("int8") or model.binding.feed.table.dtype != np.float32
             yield SlowModel(here=here, first=first, factor=factor, is_integer=is_integer)
 
 

@@ -159,12 +159,12 @@ def _time_picture(run: worker.LoadedModel, file: Path) -> tuple[int, ...]:
     decoded = clock()
     small = resize_image(image, size, policy=Policy(run.model["policy"]))
     resized = clock()
-    interpreter.set_tensor(run.feed.index, run.feed.table[np.asarray(small)][None])
+    run.feed.copy(run.feed.prepare(np.asarray(small)[None]))
     copied = clock()
     interpreter.invoke()
     invoked = clock()
     # The label is part of the whole, but too fast to be a step.
-    int(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).argmax())
+    int(interpreter.get_tensor(run.answer_index).argmax())
     whole = clock() - start
     return decoded - start, resized - decoded, copied - resized, invoked - copied, whole
 

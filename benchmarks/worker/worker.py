@@ -151,6 +151,7 @@ class LoadedModel:
         self.interpreter = _create_interpreter(job, model["file"])
         self.load_ns = time.perf_counter_ns() - start
         self.feed = _Feed(self.interpreter, model)
+        self.answer_index = bind_tensors(self.interpreter, model)[1][model["answer"]]["index"]
         self.first_ns = self.round_ns()  # reported separately: it pages the weights in
 
     def round_ns(self) -> int:
@@ -190,13 +191,39 @@ class _Feed:
     def __init__(self, interpreter: Any, model: Job) -> None:
         self.pixels = np.load(model["pixels"], mmap_mode="r", allow_pickle=False)
         self.table = np.load(model["table"], allow_pickle=False)
-        self.interpreter, self.index = interpreter, interpreter.get_input_details()[0]["index"]
-        self.shown = -1
+        self.interpreter, self.model, self.shown = interpreter, model, -1
+        inputs, _ = bind_tensors(interpreter, model)
+        self.index = inputs[model["picture"]]["index"]
+        self.others = [
+            (inputs[name]["index"], np.array(row, inputs[name]["dtype"]).reshape(inputs[name]["shape"]))
+            for name, row in model["others"].items()
+        ]
 
     def show(self, number: int) -> None:
         if number != self.shown:
-            self.picture, self.shown = self.table[self.pixels[number : number + 1]], number
-        self.interpreter.set_tensor(self.index, self.picture)
+            self.picture, self.shown = self.prepare(self.pixels[number : number + 1]), number
+        self.copy(self.picture)
+
+    def prepare(self, pixels: Any) -> Any:
+        """Return the input numbers of pictures, uint8 RGB [n, height, width, 3]."""
+        pixels = pixels[..., ::-1] if self.model["color"] == "BGR" else pixels
+        numbers = self.table[pixels] if self.table.ndim == 1 else self.table[np.arange(3), pixels]
+        return numbers.transpose(0, 3, 1, 2) if self.model["layout"] == "NCHW" else numbers
+
+    def copy(self, picture: Any) -> None:
+        """Copy the numbers of a picture and those of all other inputs into the interpreter."""
+        self.interpreter.set_tensor(self.index, picture)
+        for index, row in self.others:
+            self.interpreter.set_tensor(index, row)
+
+
+def bind_tensors(interpreter: Any, model: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the details of inputs and outputs by name: those of the signature, or of the only tensors."""
+    if model["signature"] is None:
+        (picture,), (answer, *_) = interpreter.get_input_details(), interpreter.get_output_details()
+        return {model["picture"]: picture}, {model["answer"]: answer}
+    runner = interpreter.get_signature_runner(model["signature"])
+    return runner.get_input_details(), runner.get_output_details()
 
 
 def _take_turns(runs: list[LoadedModel], timing: Job) -> int:
@@ -244,7 +271,7 @@ def answer_model(job: Job, model: Job) -> Job:
     """Return the raw outputs for all pictures or, to count them, of a few inferences, each between marks."""
     interpreter = _create_interpreter(job, model["file"])
     feed = _Feed(interpreter, model)
-    output = interpreter.get_output_details()[0]
+    output = bind_tensors(interpreter, model)[1][model["answer"]]
     rows, pictures = [], len(feed.pixels)
     for number in range(job.get("inferences", pictures)):
         feed.show(number % pictures)

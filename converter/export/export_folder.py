@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from dermpack.metrics.predictions import Floats
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.storage.files import format_json, sha256_of, write_bytes, write_text
 from dermpack.tflite.metadata_writing import with_metadata
-from dermpack.tflite.model_file import Metadata, ModelFile, temperature_calibration
+from dermpack.tflite.model_file import Metadata, ModelFile, TensorInfo, temperature_calibration
 from dermpack.verification.interpreter_runs import InterpreterRun, run_everywhere
 from dermpack.verification.verify import open_hosts
 
@@ -143,22 +144,24 @@ def _make_contract(
         name=metadata.name,
         version=metadata.version,
         labels=metadata.labels,
-        input=contracts.Input(
-            width=pixels.shape[2],
-            height=pixels.shape[1],
-            dtype=contracts.TensorType(pixels.dtype),
-            scale=pixels.scales[0] if pixels.scales else None,
-            zero_point=pixels.zero_points[0] if pixels.scales else None,
-            policy=run.policy.value,
-            size_bytes=pixels.size_bytes,
-        ),
-        output=contracts.Output(
-            dtype=contracts.TensorType(scores.dtype),
-            scale=scores.scales[0] if scores.scales else None,
-            zero_point=scores.zero_points[0] if scores.scales else None,
-            activation=contracts.Activation.SOFTMAX,
-            temperature=temperature,
-        ),
+        inputs={
+            contracts.PICTURE: contracts.PictureInput(
+                shape=pixels.shape,
+                width=pixels.shape[2],
+                height=pixels.shape[1],
+                policy=run.policy.value,
+                size_bytes=pixels.size_bytes,
+                **_quantization(pixels),
+            )
+        },
+        outputs={
+            contracts.PROBABILITIES: contracts.ProbabilitiesOutput(
+                shape=scores.shape,
+                activation=contracts.Activation.SOFTMAX,
+                temperature=temperature,
+                **_quantization(scores),
+            )
+        },
         thresholds=tuple(points),
         abstention=fit_abstention(predictions, coverage=COVERAGE),
         recipe=contracts.QuantizationRecord(
@@ -182,6 +185,12 @@ def _make_contract(
         license=metadata.licence,
         intended_use=INTENDED_USE,
     )
+
+
+def _quantization(tensor: TensorInfo) -> dict[str, Any]:
+    """Return type, scale and zero point of a tensor as the fields of its record."""
+    scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.scales else (None, None)
+    return {"dtype": contracts.TensorType(tensor.dtype), "scale": scale, "zero_point": zero_point}
 
 
 def _calibration_record(candidate: Candidate) -> contracts.Calibration | None:
@@ -232,8 +241,8 @@ def _proof_record(contract: contracts.Contract, text: str, candidate: Candidate)
         "promise": {
             "recipe": recipe.name,
             "method": recipe.method,
-            "input": contract.input.dtype.value,
-            "output": contract.output.dtype.value,
+            "input": contract.picture.dtype.value,
+            "output": contract.probabilities.dtype.value,
             "float_layers": list(recipe.float_layers),
             "kept": True,
         },

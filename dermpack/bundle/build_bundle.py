@@ -68,7 +68,7 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
     if request.golden:
         pictures = golden_vectors.read_golden_pictures(request.golden, metadata=request.metadata)
     else:
-        pictures = golden_vectors.generate_golden_pictures(main.contract.input.width)
+        pictures = golden_vectors.generate_golden_pictures(main.contract.picture.width)
     golden = golden_vectors.build_golden_files(pictures, variants)
 
     labels = "".join(f"{label}\n" for label in main.contract.labels)

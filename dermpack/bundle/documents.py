@@ -16,11 +16,20 @@ from dermpack.bundle.bundle_record import Bundle
 from dermpack.bundle.golden_vectors import MOST_LEVELS_APART, allowed_difference
 from dermpack.bundle.reports import ScoredDataset, VariantScores, VariantTimes
 from dermpack.bundle.variants import Variant
+from dermpack.contract import Contract, SourceKind
 from dermpack.errors import InputError
 from dermpack.evaluation.report import LABEL_COLUMNS, OVERALL
 from dermpack.reporting.page import markdown_cell, render_template, to_one_line
 from dermpack.storage.files import format_json
 
+FORMATS = {  # of inputs and outputs, by role
+    "picture": "RGB picture",
+    "metadata": "row of patient metadata",
+    "probabilities": "number a label",
+    "evidence": "map of each label's evidence",
+    "metadata_evidence": "share of the metadata in each label",
+    "familiarity": "distance to the training pictures",
+}
 SPLITS = ("train", "validation", "test")  # in the order of their use
 MAX_MEANING_CHARACTERS = 200
 Meanings = Mapping[str, str]  # label → what it means, in words; labels without a description are left out
@@ -157,6 +166,7 @@ def build_bill_of_materials(bundle: Bundle, variants: Sequence[Variant]) -> byte
 
 def _model(variant: Variant, *, is_main: bool) -> dict[str, Any]:
     contract, source = variant.contract, licence_source(variant.contract.license)
+    inputs, outputs = contract.inputs.values(), contract.outputs.values()
     terms = find_licence(contract.license)
     named = {"name": licence_name(contract.license)}
     licence = {"id": terms.spdx, "url": terms.address} if terms else named
@@ -178,14 +188,21 @@ def _model(variant: Variant, *, is_main: bool) -> dict[str, Any]:
             "modelParameters": {
                 "task": contract.task,
                 "approach": {"type": "supervised"},
-                "inputs": [{"format": f"{contract.input.dtype.value} RGB picture"}],
-                "outputs": [{"format": f"{contract.output.dtype.value} number a label"}],
+                "inputs": [{"format": f"{one.dtype.value} {FORMATS[one.role]}"} for one in inputs],
+                "outputs": [{"format": f"{one.dtype.value} {FORMATS[one.role]}"} for one in outputs],
             },
             "quantitativeAnalysis": {"performanceMetrics": metrics},
             "considerations": {"useCases": [contract.intended_use], "technicalLimitations": [LIMITATION]},
         },
-        "pedigree": {"notes": f"trained in run {contract.parents.run} on dataset {contract.parents.dataset}"},
+        "pedigree": {"notes": _describe_parents(contract)},
     }
+
+
+def _describe_parents(contract: Contract) -> str:
+    parents = contract.parents
+    if parents.kind is SourceKind.RUN:
+        return f"trained in run {parents.run} on dataset {parents.dataset}"
+    return f"made from {contract.source} {parents.file}"
 
 
 def find_licence(text: str) -> LicenceTerms | None:

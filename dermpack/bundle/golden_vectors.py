@@ -106,7 +106,7 @@ class GoldenVectors:
 
 def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Variant]) -> dict[str, bytes]:
     """Run the variants on the pictures, and return all files of the golden folder with golden.json."""
-    size, policy = variants[0].contract.input.width, variants[0].policy
+    size, policy = variants[0].contract.picture.width, variants[0].policy
     with PictureDecoder() as decoder:
         sources = [picture.data for picture in pictures]
         pixels = np.stack(list(decoder.prepare_all(sources, size, policy=policy)))
@@ -118,13 +118,15 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
         expected = {}
         for variant, run in zip(variants, outputs, strict=True):
             output_name, output = f"{stem}.{variant.name}.out", run[index]
-            files[output_name] = output.output
+            contract = variant.contract
+            answered = output.outputs[variant.answer_name]
+            files[output_name] = answered
             second, first = np.sort(output.probabilities)[-2:]
             expected[variant.name] = ExpectedOutput(
-                fed_sha256=sha256_of(output.fed),
+                fed_sha256=sha256_of(output.fed[variant.picture_name]),
                 output=output_name,
-                output_sha256=sha256_of(output.output),
-                label=variant.contract.labels[int(output.probabilities.argmax())],
+                output_sha256=sha256_of(answered),
+                label=contract.labels[int(output.probabilities.argmax())],
                 is_close=bool(first - second < 2 * allowed_difference(variant)[1]),
                 probabilities=tuple(round(float(value), DECIMALS) for value in output.probabilities),
             )

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dermpack.contract import CONTRACT_FILE, Contract, read_contract
+from dermpack.contract import (
+    CONTRACT_FILE,
+    PICTURE,
+    PROBABILITIES,
+    Contract,
+    find_tensor_name,
+    read_contract,
+)
 from dermpack.errors import InputError
 from dermpack.imaging.decoding import Pixels
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.classifier import (
     MAX_SIDE,
-    Floats,
-    IoNumber,
-    Tensor,
-    build_input_table,
-    dequantize,
-    expand_single_output,
-    parse_tensor,
+    feed_rows,
+    names_of_tensors,
+    read_probabilities,
 )
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels, first_installed_runtime, open_host
 from dermpack.inference.model_files import read_model
+from dermpack.inference.picture_feed import Floats, build_feed, declared_tensor, dequantize
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.storage.files import MAX_JSON_BYTES, path_exists, read_bytes, sha256_of
 
@@ -47,15 +51,25 @@ class Variant:
 
     @property
     def policy(self) -> Policy:
-        return Policy(self.contract.input.policy)
+        return Policy(self.contract.picture.policy)
+
+    @property
+    def picture_name(self) -> str:
+        """The name of the input for the picture."""
+        return find_tensor_name(self.contract.inputs, PICTURE)
+
+    @property
+    def answer_name(self) -> str:
+        """The name of the output with the probabilities."""
+        return find_tensor_name(self.contract.outputs, PROBABILITIES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VariantOutput:
-    """The bytes of input and output for one picture, and the probabilities."""
+    """The bytes of each input and output for one picture, and the probabilities."""
 
-    fed: bytes
-    output: bytes
+    fed: Mapping[str, bytes]
+    outputs: Mapping[str, bytes]
     probabilities: Floats  # [k], with the temperature of the contract
 
 
@@ -96,50 +110,51 @@ def run_variant(
     host: InterpreterHost, variant: Variant, pixels: Pixels, *, kernels: Kernels
 ) -> tuple[VariantOutput, ...]:
     """Run one variant on prepared pixels, uint8 [n, s, s, 3]."""
-    session = host.load(variant.model, where=variant.where, threads=1, kernels=kernels)
-    try:
-        (input_,), (output,) = (
-            [parse_tensor(tensor) for tensor in session.described[kind]] for kind in ("inputs", "outputs")
-        )
-    except ValueError as error:
-        what = "not a classifier with one input and one output"
-        raise InputError(variant.where, what, CONVERT_HINT, code="invalid-model") from error
-    fed = build_input_table(input_)[pixels]
-    answered = session.run(fed.tobytes())
-    probabilities = interpret_outputs(variant, answered, output, count=len(pixels))
-    row_bytes = len(answered) // len(pixels)
-    rows = [answered[start : start + row_bytes] for start in range(0, len(answered), row_bytes)]
+    contract = variant.contract
+    session = host.load(
+        variant.model, where=variant.where, threads=1, kernels=kernels, names=names_of_tensors(contract)
+    )
+    described = {tensor.name: tensor for tensor in (*session.inputs, *session.outputs)}
+    for name, record in {**contract.inputs, **contract.outputs}.items():
+        found, declared = described[name], declared_tensor(record)
+        if (found.shape, found.dtype) != (declared.shape, declared.number.value):
+            what = f"{name} is {found.dtype} {list(found.shape)}, which differs from the contract"
+            raise InputError(variant.where, what, CONVERT_HINT, code="contract-mismatch")
+    fed = feed_variant(variant, pixels)
+    answered = session.run(fed)
+    probabilities = interpret_outputs(variant, answered, count=len(pixels))
+    rows = [_split_rows(ends, len(pixels)) for ends in (fed, answered)]
     return tuple(
-        VariantOutput(fed=picture.tobytes(), output=row, probabilities=values)
-        for picture, row, values in zip(fed, rows, probabilities, strict=True)
+        VariantOutput(fed=inputs, outputs=outputs, probabilities=values)
+        for inputs, outputs, values in zip(*rows, probabilities, strict=True)
     )
 
 
-def interpret_outputs(variant: Variant, outputs: bytes, tensor: Tensor, *, count: int) -> Floats:
+def feed_variant(variant: Variant, pixels: Pixels) -> dict[str, bytes]:
+    """Return the bytes of each input for prepared pixels, uint8 [n, s, s, 3]."""
+    contract = variant.contract
+    tensors = {name: declared_tensor(record) for name, record in contract.inputs.items()}
+    feed = build_feed(declared_tensor(contract.picture), contract.picture)
+    return feed_rows(contract, tensors, feed(pixels), None)
+
+
+def interpret_outputs(variant: Variant, outputs: Mapping[str, bytes], *, count: int) -> Floats:
     """Return the probabilities [count, labels] in the bytes of so many outputs."""
-    rows = np.frombuffer(outputs, dtype=tensor.number.dtype).reshape(count, -1)
-    probabilities = expand_single_output(dequantize(rows, tensor), variant.contract.labels)
-    temperature = variant.contract.output.temperature
+    contract, real = variant.contract, {}
+    for name, record in contract.outputs.items():
+        tensor = declared_tensor(record)
+        real[name] = dequantize(np.frombuffer(outputs[name], dtype=tensor.number.dtype), tensor)
+    probabilities = read_probabilities(contract, real, count, contract.labels)
+    temperature = contract.probabilities.temperature
     return probabilities if temperature is None else apply_temperature(probabilities, temperature)
 
 
-def declared_tensors(variant: Variant) -> tuple[Tensor, Tensor]:
-    """Return the input and the output that the contract declares; raise ValueError for an unknown type."""
-    contract = variant.contract
-    shapes = {
-        "input": (1, contract.input.height, contract.input.width, contract.input.channels),
-        "output": (1, len(contract.labels)),
-    }
-    input_, output = (
-        Tensor(
-            shape=shapes[name],
-            number=IoNumber(declared.dtype.value),
-            scale=declared.scale or 0.0,
-            zero_point=declared.zero_point or 0,
-        )
-        for name, declared in (("input", contract.input), ("output", contract.output))
-    )
-    return input_, output
+def _split_rows(ends: Mapping[str, bytes], count: int) -> list[dict[str, bytes]]:
+    """Return the bytes of each tensor for each of so many rows."""
+    return [
+        {name: data[row * len(data) // count : (row + 1) * len(data) // count] for name, data in ends.items()}
+        for row in range(count)
+    ]
 
 
 def _read_variant(folder: Path) -> Variant:
@@ -151,7 +166,7 @@ def _read_variant(folder: Path) -> Variant:
     if not (name.isascii() and name.isalnum()):  # it becomes the name of a folder and of a Java constant
         what = f"invalid format (recipe {name[:80]!r})"
         raise InputError(folder / CONTRACT_FILE, what, CONVERT_HINT, code="invalid-format")
-    width, height, policy = contract.input.width, contract.input.height, contract.input.policy
+    width, height, policy = contract.picture.width, contract.picture.height, contract.picture.policy
     if width != height or width > MAX_SIDE or policy not in {known.value for known in Policy}:
         what = f"no bundle can prepare its input ({width}×{height} px, policy {policy[:80]!r})"
         raise InputError(folder / CONTRACT_FILE, what, CONVERT_HINT, code="invalid-format")
@@ -162,10 +177,10 @@ def _read_variant(folder: Path) -> Variant:
 def _check_same_model(variants: Sequence[Variant]) -> None:
     """Check that the variants have the same labels and the same preprocessing, and different names."""
     first = variants[0].contract
-    facts = (first.labels, first.input.width, first.input.policy)
+    facts = (first.labels, first.picture.width, first.picture.policy)
     for variant in variants[1:]:
         contract = variant.contract
-        if (contract.labels, contract.input.width, contract.input.policy) != facts:
+        if (contract.labels, contract.picture.width, contract.picture.policy) != facts:
             what = f"its labels or its input differ from those of {variants[0].where.name}"
             hint = "Bundle only variants of one model."
             raise InputError(variant.where, what, hint, code="variants-mismatch")

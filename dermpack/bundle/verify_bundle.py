@@ -18,13 +18,12 @@ from dermpack.bundle.golden_vectors import (
 )
 from dermpack.bundle.read_bundle import OpenedBundle
 from dermpack.bundle.release_comparison import compare_with_release
-from dermpack.bundle.variants import MODEL_FILE, Variant, declared_tensors, interpret_outputs, run_variant
+from dermpack.bundle.variants import MODEL_FILE, Variant, feed_variant, interpret_outputs, run_variant
 from dermpack.bundle.zip_archive import SUMS_FILE
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.decoding import Pixels
 from dermpack.imaging.picture_decoder import PictureDecoder
-from dermpack.inference.classifier import build_input_table
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels
 from dermpack.storage.files import sha256_of
 from dermpack.verification.check_result import Check, CheckOutcome, Verification, check_from_problems
@@ -76,7 +75,7 @@ def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verif
 def _pixel_problem(opened: OpenedBundle, vector: GoldenVector, decoder: PictureDecoder) -> str:
     """Return what is wrong with the pixels of one golden vector, or ""."""
     golden, variant = opened.golden, opened.variants[0]
-    if (golden.size, golden.policy) != (variant.contract.input.width, variant.contract.input.policy):
+    if (golden.size, golden.policy) != (variant.contract.picture.width, variant.contract.picture.policy):
         return "golden.json is for a different input"
     picture, expected = _golden_file(opened, vector.picture), _golden_file(opened, vector.pixels)
     if (sha256_of(picture), sha256_of(expected)) != (vector.picture_sha256, vector.pixels_sha256):
@@ -121,15 +120,18 @@ def _answer_problem(opened: OpenedBundle, variant: Variant, vector: GoldenVector
     expected = vector.expected[variant.name]
     pixels, answer = _golden_file(opened, vector.pixels), _golden_file(opened, expected.output)
     try:
-        input_, output = declared_tensors(variant)
-        fed = build_input_table(input_)[np.frombuffer(pixels, np.uint8)].tobytes()
-        (found,) = interpret_outputs(variant, answer, output, count=1)
+        side = variant.contract.picture.width
+        fed = feed_variant(variant, np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3))
+        (found,) = interpret_outputs(variant, {variant.answer_name: answer}, count=1)
         if not len(found) == len(expected.probabilities) == len(variant.contract.labels):
             return "it has a different number of labels"
         apart = np.abs(found - expected.probabilities).max()
     except ValueError as error:
         return f"invalid input or output ({error})"
-    if (sha256_of(fed), sha256_of(answer)) != (expected.fed_sha256, expected.output_sha256):
+    if (sha256_of(fed[variant.picture_name]), sha256_of(answer)) != (
+        expected.fed_sha256,
+        expected.output_sha256,
+    ):
         return "the hash of the input or of the output differs"
     second, first = np.sort(found)[-2:]
     stated = expected.label, expected.is_close
@@ -153,7 +155,9 @@ def _check_outputs(opened: OpenedBundle, variant: Variant, host: InterpreterHost
     pairs = list(zip([vector.expected[variant.name] for vector in vectors], answers, strict=True))
     if any(len(output.probabilities) != len(labels) for pair in pairs for output in pair):
         return check_from_problems(name, ["golden.json has a different number of labels"], success="")
-    identical = sum(sha256_of(output.output) == expected.output_sha256 for expected, output in pairs)
+    identical = sum(
+        sha256_of(output.outputs[variant.answer_name]) == expected.output_sha256 for expected, output in pairs
+    )
     differences = np.abs([output.probabilities - expected.probabilities for expected, output in pairs])
     # Near ties may have either label.
     other_labels = sum(

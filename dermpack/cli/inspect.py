@@ -176,7 +176,11 @@ def _contract_lines(record: dict[str, Any]) -> Iterator[str]:
     recipe = contract["recipe"]
     yield f"  {contract['name']} {contract['version']}, {recipe['name']} by {recipe['method']}"
     yield f"  labels: {_join(contract['labels'])}"
-    yield f"  pictures are made square by {contract['input']['policy']}"
+    for name, tensor in {**contract["inputs"], **contract["outputs"]}.items():
+        shape = "×".join(map(str, tensor["shape"]))
+        yield f"  {name}: {tensor['role']}, {tensor['dtype']} {shape}"
+        if tensor["role"] == "picture":
+            yield f"  pictures are made square by {tensor['policy']}"
     for accuracy in contract["accuracy"]:
         yield f"  {accuracy['split']} (n = {accuracy['n']:,}): {accuracy['agreement']:.1%} agree with float"
         for figure in accuracy["figures"]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,55 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dermpack.contract import (
+    Activation,
+    EvidenceOutput,
+    FamiliarityOutput,
+    MetadataEvidenceOutput,
+    MetadataInput,
+    OutputRecord,
+    PictureLayout,
+    TensorInterface,
+    encode_metadata_row,
+    find_tensor_name,
+)
 from dermpack.errors import InputError
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.inference.interpreter_host import (
+    BINDING_HINT,
+    SINGLE_TENSORS,
     InterpreterHost,
     InterpreterSession,
     Kernels,
     Runtime,
+    TensorNames,
     first_installed_runtime,
     open_host,
 )
 from dermpack.inference.model_files import ModelSettings, read_model
+from dermpack.inference.picture_feed import (
+    Floats,
+    Pixels,
+    Tensor,
+    build_feed,
+    dequantize,
+    parse_tensor,
+    quantize,
+)
 from dermpack.progress import Track, silent
 
 CHUNK = 16  # pictures in one request
 MAX_SIDE = 2048  # of a model's input
-HINT = "Give a classifier with one input, which takes one square RGB picture, and one output."
-LOWEST, HIGHEST = -1.0, 1.0  # the inputs of our models for the pixels 0 and 255
-# Real values of the pixels 0 and 255 for which the 8-bit input equals the pixel.
-PIXEL_RANGES = ((LOWEST, HIGHEST), (0.0, 1.0), (0.0, 255.0))
-RANGE_ERROR = 0.02  # of the range, since the zero point for 127.5 is rounded to 127 or 128
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ClassifierOutputs:
+    """All outputs of pictures as real values; None for an output that the file does not have."""
+
+    probabilities: Floats  # [n, labels], under the temperature of the settings
+    evidence: Floats | None = None  # [n, height, width, labels]
+    metadata_evidence: Floats | None = None  # [n, labels]
+    familiarity: Floats | None = None  # [n]; the greater, the less like the training pictures
 
 
 class Classifier:
@@ -45,16 +71,19 @@ class Classifier:
         session: InterpreterSession,
         decoder: PictureDecoder,
         sidecar: ModelSettings,
-        input_: Tensor,
-        output: Tensor,
+        inputs: dict[str, Tensor],
+        outputs: dict[str, Tensor],
     ) -> None:
         self._session, self._decoder, self._sidecar = session, decoder, sidecar
-        self._output, self._input_table = output, build_input_table(input_)
-        self.input = input_
+        self._inputs, self._outputs = inputs, outputs
+        interface = sidecar.interface
+        self._picture = find_tensor_name(interface.inputs, "picture") if interface else next(iter(inputs))
+        self.input = inputs[self._picture]
+        self._feed = build_feed(self.input, interface.picture if interface else None)
         self.classes = sidecar.labels
-        self.size = input_.shape[1]
-        self.engine = str(session.described["engine"])
-        self.is_delegated = bool(session.described["delegated"])
+        self.size = self.input.shape[2]
+        self.engine = session.engine
+        self.is_delegated = bool(session.delegated)
 
     def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
         """Prepare and classify picture files; a PictureError names the file that cannot be decoded."""
@@ -66,13 +95,27 @@ class Classifier:
                 results.append(self.classify(np.stack(list(islice(prepared, CHUNK)))))
         return np.concatenate(results) if results else np.empty((0, len(self.classes)))
 
-    def classify(self, pixels: Pixels) -> Floats:
+    def classify(self, pixels: Pixels, metadata: NDArray[np.float32] | None = None) -> Floats:
         """Return the probabilities of prepared pictures, uint8 [n, size, size, 3]."""
-        # The 256 possible input numbers are computed once; `take` is three times as fast as indexing.
-        data = self._session.run(self._input_table.take(pixels).tobytes())
-        outputs = np.frombuffer(data, dtype=self._output.number.dtype).reshape(len(pixels), -1)
-        probabilities = expand_single_output(dequantize(outputs, self._output), self.classes)
-        return soften(probabilities, self._sidecar.temperature, floor=self._sidecar.floor)
+        return self.run(pixels, metadata).probabilities
+
+    def run(self, pixels: Pixels, metadata: NDArray[np.float32] | None = None) -> ClassifierOutputs:
+        """Return all outputs of prepared pictures; without rows of metadata, every field is missing."""
+        fed = feed_rows(self._sidecar.interface, self._inputs, self._feed(pixels), metadata)
+        answered = self._session.run(fed)
+        interface, settings = self._sidecar.interface, self._sidecar
+        real = {
+            name: dequantize(np.frombuffer(data, dtype=self._outputs[name].number.dtype), self._outputs[name])
+            for name, data in answered.items()
+        }
+        probabilities = read_probabilities(interface, real, len(pixels), settings.labels)
+        outputs = interface.outputs if interface else {}
+        return ClassifierOutputs(
+            probabilities=soften(probabilities, settings.temperature, floor=settings.floor),
+            evidence=_select(outputs, real, EvidenceOutput, len(pixels)),
+            metadata_evidence=_select(outputs, real, MetadataEvidenceOutput, len(pixels)),
+            familiarity=_select(outputs, real, FamiliarityOutput, len(pixels)),
+        )
 
 
 @contextmanager
@@ -95,92 +138,104 @@ def load_classifier(
     kernels: Kernels = Kernels.XNNPACK,
 ) -> Classifier:
     """Load a model into the host's process and check its tensors; valid until the next model is loaded."""
-    session = host.load(model, where=where, threads=threads, kernels=kernels)
-    inputs, outputs = session.described["inputs"], session.described["outputs"]
-    if len(inputs) != 1 or len(outputs) != 1:
-        what = f"the model has {len(inputs)} inputs and {len(outputs)} outputs"
-        raise InputError(where, what, HINT, code="unsupported-model")
+    interface = sidecar.interface
+    session = host.load(
+        model, where=where, threads=threads, kernels=kernels, names=names_of_tensors(interface)
+    )
     try:
-        input_, output = parse_tensor(inputs[0]), parse_tensor(outputs[0])
+        inputs = {tensor.name: parse_tensor(tensor) for tensor in session.inputs}
+        outputs = {tensor.name: parse_tensor(tensor) for tensor in session.outputs}
     except ValueError as error:
         what = f"the type of a tensor is not supported ({error})"
-        raise InputError(where, what, HINT, code="unsupported-model") from error
-    # Square RGB pictures in the order height, width, channels, one at a time.
-    side = input_.shape[1] if len(input_.shape) == 4 else 0
-    if input_.shape != (1, side, side, 3) or not 0 < side <= MAX_SIDE:
-        what = f"the input has shape {list(input_.shape)}, not that of one square RGB picture"
-        raise InputError(where, what, HINT, code="unsupported-model")
-    count = len(sidecar.labels)
-    is_sigmoid = output.length == 1 and count == 2
-    if output.length != count and not is_sigmoid:
-        what = f"the model has {output.length} outputs, but there are {count} labels"
+        raise InputError(where, what, BINDING_HINT, code="unsupported-model") from error
+    # Square RGB pictures, one at a time; without a contract, in the order height, width, channels.
+    picture = inputs[find_tensor_name(interface.inputs, "picture") if interface else session.inputs[0].name]
+    is_nchw = interface is not None and interface.picture.layout is PictureLayout.NCHW
+    side = picture.shape[2] if len(picture.shape) == 4 else 0
+    expected = (1, 3, side, side) if is_nchw else (1, side, side, 3)
+    if picture.shape != expected or not 0 < side <= MAX_SIDE:
+        what = f"the input has shape {list(picture.shape)}, not that of one square RGB picture"
+        raise InputError(where, what, BINDING_HINT, code="unsupported-model")
+    name = find_tensor_name(interface.outputs, "probabilities") if interface else session.outputs[0].name
+    count, length = len(sidecar.labels), outputs[name].length
+    if length != count and not (length == 1 and count == 2):
+        what = f"the model has {length} outputs, but there are {count} labels"
         raise InputError(where, what, "Give --labels FILE with one label per output.", code="labels-mismatch")
-    return Classifier(session, host.decoder(threads), sidecar, input_, output)
+    if interface is not None:
+        _check_shapes(interface, inputs, outputs, where)
+    return Classifier(session, host.decoder(threads), sidecar, inputs, outputs)
 
 
-class IoNumber(Enum):
-    """The number types of inputs and outputs that an app can feed and read."""
-
-    FLOAT32 = "float32"
-    UINT8 = "uint8"
-    INT8 = "int8"
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
-    """One input or output; a scale of 0 means that its numbers are not quantized."""
-
-    shape: tuple[int, ...]
-    number: IoNumber
-    scale: float
-    zero_point: int
-
-    @property
-    def length(self) -> int:
-        return int(np.prod(self.shape))
+def _check_shapes(
+    interface: TensorInterface, inputs: dict[str, Tensor], outputs: dict[str, Tensor], where: Path
+) -> None:
+    """Raise InputError unless the tensors besides picture and probabilities have the stated shapes."""
+    for records, tensors in ((interface.inputs, inputs), (interface.outputs, outputs)):
+        for name, record in records.items():
+            if record.role not in ("picture", "probabilities") and tensors[name].shape != record.shape:
+                what = (
+                    f"{name} has the shape {list(tensors[name].shape)}, in the contract {list(record.shape)}"
+                )
+                raise InputError(where, what, "Export the model again.", code="contract-mismatch")
 
 
-def parse_tensor(described: dict[str, Any]) -> Tensor:
-    """Return the tensor that the interpreter describes; raise ValueError for a type that no app can use."""
-    return Tensor(
-        shape=tuple(int(side) for side in described["shape"]),
-        number=IoNumber(described["dtype"]),
-        scale=float(described["scale"]),
-        zero_point=int(described["zero_point"]),
+def names_of_tensors(interface: TensorInterface | None) -> TensorNames:
+    """Return the names by which the tensors of a file are bound."""
+    if interface is None:
+        return SINGLE_TENSORS
+    return TensorNames(
+        signature=interface.signature, inputs=tuple(interface.inputs), outputs=tuple(interface.outputs)
     )
 
 
-def build_input_table(tensor: Tensor) -> NDArray[Any]:
-    """Return the input number for each of the 256 values of a pixel: float32 → -1 … 1, 8-bit → the pixel.
+def feed_rows(
+    interface: TensorInterface | None,
+    tensors: dict[str, Tensor],
+    picture: NDArray[Any],
+    metadata: NDArray[np.float32] | None,
+) -> dict[str, bytes]:
+    """Return the bytes of each input: the numbers of pictures, and rows of metadata, float32 [n, slots].
 
-    An 8-bit input whose scale and zero point define another range gets quantized values of -1 … 1.
+    Without rows, every field of every row is missing.
     """
-    pixels = np.arange(256)
-    real = LOWEST + (HIGHEST - LOWEST) * pixels / 255
-    if tensor.number is IoNumber.FLOAT32:
-        return real.astype(np.float32)
-    # Converters scale 8-bit inputs so that most of them are the pixels themselves, for int8 minus 128.
-    limits = np.iinfo(tensor.number.dtype)
-    ends = [(number - tensor.zero_point) * tensor.scale for number in (limits.min, limits.max)]
-    takes_pixels = any(
-        max(abs(ends[0] - low), abs(ends[1] - high)) <= RANGE_ERROR * (high - low)
-        for low, high in PIXEL_RANGES
-    )
-    if tensor.scale == 0 or takes_pixels:
-        return (pixels + limits.min).astype(tensor.number.dtype)
-    # Any other 8-bit input is quantized with its scale and zero point.
-    steps = np.rint(real / tensor.scale) + tensor.zero_point
-    return np.asarray(np.clip(steps, limits.min, limits.max), dtype=tensor.number.dtype)
+    fed: dict[str, bytes] = {}
+    for name in tensors:
+        record = interface.inputs[name] if interface else None
+        if isinstance(record, MetadataInput):
+            if metadata is None:
+                row = encode_metadata_row(record.columns, {}, where=name)
+                metadata = np.tile(np.array(row, np.float32), (len(picture), 1))
+            fed[name] = quantize(metadata, tensors[name]).tobytes()
+        else:
+            fed[name] = picture.tobytes()
+    return fed
 
 
-def dequantize(outputs: NDArray[Any], tensor: Tensor) -> Floats:
-    """Return the real values of outputs: 128 at scale 1/256 and zero point 0 → 0.5."""
-    values = outputs.astype(np.float64)
-    return values if tensor.scale == 0 else (values - tensor.zero_point) * tensor.scale
+def read_probabilities(
+    interface: TensorInterface | None, real: dict[str, Floats], rows: int, labels: Sequence[str]
+) -> Floats:
+    """Return the probabilities [rows, labels] in the real values of outputs, before any temperature."""
+    if interface is None:
+        return expand_single_output(next(iter(real.values())).reshape(rows, -1), labels)
+    record = interface.probabilities
+    values = real[find_tensor_name(interface.outputs, "probabilities")].reshape(rows, -1)
+    if not record.applied and record.activation is Activation.SIGMOID:
+        values = 1 / (1 + np.exp(-values))
+    elif not record.applied:
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        values = powers / powers.sum(axis=1, keepdims=True)
+    return expand_single_output(values, labels)
+
+
+def _select(
+    outputs: Mapping[str, OutputRecord], real: dict[str, Floats], role: type[OutputRecord], rows: int
+) -> Floats | None:
+    """Return the real values of the output with the role: [rows, …], for a single number [rows]."""
+    for name, record in outputs.items():
+        if isinstance(record, role):
+            shape = record.shape[1:]
+            return real[name].reshape(rows, *(() if shape == (1,) else shape))
+    return None
 
 
 def soften(probabilities: Floats, temperature: float, *, floor: float = 0.0) -> Floats:

@@ -7,8 +7,9 @@ and import the rest while the child imports the interpreter.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from importlib.util import find_spec
@@ -28,6 +29,10 @@ CHUNK = 8  # pictures in one request of `predict`
 HINT = (
     "Convert the run again, or use another interpreter: the model is broken, or needs unsupported operators "
     "or more memory than one process may use."
+)
+BINDING_HINT = (
+    "Give a classifier with one input, which takes one square RGB picture, and one output; or one with its "
+    "model.json, which names each tensor."
 )
 
 
@@ -72,15 +77,60 @@ def first_installed_runtime() -> Runtime:
     raise MissingExtraError(Runtime.LITERT.value, "device")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorNames:
+    """The names by which the tensors of a model are fed and read.
+
+    With a signature, its names are those of the file, whatever the order of the tensors. Without one, the
+    file has a single input and a single output, and the names stand for these.
+    """
+
+    signature: str | None = None
+    inputs: tuple[str, ...] = ("picture",)
+    outputs: tuple[str, ...] = ("probabilities",)
+
+
+SINGLE_TENSORS = TensorNames()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedTensor:
+    """One tensor as the interpreter describes it; a scale of 0 means that its numbers are not quantized."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    size_bytes: int
+    scale: float
+    zero_point: int
+
+
 class InterpreterSession:
     """A loaded model; it is valid until the host loads the next one."""
 
     def __init__(self, described: dict[str, Any], pid: int, request: Callable[[bytes, bytes], bytes]) -> None:
-        self.described, self.pid, self._request = described, pid, request
+        self.engine, self.delegated = str(described["engine"]), int(described["delegated"])
+        self.inputs = _read_tensors(described["inputs"])
+        self.outputs = _read_tensors(described["outputs"])
+        self.pid, self._request = pid, request
 
-    def run(self, pictures: bytes) -> bytes:
-        """Return the outputs of pictures that have the type and layout of the input tensor."""
-        return self._request(RUN, pictures)
+    def run(self, inputs: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return the outputs of pictures by name; each input has the type and layout of its tensor."""
+        rows = len(inputs[self.inputs[0].name]) // self.inputs[0].size_bytes
+        data = self._request(RUN, b"".join(inputs[tensor.name] for tensor in self.inputs))
+        outputs, start = {}, 0
+        for tensor in self.outputs:
+            end = start + rows * tensor.size_bytes
+            outputs[tensor.name] = data[start:end]
+            start = end
+        return outputs
+
+
+def _read_tensors(described: Sequence[dict[str, Any]]) -> tuple[DescribedTensor, ...]:
+    return tuple(
+        DescribedTensor(**{**tensor, "shape": tuple(int(side) for side in tensor["shape"])})
+        for tensor in described
+    )
 
 
 class InterpreterHost:
@@ -96,10 +146,21 @@ class InterpreterHost:
         self.starts = 0
 
     def load(
-        self, model: bytes, *, where: Path, threads: int, kernels: Kernels = Kernels.XNNPACK
+        self,
+        model: bytes,
+        *,
+        where: Path,
+        threads: int,
+        kernels: Kernels = Kernels.XNNPACK,
+        names: TensorNames = SINGLE_TENSORS,
     ) -> InterpreterSession:
-        """Load a model in place of the previous one; `where` names it in errors."""
-        process, options = self.start(), {"threads": threads, "kernels": kernels.value}
+        """Load a model in place of the previous one; `where` names it in errors.
+
+        Raise InputError if its tensors do not have these names.
+        """
+        process = self.start()
+        options: dict[str, Any] = {"threads": threads, "kernels": kernels.value}
+        options |= {"signature": names.signature, "inputs": names.inputs, "outputs": names.outputs}
         request = partial(_request, process, where, self._patience_seconds)
         try:
             described = json.loads(request(json.dumps(options).encode(), model))
@@ -107,6 +168,8 @@ class InterpreterHost:
             process.close()
             what = "the interpreter did not describe the model"
             raise InputError(where, what, HINT, code="interpreter-failed") from error
+        if problem := described["problem"]:
+            raise InputError(where, problem, BINDING_HINT, code="unsupported-model")
         return InterpreterSession(described, process.pid, request)
 
     def start(self) -> ChildProcess:

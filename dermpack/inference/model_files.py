@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dermpack.contract import CONTRACT_FILE, Contract, OperatingPoint, Temperature, parse_contract
+from dermpack.contract import (
+    CONTRACT_FILE,
+    Contract,
+    OperatingPoint,
+    Temperature,
+    TensorInterface,
+    parse_contract,
+)
 from dermpack.errors import DermpackError, InputError, TableError
 from dermpack.imaging.preprocessing import Policy
 from dermpack.storage.files import is_directory, read_bytes, read_json, sha256_of
@@ -31,6 +38,7 @@ class ModelSettings:
     policy: Policy = Policy.CENTRE_SQUARE
     temperature: float = 1.0
     floor: float = 0.0  # probabilities are raised to it before the temperature is applied
+    interface: TensorInterface | None = None  # without a contract: one picture in, one output
 
 
 def read_model(path: Path) -> bytes:
@@ -76,13 +84,19 @@ def read_sidecar(path: Path, *, of: Path | None = None) -> ModelSettings:
     if of is not None and contract.sha256 != sha256_of(read_model(of)):
         hint = "Convert the run again, or give --labels FILE to ignore the contract."
         raise TableError(path, f"describes another model than {of.name}", hint, code="contract-mismatch")
-    return make_settings(contract.labels, _parse_policy(contract, path), contract.output.temperature)
+    policy, temperature = _parse_policy(contract, path), contract.probabilities.temperature
+    return make_settings(contract.labels, policy, temperature, contract)
 
 
-def make_settings(labels: tuple[str, ...], policy: Policy, temperature: Temperature | None) -> ModelSettings:
+def make_settings(
+    labels: tuple[str, ...],
+    policy: Policy,
+    temperature: Temperature | None,
+    interface: TensorInterface | None = None,
+) -> ModelSettings:
     """Return the settings of a model; without a temperature, its probabilities are not changed."""
     value, floor = (temperature.value, temperature.floor) if temperature else (1.0, 0.0)
-    return ModelSettings(labels=labels, policy=policy, temperature=value, floor=floor)
+    return ModelSettings(labels=labels, policy=policy, temperature=value, floor=floor, interface=interface)
 
 
 def read_labels(path: Path) -> ModelSettings:
@@ -125,6 +139,7 @@ class OpenedModel:
     temperature: Temperature | None = None
     abstain_below: float | None = None
     points: tuple[OperatingPoint, ...] = ()
+    interface: TensorInterface | None = None
 
 
 def open_model(path: Path, *, labels_file: Path | None = None) -> OpenedModel:
@@ -165,19 +180,20 @@ def open_model(path: Path, *, labels_file: Path | None = None) -> OpenedModel:
         policy=_parse_policy(contract, sidecar),
         name=contract.name,
         version=contract.version,
-        size=contract.input.width,
-        temperature=contract.output.temperature,
+        size=contract.picture.width,
+        temperature=contract.probabilities.temperature,
         abstain_below=abstention.threshold if abstention else None,
         points=contract.thresholds,
+        interface=contract,
     )
 
 
 def _parse_policy(contract: Contract, where: Path) -> Policy:
     policies = {policy.value: policy for policy in Policy}
-    if contract.input.policy not in policies:
-        what = f"the input policy {contract.input.policy!r} is not one of {', '.join(policies)}"
+    if contract.picture.policy not in policies:
+        what = f"the input policy {contract.picture.policy!r} is not one of {', '.join(policies)}"
         raise TableError(where, what, AGAIN, code="invalid-contract")
-    return policies[contract.input.policy]
+    return policies[contract.picture.policy]
 
 
 def find_model_file(path: Path) -> Path:

@@ -10,7 +10,8 @@
 
 Fields can be str, int, float, bool, Path, enums, other records, `X | None`, tuples, and Mapping from str to
 any of these; a value of type Any is taken as it is. A field with a default may be missing. Limits of values
-are checked by `__post_init__` with `check`.
+are checked by `__post_init__` with `check`. Of a union of records, the JSON object says in one key, which
+each of them declares as a Literal, which of them it is: `role: Literal["picture"] = "picture"`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from functools import cache
 from math import isfinite
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
 EXPECTED = {
@@ -98,11 +99,10 @@ def _resolve_hints(record_type: Any) -> dict[str, Any]:
 
 def _decode_value(hint: Any, value: object, place: str) -> Any:
     origin = get_origin(hint)
-    if hint is Any:
+    if hint is Any or origin is Literal:  # the tag by which a record of a union was chosen
         return value
-    if origin is UnionType:  # only X | None
-        inner = next(option for option in get_args(hint) if option is not NoneType)
-        return None if value is None else _decode_value(inner, value, place)
+    if origin is UnionType:
+        return _decode_union(get_args(hint), value, place)
     if origin is tuple:
         return _decode_items(get_args(hint), value, place)
     if origin is not None:  # Mapping[str, X]
@@ -124,6 +124,23 @@ def _decode_value(hint: Any, value: object, place: str) -> Any:
             raise ValueError(f"{place} must be one of {', '.join(choices)}, not {_shorten(value)}")
         return choices[value]
     return _decode_scalar(hint, value, place)
+
+
+def _decode_union(hints: tuple[Any, ...], value: object, place: str) -> Any:
+    """Decode X | None, or a union of records: the one whose Literal field has the stated value."""
+    options = [option for option in hints if option is not NoneType]
+    if value is None and len(options) < len(hints):
+        return None
+    if len(options) == 1:
+        return _decode_value(options[0], value, place)
+    # The field is the same for all of them.
+    first = _resolve_hints(options[0])
+    tag = next(name for name, hint in first.items() if get_origin(hint) is Literal)
+    choices = {get_args(_resolve_hints(option)[tag])[0]: option for option in options}
+    stated = value.get(tag) if isinstance(value, dict) else None
+    if not isinstance(stated, str) or stated not in choices:
+        raise ValueError(f"{_join(place, tag)} must be one of {', '.join(choices)}, not {_shorten(stated)}")
+    return _decode_value(choices[stated], value, place)
 
 
 def _decode_items(hints: tuple[Any, ...], value: object, place: str) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dermpack.contract import Activation, Contract, Input, Output
+from dermpack.contract import Contract, TensorInterface
 from dermpack.errors import InputError
 from dermpack.tflite.model_file import MIDDLES, ModelFile, TensorInfo, takes_raw_bytes
 
@@ -42,10 +42,11 @@ def inner_floats(model: ModelFile) -> tuple[TensorInfo, ...]:
 
 def _lint_ends(model: ModelFile) -> Iterator[LintFinding]:
     """Check inputs and outputs, and that nothing between those of an int8 file is float."""
-    if len(model.inputs) != 1:
+    has_names = bool(model.signatures)
+    if len(model.inputs) != 1 and not has_names:
         detail = f"{len(model.inputs)} inputs: {_names(model.inputs)}"
         yield LintFinding(kind="several inputs", detail=detail, hint="name each input when feeding it")
-    if len(model.outputs) != 1:
+    if len(model.outputs) != 1 and not has_names:
         detail = f"{len(model.outputs)} outputs: {_names(model.outputs)}"
         yield LintFinding(kind="several outputs", detail=detail, hint="look up which one has the scores")
     for tensor in (*model.inputs, *model.outputs):
@@ -118,25 +119,7 @@ def find_mismatches(contract: Contract, model: ModelFile, *, sha256: str) -> tup
 
 
 def _mismatches(contract: Contract, model: ModelFile) -> Iterator[str]:
-    outputs = 1 if contract.output.activation is Activation.SIGMOID else len(contract.labels)
-    pixels = (1, contract.input.height, contract.input.width, contract.input.channels)
-    ends: tuple[tuple[str, tuple[TensorInfo, ...], Input | Output, tuple[int, ...]], ...] = (
-        ("input", model.inputs, contract.input, pixels),
-        ("output", model.outputs, contract.output, (1, outputs)),
-    )
-    for name, tensors, stated, shape in ends:
-        if len(tensors) != 1:
-            yield f"the file has {len(tensors)} {name}s"
-            continue
-        tensor = tensors[0]
-        if tensor.dtype != stated.dtype.value:
-            yield f"{name}: {stated.dtype.value}, the file has {tensor.dtype}"
-        if tensor.shape != shape:
-            yield f"{name}: {list(shape)}, the file has {list(tensor.shape)}"
-        expected = ((), ()) if stated.scale is None else ((stated.scale,), (stated.zero_point,))
-        if (tensor.scales, tensor.zero_points) != expected:
-            steps = f"scale {stated.scale} and zero point {stated.zero_point}"
-            yield f"{name}: {steps} differ from those of the file"
+    yield from _tensor_mismatches(contract, model)
     if contract.size_bytes != model.size_bytes:
         yield f"size_bytes is {contract.size_bytes}, the file has {model.size_bytes}"
     stated_operators = {(operator.name, operator.version) for operator in contract.operators}
@@ -144,6 +127,36 @@ def _mismatches(contract: Contract, model: ModelFile) -> Iterator[str]:
         yield "its operators differ from those of the file"
     if model.metadata and model.metadata.labels and model.metadata.labels != contract.labels:
         yield "its labels differ from those inside the file"
+
+
+def _tensor_mismatches(contract: Contract, model: ModelFile) -> Iterator[str]:
+    """Compare each input and output."""
+    bound = bind_tensors(contract, model)
+    for name, stated in {**contract.inputs, **contract.outputs}.items():
+        tensor = bound.get(name)
+        if tensor is None:
+            yield f"the file has no tensor with the name {name}"
+            continue
+        if tensor.dtype != stated.dtype.value:
+            yield f"{name}: {stated.dtype.value}, the file has {tensor.dtype}"
+        if tensor.shape != stated.shape:
+            yield f"{name}: {list(stated.shape)}, the file has {list(tensor.shape)}"
+        expected = ((), ()) if stated.scale is None else ((stated.scale,), (stated.zero_point,))
+        if (tensor.scales, tensor.zero_points) != expected:
+            steps = f"scale {stated.scale} and zero point {stated.zero_point}"
+            yield f"{name}: {steps} differ from those of the file"
+    counts = (len(contract.inputs), len(contract.outputs)), (len(model.inputs), len(model.outputs))
+    if counts[0] != counts[1]:
+        yield f"the file has {counts[1][0]} inputs and {counts[1][1]} outputs"
+
+
+def bind_tensors(interface: TensorInterface, model: ModelFile) -> dict[str, TensorInfo]:
+    """Return the tensors of the file by the names of the contract: by its signature, or the only ones."""
+    if interface.signature is not None:
+        signatures = [one for one in model.signatures if one.key == interface.signature]
+        return {**signatures[0].inputs, **signatures[0].outputs} if signatures else {}
+    ends = ((interface.inputs, model.inputs), (interface.outputs, model.outputs))
+    return {name: tensors[0] for names, tensors in ends for name in names if len(names) == len(tensors) == 1}
 
 
 def newest_versions(runtime: str) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from math import prod
@@ -134,6 +135,15 @@ class ByteShare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSignature:
+    """The names of inputs and outputs, which hold whatever the order of the tensors."""
+
+    key: str
+    inputs: Mapping[str, TensorInfo]
+    outputs: Mapping[str, TensorInfo]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
     """Everything but the numbers; inputs and outputs are those of the first subgraph."""
 
@@ -147,6 +157,7 @@ class ModelFile:
     min_runtime_version: str  # empty if the file has none
     metadata: Metadata | None
     shares: tuple[ByteShare, ...]  # sorted by kind
+    signatures: tuple[ModelSignature, ...] = ()  # of the first subgraph
 
     @property
     def parameters(self) -> int:

@@ -18,6 +18,7 @@ from dermpack.tflite.model_file import (
     UNUSED_KIND,
     ByteShare,
     ModelFile,
+    ModelSignature,
     OperatorInfo,
     TensorInfo,
 )
@@ -100,7 +101,23 @@ def _read(data: BoundedBytes) -> ModelFile:
         min_runtime_version=tables.attached(MIN_RUNTIME_NAME).rstrip(b"\0").decode("ascii", "replace"),
         metadata=unpack_metadata(packed, file=data) if packed else None,
         shares=_byte_shares(graphs, tables),
+        signatures=tuple(_read_signatures(model, graphs[0], budget)),
     )
+
+
+def _read_signatures(model: Any, tensors: Sequence[TensorInfo], budget: Budget) -> Iterator[ModelSignature]:
+    """Yield the signatures of the first subgraph."""
+    for signature in budget.tables(model.SignatureDefsLength(), model.SignatureDefs):
+        if signature.SubgraphIndex() != 0:
+            continue
+        inputs, outputs = (
+            {budget.text(entry.Name()): _pick(tensors, entry.TensorIndex()) for entry in entries}
+            for entries in (
+                budget.tables(signature.InputsLength(), signature.Inputs),
+                budget.tables(signature.OutputsLength(), signature.Outputs),
+            )
+        )
+        yield ModelSignature(key=budget.text(signature.SignatureKey()), inputs=inputs, outputs=outputs)
 
 
 def _read_tensor(tensor: Any, tables: ModelTables) -> TensorInfo:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isclose
 
-from dermpack.contract import Activation, Contract, Input, Output
+from dermpack.contract import Contract, InputRecord, OutputRecord
 from dermpack.storage.files import sha256_of
+from dermpack.tflite.lint import bind_tensors
 from dermpack.tflite.model_file import ModelFile, TensorInfo
 from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
 
@@ -44,36 +45,39 @@ def check_bytes(data: bytes, contract: Contract) -> Check:
 
 def check_description(model: ModelFile, contract: Contract) -> tuple[Check, ...]:
     """Check everything that both the contract and the flatbuffer state."""
-    side, labels = contract.input, len(contract.labels)
-    outputs = 1 if contract.output.activation is Activation.SIGMOID else labels
+    bound = bind_tensors(contract, model)
+    counts = (len(contract.inputs), len(contract.outputs)) == (len(model.inputs), len(model.outputs))
+    ends = (("input", contract.inputs), ("output", contract.outputs))
     return (
-        _check_end("input", model.inputs, contract.input, (1, side.height, side.width, side.channels)),
-        _check_end("output", model.outputs, contract.output, (1, outputs)),
+        *(
+            _check_tensor(kind if len(records) == 1 else f"{kind} {name}", bound.get(name), record, counts)
+            for kind, records in ends
+            for name, record in records.items()
+        ),
         _check_operators(model, contract),
         _check_metadata(model, contract),
     )
 
 
-def _check_end(
-    name: str, tensors: tuple[TensorInfo, ...], stated: Input | Output, shape: tuple[int, ...]
+def _check_tensor(
+    name: str, tensor: TensorInfo | None, stated: InputRecord | OutputRecord, has_counts: bool
 ) -> Check:
-    """Check the input or the output."""
-    problems = []
-    if len(tensors) != 1:
-        problems.append(f"the file has {len(tensors)} of them, expected 1")
+    """Check an input or an output."""
+    problems = [] if has_counts else ["the file has another number of inputs or outputs"]
+    if tensor is None:
+        problems.append("the file has no tensor with this name")
     else:
-        tensor = tensors[0]
         if tensor.dtype != stated.dtype.value:
             problems.append(f"the file has {tensor.dtype}, the contract {stated.dtype.value}")
-        if tensor.shape != shape or tensor.is_dynamic:
-            problems.append(f"the file has the shape {list(tensor.shape)}, the contract {list(shape)}")
+        if tensor.shape != stated.shape or tensor.is_dynamic:
+            problems.append(f"the file has the shape {list(tensor.shape)}, the contract {list(stated.shape)}")
         if not _are_equal(tensor.scales, stated.scale):
             problems.append(f"the file has the scale {_join(tensor.scales)}, the contract {stated.scale}")
         if tensor.scales and tensor.zero_points != (stated.zero_point,):
             zero_points = _join(tensor.zero_points)
             problems.append(f"the file has the zero point {zero_points}, the contract {stated.zero_point}")
     steps = "" if stated.scale is None else f", a step is {stated.scale:.6g}"
-    return check_from_problems(name, problems, success=f"{stated.dtype.value} {list(shape)}{steps}")
+    return check_from_problems(name, problems, success=f"{stated.dtype.value} {list(stated.shape)}{steps}")
 
 
 def _check_operators(model: ModelFile, contract: Contract) -> Check:
@@ -98,11 +102,13 @@ def _check_metadata(model: ModelFile, contract: Contract) -> Check:
     )
     problems = [f"its {field} differ from the contract's" for field, read, stated in pairs if read != stated]
     for field in ("mean", "std"):
-        values, stated = getattr(metadata, field), getattr(contract.input, field)
-        if not _are_equal(values[:1], stated) or len(set(values)) > 1:
-            problems.append(f"its {field} is {_join(values)}, the contract's {stated}")
+        values, stated = getattr(metadata, field), getattr(contract.picture, field)
+        # One number stands for all channels.
+        each = values * len(stated) if len(values) == 1 else values
+        if len(each) != len(stated) or not all(map(_is_equal, each, stated)):
+            problems.append(f"its {field} is {_join(values)}, the contract's {_join(stated)}")
     # MediaPipe applies the temperature of the file; an app that reads the contract, that of the contract.
-    temperature = contract.output.temperature
+    temperature = contract.probabilities.temperature
     slope = 1.0 if temperature is None else 1 / temperature.value
     for sigmoid in metadata.calibration.sigmoids if metadata.calibration else ():
         if not isclose(sigmoid.slope, slope, rel_tol=FLOAT32_ERROR):
@@ -117,7 +123,11 @@ def _are_equal(values: tuple[float, ...], stated: float | None) -> bool:
     """Return whether the values are just the stated number, or none if none is stated."""
     if stated is None or len(values) != 1:
         return stated is None and not values
-    return isclose(values[0], stated, rel_tol=FLOAT32_ERROR)
+    return _is_equal(values[0], stated)
+
+
+def _is_equal(value: float, stated: float) -> bool:
+    return isclose(value, stated, rel_tol=FLOAT32_ERROR)
 
 
 def _join(values: tuple[float, ...]) -> str:

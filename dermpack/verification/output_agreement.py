@@ -121,7 +121,7 @@ def check_outputs(runs: Sequence[InterpreterRun], contract: Contract) -> Iterato
         yield Check(
             name=f"outputs on {run}",
             outcome=outcome,
-            detail=f"{_describe_difference(apart, contract.output.scale)}{reason}",
+            detail=f"{_describe_difference(apart, contract.probabilities.scale)}{reason}",
             figures={"against": str(reference), **apart},
         )
 
@@ -186,10 +186,12 @@ def check_network(
     pairs = (("run", network.run_sha256, parents.run), ("weights", network.weights_sha256, parents.weights))
     problems = [
         f"the contract names another {parent}: {stated[:12]}…"
+        if stated
+        else f"the contract names no {parent}"
         for parent, sha256, stated in pairs
         if sha256 != stated
     ]
-    success = f"run {parents.run[:12]}…, weights {parents.weights[:12]}…"
+    success = f"run {network.run_sha256[:12]}…, weights {network.weights_sha256[:12]}…"
     yield check_from_problems("parent", problems, success=success)
     if not network.fits(contract):
         detail = "its labels differ from those of the contract"
@@ -201,5 +203,5 @@ def check_network(
             outcome = CheckOutcome.NOTED if apart["mean"] <= NETWORK_MEAN else CheckOutcome.FAILS
         else:
             outcome = CheckOutcome.HOLDS if apart["max"] <= allowed + ROUNDING else CheckOutcome.FAILS
-        detail = f"{_describe_difference(apart, contract.output.scale)}, on {samples}"
+        detail = f"{_describe_difference(apart, contract.probabilities.scale)}, on {samples}"
         yield Check(name="network", outcome=outcome, detail=detail, figures={"against": str(run), **apart})

@@ -150,7 +150,7 @@ def check_decisions(scored: ScoredSplit, contract: Contract, dataset: Dataset) -
     """Fit temperature, abstention and thresholds again, if this is the split that they were fitted on."""
     if scored.split is not Split.VALIDATION or contract.parents.dataset != dataset.sha256:
         return
-    predictions, temperature = scored.predictions, contract.output.temperature
+    predictions, temperature = scored.predictions, contract.probabilities.temperature
     if temperature is not None:
         yield _check_temperature(predictions, temperature)
         # Abstention and thresholds apply to probabilities under the temperature.

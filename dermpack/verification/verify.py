@@ -144,8 +144,9 @@ def verify_export(export: Export, tools: VerificationTools) -> Verification:
         checks += [*check_description(model, contract), check_recipe(model, contract)]
         # A file with another input or output than the contract states cannot be fed.
         failed = {check.name for check in checks if check.outcome is CheckOutcome.FAILS}
-        policy = {policy.value: policy for policy in Policy}.get(contract.input.policy)
-        if policy is None or failed & {"input", "output"} or contract.input.width > MAX_SIDE:
+        policy = {policy.value: policy for policy in Policy}.get(contract.picture.policy)
+        is_described = not any(name.startswith(("input", "output")) for name in failed)
+        if policy is None or not is_described or contract.picture.width > MAX_SIDE:
             why = "the contract does not describe the input and output of this file"
             checks.append(Check(name="runs", outcome=CheckOutcome.UNTRIED, detail=why))
         else:
@@ -157,9 +158,11 @@ def _run_checks(
     export: Export, data: bytes, contract: Contract, policy: Policy, tools: VerificationTools
 ) -> Iterator[Check]:
     """Yield the checks that run the file."""
-    settings = ModelSettings(labels=contract.labels, policy=policy)  # without a temperature: raw outputs
+    settings = ModelSettings(
+        labels=contract.labels, policy=policy, interface=contract
+    )  # no temperature: raw outputs
     # 1. Outputs on the sample pictures: between interpreters, and with the float network.
-    pixels = tools.samples.pixels(contract.input.width, policy)
+    pixels = tools.samples.pixels(contract.picture.width, policy)
     runs = run_everywhere(
         tools.hosts, data, where=export.model, sidecar=settings, pixels=pixels, threads=tools.threads
     )

@@ -18,14 +18,14 @@ def test_a_folder_of_exports_begins_with_the_unquantized_one(models: Path) -> No
     (models / "a-first" / "model.tflite").write_bytes(integer_model(size=4))
     found = read_models([models])
     assert [item.name for item in found] == ["float32", "a-first", "int8"]
-    assert [item.size for item in found] == [8, 4, 8]
+    assert [item.binding.size for item in found] == [8, 4, 8]
 
 
 def test_a_model_is_fed_as_its_input_wants(models: Path) -> None:
     float32, int8 = read_models([models])
-    assert (float32.table.dtype.name, int8.table.dtype.name) == ("float32", "int8")
-    assert (float32.table[0], float32.table[255]) == (-1, 1)
-    assert (int8.table[0], int8.table[255]) == (-128, 127)
+    assert (float32.binding.feed.table.dtype.name, int8.binding.feed.table.dtype.name) == ("float32", "int8")
+    assert (float32.binding.feed.table[0], float32.binding.feed.table[255]) == (-1, 1)
+    assert (int8.binding.feed.table[0], int8.binding.feed.table[255]) == (-128, 127)
     assert float32.sidecar is not None and float32.sidecar.labels == LABELS
     assert float32.recipe == ""
 

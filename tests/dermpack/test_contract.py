@@ -19,13 +19,13 @@ from dermpack.contract import (
     summarize_runtimes,
 )
 from dermpack.errors import TableError
-from tests.support.contracts import contract_for
+from tests.support.contracts import contract_for, with_picture, with_probabilities
 from tests.support.errors import raises_code
 
 KEYS = {
-    *("schema", "task", "name", "version", "labels", "input", "output", "thresholds", "abstention", "recipe"),
+    *("schema", "task", "name", "version", "labels", "source", "thresholds", "abstention", "recipe"),
     *("calibration", "operators", "runtimes", "accuracy", "size_bytes", "sha256", "parents", "license"),
-    "intended_use",
+    *("signature", "inputs", "outputs", "quality", "input_evidence", "intended_use"),
 }
 GONE = object()
 
@@ -62,17 +62,16 @@ def test_the_file_has_the_promised_keys_sorted() -> None:
 
 def test_a_contract_of_a_float_file_has_no_scales() -> None:
     contract = contract_for()
-    given = replace(
-        contract.input, dtype=TensorType.FLOAT32, scale=None, zero_point=None, size_bytes=32 * 32 * 12
-    )
-    plain = replace(contract, input=given, calibration=None, abstention=None, thresholds=())
+    numbers = {"dtype": TensorType.FLOAT32, "scale": None, "zero_point": None}
+    given = with_picture(contract, **numbers, size_bytes=32 * 32 * 12)
+    plain = replace(given, calibration=None, abstention=None, thresholds=())
     assert parse_contract(json.loads(format_contract(plain)), where="model.json") == plain
 
 
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
-        ("schema", 2, "schema"),
+        ("schema", 3, "schema"),
         ("schema", "1", "schema"),
         ("task", "detection", "task"),
         ("labels", [], "labels"),
@@ -82,27 +81,27 @@ def test_a_contract_of_a_float_file_has_no_scales() -> None:
         ("labels", ["akiec", "mel", "n\nv"], "labels"),
         ("labels", "akiec", "labels"),
         ("labels.1", 5, "labels[1]"),
-        ("input", GONE, "input missing"),
-        ("input", [], "input"),
-        ("input.width", 0, "input.width"),
-        ("input.width", 1 << 20, "input.width"),
-        ("input.width", True, "input.width"),
-        ("input.width", 32.0, "input.width"),
-        ("input.channels", 4, "input.channels"),
-        ("input.scale", -1.0, "input.scale"),
-        ("input.scale", None, "input.scale"),
-        ("input.scale", float("nan"), "input.scale"),
-        ("input.scale", 10**400, "input.scale"),
-        ("input.zero_point", 256, "input.zero_point"),
-        ("input.zero_point", -1, "input.zero_point"),
-        ("input.dtype", "int4", "input.dtype"),
-        ("input.dtype", {}, "input.dtype"),
-        ("input.size_bytes", 5, "input.size_bytes"),
-        ("input.policy", "", "input.policy"),
-        ("input.secret", 1, "input.secret"),
-        ("output.activation", "relu", "output.activation"),
-        ("output.activation", "sigmoid", "labels"),
-        ("output.temperature.value", 0, "output.temperature.value"),
+        ("inputs", GONE, "inputs missing"),
+        ("inputs", [], "inputs"),
+        ("inputs.picture.width", 0, "inputs.picture.width"),
+        ("inputs.picture.width", 1 << 20, "inputs.picture.width"),
+        ("inputs.picture.width", True, "inputs.picture.width"),
+        ("inputs.picture.width", 32.0, "inputs.picture.width"),
+        ("inputs.picture.channels", 4, "inputs.picture.channels"),
+        ("inputs.picture.scale", -1.0, "inputs.picture.scale"),
+        ("inputs.picture.scale", None, "inputs.picture.scale"),
+        ("inputs.picture.scale", float("nan"), "inputs.picture.scale"),
+        ("inputs.picture.scale", 10**400, "inputs.picture.scale"),
+        ("inputs.picture.zero_point", 256, "inputs.picture.zero_point"),
+        ("inputs.picture.zero_point", -1, "inputs.picture.zero_point"),
+        ("inputs.picture.dtype", "int4", "inputs.picture.dtype"),
+        ("inputs.picture.dtype", {}, "inputs.picture.dtype"),
+        ("inputs.picture.size_bytes", 5, "inputs.picture.size_bytes"),
+        ("inputs.picture.policy", "", "inputs.picture.policy"),
+        ("inputs.picture.secret", 1, "inputs.picture.secret"),
+        ("outputs.probabilities.activation", "relu", "outputs.probabilities.activation"),
+        ("outputs.probabilities.activation", "sigmoid", "labels"),
+        ("outputs.probabilities.temperature.value", 0, "outputs.probabilities.temperature.value"),
         ("thresholds.0.label", "bcc", "thresholds"),
         ("thresholds.0.threshold", 1.5, "thresholds[0].threshold"),
         ("thresholds.0.sensitivity", 0.9, "thresholds[0].sensitivity 0.9 0.95"),
@@ -142,7 +141,7 @@ def test_what_is_no_json_is_refused(tmp_path: Path) -> None:
 
 def test_another_object_is_no_contract(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text('{"labels": ["a", "b"]}', encoding="utf-8")
-    with raises_code("unsupported-schema", tmp_path / "model.json", 1):
+    with raises_code("unsupported-schema", tmp_path / "model.json", 2):
         read_contract(tmp_path / "model.json")
 
 
@@ -157,6 +156,5 @@ def test_the_oldest_runtime_is_the_oldest_on_which_everything_worked() -> None:
 
 def test_a_sigmoid_has_two_labels() -> None:
     contract = contract_for()
-    sigmoid = replace(contract.output, activation=Activation.SIGMOID)
     with pytest.raises(ValueError, match="sigmoid"):
-        replace(contract, output=sigmoid)
+        with_probabilities(contract, activation=Activation.SIGMOID, shape=(1, 1))

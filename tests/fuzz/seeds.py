@@ -131,7 +131,7 @@ def _run_record() -> Mapping[str, Any]:
     from trainer.runs.run_folder import SCHEMA, Phase, Run
 
     contract = contract_for()
-    assert contract.output.temperature is not None and contract.abstention is not None
+    assert contract.probabilities.temperature is not None and contract.abstention is not None
     history = (Epoch(number=1, loss=0.9, rate=1e-3, validation={"accuracy": 0.5}),)
     run = Run(
         spec=NetworkSpec(arch=Arch.SCRATCH_CNN, size=32, classes=3, filters=(4, 8)),
@@ -144,7 +144,7 @@ def _run_record() -> Mapping[str, Any]:
         class_weights=dict.fromkeys(LABELS, 1.0),
         phases=(Phase(name="everything", plan={}, history=history, best_epoch=1, stop="all epochs"),),
         validation={"n": 9, "accuracy": 0.5},
-        temperature=contract.output.temperature,
+        temperature=contract.probabilities.temperature,
         thresholds=contract.thresholds,
         abstention=contract.abstention,
         versions={"tensorflow": "2.21.0"},

@@ -18,7 +18,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from dermpack.contract import format_contract
 from dermpack.inference.interpreter_host import first_installed_runtime
 from tests.support.colour_patches import jpeg, patch, write
-from tests.support.contracts import contract_for
+from tests.support.contracts import contract_for, with_picture
 
 pytestmark = pytest.mark.tensorflow
 SIZE, LABELS = 224, ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
@@ -74,8 +74,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("predict")
     data = _network()
     contract = contract_for(data)
-    fed = replace(contract.input, width=SIZE, height=SIZE, size_bytes=SIZE * SIZE * 3)
-    told = replace(contract, labels=LABELS, input=fed)
+    shape = (1, SIZE, SIZE, 3)
+    told = with_picture(contract, shape=shape, width=SIZE, height=SIZE, size_bytes=SIZE * SIZE * 3)
+    told = replace(told, labels=LABELS)
     write(folder / "model.json", format_contract(told).encode())
     return Place(
         model=write(folder / "model.tflite", data),

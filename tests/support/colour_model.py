@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
 from dermpack.contract import Contract, format_contract
-from tests.support.contracts import contract_for
+from tests.support.contracts import contract_for, with_picture
 from tests.support.flatbuffer_models import RAW, tensor
 
 SIZE, LABELS = 32, ("akiec", "mel", "nv")  # red, green, blue
@@ -56,8 +55,7 @@ def write_export(folder: Path, contract: Contract | None = None) -> Path:
 
 def colour_contract() -> Contract:
     """Return a contract with temperature 1.25, abstention below 0.6 and a threshold of 0.3 for mel."""
-    made = contract_for(colour_model())
-    return replace(made, input=replace(made.input, scale=RAW[0], zero_point=RAW[1]))
+    return with_picture(contract_for(colour_model()), scale=RAW[0], zero_point=RAW[1])
 
 
 def picture(colour: str | tuple[int, int, int], *, size: tuple[int, int] = (48, 40)) -> bytes:

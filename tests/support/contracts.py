@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from dermpack.contract import (
+    PICTURE,
+    PROBABILITIES,
     Abstention,
     Accuracy,
     Activation,
@@ -10,10 +15,10 @@ from dermpack.contract import (
     ComparedFigure,
     Contract,
     CoveragePoint,
-    Input,
     OperatingPoint,
-    Output,
     Parents,
+    PictureInput,
+    ProbabilitiesOutput,
     QuantizationRecord,
     RequiredOperator,
     RuntimeResult,
@@ -37,8 +42,8 @@ def contract_for(model: bytes = b"TFL3") -> Contract:
         name="lesions",
         version="1.0.0",
         labels=LABELS,
-        input=_input(),
-        output=_output(),
+        inputs={PICTURE: _picture()},
+        outputs={PROBABILITIES: _probabilities()},
         thresholds=(_point(),),
         abstention=_abstention(),
         recipe=QuantizationRecord(name="int8", method="ptq", versions={"tensorflow": "2.21.0"}),
@@ -54,8 +59,20 @@ def contract_for(model: bytes = b"TFL3") -> Contract:
     )
 
 
-def _input() -> Input:
-    return Input(
+def with_picture(contract: Contract, **changes: Any) -> Contract:
+    """The contract with other values of its picture input."""
+    return replace(contract, inputs={**contract.inputs, PICTURE: replace(contract.picture, **changes)})
+
+
+def with_probabilities(contract: Contract, **changes: Any) -> Contract:
+    """The contract with other values of its output for the probabilities."""
+    changed = replace(contract.probabilities, **changes)
+    return replace(contract, outputs={**contract.outputs, PROBABILITIES: changed})
+
+
+def _picture() -> PictureInput:
+    return PictureInput(
+        shape=(1, SIZE, SIZE, 3),
         width=SIZE,
         height=SIZE,
         dtype=TensorType.UINT8,
@@ -66,10 +83,11 @@ def _input() -> Input:
     )
 
 
-def _output() -> Output:
+def _probabilities() -> ProbabilitiesOutput:
     nlls = {"nll_before": 0.9, "nll_after": 0.8, "ece_before": 0.1, "ece_after": 0.05}
     temperature = Temperature(value=1.25, floor=1 / 512, n=40, **nlls)
-    return Output(
+    return ProbabilitiesOutput(
+        shape=(1, len(LABELS)),
         dtype=TensorType.UINT8,
         scale=1 / 256,
         zero_point=0,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures, Setting
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures, Setting, TensorBinding
 from benchmarks.protocol.results import (
     AnsweredPictures,
     CountedModel,
@@ -23,6 +23,7 @@ from benchmarks.protocol.results import (
 from dermpack.dataset.manifest import Dataset, Manifest, Picture, Split
 from dermpack.inference.interpreter_host import Kernels
 from dermpack.inference.model_files import ModelSettings
+from dermpack.inference.picture_feed import PictureFeed
 from dermpack.storage.files import sha256_of
 
 CLASSES = ("bcc", "mel", "nv")
@@ -46,8 +47,7 @@ def a_model(
         name=name,
         data=data,
         sha256=sha256_of(data),
-        size=96,
-        table=np.arange(256, dtype=np.uint8),
+        binding=TensorBinding(size=96, feed=PictureFeed(table=np.arange(256, dtype=np.uint8))),
         recipe=name,
         sidecar=sidecar,
     )

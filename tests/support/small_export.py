@@ -21,7 +21,7 @@ from dermpack.storage.files import sha256_of
 from dermpack.tflite.metadata_writing import with_metadata
 from dermpack.tflite.model_file import Metadata, TensorInfo
 from dermpack.tflite.reading import read_model
-from tests.support.contracts import contract_for
+from tests.support.contracts import contract_for, with_picture, with_probabilities
 from tests.support.tflite_models import LABELS, float_model, integer_model
 
 
@@ -50,10 +50,9 @@ def described(plain: bytes, *, labels: tuple[str, ...]) -> bytes:
 def contract_of(data: bytes, recipe: str) -> Contract:
     """Return the contract that the converter would write for the bytes."""
     model, made = read_model(data, where="model.tflite"), contract_for(data)
+    made = with_picture(made, **_steps(model.inputs[0]), size_bytes=model.inputs[0].size_bytes)
     return replace(
-        made,
-        input=replace(made.input, **_steps(model.inputs[0]), size_bytes=model.inputs[0].size_bytes),
-        output=replace(made.output, **_steps(model.outputs[0])),
+        with_probabilities(made, **_steps(model.outputs[0])),
         recipe=replace(made.recipe, name=recipe),
         operators=tuple(
             RequiredOperator(name=operator.name, version=operator.version) for operator in model.operators

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dermpack.contract import read_contract
 from tests.tools.figures.marks import has_table, rewrite
 
 NAME = "references"  # of the tables, between marks
@@ -63,7 +64,7 @@ def exports(folder: Path) -> list[Path]:
 
 def _row(model: Path) -> tuple[str, ...]:
     contract, report = _read(model / "model.json"), _read(model / "evaluation" / "report.json")
-    side = contract["input"]["width"]
+    side = read_contract(model / "model.json").picture.width
     return (
         f"[{model.name}]({model.name}/MODEL_CARD.md)",
         f"[zip]({model.name}.zip)",

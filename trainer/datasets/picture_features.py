@@ -184,8 +184,10 @@ def _compute_chunk(
     for file, sha256 in chunk:
         pixels = decode_examined(file, sha256, limits=limits, at_least=MARGIN * SIZE)
         square = np.asarray(resize_image(Image.fromarray(pixels), SIZE, policy=Policy.WHOLE))
-        outputs = session.run(_network_inputs(square, region))
-        oriented = np.frombuffer(outputs, dtype=np.float32).reshape(ORIENTATIONS, LENGTH)
+        outputs = session.run({session.inputs[0].name: _network_inputs(square, region)})
+        oriented = np.frombuffer(outputs[session.outputs[0].name], dtype=np.float32).reshape(
+            ORIENTATIONS, LENGTH
+        )
         stored = np.stack([oriented[0], oriented.mean(axis=0)]).astype("<f2")
         cache.write(sha256, stored.tobytes())
         rows.append(stored.astype(np.float32))

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from dermpack.contract import OperatingPoint
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.picture_decoder import PictureDecoder
-from dermpack.inference.classifier import Classifier, IoNumber, load_classifier
+from dermpack.inference.classifier import Classifier, load_classifier
 from dermpack.inference.interpreter_host import CHUNK, InterpreterHost
 from dermpack.inference.model_files import ModelSettings, OpenedModel
+from dermpack.inference.picture_feed import IoNumber
 from dermpack.inference.predict.picture_search import FoundPictures
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.metrics.predictions import SUM_ERROR
@@ -202,7 +203,7 @@ class _ClassifierPool:
 
 def _load(model: OpenedModel, host: InterpreterHost) -> Classifier:
     # Without a temperature: it is applied only after all outputs are known to be probabilities.
-    sidecar = ModelSettings(labels=model.labels, policy=model.policy)
+    sidecar = ModelSettings(labels=model.labels, policy=model.policy, interface=model.interface)
     classifier = load_classifier(host, model.data, where=model.path, sidecar=sidecar)
     if model.size not in (None, classifier.size):
         what = f"the input has {classifier.size} px, but its contract declares {model.size}"

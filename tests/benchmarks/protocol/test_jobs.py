@@ -74,7 +74,7 @@ def test_everything_that_jobs_name_is_laid_out(plan: BenchmarkPlan, laid: JobMod
         assert (pixels[index] == prepare(plan.scored.dataset.file(picture), 8)).all()
     for model, named in zip(plan.models, laid, strict=True):
         assert (folder / named["file"]).read_bytes() == model.data
-        assert (np.load(folder / named["table"], allow_pickle=False) == model.table).all()
+        assert (np.load(folder / named["table"], allow_pickle=False) == model.binding.feed.table).all()
 
 
 def test_each_policy_has_pixels_of_its_own(plan: BenchmarkPlan, tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, TensorBinding, Timing
 from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.adb.adb_target import AdbTarget, find_phones, read_error, read_profile, read_timing
 from benchmarks.targets.adb.phone import PhoneLostError
 from dermpack.errors import escape_unprintable
 from dermpack.inference.interpreter_host import Kernels
+from dermpack.inference.picture_feed import PictureFeed
 from dermpack.progress import silent
 from dermpack.storage.files import sha256_of
 from tests.support.adb_stand_in import StandIn, standing_in
@@ -37,7 +38,12 @@ def a_model(name: str = "float32", *, pace: int = 1, identifier: bytes = b"TFL3"
     data = bytes([pace, 0, 0, 0]) + identifier + bytes(16)
     table = np.arange(256, dtype=np.uint8)
     return ModelUnderTest(
-        name=name, data=data, sha256=sha256_of(data), size=32, table=table, recipe="", sidecar=None
+        name=name,
+        data=data,
+        sha256=sha256_of(data),
+        binding=TensorBinding(size=32, feed=PictureFeed(table=table)),
+        recipe="",
+        sidecar=None,
     )
 
 

@@ -12,12 +12,13 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures, TensorBinding
 from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.emulated.emulated_target import QemuTarget, qemu_target
 from benchmarks.targets.emulated.emulator import CORTEX_A72, KINDS, Sysroot
 from dermpack.dataset.manifest import Split
 from dermpack.inference.interpreter_host import Kernels
+from dermpack.inference.picture_feed import PictureFeed
 from dermpack.progress import silent
 from dermpack.storage.files import sha256_of
 from tests.support.errors import raises_code
@@ -76,7 +77,12 @@ def _target(
 def _model(name: str, data: bytes) -> ModelUnderTest:
     table = np.arange(256, dtype=np.uint8)
     return ModelUnderTest(
-        name=name, data=data, sha256=sha256_of(data), size=SIDE, table=table, recipe="", sidecar=None
+        name=name,
+        data=data,
+        sha256=sha256_of(data),
+        binding=TensorBinding(size=SIDE, feed=PictureFeed(table=table)),
+        recipe="",
+        sidecar=None,
     )
 
 

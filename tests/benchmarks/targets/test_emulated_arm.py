@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, ScoredPictures, TensorBinding
 from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.emulated.emulated_target import QemuTarget
 from benchmarks.targets.emulated.emulator import CORTEX_A76, CPUS, Sysroot
 from benchmarks.targets.measure import measure_targets
 from dermpack.dataset.manifest import Split
 from dermpack.imaging.preprocessing import Policy, prepare
+from dermpack.inference.picture_feed import PictureFeed
 from dermpack.progress import silent
 from dermpack.storage.files import sha256_of
 from tests.support.evaluation_dataset import make_dataset
@@ -70,7 +71,12 @@ def _model(number: str) -> ModelUnderTest:
     data, whole = mobilenet(number), np.arange(256)
     table = whole.astype(np.uint8) if number == "int8" else (whole / 127.5 - 1).astype(np.float32)
     return ModelUnderTest(
-        name=number, data=data, sha256=sha256_of(data), size=SIZE, table=table, recipe=number, sidecar=None
+        name=number,
+        data=data,
+        sha256=sha256_of(data),
+        binding=TensorBinding(size=SIZE, feed=PictureFeed(table=table)),
+        recipe=number,
+        sidecar=None,
     )
 
 
@@ -92,7 +98,7 @@ def _here(plan: BenchmarkPlan, model: str, runtime: str, folder: Path, *, kernel
     (planned,) = (item for item in plan.models if item.name == model)
     files = map(plan.scored.dataset.file, plan.scored.pictures)
     pixels = np.stack([prepare(file, SIZE, policy=Policy.CENTRE_SQUARE) for file in files])
-    np.save(folder / "inputs.npy", planned.table[pixels])
+    np.save(folder / "inputs.npy", planned.binding.feed(pixels))
     (folder / "model.tflite").write_bytes(planned.data)
     subprocess.run([sys.executable, "-c", ANSWER, module, kernels], cwd=folder, check=True)
     outputs: Outputs = np.load(folder / "outputs.npy", allow_pickle=False)

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, TensorBinding, Timing
 from benchmarks.protocol.results import TargetMeasurement
 from benchmarks.targets.ssh.ssh_target import ConnectionLostError, SshTarget, read_address
 from dermpack.inference.interpreter_host import Kernels
+from dermpack.inference.picture_feed import PictureFeed
 from dermpack.progress import silent
 from dermpack.storage.files import sha256_of
 from tests.support.errors import raises_code
@@ -40,7 +41,12 @@ def bare_python(tmp_path: Path) -> str:
 def a_plan(*, runtimes: tuple[str, ...] = (), data: bytes = b"no model") -> BenchmarkPlan:
     table = np.arange(256, dtype=np.uint8)
     model = ModelUnderTest(
-        name="m", data=data, sha256=sha256_of(data), size=8, table=table, recipe="", sidecar=None
+        name="m",
+        data=data,
+        sha256=sha256_of(data),
+        binding=TensorBinding(size=8, feed=PictureFeed(table=table)),
+        recipe="",
+        sidecar=None,
     )
     timing = Timing(warm_up_seconds=0.0, rounds=1, seconds=0.0, most_seconds=1.0)
     return BenchmarkPlan(

@@ -15,9 +15,10 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, Timing
+from benchmarks.protocol.plan import BenchmarkPlan, ModelUnderTest, TensorBinding, Timing
 from benchmarks.targets.ssh.ssh_target import ConnectionLostError, SshTarget, connect, read_address
 from dermpack.inference.interpreter_host import Kernels, first_installed_runtime
+from dermpack.inference.picture_feed import PictureFeed
 from dermpack.progress import Item, silent
 from dermpack.storage.files import new_folder, sha256_of
 from tests.support import ssh_workers
@@ -49,7 +50,12 @@ def a_plan() -> BenchmarkPlan:
     data = colour_model()
     table = np.arange(256, dtype=np.uint8)
     model = ModelUnderTest(
-        name="colours", data=data, sha256=sha256_of(data), size=SIZE, table=table, recipe="", sidecar=None
+        name="colours",
+        data=data,
+        sha256=sha256_of(data),
+        binding=TensorBinding(size=SIZE, feed=PictureFeed(table=table)),
+        recipe="",
+        sidecar=None,
     )
     runtimes = (first_installed_runtime().value.partition(".")[0].replace("_", "-"),)
     return BenchmarkPlan(

@@ -48,7 +48,7 @@ def test_the_contract_describes_the_file(export: Path, run: Path) -> None:
 
 def test_decisions_are_fitted_on_the_predictions_of_the_file(export: Path) -> None:
     contract = read_contract(export / "model.json")
-    assert contract.output.temperature is not None and contract.output.temperature.n == 11
+    assert contract.probabilities.temperature is not None and contract.probabilities.temperature.n == 11
     assert [point.label for point in contract.thresholds] == ["red"]
     assert contract.thresholds[0].n == 11
     assert contract.abstention is not None and contract.abstention.n == 11

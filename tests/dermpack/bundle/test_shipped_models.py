@@ -14,6 +14,7 @@ import pytest
 from dermpack.bundle.golden_vectors import generate_golden_pictures
 from dermpack.bundle.zip_archive import unpack_files
 from dermpack.cli import main
+from dermpack.contract import read_contract
 from dermpack.imaging.preprocessing import prepare
 from dermpack.synthetic.scenes import render
 from tests.support.hostile_pictures import encoded
@@ -136,7 +137,7 @@ def test_there_are_only_generated_pictures(folder: Path) -> None:
     page = (folder / "evaluation" / "report.html").read_text(encoding="utf-8")
     assert "Worst mistakes" not in page
     assert "image/jpeg" not in page
-    side = read(folder / "model.json")["input"]["width"]
+    side = read_contract(folder / "model.json").picture.width
     known = {
         picture.name: prepare(picture.data, side).astype(float) for picture in generate_golden_pictures(side)
     }

@@ -108,7 +108,7 @@ def test_json_holds_what_the_contract_makes_of_the_outputs(
 ) -> None:
     told = answer(capsys, export / "model.tflite", pictures / "b.jpg", "--top", 2)
     (one,) = told["pictures"]
-    temperature = colour_contract().output.temperature
+    temperature = colour_contract().probabilities.temperature
     assert temperature is not None
     with open_classifier(export / "model.tflite", sidecar=ModelSettings(labels=LABELS)) as classifier:
         outputs = classifier.classify(np.stack([prepare(picture("nv"), SIZE)]))
@@ -267,7 +267,7 @@ def test_a_contract_that_names_another_size_than_the_file_is_refused(
 ) -> None:
     folder = write_export(tmp_path / "other")
     record = json.loads(format_contract(colour_contract()))
-    record["input"].update(width=64, height=64, size_bytes=64 * 64 * 3)
+    record["inputs"]["picture"].update(width=64, height=64, shape=[1, 64, 64, 3], size_bytes=64 * 64 * 3)
     (folder / "model.json").write_text(json.dumps(record), encoding="utf-8")
     assert run(folder, pictures) == 1
     assert_stderr_code(capsys.readouterr().err, "contract-mismatch", "32 px", 64)

@@ -49,7 +49,7 @@ def test_a_refusal_does_not_end_the_process(engine: Runtime) -> None:
     with open_host(engine) as host:
         worker = host.load(float_model(), where=WHERE, threads=1)
         with raises_code("interpreter-failed", WHERE):
-            worker.run(b"half a picture")
+            worker.run({"picture": b"half a picture"})
         probabilities(host, float_model())
         assert host.starts == 1
 

@@ -14,19 +14,16 @@ from dermpack.contract import Temperature
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference import model_files as modelfile
 from dermpack.inference.classifier import (
-    IoNumber,
-    Tensor,
-    build_input_table,
-    dequantize,
     expand_single_output,
     open_classifier,
     soften,
 )
 from dermpack.inference.model_files import ModelSettings, find_sidecar, read_labels, read_sidecar
+from dermpack.inference.picture_feed import IoNumber, Tensor, build_input_table, dequantize
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.storage.codec import encode
 from dermpack.storage.files import sha256_of
-from tests.support.contracts import contract_for
+from tests.support.contracts import contract_for, with_picture, with_probabilities
 from tests.support.errors import raises_code
 
 
@@ -80,22 +77,24 @@ def test_a_missing_model_is_an_error_of_one_line(tmp_path: Path) -> None:
 
 
 def test_a_contract_gives_labels_policy_and_temperature(tmp_path: Path) -> None:
-    contract = contract_for()
-    record = encode(replace(contract, input=replace(contract.input, policy=Policy.WHOLE.value)))
-    expected = ModelSettings(labels=contract.labels, policy=Policy.WHOLE, temperature=1.25, floor=1 / 512)
+    contract = with_picture(contract_for(), policy=Policy.WHOLE.value)
+    record = encode(contract)
+    expected = ModelSettings(
+        labels=contract.labels, policy=Policy.WHOLE, temperature=1.25, floor=1 / 512, interface=contract
+    )
     assert read_sidecar(sidecar(tmp_path, record)) == expected
 
 
 def test_a_contract_without_temperature_leaves_probabilities_alone(tmp_path: Path) -> None:
     contract = contract_for()
-    record = encode(replace(contract, output=replace(contract.output, temperature=None)))
+    record = encode(with_probabilities(contract, temperature=None))
     plain = read_sidecar(sidecar(tmp_path, record))
     assert (plain.temperature, plain.floor) == (1.0, 0.0)
 
 
 def test_a_contract_of_an_unknown_policy_is_refused(tmp_path: Path) -> None:
     contract = contract_for()
-    record = encode(replace(contract, input=replace(contract.input, policy="stretch-7")))
+    record = encode(with_picture(contract, policy="stretch-7"))
     with raises_code("invalid-contract", "model.json", "stretch-7"):
         read_sidecar(sidecar(tmp_path, record))
 

@@ -214,7 +214,7 @@ def test_a_contract_of_another_model_is_refused(export: Path) -> None:
 
 def test_a_temperature_that_no_fit_gives_is_refused(export: Path) -> None:
     contract = json.loads((export / "model.json").read_text(encoding="utf-8"))
-    contract["output"]["temperature"]["value"] = 1e6
+    contract["outputs"]["probabilities"]["temperature"]["value"] = 1e6
     (export / "model.json").write_text(json.dumps(contract), encoding="utf-8")
     with raises_code("invalid-contract", export / "model.json", "temperature"):
         open_model(export)

@@ -133,7 +133,7 @@ from tests.support.runnable_models import SIZE, endless_model
 with open_host(Runtime.LITERT) as host:
     session = host.load(endless_model(), where=Path("model.tflite"), threads=1)
     print(session.pid, file=sys.stderr, flush=True)
-    session.run(bytes(4 * 3 * SIZE * SIZE))
+    session.run({"picture": bytes(4 * 3 * SIZE * SIZE)})
 """,
     "a decoder": """
 import os

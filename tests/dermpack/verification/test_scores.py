@@ -120,13 +120,18 @@ def test_recorded_splits_are_scored_too(dataset: Dataset) -> None:
     assert list_splits(recorded, dataset, Split.TEST) == (Split.TEST, Split.TRAIN)
 
 
+def network_of(dataset: Dataset, stated: Contract) -> FloatNetwork:
+    """The network that the contract names."""
+    parents = stated.parents
+    assert parents.run is not None and parents.weights is not None
+    return FloatNetwork(predictor=Guess(dataset), run_sha256=parents.run, weights_sha256=parents.weights)
+
+
 def beside(dataset: Dataset, recipe: str, confidence: float) -> dict[str, CheckOutcome]:
     """Compare a network with confidence 0.9 and a file with the given confidence."""
     made = contract_for()
     stated = replace(made, recipe=replace(made.recipe, name=recipe))
-    network = FloatNetwork(
-        predictor=Guess(dataset), run_sha256=stated.parents.run, weights_sha256=stated.parents.weights
-    )
+    network = network_of(dataset, stated)
     with open_sample_pictures(pictures=1, dataset=dataset, split=Split.TEST) as material:
         files = replace(material, files=material.files[1:], generated=0)
         ran = InterpreterRun(
@@ -157,9 +162,7 @@ def test_a_file_is_as_far_from_its_network_as_its_recipe_allows(
 
 def test_another_run_than_the_parent_fails(dataset: Dataset) -> None:
     stated = contract_for()
-    other = FloatNetwork(
-        predictor=Guess(dataset), run_sha256=sha256_of(b"?"), weights_sha256=stated.parents.weights
-    )
+    other = replace(network_of(dataset, stated), run_sha256=sha256_of(b"?"))
     with open_sample_pictures(pictures=1, dataset=None, split=Split.TEST) as material:
         (check,) = check_network(other, stated, material, None)
     assert check.outcome is CheckOutcome.FAILS

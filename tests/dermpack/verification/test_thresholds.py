@@ -19,7 +19,7 @@ from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.storage.files import sha256_of
 from dermpack.verification.check_result import CheckOutcome
 from dermpack.verification.scores import ScoredSplit, check_decisions
-from tests.support.contracts import LABELS, contract_for
+from tests.support.contracts import LABELS, contract_for, with_probabilities
 from tests.support.evaluation_dataset import make_dataset
 
 PICTURES = 120
@@ -45,10 +45,9 @@ def converted(dataset: Dataset, *, coverage: float = 0.9) -> Contract:
     """As conversion writes it."""
     soft = fit_temperature(predicted())
     fitted = calibrate(predicted(), soft)
-    made = contract_for()
+    made = with_probabilities(contract_for(), temperature=soft)
     return replace(
         made,
-        output=replace(made.output, temperature=soft),
         abstention=fit_abstention(fitted, coverage=coverage),
         thresholds=(fit_operating_point(fitted, "mel", sensitivity=0.9),),
         parents=replace(made.parents, dataset=dataset.sha256),
@@ -93,9 +92,9 @@ def test_an_invented_threshold_of_a_label_fails(dataset: Dataset) -> None:
 
 def test_an_invented_temperature_fails(dataset: Dataset) -> None:
     stated = converted(dataset)
-    soft = stated.output.temperature
+    soft = stated.probabilities.temperature
     assert soft is not None
-    other = replace(stated, output=replace(stated.output, temperature=replace(soft, value=4 * soft.value)))
+    other = with_probabilities(stated, temperature=replace(soft, value=4 * soft.value))
     assert "output.temperature.value is" in result(other, dataset)["temperature"]
 
 

@@ -18,6 +18,7 @@ from dermpack.tflite.reading import read_model
 from dermpack.verification.check_result import CheckOutcome, Verification
 from dermpack.verification.interpreter_runs import open_sample_pictures
 from dermpack.verification.verify import VerificationTools, find_exports, open_hosts, verify_export
+from tests.support.contracts import with_picture, with_probabilities
 from tests.support.errors import raises_code
 from tests.support.mutants import mutant
 from tests.support.small_export import contract_of, export_bytes, spoil, write_export
@@ -97,9 +98,9 @@ def test_another_temperature_than_in_the_file_fails(tmp_path: Path, tools: Verif
     folder = write_export(tmp_path / "export", contract=stated)
     (folder / "model.tflite").write_bytes(data)
     assert failed(folder, tools) == []
-    soft = stated.output.temperature
+    soft = stated.probabilities.temperature
     assert soft is not None
-    other = replace(stated, output=replace(stated.output, temperature=replace(soft, value=2.0)))
+    other = with_probabilities(stated, temperature=replace(soft, value=2.0))
     (folder / "model.json").write_text(format_contract(other), encoding="utf-8")
     (check,) = verified(folder, tools).failed
     assert check.detail == "output.temperature.value is 2, the file has 1.25"
@@ -122,7 +123,7 @@ def test_a_file_is_not_run_where_the_contract_describes_another(
     tmp_path: Path, tools: VerificationTools
 ) -> None:
     contract = contract_of(export_bytes("int8"), "int8")
-    wrong = replace(contract, input=replace(contract.input, zero_point=3))
+    wrong = with_picture(contract, zero_point=3)
     found = verified(write_export(tmp_path / "export", contract=wrong), tools)
     assert [check.name for check in found.failed] == ["input"]
     assert found.checks[-1].outcome is CheckOutcome.UNTRIED

@@ -15,7 +15,9 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.Charset;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.tensorflow.lite.InterpreterApi;
 
 /**
@@ -61,13 +63,12 @@ public final class BundleClassifier implements Closeable {
         InterpreterApi interpreter = InterpreterApi.create(files.map(variant.folder + "model.tflite"), options);
         try {
             interpreter.allocateTensors();
-            contract.getInput().checkBytes(interpreter.getInputTensor(0).numBytes());
-            contract.getOutput().checkBytes(interpreter.getOutputTensor(0).numBytes());
+            LiteEngine engine = new LiteEngine(interpreter, contract);
+            return new BundleClassifier(new PictureClassifier(contract, engine), files);
         } catch (RuntimeException error) {
             interpreter.close();
             throw error;
         }
-        return new BundleClassifier(new PictureClassifier(contract, new LiteEngine(interpreter)), files);
     }
 
     /** The first variant's contract alone; no model is opened. */
@@ -211,16 +212,37 @@ public final class BundleClassifier implements Closeable {
         }
     }
 
+    /** The interpreter, whose tensors are found by their names, never by their order. */
     private static final class LiteEngine implements Engine {
         private final InterpreterApi interpreter;
+        private final Map<String, Integer> inputIndices = new HashMap<String, Integer>();
+        private final Map<String, Integer> outputIndices = new HashMap<String, Integer>();
 
-        LiteEngine(InterpreterApi interpreter) {
+        LiteEngine(InterpreterApi interpreter, Contract contract) {
             this.interpreter = interpreter;
+            for (Tensor input : contract.getInputs().values()) {
+                int index = contract.isNamed() ? interpreter.getInputIndex(input.getName()) : 0;
+                input.checkBytes(interpreter.getInputTensor(index).numBytes());
+                inputIndices.put(input.getName(), index);
+            }
+            for (Tensor output : contract.getOutputs().values()) {
+                int index = contract.isNamed() ? interpreter.getOutputIndex(output.getName()) : 0;
+                output.checkBytes(interpreter.getOutputTensor(index).numBytes());
+                outputIndices.put(output.getName(), index);
+            }
         }
 
         @Override
-        public void run(ByteBuffer input, ByteBuffer output) {
-            interpreter.run(input, output);
+        public void run(Map<String, ByteBuffer> inputs, Map<String, ByteBuffer> outputs) {
+            Object[] from = new Object[inputIndices.size()];
+            for (Map.Entry<String, Integer> entry : inputIndices.entrySet()) {
+                from[entry.getValue()] = inputs.get(entry.getKey());
+            }
+            Map<Integer, Object> into = new HashMap<Integer, Object>();
+            for (Map.Entry<String, Integer> entry : outputIndices.entrySet()) {
+                into.put(entry.getValue(), outputs.get(entry.getKey()));
+            }
+            interpreter.runForMultipleInputsOutputs(from, into);
         }
 
         @Override

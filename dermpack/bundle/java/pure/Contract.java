@@ -9,7 +9,9 @@ import java.util.Map;
 
 /** What model.json says: what to feed, what comes out, and how far it can be believed. */
 public final class Contract {
-    private static final int SCHEMA = 1;
+    private static final int SCHEMA = 2;
+    private static final int FIRST_SCHEMA = 1; // one input and one output, which had no names
+    private static final int CHANNELS = 3;
 
     private final String name;
     private final String version;
@@ -17,37 +19,57 @@ public final class Contract {
     private final String license;
     private final String intendedUse;
     private final List<String> labels;
+    private final Map<String, Tensor> inputs;
+    private final Map<String, Tensor> outputs;
     private final Tensor input;
     private final Tensor output;
+    private final boolean isNamed;
     private final Policy policy;
-    private final double mean;
-    private final double std;
+    private final double[] mean;
+    private final double[] std;
+    private final boolean isBgr;
+    private final boolean isChannelsFirst;
     private final int size;
     private final boolean isSigmoid;
+    private final boolean isApplied;
     private final double temperature;
     private final double floor;
     private final double abstainBelow;
     private final Map<String, Double> thresholds;
 
     private Contract(Json.Node root) {
-        if (root.get("schema").whole() != SCHEMA) {
+        int schema = root.get("schema").whole();
+        if (schema != SCHEMA && schema != FIRST_SCHEMA) {
             throw new IllegalArgumentException("schema is not " + SCHEMA);
         }
+        boolean isFirst = schema == FIRST_SCHEMA;
         name = root.get("name").text();
         version = root.get("version").text();
         recipe = root.get("recipe").get("name").text();
         license = root.get("license").text();
         intendedUse = root.get("intended_use").text();
         labels = texts(root.get("labels"));
-        Json.Node in = root.get("input");
-        Json.Node out = root.get("output");
+        Json.Node in = isFirst ? root.get("input") : named(root.get("inputs"), "picture");
+        Json.Node out = isFirst ? root.get("output") : named(root.get("outputs"), "probabilities");
         size = in.get("width").whole();
         policy = Policy.named(in.get("policy").text());
-        mean = in.get("mean").number();
-        std = in.get("std").number();
+        mean = isFirst ? each(in.get("mean").number()) : numbers(in.get("mean"));
+        std = isFirst ? each(in.get("std").number()) : numbers(in.get("std"));
+        isBgr = !isFirst && in.get("color").text().equals("BGR");
+        isChannelsFirst = !isFirst && in.get("layout").text().equals("NCHW");
         isSigmoid = out.get("activation").text().equals("sigmoid");
-        input = tensor("input", in, size * size * 3);
-        output = tensor("output", out, isSigmoid ? 1 : labels.size());
+        isApplied = isFirst || out.get("applied").flag();
+        isNamed = !isFirst && !root.get("signature").isNull();
+        if (isFirst) {
+            inputs = Collections.singletonMap("picture", tensor("picture", in, size * size * CHANNELS));
+            int numbers = isSigmoid ? 1 : labels.size();
+            outputs = Collections.singletonMap("probabilities", tensor("probabilities", out, numbers));
+        } else {
+            inputs = tensors(root.get("inputs"));
+            outputs = tensors(root.get("outputs"));
+        }
+        input = inputs.get(isFirst ? "picture" : nameOf(root.get("inputs"), "picture"));
+        output = outputs.get(isFirst ? "probabilities" : nameOf(root.get("outputs"), "probabilities"));
         Json.Node soft = out.get("temperature");
         temperature = soft.isNull() ? 1.0 : soft.get("value").number();
         floor = soft.isNull() ? 0.0 : soft.get("floor").number();
@@ -92,24 +114,66 @@ public final class Contract {
         return size;
     }
 
+    /** The input for the picture. */
     public Tensor getInput() {
         return input;
     }
 
+    /** The output with the probabilities. */
     public Tensor getOutput() {
         return output;
+    }
+
+    /** All inputs by name. */
+    public Map<String, Tensor> getInputs() {
+        return inputs;
+    }
+
+    /** All outputs by name. */
+    public Map<String, Tensor> getOutputs() {
+        return outputs;
+    }
+
+    /** Whether the tensors of the file have these names; else it has one input and one output. */
+    boolean isNamed() {
+        return isNamed;
     }
 
     Policy policy() {
         return policy;
     }
 
-    double mean() {
+    double[] mean() {
         return mean;
     }
 
-    double std() {
+    double[] std() {
         return std;
+    }
+
+    /** The samples of an RGB picture, row by row, in the order that the input takes them. */
+    byte[] arranged(byte[] pixels) {
+        if (!isBgr && !isChannelsFirst) {
+            return pixels;
+        }
+        byte[] arranged = new byte[pixels.length];
+        int places = pixels.length / CHANNELS;
+        for (int place = 0; place < places; place++) {
+            for (int channel = 0; channel < CHANNELS; channel++) {
+                int into = isChannelsFirst ? channel * places + place : place * CHANNELS + channel;
+                arranged[into] = pixels[place * CHANNELS + (isBgr ? CHANNELS - 1 - channel : channel)];
+            }
+        }
+        return arranged;
+    }
+
+    /** Whether the samples of a channel stand one after the other, and not those of a pixel. */
+    boolean isChannelsFirst() {
+        return isChannelsFirst;
+    }
+
+    boolean isApplied() {
+        return isApplied;
     }
 
     boolean isSigmoid() {
@@ -141,6 +205,46 @@ public final class Contract {
             throw new IllegalArgumentException(
                     "labels.txt: holds " + lines.size() + " labels that are not those of model.json");
         }
+    }
+
+    /** The name of the tensor with the role. */
+    private static String nameOf(Json.Node tensors, String role) {
+        for (String name : tensors.members().keySet()) {
+            if (tensors.get(name).get("role").text().equals(role)) {
+                return name;
+            }
+        }
+        throw new IllegalArgumentException("no tensor has the role " + role);
+    }
+
+    private static Json.Node named(Json.Node tensors, String role) {
+        return tensors.get(nameOf(tensors, role));
+    }
+
+    private static Map<String, Tensor> tensors(Json.Node all) {
+        Map<String, Tensor> tensors = new LinkedHashMap<String, Tensor>();
+        for (String name : all.members().keySet()) {
+            int numbers = 1;
+            for (Json.Node side : all.get(name).get("shape").items()) {
+                numbers *= side.whole();
+            }
+            tensors.put(name, tensor(name, all.get(name), numbers));
+        }
+        return Collections.unmodifiableMap(tensors);
+    }
+
+    private static double[] each(double value) {
+        double[] values = new double[CHANNELS];
+        Arrays.fill(values, value);
+        return values;
+    }
+
+    private static double[] numbers(Json.Node list) {
+        double[] values = new double[list.items().size()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = list.items().get(i).number();
+        }
+        return values;
     }
 
     private static Tensor tensor(String what, Json.Node of, int numbers) {

@@ -2,19 +2,21 @@ package dermpack.bundle;
 
 import java.io.Closeable;
 import java.nio.ByteBuffer;
+import java.util.LinkedHashMap;
+import java.util.Map;
 
 /** A contract and an engine: pictures in, results out. One picture at a time, from any thread. */
 public final class PictureClassifier implements Closeable {
     private final Contract contract;
     private final Engine engine;
-    private final ByteBuffer input;
-    private final ByteBuffer output;
+    private final Map<String, ByteBuffer> inputs;
+    private final Map<String, ByteBuffer> outputs;
 
     public PictureClassifier(Contract contract, Engine engine) {
         this.contract = contract;
         this.engine = engine;
-        this.input = contract.getInput().newBuffer();
-        this.output = contract.getOutput().newBuffer();
+        this.inputs = newBuffers(contract.getInputs());
+        this.outputs = newBuffers(contract.getOutputs());
     }
 
     public Contract getContract() {
@@ -43,24 +45,36 @@ public final class PictureClassifier implements Closeable {
 
     /** Lays pixels out as the input wants them. */
     synchronized void feed(byte[] pixels) {
-        contract.getInput().feed(pixels, contract.mean(), contract.std(), input);
+        Tensor input = contract.getInput();
+        input.feed(
+                contract.arranged(pixels), contract.mean(), contract.std(), contract.isChannelsFirst(),
+                inputs.get(input.getName()));
     }
 
     /** Runs the model on what was fed. */
     synchronized void invoke() {
-        Tensor.start(input);
-        Tensor.start(output);
-        engine.run(input, output);
+        for (ByteBuffer buffer : inputs.values()) {
+            Tensor.start(buffer);
+        }
+        for (ByteBuffer buffer : outputs.values()) {
+            Tensor.start(buffer);
+        }
+        engine.run(inputs, outputs);
     }
 
-    /** The bytes that go in. */
+    /** The bytes that go in for the picture. */
     synchronized byte[] fed() {
-        return copy(input);
+        return copy(inputs.get(contract.getInput().getName()));
     }
 
-    /** The bytes that came out last. */
+    /** The bytes of the probabilities that came out last. */
     synchronized byte[] answered() {
-        return copy(output);
+        return answered(contract.getOutput().getName());
+    }
+
+    /** The bytes that came out last of an output. */
+    synchronized byte[] answered(String name) {
+        return copy(outputs.get(name));
     }
 
     /** What the bytes mean that came out last. */
@@ -69,7 +83,16 @@ public final class PictureClassifier implements Closeable {
     }
 
     synchronized double[] probabilities() {
-        return Scorer.probabilities(contract, contract.getOutput().real(output));
+        Tensor output = contract.getOutput();
+        return Scorer.probabilities(contract, output.real(outputs.get(output.getName())));
+    }
+
+    private static Map<String, ByteBuffer> newBuffers(Map<String, Tensor> tensors) {
+        Map<String, ByteBuffer> buffers = new LinkedHashMap<String, ByteBuffer>();
+        for (Map.Entry<String, Tensor> tensor : tensors.entrySet()) {
+            buffers.put(tensor.getKey(), tensor.getValue().newBuffer());
+        }
+        return buffers;
     }
 
     private static byte[] copy(ByteBuffer buffer) {

@@ -11,9 +11,31 @@ final class Scorer {
 
     /** Probabilities in the order of the labels, under the contract's temperature. */
     static double[] probabilities(Contract contract, double[] real) {
-        double[] both = contract.isSigmoid() ? new double[] {1 - real[0], real[0]} : real;
+        double[] shares = contract.isApplied() ? real : applied(contract, real);
+        double[] both = contract.isSigmoid() ? new double[] {1 - shares[0], shares[0]} : shares;
         boolean isPlain = contract.temperature() == 1.0 && contract.floor() == 0.0;
         return isPlain ? both : softened(both, contract.temperature(), contract.floor());
+    }
+
+    /** The activation of logits, where the file does not contain it. */
+    private static double[] applied(Contract contract, double[] logits) {
+        if (contract.isSigmoid()) {
+            return new double[] {1 / (1 + Math.exp(-logits[0]))};
+        }
+        double highest = Double.NEGATIVE_INFINITY;
+        for (double logit : logits) {
+            highest = Math.max(highest, logit);
+        }
+        double[] powers = new double[logits.length];
+        double sum = 0;
+        for (int i = 0; i < powers.length; i++) {
+            powers[i] = Math.exp(logits[i] - highest);
+            sum += powers[i];
+        }
+        for (int i = 0; i < powers.length; i++) {
+            powers[i] /= sum;
+        }
+        return powers;
     }
 
     static Result result(Contract contract, double[] probabilities, Timing timing) {

@@ -4,23 +4,27 @@ import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/** The one input or the one output: its numbers, and what they mean. */
+/** An input or an output: its numbers, and what they mean. */
 public final class Tensor {
     private static final double MOST_OFF = 0.02; // a zero point of 127 or 128 stands for 127.5
-    private static final double[][] PIXEL_RANGES = {{-1, 1}, {0, 1}, {0, 255}};
 
-    private final String what;
+    private final String name;
     private final NumberType type;
     private final int numbers;
     private final double scale;
     private final int zeroPoint;
 
-    Tensor(String what, NumberType type, int numbers, double scale, int zeroPoint) {
-        this.what = what;
+    Tensor(String name, NumberType type, int numbers, double scale, int zeroPoint) {
+        this.name = name;
         this.type = type;
         this.numbers = numbers;
         this.scale = scale;
         this.zeroPoint = zeroPoint;
+    }
+
+    /** As in the signature of the file and in model.json. */
+    public String getName() {
+        return name;
     }
 
     public NumberType getType() {
@@ -44,7 +48,7 @@ public final class Tensor {
     public void checkBytes(int bytes) {
         if (bytes != getSizeBytes()) {
             throw new IllegalArgumentException(
-                    "the " + what + " holds " + bytes + " bytes where " + getSizeBytes() + " are needed: "
+                    "the tensor " + name + " holds " + bytes + " bytes where " + getSizeBytes() + " are needed: "
                             + numbers + " numbers of " + type + "; feed what model.json says");
         }
     }
@@ -59,19 +63,27 @@ public final class Tensor {
         buffer.clear();
     }
 
-    /** Pixels as this input wants them; mean and std say what the network took for a pixel. */
-    void feed(byte[] pixels, double mean, double std, ByteBuffer into) {
+    /**
+     * Samples as this input wants them; mean and std of each channel say what the network took for a pixel. The
+     * samples of a channel stand one after the other where it is planar, else those of a pixel.
+     */
+    void feed(byte[] samples, double[] mean, double[] std, boolean isPlanar, ByteBuffer into) {
         checkBytes(into.capacity());
         start(into);
-        if (type == NumberType.FLOAT32) {
-            float[] table = floatTable(mean, std);
-            for (byte pixel : pixels) {
-                into.putFloat(table[pixel & 255]);
-            }
-        } else {
-            byte[] table = byteTable(mean, std);
-            for (byte pixel : pixels) {
-                into.put(table[pixel & 255]);
+        int channels = mean.length;
+        float[][] floats = new float[channels][];
+        byte[][] bytes = new byte[channels][];
+        for (int channel = 0; channel < channels; channel++) {
+            floats[channel] = floatTable(mean[channel], std[channel]);
+            bytes[channel] = byteTable(mean[channel], std[channel]);
+        }
+        int places = samples.length / channels;
+        for (int i = 0; i < samples.length; i++) {
+            int channel = isPlanar ? i / places : i % channels;
+            if (type == NumberType.FLOAT32) {
+                into.putFloat(floats[channel][samples[i] & 255]);
+            } else {
+                into.put(bytes[channel][samples[i] & 255]);
             }
         }
         start(into);
@@ -104,7 +116,7 @@ public final class Tensor {
     /** A pixel itself where the input is one, else the nearest step, ties to even. */
     private byte[] byteTable(double mean, double std) {
         int lowest = type.lowest();
-        boolean isRaw = scale == 0 || isPixels(lowest);
+        boolean isRaw = scale == 0 || isPixels(lowest, (0 - mean) / std, (255 - mean) / std);
         byte[] table = new byte[256];
         for (int pixel = 0; pixel < 256; pixel++) {
             double step = isRaw ? pixel + lowest : Math.rint((pixel - mean) / std / scale) + zeroPoint;
@@ -113,15 +125,10 @@ public final class Tensor {
         return table;
     }
 
-    private boolean isPixels(int lowest) {
+    /** Whether the numbers of this input stand for these real values of the pixels 0 and 255. */
+    private boolean isPixels(int lowest, double low, double high) {
         double first = (lowest - zeroPoint) * scale;
         double last = (lowest + 255 - zeroPoint) * scale;
-        for (double[] range : PIXEL_RANGES) {
-            double off = Math.max(Math.abs(first - range[0]), Math.abs(last - range[1]));
-            if (off <= MOST_OFF * (range[1] - range[0])) {
-                return true;
-            }
-        }
-        return false;
+        return Math.max(Math.abs(first - low), Math.abs(last - high)) <= MOST_OFF * (high - low);
     }
 }

@@ -1,6 +1,7 @@
 package org.tensorflow.lite;
 
 import java.nio.ByteBuffer;
+import java.util.Map;
 
 /** Stands in for the runtime's own, to compile against; it runs nothing. */
 public interface InterpreterApi extends AutoCloseable {
@@ -10,7 +11,11 @@ public interface InterpreterApi extends AutoCloseable {
 
     void allocateTensors();
 
-    void run(Object input, Object output);
+    void runForMultipleInputsOutputs(Object[] inputs, Map<Integer, Object> outputs);
+
+    int getInputIndex(String name);
+
+    int getOutputIndex(String name);
 
     Tensor getInputTensor(int index);
 

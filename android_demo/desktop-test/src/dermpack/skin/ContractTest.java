@@ -132,7 +132,8 @@ public final class ContractTest {
 
     private static byte[] fed(Tensor input) {
         ByteBuffer into = input.newBuffer();
-        input.feed(new byte[] {0, 127, -1}, 127.5, 127.5, into);
+        double[] middle = {127.5, 127.5, 127.5};
+        input.feed(new byte[] {0, 127, -1}, middle, middle, false, into);
         byte[] bytes = new byte[3];
         into.get(bytes);
         return bytes;
