@@ -70,12 +70,13 @@ def fit_distance(features: NDArray[np.float32], *, directions: int = DIRECTIONS)
     rows = rows * np.sign(rows[np.arange(k), np.abs(rows).argmax(axis=1)])[:, None]
     step = float(np.float32(np.abs(rows).max(initial=0.0) / LARGEST)) or 1.0
     rounded = np.rint(rows / step).astype(np.int8)
-    # 2. The variance along them, and the mean variance of what remains.
-    along = np.square(x @ (rounded * step).T).mean(axis=0)
-    rest = max((total * count - along.sum()) / (count - k), LEAST_VARIANCE * total)
-    weights = (rest / np.maximum(along, rest) - 1) / count
-    # 3. Rounded directions are not quite orthogonal, so the mean over the training pictures is set to 1.
-    mean_distance = (total + float(along @ weights)) / rest
+    # 2. The variance along them, and the mean variance of what remains. Rounded rows are not of length 1.
+    lengths = np.square(rounded * step).sum(axis=1)
+    variances = np.square(x @ (rounded * step).T).mean(axis=0) / lengths
+    rest = max((total * count - variances.sum()) / (count - k), LEAST_VARIANCE * total)
+    weights = (rest / np.maximum(variances, rest) - 1) / lengths / count
+    # 3. They are not quite orthogonal either, so the mean over the training pictures is set to 1.
+    mean_distance = (total + float((variances * lengths) @ weights)) / rest
     return FeatureDistance(
         mean=mean,
         deviation=float(np.float32(np.sqrt(rest * mean_distance))),
@@ -87,4 +88,4 @@ def fit_distance(features: NDArray[np.float32], *, directions: int = DIRECTIONS)
 
 def _square_roots(features: NDArray[np.float32]) -> Floats:
     """Return the roots; negative features, which some activations have, count as 0."""
-    return np.sqrt(np.maximum(features, 0, dtype=np.float64))
+    return np.asarray(np.sqrt(np.maximum(features, 0, dtype=np.float64)))

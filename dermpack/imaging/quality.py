@@ -1,15 +1,15 @@
 """Measure whether a prepared picture is blurred, too dark or overexposed, in whole numbers alone.
 
-The Java client computes the same numbers, so that an app and this program answer alike. All three are measured
-on the square that the network gets, uint8 [size, size, 3], from the luma of each pixel:
+The Java client computes the same numbers, so that an app and this program answer alike. All three are
+measured on the square that the network gets, uint8 [size, size, 3], from the luma of each pixel:
 
     luma = (77 * red + 150 * green + 29 * blue) >> 8                        # 0 to 255
 
 - sharpness: the mean of the squared Laplacian, 4 * centre - left - right - above - below, over all pixels but
   the outermost. Blur removes what differs between neighbours. Example: one pixel that is 10 brighter than all
   others of a 5 × 5 square → (40² + 4 · 10²) // 9 = 222.
-- brightness: the least luma that at least 95 % of the pixels do not exceed. A dark picture has no bright part;
-  dark skin on a lighter ground, or in good light, has one.
+- brightness: the least luma that at least 95 % of the pixels do not exceed. A dark picture has no bright
+  part; dark skin on a lighter ground, or in good light, has one.
 - white: the share of the pixels with a luma of 250 or more, in whole percent.
 """
 

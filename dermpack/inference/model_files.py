@@ -11,6 +11,7 @@ from dermpack.contract import (
     CONTRACT_FILE,
     Contract,
     OperatingPoint,
+    QualityGates,
     Temperature,
     TensorInterface,
     parse_contract,
@@ -140,6 +141,7 @@ class OpenedModel:
     abstain_below: float | None = None
     points: tuple[OperatingPoint, ...] = ()
     interface: TensorInterface | None = None
+    quality: QualityGates | None = None
 
 
 def open_model(path: Path, *, labels_file: Path | None = None) -> OpenedModel:
@@ -184,6 +186,7 @@ def open_model(path: Path, *, labels_file: Path | None = None) -> OpenedModel:
         temperature=contract.probabilities.temperature,
         abstain_below=abstention.threshold if abstention else None,
         points=contract.thresholds,
+        quality=contract.quality,
         interface=contract,
     )
 

@@ -1,7 +1,7 @@
-"""Score how well a number tells unknown pictures from known ones: AUROC, and unknown pictures that are accepted.
+"""Score how well a number tells unknown pictures from known ones.
 
-Known and unknown pictures become the two classes of one Predictions, so that the definitions, the intervals and
-the paired comparison are those of every other figure.
+Known and unknown pictures become the two classes of one Predictions, so that the definitions, the intervals
+and the paired comparison are those of every other figure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KNOWN, UNKNOWN = 0, 1  # the classes
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UnknownScore:
-    """A number for each picture of a set that is higher for less familiar pictures, and the groups of the pictures."""
+    """A number for each picture of a set, higher for less familiar ones, and the groups of the pictures."""
 
     groups: tuple[str, ...]
     values: Floats  # finite

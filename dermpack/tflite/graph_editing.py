@@ -1,4 +1,4 @@
-"""Append operators, outputs and a signature to a .tflite file; what the file computes already stays as it is."""
+"""Append operators and outputs to a .tflite file; what the file computes already stays as it is."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ def features(pictures: int, *, seed: int = 0, shift: float = 0.0) -> NDArray[np.
     """Return 16 features that vary along four directions, and a little in all others."""
     generator = np.random.default_rng(seed)
     directions = np.random.default_rng(9).normal(size=(4, 16))
-    rows = generator.normal(size=(pictures, 4)) @ directions + generator.normal(size=(pictures, 16)) / 10
-    return np.square(rows + 6 + shift * np.random.default_rng(8).normal(size=16)).astype(np.float32)
+    rows = generator.normal(size=(pictures, 4)) @ directions + generator.normal(size=(pictures, 16)) / 3
+    shifted = rows + 9 + 2 * shift * np.random.default_rng(8).normal(size=16)
+    return np.asarray(np.square(shifted), np.float32)
 
 
 def test_the_training_pictures_have_a_mean_distance_of_one() -> None:

@@ -36,6 +36,9 @@ public final class Contract {
     private final double floor;
     private final double abstainBelow;
     private final Map<String, Double> thresholds;
+    private final String familiarityName;
+    private final double unlikeAbove;
+    private final Quality.Gates gates;
 
     private Contract(Json.Node root) {
         int schema = root.get("schema").whole();
@@ -76,6 +79,10 @@ public final class Contract {
         Json.Node abstention = root.get("abstention");
         abstainBelow = abstention.isNull() ? 0.0 : abstention.get("threshold").number();
         thresholds = thresholds(root.get("thresholds"));
+        familiarityName = isFirst ? null : nameOrNull(root.get("outputs"), "familiarity");
+        Json.Node familiarity = familiarityName == null ? null : root.get("outputs").get(familiarityName);
+        unlikeAbove = familiarity == null ? Double.POSITIVE_INFINITY : familiarity.get("threshold").number();
+        gates = isFirst || root.get("quality").isNull() ? null : gates(root.get("quality"));
     }
 
     /** The contract that the text of model.json holds; an IllegalArgumentException names what is wrong. */
@@ -198,6 +205,21 @@ public final class Contract {
         return thresholds;
     }
 
+    /** A picture with a greater distance is unlike the training pictures; infinite where none is measured. */
+    public double getUnlikeAbove() {
+        return unlikeAbove;
+    }
+
+    /** The output with the distance to the training pictures; null where the file has none. */
+    String familiarityName() {
+        return familiarityName;
+    }
+
+    /** Limits on the prepared picture; null where there are none. */
+    Quality.Gates gates() {
+        return gates;
+    }
+
     /** Refuses a labels.txt that is another model's. */
     public void checkLabels(String labelsText) {
         List<String> lines = Arrays.asList(labelsText.split("\n"));
@@ -209,12 +231,27 @@ public final class Contract {
 
     /** The name of the tensor with the role. */
     private static String nameOf(Json.Node tensors, String role) {
+        String name = nameOrNull(tensors, role);
+        if (name == null) {
+            throw new IllegalArgumentException("no tensor has the role " + role);
+        }
+        return name;
+    }
+
+    private static String nameOrNull(Json.Node tensors, String role) {
         for (String name : tensors.members().keySet()) {
             if (tensors.get(name).get("role").text().equals(role)) {
                 return name;
             }
         }
-        throw new IllegalArgumentException("no tensor has the role " + role);
+        return null;
+    }
+
+    private static Quality.Gates gates(Json.Node of) {
+        return new Quality.Gates(
+                of.get("least_sharpness").whole(),
+                of.get("least_brightness").whole(),
+                of.get("most_white_percent").whole());
     }
 
     private static Json.Node named(Json.Node tensors, String role) {

@@ -11,6 +11,7 @@ public final class PictureClassifier implements Closeable {
     private final Engine engine;
     private final Map<String, ByteBuffer> inputs;
     private final Map<String, ByteBuffer> outputs;
+    private Quality.Fault fault; // of the picture that was fed last
 
     public PictureClassifier(Contract contract, Engine engine) {
         this.contract = contract;
@@ -46,6 +47,8 @@ public final class PictureClassifier implements Closeable {
     /** Lays pixels out as the input wants them. */
     synchronized void feed(byte[] pixels) {
         Tensor input = contract.getInput();
+        Quality.Gates gates = contract.gates();
+        fault = gates == null ? null : Quality.measure(pixels, contract.getSize()).fault(gates);
         input.feed(
                 contract.arranged(pixels), contract.mean(), contract.std(), contract.isChannelsFirst(),
                 inputs.get(input.getName()));
@@ -79,7 +82,13 @@ public final class PictureClassifier implements Closeable {
 
     /** What the bytes mean that came out last. */
     synchronized Result result(Timing timing) {
-        return Scorer.result(contract, probabilities(), timing);
+        return Scorer.result(contract, probabilities(), distance(), fault, timing);
+    }
+
+    /** The distance to the training pictures; 0 where the file returns none. */
+    private double distance() {
+        String name = contract.familiarityName();
+        return name == null ? 0 : contract.getOutputs().get(name).real(outputs.get(name))[0];
     }
 
     synchronized double[] probabilities() {

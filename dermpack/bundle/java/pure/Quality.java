@@ -34,7 +34,8 @@ public final class Quality {
                 squares += edge * edge;
             }
         }
-        return new Quality(squares / ((long) (size - 2) * (size - 2)), brightness(counts, luma.length), white(counts, luma.length));
+        long inner = (long) (size - 2) * (size - 2);
+        return new Quality(squares / inner, brightness(counts, luma.length), white(counts, luma.length));
     }
 
     /** The least luma that at least 95 % of the pixels do not exceed. */
@@ -70,6 +71,30 @@ public final class Quality {
     /** How many percent of the pixels are white. */
     public int getWhitePercent() {
         return whitePercent;
+    }
+
+    /** The first fault, or null; a dark or a white picture has few edges, so blur comes last. */
+    Fault fault(Gates gates) {
+        if (brightness < gates.leastBrightness) {
+            return Fault.DARK;
+        }
+        if (whitePercent > gates.mostWhitePercent) {
+            return Fault.OVEREXPOSED;
+        }
+        return sharpness < gates.leastSharpness ? Fault.BLURRED : null;
+    }
+
+    /** The limits of the contract. */
+    static final class Gates {
+        private final int leastSharpness;
+        private final int leastBrightness;
+        private final int mostWhitePercent;
+
+        Gates(int leastSharpness, int leastBrightness, int mostWhitePercent) {
+            this.leastSharpness = leastSharpness;
+            this.leastBrightness = leastBrightness;
+            this.mostWhitePercent = mostWhitePercent;
+        }
     }
 
     /** Why a picture should be taken again. */

@@ -38,7 +38,8 @@ final class Scorer {
         return powers;
     }
 
-    static Result result(Contract contract, double[] probabilities, Timing timing) {
+    static Result result(
+            Contract contract, double[] probabilities, double distance, Quality.Fault fault, Timing timing) {
         List<Result.Score> scores = new ArrayList<Result.Score>();
         List<Result.Score> called = new ArrayList<Result.Score>();
         for (int i = 0; i < probabilities.length; i++) {
@@ -52,7 +53,8 @@ final class Scorer {
         }
         Collections.sort(scores, new MostProbableFirst()); // stable: of equals, the first label
         boolean isSure = scores.get(0).getProbability() >= contract.getAbstainBelow();
-        return new Result(scores, called, isSure, timing);
+        boolean isFamiliar = distance <= contract.getUnlikeAbove();
+        return new Result(scores, called, isSure, distance, isFamiliar, fault, timing);
     }
 
     /** Divides log-probabilities by the temperature and normalises; what is below the floor is taken for it. */

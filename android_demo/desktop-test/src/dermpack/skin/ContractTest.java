@@ -3,11 +3,14 @@ package dermpack.skin;
 import static org.junit.Assert.assertArrayEquals;
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertTrue;
 import static org.junit.Assert.fail;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Collections;
+import java.util.List;
 import org.junit.Test;
 
 /** What model.json says, and what follows from it for numbers, labels and "not sure". */
@@ -35,7 +38,25 @@ public final class ContractTest {
         Contract contract = Contract.read(plain);
         double[] found = Scorer.probabilities(contract, new double[] {0, 0.4, 0.6});
         assertArrayEquals(new double[] {0, 0.4, 0.6}, found, 0);
-        assertTrue(Scorer.result(contract, new double[] {0.3, 0.3, 0.4}, new Timing(0, 0, 0)).isSure());
+        assertTrue(Scorer.result(contract, new double[] {0.3, 0.3, 0.4}, 0, null, new Timing(0, 0, 0)).isSure());
+    }
+
+    @Test
+    public void aRefusalNamesWhatCanBeDoneFirst() {
+        Contract contract = Contract.read(JSON);
+        Timing none = new Timing(0, 0, 0);
+        double[] unsure = {0.3, 0.3, 0.4};
+        Quality.Fault blurred = Quality.Fault.BLURRED;
+        Result result = new Result(scores(), scores(), false, 3.0, false, blurred, none);
+        assertEquals("too blurred", result.getRefusal());
+        result = new Result(scores(), scores(), false, 3.0, false, null, none);
+        assertEquals("unlike the pictures this model was trained on", result.getRefusal());
+        assertEquals("not sure", Scorer.result(contract, unsure, 0, null, none).getRefusal());
+        assertNull(Scorer.result(contract, new double[] {0.1, 0.2, 0.7}, 0, null, none).getRefusal());
+    }
+
+    private static List<Result.Score> scores() {
+        return Collections.singletonList(new Result.Score("nv", 0.4));
     }
 
     @Test
@@ -103,18 +124,18 @@ public final class ContractTest {
     public void belowTheThresholdItIsNotSure() {
         Contract contract = contract();
         Timing none = new Timing(0, 0, 0);
-        Result unsure = Scorer.result(contract, new double[] {0.1, 0.59, 0.31}, none);
-        Result sure = Scorer.result(contract, new double[] {0.1, 0.6, 0.3}, none);
+        Result unsure = Scorer.result(contract, new double[] {0.1, 0.59, 0.31}, 0, null, none);
+        Result sure = Scorer.result(contract, new double[] {0.1, 0.6, 0.3}, 0, null, none);
         assertFalse(unsure.isSure());
         assertTrue(sure.isSure());
         assertEquals("mel", sure.getTop().getLabel());
         assertEquals(1, sure.getCalled().size());
-        assertTrue(Scorer.result(contract, new double[] {0.71, 0.29, 0}, none).getCalled().isEmpty());
+        assertTrue(Scorer.result(contract, new double[] {0.71, 0.29, 0}, 0, null, none).getCalled().isEmpty());
     }
 
     @Test
     public void equalProbabilitiesKeepTheOrderOfTheLabels() {
-        Result result = Scorer.result(contract(), new double[] {0.4, 0.2, 0.4}, new Timing(0, 0, 0));
+        Result result = Scorer.result(contract(), new double[] {0.4, 0.2, 0.4}, 0, null, new Timing(0, 0, 0));
         assertEquals("akiec", result.getTop().getLabel());
         assertEquals(2, result.top(2).size());
         assertEquals("nv", result.top(2).get(1).getLabel());

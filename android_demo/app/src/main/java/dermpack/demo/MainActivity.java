@@ -67,13 +67,22 @@ public final class MainActivity extends Activity implements Looker.Watcher {
         }
     }
 
+    /** What to do about a refusal. */
+    private static int why(Result result) {
+        if (result.getFault() != null) {
+            return R.string.fault_why;
+        }
+        return result.isFamiliar() ? R.string.not_sure_why : R.string.unlike_why;
+    }
+
     @Override
     public void onResult(byte[] file, Result result) {
         showPicture(file);
         show(R.id.hint, false);
         show(R.id.answer, true);
-        setText(R.id.label, result.isSure() ? result.getTop().getLabel() : getString(R.string.not_sure));
-        setText(R.id.why, result.isSure() ? "" : getString(R.string.not_sure_why));
+        String refusal = result.getRefusal();
+        setText(R.id.label, refusal == null ? result.getTop().getLabel() : refusal);
+        setText(R.id.why, refusal == null ? "" : getString(why(result)));
         showBars(result.top(SHOWN_LABELS));
         showCalled(result.getCalled());
         setText(
