@@ -16,7 +16,7 @@ NAME = "pooled_features"
 
 
 def measure_features(
-    data: bytes, pictures: NDArray[np.uint8], *, channels: int, threads: int = 2, track: Track = silent
+    data: bytes, pictures: NDArray[np.uint8], *, labels: int, threads: int = 2, track: Track = silent
 ) -> NDArray[np.float32]:
     """Return the features of pictures, uint8 [n, size, size, 3], as float32 [n, channels].
 
@@ -24,7 +24,7 @@ def measure_features(
     quantization-aware training changes them.
     """
     graph = GraphEditor(data)
-    pooled = graph.as_float(graph.pool(graph.find_last(channels), f"{NAME}/pooled"), NAME)
+    pooled = graph.as_float(graph.pool(graph.find_feature_map(labels=labels), f"{NAME}/pooled"), NAME)
     graph.output(pooled)
     pooling = graph.pack()
 

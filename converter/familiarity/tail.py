@@ -10,22 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.familiarity.distance import FeatureDistance
+from dermpack.contract import FAMILIARITY
 from dermpack.tflite.graph_editing import GraphEditor
 
-NAME = "familiarity"  # of the output, and what the names of all tensors of the tail begin with
+NAME = FAMILIARITY  # of the output, and what the names of all tensors of the tail begin with
 
 
-def append_distance(data: bytes, distance: FeatureDistance) -> bytes:
+def append_distance(data: bytes, distance: FeatureDistance, *, labels: int) -> bytes:
     """Return the file with another output, float32 [1, 1]: the distance of the picture's features."""
     graph = GraphEditor(data)
-    inputs, outputs = graph.inputs, graph.outputs
     k, count = distance.directions.shape
 
     def constant(name: str, values: NDArray[np.float32] | NDArray[np.int8], *, scale: float = 0.0) -> int:
         return graph.constant(f"{NAME}/{name}", values, scale=scale)
 
     # 1. The mean over the places of the feature map, in the type that it has; then square roots in float32.
-    pooled = graph.pool(graph.find_last(count), f"{NAME}/pooled")
+    pooled = graph.pool(graph.find_feature_map(labels=labels), f"{NAME}/pooled")
     features = graph.as_float(pooled, f"{NAME}/features")
     positive = graph.operator("RELU", (features,), f"{NAME}/positive", (1, count))
     roots = graph.operator("SQRT", (positive,), f"{NAME}/roots", (1, count))
@@ -47,7 +47,5 @@ def append_distance(data: bytes, distance: FeatureDistance) -> bytes:
         weights = constant("weights", distance.weights[None])
         shift = graph.operator("FULLY_CONNECTED", (along_squares, weights, zero), f"{NAME}/shift", (1, 1))
         score = graph.operator("ADD", (score, shift), NAME, (1, 1))
-    # 3. Only a signature has names for several outputs.
     graph.output(score)
-    graph.sign({"picture": inputs[0]}, {"probabilities": outputs[0], NAME: score})
     return graph.pack()

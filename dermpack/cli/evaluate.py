@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -14,6 +14,7 @@ from dermpack.cli.console import RESEARCH_ONLY, Printer, python_stderr_only
 
 if TYPE_CHECKING:
     from dermpack.evaluation.evaluate import Evaluation, FittedDecisions, Predictor
+    from dermpack.evaluation.unknown_sets import PictureRunner, UnknownRequest
     from dermpack.inference.model_files import ModelSettings
     from dermpack.metrics.summary import Figure
 
@@ -41,6 +42,11 @@ SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "
     "--slice", "columns", multiple=True, metavar="COLUMN",
     help="Also score each value of this column; can be repeated.  [default: all columns with few values]",
 )  # fmt: skip
+@click.option(
+    "--unknown", "unknown", type=options.PATH, multiple=True, metavar="DATASET",
+    help="Also score how well the distance of an export made with --familiarity tells the pictures of this "
+    "dataset, all of them unknown to the model, from those of the split; can be repeated.",
+)  # fmt: skip
 @options.threads
 @options.flag("--overwrite", "Replace an existing report and table.")
 @options.printer
@@ -55,6 +61,7 @@ def command(
     resamples: int,
     seed: int,
     columns: tuple[str, ...],
+    unknown: tuple[Path, ...],
     threads: int,
     overwrite: bool,
     printer: Printer,
@@ -70,6 +77,7 @@ def command(
       dermpack evaluate run dataset -o evaluation
       dermpack evaluate export dataset --split validation --predictions predictions.csv
       dermpack evaluate model.tflite dataset --labels labels.txt --slice sex --slice site
+      dermpack evaluate export dataset --unknown other-dataset
     """
     from importlib.util import find_spec
 
@@ -87,6 +95,7 @@ def command(
         storage.check_output_file(predictions, overwrite=overwrite)
     data, part = read_dataset(dataset), Split(split)
     check_request(data, part, columns)
+    foreign = _read_unknown(model, labels_file, unknown)
     with _open_predictor(model, labels_file, threads=threads, printer=printer) as (predictor, about, fitted):
         evaluation = evaluate(
             predictor,
@@ -97,6 +106,7 @@ def command(
             columns=columns or choose_slice_columns(data, part),
             resamples=resamples,
             seed=seed,
+            unknown=foreign and foreign(predictor),
             track=printer.track,
         )
     if predictions is not None:
@@ -142,6 +152,37 @@ def _open_predictor(
         yield classifier, describe_model(model, file, classifier), fitted
 
 
+def _read_unknown(
+    model: Path, labels: Path | None, folders: tuple[Path, ...]
+) -> Callable[[Predictor], UnknownRequest] | None:
+    """Return how to ask a loaded model for unknown pictures, or raise if its contract states no distance."""
+    if not folders:
+        return None
+    from dermpack.dataset.manifest import read_dataset
+    from dermpack.errors import InputError
+    from dermpack.evaluation.unknown_sets import UnknownRequest, check_unknown
+    from dermpack.inference.model_files import find_contract, find_model_file
+    from trainer.runs import RUN_FILE
+
+    datasets = tuple(read_dataset(folder) for folder in folders)
+    check_unknown(datasets)
+    is_run = (model / RUN_FILE).is_file()
+    contract = None if is_run or labels else find_contract(find_model_file(model))
+    familiarity = contract.familiarity if contract else None
+    if contract is None or familiarity is None:
+        what = "--unknown needs a model that returns the distance to its training pictures"
+        hint = 'Give an export that "dermpack convert --familiarity" has written.'
+        raise InputError(model, what, hint, code="no-familiarity")
+
+    def request(predictor: Predictor) -> UnknownRequest:
+        runner = cast("PictureRunner", predictor)  # of a contract, it is a classifier
+        return UnknownRequest(
+            runner=runner, familiarity=familiarity, gates=contract.quality, datasets=datasets
+        )
+
+    return request
+
+
 def _read_settings(model: Path, labels: Path | None) -> ModelSettings:
     from dermpack.errors import InputError
     from dermpack.inference.model_files import find_sidecar, read_labels, read_model, read_sidecar
@@ -181,12 +222,27 @@ def _print_tables(evaluation: Evaluation, printer: Printer) -> None:
     ]
     if slices:
         printer.table("slices", ("slice", "groups", "balanced accuracy", "accuracy"), slices)
+    if evaluation.unknown:
+        header = ("dataset", "score", "AUROC", "accepted at 95 %", "by the contract")
+        printer.table("unknown pictures", header, list(_unknown_rows(evaluation)))
     # The constant prediction is part of the result on stdout.
     constant = describe_constant_prediction(evaluation.predictions)
     printer.note(*(line for line in evaluation.scores.notes if line != constant))
     if few := [f"{row.column}: {row.value} ({row.groups})" for row in evaluation.slices if row.warning]:
         printer.note(f"fewer than {FEW_GROUPS} groups, so the figures are mostly chance: {', '.join(few)}")
     printer.note(RESEARCH_ONLY)
+
+
+def _unknown_rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
+    """Yield two rows for each foreign dataset: the separation by the distance and by the confidence."""
+    from dermpack.evaluation.report import short_figure_text
+
+    for foreign in evaluation.unknown:
+        comparison = foreign.comparison
+        for name, scores in (("distance", comparison.familiarity), ("confidence", comparison.confidence)):
+            texts = short_figure_text(scores.auroc), short_figure_text(scores.false_acceptance)
+            accepted = short_figure_text(comparison.unknown_accepted) if name == "distance" else ""
+            yield foreign.name, name, *texts, accepted
 
 
 def _overall_lines(evaluation: Evaluation) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from dermpack.contract import Abstention, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError
+from dermpack.evaluation.unknown_sets import UnknownRequest, UnknownSet, compare_unknown_sets, score_pictures
 from dermpack.metrics.intervals import RESAMPLES
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
 from dermpack.metrics.slices import MISSING, Slice, is_identifier_column, score_slices, slice_values
@@ -54,6 +55,7 @@ class Evaluation:
     slices: tuple[Slice, ...]
     operating: tuple[ReachedPoint, ...]
     answered: AnsweredShare | None
+    unknown: tuple[UnknownSet, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return the JSON form, with a description of the dataset for readers who do not have it."""
@@ -71,6 +73,7 @@ class Evaluation:
             "operating": [point.record() for point in self.operating],
             "answered": self.answered and self.answered.record(),
             "slices": [part.record() for part in self.slices],
+            "unknown": [foreign.record() for foreign in self.unknown],
         }
 
 
@@ -87,11 +90,24 @@ def evaluate(
     columns: Sequence[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
+    unknown: UnknownRequest | None = None,
     track: Track = silent,
 ) -> Evaluation:
-    """Predict and score the pictures of a split, and the slices of the columns; write nothing."""
+    """Predict and score the pictures of a split, and the slices of the columns; write nothing.
+
+    With foreign datasets, also score how well the distance of the same model tells their pictures from those
+    of the split.
+    """
     check_request(dataset, split, columns)
-    predictions = predict(predictor, dataset, split=split, track=track)
+    foreign: tuple[UnknownSet, ...] = ()
+    if unknown is None:
+        predictions = predict(predictor, dataset, split=split, track=track)
+    else:
+        _match_labels(predictor.classes, dataset, split)
+        pictures = dataset.manifest.of(split)
+        known = score_pictures(unknown.runner, unknown.gates, dataset, pictures, track=track)
+        predictions = _make_predictions(predictor.classes, dataset, split, known.probabilities)
+        foreign = compare_unknown_sets(unknown, known, resamples=resamples, seed=seed, track=track)
     scores = score(predictions, split=split.value, resamples=resamples, seed=seed)
     slices: list[Slice] = []
     # Without columns there is nothing to report progress on.
@@ -113,6 +129,7 @@ def evaluate(
         slices=tuple(slices),
         operating=tuple(operating),
         answered=answered,
+        unknown=foreign,
     )
 
 
@@ -134,23 +151,37 @@ def check_request(dataset: Dataset, split: Split, columns: Sequence[str] = ()) -
 def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Track = silent) -> Predictions:
     """Return the predictions for a split; labels are matched by name, and the dataset may lack some."""
     check_request(dataset, split)
+    files = [dataset.file(picture) for picture in dataset.manifest.of(split)]
+    _match_labels(predictor.classes, dataset, split)  # before the long work
+    return _make_predictions(predictor.classes, dataset, split, predictor(files, track=track))
+
+
+def _make_predictions(
+    classes: tuple[str, ...], dataset: Dataset, split: Split, probabilities: Floats
+) -> Predictions:
     pictures = dataset.manifest.of(split)
-    indices = {name: index for index, name in enumerate(predictor.classes)}
+    return Predictions(
+        classes=classes,
+        pictures=tuple(picture.path for picture in pictures),
+        groups=tuple(picture.group for picture in pictures),
+        truth=as_truth(_match_labels(classes, dataset, split)),
+        probabilities=probabilities,
+    )
+
+
+def _match_labels(classes: tuple[str, ...], dataset: Dataset, split: Split) -> list[int]:
+    """Return the position of each picture's label in the classes, or raise InputError."""
+    pictures = dataset.manifest.of(split)
+    indices = {name: index for index, name in enumerate(classes)}
     # Labels are matched by name: dataset and model may list them in different orders.
     unknown = Counter(picture.label for picture in pictures if picture.label not in indices)
     if unknown:
         label, count = min(unknown.items())
         what = f"{count} pictures have the label {label!r}, which the model does not have"
-        known = ", ".join(predictor.classes)
+        known = ", ".join(classes)
         hint = f"Import with --map or --negative, so that all labels are among: {known}."
         raise InputError(dataset.folder, what, hint, code="unknown-label")
-    return Predictions(
-        classes=predictor.classes,
-        pictures=tuple(picture.path for picture in pictures),
-        groups=tuple(picture.group for picture in pictures),
-        truth=as_truth([indices[picture.label] for picture in pictures]),
-        probabilities=predictor([dataset.file(picture) for picture in pictures], track=track),
-    )
+    return [indices[picture.label] for picture in pictures]
 
 
 def choose_slice_columns(dataset: Dataset, split: Split) -> tuple[str, ...]:

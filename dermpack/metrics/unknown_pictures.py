@@ -15,6 +15,7 @@ from dermpack.metrics.definitions import Metric, area_under_roc, rank_label, sen
 from dermpack.metrics.intervals import RESAMPLES, Difference, bootstrap, compare_metric
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
 from dermpack.metrics.summary import Figure, flat_record, make_figure
+from dermpack.metrics.thresholds import share_figures
 from dermpack.storage.codec import encode
 
 ACCEPTED = 0.95  # share of the known pictures
@@ -52,6 +53,8 @@ class UnknownComparison:
     confidence: Separation  # one minus the probability of the most probable label
     auroc_difference: Difference  # of the familiarity score, minus that of the confidence
     false_acceptance_difference: Difference
+    known_accepted: Figure  # share at or below the threshold of the contract
+    unknown_accepted: Figure
 
     def record(self) -> dict[str, Any]:
         """Return the JSON form: a value and an interval for each figure."""
@@ -62,6 +65,8 @@ class UnknownComparison:
             "confidence": flat_record(self.confidence),
             "auroc_difference": encode(self.auroc_difference),
             "false_acceptance_difference": encode(self.false_acceptance_difference),
+            "known_accepted": encode(self.known_accepted),
+            "unknown_accepted": encode(self.unknown_accepted),
         }
 
 
@@ -69,10 +74,14 @@ def compare_separation(
     familiarity: tuple[UnknownScore, UnknownScore],
     confidence: tuple[UnknownScore, UnknownScore],
     *,
+    threshold: float,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> UnknownComparison:
-    """Compare two scores of the known and the unknown pictures, each a pair in this order."""
+    """Compare two scores of the known and the unknown pictures, each a pair in this order.
+
+    `threshold` is that of the contract, for the familiarity score.
+    """
     first, second = _as_predictions(*confidence), _as_predictions(*familiarity)
 
     def separate(predictions: Predictions) -> Separation:
@@ -83,6 +92,9 @@ def compare_separation(
     def compare(metric: Metric) -> Difference:
         return compare_metric(first, second, metric, resamples=resamples, seed=seed)
 
+    is_accepted = np.concatenate([score.values for score in familiarity]) <= threshold
+    parts = {"known": (is_accepted, second.truth == KNOWN), "unknown": (is_accepted, second.truth == UNKNOWN)}
+    accepted = share_figures(second, parts, resamples=resamples, seed=seed)
     return UnknownComparison(
         known=len(familiarity[0]),
         unknown=len(familiarity[1]),
@@ -90,6 +102,8 @@ def compare_separation(
         confidence=separate(first),
         auroc_difference=compare(weighted_separation),
         false_acceptance_difference=compare(weighted_false_acceptance),
+        known_accepted=accepted["known"],
+        unknown_accepted=accepted["unknown"],
     )
 
 

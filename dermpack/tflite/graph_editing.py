@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers
@@ -14,7 +14,6 @@ from dermpack.errors import InputError
 from dermpack.tflite.metadata_writing import WHERE, AlignedBuffer, refuse_unknown_parts
 from dermpack.tflite.reading import DTYPES, IDENTIFIER, MALFORMED, invalid_model, read_model
 
-SIGNATURE = "serving_default"  # the key that TensorFlow's converter writes
 NUMBERS = {name: number for number, name in DTYPES.items()}
 # Operator → the name of its options in the schema, and the version of an operator of float32 tensors.
 OPTIONS: dict[str, str | None] = {
@@ -56,18 +55,19 @@ class GraphEditor:
         """Return the shape of the tensor."""
         return tuple(int(side) for side in self._graph.tensors[tensor].shape)
 
-    def find_last(self, channels: int) -> int:
-        """Return the last feature map that the graph computes with so many channels, or raise InputError.
+    def find_feature_map(self, *, labels: int) -> int:
+        """Return the last feature map that the graph computes, which is what the network pools.
 
-        The operators of a file are in the order of computation.
+        The operators of a file are in the order of computation. A map with one channel for each label is an
+        evidence map, which is computed from the feature map.
         """
         for operator in reversed(self._graph.operators):
             for tensor in map(int, operator.outputs):
                 shape = self.shape(tensor)
-                if len(shape) == 4 and shape[-1] == channels:
+                if len(shape) == 4 and shape[-1] != labels:
                     return tensor
-        what = f"the model computes no feature map with {channels} channels"
-        raise InputError(WHERE, what, "Convert the run again.", code="unsupported-model")
+        what, hint = "the model computes no feature map", "Convert a network that ends with pooled features."
+        raise InputError(WHERE, what, hint, code="unsupported-model")
 
     def constant(self, name: str, values: NDArray[Any], *, scale: float = 0.0) -> int:
         """Append a constant; with a scale, its numbers are quantized with zero point 0."""
@@ -107,31 +107,6 @@ class GraphEditor:
     def output(self, tensor: int) -> None:
         """Make the tensor another output, the last one."""
         self._graph.outputs = [*map(int, self._graph.outputs), tensor]
-
-    def sign(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> None:
-        """Name inputs and outputs in the signature; other names that the file has for its tensors stay."""
-        signatures = self._model.signatureDefs = list(self._model.signatureDefs or ())
-        if not signatures:
-            signatures.append(
-                schema.SignatureDefT(inputs=[], outputs=[], signatureKey=SIGNATURE.encode(), subgraphIndex=0)
-            )
-        for maps, named in ((signatures[0].inputs, inputs), (signatures[0].outputs, outputs)):
-            known = {int(entry.tensorIndex) for entry in maps}
-            maps += [
-                schema.TensorMapT(name=name.encode(), tensorIndex=tensor)
-                for name, tensor in sorted(named.items())
-                if tensor not in known
-            ]
-
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        """The tensors of the inputs."""
-        return tuple(map(int, self._graph.inputs))
-
-    @property
-    def outputs(self) -> tuple[int, ...]:
-        """The tensors of the outputs."""
-        return tuple(map(int, self._graph.outputs))
 
     def pack(self) -> bytes:
         """Return the bytes of the file, with aligned constants."""

@@ -37,6 +37,7 @@ class InterpreterRun:
     kernels: Kernels
     version: str
     outputs: Floats | None = None
+    distances: Floats | None = None  # to the training pictures, if the file returns them
     is_delegated: bool = False  # whether XNNPACK executes any part of the graph
     problem: str = ""
     problem_code: str = ""  # the error code of the problem
@@ -69,8 +70,14 @@ def run_everywhere(
             if classifier.size != size:
                 what = f"input size is {classifier.size} px, but the contract declares {size} px"
                 raise InputError(where, what, "Export the model again.", code="contract-mismatch")
-            outputs = np.concatenate([classifier.classify(chunk) for chunk in chunks])
-            run = replace(run, outputs=outputs, is_delegated=classifier.is_delegated)
+            found = [classifier.run(chunk) for chunk in chunks]
+            distances = [part.familiarity for part in found if part.familiarity is not None]
+            run = replace(
+                run,
+                outputs=np.concatenate([part.probabilities for part in found]),
+                distances=np.concatenate(distances) if distances else None,
+                is_delegated=classifier.is_delegated,
+            )
         except InputError as error:
             run = replace(run, problem=error.what, problem_code=error.code)
         runs.append(run)

@@ -19,6 +19,7 @@ from dermpack.storage.files import read_bytes, read_error, sha256_of
 from dermpack.storage.regular_files import open_regular
 from dermpack.tflite.reading import read_model
 from dermpack.verification.check_result import Check, CheckOutcome, Verification
+from dermpack.verification.familiarity import check_acceptance, check_distances
 from dermpack.verification.file_description import check_bytes, check_description, check_recipe
 from dermpack.verification.interpreter_runs import SamplePictures, open_sample_pictures, run_everywhere
 from dermpack.verification.output_agreement import FloatNetwork, check_network, check_outputs, check_runs
@@ -168,6 +169,7 @@ def _run_checks(
     )
     yield from check_runs(runs, contract)
     yield from check_outputs(runs, contract)
+    yield from check_distances(runs, contract)
     reference = next((run for run in runs if run.outputs is not None), None)
     if tools.network is not None:
         yield from check_network(tools.network, contract, tools.samples, reference)
@@ -184,6 +186,7 @@ def _run_checks(
             scored = score_split(classifier, network, dataset, split, track=tools.track)
             yield from check_scores(scored, contract, dataset)
             yield from check_decisions(scored, contract, dataset)
+        yield from check_acceptance(classifier, contract, dataset, track=tools.track)
     except PictureError:
         raise  # an error of the dataset, not of the export
     except InputError as error:

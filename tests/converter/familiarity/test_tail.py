@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from dermpack.tflite.reading import read_model
 from tests.support.errors import raises_code
-from tests.support.tflite_models import SIZE, float_model, integer_model
+from tests.support.tflite_models import LABELS, SIZE, float_model, integer_model
 
 pytestmark = pytest.mark.tensorflow
 KINDS = ("float32", "uint8", "int8")
-CHANNELS = 4
+LABEL_COUNT = len(LABELS)
 
 
 def plain(kind: str) -> bytes:
@@ -35,20 +35,21 @@ def with_tail(kind: str) -> tuple[bytes, Any]:
     from converter.familiarity.tail import append_distance
 
     data = plain(kind)
-    distance = fit_distance(measure_features(data, pictures(60), channels=CHANNELS), directions=2)
-    return append_distance(data, distance), distance
+    distance = fit_distance(measure_features(data, pictures(60), labels=LABEL_COUNT), directions=2)
+    return append_distance(data, distance, labels=LABEL_COUNT), distance
 
 
-def run_signature(data: bytes, rows: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """Return the outputs of the file by the names of its signature."""
-    import tensorflow as tf
-
+def run_last_output(data: bytes, rows: NDArray[np.uint8]) -> NDArray[np.float32]:
     from converter.familiarity.features import _feed
+    from converter.quantize.tflite_conversion import open_interpreter
 
-    runner = tf.lite.Interpreter(model_content=data).get_signature_runner("serving_default")
-    dtype = runner.get_input_details()["picture"]["dtype"]
-    found = [runner(picture=_feed(row, dtype)) for row in rows]
-    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+    interpreter, found = open_interpreter(data), []
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[-1]
+    for row in rows:
+        interpreter.set_tensor(source["index"], _feed(row, source["dtype"]))
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(target["index"])[0, 0])
+    return np.array(found)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -57,8 +58,8 @@ def test_the_output_is_the_fitted_distance_of_the_features(kind: str) -> None:
 
     data, distance = with_tail(kind)
     rows = pictures(8, seed=1)
-    expected = distance(measure_features(plain(kind), rows, channels=CHANNELS))
-    np.testing.assert_allclose(run_signature(data, rows)["familiarity"][:, 0], expected, rtol=1e-4)
+    expected = distance(measure_features(plain(kind), rows, labels=LABEL_COUNT))
+    np.testing.assert_allclose(run_last_output(data, rows), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -88,8 +89,9 @@ def test_the_same_distance_gives_the_same_bytes() -> None:
     assert with_tail("uint8")[0] == with_tail("uint8")[0]
 
 
-def test_a_file_without_such_a_feature_map_is_refused() -> None:
+def test_a_map_with_one_channel_for_each_label_is_no_feature_map() -> None:
     from converter.familiarity.features import measure_features
 
-    with raises_code("unsupported-model", "5"):
-        measure_features(plain("float32"), pictures(1), channels=5)
+    # Of the two maps in the float file, this leaves none: the convolution has four channels.
+    with raises_code("unsupported-model"):
+        measure_features(plain("float32"), pictures(1), labels=4)

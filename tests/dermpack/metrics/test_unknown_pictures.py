@@ -16,7 +16,7 @@ def scores(values: list[float], *, group_size: int = 1) -> UnknownScore:
 def compared(familiar: list[float], unknown: list[float], *, group_size: int = 1) -> UnknownComparison:
     pair = scores(familiar, group_size=group_size), scores(unknown, group_size=group_size)
     equal = tuple(scores([0.5] * len(part), group_size=group_size) for part in pair)
-    return compare_separation(pair, (equal[0], equal[1]), resamples=1000)
+    return compare_separation(pair, (equal[0], equal[1]), threshold=2.0, resamples=1000)
 
 
 def test_pictures_that_are_all_further_away_are_separated_perfectly() -> None:
@@ -24,6 +24,8 @@ def test_pictures_that_are_all_further_away_are_separated_perfectly() -> None:
     assert found.familiarity.auroc.value == 1.0
     assert found.familiarity.false_acceptance.value == 0.0
     assert (found.known, found.unknown) == (30, 20)
+    # The threshold of the contract, 2.0, is another one.
+    assert (found.known_accepted.value, found.unknown_accepted.value) == (2 / 3, 0.0)
 
 
 def test_equal_scores_separate_nothing() -> None:
