@@ -89,6 +89,11 @@ def list_readers(layer: Keras) -> list[Keras]:
     return [node.outbound_layer for node in layer.outbound_nodes]
 
 
+def list_sources(layer: Keras) -> list[Keras]:
+    """Return the layers whose outputs the layer reads, in order."""
+    return [parent.layer for node in layer.inbound_nodes for parent in node.parent_nodes]
+
+
 def count_calls(layer: Keras) -> int:
     """Return how many times the network calls the layer."""
     return len(layer.inbound_nodes)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from converter._private import Keras
+from converter.export_graph import ExportGraph, build_export_graph
 from converter.quantize.clipping import Clipping
-from converter.quantize.tflite_conversion import FrozenFunction, IoType, Quantization, freeze
+from converter.quantize.tflite_conversion import FrozenFunction, IoType, Quantization, freeze_graph
 from dermpack.dataset.manifest import Dataset, Split, read_dataset, require_pictures
 from dermpack.errors import DatasetError, InputError, TableError
 from dermpack.metrics.predictions import Predictions
@@ -39,6 +39,8 @@ class ConversionRequest:
     pictures: int = 200  # to measure ranges on; 100 to 500 is usual
     clipping: Clipping = Clipping.MINMAX  # of the measured ranges
     max_drop: float = 1.0  # points of balanced accuracy
+    evidence: bool = False  # return the evidence map as a second output
+    familiarity: bool = False  # return the distance to the training pictures, and add quality gates
     layer_errors: bool = False  # report them even if no layer stays in floating point
     seed: int = 0
     threads: int = 2
@@ -77,15 +79,17 @@ class RunSource:
     run: Run
     run_sha256: str
     dataset: Dataset
-    model: Keras
+    graph: ExportGraph  # the network with all inputs and outputs of the file
     frozen: FrozenFunction
     validation: Examples
     float_predictions: Predictions  # on the validation split, before any temperature
 
 
-def open_source(run: Run, dataset: Dataset, *, threads: int, track: Track = silent) -> RunSource:
+def open_source(
+    run: Run, dataset: Dataset, *, threads: int, evidence: bool = False, track: Track = silent
+) -> RunSource:
     """Load and freeze the run's network, and predict the validation split with it."""
-    model = load_softmax(run)
+    graph = build_export_graph(load_softmax(run), evidence=evidence, where=run.folder)
     validation = read_examples(
         dataset, Split.VALIDATION, size=run.spec.size, policy=run.policy, threads=threads, track=track
     )
@@ -93,10 +97,10 @@ def open_source(run: Run, dataset: Dataset, *, threads: int, track: Track = sile
         run=run,
         run_sha256=sha256_file(run.folder / RUN_FILE),
         dataset=dataset,
-        model=model,
-        frozen=freeze(model),
+        graph=graph,
+        frozen=freeze_graph(graph),
         validation=validation,
-        float_predictions=predict(model, validation),
+        float_predictions=predict(graph.model, validation),
     )
 
 

@@ -16,6 +16,7 @@ from converter.request import ConversionRequest, RunSource, find_dataset, open_s
 from converter.search.accuracy_limit import AccuracyLimit, derive_limit
 from converter.search.choose import TriedCandidate, choose_best, make_candidates, try_candidates
 from dermpack.contract import CONTRACT_FILE, Contract
+from dermpack.progress import Track
 from dermpack.storage.files import check_output_folder, format_json, new_folder, write_text
 from trainer.api import read_run
 
@@ -66,7 +67,13 @@ def convert_run(
     marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
     check_output_folder(output, marker=marker, overwrite=overwrite)
     check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
-    source = open_source(run, find_dataset(run, data), threads=request.threads, track=observers.track)
+    source = open_source(
+        run,
+        find_dataset(run, data),
+        threads=request.threads,
+        evidence=request.evidence,
+        track=observers.track,
+    )
     # An interrupted conversion leaves this folder, and the next one continues its training.
     training_folder = output.absolute().with_name(f".{output.name}.{source.run_sha256[:12]}.training")
     tried = {}
@@ -92,9 +99,9 @@ def convert_run(
     with ExitStack() as stack:
         if others:
             folder = stack.enter_context(new_folder(rejected, marker=SEVERAL_FILE, overwrite=True))
-            _write_exports(folder, source, others)
+            _write_exports(folder, source, others, request, observers.track)
         folder = stack.enter_context(new_folder(output, marker=marker, overwrite=overwrite))
-        contracts = _write_exports(folder, source, named)
+        contracts = _write_exports(folder, source, named, request, observers.track)
     if not others:
         shutil.rmtree(rejected, ignore_errors=True)  # of the export that was overwritten
     shutil.rmtree(training_folder, ignore_errors=True)
@@ -109,7 +116,13 @@ def convert_run(
     )
 
 
-def _write_exports(folder: Path, source: RunSource, named: Mapping[str, TriedCandidate]) -> list[Contract]:
+def _write_exports(
+    folder: Path,
+    source: RunSource,
+    named: Mapping[str, TriedCandidate],
+    request: ConversionRequest,
+    track: Track,
+) -> list[Contract]:
     """Write the exports into the folders of these names, with layer reports of those that were measured."""
     contracts = []
     for name, tried in named.items():
@@ -117,7 +130,7 @@ def _write_exports(folder: Path, source: RunSource, named: Mapping[str, TriedCan
         place.mkdir(exist_ok=True)
         if candidate.errors:
             write_layers(place, candidate.errors, float_layers=candidate.float_layers)
-        contracts.append(write_export(place, source, tried))
+        contracts.append(write_export(place, source, tried, request, track=track))
     if "" not in named:
         write_text(folder / SEVERAL_FILE, format_json({"schema": SCHEMA, "exports": sorted(named)}))
     return contracts

@@ -5,26 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from converter.familiarity.attach import add_familiarity, attach_familiarity
+from converter.interface import make_interface
 from converter.quantize.tflite_conversion import PIXEL_MIDDLE, PIXEL_RANGE
-from converter.request import Method, RunSource
+from converter.request import ConversionRequest, Method, RunSource
 from converter.search.accuracy_limit import FloatComparison
 from converter.search.candidate import Candidate
 from converter.search.choose import TriedCandidate
 from dermpack import contract as contracts
 from dermpack.dataset.manifest import Split
+from dermpack.imaging.quality import choose_gates
 from dermpack.inference.interpreter_host import Kernels
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.intervals import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
 from dermpack.metrics.predictions import Floats
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
+from dermpack.progress import Track, silent
 from dermpack.storage.files import format_json, sha256_of, write_bytes, write_text
 from dermpack.tflite.metadata_writing import with_metadata
-from dermpack.tflite.model_file import Metadata, ModelFile, TensorInfo, temperature_calibration
+from dermpack.tflite.model_file import Metadata, ModelFile, temperature_calibration
 from dermpack.verification.interpreter_runs import InterpreterRun, run_everywhere
 from dermpack.verification.verify import open_hosts
 
@@ -39,16 +42,32 @@ INTENDED_USE = (
 )
 
 
-def write_export(folder: Path, source: RunSource, tried: TriedCandidate) -> contracts.Contract:
+def write_export(
+    folder: Path,
+    source: RunSource,
+    tried: TriedCandidate,
+    request: ConversionRequest,
+    *,
+    track: Track = silent,
+) -> contracts.Contract:
     """Write the export of a candidate into an empty folder, and return its contract."""
     temperature = fit_temperature(tried.comparison.predictions)
     metadata = _make_metadata(source, tried.candidate, temperature)
     # The metadata is part of the shipped bytes, so the file is checked and run with it.
-    data = with_metadata(tried.candidate.data, metadata)
-    model = tried.candidate.check(data, source)
+    data, has_distance = tried.candidate.data, request.familiarity
+    if has_distance:
+        data = attach_familiarity(data, source, threads=request.threads, track=track)
+    data = with_metadata(data, metadata)
+    model = tried.candidate.check(data, source, has_distance=has_distance)
     write_bytes(folder / MODEL_FILE, data)
-    runtimes = try_runtimes(folder / MODEL_FILE, source, tried.comparison.predictions.probabilities)
-    contract = _make_contract(source, tried, metadata, data, model, runtimes, temperature)
+    interface, quality = make_interface(model, source, temperature), None
+    if has_distance:
+        interface = add_familiarity(data, source, interface, threads=request.threads)
+        quality = choose_gates(source.validation.copies[0], split=Split.VALIDATION.value)
+    runtimes = try_runtimes(
+        folder / MODEL_FILE, source, interface, tried.comparison.predictions.probabilities
+    )
+    contract = _make_contract(source, tried, metadata, data, model, interface, quality, runtimes)
     text = contracts.format_contract(contract)
     write_text(folder / contracts.CONTRACT_FILE, text)
     write_text(folder / PROOF_FILE, format_json(_proof_record(contract, text, tried.candidate)))
@@ -78,7 +97,9 @@ def find_licence(source: RunSource) -> str:
     return source.run.licence or source.dataset.licence
 
 
-def try_runtimes(path: Path, source: RunSource, expected: Floats) -> tuple[contracts.RuntimeResult, ...]:
+def try_runtimes(
+    path: Path, source: RunSource, interface: contracts.TensorInterface, expected: Floats
+) -> tuple[contracts.RuntimeResult, ...]:
     """Run the file on every installed interpreter with each of its kernels, in child processes.
 
     `expected` are the probabilities with which the file was compared to the float network.
@@ -89,7 +110,7 @@ def try_runtimes(path: Path, source: RunSource, expected: Floats) -> tuple[contr
             hosts,
             path.read_bytes(),
             where=path,
-            sidecar=ModelSettings(labels=source.run.classes),
+            sidecar=ModelSettings(labels=source.run.classes, interface=interface),
             pixels=np.asarray(source.validation.copies[0][: len(expected)]),
             threads=1,
         )
@@ -123,8 +144,9 @@ def _make_contract(
     metadata: Metadata,
     data: bytes,
     model: ModelFile,
+    interface: contracts.TensorInterface,
+    quality: contracts.QualityGates | None,
     runtimes: tuple[contracts.RuntimeResult, ...],
-    temperature: contracts.Temperature,
 ) -> contracts.Contract:
     """Return the contract of the file's final bytes.
 
@@ -132,6 +154,8 @@ def _make_contract(
     those of the float network would not fit it exactly.
     """
     run, candidate = source.run, tried.candidate
+    temperature = interface.probabilities.temperature
+    assert temperature is not None  # of our own files
     predictions = calibrate(tried.comparison.predictions, temperature)
     # 1. Fit everything that turns outputs into decisions.
     points = [
@@ -139,29 +163,14 @@ def _make_contract(
         for point in run.thresholds
     ]
     # 2. Record the file as it was read back, and what it was made from.
-    pixels, scores = model.inputs[0], model.outputs[0]
     return contracts.Contract(
         name=metadata.name,
         version=metadata.version,
         labels=metadata.labels,
-        inputs={
-            contracts.PICTURE: contracts.PictureInput(
-                shape=pixels.shape,
-                width=pixels.shape[2],
-                height=pixels.shape[1],
-                policy=run.policy.value,
-                size_bytes=pixels.size_bytes,
-                **_quantization(pixels),
-            )
-        },
-        outputs={
-            contracts.PROBABILITIES: contracts.ProbabilitiesOutput(
-                shape=scores.shape,
-                activation=contracts.Activation.SOFTMAX,
-                temperature=temperature,
-                **_quantization(scores),
-            )
-        },
+        signature=interface.signature,
+        inputs=interface.inputs,
+        outputs=interface.outputs,
+        quality=quality,
         thresholds=tuple(points),
         abstention=fit_abstention(predictions, coverage=COVERAGE),
         recipe=contracts.QuantizationRecord(
@@ -185,12 +194,6 @@ def _make_contract(
         license=metadata.licence,
         intended_use=INTENDED_USE,
     )
-
-
-def _quantization(tensor: TensorInfo) -> dict[str, Any]:
-    """Return type, scale and zero point of a tensor as the fields of its record."""
-    scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.scales else (None, None)
-    return {"dtype": contracts.TensorType(tensor.dtype), "scale": scale, "zero_point": zero_point}
 
 
 def _calibration_record(candidate: Candidate) -> contracts.Calibration | None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from dermpack.tflite.signature_writing import with_signature
 
 from converter.familiarity.distance import fit_distance
 from converter.familiarity.features import measure_features
@@ -29,6 +28,7 @@ from dermpack.metrics.predictions import Floats
 from dermpack.metrics.unknown_pictures import ACCEPTED
 from dermpack.progress import Track, silent
 from dermpack.tflite.reading import read_model
+from dermpack.tflite.signature_writing import with_signature
 from trainer.api import read_examples
 
 WHERE = Path("model.tflite")  # the file is not written yet
@@ -51,10 +51,10 @@ def attach_familiarity(data: bytes, source: RunSource, *, threads: int, track: T
     return with_signature(tailed, inputs=inputs, outputs={**outputs, FAMILIARITY: FAMILIARITY})
 
 
-def describe_familiarity(
+def add_familiarity(
     data: bytes, source: RunSource, interface: TensorInterface, *, threads: int
-) -> FamiliarityOutput:
-    """Return the record of the output of a file, whose other tensors the interface describes."""
+) -> TensorInterface:
+    """Return the interface of the file with the output's record, whose threshold is fitted on validation."""
     record = FamiliarityOutput(
         shape=(1, 1),
         dtype=TensorType.FLOAT32,
@@ -75,7 +75,8 @@ def describe_familiarity(
         found = [classifier.run(np.asarray(rows[start : start + CHUNK])).familiarity for start in starts]
     distances = np.concatenate([chunk for chunk in found if chunk is not None])
     threshold = fit_threshold(distances)
-    return replace(record, threshold=threshold, accepted=float((distances <= threshold).mean()))
+    record = replace(record, threshold=threshold, accepted=float((distances <= threshold).mean()))
+    return replace(interface, outputs={**interface.outputs, FAMILIARITY: record})
 
 
 def fit_threshold(distances: Floats, *, accepted: float = ACCEPTED) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from converter._private import Keras
 from converter.qat.qat_network import build_qat_network
 from converter.quantize.calibration import CalibrationSet
-from converter.quantize.tflite_conversion import Quantization, convert, freeze
+from converter.quantize.tflite_conversion import Quantization, convert, freeze_graph
 from converter.request import ConversionRequest, Method, RunSource
 from converter.search.candidate import Candidate
 from dermpack.dataset.manifest import Split
@@ -91,7 +91,7 @@ def make_qat_candidate(
         balance_power=recipe.balance_power,
     )
     aware = train_aware(
-        source.model,
+        source.graph.model,
         feed,
         plan_training(rate=recipe.rate, seed=request.seed, goal=recipe.metric),
         folder,
@@ -99,7 +99,7 @@ def make_qat_candidate(
         begun=observers.begun,
         watch=observers.watch,
     )
-    data = convert(freeze(aware.model), Quantization.INT8, io=io)
+    data = convert(freeze_graph(source.graph.trained(aware.model)), Quantization.INT8, io=io)
     return Candidate(
         recipe=Quantization.INT8,
         io=io,

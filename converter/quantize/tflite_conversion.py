@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 from converter import _private
 from converter._private import Keras
+from converter.export_graph import ExportGraph
+from dermpack.contract import PICTURE, PROBABILITIES
+from dermpack.tflite.signature_writing import with_signature
 
 OPS = tf.lite.OpsSet
-INPUT_NAME = "pixels"  # the name of the input in every file
+INPUT_NAME = "pixels"  # the name of the input in every plain file
+OUTPUT_NAME = "Identity"  # that the converter gives to the first output
 PIXEL_RANGE = (-1.0, 1.0)  # of the input, whatever the pictures contain: a raw byte is then one int8 step
 PIXEL_MIDDLE = 127.5  # pixel x becomes x / 127.5 - 1
 
@@ -75,11 +79,26 @@ FLAGS: Mapping[Quantization, ConverterFlags] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrozenFunction:
-    """A function of one picture, float32 [1, size, size, 3] in [-1, 1], with its weights as constants."""
+    """A function of one picture, float32 [1, size, size, 3] in [-1, 1], with its weights as constants.
+
+    A function with more inputs or outputs has names for them, in its order.
+    """
 
     function: Any  # a concrete function
     graph: Any  # the same as a GraphDef
     size: int
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each input by name."""
+        return _shapes(self.inputs or (PICTURE,), self.function.inputs)
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each output by name."""
+        return _shapes(self.outputs or (PROBABILITIES,), self.function.outputs)
 
     @property
     def has_ranges(self) -> bool:
@@ -88,26 +107,58 @@ class FrozenFunction:
         return any(node.op.startswith("FakeQuant") for node in (*self.graph.node, *functions))
 
 
+def _shapes(names: Sequence[str], tensors: Sequence[Any]) -> dict[str, tuple[int, ...]]:
+    pairs = zip(names, tensors, strict=True)
+    return {name: tuple(int(side) for side in tensor.shape) for name, tensor in pairs}
+
+
 def freeze(model: Keras) -> FrozenFunction:
     """Return the model's inference function for one picture; all files of a model are made from it."""
+    return freeze_graph(ExportGraph(model=model))
+
+
+def freeze_graph(export: ExportGraph) -> FrozenFunction:
+    """Return the inference function of a graph with all its inputs and outputs."""
+    model = export.model
     size = int(model.inputs[0].shape[1])
-    signature = tf.TensorSpec((1, size, size, 3), tf.float32, name=INPUT_NAME)
-    function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(signature)
-    constant, graph = _private.freeze_variables(function)
-    return FrozenFunction(function=constant, graph=graph, size=size)
+    if export.is_plain:
+        signature = tf.TensorSpec((1, size, size, 3), tf.float32, name=INPUT_NAME)
+        function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(signature)
+        constant, graph = _private.freeze_variables(function)
+        return FrozenFunction(function=constant, graph=graph, size=size)
+    specs = [
+        tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=name)
+        for name, tensor in zip(export.inputs, model.inputs, strict=True)
+    ]
+    constant, graph = _private.freeze_variables(tf.function(export.call).get_concrete_function(*specs))
+    return FrozenFunction(
+        function=constant, graph=graph, size=size, inputs=export.inputs, outputs=export.outputs
+    )
+
+
+def name_tensors(data: bytes, frozen: FrozenFunction) -> bytes:
+    """Return the file with a signature if the function has names; the plain form stays as it is."""
+    if not frozen.outputs:
+        return data
+    # The converter numbers the outputs of a function: Identity, Identity_1, Identity_2 …
+    outputs = {
+        name: f"{OUTPUT_NAME}_{number}" if number else OUTPUT_NAME
+        for number, name in enumerate(frozen.outputs)
+    }
+    return with_signature(data, inputs={name: name for name in frozen.inputs}, outputs=outputs)
 
 
 def convert(frozen: FrozenFunction, recipe: Quantization, *, io: IoType) -> bytes:
     """Return the file of a recipe without ranges, or of a function that contains its ranges."""
-    return _run_converter(_make_converter(frozen, recipe, io=io))
+    return name_tensors(_run_converter(_make_converter(frozen, recipe, io=io)), frozen)
 
 
 def convert_unquantized(frozen: FrozenFunction, recipe: Quantization) -> bytes:
     """Return the float file that `quantize` starts from, with a field for the range of each tensor."""
     converter = _make_converter(frozen, recipe, io=IoType.FLOAT32)
     # The converter needs a picture to write the fields; the ranges themselves are measured later.
-    picture = np.zeros((1, frozen.size, frozen.size, 3), np.float32)
-    converter.representative_dataset = lambda: iter([[picture]])
+    zeros = [np.zeros(tensor.shape, np.float32) for tensor in frozen.function.inputs]
+    converter.representative_dataset = lambda: iter([zeros])
     _private.skip_quantization(converter)
     return _run_converter(converter)
 

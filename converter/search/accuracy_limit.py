@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from converter.interface import make_interface
 from converter.request import RunSource
 from dermpack.errors import InputError
 from dermpack.inference.classifier import load_classifier
@@ -18,6 +19,7 @@ from dermpack.metrics.definitions import OVERALL
 from dermpack.metrics.intervals import Difference, compare_metric, top1_agreement
 from dermpack.metrics.predictions import Predictions
 from dermpack.progress import Track, silent
+from dermpack.tflite.reading import read_model
 
 CHUNK = 16  # pictures in one message to the interpreter process
 WHERE = Path("model.tflite")  # the file is not written yet
@@ -44,7 +46,8 @@ def compare_to_float(
     rows = source.validation.copies[0]
     starts = range(0, len(rows), CHUNK)
     with open_host(first_installed_runtime()) as host:
-        settings = ModelSettings(labels=source.run.classes)
+        interface = make_interface(read_model(data, where=WHERE), source, None)
+        settings = ModelSettings(labels=source.run.classes, interface=interface)
         load = partial(load_classifier, host, data, where=WHERE, sidecar=settings, threads=threads)
         try:
             classifier, refusal = load(kernels=Kernels.XNNPACK), ""

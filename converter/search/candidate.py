@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -10,13 +10,16 @@ from converter.quantize import layer_errors
 from converter.quantize.calibration import CalibrationSet, Ranges, measure_ranges, write_ranges
 from converter.quantize.clipping import Clipping
 from converter.quantize.tflite_conversion import (
+    FrozenFunction,
     IoType,
     Quantization,
     convert,
     convert_unquantized,
+    name_tensors,
     quantize,
 )
 from converter.request import ConversionRequest, Method, RunSource
+from dermpack.contract import FAMILIARITY, PICTURE
 from dermpack.errors import OutputError
 from dermpack.progress import Track, silent
 from dermpack.tflite.model_file import ModelFile, TensorInfo, takes_raw_bytes
@@ -31,6 +34,7 @@ ACTIVATIONS = {Quantization.INT8: "int8", Quantization.INT16X8: "int16"}  # floa
 # loss, and ten of a hundred restored MobileNetV3.
 COUNTS = (1, 2, 5, 10, 20)
 COMPARED_PICTURES = 32
+Shapes = Mapping[str, tuple[int, ...]]  # of inputs or outputs, by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,15 +65,16 @@ class Candidate:
             return False
         return not has_expected_weights(read_model(self.data, where=self.name), self.recipe.value)
 
-    def check(self, data: bytes, source: RunSource) -> ModelFile:
+    def check(self, data: bytes, source: RunSource, *, has_distance: bool = False) -> ModelFile:
         """Read the bytes back, and raise OutputError unless they are what this candidate should be."""
         return check_file(
             data,
             self.recipe,
             io=self.io,
-            size=source.run.spec.size,
-            labels=len(source.run.classes),
+            inputs=source.frozen.input_shapes,
+            outputs=source.frozen.output_shapes,
             has_float_layers=bool(self.float_layers),
+            has_distance=has_distance,
         )
 
 
@@ -84,6 +89,7 @@ def make_plain_candidate(source: RunSource, recipe: Quantization, request: Conve
 class RangedModel:
     """The float file with measured ranges, and the mean errors that int8 adds to its layers."""
 
+    frozen: FrozenFunction
     uncorrected: bytes
     errors: layer_errors.MeanErrors
     calibration: CalibrationSet
@@ -117,6 +123,7 @@ def measure_model(
     pictures = calibration.rows[: layer_errors.CORRECTION_PICTURES]
     errors = layer_errors.measure_mean_errors(ranged, pictures, threads=threads, track=track)
     return RangedModel(
+        frozen=source.frozen,
         uncorrected=ranged,
         errors=errors,
         calibration=calibration,
@@ -184,6 +191,7 @@ def _quantize_ranged(
 ) -> Candidate:
     start_time, io = perf_counter(), request.io_of(recipe)
     data = quantize(ranged.corrected(excluded=float_layers), recipe, io=io, float_layers=float_layers)
+    data = name_tensors(data, ranged.frozen)
     return Candidate(
         recipe=recipe,
         io=io,
@@ -197,16 +205,26 @@ def _quantize_ranged(
 
 
 def check_file(
-    data: bytes, recipe: Quantization, *, io: IoType, size: int, labels: int, has_float_layers: bool = False
+    data: bytes,
+    recipe: Quantization,
+    *,
+    io: IoType,
+    inputs: Shapes,
+    outputs: Shapes,
+    has_float_layers: bool = False,
+    has_distance: bool = False,
 ) -> ModelFile:
     """Return the converted file as it is read back, or raise OutputError if its recipe demands otherwise.
 
-    TensorFlow's converter reports no error when it leaves a layer in floating point.
+    TensorFlow's converter reports no error when it leaves a layer in floating point. The output with the
+    distance to the training pictures is float32 in every recipe.
     """
     model = read_model(data, where=WHERE)
-    ends = (("input", model.inputs, (1, size, size, 3)), ("output", model.outputs, (1, labels)))
+    distances = [tensor for tensor in model.outputs if has_distance and tensor.name == FAMILIARITY]
     problems = [
-        *(problem for name, tensors, shape in ends for problem in _end_problems(name, tensors, io, shape)),
+        *_end_problems(model.inputs, inputs, io),
+        *_end_problems([tensor for tensor in model.outputs if tensor not in distances], outputs, io),
+        *_end_problems(distances, {FAMILIARITY: (1, 1)} if has_distance else {}, IoType.FLOAT32),
         *_type_problems(model, recipe, io=io, has_float_layers=has_float_layers),
     ]
     if problems:
@@ -215,21 +233,23 @@ def check_file(
     return model
 
 
-def _end_problems(
-    name: str, tensors: Sequence[TensorInfo], io: IoType, shape: tuple[int, ...]
-) -> Iterator[str]:
-    """Yield the problems of the input or the output."""
-    if len(tensors) != 1:
-        yield f"expected 1 {name}, found {len(tensors)}"
+def _end_problems(tensors: Sequence[TensorInfo], expected: Shapes, io: IoType) -> Iterator[str]:
+    """Yield the problems of the inputs or of the outputs, which a file of several has by their names."""
+    found = {tensor.name: tensor for tensor in tensors}
+    if len(tensors) == len(expected) == 1:
+        found = dict(zip(expected, tensors, strict=True))
+    if sorted(found) != sorted(expected):
+        yield f"expected {', '.join(sorted(expected))}; found {', '.join(sorted(found))}"
         return
-    tensor = tensors[0]
-    if tensor.dtype != io.value:
-        yield f"{name} type is {tensor.dtype}, expected {io.value}"
-    if tensor.shape != shape:
-        yield f"{name} shape is {list(tensor.shape)}, expected {list(shape)}"
-    if name == "input" and io is not IoType.FLOAT32 and not takes_raw_bytes(tensor):
-        found = f"scale {list(tensor.scales)} and zero point {list(tensor.zero_points)}"
-        yield f"input has {found}, expected those of raw bytes (scale 1/127.5)"
+    for name, shape in expected.items():
+        tensor = found[name]
+        if tensor.dtype != io.value:
+            yield f"{name} type is {tensor.dtype}, expected {io.value}"
+        if tensor.shape != shape:
+            yield f"{name} shape is {list(tensor.shape)}, expected {list(shape)}"
+        if name == PICTURE and io is not IoType.FLOAT32 and not takes_raw_bytes(tensor):
+            steps = f"scale {list(tensor.scales)} and zero point {list(tensor.zero_points)}"
+            yield f"{name} has {steps}, expected those of raw bytes (scale 1/127.5)"
 
 
 def _type_problems(
@@ -246,6 +266,8 @@ def _type_problems(
     ends = {tensor.name for tensor in (*model.inputs, *model.outputs)}
     inside = types.inside | (FLOAT_TYPES if has_float_layers else frozenset())
     for tensor in model.tensors:
+        if tensor.name == FAMILIARITY or tensor.name.startswith(f"{FAMILIARITY}/"):
+            continue
         allowed = inside | {io.value} if tensor.name in ends else inside
         if tensor.dtype not in allowed:
             yield f"tensor {tensor.name} has type {tensor.dtype}"

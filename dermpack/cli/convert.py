@@ -62,6 +62,12 @@ MEGABYTE = 1e6
     "--max-drop", type=click.FloatRange(0, 100), default=1.0, show_default=True, metavar="POINTS",
     help="The loss of balanced accuracy on the validation split that int8 may have.",
 )  # fmt: skip
+@options.flag("--evidence", "Return a map of where the answer comes from as a second output.")
+@options.flag(
+    "--familiarity",
+    "Return the distance to the training pictures as another output, so that an app can answer "
+    '"unlike the pictures this model was trained on"; and add limits for blur and exposure to the contract.',
+)
 @click.option(
     "--layer-errors", is_flag=True,
     help="Report the error of each layer: layers.csv and layers.png in EXPORT, the worst layers in the "
@@ -80,6 +86,8 @@ def command(
     pictures: int,
     clipping: str,
     max_drop: float,
+    evidence: bool,
+    familiarity: bool,
     layer_errors: bool,
     seed: int,
     threads: int,
@@ -96,6 +104,7 @@ def command(
     Examples:
       dermpack convert run -o export
       dermpack convert run -o export --max-drop 0.5 --layer-errors
+      dermpack convert run -o export --evidence --familiarity
       dermpack convert run -o exports --int8 --float16 --float32 --data moved/dataset
     """
     from dermpack.metrics.definitions import balanced_accuracy
@@ -117,6 +126,8 @@ def command(
         pictures=pictures,
         clipping=Clipping(clipping),
         max_drop=max_drop,
+        evidence=evidence,
+        familiarity=familiarity,
         layer_errors=layer_errors,
         seed=seed,
         threads=threads,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from dermpack.errors import InputError
-from dermpack.tflite.metadata_writing import WHERE, AlignedBuffer, refuse_unknown_parts
-from dermpack.tflite.reading import DTYPES, IDENTIFIER, MALFORMED, invalid_model, read_model
+from dermpack.tflite.metadata_writing import WHERE, pack_model, unpack_model
+from dermpack.tflite.reading import DTYPES, read_model
 
 NUMBERS = {name: number for number, name in DTYPES.items()}
 # Operator → the name of its options in the schema, and the version of an operator of float32 tensors.
@@ -39,11 +38,7 @@ class GraphEditor:
 
     def __init__(self, data: bytes) -> None:
         read_model(data, where=WHERE)  # raises InputError unless all of the file can be read
-        try:
-            self._model = schema.ModelT.InitFromPackedBuf(data, 0)
-        except MALFORMED as error:
-            raise invalid_model(WHERE, error) from error
-        refuse_unknown_parts(self._model)
+        self._model = unpack_model(data)
         self._graph = self._model.subgraphs[0]
         self._size_bytes = len(data)
 
@@ -110,10 +105,7 @@ class GraphEditor:
 
     def pack(self) -> bytes:
         """Return the bytes of the file, with aligned constants."""
-        self._model.buffers = [AlignedBuffer(data=buffer.data) for buffer in self._model.buffers]
-        builder = flatbuffers.Builder(self._size_bytes + (1 << 20))
-        builder.Finish(self._model.Pack(builder), file_identifier=IDENTIFIER)
-        return bytes(builder.Output())
+        return pack_model(self._model, size_bytes=self._size_bytes)
 
     def _compute(self, kind: str, inputs: Sequence[int], output: int, version: int) -> None:
         operator = schema.OperatorT(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from math import isfinite
 from typing import Any
@@ -15,7 +15,14 @@ from flatbuffers.table import Table as FlatTable
 
 from dermpack.tflite import metadata_schema as layout
 from dermpack.tflite.bounded_bytes import MAX_TEXT_BYTES, BoundedBytes, Budget, Malformed
-from dermpack.tflite.model_file import Metadata, ScoreCalibration, Sigmoid, Transformation
+from dermpack.tflite.model_file import (
+    INPUT_NAME,
+    OUTPUT_NAME,
+    Metadata,
+    ScoreCalibration,
+    Sigmoid,
+    Transformation,
+)
 
 IDENTIFIER_OFFSET = 4
 # The end record of a zip; the record of the 64-bit format begins 20 bytes before it.
@@ -34,7 +41,7 @@ def unpack_metadata(packed: bytes, *, file: bytes) -> Metadata:
     data = BoundedBytes(packed)
     root = FlatTable(data, 0).Get(numbers.UOffsetTFlags, 0)
     model = MetadataTable(data, root, Budget(data))
-    # A classifier has one graph, one input and one output; everything beyond the first is ignored.
+    # A classifier has one graph. Of several tensors, ours have these names; else the first is described.
     graph = next(model.tables(layout.ModelMetadata.SUBGRAPH_METADATA), None)
     inputs = list(graph.tables(layout.SubGraphMetadata.INPUT_TENSOR_METADATA)) if graph else []
     outputs = list(graph.tables(layout.SubGraphMetadata.OUTPUT_TENSOR_METADATA)) if graph else []
@@ -45,9 +52,17 @@ def unpack_metadata(packed: bytes, *, file: bytes) -> Metadata:
         author=model.text(layout.ModelMetadata.AUTHOR),
         licence=model.text(layout.ModelMetadata.LICENSE),
         min_parser_version=model.text(layout.ModelMetadata.MIN_PARSER_VERSION),
-        **(_read_input(inputs[0]) if inputs else {}),
-        **(_read_output(outputs[0], file) if outputs else {}),
+        **(_read_input(_pick(inputs, INPUT_NAME)) if inputs else {}),
+        **(_read_output(_pick(outputs, OUTPUT_NAME), file) if outputs else {}),
     )
+
+
+def _pick(tensors: Sequence[MetadataTable], name: str) -> MetadataTable:
+    """Return the tensor with the name, or the first one."""
+    if len(tensors) == 1:
+        return tensors[0]
+    named = (tensor for tensor in tensors if tensor.text(layout.TensorMetadata.NAME) == name)
+    return next(named, tensors[0])
 
 
 def _read_input(tensor: MetadataTable) -> dict[str, Any]:

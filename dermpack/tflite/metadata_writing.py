@@ -11,9 +11,18 @@ from typing import Any
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
+from dermpack.contract import PICTURE, PROBABILITIES
 from dermpack.errors import InputError
 from dermpack.tflite import metadata_schema as layout
-from dermpack.tflite.model_file import CALIBRATION_FILE, LABELS_FILE, Metadata, ModelFile
+from dermpack.tflite.model_file import (
+    CALIBRATION_FILE,
+    INPUT_NAME,
+    LABELS_FILE,
+    OUTPUT_NAME,
+    Metadata,
+    ModelFile,
+    TensorInfo,
+)
 from dermpack.tflite.reading import IDENTIFIER, MALFORMED, METADATA_NAME, invalid_model, read_model
 
 WHERE = "model.tflite"
@@ -33,13 +42,10 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     checked, but not treated as hostile.
     """
     # 1. Check both, and read the model into a tree of objects.
-    _check_metadata(read_model(data, where=WHERE), metadata)
-    packed = pack_metadata(metadata)
-    try:
-        model = schema.ModelT.InitFromPackedBuf(data, 0)
-    except MALFORMED as error:
-        raise invalid_model(WHERE, error) from error
-    refuse_unknown_parts(model)
+    content = read_model(data, where=WHERE)
+    _check_metadata(content, metadata)
+    packed = pack_metadata(metadata, content)
+    model = unpack_model(data)
     # 2. Replace the metadata buffer, or add one.
     entries = model.metadata = list(model.metadata or ())
     entry = next((entry for entry in entries if entry.name == METADATA_NAME.encode()), None)
@@ -48,20 +54,41 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
         entries.append(entry)
         model.buffers.append(None)
     model.buffers[entry.buffer] = schema.BufferT(data=packed)
-    # 3. Pack the whole model again, with aligned constants: a mapped file can then be used without a copy.
-    model.buffers = [AlignedBuffer(data=buffer.data) for buffer in model.buffers]
-    builder = flatbuffers.Builder(len(data) + len(packed) + (1 << 16))
+    # 3. Pack the whole model again.
+    written = pack_model(model, size_bytes=len(data) + len(packed))
+    return append_files(written, associated_files(metadata))
+
+
+def unpack_model(data: bytes) -> Any:
+    """Return the model as a tree of objects; raise InputError if packing it again would lose a part."""
+    try:
+        model = schema.ModelT.InitFromPackedBuf(data, 0)
+    except MALFORMED as error:
+        raise invalid_model(WHERE, error) from error
+    _refuse_unknown_parts(model)
+    return model
+
+
+def pack_model(model: Any, *, size_bytes: int) -> bytes:
+    """Return the file of a tree of objects, with aligned constants: a mapped file needs no copy of them.
+
+    `size_bytes` is about the size of the file.
+    """
+    buffers = [None if buffer is None else buffer.data for buffer in model.buffers]
+    model.buffers = [AlignedBuffer(data=data) for data in buffers]
+    builder = flatbuffers.Builder(size_bytes + (1 << 16))
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
-    return append_files(bytes(builder.Output()), associated_files(metadata))
+    return bytes(builder.Output())
 
 
 def _check_metadata(model: ModelFile, metadata: Metadata) -> None:
     """Check that the metadata fits the model, and raise InputError."""
-    if (len(model.inputs), len(model.outputs)) != (1, 1):
+    picture, answer = _find_ends(model)
+    if picture is None or answer is None:
         counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
-        hint = "Give a classifier with one input and one output."
+        hint = "Give a classifier with one input and one output, or one with a signature."
         raise InputError(WHERE, f"the model has {counts}, expected 1 of each", hint, code="unsupported-model")
-    outputs, labels = model.outputs[0].shape[-1:], len(metadata.labels)
+    outputs, labels = answer.shape[-1:], len(metadata.labels)
     if labels and outputs != (labels,):
         what = f"the model has {list(outputs)} outputs, but the metadata has {labels} labels"
         raise InputError(WHERE, what, "Give one label for each output.", code="labels-mismatch")
@@ -75,7 +102,15 @@ def _check_metadata(model: ModelFile, metadata: Metadata) -> None:
         raise InputError(WHERE, what, "Give one score calibration for each label.", code="labels-mismatch")
 
 
-def refuse_unknown_parts(model: Any) -> None:
+def _find_ends(model: ModelFile) -> tuple[TensorInfo | None, TensorInfo | None]:
+    """Return the picture and the probabilities: by the names of a signature, or the only tensors."""
+    for signature in model.signatures:
+        return signature.inputs.get(PICTURE), signature.outputs.get(PROBABILITIES)
+    is_plain = (len(model.inputs), len(model.outputs)) == (1, 1)
+    return (model.inputs[0], model.outputs[0]) if is_plain else (None, None)
+
+
+def _refuse_unknown_parts(model: Any) -> None:
     """Raise InputError if the file has parts that packing the model again would lose."""
     operators = [operator for graph in model.subgraphs for operator in graph.operators or ()]
     options = [(operator.builtinOptionsType, operator.builtinOptions) for operator in operators]
@@ -133,16 +168,29 @@ def associated_files(metadata: Metadata) -> dict[str, bytes]:
 # --- The metadata's flatbuffer ---
 
 
-def pack_metadata(metadata: Metadata) -> bytes:
-    """Return the flatbuffer of the metadata."""
+def pack_metadata(metadata: Metadata, model: ModelFile) -> bytes:
+    """Return the flatbuffer of the metadata, which lists the tensors in the order of the file."""
     builder = flatbuffers.Builder(1024)
-    inputs = _write(builder, [_describe_input(builder, metadata)])
-    outputs = _write(builder, [_describe_output(builder, metadata)])
+    picture, answer = _find_ends(model)
+    inputs = _write(
+        builder,
+        [
+            _describe_input(builder, metadata) if tensor is picture else _describe_other(builder, tensor)
+            for tensor in model.inputs
+        ],
+    )
+    outputs = _write(
+        builder,
+        [
+            _describe_output(builder, metadata) if tensor is answer else _describe_other(builder, tensor)
+            for tensor in model.outputs
+        ],
+    )
     graph = {
         layout.SubGraphMetadata.INPUT_TENSOR_METADATA: inputs,
         layout.SubGraphMetadata.OUTPUT_TENSOR_METADATA: outputs,
     }
-    model = {
+    record = {
         layout.ModelMetadata.NAME: metadata.name,
         layout.ModelMetadata.DESCRIPTION: metadata.description,
         layout.ModelMetadata.VERSION: metadata.version,
@@ -151,7 +199,7 @@ def pack_metadata(metadata: Metadata) -> bytes:
         layout.ModelMetadata.LICENSE: metadata.licence,
         layout.ModelMetadata.MIN_PARSER_VERSION: layout.PARSER_VERSION,
     }
-    builder.Finish(_write(builder, model), file_identifier=layout.IDENTIFIER)
+    builder.Finish(_write(builder, record), file_identifier=layout.IDENTIFIER)
     return bytes(builder.Output())
 
 
@@ -163,7 +211,7 @@ def _describe_input(builder: Any, metadata: Metadata) -> Fields:
     content = _write(builder, _content(layout.ContentKind.IMAGE, image))
     unit = _write(builder, _unit(layout.UnitKind.NORMALIZATION, normalization))
     return {
-        layout.TensorMetadata.NAME: "image",
+        layout.TensorMetadata.NAME: INPUT_NAME,
         layout.TensorMetadata.DESCRIPTION: "One RGB picture.",
         layout.TensorMetadata.CONTENT: content,
         layout.TensorMetadata.PROCESS_UNITS: [unit] if metadata.mean else [],
@@ -196,12 +244,22 @@ def _describe_output(builder: Any, metadata: Metadata) -> Fields:
     ]
     written_units = [_write(builder, unit) for unit in units]
     return {
-        layout.TensorMetadata.NAME: "probability",
+        layout.TensorMetadata.NAME: OUTPUT_NAME,
         layout.TensorMetadata.DESCRIPTION: "A probability for each label.",
         layout.TensorMetadata.CONTENT: _content(layout.ContentKind.FEATURE, feature),
         layout.TensorMetadata.PROCESS_UNITS: written_units,
         layout.TensorMetadata.STATS: {layout.Stats.MAX: (1.0,), layout.Stats.MIN: (0.0,)},
         layout.TensorMetadata.ASSOCIATED_FILES: files,
+    }
+
+
+def _describe_other(builder: Any, tensor: TensorInfo) -> Fields:
+    """Return a tensor besides picture and probabilities, which only the contract describes in full."""
+    feature = _write(builder, {})
+    return {
+        layout.TensorMetadata.NAME: tensor.name,
+        layout.TensorMetadata.DESCRIPTION: "See model.json.",
+        layout.TensorMetadata.CONTENT: _content(layout.ContentKind.FEATURE, feature),
     }
 
 

@@ -14,6 +14,7 @@ BITS = {  # of an element, by type; strings and handles have no fixed size
     **{"uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8, "uint4": 4, "complex64": 64, "complex128": 128},
 }
 FLOATS = frozenset(("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"))
+INPUT_NAME, OUTPUT_NAME = "image", "probability"  # in the metadata of our files
 METADATA_KIND, UNUSED_KIND = "metadata", "unused"
 LABELS_FILE, CALIBRATION_FILE = "labels.txt", "score_calibration.txt"
 PIXEL_STEP, STEP_ERROR = 1 / 127.5, 1e-4  # the error is relative; our models take pixels from -1 to 1

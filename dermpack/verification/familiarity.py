@@ -1,4 +1,4 @@
-"""Check the distance to the training pictures: between interpreters, and what the contract's limits accept."""
+"""Check the distance to the training pictures between interpreters, and what the limits accept."""
 
 from __future__ import annotations
 

@@ -37,7 +37,12 @@ def check(data: bytes, recipe: str, io: str, *, labels: int = LABELS, has_float_
     from converter.search.candidate import check_file
 
     return check_file(
-        data, Quantization(recipe), io=IoType(io), size=SIZE, labels=labels, has_float_layers=has_float_layers
+        data,
+        Quantization(recipe),
+        io=IoType(io),
+        inputs={"picture": (1, SIZE, SIZE, 3)},
+        outputs={"probabilities": (1, labels)},
+        has_float_layers=has_float_layers,
     )
 
 
@@ -58,12 +63,12 @@ def test_no_file_passes_for_another_recipe(files: dict[str, bytes], recipe: str,
 def test_another_input_type_than_requested_is_refused(
     files: dict[str, bytes], made: str, requested: str
 ) -> None:
-    with raises_code("conversion-check-failed", "input", made, requested):
+    with raises_code("conversion-check-failed", "picture", made, requested):
         check(files[f"int8 {made}"], "int8", requested)
 
 
 def test_another_number_of_labels_is_refused(files: dict[str, bytes]) -> None:
-    with raises_code("conversion-check-failed", "output", [1, 3], [1, 4]):
+    with raises_code("conversion-check-failed", "probabilities", [1, 3], [1, 4]):
         check(files["int8 uint8"], "int8", "uint8", labels=4)
 
 
@@ -74,7 +79,7 @@ def test_an_input_that_is_not_raw_bytes_is_refused(frozen: Any) -> None:
     start = convert_unquantized(frozen, Quantization.INT8)
     limits = measure_ranges(start, noise(1)).reached()
     limits[0] = (-0.8, 1.0)
-    with raises_code("conversion-check-failed", "input", "scale [", "1/127.5"):
+    with raises_code("conversion-check-failed", "picture", "scale [", "1/127.5"):
         check(quantize(write_ranges(start, limits), Quantization.INT8, io=IoType.UINT8), "int8", "uint8")
 
 

@@ -41,8 +41,8 @@ def bad(source: Any, good: Any) -> Any:
 
     from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze
 
-    model = tf_keras.models.clone_model(source.model)
-    model.set_weights([np.zeros_like(weight) for weight in source.model.get_weights()])
+    model = tf_keras.models.clone_model(source.graph.model)
+    model.set_weights([np.zeros_like(weight) for weight in source.graph.model.get_weights()])
     return replace(good, data=convert(freeze(model), Quantization.FLOAT32, io=IoType.FLOAT32))
 
 

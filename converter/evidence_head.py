@@ -1,0 +1,105 @@
+"""Rebuild the head of a network so that it also returns where the answer comes from: the evidence map.
+
+A network that ends with global average pooling and one dense layer computes
+
+    logit = bias + sum over channels of (mean over positions of the feature) · weight
+          = mean over positions of (bias + sum over channels of feature · weight)
+
+so that a 1×1 convolution with the same weights gives a map of each label whose mean is the label's logit. If
+the dense layer reads the metadata beside the pooled features, their share of each logit is added to the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tf_keras
+from numpy.typing import NDArray
+
+from converter import _private
+from converter._private import Keras
+from dermpack.errors import InputError
+
+EVIDENCE_LAYER, METADATA_LAYER = "evidence", "metadata_evidence"
+LOGITS_LAYER, SUM_LAYER = "logits", "logits_with_metadata"
+HINT = (
+    "Omit --evidence, or train a network with one dense layer after its pooling (without --dense, and with "
+    "--join concat if it takes metadata)."
+)
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PooledHead:
+    """The last layers of a network: pooling, perhaps dropout and metadata, and one dense layer."""
+
+    dense: Keras
+    features: Keras  # the tensor before the pooling: [n, height, width, channels]
+    channels: slice  # of the pooled features among the inputs of the dense layer
+    dropout: float
+    metadata: Keras | None = None  # the tensor beside the pooled features
+    metadata_slots: slice | None = None
+
+
+def rebuild_for_evidence(model: Keras, *, where: object) -> Keras:
+    """Return a network of the same function whose layer EVIDENCE_LAYER computes the maps.
+
+    Raise InputError for a network with another head.
+    """
+    head = find_head(model, where=where)
+    layers, labels = tf_keras.layers, head.dense.units
+    kernel, bias = (np.asarray(weight, np.float32) for weight in head.dense.get_weights())
+    tensor = head.features
+    if head.dropout > 0:  # of whole channels, which is the same as of pooled features
+        tensor = layers.SpatialDropout2D(head.dropout, name="dropout")(tensor)
+    convolution = layers.Conv2D(labels, 1, dtype="float32", name=EVIDENCE_LAYER)
+    tensor = layers.GlobalAveragePooling2D(dtype="float32", name=LOGITS_LAYER)(convolution(tensor))
+    share = layers.Dense(labels, use_bias=False, dtype="float32", name=METADATA_LAYER)
+    if head.metadata is not None:
+        tensor = layers.Add(dtype="float32", name=SUM_LAYER)([tensor, share(head.metadata)])
+        share.set_weights([kernel[head.metadata_slots]])
+    convolution.set_weights([kernel[head.channels][None, None], bias])
+    answer = layers.Activation("softmax", dtype="float32", name=head.dense.name)(tensor)
+    return tf_keras.Model(model.inputs, answer, name=model.name)
+
+
+def find_head(model: Keras, *, where: object) -> PooledHead:
+    """Return the last layers of a network; raise InputError if they are not those of an evidence map."""
+    layers = tf_keras.layers
+    dense = model.layers[-1]
+    if not isinstance(dense, layers.Dense) or dense.activation is not tf_keras.activations.softmax:
+        raise _refuse(where, "its last layer is not a dense layer with a softmax")
+    if not dense.use_bias:
+        raise _refuse(where, "its last layer has no bias")
+    before = _private.list_sources(dense)
+    dropout = 0.0
+    if len(before) == 1 and isinstance(before[0], layers.Dropout):
+        dropout, before = float(before[0].rate), _private.list_sources(before[0])
+    parts = before
+    if len(before) == 1 and isinstance(before[0], layers.Concatenate):
+        parts = _private.list_sources(before[0])
+    return _read_parts(parts, dense, dropout, where)
+
+
+def _read_parts(parts: list[Keras], dense: Keras, dropout: float, where: object) -> PooledHead:
+    """Return the head whose dense layer reads the outputs of these layers, one after the other."""
+    pools = [part for part in parts if isinstance(part, tf_keras.layers.GlobalAveragePooling2D)]
+    if len(pools) != 1 or len(parts) > 2:
+        raise _refuse(where, "its last layer does not read pooled features directly")
+    fields: dict[str, Any] = {}
+    start = 0
+    for part in parts:
+        slots = slice(start, start + int(part.output.shape[-1]))
+        start = slots.stop
+        if part is pools[0]:
+            fields |= {"features": part.input, "channels": slots}
+        else:
+            fields |= {"metadata": part.output, "metadata_slots": slots}
+    return PooledHead(dense=dense, dropout=dropout, **fields)
+
+
+def _refuse(where: object, why: str) -> InputError:
+    what = f"an evidence map is not possible for this network ({why})"
+    return InputError(where, what, HINT, code="evidence-not-supported")
