@@ -71,4 +71,5 @@ def test_a_uniform_picture_has_a_sharpness_of_zero() -> None:
 
 def test_the_gates_record_the_share_that_they_accept() -> None:
     gates = choose_gates([changed(1.0), changed(0.1), changed(1.0)], split="validation")
-    assert (gates.accepted, gates.n, gates.split) == (pytest.approx(2 / 3), 3, "validation")
+    assert gates.accepted == pytest.approx(2 / 3)
+    assert (gates.n, gates.split) == (3, "validation")
