@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from PIL import Image
 
 from dermpack.bundle.variants import Variant, run_variants
 from dermpack.bundle.zip_archive import AGAIN
+from dermpack.contract import OutputRecord
 from dermpack.errors import InputError, TableError
 from dermpack.imaging.decoding import ORIENTATION_TAG, TURNS, Pixels
 from dermpack.imaging.metadata_removal import MetadataPolicy, apply_policy
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.interpreter_host import Kernels, first_installed_runtime
+from dermpack.inference.picture_feed import declared_tensor, dequantize
 from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import format_json, read_bytes, sha256_of
 from dermpack.synthetic.scenes import render
@@ -37,6 +39,8 @@ SUFFIXES = {PNG_SIGNATURE: ".png", JPEG_SIGNATURE: ".jpg"}
 PNG_DEPTH_OFFSET = 24
 MAX_EXACT_BITS = 8  # decoders differ in how they shorten deeper samples
 MAX_GIVEN, MAX_GIVEN_BYTES = 64, 8 << 20
+MEAN_SHARE = 0.1  # of the spread of an output: kernels differ by less, another tensor by far more
+LEAST_SPREAD = 1e-3
 CLASSES, SEED = 7, 0  # of the generated scenes: all kinds of lesions
 QUALITY = 90  # JPEG
 SHADE_ACROSS, SHADE_DOWN = 0.45, 0.25  # a shaded scene differs from all its turns and mirror images
@@ -57,15 +61,25 @@ class GoldenPicture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedOutput:
-    """The output of one variant for one picture."""
+class ExpectedTensor:
+    """The bytes of an output besides the probabilities."""
 
-    fed_sha256: str  # of the bytes of the input
     output: str  # a file with the bytes of the output
+    output_sha256: str
+    most_mean_apart: float  # how far the real values may be apart on other kernels, on average
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedOutput:
+    """The outputs of one variant for one picture."""
+
+    fed_sha256: str  # of the bytes of the input for the picture
+    output: str  # a file with the bytes of the probabilities
     output_sha256: str
     label: str
     is_close: bool  # the second label is so near that other kernels may prefer it
     probabilities: tuple[float, ...]  # with the temperature, in the order of the labels
+    more: Mapping[str, ExpectedTensor] = field(default_factory=dict)  # the other outputs, by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +135,16 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
             contract = variant.contract
             answered = output.outputs[variant.answer_name]
             files[output_name] = answered
+            more = {}
+            for name, data in output.outputs.items():
+                if name != variant.answer_name:
+                    file = f"{stem}.{variant.name}.{name}.out"
+                    files[file] = data
+                    more[name] = ExpectedTensor(
+                        output=file,
+                        output_sha256=sha256_of(data),
+                        most_mean_apart=round(MEAN_SHARE * _spread(contract.outputs[name], data), DECIMALS),
+                    )
             second, first = np.sort(output.probabilities)[-2:]
             expected[variant.name] = ExpectedOutput(
                 fed_sha256=sha256_of(output.fed[variant.picture_name]),
@@ -129,6 +153,7 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
                 label=contract.labels[int(output.probabilities.argmax())],
                 is_close=bool(first - second < 2 * allowed_difference(variant)[1]),
                 probabilities=tuple(round(float(value), DECIMALS) for value in output.probabilities),
+                more=more,
             )
         raw = pixels[index].tobytes()
         files[f"{stem}.rgb"] = raw
@@ -149,6 +174,13 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
     }
     golden = GoldenVectors(size=size, policy=policy.value, variants=agreements, vectors=tuple(vectors))
     return {**files, GOLDEN_FILE: format_json(encode(golden)).encode()}
+
+
+def _spread(record: OutputRecord, data: bytes) -> float:
+    """Return the distance between the smallest and the greatest real value of an output, at least a step."""
+    tensor = declared_tensor(record)
+    real = dequantize(np.frombuffer(data, tensor.number.dtype), tensor)
+    return max(float(np.ptp(real)), record.scale or LEAST_SPREAD)
 
 
 def parse_golden_vectors(record: object, *, where: object) -> GoldenVectors:

@@ -157,6 +157,7 @@ def _find_differences(opened: OpenedBundle, written: Mapping[str, bytes], releas
     golden = {GOLDEN_FILE}
     for vector in opened.golden.vectors:
         golden |= {vector.picture, vector.pixels, *(each.output for each in vector.expected.values())}
+        golden |= {tensor.output for each in vector.expected.values() for tensor in each.more.values()}
     own |= {bundle.path(f"{GOLDEN_FOLDER}/{name}") for name in golden}
     # The bytes of compiled classes depend on the compiler: they are compared separately.
     own |= {COMPILED_CLASSES} if bundle.format is BundleFormat.AAR else set()

@@ -139,11 +139,11 @@ def feed_variant(variant: Variant, pixels: Pixels) -> dict[str, bytes]:
 
 
 def interpret_outputs(variant: Variant, outputs: Mapping[str, bytes], *, count: int) -> Floats:
-    """Return the probabilities [count, labels] in the bytes of so many outputs."""
+    """Return the probabilities [count, labels] in the bytes of outputs, which are of so many pictures."""
     contract, real = variant.contract, {}
-    for name, record in contract.outputs.items():
-        tensor = declared_tensor(record)
-        real[name] = dequantize(np.frombuffer(outputs[name], dtype=tensor.number.dtype), tensor)
+    for name, data in outputs.items():
+        tensor = declared_tensor(contract.outputs[name])
+        real[name] = dequantize(np.frombuffer(data, dtype=tensor.number.dtype), tensor)
     probabilities = read_probabilities(contract, real, count, contract.labels)
     temperature = contract.probabilities.temperature
     return probabilities if temperature is None else apply_temperature(probabilities, temperature)

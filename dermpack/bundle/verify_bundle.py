@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,19 +13,28 @@ from dermpack.bundle.golden_vectors import (
     GOLDEN_FILE,
     GOLDEN_FOLDER,
     MOST_LEVELS_APART,
+    ExpectedOutput,
     GoldenVector,
     allowed_difference,
     is_exact_picture,
 )
 from dermpack.bundle.read_bundle import OpenedBundle
 from dermpack.bundle.release_comparison import compare_with_release
-from dermpack.bundle.variants import MODEL_FILE, Variant, feed_variant, interpret_outputs, run_variant
+from dermpack.bundle.variants import (
+    MODEL_FILE,
+    Variant,
+    VariantOutput,
+    feed_variant,
+    interpret_outputs,
+    run_variant,
+)
 from dermpack.bundle.zip_archive import SUMS_FILE
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.decoding import Pixels
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels
+from dermpack.inference.picture_feed import declared_tensor, dequantize
 from dermpack.storage.files import sha256_of
 from dermpack.verification.check_result import Check, CheckOutcome, Verification, check_from_problems
 from dermpack.verification.interpreter_runs import KERNEL_NAMES
@@ -128,6 +138,8 @@ def _answer_problem(opened: OpenedBundle, variant: Variant, vector: GoldenVector
         apart = np.abs(found - expected.probabilities).max()
     except ValueError as error:
         return f"invalid input or output ({error})"
+    if problem := _other_outputs_problem(opened, variant, expected):
+        return problem
     if (sha256_of(fed[variant.picture_name]), sha256_of(answer)) != (
         expected.fed_sha256,
         expected.output_sha256,
@@ -139,6 +151,36 @@ def _answer_problem(opened: OpenedBundle, variant: Variant, vector: GoldenVector
     follows = variant.contract.labels[int(found.argmax())], bool(first - second < 2 * mean)
     # This comparison is false for NaN, which is a problem.
     return "" if apart <= SCALE_ROUNDING and follows == stated else "it does not follow from the output"
+
+
+def _other_outputs_problem(opened: OpenedBundle, variant: Variant, expected: ExpectedOutput) -> str:
+    """Return what is wrong with the outputs besides the probabilities, or ""."""
+    names = set(variant.contract.outputs) - {variant.answer_name}
+    if set(expected.more) != names:
+        return "it names other outputs than the contract"
+    for name, tensor in expected.more.items():
+        data, record = _golden_file(opened, tensor.output), variant.contract.outputs[name]
+        if len(data) != prod(record.shape) * record.dtype.size_bytes:
+            return f"{name} has another size"
+        if sha256_of(data) != tensor.output_sha256:
+            return f"the hash of {name} differs"
+    return ""
+
+
+def _other_outputs_apart(
+    opened: OpenedBundle, variant: Variant, expected: ExpectedOutput, found: VariantOutput
+) -> str:
+    """Return which output besides the probabilities is too far from the golden one, or ""."""
+    for name, tensor in expected.more.items():
+        declared = declared_tensor(variant.contract.outputs[name])
+        golden, real = (
+            dequantize(np.frombuffer(data, declared.number.dtype), declared)
+            for data in (_golden_file(opened, tensor.output), found.outputs[name])
+        )
+        apart = float(np.abs(golden - real).mean())
+        if not apart <= tensor.most_mean_apart + ROUNDING:
+            return f"{name} is {apart:.2g} apart on average ({tensor.most_mean_apart:.2g} allowed)"
+    return ""
 
 
 def _check_outputs(opened: OpenedBundle, variant: Variant, host: InterpreterHost, kernels: Kernels) -> Check:
@@ -164,6 +206,9 @@ def _check_outputs(opened: OpenedBundle, variant: Variant, host: InterpreterHost
         labels[int(output.probabilities.argmax())] != expected.label and not expected.is_close
         for expected, output in pairs
     )
+    others = [_other_outputs_apart(opened, variant, *pair) for pair in pairs]
+    if problems := [problem for problem in others if problem]:
+        return check_from_problems(name, problems[:1], success="")
     most, mean = allowed_difference(variant)
     detail = (
         f"{identical} of {len(pairs)} outputs are identical; "

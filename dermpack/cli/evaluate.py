@@ -13,11 +13,16 @@ from dermpack.cli import options
 from dermpack.cli.console import RESEARCH_ONLY, Printer, python_stderr_only
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from dermpack.evaluation.evaluate import Evaluation, FittedDecisions, Predictor
     from dermpack.evaluation.unknown_sets import PictureRunner, UnknownRequest
+    from dermpack.inference.classifier import Classifier
     from dermpack.inference.model_files import ModelSettings
     from dermpack.metrics.summary import Figure
+    from dermpack.progress import Track
 
+DRAWN_MISTAKES = 6  # under their evidence maps
 SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "ece", "brier")
 
 
@@ -109,17 +114,65 @@ def command(
             unknown=foreign and foreign(predictor),
             track=printer.track,
         )
+        overlays: dict[str, bytes] = {}
+        if output is not None and has_evidence(predictor):
+            evaluation, overlays = add_evidence(
+                predictor, evaluation, seed=seed, shows_pictures=not no_pictures, track=printer.track
+            )
     if predictions is not None:
         storage.write_text(predictions, predictions_table(evaluation.predictions))
     if output is not None:
         pictures = None if no_pictures else {picture.path: data.file(picture) for picture in data.pictures}
-        files = evaluation_files(evaluation, files=pictures)
+        files = evaluation_files(evaluation, files=pictures, overlays=overlays)
         with storage.new_folder(output, marker=RECORD_FILE, overwrite=overwrite) as folder:
             for name, content in files.items():
                 storage.write_bytes(folder / name, content)
     _print_tables(evaluation, printer.unless_json)
     written = [str(output / PAGE_FILE)] if output is not None else []
     printer.result(evaluation.record(), *_overall_lines(evaluation), *written)
+
+
+def has_evidence(predictor: Predictor) -> TypeGuard[Classifier]:
+    """Return whether the predictor is a file that returns evidence maps."""
+    from dermpack.inference.classifier import Classifier
+
+    return isinstance(predictor, Classifier) and predictor.has_evidence
+
+
+def add_evidence(
+    classifier: Classifier, evaluation: Evaluation, *, seed: int, shows_pictures: bool, track: Track
+) -> tuple[Evaluation, dict[str, bytes]]:
+    """Return the evaluation with the sanity checks of the maps, and the maps of the worst mistakes."""
+    from dataclasses import replace
+    from functools import partial
+
+    from dermpack.evaluation.evidence import check_evidence_maps, draw_maps
+    from dermpack.evaluation.report import find_worst_mistakes
+    from dermpack.inference.classifier import open_bytes
+    from dermpack.tflite.randomized_weights import shuffle_weights
+
+    data, policy = classifier.model, classifier.settings.policy
+    shuffled = {
+        name: partial(open_bytes, shuffle_weights(data, seed=seed, convolutions=count), like=classifier)
+        for name, count in (("the last layer", 1), ("all layers", None))
+    }
+    checks = check_evidence_maps(
+        classifier,
+        evaluation.dataset,
+        evaluation.split,
+        policy=policy,
+        shuffled=shuffled,
+        seed=seed,
+        track=track,
+    )
+    overlays: dict[str, bytes] = {}
+    if shows_pictures:
+        mistakes = find_worst_mistakes(evaluation.predictions, most=DRAWN_MISTAKES)
+        paths = {picture.path: evaluation.dataset.file(picture) for picture in evaluation.dataset.pictures}
+        files = [paths[mistake.picture] for mistake in mistakes]
+        drawn = draw_maps(classifier, files, policy=policy)
+        overlays = {mistake.picture: png for mistake, png in zip(mistakes, drawn, strict=True)}
+    return replace(evaluation, evidence=checks), overlays
 
 
 @contextmanager

@@ -37,7 +37,9 @@ SHOWN = 8  # labels that are counted by name
     help="The labels of the outputs, one per line or as a JSON list; the contract is not read then.",
 )  # fmt: skip
 @options.path("--csv", "FILE", "Write a table with one row per picture, safe to open in a spreadsheet.")
-@options.flag("--overwrite", "Replace an existing table.")
+@options.path("--evidence", "DIR", "Draw where each answer comes from, by the model's own evidence map.")
+@options.path("--occlusion", "DIR", "The same by covering parts of the picture: slow, but for any model.")
+@options.flag("--overwrite", "Replace an existing table or folder.")
 @click.option("--threads", type=click.IntRange(1, 64), help="Number of processors to use.  [default: all]")
 @options.printer
 def command(
@@ -46,6 +48,8 @@ def command(
     top: int,
     labels_file: Path | None,
     csv: Path | None,
+    evidence: Path | None,
+    occlusion: Path | None,
     overwrite: bool,
     threads: int | None,
     printer: Printer,
@@ -61,15 +65,18 @@ def command(
     Examples:
       dermpack predict export picture.jpg
       dermpack predict export pictures --csv answers.csv --top 1
+      dermpack predict export pictures --evidence maps
       dermpack predict model.tflite picture.jpg --labels labels.txt --json
     """
     from dermpack.imaging.picture_decoder import PictureDecoder
     from dermpack.inference.interpreter_host import count_hosts, first_installed_runtime, open_host
     from dermpack.inference.predict.picture_search import find_pictures
-    from dermpack.storage.files import check_output_file, write_bytes
+    from dermpack.storage.files import check_output_file, check_output_folder, write_bytes
 
     if csv is not None:
         check_output_file(csv, overwrite=overwrite)
+    for written in filter(None, (evidence, occlusion)):
+        check_output_folder(written, marker="maps.json", overwrite=overwrite)
     found = find_pictures(names)
     count = count_hosts(len(found.pictures), threads=threads)
     with ExitStack() as stack:
@@ -79,15 +86,35 @@ def command(
         decoder = stack.enter_context(PictureDecoder(jobs=count))
         decoder.start()
         from dermpack.inference.model_files import open_model
+        from dermpack.inference.predict import maps
         from dermpack.inference.predict.answer_formats import answers_csv, answers_record, format_answers
         from dermpack.inference.predict.answers import classify_pictures, interpret_outputs
 
         known = open_model(model, labels_file=labels_file)
+        if evidence is not None:
+            maps.refuse_missing_evidence(known)
         ran = None
         if found.pictures:
             track = silent if len(found.pictures) < MANY else printer.track
             ran = classify_pictures(known, found.pictures, hosts=hosts, decoder=decoder, track=track)
-    answers = interpret_outputs(known, found, ran.rows if ran else (), top=top)
+        answers = interpret_outputs(known, found, ran.rows if ran else (), top=top)
+        for folder, kind, make in (
+            (evidence, "evidence", maps.own_map),
+            (occlusion, "occlusion", maps.map_by_occlusion),
+        ):
+            if folder is not None:
+                maps.write_maps(
+                    folder,
+                    kind,
+                    make,
+                    model=known,
+                    answers=answers,
+                    pictures=found.pictures,
+                    host=hosts[0],
+                    decoder=decoder,
+                    overwrite=overwrite,
+                    track=printer.track,
+                )
     if csv is not None:
         # Through a link, so that the link stays and its target is written.
         write_bytes(Path(os.path.realpath(csv)), answers_csv(known, answers))

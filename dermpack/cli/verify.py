@@ -28,6 +28,11 @@ HEADER = ("check", "result", "detail")
     "--run", "run_folder", type=options.PATH,
     help="The run that the export was made from: compare the outputs and scores with its network.",
 )  # fmt: skip
+@click.option(
+    "--plain", type=options.PATH, metavar="EXPORT",
+    help="An export of the same run with the probabilities alone: its labels must be the same on 99 % of "
+    "the pictures of the split.",
+)  # fmt: skip
 @click.option("--key", type=options.PATH, help="The public key (PEM) with which a bundle must be signed.")
 @options.split("score")
 @click.option(
@@ -40,6 +45,7 @@ def command(
     path: Path,
     dataset: Path | None,
     run_folder: Path | None,
+    plain: Path | None,
     key: Path | None,
     split: str,
     pictures: int,
@@ -70,10 +76,20 @@ def command(
         what = "not a bundle, and only bundles have signatures"
         raise InputError(path, what, "Omit --key.", code="option-not-applicable")
     exports = () if bundle else find_exports(path)
+    if plain is not None and (bundle is not None or dataset is None):
+        what, hint = "needs an export and a DATASET to compare on", "Give DATASET, or omit --plain."
+        raise InputError(f"--plain {plain}", what, hint, code="option-not-applicable")
+    other = find_exports(plain)[0] if plain else None
     data, part, show = (read_dataset(dataset) if dataset else None), Split(split), printer.track
     network = _read_network(run_folder) if run_folder else None
     with open_tools(
-        pictures=pictures, dataset=data, split=part, network=network, threads=threads, track=show
+        pictures=pictures,
+        dataset=data,
+        split=part,
+        network=network,
+        plain=other,
+        threads=threads,
+        track=show,
     ) as tools:
         if bundle is not None:
             verified = list(verify_bundle(bundle, tools))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dermpack.contract import Abstention, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
@@ -19,6 +19,9 @@ from dermpack.metrics.summary import Scores, score
 from dermpack.metrics.thresholds import AnsweredShare, ReachedPoint, score_abstention, score_operating_point
 from dermpack.progress import Track, silent
 from dermpack.storage.files import format_csv
+
+if TYPE_CHECKING:
+    from dermpack.evaluation.evidence import EvidenceChecks
 
 SCHEMA = 1
 MOST_SLICES = 20  # of a column that was not requested
@@ -56,6 +59,7 @@ class Evaluation:
     operating: tuple[ReachedPoint, ...]
     answered: AnsweredShare | None
     unknown: tuple[UnknownSet, ...] = ()
+    evidence: EvidenceChecks | None = None  # of a file that returns evidence maps
 
     def record(self) -> dict[str, Any]:
         """Return the JSON form, with a description of the dataset for readers who do not have it."""
@@ -74,6 +78,7 @@ class Evaluation:
             "answered": self.answered and self.answered.record(),
             "slices": [part.record() for part in self.slices],
             "unknown": [foreign.record() for foreign in self.unknown],
+            **({"evidence": self.evidence.record()} if self.evidence else {}),
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from dermpack.reporting.plots import (
     plot,
     shorten,
 )
+
+if TYPE_CHECKING:
+    from dermpack.evaluation.evidence import EvidenceChecks
 
 MOST_CURVES = 7  # one per colour; the labels with most pictures
 SIDE = 4.8  # inches, of a square plot
@@ -148,6 +151,13 @@ def precision_recall_plot(axes: Axes, rankings: Mapping[str, Ranking]) -> None:
         curves[name] = (xs.tolist(), ys.tolist())
     line_plot(curves, across="recall", up="precision")(axes)
     axes.set(**UNIT_SQUARE)
+
+
+def evidence_plot(checks: EvidenceChecks) -> bytes:
+    """Draw the mean probability of the label while places are covered or shown."""
+    curves = {name: (checks.shares, curve) for name, curve in checks.curves.items()}
+    labels = {"across": "share of the places covered or shown", "up": "probability of the label"}
+    return figure_png(line_plot(curves, **labels), width_inches=SIDE, height_inches=SIDE)
 
 
 @plot

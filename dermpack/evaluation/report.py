@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dermpack.evaluation.evaluate import Evaluation
-from dermpack.evaluation.plots import evaluation_plots
+from dermpack.evaluation.plots import evaluation_plots, evidence_plot
 from dermpack.evaluation.unknown_sets import UnknownSet
 from dermpack.metrics.intervals import MIN_GROUPS, Difference
 from dermpack.metrics.predictions import Predictions
@@ -32,6 +32,7 @@ from dermpack.reporting.page import (
 from dermpack.storage.files import format_json
 
 RECORD_FILE, PAGE_FILE, SHEET_FILE = "report.json", "report.html", "mistakes.png"
+EVIDENCE_PLOT = "evidence.png"
 MOST_MISTAKES = 24  # on the contact sheet
 MISTAKE_PX, MISTAKES_ACROSS = 160, 5  # wide enough for a name of two words
 FIRST = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "accuracy": "accuracy"}
@@ -59,6 +60,7 @@ ALT = {
     "roc.png": "ROC curves, one label against the rest, of at most seven labels with most pictures",
     "precision-recall.png": "Precision-recall curves of the same labels",
     "reliability.png": "Accuracy against confidence; pale bars have fewer than ten pictures",
+    "evidence.png": "Probability of the label while places are covered or shown, by evidence and at random",
     "coverage.png": "Accuracy against the share of answered pictures",
 }
 
@@ -73,8 +75,16 @@ class Mistake:
     confidence: float
 
 
-def evaluation_files(evaluation: Evaluation, *, files: Mapping[str, Path] | None = None) -> dict[str, bytes]:
-    """Return file name → bytes; `files` are the paths of the pictures, None to show no picture."""
+def evaluation_files(
+    evaluation: Evaluation,
+    *,
+    files: Mapping[str, Path] | None = None,
+    overlays: Mapping[str, bytes] | None = None,
+) -> dict[str, bytes]:
+    """Return file name → bytes; `files` are the paths of the pictures, None to show no picture.
+
+    `overlays` are evidence maps of the worst mistakes, by picture.
+    """
     predictions, scores = evaluation.predictions, evaluation.scores
     plots = evaluation_plots(predictions, scores)
     # Thresholds chosen on the split that is scored are optimistic, so the captions name them as such.
@@ -106,9 +116,51 @@ def evaluation_files(evaluation: Evaluation, *, files: Mapping[str, Path] | None
         alt = "The most confident wrong predictions"
         image = Image(data=plots[SHEET_FILE], alt=alt, is_photograph=True)
         sections.append(Section("Worst mistakes", [text, image]))
+    if evaluation.evidence is not None:
+        plots[EVIDENCE_PLOT] = evidence_plot(evaluation.evidence)
+        sections.append(Section("Evidence", _evidence(evaluation, plots, overlays or {})))
     subtitle = f"Scored on {scores.n:,} pictures of the {scores.split} split of {evaluation.dataset.source}"
     page = render_page(f"Evaluation of {evaluation.model['name']}", subtitle=subtitle, sections=sections)
     return {**plots, PAGE_FILE: page.encode(), RECORD_FILE: format_json(evaluation.record()).encode()}
+
+
+def _evidence(
+    evaluation: Evaluation, plots: Mapping[str, bytes], overlays: Mapping[str, bytes]
+) -> list[Block]:
+    """Return the sanity checks of the evidence maps, and the maps of the worst mistakes."""
+    checks = evaluation.evidence
+    assert checks is not None
+    text = (
+        "The evidence map shows where the answer comes from, not where a disease is. The places with most "
+        "evidence are covered first (deletion) or shown first (insertion), compared with places in a random "
+        "order: a gain above 0 means that the map names places that the answer depends on. Maps of a network "
+        "with shuffled weights should have a correlation near 0, and maps by occlusion one above 0."
+    )
+    rows = [
+        (name, f"{figure.value:.3f}", f"{figure.ci95[0]:.3f} to {figure.ci95[1]:.3f}", f"{figure.n}")
+        for name, figure in checks.figures.items()
+    ]
+    header = ("mean over pictures", "value", "95 % interval", "pictures")
+    blocks: list[Block] = [text, Table("Sanity checks of the evidence maps", header, rows)]
+    blocks += select_images(plots, (EVIDENCE_PLOT,), ALT)
+    if overlays:
+        mistakes = find_worst_mistakes(evaluation.predictions, most=MOST_MISTAKES)
+        shown = [mistake for mistake in mistakes if mistake.picture in overlays]
+        blocks.append("The worst mistakes; warm places speak for the predicted label, cold ones against it:")
+        blocks.append(
+            Gallery(
+                [
+                    Image(
+                        data=overlays[mistake.picture],
+                        alt="A picture, and the same picture under its evidence map",
+                        caption=f"{mistake.truth} as {mistake.predicted}, {mistake.confidence:.2f}",
+                        is_photograph=True,
+                    )
+                    for mistake in shown
+                ]
+            )
+        )
+    return blocks
 
 
 def find_worst_mistakes(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:

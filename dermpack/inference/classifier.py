@@ -63,6 +63,20 @@ class ClassifierOutputs:
     familiarity: Floats | None = None  # [n]; the greater, the less like the training pictures
 
 
+def join_outputs(parts: Sequence[ClassifierOutputs]) -> ClassifierOutputs:
+    """Return the outputs of all pictures as one."""
+
+    def join(name: str) -> Floats | None:
+        arrays = [getattr(part, name) for part in parts]
+        return None if any(array is None for array in arrays) else np.concatenate(arrays)
+
+    names = ("evidence", "metadata_evidence", "familiarity")
+    return ClassifierOutputs(
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        **{name: join(name) for name in names},
+    )
+
+
 class Classifier:
     """A loaded model that returns probabilities, float64 [n, k] in the order of `classes`."""
 
@@ -73,8 +87,10 @@ class Classifier:
         sidecar: ModelSettings,
         inputs: dict[str, Tensor],
         outputs: dict[str, Tensor],
+        model: bytes,
     ) -> None:
-        self._session, self._decoder, self._sidecar = session, decoder, sidecar
+        self._session, self._decoder = session, decoder
+        self.settings, self.model = sidecar, model
         self._inputs, self._outputs = inputs, outputs
         interface = sidecar.interface
         self._picture = find_tensor_name(interface.inputs, "picture") if interface else next(iter(inputs))
@@ -84,6 +100,12 @@ class Classifier:
         self.size = self.input.shape[2]
         self.engine = session.engine
         self.is_delegated = bool(session.delegated)
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether the file returns evidence maps."""
+        interface = self.settings.interface
+        return interface is not None and interface.evidence is not None
 
     def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
         """Prepare and classify picture files; a PictureError names the file that cannot be decoded."""
@@ -96,7 +118,7 @@ class Classifier:
         """Yield the prepared pixels and the outputs of some picture files at a time."""
         # The decoder prepares the next pictures while the interpreter runs.
         starts = range(0, len(files), CHUNK)
-        with closing(self._decoder.prepare_all(files, self.size, policy=self._sidecar.policy)) as prepared:
+        with closing(self._decoder.prepare_all(files, self.size, policy=self.settings.policy)) as prepared:
             for _ in track(starts, total=len(starts), what="Classifying"):
                 pixels = np.stack(list(islice(prepared, CHUNK)))
                 yield pixels, self.run(pixels)
@@ -107,9 +129,9 @@ class Classifier:
 
     def run(self, pixels: Pixels, metadata: NDArray[np.float32] | None = None) -> ClassifierOutputs:
         """Return all outputs of prepared pictures; without rows of metadata, every field is missing."""
-        fed = feed_rows(self._sidecar.interface, self._inputs, self._feed(pixels), metadata)
+        fed = feed_rows(self.settings.interface, self._inputs, self._feed(pixels), metadata)
         answered = self._session.run(fed)
-        interface, settings = self._sidecar.interface, self._sidecar
+        interface, settings = self.settings.interface, self.settings
         real = {
             name: dequantize(np.frombuffer(data, dtype=self._outputs[name].number.dtype), self._outputs[name])
             for name, data in answered.items()
@@ -132,6 +154,13 @@ def open_classifier(
     model = read_model(path)
     with open_host(engine or first_installed_runtime()) as host:
         yield load_classifier(host, model, where=path, sidecar=sidecar, threads=threads)
+
+
+@contextmanager
+def open_bytes(model: bytes, *, like: Classifier) -> Iterator[Classifier]:
+    """Yield a classifier of another file with the same inputs and outputs, in a child process of its own."""
+    with open_host(first_installed_runtime()) as host:
+        yield load_classifier(host, model, where=Path("model.tflite"), sidecar=like.settings)
 
 
 def load_classifier(
@@ -169,7 +198,7 @@ def load_classifier(
         raise InputError(where, what, "Give --labels FILE with one label per output.", code="labels-mismatch")
     if interface is not None:
         _check_shapes(interface, inputs, outputs, where)
-    return Classifier(session, host.decoder(threads), sidecar, inputs, outputs)
+    return Classifier(session, host.decoder(threads), sidecar, inputs, outputs, model)
 
 
 def _check_shapes(

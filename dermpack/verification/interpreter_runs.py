@@ -18,7 +18,7 @@ from dermpack.errors import DatasetError, InputError
 from dermpack.imaging.decoding import Pixels
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
-from dermpack.inference.classifier import load_classifier
+from dermpack.inference.classifier import join_outputs, load_classifier
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels, Runtime
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.predictions import Floats
@@ -38,6 +38,8 @@ class InterpreterRun:
     version: str
     outputs: Floats | None = None
     distances: Floats | None = None  # to the training pictures, if the file returns them
+    evidence: Floats | None = None  # the maps, [n, height, width, labels]
+    metadata_evidence: Floats | None = None  # [n, labels]
     is_delegated: bool = False  # whether XNNPACK executes any part of the graph
     problem: str = ""
     problem_code: str = ""  # the error code of the problem
@@ -70,12 +72,13 @@ def run_everywhere(
             if classifier.size != size:
                 what = f"input size is {classifier.size} px, but the contract declares {size} px"
                 raise InputError(where, what, "Export the model again.", code="contract-mismatch")
-            found = [classifier.run(chunk) for chunk in chunks]
-            distances = [part.familiarity for part in found if part.familiarity is not None]
+            answers = join_outputs([classifier.run(chunk) for chunk in chunks])
             run = replace(
                 run,
-                outputs=np.concatenate([part.probabilities for part in found]),
-                distances=np.concatenate(distances) if distances else None,
+                outputs=answers.probabilities,
+                distances=answers.familiarity,
+                evidence=answers.evidence,
+                metadata_evidence=answers.metadata_evidence,
                 is_delegated=classifier.is_delegated,
             )
         except InputError as error:

@@ -13,12 +13,13 @@ from dermpack.errors import DermpackError, InputError, PictureError
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference import interpreter_host
 from dermpack.inference.classifier import MAX_SIDE, load_classifier
-from dermpack.inference.model_files import ModelSettings, find_sidecar
+from dermpack.inference.model_files import ModelSettings, find_sidecar, read_sidecar
 from dermpack.progress import Track, silent
 from dermpack.storage.files import read_bytes, read_error, sha256_of
 from dermpack.storage.regular_files import open_regular
 from dermpack.tflite.reading import read_model
 from dermpack.verification.check_result import Check, CheckOutcome, Verification
+from dermpack.verification.evidence import check_evidence, check_plain_labels
 from dermpack.verification.familiarity import check_acceptance, check_distances
 from dermpack.verification.file_description import check_bytes, check_description, check_recipe
 from dermpack.verification.interpreter_runs import SamplePictures, open_sample_pictures, run_everywhere
@@ -104,6 +105,7 @@ class VerificationTools:
     hosts: Hosts
     samples: SamplePictures
     network: FloatNetwork | None = None
+    plain: Export | None = None  # of the same run, to compare the labels with
     threads: int = 1
     track: Track = silent
 
@@ -115,6 +117,7 @@ def open_tools(
     dataset: Dataset | None = None,
     split: Split = Split.VALIDATION,
     network: FloatNetwork | None = None,
+    plain: Export | None = None,
     threads: int = 1,
     track: Track = silent,
 ) -> Iterator[VerificationTools]:
@@ -123,7 +126,9 @@ def open_tools(
         open_sample_pictures(pictures=pictures, dataset=dataset, split=split) as samples,
         open_hosts() as hosts,
     ):
-        yield VerificationTools(hosts=hosts, samples=samples, network=network, threads=threads, track=track)
+        yield VerificationTools(
+            hosts=hosts, samples=samples, network=network, plain=plain, threads=threads, track=track
+        )
 
 
 def verify_export(export: Export, tools: VerificationTools) -> Verification:
@@ -170,6 +175,7 @@ def _run_checks(
     yield from check_runs(runs, contract)
     yield from check_outputs(runs, contract)
     yield from check_distances(runs, contract)
+    yield from check_evidence(runs, contract)
     reference = next((run for run in runs if run.outputs is not None), None)
     if tools.network is not None:
         yield from check_network(tools.network, contract, tools.samples, reference)
@@ -187,10 +193,30 @@ def _run_checks(
             yield from check_scores(scored, contract, dataset)
             yield from check_decisions(scored, contract, dataset)
         yield from check_acceptance(classifier, contract, dataset, track=tools.track)
+        if tools.plain is not None:
+            yield _compare_with_plain(export, tools.plain, host, dataset, tools)
     except PictureError:
         raise  # an error of the dataset, not of the export
     except InputError as error:
         yield _failed("figures", error)
+
+
+def _compare_with_plain(
+    export: Export,
+    plain: Export,
+    host: interpreter_host.InterpreterHost,
+    dataset: Dataset,
+    tools: VerificationTools,
+) -> Check:
+    """Compare the labels of two exports on a split, one after the other in the same process."""
+    files = [dataset.file(picture) for picture in dataset.manifest.of(tools.samples.split)]
+    probabilities = []
+    for one in (export, plain):
+        data = read_bytes(one.model, most=MAX_MODEL_BYTES, hint="Give a smaller model.")
+        settings = read_sidecar(one.contract, of=one.model)
+        classifier = load_classifier(host, data, where=one.model, sidecar=settings, threads=tools.threads)
+        probabilities.append(classifier(files, track=tools.track))
+    return check_plain_labels(*probabilities)
 
 
 def _failed(name: str, error: DermpackError) -> Check:

@@ -24,6 +24,8 @@ public final class Contract {
     private final Tensor input;
     private final Tensor output;
     private final boolean isNamed;
+    private final String evidence; // the name of the output, or null
+    private final int[] evidenceShape;
     private final Policy policy;
     private final double[] mean;
     private final double[] std;
@@ -71,6 +73,8 @@ public final class Contract {
             inputs = tensors(root.get("inputs"));
             outputs = tensors(root.get("outputs"));
         }
+        evidence = isFirst ? null : findName(root.get("outputs"), "evidence");
+        evidenceShape = evidence == null ? new int[0] : shape(root.get("outputs").get(evidence));
         input = inputs.get(isFirst ? "picture" : nameOf(root.get("inputs"), "picture"));
         output = outputs.get(isFirst ? "probabilities" : nameOf(root.get("outputs"), "probabilities"));
         Json.Node soft = out.get("temperature");
@@ -79,7 +83,7 @@ public final class Contract {
         Json.Node abstention = root.get("abstention");
         abstainBelow = abstention.isNull() ? 0.0 : abstention.get("threshold").number();
         thresholds = thresholds(root.get("thresholds"));
-        familiarityName = isFirst ? null : nameOrNull(root.get("outputs"), "familiarity");
+        familiarityName = isFirst ? null : findName(root.get("outputs"), "familiarity");
         Json.Node familiarity = familiarityName == null ? null : root.get("outputs").get(familiarityName);
         unlikeAbove = familiarity == null ? Double.POSITIVE_INFINITY : familiarity.get("threshold").number();
         gates = isFirst || root.get("quality").isNull() ? null : gates(root.get("quality"));
@@ -139,6 +143,21 @@ public final class Contract {
     /** All outputs by name. */
     public Map<String, Tensor> getOutputs() {
         return outputs;
+    }
+
+    /** Whether the model returns where its answer comes from. */
+    public boolean hasEvidence() {
+        return evidence != null;
+    }
+
+    /** The map in the real values of its output, [1, height, width, labels]. */
+    EvidenceMap evidenceMap(double[] real) {
+        return new EvidenceMap(evidenceShape[1], evidenceShape[2], evidenceShape[3], real);
+    }
+
+    /** The name of the output with the map, or null. */
+    String evidenceName() {
+        return evidence;
     }
 
     /** Whether the tensors of the file have these names; else it has one input and one output. */
@@ -229,16 +248,8 @@ public final class Contract {
         }
     }
 
-    /** The name of the tensor with the role. */
-    private static String nameOf(Json.Node tensors, String role) {
-        String name = nameOrNull(tensors, role);
-        if (name == null) {
-            throw new IllegalArgumentException("no tensor has the role " + role);
-        }
-        return name;
-    }
-
-    private static String nameOrNull(Json.Node tensors, String role) {
+    /** The name of the tensor with the role, or null. */
+    private static String findName(Json.Node tensors, String role) {
         for (String name : tensors.members().keySet()) {
             if (tensors.get(name).get("role").text().equals(role)) {
                 return name;
@@ -247,11 +258,28 @@ public final class Contract {
         return null;
     }
 
+    private static String nameOf(Json.Node tensors, String role) {
+        String name = findName(tensors, role);
+        if (name == null) {
+            throw new IllegalArgumentException("no tensor has the role " + role);
+        }
+        return name;
+    }
+
     private static Quality.Gates gates(Json.Node of) {
         return new Quality.Gates(
                 of.get("least_sharpness").whole(),
                 of.get("least_brightness").whole(),
                 of.get("most_white_percent").whole());
+    }
+
+    private static int[] shape(Json.Node tensor) {
+        double[] sides = numbers(tensor.get("shape"));
+        int[] shape = new int[sides.length];
+        for (int i = 0; i < shape.length; i++) {
+            shape[i] = (int) sides[i];
+        }
+        return shape;
     }
 
     private static Json.Node named(Json.Node tensors, String role) {
@@ -262,8 +290,8 @@ public final class Contract {
         Map<String, Tensor> tensors = new LinkedHashMap<String, Tensor>();
         for (String name : all.members().keySet()) {
             int numbers = 1;
-            for (Json.Node side : all.get(name).get("shape").items()) {
-                numbers *= side.whole();
+            for (int side : shape(all.get(name))) {
+                numbers *= side;
             }
             tensors.put(name, tensor(name, all.get(name), numbers));
         }

@@ -82,18 +82,28 @@ public final class PictureClassifier implements Closeable {
 
     /** What the bytes mean that came out last. */
     synchronized Result result(Timing timing) {
-        return Scorer.result(contract, probabilities(), distance(), fault, timing);
+        return Scorer.result(contract, probabilities(), distance(), fault, timing, evidence());
     }
 
     /** The distance to the training pictures; 0 where the file returns none. */
     private double distance() {
         String name = contract.familiarityName();
-        return name == null ? 0 : contract.getOutputs().get(name).real(outputs.get(name))[0];
+        return name == null ? 0 : real(name)[0];
+    }
+
+    /** Where the last answer comes from, or null. */
+    private EvidenceMap evidence() {
+        String name = contract.evidenceName();
+        return name == null ? null : contract.evidenceMap(real(name));
+    }
+
+    /** The real values that came out last of an output. */
+    synchronized double[] real(String name) {
+        return contract.getOutputs().get(name).real(outputs.get(name));
     }
 
     synchronized double[] probabilities() {
-        Tensor output = contract.getOutput();
-        return Scorer.probabilities(contract, output.real(outputs.get(output.getName())));
+        return Scorer.probabilities(contract, real(contract.getOutput().getName()));
     }
 
     private static Map<String, ByteBuffer> newBuffers(Map<String, Tensor> tensors) {

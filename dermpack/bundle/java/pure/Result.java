@@ -16,6 +16,7 @@ public final class Result {
     private final boolean isFamiliar;
     private final Quality.Fault fault;
     private final Timing timing;
+    private final EvidenceMap evidence;
 
     Result(
             List<Score> scores,
@@ -24,7 +25,8 @@ public final class Result {
             double distance,
             boolean isFamiliar,
             Quality.Fault fault,
-            Timing timing) {
+            Timing timing,
+            EvidenceMap evidence) {
         this.scores = Collections.unmodifiableList(scores);
         this.called = Collections.unmodifiableList(called);
         this.isSure = isSure;
@@ -32,6 +34,7 @@ public final class Result {
         this.isFamiliar = isFamiliar;
         this.fault = fault;
         this.timing = timing;
+        this.evidence = evidence;
     }
 
     /** All labels, the most probable first. */
@@ -87,6 +90,11 @@ public final class Result {
 
     public Timing getTiming() {
         return timing;
+    }
+
+    /** Where the answer comes from; null where the model does not return it. */
+    public EvidenceMap getEvidence() {
+        return evidence;
     }
 
     /** A label and its calibrated probability. */

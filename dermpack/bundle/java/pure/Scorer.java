@@ -39,7 +39,12 @@ final class Scorer {
     }
 
     static Result result(
-            Contract contract, double[] probabilities, double distance, Quality.Fault fault, Timing timing) {
+            Contract contract,
+            double[] probabilities,
+            double distance,
+            Quality.Fault fault,
+            Timing timing,
+            EvidenceMap evidence) {
         List<Result.Score> scores = new ArrayList<Result.Score>();
         List<Result.Score> called = new ArrayList<Result.Score>();
         for (int i = 0; i < probabilities.length; i++) {
@@ -54,7 +59,7 @@ final class Scorer {
         Collections.sort(scores, new MostProbableFirst()); // stable: of equals, the first label
         boolean isSure = scores.get(0).getProbability() >= contract.getAbstainBelow();
         boolean isFamiliar = distance <= contract.getUnlikeAbove();
-        return new Result(scores, called, isSure, distance, isFamiliar, fault, timing);
+        return new Result(scores, called, isSure, distance, isFamiliar, fault, timing, evidence);
     }
 
     /** Divides log-probabilities by the temperature and normalises; what is below the floor is taken for it. */

@@ -58,6 +58,14 @@ public final class Tensor {
         return ByteBuffer.allocateDirect(getSizeBytes()).order(ByteOrder.nativeOrder());
     }
 
+    /** A direct buffer of these bytes. */
+    static ByteBuffer direct(byte[] bytes) {
+        ByteBuffer buffer = ByteBuffer.allocateDirect(bytes.length).order(ByteOrder.nativeOrder());
+        buffer.put(bytes);
+        start(buffer);
+        return buffer;
+    }
+
     /** To the beginning of a full buffer; by Buffer's own method, which every Android and every Java has. */
     static void start(Buffer buffer) {
         buffer.clear();

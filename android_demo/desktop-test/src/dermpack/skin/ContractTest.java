@@ -38,7 +38,7 @@ public final class ContractTest {
         Contract contract = Contract.read(plain);
         double[] found = Scorer.probabilities(contract, new double[] {0, 0.4, 0.6});
         assertArrayEquals(new double[] {0, 0.4, 0.6}, found, 0);
-        assertTrue(Scorer.result(contract, new double[] {0.3, 0.3, 0.4}, 0, null, new Timing(0, 0, 0)).isSure());
+        assertTrue(Scorer.result(contract, new double[] {0.3, 0.3, 0.4}, 0, null, new Timing(0, 0, 0), null).isSure());
     }
 
     @Test
@@ -47,12 +47,12 @@ public final class ContractTest {
         Timing none = new Timing(0, 0, 0);
         double[] unsure = {0.3, 0.3, 0.4};
         Quality.Fault blurred = Quality.Fault.BLURRED;
-        Result result = new Result(scores(), scores(), false, 3.0, false, blurred, none);
+        Result result = new Result(scores(), scores(), false, 3.0, false, blurred, none, null);
         assertEquals("too blurred", result.getRefusal());
-        result = new Result(scores(), scores(), false, 3.0, false, null, none);
+        result = new Result(scores(), scores(), false, 3.0, false, null, none, null);
         assertEquals("unlike the pictures this model was trained on", result.getRefusal());
-        assertEquals("not sure", Scorer.result(contract, unsure, 0, null, none).getRefusal());
-        assertNull(Scorer.result(contract, new double[] {0.1, 0.2, 0.7}, 0, null, none).getRefusal());
+        assertEquals("not sure", Scorer.result(contract, unsure, 0, null, none, null).getRefusal());
+        assertNull(Scorer.result(contract, new double[] {0.1, 0.2, 0.7}, 0, null, none, null).getRefusal());
     }
 
     private static List<Result.Score> scores() {
@@ -124,18 +124,18 @@ public final class ContractTest {
     public void belowTheThresholdItIsNotSure() {
         Contract contract = contract();
         Timing none = new Timing(0, 0, 0);
-        Result unsure = Scorer.result(contract, new double[] {0.1, 0.59, 0.31}, 0, null, none);
-        Result sure = Scorer.result(contract, new double[] {0.1, 0.6, 0.3}, 0, null, none);
+        Result unsure = Scorer.result(contract, new double[] {0.1, 0.59, 0.31}, 0, null, none, null);
+        Result sure = Scorer.result(contract, new double[] {0.1, 0.6, 0.3}, 0, null, none, null);
         assertFalse(unsure.isSure());
         assertTrue(sure.isSure());
         assertEquals("mel", sure.getTop().getLabel());
         assertEquals(1, sure.getCalled().size());
-        assertTrue(Scorer.result(contract, new double[] {0.71, 0.29, 0}, 0, null, none).getCalled().isEmpty());
+        assertTrue(Scorer.result(contract, new double[] {0.71, 0.29, 0}, 0, null, none, null).getCalled().isEmpty());
     }
 
     @Test
     public void equalProbabilitiesKeepTheOrderOfTheLabels() {
-        Result result = Scorer.result(contract(), new double[] {0.4, 0.2, 0.4}, 0, null, new Timing(0, 0, 0));
+        Result result = Scorer.result(contract(), new double[] {0.4, 0.2, 0.4}, 0, null, new Timing(0, 0, 0), null);
         assertEquals("akiec", result.getTop().getLabel());
         assertEquals(2, result.top(2).size());
         assertEquals("nv", result.top(2).get(1).getLabel());

@@ -2,6 +2,8 @@ package org.tensorflow.lite;
 
 import java.io.File;
 import java.nio.ByteBuffer;
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import org.tensorflow.lite.nnapi.NnApiDelegate;
 
@@ -41,9 +43,7 @@ public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
 
         @Override
         public void run(Object input, Object output) {
-            ByteBuffer from = exact((ByteBuffer) input, model.inputBytes());
-            ByteBuffer into = exact((ByteBuffer) output, model.outputBytes());
-            model.run(from, into);
+            runForMultipleInputsOutputs(new Object[] {input}, Collections.singletonMap(0, output));
         }
 
         /** As strict as a phone: a direct buffer of exactly these bytes. */
@@ -58,7 +58,15 @@ public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
 
         @Override
         public void runForMultipleInputsOutputs(Object[] inputs, Map<Integer, Object> outputs) {
-            run(inputs[0], outputs.get(0));
+            ByteBuffer[] from = new ByteBuffer[model.inputNames().size()];
+            for (int i = 0; i < from.length; i++) {
+                from[i] = exact((ByteBuffer) inputs[i], model.inputBytes(i));
+            }
+            ByteBuffer[] into = new ByteBuffer[model.outputNames().size()];
+            for (int i = 0; i < into.length; i++) {
+                into[i] = exact((ByteBuffer) outputs.get(i), model.outputBytes(i));
+            }
+            model.run(from, into);
         }
 
         @Override
@@ -76,32 +84,41 @@ public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
 
         @Override
         public int getInputTensorCount() {
-            return 1;
+            return model.inputNames().size();
         }
 
         @Override
         public int getInputIndex(String name) {
-            return 0;
+            return known(model.inputNames(), name);
         }
 
         @Override
         public Tensor getInputTensor(int index) {
-            return new SizedTensor(model.inputBytes());
+            return new SizedTensor(model.inputBytes(index));
         }
 
         @Override
         public int getOutputTensorCount() {
-            return 1;
+            return model.outputNames().size();
         }
 
         @Override
         public int getOutputIndex(String name) {
-            return 0;
+            return known(model.outputNames(), name);
         }
 
         @Override
         public Tensor getOutputTensor(int index) {
-            return new SizedTensor(model.outputBytes());
+            return new SizedTensor(model.outputBytes(index));
+        }
+
+        /** As a phone does: an unknown name is an error. */
+        private static int known(List<String> names, String name) {
+            int index = names.indexOf(name);
+            if (index < 0) {
+                throw new IllegalArgumentException("'" + name + "' is not a valid name; known are " + names);
+            }
+            return index;
         }
 
         @Override

@@ -6,7 +6,9 @@ import com.sun.jna.Pointer;
 import com.sun.jna.ptr.LongByReference;
 import com.sun.jna.ptr.PointerByReference;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
 /** One model in the native library of LiteRT 2.3.0, on the CPU; a library with other signatures crashes. */
 final class LiteRt implements AutoCloseable {
@@ -21,8 +23,10 @@ final class LiteRt implements AutoCloseable {
     private final Pointer model;
     private final Pointer options;
     private final Pointer compiled;
-    private final Pointer input;
-    private final Pointer output;
+    private final Pointer[] inputs;
+    private final Pointer[] outputs;
+    private final List<String> inputNames = new ArrayList<String>();
+    private final List<String> outputNames = new ArrayList<String>();
 
     LiteRt(String path, ByteBuffer file) {
         library = NativeLibrary.getInstance(path);
@@ -34,47 +38,67 @@ final class LiteRt implements AutoCloseable {
         call("LiteRtSetOptionsHardwareAccelerators", options, ON_CPU);
         compiled = made("LiteRtCreateCompiledModel", environment, model, options);
         Pointer signature = made("LiteRtGetModelSignature", model, 0L);
-        input = buffer(signature, "Input");
-        output = buffer(signature, "Output");
+        inputs = buffers(signature, "Input", inputNames);
+        outputs = buffers(signature, "Output", outputNames);
     }
 
-    int inputBytes() {
-        return size(input);
+    /** In the order of the indices. */
+    List<String> inputNames() {
+        return inputNames;
     }
 
-    int outputBytes() {
-        return size(output);
+    List<String> outputNames() {
+        return outputNames;
     }
 
-    void run(ByteBuffer from, ByteBuffer into) {
-        Pointer place = locked(input, WRITE);
-        place.getByteBuffer(0, inputBytes()).put(from.duplicate());
-        call("LiteRtUnlockTensorBuffer", input);
-        Pointer[] inputs = {input};
-        Pointer[] outputs = {output};
-        call("LiteRtRunCompiledModel", compiled, 0L, 1L, inputs, 1L, outputs);
-        place = locked(output, READ);
-        into.duplicate().put(place.getByteBuffer(0, outputBytes()));
-        call("LiteRtUnlockTensorBuffer", output);
+    int inputBytes(int index) {
+        return size(inputs[index]);
+    }
+
+    int outputBytes(int index) {
+        return size(outputs[index]);
+    }
+
+    void run(ByteBuffer[] from, ByteBuffer[] into) {
+        for (int i = 0; i < inputs.length; i++) {
+            locked(inputs[i], WRITE).getByteBuffer(0, inputBytes(i)).put(from[i].duplicate());
+            call("LiteRtUnlockTensorBuffer", inputs[i]);
+        }
+        call("LiteRtRunCompiledModel", compiled, 0L, (long) inputs.length, inputs, (long) outputs.length, outputs);
+        for (int i = 0; i < outputs.length; i++) {
+            into[i].duplicate().put(locked(outputs[i], READ).getByteBuffer(0, outputBytes(i)));
+            call("LiteRtUnlockTensorBuffer", outputs[i]);
+        }
     }
 
     @Override
     public void close() {
-        destroy("TensorBuffer", input);
-        destroy("TensorBuffer", output);
+        for (Pointer buffer : inputs) {
+            destroy("TensorBuffer", buffer);
+        }
+        for (Pointer buffer : outputs) {
+            destroy("TensorBuffer", buffer);
+        }
         destroy("CompiledModel", compiled);
         destroy("Options", options);
         destroy("Model", model);
         destroy("Environment", environment);
     }
 
-    private Pointer buffer(Pointer signature, String side) {
-        Pointer tensor = made("LiteRtGetSignature" + side + "TensorByIndex", signature, 0L);
-        Memory type = new Memory(TYPE_BYTES);
-        type.clear();
-        call("LiteRtGetRankedTensorType", tensor, type);
-        Pointer needs = made("LiteRtGetCompiledModel" + side + "BufferRequirements", compiled, 0L, 0L);
-        return made("LiteRtCreateManagedTensorBufferFromRequirements", environment, type, needs);
+    private Pointer[] buffers(Pointer signature, String side, List<String> names) {
+        LongByReference count = new LongByReference();
+        call("LiteRtGetNumSignature" + side + "s", signature, count);
+        Pointer[] buffers = new Pointer[(int) count.getValue()];
+        for (int i = 0; i < buffers.length; i++) {
+            names.add(made("LiteRtGetSignature" + side + "Name", signature, (long) i).getString(0));
+            Pointer tensor = made("LiteRtGetSignature" + side + "TensorByIndex", signature, (long) i);
+            Memory type = new Memory(TYPE_BYTES);
+            type.clear();
+            call("LiteRtGetRankedTensorType", tensor, type);
+            Pointer needs = made("LiteRtGetCompiledModel" + side + "BufferRequirements", compiled, 0L, (long) i);
+            buffers[i] = made("LiteRtCreateManagedTensorBufferFromRequirements", environment, type, needs);
+        }
+        return buffers;
     }
 
     private int size(Pointer buffer) {
