@@ -40,7 +40,7 @@ class UnknownRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ScoredPictures:
+class DistancedPictures:
     """The probabilities and the distance of each picture, and the number of pictures with each fault."""
 
     groups: tuple[str, ...]
@@ -72,7 +72,7 @@ def score_pictures(
     pictures: Sequence[Picture],
     *,
     track: Track = silent,
-) -> ScoredPictures:
+) -> DistancedPictures:
     """Run a model that returns a distance on pictures of a dataset."""
     probabilities, distances, faults = [], [], Counter[str]()
     files = [dataset.file(picture) for picture in pictures]
@@ -85,7 +85,7 @@ def score_pictures(
         if gates is not None:
             found = (measure_quality(square).find_fault(gates) for square in pixels)
             faults.update(fault.value for fault in found if fault is not None)
-    return ScoredPictures(
+    return DistancedPictures(
         groups=tuple(picture.group for picture in pictures),
         probabilities=np.concatenate(probabilities),
         distances=np.concatenate(distances),
@@ -100,7 +100,7 @@ def check_unknown(datasets: Sequence[Dataset]) -> None:
 
 
 def compare_unknown_sets(
-    request: UnknownRequest, known: ScoredPictures, *, resamples: int, seed: int, track: Track = silent
+    request: UnknownRequest, known: DistancedPictures, *, resamples: int, seed: int, track: Track = silent
 ) -> tuple[UnknownSet, ...]:
     """Compare the pictures of each foreign dataset with the known ones."""
     sets = []
@@ -126,10 +126,10 @@ def compare_unknown_sets(
     return tuple(sets)
 
 
-def _familiarity(scored: ScoredPictures) -> UnknownScore:
+def _familiarity(scored: DistancedPictures) -> UnknownScore:
     return UnknownScore(groups=scored.groups, values=scored.distances)
 
 
-def _confidence(scored: ScoredPictures) -> UnknownScore:
+def _confidence(scored: DistancedPictures) -> UnknownScore:
     """Return one minus the probability of the most probable label, which is high where a model is unsure."""
     return UnknownScore(groups=scored.groups, values=1 - scored.probabilities.max(axis=1))

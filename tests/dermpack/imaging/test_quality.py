@@ -61,7 +61,7 @@ def test_a_picture_with_wrong_exposure_is_refused(factor: float, fault: QualityF
 
 
 def test_a_blurred_picture_is_refused() -> None:
-    blurred = Image.fromarray(changed(1.0)).filter(ImageFilter.GaussianBlur(4))
+    blurred = Image.fromarray(changed(2.0)).filter(ImageFilter.GaussianBlur(4))
     assert measure_quality(np.asarray(blurred)).find_fault(GATES) is QualityFault.BLURRED
 
 
