@@ -24,7 +24,12 @@ from dermpack.errors import OutputError
 from dermpack.progress import Track, silent
 from dermpack.tflite.model_file import ModelFile, TensorInfo, takes_raw_bytes
 from dermpack.tflite.reading import read_model
-from dermpack.verification.file_description import FLOAT_TYPES, TENSOR_TYPES, has_expected_weights
+from dermpack.verification.file_description import (
+    FLOAT_TYPES,
+    TENSOR_TYPES,
+    has_expected_weights,
+    is_of_distance,
+)
 
 WHERE = "model.tflite"
 BUG_HINT = "This is a bug in the converter; please report it."
@@ -266,7 +271,7 @@ def _type_problems(
     ends = {tensor.name for tensor in (*model.inputs, *model.outputs)}
     inside = types.inside | (FLOAT_TYPES if has_float_layers else frozenset())
     for tensor in model.tensors:
-        if tensor.name == FAMILIARITY or tensor.name.startswith(f"{FAMILIARITY}/"):
+        if is_of_distance(tensor):
             continue
         allowed = inside | {io.value} if tensor.name in ends else inside
         if tensor.dtype not in allowed:
@@ -274,6 +279,7 @@ def _type_problems(
     if not has_expected_weights(model, recipe.value):
         yield f"fewer than half of the weights are {types.weights}"
     expected = ACTIVATIONS.get(recipe, "float32")
-    count = sum(tensor.dtype == expected for tensor in model.computed)
-    if not has_float_layers and 2 * count < len(model.computed):
+    computed = [tensor for tensor in model.computed if not is_of_distance(tensor)]
+    count = sum(tensor.dtype == expected for tensor in computed)
+    if not has_float_layers and 2 * count < len(computed):
         yield f"fewer than half of the activations are {expected}"
