@@ -30,6 +30,7 @@ class ConversionRequest:
     clipping: Clipping = Clipping.MINMAX  # of the measured ranges
     max_drop: float = 1.0  # points of balanced accuracy
     evidence: bool = False  # return the evidence map as a second output
+    familiarity: bool = False  # return the distance to the training pictures, and add quality gates
     layer_errors: bool = False  # report them even if no layer stays in floating point
     seed: int = 0
     threads: int = 2

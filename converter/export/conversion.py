@@ -18,6 +18,7 @@ from converter.search.choose import TriedCandidate, choose_best, make_candidates
 from converter.sources.run_source import find_dataset, open_run
 from converter.sources.source import Source
 from dermpack.contract import CONTRACT_FILE, Contract
+from dermpack.progress import Track
 from dermpack.storage.files import check_output_folder, format_json, new_folder, write_text
 from trainer.api import read_run
 
@@ -122,9 +123,9 @@ def convert_source(
     with ExitStack() as stack:
         if others:
             folder = stack.enter_context(new_folder(rejected, marker=SEVERAL_FILE, overwrite=True))
-            _write_exports(folder, source, others)
+            _write_exports(folder, source, others, request, observers.track)
         folder = stack.enter_context(new_folder(output, marker=marker, overwrite=overwrite))
-        contracts = _write_exports(folder, source, named)
+        contracts = _write_exports(folder, source, named, request, observers.track)
     if not others:
         shutil.rmtree(rejected, ignore_errors=True)  # of the export that was overwritten
     shutil.rmtree(training_folder, ignore_errors=True)
@@ -140,7 +141,13 @@ def convert_source(
     )
 
 
-def _write_exports(folder: Path, source: Source, named: Mapping[str, TriedCandidate]) -> list[Contract]:
+def _write_exports(
+    folder: Path,
+    source: Source,
+    named: Mapping[str, TriedCandidate],
+    request: ConversionRequest,
+    track: Track,
+) -> list[Contract]:
     """Write the exports into the folders of these names, with layer reports of those that were measured."""
     contracts = []
     for name, tried in named.items():
@@ -148,7 +155,7 @@ def _write_exports(folder: Path, source: Source, named: Mapping[str, TriedCandid
         place.mkdir(exist_ok=True)
         if candidate.errors:
             write_layers(place, candidate.errors, float_layers=candidate.float_layers)
-        contracts.append(write_export(place, source, tried))
+        contracts.append(write_export(place, source, tried, request, track=track))
     if "" not in named:
         write_text(folder / SEVERAL_FILE, format_json({"schema": SCHEMA, "exports": sorted(named)}))
     return contracts

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.request import Method
+from converter.familiarity.attach import add_familiarity, attach_familiarity
+from converter.request import ConversionRequest, Method
 from converter.search.accuracy_limit import FloatComparison
 from converter.search.candidate import Candidate
 from converter.search.choose import TriedCandidate
 from converter.sources.source import Source
 from dermpack import contract as contracts
 from dermpack.dataset.manifest import Split
+from dermpack.imaging.quality import choose_gates
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
+from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
 from dermpack.tflite.metadata_writing import with_metadata
 from dermpack.tflite.model_file import (
@@ -34,15 +37,28 @@ PACKAGES = ("dermpack", "tensorflow", "tf_keras", "numpy")
 COVERAGE = 0.9  # share of the validation pictures that get an answer, as in the run
 
 
-def write_export(folder: Path, source: Source, tried: TriedCandidate) -> contracts.Contract:
+def write_export(
+    folder: Path,
+    source: Source,
+    tried: TriedCandidate,
+    request: ConversionRequest,
+    *,
+    track: Track = silent,
+) -> contracts.Contract:
     """Write the export of a candidate into an empty folder, and return its contract."""
     temperature = fit_temperature(tried.comparison.predictions)
     metadata = _make_metadata(source, tried.candidate, temperature)
     # The metadata is part of the shipped bytes, so the file is checked and run with it.
-    data = with_metadata(tried.candidate.data, metadata)
-    model = tried.candidate.check(data, source)
+    data, has_distance = tried.candidate.data, request.familiarity
+    if has_distance:
+        data = attach_familiarity(data, source, threads=request.threads, track=track)
+    data = with_metadata(data, metadata)
+    model = tried.candidate.check(data, source, has_distance=has_distance)
+    interface, quality = source.interface(model, temperature), None
+    if has_distance:
+        interface = add_familiarity(data, source, interface, threads=request.threads)
+        quality = choose_gates(source.validation.copies[0], split=Split.VALIDATION.value)
     expected, known = tried.comparison.predictions.probabilities[:TRIAL_PICTURES], source.validation.metadata
-    interface = source.interface(model, temperature)
     runtimes = try_runtimes(
         data,
         where=folder / MODEL_FILE,
@@ -51,7 +67,7 @@ def write_export(folder: Path, source: Source, tried: TriedCandidate) -> contrac
         metadata=known.rows[: len(expected)] if known else None,
         expected=expected,
     )
-    contract = _make_contract(source, tried, metadata, data, model, interface, runtimes)
+    contract = _make_contract(source, tried, metadata, data, model, interface, quality, runtimes)
     write_export_files(folder, data, contract, notes=tried.candidate.notes)
     return contract
 
@@ -84,6 +100,7 @@ def _make_contract(
     data: bytes,
     model: ModelFile,
     interface: contracts.TensorInterface,
+    quality: contracts.QualityGates | None,
     runtimes: tuple[contracts.RuntimeResult, ...],
 ) -> contracts.Contract:
     """Return the contract of the file's final bytes.
@@ -108,6 +125,7 @@ def _make_contract(
         signature=interface.signature,
         inputs=interface.inputs,
         outputs=interface.outputs,
+        quality=quality,
         thresholds=tuple(points),
         abstention=fit_abstention(predictions, coverage=COVERAGE),
         recipe=contracts.QuantizationRecord(

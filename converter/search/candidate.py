@@ -23,12 +23,17 @@ from converter.quantize.tflite_conversion import (
 )
 from converter.request import ConversionRequest, Method
 from converter.sources.source import Source
-from dermpack.contract import PICTURE
+from dermpack.contract import FAMILIARITY, PICTURE
 from dermpack.errors import OutputError
 from dermpack.progress import Track, silent
 from dermpack.tflite.model_file import STEP_ERROR, ModelFile, TensorInfo
 from dermpack.tflite.reading import read_model
-from dermpack.verification.file_description import FLOAT_TYPES, TENSOR_TYPES, has_expected_weights
+from dermpack.verification.file_description import (
+    FLOAT_TYPES,
+    TENSOR_TYPES,
+    has_expected_weights,
+    is_of_distance,
+)
 
 WHERE = "model.tflite"
 BUG_HINT = "This is a bug in the converter; please report it."
@@ -69,7 +74,7 @@ class Candidate:
             return False
         return not has_expected_weights(read_model(self.data, where=self.name), self.recipe.value)
 
-    def check(self, data: bytes, source: Source) -> ModelFile:
+    def check(self, data: bytes, source: Source, *, has_distance: bool = False) -> ModelFile:
         """Read the bytes back, and raise OutputError unless they are what this candidate should be."""
         return check_file(
             data,
@@ -80,6 +85,7 @@ class Candidate:
             pixels=source.pixels,
             has_float_layers=bool(self.float_layers),
             is_foreign=source.file is not None,
+            has_distance=has_distance,
         )
 
 
@@ -236,16 +242,20 @@ def check_file(
     pixels: PixelScale = UNIT_SCALE,
     has_float_layers: bool = False,
     is_foreign: bool = False,
+    has_distance: bool = False,
 ) -> ModelFile:
     """Return the converted file as it is read back, or raise OutputError if its recipe demands otherwise.
 
     TensorFlow's converter reports no error when it leaves a layer in floating point. A file that another
-    program has written may compute with other types between its layers.
+    program has written may compute with other types between its layers. The output with the distance to the
+    training pictures is float32 in every recipe.
     """
     model = read_model(data, where=WHERE)
+    distances = [tensor for tensor in model.outputs if has_distance and tensor.name == FAMILIARITY]
     problems = [
         *_end_problems(model.inputs, inputs, io, pixels),
-        *_end_problems(model.outputs, outputs, io, pixels),
+        *_end_problems([tensor for tensor in model.outputs if tensor not in distances], outputs, io, pixels),
+        *_end_problems(distances, {FAMILIARITY: (1, 1)} if has_distance else {}, IoType.FLOAT32, pixels),
         *_type_problems(model, recipe, io=io, has_float_layers=has_float_layers, has_other_types=is_foreign),
     ]
     if problems:
@@ -306,12 +316,15 @@ def _type_problems(
     ends = {tensor.name for tensor in (*model.inputs, *model.outputs)}
     inside = types.inside | (FLOAT_TYPES if has_float_layers else frozenset())
     for tensor in model.tensors:
+        if is_of_distance(tensor):
+            continue
         allowed = inside | {io.value} if tensor.name in ends else inside
         if tensor.dtype not in allowed and not has_other_types:
             yield f"tensor {tensor.name} has type {tensor.dtype}"
     if not has_expected_weights(model, recipe.value):
         yield f"fewer than half of the weights are {types.weights}"
     expected = ACTIVATIONS.get(recipe, "float32")
-    count = sum(tensor.dtype == expected for tensor in model.computed)
-    if not has_float_layers and 2 * count < len(model.computed):
+    computed = [tensor for tensor in model.computed if not is_of_distance(tensor)]
+    count = sum(tensor.dtype == expected for tensor in computed)
+    if not has_float_layers and 2 * count < len(computed):
         yield f"fewer than half of the activations are {expected}"

@@ -31,9 +31,10 @@ def check_request(source: Source, request: ConversionRequest) -> None:
     if request.method is Method.QAT:
         what = "a .tflite cannot be trained"
         raise InputError(source.where, what, NO_TRAINING, code="qat-not-supported")
-    if request.evidence:
-        what = "not supported for a .tflite, whose layers cannot be rebuilt"
-        raise InputError("--evidence", what, "Omit the option.", code="option-not-applicable")
+    for is_given, option in ((request.evidence, "--evidence"), (request.familiarity, "--familiarity")):
+        if is_given:
+            what = "not supported for a .tflite, whose layers are not known"
+            raise InputError(option, what, "Omit the option.", code="option-not-applicable")
     if request.layer_errors:
         what = "not supported for a .tflite"
         raise InputError("--layer-errors", what, "Omit the option.", code="option-not-applicable")

@@ -10,6 +10,7 @@ from converter.export_graph import ExportGraph
 from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize.tflite_conversion import FrozenFunction
 from dermpack.contract import (
+    FAMILIARITY,
     METADATA,
     METADATA_EVIDENCE,
     PICTURE,
@@ -144,7 +145,7 @@ class Source:
             )
         }
         for name in outputs:
-            if name != PROBABILITIES:
+            if name not in (PROBABILITIES, FAMILIARITY):  # the distance is described once it is fitted
                 returned[name] = _describe_output(name, outputs[name])
         return TensorInterface(signature=key, inputs=described, outputs=returned)
 

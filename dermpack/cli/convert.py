@@ -79,6 +79,11 @@ MEGABYTE = 1e6
     help="The loss of balanced accuracy on the validation split that int8 may have.",
 )  # fmt: skip
 @options.flag("--evidence", "Return a map of where the answer comes from as a second output.")
+@options.flag(
+    "--familiarity",
+    "Return the distance to the training pictures as another output, so that an app can answer "
+    '"unlike the pictures this model was trained on"; and add limits for blur and exposure to the contract.',
+)
 @click.option(
     "--layer-errors", is_flag=True,
     help="Report the error of each layer: layers.csv and layers.png in EXPORT, the worst layers in the "
@@ -102,6 +107,7 @@ def command(
     clipping: str,
     max_drop: float,
     evidence: bool,
+    familiarity: bool,
     layer_errors: bool,
     seed: int,
     threads: int,
@@ -122,7 +128,7 @@ def command(
     Examples:
       dermpack convert run -o export
       dermpack convert run -o export --max-drop 0.5 --layer-errors
-      dermpack convert run -o export --evidence
+      dermpack convert run -o export --evidence --familiarity
       dermpack convert run -o exports --int8 --float16 --float32 --data moved/dataset
       dermpack convert model.keras -o export --labels akiec,mel,nv --data dataset --compare-original
       dermpack convert model.tflite -o export --labels labels.txt --data dataset --input-range 0..1
@@ -157,6 +163,7 @@ def command(
         clipping=Clipping(clipping),
         max_drop=max_drop,
         evidence=evidence,
+        familiarity=familiarity,
         layer_errors=layer_errors,
         seed=seed,
         threads=threads,

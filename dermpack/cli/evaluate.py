@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
     from dermpack.evaluation.evaluate import Evaluation, FittedDecisions, Predictor
+    from dermpack.evaluation.unknown_sets import PictureRunner, UnknownRequest
     from dermpack.inference.classifier import Classifier
     from dermpack.inference.model_files import ModelSettings
     from dermpack.metrics.summary import Figure
@@ -53,6 +54,11 @@ SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "
     "Compare a model with metadata with this run or export, which was trained without metadata.",
 )
 @options.path("--metadata-alone", "RUN", "Compare it with this run, which was trained with --arch metadata.")
+@click.option(
+    "--unknown", "unknown", type=options.PATH, multiple=True, metavar="DATASET",
+    help="Also score how well the distance of an export made with --familiarity tells the pictures of this "
+    "dataset, all of them unknown to the model, from those of the split; can be repeated.",
+)  # fmt: skip
 @options.threads
 @options.flag("--overwrite", "Replace an existing report and table.")
 @options.printer
@@ -69,6 +75,7 @@ def command(
     columns: tuple[str, ...],
     picture_alone: Path | None,
     metadata_alone: Path | None,
+    unknown: tuple[Path, ...],
     threads: int,
     overwrite: bool,
     printer: Printer,
@@ -86,6 +93,7 @@ def command(
       dermpack evaluate export dataset --split validation --predictions predictions.csv
       dermpack evaluate model.tflite dataset --labels labels.txt --slice sex --slice site
       dermpack evaluate both dataset -o evaluation --picture-alone run --metadata-alone alone
+      dermpack evaluate export dataset --unknown other-dataset
     """
     from importlib.util import find_spec
 
@@ -110,6 +118,7 @@ def command(
         storage.check_output_file(predictions, overwrite=overwrite)
     data, part = read_dataset(dataset), Split(split)
     check_request(data, part, columns)
+    foreign = _read_unknown(model, labels, unknown)
     given = ((PICTURE, picture_alone), (METADATA, metadata_alone))
     with ExitStack() as opened:
         open_model = partial(_open_predictor, threads=threads, printer=printer)
@@ -129,6 +138,7 @@ def command(
             others=others,
             resamples=resamples,
             seed=seed,
+            unknown=foreign and foreign(predictor),
             track=printer.track,
         )
         overlays: dict[str, bytes] = {}
@@ -222,6 +232,37 @@ def _open_predictor(
         yield classifier, describe_model(model, file, classifier), fitted
 
 
+def _read_unknown(
+    model: Path, labels: str | None, folders: tuple[Path, ...]
+) -> Callable[[Predictor], UnknownRequest] | None:
+    """Return how to ask a loaded model for unknown pictures, or raise if its contract states no distance."""
+    if not folders:
+        return None
+    from dermpack.dataset.manifest import read_dataset
+    from dermpack.errors import InputError
+    from dermpack.evaluation.unknown_sets import UnknownRequest, check_unknown
+    from dermpack.inference.model_files import find_contract, find_model_file
+    from trainer.runs import RUN_FILE
+
+    datasets = tuple(read_dataset(folder) for folder in folders)
+    check_unknown(datasets)
+    is_run = (model / RUN_FILE).is_file()
+    contract = None if is_run or labels else find_contract(find_model_file(model))
+    familiarity = contract.familiarity if contract else None
+    if contract is None or familiarity is None:
+        what = "--unknown needs a model that returns the distance to its training pictures"
+        hint = 'Give an export that "dermpack convert --familiarity" has written.'
+        raise InputError(model, what, hint, code="no-familiarity")
+
+    def request(predictor: Predictor) -> UnknownRequest:
+        runner = cast("PictureRunner", predictor)  # of a contract, it is a classifier
+        return UnknownRequest(
+            runner=runner, familiarity=familiarity, gates=contract.quality, datasets=datasets
+        )
+
+    return request
+
+
 def _read_settings(model: Path, labels: str | None) -> ModelSettings:
     from dermpack.errors import InputError
     from dermpack.inference.label_list import read_labels
@@ -270,12 +311,27 @@ def _print_tables(evaluation: Evaluation, printer: Printer) -> None:
         printer.table("shuffled columns", ("column", "loss of balanced accuracy"), losses)
     if slices:
         printer.table("slices", ("slice", "groups", "balanced accuracy", "accuracy"), slices)
+    if evaluation.unknown:
+        header = ("dataset", "score", "AUROC", "accepted at 95 %", "by the contract")
+        printer.table("unknown pictures", header, list(_unknown_rows(evaluation)))
     # The constant prediction is part of the result on stdout.
     constant = describe_constant_prediction(evaluation.predictions)
     printer.note(*(line for line in evaluation.scores.notes if line != constant))
     if few := [f"{row.column}: {row.value} ({row.groups})" for row in evaluation.slices if row.warning]:
         printer.note(f"fewer than {FEW_GROUPS} groups, so the figures are mostly chance: {', '.join(few)}")
     printer.note(RESEARCH_ONLY)
+
+
+def _unknown_rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
+    """Yield two rows for each foreign dataset: the separation by the distance and by the confidence."""
+    from dermpack.evaluation.report import short_figure_text
+
+    for foreign in evaluation.unknown:
+        comparison = foreign.comparison
+        for name, scores in (("distance", comparison.familiarity), ("confidence", comparison.confidence)):
+            texts = short_figure_text(scores.auroc), short_figure_text(scores.false_acceptance)
+            accepted = short_figure_text(comparison.unknown_accepted) if name == "distance" else ""
+            yield foreign.name, name, *texts, accepted
 
 
 def _overall_lines(evaluation: Evaluation) -> Iterator[str]:

@@ -155,13 +155,13 @@ def _notes(
     table: Path | None,
 ) -> Iterator[str]:
     """Yield notes about the answers: how many, what was left out, what is not calibrated."""
-    from dermpack.inference.predict.answer_formats import NOT_SURE
+    from dermpack.inference.predict.answers import NOT_SURE
     from dermpack.inference.predict.patient_table import count_without_row
 
     if table is not None and (count := count_without_row(model, found.pictures, table=table)):
         yield f"{count} without a row in {table}: their fields are blank"
     if len(answers.outcomes) > 1:
-        counts = _most_frequent(Counter(answer.label or NOT_SURE for answer in answers.answered))
+        counts = _most_frequent(Counter(answer.refusal or answer.first.label for answer in answers.answered))
         failed = [f"{len(answers.failures)} without an answer"] if answers.failures else []
         yield f"{len(answers.outcomes)} in all: {', '.join([*counts, *failed])}"
     if found.left_out:

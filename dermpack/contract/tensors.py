@@ -221,7 +221,6 @@ class FamiliarityKind(Enum):
     """How the distance to the training pictures is computed."""
 
     MAHALANOBIS = "mahalanobis"  # of the pooled features
-    ENERGY = "energy"  # of the logits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,19 +251,21 @@ OutputRecord = ProbabilitiesOutput | EvidenceOutput | MetadataEvidenceOutput | F
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityGates:
-    """Limits on the prepared picture, chosen so that `accepted` of the pictures of `split` pass."""
+    """Limits of the measures of a prepared picture; `accepted` of the pictures of `split` pass."""
 
-    least_sharpness: float
-    least_brightness: float
-    most_brightness: float
+    least_sharpness: int  # mean squared Laplacian
+    least_brightness: int  # the luma that 95 % of the pixels do not exceed
+    most_white_percent: int  # of the pixels
     accepted: float
     n: int
     split: str
 
     def __post_init__(self) -> None:
-        least, most = self.least_brightness, self.most_brightness
-        check(least < most, "least_brightness", least, f"below most_brightness ({most:g})")
+        check(self.least_sharpness >= 0, "least_sharpness", self.least_sharpness, "0 or more")
+        check(0 <= self.least_brightness <= 255, "least_brightness", self.least_brightness, "0 to 255")
+        check(0 <= self.most_white_percent <= 100, "most_white_percent", self.most_white_percent, "0 to 100")
         check_share("accepted", self.accepted)
+        check(self.n > 0, "n", self.n, "above 0")
 
 
 # --- Checks ---

@@ -12,6 +12,7 @@ from dermpack.contract import Abstention, MetadataColumn, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError
 from dermpack.evaluation.metadata_study import MetadataStudy, make_variants, study_metadata
+from dermpack.evaluation.unknown_sets import UnknownRequest, UnknownSet, compare_unknown_sets, score_pictures
 from dermpack.inference.metadata_rows import EncodedMetadata, MetadataVariant, encode_split
 from dermpack.metrics import RESAMPLES
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
@@ -76,6 +77,7 @@ class Evaluation:
     operating: tuple[ReachedPoint, ...]
     answered: AnsweredShare | None
     metadata: MetadataStudy | None = None  # of a model that takes metadata
+    unknown: tuple[UnknownSet, ...] = ()
     evidence: EvidenceChecks | None = None  # of a file that returns evidence maps
 
     def record(self) -> dict[str, Any]:
@@ -96,6 +98,7 @@ class Evaluation:
             "operating": [point.record() for point in self.operating],
             "answered": self.answered and self.answered.record(),
             "slices": [part.record() for part in self.slices],
+            "unknown": [foreign.record() for foreign in self.unknown],
             **({"evidence": self.evidence.record()} if self.evidence else {}),
         }
 
@@ -123,12 +126,14 @@ def evaluate(
     others: Sequence[ComparedModel] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
+    unknown: UnknownRequest | None = None,
     track: Track = silent,
 ) -> Evaluation:
     """Predict and score the pictures of a split, and the slices of the columns; write nothing.
 
     A model with metadata gets that of the dataset, and is compared with itself without each of its inputs,
-    and with the others, which were trained on one of them.
+    and with the others, which were trained on one of them. With foreign datasets, also score how well the
+    distance of the same model tells their pictures from those of the split.
     """
     check_request(dataset, split, columns)
     study: MetadataStudy | None = None
@@ -153,6 +158,11 @@ def evaluate(
         study = study_metadata(
             predictions, probabilities, metadata, others=compared, resamples=resamples, seed=seed
         )
+    foreign: tuple[UnknownSet, ...] = ()
+    if unknown is not None:
+        pictures = dataset.manifest.of(split)
+        known = score_pictures(unknown.runner, unknown.gates, dataset, pictures, track=track)
+        foreign = compare_unknown_sets(unknown, known, resamples=resamples, seed=seed, track=track)
     scores = score(predictions, split=split.value, resamples=resamples, seed=seed)
     slices: list[Slice] = []
     # Without columns there is nothing to report progress on.
@@ -175,6 +185,7 @@ def evaluate(
         operating=tuple(operating),
         answered=answered,
         metadata=study,
+        unknown=foreign,
     )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from dermpack.evaluation.evaluate import Evaluation
 from dermpack.evaluation.metadata_section import study_blocks
 from dermpack.evaluation.plots import evaluation_plots, evidence_plot
-from dermpack.metrics.intervals import MIN_GROUPS
+from dermpack.evaluation.unknown_sets import UnknownSet
+from dermpack.metrics.intervals import MIN_GROUPS, Difference
 from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.slices import Slice
 from dermpack.metrics.summary import FEW_GROUPS, Figure, LabelScores, Scores
@@ -105,6 +106,8 @@ def evaluation_files(
         sections.insert(1, Section("Picture and metadata", study_blocks(evaluation.metadata)))
     if evaluation.slices:
         sections.append(Section("Slices", _slices(evaluation.slices)))
+    if evaluation.unknown:
+        sections.append(Section("Unknown pictures", _unknown(evaluation.unknown)))
     # The sheet shows pictures of patients: only if the caller gives their paths.
     if files and (mistakes := find_worst_mistakes(predictions, most=MOST_MISTAKES)):
         entries = [
@@ -253,6 +256,37 @@ def _slices(slices: Sequence[Slice]) -> list[Block]:
         rows.setdefault(part.column, []).append((part.value, *counts, *figures, remark))
     tables = [Table(column, header, cells) for column, cells in rows.items()]
     return [text, *tables]
+
+
+def _unknown(sets: Sequence[UnknownSet]) -> list[Block]:
+    """Return a table of the separation by both scores, and a table of what the contract accepts."""
+    text = (
+        "AUROC of the distance to the training pictures, and the share of the unknown pictures that are "
+        "accepted where 95 % of the pictures of this split are. The same figures of the confidence, the "
+        "probability of the most probable label, on the same pictures; the difference is paired."
+    )
+    rows: list[tuple[str, ...]] = []
+    decided: list[tuple[str, ...]] = []
+    for found in sets:
+        comparison = found.comparison
+        for name, scores in (("distance", comparison.familiarity), ("confidence", comparison.confidence)):
+            figures = figure_text(scores.auroc), figure_text(scores.false_acceptance)
+            rows.append((found.name, f"{comparison.unknown:,}", name, *figures))
+        changes = comparison.auroc_difference, comparison.false_acceptance_difference
+        rows.append((found.name, "", "difference", *(difference_text(change) for change in changes)))
+        faults = ", ".join(f"{count:,} {fault}" for fault, count in found.unknown_faults.items())
+        shares = figure_text(comparison.known_accepted), figure_text(comparison.unknown_accepted)
+        decided.append((found.name, *shares, faults or NO_VALUE))
+    header = ("dataset", "pictures", "score", "AUROC", "false acceptance")
+    caption = "With the threshold of the contract"
+    decisions = ("dataset", "accepted of this split", "accepted of the dataset", "refused for quality")
+    return [text, Table("Known and unknown", header, rows), Table(caption, decisions, decided)]
+
+
+def difference_text(change: Difference) -> str:
+    """Format a paired difference with its interval: "+0.120 (+0.080 to +0.160)"."""
+    interval = NO_VALUE if change.ci95 is None else " to ".join(f"{end:+.3f}" for end in change.ci95)
+    return f"{change.difference:+.3f} ({interval})"
 
 
 def _label_table(caption: str, per_class: Sequence[LabelScores], columns: Mapping[str, str]) -> Table:

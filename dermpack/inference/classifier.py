@@ -112,13 +112,19 @@ class Classifier:
 
     def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
         """Prepare and classify picture files; a PictureError names the file that cannot be decoded."""
+        results = [outputs.probabilities for _, outputs in self.run_files(files, track=track)]
+        return np.concatenate(results) if results else np.empty((0, len(self.classes)))
+
+    def run_files(
+        self, files: Sequence[Path], *, track: Track = silent
+    ) -> Iterator[tuple[Pixels, ClassifierOutputs]]:
+        """Yield the prepared pixels and the outputs of some picture files at a time."""
         # The decoder prepares the next pictures while the interpreter runs.
-        results: list[Floats] = []
         starts = range(0, len(files), CHUNK)
         with closing(self._decoder.prepare_all(files, self.size, policy=self.settings.policy)) as prepared:
             for _ in track(starts, total=len(starts), what="Classifying"):
-                results.append(self.classify(np.stack(list(islice(prepared, CHUNK)))))
-        return np.concatenate(results) if results else np.empty((0, len(self.classes)))
+                pixels = np.stack(list(islice(prepared, CHUNK)))
+                yield pixels, self.run(pixels)
 
     @property
     def columns(self) -> tuple[MetadataColumn, ...]:

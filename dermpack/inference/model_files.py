@@ -9,6 +9,7 @@ from dermpack.contract import (
     CONTRACT_FILE,
     Contract,
     OperatingPoint,
+    QualityGates,
     Temperature,
     TensorInterface,
     parse_contract,
@@ -112,6 +113,7 @@ class OpenedModel:
     abstain_below: float | None = None
     points: tuple[OperatingPoint, ...] = ()
     interface: TensorInterface | None = None
+    quality: QualityGates | None = None
 
 
 def open_model(path: Path, *, given_labels: str | None = None) -> OpenedModel:
@@ -156,6 +158,7 @@ def open_model(path: Path, *, given_labels: str | None = None) -> OpenedModel:
         temperature=contract.probabilities.temperature,
         abstain_below=abstention.threshold if abstention else None,
         points=contract.thresholds,
+        quality=contract.quality,
         interface=contract,
     )
 

@@ -110,7 +110,7 @@ def score_operating_point(
         threshold=point.threshold,
         wanted_sensitivity=point.wanted_sensitivity,
         positives=int(own.sum()),
-        **_share_figures(predictions, parts, resamples=resamples, seed=seed),
+        **share_figures(predictions, parts, resamples=resamples, seed=seed),
     )
 
 
@@ -120,7 +120,7 @@ def score_abstention(
     """Return what the abstention reaches on these pictures."""
     sure = predictions.confidence >= abstention.threshold
     parts = {"coverage": (sure, np.ones_like(sure)), "accuracy": (predictions.correct, sure)}
-    figures = _share_figures(predictions, parts, resamples=resamples, seed=seed)
+    figures = share_figures(predictions, parts, resamples=resamples, seed=seed)
     return AnsweredShare(threshold=abstention.threshold, **figures)
 
 
@@ -150,7 +150,7 @@ def _find_coverage(points: Sequence[CoveragePoint], coverage: float) -> Coverage
     return next(point for point in points if point.coverage >= coverage - 1e-9)
 
 
-def _share_figures(
+def share_figures(
     predictions: Predictions, parts: Mapping[str, tuple[Flags, Flags]], *, resamples: int, seed: int
 ) -> dict[str, Figure]:
     """Return, by name, the share of pictures with the second flag that have the first flag too."""

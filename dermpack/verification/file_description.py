@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import isclose
 
-from dermpack.contract import Contract, InputRecord, OutputRecord
+from dermpack.contract import FAMILIARITY, Contract, InputRecord, OutputRecord
 from dermpack.storage.files import sha256_of
 from dermpack.tflite.lint import bind_tensors
 from dermpack.tflite.model_file import ModelFile, TensorInfo
@@ -158,6 +158,9 @@ def check_recipe(model: ModelFile, contract: Contract) -> Check:
     ends = {tensor.name for tensor in (*model.inputs, *model.outputs)}
     allowed = types.inside | (FLOAT_TYPES if float_layers else frozenset())
     wrong = [tensor for tensor in model.tensors if tensor.dtype not in allowed and tensor.name not in ends]
+    if contract.familiarity is not None:
+        # The distance is computed in float32 with int8 weights, whatever the types of the rest are.
+        wrong = [tensor for tensor in wrong if not is_of_distance(tensor)]
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         problems.append(f"the tensor {wrong[0].name!r} is {wrong[0].dtype}{more}")
@@ -170,7 +173,12 @@ def check_recipe(model: ModelFile, contract: Contract) -> Check:
 
 def has_expected_weights(model: ModelFile, recipe: str) -> bool:
     """Return whether at least half of the weights have the type of the recipe."""
-    stored = [tensor for tensor in model.tensors if tensor.parameters > SMALL]
+    stored = [tensor for tensor in model.tensors if tensor.parameters > SMALL and not is_of_distance(tensor)]
     expected = TENSOR_TYPES[recipe].weights
     count = sum(tensor.parameters for tensor in stored if tensor.dtype == expected)
     return 2 * count >= sum(tensor.parameters for tensor in stored)
+
+
+def is_of_distance(tensor: TensorInfo) -> bool:
+    """Return whether the tensor belongs to the computation of the distance, which every recipe has alike."""
+    return tensor.name == FAMILIARITY or tensor.name.startswith(f"{FAMILIARITY}/")

@@ -38,6 +38,7 @@ class InterpreterRun:
     kernels: Kernels
     version: str
     outputs: Floats | None = None
+    distances: Floats | None = None  # to the training pictures, if the file returns them
     evidence: Floats | None = None  # the maps, [n, height, width, labels]
     metadata_evidence: Floats | None = None  # [n, labels]
     is_delegated: bool = False  # whether XNNPACK executes any part of the graph
@@ -81,6 +82,7 @@ def run_everywhere(
             run = replace(
                 run,
                 outputs=answers.probabilities,
+                distances=answers.familiarity,
                 evidence=answers.evidence,
                 metadata_evidence=answers.metadata_evidence,
                 is_delegated=classifier.is_delegated,

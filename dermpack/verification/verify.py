@@ -20,6 +20,7 @@ from dermpack.storage.regular_files import open_regular
 from dermpack.tflite.reading import read_model
 from dermpack.verification.check_result import Check, CheckOutcome, Verification
 from dermpack.verification.evidence import check_evidence, check_plain_labels
+from dermpack.verification.familiarity import check_acceptance, check_distances
 from dermpack.verification.file_description import check_bytes, check_description, check_recipe
 from dermpack.verification.interpreter_runs import SamplePictures, open_sample_pictures, run_everywhere
 from dermpack.verification.output_agreement import FloatNetwork, check_network, check_outputs, check_runs
@@ -173,6 +174,7 @@ def _run_checks(
     )
     yield from check_runs(runs, contract)
     yield from check_outputs(runs, contract)
+    yield from check_distances(runs, contract)
     yield from check_evidence(runs, contract)
     reference = next((run for run in runs if run.outputs is not None), None)
     if tools.network is not None:
@@ -190,6 +192,7 @@ def _run_checks(
             scored = score_split(classifier, network, dataset, split, track=tools.track)
             yield from check_scores(scored, contract, dataset)
             yield from check_decisions(scored, contract, dataset)
+        yield from check_acceptance(classifier, contract, dataset, track=tools.track)
         if tools.plain is not None:
             yield _compare_with_plain(export, tools.plain, host, dataset, tools)
     except PictureError:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.imaging.preprocessing import Policy, prepare
+from dermpack.imaging.quality import measure_quality
 from dermpack.storage.files import format_json, sha256_of, write_bytes, write_text
 from tests.support.hostile_pictures import encoded, scene
 
@@ -25,7 +26,8 @@ def make(folder: Path) -> None:
     for name, data, size in pictures():
         write_bytes(folder / name, data)
         for policy in Policy:
-            output = prepare(data, size, policy=policy).tobytes()
+            pixels = prepare(data, size, policy=policy)
+            output, quality = pixels.tobytes(), measure_quality(pixels)
             output_name = f"{Path(name).stem}.{policy.value}.rgb"
             write_bytes(folder / output_name, output)
             vectors.append(
@@ -36,6 +38,7 @@ def make(folder: Path) -> None:
                     "size": size,
                     "output": output_name,
                     "output_sha256": sha256_of(output),
+                    "quality": [quality.sharpness, quality.brightness, quality.white_percent],
                 }
             )
     write_text(folder / INDEX_FILE, format_json({"schema": 1, "vectors": vectors}))

@@ -8,10 +8,18 @@ from unicodedata import combining, east_asian_width
 
 from dermpack.errors import PictureError, escape_unprintable
 from dermpack.inference.model_files import OpenedModel
-from dermpack.inference.predict.answers import Answer, Answers, Failure, OutputKind, ScoredLabel
+from dermpack.inference.predict.answers import (
+    NOT_SURE,
+    UNLIKE,
+    Answer,
+    Answers,
+    Failure,
+    OutputKind,
+    ScoredLabel,
+)
 from dermpack.storage.files import format_csv
 
-NOT_SURE = "not sure"
+UNLIKE_BRIEFLY = "unlike training pictures"  # in a column
 BAR_CELLS, EIGHTHS = 24, " ▏▎▍▌▋▊▉█"
 MAX_PADDED_CELLS = 60  # a longer name sticks out alone instead of widening the column for all others
 GAP = "  "
@@ -40,6 +48,7 @@ def format_value(value: float, kind: OutputKind) -> str:
 
 def answers_record(model: OpenedModel, answers: Answers, *, runtime: str | None) -> dict[str, Any]:
     """Return the JSON object of all answers; it does not depend on the number of threads."""
+    familiarity = model.interface.familiarity if model.interface else None
     return {
         "schema": SCHEMA,
         "model": {
@@ -51,6 +60,7 @@ def answers_record(model: OpenedModel, answers: Answers, *, runtime: str | None)
             "labels": list(model.labels),
             "calibrated": model.temperature is not None,
             "abstain_below": model.abstain_below,
+            "unlike_above": familiarity.threshold if familiarity else None,
         },
         "pictures": [_outcome_record(outcome, answers.kind) for outcome in answers.outcomes],
     }
@@ -62,6 +72,8 @@ def answers_csv(model: OpenedModel, answers: Answers) -> bytes:
     for rank in range(1, answers.top + 1):
         header += [f"label_{rank}", f"{answers.kind.value}_{rank}"]
     header += [f"{point.label} at sensitivity {point.wanted_sensitivity:g}" for point in model.points]
+    has_distance = model.interface is not None and model.interface.familiarity is not None
+    header += ["distance to training pictures"] if has_distance else []
     rows = [[*header, "error"]]
     for outcome in answers.outcomes:
         row = [outcome.picture]
@@ -69,10 +81,12 @@ def answers_csv(model: OpenedModel, answers: Answers) -> bytes:
             row += [""] * (len(header) - 1)
             rows.append([*row, outcome.error.what])
             continue
-        row.append(outcome.label or NOT_SURE)
+        row.append(outcome.refusal or outcome.first.label)
         for guess in outcome.guesses:
             row += [guess.label, f"{guess.value:.{DECIMALS}g}"]
         row += ["yes" if flag.is_reached else "no" for flag in outcome.flags]
+        if outcome.familiarity is not None:
+            row.append(f"{outcome.familiarity.distance:.{DECIMALS}g}")
         rows.append([*row, ""])
     return format_csv(rows).encode("utf-8", "backslashreplace")  # a file name can be invalid UTF-8
 
@@ -83,6 +97,7 @@ def _outcome_record(outcome: Answer | Failure, kind: OutputKind) -> dict[str, An
         reason = error.reason if isinstance(error, PictureError) else None
         described = {"code": error.code, "reason": reason, "what": error.what, "hint": error.hint}
         return {"picture": outcome.picture, "error": described}
+    familiarity = outcome.familiarity
     points = [
         {
             "label": flag.point.label,
@@ -97,6 +112,9 @@ def _outcome_record(outcome: Answer | Failure, kind: OutputKind) -> dict[str, An
         "picture": outcome.picture,
         "label": outcome.label,
         "sure": outcome.is_sure,
+        "familiar": familiarity and familiarity.is_familiar,
+        "distance": familiarity and familiarity.distance,
+        "fault": outcome.fault and outcome.fault.value,
         "top": [{"label": guess.label, kind.value: guess.value} for guess in outcome.guesses],
         "operating_points": points,
     }
@@ -105,8 +123,10 @@ def _outcome_record(outcome: Answer | Failure, kind: OutputKind) -> dict[str, An
 def _format_single(model: OpenedModel, answer: Answer, kind: OutputKind) -> str:
     """Return a line with the answer, a line with a bar per label, and a line per reached threshold."""
     first = escape_unprintable(answer.first.label)
-    if answer.label is not None or model.abstain_below is None:
+    if answer.refusal is None:
         verdict = first
+    elif answer.refusal != NOT_SURE or model.abstain_below is None:
+        verdict = f"{answer.refusal} ({first} would come first)"
     else:
         value, least = format_value(answer.first.value, kind), format_value(model.abstain_below, kind)
         verdict = f"{NOT_SURE} ({first} would come first, but {value} is less than {least})"
@@ -131,8 +151,9 @@ def _format_table(answered: Sequence[Answer], kind: OutputKind) -> str:
     if not answered:
         return ""
     columns = [_pad(["picture", *(answer.picture for answer in answered)])]
-    if any(answer.is_sure is not None for answer in answered):
-        columns.append(_pad(["sure", *("yes" if answer.is_sure else NOT_SURE for answer in answered)]))
+    if any(answer.is_sure is not None or answer.refusal for answer in answered):
+        refusals = [UNLIKE_BRIEFLY if answer.refusal == UNLIKE else answer.refusal for answer in answered]
+        columns.append(_pad(["sure", *(refusal or "yes" for refusal in refusals)]))
     for index in range(len(answered[0].guesses)):
         cells = _pad_guesses([answer.guesses[index] for answer in answered], kind, gap=" ")
         # 1 → 1st, 22 → 22nd, but 13 → 13th.

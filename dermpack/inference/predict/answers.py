@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dermpack.contract import OperatingPoint
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.picture_decoder import PictureDecoder
+from dermpack.imaging.quality import QualityFault, measure_quality
 from dermpack.inference.classifier import Classifier, load_classifier
 from dermpack.inference.interpreter_host import CHUNK, InterpreterHost
 from dermpack.inference.model_files import ModelSettings, OpenedModel
@@ -29,7 +30,8 @@ from dermpack.progress import Track, silent
 
 STEP = 1 / 256  # of an 8-bit output, which rounds each probability
 ROUNDING = 1e-6
-Row: TypeAlias = "NDArray[np.float64] | PictureError"
+NOT_SURE = "not sure"
+UNLIKE = "unlike the pictures this model was trained on"
 
 
 class OutputKind(Enum):
@@ -37,6 +39,18 @@ class OutputKind(Enum):
 
     PROBABILITY = "probability"
     OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PictureRow:
+    """The real outputs of one picture before any temperature, and the fault that its pixels have."""
+
+    probabilities: NDArray[np.float64]  # [labels]
+    distance: float | None = None  # to the training pictures, if the file returns it
+    fault: QualityFault | None = None
+
+
+Row: TypeAlias = PictureRow | PictureError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +74,18 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Familiarity:
+    """The distance of one picture to the training pictures, and the threshold of the contract."""
+
+    distance: float
+    threshold: float
+
+    @property
+    def is_familiar(self) -> bool:
+        return self.distance <= self.threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The labels of one picture; `is_sure` is None if the model has no abstention threshold."""
 
@@ -67,15 +93,26 @@ class Answer:
     guesses: tuple[ScoredLabel, ...]  # the most probable first; equal ones in the order of the outputs
     is_sure: bool | None
     flags: tuple[Flag, ...]
+    familiarity: Familiarity | None = None  # None if the file does not return the distance
+    fault: QualityFault | None = None
 
     @property
     def first(self) -> ScoredLabel:
         return self.guesses[0]
 
     @property
+    def refusal(self) -> str | None:
+        """Why the model gives no answer; what can be done about it comes first: another picture."""
+        if self.fault is not None:
+            return self.fault.value
+        if self.familiarity is not None and not self.familiarity.is_familiar:
+            return UNLIKE
+        return NOT_SURE if self.is_sure is False else None
+
+    @property
     def label(self) -> str | None:
-        """The answer of the model; None is "not sure"."""
-        return None if self.is_sure is False else self.first.label
+        """The answer of the model; None if there is a refusal, such as "not sure"."""
+        return None if self.refusal else self.first.label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +188,12 @@ def interpret_outputs(model: OpenedModel, found: FoundPictures, rows: Sequence[R
     kind = OutputKind.PROBABILITY
     for row in rows:
         # Rows that are errors or not finite do not show whether the outputs are probabilities.
-        if isinstance(row, PictureError) or not np.isfinite(row).all():
+        if isinstance(row, PictureError) or not np.isfinite(row.probabilities).all():
             continue
         # Probabilities are in 0 to 1 and add up to 1, within the error of 8-bit rounding.
-        is_in_range = row.min() >= -ROUNDING and row.max() <= 1 + ROUNDING
-        if not is_in_range or abs(row.sum() - 1) > max(SUM_ERROR, len(row) * STEP):
+        values = row.probabilities
+        is_in_range = values.min() >= -ROUNDING and values.max() <= 1 + ROUNDING
+        if not is_in_range or abs(values.sum() - 1) > max(SUM_ERROR, len(values) * STEP):
             kind = OutputKind.OUTPUT
     if kind is OutputKind.OUTPUT and model.temperature is not None:
         what = "the output is not a probability distribution, but its contract declares softmax"
@@ -201,9 +239,19 @@ class _ClassifierPool:
         try:
             is_decoded = [not isinstance(pixels, PictureError) for pixels in prepared]
             known = None if metadata is None else metadata[is_decoded]
-            rows = iter(classifier.result().classify(np.stack(decoded), known))
+            ran = classifier.result().run(np.stack(decoded), known)
         finally:
             self.idle.put(classifier)
+        distances = [None] * len(decoded) if ran.familiarity is None else ran.familiarity.tolist()
+        gates = self.model.quality
+        rows = iter(
+            PictureRow(
+                probabilities=probabilities,
+                distance=distance,
+                fault=measure_quality(pixels).find_fault(gates) if gates else None,
+            )
+            for pixels, probabilities, distance in zip(decoded, ran.probabilities, distances, strict=True)
+        )
         return [pixels if isinstance(pixels, PictureError) else next(rows) for pixels in prepared]
 
 
@@ -220,10 +268,12 @@ def _load(model: OpenedModel, host: InterpreterHost) -> Classifier:
 def _interpret_row(model: OpenedModel, picture: str, row: Row, top: int) -> Answer | Failure:
     if isinstance(row, PictureError):
         return Failure(picture=picture, error=row)
-    if not np.isfinite(row).all():
+    if not np.isfinite([*row.probabilities, row.distance or 0.0]).all():
         what, hint = "the output of the model is not a finite number", "Train or export the model again."
         return Failure(picture=picture, error=InputError(picture, what, hint, code="invalid-output"))
-    values = apply_temperature(row[None], model.temperature)[0] if model.temperature else row
+    values = row.probabilities
+    if model.temperature:
+        values = apply_temperature(values[None], model.temperature)[0]
     # A stable sort keeps equal labels in the order of the outputs, as the Java client does.
     ranked = np.argsort(-values, kind="stable").tolist()[:top]
     by_label = dict(zip(model.labels, values.tolist(), strict=True))
@@ -233,4 +283,13 @@ def _interpret_row(model: OpenedModel, picture: str, row: Row, top: int) -> Answ
         guesses=tuple(ScoredLabel(label=model.labels[index], value=float(values[index])) for index in ranked),
         is_sure=is_sure,
         flags=tuple(Flag(point=point, probability=by_label[point.label]) for point in model.points),
+        familiarity=_compare_distance(row.distance, model),
+        fault=row.fault,
     )
+
+
+def _compare_distance(distance: float | None, model: OpenedModel) -> Familiarity | None:
+    output = model.interface.familiarity if model.interface else None
+    if distance is None or output is None:
+        return None
+    return Familiarity(distance=distance, threshold=output.threshold)

@@ -20,7 +20,7 @@ from dermpack.inference.predict.answer_formats import (
     format_answers,
     format_value,
 )
-from dermpack.inference.predict.answers import Answers, OutputKind, Row, interpret_outputs
+from dermpack.inference.predict.answers import Answers, OutputKind, PictureRow, Row, interpret_outputs
 from dermpack.inference.predict.picture_search import FoundPictures, find_pictures
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.tflite.metadata_writing import with_metadata
@@ -45,8 +45,8 @@ def model(export: Path) -> OpenedModel:
     return open_model(export)
 
 
-def row(*values: float) -> Row:
-    return np.array(values)
+def row(*values: float) -> PictureRow:
+    return PictureRow(probabilities=np.array(values))
 
 
 def judged(model: OpenedModel, *rows: Row, top: int = 3) -> Answers:
@@ -65,7 +65,7 @@ def foreign(model: OpenedModel) -> OpenedModel:
 def test_probabilities_are_calibrated_with_the_floor_of_the_contract(model: OpenedModel) -> None:
     outputs = row(0.0, 250 / 256, 6 / 256)
     assert model.temperature is not None and model.temperature.floor == 1 / 512
-    wanted = apply_temperature(np.asarray(outputs)[None], model.temperature)[0]
+    wanted = apply_temperature(outputs.probabilities[None], model.temperature)[0]
     (answer,) = judged(model, outputs).answered
     assert {of.label: of.value for of in answer.guesses} == dict(zip(LABELS, wanted, strict=True))
     assert answer.guesses[-1].value > 0
@@ -103,8 +103,8 @@ def test_outputs_that_are_no_probabilities_are_called_outputs(model: OpenedModel
 
 def test_rounded_probabilities_of_many_labels_are_probabilities(model: OpenedModel) -> None:
     many = replace(foreign(model), labels=tuple(f"label {at}" for at in range(1000)))
-    assert judged(many, np.full(1000, 0.0)).kind is OutputKind.PROBABILITY
-    assert judged(many, np.full(1000, 0.5)).kind is OutputKind.OUTPUT
+    assert judged(many, row(*[0.0] * 1000)).kind is OutputKind.PROBABILITY
+    assert judged(many, row(*[0.5] * 1000)).kind is OutputKind.OUTPUT
 
 
 def test_a_contract_that_promises_probabilities_is_held_to_it(model: OpenedModel) -> None:

@@ -28,6 +28,11 @@ public final class PreparerTest {
             byte[] found = Preparer.prepare(
                     raster(picture), Exif.orientation(picture), vector.get("size").whole(), policy);
             assertArrayEquals(name + " by " + policy, wanted, found);
+            Quality quality = Quality.measure(found, vector.get("size").whole());
+            List<Json.Node> measured = vector.get("quality").items();
+            assertEquals(name, measured.get(0).whole(), quality.getSharpness());
+            assertEquals(name, measured.get(1).whole(), quality.getBrightness());
+            assertEquals(name, measured.get(2).whole(), quality.getWhitePercent());
         }
     }
 

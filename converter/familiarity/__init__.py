@@ -1,0 +1,1 @@
+"""The score that tells pictures unlike those of the training split."""
