@@ -69,10 +69,10 @@ def test_every_check_holds_and_the_labels_are_those_of_the_plain_export(
     dataset = str(run.parent / "dataset")
     command = ["verify", str(mapped), dataset, "--plain", str(export), "--pictures", "4", "--json"]
     assert main(command) == 0
-    checks = json.loads(capsys.readouterr().out)["exports"][0]["checks"]
-    named = {check["check"]: check for check in checks if "evidence on" in check["check"]}
+    checks = json.loads(capsys.readouterr().out)["exports"][0]["proofs"]
+    named = {check["proof"]: check for check in checks if "evidence on" in check["proof"]}
     assert len(named) == 4 and all(check["figures"]["steps"] <= 1 for check in named.values())
-    assert any(check["check"] == "labels of the plain export" for check in checks)
+    assert any(check["proof"] == "labels of the plain export" for check in checks)
 
 
 def test_the_order_of_the_tensors_does_not_matter(mapped: Path, pixels: Any) -> None:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from dermpack.contract import ColorOrder, PictureLayout, TensorType
+from dermpack.inference.classifier import interpret_answer
 from dermpack.inference.occlusion import occlusion_map
 from dermpack.inference.picture_feed import build_feed, declared_tensor
-from tests.support.contracts import SIZE, contract_for
+from tests.support.contracts import SIZE, contract_for, with_probabilities
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 FLOAT = replace(
@@ -51,3 +52,10 @@ def test_occlusion_finds_the_only_place_that_the_answer_depends_on() -> None:
     found = occlusion_map(brightness, picture, 1)
     assert int(found.argmax()) == 6  # the first row, the last column
     assert found.min() == 0
+
+
+def test_an_activation_that_the_file_lacks_is_applied_to_its_logits() -> None:
+    logits = np.log(np.array([[0.2, 0.3, 0.5]]))
+    contract = with_probabilities(contract_for(), applied=False)
+    assert np.allclose(interpret_answer(contract, logits, contract.labels), [[0.2, 0.3, 0.5]])
+    assert np.array_equal(interpret_answer(contract_for(), logits, contract.labels), logits)
