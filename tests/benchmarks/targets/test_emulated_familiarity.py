@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.targets.emulated.emulator import CORTEX_A76
-from tests.support.mobilenets import SIZE, mobilenet
+from tests.support.mobilenets import LABELS, SIZE, mobilenet
 from tests.support.prepared_arm import prepared_sysroot
 
 pytestmark = [pytest.mark.arm, pytest.mark.tensorflow]
 
-PICTURES, LABELS = 20, 2
+PICTURES = 20
 RUN = """
 import importlib, sys
 import numpy as np
