@@ -112,3 +112,18 @@ def test_unknown_pictures_need_a_file_with_a_distance(
     folder = str(run / dataset)
     assert main(["evaluate", str(export), folder, "--unknown", folder]) == 1
     assert_stderr_code(capsys.readouterr().err, "no-familiarity")
+
+
+@pytest.mark.slow
+def test_a_file_of_quantization_aware_training_has_the_distance(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "trained"
+    options = ("--int8", "--method", "qat", "--evidence", "--familiarity", "--quiet")
+    assert main(["convert", str(run), "-o", str(folder), *options]) == 0
+    contract = read_contract(folder / "model.json")
+    size = contract.picture.width
+    noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+    found = outputs(folder, noise).familiarity
+    assert contract.familiarity is not None
+    assert found is not None
+    assert found.min() > contract.familiarity.threshold
+    assert main(["verify", str(folder), "--pictures", "2", "--quiet"]) == 0
