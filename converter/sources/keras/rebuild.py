@@ -7,7 +7,7 @@ file returns: a softmax is added to logits, and a sigmoid becomes the softmax of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import prod
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from converter._private import Keras
 from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, refuse
 from converter.sources.keras.normalization import ChannelMap, InputNormalization
+from converter.sources.keras.variable_shapes import VARIABLE_SHAPES
 from converter.sources.keras.vocabulary import ACTIVATIONS, LAYERS
 from converter.sources.keras.weights import VariableFinder
 from dermpack.errors import InputError
@@ -281,7 +282,7 @@ class _Builder:
         """Return the variables of a layer after checking that its options fit them."""
         if not LAYERS[layer.kind].variables:
             return []
-        shapes = SHAPES[layer.kind](layer.options, tuple(tensor.shape))
+        shapes = VARIABLE_SHAPES[layer.kind](layer.options, tuple(tensor.shape))
         return self._finder.find(layer, shapes)
 
     def _refuse(self, what: str) -> InputError:
@@ -322,55 +323,3 @@ def _make_layer(layer: KerasLayer, activation: str) -> Keras:
             ):
                 raise ValueError("a scale for each channel is supported only at the input")
     return getattr(L, layer.kind)(name=layer.name, **options)
-
-
-# --- The shapes of variables, from the options and the shape of the input ---
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    first, second = (value, value) if isinstance(value, int) else value
-    return int(first), int(second)
-
-
-def _conv_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    filters = int(options["filters"])
-    kernel = (*_pair(options["kernel_size"]), shape[-1] // int(options["groups"]), filters)
-    return [kernel, (filters,)][: 1 + bool(options["use_bias"])]
-
-
-def _depthwise_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    kernel = (*_pair(options["kernel_size"]), shape[-1], int(options["depth_multiplier"]))
-    return [kernel, (kernel[2] * kernel[3],)][: 1 + bool(options["use_bias"])]
-
-
-def _separable_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    (depthwise, *_), filters = _depthwise_shapes(options, shape), int(options["filters"])
-    pointwise = (1, 1, depthwise[2] * depthwise[3], filters)
-    return [depthwise, pointwise, (filters,)][: 2 + bool(options["use_bias"])]
-
-
-def _dense_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    return [(shape[-1], int(options["units"])), (int(options["units"]),)][: 1 + bool(options["use_bias"])]
-
-
-def _norm_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    axis = options["axis"][0] if isinstance(options["axis"], list | tuple) else options["axis"]
-    if axis not in (-1, len(shape) - 1):
-        raise ValueError("it does not normalize the last axis")
-    return [(shape[-1],)] * (2 + bool(options["scale"]) + bool(options["center"]))
-
-
-def _prelu_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    shared = options["shared_axes"] or ()
-    return [tuple(1 if axis in shared else side for axis, side in enumerate(shape[1:], start=1))]
-
-
-SHAPES: Mapping[str, Callable[[Mapping[str, Any], tuple[int, ...]], list[tuple[int, ...]]]] = {
-    "Conv2D": _conv_shapes,
-    "DepthwiseConv2D": _depthwise_shapes,
-    "SeparableConv2D": _separable_shapes,
-    "Dense": _dense_shapes,
-    "BatchNormalization": _norm_shapes,
-    "PReLU": _prelu_shapes,
-    "Normalization": lambda _options, _shape: [],
-}
