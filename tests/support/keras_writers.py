@@ -1,4 +1,4 @@
-"""Write models with the Keras libraries themselves: `python -m tests.support.keras_writers LIBRARY FOLDER`.
+"""Write models with Keras itself: `python -m tests.support.keras_writers LIBRARY FOLDER small|mobilenet`.
 
 Each library runs in a process of its own, as it would at another person's desk.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-SIDE, LABELS = 96, 3
+SIDE, LABELS = 96, 3  # the least side of MobileNetV2
 ENDINGS = ("keras", "h5")
 Keras = Any
 
@@ -23,14 +23,28 @@ def example_pictures() -> Any:
     return np.random.default_rng(3).integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.float32)
 
 
-def nested_model(keras: Keras, preprocess: str) -> Keras:
+def backbone(keras: Keras, kind: str) -> Keras:
+    """Return the network below the head: a few layers of the kinds of MobileNetV2, or MobileNetV2 itself."""
+    layers, shape = keras.layers, (SIDE, SIDE, 3)
+    if kind == "mobilenet":
+        return keras.applications.MobileNetV2(input_shape=shape, alpha=0.35, include_top=False, weights=None)
+    picture = keras.Input(shape)
+    tensor = layers.Conv2D(6, 3, strides=4, padding="same", use_bias=False, name="Conv1")(picture)
+    tensor = layers.ReLU(6.0)(layers.BatchNormalization(name="bn_Conv1")(tensor))
+    padded = layers.ZeroPadding2D(((0, 1), (0, 1)))(tensor)
+    deep = layers.DepthwiseConv2D(3, strides=2, use_bias=False, name="depthwise")(padded)
+    deep = layers.BatchNormalization(name="depthwise_BN")(deep)
+    deep = layers.Conv2D(6, 1, use_bias=False, name="project")(layers.ReLU(6.0)(deep))
+    deep = layers.BatchNormalization(name="project_BN")(deep)
+    tensor = layers.Add()([layers.MaxPooling2D(2)(tensor), deep])
+    return keras.Model(picture, tensor, name="backbone")
+
+
+def nested_model(keras: Keras, preprocess: str, kind: str = "small") -> Keras:
     """Return a transfer learning: augmentation, preprocessing, a partly frozen backbone, logits."""
-    layers = keras.layers
-    base = keras.applications.MobileNetV2(
-        input_shape=(SIDE, SIDE, 3), alpha=0.35, include_top=False, weights=None
-    )
+    layers, base = keras.layers, backbone(keras, kind)
     base.trainable = False
-    for layer in base.layers[-30:]:
+    for layer in base.layers[len(base.layers) // 2 :]:
         layer.trainable = True
     augment = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)], name="augment")
     picture = keras.Input((SIDE, SIDE, 3))
@@ -47,10 +61,7 @@ def nested_model(keras: Keras, preprocess: str) -> Keras:
 def teachable_machine(keras: Keras) -> Keras:
     """Return sequential models in a sequential model, as Teachable Machine exports them."""
     layers = keras.layers
-    base = keras.applications.MobileNetV2(
-        input_shape=(SIDE, SIDE, 3), alpha=0.35, include_top=False, weights=None
-    )
-    features = keras.Sequential([keras.Model(base.input, base.output), layers.GlobalAveragePooling2D()])
+    features = keras.Sequential([backbone(keras, "small"), layers.GlobalAveragePooling2D()])
     head = keras.Sequential([layers.Dense(10, activation="relu"), layers.Dense(LABELS, activation="softmax")])
     model = keras.Sequential([features, head])
     model.build((None, SIDE, SIDE, 3))
@@ -75,7 +86,7 @@ def plain_model(keras: Keras) -> Keras:
     return keras.Model(picture, tensor)
 
 
-def scramble(model: Keras, normalizations: type) -> None:
+def scramble(model: Keras, normalizations: Any) -> None:
     """Draw the statistics of batch normalization, so that a swap of variables shows."""
     rng = np.random.default_rng(0)
     for layer in model.layers:
@@ -86,18 +97,21 @@ def scramble(model: Keras, normalizations: type) -> None:
             layer.set_weights([array + (number in (0, 3)) for number, array in enumerate(arrays)])
 
 
-def write_models(library: str, folder: Path) -> None:
+def write_models(library: str, folder: Path, kind: str) -> None:
     """Write every model in both formats, and what it returns for the example pictures."""
     keras = import_module(library)
     keras.utils.set_random_seed(1)
-    models = {
-        "operators": nested_model(keras, "mobilenet_v2"),
-        "rescaling": nested_model(keras, "rescaling"),
-        "caffe": nested_model(keras, "resnet50"),
-        "torch": nested_model(keras, "densenet"),
-        "teachable": teachable_machine(keras),
-        "plain": plain_model(keras),
-    }
+    if kind == "mobilenet":
+        models = {"mobilenet": nested_model(keras, "mobilenet_v2", kind)}
+    else:
+        models = {
+            "operators": nested_model(keras, "mobilenet_v2"),
+            "rescaling": nested_model(keras, "rescaling"),
+            "caffe": nested_model(keras, "resnet50"),
+            "torch": nested_model(keras, "densenet"),
+            "teachable": teachable_machine(keras),
+            "plain": plain_model(keras),
+        }
     answers = {}
     for name, model in models.items():
         scramble(model, keras.layers.BatchNormalization)
@@ -110,4 +124,4 @@ def write_models(library: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_models(sys.argv[1], Path(sys.argv[2]))
+    write_models(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

@@ -6,7 +6,8 @@ file returns: a softmax is added to logits, and a sigmoid becomes the softmax of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import prod
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from converter._private import Keras
 from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, refuse
 from converter.sources.keras.normalization import ChannelMap, InputNormalization
+from converter.sources.keras.variable_shapes import VARIABLE_SHAPES
 from converter.sources.keras.vocabulary import ACTIVATIONS, LAYERS
 from converter.sources.keras.weights import VariableFinder
 from dermpack.errors import InputError
@@ -141,6 +143,7 @@ class _Builder:
         self._finder, self._where, self._is_keras3 = finder, where, is_keras3
         self._layers: dict[KerasLayer, Keras] = {}
         self._pairs: dict[KerasLayer, tuple[Keras, Keras]] = {}  # of separable convolutions
+        self._uses: Counter[str] = Counter()  # of names
         self._weights: list[tuple[Keras, Sequence[Array]]] = []
 
     def set_weights(self) -> None:
@@ -184,6 +187,11 @@ class _Builder:
             return pair(logits)
         return L.Activation("softmax", dtype="float32", name="predictions")(logits)
 
+    def _fresh(self, name: str) -> str:
+        """Return a name for a layer without variables, which is created again for each of its calls."""
+        self._uses[name] += 1
+        return name if self._uses[name] == 1 else f"{name}_call_{self._uses[name]}"
+
     def build(self, call: Call, operands: list[Any], *, is_linear: bool) -> Keras:
         """Return the output of a call."""
         layer = call.layer
@@ -208,7 +216,7 @@ class _Builder:
         _check_numbers(options)
         if layer.kind in MERGING:
             merge = {"axis": options["axis"]} if layer.kind == "Concatenate" else {}
-            return getattr(L, layer.kind)(name=layer.name, **merge)(tensors)
+            return getattr(L, layer.kind)(name=self._fresh(layer.name), **merge)(tensors)
         (tensor,) = tensors
         activation = "linear" if is_linear else _activation_name(options.get("activation")) or "linear"
         if activation not in ACTIVATIONS:
@@ -244,6 +252,7 @@ class _Builder:
 
     def _activate(self, tensor: Keras, activation: str, name: str) -> Keras:
         """Return the activation of a tensor, computed by layers of its own."""
+        name = name if activation == "linear" else self._fresh(name)
         if activation == "linear":
             return tensor
         if activation == "relu6":
@@ -267,13 +276,13 @@ class _Builder:
         scale, offset = {"Add": (1.0, number), "Subtract": (1.0, -number), "Multiply": (number, 0.0)}[
             layer.kind
         ]
-        return L.Rescaling(scale, offset, name=layer.name)(first)
+        return L.Rescaling(scale, offset, name=self._fresh(layer.name))(first)
 
     def _arrays(self, layer: KerasLayer, tensor: Keras) -> Sequence[Array]:
         """Return the variables of a layer after checking that its options fit them."""
         if not LAYERS[layer.kind].variables:
             return []
-        shapes = SHAPES[layer.kind](layer.options, tuple(tensor.shape))
+        shapes = VARIABLE_SHAPES[layer.kind](layer.options, tuple(tensor.shape))
         return self._finder.find(layer, shapes)
 
     def _refuse(self, what: str) -> InputError:
@@ -314,55 +323,3 @@ def _make_layer(layer: KerasLayer, activation: str) -> Keras:
             ):
                 raise ValueError("a scale for each channel is supported only at the input")
     return getattr(L, layer.kind)(name=layer.name, **options)
-
-
-# --- The shapes of variables, from the options and the shape of the input ---
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    first, second = (value, value) if isinstance(value, int) else value
-    return int(first), int(second)
-
-
-def _conv_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    filters = int(options["filters"])
-    kernel = (*_pair(options["kernel_size"]), shape[-1] // int(options["groups"]), filters)
-    return [kernel, (filters,)][: 1 + bool(options["use_bias"])]
-
-
-def _depthwise_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    kernel = (*_pair(options["kernel_size"]), shape[-1], int(options["depth_multiplier"]))
-    return [kernel, (kernel[2] * kernel[3],)][: 1 + bool(options["use_bias"])]
-
-
-def _separable_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    (depthwise, *_), filters = _depthwise_shapes(options, shape), int(options["filters"])
-    pointwise = (1, 1, depthwise[2] * depthwise[3], filters)
-    return [depthwise, pointwise, (filters,)][: 2 + bool(options["use_bias"])]
-
-
-def _dense_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    return [(shape[-1], int(options["units"])), (int(options["units"]),)][: 1 + bool(options["use_bias"])]
-
-
-def _norm_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    axis = options["axis"][0] if isinstance(options["axis"], list | tuple) else options["axis"]
-    if axis not in (-1, len(shape) - 1):
-        raise ValueError("it does not normalize the last axis")
-    return [(shape[-1],)] * (2 + bool(options["scale"]) + bool(options["center"]))
-
-
-def _prelu_shapes(options: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    shared = options["shared_axes"] or ()
-    return [tuple(1 if axis in shared else side for axis, side in enumerate(shape[1:], start=1))]
-
-
-SHAPES: Mapping[str, Callable[[Mapping[str, Any], tuple[int, ...]], list[tuple[int, ...]]]] = {
-    "Conv2D": _conv_shapes,
-    "DepthwiseConv2D": _depthwise_shapes,
-    "SeparableConv2D": _separable_shapes,
-    "Dense": _dense_shapes,
-    "BatchNormalization": _norm_shapes,
-    "PReLU": _prelu_shapes,
-    "Normalization": lambda _options, _shape: [],
-}

@@ -168,10 +168,10 @@ def test_quantization_aware_training_uses_the_pixel_scale(dataset: Path, tmp_pat
 @pytest.mark.parametrize("ending", ["keras", "h5"])
 @pytest.mark.parametrize("library", ["keras", "tf_keras"])
 def test_a_nested_mobilenet_passes_every_way(
-    written: dict[str, Path], library: str, ending: str, method: str, dataset: Path, tmp_path: Path
+    mobilenets: dict[str, Path], library: str, ending: str, method: str, dataset: Path, tmp_path: Path
 ) -> None:
     """With augmentation and preprocessing inside, from either Keras, in either format."""
-    model = written[library] / f"operators.{ending}"
+    model = mobilenets[library] / f"mobilenet.{ending}"
     options = ("--compare-original", "--method", method, "--quiet")
     assert convert(model, dataset, tmp_path / "export", *options) == 0
     assert read_contract(tmp_path / "export" / "model.json").recipe.method == method
