@@ -312,8 +312,8 @@ def _print_tables(evaluation: Evaluation, printer: Printer) -> None:
     if slices:
         printer.table("slices", ("slice", "groups", "balanced accuracy", "accuracy"), slices)
     if evaluation.unknown:
-        header = ("dataset", "score", "AUROC", "accepted at 95 %", "by the contract")
-        printer.table("unknown pictures", header, list(_unknown_rows(evaluation)))
+        columns = ("dataset", "score", "AUROC", "accepted at 95 %", "by the contract")
+        printer.table("unknown pictures", columns, list(_unknown_rows(evaluation)))
     # The constant prediction is part of the result on stdout.
     constant = describe_constant_prediction(evaluation.predictions)
     printer.note(*(line for line in evaluation.scores.notes if line != constant))

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from dermpack.metrics import RESAMPLES
 from dermpack.metrics.definitions import Metric, area_under_roc, rank_label, sensitivity_at
-from dermpack.metrics.intervals import RESAMPLES, Difference, bootstrap, compare_metric
+from dermpack.metrics.intervals import Difference, bootstrap, compare_metric
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
 from dermpack.metrics.summary import Figure, flat_record, make_figure
 from dermpack.metrics.thresholds import share_figures

@@ -10,9 +10,10 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from dermpack.errors import InputError
-from dermpack.tflite.metadata_writing import WHERE, pack_model, unpack_model
+from dermpack.tflite.model_tree import pack_model, unpack_model
 from dermpack.tflite.reading import DTYPES, read_model
 
+WHERE = "model.tflite"
 NUMBERS = {name: number for number, name in DTYPES.items()}
 # Operator → the name of its options in the schema, and the version of an operator of float32 tensors.
 OPTIONS: dict[str, str | None] = {
@@ -38,9 +39,8 @@ class GraphEditor:
 
     def __init__(self, data: bytes) -> None:
         read_model(data, where=WHERE)  # raises InputError unless all of the file can be read
-        self._model = unpack_model(data)
+        self._model = unpack_model(data, where=WHERE)
         self._graph = self._model.subgraphs[0]
-        self._size_bytes = len(data)
 
     def dtype(self, tensor: int) -> str:
         """Return the type of the tensor's numbers."""
@@ -105,7 +105,7 @@ class GraphEditor:
 
     def pack(self) -> bytes:
         """Return the bytes of the file, with aligned constants."""
-        return pack_model(self._model, size_bytes=self._size_bytes)
+        return pack_model(self._model)
 
     def _compute(self, kind: str, inputs: Sequence[int], output: int, version: int) -> None:
         operator = schema.OperatorT(

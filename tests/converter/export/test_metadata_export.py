@@ -93,7 +93,7 @@ def test_a_quarter_of_the_calibration_rows_is_blank(run: Path, patients: Path) -
     assert metadata is not None
     is_blank = (metadata.rows == blank_row(source.columns)).all(axis=1)
     assert 5 <= is_blank.sum() < 20
-    lowest, highest = np.float32(metadata.range)
+    lowest, highest = np.asarray(metadata.range, np.float32)
     assert metadata.rows.min() >= lowest and metadata.rows.max() <= highest
 
 

@@ -41,12 +41,13 @@ def with_tail(kind: str) -> tuple[bytes, Any]:
 
 def run_last_output(data: bytes, rows: NDArray[np.uint8]) -> NDArray[np.float32]:
     from converter.familiarity.features import _feed
+    from converter.pixel_scale import UNIT_SCALE
     from converter.quantize.tflite_conversion import open_interpreter
 
     interpreter, found = open_interpreter(data), []
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[-1]
     for row in rows:
-        interpreter.set_tensor(source["index"], _feed(row, source["dtype"]))
+        interpreter.set_tensor(source["index"], _feed(row, source, UNIT_SCALE))
         interpreter.invoke()
         found.append(interpreter.get_tensor(target["index"])[0, 0])
     return np.array(found)
