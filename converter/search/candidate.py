@@ -294,7 +294,7 @@ def _step_problems(tensor: TensorInfo, io: IoType, pixels: PixelScale) -> Iterat
     is_middle = [abs(point - lowest - mean) < 1 for point in tensor.zero_points] == [True]
     if not (is_step and is_middle):
         found = f"scale {list(tensor.scales)} and zero point {list(tensor.zero_points)}"
-        yield f"input has {found}, expected those of raw bytes (scale 1/{std:g})"
+        yield f"{PICTURE} has {found}, expected those of raw bytes (scale 1/{std:g})"
 
 
 def _type_problems(
