@@ -22,7 +22,7 @@ from benchmarks.report.schema import (
     SettingOnTarget,
 )
 from dermpack.errors import InputError
-from dermpack.inference.classifier import expand_single_output, soften
+from dermpack.inference.classifier import interpret_answer, soften
 from dermpack.inference.picture_feed import IoNumber, Tensor, dequantize
 from dermpack.metrics import intervals
 from dermpack.metrics.definitions import (
@@ -111,7 +111,7 @@ def _predictions(answered: AnsweredPictures, plan: BenchmarkPlan) -> Predictions
         what = f"the dataset has the label {missing[0]!r}, which the model does not have"
         hint = f"Import the dataset with the labels of the model only: {', '.join(sidecar.labels)}."
         raise InputError("labels", what, hint, code="unknown-label")
-    real = expand_single_output(_dequantize(answered), sidecar.labels)
+    real = interpret_answer(sidecar.interface, _dequantize(answered), sidecar.labels)
     expected = (len(pictures), len(sidecar.labels))
     if real.shape != expected:
         what = f"the outputs have shape {list(real.shape)}, expected {list(expected)} (pictures and labels)"

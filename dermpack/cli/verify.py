@@ -31,7 +31,7 @@ HEADER = ("check", "result", "detail")
 @click.option(
     "--plain", type=options.PATH, metavar="EXPORT",
     help="An export of the same run with the probabilities alone: its labels must be the same on 99 % of "
-    "the pictures of the split.",
+    "the validation pictures.",
 )  # fmt: skip
 @click.option("--key", type=options.PATH, help="The public key (PEM) with which a bundle must be signed.")
 @options.split("score")

@@ -277,15 +277,22 @@ def read_probabilities(
     interface: TensorInterface | None, real: dict[str, Floats], rows: int, labels: Sequence[str]
 ) -> Floats:
     """Return the probabilities [rows, labels] in the real values of outputs, before any temperature."""
-    if interface is None:
-        return expand_single_output(next(iter(real.values())).reshape(rows, -1), labels)
-    record = interface.probabilities
-    values = real[find_tensor_name(interface.outputs, "probabilities")].reshape(rows, -1)
-    if not record.applied and record.activation is Activation.SIGMOID:
-        values = 1 / (1 + np.exp(-values))
-    elif not record.applied:
-        powers = np.exp(values - values.max(axis=1, keepdims=True))
-        values = powers / powers.sum(axis=1, keepdims=True)
+    name = find_tensor_name(interface.outputs, "probabilities") if interface else next(iter(real))
+    return interpret_answer(interface, real[name].reshape(rows, -1), labels)
+
+
+def interpret_answer(interface: TensorInterface | None, values: Floats, labels: Sequence[str]) -> Floats:
+    """Return the probabilities [rows, labels] in the real values of the answer, [rows, numbers].
+
+    An activation that the file does not contain is applied here.
+    """
+    record = interface.probabilities if interface else None
+    if record is not None and not record.applied:
+        if record.activation is Activation.SIGMOID:
+            values = 1 / (1 + np.exp(-values))
+        else:
+            powers = np.exp(values - values.max(axis=1, keepdims=True))
+            values = powers / powers.sum(axis=1, keepdims=True)
     return expand_single_output(values, labels)
 
 

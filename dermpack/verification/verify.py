@@ -205,8 +205,8 @@ def _compare_with_plain(
     dataset: Dataset,
     tools: VerificationTools,
 ) -> Check:
-    """Compare the labels of two exports on a split, one after the other in the same process."""
-    files = [dataset.file(picture) for picture in dataset.manifest.of(tools.samples.split)]
+    """Compare the labels of two exports on the validation pictures, one export after the other."""
+    files = [dataset.file(picture) for picture in dataset.manifest.of(Split.VALIDATION)]
     probabilities = []
     for one in (export, plain):
         data = read_bytes(one.model, most=MAX_MODEL_BYTES, hint="Give a smaller model.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -88,3 +88,39 @@ def test_an_error_names_the_place(changes: dict[str, Any], place: str) -> None:
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(ValueError, match="leaves is missing"):
         decode(Branch, {"name": "x", "ends": [1, False]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One record of a union."""
+
+    kind: Literal["round"] = "round"
+    radius: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Square:
+    """The other record of a union."""
+
+    kind: Literal["square"] = "square"
+    side: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """Records of a union, and one that may be missing."""
+
+    all: tuple[Round | Square, ...]
+    first: Round | Square | None = None
+
+
+def test_a_record_of_a_union_is_chosen_by_its_literal() -> None:
+    shapes = Shapes(all=(Square(side=2), Round(radius=1)), first=Round(radius=3))
+    assert decode(Shapes, encode(shapes)) == shapes
+    assert decode(Shapes, {"all": []}) == Shapes(all=())
+
+
+@pytest.mark.parametrize("value", [{"kind": "oval"}, {"side": 2}, {"kind": []}, "square"])
+def test_a_record_of_no_kind_of_the_union_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"all\[0\].kind must be one of round, square"):
+        decode(Shapes, {"all": [value]})
