@@ -93,8 +93,8 @@ def test_a_quarter_of_the_calibration_rows_is_blank(run: Path, patients: Path) -
     assert metadata is not None
     is_blank = (metadata.rows == blank_row(source.columns)).all(axis=1)
     assert 5 <= is_blank.sum() < 20
-    lowest, highest = np.asarray(metadata.range, np.float32)
-    assert metadata.rows.min() >= lowest and metadata.rows.max() <= highest
+    ends = np.array(metadata.range, np.float32)
+    assert metadata.rows.min() >= ends[0] and metadata.rows.max() <= ends[1]
 
 
 def predict(exports: Path, *arguments: str) -> int:
