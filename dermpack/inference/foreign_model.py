@@ -35,6 +35,7 @@ HOW_TO_DECLARE = (
     "Declare it with --input-range, or with --mean and --std, or let dermpack convert --find-input find it."
 )
 MEDIUM = 127.5
+MIN_SIDE = 8  # a file that does not fix the size of its pictures has the side 1
 
 
 class InputRange(Enum):
@@ -221,7 +222,7 @@ def _read_sides(path: Path, tensor: TensorInfo, declared: PictureLayout | None) 
     for layout in PictureLayout:
         sides = {PictureLayout.NHWC: tensor.shape[1:3], PictureLayout.NCHW: tensor.shape[2:4]}[layout]
         channels = tensor.shape[-1:] if layout is PictureLayout.NHWC else tensor.shape[1:2]
-        is_square = len(tensor.shape) == 4 and len(set(sides)) == 1 and 0 < sides[0] <= MAX_SIDE
+        is_square = len(tensor.shape) == 4 and len(set(sides)) == 1 and MIN_SIDE <= sides[0] <= MAX_SIDE
         if is_square and tensor.shape[0] == 1 and channels == (3,) and declared in (None, layout):
             fitting.append((sides[0], layout))
     if not fitting:
