@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from converter.quantize.bias_support import support_biases
 from converter.quantize.clipping import BINS, Counts, count_values
 from converter.quantize.file_interface import make_plain, set_input_type, set_output_type
+from dermpack.errors import InputError
 from dermpack.processes.child_process import Channel
 from dermpack.tflite.model_tree import pack_model, unpack_model
 from dermpack.tflite.operator_versions import correct_versions
@@ -36,13 +37,8 @@ ANY_LAYER, ALL = ".*", qtyping.TFLOperationName.ALL_SUPPORTED
 LEAST_WEIGHTS = 1024  # numbers; the dynamic quantization leaves smaller constants as they are
 # What the libraries raise for a model that they reject.
 REJECTIONS = (
-    ValueError,
-    RuntimeError,
-    TypeError,
-    LookupError,
-    NotImplementedError,
-    OverflowError,
-    AttributeError,
+    *(InputError, ValueError, RuntimeError, TypeError, LookupError),
+    *(NotImplementedError, OverflowError, AttributeError, MemoryError),
 )
 
 

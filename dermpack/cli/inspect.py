@@ -177,13 +177,16 @@ def _contract_lines(record: dict[str, Any]) -> Iterator[str]:
     yield "contract  describes this file" if not differing else "contract  DOES NOT describe this file"
     yield from (f"  {line}" for line in differing)
     recipe = contract["recipe"]
-    yield f"  {contract['name']} {contract['version']}, {recipe['name']} by {recipe['method']}"
+    made = f" by {recipe['method']}" if recipe["method"] != "none" else ""
+    yield f"  {contract['name']} {contract['version']}, {recipe['name']}{made}, made of: {contract['source']}"
     yield f"  labels: {_join_labels(contract['labels'])}"
     for name, tensor in {**contract["inputs"], **contract["outputs"]}.items():
         shape = "×".join(map(str, tensor["shape"]))
         yield f"  {name}: {tensor['role']}, {tensor['dtype']} {shape}"
         if tensor["role"] == "picture":
             yield f"  pictures are made square by {tensor['policy']}"
+    if not contract["accuracy"]:
+        yield "  accuracy: not measured"
     for accuracy in contract["accuracy"]:
         yield f"  {accuracy['split']} (n = {accuracy['n']:,}): {accuracy['agreement']:.1%} agree with float"
         for figure in accuracy["figures"]:

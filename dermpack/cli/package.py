@@ -168,10 +168,14 @@ def _read_variants(
     export: Path, names: tuple[str, ...], labels: str | None, others: dict[str, Any], printer: Printer
 ) -> tuple[Variant, ...]:
     """Return the variants of an export, or the only one of a file without a contract, which is run now."""
-    from dermpack.bundle.variants import read_variants
+    from dermpack.bundle.variants import MODEL_FILE, read_variants
+    from dermpack.contract import CONTRACT_FILE
     from dermpack.errors import InputError
     from dermpack.verification.export_files import describe_kept_file, write_export_files
 
+    # The model in an export has a contract next to it, with what was measured.
+    if export.name == MODEL_FILE and labels is None and export.with_name(CONTRACT_FILE).is_file():
+        export = export.parent
     if not is_tflite(export):
         if given := [*list_given(others), *(["--labels"] if labels else [])]:
             what, hint = "applies to a .tflite without a contract only", "Omit the option."
