@@ -72,7 +72,7 @@ def plain_model(keras: Keras) -> Keras:
     """Return a small network of many kinds of layers, one of them shared, with a sigmoid."""
     layers = keras.layers
     picture = keras.Input((SIDE, SIDE, 3))
-    tensor = layers.Rescaling(1 / 255)(picture)
+    tensor = layers.Rescaling(1 / 255)(layers.RandomFlip()(picture))
     tensor = layers.ZeroPadding2D(((0, 1), (0, 1)))(tensor)
     tensor = layers.Conv2D(8, 3, strides=2, activation="relu")(tensor)
     shared = layers.SeparableConv2D(8, 3, padding="same", activation="relu")

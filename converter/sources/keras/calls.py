@@ -47,6 +47,8 @@ def read_call(call: Any) -> tuple[list[Any], dict[str, Any]]:
                 else:
                     operands.append(_constant(part))
         options = {key: value for key, value in call.get("kwargs", {}).items() if not _is_operand(key, value)}
+        # Keras 3 records the default of random layers, training=True, but a prediction sets it to False.
+        options.pop("training", None)
         return operands, {**options, **extra}
     entries = [call] if isinstance(call[0], str) else call
     options = {}

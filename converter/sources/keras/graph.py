@@ -90,6 +90,7 @@ def read_graph(config: Record, *, where: Path, keras_version: str) -> KerasGraph
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"the configuration of the model is malformed ({type(error).__name__}: {error})"
         raise refuse(where, what, code="invalid-model-file") from error
+    # Layers that the answer does not depend on, such as a second head, are dropped.
     calls = _keep_needed(reader.calls, last)
     is_keras3 = keras_version.startswith("3") or (not keras_version and "module" in config)
     return KerasGraph(

@@ -54,6 +54,7 @@ def load_keras(
     """Read and rebuild the network of a Keras file, and check that it has an output for each label."""
     sha256 = sha256_file(path) if path.is_file() else ""
     file = read_keras_model(path)
+    # From here on, the file is text and arrays; tf_keras builds only layers that the vocabulary lists.
     graph = read_graph(file.config, where=path, keras_version=file.keras_version)
     side = _find_side(graph, size, path)
     finder = VariableFinder(file, graph, where=path)
@@ -93,6 +94,7 @@ def open_keras(
     track: Track = silent,
 ) -> Source:
     """Freeze the network and predict the validation split with it; `compare` runs the original, too."""
+    # The same numbers for the trainer, the quantizers and the contract.
     pixels, model = network.normalization.pixels, network.rebuilt.model
     picture = SourcePicture(size=network.size, policy=policy, pixels=pixels)
     validation = read_split(

@@ -64,8 +64,10 @@ def rebuild(
     builder = _Builder(finder, where, is_keras3=graph.is_keras3)
     pixels = tf_keras.Input((size, size, 3), name="pixels")
     tensors: dict[int, Keras] = {}
+    # 1. The tensors at which the network begins: the pixels, or a fixed convolution of them.
     for number, (entrance, mapped) in enumerate(normalization.entrances.items()):
         tensors[entrance] = pixels if mapped is None else builder.add_map(pixels, mapped, number)
+    # 2. Every call up to the logits; calls that only prepare the pixels are part of the normalization.
     head, logits = _find_head(graph, where)
     for number, call in enumerate(graph.calls[: logits + 1]):
         if number in tensors or not any(one in tensors for one in call.inputs):
@@ -79,6 +81,7 @@ def rebuild(
         )
         if is_last and call.layer.kind == "Dense":
             break
+    # 3. One answer for each label, as probabilities.
     if logits not in tensors:
         raise refuse(where, "the answer does not depend on the picture")
     units = tensors[logits].shape[1:]

@@ -48,6 +48,7 @@ class VariableFinder:
 
     def _search(self, layer: KerasLayer) -> None:
         """Assign the variables of the group that contains the layer."""
+        # A group of a .keras file has one layer; a group of an .h5 file has all layers of a nested model.
         if self._file.is_archive:
             paths = ("/".join(f"layers/{part}" for part in names) for names in (layer.stored, layer.route))
             group = next((self._groups[path] for path in paths if path in self._groups), None)
@@ -93,6 +94,7 @@ class VariableFinder:
         self, members: Sequence[KerasLayer], group: FileLayer
     ) -> dict[KerasLayer, list[Array]]:
         """Return the variables by their order: first all that train, then the others."""
+        # Keras 2 lists the trained variables of a model before the frozen ones, in the order of its layers.
         order: list[tuple[KerasLayer, int]] = []
         slots = [
             (layer, number, layer.is_trainable and names[0] not in FROZEN)
