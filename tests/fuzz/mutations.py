@@ -112,7 +112,7 @@ def _mutations_of(name: str, data: bytes) -> Sequence[Mutation]:
         return (change_offsets, change_offsets, change_words, change_bytes, copy_part)
     if suffix == ".bundle":
         return (change_bundle, change_bundle, change_entries, change_words, change_bytes)
-    if suffix == ".npz":
+    if suffix in (".npz", ".apk", ".aar"):
         return (change_entries, change_entries, change_words, change_bytes)
     if suffix == ".h5":
         return (partial(change_words, size=8), change_words, change_offsets, change_bytes, copy_part)

@@ -230,6 +230,13 @@ def read_bundle(path: Path) -> None:
     opened.asset("labels.txt")
 
 
+def read_app(path: Path) -> None:
+    from dermpack.bundle.apps.verify_app import is_app, verify_app
+
+    is_app(path)
+    verify_app(path)
+
+
 def read_hdf5(path: Path) -> None:
     from trainer.model.keras_file import read_layers
 
@@ -336,6 +343,7 @@ INPUT_CLASSES: Mapping[str, InputClass] = {
         needs="sklearn",
     ),
     "bundles": InputClass(readers={"*": read_bundle}, needs="ai_edge_litert"),
+    "apps": InputClass(readers={"*": read_app}),
     "weights": InputClass(
         readers={"*.h5": read_hdf5, "checkpoint.npz": read_checkpoint, "*.npz": read_npz},
         peak_bytes=2 << 30,

@@ -31,6 +31,7 @@ def main() -> None:
         "settings": _settings,
         "tables": _tables,
         "bundles": _bundles,
+        "apps": _apps,
         "weights": _weights,
         "pickles": _pickles,
         "replies": _replies,
@@ -235,6 +236,14 @@ def _bundles() -> Seeds:
         variants = read_variants(Path(folder) / "int8")
         request = BundleRequest(format=BundleFormat.ASSETS, name="Skin", version="1.0")
         yield "assets.bundle", build_bundle(variants, request).data
+
+
+def _apps() -> Seeds:
+    from tests.support.android_apps import usual_files, write_app
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("app.apk", "module.aar"):
+            yield name, write_app(Path(folder) / name, usual_files(), aligned=False).read_bytes()
 
 
 def _weights() -> Seeds:

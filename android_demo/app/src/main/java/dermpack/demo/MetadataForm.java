@@ -32,7 +32,7 @@ final class MetadataForm {
             View field = row.findViewById(R.id.field);
             title.setText(column.getName());
             field.setId(FIRST_ID + i);
-            title.setLabelFor(field.getId()); // the field speaks it; the title itself would say it twice
+            title.setLabelFor(field.getId());
             if (column.isNumeric()) {
                 ((EditText) field).setHint(range(place.getContext(), column));
                 ((EditText) field).setInputType(InputType.TYPE_CLASS_NUMBER | InputType.TYPE_NUMBER_FLAG_DECIMAL);
