@@ -48,7 +48,7 @@ def test_the_distances_are_those_of_the_host(tmp_path: Path, runtime: str, numbe
     from converter.familiarity.distance import fit_distance
     from converter.familiarity.features import measure_features
     from converter.familiarity.tail import append_distance
-    from converter.quantize.tflite_conversion import scale_pixels
+    from converter.pixel_scale import UNIT_SCALE
 
     sysroot = prepared_sysroot()
     pytest.importorskip(runtime)
@@ -57,7 +57,7 @@ def test_the_distances_are_those_of_the_host(tmp_path: Path, runtime: str, numbe
     (tmp_path / "model.tflite").write_bytes(append_distance(data, fitted, labels=LABELS))
     (tmp_path / "run.py").write_text(RUN, encoding="utf-8")
     pictures = noise(PICTURES, seed=1)
-    np.save(tmp_path / "inputs.npy", scale_pixels(pictures) if number == "float32" else pictures)
+    np.save(tmp_path / "inputs.npy", UNIT_SCALE.apply(pictures) if number == "float32" else pictures)
     here = [sys.executable, "run.py", runtime, "here.npy"]
     there = [*sysroot.command(CORTEX_A76), "run.py", runtime, "there.npy"]
     subprocess.run(here, cwd=tmp_path, check=True)
