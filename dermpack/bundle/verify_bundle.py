@@ -15,6 +15,7 @@ from dermpack.bundle.golden_vectors import (
     ExpectedOutput,
     GoldenVector,
     allowed_difference,
+    allowed_mean_apart,
     hash_fed_metadata,
     is_exact_picture,
 )
@@ -173,6 +174,9 @@ def _other_outputs_problem(opened: OpenedBundle, variant: Variant, expected: Exp
             return f"{name} has another size"
         if sha256_of(data) != tensor.output_sha256:
             return f"the hash of {name} differs"
+        allowed = allowed_mean_apart(variant.contract, name, data)
+        if not abs(tensor.most_mean_apart - allowed) <= ROUNDING:  # true for NaN
+            return f"most_mean_apart of {name} is {tensor.most_mean_apart:g}, not {allowed:g}"
     return ""
 
 

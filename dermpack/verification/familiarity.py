@@ -21,12 +21,17 @@ FLOAT_ERROR, INTEGER_ERROR = 0.02, 0.25
 FLOAT_RECIPES = ("float32", "float16")
 
 
+def allowed_share(contract: Contract) -> float:
+    """Return by which share of the greater one the distances of a picture may differ between kernels."""
+    return FLOAT_ERROR if contract.recipe.name in FLOAT_RECIPES else INTEGER_ERROR
+
+
 def check_distances(runs: Sequence[InterpreterRun], contract: Contract) -> Iterator[Check]:
     """Compare the distances of every run with those of the first, if the file returns them."""
     if contract.familiarity is None:
         return
     reference: Floats | None = None
-    allowed = FLOAT_ERROR if contract.recipe.name in FLOAT_RECIPES else INTEGER_ERROR
+    allowed = allowed_share(contract)
     threshold = contract.familiarity.threshold
     for run in runs:
         distances, name = run.distances, f"distances on {run}"
