@@ -29,7 +29,8 @@ def measure_features(
     pooling = graph.pack()
 
     def measure(interpreter: Any, _: int, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        source = interpreter.get_input_details()[0]
+        # A file may take metadata, too, which the features of a picture do not depend on.
+        source = next(tensor for tensor in interpreter.get_input_details() if len(tensor["shape"]) == 4)
         interpreter.set_tensor(source["index"], _feed(picture, source["dtype"]))
         interpreter.invoke()
         return np.array(interpreter.get_tensor(interpreter.get_output_details()[-1]["index"])[0], np.float32)
