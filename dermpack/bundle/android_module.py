@@ -16,6 +16,7 @@ from dermpack.bundle.metadata_constants import format_metadata_fields
 from dermpack.bundle.zip_archive import pack_files
 from dermpack.contract import MetadataColumn
 from dermpack.errors import InputError
+from dermpack.processes.limits import ending_with_parent
 from dermpack.reporting.page import render_template
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -182,7 +183,7 @@ def _run_javac(javac: str, files: list[Path], *, output: Path, classpath: Path |
     command += ["-classpath", str(classpath)] if classpath else []
     try:
         done = subprocess.run(
-            [*command, *map(str, files)],
+            ending_with_parent([*command, *map(str, files)]),
             capture_output=True,
             text=True,
             timeout=JAVAC_LIMIT_SECONDS,

@@ -2,7 +2,8 @@
 
 For the version that runs, the files are written again and must be the same bytes. For the releases in
 released_files.json, their SHA-256 must be the listed one after the names of the model are replaced by
-placeholders. README.md and MODEL_CARD.md are not compared: they contain texts of the bundle's author.
+placeholders. A bundle that names another version fails, unless the signature of its author is checked.
+README.md and MODEL_CARD.md are not compared: they contain texts of the bundle's author.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ RELEASED_FILE = Path(__file__).with_name("released_files.json")
 CHECK_NAME = "release files"
 BILL_OF_MATERIALS, LICENCE_FILE, NOTICE_FILE = "bom.cdx.json", "LICENSE", "NOTICE"
 AUTHOR_TEXTS = ("README.md", "MODEL_CARD.md")
+UNKNOWN_VERSION_HINT = "update dermpack if this version exists, or give the author's --key"
 MAX_NAMED = 3
+MAX_VERSION_CHARACTERS = 64
 MAX_FILE_BYTES = 1 << 20  # of a file that a release writes; the largest has some 12 kB
 Hashes = Mapping[str, str]  # name with placeholders → SHA-256
 
@@ -65,11 +68,15 @@ def compare_with_release(opened: OpenedBundle) -> Check:
     if not version:
         problems.append(f"{BILL_OF_MATERIALS} names no version of dermpack")
     elif version != __version__ and not released and not problems:
+        named = version[:MAX_VERSION_CHARACTERS]
         detail = (
-            f"made by dermpack {version}, whose files are not known to {__version__}: "
-            "code, build files and licences cannot be compared"
+            f"made by dermpack {named}, whose files are not known to {__version__}: code, "
+            "build files and licences cannot be compared"
         )
-        return Check(name=CHECK_NAME, outcome=CheckOutcome.NOTED, detail=detail)
+        # A forger can name any version, so only the signature of a known author makes up for the comparison.
+        if opened.is_signed:
+            return Check(name=CHECK_NAME, outcome=CheckOutcome.NOTED, detail=detail)
+        problems.append(f"{detail}; {UNKNOWN_VERSION_HINT}")
     written: dict[str, bytes] = {}
     if version == __version__:
         written = write_release_files(opened.bundle, opened.variants)

@@ -75,12 +75,12 @@ def check_checksums(files: Mapping[str, bytes], *, where: object) -> None:
     """Check that no file is missing, unknown or changed; nothing else is read before this check."""
     if SUMS_FILE not in files:
         raise bundle_error(where, f"contains no {SUMS_FILE}", NOT_OURS)
-    try:
-        lines = [SUMS_LINE.match(line) for line in files[SUMS_FILE].decode("ascii").splitlines()]
-    except UnicodeDecodeError:
-        lines = [None]
-    expected = {match[2]: match[1] for match in lines if match}
-    if len(expected) != len(lines):
+    # latin-1, because it decodes any byte. Only \n ends a line: other programs could see other names.
+    lines = [SUMS_LINE.match(line) for line in files[SUMS_FILE].decode("latin-1").split("\n")[:-1]]
+    listed = [(match[2], match[1]) for match in lines if match]
+    expected = dict(sorted(listed))
+    written = "".join(f"{sha256}  {name}\n" for name, sha256 in expected.items())
+    if len(listed) != len(lines) or files[SUMS_FILE] != written.encode():
         raise bundle_error(where, f"{SUMS_FILE} is malformed")
     found = {name: sha256_of(data) for name, data in files.items() if name != SUMS_FILE}
     changed = {name for name in expected.keys() & found.keys() if expected[name] != found[name]}

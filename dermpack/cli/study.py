@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from dermpack.cli import options
+from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import Printer, count_trained_runs, resumable
+from dermpack.errors import InputError
 
 
 def complete_study(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[Any]:
@@ -43,7 +44,7 @@ def command(
     base: str,
     overwrite: bool,
     printer: Printer,
-) -> int:
+) -> None:
     """Train each recipe of STUDY.toml on DATASET, and score all on the same test pictures.
 
     A study is a TOML file with a table [recipes.NAME] for each recipe; its keys are the options of `dermpack
@@ -72,7 +73,10 @@ def command(
         notes.table(f"Points more than {done.base}", report.SHORT_COMPARISON_HEADER, rows)
     notes.note(*report.study_notes(done), report.best_sentence(done))
     printer.result(done.record(), str(output))
-    return 0 if done.finished else 1
+    if not done.finished:
+        reasons = "; ".join(f"{row.name}: {row.reason}" for row in done.rows)
+        what, hint = f"no recipe was trained ({reasons})", "Fix the cause, and rerun the same command."
+        raise FailedWithResultError(InputError(output, what, hint, code="nothing-trained"))
 
 
 def _study_reporter(printer: Printer) -> Any:

@@ -95,7 +95,9 @@ def find_meta(data: bytes, where: str) -> tuple[int, int]:
     meta: tuple[int, int] | None = None
     has_sequence = False
     for kind, start, end in read_boxes(data, 0, len(data), where, is_file=True):
-        if kind == b"meta" and meta is None:
+        if kind == b"meta":
+            if meta is not None:  # libheif could use another one than the one that is checked
+                raise picture_error(where, Reason.BROKEN, "contains two lists of pictures")
             meta = start + FULL_BOX_BYTES, end
         has_sequence |= kind == b"moov"
     if meta is None:

@@ -14,7 +14,7 @@ from dermpack.imaging.heic import FULL_BOX_BYTES, find_meta, read_boxes, read_ki
 from dermpack.imaging.rejection import Reason, picture_error
 
 FILE_BOXES = frozenset({b"ftyp", b"meta", b"mdat"})
-META_BOXES = frozenset({b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"dinf", b"grpl"})
+META_BOXES = frozenset({b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"grpl"})
 PICTURES = frozenset({b"hvc1", b"grid", b"iden", b"iovl", b"tmap"})  # coded, and made of coded ones
 PROFILES = (b"prof", b"rICC")  # the other kind of `colr` says how the pixels are coded
 HANDLER_BYTES = FULL_BOX_BYTES + 20  # before the name of the program
@@ -29,7 +29,8 @@ def blank_metadata(data: bytes, where: str) -> bytes:
     changed, end = bytearray(data), 0
     stored: list[Extent] = []  # where the bytes of items can be
     for kind, start, stop in read_boxes(data, 0, len(data), where, is_file=True):
-        if kind not in FILE_BOXES:
+        # The type of the file is first, and counts once; another one can contain anything.
+        if kind not in FILE_BOXES or (kind == b"ftyp" and end):
             _free(changed, kind, start, stop)
         elif kind == b"mdat":
             stored.append((start, stop))

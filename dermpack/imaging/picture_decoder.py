@@ -53,6 +53,14 @@ def decoding_memory(limits: DecodingLimits) -> int:
     return MEMORY_BYTES * max(limits.max_pixels, DEFAULT_LIMITS.max_pixels) // DEFAULT_LIMITS.max_pixels
 
 
+def lost_picture_error(where: object, ending: str) -> PictureError:
+    """Return the error that rejects a picture because the process that decodes it ended."""
+    if OUT_OF_TIME in ending:
+        what = f"decoding it takes more than {PICTURE_SECONDS:.0f} s"
+        return picture_error(where, Reason.TOO_COSTLY, what)
+    return picture_error(where, Reason.BROKEN, f"the process that decodes it ended ({ending})")
+
+
 class PictureDecoder:
     """Child processes that prepare pictures; threads can share them. They are started on first use."""
 
@@ -171,10 +179,8 @@ class PictureDecoder:
             # `close` ended the child: the picture is not to blame.
             if self._is_closed or child not in self._ready:
                 raise not_started_error(error) from error
-            is_slow = isinstance(error, ChildTimeoutError) or OUT_OF_TIME in str(error)
-            reason = Reason.TOO_COSTLY if is_slow else Reason.BROKEN
             failed = sources[len(prepared)]
             where = failed if isinstance(failed, Path) else "(bytes)"
-            what = f"the process that decodes it ended ({error})"
-            prepared.append(picture_error(where, reason, what))
+            ending = OUT_OF_TIME if isinstance(error, ChildTimeoutError) else str(error)
+            prepared.append(lost_picture_error(where, ending))
         return prepared

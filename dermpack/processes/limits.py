@@ -18,10 +18,16 @@ MEMORY_SHARE = 0.75  # of the memory, for all children together; the rest is for
 FLOOR_BYTES = 1 << 30  # of a child: the libraries alone map 0.4 GiB without using it
 UNKNOWN_MEMORY_BYTES = 4 << 30  # where the system does not report it, as outside Linux
 PR_SET_PDEATHSIG, KILL = 1, 9  # numbers of Linux
-LAUNCHER = (
-    f"import ctypes, os, sys; ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {KILL}); "
-    "os.getppid() == int(sys.argv[1]) and os.execvp(sys.argv[2], sys.argv[2:])"
-)
+# Without a traceback: what this prints is taken for the output of the program.
+LAUNCHER = f"""
+import ctypes, os, sys
+ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {KILL})
+if os.getppid() == int(sys.argv[1]):
+    try:
+        os.execvp(sys.argv[2], sys.argv[2:])
+    except OSError as error:
+        sys.exit(f"{{sys.argv[2]}}: {{error.strerror}}")
+"""
 TOTAL_LINE = re.compile(r"^MemTotal:\s+(\d+) kB$", re.MULTILINE)
 
 
@@ -96,7 +102,10 @@ def end_with_parent(parent: int, *, death_signal: int) -> None:
 
 
 def ending_with_parent(command: Sequence[str]) -> list[str]:
-    """Return the command of another program, such that it ends with this process; it keeps its process id."""
+    """Return the command of another program, such that it ends with this process; it keeps its process id.
+
+    A program that does not start ends with exit code 1, so a missing one must be found before.
+    """
     if not sys.platform.startswith("linux"):
         return list(command)
     # -I and -S: no variable of the program's environment applies to this start.

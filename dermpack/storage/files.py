@@ -86,8 +86,22 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def parse_json(data: bytes) -> Any:
     """Return the JSON value; raise ValueError or RecursionError for what no artifact of ours contains."""
-    text = data.decode("utf-8")
-    return json.loads(text, parse_int=_parse_integer, parse_float=_parse_float, parse_constant=_parse_float)
+    return json.loads(
+        data.decode("utf-8"),
+        parse_int=_parse_integer,
+        parse_float=_parse_float,
+        parse_constant=_parse_float,
+        object_pairs_hook=_build_object,
+    )
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) < len(pairs):  # one program reads the first value, another one the last
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"two values of the key {twice[:MAX_DIGITS]!r}")
+    return built
 
 
 def _parse_integer(text: str) -> int:
@@ -154,10 +168,17 @@ def write_files(*files: tuple[Path, bytes]) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+        added = list[Path]()
         for partial, (path, _) in zip(partials, files, strict=True):
             with report_write_errors(path):
-                partial.replace(path)
-                sync_folder(path.parent)
+                added += [] if os.path.lexists(path) else [path]
+                try:
+                    partial.replace(path)
+                    sync_folder(path.parent)
+                except OSError:  # the disk can also be full when the names are written
+                    for new in reversed(added):
+                        new.unlink(missing_ok=True)
+                    raise
     finally:
         for partial in partials:
             with suppress(OSError):  # it does not exist after success, or if it could not be created
@@ -220,8 +241,14 @@ def new_folder(path: Path, *, marker: str, overwrite: bool = False) -> Iterator[
         # Another process may have finished the same result in the meantime.
         check_output_folder(path, marker=marker, overwrite=overwrite)
         sync_tree(partial)
+        is_new = not path.exists()
         _replace_folder(partial, path)
-        sync_folder(path.parent)
+        try:
+            sync_folder(path.parent)
+        except OSError:
+            if is_new:
+                path.rename(partial)
+            raise
     except OSError as error:
         if not _is_about(error, path.parent):
             raise

@@ -1,7 +1,7 @@
 """Kill a command at random moments of its work, and list what breaks the promises about interruptions.
 
-A kill counts only if it came in the middle: the command had begun its work (numpy, which only the bodies of
-commands import, was in its memory), it was still running, and its result did not exist yet.
+A kill counts only if it came in the middle: the command had begun its work (a library that only the bodies
+of commands import was in its memory), it was still running, and its result did not exist yet.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dermpack.storage.files import sha256_file
 
 MARK = "DERMPACK_TEST_KILL"  # the environment variable by which the processes of a command are found
 POLL_S = 0.01
-CHILDREN_S = 5.0  # for the child processes of a killed command to end
+CHILDREN_S = 25.0  # for the child processes of a killed command to end; a training has 15 s to clean up
 ENDING_S = 60.0  # for a command to end after SIGTERM
 ATTEMPTS = 6  # to kill a command before it has finished
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
@@ -35,7 +35,8 @@ class Killable:
 
     `result` exists as soon as the command has finished. `compared` are patterns of the files that have the
     same bytes after every run, and `kept` those of the hidden folders from which the command resumes.
-    `earlier` are the arguments of a command whose result this one replaces.
+    `earlier` are the arguments of a command whose result this one replaces. The work has begun when the
+    command has a library whose file has `library` in its name, and when a file of the pattern `begun` exists.
     """
 
     arguments: tuple[str, ...]
@@ -43,6 +44,8 @@ class Killable:
     compared: tuple[str, ...]
     kept: tuple[str, ...] = ()
     earlier: tuple[str, ...] = ()
+    library: str = "numpy"
+    begun: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,7 +93,7 @@ class _Finished:
 
 def _run(command: Killable, cwd: Path) -> _Finished:
     process = _start(command.arguments, cwd, mark="")
-    _wait_for_work(process)
+    _wait_for_work(process, command, cwd)
     started = time.monotonic()
     _, stderr = process.communicate()
     return _Finished(code=process.returncode, work_s=time.monotonic() - started, stderr=stderr)
@@ -104,8 +107,11 @@ def _start(arguments: tuple[str, ...], cwd: Path, *, mark: str) -> subprocess.Po
     return subprocess.Popen([*program, *arguments], cwd=cwd, env=environment, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
 
 
-def _wait_for_work(process: subprocess.Popen[str]) -> None:
-    while process.poll() is None and "numpy" not in Path(f"/proc/{process.pid}/maps").read_text():
+def _wait_for_work(process: subprocess.Popen[str], command: Killable, cwd: Path) -> None:
+    maps = Path(f"/proc/{process.pid}/maps")
+    while process.poll() is None and command.library not in maps.read_text():
+        time.sleep(POLL_S)
+    while process.poll() is None and command.begun and not any(cwd.glob(command.begun)):
         time.sleep(POLL_S)
 
 
@@ -121,7 +127,7 @@ def _kill(
     mark = uuid.uuid4().hex
     before = _digests(command, cwd)
     process = _start(command.arguments, cwd, mark=mark)
-    _wait_for_work(process)
+    _wait_for_work(process, command, cwd)
     # The pipe must not fill up meanwhile: the commands run with --quiet.
     with suppress(subprocess.TimeoutExpired):
         process.wait(within_s)

@@ -11,15 +11,16 @@ from pathlib import Path
 from dermpack.dataset.manifest import Finding
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.decoding import decode
-from dermpack.imaging.picture_decoder import PICTURE_SECONDS, decoding_memory
+from dermpack.imaging.picture_decoder import PICTURE_SECONDS, decoding_memory, lost_picture_error
 from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
 from dermpack.processes.limits import allow_cpu_seconds
-from dermpack.processes.process_pool import WorkerLostError, available_jobs, map_in_processes
+from dermpack.processes.process_pool import available_jobs, map_each
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_file
 from trainer.datasets.duplicates.hashes import Signature, compute_signature
 from trainer.datasets.findings import ImportOutcome, create_finding
 
+KILLED = "SIGKILL"
 CHUNK_PICTURES = 16  # a task: large enough to hide the cost of the pipe, small enough for a smooth bar
 
 
@@ -49,30 +50,30 @@ def examine_pictures(
     """Return every usable picture and a finding for each other one, both in the order of `paths`."""
     # Without the data extra this raises MissingExtraError here; in a worker it would end the process.
     import_module("imagehash")
-    chunks = [tuple(paths[start : start + CHUNK_PICTURES]) for start in range(0, len(paths), CHUNK_PICTURES)]
-    try:
-        work = map_in_processes(
-            partial(_examine_chunk, root, limits),
-            chunks,
-            jobs=jobs or available_jobs(),
-            most_memory_bytes=decoding_memory(limits),
-        )
-        examined = (each for _, results in work for each in results)
-        # Workers finish in any order; the answer keeps the order of `paths`, so outputs are reproducible.
-        result_of_path = dict(track(examined, total=len(paths), what="examine"))
-    except WorkerLostError as error:
-        chunk = chunks[error.task]
-        read = f"{len(chunk)} pictures up to {chunk[-1]}"
-        what = f"a worker process ended ({error.ending}) while it read {read}"
-        hint = "Lower --max-megapixels or --jobs, or remove the picture that causes it."
-        raise InputError(root / chunk[0], what, hint, code="worker-died") from error
+    work = map_each(
+        partial(_examine_picture, root, limits=limits),
+        paths,
+        chunk=CHUNK_PICTURES,
+        jobs=jobs or available_jobs(),
+        most_memory_bytes=decoding_memory(limits),
+        lost=lambda index, ending: _reject_lost(root, paths[index], ending),
+    )
+    # Workers finish in any order; the answer keeps the order of `paths`, so outputs are reproducible.
+    result_of_path = {paths[index]: result for index, result in track(work, total=len(paths), what="examine")}
     ordered = [result_of_path[path] for path in paths]
     usable = tuple(each for each in ordered if isinstance(each, ExaminedPicture))
     return usable, tuple(each for each in ordered if isinstance(each, Finding))
 
 
-def _examine_chunk(root: Path, limits: DecodingLimits, chunk: tuple[str, ...]) -> list[tuple[str, Result]]:
-    return [(path, _examine_picture(root, path, limits)) for path in chunk]
+def _reject_lost(root: Path, path: str, ending: str) -> Finding:
+    """Return the finding of a picture that ended its worker; raise InputError if the system killed that."""
+    if KILLED in ending:
+        # Another program can have used up the memory: the picture is possibly not to blame.
+        what = f"the process that decodes it ended ({ending})"
+        hint = "Lower --max-megapixels or --jobs, or remove the picture."
+        raise InputError(root / path, what, hint, code="worker-died")
+    error = lost_picture_error(root / path, ending)
+    return Finding(kind=error.reason, picture=path, detail=error.what)
 
 
 def _examine_picture(root: Path, path: str, limits: DecodingLimits) -> Result:

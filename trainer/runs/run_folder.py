@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -36,6 +37,7 @@ RUN_HINT = 'Give a folder that "dermpack train" wrote.'
 RESTART_HINT = "Use the same dataset and options to resume, or add --overwrite to start again."
 IDENTITY_FILE, LOCK_FILE = "asked.json", "lock"  # in the folder of an unfinished training
 DATASET_KEY = "manifest_sha256"
+POLL_S = 0.2  # between two attempts to lock the folder of another process
 PREDICT_BATCH = 32
 # What quantization-aware training takes over from the recipe of the run.
 LATER_FIT_OPTIONS = (
@@ -281,6 +283,25 @@ def describe_progress(run: Path) -> str:
     return ""
 
 
+def read_epochs(run: Path) -> Iterator[tuple[str, Epoch]]:
+    """Yield the phase and the figures of each finished epoch of a run, complete or not, in their order."""
+    if (run / RUN_FILE).is_file():
+        yield from ((phase.name, epoch) for phase in read_run(run).phases for epoch in phase.history)
+        return
+    paths = sorted(partial_folder(run).glob(f"*/{CHECKPOINT_FILE}"), key=lambda path: path.stat().st_mtime_ns)
+    yield from ((path.parent.name, epoch) for path in paths for epoch in read_history(path))
+
+
+def wait_for_other_training(run: Path, *, most_s: float) -> None:
+    """Wait until no process trains the run: that of a command that was killed ends some seconds later."""
+    deadline = time.monotonic() + most_s
+    path = partial_folder(run) / LOCK_FILE
+    while path.is_file() and time.monotonic() < deadline:
+        with suppress(OutputError), exclusive_lock(path, where=run):
+            return
+        time.sleep(POLL_S)
+
+
 def refuse_unfinished(run: Path) -> None:
     """Raise InputError if the run does not exist because its training is not finished."""
     if not run.exists() and (partial_folder(run) / IDENTITY_FILE).is_file():
@@ -293,7 +314,8 @@ def _claim_partial_run(folder: Path, run: Path, identity: Mapping[str, Any], *, 
     path = folder / IDENTITY_FILE
     if path.is_file() and path.read_text(encoding="utf-8") == format_json(identity):
         return
-    if not overwrite and any(folder.rglob(CHECKPOINT_FILE)):
+    # Without an identity, the folder is one whose removal was interrupted.
+    if not overwrite and path.is_file() and any(folder.rglob(CHECKPOINT_FILE)):
         previous = read_json(path)
         change = "another dataset"
         if previous.get(DATASET_KEY) == identity.get(DATASET_KEY):

@@ -32,7 +32,7 @@ from trainer.fitting.events import FitProgress
 from trainer.recipe.network_spec import Arch
 from trainer.recipe.recipe import Precision, Recipe, parse_recipe
 from trainer.runs import RUN_FILE
-from trainer.runs.run_folder import PartialRun, load_model, read_run
+from trainer.runs.run_folder import PartialRun, load_model, read_run, wait_for_other_training
 
 PARENT_GRACE_S = 20.0  # for the child to write its checkpoint before it is killed
 CHILD_GRACE_S = 15.0  # for the main thread to end before the process exits
@@ -103,6 +103,8 @@ def train_in_subprocess(job: TrainingJob, *, tell: EventCallback = ignore) -> No
     or dies, the child leaves its checkpoint and ends too.
     """
     failure: TrainingFailed | None = None
+    # The child of a command that was killed may still write its checkpoint, from which this one resumes.
+    wait_for_other_training(job.run, most_s=PARENT_GRACE_S)
     with report_write_errors(job.log):
         job.log.parent.mkdir(parents=True, exist_ok=True)
         environment = {LOG_LEVEL: os.environ.get(LOG_LEVEL, "2")}

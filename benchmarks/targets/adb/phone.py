@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import select
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dermpack.errors import InputError, escape_unprintable
+from dermpack.processes.child_process import not_started_error
+from dermpack.processes.limits import ending_with_parent
 
 MOST_BYTES, BLOCK_BYTES = 8 << 20, 1 << 16  # of the output of one command, and of one read
 POLL_SECONDS = 0.5  # between two checks whether adb has ended
@@ -234,13 +237,18 @@ def is_throttled(state: Mapping[str, str]) -> bool:
 
 def _run_adb(arguments: Sequence[str], *, where: str, seconds: float) -> tuple[int, str]:
     """Return adb's exit code and output; too much output or too long a time is an error."""
+    if (adb := shutil.which("adb")) is None:
+        hint = "Install it (Debian: apt install adb) or add its folder to PATH."
+        raise InputError("adb", "not installed", hint, code="missing-tool")
     try:
         process = subprocess.Popen(
-            ["adb", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            ending_with_parent([adb, *arguments]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
     except OSError as error:
-        hint = "Install it (Debian: apt install adb) or add its folder to PATH."
-        raise InputError("adb", "not installed", hint, code="missing-tool") from error
+        raise not_started_error(error) from error
     assert process.stdout
     output, until = bytearray(), time.monotonic() + seconds
     try:

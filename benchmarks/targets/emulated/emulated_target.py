@@ -17,6 +17,7 @@ from benchmarks.targets.emulated import emulator
 from benchmarks.targets.host import run_worker
 from dermpack.errors import escape_unprintable
 from dermpack.inference.interpreter_host import Kernels
+from dermpack.processes.limits import ending_with_parent
 from dermpack.progress import Track
 
 SLOWER = 10  # than the devices for which the jobs' patience is meant: every instruction is translated
@@ -69,7 +70,7 @@ class QemuTarget:
                 what=f"Emulating a {self.cpu.name.title()}",
             )
         results.profiled = [runner.profile(counted) for counted in results.counted]
-        command = [emulator.find_emulator(), "--version"]
+        command = ending_with_parent([emulator.find_emulator(), "--version"])
         version = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         environment = {
             "device": f"emulator of the processor of a {self.cpu.board}",

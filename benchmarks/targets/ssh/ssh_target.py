@@ -13,6 +13,7 @@ import os
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -36,6 +37,8 @@ from benchmarks.protocol.replies import (
 )
 from benchmarks.protocol.results import TargetMeasurement
 from dermpack.errors import InputError
+from dermpack.processes.child_process import not_started_error
+from dermpack.processes.limits import ending_with_parent
 from dermpack.progress import Track, silent
 
 KINDS = (jobs.JobKind.TIME, jobs.JobKind.ANSWER, jobs.JobKind.PROFILE)
@@ -318,15 +321,22 @@ def _start_ssh(
     chosen = [part for option in (*options, *SSH_OPTIONS) for part in ("-o", option)]  # the first one counts
     port = ["-p", str(address.port)] if address.port else []
     key = ["-i", str(identity.absolute())] if identity else []
-    command = ["ssh", *chosen, *port, *key, "--", address.destination, BOOTSTRAP]
+    if (ssh := shutil.which("ssh")) is None:
+        raise InputError("ssh", "not installed", "Install openssh-client.", code="missing-tool")
+    command = [ssh, *chosen, *port, *key, "--", address.destination, BOOTSTRAP]
     pipe = subprocess.PIPE
     try:
         # In a session of its own, ssh does not receive our Ctrl-C and stays until the clean-up is done.
         process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True
+            ending_with_parent(command),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            bufsize=0,
+            start_new_session=True,
         )
     except OSError as error:
-        raise InputError("ssh", "not installed", "Install openssh-client.", code="missing-tool") from error
+        raise not_started_error(error) from error
     assert process.stdin and process.stdout
     try:
         yield process

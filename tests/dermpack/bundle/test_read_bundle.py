@@ -128,6 +128,50 @@ def test_every_changed_byte_is_detected(data: bytes, place: Path) -> None:
         expect_rejected(place)
 
 
+SUMS_CHANGES: dict[str, Callable[[bytes], bytes]] = {
+    "carriage returns": lambda sums: sums.replace(b"\n", b"\r\n"),
+    "a carriage return": lambda sums: sums.replace(b"\n", b"\r", 1),
+    "a vertical tab": lambda sums: sums.replace(b"\n", b"\v", 1),
+    "a form feed": lambda sums: sums.replace(b"\n", b"\f", 1),
+    "a separator": lambda sums: sums.replace(b"\n", b"\x1c", 1),
+    "a NUL": lambda sums: sums.replace(b"\n", b"\0\n", 1),
+    "a next line of Latin-1": lambda sums: sums.replace(b"\n", b"\x85", 1),
+    "no last line feed": lambda sums: sums[:-1],
+    "an empty line": lambda sums: sums + b"\n",
+    "an empty first line": lambda sums: b"\n" + sums,
+    "a line twice": lambda sums: sums + sums.splitlines(keepends=True)[-1],
+    "two hashes of a file": lambda sums: sums + b"0" * 64 + sums.splitlines(keepends=True)[-1][64:],
+    "another order": lambda sums: b"".join(reversed(sums.splitlines(keepends=True))),
+    "upper case": lambda sums: sums[:64].upper() + sums[64:],
+    "the mark of binary files": lambda sums: sums.replace(b"  ", b" *"),
+    "a byte order mark": lambda sums: b"\xef\xbb\xbf" + sums,
+    "a comment": lambda sums: b"# sums\n" + sums,
+    "nothing": lambda _sums: b"",
+}
+
+
+@pytest.mark.parametrize("name", SUMS_CHANGES)
+def test_checksums_that_another_program_could_read_differently_are_rejected(
+    data: bytes, place: Path, name: str
+) -> None:
+    files = unpack_files(data, where="")
+    place.write_bytes(pack_files({**files, "skin/SHA256SUMS": SUMS_CHANGES[name](files["skin/SHA256SUMS"])}))
+    expect_rejected(place, "invalid-bundle", "SHA256SUMS" if name != "nothing" else "")
+
+
+@pytest.mark.parametrize("name", ["skin/bundle.json", GOLDEN, MODEL.replace(".tflite", ".json")])
+@pytest.mark.parametrize("depth", ["outer", "inner"])
+def test_a_key_with_two_values_is_rejected(data: bytes, place: Path, name: str, depth: str) -> None:
+    """Java's parser could take another one of the two than Python's."""
+    files = unpack_files(data, where="")
+    text = files[name].decode()
+    start = text.index("{", 0 if depth == "outer" else text.index("{") + 1)
+    key = text[start:].partition('"')[2].partition('"')[0]
+    files[name] = f'{text[: start + 1]}"{key}": 0, {text[start + 1 :]}'.encode()
+    place.write_bytes(pack_files(resummed(files)))
+    expect_rejected(place, "invalid-bundle", name.partition("/")[2])
+
+
 @pytest.mark.parametrize(
     ("change", "value"),
     [

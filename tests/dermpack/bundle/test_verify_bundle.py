@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,16 +149,21 @@ def test_a_bundle_that_names_no_version_fails(bundle: Path, tmp_path: Path, cont
     assert "bom.cdx.json" in check.detail
 
 
-def test_a_bundle_of_an_unknown_version_cannot_be_compared(bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["99.0", "0.0", "0.1.0 ", "0.1.0\n", "x" * 100_000])
+def test_a_bundle_of_an_unknown_version_fails_unless_its_author_is_known(
+    bundle: Path, tmp_path: Path, version: str
+) -> None:
     files = unpack_files(bundle.read_bytes(), where="")
     bill = json.loads(files["skin/bom.cdx.json"])
-    bill["metadata"]["tools"]["components"][0]["version"] = "99.0"
+    bill["metadata"]["tools"]["components"][0]["version"] = version
     change: dict[str, bytes | None] = {"skin/bom.cdx.json": json.dumps(bill).encode()}
-    check = compare_with_release(changed(bundle, tmp_path, change))
-    assert check.outcome is CheckOutcome.NOTED
-    assert "99.0" in check.detail
-    check = compare_with_release(changed(bundle, tmp_path, {**change, "skin/NOTICE": None}))
+    opened = changed(bundle, tmp_path, change)
+    check = compare_with_release(opened)
     assert check.outcome is CheckOutcome.FAILS
+    assert version[:64] in check.detail and len(check.detail) < 400
+    assert compare_with_release(replace(opened, is_signed=True)).outcome is CheckOutcome.NOTED
+    opened = changed(bundle, tmp_path, {**change, "skin/NOTICE": None})
+    assert compare_with_release(replace(opened, is_signed=True)).outcome is CheckOutcome.FAILS
 
 
 @pytest.mark.parametrize("form", [BundleFormat.MODULE, BundleFormat.ASSETS])

@@ -67,6 +67,7 @@ def test_a_killed_conversion_resumes_its_training(folder: Path, trained: Path) -
         result="out/model.tflite",
         compared=("out/*",),
         kept=(".out.*.training",),
+        begun=".out.*.training/**/checkpoint.npz",
     )
     assert_survives(command, folder)
 
@@ -77,6 +78,7 @@ def test_a_killed_training_resumes(folder: Path, coloured: Path) -> None:
         result="out/training.json",
         compared=("out/weights.npz",),
         kept=(".out.partial",),
+        begun=".out.partial/*/checkpoint.npz",
     )
     assert_survives(command, folder)
 
@@ -95,7 +97,7 @@ def test_a_killed_search_resumes(folder: Path, coloured: Path) -> None:
     command = Killable(
         arguments=("tune", str(coloured), "-o", "out", *options, QUIET),
         result="out/never",  # the files are written after each trial
-        compared=(),  # a trial that was killed is tried again under a new number, which draws other values
+        compared=("out/best.toml",),
     )
     assert_survives(command, folder)
 

@@ -144,8 +144,13 @@ def test_avif_is_named_whatever_the_extension() -> None:
 def test_metadata_is_removed_and_the_pixels_stay(tile_size: int) -> None:
     pixels = np.tile(SMOOTH, (3, 3, 1))
     data = encoded_heic(pixels, orientation=6, tile_size=tile_size, texts=True)
-    appended = data + box(b"uuid", b"SECRET place") + b"\0\0\1\0SECRET"
-    assert appended.count(b"SECRET") >= 4
+    boxes = (
+        box(b"uuid", b"SECRET place"),
+        box(b"ftyp", b"heic", bytes(4), b"SECRET brand"),
+        box(b"free", b"SECRET"),
+    )
+    appended = data + b"".join(boxes) + b"\0\0\1\0SECRET"
+    assert appended.count(b"SECRET") >= 6
     stripped = strip_metadata(appended)
     assert b"SECRET" not in stripped.data
     assert np.array_equal(decode(stripped.data).pixels, decode(data).pixels)
@@ -158,6 +163,16 @@ def test_a_box_that_occurs_twice_is_rejected() -> None:
         with raises_code("picture-broken"):
             find_heic_size(container((b"hvc1",), (SIZE,), more=more), "")
     assert find_heic_size(container((b"hvc1",), (SIZE,), more=box(b"free") * 2), "") == SIZE
+
+
+def test_a_second_list_of_pictures_is_rejected_and_never_copied() -> None:
+    data = encoded_heic(SMOOTH)
+    at = data.index(b"meta") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    for more in (data[at : at + size], full_box(b"meta", box(b"xml ", b"SECRET")), full_box(b"meta")):
+        for read in (decode, strip_metadata):
+            with raises_code("picture-broken"):
+                read(data + more)
 
 
 def test_the_first_list_of_tiles_of_a_grid_counts() -> None:

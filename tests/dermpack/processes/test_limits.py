@@ -97,12 +97,21 @@ def read_limit(_: int) -> int:
 
 def print_id_and_spin(_: int) -> None:
     """Write the process id to the parent's stderr, in one call, and never end."""
-    os.write(2, f"{os.getpid()}\n".encode())
+    Path(f"/proc/{os.getppid()}/fd/2").write_text(f"{os.getpid()}\n")
     while True:
         pass
 
 
 # Each program prints the process id of a child that never ends, and waits for it.
+STAND_IN = """
+import os
+from pathlib import Path
+def stand_in(name):
+    # It writes its process id to stderr of this program, and ignores the end of its input.
+    Path(name).write_text("#!/bin/sh\\necho $$ > /proc/$PPID/fd/2\\nexec sleep 600\\n")
+    Path(name).chmod(0o755)
+    os.environ["PATH"] = f"{os.getcwd()}:{os.environ['PATH']}"
+"""
 PROGRAMS = {
     "a child": """
 from dermpack.processes.child_process import ChildProcess
@@ -156,6 +165,25 @@ import subprocess
 from dermpack.processes.limits import ending_with_parent
 code = "import os; os.write(2, b'%d\\\\n' % os.getpid())\\nwhile True: pass"
 subprocess.run(ending_with_parent([sys.executable, "-c", code]))
+""",
+    "adb": f"""
+{STAND_IN}
+from benchmarks.targets.adb.phone import list_phones
+stand_in("adb")
+list_phones()
+""",
+    "ssh": f"""
+{STAND_IN}
+from benchmarks.targets.ssh.ssh_target import connect, read_address
+stand_in("ssh")
+with connect(read_address("board"), python="python3", identity=None, options=()):
+    pass
+""",
+    "the Java compiler": f"""
+{STAND_IN}
+from dermpack.bundle.android_module import _run_javac
+stand_in("javac")
+_run_javac("javac", [], output=Path("."), classpath=None)
 """,
 }
 

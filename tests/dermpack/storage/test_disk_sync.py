@@ -154,3 +154,37 @@ def test_files_and_folders_of_killed_processes_are_removed(tmp_path: Path, name:
     (tmp_path / f".{name}.{child}.partial").mkdir()
     remove_abandoned(path)
     assert {*tmp_path.iterdir()} == {other, mine}
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_new_files_are_removed_if_their_names_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    fail_folder_sync(monkeypatch, failing)
+    with raises_code("cannot-write"):
+        write_files((tmp_path / "a", b"a"), (tmp_path / "b", b"b"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_folder_is_removed_if_its_name_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    with raises_code("cannot-write"), new_folder(path, marker="mark") as folder:
+        (folder / "mark").touch()
+        fail_folder_sync(monkeypatch, 1, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def fail_folder_sync(monkeypatch: pytest.MonkeyPatch, failing: int, *, folder: Path | None = None) -> None:
+    """Let the disk be full from the given sync of a folder on."""
+    calls, sync = list[Path](), os.fsync
+
+    def fail(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        calls.extend([path] if path.is_dir() and folder in (None, path) else [])
+        if len(calls) >= failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)

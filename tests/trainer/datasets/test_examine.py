@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +9,11 @@ import pytest
 from PIL import Image
 
 from dermpack.imaging.rejection import DecodingLimits
-from dermpack.processes.process_pool import WorkerLostError, map_in_processes
 from dermpack.storage.files import sha256_file
 from tests.support.colour_patches import patch, png, write
 from tests.support.errors import raises_code
 from tests.support.hostile_pictures import plant_all
-from trainer.datasets.examine import CHUNK_PICTURES, examine_pictures
+from trainer.datasets.examine import CHUNK_PICTURES, _reject_lost, examine_pictures
 
 
 def planted(folder: Path, count: int) -> list[str]:
@@ -75,51 +71,19 @@ def test_no_picture_is_no_error(tmp_path: Path) -> None:
     assert examine_pictures(tmp_path, []) == ((), ())
 
 
-def slain(task: int) -> int:
-    if task == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return task
+@pytest.mark.parametrize(
+    ("ending", "reason"), [("SIGXCPU", "too-costly"), ("SIGSEGV", "broken"), ("exit code 1", "broken")]
+)
+def test_a_picture_that_ends_its_worker_is_rejected_with_its_reason(
+    tmp_path: Path, ending: str, reason: str
+) -> None:
+    finding = _reject_lost(tmp_path, "a.png", ending)
+    assert (finding.kind, finding.picture) == (reason, "a.png")
 
 
-def without_room(task: int) -> int:
-    if task == 1:
-        raise OSError(errno.ENOSPC, "No space left on device")
-    return task
-
-
-def process_of(_task: int) -> int:
-    return os.getpid()
-
-
-def test_a_killed_worker_is_named_with_its_task() -> None:
-    with pytest.raises(WorkerLostError, match="SIGKILL") as caught:
-        list(map_in_processes(slain, [0, 1, 2, 3], jobs=2))
-    assert caught.value.task == 1
-
-
-def test_a_full_disk_in_a_worker_is_the_parents_error() -> None:
-    with pytest.raises(OSError, match="No space left") as caught:
-        list(map_in_processes(without_room, [0, 1, 2, 3], jobs=2))
-    assert caught.value.errno == errno.ENOSPC
-
-
-def test_no_worker_outlives_an_abandoned_iteration() -> None:
-    running = map_in_processes(process_of, list(range(50)), jobs=2)
-    worker = next(running)[1]
-    assert worker != os.getpid()
-    running.close()  # type: ignore[attr-defined]  # a generator
-    with pytest.raises(ProcessLookupError):
-        os.kill(worker, 0)
-
-
-def test_a_lost_worker_names_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost(*_: object, **__: object) -> None:
-        raise WorkerLostError(1, "SIGKILL")
-
-    monkeypatch.setattr("trainer.datasets.examine.map_in_processes", lost)
-    paths = [f"{index}.png" for index in range(CHUNK_PICTURES + 2)]
-    with raises_code("worker-died", paths[CHUNK_PICTURES], "SIGKILL", 2, paths[-1]):
-        examine_pictures(tmp_path, paths)
+def test_a_worker_that_the_system_kills_is_an_error_with_the_picture(tmp_path: Path) -> None:
+    with raises_code("worker-died", tmp_path / "a.png", "SIGKILL"):
+        _reject_lost(tmp_path, "a.png", "SIGKILL, possibly out of memory")
 
 
 def test_pixels_may_be_any_size(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dermpack.cli import main
 from dermpack.dataset.manifest import Dataset, read_dataset
 from dermpack.storage.shared_folders import lock_folder
-from tests.support.errors import raises_code
+from tests.support.errors import assert_stderr_code, raises_code
 from trainer.data.array_file import read_arrays
 from trainer.experiments.runner import changed_option, study_run
 from trainer.experiments.study import MARKER, run_study
@@ -290,3 +291,17 @@ def test_a_shipped_study_runs_on_generated_data_in_its_layout(name: str, tmp_pat
     study = replace(shipped, entries=tuple(quick(shipped)))
     done = run_study(read_dataset(imported(name, tmp_path)), study, tmp_path / "study")
     assert [row.reason for row in done.rows] == [""] * len(done.rows)
+
+
+def test_a_study_without_any_trained_recipe_says_why_also_when_it_is_quiet(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[common]\nweights = "gone.h5"\n[recipes.one]\n[recipes.other]\nrate = 0.005\n')
+    arguments = ["study", str(coloured), str(plan), "-o", str(tmp_path / "out"), "--quiet"]
+    for more in ([], ["--json"]):
+        assert main([*arguments, *more]) == 1
+        shown = capsys.readouterr()
+        assert_stderr_code(shown.err, "nothing-trained", "one: ", "other: ", "gone.h5")
+        assert shown.err.count("\n") == 1
+    assert json.loads(shown.out)["recipes"]["one"]["failed"]

@@ -41,7 +41,7 @@ BANDS = 4
 BAND_BITS = 16
 FLIPS = (0, *(1 << bit for bit in range(BAND_BITS)))
 CHUNK_CANDIDATES = 1 << 21  # pairs whose hashes are compared at once; bounds the memory
-CHUNK_PAIRS = 1 << 16  # pairs whose thumbnails are compared at once
+CHUNK_PAIRS = 1 << 14  # pairs whose thumbnails are compared at once: 100 MB
 
 Pixels = NDArray[np.uint8]
 Hashes = NDArray[np.uint64]
@@ -86,7 +86,11 @@ def find_identical(signatures: Sequence[Signature]) -> list[int]:
 
 
 def find_similar(signatures: Sequence[Signature], *, track: Track = silent) -> list[tuple[int, int]]:
-    """Return the pairs of similar pictures; of a set of identical ones, the first is compared."""
+    """Return pairs of similar pictures that join each set of them; of identical ones, the first is compared.
+
+    They are a spanning forest, so fewer than the pictures: all pairs of many similar pictures, as of a clinic
+    with one frame around each, would be a quadratic number.
+    """
     # One picture of each exact set is compared, if it has enough contrast.
     compared = [
         index
@@ -94,21 +98,35 @@ def find_similar(signatures: Sequence[Signature], *, track: Track = silent) -> l
         if index == root and _thumbnail(signatures[index]).std(axis=(0, 1)).max() >= MIN_CONTRAST
     ]
     pairs = track(_find_similar(signatures, compared), total=ORIENTATIONS, what="compare")
-    return sorted(set(chain.from_iterable(pairs)))
+    return sorted(chain.from_iterable(pairs))
 
 
-def find_neighbours(queries: Hashes, hashes: Hashes) -> Iterator[tuple[Indices, Indices]]:
-    """Yield arrays of (query, hash) index pairs within RADIUS bits; a pair may be repeated."""
+def find_neighbours(
+    queries: Hashes, hashes: Hashes, roots: Indices | None = None
+) -> Iterator[tuple[Indices, Indices]]:
+    """Yield arrays of (query, hash) index pairs within RADIUS bits; a pair may be repeated.
+
+    With `roots`, which names the set of each index and may change meanwhile, pairs within a set may be left
+    out: so thousands of equal hashes take linear time once they are in one set.
+    """
     for band in range(BANDS):
         # Sort the hashes by the value of their band: starts[value] to ends[value] is a range of `order`.
         keys = _select_band(hashes, band)
         order = np.argsort(keys, kind="stable")
         ends = np.cumsum(np.bincount(keys, minlength=1 << BAND_BITS))
         starts = np.concatenate(([0], ends[:-1]))
+        lowest, highest = np.full(1 << BAND_BITS, len(hashes)), np.full(1 << BAND_BITS, -1)
+        if roots is not None:  # the smallest and the largest root of the hashes with each value
+            np.minimum.at(lowest, keys, roots)
+            np.maximum.at(highest, keys, roots)
         query_keys = _select_band(queries, band)
         for flip in FLIPS:
             values = query_keys ^ flip
-            for query, place in _expand_ranges(starts[values], ends[values]):
+            first, last = starts[values], ends[values]
+            if roots is not None:
+                is_one_set = (lowest[values] == roots) & (highest[values] == roots)
+                last = np.where(is_one_set, first, last)
+            for query, place in _expand_ranges(first, last):
                 candidate = order[place]
                 is_near = hamming_distance(queries[query], hashes[candidate]) <= RADIUS
                 if is_near.any():
@@ -134,7 +152,7 @@ def _thumbnail(signature: Signature) -> NDArray[np.float32]:
 def _find_similar(
     signatures: Sequence[Signature], compared: Sequence[int]
 ) -> Iterator[list[tuple[int, int]]]:
-    """Yield the similar pairs, one list for each orientation."""
+    """Yield the similar pairs that join two sets, one list for each orientation."""
     joined = b"".join(signatures[index].hashes for index in compared)
     hashes = np.frombuffer(joined, dtype=">u8").astype(np.uint64).reshape(-1, ORIENTATIONS)
     # Unit vectors without mean colour: the product of two of them is the correlation of the thumbnails.
@@ -144,19 +162,25 @@ def _find_similar(
         centred -= centred.mean(axis=(0, 1))
         vectors[row] = centred.ravel() / np.linalg.norm(centred)
     cells = np.arange(THUMBNAIL * THUMBNAIL * 3).reshape(THUMBNAIL, THUMBNAIL, 3)
+    roots = np.arange(len(compared))  # the smallest member of the set of each picture
     for orientation in range(ORIENTATIONS):
         # Turning a thumbnail is a permutation of the columns of its vector.
         queries = vectors[:, orient(cells, orientation).ravel()]
         pairs: list[tuple[int, int]] = []
-        for first, second in find_neighbours(hashes[:, orientation], hashes[:, 0]):
+        for first, second in find_neighbours(hashes[:, orientation], hashes[:, 0], roots):
             # Every pair is proposed in both directions, and each picture with itself.
             is_ordered = first < second
             first, second = first[is_ordered], second[is_ordered]
             for start in range(0, len(first), CHUNK_PAIRS):
                 a, b = first[start : start + CHUNK_PAIRS], second[start : start + CHUNK_PAIRS]
+                is_new = roots[a] != roots[b]  # pictures of one set need no comparison
+                a, b = a[is_new], b[is_new]
                 is_similar = np.einsum("ij,ij->i", queries[a], vectors[b]) >= MIN_CORRELATION
-                for i, j in zip(a[is_similar], b[is_similar], strict=True):
-                    pairs.append((compared[i], compared[j]))
+                for i, j in zip(a[is_similar].tolist(), b[is_similar].tolist(), strict=True):
+                    low, high = sorted((roots[i], roots[j]))
+                    if low != high:
+                        roots[roots == high] = low
+                        pairs.append((compared[i], compared[j]))
         yield pairs
 
 

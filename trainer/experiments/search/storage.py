@@ -11,6 +11,7 @@ import logging
 import re
 import time
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import optuna
 from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
 from sqlalchemy.exc import DBAPIError
 
 from dermpack.errors import InputError
@@ -28,6 +30,7 @@ from trainer.experiments.search.space import SearchGoal
 SQLITE_FILE = "tune.db"
 RANDOM_TRIALS = 10  # before the results guide the sampler
 IDENTITY = "asked"  # the attribute with the hash of the search goal
+ORIGIN = "origin"  # the attribute of a repetition with the number of the trial that it repeats
 SQLITE, JOURNAL = "sqlite:", "journal:"
 IN_MEMORY = re.compile(r"sqlite(\+\w+)?:(//)?/?(:memory:)?(\?.*)?")
 SECRET = re.compile(r"(//[^/:@]*:).+(?=@)|(password=)[^&]+")
@@ -64,7 +67,7 @@ def open_trials(wanted: SearchGoal, url: str, name: str, folder: Path) -> optuna
                 storage=open_storage(url),
                 study_name=name,
                 directions=list(wanted.objective.directions),
-                sampler=SeededByNumber(wanted.base.seed),
+                sampler=SeededByPosition(wanted.base.seed),
                 pruner=pruner,
                 load_if_exists=True,
             )
@@ -85,16 +88,30 @@ def open_trials(wanted: SearchGoal, url: str, name: str, folder: Path) -> optuna
     return study
 
 
-class SeededByNumber(TPESampler):
-    """A sampler seeded by the seed and the number of the trial: a restarted worker repeats no values."""
+def order_trials(trials: Sequence[FrozenTrial]) -> Mapping[int, int]:
+    """Return the position of each trial, by its number, in a search that is never interrupted.
+
+    A repetition has the position of the trial that it repeats, and moves no other trial:
+    0, 1, 2 (repeats 1), 3 → 0, 1, 1, 2. So an interruption changes neither the values nor the report.
+    """
+    positions = dict[int, int]()
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        origin = int(trial.user_attrs.get(ORIGIN, trial.number))
+        positions[trial.number] = positions.get(origin, len(set(positions.values())))
+    return positions
+
+
+class SeededByPosition(TPESampler):
+    """A sampler seeded by the seed and the position of the trial: a restarted worker repeats no values."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._restart(seed)
 
     def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        # A hash spreads neighbouring trial numbers over all seeds.
-        digest = sha256_of(f"{self.seed} {trial.number}".encode())
+        # A hash spreads neighbouring positions over all seeds.
+        position = order_trials(study.get_trials(deepcopy=False))[trial.number]
+        digest = sha256_of(f"{self.seed} {position}".encode())
         self._restart(int(digest[:8], 16))
         super().before_trial(study, trial)
 

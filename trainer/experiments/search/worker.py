@@ -20,7 +20,7 @@ from dermpack.storage.shared_folders import wait_for_turn
 from dermpack.storage.toml_text import format_toml
 from trainer.experiments.search import workers
 from trainer.experiments.search.space import SearchGoal, apply_sample
-from trainer.experiments.search.storage import hide_password, open_trials, sqlite_url
+from trainer.experiments.search.storage import hide_password, open_trials, order_trials, sqlite_url
 from trainer.experiments.search_report import Search, State, TrialRow, search_page, search_plots
 from trainer.recipe.recipe import MACHINE_OPTIONS, Recipe, recipe_to_options
 from trainer.runs.preflight import check_single_process, check_training
@@ -82,8 +82,10 @@ def _write(study: optuna.Study, wanted: SearchGoal, folder: Path) -> Search:
         found = collect_results(study, wanted)
         write_search(found, wanted.recipe, folder)
         # The runs of all trials would fill the disk, so only those of the best trials are kept.
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            if trial.number not in found.best:
+        everything = study.get_trials(deepcopy=False)
+        positions = order_trials(everything)
+        for trial in everything:
+            if trial.state is TrialState.COMPLETE and positions[trial.number] not in found.best:
                 shutil.rmtree(workers.trial_folder(trial, folder) / "run", ignore_errors=True)
     return found
 
@@ -102,12 +104,15 @@ STATES = {
 def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
     """Return the results of all started trials; a trial whose worker died appears as its repetition."""
     everything = study.get_trials(deepcopy=False)
-    trials = [
-        trial for trial in everything if trial.state in STATES and not workers.failed_with_worker(trial)
-    ]
+    positions = order_trials(everything)
+    # Workers that end one after another leave repetitions that are out of order.
+    trials = sorted(
+        (trial for trial in everything if trial.state in STATES and not workers.failed_with_worker(trial)),
+        key=lambda trial: positions[trial.number],
+    )
     best = []
     if any(trial.state is TrialState.COMPLETE for trial in everything):
-        best = sorted(study.best_trials, key=lambda trial: (-trial.values[0], trial.number))
+        best = sorted(study.best_trials, key=lambda trial: (-trial.values[0], positions[trial.number]))
     objective = wanted.objective
     # Of several trials with the same figures, only the first is kept. With one objective, only the
     # best trial is wanted; with two, each point of the Pareto front.
@@ -122,17 +127,17 @@ def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
         space=wanted.space.record(),
         left_out=wanted.space.left_out,
         base=wanted.recipe.record(),
-        best=tuple(trial.number for trial in distinct),
+        best=tuple(positions[trial.number] for trial in distinct),
         importance=_importance(study),
         trials=tuple(
             TrialRow(
-                number=trial.number,
+                number=positions[trial.number],
                 state=STATES[trial.state],
                 drawn=dict(trial.params),
                 values=tuple(trial.values or ()) if trial.state is TrialState.COMPLETE else (),
                 curve={str(epoch): value for epoch, value in sorted(trial.intermediate_values.items())},
                 seconds=trial.user_attrs.get(workers.SECONDS),
-                same_as=trial.user_attrs.get(workers.SAME_AS),
+                same_as=positions.get(trial.user_attrs.get(workers.SAME_AS, -1)),
                 reason=trial.user_attrs.get(workers.TRIAL_REASON),
             )
             for trial in trials

@@ -2,7 +2,8 @@
 
 A worker that dies leaves a trial in the state "running". Another worker detects it: on the same machine the
 lock file of the dead worker is free, on another machine its heartbeat is old. The trial is then marked as
-failed, and its values are tried again.
+failed, and its values are tried again. The repetition resumes the training, and has the trial's position: an
+interrupted search gives what an undisturbed one gives.
 """
 
 from __future__ import annotations
@@ -26,16 +27,18 @@ from dermpack.errors import DermpackError, InputError
 from dermpack.storage.shared_folders import WORKERS_FOLDER, wait_for_turn
 from trainer.experiments.runner import ExperimentRun, run_recipe
 from trainer.experiments.search.space import SearchGoal, Space, apply_sample
+from trainer.experiments.search.storage import ORIGIN, order_trials
 from trainer.fitting.events import Epoch, FitProgress
 from trainer.runs.preflight import check_training
-from trainer.runs.run_folder import read_run
-from trainer.runs.subprocess_training import EventCallback, RecipeStarted, TrainingEvent
+from trainer.runs.run_folder import read_epochs, read_run, wait_for_other_training
+from trainer.runs.subprocess_training import PARENT_GRACE_S, EventCallback, RecipeStarted, TrainingEvent
 
-WORKER, ALIVE, ORIGIN, TRIAL_REASON = "worker", "alive", "origin", "reason"
+WORKER, ALIVE, TRIAL_REASON = "worker", "alive", "reason"
+INTERRUPTED = "interrupted"  # the attribute of a trial whose worker ended by itself
 HEARTBEAT_S = 20.0
 SILENT_S = 300.0  # without a heartbeat, after which a worker on another machine is considered dead
 HEARTBEAT_FAILURES = (optuna.exceptions.StorageInternalError, optuna.exceptions.UpdateFinishedTrialError)
-MAX_TRIES = 3  # of one set of values, because the values may be what kills the worker
+MAX_TRIES = 3  # of one set of values that end with a killed worker: the values may be what kills it
 SECONDS, RECIPE, SAME_AS, WEIGHTS = "seconds", "recipe", "same_as", "weights_sha256"
 TRIALS = "trials"
 SECOND_PHASE = "fine-tuning"  # as trainer.fitting.phases names it
@@ -62,9 +65,13 @@ def run_trials(
         fcntl.flock(file, fcntl.LOCK_EX)
         while time.monotonic() < deadline:
             with wait_for_turn(folder):
-                restart_dead_trials(study, folder)
+                own = {WORKER: name, ALIVE: time.time()}
+                restart_dead_trials(study, folder, own)
                 if has_enough_trials(study.get_trials(deepcopy=False), trials):
                     return
+                if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                    # A trial has a worker from its beginning: one without would never be found dead.
+                    study.enqueue_trial({}, user_attrs=own)
                 trial = study.ask()
                 trial.set_user_attr(ALIVE, time.time())  # Optuna stores the start in the local time zone
                 trial.set_user_attr(WORKER, name)
@@ -90,8 +97,8 @@ def failed_with_worker(trial: FrozenTrial) -> bool:
     return trial.state is TrialState.FAIL and TRIAL_REASON not in trial.user_attrs
 
 
-def restart_dead_trials(study: optuna.Study, folder: Path) -> None:
-    """Mark the trials of dead workers as failed, and enqueue their values again."""
+def restart_dead_trials(study: optuna.Study, folder: Path, own: Mapping[str, Any]) -> None:
+    """Mark the trials of dead workers as failed, and enqueue their values again, at first for this worker."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if _is_dead(trial, folder):
             try:
@@ -102,8 +109,10 @@ def restart_dead_trials(study: optuna.Study, folder: Path) -> None:
             origin = trial.user_attrs.get(ORIGIN, trial.number)
             everything = study.get_trials(deepcopy=False)
             tries = [each for each in everything if each.user_attrs.get(ORIGIN, each.number) == origin]
-            if len(tries) < MAX_TRIES:
-                study.enqueue_trial(trial.params, user_attrs={ORIGIN: origin})
+            if sum(INTERRUPTED not in each.user_attrs for each in tries) < MAX_TRIES:
+                # Without a recipe, not all values were drawn: the same seed draws all of them again.
+                drawn = trial.params if RECIPE in trial.user_attrs else {}
+                study.enqueue_trial(drawn, user_attrs={**own, ORIGIN: origin})
 
 
 def _is_dead(trial: FrozenTrial, folder: Path) -> bool:
@@ -136,6 +145,10 @@ def _run_one(study: optuna.Study, trial: Trial, space: Space, run_trial: RunTria
         return
     except optuna.exceptions.UpdateFinishedTrialError:  # our heartbeat was late, and another worker has it
         return
+    except KeyboardInterrupt:  # also of SIGTERM
+        with suppress(*HEARTBEAT_FAILURES):
+            trial.set_user_attr(INTERRUPTED, True)
+        raise
     study.tell(trial, list(values), skip_if_finished=True)
 
 
@@ -173,7 +186,8 @@ def train_trial(
     recipe, figure = apply_sample(values, wanted.recipe), wanted.objective.figure
     place = trial_folder(trial, folder)
     trial.set_user_attr(RECIPE, recipe.record())
-    tell(RecipeStarted(name=f"trial {trial.number}", number=trial.number + 1, of=trials))
+    position = order_trials(study.get_trials(deepcopy=False))[trial.number]
+    tell(RecipeStarted(name=f"trial {position}", number=position + 1, of=trials))
     # Training is deterministic, so a trial with the same recipe has the same result.
     for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if other.user_attrs.get(RECIPE) == recipe.record() and other.values:
@@ -184,6 +198,10 @@ def train_trial(
     prunes = latency is None
     pruner = TrialPruner(trial=trial, figure=figure, head_epochs=recipe.head_epochs, prunes=prunes, tell=tell)
     try:
+        # A repetition resumes the training of its origin: the pruner compares the same epochs.
+        wait_for_other_training(files.run, most_s=PARENT_GRACE_S)
+        for phase, epoch in read_epochs(files.run):
+            pruner.add_epoch(phase, epoch)
         run_recipe(files, recipe, wanted.dataset, tell=pruner)
     except optuna.TrialPruned:
         # The clock is in the folder, so its time is stored before the folder is removed.
@@ -225,9 +243,16 @@ class TrialPruner:
     def __call__(self, event: TrainingEvent) -> None:
         self.tell(event)
         match event:
-            case FitProgress(name=name, epoch=epoch, ended=Epoch(validation=figures)) if self.prunes:
-                # Training keeps its best epoch, so a trial is compared by the best figure so far.
-                self.best = max(self.best, figures[self.figure])
-                self.trial.report(self.best, step=epoch + (self.head_epochs if name == SECOND_PHASE else 0))
-                if self.trial.should_prune():
-                    raise optuna.TrialPruned
+            case FitProgress(name=phase, ended=Epoch() as epoch):
+                self.add_epoch(phase, epoch)
+
+    def add_epoch(self, phase: str, epoch: Epoch) -> None:
+        """Report a finished epoch; raise optuna.TrialPruned if the trial is worse than most others there."""
+        if not self.prunes:
+            return
+        # Training keeps its best epoch, so a trial is compared by the best figure so far.
+        self.best = max(self.best, epoch.validation[self.figure])
+        step = epoch.number + (self.head_epochs if phase == SECOND_PHASE else 0)
+        self.trial.report(self.best, step=step)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned

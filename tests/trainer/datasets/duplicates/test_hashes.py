@@ -87,6 +87,14 @@ def test_thousands_of_black_pictures_are_one_cluster() -> None:
     assert select_clusters(find_sets([black] * 20_000)) == {0: list(range(20_000))}
 
 
+def test_the_pairs_of_many_similar_pictures_are_fewer_than_the_pictures() -> None:
+    rng = np.random.default_rng(0)
+    noisy = [patch(index % 2) + rng.integers(0, 3, patch(0).shape, dtype=np.uint8) for index in range(300)]
+    signatures = [compute_signature(pixels) for pixels in noisy]
+    assert len(find_similar(signatures)) == 298
+    assert find_sets(signatures) == [index % 2 for index in range(300)]
+
+
 def test_no_picture_is_no_duplicate() -> None:
     assert find_similar([]) == []
 

@@ -59,6 +59,10 @@ run_trials(study, SPACE, attempt, folder, trials=trials, deadline=math.inf, ende
 """
 
 
+class Killed(BaseException):
+    """Stands for a process that ends at once."""
+
+
 def opened(
     folder: Path,
     *,
@@ -112,7 +116,8 @@ def test_workers_of_two_machines_share_a_journal_file(tmp_path: Path) -> None:
 
 
 def test_a_worker_elsewhere_is_dead_when_it_was_silent_for_long(tmp_path: Path) -> None:
-    from trainer.experiments.search.workers import ALIVE, ORIGIN, SILENT_S, WORKER
+    from trainer.experiments.search.storage import ORIGIN
+    from trainer.experiments.search.workers import ALIVE, SILENT_S, WORKER
 
     study = opened(tmp_path)
     for silent_s in (SILENT_S + 60, SILENT_S - 60):
@@ -140,18 +145,29 @@ def test_a_worker_that_was_taken_for_dead_goes_on_with_another_trial(tmp_path: P
 
 
 def searched(
-    folder: Path, attempt: Any, *, trials: int, study: Any = None, deadline: float = math.inf
+    folder: Path,
+    attempt: Any,
+    *,
+    trials: int,
+    study: Any = None,
+    space: Space = SPACE,
+    deadline: float = math.inf,
 ) -> Any:
     from trainer.experiments.search.workers import run_trials
 
     study = study or opened(folder)
-    run_trials(study, SPACE, attempt, folder, trials=trials, deadline=deadline, ended=lambda: None)
+    run_trials(study, space, attempt, folder, trials=trials, deadline=deadline, ended=lambda: None)
     return study
 
 
 def by_rate(trial: Any, values: Mapping[str, Any]) -> tuple[float]:
     del trial
     return (values["rate"],)
+
+
+def by_figure(trial: Any, values: Mapping[str, Any]) -> tuple[float]:
+    del trial
+    return (1 / (1 + abs(math.log10(values["rate"]) + 3)) + values["batch"] / 1000,)
 
 
 def test_a_search_in_pieces_draws_what_one_in_a_row_draws(tmp_path: Path) -> None:
@@ -186,17 +202,70 @@ def test_an_interrupted_trial_is_tried_again_with_the_same_values(tmp_path: Path
     assert again.user_attrs["origin"] == first.number
 
 
-def test_values_that_kill_every_worker_are_given_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("end", "is_given_up"), [(Killed, True), (KeyboardInterrupt, False)])
+def test_values_that_kill_every_worker_are_given_up(
+    tmp_path: Path, end: type[BaseException], is_given_up: bool
+) -> None:
     seen: list[float] = []
 
     def fatal(trial: Any, values: Mapping[str, Any]) -> tuple[float]:
         seen.append(by_rate(trial, values)[0])
-        raise KeyboardInterrupt
+        raise end
 
     for _ in range(4):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(end):
             searched(tmp_path, fatal, trials=1)
-    assert [rate == seen[0] for rate in seen] == [True, True, True, False]
+    assert [rate == seen[0] for rate in seen] == [True, True, True, not is_given_up]
+
+
+@pytest.mark.parametrize("when", ["before", "while drawing", "in training"])
+def test_a_search_that_is_killed_gives_what_an_undisturbed_one_gives(tmp_path: Path, when: str) -> None:
+    """More trials than those drawn at random, so that the results of the others guide the sampler."""
+    from trainer.experiments.search.storage import RANDOM_TRIALS, order_trials
+    from trainer.experiments.search.workers import RECIPE
+
+    trials = RANDOM_TRIALS + 4
+    tries = {2: 2, RANDOM_TRIALS + 1: 1, RANDOM_TRIALS + 2: 2}  # kills of the trials at these positions
+
+    class Dying(Space):
+        def sample(self, trial: Any) -> dict[str, Any]:
+            position = order_trials(study.get_trials())[trial.number]
+            if tries.get(position, 0) and when != "in training":
+                tries[position] -= 1
+                if when == "while drawing":
+                    self.dimensions[0].sample(trial)
+                raise Killed
+            return super().sample(trial)
+
+    def attempt(trial: Any, values: Mapping[str, Any]) -> tuple[float]:
+        trial.set_user_attr(RECIPE, dict(values))
+        position = order_trials(study.get_trials())[trial.number]
+        if tries.get(position, 0):
+            tries[position] -= 1
+            raise Killed
+        return by_figure(trial, values)
+
+    whole = searched(tmp_path / "whole", by_figure, trials=trials).get_trials()
+    study = opened(tmp_path / "killed")
+    kills = 0
+    while True:
+        try:
+            searched(
+                tmp_path / "killed",
+                attempt,
+                trials=trials,
+                study=study,
+                space=Dying(dimensions=SPACE.dimensions),
+            )
+            break
+        except Killed:
+            kills += 1
+    found = study.get_trials()
+    positions = order_trials(found)
+    complete = {positions[of.number]: of for of in found if of.state.name == "COMPLETE"}
+    assert kills == 5 and sum(tries.values()) == 0
+    assert [complete[of.number].params for of in whole] == [of.params for of in whole]
+    assert [complete[of.number].values for of in whole] == [of.values for of in whole]
 
 
 def moment(epoch: int, figure: float, *, name: str = "head") -> FitProgress:

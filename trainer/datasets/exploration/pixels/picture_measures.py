@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dermpack.errors import InputError, PictureError
+from dermpack.errors import PictureError
 from dermpack.imaging.decoding import decode
 from dermpack.imaging.picture_decoder import PICTURE_SECONDS, decoding_memory
 from dermpack.imaging.preprocessing import MARGIN, Policy, resize_image
 from dermpack.imaging.rejection import DEFAULT_LIMITS
 from dermpack.processes.limits import allow_cpu_seconds
-from dermpack.processes.process_pool import WorkerLostError, available_jobs, map_in_processes
+from dermpack.processes.process_pool import available_jobs, map_each
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_file
 from trainer.datasets.picture_features import SourcePicture
@@ -51,30 +50,22 @@ def measure_pictures(
     pictures: Sequence[SourcePicture], *, jobs: int | None = None, track: Track = silent
 ) -> list[Measured | None]:
     """Return the measures in the order of the pictures; None for one that is missing, changed or broken."""
-    starts = range(0, len(pictures), CHUNK_PICTURES)
-    chunks = [pictures[start : start + CHUNK_PICTURES] for start in starts]
     results: list[Measured | None] = [None] * len(pictures)
-    try:
-        work = map_in_processes(
-            _measure_chunk,
-            chunks,
-            jobs=jobs or available_jobs(),
-            most_memory_bytes=decoding_memory(DEFAULT_LIMITS),
-        )
-        measured = ((task, offset, one) for task, ones in work for offset, one in enumerate(ones))
-        for task, offset, one in track(measured, total=len(pictures), what="measure"):
-            results[starts[task] + offset] = one
-    except WorkerLostError as error:
-        what = f"a worker process died at this picture or shortly after it ({error.ending})"
-        raise InputError(chunks[error.task][0][0], what, "Remove the picture.", code="worker-died") from error
+    work = map_each(
+        _measure_file,
+        pictures,
+        chunk=CHUNK_PICTURES,
+        jobs=jobs or available_jobs(),
+        most_memory_bytes=decoding_memory(DEFAULT_LIMITS),
+        lost=lambda _index, _ending: None,
+    )
+    for index, measured in track(work, total=len(pictures), what="measure"):
+        results[index] = measured
     return results
 
 
-def _measure_chunk(chunk: Sequence[SourcePicture]) -> list[Measured | None]:
-    return [_measure_file(file, sha256) for file, sha256 in chunk]
-
-
-def _measure_file(file: Path, sha256: str) -> Measured | None:
+def _measure_file(picture: SourcePicture) -> Measured | None:
+    file, sha256 = picture
     allow_cpu_seconds(PICTURE_SECONDS)
     try:
         pixels = decode(file, at_least=MARGIN * SIZE).pixels
