@@ -48,9 +48,9 @@ public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
         }
 
         @Override
-        public void run(Object input, Object output) {
-            super.run(input, output);
-            ByteBuffer answer = (ByteBuffer) output;
+        public void runForMultipleInputsOutputs(Object[] inputs, Map<Integer, Object> outputs) {
+            super.runForMultipleInputsOutputs(inputs, outputs);
+            ByteBuffer answer = (ByteBuffer) outputs.get(0);
             byte first = answer.get(0);
             answer.put(0, answer.get(1)).put(1, (byte) (first ^ 0x7F));
         }
