@@ -102,7 +102,10 @@ def write_models(library: str, folder: Path, kind: str) -> None:
     keras = import_module(library)
     keras.utils.set_random_seed(1)
     if kind == "mobilenet":
-        models = {"mobilenet": nested_model(keras, "mobilenet_v2", kind)}
+        models = {
+            "mobilenet": nested_model(keras, "mobilenet_v2", kind),
+            "rescaled": nested_model(keras, "rescaling", kind),
+        }
     else:
         models = {
             "operators": nested_model(keras, "mobilenet_v2"),

@@ -171,7 +171,9 @@ def test_a_nested_mobilenet_passes_every_way(
     mobilenets: dict[str, Path], library: str, ending: str, method: str, dataset: Path, tmp_path: Path
 ) -> None:
     """With augmentation and preprocessing inside, from either Keras, in either format."""
-    model = mobilenets[library] / f"mobilenet.{ending}"
+    # Keras 3 cannot load the operators that it writes to .h5 files; dermpack can, but there is no original.
+    name = "rescaled" if (library, ending) == ("keras", "h5") else "mobilenet"
+    model = mobilenets[library] / f"{name}.{ending}"
     options = ("--compare-original", "--method", method, "--quiet")
     assert convert(model, dataset, tmp_path / "export", *options) == 0
     assert read_contract(tmp_path / "export" / "model.json").recipe.method == method
