@@ -308,13 +308,6 @@ public final class Contract {
         return name;
     }
 
-    private static Quality.Gates gates(Json.Node of) {
-        return new Quality.Gates(
-                of.get("least_sharpness").whole(),
-                of.get("least_brightness").whole(),
-                of.get("most_white_percent").whole());
-    }
-
     private static int[] shape(Json.Node tensor) {
         double[] sides = numbers(tensor.get("shape"));
         int[] shape = new int[sides.length];

@@ -93,14 +93,6 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
         }
     }
 
-    /** What to do about a refusal. */
-    private static int why(Result result) {
-        if (result.getFault() != null) {
-            return R.string.fault_why;
-        }
-        return result.isFamiliar() ? R.string.not_sure_why : R.string.unlike_why;
-    }
-
     @Override
     public void onWorking() {
         say(getString(R.string.working), true);
