@@ -11,8 +11,8 @@ import click
 
 from dermpack.cli import options
 from dermpack.cli.console import Printer
-from dermpack.cli.convert_tflite import is_tflite, read_foreign_model
-from dermpack.cli.foreign_input import declared_input, list_given, read_declared_input
+from dermpack.cli.convert.foreign_input import declared_input, list_given, read_declared_input
+from dermpack.cli.convert.tflite_file import is_tflite, read_foreign_model
 
 if TYPE_CHECKING:
     from dermpack.bundle.variants import Variant

@@ -12,9 +12,9 @@ import click
 
 from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import Printer, python_stderr_only, resumable, silenced_stderr
-from dermpack.cli.convert_keras import convert_keras, is_keras, read_keras_request, refuse_keras_options
-from dermpack.cli.convert_tflite import convert_tflite, is_tflite, print_kept, read_foreign_model
-from dermpack.cli.foreign_input import declared_input, list_given, read_declared_input
+from dermpack.cli.convert.foreign_input import declared_input, list_given, read_declared_input
+from dermpack.cli.convert.keras_file import convert_keras, is_keras, read_keras_request, refuse_keras_options
+from dermpack.cli.convert.tflite_file import convert_tflite, is_tflite, print_kept, read_foreign_model
 from dermpack.storage.codec import encode
 
 if TYPE_CHECKING:

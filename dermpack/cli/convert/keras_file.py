@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermpack.cli.console import Printer, python_stderr_only
-from dermpack.cli.convert_tflite import find_declared_input
+from dermpack.cli.convert.tflite_file import find_declared_input
 from dermpack.errors import InputError
 
 if TYPE_CHECKING:
