@@ -1,4 +1,4 @@
-"""dermpack verify: check an export or a bundle from its files alone."""
+"""dermpack verify: check an export, a bundle or an app from its files alone."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def command(
     threads: int,
     printer: Printer,
 ) -> None:
-    """Check an export folder, a folder of exports, a .tflite with its model.json, or a bundle.
+    """Check an export folder, a folder of exports, a .tflite with its model.json, a bundle, or an app.
 
     The checks compare hash and size, the contract with the file, and the outputs of each installed
     interpreter, in a child process, with and without XNNPACK. With DATASET, they also compare the scores on
@@ -75,8 +75,11 @@ def command(
     from dermpack.verification.verify import find_exports, open_tools, verify_export
 
     if is_app(path):
-        if dataset or run_folder or key:
-            what, hint = "an app is checked from its file alone", "Omit the dataset, --run and --key."
+        if dataset or run_folder or plain or key:
+            what, hint = (
+                "an app is checked from its file alone",
+                "Omit the dataset, --run, --plain and --key.",
+            )
             raise InputError(path, what, hint, code="option-not-applicable")
         _report(printer, path, [verify_app(path)], author=None, dataset=None, split=None)
         return

@@ -1,7 +1,7 @@
 """Read the manifest of an APK (binary XML) or of an Android archive (text XML).
 
-Binary XML is a list of chunks, each with a type, the size of its head and its whole size. The first chunk is
-a pool of strings; a start-element chunk names its element and its attributes by indices into the pool. The
+Binary XML is a list of chunks, each with a type, the size of its header and its whole size. The first chunk
+is a pool of strings; a start-element chunk names its element and its attributes by indices into the pool. The
 names of Android's own attributes may be missing from the pool: they are found by their resource IDs.
 """
 
@@ -23,6 +23,7 @@ ATTRIBUTES = {
     0x01010270: "targetSdkVersion",
     0x0101000F: "debuggable",
 }
+ATTRIBUTE_BYTES = 20
 MAX_STRINGS = 1 << 16
 Element = tuple[str, Mapping[str, str]]
 
@@ -70,9 +71,12 @@ def _version(text: str) -> int | None:
 
 
 def _text_elements(data: bytes) -> Iterator[Element]:
+    # In another encoding than UTF-8, the search for entities would find nothing.
+    if b"\0" in data:
+        raise ValueError("AndroidManifest.xml is not UTF-8")
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise ValueError("AndroidManifest.xml declares entities")
-    for element in ElementTree.fromstring(data).iter():
+    for element in ElementTree.fromstring(data, ElementTree.XMLParser(encoding="utf-8")).iter():
         attributes = {
             key.removeprefix(ANDROID): text for key, text in element.attrib.items() if key.startswith(ANDROID)
         }
@@ -84,21 +88,23 @@ def _binary_elements(data: bytes) -> Iterator[Element]:
     resources: tuple[int, ...] = ()
     (start,) = struct.unpack_from("<H", data, 2)
     while start < len(data):
-        kind, head_bytes, size_bytes = struct.unpack_from("<HHI", data, start)
-        if size_bytes < max(head_bytes, 8) or start + size_bytes > len(data):
+        kind, header_bytes, size_bytes = struct.unpack_from("<HHI", data, start)
+        if size_bytes < max(header_bytes, 8) or start + size_bytes > len(data):
             raise ValueError("AndroidManifest.xml is malformed")
         chunk = data[start : start + size_bytes]
         if kind == STRINGS:
-            strings = _string_pool(chunk, head_bytes)
+            strings = _string_pool(chunk, header_bytes)
         elif kind == RESOURCES:
-            resources = struct.unpack_from(f"<{(len(chunk) - head_bytes) // 4}I", chunk, head_bytes)
+            resources = struct.unpack_from(f"<{(len(chunk) - header_bytes) // 4}I", chunk, header_bytes)
         elif kind == START_ELEMENT:
-            yield _start_element(chunk[head_bytes:], strings, resources)
+            yield _start_element(chunk[header_bytes:], strings, resources)
         start += size_bytes
 
 
 def _start_element(body: bytes, strings: list[str], resources: tuple[int, ...]) -> Element:
     _, name, offset, stride, count = struct.unpack_from("<IIHHH", body)
+    if stride < ATTRIBUTE_BYTES:  # the attributes would overlap, and cost more than their bytes
+        raise ValueError("AndroidManifest.xml is malformed")
     attributes = {}
     for index in range(count):
         _, key, raw, _, _, kind, value = struct.unpack_from("<IIIHBBI", body, offset + stride * index)
@@ -115,29 +121,29 @@ def _start_element(body: bytes, strings: list[str], resources: tuple[int, ...]) 
     return strings[name], attributes
 
 
-def _string_pool(chunk: bytes, head_bytes: int) -> list[str]:
+def _string_pool(chunk: bytes, header_bytes: int) -> list[str]:
     count, _, flags, first, _ = struct.unpack_from("<5I", chunk, 8)
     if count > MAX_STRINGS:
         raise ValueError("AndroidManifest.xml contains too many strings")
-    offsets = struct.unpack_from(f"<{count}I", chunk, head_bytes)
+    offsets = struct.unpack_from(f"<{count}I", chunk, header_bytes)
     read = _read_utf8 if flags & UTF8_FLAG else _read_utf16
     return [read(chunk, first + offset) for offset in offsets]
 
 
-def _read_utf8(chunk: bytes, at: int) -> str:
+def _read_utf8(chunk: bytes, start: int) -> str:
     """Skip the length in characters, read the length in bytes: one byte each, or two from 128 on."""
-    at += 2 if chunk[at] & 0x80 else 1
-    length = chunk[at]
+    start += 2 if chunk[start] & 0x80 else 1
+    length = chunk[start]
     if length & 0x80:
-        length = (length & 0x7F) << 8 | chunk[at + 1]
-        at += 1
-    return chunk[at + 1 : at + 1 + length].decode("utf-8", "replace")
+        length = (length & 0x7F) << 8 | chunk[start + 1]
+        start += 1
+    return chunk[start + 1 : start + 1 + length].decode("utf-8", "replace")
 
 
-def _read_utf16(chunk: bytes, at: int) -> str:
-    (length,) = struct.unpack_from("<H", chunk, at)
+def _read_utf16(chunk: bytes, start: int) -> str:
+    (length,) = struct.unpack_from("<H", chunk, start)
     if length & 0x8000:
-        (low,) = struct.unpack_from("<H", chunk, at + 2)
+        (low,) = struct.unpack_from("<H", chunk, start + 2)
         length = (length & 0x7FFF) << 16 | low
-        at += 2
-    return chunk[at + 2 : at + 2 + 2 * length].decode("utf-16-le", "replace")
+        start += 2
+    return chunk[start + 2 : start + 2 + 2 * length].decode("utf-16-le", "replace")

@@ -8,7 +8,8 @@ ELF_MAGIC, CLASS_64, LITTLE_ENDIAN = b"\x7fELF", 2, 1
 SEGMENT_TYPE_LOAD = 1
 MAX_SEGMENTS = 512
 DEX_MAGIC = b"dex\n"
-DEX_STRINGS, DEX_TYPES, DEX_CLASSES = 56, 64, 96  # offsets of a size and an offset in the header
+# Places in the header: the offsets of two lists, and the size and the offset of a third.
+DEX_STRINGS, DEX_TYPES, DEX_CLASSES = 60, 68, 96
 CLASS_DEFINITION_BYTES = 32
 MAX_CLASSES = 1 << 16  # that one DEX file can define
 MAX_NAME_BYTES = 1024
@@ -22,7 +23,8 @@ def load_alignment(library: bytes) -> int:
     if library[:4] != ELF_MAGIC or len(library) < 64 or library[5] != LITTLE_ENDIAN:
         raise ValueError("not a little-endian ELF library")
     is_64 = library[4] == CLASS_64
-    (start,) = struct.unpack_from("<Q" if is_64 else "<I", library, 32 if is_64 else 28)
+    number = "<Q" if is_64 else "<I"
+    (start,) = struct.unpack_from(number, library, 32 if is_64 else 28)
     size_bytes, count = struct.unpack_from("<HH", library, 54 if is_64 else 42)
     if count > MAX_SEGMENTS:
         raise ValueError("an ELF library with too many segments")
@@ -32,12 +34,10 @@ def load_alignment(library: bytes) -> int:
             segment = start + index * size_bytes
             (kind,) = struct.unpack_from("<I", library, segment)
             # p_align is the last field of a program header.
-            (alignment,) = struct.unpack_from(
-                "<Q" if is_64 else "<I", library, segment + (48 if is_64 else 28)
-            )
+            (alignment,) = struct.unpack_from(number, library, segment + (48 if is_64 else 28))
             if kind == SEGMENT_TYPE_LOAD:
                 alignments.append(alignment)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:  # an offset can have 64 bits
         raise ValueError("the ELF library is truncated") from error
     if not alignments:
         raise ValueError("an ELF library without loaded segments")
@@ -49,7 +49,8 @@ def dex_classes(dex: bytes) -> list[str]:
     if not dex.startswith(DEX_MAGIC):
         raise ValueError("not a DEX file")
     try:
-        (_, strings), (_, types) = (struct.unpack_from("<II", dex, at) for at in (DEX_STRINGS, DEX_TYPES))
+        (strings,) = struct.unpack_from("<I", dex, DEX_STRINGS)
+        (types,) = struct.unpack_from("<I", dex, DEX_TYPES)
         count, classes = struct.unpack_from("<II", dex, DEX_CLASSES)
         if count > MAX_CLASSES:
             raise ValueError("a DEX file with too many classes")

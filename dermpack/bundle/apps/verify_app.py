@@ -1,7 +1,8 @@
 """Verify an APK or an Android archive by Google Play's technical rules, as far as the file alone shows them.
 
 The archive is hostile until checked: only the beginning of each library, and files of limited size, are
-expanded.
+expanded, and only by the two methods that Android knows. The others can expand a few bytes to gigabytes in
+one step.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ import struct
 import zipfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dermpack.bundle.apps.android_manifest import AndroidManifest, parse_manifest
 from dermpack.bundle.apps.native_code import dex_classes, load_alignment
-from dermpack.bundle.bundle_record import BUNDLE_FILE
+from dermpack.bundle.bundle_record import BUNDLE_FILE, GOLDEN_FOLDER
 from dermpack.bundle.golden_vectors import GOLDEN_FILE
 from dermpack.bundle.zip_archive import LOCAL_SIGNATURE, MAX_BUNDLE_BYTES
 from dermpack.errors import InputError
@@ -36,7 +36,12 @@ DEX = re.compile(r"classes\d*\.dex\Z")
 RUNTIMES = ("libtensorflowlite_jni.so", "libLiteRt.so", "liblitert_jni.so")
 HEAD_BYTES = 1 << 16  # of a library: its program headers are at the beginning
 MAX_FILE_BYTES = 256 << 20  # of an expanded file
+MAX_EXPANDED_BYTES = 4 << 30  # of all files together
+MAX_MANIFEST_BYTES = 4 << 20
 MAX_ENTRIES = 1 << 17
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What zipfile raises for the directory of an archive that it cannot read.
+UNREADABLE = (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error)
 LOCAL_HEADER_BYTES, NAME_LENGTH_OFFSET = 30, 26
 SHOWN = 3
 HINT = "Give an APK or AAR as the build wrote it."
@@ -53,7 +58,9 @@ class _App:
     is_library: bool  # an Android archive, which another build packs again
 
     def read(self, entry: zipfile.ZipInfo, *, most: int = MAX_FILE_BYTES) -> bytes:
-        """Return the first bytes of an entry; its declared size is not trusted."""
+        """Return the first bytes of an entry."""
+        if entry.compress_type not in METHODS:
+            raise _error(self.where, f"{entry.filename} is compressed by a method that Android does not know")
         archive = self.archive
         try:
             with archive.open(entry) as opened:
@@ -76,7 +83,7 @@ def is_app(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return BUNDLE_FILE not in archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+    except (OSError, *UNREADABLE):
         return path.suffix.lower() == ".apk"
 
 
@@ -87,25 +94,27 @@ def verify_app(path: Path) -> Verification:
         raise _error(path, "not an APK or AAR")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except zipfile.BadZipFile as error:
+    except UNREADABLE as error:
         raise _error(path, f"not a readable zip ({error})") from error
     entries = tuple(archive.infolist())
-    if len(entries) > MAX_ENTRIES or MANIFEST_FILE not in archive.NameToInfo:
+    # zipfile expands no more of a file than its declared size.
+    if len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > MAX_EXPANDED_BYTES:
+        raise _error(path, "contains too many files, or too large ones")
+    if MANIFEST_FILE not in archive.NameToInfo:
         raise _error(path, f"contains no {MANIFEST_FILE}")
     is_library = path.suffix.lower() == ".aar"
     app = _App(where=path, archive=archive, data=data, entries=entries, is_library=is_library)
     try:
-        manifest = parse_manifest(app.read(archive.NameToInfo[MANIFEST_FILE]))
-        rules: tuple[Callable[[], Check], ...] = (
-            lambda: _check_pages(app),
-            lambda: _check_models(app),
-            lambda: _check_permissions(manifest),
-            lambda: _check_duplicates(app),
-            lambda: _check_runtimes(app),
-            lambda: _check_golden(app),
-            *(() if is_library else (lambda: _check_target(manifest),)),
+        manifest = parse_manifest(app.read(archive.NameToInfo[MANIFEST_FILE], most=MAX_MANIFEST_BYTES))
+        checks = (
+            _check_pages(app),
+            _check_models(app),
+            _check_permissions(manifest),
+            _check_duplicates(app),
+            _check_runtimes(app),
+            _check_golden(app),
+            *(() if is_library else (_check_target(manifest),)),
         )
-        checks = tuple(rule() for rule in rules)
     except (ValueError, struct.error) as error:
         raise _error(path, str(error)) from error
     return Verification(name=path.name, sha256=sha256_of(data), checks=checks)
@@ -135,10 +144,11 @@ def _check_pages(app: _App) -> Check:
 
 def _check_models(app: _App) -> Check:
     models = [entry for entry in app.entries if entry.filename.endswith(".tflite")]
-    compressed = (
-        [] if app.is_library else [of.filename for of in models if of.compress_type != zipfile.ZIP_STORED]
-    )
-    problems = [f"{name}: is compressed, so it cannot be mapped" for name in compressed]
+    problems = [
+        f"{entry.filename}: is compressed, so it cannot be mapped"
+        for entry in models
+        if not app.is_library and entry.compress_type != zipfile.ZIP_STORED
+    ]
     size_bytes = sum(entry.file_size for entry in models)
     success = f"{len(models)} models, {size_bytes:,} bytes{'' if app.is_library else ', stored uncompressed'}"
     return check_from_problems("models", _shown(problems), success=success)
@@ -153,7 +163,7 @@ def _check_permissions(manifest: AndroidManifest) -> Check:
 def _check_duplicates(app: _App) -> Check:
     counts = Counter(entry.filename for entry in app.entries)
     problems = [f"{name}: {count} times" for name, count in counts.items() if count > 1]
-    # Of a class that is there twice, Android uses the first one: which one is a matter of luck.
+    # Android uses the first definition of a class, and which file comes first depends on the build.
     places = defaultdict(list)
     for entry in app.entries:
         if DEX.fullmatch(entry.filename):
@@ -176,7 +186,7 @@ def _jar_classes(app: _App, entry: zipfile.ZipInfo) -> list[str]:
     try:
         with zipfile.ZipFile(io.BytesIO(app.read(entry))) as jar:
             return [name for name in jar.namelist() if name.endswith(".class")]
-    except zipfile.BadZipFile as error:
+    except UNREADABLE as error:
         raise ValueError(f"{entry.filename} is not a readable zip") from error
 
 
@@ -193,10 +203,13 @@ def _check_runtimes(app: _App) -> Check:
 
 
 def _check_golden(app: _App) -> Check:
+    ending = f"/{GOLDEN_FOLDER}/{GOLDEN_FILE}"
     folders = {
-        of.filename.rpartition("/")[0] for of in app.entries if of.filename.endswith(f"/golden/{GOLDEN_FILE}")
+        entry.filename.removesuffix(GOLDEN_FILE) for entry in app.entries if entry.filename.endswith(ending)
     }
-    size_bytes = sum(of.file_size for of in app.entries if of.filename.rpartition("/")[0] in folders)
+    size_bytes = sum(
+        entry.file_size for entry in app.entries if entry.filename[: entry.filename.rfind("/") + 1] in folders
+    )
     detail = f"{size_bytes:,} bytes of golden vectors, which a release does not need" if folders else "none"
     return Check(
         name="golden vectors", outcome=CheckOutcome.NOTED if folders else CheckOutcome.HOLDS, detail=detail

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -105,13 +107,31 @@ def test_both_kinds_of_strings_are_read(utf8: bool) -> None:
     assert parsed.permissions == ("a.B",)
 
 
-@pytest.mark.parametrize("data", [b"\3\0\x08\0", b"<manifest", b"<!DOCTYPE a><manifest/>", manifest()[:60]])
+OVERLAPPING = binary_manifest([("uses-permission", {"name": "a.B"})]).replace(
+    struct.pack("<HHH", 20, 20, 1), struct.pack("<HHH", 20, 0, 0xFFFF)
+)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\3\0\x08\0",
+        b"<manifest",
+        b"<!DOCTYPE a><manifest/>",
+        '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a><manifest/>'.encode("utf-16"),
+        OVERLAPPING,
+        manifest()[:60],
+    ],
+)
 def test_a_malformed_manifest_is_rejected(data: bytes) -> None:
     with pytest.raises(ValueError):
         parse_manifest(data)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x7fELF" + bytes(60), elf(PAGE_BYTES)[:80]])
+FAR_SEGMENTS = elf(PAGE_BYTES).replace(struct.pack("<QQ", 0, 64), struct.pack("<QQ", 0, (1 << 64) - 64), 1)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x7fELF" + bytes(60), elf(PAGE_BYTES)[:80], FAR_SEGMENTS])
 def test_a_malformed_library_is_rejected(data: bytes) -> None:
     with pytest.raises(ValueError):
         load_alignment(data)
@@ -133,10 +153,30 @@ def test_a_file_that_is_no_app_is_one_line(tmp_path: Path) -> None:
         verify_app(write_app(path, [("a", b"")]))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_method_that_android_does_not_know_is_not_expanded(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "app.apk"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("AndroidManifest.xml", bytes(1 << 20), compress_type=method)
+    with raises_code("invalid-app", "AndroidManifest.xml"):
+        verify_app(path)
+
+
+def test_files_that_expand_to_more_than_the_limit_are_rejected(tmp_path: Path) -> None:
+    path = write_app(tmp_path / "app.apk", usual_files())
+    data = path.read_bytes()
+    start = data.index(b"PK\1\2")
+    declared = struct.pack("<I", 0xFFFFFFF0)  # of the first file in the directory
+    path.write_bytes(data[: start + 24] + declared + data[start + 28 :])
+    with raises_code("invalid-app", "too large"):
+        verify_app(path)
+
+
 def test_the_command_prints_the_checks_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_app(tmp_path / "app.apk", list({**dict(usual_files()), LIBRARY: elf(4096)}.items()))
     assert main(["verify", str(path)]) == 1
     assert "16 KB pages" in capsys.readouterr().err
     assert main(["verify", str(path), "--key", str(path)]) == 1
+    assert main(["verify", str(path), "--plain", str(path)]) == 1
     write_app(path, usual_files())
     assert main(["verify", str(path)]) == 0
