@@ -10,8 +10,8 @@
 
 Fields can be str, int, float, bool, Path, enums, other records, `X | None`, tuples, and Mapping from str to
 any of these; a value of type Any is taken as it is. A field with a default may be missing. Limits of values
-are checked by `__post_init__` with `check`. Of a union of records, the JSON object says in one key, which
-each of them declares as a Literal, which of them it is: `role: Literal["picture"] = "picture"`.
+are checked by `__post_init__` with `check`. The records of a union each declare one field of the same name as
+a Literal, whose value in the JSON object selects the record: `role: Literal["picture"] = "picture"`.
 """
 
 from __future__ import annotations

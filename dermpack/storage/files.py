@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -26,6 +27,7 @@ from dermpack.storage.regular_files import NotRegularFileError, open_regular
 
 CHUNK_BYTES = 1 << 20
 MAX_JSON_BYTES = 64 << 20  # parsed objects can take 30 times the memory of their text
+MAX_KEY_CHARACTERS = 30  # of a key in a message
 MAX_DIGITS = 30  # of an integer in JSON: all of ours fit into 64 bits
 AGAIN = "Create the file again."
 WRITE_HINT = "Check the folder and the free space."
@@ -98,9 +100,8 @@ def parse_json(data: bytes) -> Any:
 def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     built = dict(pairs)
     if len(built) < len(pairs):  # one program reads the first value, another one the last
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"two values of the key {twice[:MAX_DIGITS]!r}")
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"two values of the key {name[:MAX_KEY_CHARACTERS]!r}")
     return built
 
 
