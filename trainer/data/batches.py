@@ -54,13 +54,14 @@ class Teacher:
         The loss adds `offsets` to the logits of the trained network, so they are added to the teacher's too.
         """
         pixels, *others = tf.nest.flatten(inputs)
-        taken = self.network.inputs
-        side = taken[0].shape[1]
+        shape = self.network.input_shape
+        takes_metadata = isinstance(shape, list)
+        side = shape[0][1] if takes_metadata else shape[1]
         if pixels.shape[1] != side:
             # The teacher takes the same augmented picture; only the size of its input may differ.
             pixels = tf.image.resize(pixels, [side, side], antialias=True)
         # A teacher without metadata sees the picture only.
-        inputs = [pixels, *others] if len(taken) > 1 else pixels
+        inputs = [pixels, *others] if takes_metadata else pixels
         probabilities = tf.cast(self.network(inputs, training=False), tf.float32)
         logits = tf.math.log(tf.maximum(probabilities, MIN_PROBABILITY))
         predictions = tf.nn.softmax(logits + tf.constant(offsets, tf.float32))

@@ -18,6 +18,7 @@ MODELS = (
 )
 RECIPES = ("default", "plain")
 SEEDS = ("0", "1")
+QUANTIZED = (("PTQ", "metadata-verify-0"), ("PTQ", "metadata-verify-1"), ("QAT", "metadata-verify-qat-1"))
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 TARGETS = ("host", "qemu:cortex-a72", "qemu:cortex-a76")
 
@@ -161,18 +162,18 @@ def metadata_columns() -> list[str]:
 
 def metadata_int8() -> list[str]:
     """The int8 files against their float networks on the same test pictures, paired."""
-    header = ("split seed", "float", "int8 (95 %)", "points (95 %)", "same label")
-    return markdown([header, *map(_quantized, SEEDS)])
+    header = ("split seed", "method", "float", "int8 (95 %)", "points (95 %)", "same label")
+    return markdown([header, *(_quantized(name, method) for method, name in QUANTIZED)])
 
 
-def _quantized(seed: str) -> tuple[str, ...]:
-    of = report(f"metadata-verify-{seed}")
+def _quantized(name: str, method: str) -> tuple[str, ...]:
+    of, seed = report(name), name[-1]
     checks = {check["proof"]: check["figures"] for check in of["exports"][0]["proofs"]}
     score, labels = checks["balanced_accuracy on test"], checks["labels on test"]
     ends = score["difference_ci95_low"], score["difference_ci95_high"]
     change = points(score["difference"], ends)
     value = f"{score['value']:.3f} ({score['ci95_low']:.3f} to {score['ci95_high']:.3f})"
-    return (seed, f"{score['of_float']:.3f}", value, change, f"{labels['agreement']:.1%}")
+    return (seed, method, f"{score['of_float']:.3f}", value, change, f"{labels['agreement']:.1%}")
 
 
 def references() -> list[str]:
