@@ -33,7 +33,7 @@ def measure_steps(
     rows, top = np.arange(len(logits)), probabilities.argmax(axis=1)
     differences = logits - logits[rows, top][:, None]
     error = ROUNDED * probability_step + FLOAT_ERROR
-    lowest, highest = np.maximum(probabilities - error, 0), probabilities + error
+    lowest, highest = np.maximum(probabilities - error, 0), np.maximum(probabilities + error, error)
     with np.errstate(divide="ignore"):  # a probability of 0 has no lower bound
         lower = np.log(lowest) - np.log(highest[rows, top])[:, None]
         upper = np.log(highest) - np.log(lowest[rows, top])[:, None]
