@@ -31,7 +31,7 @@ def export_kept_file(
     dataset: Dataset,
     output: Path,
     *,
-    evidence: contracts.InputEvidence | None = None,
+    input_evidence: contracts.InputEvidence | None = None,
     threads: int = 2,
     overwrite: bool = False,
     track: Track = silent,
@@ -57,10 +57,10 @@ def export_kept_file(
         outputs={contracts.PROBABILITIES: replace(contract.probabilities, temperature=temperature)},
         abstention=fit_abstention(calibrate(predictions, temperature), coverage=COVERAGE),
         accuracy=(_accuracy_record(predictions),),
-        input_evidence=evidence,
+        input_evidence=input_evidence,
     )
     with new_folder(output, marker=contracts.CONTRACT_FILE, overwrite=overwrite) as folder:
-        write_export_files(folder, model.data, contract, notes=model.notes)
+        write_export_files(folder, model.data, contract)
     return contract
 
 

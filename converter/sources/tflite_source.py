@@ -28,7 +28,7 @@ def open_tflite(
     model: ForeignModel,
     dataset: Dataset,
     *,
-    evidence: InputEvidence | None = None,
+    input_evidence: InputEvidence | None = None,
     threads: int = 2,
     track: Track = silent,
 ) -> Source:
@@ -67,8 +67,7 @@ def open_tflite(
         licence=model.licence or dataset.licence,
         activation=model.activation,
         applied=model.applied,
-        input_evidence=evidence,
-        notes=model.notes,
+        input_evidence=input_evidence,
     )
 
 

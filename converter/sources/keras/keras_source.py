@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from converter.export_graph import build_export_graph
 from converter.pixel_scale import PixelScale
 from converter.qat.unit_inputs import take_unit_inputs
 from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze, freeze_graph
-from converter.sources.keras.graph import KerasGraph, read_graph, refuse
+from converter.sources.keras.graph import MALFORMED, KerasGraph, refuse, refuse_malformed
+from converter.sources.keras.graph_reading import read_graph
 from converter.sources.keras.normalization import InputNormalization, find_normalization
-from converter.sources.keras.original import PICTURES, OriginalComparison, compare_original
+from converter.sources.keras.original import PICTURES, compare_original
 from converter.sources.keras.rebuild import RebuiltNetwork, rebuild
 from converter.sources.keras.weights import VariableFinder
 from converter.sources.source import Source, SourceNetwork, SourcePicture, read_split
@@ -32,7 +32,6 @@ from trainer.api import KerasModelFile, Recipe, predict, read_keras_model
 MIN_SIDE, MAX_SIDE = 8, 2048
 VERSION_CHARACTERS = 12
 CHANNELS = 3
-Rows = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,29 +56,31 @@ def load_keras(
     file = read_keras_model(path)
     # From here on, the file is text and arrays; tf_keras builds only layers that the vocabulary lists.
     graph = read_graph(file.config, where=path, keras_version=file.keras_version)
-    side = _find_side(graph, size, path)
     finder = VariableFinder(file, graph, where=path)
     try:
+        side = _find_side(graph, size, path)
         normalization = find_normalization(
             graph, finder, declared=_declared_scale(declared), size=side, where=path
         )
         rebuilt = rebuild(graph, finder, normalization, size=side, where=path)
-    except (LookupError, TypeError, ValueError, OverflowError) as error:
-        what = f"the configuration of the model is malformed ({type(error).__name__}: {error})"
-        raise refuse(path, what, code="invalid-model-file") from error
+        notes = tuple(_list_notes(file, graph, normalization, rebuilt))
+    except MALFORMED as error:
+        raise refuse_malformed(path, error) from error
     if rebuilt.outputs != len(labels) and (rebuilt.outputs, len(labels)) != (1, 2):
         what = f"the model has {rebuilt.outputs} outputs, but there are {len(labels)} labels"
         hint = "Give --labels with one label per output; for a single output, the labels of 0 and of 1."
         raise InputError(path, what, hint, code="labels-mismatch")
+    version = file.keras_version.partition(".")[0] or "2"
+    version = version if version.isdecimal() else "?"
     return KerasNetwork(
         file=path,
-        description=_describe(file),
+        description=f"Keras {version} file ({'.keras' if file.is_archive else '.h5'})",
         sha256=sha256,
         size=side,
         graph=graph,
         normalization=normalization,
         rebuilt=rebuilt,
-        notes=tuple(_notes(file, graph, normalization, rebuilt)),
+        notes=notes,
     )
 
 
@@ -90,15 +91,19 @@ def open_keras(
     labels: tuple[str, ...],
     policy: Policy,
     compare: bool = False,
-    evidence_map: bool = False,
-    evidence: InputEvidence | None = None,
+    evidence: bool = False,
+    input_evidence: InputEvidence | None = None,
     threads: int,
     track: Track = silent,
 ) -> Source:
-    """Freeze the network and predict the validation split with it; `compare` runs the original, too."""
+    """Freeze the network and predict the validation split with it.
+
+    `compare` also runs the original, `evidence` adds the evidence map to the outputs, and `input_evidence`
+    records how the numbers of the input were found.
+    """
     # The same numbers for the trainer, the quantizers and the contract.
     pixels = network.normalization.pixels
-    graph = build_export_graph(network.rebuilt.model, evidence=evidence_map, where=network.file)
+    graph = build_export_graph(network.rebuilt.model, evidence=evidence, where=network.file)
     picture = SourcePicture(size=network.size, policy=policy, pixels=pixels)
     validation = read_split(
         dataset,
@@ -111,11 +116,22 @@ def open_keras(
     )
     notes = list(network.notes)
     if compare:
-        compared = _compare(network, validation.copies[0], pixels)
+        rows = np.asarray(validation.copies[0][:PICTURES])
+        compared = compare_original(
+            network.file,
+            network.normalization.given.apply(rows),
+            np.asarray(network.rebuilt.model(pixels.apply(rows), training=False), np.float64),
+            head=network.rebuilt.head,
+            is_keras3=network.graph.is_keras3,
+        )
         notes.append(
             f"the original gives the same answers on {compared.pictures} pictures: probabilities at most "
             f"{compared.difference:.1e} apart"
         )
+    # tfmot wraps each layer once.
+    counts = Counter(call.layer.name for call in network.graph.calls)
+    shared = next((name for name, count in counts.items() if count > 1), None)
+    refusal = "" if shared is None else f"layer {shared!r} is used more than once"
     return Source(
         description=network.description,
         where=network.file,
@@ -123,15 +139,13 @@ def open_keras(
         version=network.sha256[:VERSION_CHARACTERS],
         labels=labels,
         picture=picture,
-        network=SourceNetwork(
-            graph=graph, frozen=freeze_graph(graph), recipe=Recipe(), qat_refusal=_find_shared(network.graph)
-        ),
+        network=SourceNetwork(graph=graph, frozen=freeze_graph(graph), recipe=Recipe(), qat_refusal=refusal),
         dataset=dataset,
         validation=validation,
         float_predictions=predict(take_unit_inputs(graph.model, pixels), validation),
         parents=Parents(kind=SourceKind.KERAS, file=network.sha256, dataset=dataset.sha256),
         licence=dataset.licence,
-        input_evidence=evidence,
+        input_evidence=input_evidence,
         notes=tuple(notes),
     )
 
@@ -177,13 +191,7 @@ def _find_side(graph: KerasGraph, size: int | None, where: Path) -> int:
     return int(height)
 
 
-def _describe(file: KerasModelFile) -> str:
-    """Return what the file is: "Keras 3 file (.keras)"."""
-    version = file.keras_version.partition(".")[0] or "2"
-    return f"Keras {version if version.isdecimal() else '?'} file ({'.keras' if file.is_archive else '.h5'})"
-
-
-def _notes(
+def _list_notes(
     file: KerasModelFile, graph: KerasGraph, normalization: InputNormalization, rebuilt: RebuiltNetwork
 ) -> list[str]:
     notes = [f"input: {normalization.description}"]
@@ -196,22 +204,3 @@ def _notes(
             "the file computes in half precision; the exported files are made from its float32 weights"
         )
     return notes
-
-
-def _find_shared(graph: KerasGraph) -> str:
-    """Return why quantization-aware training cannot train the network, or ""."""
-    counts = Counter(call.layer.name for call in graph.calls)
-    shared = [name for name, count in counts.items() if count > 1]
-    return f"layer {shared[0]!r} is used more than once" if shared else ""
-
-
-def _compare(network: KerasNetwork, rows: Rows, pixels: PixelScale) -> OriginalComparison:
-    """Compare the rebuilt network with the original on prepared pictures."""
-    pictures = np.asarray(rows)[:PICTURES]
-    return compare_original(
-        network.file,
-        network.normalization.given.apply(pictures),
-        np.asarray(network.rebuilt.model(pixels.apply(pictures), training=False), np.float64),
-        head=network.rebuilt.head,
-        is_keras3=network.graph.is_keras3,
-    )

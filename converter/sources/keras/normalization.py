@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.pixel_scale import PIXEL_MIDDLE, UNIT_SCALE, PixelScale
+from converter.pixel_scale import LARGEST_PIXEL, PIXEL_MIDDLE, UNIT_SCALE, PixelScale
 from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, refuse
 from converter.sources.keras.weights import VariableFinder
 from dermpack.contract import ColorOrder
@@ -24,7 +24,6 @@ from dermpack.errors import InputError
 Floats = NDArray[np.float64]
 CHANNELS = 3
 EPSILON = 1e-7  # Keras divides by at least this
-LARGEST_PIXEL = 255
 # A network of pixels from 0 to 255 gets values of such a width; if it took 0 to 1, they would be 255 times
 # wider. Values that are only shifted are those of ResNet50 and VGG.
 USUAL_WIDTHS = (0.5, 16.0)

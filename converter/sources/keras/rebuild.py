@@ -22,7 +22,7 @@ from converter._private import Keras
 from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, refuse
 from converter.sources.keras.normalization import ChannelMap, InputNormalization
 from converter.sources.keras.variable_shapes import VARIABLE_SHAPES
-from converter.sources.keras.vocabulary import ACTIVATIONS, LAYERS
+from converter.sources.keras.vocabulary import ACTIVATIONS, LAYERS, PIXELS
 from converter.sources.keras.weights import VariableFinder
 from dermpack.errors import InputError
 
@@ -62,7 +62,7 @@ def rebuild(
 ) -> RebuiltNetwork:
     """Return the network; an InputError names the layer that cannot be built."""
     builder = _Builder(finder, where, is_keras3=graph.is_keras3)
-    pixels = tf_keras.Input((size, size, 3), name="pixels")
+    pixels = tf_keras.Input((size, size, 3), name=PIXELS)
     tensors: dict[int, Keras] = {}
     # 1. The tensors at which the network begins: the pixels, or a fixed convolution of them.
     for number, (entrance, mapped) in enumerate(normalization.entrances.items()):

@@ -12,6 +12,7 @@ from typing import Any
 
 MODELS = ("Functional", "Model", "Sequential")
 INPUT = "InputLayer"
+PIXELS = "pixels"  # the name of the input of the flat network
 # Layers that change pictures only while a network trains. Without those that also change them afterwards:
 # Resizing, CenterCrop, RandomCrop, AutoContrast, Equalization.
 TRAINING_ONLY = frozenset(

@@ -130,8 +130,8 @@ def convert_keras(
             labels=asked.labels,
             policy=declared.policy or Policy.CENTRE_SQUARE,
             compare=asked.compare,
-            evidence_map=request.evidence,
-            evidence=evidence,
+            evidence=request.evidence,
+            input_evidence=evidence,
             threads=request.threads,
             track=printer.track,
         )

@@ -108,13 +108,15 @@ def convert_tflite(
             model,
             dataset,
             output,
-            evidence=evidence,
+            input_evidence=evidence,
             threads=request.threads,
             overwrite=overwrite,
             track=printer.track,
         )
     with python_stderr_only():
-        source = open_tflite(model, dataset, evidence=evidence, threads=request.threads, track=printer.track)
+        source = open_tflite(
+            model, dataset, input_evidence=evidence, threads=request.threads, track=printer.track
+        )
         check_request(source, request)
         return convert_source(source, output, request, overwrite=overwrite, observers=observers)
 

@@ -252,6 +252,24 @@ def models_that_double(folder: Path, _: Path) -> Path:
     return write_h5(folder / "m.h5", with_layer(inner), small_weights())
 
 
+@hostile("network-too-large")
+def models_that_multiply_and_add_nothing(folder: Path, _: Path) -> Path:
+    config = functional([input_layer(), after(["picture"], layer("GaussianNoise", "noise"))], last="noise")
+    for depth in range(10):
+        name = f"level_{depth}"
+        calls: list[Any] = [[["picture", 0, 0, {}]], *([[name, number, 0, {}]] for number in range(1, 8))]
+        config = functional([input_layer(), {**config, "name": name, "inbound_nodes": calls}], last="picture")
+        config["config"]["output_layers"] = [[name, 8, 0]]
+    return write_h5(folder / "m.h5", config, small_weights())
+
+
+@hostile("invalid-model-file")
+def size_that_is_a_text(folder: Path, _: Path) -> Path:
+    layers = [{**input_layer(), "config": {"batch_input_shape": [None, None, None, 3], "name": "in"}}]
+    layers += [layer("Resizing", "resize", height="96", width="96"), *small_layers()[1:]]
+    return write_h5(folder / "m.h5", sequential(layers), small_weights())
+
+
 @hostile("invalid-model-file")
 def cyclic_graph(folder: Path, _: Path) -> Path:
     one, two = layer("ReLU", "one"), layer("ReLU", "two")
