@@ -11,7 +11,9 @@ import java.nio.file.Paths;
 import java.util.Map;
 import javax.imageio.ImageIO;
 
-/** Runs the self-check of a bundle's assets on this JVM; the engine replays what Python's interpreter answered. */
+/** Runs the self-check of a bundle's assets on this JVM; the engine replays what Python's interpreter answered.
+ *
+ * <p>Arguments: the folder, and the name of the contract in it. */
 public final class ReplayCheck {
     private ReplayCheck() {}
 
@@ -23,7 +25,8 @@ public final class ReplayCheck {
                 return Files.readAllBytes(assets.resolve(name));
             }
         };
-        String text = new String(files.read("model.json"), StandardCharsets.UTF_8);
+        String record = arguments.length > 1 ? arguments[1] : "model.json";
+        String text = new String(files.read(record), StandardCharsets.UTF_8);
         Contract contract = Contract.read(text);
         PictureClassifier classifier = new PictureClassifier(contract, new Replay(files, contract));
         for (SelfCheck.Check check : SelfCheck.run(classifier, files, new Decoder() {
@@ -67,22 +70,35 @@ public final class ReplayCheck {
 
         @Override
         public void run(Map<String, ByteBuffer> inputs, Map<String, ByteBuffer> outputs) {
-            ByteBuffer fed = inputs.get(contract.getInput().getName());
-            byte[] bytes = new byte[fed.capacity()];
-            fed.duplicate().get(bytes);
+            String picture = sha256(inputs.get(contract.getInput().getName()));
+            Tensor known = contract.metadataInput();
+            String metadata = known == null ? "" : sha256(inputs.get(known.getName()));
             try {
                 String golden = new String(files.read("golden/golden.json"), StandardCharsets.UTF_8);
                 for (Json.Node vector : Json.object(golden).get("vectors").items()) {
                     Json.Node expected = vector.get("expected").get(contract.getRecipe());
-                    if (expected.get("fed_sha256").text().equals(sha256(bytes))) {
-                        ByteBuffer out = outputs.get(contract.getOutput().getName());
-                        out.put(files.read("golden/" + expected.get("output").text()));
-                        Tensor.start(out);
+                    if (expected.get("fed_sha256").text().equals(picture)
+                            && expected.get("fed_metadata_sha256").text().equals(metadata)) {
+                        answer(expected, outputs.get(contract.getOutput().getName()));
+                        for (Map.Entry<String, Json.Node> other : expected.get("more").members().entrySet()) {
+                            answer(other.getValue(), outputs.get(other.getKey()));
+                        }
                     }
                 }
             } catch (IOException error) {
                 throw new IllegalStateException(error);
             }
+        }
+
+        private void answer(Json.Node expected, ByteBuffer out) throws IOException {
+            out.put(files.read("golden/" + expected.get("output").text()));
+            Tensor.start(out);
+        }
+
+        private static String sha256(ByteBuffer fed) {
+            byte[] bytes = new byte[fed.capacity()];
+            fed.duplicate().get(bytes);
+            return sha256(bytes);
         }
 
         private static String sha256(byte[] data) {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.bundle.build_bundle import BundleRequest, build_bundle
-from dermpack.bundle.bundle_record import BundleFormat
+from dermpack.bundle.bundle_record import BundleFormat, GoldenPlace
 from dermpack.bundle.variants import read_variants
 from dermpack.bundle.zip_archive import unpack_files
 from dermpack.contract import ColorOrder
@@ -18,7 +18,7 @@ from dermpack.verification.export_files import describe_kept_file, write_export_
 from tests.support.foreign_files import IMAGENET, LABELS, foreign_file
 from tests.support.paths import REPOSITORY
 
-JAVA = REPOSITORY / "dermpack" / "bundle" / "java" / "pure"
+JAVA = REPOSITORY / "dermpack" / "bundle" / "java"
 pytestmark = pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK (javac) is installed")
 
 CASES = {
@@ -42,7 +42,8 @@ CASES = {
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped classes and the program that replays, compiled."""
     folder = tmp_path_factory.mktemp("classes")
-    sources = [*JAVA.glob("*.java"), REPOSITORY / "tests" / "support" / "ReplayCheck.java"]
+    sources = [*JAVA.glob("pure/*.java"), *JAVA.glob("standin/Null*.java")]
+    sources.append(REPOSITORY / "tests" / "support" / "ReplayCheck.java")
     subprocess.run(["javac", "-d", str(folder), *map(str, sources)], check=True, capture_output=True)
     return folder
 
@@ -55,9 +56,8 @@ def test_java_feeds_the_same_bytes_and_reads_the_same_probabilities(
     model = describe_model(tmp_path / "model.tflite", data, labels=LABELS, declared=declared)
     (tmp_path / "export").mkdir()
     write_export_files(tmp_path / "export", data, describe_kept_file(model))
-    made = build_bundle(
-        read_variants(tmp_path / "export"), BundleRequest(name="skin", format=BundleFormat.ASSETS)
-    )
+    request = BundleRequest(name="skin", format=BundleFormat.ASSETS, golden_in=GoldenPlace.MAIN)
+    made = build_bundle(read_variants(tmp_path / "export"), request)
     for name, content in unpack_files(made.data, where="skin.zip").items():
         path = tmp_path / "bundle" / name
         path.parent.mkdir(parents=True, exist_ok=True)

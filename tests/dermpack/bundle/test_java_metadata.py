@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.bundle.android_module import name_java_sources
+from dermpack.bundle.android_module import JAVA_FOLDER, name_java_sources
 from dermpack.bundle.bundle_record import derive_names
 from dermpack.bundle.metadata_constants import format_metadata_fields
 from dermpack.contract import CategoricalColumn, MetadataInput, NumericColumn, TensorType, format_contract
@@ -96,7 +96,8 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-d",
         str(folder / "classes"),
     ]
-    done = subprocess.run([*command, *map(str, folder.glob("*.java"))], capture_output=True, text=True)
+    sources = [*folder.glob("*.java"), *(JAVA_FOLDER / "standin").glob("Null*.java")]
+    done = subprocess.run([*command, *map(str, sources)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder / "classes"
 
