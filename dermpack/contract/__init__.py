@@ -68,6 +68,7 @@ from dermpack.contract.tensors import (
     ProbabilitiesOutput,
     QualityGates,
     TensorType,
+    check_quantization,
 )
 
 __all__ = [
@@ -122,6 +123,7 @@ __all__ = [
     "TensorType",
     "check_labels",
     "check_meanings",
+    "check_quantization",
     "encode_metadata_row",
     "find_tensor_name",
     "format_contract",

@@ -84,7 +84,7 @@ class PictureInput:
         sides = (self.height, self.width)
         shape = (1, *sides, 3) if self.layout is PictureLayout.NHWC else (1, 3, *sides)
         check(self.shape == shape, "shape", list(self.shape), str(list(shape)))
-        _check_quantization(self.dtype, self.scale, self.zero_point)
+        check_quantization(self.dtype, self.scale, self.zero_point)
         size_bytes = prod(shape) * self.dtype.size_bytes
         check(self.size_bytes == size_bytes, "size_bytes", self.size_bytes, str(size_bytes))
 
@@ -147,7 +147,7 @@ class MetadataInput:
         check(is_list, "columns", names[:8], "a list of columns with different names")
         shape = (1, sum(column.slots for column in self.columns))
         check(self.shape == shape, "shape", list(self.shape), str(list(shape)))
-        _check_quantization(self.dtype, self.scale, self.zero_point)
+        check_quantization(self.dtype, self.scale, self.zero_point)
 
 
 # --- Outputs ---
@@ -292,7 +292,7 @@ def _check_output(output: OutputRecord) -> None:
     shape = output.shape
     is_shape = 0 < len(shape) <= MAX_DIMENSIONS and shape[0] == 1 and min(shape) > 0
     check(is_shape, "shape", list(shape), "positive dimensions of which the first is 1")
-    _check_quantization(output.dtype, output.scale, output.zero_point)
+    check_quantization(output.dtype, output.scale, output.zero_point)
 
 
 def _check_name(field: str, name: str) -> None:
@@ -300,7 +300,7 @@ def _check_name(field: str, name: str) -> None:
     check(is_name, field, name[:80], f"a printable line of at most {MAX_NAME_CHARACTERS} characters")
 
 
-def _check_quantization(dtype: TensorType, scale: float | None, zero_point: int | None) -> None:
+def check_quantization(dtype: TensorType, scale: float | None, zero_point: int | None) -> None:
     """Check that scale and zero point fit the type: neither for float32, both for 8 bits."""
     if dtype is TensorType.FLOAT32:
         check(scale is None and zero_point is None, "scale", scale, "null for float32")

@@ -6,13 +6,14 @@ What the file itself says is used; what it does not say must be declared. Nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from dermpack.contract import (
     PICTURE,
+    PIXEL_MIDDLE,
     PROBABILITIES,
     Activation,
     ColorOrder,
@@ -22,6 +23,7 @@ from dermpack.contract import (
     TensorInterface,
     TensorType,
     check_labels,
+    check_quantization,
 )
 from dermpack.errors import InputError
 from dermpack.imaging.preprocessing import Policy
@@ -34,7 +36,6 @@ GIVE_CLASSIFIER = "Give a classifier with one input, which takes one square RGB 
 HOW_TO_DECLARE = (
     "Declare it with --input-range, or with --mean and --std, or let dermpack convert --find-input find it."
 )
-MEDIUM = 127.5
 MIN_SIDE = 8  # a file that does not fix the size of its pictures has the side 1
 
 
@@ -59,7 +60,7 @@ class InputRange(Enum):
 NORMALIZATIONS: dict[InputRange, tuple[Triple, Triple]] = {
     InputRange.BYTES: ((0.0,) * 3, (1.0,) * 3),
     InputRange.UNIT: ((0.0,) * 3, (255.0,) * 3),
-    InputRange.SIGNED: ((MEDIUM,) * 3, (MEDIUM,) * 3),
+    InputRange.SIGNED: (PIXEL_MIDDLE, PIXEL_MIDDLE),
     InputRange.IMAGENET: ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     InputRange.CAFFE: ((123.68, 116.779, 103.939), (1.0,) * 3),
 }
@@ -115,7 +116,6 @@ class ForeignModel:
     layout: PictureLayout
     activation: Activation
     applied: bool  # whether the file contains the activation
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def licence(self) -> str:
@@ -187,9 +187,11 @@ def describe_model(
         if tensor.dtype not in {known.value for known in TensorType} or tensor.is_per_channel:
             what = f"the tensor {tensor.name} has the unsupported type {tensor.dtype}"
             raise InputError(path, what, GIVE_CLASSIFIER, code="unsupported-model")
-        if tensor.dtype != TensorType.FLOAT32.value and not tensor.scales:
-            what = f"the tensor {tensor.name} is {tensor.dtype} without a scale"
-            raise InputError(path, what, "Export the model again.", code="unsupported-model")
+        try:
+            check_quantization(**quantization_of(tensor))
+        except ValueError as error:
+            what = f"the tensor {tensor.name} has an invalid quantization ({error})"
+            raise InputError(path, what, "Export the model again.", code="unsupported-model") from error
     for operator in file.operators:
         if operator.custom:
             what = f"the model has the operator {operator.name}, which is not built-in"
@@ -260,7 +262,9 @@ def _find_head(path: Path, file: ModelFile, declared: OutputHead | None) -> tupl
     is_single = file.outputs[0].shape[-1] == 1
     activation = Activation.SIGMOID if is_single else Activation.SOFTMAX
     if file.output_operator == "LOGISTIC" and not is_single and declared is None:
-        what = "the output has a sigmoid for each label, which are no probabilities of one answer"
+        what = (
+            "the output has a sigmoid for each label, so its numbers are not the probabilities of one answer"
+        )
         hint = "Give a classifier whose probabilities add up to 1."
         raise InputError(path, what, hint, code="unsupported-model")
     own = {Activation.SOFTMAX: "SOFTMAX", Activation.SIGMOID: "LOGISTIC"}[activation]

@@ -102,7 +102,6 @@ def convert_tflite(
     if find:
         model, evidence = find_declared_input(model, dataset, request, printer)
     model.interface()  # raises InputError if the input is not known, before the long work
-    printer.note(*model.notes)
     if model.file.is_quantized:
         return export_kept_file(
             model,
