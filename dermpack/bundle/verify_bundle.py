@@ -184,6 +184,8 @@ def _other_outputs_apart(
     opened: OpenedBundle, variant: Variant, expected: ExpectedOutput, found: VariantOutput
 ) -> str:
     """Return which output besides the probabilities is too far from the golden one, or ""."""
+    if problem := _other_outputs_problem(opened, variant, expected):
+        return problem
     for name, tensor in expected.more.items():
         declared = declared_tensor(variant.contract.outputs[name])
         golden, real = (

@@ -93,6 +93,17 @@ def test_answers_of_another_model_fail(bundle: Path, tmp_path: Path) -> None:
     assert names == {"golden records", "golden answers of float32"}
 
 
+@pytest.mark.parametrize("name", ["evidence", "probabilities"])
+def test_an_output_that_the_contract_does_not_have_fails(bundle: Path, tmp_path: Path, name: str) -> None:
+    golden = json.loads(unpack_files(bundle.read_bytes(), where="")[f"{GOLDEN}golden.json"])
+    expected = golden["vectors"][0]["expected"]["float32"]
+    more = {"output": expected["output"], "output_sha256": expected["output_sha256"], "most_mean_apart": 1.0}
+    expected["more"] = {name: more}
+    change = {f"{GOLDEN}golden.json": json.dumps(golden).encode()}
+    names = {proof.name.partition(" on ")[0] for proof in failed(verified(changed(bundle, tmp_path, change)))}
+    assert names == {"golden records", "golden answers of float32"}
+
+
 def test_labels_in_another_order_fail(bundle: Path, tmp_path: Path) -> None:
     change = {"skin/src/main/assets/skin/labels.txt": b"nv\nmel\nakiec\n"}
     (proof,) = failed(verified(changed(bundle, tmp_path, change)))
