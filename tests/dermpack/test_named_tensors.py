@@ -140,11 +140,11 @@ def test_the_slots_are_float32_as_in_java() -> None:
 @pytest.mark.parametrize(
     ("cells", "code"),
     [
-        ({"age": "old"}, "invalid-metadata-value"),
-        ({"age": "nan"}, "invalid-metadata-value"),
-        ({"age": "130"}, "invalid-metadata-value"),
-        ({"sex": "x"}, "invalid-metadata-value"),
-        ({"weight": "70"}, "unknown-metadata-column"),
+        ({"age": "old"}, "invalid-value"),
+        ({"age": "nan"}, "invalid-value"),
+        ({"age": "130"}, "value-out-of-range"),
+        ({"sex": "x"}, "unknown-category"),
+        ({"weight": "70"}, "unknown-column"),
     ],
 )
 def test_a_value_that_the_model_does_not_know_is_refused(cells: Any, code: str) -> None:
