@@ -206,7 +206,7 @@ def predict(
 
     found, opened = find_pictures(pictures), open_model(model)
     values = [f"{name}={value}" for name, value in (metadata or {}).items()]
-    rows = read_patient_rows(opened, found.pictures, table=None, values=values)
+    known = read_patient_rows(opened, found.pictures, table=None, values=values)
     if not found.pictures:
         return interpret_outputs(opened, found, (), top=top)
     with ExitStack() as stack:
@@ -215,7 +215,7 @@ def predict(
         hosts = [stack.enter_context(open_host(runtime, children=2 * count)) for _ in range(count)]
         decoder = stack.enter_context(PictureDecoder(jobs=count))
         outputs = classify_pictures(
-            opened, found.pictures, hosts=hosts, decoder=decoder, metadata=rows, track=track
+            opened, found.pictures, hosts=hosts, decoder=decoder, metadata=known.rows, track=track
         )
     return interpret_outputs(opened, found, outputs.rows, top=top)
 

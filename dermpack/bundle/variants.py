@@ -60,7 +60,7 @@ class Variant:
     @property
     def columns(self) -> tuple[MetadataColumn, ...]:
         """The columns of its patient metadata, if it takes any."""
-        return self.contract.metadata.columns if self.contract.metadata else ()
+        return self.contract.metadata_columns
 
     @property
     def metadata_name(self) -> str | None:

@@ -110,12 +110,12 @@ def command(
         known = open_model(model, given_labels=labels)
         if evidence is not None:
             maps.refuse_missing_evidence(known)
-        rows = read_patient_rows(known, found.pictures, table=metadata, values=values)
+        patients = read_patient_rows(known, found.pictures, table=metadata, values=values)
         ran = None
         if found.pictures:
             track = silent if len(found.pictures) < MANY else printer.track
             ran = classify_pictures(
-                known, found.pictures, hosts=hosts, decoder=decoder, metadata=rows, track=track
+                known, found.pictures, hosts=hosts, decoder=decoder, metadata=patients.rows, track=track
             )
         answers = interpret_outputs(known, found, ran.rows if ran else (), top=top)
         for folder, kind, make in (
@@ -141,7 +141,7 @@ def command(
     if answers.answered or printer.as_json:
         shown = answers_record(known, answers, runtime=ran.runtime if ran else None)
         printer.result(shown, *format_answers(known, answers).split("\n"))
-    printer.note(*_notes(known, found, answers, ran, metadata), RESEARCH_ONLY)
+    printer.note(*_notes(known, found, answers, ran, unlisted=patients.unlisted), RESEARCH_ONLY)
     for failure in answers.failures:
         Printer().note(f"error[{failure.error.code}]: {failure.error}")  # also with --quiet
     return 1 if answers.failures else 0
@@ -152,14 +152,14 @@ def _notes(
     found: FoundPictures,
     answers: Answers,
     ran: PictureOutputs | None,
-    table: Path | None,
+    *,
+    unlisted: int,
 ) -> Iterator[str]:
     """Yield notes about the answers: how many, what was left out, what is not calibrated."""
     from dermpack.inference.predict.answers import NOT_SURE
-    from dermpack.inference.predict.patient_table import count_without_row
 
-    if table is not None and (count := count_without_row(model, found.pictures, table=table)):
-        yield f"{count} without a row in {table}: their fields are blank"
+    if unlisted:
+        yield f"{unlisted} without a row in the table: only --with sets their fields"
     if len(answers.outcomes) > 1:
         counts = _most_frequent(Counter(answer.refusal or answer.first.label for answer in answers.answered))
         failed = [f"{len(answers.failures)} without an answer"] if answers.failures else []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dermpack.contract.measured import Abstention, Accuracy, Calibration, OperatingPoint, Runtimes
+from dermpack.contract.metadata_row import MetadataColumn
 from dermpack.contract.tensors import (
     Activation,
     EvidenceOutput,
@@ -164,7 +165,12 @@ class TensorInterface:
         check(is_plain or has_names, "signature", self.signature, "the key of a signature")
         has_both = self.metadata is not None and self.evidence is not None
         is_share = self.metadata_evidence is None or has_both
-        check(is_share, "outputs", sorted(self.outputs), "evidence and a metadata input beside the share")
+        check(
+            is_share,
+            "outputs",
+            sorted(self.outputs),
+            f"no {METADATA_EVIDENCE} without {EVIDENCE} and metadata",
+        )
 
     @property
     def picture(self) -> PictureInput:
@@ -175,6 +181,11 @@ class TensorInterface:
     def metadata(self) -> MetadataInput | None:
         """The input for the patient metadata, if the file has one."""
         return _find(self.inputs, MetadataInput)
+
+    @property
+    def metadata_columns(self) -> tuple[MetadataColumn, ...]:
+        """The columns of the patient metadata; none if the file takes none."""
+        return self.metadata.columns if self.metadata else ()
 
     @property
     def probabilities(self) -> ProbabilitiesOutput:

@@ -130,7 +130,7 @@ class Classifier:
     def columns(self) -> tuple[MetadataColumn, ...]:
         """The columns of its metadata input, if it has one."""
         interface = self.settings.interface
-        return interface.metadata.columns if interface and interface.metadata else ()
+        return interface.metadata_columns if interface else ()
 
     @property
     def has_picture(self) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dermpack.contract import MetadataColumn
 from dermpack.errors import InputError, TableError
-from dermpack.inference.metadata_rows import Rows, blank_row, encode_values
+from dermpack.inference.metadata_rows import Rows, encode_values
 from dermpack.inference.model_files import OpenedModel
 from dermpack.storage.files import read_bytes, unescape_cell
 
@@ -20,42 +21,44 @@ MAX_TABLE_BYTES = 64 << 20
 AGAIN = f"Give a CSV table in UTF-8 with the column {PICTURE_COLUMN!r} and one column for each field."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PatientRows:
+    """The metadata of pictures, float32 [n, width]; None for a model that takes none."""
+
+    rows: Rows | None
+    unlisted: int = 0  # pictures that the table has no row for
+
+
 def read_patient_rows(
     model: OpenedModel, pictures: Sequence[Path], *, table: Path | None, values: Sequence[str]
-) -> Rows | None:
-    """Return the rows of the pictures, float32 [n, width], or None for a model without metadata.
+) -> PatientRows:
+    """Return the rows of the pictures, in their order.
 
     `values` are options such as "age=34", which apply to every picture; a row of the table has precedence.
-    A picture without a row has blank fields. Raise InputError or TableError for everything that does not fit.
+    Any other field is blank. Raise InputError or TableError for everything that does not fit.
     """
-    columns = _columns(model)
+    columns = model.interface.metadata_columns if model.interface else ()
     if not columns:
         if table is not None or values:
             option = f"--metadata {table}" if table is not None else f"--with {values[0]}"
             what = "the model takes no patient metadata"
             raise InputError(option, what, "Omit it.", code="option-not-applicable")
-        return None
+        return PatientRows(rows=None)
     common = _parse_values(columns, values)
+    encoded = np.tile(encode_values(columns, common, where="--with"), (len(pictures), 1))
     if table is None:
-        return np.tile(encode_values(columns, common, where="--with"), (len(pictures), 1))
-    rows = _read_table(table, columns)
-    encoded = np.tile(blank_row(columns), (len(pictures), 1))
+        return PatientRows(rows=encoded)
+    rows, unlisted = _read_table(table, columns), 0
     for index, picture in enumerate(pictures):
-        # The whole path wins over the name: two folders may have pictures of the same name.
-        line, cells = rows.get(str(picture)) or rows.get(picture.name) or (0, {})
+        # The whole path has precedence over the name: two folders may have pictures of the same name.
+        row = rows.get(str(picture)) or rows.get(picture.name)
+        if row is None:
+            unlisted += 1
+            continue
+        line, cells = row
         given = {**common, **{name: cell for name, cell in cells.items() if cell.strip()}}
-        encoded[index] = encode_values(columns, given, where=f"{table}:{line}" if line else "--with")
-    return encoded
-
-
-def count_without_row(model: OpenedModel, pictures: Sequence[Path], *, table: Path) -> int:
-    """Return how many pictures the table has no row for."""
-    rows = _read_table(table, _columns(model))
-    return sum(str(picture) not in rows and picture.name not in rows for picture in pictures)
-
-
-def _columns(model: OpenedModel) -> tuple[MetadataColumn, ...]:
-    return model.interface.metadata.columns if model.interface and model.interface.metadata else ()
+        encoded[index] = encode_values(columns, given, where=f"{table}:{line}")
+    return PatientRows(rows=encoded, unlisted=unlisted)
 
 
 def _parse_values(columns: Sequence[MetadataColumn], values: Sequence[str]) -> dict[str, str]:
@@ -82,15 +85,21 @@ def _read_table(path: Path, columns: Sequence[MetadataColumn]) -> Mapping[str, t
                 hint = f"The cells of {name!r} may be empty. {AGAIN}"
                 what = f"there is no column {name!r}, only {', '.join(header[:12]) or 'nothing'}"
                 raise TableError(path, what, hint, code="missing-column")
+            if header.count(name) > 1:
+                what = f"there are two columns {name!r}"
+                raise TableError(path, what, "Keep one of them.", code="invalid-table")
         rows: dict[str, tuple[int, dict[str, str]]] = {}
         for row in reader:
             if not row:
                 continue
+            where = f"{path}:{reader.line_num}"
+            if len(row) != len(header):
+                what = f"the row has {len(row)} cells, but the table has {len(header)} columns"
+                raise TableError(where, what, AGAIN, code="invalid-table")
             cells = dict(zip(header, map(unescape_cell, row), strict=True))
             picture = cells[PICTURE_COLUMN]
             if picture in rows:
                 what = f"{picture} is listed already in line {rows[picture][0]}"
-                where = f"{path}:{reader.line_num}"
                 raise TableError(where, what, "Keep one of the rows.", code="conflicting-rows")
             rows[picture] = (reader.line_num, {column.name: cells[column.name] for column in columns})
     except (UnicodeDecodeError, csv.Error, ValueError) as error:

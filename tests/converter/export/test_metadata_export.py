@@ -140,6 +140,7 @@ def test_a_wrong_value_ends_in_one_line(
     [
         ("picture,age,sex\nred-00.png,1,male\n", "missing-column"),
         ("picture,age,sex,localization\nred-00.png,1\n", "invalid-table"),
+        ("picture,age,age,sex,localization\nred-00.png,1,2,,\n", "invalid-table"),
         ("picture,age,sex,localization\na,1,,\na,2,,\n", "conflicting-rows"),
         ("picture,age,sex,localization\nred-00.png,86,,\n", "value-out-of-range"),
     ],
