@@ -96,7 +96,7 @@ def _check_metadata(model: ModelFile, contract: Contract) -> Check:
     """Check that MediaPipe, which reads the metadata, gets what the contract states."""
     metadata = model.metadata
     if contract.recipe.name == ORIGINAL:
-        detail = "that of the file as it was; the contract was made for it later"
+        detail = "kept as it was in the file; the contract was made later"
         return Check(name="metadata", outcome=CheckOutcome.NOTED, detail=detail)
     if metadata is None:
         return check_from_problems("metadata", ["the file has no metadata, so it has no labels"], success="")
@@ -121,7 +121,7 @@ def _check_metadata(model: ModelFile, contract: Contract) -> Check:
     for sigmoid in metadata.calibration.sigmoids if metadata.calibration else ():
         if not isclose(sigmoid.slope, slope, rel_tol=FLOAT32_ERROR):
             in_file = f"{1 / sigmoid.slope:.4g}" if sigmoid.slope else "none"
-            problems.append(f"output.temperature.value is {1 / slope:.4g}, the file has {in_file}")
+            problems.append(f"the temperature is {1 / slope:.4g}, the file has {in_file}")
             break
     success = f"{len(metadata.labels)} labels, name, version, licence, mean, std"
     return check_from_problems("metadata", problems, success=success)

@@ -167,7 +167,7 @@ def _check_temperature(predictions: Predictions, stated: Temperature) -> Check:
     return Check(
         name="temperature on validation",
         outcome=CheckOutcome.HOLDS if is_close else CheckOutcome.FAILS,
-        detail=f"output.temperature.value is {stated.value:.4g}; fitted again: {fitted.value:.4g}",
+        detail=f"the temperature is {stated.value:.4g}; fitted again: {fitted.value:.4g}",
         figures={"recorded": stated.value, "value": fitted.value, "n": len(predictions)},
     )
 

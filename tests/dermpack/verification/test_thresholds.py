@@ -95,7 +95,7 @@ def test_an_invented_temperature_fails(dataset: Dataset) -> None:
     soft = stated.probabilities.temperature
     assert soft is not None
     other = with_probabilities(stated, temperature=replace(soft, value=4 * soft.value))
-    assert "output.temperature.value is" in result(other, dataset)["temperature"]
+    assert "the temperature is" in result(other, dataset)["temperature"]
 
 
 def test_thresholds_of_another_split_or_dataset_are_not_fitted_again(dataset: Dataset) -> None:

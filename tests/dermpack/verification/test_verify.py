@@ -103,7 +103,7 @@ def test_another_temperature_than_in_the_file_fails(tmp_path: Path, tools: Verif
     other = with_probabilities(stated, temperature=replace(soft, value=2.0))
     (folder / "model.json").write_text(format_contract(other), encoding="utf-8")
     (check,) = verified(folder, tools).failed
-    assert check.detail == "output.temperature.value is 2, the file has 1.25"
+    assert check.detail == "the temperature is 2, the file has 1.25"
 
 
 def test_another_operator_version_than_in_the_file_fails(tmp_path: Path, tools: VerificationTools) -> None:
