@@ -129,24 +129,25 @@ def write_job_folder(plan: BenchmarkPlan, folder: Path) -> JobModels:
     for index, model in enumerate(plan.models):
         # Models of the same input size and policy share one file of pixels, the largest files of all.
         policy = model.sidecar.policy if model.sidecar else Policy.CENTRE_SQUARE
-        pixels = f"pixels-{model.binding.size}{'-whole' if policy is Policy.WHOLE else ''}.npy"
+        binding = model.binding
+        pixels = f"pixels-{binding.size}{'-whole' if policy is Policy.WHOLE else ''}.npy"
         if not (folder / pixels).exists():
-            _write_pixels(plan, folder / pixels, model.binding.size, policy)
+            _write_pixels(plan, folder / pixels, binding.size, policy)
         file, table = f"model-{index}.tflite", f"table-{index}.npy"
         write_bytes(folder / file, model.data)
-        binding = model.binding
         np.save(folder / table, binding.feed.table, allow_pickle=False)
         models.append(
             {
-                **{
-                    "name": model.name,
-                    "file": file,
-                    "table": table,
-                    "pixels": pixels,
-                    "policy": policy.value,
-                },
-                **{"signature": binding.signature, "picture": binding.picture, "answer": binding.answer},
-                **{"color": binding.feed.color.value, "layout": binding.feed.layout.value},
+                "name": model.name,
+                "file": file,
+                "table": table,
+                "pixels": pixels,
+                "policy": policy.value,
+                "signature": binding.signature,
+                "picture": binding.picture,
+                "answer": binding.answer,
+                "color": binding.feed.color.value,
+                "layout": binding.feed.layout.value,
                 "others": dict(binding.others),
             }
         )

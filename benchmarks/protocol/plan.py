@@ -26,7 +26,7 @@ class TensorBinding:
     signature: str | None = None
     picture: str = "picture"
     answer: str = "probabilities"
-    others: Mapping[str, Sequence[float]] = field(default_factory=dict)  # inputs that are the same always
+    others: Mapping[str, Sequence[float]] = field(default_factory=dict)  # inputs with the same values always
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
