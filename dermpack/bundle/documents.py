@@ -26,7 +26,7 @@ from dermpack.storage.files import format_json
 FORMATS = {  # of inputs and outputs, by role
     "picture": "RGB picture",
     "metadata": "row of patient metadata",
-    "probabilities": "number a label",
+    "probabilities": "number per label",
     "evidence": "map of each label's evidence",
     "metadata_evidence": "share of the metadata in each label",
     "familiarity": "distance to the training pictures",

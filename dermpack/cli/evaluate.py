@@ -171,7 +171,6 @@ def add_evidence(
 ) -> tuple[Evaluation, dict[str, bytes]]:
     """Return the evaluation with the sanity checks of the maps, and the maps of the worst mistakes."""
     from dataclasses import replace
-    from functools import partial
 
     from dermpack.evaluation.evidence import check_evidence_maps, draw_maps
     from dermpack.evaluation.report import find_worst_mistakes

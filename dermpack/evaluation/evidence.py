@@ -38,7 +38,7 @@ Shuffled = Mapping[str, Callable[[], AbstractContextManager[Classifier]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanFigure:
-    """The mean over pictures with its 95 % bootstrap interval; None without a picture to compare."""
+    """The mean over pictures with its 95 % bootstrap interval."""
 
     value: float
     ci95: Interval
@@ -89,13 +89,15 @@ def check_evidence_maps(
     generator = np.random.default_rng(seed)
     rows: dict[str, list[Floats]] = {}
     counts = np.unique(np.round(np.linspace(0, maps[0].size, STEPS + 1)).astype(int))
-    for picture, label, one in track(
-        list(zip(pixels, labels, maps, strict=True)), total=len(pixels), what="Checking evidence"
-    ):
-        orders = {"": np.argsort(-one.ravel(), kind="stable"), " at random": generator.permutation(one.size)}
+    answered = list(zip(pixels, labels, maps, strict=True))
+    for picture, label, evidence in track(answered, total=len(pixels), what="Checking evidence"):
+        orders = {
+            "": np.argsort(-evidence.ravel(), kind="stable"),
+            " at random": generator.permutation(evidence.size),
+        }
         for name, order in orders.items():
             for kind, is_shown in (("deletion", False), ("insertion", True)):
-                states = cover_places(picture, order, counts, one.shape, is_shown=is_shown)
+                states = cover_places(picture, order, counts, evidence.shape, is_shown=is_shown)
                 curve = classifier.classify(states)[:, label]
                 rows.setdefault(f"{kind}{name}", []).append(curve)
     areas = {name: np.mean(curves, axis=1) for name, curves in rows.items()}
@@ -193,4 +195,4 @@ def draw_maps(classifier: Classifier, files: Sequence[Path], *, policy: Policy) 
     with PictureDecoder() as decoder:
         pixels = np.stack(list(decoder.prepare_all(files, classifier.size, policy=policy)))
     maps, _ = predicted_maps(classifier, pixels)
-    return [draw_overlay(picture, one) for picture, one in zip(pixels, maps, strict=True)]
+    return [draw_overlay(picture, evidence) for picture, evidence in zip(pixels, maps, strict=True)]

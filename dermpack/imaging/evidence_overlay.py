@@ -15,9 +15,9 @@ Pixels = NDArray[np.uint8]
 
 
 def draw_overlay(pixels: Pixels, evidence: NDArray[np.float64]) -> bytes:
-    """Return a PNG: the prepared picture, uint8 [side, side, 3], and beside it the same under the map.
+    """Return a PNG: the prepared picture, uint8 [side, side, 3], and to its right the same under the map.
 
-    The map, [height, width] of one label, is enlarged smoothly; its greatest absolute value is opaque most.
+    The map, [height, width] of one label, is enlarged smoothly; its greatest absolute value is most opaque.
     """
     side = max(LEAST_SIDE, pixels.shape[0])
     picture = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR), np.float64)
@@ -26,8 +26,8 @@ def draw_overlay(pixels: Pixels, evidence: NDArray[np.float64]) -> bytes:
     share = np.clip(np.asarray(small.resize((side, side), Image.Resampling.BICUBIC), np.float64), -1, 1)
     colour = np.where(share[..., None] > 0, np.array(FOR, np.float64), np.array(AGAINST, np.float64))
     opacity = STRONGEST * np.abs(share)[..., None]
-    under = picture * (1 - opacity) + colour * opacity
-    both = np.concatenate([picture, under], axis=1)
+    covered = picture * (1 - opacity) + colour * opacity
+    both = np.concatenate([picture, covered], axis=1)
     buffer = io.BytesIO()
     Image.fromarray(np.rint(both).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()

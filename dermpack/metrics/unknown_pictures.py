@@ -39,9 +39,8 @@ class Separation:
     """How well one score separates unknown from known pictures."""
 
     auroc: Figure
-    false_acceptance: (
-        Figure  # share of the unknown pictures below the threshold that accepts 95 % of the known
-    )
+    # The share of the unknown pictures below the threshold that accepts 95 % of the known ones.
+    false_acceptance: Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,8 @@ def try_runtimes(
 ) -> tuple[RuntimeResult, ...]:
     """Run the file on each interpreter with each of its kernels, in child processes.
 
-    `expected` are the right probabilities for the pictures, uint8 [n, size, size, 3], and the rows of
-    their metadata. Without them, those of
-    the first interpreter with its own kernels are compared with the others.
+    `expected` are the right probabilities for the pictures, uint8 [n, size, size, 3], and the rows of their
+    metadata. Without them, the first interpreter that works is compared with the others.
     """
     with open_hosts() as hosts:
         runs = run_everywhere(
