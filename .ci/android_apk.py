@@ -120,8 +120,8 @@ def _models(archive: zipfile.ZipFile, given: zipfile.ZipFile, data: bytes) -> No
     bundled = {name.partition("src/main/")[2]: name for name in given.namelist() if name.endswith(".tflite")}
     _hold({info.filename for info in models} == set(bundled), f"models: {', '.join(sorted(bundled))}")
     for info in models:
-        at = _start(data, info)
-        stored = info.compress_type == zipfile.ZIP_STORED and at % ALIGNED_BYTES == 0
+        start = _start(data, info)
+        stored = info.compress_type == zipfile.ZIP_STORED and start % ALIGNED_BYTES == 0
         _hold(stored, f"{info.filename} is stored as it is, at a multiple of {ALIGNED_BYTES}")
         _hold(archive.read(info) == given.read(bundled[info.filename]), f"{info.filename} is the bundle's")
     contract = json.loads(archive.read("assets/skin/model.json"))
@@ -190,13 +190,13 @@ def pictures(data: str, into: str, count: str) -> None:
     there = sorted(Path(data).rglob("*.jpg"))
     _hold(len(there) >= int(count), f"{data} holds {len(there)} pictures")
     Path(into).mkdir(parents=True, exist_ok=True)
-    for at in range(int(count)):
-        path = there[at * len(there) // int(count)]
+    for index in range(int(count)):
+        path = there[index * len(there) // int(count)]
         Image.fromarray(decode(path).pixels).save(Path(into) / f"{path.stem}.png", compress_level=1)
 
 
 def agree(export: str, folder: str, answers: str) -> None:
-    """Whether the JVM said of every picture what `dermpack predict` says, byte for byte."""
+    """Check that the JVM answered every picture as `dermpack predict` does, byte for byte."""
     import numpy as np
 
     from dermpack.bundle.variants import read_variants, run_variants
@@ -207,16 +207,19 @@ def agree(export: str, folder: str, answers: str) -> None:
     size = variant.contract.picture.width
     pixels = np.stack([prepare(path, size, policy=variant.policy) for path in files])
     (outputs,) = run_variants((variant,), pixels)
-    raw = {path.name: of.outputs[variant.answer_name].hex() for path, of in zip(files, outputs, strict=True)}
+    raw = {
+        path.name: output.outputs[variant.answer_name].hex()
+        for path, output in zip(files, outputs, strict=True)
+    }
     command = [sys.executable, "-m", "dermpack", "predict", export, folder, "--json", "--quiet"]
-    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["pictures"]
-    predicted = {Path(of["picture"]).name: of for of in told}
+    answered = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["pictures"]
+    predicted = {Path(answer["picture"]).name: answer for answer in answered}
     lines = [line.split("\t") for line in Path(answers).read_text(encoding="utf-8").splitlines()]
     _hold(len(lines) == len(files) == len(predicted), f"{len(lines)} pictures were answered")
     labels = sum(predicted[name]["top"][0]["label"] == label for name, label, *_ in lines)
-    sure = sum(predicted[name]["sure"] == (said == "true") for name, _, said, *_ in lines)
-    apart = max(abs(predicted[of[0]]["top"][0]["probability"] - float(of[3])) for of in lines)
-    same = sum(raw[of[0]] == of[4] for of in lines)
+    sure = sum(predicted[name]["sure"] == (is_sure == "true") for name, _, is_sure, *_ in lines)
+    apart = max(abs(predicted[line[0]]["top"][0]["probability"] - float(line[3])) for line in lines)
+    same = sum(raw[line[0]] == line[4] for line in lines)
     _hold(labels == len(lines), f"the same label on {labels} of {len(lines)}")
     _hold(sure == len(lines), f"as sure or unsure on {sure}; probabilities at most {apart:.1g} apart")
     _hold(apart < CLOSE, f"probabilities are the same to {CLOSE:g}")
@@ -224,7 +227,7 @@ def agree(export: str, folder: str, answers: str) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    of.__name__: of for of in (export, assemble, check, snippet, pictures, agree)
+    function.__name__: function for function in (export, assemble, check, snippet, pictures, agree)
 }
 
 if __name__ == "__main__":

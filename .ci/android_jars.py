@@ -50,7 +50,7 @@ RESOLVED: dict[str, tuple[Artifact, ...]] = {
         *JUNIT,
     ),
 }
-# Of Google's repository, which is not asked; the tests contain the one class of them that is needed.
+# Artifacts of Google's repository, which is not used; the tests contain the one class of them that is needed.
 EXCLUDED = ("androidx.core", "com.google.android.material", "org.checkerframework", "org.hamcrest")
 VERSIONED = re.compile(r"-\d[\w.]*(\.jar|\.aar)$")
 PLAIN_NAMES = ("dalvik-dx", "jna", "junit", "hamcrest-core", "jspecify", "kotlin-stdlib")
@@ -60,7 +60,7 @@ AAPT2 = "prebuilt/linux/aapt2_64"
 
 
 def pom(catalog: str, kind: str, into: str) -> None:
-    """A file that lets mvn copy every artifact in the version of the catalog."""
+    """Write a file with which mvn copies every artifact in the version of the catalog."""
     text = Path(catalog).read_text(encoding="utf-8")
     versions = dict(re.findall(r'^(\w+) = "([^"]+)"', text, re.MULTILINE))
 
@@ -71,14 +71,14 @@ def pom(catalog: str, kind: str, into: str) -> None:
             f"<type>{packaging}</type>"
         )
 
-    items = "".join(f"<artifactItem>{coordinates(of)}</artifactItem>\n" for of in COPIED[kind])
+    items = "".join(f"<artifactItem>{coordinates(artifact)}</artifactItem>\n" for artifact in COPIED[kind])
     excluded = "".join(
         f"<exclusion><groupId>{group}</groupId><artifactId>*</artifactId></exclusion>" for group in EXCLUDED
     )
     needed = "".join(
-        f"<dependency>{coordinates(of)}"
-        f"{f'<exclusions>{excluded}</exclusions>' if of[0] == CHECKS else ''}</dependency>\n"
-        for of in RESOLVED[kind]
+        f"<dependency>{coordinates(artifact)}"
+        f"{f'<exclusions>{excluded}</exclusions>' if artifact[0] == CHECKS else ''}</dependency>\n"
+        for artifact in RESOLVED[kind]
     )
     Path(into).write_text(
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>\n'
@@ -120,7 +120,7 @@ def unpack(jars: str) -> None:
 
 
 def _declare(jar: Path, into: Path) -> None:
-    """Android's own classes, marked as old ones: a compiler of any JDK reads their declarations."""
+    """Copy Android's own classes, marked as old ones: a compiler of any JDK reads their declarations."""
     with zipfile.ZipFile(jar) as archive, zipfile.ZipFile(into, "w") as declared:
         for name in archive.namelist():
             if name.startswith(DECLARED) and name.endswith(".class"):

@@ -28,19 +28,19 @@ MEANINGS = {
 # Scenes that this model answers with 82 %, and less surely than it may answer.
 SURE, UNSURE, SIDE = 41, 33, 600
 SMALL_SIDE = 64
-COLUMNS = (("start-phone", "sure-phone", "unsure-phone"), ("sure-dark", "check-dark", "card-phone"))
+ROWS = (("start-phone", "sure-phone", "unsure-phone"), ("sure-dark", "check-dark", "card-phone"))
 SHEET_HEIGHT, GAP, SHADES = 560, 16, 128
 
 
 def bundle(into: str) -> None:
-    """The shipped small model as the module `skin`."""
+    """Package the shipped small model as the module `skin`."""
     described = [f"--describe={label}={words}" for label, words in MEANINGS.items()]
     command = [sys.executable, "-m", "dermpack", "package", str(EXPORT), "-o", into, "--name", "skin"]
     subprocess.run([*command, "--overwrite", "--quiet", *described], check=True, stdout=subprocess.DEVNULL)
 
 
 def pictures(into: str) -> None:
-    """Pictures for the screens, and one picture in each format with the pixels that Pillow reads."""
+    """Write pictures for the screens, and one in each format with the pixels that Pillow reads."""
     folder = Path(into)
     (folder / "formats").mkdir(parents=True)
     for name, number, side in (("sure", SURE, SIDE), ("unsure", UNSURE, SIDE), ("small", SURE, SMALL_SIDE)):
@@ -89,9 +89,9 @@ def _formats(scene: Image.Image) -> list[tuple[str, Image.Image, dict[str, objec
 
 
 def sheet(screens: str, into: str) -> None:
-    """The most telling screens in two rows, small enough for a page."""
+    """Draw six of the screens in two rows, small enough for a page."""
     rows = []
-    for names in COLUMNS:
+    for names in ROWS:
         images = [Image.open(Path(screens) / f"{name}.png").convert("RGB") for name in names]
         rows.append(
             [image.resize((image.width * SHEET_HEIGHT // image.height, SHEET_HEIGHT)) for image in images]
@@ -106,7 +106,9 @@ def sheet(screens: str, into: str) -> None:
     whole.quantize(SHADES).save(into, optimize=True)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {of.__name__: of for of in (bundle, pictures, sheet)}
+COMMANDS: dict[str, Callable[..., None]] = {
+    function.__name__: function for function in (bundle, pictures, sheet)
+}
 
 if __name__ == "__main__":
     COMMANDS[sys.argv[1]](*sys.argv[2:])
