@@ -177,3 +177,21 @@ def test_a_nested_mobilenet_passes_every_way(
     options = ("--compare-original", "--method", method, "--quiet")
     assert convert(model, dataset, tmp_path / "export", *options) == 0
     assert read_contract(tmp_path / "export" / "model.json").recipe.method == method
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_a_keras_file_gets_an_evidence_map_and_a_distance(
+    written: dict[str, Path], library: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending = "keras" if library == "keras" else "h5"
+    model, export = written[library] / f"rescaling.{ending}", tmp_path / "export"
+    options = ("--evidence", "--familiarity", "--int8", "--method", "ptq", "--quiet")
+    assert convert(model, dataset, export, *options) == 0
+    contract = read_contract(export / "model.json")
+    assert set(contract.outputs) == {"probabilities", "evidence", "familiarity"}
+    capsys.readouterr()
+    assert main(["verify", str(export), str(dataset), "--pictures", "4", "--json", "--quiet"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["exports"]
+    held = [check["proof"] for check in found["proofs"] if check["result"] == "holds"]
+    for kind in ("evidence on ai-edge-litert", "evidence on tflite-runtime", "distances on ai-edge-litert"):
+        assert any(proof.startswith(kind) for proof in held), kind
