@@ -59,6 +59,15 @@ class TensorInfo:
         return len(self.shape) == 4 and self.shape[-1] == 3
 
     @property
+    def limits(self) -> tuple[float, float] | None:
+        """The lowest and the highest value that a quantized tensor can have; None for other tensors."""
+        if self.dtype not in ("int8", "uint8", "int16") or len(self.scales) != 1:
+            return None
+        bits, zero_point = BITS[self.dtype], self.zero_points[0] if self.zero_points else 0
+        least = 0 if self.dtype == "uint8" else -(1 << bits - 1)
+        return (least - zero_point) * self.scales[0], (least + (1 << bits) - 1 - zero_point) * self.scales[0]
+
+    @property
     def size_bytes(self) -> int:
         """The bytes that an app copies in or out: (1, 224, 224, 3) of uint8 → 150528."""
         return (prod(self.shape) * BITS.get(self.dtype, 0) + 7) // 8
@@ -170,6 +179,8 @@ class ModelFile:
     shares: tuple[ByteShare, ...]  # sorted by kind
     signatures: tuple[ModelSignature, ...] = ()  # of the first subgraph
     output_operator: str = ""  # that computes the first output: SOFTMAX, FULLY_CONNECTED …
+    # What the last softmax reads; if that is a sum with a mean, the mean comes before it.
+    logits: tuple[TensorInfo, ...] = ()
 
     @property
     def kind(self) -> FileKind:

@@ -29,6 +29,7 @@ IDENTIFIER, IDENTIFIER_OFFSET = b"TFL3", 4
 METADATA_NAME, MIN_RUNTIME_NAME = "TFLITE_METADATA", "min_runtime_version"
 MAX_DIMENSIONS = 16  # of a tensor
 SAME_VALUES = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")  # operators that do not change real values
+Producers = dict[int, tuple[str, tuple[int, ...]]]  # computed tensor → its operator, and what that reads
 MALFORMED = (Malformed, struct.error, ValueError, TypeError, IndexError, OverflowError)
 
 
@@ -91,6 +92,7 @@ def _read(data: BoundedBytes) -> ModelFile:
     inputs = budget.numbers(main.InputsLength(), main.InputsAsNumpy)
     outputs = budget.numbers(main.OutputsLength(), main.OutputsAsNumpy)
     packed = tables.attached(METADATA_NAME)
+    producers = _read_producers(main, tables)
     return ModelFile(
         size_bytes=len(data),
         description=budget.text(model.Description()),
@@ -103,29 +105,45 @@ def _read(data: BoundedBytes) -> ModelFile:
         metadata=unpack_metadata(packed, file=data) if packed else None,
         shares=_byte_shares(graphs, tables),
         signatures=tuple(_read_signatures(model, graphs[0], budget)),
-        output_operator=_find_output_operator(main, outputs, tables),
+        output_operator=_find_output_operator(producers, outputs),
+        logits=tuple(_pick(graphs[0], index) for index in _find_logits(producers)),
     )
 
 
-def _find_output_operator(main: Any, outputs: Sequence[int], tables: ModelTables) -> str:
-    """Return the operator that computes the first output, not one that only changes its type or shape."""
-    producers: dict[int, tuple[int, tuple[int, ...]]] = {}
+def _read_producers(main: Any, tables: ModelTables) -> Producers:
+    """Return the name and the inputs of the operator of each computed tensor, in the order of computation."""
+    producers: Producers = {}
     for operator in tables.budget.tables(main.OperatorsLength(), main.Operators):
         inputs = tables.budget.numbers(operator.InputsLength(), operator.InputsAsNumpy)
         written = tables.budget.numbers(operator.OutputsLength(), operator.OutputsAsNumpy)
-        producers |= {index: (operator.OpcodeIndex(), inputs) for index in written}
+        code = _pick(tables.codes, operator.OpcodeIndex())
+        name = OPERATORS.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "")
+        producers |= dict.fromkeys(written, (name, inputs))
+    return producers
+
+
+def _find_output_operator(producers: Producers, outputs: Sequence[int]) -> str:
+    """Return the operator that computes the first output, not one that only changes its type or shape."""
     wanted, name = outputs[0] if outputs else -1, ""
     # An operator can read what it writes, in a file that is not valid.
     for _ in range(len(producers)):
         if wanted not in producers:
             break
-        number, inputs = producers[wanted]
-        code = _pick(tables.codes, number)
-        name = OPERATORS.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "")
+        name, inputs = producers[wanted]
         if name not in SAME_VALUES or not inputs:
             break
         wanted = inputs[0]
     return name
+
+
+def _find_logits(producers: Producers) -> tuple[int, ...]:
+    """Return the tensor that the last softmax reads, after its addend from a mean if it is a sum."""
+    read = [inputs[0] for name, inputs in producers.values() if name == "SOFTMAX" and inputs]
+    if not read:
+        return ()
+    name, inputs = producers.get(read[-1], ("", ()))
+    means = [index for index in inputs if name == "ADD" and producers.get(index, ("", ()))[0] == "MEAN"]
+    return (*means[:1], read[-1])
 
 
 def _read_signatures(model: Any, tensors: Sequence[TensorInfo], budget: Budget) -> Iterator[ModelSignature]:

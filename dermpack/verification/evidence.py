@@ -9,6 +9,7 @@ import numpy as np
 from dermpack.contract import Contract, EvidenceOutput
 from dermpack.inference.classifier import ClassifierOutputs
 from dermpack.metrics.predictions import Floats
+from dermpack.tflite.model_file import TensorInfo
 from dermpack.verification.check_result import Check, CheckOutcome
 from dermpack.verification.interpreter_runs import InterpreterRun
 
@@ -18,18 +19,27 @@ LEAST_AGREEMENT = 0.99  # share of pictures with the label of the plain export
 
 
 def measure_steps(
-    probabilities: Floats, outputs: ClassifierOutputs, evidence: EvidenceOutput, *, probability_step: float
+    probabilities: Floats,
+    outputs: ClassifierOutputs,
+    evidence: EvidenceOutput,
+    *,
+    probability_step: float,
+    tensors: Sequence[TensorInfo] = (),
 ) -> Floats:
     """Return for each picture how far the mean of its map is from the logits, in steps of the map.
 
     The file does not return logits but probabilities, which fix the differences of logits up to their own
     rounding: log(p / top p) lies between two bounds, and only what is outside of them counts. Half of it
     counts, because each of the two logits may be off.
+
+    `tensors` are those of the logits in the file. The range of a quantized one comes from the calibration. A
+    picture unlike those of the calibration can exceed it, and its logit is then the limit of the range.
     """
     assert outputs.evidence is not None
     logits = outputs.evidence.mean(axis=(1, 2))
     if outputs.metadata_evidence is not None:
-        logits = logits + outputs.metadata_evidence
+        logits = _limit(logits, tensors[:-1]) + outputs.metadata_evidence
+    logits = _limit(logits, tensors[-1:])
     rows, top = np.arange(len(logits)), probabilities.argmax(axis=1)
     differences = logits - logits[rows, top][:, None]
     error = ROUNDED * probability_step + FLOAT_ERROR
@@ -42,8 +52,16 @@ def measure_steps(
     return steps
 
 
-def check_evidence(runs: Sequence[InterpreterRun], contract: Contract) -> Iterator[Check]:
-    """Check on every interpreter that the mean of the map is the logit.
+def _limit(values: Floats, tensors: Sequence[TensorInfo]) -> Floats:
+    """Return the values as the first of the tensors can represent them, without its rounding."""
+    limits = tensors[0].limits if tensors else None
+    return values if limits is None else np.clip(values, *limits)
+
+
+def check_evidence(
+    runs: Sequence[InterpreterRun], contract: Contract, tensors: Sequence[TensorInfo]
+) -> Iterator[Check]:
+    """Check on every interpreter that the mean of the map is the logit, which these tensors contain.
 
     This also proves the binding: with any two outputs exchanged, the sums would not fit.
     """
@@ -57,7 +75,7 @@ def check_evidence(runs: Sequence[InterpreterRun], contract: Contract) -> Iterat
             probabilities=run.outputs, evidence=run.evidence, metadata_evidence=run.metadata_evidence
         )
         step = contract.probabilities.scale or 0.0
-        steps = measure_steps(run.outputs, answers, evidence, probability_step=step)
+        steps = measure_steps(run.outputs, answers, evidence, probability_step=step, tensors=tensors)
         most = float(steps.max())
         is_within = most <= evidence.tolerance_steps  # false for NaN
         limit = f"{evidence.tolerance_steps:g} allowed, a step is {evidence.step:.3g}"

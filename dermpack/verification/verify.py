@@ -17,6 +17,7 @@ from dermpack.inference.model_files import ModelSettings, find_sidecar, read_sid
 from dermpack.progress import Track, silent
 from dermpack.storage.files import read_bytes, read_error, sha256_of
 from dermpack.storage.regular_files import open_regular
+from dermpack.tflite.model_file import ModelFile
 from dermpack.tflite.reading import read_model
 from dermpack.verification.check_result import Check, CheckOutcome, Verification
 from dermpack.verification.evidence import check_evidence, check_plain_labels
@@ -156,12 +157,17 @@ def verify_export(export: Export, tools: VerificationTools) -> Verification:
             why = "the contract does not describe the input and output of this file"
             checks.append(Check(name="runs", outcome=CheckOutcome.UNTRIED, detail=why))
         else:
-            checks += _run_checks(export, data, contract, policy, tools)
+            checks += _run_checks(export, data, model, contract, policy, tools)
     return Verification(name=export.name, sha256=sha256_of(data), checks=tuple(checks))
 
 
 def _run_checks(
-    export: Export, data: bytes, contract: Contract, policy: Policy, tools: VerificationTools
+    export: Export,
+    data: bytes,
+    model: ModelFile,
+    contract: Contract,
+    policy: Policy,
+    tools: VerificationTools,
 ) -> Iterator[Check]:
     """Yield the checks that run the file."""
     settings = ModelSettings(
@@ -175,7 +181,7 @@ def _run_checks(
     yield from check_runs(runs, contract)
     yield from check_outputs(runs, contract)
     yield from check_distances(runs, contract)
-    yield from check_evidence(runs, contract)
+    yield from check_evidence(runs, contract, model.logits)
     reference = next((run for run in runs if run.outputs is not None), None)
     if tools.network is not None:
         yield from check_network(tools.network, contract, tools.samples, reference)

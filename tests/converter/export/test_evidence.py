@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from dermpack.bundle.build_bundle import BundleRequest, build_bundle
 from dermpack.bundle.variants import read_variants
 from dermpack.bundle.zip_archive import unpack_files
 from dermpack.cli import main
-from dermpack.contract import EvidenceOutput, read_contract
+from dermpack.contract import EvidenceOutput, TensorType, read_contract
 from dermpack.inference.classifier import ClassifierOutputs, load_classifier
 from dermpack.inference.interpreter_host import first_installed_runtime, open_host
 from dermpack.inference.model_files import read_sidecar
+from dermpack.tflite.model_file import TensorInfo
 from dermpack.tflite.model_tree import pack_model, unpack_model
 from dermpack.tflite.randomized_weights import shuffle_weights
 from dermpack.tflite.reading import read_model
@@ -43,7 +45,8 @@ def pixels(mapped: Path) -> Any:
 
 
 def outputs(export: Path, pixels: Any, data: bytes | None = None) -> ClassifierOutputs:
-    settings = read_sidecar(export / "model.json")
+    # The temperature changes the probabilities after the file, so that they no longer fit the logits.
+    settings = replace(read_sidecar(export / "model.json"), temperature=1.0)
     with open_host(first_installed_runtime()) as host:
         model = data or (export / "model.tflite").read_bytes()
         return load_classifier(host, model, where=export, sidecar=settings).run(pixels)
@@ -90,9 +93,30 @@ def test_a_map_of_another_picture_is_steps_away_from_the_logits(mapped: Path, pi
     evidence = read_contract(mapped / "model.json").evidence
     assert isinstance(evidence, EvidenceOutput)
     found = outputs(mapped, pixels)
-    own = measure_steps(found.probabilities, found, evidence, probability_step=1 / 256)
-    turned = measure_steps(found.probabilities[::-1], found, evidence, probability_step=1 / 256)
+    tensors = read_model((mapped / "model.tflite").read_bytes(), where=mapped).logits
+    step = {"probability_step": 1 / 256}
+    own = measure_steps(found.probabilities, found, evidence, tensors=tensors, **step)
+    turned = measure_steps(found.probabilities[::-1], found, evidence, tensors=tensors, **step)
     assert own.max() <= evidence.tolerance_steps < turned.max()
+
+
+def test_a_logit_at_the_limit_of_its_tensor_is_not_a_difference() -> None:
+    evidence = EvidenceOutput(
+        shape=(1, 1, 1, 2), dtype=TensorType.INT8, scale=0.1, zero_point=0, tolerance_steps=1.0
+    )
+    maps = np.array([[[[-6.0, 6.0]]]])  # the logits end at ±2
+    logits = TensorInfo(name="logits", shape=(1, 2), dtype="int8", scales=(4 / 255,), zero_points=(0,))
+    assert logits.limits == pytest.approx((-2.0, 2.0), abs=0.01)
+    powers = np.exp([[-2.0, 2.0]])
+    found = ClassifierOutputs(probabilities=powers / powers.sum(), evidence=maps)
+    unlimited = measure_steps(found.probabilities, found, evidence, probability_step=1 / 256)
+    own = measure_steps(found.probabilities, found, evidence, probability_step=1 / 256, tensors=(logits,))
+    assert own.max() <= evidence.tolerance_steps < unlimited.max()
+
+
+def test_the_tensor_of_the_logits_is_found(mapped: Path) -> None:
+    (logits,) = read_model((mapped / "model.tflite").read_bytes(), where=mapped).logits
+    assert logits.shape == (1, 3) and logits.limits is not None
 
 
 def test_shuffled_weights_give_another_map(mapped: Path, pixels: Any) -> None:
@@ -117,7 +141,7 @@ def test_golden_vectors_contain_the_map_and_a_changed_one_is_found(
 
 
 def test_predict_draws_a_map_for_each_picture(mapped: Path, run: Path, tmp_path: Path) -> None:
-    pictures = sorted((run.parent / "pictures").rglob("*.png"))[:2] or sorted(run.parent.rglob("*.jpg"))[:2]
+    pictures = sorted((run.parent / "dataset").glob("*.png"))[:2]
     maps, occluded = tmp_path / "maps", tmp_path / "occluded"
     options = ("--evidence", str(maps), "--occlusion", str(occluded), "--quiet")
     assert main(["predict", str(mapped), *map(str, pictures), *options]) == 0
