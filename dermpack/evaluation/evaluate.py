@@ -287,7 +287,8 @@ def _metadata_notes(metadata: EncodedMetadata, dataset: Dataset) -> Iterator[str
         if column.name not in dataset.manifest.columns:
             yield f"the dataset has no column {column.name}: this field of the model is blank"
         elif count := metadata.ignored[column.name]:
-            yield f"{count} values of {column.name} are new to the model: these fields are blank"
+            values = "1 value" if count == 1 else f"{count:,} values"
+            yield f"unknown to the model, and counted as blank: {values} of {column.name}"
 
 
 def _leak_notes(fitted: FittedDecisions, dataset: Dataset, split: Split) -> Iterator[str]:

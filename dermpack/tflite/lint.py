@@ -12,6 +12,7 @@ from dermpack.tflite.model_file import MIDDLES, ModelFile, TensorInfo, takes_raw
 SHOWN = 3  # names in a line
 INTEGERS = frozenset(("int8", "uint8", "int16"))
 AGAIN = "export it again with dermpack convert"
+DISTANCE_TENSORS = "familiarity/"  # the beginning of their names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,8 @@ def _lint_ends(model: ModelFile) -> Iterator[LintFinding]:
             detail = f"{tensor.name} has {steps}, not 1/127.5 around the middle"
             hint = "quantize each pixel by this scale and zero point"
             yield LintFinding(kind="not raw bytes", detail=detail, hint=hint)
-    inner = inner_floats(model)
+    # dermpack computes the distance to the training pictures in float in every file.
+    inner = tuple(tensor for tensor in inner_floats(model) if not tensor.name.startswith(DISTANCE_TENSORS))
     if inner and is_integer(model):
         detail = f"{len(inner)} of {len(model.tensors)} tensors are float: {_names(inner)}"
         hint = f"{AGAIN} --int8, unless they are float on purpose"

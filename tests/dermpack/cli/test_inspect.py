@@ -79,6 +79,12 @@ def test_floats_inside_integers_are_named(inspect: Run) -> None:
     assert kinds(inspect(told([made.picture(), made.scores(), inner]))) == ["float inside int8"]
 
 
+def test_the_distance_to_the_training_pictures_is_float_in_an_int8_file(inspect: Run) -> None:
+    inner = made.tensor("familiarity/roots", (1, 4), "float32")
+    record = inspect(told([made.picture(), made.scores(), inner]))
+    assert kinds(record) == []
+
+
 def test_a_float_file_is_not_blamed_for_its_floats(inspect: Run) -> None:
     data = [made.picture("float32", None), made.scores("float32"), made.tensor("x", (1, 4), "float32")]
     record = inspect(told(data))
