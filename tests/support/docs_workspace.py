@@ -46,7 +46,12 @@ def write_notebook_model(path: Path) -> None:
     layers, weights = small_layers(), small_weights()
     layers[-1]["config"]["units"] = 2
     weights["answer"] = {name: values[..., :2] for name, values in weights["answer"].items()}
-    write_archive(path, sequential(layers), stored(weights))
+    # Keras 3 finds a class by its module, and takes the shape of the input by another name than Keras 2.
+    options = layers[0]["config"]
+    options["batch_shape"] = options.pop("batch_input_shape")
+    modern = [{"module": "keras.layers", "registered_name": None, **layer} for layer in layers]
+    config = {"module": "keras", "registered_name": None, **sequential(modern)}
+    write_archive(path, config, stored(weights))
 
 
 def make_own_pictures(folder: Path) -> None:
