@@ -23,6 +23,7 @@ from dermpack.bundle.golden_vectors import GOLDEN_FILE
 from dermpack.bundle.zip_archive import LOCAL_SIGNATURE, MAX_BUNDLE_BYTES
 from dermpack.errors import InputError
 from dermpack.storage.files import read_bytes, sha256_of
+from dermpack.storage.regular_files import open_regular
 from dermpack.verification.check_result import Check, CheckOutcome, Verification, check_from_problems
 
 MANIFEST_FILE, CLASSES_JAR = "AndroidManifest.xml", "classes.jar"
@@ -78,10 +79,10 @@ class _App:
 
 def is_app(path: Path) -> bool:
     """Return whether a path is named like an app or an archive, and is not a bundle of ours."""
-    if path.suffix.lower() not in SUFFIXES or path.is_dir():
-        return False
     try:
-        with zipfile.ZipFile(path) as archive:
+        if path.suffix.lower() not in SUFFIXES or path.is_dir():
+            return False
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             return BUNDLE_FILE not in archive.namelist()
     except (OSError, *UNREADABLE):
         return path.suffix.lower() == ".apk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -151,6 +152,12 @@ def test_a_file_that_is_no_app_is_one_line(tmp_path: Path) -> None:
         verify_app(path)
     with raises_code("invalid-app", "AndroidManifest.xml"):
         verify_app(write_app(path, [("a", b"")]))
+
+
+def test_a_pipe_and_a_path_that_cannot_be_are_one_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "app.apk")
+    assert main(["verify", str(tmp_path / "app.apk")]) == 1
+    assert main(["verify", str(tmp_path / f"{'x' * 300}.apk")]) == 1
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
