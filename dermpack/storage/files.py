@@ -172,7 +172,8 @@ def write_files(*files: tuple[Path, bytes]) -> None:
         added = list[Path]()
         for partial, (path, _) in zip(partials, files, strict=True):
             with report_write_errors(path):
-                added += [] if os.path.lexists(path) else [path]
+                if not os.path.lexists(path):
+                    added.append(path)
                 try:
                     partial.replace(path)
                     sync_folder(path.parent)
