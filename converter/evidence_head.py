@@ -16,19 +16,16 @@ from typing import Any
 
 import numpy as np
 import tf_keras
-from numpy.typing import NDArray
 
 from converter import _private
 from converter._private import Keras
 from dermpack.errors import InputError
 
-EVIDENCE_LAYER, METADATA_LAYER = "evidence", "metadata_evidence"
-LOGITS_LAYER, SUM_LAYER = "logits", "logits_with_metadata"
+EVIDENCE_LAYER, METADATA_LAYER = "evidence", "metadata_evidence"  # no other layer has these names
 HINT = (
     "Omit --evidence, or train a network with one dense layer after its pooling (without --dense, and with "
     "--join concat if it takes metadata)."
 )
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,13 +35,13 @@ class PooledHead:
     dense: Keras
     features: Keras  # the tensor before the pooling: [n, height, width, channels]
     channels: slice  # of the pooled features among the inputs of the dense layer
-    dropout: float
+    dropout: Keras | None  # the layer between the pooling and the dense layer
     metadata: Keras | None = None  # the tensor beside the pooled features
     metadata_slots: slice | None = None
 
 
 def rebuild_for_evidence(model: Keras, *, where: object) -> Keras:
-    """Return a network of the same function whose layer EVIDENCE_LAYER computes the maps.
+    """Return a network with the same outputs whose layer EVIDENCE_LAYER computes the maps.
 
     Raise InputError for a network with another head.
     """
@@ -52,13 +49,23 @@ def rebuild_for_evidence(model: Keras, *, where: object) -> Keras:
     layers, labels = tf_keras.layers, head.dense.units
     kernel, bias = (np.asarray(weight, np.float32) for weight in head.dense.get_weights())
     tensor = head.features
-    if head.dropout > 0:  # of whole channels, which is the same as of pooled features
-        tensor = layers.SpatialDropout2D(head.dropout, name="dropout")(tensor)
+    # A network of another program may have layers of any name, and a name is used once.
+    taken = {layer.name for layer in model.layers}
+
+    def unique(name: str) -> str:
+        while name in taken:
+            name += "_"
+        return name
+
+    if head.dropout is not None:  # of whole channels, which is the same as of pooled features
+        tensor = layers.SpatialDropout2D(head.dropout.rate, name=head.dropout.name)(tensor)
     convolution = layers.Conv2D(labels, 1, dtype="float32", name=EVIDENCE_LAYER)
-    tensor = layers.GlobalAveragePooling2D(dtype="float32", name=LOGITS_LAYER)(convolution(tensor))
+    tensor = layers.GlobalAveragePooling2D(dtype="float32", name=unique("logits"))(convolution(tensor))
     share = layers.Dense(labels, use_bias=False, dtype="float32", name=METADATA_LAYER)
     if head.metadata is not None:
-        tensor = layers.Add(dtype="float32", name=SUM_LAYER)([tensor, share(head.metadata)])
+        tensor = layers.Add(dtype="float32", name=unique("logits_with_metadata"))(
+            [tensor, share(head.metadata)]
+        )
         share.set_weights([kernel[head.metadata_slots]])
     convolution.set_weights([kernel[head.channels][None, None], bias])
     answer = layers.Activation("softmax", dtype="float32", name=head.dense.name)(tensor)
@@ -74,18 +81,14 @@ def find_head(model: Keras, *, where: object) -> PooledHead:
     if not dense.use_bias:
         raise _refuse(where, "its last layer has no bias")
     before = _private.list_sources(dense)
-    dropout = 0.0
+    dropout = None
     if len(before) == 1 and isinstance(before[0], layers.Dropout):
-        dropout, before = float(before[0].rate), _private.list_sources(before[0])
+        dropout, before = before[0], _private.list_sources(before[0])
+    # The dense layer reads the outputs of these layers, one after the other.
     parts = before
     if len(before) == 1 and isinstance(before[0], layers.Concatenate):
         parts = _private.list_sources(before[0])
-    return _read_parts(parts, dense, dropout, where)
-
-
-def _read_parts(parts: list[Keras], dense: Keras, dropout: float, where: object) -> PooledHead:
-    """Return the head whose dense layer reads the outputs of these layers, one after the other."""
-    pools = [part for part in parts if isinstance(part, tf_keras.layers.GlobalAveragePooling2D)]
+    pools = [part for part in parts if isinstance(part, layers.GlobalAveragePooling2D)]
     if len(pools) != 1 or len(parts) > 2:
         raise _refuse(where, "its last layer does not read pooled features directly")
     fields: dict[str, Any] = {}

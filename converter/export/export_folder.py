@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from converter.familiarity.attach import add_familiarity, attach_familiarity
 from converter.request import ConversionRequest, Method
-from converter.search.accuracy_limit import FloatComparison
+from converter.search.accuracy_limit import COMPARED_METRICS
 from converter.search.candidate import Candidate
 from converter.search.choose import TriedCandidate
 from converter.sources.source import Source
@@ -19,6 +20,7 @@ from dermpack.dataset.manifest import Split
 from dermpack.imaging.quality import choose_gates
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.calibration import calibrate, fit_temperature
+from dermpack.metrics.intervals import Difference
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
@@ -116,6 +118,8 @@ def _make_contract(
         fit_operating_point(predictions, label, sensitivity=sensitivity)
         for label, sensitivity in source.sensitivities.items()
     ]
+    comparison = tried.comparison
+    figures = {name: getattr(comparison, name) for name in COMPARED_METRICS}
     # 2. Record the file as it was read back, and what it was made from.
     return contracts.Contract(
         name=metadata.name,
@@ -140,7 +144,7 @@ def _make_contract(
             for operator in model.operators
         ),
         runtimes=contracts.summarize_runtimes(runtimes),
-        accuracy=(_accuracy_record(tried.comparison),),
+        accuracy=(make_accuracy_record(figures, n=len(predictions), agreement=comparison.agreement),),
         size_bytes=len(data),
         sha256=sha256_of(data),
         parents=source.parents,
@@ -167,16 +171,14 @@ def _calibration_record(candidate: Candidate) -> contracts.Calibration | None:
     )
 
 
-def _accuracy_record(comparison: FloatComparison) -> contracts.Accuracy:
-    figures = {
-        "balanced_accuracy": comparison.balanced_accuracy,
-        "accuracy": comparison.accuracy,
-        "auroc": comparison.auroc,
-    }
+def make_accuracy_record(
+    figures: Mapping[str, Difference], *, n: int, agreement: float
+) -> contracts.Accuracy:
+    """Return the record of figures on the validation split, each next to that of the original."""
     return contracts.Accuracy(
         split=Split.VALIDATION.value,
-        n=len(comparison.predictions),
-        agreement=comparison.agreement,
+        n=n,
+        agreement=agreement,
         figures=tuple(
             contracts.ComparedFigure(
                 metric=metric,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from converter.export.export_folder import COVERAGE, make_accuracy_record
+from converter.search.accuracy_limit import COMPARED_METRICS
 from converter.sources.source import SourcePicture, read_split
 from converter.sources.tflite_source import predict_rows
 from dermpack import contract as contracts
@@ -16,14 +18,10 @@ from dermpack.inference.foreign_model import ForeignModel
 from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.definitions import OVERALL
 from dermpack.metrics.intervals import compare_metric
-from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.thresholds import fit_abstention
 from dermpack.progress import Track, silent
 from dermpack.storage.files import check_output_folder, new_folder
 from dermpack.verification.export_files import describe_kept_file, write_export_files
-
-COVERAGE = 0.9  # share of the validation pictures that get an answer
-METRICS = ("balanced_accuracy", "accuracy", "auroc")
 
 
 def export_kept_file(
@@ -52,33 +50,15 @@ def export_kept_file(
     rows = np.asarray(examples.copies[0])
     predictions = predict_rows(model, examples, rows, threads=threads, track=track)
     temperature = fit_temperature(predictions)
+    # The file is its own original, so the differences are 0.
+    figures = {name: compare_metric(predictions, predictions, OVERALL[name]) for name in COMPARED_METRICS}
     contract = replace(
         contract,
         outputs={contracts.PROBABILITIES: replace(contract.probabilities, temperature=temperature)},
         abstention=fit_abstention(calibrate(predictions, temperature), coverage=COVERAGE),
-        accuracy=(_accuracy_record(predictions),),
+        accuracy=(make_accuracy_record(figures, n=len(predictions), agreement=1.0),),
         input_evidence=input_evidence,
     )
     with new_folder(output, marker=contracts.CONTRACT_FILE, overwrite=overwrite) as folder:
         write_export_files(folder, model.data, contract)
     return contract
-
-
-def _accuracy_record(predictions: Predictions) -> contracts.Accuracy:
-    """Return the figures of the file; it is its own original, so the differences are 0."""
-    figures = {name: compare_metric(predictions, predictions, OVERALL[name]) for name in METRICS}
-    return contracts.Accuracy(
-        split=Split.VALIDATION.value,
-        n=len(predictions),
-        agreement=1.0,
-        figures=tuple(
-            contracts.ComparedFigure(
-                metric=name,
-                of_float=figure.first,
-                of_file=figure.second,
-                difference=figure.difference,
-                ci95=figure.ci95,
-            )
-            for name, figure in figures.items()
-        ),
-    )

@@ -1,1 +1,1 @@
-"""The score that tells pictures unlike those of the training split."""
+"""Score how far a picture is from those of the training split."""

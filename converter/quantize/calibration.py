@@ -134,6 +134,13 @@ class Ranges:
         differ = np.abs(widths[0] - widths[1]) > SETTLED * np.maximum(*widths)
         return tuple(name for name, differs in zip(self.names, differ, strict=True) if differs)
 
+    def notes(self) -> tuple[str, ...]:
+        """Return the remark for a person if there are too few pictures."""
+        if not (unsettled := self.unsettled()):
+            return ()
+        share, most = f"{len(unsettled)} of {len(self.names)} tensors", f"{100 * SETTLED:g} %"
+        return (f"the ranges of {share} differ by more than {most} between two halves of the pictures",)
+
 
 def _reached(lowest: Array, highest: Array) -> Array:
     return np.stack([lowest.min(axis=0), highest.max(axis=0)], axis=1)

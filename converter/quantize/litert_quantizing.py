@@ -19,7 +19,7 @@ from dermpack.processes.limits import divide_memory
 
 WORKER = "converter.quantize.litert_worker"
 CHUNK = 8  # pictures in one request
-MOST_SECONDS = 300.0  # for one answer: a large network takes a second per picture
+MAX_SECONDS = 300.0  # for one answer: a large network takes a second per picture
 MEMORY_BYTES = 8 << 30
 HINT = "Quantize the model with the program that made it, and convert the quantized file."
 Limits = tuple[float, float]
@@ -27,18 +27,18 @@ Array = NDArray[np.float32]
 
 
 class FloatFile:
-    """A float file in a child process, which measures ranges and makes quantized files of it."""
+    """A float file in a child process, which measures ranges and makes quantized files of it.
 
-    def __init__(self, child: ChildProcess, where: Path, *, clipping: Clipping) -> None:
+    `tensors` are the names of the tensors that have a range.
+    """
+
+    def __init__(self, child: ChildProcess, data: bytes, *, where: Path, clipping: Clipping) -> None:
         self._child, self._where, self._clipping = child, where, clipping
-        self.tensors: tuple[str, ...] = ()
-        self.input = self.output = ""
-
-    def load(self, data: bytes) -> None:
-        """Load the file; `tensors` are then the names of the tensors that have a range."""
         answer = self._ask({"order": "open", "needs_counts": self._clipping.needs_counts}, data)
         names = json.loads(answer)
-        self.tensors, self.input, self.output = tuple(names["tensors"]), names["input"], names["output"]
+        self.tensors: tuple[str, ...] = tuple(names["tensors"])
+        self.input: str = names["input"]
+        self.output: str = names["output"]
 
     def measure(self, pictures: Array) -> Array:
         """Return the lowest and the highest value of each tensor on each picture: [n, 2, tensors]."""
@@ -85,11 +85,11 @@ class FloatFile:
     def _ask(self, order: dict[str, Any], data: bytes) -> bytes:
         child = self._child
         try:
-            with child.time_limit(MOST_SECONDS):
+            with child.time_limit(MAX_SECONDS):
                 child.send(json.dumps(order).encode(), data)
                 problem, answer = child.receive(), child.receive()
         except ChildTimeoutError as error:
-            what = f"the quantizer did not respond within {MOST_SECONDS:g} s"
+            what = f"the quantizer did not respond within {MAX_SECONDS:g} s"
             raise InputError(self._where, what, HINT, code="quantizer-failed") from error
         except ChildEndedError as error:
             what = f"the quantizer process died ({error})"
@@ -115,6 +115,4 @@ def open_float_file(
             log=Path(folder) / "log",
         ) as child,
     ):
-        file = FloatFile(child, where, clipping=clipping)
-        file.load(data)
-        yield file
+        yield FloatFile(child, data, where=where, clipping=clipping)

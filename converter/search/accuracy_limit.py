@@ -11,7 +11,7 @@ import numpy as np
 
 from converter.sources.source import Source
 from dermpack.errors import InputError
-from dermpack.inference.classifier import load_classifier
+from dermpack.inference.classifier import CHUNK, load_classifier
 from dermpack.inference.interpreter_host import Kernels, first_installed_runtime, open_host
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.definitions import OVERALL
@@ -20,7 +20,7 @@ from dermpack.metrics.predictions import Predictions
 from dermpack.progress import Track, silent
 from dermpack.tflite.reading import read_model
 
-CHUNK = 16  # pictures in one message to the interpreter process
+COMPARED_METRICS = ("balanced_accuracy", "accuracy", "auroc")
 WHERE = Path("model.tflite")  # the file is not written yet
 MAX_AUROC_DROP = 0.005  # of the macro mean
 LEAST_AGREEMENT = 0.95  # share of pictures with the same most probable label
@@ -64,8 +64,7 @@ def compare_to_float(
     expected = source.float_predictions
     predictions = replace(expected, probabilities=np.concatenate(outputs))
     differences = {
-        name: compare_metric(expected, predictions, OVERALL[name], seed=seed)
-        for name in ("balanced_accuracy", "accuracy", "auroc")
+        name: compare_metric(expected, predictions, OVERALL[name], seed=seed) for name in COMPARED_METRICS
     }
     agreement = top1_agreement(expected, predictions)
     return FloatComparison(predictions=predictions, agreement=agreement, refusal=refusal, **differences)

@@ -157,11 +157,7 @@ def measure_model(
 def make_ptq_candidate(recipe: Quantization, request: ConversionRequest, ranged: RangedModel) -> Candidate:
     """Quantize after training: the network as it is, with measured ranges and corrected biases."""
     candidate = _quantize_ranged(recipe, request, ranged, Method.PTQ)
-    if not (unsettled := ranged.ranges.unsettled()):
-        return candidate
-    share = f"{len(unsettled)} of {len(ranged.ranges.names)} tensors"
-    note = f"the ranges of {share} differ by more than 20 % between two halves of the pictures"
-    return replace(candidate, notes=(note,))
+    return replace(candidate, notes=ranged.ranges.notes())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,13 +31,14 @@ def check_request(source: Source, request: ConversionRequest) -> None:
     if request.method is Method.QAT:
         what = "a .tflite cannot be trained"
         raise InputError(source.where, what, NO_TRAINING, code="qat-not-supported")
-    for is_given, option in ((request.evidence, "--evidence"), (request.familiarity, "--familiarity")):
+    for is_given, option in (
+        (request.evidence, "--evidence"),
+        (request.familiarity, "--familiarity"),
+        (request.layer_errors, "--layer-errors"),
+    ):
         if is_given:
             what = "not supported for a .tflite, whose layers are not known"
             raise InputError(option, what, "Omit the option.", code="option-not-applicable")
-    if request.layer_errors:
-        what = "not supported for a .tflite"
-        raise InputError("--layer-errors", what, "Omit the option.", code="option-not-applicable")
 
 
 def make_file_candidates(
@@ -128,18 +129,14 @@ def _quantize(
         ranges=limits,
         float_layers=float_layers,
     )
-    notes = []
-    if unsettled := measured.ranges.unsettled():
-        share = f"{len(unsettled)} of {len(measured.ranges.names)} tensors"
-        notes.append(f"the ranges of {share} differ by more than 20 % between two halves of the pictures")
-    # litert-quantizer leaves operators that it does not know in floating point, without a word.
+    notes = measured.ranges.notes()
+    # litert-quantizer leaves operators that it does not know in floating point, without an error.
     model = read_model(data, where=source.where)
     ends = {tensor.name for tensor in (*model.inputs, *model.outputs)}
     kept = {tensor.name for tensor in model.computed if tensor.is_float} - ends
     left = tuple(name for name in measured.ranges.names if name in kept)
     if left:
-        count = f"{len(left)} of {len(measured.ranges.names)} layers"
-        notes.append(f"{count} stay in floating point")
+        notes += (f"{len(left)} of {len(measured.ranges.names)} layers stay in floating point",)
     return Candidate(
         recipe=Quantization.INT8,
         io=io,
@@ -149,5 +146,5 @@ def _quantize(
         calibration=measured.calibration,
         clipping=request.clipping,
         float_layers=left,
-        notes=tuple(notes),
+        notes=notes,
     )

@@ -21,9 +21,10 @@ from dermpack.dataset.manifest import Dataset, Picture, Split
 from dermpack.errors import InputError
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
-from dermpack.inference.classifier import load_classifier
+from dermpack.inference.classifier import CHUNK, load_classifier
 from dermpack.inference.foreign_model import DeclaredInput, ForeignModel, InputRange
 from dermpack.inference.interpreter_host import InterpreterHost, first_installed_runtime, open_host
+from dermpack.inference.label_list import require_known_labels
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.definitions import OVERALL
 from dermpack.metrics.intervals import compare_metric, mcnemar
@@ -32,7 +33,6 @@ from dermpack.progress import Track, silent
 
 ROUNDS = ((60, 6), (150, 4), (300, 4))  # pictures, and how many ways remain after them
 SIGNIFICANT = 0.05  # p of McNemar's exact test, for all comparisons with the best way together
-CHUNK = 16  # pictures in one message to the interpreter process
 Z95 = 1.959964
 Pixels = NDArray[np.uint8]
 
@@ -88,9 +88,11 @@ class FoundInput:
 class InputChoiceError(InputError):
     """No way to feed the file is better than all others; `tried` are all of them, the best first."""
 
-    def __init__(self, where: object, what: str, hint: str, *, code: str) -> None:
+    def __init__(
+        self, where: object, what: str, hint: str, *, code: str, tried: tuple[TriedInput, ...] = ()
+    ) -> None:
         super().__init__(where, what, hint, code=code)
-        self.tried: tuple[TriedInput, ...] = ()
+        self.tried = tried
 
 
 def describe_input(declared: DeclaredInput) -> str:
@@ -105,10 +107,13 @@ def find_input(
 ) -> FoundInput:
     """Try the usual ways on training pictures, and return the one that is better than every other one.
 
-    What the user has declared is not tried otherwise. Raise InputChoiceError if there is no such way.
+    Only what the user has not declared is varied. Raise InputChoiceError if there is no such way.
     """
     pictures = choose_pictures(dataset.manifest.of(Split.TRAIN), count=ROUNDS[-1][0], seed=seed)
-    _check_labels(model, pictures)
+    if not pictures:
+        what = "the dataset has no training pictures"
+        raise InputError("--find-input", what, "Import it with a training split.", code="empty-split")
+    require_known_labels(dataset, model.labels, where=model.path)
     with PictureDecoder(jobs=threads) as decoder:
         files = [dataset.file(picture) for picture in pictures]
         rows = {
@@ -149,17 +154,6 @@ def _is_square(rows: dict[Policy, Pixels]) -> bool:
     return bool(others) and all(np.array_equal(first, other) for other in others)
 
 
-def _check_labels(model: ForeignModel, pictures: Sequence[Picture]) -> None:
-    if not pictures:
-        what = "the dataset has no training pictures"
-        raise InputError("--find-input", what, "Import it with a training split.", code="empty-split")
-    for picture in pictures:
-        if picture.label not in model.labels:
-            what = f"the dataset has the label {picture.label!r}, which the model does not have"
-            hint = "Import the dataset with the labels of the model (--map OLD=NEW), or correct --labels."
-            raise InputError(model.path, what, hint, code="unknown-label")
-
-
 def _predict(
     host: InterpreterHost,
     model: ForeignModel,
@@ -173,7 +167,7 @@ def _predict(
     classifier = load_classifier(host, model.data, where=model.path, sidecar=settings, threads=threads)
     chunks = [pixels[start : start + CHUNK] for start in range(0, len(pixels), CHUNK)]
     probabilities = np.concatenate([classifier.classify(chunk) for chunk in chunks])
-    # Numbers far from those of the training can overflow: such an answer is none.
+    # Numbers far from those of the training can overflow; such an output favours no label.
     is_finite = np.isfinite(probabilities).all(axis=1, keepdims=True)
     probabilities = np.where(is_finite, probabilities, 1 / len(model.labels))
     return Predictions(
@@ -193,13 +187,13 @@ def _choose(
     if best.ci95[0] <= 1 / present:
         what = f"no usual way to feed it is better than chance (the best: {best.name}, {best.accuracy:.1%})"
         hint = "Check the order of --labels and --output, or declare the input with --mean and --std."
-        raise _with_tried(InputChoiceError(path, what, hint, code="input-not-found"), tried)
+        raise InputChoiceError(path, what, hint, code="input-not-found", tried=tried)
     rivals = [other for other in others if not _is_better(best, other, comparisons=len(others))]
     if rivals:
         names = ", ".join(f"{one.name} ({one.accuracy:.1%})" for one in (best, *rivals))
         what = f"these ways to feed it cannot be told apart on {len(best.predictions)} pictures: {names}"
         hint = "Choose one with --input-range, --color and --resize."
-        raise _with_tried(InputChoiceError(path, what, hint, code="input-ambiguous"), tried)
+        raise InputChoiceError(path, what, hint, code="input-ambiguous", tried=tried)
     return FoundInput(declared=best.declared, tried=tried, notes=notes)
 
 
@@ -209,8 +203,3 @@ def _is_better(best: TriedInput, other: TriedInput, *, comparisons: int) -> bool
         return False
     change = compare_metric(other.predictions, best.predictions, OVERALL["accuracy"])
     return change.ci95 is None or change.ci95[0] > 0
-
-
-def _with_tried(error: InputChoiceError, tried: tuple[TriedInput, ...]) -> InputChoiceError:
-    error.tried = tried
-    return error

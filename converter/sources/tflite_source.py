@@ -10,7 +10,7 @@ from converter.sources.source import Source, SourcePicture, read_split
 from dermpack.contract import InputEvidence, Parents, SourceKind
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.imaging.preprocessing import Policy
-from dermpack.inference.classifier import load_classifier
+from dermpack.inference.classifier import CHUNK, load_classifier
 from dermpack.inference.foreign_model import ForeignModel
 from dermpack.inference.interpreter_host import first_installed_runtime, open_host
 from dermpack.inference.model_files import ModelSettings
@@ -19,7 +19,6 @@ from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
 from trainer.api import Examples
 
-CHUNK = 16  # pictures in one message to the interpreter process
 VERSION_CHARACTERS = 12
 DESCRIPTION = "float .tflite of unknown origin"
 

@@ -47,6 +47,22 @@ def test_the_rebuilt_network_answers_the_same(metadata: bool, dropout: float) ->
     assert np.allclose(rebuilt(given, training=False), model(given, training=False), atol=1e-6)
 
 
+def test_a_network_with_layers_of_the_same_names_is_rebuilt() -> None:
+    import tf_keras
+
+    from converter.evidence_head import rebuild_for_evidence
+
+    layers = tf_keras.layers
+    pixels = tf_keras.Input((SIDE, SIDE, 3))
+    tensor = layers.Dropout(0.1, name="dropout")(layers.Conv2D(8, 3)(pixels))
+    tensor = layers.Conv2D(8, 3, name="logits_with_metadata")(tensor)
+    tensor = layers.Dropout(0.5, name="dropout_1")(layers.GlobalAveragePooling2D()(tensor))
+    model = tf_keras.Model(pixels, layers.Dense(LABELS, activation="softmax", name="logits")(tensor))
+    rebuilt = rebuild_for_evidence(model, where="run")
+    given = fed(model)
+    assert np.allclose(rebuilt(given, training=False), model(given, training=False), atol=1e-6)
+
+
 def test_the_outputs_of_the_graph_add_up_to_the_logits() -> None:
     from converter.export_graph import build_export_graph
 

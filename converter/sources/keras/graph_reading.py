@@ -12,6 +12,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from converter.evidence_head import EVIDENCE_LAYER, METADATA_LAYER
 from converter.sources.keras import vocabulary
 from converter.sources.keras.calls import Reference, read_call, read_references
 from converter.sources.keras.graph import (
@@ -70,7 +71,8 @@ class _Reader:
         self.calls: list[Call] = []
         self.layers: dict[tuple[str, ...], KerasLayer] = {}  # by route
         self.left_out: list[str] = []
-        self._names: set[str] = {vocabulary.PIXELS}
+        # Names of the flat network, among them those of layers that it may be given later.
+        self._names = {vocabulary.PIXELS, EVIDENCE_LAYER, METADATA_LAYER}
         self._read = 0  # calls in the file, also those that add nothing
 
     def add(self, layer: KerasLayer, operands: tuple[Any, ...], options: Record | None = None) -> int:
