@@ -9,7 +9,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What the model is, in the words of its contract. */
+/** The screen about the model: texts from its contract. */
 public final class CardActivity extends Activity {
     @Override
     protected void onCreate(Bundle saved) {
@@ -37,7 +37,7 @@ public final class CardActivity extends Activity {
         sections.add(R.string.card_more, getString(R.string.card_more_text));
     }
 
-    /** A line for each label: "melanoma (mel)", or the label alone where nobody described it. */
+    /** A line for each label: "melanoma (mel)", or the label alone if the contract does not describe it. */
     private String described(Contract contract, List<String> labels) {
         List<String> lines = new ArrayList<String>();
         for (String label : labels) {

@@ -3,7 +3,7 @@ package dermpack.demo;
 import android.app.Activity;
 import android.os.Bundle;
 
-/** Runs the golden pictures on this very phone, and then times the model at 1, 2 and 4 threads. */
+/** Runs the golden pictures on this phone, and then times the model at 1, 2 and 4 threads. */
 public final class CheckActivity extends Activity implements CheckRun.Watcher {
     private Sections sections;
     private CheckRun run;

@@ -39,7 +39,7 @@ final class CheckRun implements Runnable {
     private final Handler main = new Handler(Looper.getMainLooper());
     private State state;
     private Watcher watcher;
-    private volatile boolean isStopped; // nobody waits for the times after the screen was left
+    private volatile boolean isStopped; // the times are not needed after the screen was left
 
     private CheckRun(Context context) {
         this.context = context;
@@ -52,7 +52,7 @@ final class CheckRun implements Runnable {
         return run;
     }
 
-    /** Tells the state to this screen, now and after each change; null for no screen. */
+    /** Reports the state to this screen, now and after each change; null for no screen. */
     void watch(Watcher watcher) {
         this.watcher = watcher;
         if (watcher != null) {

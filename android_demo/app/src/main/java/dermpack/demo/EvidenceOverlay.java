@@ -7,7 +7,7 @@ import android.graphics.Paint;
 import android.graphics.Rect;
 import dermpack.skin.EvidenceMap;
 
-/** Draws where an answer comes from over the square that the model saw: orange speaks for it, violet against it. */
+/** Draws the evidence map over the square that the model saw: orange is for the label, violet against it. */
 final class EvidenceOverlay {
     private static final int FOR = Color.rgb(230, 97, 1);
     private static final int AGAINST = Color.rgb(94, 60, 153);

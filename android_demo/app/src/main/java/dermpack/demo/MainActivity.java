@@ -19,12 +19,12 @@ import java.util.Collections;
 import java.util.List;
 
 /** Choose or take a picture, and see the answer of the model. */
-public final class MainActivity extends Activity implements Looker.Watcher, View.OnClickListener {
+public final class MainActivity extends Activity implements PictureWorker.Watcher, View.OnClickListener {
     private static final int PICK = 1;
     private static final int TAKE = 2;
     private static final String PICTURE = "picture";
 
-    private Looker looker;
+    private PictureWorker worker;
     private MetadataForm form;
 
     @Override
@@ -37,32 +37,32 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
         ((ImageView) findViewById(R.id.picture)).setClipToOutline(true);
         form = new MetadataForm((ViewGroup) findViewById(R.id.form), columns());
         Object kept = getLastNonConfigurationInstance();
-        looker = kept instanceof Looker ? (Looker) kept : new Looker(getApplicationContext());
-        looker.watch(this);
+        worker = kept instanceof PictureWorker ? (PictureWorker) kept : new PictureWorker(getApplicationContext());
+        worker.watch(this);
         // After the end of the process only the address of the picture is left.
         Uri picture = kept == null && saved != null ? saved.<Uri>getParcelable(PICTURE) : null;
         if (picture != null) {
-            look(picture);
+            classify(picture);
         }
     }
 
     /** Rotation, dark mode and text size create the screen again; the answer stays. */
     @Override
     public Object onRetainNonConfigurationInstance() {
-        return looker;
+        return worker;
     }
 
     @Override
     protected void onSaveInstanceState(Bundle into) {
         super.onSaveInstanceState(into);
-        into.putParcelable(PICTURE, looker.getUri());
+        into.putParcelable(PICTURE, worker.getUri());
     }
 
     @Override
     protected void onDestroy() {
-        looker.watch(null);
+        worker.watch(null);
         if (!isChangingConfigurations()) {
-            looker.close();
+            worker.close();
         }
         super.onDestroy();
     }
@@ -75,7 +75,7 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
         } else if (id == R.id.take) {
             take();
         } else if (id == R.id.again) {
-            look(looker.getUri());
+            classify(worker.getUri());
         } else {
             startActivity(new Intent(this, id == R.id.check ? CheckActivity.class : CardActivity.class));
         }
@@ -89,18 +89,18 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
         }
         Uri uri = request == TAKE ? PictureProvider.URI : data == null ? null : data.getData();
         if (uri != null) {
-            look(uri);
+            classify(uri);
         }
     }
 
     @Override
     public void onWorking() {
-        say(getString(R.string.working), true);
+        showMessage(getString(R.string.working), true);
     }
 
     @Override
     public void onProblem(String problem) {
-        say(problem, false);
+        showMessage(problem, false);
     }
 
     @Override
@@ -114,7 +114,7 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
         show(R.id.picture, true);
         new AnswerViews(findViewById(R.id.answer)).show(answer);
         show(R.id.answer, true);
-        show(R.id.again, findViewById(R.id.form).getVisibility() == View.VISIBLE && looker.getUri() != null);
+        show(R.id.again, findViewById(R.id.form).getVisibility() == View.VISIBLE && worker.getUri() != null);
         // On a small screen the picture would leave no place for the answer.
         findViewById(R.id.scroll).post(new Runnable() {
             @Override
@@ -124,7 +124,7 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
         });
     }
 
-    /** What the model may know about the patient; none where it cannot be read, which the first answer says. */
+    /** The fields of the patient; none if the contract cannot be read, which the first picture reports. */
     private List<MetadataColumn> columns() {
         try {
             return SkinClassifier.readContract(this).getMetadataColumns();
@@ -133,10 +133,10 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
         }
     }
 
-    private void look(Uri picture) {
+    private void classify(Uri picture) {
         Metadata metadata = form.read();
         if (metadata != null) {
-            looker.look(picture, metadata);
+            worker.classify(picture, metadata);
         }
     }
 
@@ -161,11 +161,11 @@ public final class MainActivity extends Activity implements Looker.Watcher, View
         try {
             startActivityForResult(intent, request);
         } catch (ActivityNotFoundException none) {
-            looker.report(getString(missing));
+            worker.report(getString(missing));
         }
     }
 
-    private void say(String text, boolean isWorking) {
+    private void showMessage(String text, boolean isWorking) {
         show(R.id.answer, false);
         show(R.id.picture, false);
         show(R.id.hero, true);

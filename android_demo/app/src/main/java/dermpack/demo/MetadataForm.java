@@ -14,7 +14,7 @@ import dermpack.skin.MetadataColumn;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Asks what is known about the patient: a field for each column of the contract; each can stay blank. */
+/** The form for the metadata of the patient: a field for each column of the contract; each can stay blank. */
 final class MetadataForm {
     private static final int FIRST_ID = 0x10000; // the same after a rotation, so that Android keeps what was entered
 
@@ -44,7 +44,7 @@ final class MetadataForm {
         }
     }
 
-    /** What was entered; null where a number is out of its range, which the field then says. */
+    /** What was entered; null if a number is out of its range, which the field then shows. */
     Metadata read() {
         Metadata metadata = Metadata.blank();
         for (int i = 0; i < fields.size() && metadata != null; i++) {
@@ -67,7 +67,7 @@ final class MetadataForm {
                 return metadata.with(column.getName(), number);
             }
         } catch (NumberFormatException error) {
-            // Said below: what a keyboard for numbers lets through is not always one.
+            // Reported below: a keyboard for numbers also lets other texts through.
         }
         field.setError(range(field.getContext(), column));
         field.requestFocus();

@@ -8,7 +8,7 @@ import android.os.Looper;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 
-/** Decodes a picture for the eye, upright and about as large as the screen; the model gets the file itself. */
+/** Decodes a picture for display, upright and about as large as the screen; the model gets the file itself. */
 final class Previews {
     private static final int LARGEST_SIDE = 1024;
     private static final float[][] MATRICES = { // of EXIF's 1 to 8: x by x, x by y, y by x, y by y

@@ -21,7 +21,7 @@ import java.util.concurrent.Executors;
  * <p>It outlives a screen that Android creates again after a rotation or in another text size. All methods are for
  * the main thread.
  */
-final class Looker {
+final class PictureWorker {
     private static final int MAX_PICTURE_BYTES = 64 << 20;
     private static final int CHUNK_BYTES = 1 << 16;
 
@@ -36,23 +36,23 @@ final class Looker {
 
     private final Context context;
     private final Handler main = new Handler(Looper.getMainLooper());
-    private final ExecutorService worker = Executors.newSingleThreadExecutor();
-    private SkinClassifier classifier; // used by the worker thread alone
+    private final ExecutorService executor = Executors.newSingleThreadExecutor();
+    private SkinClassifier classifier; // used by the thread of the executor alone
     private Watcher watcher;
     private Uri uri;
-    private int asked; // how many pictures
+    private int requests; // so far
     private boolean isWorking;
     private Answer answer;
     private String problem;
 
-    Looker(Context context) {
+    PictureWorker(Context context) {
         this.context = context;
     }
 
-    /** Tells the state to this screen, now and after each change; null for no screen. */
+    /** Reports the state to this screen, now and after each change; null for no screen. */
     void watch(Watcher watcher) {
         this.watcher = watcher;
-        tell();
+        report();
     }
 
     /** The picture that was given last, or null. */
@@ -61,11 +61,11 @@ final class Looker {
     }
 
     /** Reads a picture and classifies it, with what is known about the patient. */
-    void look(final Uri picture, final Metadata metadata) {
+    void classify(final Uri picture, final Metadata metadata) {
         uri = picture;
-        final int number = ++asked;
+        final int number = ++requests;
         set(true, null, null);
-        worker.execute(new Runnable() {
+        executor.execute(new Runnable() {
             @Override
             public void run() {
                 work(picture, metadata, number);
@@ -78,10 +78,10 @@ final class Looker {
         set(false, null, problem);
     }
 
-    /** Tells nothing any more; the model is closed after the picture that is being classified. */
+    /** Reports nothing any more; the model is closed after the picture that is being classified. */
     void close() {
         watcher = null;
-        worker.execute(new Runnable() {
+        executor.execute(new Runnable() {
             @Override
             public void run() {
                 if (classifier != null) {
@@ -89,17 +89,17 @@ final class Looker {
                 }
             }
         });
-        worker.shutdown();
+        executor.shutdown();
     }
 
     private void set(boolean isWorking, Answer answer, String problem) {
         this.isWorking = isWorking;
         this.answer = answer;
         this.problem = problem;
-        tell();
+        report();
     }
 
-    private void tell() {
+    private void report() {
         if (watcher == null) {
             return;
         }
@@ -143,7 +143,7 @@ final class Looker {
         main.post(new Runnable() {
             @Override
             public void run() {
-                if (number == asked) {
+                if (number == requests) {
                     set(false, answer, problem);
                 }
             }
