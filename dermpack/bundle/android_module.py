@@ -29,7 +29,7 @@ ASSETS = {BundleFormat.MODULE: "src/main/assets/{}", BundleFormat.ASSETS: "", Bu
 # The names in java/ that are replaced by those of the model.
 JAVA_PACKAGE, JAVA_CLASS = "dermpack.bundle", "BundleClassifier"
 JAVA_ASSETS = 'ASSETS = "bundle";'
-JAVA_VARIANTS = '        INT8(""); // the variants that the bundle holds\n'
+JAVA_VARIANTS = '        INT8(""); // the variants in the bundle\n'
 COMPILED_CLASSES = "classes.jar"
 SHIPPED_FOLDERS = ("pure", "android")
 STAND_INS_FOLDER = "standin"  # signatures of Android's classes, for a compiler without Android

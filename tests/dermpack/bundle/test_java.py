@@ -185,4 +185,4 @@ def test_an_archive_without_a_jdk_names_the_missing_tool(
 def test_the_java_sources_contain_the_names_that_are_replaced() -> None:
     (main,) = read_java_sources("android").values()
     assert main.count(b'ASSETS = "bundle";') == 1
-    assert main.count(b'        INT8(""); // the variants that the bundle holds\n') == 1
+    assert main.count(b'        INT8(""); // the variants in the bundle\n') == 1

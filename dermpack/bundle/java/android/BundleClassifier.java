@@ -25,7 +25,7 @@ import org.tensorflow.lite.InterpreterApi;
 /**
  * The model of this bundle on Android. Open it once, off the main thread; classify from any thread; close it.
  *
- * <p>It says what a model says, and that is no diagnosis.
+ * <p>Its answers are those of a model, not a diagnosis.
  */
 public final class BundleClassifier implements Closeable {
     private static final String ASSETS = "bundle";
@@ -35,9 +35,9 @@ public final class BundleClassifier implements Closeable {
     private static final double MOST_APART = 0.05; // of probabilities, between an accelerator and the CPU
     private static final double MEAN_APART = 0.01;
 
-    /** The files of this bundle that do the same work; the first one is taken unasked. */
+    /** The variants of the model in this bundle; the first one is the default. */
     public enum Variant {
-        INT8(""); // the variants that the bundle holds
+        INT8(""); // the variants in the bundle
 
         private final String folder;
 
@@ -66,7 +66,7 @@ public final class BundleClassifier implements Closeable {
         return open(context, variant, new InterpreterApi.Options().setNumThreads(threads));
     }
 
-    /** Opens a variant as you say: threads, delegates, the runtime of Google Play services. The answers are not compared. */
+    /** Opens a variant with options: threads, delegates, the runtime of Google Play services. Nothing is compared. */
     public static BundleClassifier open(Context context, Variant variant, InterpreterApi.Options options)
             throws IOException {
         Assets files = new Assets(context);
@@ -74,7 +74,7 @@ public final class BundleClassifier implements Closeable {
     }
 
     /**
-     * Opens a variant on an accelerator, and the CPU beside it. Where the accelerator cannot be opened, or answers
+     * Opens a variant on an accelerator, and also on the CPU. Where the accelerator cannot be opened, or answers
      * generated patterns differently, the CPU is used instead: isAccelerated() then returns false.
      */
     public static BundleClassifier openAccelerated(Context context, Variant variant, InterpreterApi.Options options)
@@ -124,17 +124,17 @@ public final class BundleClassifier implements Closeable {
         return contract;
     }
 
-    /** Whether an accelerator answers, and as the CPU does. */
+    /** Whether an accelerator is used, whose answers agreed with those of the CPU. */
     public boolean isAccelerated() {
         return isAccelerated;
     }
 
-    /** What model.json says. */
+    /** The content of model.json. */
     public Contract getContract() {
         return classifier.getContract();
     }
 
-    /** The bytes of a JPEG, PNG or WebP as the camera or a file has them; EXIF is looked at. */
+    /** The bytes of a JPEG, PNG or WebP file; its EXIF orientation is applied. */
     public Result classify(byte[] file) throws IOException {
         return classify(file, Metadata.blank());
     }

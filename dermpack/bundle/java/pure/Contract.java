@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** What model.json says: what to feed, what comes out, and how far it can be believed. */
+/** The content of model.json: the inputs, the outputs, and what was measured. */
 public final class Contract {
     private static final int SCHEMA = 2;
     private static final int FIRST_SCHEMA = 1; // one input and one output, which had no names
@@ -102,7 +102,7 @@ public final class Contract {
         gates = isFirst || root.get("quality").isNull() ? null : gates(root.get("quality"));
     }
 
-    /** The contract that the text of model.json holds; an IllegalArgumentException names what is wrong. */
+    /** The contract in the text of model.json; an IllegalArgumentException names what is wrong. */
     static Contract read(String json) {
         return new Contract(Json.object(json));
     }
@@ -134,7 +134,7 @@ public final class Contract {
         return labels;
     }
 
-    /** What a label means, in words for people; the label itself where nobody described it. */
+    /** The meaning of a label, in words for people; the label itself if the contract does not describe it. */
     public String getMeaning(String label) {
         String meaning = meanings.get(label);
         return meaning == null ? label : meaning;
@@ -202,7 +202,7 @@ public final class Contract {
         return std;
     }
 
-    /** The samples of an RGB picture, row by row, in the order that the input takes them. */
+    /** The samples of an RGB picture, given row by row, in the order of the input. */
     byte[] arranged(byte[] pixels) {
         if (!isBgr && !isChannelsFirst) {
             return pixels;
@@ -218,7 +218,7 @@ public final class Contract {
         return arranged;
     }
 
-    /** Whether the samples of a channel stand one after the other, and not those of a pixel. */
+    /** Whether all samples of one channel come before those of the next one. */
     boolean isChannelsFirst() {
         return isChannelsFirst;
     }
@@ -244,7 +244,7 @@ public final class Contract {
         return abstainBelow;
     }
 
-    /** A picture may be called by these labels from these probabilities on, whatever label is first. */
+    /** The probability from which on each of these labels is called, whatever label is first. */
     public Map<String, Double> getThresholds() {
         return thresholds;
     }
@@ -274,12 +274,12 @@ public final class Contract {
         return gates;
     }
 
-    /** Refuses a labels.txt that is another model's. */
+    /** Throws an IllegalArgumentException for the labels.txt of another model. */
     void checkLabels(String labelsText) {
         List<String> lines = Arrays.asList(labelsText.split("\n"));
         if (!lines.equals(labels)) {
             throw new IllegalArgumentException(
-                    "labels.txt: holds " + lines.size() + " labels that are not those of model.json");
+                    "labels.txt: its " + lines.size() + " labels are not those of model.json");
         }
     }
 

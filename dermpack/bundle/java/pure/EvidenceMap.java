@@ -1,8 +1,8 @@
 package dermpack.bundle;
 
 /**
- * Where the answer comes from: for each label and each place of a coarse grid over the square that the model
- * sees, how much the place speaks for the label (above 0) or against it. It is not where a disease is.
+ * Shows where the answer comes from: for each label and each place of a coarse grid over the square that the model
+ * sees, the evidence for the label (above 0) or against it. It does not show where a disease is.
  */
 public final class EvidenceMap {
     private final int height;

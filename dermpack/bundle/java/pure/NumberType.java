@@ -2,7 +2,7 @@ package dermpack.bundle;
 
 import java.util.Locale;
 
-/** What stands in an input or an output. */
+/** The number type of an input or an output. */
 enum NumberType {
     UINT8(1, 0),
     INT8(1, -128),

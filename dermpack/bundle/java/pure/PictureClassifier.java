@@ -28,7 +28,7 @@ final class PictureClassifier implements Closeable {
         return contract;
     }
 
-    /** What the model answers for a decoded picture and what is known about the patient, where decoding took so long. */
+    /** The answer for a decoded picture and the metadata of the patient; decoding took this long. */
     synchronized Result classify(Raster raster, Orientation orientation, Metadata metadata, long decodeNanos) {
         long start = System.nanoTime();
         byte[] pixels = prepare(raster, orientation);
@@ -44,12 +44,12 @@ final class PictureClassifier implements Closeable {
         return Preparer.prepare(raster, orientation, contract.getSize(), contract.policy());
     }
 
-    /** Lays pixels out as the input wants them; nothing is known about the patient. */
+    /** Fills the inputs with pixels and blank metadata. */
     synchronized void feed(byte[] pixels) {
         feed(pixels, Metadata.blank());
     }
 
-    /** Lays pixels and metadata out as the inputs want them. */
+    /** Fills the inputs with pixels and metadata. */
     synchronized void feed(byte[] pixels, Metadata metadata) {
         requireOpen();
         float[] row = metadata.row(contract.getMetadataColumns());
@@ -77,28 +77,28 @@ final class PictureClassifier implements Closeable {
         engine.run(inputs, outputs);
     }
 
-    /** The bytes that go in for the picture. */
+    /** The bytes of the input for the picture. */
     synchronized byte[] fed() {
         return copy(inputs.get(contract.getInput().getName()));
     }
 
-    /** The bytes that go in for what is known about the patient; null where the model takes none. */
+    /** The bytes of the input for the metadata; null if the model takes none. */
     synchronized byte @Nullable [] fedMetadata() {
         Tensor known = contract.metadataInput();
         return known == null ? null : copy(inputs.get(known.getName()));
     }
 
-    /** The bytes of the probabilities that came out last. */
+    /** The bytes of the last probabilities. */
     synchronized byte[] answered() {
         return answered(contract.getOutput().getName());
     }
 
-    /** The bytes that came out last of an output. */
+    /** The last bytes of an output. */
     synchronized byte[] answered(String name) {
         return copy(outputs.get(name));
     }
 
-    /** What the bytes mean that came out last. */
+    /** The result in the last outputs. */
     synchronized Result result(byte[] pixels, Timing timing) {
         return Scorer.result(contract, probabilities(), distance(), fault, pixels, timing, evidence());
     }
@@ -115,7 +115,7 @@ final class PictureClassifier implements Closeable {
         return name == null ? null : contract.evidenceMap(real(name));
     }
 
-    /** The real values that came out last of an output. */
+    /** The last real values of an output. */
     synchronized double[] real(String name) {
         return contract.getOutputs().get(name).real(outputs.get(name));
     }

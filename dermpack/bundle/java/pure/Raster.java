@@ -1,6 +1,6 @@
 package dermpack.bundle;
 
-/** A decoded picture as it is stored, before its orientation is looked at. */
+/** A decoded picture as it is stored, before its orientation is applied. */
 interface Raster {
     int getWidth();
 

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/** What the model answers for one picture. No diagnosis. */
+/** The answer of the model for one picture. It is not a diagnosis. */
 public final class Result {
     private static final String UNLIKE = "unlike the pictures this model was trained on";
     private static final String NOT_SURE = "not sure";

@@ -6,7 +6,7 @@ import java.util.Comparator;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** From an output to labels with calibrated probabilities. */
+/** Turns an output into labels with calibrated probabilities. */
 final class Scorer {
     private Scorer() {}
 
@@ -39,18 +39,7 @@ final class Scorer {
         return powers;
     }
 
-    /** The answer to these pixels. */
-    static Result result(
-            Contract contract,
-            double[] probabilities,
-            double distance,
-            Quality.@Nullable Fault fault,
-            byte[] pixels,
-            Timing timing) {
-        return result(contract, probabilities, distance, fault, pixels, timing, null);
-    }
-
-    /** As above, with where it comes from. */
+    /** The answer for these pixels, with the evidence map if the model returns one. */
     static Result result(
             Contract contract,
             double[] probabilities,
@@ -76,7 +65,7 @@ final class Scorer {
         return new Result(scores, called, isSure, pixels, distance, isFamiliar, fault, timing, evidence);
     }
 
-    /** Divides log-probabilities by the temperature and normalises; what is below the floor is taken for it. */
+    /** Raises probabilities to the floor, divides their logarithms by the temperature and normalises. */
     private static double[] softened(double[] probabilities, double temperature, double floor) {
         double[] logs = new double[probabilities.length];
         double highest = Double.NEGATIVE_INFINITY;

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
-/** Runs the golden vectors: whether this very device sees what Python saw, and answers what Python answered. */
+/** Runs the golden vectors: checks that this device prepares the pixels and gives the answers of Python. */
 public final class SelfCheck {
     private static final String FOLDER = "golden/";
     private static final Charset UTF_8 = Charset.forName("UTF-8");
@@ -54,7 +54,7 @@ public final class SelfCheck {
         }
     }
 
-    /** Whether the file becomes the pixels that it becomes in Python. */
+    /** Checks that the file is prepared to the pixels of Python. */
     private Check pixels(Json.Node vector) throws IOException {
         String name = vector.get("picture").text();
         byte[] wanted = file(vector.get("pixels"), vector.get("pixels_sha256"));
@@ -69,10 +69,10 @@ public final class SelfCheck {
         double apart = levelsApart(wanted, found);
         boolean isExact = vector.get("is_exact").flag();
         boolean isWell = isExact ? Arrays.equals(wanted, found) : apart <= mostLevelsApart && isLabel(vector, found);
-        return new Check(name + ": pixels", isWell, apart == 0 ? "same bytes" : said("%.2f levels apart", apart));
+        return new Check(name + ": pixels", isWell, apart == 0 ? "same bytes" : format("%.2f levels apart", apart));
     }
 
-    /** Whether pixels that another decoder made are called as Python's were. */
+    /** Whether the pixels of another decoder get the label of Python. */
     private boolean isLabel(Json.Node vector, byte[] pixels) {
         Json.Node expected = vector.get("expected").get(variant);
         synchronized (classifier) { // another thread may classify between the steps
@@ -86,7 +86,7 @@ public final class SelfCheck {
         return label.equals(expected.get("label").text()) || expected.get("is_close").flag();
     }
 
-    /** Whether Python's pixels give Python's answer on this engine. */
+    /** Checks that the pixels of Python give the answer of Python on this engine. */
     private List<Check> answers(Json.Node vector) throws IOException {
         String name = vector.get("picture").text() + ": answer";
         Json.Node expected = vector.get("expected").get(variant);
@@ -116,14 +116,14 @@ public final class SelfCheck {
         String fedMetadata = metadata == null ? "" : sha256(metadata);
         if (!sha256(classifier.fed()).equals(expected.get("fed_sha256").text())
                 || !fedMetadata.equals(expected.get("fed_metadata_sha256").text())) {
-            return new Check(name, false, "other bytes go in than in Python");
+            return new Check(name, false, "the bytes of an input differ from those of Python");
         }
         classifier.invoke();
         double apart = apart(expected.get("probabilities").items(), classifier.probabilities());
         String label = label();
         boolean isSame = Arrays.equals(classifier.answered(), output);
         boolean isLabel = isLabel(expected, label);
-        String detail = isSame ? "same bytes" : said("%.4f apart", apart) + (isLabel ? "" : ", another label");
+        String detail = isSame ? "same bytes" : format("%.4f apart", apart) + (isLabel ? "" : ", another label");
         return new Check(name, isLabel && apart <= mostApart, label + ", " + detail);
     }
 
@@ -145,7 +145,7 @@ public final class SelfCheck {
         return known;
     }
 
-    /** Whether another output than the probabilities gives Python's numbers, on other kernels nearly. */
+    /** Checks another output than the probabilities: equal to Python, or close on other kernels. */
     private Check output(String name, String output, byte[] wanted, double most) {
         if (Arrays.equals(classifier.answered(output), wanted)) {
             return new Check(name, true, "same bytes");
@@ -156,7 +156,7 @@ public final class SelfCheck {
         for (int i = 0; i < real.length; i++) {
             apart += Math.abs(real[i] - found[i]) / real.length;
         }
-        return new Check(name, apart <= most, said("%.4f apart", apart));
+        return new Check(name, apart <= most, format("%.4f apart", apart));
     }
 
     private byte[] file(Json.Node name, Json.Node sha256) throws IOException {
@@ -186,7 +186,7 @@ public final class SelfCheck {
         return most;
     }
 
-    private static String said(String format, double value) {
+    private static String format(String format, double value) {
         return String.format(Locale.ROOT, format, value);
     }
 

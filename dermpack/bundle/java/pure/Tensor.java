@@ -31,7 +31,7 @@ final class Tensor {
         return type;
     }
 
-    /** What an app hands over or gets: numbers times bytes of a number. */
+    /** The size of the buffer: numbers times bytes of a number. */
     public int getSizeBytes() {
         return numbers * type.getSizeBytes();
     }
@@ -44,21 +44,21 @@ final class Tensor {
         return zeroPoint;
     }
 
-    /** Refuses a buffer or a tensor of another size, before an interpreter says it less clearly. */
+    /** Throws for a buffer or a tensor of another size; the error of an interpreter would be less clear. */
     public void checkBytes(int bytes) {
         if (bytes != getSizeBytes()) {
             throw new IllegalArgumentException(
-                    "the tensor " + name + " holds " + bytes + " bytes where " + getSizeBytes() + " are needed: "
-                            + numbers + " numbers of " + type + "; feed what model.json says");
+                    "the tensor " + name + " has " + bytes + " bytes, expected " + getSizeBytes() + ": "
+                            + numbers + " numbers of " + type + ", as in model.json");
         }
     }
 
-    /** A direct buffer in the order of bytes that interpreters want. */
+    /** A direct buffer in native byte order, as interpreters require it. */
     public ByteBuffer newBuffer() {
         return ByteBuffer.allocateDirect(getSizeBytes()).order(ByteOrder.nativeOrder());
     }
 
-    /** A direct buffer of these bytes. */
+    /** A direct buffer with these bytes. */
     static ByteBuffer direct(byte[] bytes) {
         ByteBuffer buffer = ByteBuffer.allocateDirect(bytes.length).order(ByteOrder.nativeOrder());
         buffer.put(bytes);
@@ -72,8 +72,8 @@ final class Tensor {
     }
 
     /**
-     * Samples as this input wants them; mean and std of each channel say what the network took for a pixel. The
-     * samples of a channel stand one after the other where it is planar, else those of a pixel.
+     * Writes samples as numbers of this input: (sample - mean) / std of the channel, then quantized. If the input
+     * is planar, all samples of one channel come before those of the next one.
      */
     void feed(byte[] samples, double[] mean, double[] std, boolean isPlanar, ByteBuffer into) {
         checkBytes(into.capacity());

@@ -38,21 +38,21 @@ public final class ContractTest {
         Contract contract = Contract.read(plain);
         double[] found = Scorer.probabilities(contract, new double[] {0, 0.4, 0.6});
         assertArrayEquals(new double[] {0, 0.4, 0.6}, found, 0);
-        assertTrue(Scorer.result(contract, new double[] {0.3, 0.3, 0.4}, 0, null, new byte[0], new Timing(0, 0, 0)).isSure());
+        assertTrue(result(contract, new double[] {0.3, 0.3, 0.4}).isSure());
     }
 
     @Test
     public void aRefusalNamesWhatCanBeDoneFirst() {
         Contract contract = Contract.read(JSON);
-        Timing none = new Timing(0, 0, 0);
         double[] unsure = {0.3, 0.3, 0.4};
         Quality.Fault blurred = Quality.Fault.BLURRED;
+        Timing none = new Timing(0, 0, 0);
         Result result = new Result(scores(), scores(), false, new byte[0], 3.0, false, blurred, none, null);
         assertEquals("too blurred", result.getRefusal());
         result = new Result(scores(), scores(), false, new byte[0], 3.0, false, null, none, null);
         assertEquals("unlike the pictures this model was trained on", result.getRefusal());
-        assertEquals("not sure", Scorer.result(contract, unsure, 0, null, new byte[0], none).getRefusal());
-        assertNull(Scorer.result(contract, new double[] {0.1, 0.2, 0.7}, 0, null, new byte[0], none).getRefusal());
+        assertEquals("not sure", result(contract, unsure).getRefusal());
+        assertNull(result(contract, new double[] {0.1, 0.2, 0.7}).getRefusal());
     }
 
     private static List<Result.Score> scores() {
@@ -86,7 +86,7 @@ public final class ContractTest {
             input.checkBytes(1);
             fail("one byte is no picture");
         } catch (IllegalArgumentException error) {
-            assertTrue(error.getMessage(), error.getMessage().contains("1 bytes where " + input.getSizeBytes()));
+            assertTrue(error.getMessage(), error.getMessage().contains("1 bytes, expected " + input.getSizeBytes()));
             assertTrue(error.getMessage(), error.getMessage().contains("uint8"));
         }
     }
@@ -123,19 +123,18 @@ public final class ContractTest {
     @Test
     public void belowTheThresholdItIsNotSure() {
         Contract contract = contract();
-        Timing none = new Timing(0, 0, 0);
-        Result unsure = Scorer.result(contract, new double[] {0.1, 0.59, 0.31}, 0, null, new byte[0], none);
-        Result sure = Scorer.result(contract, new double[] {0.1, 0.6, 0.3}, 0, null, new byte[0], none);
+        Result unsure = result(contract, new double[] {0.1, 0.59, 0.31});
+        Result sure = result(contract, new double[] {0.1, 0.6, 0.3});
         assertFalse(unsure.isSure());
         assertTrue(sure.isSure());
         assertEquals("mel", sure.getTop().getLabel());
         assertEquals(1, sure.getCalled().size());
-        assertTrue(Scorer.result(contract, new double[] {0.71, 0.29, 0}, 0, null, new byte[0], none).getCalled().isEmpty());
+        assertTrue(result(contract, new double[] {0.71, 0.29, 0}).getCalled().isEmpty());
     }
 
     @Test
     public void equalProbabilitiesKeepTheOrderOfTheLabels() {
-        Result result = Scorer.result(contract(), new double[] {0.4, 0.2, 0.4}, 0, null, new byte[0], new Timing(0, 0, 0));
+        Result result = result(contract(), new double[] {0.4, 0.2, 0.4});
         assertEquals("akiec", result.getTop().getLabel());
         assertEquals(2, result.top(2).size());
         assertEquals("nv", result.top(2).get(1).getLabel());
@@ -149,7 +148,7 @@ public final class ContractTest {
         assertEquals("melanoma", contract.getMeaning("mel"));
         assertEquals("nv", contract.getMeaning("nv"));
         assertEquals("mel", contract().getMeaning("mel"));
-        assertEquals("melanoma", Scorer.result(contract, new double[] {0, 1, 0}, 0, null, new byte[0], new Timing(0, 0, 0))
+        assertEquals("melanoma", result(contract, new double[] {0, 1, 0})
                 .getTop().getMeaning());
         assertEquals(1, contract.getLabelsNotToMiss().size());
     }
@@ -174,5 +173,10 @@ public final class ContractTest {
 
     private static Contract contract() {
         return Contract.read(JSON);
+    }
+
+    /** The answer with these probabilities, for a picture without faults. */
+    private static Result result(Contract contract, double[] probabilities) {
+        return Scorer.result(contract, probabilities, 0, null, new byte[0], new Timing(0, 0, 0), null);
     }
 }
