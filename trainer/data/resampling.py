@@ -21,7 +21,6 @@ from trainer.recipe.recipe import Balance
 
 Array = NDArray[Any]
 NEIGHBOURS = 5  # of Chawla et al. 2002
-MIN_PICTURES = 2  # of a class: a single picture has no neighbour
 
 
 def resample(examples: Examples, balance: Balance, *, power: float, seed: int) -> Examples:

@@ -185,11 +185,13 @@ def _weight_count_errors(spec: NetworkSpec) -> Iterator[InputError]:
     channels = (3, *spec.filters) if spec.arch is Arch.SCRATCH_CNN else (0,)
     convolutions = sum(below * above * spec.kernel**2 for below, above in pairwise(channels))
     head_widths = (channels[-1], *spec.dense, spec.classes)
-    dense = sum(below * above for below, above in pairwise(head_widths))
+    metadata_widths = (spec.metadata.width, *spec.metadata.dense) if spec.metadata else ()
+    pairs = (*pairwise(head_widths), *pairwise(metadata_widths))
+    dense = sum(below * above for below, above in pairs)
     if convolutions + dense > MAX_WEIGHTS:
         millions, most = (convolutions + dense) // 1_000_000, MAX_WEIGHTS // 1_000_000
         what = f"{millions} million weights are more than the supported {most} million"
-        where, hint = "--filters, --kernel and --dense", "Choose smaller values."
+        where, hint = "--filters, --kernel, --dense and --metadata-dense", "Choose smaller values."
         yield InputError(where, what, hint, code="network-too-large")
 
 

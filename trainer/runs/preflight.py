@@ -63,6 +63,13 @@ def _check_published_weights(recipe: Recipe) -> None:
     """Check that there are such weights for the network, as far as no download is needed to know it."""
     if recipe.weights is Weights.IMAGENET and recipe.arch.is_lite:
         find_weights(recipe.arch)
+    # The architecture "metadata" has no backbone: only a whole run has weights for it.
+    is_backbone = recipe.weights is Weights.IMAGENET or (
+        isinstance(recipe.weights, Path) and not recipe.weights.is_dir()
+    )
+    if recipe.arch is Arch.METADATA and is_backbone:
+        where, what = "--weights", "not available for the architecture metadata, which takes no picture"
+        raise InputError(where, what, "Use --weights none, or a run.", code="option-not-applicable")
     if recipe.weights is Weights.BUNDLED and (recipe.arch, recipe.alpha) != BUNDLED_NETWORK:
         what = f"only mobilenet_v2 with alpha {BUNDLED_ALPHA} is part of dermpack"
         hint = f"Use --arch mobilenet_v2 --alpha {BUNDLED_ALPHA}, or other weights."

@@ -41,7 +41,8 @@ POLL_S = 0.2  # between two attempts to lock the folder of another process
 PREDICT_BATCH = 32
 # What quantization-aware training takes over from the recipe of the run.
 LATER_FIT_OPTIONS = (
-    *("batch", "rate", "augment", "balance", "balance_power", "label_smoothing", "metric", "metadata_drop"),
+    *("batch", "rate", "augment", "balance", "balance_power"),
+    *("label_smoothing", "metric", "metadata_drop"),
 )
 Keras = Any  # tf_keras ships no types
 

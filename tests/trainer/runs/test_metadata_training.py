@@ -13,7 +13,7 @@ from dermpack.cli import main
 from dermpack.dataset.manifest import Split, read_dataset
 from dermpack.inference.metadata_rows import MetadataVariant, blank_row
 from tests.conftest import TINY
-from tests.support.errors import assert_stderr_code
+from tests.support.errors import assert_stderr_code, raises_code
 from tests.support.known_patients import METADATA, write_known_patients
 from tests.trainer.runs.test_train import files_of
 from trainer.fitting.events import FitProgress
@@ -123,3 +123,30 @@ def test_a_wrong_option_ends_in_one_line(
     own: tuple[Any, ...] = ("--arch", "scratch_cnn", "--size", "28") if "--arch" not in options else ()
     assert main(["train", str(patients), "-o", str(tmp_path / "run"), "--quiet", *own, *options]) == 1
     assert_stderr_code(capsys.readouterr().err, code, *shown)
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "backbone.h5"])
+def test_weights_of_a_backbone_are_refused_without_pictures(
+    weights: str, patients: Path, tmp_path: Path
+) -> None:
+    from trainer.recipe.recipe import parse_recipe
+    from trainer.runs.preflight import check_training
+
+    (tmp_path / "backbone.h5").touch()
+    given = weights if weights == "imagenet" else str(tmp_path / weights)
+    values = {"arch": "metadata", "metadata": METADATA[1], "weights": given}
+    with raises_code("option-not-applicable", "--weights"):
+        check_training(
+            read_dataset(patients), tmp_path / "run", parse_recipe(values, where="test"), overwrite=False
+        )
+
+
+def test_too_many_weights_of_metadata_are_refused(patients: Path, tmp_path: Path) -> None:
+    from trainer.recipe.recipe import parse_recipe
+    from trainer.runs.preflight import check_training
+
+    values = {"arch": "metadata", "metadata": METADATA[1], "metadata_dense": "8192,8192,8192"}
+    with raises_code("network-too-large", "134 million weights"):
+        check_training(
+            read_dataset(patients), tmp_path / "run", parse_recipe(values, where="test"), overwrite=False
+        )
