@@ -149,7 +149,7 @@ def _evidence(
     if overlays:
         mistakes = find_worst_mistakes(evaluation.predictions, most=MOST_MISTAKES)
         shown = [mistake for mistake in mistakes if mistake.picture in overlays]
-        blocks.append("The worst mistakes; orange places count for the predicted label, blue ones against it:")
+        blocks.append("The worst mistakes; orange places count for the predicted label, blue ones against:")
         blocks.append(
             Gallery(
                 [
