@@ -22,6 +22,9 @@ from converter._private import Keras
 from dermpack.errors import InputError
 
 EVIDENCE_LAYER, METADATA_LAYER = "evidence", "metadata_evidence"  # no other layer has these names
+# Added to the share of the metadata: nothing in any number type, but not 0, which the converter would omit.
+# An int8 layer without a bias crashes tflite-runtime 2.14 on ARM if it has fewer than four labels.
+NO_BIAS = 1e-30
 HINT = (
     "Omit --evidence, or train a network with one dense layer after its pooling (without --dense, and with "
     "--join concat if it takes metadata)."
@@ -61,12 +64,12 @@ def rebuild_for_evidence(model: Keras, *, where: object) -> Keras:
         tensor = layers.SpatialDropout2D(head.dropout.rate, name=head.dropout.name)(tensor)
     convolution = layers.Conv2D(labels, 1, dtype="float32", name=EVIDENCE_LAYER)
     tensor = layers.GlobalAveragePooling2D(dtype="float32", name=unique("logits"))(convolution(tensor))
-    share = layers.Dense(labels, use_bias=False, dtype="float32", name=METADATA_LAYER)
+    share = layers.Dense(labels, dtype="float32", name=METADATA_LAYER)
     if head.metadata is not None:
         tensor = layers.Add(dtype="float32", name=unique("logits_with_metadata"))(
             [tensor, share(head.metadata)]
         )
-        share.set_weights([kernel[head.metadata_slots]])
+        share.set_weights([kernel[head.metadata_slots], np.full(labels, NO_BIAS, np.float32)])
     convolution.set_weights([kernel[head.channels][None, None], bias])
     answer = layers.Activation("softmax", dtype="float32", name=head.dense.name)(tensor)
     return tf_keras.Model(model.inputs, answer, name=model.name)
