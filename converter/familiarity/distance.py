@@ -27,9 +27,9 @@ from dermpack.errors import InputError
 DIRECTIONS = 64
 PICTURES_PER_DIRECTION = 4  # with fewer, the variance of a direction is that of single pictures
 LARGEST = 127  # of an int8 with zero point 0
-LEAST_VARIANCE = (
-    1e-6  # of the mean variance of a feature: where the training pictures have none, any is unlike them
-)
+# Of the mean variance of a feature: where the training pictures have none, any is unlike them. With less, the
+# distance would be a small difference of numbers that float32 cannot tell apart.
+LEAST_VARIANCE = 1e-4
 Floats = NDArray[np.float64]
 
 
