@@ -1,4 +1,4 @@
-"""Assemble the graph to convert: the trained network, its inputs, and the outputs that it is given besides.
+"""Assemble the graph to convert: the trained network, its inputs and its further outputs.
 
 This is the only place where outputs are added. Each is computed from a layer of the network, so that one pass
 over the picture gives all of them.

@@ -91,7 +91,10 @@ def _open(data: bytes, *, threads: int, needs_counts: bool) -> OpenedFile:
     make_plain(model)
     plain = pack_model(model)
     interpreter = _open_interpreter(plain, threads=threads)
-    computed = _computed_tensors(model)
+    # What is neither an input nor written by an operator is a constant.
+    graph = model.subgraphs[0]
+    written = {index for operator in graph.operators for index in operator.outputs}
+    computed = {graph.tensors[index].name.decode("utf-8", "replace") for index in (*graph.inputs, *written)}
     details = [
         detail
         for detail in interpreter.get_tensor_details()
@@ -121,13 +124,6 @@ def _open_interpreter(model: bytes, *, threads: int) -> Any:
     )
     interpreter.allocate_tensors()
     return interpreter
-
-
-def _computed_tensors(model: Any) -> set[str]:
-    """Return the names of the inputs and of what operators write; the others are constants."""
-    graph = model.subgraphs[0]
-    written = {index for operator in graph.operators for index in operator.outputs}
-    return {graph.tensors[index].name.decode("utf-8", "replace") for index in (*graph.inputs, *written)}
 
 
 def _measure(opened: OpenedFile, data: bytes) -> NDArray[np.float32]:

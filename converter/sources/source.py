@@ -10,7 +10,7 @@ from converter.export_graph import ExportGraph
 from converter.pixel_scale import UNIT_SCALE, PixelScale
 from converter.quantize.tflite_conversion import FrozenFunction
 from dermpack.contract import (
-    FAMILIARITY,
+    EVIDENCE,
     METADATA,
     METADATA_EVIDENCE,
     PICTURE,
@@ -35,7 +35,7 @@ from dermpack.inference.foreign_model import quantization_of
 from dermpack.inference.label_list import require_known_labels
 from dermpack.metrics.predictions import Predictions, as_truth
 from dermpack.progress import Track, silent
-from dermpack.tflite.model_file import ModelFile, TensorInfo
+from dermpack.tflite.model_file import ModelFile
 from trainer.api import Examples, Recipe, read_examples
 
 EVIDENCE_STEPS = 1.0  # rounding of the mean: half a step of the map, and half a step of the logits
@@ -144,9 +144,15 @@ class Source:
                 **quantization_of(scores),
             )
         }
-        for name in outputs:
-            if name not in (PROBABILITIES, FAMILIARITY):  # the distance is described once it is fitted
-                returned[name] = _describe_output(name, outputs[name])
+        # The distance to the training pictures is described once it is fitted.
+        if METADATA_EVIDENCE in outputs:
+            share = outputs[METADATA_EVIDENCE]
+            returned[METADATA_EVIDENCE] = MetadataEvidenceOutput(shape=share.shape, **quantization_of(share))
+        if EVIDENCE in outputs:
+            maps = outputs[EVIDENCE]
+            returned[EVIDENCE] = EvidenceOutput(
+                shape=maps.shape, tolerance_steps=EVIDENCE_STEPS, **quantization_of(maps)
+            )
         return TensorInterface(signature=key, inputs=described, outputs=returned)
 
     @property
@@ -162,13 +168,6 @@ class Source:
         if self.network is not None:
             return self.network.frozen.output_shapes
         return {PROBABILITIES: (1, 1 if self.activation is Activation.SIGMOID else len(self.labels))}
-
-
-def _describe_output(name: str, tensor: TensorInfo) -> OutputRecord:
-    """Return the record of an output besides the probabilities."""
-    if name == METADATA_EVIDENCE:
-        return MetadataEvidenceOutput(shape=tensor.shape, **quantization_of(tensor))
-    return EvidenceOutput(shape=tensor.shape, tolerance_steps=EVIDENCE_STEPS, **quantization_of(tensor))
 
 
 def read_split(

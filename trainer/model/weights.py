@@ -42,7 +42,11 @@ def load_backbone(backbone: Keras, path: Path) -> None:
     layers = [layer for layer in read_layers(path) if not _is_normalization(path, layer)]
     own = [layer for layer in backbone.layers if layer.weights and layer.name != INPUT_MAP]
     # Dense layers above the backbone are a classifier for other classes: they are skipped.
-    above = [layer for layer in layers[len(own) :] if not _is_dense(layer)]
+    above = []
+    for layer in layers[len(own) :]:
+        name, values = layer.weights[0]
+        if name != "kernel" or values.ndim != 2:
+            above.append(layer)
     given = layers[: len(own)] + above
     # Shapes are compared first: a different shape is a more precise error than a missing layer.
     for own_layer, file_layer in zip(own, given, strict=False):
@@ -171,11 +175,6 @@ def _is_normalization(path: Path, layer: FileLayer) -> bool:
     if not is_imagenet:
         raise _mismatch(path, f"layer {layer.name} does not normalize with the mean of ImageNet", FILE_HINT)
     return True
-
-
-def _is_dense(layer: FileLayer) -> bool:
-    name, values = layer.weights[0]
-    return name == "kernel" and values.ndim == 2
 
 
 def _is_close(values: Array, wanted: Array) -> bool:

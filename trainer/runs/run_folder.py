@@ -195,12 +195,15 @@ class RunPredictor:
         import tensorflow as tf
 
         from trainer.data.augment import to_inputs
+        from trainer.model.freezing import POOL, split_model
 
         starts = range(0, len(files), PREDICT_BATCH)
         batches = track(starts, total=len(starts), what="Classifying")
-        # Every variant of a picture shares what the network computes below its metadata.
-        trunk, rest = self._split()
         spec, raw = self.run.spec, []
+        # Every variant of a picture shares what the network computes below its metadata.
+        trunk, rest = None, self.model
+        if self.columns and spec.has_picture:
+            trunk, rest = split_model(self.model, POOL)
         with PictureDecoder() as decoder:
             prepared = decoder.prepare_all(
                 files if spec.has_picture else (), spec.size, policy=self.run.policy
@@ -210,9 +213,10 @@ class RunPredictor:
                 seen = hidden = None
                 if spec.has_picture:
                     pixels = to_inputs(tf.constant(np.stack(list(islice(prepared, n)))))
-                    seen = trunk(pixels, training=False)
+                    seen = trunk(pixels, training=False) if trunk else pixels
                     if any(variant.hides_picture for variant in variants):
-                        hidden = trunk(tf.zeros_like(pixels), training=False)  # mid-grey
+                        grey = tf.zeros_like(pixels)
+                        hidden = trunk(grey, training=False) if trunk else grey
                 values = []
                 for variant in variants:
                     rows = tf.constant(variant.rows[start : start + n])
@@ -228,14 +232,6 @@ class RunPredictor:
         if probabilities.shape[2] == 1:
             probabilities = np.concatenate([1 - probabilities, probabilities], axis=2)
         return np.stack([apply_temperature(each, self.run.temperature) for each in probabilities])
-
-    def _split(self) -> tuple[Keras, Keras]:
-        """Return the part of the network below the metadata and the one above it."""
-        from trainer.model.freezing import POOL, split_model
-
-        if self.columns and self.run.spec.has_picture:
-            return split_model(self.model, POOL)
-        return (lambda pixels, training: pixels), self.model  # noqa: ARG005 - called as a network is
 
 
 @contextmanager

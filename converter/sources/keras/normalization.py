@@ -98,7 +98,13 @@ def find_normalization(
         given=given,
         pixels=pixels,
         entrances={
-            number: None if entrance.is_same(own) else _after_unit_scale(entrance)
+            # The same map of pixels that are scaled to [-1, 1]: pixel = 127.5 · x + 127.5.
+            number: None
+            if entrance.is_same(own)
+            else ChannelMap(
+                matrix=entrance.matrix * PIXEL_MIDDLE,
+                offset=entrance.offset + (entrance.matrix * PIXEL_MIDDLE).sum(axis=1),
+            )
             for number, entrance in composed.items()
         },
         description=_describe(given, pixels, is_moved=first.is_same(own)),
@@ -153,12 +159,6 @@ def _as_scale(entrance: ChannelMap) -> PixelScale | None:
     std = float(f"{1 / matrix[0, 0]:.{DIGITS}g}")
     mean = float(f"{-offset[0] / matrix[0, 0]:.{DIGITS}g}") + 0.0
     return PixelScale(mean=(mean, mean, mean), std=(std, std, std))
-
-
-def _after_unit_scale(entrance: ChannelMap) -> ChannelMap:
-    """Return the same map of pixels that are scaled to [-1, 1]: pixel = 127.5 · x + 127.5."""
-    matrix = entrance.matrix * PIXEL_MIDDLE
-    return ChannelMap(matrix=matrix, offset=entrance.offset + matrix.sum(axis=1))
 
 
 # --- Evaluation ---
