@@ -108,7 +108,8 @@ def create_class_sheets(dataset: Dataset, *, pictures: int, seed: int, track: Tr
         chosen = choose_pictures(candidates, most=pictures, seed=seed)
         if chosen:
             caption = f"{label}: {len(chosen):,} of {len(candidates):,} pictures"
-            sheets.append(_create_sheet(_name_entries(dataset, chosen), caption))
+            entries = [(dataset.file(picture), (PurePosixPath(picture.path).stem,)) for picture in chosen]
+            sheets.append(_create_sheet(entries, caption))
     return sheets
 
 
@@ -147,10 +148,6 @@ def choose_pictures(pictures: list[Picture], *, most: int, seed: int) -> list[Pi
         (repeated if picture.group and picture.group in seen else first).append(picture)
         seen.add(picture.group)
     return [*first, *repeated][:most]
-
-
-def _name_entries(dataset: Dataset, pictures: list[Picture]) -> list[Entry]:
-    return [(dataset.file(picture), (PurePosixPath(picture.path).stem,)) for picture in pictures]
 
 
 def _create_sheet(entries: Sequence[Entry], caption: str) -> Image:
