@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 SIDE, LABELS, FILTERS = 32, ("blue", "green", "red"), 4
@@ -77,6 +76,8 @@ def write_h5(
     change: Callable[[Hdf5], None] = lambda _: None,
 ) -> Path:
     """Write an .h5 file as Keras 2 does; `change` may spoil it."""
+    import h5py
+
     with h5py.File(path, "w") as file:
         file.attrs["model_config"] = config if isinstance(config, str) else json.dumps(config)
         file.attrs["keras_version"] = "2.15.0"
@@ -102,6 +103,8 @@ def write_archive(
 ) -> Path:
     """Write a .keras file; its layers are stored under the names of `weights`."""
     store = io.BytesIO()
+    import h5py
+
     with h5py.File(store, "w") as file:
         for name, arrays in weights.items():
             for number, values in enumerate(arrays.values()):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
-from converter.qat.qat_network import Floats, rescale_channels
+from numpy.typing import NDArray
 
 Keras = Any
+Floats = NDArray[np.float64]
 DECADES = 2.0  # each side: the widest channel outranges the narrowest by 10⁴
 
 
 def spread(model: Keras, *, seed: int = 0) -> Keras:
     """Return a copy with the same function whose depthwise channels differ as in a folded backbone."""
+    from converter.qat.qat_network import rescale_channels
+
     draw = np.random.default_rng(seed)
 
     def divisors(maxima: Floats) -> Floats:

@@ -16,6 +16,8 @@ from tests.support.errors import assert_stderr_code
 from tests.support.foreign_files import IMAGENET, LABELS, foreign_file, write_levelled
 from tests.support.tflite_models import integer_model
 
+pytestmark = pytest.mark.tensorflow
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:

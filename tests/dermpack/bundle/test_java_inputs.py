@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,20 +20,24 @@ from tests.support.foreign_files import IMAGENET, LABELS, foreign_file
 from tests.support.paths import REPOSITORY
 
 JAVA = REPOSITORY / "dermpack" / "bundle" / "java"
-pytestmark = pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK (javac) is installed")
+pytestmark = [
+    pytest.mark.tensorflow,
+    pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK (javac) is installed"),
+]
 
-CASES = {
+# The options of `foreign_file`, and how a user declares its input.
+CASES: dict[str, tuple[dict[str, Any], DeclaredInput]] = {
     "pytorch": (
-        foreign_file(mean=IMAGENET[0], std=IMAGENET[1], layout="NCHW", head="logits"),
+        {"mean": IMAGENET[0], "std": IMAGENET[1], "layout": "NCHW", "head": "logits"},
         DeclaredInput(range=InputRange.IMAGENET),
     ),
     "caffe": (
-        foreign_file(mean=(103.939, 116.779, 123.68), std=(1.0,) * 3, color="BGR"),
+        {"mean": (103.939, 116.779, 123.68), "std": (1.0,) * 3, "color": "BGR"},
         DeclaredInput(range=InputRange.CAFFE, color=ColorOrder.BGR),
     ),
-    "bytes": (foreign_file(mean=(0.0,) * 3, std=(1.0,) * 3), DeclaredInput(range=InputRange.BYTES)),
+    "bytes": ({"mean": (0.0,) * 3, "std": (1.0,) * 3}, DeclaredInput(range=InputRange.BYTES)),
     "planes of BGR": (
-        foreign_file(mean=IMAGENET[0][::-1], std=IMAGENET[1][::-1], layout="NCHW", color="BGR"),
+        {"mean": IMAGENET[0][::-1], "std": IMAGENET[1][::-1], "layout": "NCHW", "color": "BGR"},
         DeclaredInput(range=InputRange.IMAGENET, color=ColorOrder.BGR),
     ),
 }
@@ -52,7 +57,8 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_java_feeds_the_same_bytes_and_reads_the_same_probabilities(
     tmp_path: Path, classes: Path, case: str
 ) -> None:
-    data, declared = CASES[case]
+    options, declared = CASES[case]
+    data = foreign_file(**options)
     model = describe_model(tmp_path / "model.tflite", data, labels=LABELS, declared=declared)
     (tmp_path / "export").mkdir()
     write_export_files(tmp_path / "export", data, describe_kept_file(model))

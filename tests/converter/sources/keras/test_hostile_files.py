@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
@@ -161,6 +160,8 @@ def hdf5_bomb(folder: Path, _: Path) -> Path:
 
 @hostile("hostile-file")
 def external_link(folder: Path, _: Path) -> Path:
+    import h5py
+
     with h5py.File(folder / "secret.h5", "w") as file:
         file["bias:0"] = np.zeros(4, np.float32)
 
@@ -174,6 +175,8 @@ def external_link(folder: Path, _: Path) -> Path:
 
 @hostile("hostile-file")
 def soft_link_in_the_archive(folder: Path, _: Path) -> Path:
+    import h5py
+
     def change(file: Any) -> None:
         file["layers/link"] = h5py.SoftLink("/layers/conv2d")
 
