@@ -206,7 +206,7 @@ def create_replicas(strategy: DistributionStrategy, cluster: Cluster | None) -> 
             # One device needs no copies: the plain strategy computes the same with less work.
             if len(_list_devices()) == 1:
                 return SINGLE_REPLICA
-            return ReplicaGroup(distribution=tf.distribute.MirroredStrategy(_list_devices()))
+            return ReplicaGroup(distribution=_mirrored_strategy())
         case DistributionStrategy.MULTIWORKER:
             assert cluster is not None
             return ReplicaGroup(distribution=_multiworker_strategy(cluster), shard=cluster.shard)
@@ -241,6 +241,10 @@ def report_lost_workers(cluster: Cluster | None) -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)  # collectives are numbered per strategy: two of one process would be confused
+def _mirrored_strategy() -> Any:
+    return tf.distribute.MirroredStrategy(_list_devices())
+
+
 def _list_devices() -> list[str]:
     """Return the visible GPUs, or else the CPU devices (one, unless the CPU was divided)."""
     kinds = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
