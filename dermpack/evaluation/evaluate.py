@@ -12,7 +12,13 @@ from dermpack.contract import Abstention, MetadataColumn, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.errors import DatasetError, InputError
 from dermpack.evaluation.metadata_study import MetadataStudy, make_variants, study_metadata
-from dermpack.evaluation.unknown_sets import UnknownRequest, UnknownSet, compare_unknown_sets, score_pictures
+from dermpack.evaluation.unknown_sets import (
+    DistancedPictures,
+    UnknownRequest,
+    UnknownSet,
+    compare_unknown_sets,
+    score_pictures,
+)
 from dermpack.inference.metadata_rows import EncodedMetadata, MetadataVariant, encode_split
 from dermpack.metrics import RESAMPLES
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
@@ -136,33 +142,28 @@ def evaluate(
     distance of the same model tells their pictures from those of the split.
     """
     check_request(dataset, split, columns)
-    study: MetadataStudy | None = None
-    remarks: tuple[str, ...] = ()
-    if (able := _takes_metadata(predictor)) is None:
-        if others:
-            what, hint = "the model takes no metadata to compare", "Omit these models."
-            raise InputError("--picture-alone, --metadata-alone", what, hint, code="option-not-applicable")
-        predictions = predict(predictor, dataset, split=split, track=track)
-    else:
-        _check_labels(able.classes, dataset, split)
-        metadata = encode_split(dataset, split, able.columns)
-        remarks = tuple(_metadata_notes(metadata, dataset))
-        variants = make_variants(metadata, has_picture=able.has_picture, seed=seed)
-        files = [dataset.file(picture) for picture in dataset.manifest.of(split)]
-        probabilities = able.predict_variants(files, variants, track=track)
-        predictions = _label(probabilities[0], able.classes, dataset, split)
-        compared = [
-            (other.row, other.name, predict(other.predictor, dataset, split=split, track=track))
-            for other in others
-        ]
-        study = study_metadata(
-            predictions, probabilities, metadata, others=compared, resamples=resamples, seed=seed
-        )
+    _check_labels(predictor.classes, dataset, split)
+    known: DistancedPictures | None = None
     foreign: tuple[UnknownSet, ...] = ()
     if unknown is not None:
         pictures = dataset.manifest.of(split)
         known = score_pictures(unknown.runner, unknown.gates, dataset, pictures, track=track)
         foreign = compare_unknown_sets(unknown, known, resamples=resamples, seed=seed, track=track)
+    study: MetadataStudy | None = None
+    remarks: tuple[str, ...] = ()
+    if (able := _takes_metadata(predictor)) is not None:
+        metadata = encode_split(dataset, split, able.columns)
+        remarks = tuple(_metadata_notes(metadata, dataset))
+        predictions, study = _compare_inputs(
+            able, metadata, dataset, split, others, resamples=resamples, seed=seed, track=track
+        )
+    elif others:
+        what, hint = "the model takes no metadata to compare", "Omit these models."
+        raise InputError("--picture-alone, --metadata-alone", what, hint, code="option-not-applicable")
+    elif known is not None:
+        predictions = _label(known.probabilities, predictor.classes, dataset, split)
+    else:
+        predictions = predict(predictor, dataset, split=split, track=track)
     scores = score(predictions, split=split.value, resamples=resamples, seed=seed)
     slices: list[Slice] = []
     # Without columns there is nothing to report progress on.
@@ -187,6 +188,32 @@ def evaluate(
         metadata=study,
         unknown=foreign,
     )
+
+
+def _compare_inputs(
+    predictor: MetadataPredictor,
+    metadata: EncodedMetadata,
+    dataset: Dataset,
+    split: Split,
+    others: Sequence[ComparedModel],
+    *,
+    resamples: int,
+    seed: int,
+    track: Track,
+) -> tuple[Predictions, MetadataStudy]:
+    """Return the predictions from all inputs, and their comparison with fewer inputs and other models."""
+    variants = make_variants(metadata, has_picture=predictor.has_picture, seed=seed)
+    files = [dataset.file(picture) for picture in dataset.manifest.of(split)]
+    probabilities = predictor.predict_variants(files, variants, track=track)
+    predictions = _label(probabilities[0], predictor.classes, dataset, split)
+    compared = [
+        (other.row, other.name, predict(other.predictor, dataset, split=split, track=track))
+        for other in others
+    ]
+    study = study_metadata(
+        predictions, probabilities, metadata, others=compared, resamples=resamples, seed=seed
+    )
+    return predictions, study
 
 
 def check_request(dataset: Dataset, split: Split, columns: Sequence[str] = ()) -> None:
