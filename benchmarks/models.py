@@ -13,6 +13,7 @@ from dermpack.contract import (
     PICTURE,
     PROBABILITIES,
     TensorInterface,
+    TensorType,
     find_tensor_name,
     parse_contract,
 )
@@ -20,7 +21,7 @@ from dermpack.errors import InputError
 from dermpack.inference.classifier import MAX_SIDE, feed_rows, names_of_tensors
 from dermpack.inference.label_list import read_labels
 from dermpack.inference.model_files import ModelSettings, find_sidecar, read_model, read_sidecar
-from dermpack.inference.picture_feed import IoNumber, Tensor, build_feed, declared_tensor
+from dermpack.inference.picture_feed import Tensor, build_feed, declared_tensor
 from dermpack.storage.files import read_json, sha256_of
 from dermpack.tflite.lint import bind_tensors
 from dermpack.tflite.model_file import ModelFile, TensorInfo
@@ -123,7 +124,7 @@ def _bind(content: ModelFile, interface: TensorInterface | None, file: Path) -> 
     tensors = {name: declared_tensor(record) for name, record in interface.inputs.items()}
     rows = feed_rows(interface, tensors, np.zeros((1, 0), np.uint8), None)
     others = {
-        name: np.frombuffer(row, tensors[name].number.dtype).tolist()
+        name: np.frombuffer(row, tensors[name].dtype).tolist()
         for name, row in rows.items()
         if name != _picture_name(interface)
     }
@@ -150,9 +151,9 @@ def _check_input(inputs: Sequence[TensorInfo], file: Path) -> Tensor:
     what = ""
     if stored.shape != (1, side, side, 3) or not 0 < side <= MAX_SIDE:
         what = f"the input has shape {list(stored.shape)}, expected one square RGB picture"
-    elif stored.dtype not in (number.value for number in IoNumber) or stored.is_per_channel:
+    elif stored.dtype not in (number.value for number in TensorType) or stored.is_per_channel:
         what = f"the input has the unsupported type {stored.dtype}"
     if what:
         raise InputError(file, what, OTHER_INPUT, code="unsupported-model")
     scale, zero_point = next(zip(stored.scales, stored.zero_points, strict=True), (0.0, 0))
-    return Tensor(shape=stored.shape, number=IoNumber(stored.dtype), scale=scale, zero_point=zero_point)
+    return Tensor(shape=stored.shape, number=TensorType(stored.dtype), scale=scale, zero_point=zero_point)

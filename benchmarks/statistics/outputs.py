@@ -21,9 +21,10 @@ from benchmarks.report.schema import (
     ScoredAnswer,
     SettingOnTarget,
 )
+from dermpack.contract import TensorType
 from dermpack.errors import InputError
 from dermpack.inference.classifier import interpret_answer, soften
-from dermpack.inference.picture_feed import IoNumber, Tensor, dequantize
+from dermpack.inference.picture_feed import Tensor, dequantize
 from dermpack.metrics import RESAMPLES, intervals
 from dermpack.metrics.definitions import (
     Metric,
@@ -134,7 +135,7 @@ def _predictions(answered: AnsweredPictures, plan: BenchmarkPlan) -> Predictions
 def _dequantize(answered: AnsweredPictures) -> Floats:
     """Return integers times their scale; the type of the tensor is not used for that."""
     shape, scale, zero_point = answered.outputs.shape, answered.scale, answered.zero_point
-    tensor = Tensor(shape=shape, number=IoNumber.FLOAT32, scale=scale, zero_point=zero_point)
+    tensor = Tensor(shape=shape, number=TensorType.FLOAT32, scale=scale, zero_point=zero_point)
     return dequantize(answered.outputs, tensor)
 
 

@@ -220,7 +220,7 @@ def allowed_mean_apart(contract: Contract, name: str, data: bytes) -> float:
     """
     record = contract.outputs[name]
     tensor = declared_tensor(record)
-    real = dequantize(np.frombuffer(data, tensor.number.dtype), tensor)
+    real = dequantize(np.frombuffer(data, tensor.dtype), tensor)
     if isinstance(record, FamiliarityOutput):
         return round(allowed_share(contract) * float(np.abs(real).max()), DECIMALS)
     return round(MEAN_SHARE * max(float(np.ptp(real)), record.scale or LEAST_SPREAD), DECIMALS)

@@ -172,7 +172,7 @@ def interpret_outputs(variant: Variant, outputs: Mapping[str, bytes], *, count: 
     contract, real = variant.contract, {}
     for name, data in outputs.items():
         tensor = declared_tensor(contract.outputs[name])
-        real[name] = dequantize(np.frombuffer(data, dtype=tensor.number.dtype), tensor)
+        real[name] = dequantize(np.frombuffer(data, dtype=tensor.dtype), tensor)
     probabilities = read_probabilities(contract, real, count, contract.labels)
     temperature = contract.probabilities.temperature
     return probabilities if temperature is None else apply_temperature(probabilities, temperature)

@@ -189,7 +189,7 @@ def _other_outputs_apart(
     for name, tensor in expected.more.items():
         declared = declared_tensor(variant.contract.outputs[name])
         golden, real = (
-            dequantize(np.frombuffer(data, declared.number.dtype), declared)
+            dequantize(np.frombuffer(data, declared.dtype), declared)
             for data in (opened.golden_file(tensor.output), found.outputs[name])
         )
         apart = float(np.abs(golden - real).mean())

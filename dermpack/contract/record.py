@@ -36,7 +36,7 @@ PICTURE, METADATA = "picture", "metadata"  # the names of the inputs of our own 
 PROBABILITIES, EVIDENCE = "probabilities", "evidence"  # and of the outputs
 METADATA_EVIDENCE, FAMILIARITY = "metadata_evidence", "familiarity"
 SIGNATURE = "serving_default"  # the signature of our own files with several inputs or outputs
-MAX_MODEL_BYTES = 512 << 20
+MAX_MODEL_BYTES = 512 << 20  # five times the largest network we know of
 MAX_LABELS = 10_000
 MAX_LABEL_CHARACTERS = 200
 MAX_MEANING_CHARACTERS = 200
@@ -50,7 +50,7 @@ class QuantizationRecord:
     """How the trained network was converted to this file."""
 
     name: str  # int8, float16 …
-    method: str  # ptq, qat, selective; "none" where nothing was measured
+    method: str  # ptq, qat, selective; "none" if nothing was measured
     float_layers: tuple[str, ...] = ()  # excluded by selective quantization
     versions: Mapping[str, str] = field(default_factory=dict)  # of the converter's libraries
 
@@ -158,7 +158,7 @@ class TensorInterface:
         ):
             check_names(kind, records)
             roles = [record.role for record in records.values()]
-            check(needed in roles, kind, sorted(records), f"tensors of which one has the role {needed}")
+            check(needed in roles, kind, sorted(records), f"tensors, one with the role {needed}")
             check(len(set(roles)) == len(roles), kind, roles, "tensors with different roles")
         is_plain = (len(self.inputs), len(self.outputs)) == (1, 1)
         has_names = self.signature is not None and bool(self.signature)

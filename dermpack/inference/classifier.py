@@ -166,7 +166,7 @@ class Classifier:
         answered = self._session.run(fed)
         interface, settings = self.settings.interface, self.settings
         real = {
-            name: dequantize(np.frombuffer(data, dtype=self._outputs[name].number.dtype), self._outputs[name])
+            name: dequantize(np.frombuffer(data, dtype=self._outputs[name].dtype), self._outputs[name])
             for name, data in answered.items()
         }
         probabilities = read_probabilities(interface, real, len(pixels), settings.labels)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dermpack.contract import (
     CONTRACT_FILE,
+    MAX_MODEL_BYTES,
     Contract,
     OperatingPoint,
     QualityGates,
@@ -20,7 +21,6 @@ from dermpack.inference.label_list import check_label_list, read_labels
 from dermpack.storage.files import is_directory, read_bytes, read_json, sha256_of
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
-MAX_MODEL_BYTES = 512 << 20  # five times the largest network we know of
 IDENTIFIER, IDENTIFIER_OFFSET = b"TFL3", 4  # of the flatbuffer
 ZIP = b"PK\x03\x04"  # the first bytes of a bundle
 GIVE_TFLITE = "Give the path of a .tflite file."

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermpack.contract import PIXEL_MIDDLE, ColorOrder, InputRecord, OutputRecord, PictureInput, PictureLayout
+from dermpack.contract import (
+    PIXEL_MIDDLE,
+    ColorOrder,
+    InputRecord,
+    OutputRecord,
+    PictureInput,
+    PictureLayout,
+    TensorType,
+)
 from dermpack.inference.interpreter_host import DescribedTensor
 
 LOWEST, HIGHEST = -1.0, 1.0  # the inputs of our models for the pixels 0 and 255
@@ -20,26 +27,19 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 
-class IoNumber(Enum):
-    """The number types of inputs and outputs that an app can feed and read."""
-
-    FLOAT32 = "float32"
-    UINT8 = "uint8"
-    INT8 = "int8"
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.value)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
     """One input or output; a scale of 0 means that its numbers are not quantized."""
 
     shape: tuple[int, ...]
-    number: IoNumber
+    number: TensorType
     scale: float
     zero_point: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The number type as numpy names it."""
+        return np.dtype(self.number.value)
 
     @property
     def length(self) -> int:
@@ -50,7 +50,7 @@ def parse_tensor(described: DescribedTensor) -> Tensor:
     """Return the tensor that the interpreter describes; raise ValueError for a type that no app can use."""
     return Tensor(
         shape=described.shape,
-        number=IoNumber(described.dtype),
+        number=TensorType(described.dtype),
         scale=described.scale,
         zero_point=described.zero_point,
     )
@@ -60,7 +60,7 @@ def declared_tensor(record: InputRecord | OutputRecord) -> Tensor:
     """Return the tensor that a contract declares."""
     return Tensor(
         shape=record.shape,
-        number=IoNumber(record.dtype.value),
+        number=record.dtype,
         scale=record.scale or 0.0,
         zero_point=record.zero_point or 0,
     )
@@ -105,7 +105,7 @@ def build_input_table(tensor: Tensor) -> NDArray[Any]:
     An 8-bit input whose scale and zero point define another range gets quantized values of -1 … 1.
     """
     # Converters scale 8-bit inputs so that most of them are the pixels themselves, for int8 minus 128.
-    if tensor.number is not IoNumber.FLOAT32 and any(_is_range(tensor, *ends) for ends in PIXEL_RANGES):
+    if tensor.number is not TensorType.FLOAT32 and any(_is_range(tensor, *ends) for ends in PIXEL_RANGES):
         return _raw_table(tensor)
     return _normalized_table(tensor, PIXEL_MIDDLE[0], PIXEL_MIDDLE[0])
 
@@ -113,24 +113,21 @@ def build_input_table(tensor: Tensor) -> NDArray[Any]:
 def _normalized_table(tensor: Tensor, mean: float, std: float) -> NDArray[Any]:
     """Return the input numbers of a normalisation, (pixel - mean) / std."""
     real = (np.arange(256) - mean) / std
-    if tensor.number is IoNumber.FLOAT32:
+    if tensor.number is TensorType.FLOAT32:
         return real.astype(np.float32)
-    if tensor.scale == 0 or _is_range(tensor, float(real[0]), float(real[-1])):
+    if _is_range(tensor, float(real[0]), float(real[-1])):
         return _raw_table(tensor)
-    # Any other 8-bit input is quantized with its scale and zero point.
-    limits = np.iinfo(tensor.number.dtype)
-    steps = np.rint(real / tensor.scale) + tensor.zero_point
-    return np.asarray(np.clip(steps, limits.min, limits.max), dtype=tensor.number.dtype)
+    return quantize(real, tensor)
 
 
 def _raw_table(tensor: Tensor) -> NDArray[Any]:
-    lowest = np.iinfo(tensor.number.dtype).min
-    return (np.arange(256) + lowest).astype(tensor.number.dtype)
+    lowest = np.iinfo(tensor.dtype).min
+    return (np.arange(256) + lowest).astype(tensor.dtype)
 
 
 def _is_range(tensor: Tensor, low: float, high: float) -> bool:
     """Return whether the numbers of an 8-bit input stand for these real values of the pixels 0 and 255."""
-    limits = np.iinfo(tensor.number.dtype)
+    limits = np.iinfo(tensor.dtype)
     ends = [(number - tensor.zero_point) * tensor.scale for number in (limits.min, limits.max)]
     return tensor.scale == 0 or max(abs(ends[0] - low), abs(ends[1] - high)) <= RANGE_ERROR * (high - low)
 
@@ -138,10 +135,10 @@ def _is_range(tensor: Tensor, low: float, high: float) -> bool:
 def quantize(values: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
     """Return the numbers of real values, to the nearest step: 0.5 at scale 1/256 and zero point 0 → 128."""
     if tensor.scale == 0:
-        return np.asarray(values, tensor.number.dtype)
-    limits = np.iinfo(tensor.number.dtype)
+        return np.asarray(values, tensor.dtype)
+    limits = np.iinfo(tensor.dtype)
     steps = np.rint(np.asarray(values, np.float64) / tensor.scale) + tensor.zero_point
-    return np.asarray(np.clip(steps, limits.min, limits.max), dtype=tensor.number.dtype)
+    return np.asarray(np.clip(steps, limits.min, limits.max), dtype=tensor.dtype)
 
 
 def dequantize(outputs: NDArray[Any], tensor: Tensor) -> Floats:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ai_edge_litert import schema_py_generated as schema
 
+from dermpack.contract import MAX_MODEL_BYTES
 from dermpack.errors import InputError
 from dermpack.tflite.bounded_bytes import BoundedBytes, Budget, Malformed
 from dermpack.tflite.metadata_reading import unpack_metadata
@@ -24,7 +25,6 @@ from dermpack.tflite.model_file import (
 )
 
 Item = TypeVar("Item")
-MAX_MODEL_BYTES = 512 << 20
 IDENTIFIER, IDENTIFIER_OFFSET = b"TFL3", 4
 METADATA_NAME, MIN_RUNTIME_NAME = "TFLITE_METADATA", "min_runtime_version"
 MAX_DIMENSIONS = 16  # of a tensor

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dermpack.contract import CONTRACT_FILE, Contract, read_contract
+from dermpack.contract import CONTRACT_FILE, MAX_MODEL_BYTES, Contract, read_contract
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import DermpackError, InputError, PictureError
 from dermpack.imaging.preprocessing import Policy
@@ -29,7 +29,6 @@ from dermpack.verification.scores import check_decisions, check_scores, list_spl
 
 MODEL_FILE = "model.tflite"
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every .tflite, whatever its name
-MAX_MODEL_BYTES = 512 << 20
 HINT = f"Give an export folder, or a .tflite file with its {CONTRACT_FILE} in the same folder."
 Hosts = Mapping[interpreter_host.Runtime, interpreter_host.InterpreterHost]
 

@@ -15,14 +15,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dermpack.contract import OperatingPoint
+from dermpack.contract import OperatingPoint, TensorType
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.quality import QualityFault, measure_quality
 from dermpack.inference.classifier import Classifier, load_classifier
 from dermpack.inference.interpreter_host import CHUNK, InterpreterHost
 from dermpack.inference.model_files import ModelSettings, OpenedModel
-from dermpack.inference.picture_feed import IoNumber
 from dermpack.inference.predict.picture_search import FoundPictures
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.metrics.predictions import SUM_ERROR
@@ -146,7 +145,7 @@ class PictureOutputs:
 
     rows: tuple[Row, ...]
     runtime: str  # "ai_edge_litert 2.3.0"
-    number: IoNumber  # of the input
+    number: TensorType  # of the input
 
 
 def classify_pictures(

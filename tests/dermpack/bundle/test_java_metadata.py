@@ -16,7 +16,7 @@ from dermpack.bundle.bundle_record import derive_names
 from dermpack.bundle.metadata_constants import format_metadata_fields
 from dermpack.contract import CategoricalColumn, MetadataInput, NumericColumn, TensorType, format_contract
 from dermpack.inference.metadata_rows import encode_values
-from dermpack.inference.picture_feed import IoNumber, Tensor, quantize
+from dermpack.inference.picture_feed import Tensor, quantize
 from tests.support.contracts import contract_for
 
 pytestmark = pytest.mark.skipif(
@@ -136,7 +136,7 @@ def test_a_row_has_the_same_bytes_as_in_python(tmp_path: Path, classes: Path, dt
     described = json.loads(contract.read_text(encoding="utf-8"))["inputs"]["metadata"]
     tensor = Tensor(
         shape=tuple(described["shape"]),
-        number=IoNumber(dtype.value),
+        number=dtype,
         scale=described["scale"] or 0.0,
         zero_point=described["zero_point"] or 0,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.contract import Temperature
+from dermpack.contract import MAX_MODEL_BYTES, Temperature, TensorType
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference import model_files as modelfile
 from dermpack.inference.classifier import (
@@ -19,7 +19,7 @@ from dermpack.inference.classifier import (
     soften,
 )
 from dermpack.inference.model_files import ModelSettings, find_sidecar, read_sidecar
-from dermpack.inference.picture_feed import IoNumber, Tensor, build_input_table, dequantize
+from dermpack.inference.picture_feed import Tensor, build_input_table, dequantize
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.storage.codec import encode
 from dermpack.storage.files import sha256_of
@@ -33,7 +33,7 @@ def sidecar(folder: Path, record: object) -> Path:
     return path
 
 
-def quantized(number: IoNumber, scale: float, zero_point: int) -> Tensor:
+def quantized(number: TensorType, scale: float, zero_point: int) -> Tensor:
     return Tensor(shape=(1, 8, 8, 3), number=number, scale=scale, zero_point=zero_point)
 
 
@@ -55,7 +55,7 @@ def test_a_zip_is_called_one(tmp_path: Path) -> None:
 def test_a_model_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     with path.open("wb") as file:
-        file.truncate(modelfile.MAX_MODEL_BYTES + 1)
+        file.truncate(MAX_MODEL_BYTES + 1)
     with raises_code("file-too-large", path, "512 MiB"):
         modelfile.read_model(path)
 
@@ -146,7 +146,7 @@ def test_a_sidecar_of_the_models_own_name_comes_first(tmp_path: Path) -> None:
 
 
 def test_float_inputs_run_from_minus_one_to_one() -> None:
-    table = build_input_table(quantized(IoNumber.FLOAT32, 0.0, 0))
+    table = build_input_table(quantized(TensorType.FLOAT32, 0.0, 0))
     assert table.dtype == np.float32
     assert (table[0], table[255]) == (-1.0, 1.0)
 
@@ -156,18 +156,18 @@ def test_float_inputs_run_from_minus_one_to_one() -> None:
     [(2 / 255, 127), (2 / 255, 128), (1 / 128, 128), (1 / 255, 0), (1.0, 0), (0.0, 0)],
 )
 def test_raw_pixels_are_fed_where_the_quantization_says_so(scale: float, zero_point: int) -> None:
-    assert build_input_table(quantized(IoNumber.UINT8, scale, zero_point)).tolist() == list(range(256))
-    signed = build_input_table(quantized(IoNumber.INT8, scale, zero_point - 128 if scale else 0))
+    assert build_input_table(quantized(TensorType.UINT8, scale, zero_point)).tolist() == list(range(256))
+    signed = build_input_table(quantized(TensorType.INT8, scale, zero_point - 128 if scale else 0))
     assert signed.tolist() == list(range(-128, 128))
 
 
 def test_an_input_of_another_range_is_fed_by_its_scale() -> None:
-    table = build_input_table(quantized(IoNumber.UINT8, 4 / 255, 128))
+    table = build_input_table(quantized(TensorType.UINT8, 4 / 255, 128))
     assert (table[0], table[255]) == (64, 192)
 
 
 def test_outputs_are_read_by_scale_and_zero_point() -> None:
-    output = quantized(IoNumber.INT8, 1 / 256, -128)
+    output = quantized(TensorType.INT8, 1 / 256, -128)
     assert dequantize(np.array([[-128, 0]], np.int8), output).tolist() == [[0.0, 0.5]]
 
 
