@@ -40,7 +40,7 @@ CHECKS = "com.google.android.apps.common.testing.accessibility.framework"
 RESOLVED: dict[str, tuple[Artifact, ...]] = {
     "build": (),
     "screens": (
-        # Named first: the accessibility checks ask for an Android build of it, which Robolectric cannot use.
+        # Named first: the accessibility checks require an Android build of it, which Robolectric cannot use.
         ("com.google.guava", "guava", "guava", "jar"),
         ("org.robolectric", "robolectric", "robolectric", "jar"),
         (CHECKS, "accessibility-test-framework", "accessibilityChecks", "aar"),
@@ -50,7 +50,7 @@ RESOLVED: dict[str, tuple[Artifact, ...]] = {
         *JUNIT,
     ),
 }
-# Artifacts of Google's repository, which is not used; the tests contain the one class of them that is needed.
+# Artifacts of Google's repository, which is not used; the tests contain the only class that is needed.
 EXCLUDED = ("androidx.core", "com.google.android.material", "org.checkerframework", "org.hamcrest")
 VERSIONED = re.compile(r"-\d[\w.]*(\.jar|\.aar)$")
 PLAIN_NAMES = ("dalvik-dx", "jna", "junit", "hamcrest-core", "jspecify", "kotlin-stdlib")

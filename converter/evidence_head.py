@@ -6,7 +6,7 @@ A network that ends with global average pooling and one dense layer computes
           = mean over positions of (bias + sum over channels of feature · weight)
 
 so that a 1×1 convolution with the same weights gives a map of each label whose mean is the label's logit. If
-the dense layer reads the metadata beside the pooled features, their share of each logit is added to the mean.
+the dense layer also reads the metadata, their share of each logit is added to the mean.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from converter._private import Keras
 from dermpack.errors import InputError
 
 EVIDENCE_LAYER, METADATA_LAYER = "evidence", "metadata_evidence"  # no other layer has these names
-# Added to the share of the metadata: nothing in any number type, but not 0, which the converter would omit.
+# Added to the share of the metadata: too small to change it in any number type. The converter would omit 0.
 # An int8 layer without a bias crashes tflite-runtime 2.14 on ARM if it has fewer than four labels.
 NO_BIAS = 1e-30
 HINT = (
@@ -37,9 +37,9 @@ class PooledHead:
 
     dense: Keras
     features: Keras  # the tensor before the pooling: [n, height, width, channels]
-    channels: slice  # of the pooled features among the inputs of the dense layer
+    channels: slice  # the inputs of the dense layer that are pooled features
     dropout: Keras | None  # the layer between the pooling and the dense layer
-    metadata: Keras | None = None  # the tensor beside the pooled features
+    metadata: Keras | None = None  # the tensor that is concatenated with the pooled features
     metadata_slots: slice | None = None
 
 

@@ -26,9 +26,10 @@ from dermpack.errors import InputError
 
 DIRECTIONS = 64
 PICTURES_PER_DIRECTION = 4  # with fewer, the variance of a direction is that of single pictures
-LARGEST = 127  # of an int8 with zero point 0
-# Of the mean variance of a feature: where the training pictures have none, any is unlike them. With less, the
-# distance would be a small difference of numbers that float32 cannot tell apart.
+LARGEST = 127  # the largest step of an int8 with zero point 0
+# The least variance of a direction, as a share of the mean variance of a feature. If the training pictures do
+# not vary in a direction, any deviation is unlike them. With a smaller variance, the distance would be the
+# difference of large numbers, which float32 cannot represent exactly.
 LEAST_VARIANCE = 1e-4
 Floats = NDArray[np.float64]
 

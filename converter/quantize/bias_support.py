@@ -23,7 +23,7 @@ CHANNEL_AXES = {
     schema.BuiltinOperator.FULLY_CONNECTED: 0,
 }
 FLOAT32 = schema.TensorType.FLOAT32
-LARGEST_BIAS, LARGEST_WEIGHT, STEPS = 1 << 30, 127, 255  # a half of what 32 bits hold
+LARGEST_BIAS, LARGEST_WEIGHT, STEPS = 1 << 30, 127, 255  # half of the largest 32-bit bias
 
 
 def support_biases(model: ModelTree, ranges: Mapping[str, tuple[float, float]]) -> None:

@@ -70,7 +70,7 @@ def read_calibration_set(source: Source, *, count: int, seed: int, threads: int)
 
 
 def _choose_metadata(source: Source, pictures: Sequence[Picture]) -> CalibrationMetadata:
-    """Return the real rows of the pictures, of which every fourth is blank, as an app may leave it."""
+    """Return the real rows of the pictures; every fourth is blanked, as an app may leave it."""
     encoded = encode_pictures(pictures, source.dataset.manifest.columns, source.columns)
     rows = encoded.rows.copy()
     rows[BLANK_EVERY - 1 :: BLANK_EVERY] = encoded.blank

@@ -60,7 +60,7 @@ def set_output_type(model: ModelTree, dtype: str, limits: Limits) -> None:
 
 
 def _quantization_for(inner: Any, dtype: str, limits: Limits) -> Any:
-    """Return scale and zero point with which the numbers of another type mean the same."""
+    """Return the scale and zero point with which another type represents the same real values."""
     if dtype == "float32":
         return None
     if inner.type == FLOAT32:

@@ -107,7 +107,7 @@ def find_input(
 ) -> FoundInput:
     """Try the usual ways on training pictures, and return the one that is better than every other one.
 
-    Only what the user has not declared is varied. Raise InputChoiceError if there is no such way.
+    Only what the user has not declared is varied. Raise InputChoiceError if none is better.
     """
     pictures = choose_pictures(dataset.manifest.of(Split.TRAIN), count=ROUNDS[-1][0], seed=seed)
     if not pictures:

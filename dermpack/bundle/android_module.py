@@ -45,8 +45,8 @@ def assets_folder(form: BundleFormat, names: BundleNames) -> str:
 def golden_folder(form: BundleFormat, names: BundleNames, place: GoldenPlace) -> str:
     """Return the folder of the golden vectors in the bundle, or "" for none.
 
-    Gradle adds src/debug to debug builds alone. What an archive contains next to its assets is in no app, but
-    `dermpack verify` finds it there.
+    Gradle adds src/debug to debug builds alone. Apps do not contain the files next to the assets of an
+    archive, but `dermpack verify` finds them there.
     """
     if place is GoldenPlace.NONE:
         return ""

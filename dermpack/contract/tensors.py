@@ -291,7 +291,7 @@ def check_names(kind: str, names: Mapping[str, object]) -> None:
 def _check_output(output: OutputRecord) -> None:
     shape = output.shape
     is_shape = 0 < len(shape) <= MAX_DIMENSIONS and shape[0] == 1 and min(shape) > 0
-    check(is_shape, "shape", list(shape), "positive dimensions of which the first is 1")
+    check(is_shape, "shape", list(shape), "positive dimensions, the first of them 1")
     check_quantization(output.dtype, output.scale, output.zero_point)
 
 

@@ -1,6 +1,6 @@
 """Describe a .tflite of unknown origin: its labels, what it returns, and how a picture is fed to it.
 
-What the file itself says is used; what it does not say must be declared. Nothing is guessed.
+Information in the file is used; the user must declare whatever the file does not contain. Nothing is guessed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class OutputHead(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredInput:
-    """What the user declares about a file; None: what the file says, or the default.
+    """What the user declares about a file; None: as in the file, or the default.
 
     `mean` and `std` are of pixels from 0 to 255, in the order red, green, blue for every file.
     """
@@ -157,7 +157,7 @@ class ForeignModel:
         )
 
     def _normalization(self, declared: DeclaredInput) -> tuple[Triple, Triple]:
-        """Return mean and std in the order red, green, blue: as declared, or as the file says."""
+        """Return mean and std in the order red, green, blue: as declared, or as in the file."""
         if declared.range is not None:
             return declared.range.mean, declared.range.std
         if declared.mean is not None and declared.std is not None:
@@ -170,7 +170,7 @@ class ForeignModel:
             scale, zero_point = pixels.scales[0], pixels.zero_points[0]
             lowest = 0 if pixels.dtype == TensorType.UINT8.value else -128
             return (float(zero_point - lowest),) * 3, (1 / scale,) * 3
-        what = "the file does not say which numbers it takes for the pixels"
+        what = "the file does not define which numbers it takes for the pixels"
         raise InputError(self.path, what, HOW_TO_DECLARE, code="missing-normalization")
 
 

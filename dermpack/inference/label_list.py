@@ -17,7 +17,7 @@ from dermpack.storage.files import path_exists, read_bytes
 
 MAX_LABELS_BYTES = 1 << 20
 HINT = "Write one label per line, in the order of the outputs."
-FILE_ENDINGS = (".txt", ".json", ".csv", ".labels")  # of a value that is a path even if no such file exists
+FILE_ENDINGS = (".txt", ".json", ".csv", ".labels")  # such a value is a path, even if the file is missing
 INDEXED = re.compile(r"(\d{1,5})(?::|,|\s)\s*(\S.*)")  # "0 eczema", "0: eczema"
 
 

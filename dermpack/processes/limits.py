@@ -58,7 +58,7 @@ def read_memory_bytes(root: Path = Path("/")) -> int:
         # Each group around a group limits it too. In a container, the path may lie outside of the mount.
         group = mount / path.strip("/")
         while True:
-            with suppress(OSError, ValueError):  # "max" means that there is no limit
+            with suppress(OSError, ValueError):  # "max" means unlimited
                 limits.append(int((group / name).read_text()))
             if group == mount or mount not in group.parents:
                 break

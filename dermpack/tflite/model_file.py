@@ -156,7 +156,7 @@ class ByteShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSignature:
-    """The names of inputs and outputs, which hold whatever the order of the tensors."""
+    """The names of inputs and outputs, which do not depend on the order of the tensors."""
 
     key: str
     inputs: Mapping[str, TensorInfo]

@@ -119,5 +119,5 @@ def usual_files() -> list[tuple[str, bytes]]:
         ("classes.dex", dex("La/Main;", "La/Other;")),
         (MODEL, b"a model"),
         (LIBRARY, elf(PAGE_BYTES)),
-        ("lib/armeabi-v7a/libLiteRt.so", elf(4096)),  # of 32 bits: no such device has pages of 16 KB
+        ("lib/armeabi-v7a/libLiteRt.so", elf(4096)),  # 32-bit, and 32-bit devices do not have pages of 16 KB
     ]

@@ -20,7 +20,7 @@ METADATA = ("--metadata", "age,sex,localization")
 
 
 def write_known_patients(folder: Path, *, seed: int = 0) -> None:
-    """Write the coloured squares with age, sex and localization, of which some cells are empty.
+    """Write the coloured squares with age, sex and localization; some of their cells are empty.
 
     The column "dx_type" stands for one that is written with the diagnosis.
     """

@@ -175,7 +175,7 @@ def _metadata_errors(spec: NetworkSpec) -> Iterator[InputError]:
         where, hint = f"--metadata-dense {_join(spec.metadata.dense)}", f"Choose widths of 1 to {MAX_UNITS}."
         yield InputError(where, "width out of range", hint, code="invalid-option")
     if spec.arch is Arch.METADATA and spec.metadata.join is not Join.CONCAT:
-        what, hint = "there is no picture to join metadata with", "Omit it."
+        what, hint = "the architecture takes no picture that metadata could be joined with", "Omit it."
         yield InputError(f"--join {spec.metadata.join.value}", what, hint, code="option-not-applicable")
 
 

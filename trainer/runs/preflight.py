@@ -60,7 +60,7 @@ def check_single_process(recipe: Recipe) -> None:
 
 
 def _check_published_weights(recipe: Recipe) -> None:
-    """Check that there are such weights for the network, as far as no download is needed to know it."""
+    """Check that the weights exist for the network, as far as this can be checked without a download."""
     if recipe.weights is Weights.IMAGENET and recipe.arch.is_lite:
         find_weights(recipe.arch)
     # The architecture "metadata" has no backbone: only a whole run has weights for it.
@@ -124,28 +124,28 @@ def _check_teacher(recipe: Recipe, spec: NetworkSpec) -> None:
 
 
 def _check_resampling(dataset: Dataset, recipe: Recipe, spec: NetworkSpec) -> None:
-    """Check that the head phase has rows to make new ones from."""
+    """Check that the head phase has rows from which new ones can be made."""
     if not recipe.balance.resamples_features:
         return
     where = f"--balance {recipe.balance.value}"
     what, hint = "", "Choose --balance oversample."
     if spec.has_picture and (recipe.weights is Weights.NONE or not recipe.head_epochs):
-        what = "new features are made for the head phase, and there is none"
+        what = "new features are made for the head phase, but the training has no head phase"
     elif spec.has_picture and recipe.head_copies > 1:
         what, hint = "new features are made from one copy of each picture", "Omit --head-copies."
     elif recipe.balance is Balance.SMOTENC and not spec.columns:
-        what, hint = "there is no metadata with categories", "Choose --balance smote, or add --metadata."
+        what, hint = "the network takes no metadata", "Choose --balance smote, or add --metadata."
     elif (
         recipe.balance is Balance.SMOTENC
         and not spec.has_picture
         and not any(isinstance(column, NumericColumn) for column in spec.columns)
     ):
-        what, hint = "there is no number to make new rows from", "Add a numeric column to --metadata."
+        what, hint = "no metadata column is numeric", "Add a numeric column to --metadata."
     if what:
         raise InputError(where, what, hint, code="conflicting-options")
     for name, count in dataset.counts()[Split.TRAIN.value].items():
         if count < MIN_OF_CLASS:
-            what = f"only {count} training picture of {name!r}, which has no neighbour"
+            what = f"the label {name!r} has {count} training pictures, fewer than {MIN_OF_CLASS}"
             raise InputError(where, what, hint, code="too-few-pictures")
 
 

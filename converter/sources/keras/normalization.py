@@ -2,7 +2,7 @@
 
 Each call between the pixels and the first real layer is evaluated as a map of the three channels,
 v = matrix · pixel + offset, whether Rescaling, Normalization or operations of preprocess_input compute it.
-The maps are composed exactly; a call that is no such map ends the normalization.
+The maps are composed exactly; the normalization ends at the first call that is not such a map.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class InputNormalization:
 def find_normalization(
     graph: KerasGraph, finder: VariableFinder, *, declared: PixelScale | None, size: int, where: Path
 ) -> InputNormalization:
-    """Return how the pixels enter the network; an InputError says what must be declared."""
+    """Return how the pixels enter the network; an InputError names what must be declared."""
     maps = _evaluate(graph.calls, finder, size=size)
     # The tensors that something other than the normalization reads.
     readers = {
@@ -165,7 +165,7 @@ def _as_scale(entrance: ChannelMap) -> PixelScale | None:
 
 
 def _evaluate(calls: tuple[Call, ...], finder: VariableFinder, *, size: int) -> dict[int, ChannelMap]:
-    """Return the map of each call that is one."""
+    """Return the map of each call that is a map of the channels."""
     maps = {0: ChannelMap(matrix=np.eye(CHANNELS), offset=np.zeros(CHANNELS))}
     for number, call in enumerate(calls):
         if number and call.inputs and all(one in maps for one in call.inputs):
@@ -178,7 +178,7 @@ def _evaluate(calls: tuple[Call, ...], finder: VariableFinder, *, size: int) -> 
 
 
 def _apply(call: Call, operands: list[Any], finder: VariableFinder, size: int) -> ChannelMap | None:
-    """Return what a call makes of maps and constants, or None if that is no map of channels."""
+    """Return the map that a call makes of maps and constants, or None if it is not a map of channels."""
     layer, first = call.layer, operands[0]
     if not isinstance(first, ChannelMap):
         return _combine(layer.kind, *operands) if layer.kind in ARITHMETIC and len(operands) == 2 else None

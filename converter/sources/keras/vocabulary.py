@@ -127,7 +127,7 @@ LAYERS: Mapping[str, LayerRule] = {
         for name in ("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average")
     },
     "Concatenate": LayerRule(options={"axis": -1}),
-    # What follows is no layer of tf_keras: it must disappear with the normalization of the pixels.
+    # These are not layers of tf_keras: only the normalization of the pixels may contain them.
     "Divide": LayerRule(options={}, is_public=False),
     "GetItem": LayerRule(options={}, is_public=False),
     "Stack": LayerRule(options={}, is_public=False),

@@ -33,11 +33,11 @@ PAGED_ABIS = ("arm64-v8a", "x86_64")  # devices with 16 KB pages are 64-bit devi
 PLAY_TARGET_SDK = 35  # of new apps and updates since 31 August 2025
 LIBRARY = re.compile(r"(?:lib|jni)/([^/]+)/([^/]+\.so)\Z")
 DEX = re.compile(r"classes\d*\.dex\Z")
-# Libraries of which an app needs one: the same interpreter under its old and its new name.
+# An app needs one of these libraries: they are the same interpreter under its old and its new names.
 RUNTIMES = ("libtensorflowlite_jni.so", "libLiteRt.so", "liblitert_jni.so")
-HEAD_BYTES = 1 << 16  # of a library: its program headers are at the beginning
-MAX_FILE_BYTES = 256 << 20  # of an expanded file
-MAX_EXPANDED_BYTES = 4 << 30  # of all files together
+HEAD_BYTES = 1 << 16  # read of a library: its program headers are at the beginning
+MAX_FILE_BYTES = 256 << 20  # size of an expanded file
+MAX_EXPANDED_BYTES = 4 << 30  # size of all expanded files together
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_ENTRIES = 1 << 17
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -89,7 +89,7 @@ def is_app(path: Path) -> bool:
 
 
 def verify_app(path: Path) -> Verification:
-    """Run the checks; a file that is no APK or AAR raises InputError."""
+    """Run the checks; raise InputError for a file that is not an APK or AAR."""
     data = read_bytes(path, most=MAX_BUNDLE_BYTES, hint="Check the path: an app is never this large.")
     if not data.startswith(LOCAL_SIGNATURE):
         raise _error(path, "not an APK or AAR")
@@ -156,7 +156,7 @@ def _check_models(app: _App) -> Check:
 
 
 def _check_permissions(manifest: AndroidManifest) -> Check:
-    # A permission is no fault, but Play asks for its reason: the developer must know all of them.
+    # A permission is not an error, but Google Play requires a reason for it, so the developer must know it.
     outcome = CheckOutcome.NOTED if manifest.permissions else CheckOutcome.HOLDS
     return Check(name="permissions", outcome=outcome, detail=", ".join(manifest.permissions) or "none")
 

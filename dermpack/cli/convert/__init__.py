@@ -119,7 +119,7 @@ def command(
 
     A Keras file (.keras, .h5) is rebuilt and converted like a run; Keras does not load it unless you add
     --compare-original. A float .tflite is quantized; a quantized one is kept as it is, and gets a contract.
-    All need --data and, unless the file says it, --labels and how the file is fed.
+    All need --data and, unless the file contains them, --labels and how the file is fed.
 
     Several quantizations at once make a folder of exports. The files that auto tried and did not choose go to
     EXPORT.rejected; if no file is within --max-drop, the best one is kept and the exit code is 1.

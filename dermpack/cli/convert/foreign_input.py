@@ -23,7 +23,7 @@ def declared_input(command: options.Command) -> options.Command:
                 "--input-range", type=click.Choice(RANGES), metavar="RANGE",
                 help="The numbers that a model of another program takes for the pixels: 0..255, 0..1, -1..1, "
                 "imagenet (0..1, then mean and deviation of ImageNet, as in PyTorch) or caffe (0..255 "
-                "less the mean of ImageNet).  [default: what the file says]",
+                "less the mean of ImageNet).  [default: as defined by the file]",
             ),
             click.option(
                 "--mean", callback=_read_triple, metavar="R,G,B",

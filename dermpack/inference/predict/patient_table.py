@@ -83,7 +83,7 @@ def _read_table(path: Path, columns: Sequence[MetadataColumn]) -> Mapping[str, t
         for name in (PICTURE_COLUMN, *(column.name for column in columns)):
             if name not in header:
                 hint = f"The cells of {name!r} may be empty. {AGAIN}"
-                what = f"there is no column {name!r}, only {', '.join(header[:12]) or 'nothing'}"
+                what = f"no column {name!r} (the columns are {', '.join(header[:12]) or 'missing'})"
                 raise TableError(path, what, hint, code="missing-column")
             if header.count(name) > 1:
                 what = f"there are two columns {name!r}"

@@ -22,7 +22,7 @@ from tests.support.prepared_arm import prepared_sysroot
 pytestmark = [pytest.mark.arm, pytest.mark.tensorflow]
 
 PICTURES = 20
-# Of an integer output: the kernels of the host and of ARM round differently between the layers.
+# Steps of an integer output: the kernels of the host and of ARM round differently between the layers.
 MOST_STEPS, MOST_FLOAT_APART = 3, 1e-3
 RUN = """
 import importlib, sys
@@ -44,7 +44,7 @@ def sysroot() -> Sysroot:
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Exports beside their dataset; none without a sysroot."""
+    """Exports next to their dataset; skipped without a sysroot."""
     prepared_sysroot()
     folder = tmp_path_factory.mktemp("joined")
     _, run = train_both(folder)

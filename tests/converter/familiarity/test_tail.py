@@ -93,6 +93,6 @@ def test_the_same_distance_gives_the_same_bytes() -> None:
 def test_a_map_with_one_channel_for_each_label_is_no_feature_map() -> None:
     from converter.familiarity.features import measure_features
 
-    # Of the two maps in the float file, this leaves none: the convolution has four channels.
+    # The float file contains two maps. Neither is used: the convolution has a channel for each label.
     with raises_code("unsupported-model"):
         measure_features(plain("float32"), pictures(1), labels=4)

@@ -159,7 +159,7 @@ def test_the_public_types_are_few_and_kotlin_uses_all_their_methods() -> None:
     }
     properties = {re.sub("^get([A-Z])", lambda match: match[1].lower(), method) for method in methods}
     unused = {name for name in properties if not re.search(rf"\b{name}\b", kotlin)}
-    assert unused <= {"equals", "close"}  # of which == and use are the Kotlin
+    assert unused <= {"equals", "close"}  # in Kotlin, == and use call them
 
 
 @needs_jdk

@@ -11,8 +11,8 @@ from dermpack.dataset.manifest import Dataset
 from trainer.datasets.importer import ImportRequest, import_dataset
 
 pytestmark = pytest.mark.real_data
-# The list was made by counting features that match, of which many may match the same one. These listed pairs
-# were looked at: they show different people, body parts and lesions.
+# The list was made by counting features that match, and many of them may match the same one. These listed
+# pairs were inspected: they show different people, body parts and lesions.
 WRONGLY_LISTED = {
     ("098d28da6fe1", "ddcb8094a495"),  # two melanomas of different shape, each with another ruler
     ("291bfda376c0", "21b4c6bf6533"),  # the fingers of a hand, and a wrist

@@ -198,8 +198,8 @@ public final class BundleClassifier implements Closeable {
     }
 
     /**
-     * Runs the golden vectors on this very device. Takes seconds: not on the main thread. Other threads may classify
-     * meanwhile. A FileNotFoundException says that this build contains no golden vectors.
+     * Runs the golden vectors on this device. This takes seconds: do not call it on the main thread. Other threads
+     * may classify meanwhile. Throws a FileNotFoundException if this build contains no golden vectors.
      */
     public List<SelfCheck.Check> selfCheck() throws IOException {
         return SelfCheck.run(classifier, files, new BitmapDecoder());

@@ -249,27 +249,27 @@ public final class Contract {
         return thresholds;
     }
 
-    /** The fields of what is known about a patient, in the order of the input; empty where there is no such input. */
+    /** The fields of the patient metadata, in the order of the input; empty if the model takes none. */
     public List<MetadataColumn> getMetadataColumns() {
         return metadataColumns;
     }
 
-    /** The input for what is known about a patient, or null. */
+    /** The input for the patient metadata, or null. */
     @Nullable Tensor metadataInput() {
         return metadataInput == null ? null : inputs.get(metadataInput);
     }
 
-    /** A picture with a greater distance is unlike the training pictures; infinite where none is measured. */
+    /** A picture with a greater distance is unlike the training pictures; infinite if no distance is measured. */
     public double getUnlikeAbove() {
         return unlikeAbove;
     }
 
-    /** The output with the distance to the training pictures; null where the file has none. */
+    /** The output with the distance to the training pictures; null if the file has none. */
     @Nullable String familiarityName() {
         return familiarityName;
     }
 
-    /** Limits on the prepared picture; null where there are none. */
+    /** Limits on the prepared picture; null if the contract has none. */
     Quality.@Nullable Gates gates() {
         return gates;
     }
@@ -366,7 +366,7 @@ public final class Contract {
         return Collections.unmodifiableList(texts);
     }
 
-    /** Contracts of dermpack 0.1 have none. */
+    /** The meanings of the labels; empty for a contract of dermpack 0.1. */
     private static Map<String, String> meanings(Json.Node root) {
         Map<String, String> found = new LinkedHashMap<String, String>();
         if (root.members().containsKey("meanings")) {

@@ -92,7 +92,7 @@ public final class MetadataColumn {
         int index = categories.indexOf(value);
         if (index < 0) {
             throw new IllegalArgumentException(
-                    name + "=" + value + ": is none of " + categories + "; leave the field blank");
+                    name + "=" + value + ": is not one of " + categories + "; leave the field blank");
         }
         return index;
     }

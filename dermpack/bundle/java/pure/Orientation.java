@@ -28,7 +28,7 @@ enum Orientation {
             case 270:
                 return TURN_LEFT;
             default:
-                throw new IllegalArgumentException("rotationDegrees is " + degrees + ", none of 0, 90, 180, 270");
+                throw new IllegalArgumentException("rotationDegrees is " + degrees + ", not one of 0, 90, 180, 270");
         }
     }
 

@@ -43,7 +43,7 @@ public final class Result {
         this.evidence = evidence;
     }
 
-    /** The most probable label, or null where there is a refusal: then show that. */
+    /** The most probable label, or null if there is a refusal: show the refusal instead. */
     public @Nullable Score getAnswerOrNull() {
         return getRefusal() == null ? scores.get(0) : null;
     }
@@ -58,7 +58,7 @@ public final class Result {
         return scores.get(0);
     }
 
-    /** The most probable labels, so many or as many as there are. */
+    /** The most probable labels: this many, or all if there are fewer. */
     public List<Score> top(int count) {
         return new ArrayList<Score>(scores.subList(0, Math.min(count, scores.size())));
     }
@@ -79,17 +79,17 @@ public final class Result {
         return isSure ? null : NOT_SURE;
     }
 
-    /** What is wrong with the picture, which can be taken again; null where nothing is, or nothing is measured. */
+    /** What is wrong with the picture, which can be taken again; null if it has no fault or is not measured. */
     public Quality.@Nullable Fault getFault() {
         return fault;
     }
 
-    /** Whether the picture is like those that the model was trained on; true where that is not measured. */
+    /** Whether the picture is like those that the model was trained on; true if that is not measured. */
     public boolean isFamiliar() {
         return isFamiliar;
     }
 
-    /** The distance to the training pictures, whose mean is 1; 0 where it is not measured. */
+    /** The distance to the training pictures, whose mean is 1; 0 if it is not measured. */
     public double getDistance() {
         return distance;
     }
@@ -108,7 +108,7 @@ public final class Result {
         return timing;
     }
 
-    /** Where the answer comes from; null where the model does not return it. */
+    /** Where the answer comes from; null if the model does not return it. */
     public @Nullable EvidenceMap getEvidence() {
         return evidence;
     }
@@ -150,12 +150,12 @@ public final class Result {
             this.probability = probability;
         }
 
-        /** For programs. */
+        /** The label, for programs. */
         public String getLabel() {
             return label;
         }
 
-        /** For people: what the label means, in words, or the label itself where nobody described it. */
+        /** What the label means, in words for people; the label itself if the contract does not describe it. */
         public String getMeaning() {
             return meaning;
         }

@@ -33,7 +33,7 @@ public final class SelfCheck {
         this.mostApart = golden.get("variants").get(variant).get("most_apart").number();
     }
 
-    /** All checks, the failed ones among them; a FileNotFoundException where this build contains no golden vectors. */
+    /** All checks, passed and failed; throws a FileNotFoundException if this build contains no golden vectors. */
     static List<Check> run(PictureClassifier classifier, FileSource files, Decoder decoder) throws IOException {
         Json.Node golden = Json.object(new String(record(files), UTF_8));
         SelfCheck check = new SelfCheck(classifier, files, decoder, golden);

@@ -27,7 +27,7 @@ final class Accessibility {
         for (AccessibilityHierarchyCheck check : AccessibilityCheckPreset.getAccessibilityHierarchyChecksForPreset(
                 AccessibilityCheckPreset.LATEST)) {
             if (check instanceof RedundantDescriptionCheck || check instanceof ImageContrastCheck) {
-                continue; // the first needs texts of its package, which is not there; the second judges the photograph
+                continue; // the first needs resources that are not packaged; the second checks the photograph
             }
             for (AccessibilityHierarchyCheckResult result : check.runCheckOnHierarchy(hierarchy, null, parameters)) {
                 boolean isProblem = result.getType() == AccessibilityCheckResultType.ERROR

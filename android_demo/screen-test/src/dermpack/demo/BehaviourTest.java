@@ -47,7 +47,7 @@ import org.robolectric.shadows.ShadowActivity;
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 @Config(sdk = 35, qualifiers = "w411dp-h891dp-420dpi")
 public final class BehaviourTest {
-    private static final double READABLE = 3; // contrast of what is no text, WCAG 1.4.11
+    private static final double READABLE = 3; // contrast of anything but text, WCAG 1.4.11
 
     @Test
     public void theCameraAppWritesOneFileThatIsClassified() throws Exception {
@@ -165,8 +165,8 @@ public final class BehaviourTest {
         Bitmap drawn = EvidenceOverlay.draw(square, Answers.evidence(2, 2, 4, -4, 0, 0), 0);
         int left = drawn.getPixel(4, 4);
         int right = drawn.getPixel(60, 4);
-        assertTrue("orange speaks for it", Color.red(left) > Color.blue(left) + 80);
-        assertTrue("violet speaks against it", Color.blue(right) > Color.green(right) + 40);
+        assertTrue("orange counts for it", Color.red(left) > Color.blue(left) + 80);
+        assertTrue("violet counts against it", Color.blue(right) > Color.green(right) + 40);
         assertEquals(Color.WHITE, drawn.getPixel(4, 60));
         assertTrue(square.sameAs(EvidenceOverlay.draw(square, Answers.evidence(1, 1, 0), 0)));
         try (ActivityController<MainActivity> on = Robolectric.buildActivity(MainActivity.class).setup()) {

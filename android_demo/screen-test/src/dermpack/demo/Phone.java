@@ -63,7 +63,7 @@ final class Phone {
         settle();
     }
 
-    /** Until everything is laid out: Android does so with the next picture of the screen. */
+    /** Waits until everything is laid out, which Android does with the next frame. */
     static void settle() {
         shadowOf(Looper.getMainLooper()).idleFor(Duration.ofMillis(100));
     }

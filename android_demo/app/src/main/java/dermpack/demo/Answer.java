@@ -7,7 +7,7 @@ import dermpack.skin.Result;
 final class Answer {
     final Bitmap preview;
     final Bitmap square;
-    final Bitmap evidence; // null where the model does not return it
+    final Bitmap evidence; // null if the model does not return it
     final Result result;
 
     Answer(Bitmap preview, Bitmap square, Bitmap evidence, Result result) {

@@ -18,8 +18,8 @@ import java.util.concurrent.Executors;
 /**
  * Classifies pictures on one thread of its own, and keeps the last state for the screen.
  *
- * <p>It outlives a screen that Android creates again after a rotation or in another text size. All methods are for
- * the main thread.
+ * <p>It outlives a screen that Android creates again after a rotation or in another text size. Call all
+ * methods on the main thread.
  */
 final class PictureWorker {
     private static final int MAX_PICTURE_BYTES = 64 << 20;
@@ -131,7 +131,7 @@ final class PictureWorker {
         }
     }
 
-    /** Where the most probable label comes from; null where the model does not return it. */
+    /** Where the most probable label comes from; null if the model does not return it. */
     private Bitmap evidence(Bitmap square, Result result) {
         EvidenceMap map = result.getEvidence();
         int label = classifier.getContract().getLabels().indexOf(result.getTop().getLabel());

@@ -18,7 +18,7 @@ final class Previews {
 
     private Previews() {}
 
-    /** Not for the main thread: a large PNG takes a second. Null for a file that Android cannot decode. */
+    /** Do not call it on the main thread: a large PNG takes a second. Null if Android cannot decode the file. */
     static Bitmap of(byte[] file) {
         if (Looper.myLooper() == Looper.getMainLooper()) {
             throw new IllegalStateException("decode pictures on a worker thread");
@@ -44,7 +44,7 @@ final class Previews {
             ExifInterface exif = new ExifInterface(new ByteArrayInputStream(file));
             return exif.getAttributeInt(ExifInterface.TAG_ORIENTATION, ExifInterface.ORIENTATION_NORMAL);
         } catch (IOException error) {
-            return ExifInterface.ORIENTATION_NORMAL; // a format that has none
+            return ExifInterface.ORIENTATION_NORMAL; // the format has no EXIF
         }
     }
 
