@@ -21,7 +21,7 @@ from dermpack.contract import (
     TensorType,
 )
 from dermpack.dataset.manifest import Split
-from dermpack.inference.classifier import CHUNK, load_classifier
+from dermpack.inference.classifier import load_classifier
 from dermpack.inference.interpreter_host import first_installed_runtime, open_host
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.predictions import Floats
@@ -73,13 +73,11 @@ def add_familiarity(
         split=Split.VALIDATION.value,
     )
     known = replace(interface, outputs={**interface.outputs, FAMILIARITY: record})
-    rows = source.validation.copies[0]
     with open_host(first_installed_runtime()) as host:
         settings = ModelSettings(labels=source.labels, interface=known)
         classifier = load_classifier(host, data, where=WHERE, sidecar=settings, threads=threads)
-        starts = range(0, len(rows), CHUNK)
-        found = [classifier.run(np.asarray(rows[start : start + CHUNK])).familiarity for start in starts]
-    distances = np.concatenate([chunk for chunk in found if chunk is not None])
+        distances = classifier.run_all(source.validation.copies[0]).familiarity
+    assert distances is not None  # the settings bind the output
     threshold = fit_threshold(distances)
     record = replace(record, threshold=threshold, accepted=float((distances <= threshold).mean()))
     return replace(interface, outputs={**interface.outputs, FAMILIARITY: record})

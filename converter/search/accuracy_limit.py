@@ -11,7 +11,7 @@ import numpy as np
 
 from converter.sources.source import Source
 from dermpack.errors import InputError
-from dermpack.inference.classifier import CHUNK, load_classifier
+from dermpack.inference.classifier import load_classifier
 from dermpack.inference.interpreter_host import Kernels, first_installed_runtime, open_host
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.definitions import OVERALL
@@ -42,8 +42,7 @@ def compare_to_float(
     data: bytes, source: Source, *, seed: int, threads: int, track: Track = silent
 ) -> FloatComparison:
     """Run the file on every picture of the validation split, in a child process."""
-    rows = source.validation.copies[0]
-    starts = range(0, len(rows), CHUNK)
+    rows, known = source.validation.copies[0], source.validation.metadata
     with open_host(first_installed_runtime()) as host:
         interface = source.interface(read_model(data, where=WHERE))
         settings = ModelSettings(labels=source.labels, interface=interface)
@@ -53,16 +52,9 @@ def compare_to_float(
         except InputError as error:
             classifier, refusal = load(kernels=Kernels.BUILTIN), error.what
         # A host serves the classifier that was loaded last, which is now the one with the right kernels.
-        shown = track(starts, total=len(starts), what="Running the file")
-        known = source.validation.metadata
-        outputs = [
-            classifier.classify(
-                np.asarray(rows[start : start + CHUNK]), known.rows[start : start + CHUNK] if known else None
-            )
-            for start in shown
-        ]
+        outputs = classifier.run_all(rows, known.rows if known else None, track=track)
     expected = source.float_predictions
-    predictions = replace(expected, probabilities=np.concatenate(outputs))
+    predictions = replace(expected, probabilities=outputs.probabilities)
     differences = {
         name: compare_metric(expected, predictions, OVERALL[name], seed=seed) for name in COMPARED_METRICS
     }

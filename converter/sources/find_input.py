@@ -21,7 +21,7 @@ from dermpack.dataset.manifest import Dataset, Picture, Split
 from dermpack.errors import InputError
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
-from dermpack.inference.classifier import CHUNK, load_classifier
+from dermpack.inference.classifier import load_classifier
 from dermpack.inference.foreign_model import DeclaredInput, ForeignModel, InputRange
 from dermpack.inference.interpreter_host import InterpreterHost, first_installed_runtime, open_host
 from dermpack.inference.label_list import require_known_labels
@@ -165,8 +165,7 @@ def _predict(
 ) -> Predictions:
     settings = ModelSettings(labels=model.labels, interface=model.interface(declared))
     classifier = load_classifier(host, model.data, where=model.path, sidecar=settings, threads=threads)
-    chunks = [pixels[start : start + CHUNK] for start in range(0, len(pixels), CHUNK)]
-    probabilities = np.concatenate([classifier.classify(chunk) for chunk in chunks])
+    probabilities = classifier.run_all(pixels).probabilities
     # Numbers far from those of the training can overflow; such an output favours no label.
     is_finite = np.isfinite(probabilities).all(axis=1, keepdims=True)
     probabilities = np.where(is_finite, probabilities, 1 / len(model.labels))

@@ -10,11 +10,11 @@ from converter.sources.source import Source, SourcePicture, read_split
 from dermpack.contract import InputEvidence, Parents, SourceKind
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.imaging.preprocessing import Policy
-from dermpack.inference.classifier import CHUNK, load_classifier
+from dermpack.inference.classifier import load_classifier
 from dermpack.inference.foreign_model import ForeignModel
 from dermpack.inference.interpreter_host import first_installed_runtime, open_host
 from dermpack.inference.model_files import ModelSettings
-from dermpack.metrics.predictions import Floats, Predictions
+from dermpack.metrics.predictions import Predictions
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
 from trainer.api import Examples
@@ -80,10 +80,7 @@ def predict_rows(
 ) -> Predictions:
     """Run the file on prepared pictures, uint8 [n, size, size, 3], in a child process."""
     settings = ModelSettings(labels=model.labels, interface=model.interface())
-    outputs: list[Floats] = []
-    starts = range(0, len(rows), CHUNK)
     with open_host(first_installed_runtime()) as host:
         classifier = load_classifier(host, model.data, where=model.path, sidecar=settings, threads=threads)
-        for start in track(starts, total=len(starts), what="Running the file"):
-            outputs.append(classifier.classify(rows[start : start + CHUNK]))
-    return examples.predictions(np.concatenate(outputs))
+        outputs = classifier.run_all(rows, track=track)
+    return examples.predictions(outputs.probabilities)

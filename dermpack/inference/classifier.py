@@ -160,8 +160,19 @@ class Classifier:
         """Return the probabilities of prepared pictures, uint8 [n, size, size, 3]."""
         return self.run(pixels, metadata).probabilities
 
+    def run_all(
+        self, pixels: Pixels, metadata: NDArray[np.float32] | None = None, *, track: Track = silent
+    ) -> ClassifierOutputs:
+        """Return all outputs of any number of prepared pictures, which may be mapped from the disk."""
+        starts = range(0, len(pixels), CHUNK)
+        parts = []
+        for start in track(starts, total=len(starts), what="Running the file"):
+            chunk = slice(start, start + CHUNK)
+            parts.append(self.run(np.asarray(pixels[chunk]), None if metadata is None else metadata[chunk]))
+        return join_outputs(parts)
+
     def run(self, pixels: Pixels, metadata: NDArray[np.float32] | None = None) -> ClassifierOutputs:
-        """Return all outputs of prepared pictures; without rows of metadata, every field is missing."""
+        """Return all outputs of some prepared pictures; without rows of metadata, every field is missing."""
         fed = feed_rows(self.settings.interface, self._inputs, self._feed(pixels), metadata)
         answered = self._session.run(fed)
         interface, settings = self.settings.interface, self.settings

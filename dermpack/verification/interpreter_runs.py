@@ -18,14 +18,13 @@ from dermpack.errors import DatasetError, InputError
 from dermpack.imaging.decoding import Pixels
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
-from dermpack.inference.classifier import join_outputs, load_classifier
+from dermpack.inference.classifier import load_classifier
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels, Runtime
 from dermpack.inference.metadata_rows import Rows
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.predictions import Floats
 from dermpack.synthetic.scenes import render
 
-CHUNK = 16  # pictures in one message to the interpreter process
 RENDERED_SIZE, SEED = 224, 0
 KERNEL_NAMES = {Kernels.XNNPACK: "XNNPACK", Kernels.BUILTIN: "own kernels"}
 
@@ -64,11 +63,6 @@ def run_everywhere(
     The built-in kernels come first, as the reference for the others.
     """
     size, runs = pixels.shape[1], []
-    starts = range(0, len(pixels), CHUNK)
-    chunks = [
-        (pixels[start : start + CHUNK], None if metadata is None else metadata[start : start + CHUNK])
-        for start in starts
-    ]
     for kernels, host in product((Kernels.BUILTIN, Kernels.XNNPACK), hosts.values()):
         run = InterpreterRun(engine=host.engine, kernels=kernels, version=version(host.engine.package))
         try:
@@ -78,7 +72,7 @@ def run_everywhere(
             if classifier.size != size:
                 what = f"input size is {classifier.size} px, but the contract declares {size} px"
                 raise InputError(where, what, "Export the model again.", code="contract-mismatch")
-            answers = join_outputs([classifier.run(*chunk) for chunk in chunks])
+            answers = classifier.run_all(pixels, metadata)
             run = replace(
                 run,
                 outputs=answers.probabilities,

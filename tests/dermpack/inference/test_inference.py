@@ -68,6 +68,13 @@ def test_files_give_what_their_pixels_give_in_their_order(tmp_path: Path) -> Non
         assert np.array_equal(classifier(files), classifier.classify(pixels))
 
 
+def test_any_number_of_pictures_gives_what_each_gives_alone(tmp_path: Path) -> None:
+    pixels = pictures(37)
+    with open_classifier(written(tmp_path, float_model()), sidecar=SIDECAR) as classifier:
+        alone = [classifier.classify(picture[None]) for picture in pixels]
+        assert np.array_equal(classifier.run_all(pixels).probabilities, np.concatenate(alone))
+
+
 def test_no_files_give_no_rows(tmp_path: Path) -> None:
     with open_classifier(written(tmp_path, float_model()), sidecar=SIDECAR) as classifier:
         assert classifier([]).shape == (0, 3)
