@@ -10,7 +10,7 @@ import numpy as np
 from converter.familiarity.distance import fit_distance
 from converter.familiarity.features import measure_features
 from converter.familiarity.tail import append_distance
-from converter.sources.source import Source, read_split
+from converter.sources.source import Source
 from dermpack.contract import (
     FAMILIARITY,
     PICTURE,
@@ -35,15 +35,7 @@ WHERE = Path("model.tflite")  # the file is not written yet
 
 def attach_familiarity(data: bytes, source: Source, *, threads: int, track: Track = silent) -> bytes:
     """Return the file with a signature and the output, fitted to its own features of the training split."""
-    train = read_split(
-        source.dataset,
-        Split.TRAIN,
-        labels=source.labels,
-        picture=source.picture,
-        where=source.where,
-        threads=threads,
-        track=track,
-    )
+    train = source.read_split(Split.TRAIN, threads=threads, track=track)
     labels = len(source.labels)
     features = measure_features(
         data, train.copies[0], labels=labels, pixels=source.pixels, threads=threads, track=track

@@ -20,7 +20,7 @@ from converter.quantize.calibration import CalibrationMetadata, CalibrationSet
 from converter.quantize.tflite_conversion import Quantization, convert, freeze_graph
 from converter.request import ConversionRequest, Method
 from converter.search.candidate import Candidate
-from converter.sources.source import Source, read_split
+from converter.sources.source import Source
 from dermpack.dataset.manifest import Split
 from dermpack.errors import InputError
 from dermpack.metrics.predictions import Predictions
@@ -73,16 +73,7 @@ def make_qat_candidate(
     refuse_unsupported(source.where, source.trained.qat_refusal)
     start_time, io = perf_counter(), request.io_of(Quantization.INT8)
     recipe = source.trained.recipe
-    train = read_split(
-        source.dataset,
-        Split.TRAIN,
-        labels=source.labels,
-        picture=source.picture,
-        where=source.where,
-        threads=request.threads,
-        columns=source.columns,
-        track=observers.track,
-    )
+    train = source.read_split(Split.TRAIN, threads=request.threads, track=observers.track)
     feed = Feed(
         train=train,
         validation=source.validation,

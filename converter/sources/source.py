@@ -107,6 +107,19 @@ class Source:
         assert self.network is not None, self.description
         return self.network
 
+    def read_split(self, split: Split, *, threads: int, track: Track = silent) -> Examples:
+        """Return the prepared pictures of a split, and their metadata if the network takes it."""
+        return read_split(
+            self.dataset,
+            split,
+            labels=self.labels,
+            picture=self.picture,
+            where=self.where,
+            threads=threads,
+            columns=self.columns,
+            track=track,
+        )
+
     def interface(self, model: ModelFile, temperature: Temperature | None = None) -> TensorInterface:
         """Return how an app feeds and reads a file that was made of the source."""
         signature = next(iter(model.signatures), None)
