@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trainer.fitting.loop import fit as fit
     from trainer.fitting.loop import predict as predict
     from trainer.fitting.plan import FitPlan as FitPlan
+    from trainer.model.backbones import STATEFUL_RANDOM as STATEFUL_RANDOM
     from trainer.model.keras_file import FileLayer as FileLayer
     from trainer.model.keras_file import KerasModelFile as KerasModelFile
     from trainer.model.keras_file import read_keras_model as read_keras_model
@@ -34,6 +35,7 @@ _MODULES = {
     "trainer.fitting.loop": ("fit", "predict"),
     "trainer.fitting.plan": ("FitPlan",),
     "trainer.runs": ("RUN_FILE",),
+    "trainer.model.backbones": ("STATEFUL_RANDOM",),
     "trainer.model.keras_file": ("FileLayer", "KerasModelFile", "read_keras_model"),
     "trainer.recipe.recipe": ("Goal", "Recipe"),
     "trainer.runs.run_folder": ("Run", "fitting_recipe", "load_softmax", "read_run"),

@@ -25,14 +25,12 @@ from converter.sources.keras.variable_shapes import VARIABLE_SHAPES
 from converter.sources.keras.vocabulary import ACTIVATIONS, LAYERS, PIXELS
 from converter.sources.keras.weights import VariableFinder
 from dermpack.errors import InputError
+from trainer.api import STATEFUL_RANDOM
 
 MAX_VALUES = 1 << 26  # of a feature map
 MAX_OPTION = 1 << 16  # a kernel, padding or count of units: larger ones exhaust the memory
-INPUT_MAP = (
-    "input_map"  # a fixed 1×1 convolution from the pixels to the values that the network was trained on
-)
+CHANNEL_MAP = "input_map"  # a fixed 1×1 convolution from the pixels to what the file's layers take
 SHAPE_ONLY = ("Flatten", "Reshape", "Dropout", "GlobalAveragePooling2D")  # keep softmax values recognizable
-STATEFUL_RANDOM = {"rng_type": "stateful", "seed": 0}  # dropout whose random state a training can set
 ONE_LABEL_HINT = "A classifier has a softmax over its labels, or one sigmoid for two labels."
 MERGING = ("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average", "Concatenate")
 SEPARATE = ("relu6", "hard_swish", "hard_sigmoid")  # activations that become layers of their own
@@ -156,7 +154,7 @@ class _Builder:
 
     def add_map(self, pixels: Keras, mapped: ChannelMap, number: int) -> Keras:
         """Return matrix · pixel + offset, computed by a convolution that never trains."""
-        name = f"{INPUT_MAP}_{number}" if number else INPUT_MAP
+        name = f"{CHANNEL_MAP}_{number}" if number else CHANNEL_MAP
         layer = L.Conv2D(len(mapped.offset), 1, name=name, trainable=False)
         tensor = layer(pixels)
         self._weights.append(
