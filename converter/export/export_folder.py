@@ -21,7 +21,7 @@ from dermpack.imaging.quality import choose_gates
 from dermpack.inference.model_files import ModelSettings
 from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.intervals import Difference
-from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
+from dermpack.metrics.thresholds import COVERAGE, fit_abstention, fit_operating_point
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_of
 from dermpack.tflite.metadata_writing import with_metadata
@@ -36,7 +36,6 @@ from dermpack.verification.runtime_trials import try_runtimes
 
 TRIAL_PICTURES = 16  # an interpreter without fast kernels takes 50 ms for each
 PACKAGES = ("dermpack", "tensorflow", "tf_keras", "numpy")
-COVERAGE = 0.9  # share of the validation pictures that get an answer, as in the run
 
 
 def write_export(

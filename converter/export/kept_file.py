@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.export.export_folder import COVERAGE, make_accuracy_record
+from converter.export.export_folder import make_accuracy_record
 from converter.search.accuracy_limit import COMPARED_METRICS
 from converter.sources.source import SourcePicture, read_split
 from converter.sources.tflite_source import predict_rows
@@ -18,7 +18,7 @@ from dermpack.inference.foreign_model import ForeignModel
 from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.definitions import OVERALL
 from dermpack.metrics.intervals import compare_metric
-from dermpack.metrics.thresholds import fit_abstention
+from dermpack.metrics.thresholds import COVERAGE, fit_abstention
 from dermpack.progress import Track, silent
 from dermpack.storage.files import check_output_folder, new_folder
 from dermpack.verification.export_files import describe_kept_file, write_export_files

@@ -16,6 +16,7 @@ from dermpack.metrics.intervals import bootstrap
 from dermpack.metrics.predictions import Flags, Floats, Predictions
 from dermpack.metrics.summary import Figure, flat_record, make_figure
 
+COVERAGE = 0.9  # of the pictures that an abstention is fitted on; its curve shows other choices
 COVERAGES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 
 

@@ -23,7 +23,7 @@ from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.definitions import accuracy, auroc, balanced_accuracy, ece
 from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.summary import describe_constant_prediction
-from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
+from dermpack.metrics.thresholds import COVERAGE, fit_abstention, fit_operating_point
 from dermpack.progress import Track, ignore, silent
 from dermpack.storage.files import copy_folder, format_json, new_folder, sha256_file
 from trainer.data.batches import Teacher
@@ -52,7 +52,6 @@ from trainer.runs.run_report import write_run_report
 
 Keras = Any  # tf_keras ships no types
 POLICY = Policy.CENTRE_SQUARE
-COVERAGE = 0.9  # of the validation pictures are classified; the curve in the report shows other choices
 EPOCHS_SHARE = 0.95  # of a time limit; the rest is for scoring and writing
 LOGS = "logs"
 PACKAGES = ("dermpack", "tensorflow", "tf_keras", "numpy", "pillow")  # that decide the weights
