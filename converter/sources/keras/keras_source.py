@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from converter.export_graph import build_export_graph
 from converter.pixel_scale import PixelScale
@@ -116,18 +117,7 @@ def open_keras(
     )
     notes = list(network.notes)
     if compare:
-        rows = np.asarray(validation.copies[0][:PICTURES])
-        compared = compare_original(
-            network.file,
-            network.normalization.given.apply(rows),
-            np.asarray(network.rebuilt.model(pixels.apply(rows), training=False), np.float64),
-            head=network.rebuilt.head,
-            is_keras3=network.graph.is_keras3,
-        )
-        notes.append(
-            f"the original gives the same answers on {compared.pictures} pictures: probabilities at most "
-            f"{compared.difference:.1e} apart"
-        )
+        notes.append(_compare_answers(network, np.asarray(validation.copies[0][:PICTURES])))
     # tfmot wraps each layer once.
     counts = Counter(call.layer.name for call in network.graph.calls)
     shared = next((name for name, count in counts.items() if count > 1), None)
@@ -147,6 +137,22 @@ def open_keras(
         licence=dataset.licence,
         input_evidence=input_evidence,
         notes=tuple(notes),
+    )
+
+
+def _compare_answers(network: KerasNetwork, rows: NDArray[np.uint8]) -> str:
+    """Run the original on prepared pictures, and return in words how close the rebuilt network is to it."""
+    pixels = network.normalization.pixels
+    compared = compare_original(
+        network.file,
+        network.normalization.given.apply(rows),
+        np.asarray(network.rebuilt.model(pixels.apply(rows), training=False), np.float64),
+        head=network.rebuilt.head,
+        is_keras3=network.graph.is_keras3,
+    )
+    return (
+        f"the original gives the same answers on {compared.pictures} pictures: probabilities at most "
+        f"{compared.difference:.1e} apart"
     )
 
 
