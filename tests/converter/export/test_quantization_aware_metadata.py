@@ -1,4 +1,4 @@
-"""Quantization-aware training of networks that take metadata: verified where it is supported, refused else."""
+"""Quantization-aware training of networks with metadata: verified where it is supported, else refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,18 @@ from tests.support.errors import assert_stderr_code
 from tests.support.known_patients import METADATA, write_known_patients
 
 pytestmark = pytest.mark.tensorflow
-LITE = ("--arch", "efficientnet_lite0", "--size", "96", "--weights", "none", "--batch", "8", "--rate", "0.005")
+LITE = (
+    "--arch",
+    "efficientnet_lite0",
+    "--size",
+    "96",
+    "--weights",
+    "none",
+    "--batch",
+    "8",
+    "--rate",
+    "0.005",
+)
 RECIPES = ("float32", "int8")
 
 
@@ -73,7 +84,7 @@ def test_efficientnet_lite_with_metadata_is_trained_for_integers(
     run, export = tmp_path / "run", tmp_path / "export"
     options = (*LITE, *METADATA, "--join", "concat", "--epochs", "2", "--quiet")
     assert main(["train", str(patients), "-o", str(run), *options]) == 0
-    options = ("--int8", "--method", "qat", "--qat-epochs", "1", "--max-drop", "100", "--quiet")
+    options = ("--int8", "--method", "qat", "--max-drop", "100", "--quiet")
     assert main(["convert", str(run), "-o", str(export), *options]) == 0
     contract = read_contract(export / "model.json")
     assert (set(contract.inputs), contract.recipe.method) == ({"picture", "metadata"}, "qat")
