@@ -102,14 +102,15 @@ def command(
         decoder = stack.enter_context(PictureDecoder(jobs=count))
         decoder.start()
         from dermpack.inference.model_files import open_model
-        from dermpack.inference.predict import maps
         from dermpack.inference.predict.answer_formats import answers_csv, answers_record, format_answers
         from dermpack.inference.predict.answers import classify_pictures, interpret_outputs
         from dermpack.inference.predict.patient_table import read_patient_rows
 
         known = open_model(model, given_labels=labels)
         if evidence is not None:
-            maps.refuse_missing_evidence(known)
+            from dermpack.inference.predict.maps import refuse_missing_evidence
+
+            refuse_missing_evidence(known)
         patients = read_patient_rows(known, found.pictures, table=metadata, values=values)
         ran = None
         if found.pictures:
@@ -118,15 +119,13 @@ def command(
                 known, found.pictures, hosts=hosts, decoder=decoder, metadata=patients.rows, track=track
             )
         answers = interpret_outputs(known, found, ran.rows if ran else (), top=top)
-        for folder, kind, make in (
-            (evidence, "evidence", maps.own_map),
-            (occlusion, "occlusion", maps.map_by_occlusion),
-        ):
+        for folder, kind in ((evidence, "evidence"), (occlusion, "occlusion")):
             if folder is not None:
-                maps.write_maps(
+                from dermpack.inference.predict.maps import write_maps
+
+                write_maps(
                     folder,
                     kind,
-                    make,
                     model=known,
                     answers=answers,
                     pictures=found.pictures,

@@ -8,12 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dermpack.contract.record import MAX_LABELS
-from dermpack.dataset.manifest import Dataset
 from dermpack.errors import InputError, TableError
 from dermpack.storage.files import path_exists, read_bytes
+
+if TYPE_CHECKING:
+    from dermpack.dataset.manifest import Dataset
 
 MAX_LABELS_BYTES = 1 << 20
 HINT = "Write one label per line, in the order of the outputs."

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.contract import MetadataColumn, encode_metadata_row
-from dermpack.dataset.manifest import Dataset, Picture, Split
 from dermpack.errors import InputError
-from dermpack.metrics.slices import is_missing
+from dermpack.metrics.blank_cells import is_missing
+
+if TYPE_CHECKING:
+    from dermpack.dataset.manifest import Dataset, Picture, Split
 
 Rows = NDArray[np.float32]
 MAX_CHARACTERS = 80  # of a category; the rest is cut off

@@ -12,15 +12,13 @@ import numpy as np
 from dermpack.dataset.manifest import Dataset
 from dermpack.errors import InputError
 from dermpack.metrics import RESAMPLES
+from dermpack.metrics.blank_cells import is_missing
 from dermpack.metrics.intervals import MIN_DRAWABLE_GROUPS, MIN_GROUPS
 from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.skin_types import SKIN_TYPE_GROUPS, group_skin_type, is_skin_type_column
 from dermpack.metrics.summary import FEW_GROUPS, Figure, count_groups, flat_record, overall_figures
 
 MISSING = "(missing)"
-MISSING_WORDS = frozenset(
-    ("", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "undefined", "missing")
-)
 MOST_VALUES = 40  # a column with more values contains names, not categories
 BANDS_FROM = 9  # distinct numbers; fewer are kept as they are
 MOST_BANDS = 6
@@ -114,11 +112,6 @@ def band_numbers(numbers: Sequence[float], *, most: int = MOST_BANDS) -> dict[fl
         # Only whole numbers can state their last value; a fraction may lie just below the end.
         bands[number] = f"{low:.0f} to {low + width - 1:.0f}" if is_whole else f"{low:g} to < {low + width:g}"
     return bands
-
-
-def is_missing(cell: str) -> bool:
-    """Return whether a cell has no information: is_missing("Unknown") → True."""
-    return " ".join(cell.split()).casefold() in MISSING_WORDS
 
 
 def is_identifier_column(dataset: Dataset, column: str) -> bool:

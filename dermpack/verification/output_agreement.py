@@ -19,7 +19,9 @@ from dermpack.verification.check_result import Check, CheckOutcome, check_from_p
 from dermpack.verification.interpreter_runs import InterpreterRun, SamplePictures
 
 ROUNDING = 1e-6
-NETWORK_ALLOWED = {"float32": 1e-4, "float16": 1e-2}  # greatest difference; int8 files differ by design
+# The greatest difference; int8 files differ by design. Weights rounded to float16 move the probabilities of a
+# trained MobileNetV2 by up to 0.018, where two labels are about equally probable.
+NETWORK_ALLOWED = {"float32": 1e-4, "float16": 3e-2}
 NETWORK_MEAN = 0.15  # a file with a greater mean difference can hardly come from the network
 
 

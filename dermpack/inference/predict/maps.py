@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +47,12 @@ def map_by_occlusion(classifier: Classifier, pixels: NDArray[np.uint8], label: i
     return occlusion_map(classifier.classify, pixels, label)
 
 
+MAKERS: Mapping[str, MapMaker] = {"evidence": own_map, "occlusion": map_by_occlusion}
+
+
 def write_maps(
     folder: Path,
     kind: str,
-    make: MapMaker,
     *,
     model: OpenedModel,
     answers: Answers,
@@ -60,7 +62,10 @@ def write_maps(
     overwrite: bool,
     track: Track = silent,
 ) -> None:
-    """Write an overlay for each answered picture, and maps.json with the picture and label of each file."""
+    """Write an overlay for each answered picture, and maps.json with the picture and label of each file.
+
+    The kind is a key of MAKERS.
+    """
     settings = ModelSettings(labels=model.labels, policy=model.policy, interface=model.interface)
     classifier = load_classifier(host, model.data, where=model.path, sidecar=settings)
     pairs = list(zip(pictures, answers.outcomes, strict=False))  # folders that failed come last
@@ -73,7 +78,7 @@ def write_maps(
             (pixels,) = decoder.prepare_all([target], classifier.size, policy=model.policy)
             label = outcome.first.label
             name = f"{number:04}-{re.sub(r'[^A-Za-z0-9._-]', '_', picture.stem)[:MAX_STEM]}.png"
-            shown = make(classifier, pixels, model.labels.index(label))
+            shown = MAKERS[kind](classifier, pixels, model.labels.index(label))
             write_bytes(place / name, draw_overlay(pixels, shown))
             entries.append({"file": name, "picture": str(picture), "label": label})
         record = {"schema": SCHEMA, "kind": kind, "model_sha256": model.sha256, "maps": entries}

@@ -82,7 +82,7 @@ def _read_table(path: Path, columns: Sequence[MetadataColumn]) -> Mapping[str, t
         header = [unescape_cell(cell).strip() for cell in next(reader, [])]
         for name in (PICTURE_COLUMN, *(column.name for column in columns)):
             if name not in header:
-                hint = f"The cells of {name!r} may be empty. {AGAIN}"
+                hint = AGAIN if name == PICTURE_COLUMN else f"The cells of {name!r} may be empty. {AGAIN}"
                 what = f"no column {name!r} (the columns are {', '.join(header[:12]) or 'missing'})"
                 raise TableError(path, what, hint, code="missing-column")
             if header.count(name) > 1:

@@ -174,3 +174,24 @@ def test_an_evaluation_contains_the_sanity_checks(mapped: Path, run: Path, tmp_p
         low, high = found["figures"][f"correlation after shuffling {share}"]["ci95"]
         assert -1 <= low <= high <= 1
     assert (report / "evidence.png").is_file()
+
+
+def test_files_with_float_activations_have_a_verified_map(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, wide, exports = run.parent / "dataset", tmp_path / "wide", tmp_path / "exports"
+    # Kernels of fewer than 1024 weights would stay float.
+    options = ("--arch", "scratch_cnn", "--size", "28", "--filters", "16,32", "--batch", "8", "--epochs", "2")
+    assert main(["train", str(dataset), "-o", str(wide), *options, "--quiet"]) == 0
+    options = ("--float16", "--dynamic", "--evidence", "--max-drop", "100", "--quiet")
+    assert main(["convert", str(wide), "-o", str(exports), *options]) == 0
+    model = read_model((exports / "dynamic" / "model.tflite").read_bytes(), where="model.tflite")
+    assert "int8" in {tensor.dtype for tensor in model.tensors}
+    capsys.readouterr()
+    command = ["verify", str(exports), str(dataset), "--run", str(wide), "--pictures", "4", "--json"]
+    assert main([*command, "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)["exports"]
+    for export in found:
+        held = [check["proof"] for check in export["proofs"] if check["result"] == "holds"]
+        assert sum("evidence on" in proof for proof in held) == 4, held
+    assert len(found) == 2

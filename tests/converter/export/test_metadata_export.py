@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +155,55 @@ def test_a_wrong_table_ends_in_one_line(
     picture = str(patients / "red-00.png")
     assert main(["predict", str(exports / "int8"), picture, "--metadata", str(table)]) == 1
     assert_stderr_code(capsys.readouterr().err, code, table)
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "convert", "benchmark", "package", "verify"])
+def test_a_file_of_two_inputs_without_its_contract_is_one_line(
+    exports: Path, patients: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """As a file of another program: nothing says what its tensors are."""
+    foreign, output = tmp_path / "foreign.tflite", str(tmp_path / "output")
+    shutil.copyfile(exports / "float32" / "model.tflite", foreign)
+    named = ("--labels", "blue,green,red")
+    options = {
+        "predict": (str(patients / "red-00.png"), *named),
+        "evaluate": (str(patients), "-o", output, *named),
+        "convert": ("-o", output, "--data", str(patients), "--input-range", "0..1", *named),
+        "benchmark": ("-o", output),
+        "package": ("-o", f"{output}.zip", "--name", "skin"),
+        "verify": (),
+    }
+    assert main([command, str(foreign), *options[command], "--quiet"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert_stderr_code(line, "contract-not-found" if command == "verify" else "unsupported-model", foreign)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "shape", "code"),
+    [
+        ("metadata", [1, 8], "invalid-contract"),
+        ("picture", [1, 32, 32, 3], "contract-mismatch"),
+    ],
+)
+def test_a_contract_with_a_wrong_shape_is_one_line(
+    exports: Path,
+    patients: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    tensor: str,
+    shape: list[int],
+    code: str,
+) -> None:
+    export = tmp_path / "export"
+    shutil.copytree(exports / "int8", export)
+    record = json.loads((export / "model.json").read_text(encoding="utf-8"))
+    record["inputs"][tensor]["shape"] = shape
+    if tensor == "picture":
+        record["inputs"][tensor] |= {"width": shape[2], "height": shape[1], "size_bytes": math.prod(shape)}
+    (export / "model.json").write_text(json.dumps(record), encoding="utf-8")
+    assert main(["predict", str(export), str(patients / "red-00.png"), "--quiet"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert_stderr_code(line, code)
 
 
 def test_evaluation_has_four_rows_and_a_loss_for_each_column(

@@ -285,7 +285,8 @@ def test_no_picture_is_a_usage_error(export: Path) -> None:
 def test_one_picture_needs_neither_tensorflow_nor_what_draws(export: Path, pictures: Path) -> None:
     code = (
         "import sys; from dermpack.cli import main; code = main(sys.argv[1:]);"
-        "heavy = {'tensorflow', 'tf_keras', 'rich', 'matplotlib', 'pandas', 'multiprocessing'};"
+        "heavy = {'tensorflow', 'tf_keras', 'rich', 'matplotlib', 'pandas', 'multiprocessing', 'PIL'};"
+        "heavy |= {'dermpack.dataset.manifest', 'dermpack.metrics.intervals'};"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr); sys.exit(code)"
     )
     command = [sys.executable, "-c", code, "predict", str(export), str(pictures / "a.jpg"), "-q"]

@@ -66,3 +66,13 @@ def test_a_model_without_metadata_takes_none(model: OpenedModel) -> None:
     assert read_patient_rows(plain, [Path("x.png")], table=None, values=()).rows is None
     with raises_code("option-not-applicable"):
         read_patient_rows(plain, [Path("x.png")], table=None, values=["age=50"])
+
+
+@pytest.mark.parametrize(("header", "may_be_empty"), [("picture,age", True), ("image,age,sex", False)])
+def test_the_cells_of_a_field_may_be_empty_and_those_with_pictures_not(
+    model: OpenedModel, tmp_path: Path, header: str, may_be_empty: bool
+) -> None:
+    table = write_table(tmp_path / "t.csv", f"{header}\n")
+    with raises_code("missing-column", table) as caught:
+        read_patient_rows(model, [Path("x.png")], table=table, values=())
+    assert ("may be empty" in caught.value.hint) == may_be_empty

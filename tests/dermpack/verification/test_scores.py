@@ -150,6 +150,8 @@ def beside(dataset: Dataset, recipe: str, confidence: float) -> dict[str, CheckO
     [
         ("float32", 0.9, CheckOutcome.HOLDS),
         ("float32", 0.91, CheckOutcome.FAILS),
+        ("float16", 0.88, CheckOutcome.HOLDS),
+        ("float16", 0.86, CheckOutcome.FAILS),
         ("int8", 0.85, CheckOutcome.NOTED),
         ("int8", 0.4, CheckOutcome.FAILS),
     ],

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dermpack.dataset.manifest import Manifest
-from dermpack.metrics.slices import band_numbers, is_missing
+from dermpack.metrics.blank_cells import is_missing
+from dermpack.metrics.slices import band_numbers
 
 # Stricter than float(): no infinities, no underscores, no digits of other scripts.
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?", re.ASCII)
