@@ -183,8 +183,8 @@ def test_files_with_float_activations_have_a_verified_map(
     # Kernels of fewer than 1024 weights would stay float.
     options = ("--arch", "scratch_cnn", "--size", "28", "--filters", "16,32", "--batch", "8", "--epochs", "2")
     assert main(["train", str(dataset), "-o", str(wide), *options, "--quiet"]) == 0
-    options = ("--float16", "--dynamic", "--evidence", "--max-drop", "100", "--quiet")
-    assert main(["convert", str(wide), "-o", str(exports), *options]) == 0
+    converting = ("--float16", "--dynamic", "--evidence", "--max-drop", "100", "--quiet")
+    assert main(["convert", str(wide), "-o", str(exports), *converting]) == 0
     model = read_model((exports / "dynamic" / "model.tflite").read_bytes(), where="model.tflite")
     assert "int8" in {tensor.dtype for tensor in model.tensors}
     capsys.readouterr()

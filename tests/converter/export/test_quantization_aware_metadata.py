@@ -84,8 +84,8 @@ def test_efficientnet_lite_with_metadata_is_trained_for_integers(
     run, export = tmp_path / "run", tmp_path / "export"
     options = (*LITE, *METADATA, "--join", "concat", "--epochs", "2", "--quiet")
     assert main(["train", str(patients), "-o", str(run), *options]) == 0
-    options = ("--int8", "--method", "qat", "--max-drop", "100", "--quiet")
-    assert main(["convert", str(run), "-o", str(export), *options]) == 0
+    converting = ("--int8", "--method", "qat", "--max-drop", "100", "--quiet")
+    assert main(["convert", str(run), "-o", str(export), *converting]) == 0
     contract = read_contract(export / "model.json")
     assert (set(contract.inputs), contract.recipe.method) == ({"picture", "metadata"}, "qat")
     assert_verified(export, patients, run, capsys)
