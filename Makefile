@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote mediapipe arm arm-test android android-screens android-real \
-	matrix base models clean
+	matrix base models bundles clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -85,14 +85,17 @@ arm-test: $(VENV)/.installed arm  ## Run the tests on emulated ARM
 android: $(VENV)/.installed  ## Build and check the Android demo without Gradle; EXPORT=… bundles yours
 	@.ci/android "$(BIN)/python" $(EXPORT)
 
-android-screens: $(VENV)/.installed  ## Run the Android demo on Android's own framework code and draw its screens
-	@.ci/android-screens "$(BIN)/python"
+android-screens: $(VENV)/.installed  ## Run the Android demo on Android's own framework code and draw its screens; API=36 is slower, EXPORT=… shows yours
+	@API=$(API) JAVA=$(JAVA) EXPORT=$(EXPORT) .ci/android-screens "$(BIN)/python"
 
 android-real: android  ## Compare 200 real pictures on the JVM with dermpack predict; EXPORT=… takes yours
 	@.ci/android-real "$(BIN)/python" $(EXPORT)
 
 models: $(VENV)/.installed  ## Train and package the reference models (hours); HAM=… WEIGHTS=… [SEED=0]
 	@.ci/models "$(BIN)" "$(HAM)" "$(WEIGHTS)" "$(SEED)"
+
+bundles: $(VENV)/.installed  ## Package the reference models again, with the code of this version
+	@.ci/models "$(BIN)" package
 
 matrix:  ## Run the tests that need no TensorFlow on every supported Python found
 	@.ci/matrix

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -40,9 +41,8 @@ public final class SnippetTest {{
         byte[] picture = Desk.asset("golden/turned-6.jpg");
 {lines}
         assertEquals(Math.min(3, result.getScores().size()), bars.size());
-        assertEquals(result.isSure() ? bars.get(0).getMeaning() : "not sure", answer);
-        assertEquals(result.getCalled(), called);
-    }}
+        assertEquals(result.getRefusal() == null ? bars.get(0).getMeaning() : result.getRefusal(), answer);
+{called}    }}
 }}
 """
 KOTLIN_TEST = """import android.content.Context
@@ -60,12 +60,19 @@ class KotlinSnippetTest {{
         val context = Context(AssetManager(assets))
         val picture = File(assets, "skin/golden/turned-6.jpg").readBytes()
 {lines}
-        assertEquals(if (result.isSure) bars[0].first else "not sure", answer)
-        assertEquals(result.called.map {{ it.meaning }}, called)
-    }}
+        assertEquals(result.refusal ?: bars[0].first, answer)
+{called}    }}
 }}
 """
-SNIPPETS = {"java": ("SnippetTest.java", JAVA_TEST), "kotlin": ("KotlinSnippetTest.kt", KOTLIN_TEST)}
+# Name of the file, the test, and what it checks if the model has labels that must not be missed.
+SNIPPETS = {
+    "java": ("SnippetTest.java", JAVA_TEST, "        assertEquals(result.getCalled(), called);\n"),
+    "kotlin": (
+        "KotlinSnippetTest.kt",
+        KOTLIN_TEST,
+        "        assertEquals(result.called.map { it.meaning }, called)\n",
+    ),
+}
 
 
 def say(line: str) -> None:
@@ -113,7 +120,7 @@ def _hold(is_well: bool, claim: str) -> None:
 
 
 def _models(archive: zipfile.ZipFile, given: zipfile.ZipFile, data: bytes) -> None:
-    from dermpack.tflite.lint import inner_floats
+    from dermpack.tflite.lint import DISTANCE_TENSORS, inner_floats
     from dermpack.tflite.reading import read_model
 
     models = [info for info in archive.infolist() if info.filename.endswith(".tflite")]
@@ -128,7 +135,8 @@ def _models(archive: zipfile.ZipFile, given: zipfile.ZipFile, data: bytes) -> No
     main = read_model(archive.read("assets/skin/model.tflite"), where="model.tflite")
     golden = [name for name in archive.namelist() if "/golden/" in name]
     _hold(not golden, "a release contains no golden vectors")
-    is_integer = contract["recipe"]["name"] == "int8" and not inner_floats(main)
+    floats = [tensor.name for tensor in inner_floats(main) if not tensor.name.startswith(DISTANCE_TENSORS)]
+    is_integer = contract["recipe"]["name"] == "int8" and not floats
     _hold(is_integer, "the main model is int8 inside: no float model by mistake")
 
 
@@ -170,15 +178,35 @@ def _alignments(library: bytes) -> Iterator[int]:
     yield from (int(line.split()[-1], 16) for line in told.splitlines() if line.lstrip().startswith("LOAD"))
 
 
+def second(classes: str, dx: str, into: str) -> None:
+    """What a second bundle adds to an app, and how much of it shared runtime classes would save."""
+    sizes = []
+    for pattern in ("*.class", "*Classifier*.class"):  # everything, and the only class with a name of its own
+        folder = Path(into) / "dermpack" / "mole"
+        shutil.rmtree(into, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for path in (Path(classes) / "dermpack" / "mole").glob(pattern):
+            if path.name != "PictureClassifier.class" or pattern == "*.class":
+                shutil.copy(path, folder)
+        dex = Path(into) / "classes.dex"
+        command = ["java", "-cp", dx, "com.android.dx.command.Main", "--dex", "--min-sdk-version=24"]
+        subprocess.run([*command, f"--output={dex}", into], check=True)
+        sizes += [len(dex.read_bytes()), len(zlib.compress(dex.read_bytes(), 9))]
+    whole, whole_packed, own, own_packed = sizes
+    say(f"note   a second bundle adds {whole:,} bytes of dex, {whole_packed:,} in the APK, before R8;")
+    say(f"note   shared runtime classes would save {whole - own:,} and {whole_packed - own_packed:,} of them")
+
+
 def snippet(readme: str, into: str) -> None:
     """The lines that the bundle's README shows, in tests of their own."""
     text = Path(readme).read_text(encoding="utf-8")
     Path(into).mkdir(parents=True, exist_ok=True)
-    for language, (name, test) in SNIPPETS.items():
+    for language, (name, test, called) in SNIPPETS.items():
         block = re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
         assert block is not None, f"{readme} shows no {language}"
         lines = "".join(f"        {line}\n" for line in block[1].splitlines())
-        (Path(into) / name).write_text(test.format(lines=lines), encoding="utf-8")
+        checked = test.format(lines=lines, called=called if " called = " in lines else "")
+        (Path(into) / name).write_text(checked, encoding="utf-8")
 
 
 def pictures(data: str, into: str, count: str) -> None:
@@ -227,7 +255,7 @@ def agree(export: str, folder: str, answers: str) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    function.__name__: function for function in (export, assemble, check, snippet, pictures, agree)
+    function.__name__: function for function in (export, assemble, check, second, snippet, pictures, agree)
 }
 
 if __name__ == "__main__":

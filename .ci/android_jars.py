@@ -27,6 +27,7 @@ COPIED: dict[str, tuple[Artifact, ...]] = {
         ("org.tensorflow", "tensorflow-lite", "tensorflowLite", "aar"),
         ("org.robolectric", "android-all", "androidAllOldest", "jar"),
         ("org.hamcrest", "hamcrest-core", "hamcrest", "jar"),
+        ("androidx.test", "monitor", "androidxTestMonitor", "aar"),
         ("org.jetbrains.kotlin", "kotlin-compiler-embeddable", "kotlin", "jar"),
         ("org.jetbrains.kotlin", "kotlin-stdlib", "kotlin", "jar"),
         ("org.jetbrains.kotlin", "kotlin-script-runtime", "kotlin", "jar"),

@@ -16,27 +16,17 @@ from dermpack.imaging.decoding import ORIENTATION_TAG
 from dermpack.synthetic.scenes import render
 
 EXPORT = Path("models/lesions7-mobilenet-v2-0.35-160-int8")
-MEANINGS = {
-    "akiec": "actinic keratosis, Bowen's disease",
-    "bcc": "basal cell carcinoma",
-    "bkl": "benign keratosis",
-    "df": "dermatofibroma",
-    "mel": "melanoma",
-    "nv": "melanocytic nevus, a mole",
-    "vasc": "vascular lesion",
-}
 # Scenes that this model answers with 82 %, and less surely than it may answer.
 SURE, UNSURE, SIDE = 41, 33, 600
 SMALL_SIDE = 64
 ROWS = (("start-phone", "sure-phone", "unsure-phone"), ("sure-dark", "check-dark", "card-phone"))
-SHEET_HEIGHT, GAP, SHADES = 560, 16, 128
+SHEET_HEIGHT, GAP, SHADES = 560, 16, 256
 
 
-def bundle(into: str) -> None:
-    """Package the shipped small model as the module `skin`."""
-    described = [f"--describe={label}={words}" for label, words in MEANINGS.items()]
-    command = [sys.executable, "-m", "dermpack", "package", str(EXPORT), "-o", into, "--name", "skin"]
-    subprocess.run([*command, "--overwrite", "--quiet", *described], check=True, stdout=subprocess.DEVNULL)
+def bundle(into: str, export: str = str(EXPORT)) -> None:
+    """Package an export, or the shipped small model, as the module `skin`."""
+    command = [sys.executable, "-m", "dermpack", "package", export, "-o", into, "--name", "skin"]
+    subprocess.run([*command, "--overwrite", "--quiet"], check=True, stdout=subprocess.DEVNULL)
 
 
 def pictures(into: str) -> None:

@@ -79,22 +79,26 @@ public final class BundleClassifier implements Closeable {
      */
     public static BundleClassifier openAccelerated(Context context, Variant variant, InterpreterApi.Options options)
             throws IOException {
+        require(options, "options");
         Assets files = new Assets(context);
         PictureClassifier cpu = picture(files, variant, new InterpreterApi.Options().setNumThreads(1));
         PictureClassifier accelerated = null;
+        PictureClassifier used = null; // the other one is closed, and both if a file cannot be read
         try {
             accelerated = picture(files, variant, options);
-            if (cpu.agrees(accelerated, MEAN_APART, MOST_APART)) {
-                cpu.close();
-                return new BundleClassifier(accelerated, files, true);
-            }
-        } catch (RuntimeException error) { // of a delegate: its kind is not documented
+            used = cpu.agrees(accelerated, MEAN_APART, MOST_APART) ? accelerated : cpu;
+        } catch (RuntimeException | LinkageError error) { // of a delegate: its kind is not documented
             Log.w(ASSETS, "the accelerator cannot be used", error);
+            used = cpu;
+        } finally {
+            if (used != cpu) {
+                cpu.close();
+            }
+            if (accelerated != null && used != accelerated) {
+                accelerated.close();
+            }
         }
-        if (accelerated != null) {
-            accelerated.close();
-        }
-        return new BundleClassifier(cpu, files, false);
+        return new BundleClassifier(used, files, used == accelerated);
     }
 
     private static PictureClassifier picture(Assets files, Variant variant, InterpreterApi.Options options)
@@ -107,7 +111,7 @@ public final class BundleClassifier implements Closeable {
             interpreter.allocateTensors();
             LiteEngine engine = new LiteEngine(interpreter, contract);
             return new PictureClassifier(contract, engine);
-        } catch (RuntimeException error) {
+        } catch (RuntimeException | LinkageError error) {
             interpreter.close();
             throw error;
         }

@@ -7,14 +7,18 @@ import static org.junit.Assert.assertTrue;
 import static org.junit.Assert.fail;
 
 import android.content.Context;
+import android.content.res.AssetFileDescriptor;
 import android.content.res.AssetManager;
 import android.graphics.Bitmap;
 import dermpack.mole.MoleClassifier;
 import java.io.File;
 import java.io.FileNotFoundException;
+import java.io.IOException;
 import java.io.InputStream;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.Test;
+import org.tensorflow.lite.InterpreterApi;
+import org.tensorflow.lite.InterpreterFactoryImpl;
 
 /** What an app may do with the classifier besides the usual. */
 public final class ClassifierTest {
@@ -65,7 +69,7 @@ public final class ClassifierTest {
     @Test
     public void whatIsNullIsNamed() throws Exception {
         SkinClassifier classifier = SkinClassifier.open(Desk.context());
-        String[] names = {"file", "file", "bitmap", "context"};
+        String[] names = {"file", "file", "bitmap", "options", "context"};
         for (int i = 0; i < names.length; i++) {
             try {
                 switch (i) {
@@ -77,6 +81,9 @@ public final class ClassifierTest {
                         break;
                     case 2:
                         classifier.classify((Bitmap) null);
+                        break;
+                    case 3:
+                        SkinClassifier.openAccelerated(Desk.context(), SkinClassifier.Variant.values()[0], null);
                         break;
                     default:
                         SkinClassifier.open(null);
@@ -104,13 +111,37 @@ public final class ClassifierTest {
     }
 
     @Test
+    public void noModelStaysOpenIfAFileCannotBeReadForTheAccelerator() throws Exception {
+        AssetManager failing = new AssetManager(new File(System.getProperty("bundle.assets"))) {
+            private int opened;
+
+            @Override
+            public AssetFileDescriptor openFd(String name) throws IOException {
+                if (++opened == 2) { // the first one is for the CPU
+                    throw new IOException("the storage is gone");
+                }
+                return super.openFd(name);
+            }
+        };
+        int before = InterpreterFactoryImpl.countOpen();
+        SkinClassifier.Variant variant = SkinClassifier.Variant.values()[0];
+        try {
+            SkinClassifier.openAccelerated(new Context(failing), variant, new InterpreterApi.Options());
+            fail("the file cannot be read");
+        } catch (IOException error) {
+            assertEquals("the storage is gone", error.getMessage());
+        }
+        assertEquals(before, InterpreterFactoryImpl.countOpen());
+    }
+
+    @Test
     public void answersAreEqualIfTheirNumbersAre() throws Exception {
         SkinClassifier classifier = SkinClassifier.open(Desk.context());
         byte[] picture = Desk.asset("golden/turned-6.jpg");
         Result result = classifier.classify(picture);
         assertEquals(result, classifier.classify(picture));
         assertNotEquals(result, classifier.classify(Desk.asset("golden/square.png")));
-        assertEquals(result.isSure() ? result.getTop() : null, result.getAnswerOrNull());
+        assertEquals(result.getRefusal() == null ? result.getTop() : null, result.getAnswerOrNull());
         classifier.close();
     }
 }

@@ -4,6 +4,7 @@ import static org.junit.Assert.assertTrue;
 import static org.robolectric.Shadows.shadowOf;
 
 import android.app.Activity;
+import android.content.Context;
 import android.content.Intent;
 import android.graphics.Rect;
 import android.net.Uri;
@@ -36,8 +37,13 @@ final class Phone {
     static void choose(Activity activity, byte[] file) {
         activity.findViewById(R.id.pick).performClick();
         ShadowActivity.IntentForResult asked = shadowOf(activity).getNextStartedActivityForResult();
-        shadowOf(activity.getContentResolver()).registerInputStream(PICKED, new ByteArrayInputStream(file));
+        offer(activity, file);
         shadowOf(activity).receiveResult(asked.intent, Activity.RESULT_OK, new Intent().setData(PICKED));
+    }
+
+    /** Makes these bytes readable, once, at the address of the chosen picture. */
+    static void offer(Context context, byte[] file) {
+        shadowOf(context.getContentResolver()).registerInputStream(PICKED, new ByteArrayInputStream(file));
     }
 
     /** Chooses a picture and waits for its answer, or for the problem with it. */

@@ -5,11 +5,18 @@ import java.nio.ByteBuffer;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.tensorflow.lite.nnapi.NnApiDelegate;
 
 /** What TFLite's own API finds by this name: on a desk, the interpreter of the Python package's library. */
 public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
     private static final int FAULTY_THREADS = 7;
+    private static final AtomicInteger OPEN = new AtomicInteger();
+
+    /** The number of interpreters that nobody closed. */
+    public static int countOpen() {
+        return OPEN.get();
+    }
 
     @Override
     public InterpreterApi create(File model, InterpreterApi.Options options) {
@@ -22,6 +29,9 @@ public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
         String fault = options.getNumThreads() == FAULTY_THREADS ? System.getProperty("litert.fault", "") : "";
         if (fault.equals("fails")) {
             throw new IllegalStateException("this accelerator does not know the operators");
+        }
+        if (fault.equals("unlinked")) {
+            throw new UnsatisfiedLinkError("this accelerator's library is not in the app");
         }
         LiteRt opened = new LiteRt(System.getProperty("litert.library"), model);
         return fault.equals("differs") ? new WrongInterpreter(opened) : new DesktopInterpreter(opened);
@@ -61,6 +71,7 @@ public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
 
         DesktopInterpreter(LiteRt model) {
             this.model = model;
+            OPEN.incrementAndGet();
         }
 
         @Override
@@ -150,6 +161,7 @@ public final class InterpreterFactoryImpl implements InterpreterFactoryApi {
 
         @Override
         public void close() {
+            OPEN.decrementAndGet();
             model.close();
         }
     }

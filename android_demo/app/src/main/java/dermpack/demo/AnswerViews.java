@@ -44,10 +44,10 @@ final class AnswerViews {
         showCalled(result.getCalled());
         showBars(result.top(SHOWN_LABELS));
         ((ImageView) card.findViewById(R.id.square)).setImageBitmap(answer.square);
-        int shown = answer.evidence == null ? View.GONE : View.VISIBLE;
-        for (int id : new int[] {R.id.evidence_title, R.id.evidence, R.id.evidence_hint}) {
-            card.findViewById(id).setVisibility(shown);
-        }
+        // Numbers and evidence for a picture that the model does not know mean nothing.
+        boolean isMeaningful = result.getFault() == null && result.isFamiliar();
+        show(isMeaningful, R.id.scores, R.id.bars);
+        show(isMeaningful && answer.evidence != null, R.id.evidence_title, R.id.evidence, R.id.evidence_hint);
         ((ImageView) card.findViewById(R.id.evidence)).setImageBitmap(answer.evidence);
         String top = result.getTop().getMeaning();
         ((TextView) card.findViewById(R.id.evidence_hint)).setText(context.getString(R.string.evidence_hint, top));
@@ -103,6 +103,12 @@ final class AnswerViews {
         }
         int text = labels.size() > 1 ? R.string.called_more : R.string.called;
         setText(R.id.called, labels.isEmpty() ? "" : context.getString(text, TextUtils.join(", ", labels)));
+    }
+
+    private void show(boolean isShown, int... ids) {
+        for (int id : ids) {
+            card.findViewById(id).setVisibility(isShown ? View.VISIBLE : View.GONE);
+        }
     }
 
     /** A text that is empty takes no place. */

@@ -39,8 +39,13 @@ public final class MainActivity extends Activity implements PictureWorker.Watche
         Object kept = getLastNonConfigurationInstance();
         worker = kept instanceof PictureWorker ? (PictureWorker) kept : new PictureWorker(getApplicationContext());
         worker.watch(this);
-        // After the end of the process only the address of the picture is left.
-        Uri picture = kept == null && saved != null ? saved.<Uri>getParcelable(PICTURE) : null;
+    }
+
+    /** After the end of the process the address of the picture is left, and what the form contained. */
+    @Override
+    protected void onPostCreate(Bundle saved) {
+        super.onPostCreate(saved);
+        Uri picture = saved == null || worker.getUri() != null ? null : saved.<Uri>getParcelable(PICTURE);
         if (picture != null) {
             classify(picture);
         }

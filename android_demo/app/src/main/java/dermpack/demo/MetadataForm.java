@@ -13,6 +13,7 @@ import dermpack.skin.Metadata;
 import dermpack.skin.MetadataColumn;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 
 /** The form for the metadata of the patient: a field for each column of the contract; each can stay blank. */
 final class MetadataForm {
@@ -30,7 +31,7 @@ final class MetadataForm {
                     .inflate(column.isNumeric() ? R.layout.number : R.layout.choice, place, false);
             TextView title = (TextView) row.findViewById(R.id.field_title);
             View field = row.findViewById(R.id.field);
-            title.setText(column.getName());
+            title.setText(titled(column.getName()));
             field.setId(FIRST_ID + i);
             title.setLabelFor(field.getId());
             if (column.isNumeric()) {
@@ -77,6 +78,12 @@ final class MetadataForm {
     private static Metadata withChoice(Metadata metadata, MetadataColumn column, Spinner field) {
         int chosen = field.getSelectedItemPosition() - 1; // the first one is "not known"
         return chosen < 0 ? metadata : metadata.with(column.getName(), column.getCategories().get(chosen));
+    }
+
+    /** The name of a column as people write it: body_site → Body site. */
+    private static String titled(String name) {
+        String words = name.replace('_', ' ');
+        return words.substring(0, 1).toUpperCase(Locale.ROOT) + words.substring(1);
     }
 
     private static String range(Context context, MetadataColumn column) {
