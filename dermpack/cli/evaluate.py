@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -59,6 +59,10 @@ SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "
     help="Also score how well the distance of an export made with --familiarity tells the pictures of this "
     "dataset, all of them unknown to the model, from those of the split; can be repeated.",
 )  # fmt: skip
+@click.option(
+    "--label", "label_column", metavar="COLUMN", default="",
+    help="Score the values of this column instead of the labels.  [default: what the model was trained on]",
+)  # fmt: skip
 @options.threads
 @options.flag("--overwrite", "Replace an existing report and table.")
 @options.printer
@@ -76,6 +80,7 @@ def command(
     picture_alone: Path | None,
     metadata_alone: Path | None,
     unknown: tuple[Path, ...],
+    label_column: str,
     threads: int,
     overwrite: bool,
     printer: Printer,
@@ -98,6 +103,7 @@ def command(
     from importlib.util import find_spec
 
     from dermpack.dataset.manifest import Split, read_dataset
+    from dermpack.dataset.views import label_by_column, match_labels
     from dermpack.errors import EXTRA_OF_MODULE, MissingExtraError
     from dermpack.evaluation.evaluate import (
         ComparedModel,
@@ -117,6 +123,7 @@ def command(
     if predictions is not None:
         storage.check_output_file(predictions, overwrite=overwrite)
     data, part = read_dataset(dataset), Split(split)
+    data = label_by_column(data, label_column) if label_column else match_labels(data, _trained_on(model))
     check_request(data, part, columns)
     foreign = _read_unknown(model, labels, unknown)
     given = ((PICTURE, picture_alone), (METADATA, metadata_alone))
@@ -229,6 +236,21 @@ def _open_predictor(
     with open_classifier(file, sidecar=_read_settings(file, labels), threads=threads) as classifier:
         fitted = UNFITTED if labels else read_fitted_decisions(file)
         yield classifier, describe_model(model, file, classifier), fitted
+
+
+def _trained_on(model: Path) -> str:
+    """Return the SHA-256 of the dataset that a run or an export was trained on, or "" if it is unknown."""
+    from dermpack.api import read_fitted_decisions
+    from dermpack.errors import DermpackError
+    from dermpack.inference.model_files import find_model_file
+    from trainer.runs import RUN_FILE
+    from trainer.runs.run_folder import read_run
+
+    if (model / RUN_FILE).is_file():
+        return read_run(model).dataset.get("manifest_sha256", "")
+    with suppress(DermpackError):  # the same error comes when the model is opened
+        return read_fitted_decisions(find_model_file(model)).dataset_sha256
+    return ""
 
 
 def _read_unknown(
