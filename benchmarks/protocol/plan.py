@@ -39,6 +39,7 @@ class ModelUnderTest:
     binding: TensorBinding
     recipe: str  # "int8 ptq", "float32"; "" without a contract
     sidecar: ModelSettings | None  # None: the model can be timed, but its outputs have no labels
+    dataset_sha256: str = ""  # of the dataset that it was trained on, if its contract has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,20 +140,22 @@ def command(
     from benchmarks.report.write_report import PAGE_FILE, check_report_folder, terminal_tables, write_report
     from benchmarks.targets.measure import TargetOptions, measure_targets, parse_targets
     from dermpack.dataset.manifest import Split, read_dataset
+    from dermpack.dataset.views import match_labels
     from dermpack.inference.interpreter_host import Kernels
 
     check_report_folder(output, overwrite=overwrite)
     target_options = TargetOptions(python=python, identity=identity, benchmark_model=benchmark_model)
     targets = parse_targets(places, target_options)
-    dataset = read_dataset(data) if data else None
     # --rounds and --seconds replace the numbers of either rule.
     timing = MLPERF if mlperf else Timing()
     if rounds is not None:
         timing = replace(timing, rounds=rounds)
     if seconds is not None:
         timing = replace(timing, seconds=seconds, most_seconds=max(timing.most_seconds, 2 * seconds))
+    measured = read_models(models, labels=labels)
+    dataset = match_labels(read_dataset(data), measured[0].dataset_sha256) if data else None
     plan = BenchmarkPlan(
-        models=read_models(models, labels=labels),
+        models=measured,
         scored=choose_pictures(dataset, Split(split), most=pictures, seed=seed) if dataset else None,
         runtimes=runtimes,
         threads=threads,

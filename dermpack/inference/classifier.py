@@ -27,6 +27,7 @@ from dermpack.contract import (
 )
 from dermpack.errors import InputError
 from dermpack.imaging.picture_decoder import PictureDecoder
+from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.interpreter_host import (
     BINDING_HINT,
     SINGLE_TENSORS,
@@ -103,6 +104,11 @@ class Classifier:
         self.size = self.input.shape[2]
         self.engine = session.engine
         self.is_delegated = bool(session.delegated)
+
+    @property
+    def input_format(self) -> tuple[int, Policy]:
+        """The side of the input, and how a picture becomes a square."""
+        return self.size, self.settings.policy
 
     @property
     def has_evidence(self) -> bool:

@@ -61,6 +61,11 @@ def _layout_names() -> list[str]:
     help="With --positive: the label of all others.  [default: “not” and the label of the positive class]",
 )  # fmt: skip
 @click.option(
+    "--label", "label_column", metavar="COLUMN", default="",
+    help="Use this column of the table as the label, such as a finer condition; pictures without a value are "
+    "left out. --map and --positive apply to its values.",
+)  # fmt: skip
+@click.option(
     "--map", "map_file", type=options.EXISTING_FILE, metavar="CSV",
     help="A CSV file with the columns class, pattern and label: pictures of the class whose file names "
     "match the pattern get the label; an empty label leaves them out.",
@@ -136,6 +141,7 @@ def command(
     negative: tuple[str, ...],
     name: str,
     negative_name: str,
+    label_column: str,
     map_file: Path | None,
     metadata: Path | None,
     min_weight: float | None,
@@ -168,6 +174,7 @@ def command(
       dermpack data import dermnet -o dataset --positive "Eczema Photos" --mend
       dermpack data import pictures -o dataset --positive eczema --positive "dyshidrotic eczema" --name eczema
       dermpack data import pictures -o dataset --group patient --strict
+      dermpack data import HAM10000 -o sites --label localization
     """
     from dermpack.dataset.manifest import DuplicateSearch
     from dermpack.imaging.metadata_removal import MetadataPolicy
@@ -200,6 +207,7 @@ def command(
             name=name,
             negative_name=negative_name,
             map_file=map_file,
+            label_column=label_column,
             metadata_file=metadata,
             min_weight=min_weight,
         ),
