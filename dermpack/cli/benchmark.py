@@ -9,6 +9,7 @@ import click
 
 from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import RESEARCH_ONLY, Printer
+from dermpack.errors import count_noun
 
 RUNTIMES, KERNELS = ("ai-edge-litert", "tflite-runtime"), ("xnnpack", "none")
 MOST_THREADS, MOST_PERCENT = 64, 1000
@@ -186,7 +187,6 @@ def _compare(files: tuple[Path, Path], *, max_slowdown: float, max_drop: float, 
     printer.note(*comparison.notes)
     printer.result(comparison.record(), *comparison.sentences)
     if comparison.is_regression:
-        count = len(comparison.regressions)
-        what = f"worse than {files[0]} in {count} figure{'s' if count > 1 else ''}"
+        what = f"worse than {files[0]} in {count_noun(len(comparison.regressions), 'figure')}"
         hint = "Fix the regression, or allow more with --max-slowdown and --max-drop."
         raise FailedWithResultError(InputError(files[1], what, hint, code="regression"))

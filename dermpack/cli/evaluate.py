@@ -12,6 +12,7 @@ import click
 
 from dermpack.cli import options
 from dermpack.cli.console import RESEARCH_ONLY, Printer, python_stderr_only
+from dermpack.errors import count_noun
 from dermpack.metrics import RESAMPLES
 
 if TYPE_CHECKING:
@@ -431,7 +432,7 @@ def _overall_lines(evaluation: Evaluation) -> Iterator[str]:
     from dermpack.metrics.summary import describe_constant_prediction
 
     scores = evaluation.scores
-    counted = f"{scores.n:,} pictures, {scores.groups:,} groups, split {scores.split}"
+    counted = f"{count_noun(scores.n, 'picture')}, {count_noun(scores.groups, 'group')}, split {scores.split}"
     known = [(OVERALL[name], scores.figures[name]) for name in SHOWN]
     yield counted
     yield from (f"{name:<28} {figure_text(figure)}" for name, figure in known if figure.value is not None)

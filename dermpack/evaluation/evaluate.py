@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dermpack.contract import Abstention, MetadataColumn, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
-from dermpack.errors import DatasetError, InputError
+from dermpack.errors import DatasetError, InputError, count_noun
 from dermpack.evaluation.metadata_study import MetadataStudy, make_variants, study_metadata
 from dermpack.evaluation.unknown_sets import (
     DistancedPictures,
@@ -270,7 +270,8 @@ def _check_labels(classes: Sequence[str], dataset: Dataset, split: Split) -> Non
     unknown = Counter(picture.label for picture in pictures if picture.label not in classes)
     if unknown:
         label, count = min(unknown.items())
-        what = f"{count} pictures have the label {label!r}, which the model does not have"
+        counted = count_noun(count, "picture has", "pictures have")
+        what = f"{counted} the label {label!r}, which the model does not have"
         known = ", ".join(classes)
         hint = f"Import with --map or --negative, so that all labels are among: {known}."
         raise InputError(dataset.folder, what, hint, code="unknown-label")
@@ -326,7 +327,7 @@ def _metadata_notes(metadata: EncodedMetadata, dataset: Dataset) -> Iterator[str
         if column.name not in dataset.manifest.columns:
             yield f"the dataset has no column {column.name}: this field of the model is blank"
         elif count := metadata.ignored[column.name]:
-            values = "1 value" if count == 1 else f"{count:,} values"
+            values = count_noun(count, "value")
             yield f"unknown to the model, and counted as blank: {values} of {column.name}"
 
 

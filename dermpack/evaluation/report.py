@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dermpack.errors import count_noun
 from dermpack.evaluation.evaluate import Evaluation
 from dermpack.evaluation.mark_study import difference_text, mark_blocks
 from dermpack.evaluation.metadata_section import study_blocks
@@ -127,7 +128,8 @@ def evaluation_files(
     if evaluation.evidence is not None:
         plots[EVIDENCE_PLOT] = evidence_plot(evaluation.evidence)
         sections.append(Section("Evidence", _evidence(evaluation, plots, overlays or {})))
-    subtitle = f"Scored on {scores.n:,} pictures of the {scores.split} split of {evaluation.dataset.source}"
+    pictures = f"{count_noun(scores.n, 'picture')} of the {scores.split} split"
+    subtitle = f"Scored on {pictures} of {evaluation.dataset.source}"
     page = render_page(f"Evaluation of {evaluation.model['name']}", subtitle=subtitle, sections=sections)
     return {**plots, PAGE_FILE: page.encode(), RECORD_FILE: format_json(evaluation.record()).encode()}
 

@@ -25,7 +25,7 @@ from dermpack.contract import (
     encode_metadata_row,
     find_tensor_name,
 )
-from dermpack.errors import InputError
+from dermpack.errors import InputError, count_noun
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.interpreter_host import (
@@ -244,7 +244,7 @@ def load_classifier(
     name = find_tensor_name(interface.outputs, "probabilities") if interface else session.outputs[0].name
     count, length = len(sidecar.labels), outputs[name].length
     if length != count and not (length == 1 and count == 2):
-        what = f"the model has {length} outputs, but there are {count} labels"
+        what = f"the model has {count_noun(length, 'output')}, but there are {count} labels"
         raise InputError(where, what, "Give --labels FILE with one label per output.", code="labels-mismatch")
     if interface is not None:
         _check_shapes(interface, inputs, outputs, where)

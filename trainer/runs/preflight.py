@@ -7,7 +7,7 @@ from pathlib import Path
 from dermpack.contract import NumericColumn
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
 from dermpack.dataset.views import label_by_column, reduce_training
-from dermpack.errors import DatasetError, InputError, OutputError
+from dermpack.errors import DatasetError, InputError, OutputError, count_noun
 from dermpack.storage.codec import encode
 from dermpack.storage.files import check_output_folder
 from trainer.datasets.metadata_columns import check_leaks, fit_columns
@@ -44,7 +44,7 @@ def check_training(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bo
     _check_resampling(dataset, recipe, spec)
     # No group or duplicate may be in two splits. No option disables this check: scores would be wrong.
     if count := len(find_leaks(dataset.pictures, group_of, cluster_of)):
-        pictures = f"{count} picture{'s' if count != 1 else ''}"
+        pictures = count_noun(count, "picture")
         what = f"the splits leak ({pictures} with a group or duplicates in another split)"
         hint = 'Import it again with "dermpack data import … --mend" or with --new-splits.'
         raise DatasetError(dataset.folder, what, hint, code="dataset-leaks")

@@ -14,6 +14,7 @@ import click
 
 from dermpack.cli import options
 from dermpack.cli.console import Printer
+from dermpack.errors import count_noun
 
 if TYPE_CHECKING:
     from dermpack.dataset.manifest import Dataset
@@ -236,7 +237,7 @@ def _print_summary(dataset: Dataset, output: Path, printer: Printer, *, is_defau
     counts = dataset.counts()
     rows = [(name, *(counts[split][name] for split in counts)) for name in dataset.classes]
     sums = ("all", *(sum(counts[split].values()) for split in counts))
-    title = f"{len(dataset.pictures)} pictures, read as {dataset.format}"
+    title = f"{count_noun(len(dataset.pictures), 'picture')}, read as {dataset.format}"
     printer.table(title, ("class", *counts), [*rows, sums])
     groups, is_new_split = describe_groups(dataset), dataset.options.get("splits") == "new"
     together = ", kept together by the new split" if is_new_split else ""
@@ -246,7 +247,7 @@ def _print_summary(dataset: Dataset, output: Path, printer: Printer, *, is_defau
     printer.note(f"next: dermpack data report {quote(str(output))}")
     leaks = sum(finding.kind == "leak" for finding in dataset.notes)
     if leaks:  # last, because it matters most
-        pictures = "1 picture has its" if leaks == 1 else f"{leaks} pictures have their"
+        pictures = count_noun(leaks, "picture has its", "pictures have their")
         printer.note(
             f"WARNING: the given splits leak: {pictures} group or a duplicate in a later split, so every "
             "score there will be too high; import again with --mend to leave them out (the test split stays "
@@ -320,4 +321,4 @@ def describe_groups(dataset: Dataset) -> str:
     """Return "28 groups (patient)", or "" if the import had no --group."""
     column = dataset.options.get("group", "")
     count = count_groups(dataset)
-    return f"{count} group{'s' if count != 1 else ''} ({column})" if column else ""
+    return f"{count_noun(count, 'group')} ({column})" if column else ""
