@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote mediapipe arm arm-test android android-screens android-real \
-	matrix base models bundles clean
+	matrix base release-check models bundles clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -102,6 +102,9 @@ matrix:  ## Run the tests that need no TensorFlow on every supported Python foun
 
 base:  ## Build the wheel, install it without extras, try it
 	@.ci/base "$(PYTHON)"
+
+release-check: $(VENV)/.installed  ## Build the wheel and the source distribution, and check what would be published
+	@.ci/release-check "$(PYTHON)" "$(BIN)/python"
 
 clean:  ## Remove what the targets created
 	rm -rf $(VENV) .venv-mediapipe .matrix demo build dist *.egg-info

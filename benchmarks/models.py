@@ -86,7 +86,7 @@ def _find_files(path: Path) -> list[Path]:
 def _read(file: Path, name: str, given: ModelSettings | None) -> ModelUnderTest:
     data = read_model(file)
     content, sha256 = read_flatbuffer(data, where=file), sha256_of(data)
-    sidecar, recipe = find_sidecar(file), ""
+    sidecar, recipe, trained_on = find_sidecar(file), "", ""
     record = read_json(sidecar) if sidecar else {}
     if sidecar is not None and "schema" in record:
         contract = parse_contract(record, where=sidecar)
@@ -94,7 +94,7 @@ def _read(file: Path, name: str, given: ModelSettings | None) -> ModelUnderTest:
             what = f"describes another model, not {file.name}"
             hint = f"Export the model again, or remove {CONTRACT_FILE} and give --labels FILE."
             raise InputError(sidecar, what, hint, code="contract-mismatch")
-        method = contract.recipe.method
+        method, trained_on = contract.recipe.method, contract.parents.dataset or ""
         recipe = contract.recipe.name if method == "none" else f"{contract.recipe.name} {method}"
     settings = read_sidecar(sidecar) if sidecar else given
     binding = _bind(content, settings.interface if settings else None, file)
@@ -103,7 +103,13 @@ def _read(file: Path, name: str, given: ModelSettings | None) -> ModelUnderTest:
     if settings is None and len(embedded) == len(set(embedded)) > 1:
         settings = ModelSettings(labels=embedded)
     return ModelUnderTest(
-        name=name, data=data, sha256=sha256, binding=binding, recipe=recipe, sidecar=settings
+        name=name,
+        data=data,
+        sha256=sha256,
+        binding=binding,
+        recipe=recipe,
+        sidecar=settings,
+        dataset_sha256=trained_on,
     )
 
 

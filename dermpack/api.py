@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermpack.dataset.manifest import Dataset, DuplicateSearch, Split
+from dermpack.dataset.views import match_labels
 from dermpack.progress import Track, silent
 
 if TYPE_CHECKING:
@@ -120,9 +121,10 @@ def evaluate(
     from dermpack.evaluation.evaluate import evaluate as run_evaluation
     from dermpack.inference.model_files import find_model_file
 
-    check_request(dataset, split)
     file = find_model_file(model)
     fitted = read_fitted_decisions(file)
+    dataset = match_labels(dataset, fitted.dataset_sha256)
+    check_request(dataset, split)
     with open_classifier(file, threads=threads) as classifier:
         return run_evaluation(
             classifier,

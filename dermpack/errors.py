@@ -122,6 +122,11 @@ def shorten_values(sentence: str) -> str:
     return shorten(LONG_VALUE.sub(lambda found: shorten(found[0]), sentence), MAX_SENTENCE)
 
 
+def count_noun(count: int, one: str, many: str = "") -> str:
+    """Return the number with its noun: count_noun(1, "finding") → "1 finding"."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def show_foreign(text: str) -> str:
     """Return text that may contain foreign values as one line for a terminal: escaped and shortened."""
     return escape_unprintable(shorten_values(text))

@@ -12,7 +12,7 @@ from benchmarks.report.schema import Record, Result, ScoredAnswer, SettingOnTarg
 from benchmarks.report.text import drop_text, millions_text, ms_text, points_text
 from benchmarks.statistics.latency import block_interval, count_blocks, draw_medians
 from benchmarks.statistics.outputs import compare_figure
-from dermpack.errors import InputError
+from dermpack.errors import InputError, count_noun
 from dermpack.metrics.definitions import weighted_balanced_accuracy
 from dermpack.metrics.intervals import Interval
 from dermpack.metrics.predictions import Predictions, as_truth
@@ -156,8 +156,7 @@ def _notes(old: Record, new: Record, pairs: Sequence[TargetPair]) -> Iterator[st
     for missing, which in ((before - now - refused, "old"), (now - before, "new")):
         if missing:
             models = ", ".join(sorted({model for model, _ in missing}))
-            results = "1 result" if len(missing) == 1 else f"{len(missing)} results"
-            yield f"only in the {which} report: {results} of {models}"
+            yield f"only in the {which} report: {count_noun(len(missing), 'result')} of {models}"
 
 
 def _changes(old: TargetFacts, new: TargetFacts, names: Sequence[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dermpack.dataset.manifest import Dataset, Picture, Split
-from dermpack.errors import DatasetError, InputError
+from dermpack.errors import DatasetError, InputError, count_noun
 from dermpack.inference.interpreter_host import Kernels
 from dermpack.inference.model_files import ModelSettings
 from dermpack.inference.picture_feed import PictureFeed
@@ -39,6 +39,7 @@ class ModelUnderTest:
     binding: TensorBinding
     recipe: str  # "int8 ptq", "float32"; "" without a contract
     sidecar: ModelSettings | None  # None: the model can be timed, but its outputs have no labels
+    dataset_sha256: str = ""  # of the dataset that it was trained on, if its contract has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,7 @@ class Setting:
     threads: int
 
     def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.runtime}, {KERNELS_WORDS[self.kernels]}, {threads}"
+        return f"{self.runtime}, {KERNELS_WORDS[self.kernels]}, {count_noun(self.threads, 'thread')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def select_settings(
     requested = tuple(plan.runtimes) or tuple(runtimes)
     present = [runtime for runtime in requested if runtime in runtimes]
     threads = [count for count in plan.threads if count <= cores]
-    machine_cores = "1 core" if cores == 1 else f"{cores} cores"
+    machine_cores = count_noun(cores, "core")
     if not present:
         missing = " and ".join(requested) or "an interpreter for .tflite files"
         raise InputError(where, f"not installed: {missing}", install, code="runtime-not-installed")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report.schema import Record, Result, TargetFacts
-from benchmarks.report.text import MEGABYTE, MILLION, count_text, kernels_text, kind_text
+from benchmarks.report.text import MEGABYTE, MILLION, kernels_text, kind_text
+from dermpack.errors import count_noun
 from dermpack.reporting.page import Image
 from dermpack.reporting.plots import (
     INK,
@@ -60,7 +61,7 @@ def spread_images(record: Record, target: str) -> list[Image]:
     for threads in sorted({result.where.threads for result in timed}):
         results = [result for result in timed if result.where.threads == threads]
         caption = (
-            f"{target}, {count_text(threads, 'thread')}: dots are rounds (at most {MOST_DOTS} per row), the "
+            f"{target}, {count_noun(threads, 'thread')}: dots are rounds (at most {MOST_DOTS} per row), the "
             "box is the middle half, the line the middle nine tenths, the stroke the median; the slowest "
             "1 % may be outside."
         )

@@ -9,6 +9,7 @@ from benchmarks.protocol.plan import KERNELS_WORDS, Setting
 from benchmarks.protocol.results import OperatorTime
 from benchmarks.report.schema import FigurePair, OutputAgreement, Record, Result, SettingOnTarget, SpeedUp
 from benchmarks.statistics.latency import Drift, Times
+from dermpack.errors import count_noun
 from dermpack.metrics.intervals import Interval
 from dermpack.metrics.summary import Figure
 from dermpack.reporting.page import NO_VALUE
@@ -111,7 +112,7 @@ def distance_text(agreement: OutputAgreement) -> str:
         return "the same"
     if agreement.steps:
         most = max(map(int, agreement.steps))
-        return f"at most {most} {'step' if most == 1 else 'steps'}"
+        return f"at most {count_noun(most, 'step')}"
     return "not a number" if agreement.most is None else f"at most {agreement.most:.1g}"
 
 
@@ -124,12 +125,6 @@ def join_names(names: Iterable[str]) -> str:
     """Join names: "int8", "int8 and trained", "a, b and c"."""
     *before, last = names
     return f"{', '.join(before)} and {last}" if before else last
-
-
-def count_text(count: int, what: str) -> str:
-    """Format a number with its noun: "1 thread", "2 threads", "3 processes"."""
-    plural = f"{what}es" if what.endswith("s") else f"{what}s"
-    return f"{count} {what if count == 1 else plural}"
 
 
 def summary(record: Record) -> list[str]:
@@ -232,7 +227,7 @@ def _rounds_text(result: Result) -> str:
     rounds, passes = f"{result.times.rounds:,} rounds", result.times.passes
     if passes is None:
         return f" (the median of {rounds})"
-    processes = count_text(len(passes), "process")
+    processes = count_noun(len(passes), "process", "processes")
     if result.times.median_ms is None:
         return f" (the mean of {rounds} in {processes})"
     return f" (the median of the medians of {processes}, {rounds} in all)"

@@ -11,7 +11,9 @@ Bishop 1999):
     x = √max(features, 0) - mean
     distance = (Σ over i < k of (uᵢ · x)² · (1/λᵢ - 1/σ²) + |x|² / σ²) / number of features
 
-It needs k rows of weights and no others, because |x|² needs none. docs/unknown-pictures.md compares it with
+It needs k rows of weights and no others, because |x|² needs none. In int8, the rows are not quite orthogonal,
+and together they could subtract more than |x|²: a picture far from all others would get a distance of 0 or
+less. So the subtracted part is limited to a share of |x|². docs/unknown-pictures.md compares it with
 the energy of the logits and with other forms of the distance.
 """
 
@@ -31,6 +33,8 @@ LARGEST = 127  # the largest step of an int8 with zero point 0
 # not vary in a direction, any deviation is unlike them. With a smaller variance, the distance would be the
 # difference of large numbers, which float32 cannot represent exactly.
 LEAST_VARIANCE = 1e-4
+# The least distance in any direction, as a share of |x|²/features. Rounding in float32 changes less.
+LEAST_SHARE = 1e-3
 Floats = NDArray[np.float64]
 
 
@@ -76,7 +80,12 @@ def fit_distance(features: NDArray[np.float32], *, directions: int = DIRECTIONS)
     variances = np.square(x @ (rounded * step).T).mean(axis=0) / lengths
     rest = max((total * count - variances.sum()) / (count - k), LEAST_VARIANCE * total)
     weights = (rest / np.maximum(variances, rest) - 1) / lengths / count
-    # 3. They are not quite orthogonal either, so the mean over the training pictures is set to 1.
+    # 3. They are not quite orthogonal either. The subtracted part is a quadratic form of x, whose largest
+    # eigenvalue is the largest share of |x|²/features that it can have.
+    scaled = rounded * step * np.sqrt(-weights * count)[:, None]
+    share = float(np.linalg.eigvalsh(scaled @ scaled.T).max(initial=0.0))
+    weights *= min(1.0, (1 - LEAST_SHARE) / max(share, LEAST_SHARE))
+    # 4. The mean over the training pictures is set to 1.
     mean_distance = (total + float((variances * lengths) @ weights)) / rest
     return FeatureDistance(
         mean=mean,

@@ -9,6 +9,7 @@ from converter.quantize.tflite_conversion import freeze_graph
 from converter.sources.source import Source, SourceNetwork, SourcePicture
 from dermpack.contract import Parents
 from dermpack.dataset.manifest import Dataset, Split, read_dataset, require_pictures
+from dermpack.dataset.views import match_labels, reduce_training
 from dermpack.errors import DatasetError, InputError, TableError
 from dermpack.progress import Track, silent
 from dermpack.storage.files import normalize_path, path_exists, sha256_file
@@ -80,7 +81,9 @@ def find_dataset(run: Run, given: Path | None) -> Dataset:
         what = "not found, and conversion needs the dataset that the run was trained on"
         raise DatasetError(folder, what, DATASET_HINT, code="dataset-not-found")
     try:
-        dataset = read_dataset(folder)
+        dataset = match_labels(read_dataset(folder), run.dataset["manifest_sha256"])
+        share, seed = float(run.recipe.get("train_share", 1.0)), int(run.recipe.get("seed", 0))
+        dataset = reduce_training(dataset, share, seed=seed)
     except (TableError, DatasetError) as error:
         if given is None:
             what = f"no longer a valid dataset ({error.what})"

@@ -31,7 +31,7 @@ from dermpack.bundle.variants import (
 )
 from dermpack.bundle.zip_archive import SUMS_FILE
 from dermpack.contract import CONTRACT_FILE
-from dermpack.errors import InputError, PictureError
+from dermpack.errors import InputError, PictureError, count_noun
 from dermpack.imaging.decoding import Pixels
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.inference.interpreter_host import InterpreterHost, Kernels
@@ -51,11 +51,17 @@ def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verif
     """Run the checks of the bundle, and then those of each variant as of any export."""
     # `read_bundle` raises an error for files that do not match.
     signed = "the signature matches the key" if opened.is_signed else AUTHOR_UNKNOWN
-    files = check_from_problems("files", [], success=f"{len(opened.files)} files match {SUMS_FILE}; {signed}")
+    files = check_from_problems(
+        "files",
+        [],
+        success=f"{count_noun(len(opened.files), 'file matches', 'files match')} {SUMS_FILE}; {signed}",
+    )
     listed = opened.asset("labels.txt").decode("utf-8", "replace").splitlines()
     different = [variant.name for variant in opened.variants if list(variant.contract.labels) != listed]
     problems = [f"labels.txt differs from the labels of {', '.join(different)}"] if different else []
-    labels = check_from_problems("labels", problems, success=f"{len(listed)} labels in the same order")
+    labels = check_from_problems(
+        "labels", problems, success=f"{count_noun(len(listed), 'label')} in the same order"
+    )
     checks = [files, compare_with_release(opened), labels, *_check_golden(opened, tools)]
     sha256 = sha256_of(opened.files[SUMS_FILE])
     own = Verification(name=f"bundle {opened.bundle.slug}", sha256=sha256, checks=tuple(checks))
@@ -81,7 +87,7 @@ def _check_golden(opened: OpenedBundle, tools: VerificationTools) -> Iterator[Ch
     with PictureDecoder() as decoder:
         found = (_pixel_problem(opened, vector, decoder) for vector in vectors)
         problems = [problem for problem in found if problem]
-    success = f"{len(vectors)} pictures are prepared to the expected pixels"
+    success = f"{count_noun(len(vectors), 'picture is', 'pictures are')} prepared to the expected pixels"
     yield check_from_problems("golden pixels", problems, success=success)
     yield check_golden_records(opened)
     for variant in opened.variants:

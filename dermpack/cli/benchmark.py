@@ -9,6 +9,7 @@ import click
 
 from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import RESEARCH_ONLY, Printer
+from dermpack.errors import count_noun
 
 RUNTIMES, KERNELS = ("ai-edge-litert", "tflite-runtime"), ("xnnpack", "none")
 MOST_THREADS, MOST_PERCENT = 64, 1000
@@ -140,20 +141,22 @@ def command(
     from benchmarks.report.write_report import PAGE_FILE, check_report_folder, terminal_tables, write_report
     from benchmarks.targets.measure import TargetOptions, measure_targets, parse_targets
     from dermpack.dataset.manifest import Split, read_dataset
+    from dermpack.dataset.views import match_labels
     from dermpack.inference.interpreter_host import Kernels
 
     check_report_folder(output, overwrite=overwrite)
     target_options = TargetOptions(python=python, identity=identity, benchmark_model=benchmark_model)
     targets = parse_targets(places, target_options)
-    dataset = read_dataset(data) if data else None
     # --rounds and --seconds replace the numbers of either rule.
     timing = MLPERF if mlperf else Timing()
     if rounds is not None:
         timing = replace(timing, rounds=rounds)
     if seconds is not None:
         timing = replace(timing, seconds=seconds, most_seconds=max(timing.most_seconds, 2 * seconds))
+    measured = read_models(models, labels=labels)
+    dataset = match_labels(read_dataset(data), measured[0].dataset_sha256) if data else None
     plan = BenchmarkPlan(
-        models=read_models(models, labels=labels),
+        models=measured,
         scored=choose_pictures(dataset, Split(split), most=pictures, seed=seed) if dataset else None,
         runtimes=runtimes,
         threads=threads,
@@ -184,7 +187,6 @@ def _compare(files: tuple[Path, Path], *, max_slowdown: float, max_drop: float, 
     printer.note(*comparison.notes)
     printer.result(comparison.record(), *comparison.sentences)
     if comparison.is_regression:
-        count = len(comparison.regressions)
-        what = f"worse than {files[0]} in {count} figure{'s' if count > 1 else ''}"
+        what = f"worse than {files[0]} in {count_noun(len(comparison.regressions), 'figure')}"
         hint = "Fix the regression, or allow more with --max-slowdown and --max-drop."
         raise FailedWithResultError(InputError(files[1], what, hint, code="regression"))

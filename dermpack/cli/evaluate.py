@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,11 +12,13 @@ import click
 
 from dermpack.cli import options
 from dermpack.cli.console import RESEARCH_ONLY, Printer, python_stderr_only
+from dermpack.errors import count_noun
 from dermpack.metrics import RESAMPLES
 
 if TYPE_CHECKING:
     from typing import TypeGuard
 
+    from dermpack.dataset.manifest import Dataset
     from dermpack.evaluation.evaluate import Evaluation, FittedDecisions, Predictor
     from dermpack.evaluation.unknown_sets import PictureRunner, UnknownRequest
     from dermpack.inference.classifier import Classifier
@@ -59,6 +61,15 @@ SHOWN = ("balanced_accuracy", "accuracy", "auroc", "macro_f1", "top3", "top5", "
     help="Also score how well the distance of an export made with --familiarity tells the pictures of this "
     "dataset, all of them unknown to the model, from those of the split; can be repeated.",
 )  # fmt: skip
+@click.option(
+    "--label", "label_column", metavar="COLUMN", default="",
+    help="Score the values of this column instead of the labels.  [default: what the model was trained on]",
+)  # fmt: skip
+@options.flag(
+    "--mark",
+    "Also score the same pictures with generated marks (letters, a ruler, text in a corner), and report what "
+    "they change for each label.",
+)
 @options.threads
 @options.flag("--overwrite", "Replace an existing report and table.")
 @options.printer
@@ -76,6 +87,8 @@ def command(
     picture_alone: Path | None,
     metadata_alone: Path | None,
     unknown: tuple[Path, ...],
+    label_column: str,
+    mark: bool,
     threads: int,
     overwrite: bool,
     printer: Printer,
@@ -94,10 +107,11 @@ def command(
       dermpack evaluate model.tflite dataset --labels labels.txt --slice sex --slice site
       dermpack evaluate both dataset -o evaluation --picture-alone run --metadata-alone alone
       dermpack evaluate export dataset --unknown other-dataset
+      dermpack evaluate run dataset -o evaluation --mark
     """
     from importlib.util import find_spec
 
-    from dermpack.dataset.manifest import Split, read_dataset
+    from dermpack.dataset.manifest import Split
     from dermpack.errors import EXTRA_OF_MODULE, MissingExtraError
     from dermpack.evaluation.evaluate import (
         ComparedModel,
@@ -107,7 +121,7 @@ def command(
         predictions_table,
     )
     from dermpack.evaluation.metadata_study import METADATA, PICTURE
-    from dermpack.evaluation.report import PAGE_FILE, RECORD_FILE, evaluation_files
+    from dermpack.evaluation.report import PAGE_FILE, RECORD_FILE
     from dermpack.storage import files as storage
 
     if output is not None:  # before the long work
@@ -116,7 +130,7 @@ def command(
         storage.check_output_folder(output, marker=RECORD_FILE, overwrite=overwrite)
     if predictions is not None:
         storage.check_output_file(predictions, overwrite=overwrite)
-    data, part = read_dataset(dataset), Split(split)
+    data, part = _read_labelled(dataset, label_column, model), Split(split)
     check_request(data, part, columns)
     foreign = _read_unknown(model, labels, unknown)
     given = ((PICTURE, picture_alone), (METADATA, metadata_alone))
@@ -141,6 +155,8 @@ def command(
             unknown=foreign and foreign(predictor),
             track=printer.track,
         )
+        if mark:
+            evaluation = add_marks(predictor, evaluation, resamples=resamples, seed=seed, track=printer.track)
         overlays: dict[str, bytes] = {}
         if output is not None and has_evidence(predictor):
             evaluation, overlays = add_evidence(
@@ -149,14 +165,29 @@ def command(
     if predictions is not None:
         storage.write_text(predictions, predictions_table(evaluation.predictions))
     if output is not None:
-        pictures = None if no_pictures else {picture.path: data.file(picture) for picture in data.pictures}
-        files = evaluation_files(evaluation, files=pictures, overlays=overlays)
-        with storage.new_folder(output, marker=RECORD_FILE, overwrite=overwrite) as folder:
-            for name, content in files.items():
-                storage.write_bytes(folder / name, content)
+        _write_report(output, evaluation, overlays, shows_pictures=not no_pictures, overwrite=overwrite)
     _print_tables(evaluation, printer.unless_json)
     written = [str(output / PAGE_FILE)] if output is not None else []
     printer.result(evaluation.record(), *_overall_lines(evaluation), *written)
+
+
+def _write_report(
+    output: Path,
+    evaluation: Evaluation,
+    overlays: Mapping[str, bytes],
+    *,
+    shows_pictures: bool,
+    overwrite: bool,
+) -> None:
+    from dermpack.evaluation.report import RECORD_FILE, evaluation_files
+    from dermpack.storage import files as storage
+
+    data = evaluation.dataset
+    pictures = {picture.path: data.file(picture) for picture in data.pictures} if shows_pictures else None
+    files = evaluation_files(evaluation, files=pictures, overlays=overlays)
+    with storage.new_folder(output, marker=RECORD_FILE, overwrite=overwrite) as folder:
+        for name, content in files.items():
+            storage.write_bytes(folder / name, content)
 
 
 def has_evidence(predictor: Predictor) -> TypeGuard[Classifier]:
@@ -164,6 +195,30 @@ def has_evidence(predictor: Predictor) -> TypeGuard[Classifier]:
     from dermpack.inference.classifier import Classifier
 
     return isinstance(predictor, Classifier) and predictor.has_evidence
+
+
+def add_marks(
+    predictor: Predictor, evaluation: Evaluation, *, resamples: int, seed: int, track: Track
+) -> Evaluation:
+    """Return the evaluation with the effects of generated marks on its predictions."""
+    from dataclasses import replace
+
+    from dermpack.errors import InputError
+    from dermpack.evaluation.mark_study import SquarePredictor, study_marks
+
+    if not getattr(predictor, "has_picture", True):
+        what, hint = "the model takes no picture", "Omit the option."
+        raise InputError("--mark", what, hint, code="option-not-applicable")
+    effects = study_marks(
+        cast("SquarePredictor", predictor),  # a run or a classifier
+        evaluation.dataset,
+        evaluation.split,
+        evaluation.predictions,
+        resamples=resamples,
+        seed=seed,
+        track=track,
+    )
+    return replace(evaluation, marks=effects)
 
 
 def add_evidence(
@@ -231,6 +286,27 @@ def _open_predictor(
         yield classifier, describe_model(model, file, classifier), fitted
 
 
+def _read_labelled(folder: Path, column: str, model: Path) -> Dataset:
+    """Return the dataset labelled by the column, or else as that which the run or export was trained on."""
+    from dermpack.api import read_fitted_decisions
+    from dermpack.dataset.manifest import read_dataset
+    from dermpack.dataset.views import label_by_column, match_labels
+    from dermpack.errors import DermpackError
+    from dermpack.inference.model_files import find_model_file
+    from trainer.runs import RUN_FILE
+    from trainer.runs.run_folder import read_run
+
+    data, parent = read_dataset(folder), ""
+    if column:
+        return label_by_column(data, column)
+    if (model / RUN_FILE).is_file():
+        parent = read_run(model).dataset.get("manifest_sha256", "")
+    else:
+        with suppress(DermpackError):  # the same error comes when the model is opened
+            parent = read_fitted_decisions(find_model_file(model)).dataset_sha256
+    return match_labels(data, parent)
+
+
 def _read_unknown(
     model: Path, labels: str | None, folders: tuple[Path, ...]
 ) -> Callable[[Predictor], UnknownRequest] | None:
@@ -285,6 +361,7 @@ def _read_settings(model: Path, labels: str | None) -> ModelSettings:
 
 def _print_tables(evaluation: Evaluation, printer: Printer) -> None:
     """Print labels and slices; only as many columns as a terminal has room for, the report has all."""
+    from dermpack.evaluation.mark_study import mark_rows
     from dermpack.evaluation.metadata_section import terminal_rows
     from dermpack.evaluation.report import short_figure_text
     from dermpack.metrics.summary import FEW_GROUPS, describe_constant_prediction
@@ -308,6 +385,21 @@ def _print_tables(evaluation: Evaluation, printer: Printer) -> None:
             (loss.column, f"{loss.mean:.3f} ± {loss.deviation:.3f}") for loss in evaluation.metadata.columns
         ]
         printer.table("shuffled columns", ("column", "loss of balanced accuracy"), losses)
+    if evaluation.operating:
+        reached = [
+            (
+                point.label,
+                f"{point.wanted_sensitivity:.2f}",
+                short_figure_text(point.sensitivity),
+                short_figure_text(point.specificity),
+            )
+            for point in evaluation.operating
+        ]
+        wanted = ("label", "wanted sensitivity", "sensitivity", "specificity that is left")
+        printer.table("thresholds of the validation split", wanted, reached)
+    if evaluation.marks:
+        changes = ("mark", "label", "change of recall", "change of its share of the answers")
+        printer.table("generated marks", changes, mark_rows(evaluation.marks))
     if slices:
         printer.table("slices", ("slice", "groups", "balanced accuracy", "accuracy"), slices)
     if evaluation.unknown:
@@ -318,6 +410,7 @@ def _print_tables(evaluation: Evaluation, printer: Printer) -> None:
     printer.note(*(line for line in evaluation.scores.notes if line != constant))
     if few := [f"{row.column}: {row.value} ({row.groups})" for row in evaluation.slices if row.warning]:
         printer.note(f"fewer than {FEW_GROUPS} groups, so the figures are mostly chance: {', '.join(few)}")
+    printer.note(*(gap.sentence for gap in evaluation.skin_type_gaps))
     printer.note(RESEARCH_ONLY)
 
 
@@ -339,7 +432,7 @@ def _overall_lines(evaluation: Evaluation) -> Iterator[str]:
     from dermpack.metrics.summary import describe_constant_prediction
 
     scores = evaluation.scores
-    counted = f"{scores.n:,} pictures, {scores.groups:,} groups, split {scores.split}"
+    counted = f"{count_noun(scores.n, 'picture')}, {count_noun(scores.groups, 'group')}, split {scores.split}"
     known = [(OVERALL[name], scores.figures[name]) for name in SHOWN]
     yield counted
     yield from (f"{name:<28} {figure_text(figure)}" for name, figure in known if figure.value is not None)

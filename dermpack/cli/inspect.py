@@ -10,6 +10,7 @@ import click
 
 from dermpack.cli import options
 from dermpack.cli.console import Printer
+from dermpack.errors import count_noun
 from dermpack.storage.codec import encode
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _text_lines(path: Path, record: dict[str, Any], kind: FileKind) -> Iterator[
     yield ""
     yield from _contract_lines(record)
     yield ""
-    yield f"{len(record['traps'])} findings" if record["traps"] else "no findings"
+    yield count_noun(len(record["traps"]), "finding") if record["traps"] else "no findings"
     yield from (f"  {found['kind']}: {found['detail']}; {found['hint']}" for found in record["traps"])
     yield RESEARCH_ONLY
 

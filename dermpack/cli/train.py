@@ -65,9 +65,11 @@ def command(
       dermpack train dataset -o larger --weights run --size 224 --head-epochs 0 --epochs 6
       dermpack train dataset -o small --alpha 0.35 --teacher run
       dermpack train dataset -o both --metadata age,sex,localization
+      dermpack train dataset -o sites --label localization
       dermpack train dataset -o folds --folds 5
     """
     from dermpack.dataset.manifest import read_dataset
+    from dermpack.dataset.views import label_by_column
     from trainer.recipe.recipe import COMMAND_LINE, Recipe, parse_recipe, read_recipe
     from trainer.runs.preflight import check_training
     from trainer.runs.run_folder import describe_progress
@@ -75,7 +77,11 @@ def command(
     base = read_recipe(recipe_file) if recipe_file else Recipe()
     changed = {name: value for name, value in given.items() if value not in (None, ())}
     recipe = parse_recipe(changed, where=COMMAND_LINE, base=base)
-    pictures = read_dataset(dataset)
+    imported = read_dataset(dataset)
+    pictures = label_by_column(imported, recipe.label)
+    if without := len(imported.pictures) - len(pictures.pictures):
+        rarely = "or one without training or validation pictures"
+        printer.note(f"{without} pictures are left out: no value of {recipe.label}, {rarely}")
     if folds is not None:
         _train_folds(pictures, output, recipe, folds=folds, overwrite=overwrite, printer=printer)
         return

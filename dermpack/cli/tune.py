@@ -81,6 +81,7 @@ def command(
       dermpack tune dataset -o search --storage journal:/mnt/shared/trials.log --name lesions
     """
     from dermpack.dataset.manifest import read_dataset
+    from dermpack.dataset.views import label_by_column
     from trainer.experiments.search.space import Objective, SearchGoal, read_space
     from trainer.experiments.search.worker import tune
     from trainer.experiments.search_report import State
@@ -92,7 +93,8 @@ def command(
         ignored = ", ".join(searched.left_out)
         printer.note(f"left out of the space, because they have no effect here: {ignored}")
     aim = Objective(objective)
-    goal = SearchGoal(dataset=read_dataset(dataset), base=base, space=searched, objective=aim)
+    pictures = label_by_column(read_dataset(dataset), base.label)
+    goal = SearchGoal(dataset=pictures, base=base, space=searched, objective=aim)
     with resumable(output, lambda: TRIALS_KEPT if output.is_dir() else ""):
         search = tune(
             goal,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dermpack.contract import check_meanings
-from dermpack.errors import DatasetError, TableError
+from dermpack.errors import DatasetError, TableError, count_noun
 from dermpack.storage.codec import decode, encode
 from dermpack.storage.files import (
     format_csv,
@@ -242,8 +242,8 @@ def require_pictures(dataset: Dataset, splits: Collection[Split]) -> None:
     pictures = [picture for picture in dataset.pictures if picture.split in splits]
     missing = [picture.path for picture in pictures if not dataset.file(picture).is_file()]
     if missing:
-        count = f"{len(pictures)} picture{'s' if len(pictures) != 1 else ''}"
-        what = f"{len(missing)} of {count} not found in {dataset.pictures_folder}, for example {missing[0]}"
+        count = count_noun(len(pictures), "picture")
+        what = f"{len(missing):,} of {count} not found in {dataset.pictures_folder}, for example {missing[0]}"
         hint = "Put them there, or import again (with --copy, the dataset contains its pictures)."
         raise DatasetError(dataset.folder, what, hint, code="pictures-missing")
 

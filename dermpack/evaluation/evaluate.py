@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dermpack.contract import Abstention, MetadataColumn, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
-from dermpack.errors import DatasetError, InputError
+from dermpack.errors import DatasetError, InputError, count_noun
 from dermpack.evaluation.metadata_study import MetadataStudy, make_variants, study_metadata
 from dermpack.evaluation.unknown_sets import (
     DistancedPictures,
@@ -22,6 +22,8 @@ from dermpack.evaluation.unknown_sets import (
 from dermpack.inference.metadata_rows import EncodedMetadata, MetadataVariant, encode_split
 from dermpack.metrics import RESAMPLES
 from dermpack.metrics.predictions import Floats, Predictions, as_truth
+from dermpack.metrics.skin_type_gap import SkinTypeGap, measure_skin_type_gap
+from dermpack.metrics.skin_types import is_skin_type_column
 from dermpack.metrics.slices import MISSING, Slice, is_identifier_column, score_slices, slice_values
 from dermpack.metrics.summary import Scores, score
 from dermpack.metrics.thresholds import AnsweredShare, ReachedPoint, score_abstention, score_operating_point
@@ -30,6 +32,7 @@ from dermpack.storage.files import format_csv
 
 if TYPE_CHECKING:
     from dermpack.evaluation.evidence import EvidenceChecks
+    from dermpack.evaluation.mark_study import MarkEffect
 
 SCHEMA = 1
 MOST_SLICES = 20  # of a column that was not requested
@@ -84,6 +87,8 @@ class Evaluation:
     answered: AnsweredShare | None
     metadata: MetadataStudy | None = None  # of a model that takes metadata
     unknown: tuple[UnknownSet, ...] = ()
+    skin_type_gaps: tuple[SkinTypeGap, ...] = ()  # one for each column of skin types
+    marks: tuple[MarkEffect, ...] = ()  # of generated marks, if they were asked for
     evidence: EvidenceChecks | None = None  # of a file that returns evidence maps
 
     def record(self) -> dict[str, Any]:
@@ -104,6 +109,8 @@ class Evaluation:
             "operating": [point.record() for point in self.operating],
             "answered": self.answered and self.answered.record(),
             "slices": [part.record() for part in self.slices],
+            "skin_type_gaps": [gap.record() for gap in self.skin_type_gaps],
+            **({"marks": [effect.record() for effect in self.marks]} if self.marks else {}),
             "unknown": [foreign.record() for foreign in self.unknown],
             **({"evidence": self.evidence.record()} if self.evidence else {}),
         }
@@ -166,10 +173,14 @@ def evaluate(
         predictions = predict(predictor, dataset, split=split, track=track)
     scores = score(predictions, split=split.value, resamples=resamples, seed=seed)
     slices: list[Slice] = []
+    gaps: list[SkinTypeGap] = []
     # Without columns there is nothing to report progress on.
     for column in track(columns, total=len(columns), what="Slicing") if columns else ():
         cells = column_cells(dataset, split, column)
         slices += score_slices(predictions, column, cells, resamples=resamples, seed=seed)
+        if is_skin_type_column(column, cells):
+            gap = measure_skin_type_gap(predictions, column, cells, resamples=resamples, seed=seed)
+            gaps += [gap] if gap else []
     operating = [
         score_operating_point(predictions, point, resamples=resamples, seed=seed) for point in fitted.points
     ]
@@ -187,6 +198,7 @@ def evaluate(
         answered=answered,
         metadata=study,
         unknown=foreign,
+        skin_type_gaps=tuple(gaps),
     )
 
 
@@ -258,7 +270,8 @@ def _check_labels(classes: Sequence[str], dataset: Dataset, split: Split) -> Non
     unknown = Counter(picture.label for picture in pictures if picture.label not in classes)
     if unknown:
         label, count = min(unknown.items())
-        what = f"{count} pictures have the label {label!r}, which the model does not have"
+        counted = count_noun(count, "picture has", "pictures have")
+        what = f"{counted} the label {label!r}, which the model does not have"
         known = ", ".join(classes)
         hint = f"Import with --map or --negative, so that all labels are among: {known}."
         raise InputError(dataset.folder, what, hint, code="unknown-label")
@@ -314,7 +327,7 @@ def _metadata_notes(metadata: EncodedMetadata, dataset: Dataset) -> Iterator[str
         if column.name not in dataset.manifest.columns:
             yield f"the dataset has no column {column.name}: this field of the model is blank"
         elif count := metadata.ignored[column.name]:
-            values = "1 value" if count == 1 else f"{count:,} values"
+            values = count_noun(count, "value")
             yield f"unknown to the model, and counted as blank: {values} of {column.name}"
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from dermpack.errors import count_noun
 from dermpack.evaluation.evaluate import Evaluation
+from dermpack.evaluation.mark_study import difference_text, mark_blocks
 from dermpack.evaluation.metadata_section import study_blocks
 from dermpack.evaluation.plots import evaluation_plots, evidence_plot
 from dermpack.evaluation.unknown_sets import UnknownSet
-from dermpack.metrics.intervals import MIN_GROUPS, Difference
+from dermpack.metrics.intervals import MIN_GROUPS
 from dermpack.metrics.predictions import Predictions
+from dermpack.metrics.skin_type_gap import DARK, LIGHT, SkinTypeGap
 from dermpack.metrics.slices import Slice
 from dermpack.metrics.summary import FEW_GROUPS, Figure, LabelScores, Scores
 from dermpack.metrics.thresholds import AnsweredShare, ReachedPoint
@@ -105,7 +108,10 @@ def evaluation_files(
     if evaluation.metadata:
         sections.insert(1, Section("Picture and metadata", study_blocks(evaluation.metadata)))
     if evaluation.slices:
-        sections.append(Section("Slices", _slices(evaluation.slices)))
+        gaps = [block for gap in evaluation.skin_type_gaps for block in _skin_type_gap(gap)]
+        sections.append(Section("Slices", [*_slices(evaluation.slices), *gaps]))
+    if evaluation.marks:
+        sections.append(Section("Generated marks", mark_blocks(evaluation.marks)))
     if evaluation.unknown:
         sections.append(Section("Unknown pictures", _unknown(evaluation.unknown)))
     # The sheet shows pictures of patients: only if the caller gives their paths.
@@ -122,7 +128,8 @@ def evaluation_files(
     if evaluation.evidence is not None:
         plots[EVIDENCE_PLOT] = evidence_plot(evaluation.evidence)
         sections.append(Section("Evidence", _evidence(evaluation, plots, overlays or {})))
-    subtitle = f"Scored on {scores.n:,} pictures of the {scores.split} split of {evaluation.dataset.source}"
+    pictures = f"{count_noun(scores.n, 'picture')} of the {scores.split} split"
+    subtitle = f"Scored on {pictures} of {evaluation.dataset.source}"
     page = render_page(f"Evaluation of {evaluation.model['name']}", subtitle=subtitle, sections=sections)
     return {**plots, PAGE_FILE: page.encode(), RECORD_FILE: format_json(evaluation.record()).encode()}
 
@@ -258,6 +265,21 @@ def _slices(slices: Sequence[Slice]) -> list[Block]:
     return [text, *tables]
 
 
+def _skin_type_gap(gap: SkinTypeGap) -> list[Block]:
+    """Return the answer to "is it worse on dark skin?", and the differences behind it."""
+    overall = [
+        (FIRST[name], f"{gap.light}", f"{gap.dark}", difference_text(change))
+        for name, change in gap.figures.items()
+    ]
+    labels = [
+        (f"recall of {one.label}", f"{one.light}", f"{one.dark}", difference_text(one.recall))
+        for one in gap.labels
+    ]
+    header = ("figure", f"pictures of {LIGHT}", f"pictures of {DARK}", "difference")
+    caption = f"{gap.column}: {DARK} minus {LIGHT}, over the labels that occur on both"
+    return [gap.sentence, Table(caption, header, [*overall, *labels])]
+
+
 def _unknown(sets: Sequence[UnknownSet]) -> list[Block]:
     """Return a table of the separation by both scores, and a table of what the contract accepts."""
     text = (
@@ -281,12 +303,6 @@ def _unknown(sets: Sequence[UnknownSet]) -> list[Block]:
     caption = "With the threshold of the contract"
     decisions = ("dataset", "accepted of this split", "accepted of the dataset", "refused for quality")
     return [text, Table("Known and unknown", header, rows), Table(caption, decisions, decided)]
-
-
-def difference_text(change: Difference) -> str:
-    """Format a paired difference with its interval: "+0.120 (+0.080 to +0.160)"."""
-    interval = NO_VALUE if change.ci95 is None else " to ".join(f"{end:+.3f}" for end in change.ci95)
-    return f"{change.difference:+.3f} ({interval})"
 
 
 def _label_table(caption: str, per_class: Sequence[LabelScores], columns: Mapping[str, str]) -> Table:

@@ -77,11 +77,12 @@ def score_pictures(
     probabilities, distances, faults = [], [], Counter[str]()
     files = [dataset.file(picture) for picture in pictures]
     for pixels, outputs in runner.run_files(files, track=track):
-        if outputs.familiarity is None or not np.isfinite(outputs.familiarity).all():
-            what = "the distance of a picture is not a finite number"
+        measured = outputs.familiarity
+        if measured is None or not (np.isfinite(measured) & (measured >= 0)).all():
+            what = "the distance of a picture is negative or not a finite number"
             raise InputError(dataset.folder, what, "Convert the run again.", code="invalid-output")
         probabilities.append(outputs.probabilities)
-        distances.append(outputs.familiarity)
+        distances.append(measured)
         if gates is not None:
             found = (measure_quality(square).find_fault(gates) for square in pixels)
             faults.update(fault.value for fault in found if fault is not None)

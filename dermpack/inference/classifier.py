@@ -25,8 +25,9 @@ from dermpack.contract import (
     encode_metadata_row,
     find_tensor_name,
 )
-from dermpack.errors import InputError
+from dermpack.errors import InputError, count_noun
 from dermpack.imaging.picture_decoder import PictureDecoder
+from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.interpreter_host import (
     BINDING_HINT,
     SINGLE_TENSORS,
@@ -103,6 +104,11 @@ class Classifier:
         self.size = self.input.shape[2]
         self.engine = session.engine
         self.is_delegated = bool(session.delegated)
+
+    @property
+    def input_format(self) -> tuple[int, Policy]:
+        """The side of the input, and how a picture becomes a square."""
+        return self.size, self.settings.policy
 
     @property
     def has_evidence(self) -> bool:
@@ -238,7 +244,7 @@ def load_classifier(
     name = find_tensor_name(interface.outputs, "probabilities") if interface else session.outputs[0].name
     count, length = len(sidecar.labels), outputs[name].length
     if length != count and not (length == 1 and count == 2):
-        what = f"the model has {length} outputs, but there are {count} labels"
+        what = f"the model has {count_noun(length, 'output')}, but there are {count} labels"
         raise InputError(where, what, "Give --labels FILE with one label per output.", code="labels-mismatch")
     if interface is not None:
         _check_shapes(interface, inputs, outputs, where)

@@ -25,7 +25,7 @@ from dermpack.contract import (
     check_labels,
     check_quantization,
 )
-from dermpack.errors import InputError
+from dermpack.errors import InputError, count_noun
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.classifier import MAX_SIDE
 from dermpack.tflite.model_file import Metadata, ModelFile, TensorInfo
@@ -251,7 +251,7 @@ def _find_labels(path: Path, given: Sequence[str] | None, file: ModelFile) -> tu
         what = f"the output has shape {list(file.outputs[0].shape)}, not one number per label"
         raise InputError(path, what, GIVE_CLASSIFIER, code="unsupported-model")
     if outputs != len(labels) and (outputs, len(labels)) != (1, 2):
-        what = f"the model has {outputs} outputs, but there are {len(labels)} labels"
+        what = f"the model has {count_noun(outputs, 'output')}, but there are {len(labels)} labels"
         hint = "Give --labels with one label per output; for a single output, the labels of 0 and of 1."
         raise InputError(path, what, hint, code="labels-mismatch")
     return labels

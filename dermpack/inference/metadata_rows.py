@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermpack.contract import MetadataColumn, encode_metadata_row
+from dermpack.dataset.blank_cells import is_missing
 from dermpack.errors import InputError
-from dermpack.metrics.blank_cells import is_missing
 
 if TYPE_CHECKING:
     from dermpack.dataset.manifest import Dataset, Picture, Split

@@ -121,6 +121,11 @@ def recall(counts: Floats) -> Floats:
     return divide(_correct(counts), counts.sum(axis=2))
 
 
+def label_recall(index: int) -> Metric:
+    """Return the recall of one class as a metric."""
+    return lambda predictions, weights: recall(weighted_confusion(predictions, weights))[:, index]
+
+
 def precision(counts: Floats) -> Floats:
     """Return the correct share of each class's predictions; 0 for a class that is never predicted."""
     shares = divide(_correct(counts), counts.sum(axis=1))

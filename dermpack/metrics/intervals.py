@@ -14,7 +14,7 @@ import numpy as np
 from dermpack.errors import InputError
 from dermpack.metrics import RESAMPLES
 from dermpack.metrics.definitions import Metric, metric_value
-from dermpack.metrics.predictions import Floats, Predictions
+from dermpack.metrics.predictions import Flags, Floats, Predictions
 
 LOW_PERCENT, HIGH_PERCENT = 2.5, 97.5
 CHUNK_WEIGHTS = 1 << 21  # weights in memory at once: 16 MiB
@@ -105,6 +105,33 @@ def compare_metric(
     draws = group_weights(first, resamples=resamples, seed=seed)
     parts = [metric(second, weights) - metric(first, weights) for weights in draws]
     before, after = metric_value(metric, first), metric_value(metric, second)
+    return Difference(
+        first=before,
+        second=after,
+        difference=after - before,
+        ci95=percentile_interval(np.concatenate(parts)) if parts else None,
+    )
+
+
+def compare_parts(
+    predictions: Predictions,
+    first: Flags,
+    second: Flags,
+    metric: Metric,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Difference:
+    """Return the metric of the second part of the pictures minus that of the first, over common draws.
+
+    The parts are other pictures, so only the draws of groups are common; without draws, there is no interval.
+    """
+    flags = first.astype(np.float64), second.astype(np.float64)
+    before, after = (float(metric(predictions, part[None])[0]) for part in flags)
+    draws = group_weights(predictions, resamples=resamples, seed=seed) if resamples else ()
+    parts = [
+        metric(predictions, weights * flags[1]) - metric(predictions, weights * flags[0]) for weights in draws
+    ]
     return Difference(
         first=before,
         second=after,

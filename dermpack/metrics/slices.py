@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from dermpack.dataset.blank_cells import is_missing
 from dermpack.dataset.manifest import Dataset
 from dermpack.errors import InputError
 from dermpack.metrics import RESAMPLES
-from dermpack.metrics.blank_cells import is_missing
 from dermpack.metrics.intervals import MIN_DRAWABLE_GROUPS, MIN_GROUPS
 from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.skin_types import SKIN_TYPE_GROUPS, group_skin_type, is_skin_type_column

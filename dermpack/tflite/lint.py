@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dermpack.contract import Contract, TensorInterface
-from dermpack.errors import InputError
+from dermpack.errors import InputError, count_noun
 from dermpack.tflite.model_file import MIDDLES, ModelFile, TensorInfo, takes_raw_bytes
 
 SHOWN = 3  # names in a line
@@ -45,10 +45,10 @@ def _lint_ends(model: ModelFile) -> Iterator[LintFinding]:
     """Check inputs and outputs, and that nothing between those of an int8 file is float."""
     has_names = bool(model.signatures)
     if len(model.inputs) != 1 and not has_names:
-        detail = f"{len(model.inputs)} inputs: {_names(model.inputs)}"
+        detail = f"{count_noun(len(model.inputs), 'input')}: {_names(model.inputs)}"
         yield LintFinding(kind="several inputs", detail=detail, hint="name each input when feeding it")
     if len(model.outputs) != 1 and not has_names:
-        detail = f"{len(model.outputs)} outputs: {_names(model.outputs)}"
+        detail = f"{count_noun(len(model.outputs), 'output')}: {_names(model.outputs)}"
         yield LintFinding(kind="several outputs", detail=detail, hint="look up which one has the scores")
     for tensor in (*model.inputs, *model.outputs):
         if tensor.is_dynamic:
@@ -82,7 +82,7 @@ def _lint_metadata(model: ModelFile) -> Iterator[LintFinding]:
     if not metadata.labels:
         yield LintFinding(kind="no labels", detail="the outputs have no names", hint=AGAIN)
     elif len(metadata.labels) != outputs:
-        detail = f"{len(metadata.labels)} labels for {outputs} outputs"
+        detail = f"{count_noun(len(metadata.labels), 'label')} for {count_noun(outputs, 'output')}"
         yield LintFinding(kind="other labels", detail=detail, hint=AGAIN)
     if any(tensor.is_float and tensor.is_picture for tensor in model.inputs) and not metadata.mean:
         detail = "the input is float, and the file does not define how a pixel is normalised"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dermpack.contract import Contract, EvidenceOutput
+from dermpack.errors import count_noun
 from dermpack.inference.classifier import ClassifierOutputs
 from dermpack.metrics.predictions import Floats
 from dermpack.tflite.model_file import TensorInfo
@@ -93,6 +94,6 @@ def check_plain_labels(own: Floats, plain: Floats) -> Check:
     return Check(
         name="labels of the plain export",
         outcome=CheckOutcome.HOLDS if share >= LEAST_AGREEMENT else CheckOutcome.FAILS,
-        detail=f"the same on {share:.1%} of {len(own)} pictures ({LEAST_AGREEMENT:.0%} wanted)",
+        detail=f"the same on {share:.1%} of {count_noun(len(own), 'picture')} ({LEAST_AGREEMENT:.0%} wanted)",
         figures={"agreement": share, "n": len(own)},
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from dermpack.contract import Contract
 from dermpack.dataset.manifest import Dataset, Split
+from dermpack.errors import count_noun
 from dermpack.evaluation.unknown_sets import PictureRunner, score_pictures
 from dermpack.metrics.predictions import Floats
 from dermpack.progress import Track, silent
@@ -37,8 +38,9 @@ def check_distances(runs: Sequence[InterpreterRun], contract: Contract) -> Itera
         distances, name = run.distances, f"distances on {run}"
         if distances is None:
             continue
-        if not np.isfinite(distances).all():
-            yield Check(name=name, outcome=CheckOutcome.FAILS, detail="a distance is not a finite number")
+        if not (np.isfinite(distances) & (distances >= 0)).all():
+            detail = "a distance is negative or not a finite number"
+            yield Check(name=name, outcome=CheckOutcome.FAILS, detail=detail)
             continue
         reference = distances if reference is None else reference
         larger = np.maximum(np.abs(distances), np.abs(reference))
@@ -72,5 +74,9 @@ def _compare(name: str, measured: float, stated: float, n: int) -> Check:
     """Compare a share with the recorded one; one picture more or less is the effect of another rounding."""
     problems = []
     if abs(measured - stated) > AGREEMENT_ERROR + 1 / n:
-        problems.append(f"accepts {measured:.1%} of {n} pictures, but {stated:.1%} in the contract")
-    return check_from_problems(name, problems, success=f"accepts {measured:.1%} of {n} pictures, as recorded")
+        problems.append(
+            f"accepts {measured:.1%} of {count_noun(n, 'picture')}, but {stated:.1%} in the contract"
+        )
+    return check_from_problems(
+        name, problems, success=f"accepts {measured:.1%} of {count_noun(n, 'picture')}, as recorded"
+    )

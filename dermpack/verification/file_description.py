@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import isclose
 
 from dermpack.contract import FAMILIARITY, Contract, InputRecord, OutputRecord
+from dermpack.errors import count_noun
 from dermpack.storage.files import sha256_of
 from dermpack.tflite.lint import bind_tensors
 from dermpack.tflite.model_file import ModelFile, TensorInfo
@@ -89,7 +90,7 @@ def _check_operators(model: ModelFile, contract: Contract) -> Check:
     problems = [f"{name} {version} is not in the contract" for name, version in sorted(used - stated)]
     problems += [f"{name} {version} is not in the file" for name, version in sorted(stated - used)]
     problems += [f"{operator.name} is not builtin" for operator in model.operators if operator.custom]
-    return check_from_problems("operators", problems, success=f"{len(used)} kinds, all builtin")
+    return check_from_problems("operators", problems, success=f"{count_noun(len(used), 'kind')}, all builtin")
 
 
 def _check_metadata(model: ModelFile, contract: Contract) -> Check:
@@ -150,7 +151,9 @@ def check_recipe(model: ModelFile, contract: Contract) -> Check:
     """
     name, float_layers = contract.recipe.name, contract.recipe.float_layers
     if name == ORIGINAL:
-        counts = ", ".join(f"{count} tensors of {dtype}" for dtype, count in model.dtypes().items())
+        counts = ", ".join(
+            f"{count_noun(count, 'tensor')} of {dtype}" for dtype, count in model.dtypes().items()
+        )
         return Check(name="recipe", outcome=CheckOutcome.NOTED, detail=f"kept as it was: {counts}")
     if name not in TENSOR_TYPES:
         return Check(name="recipe", outcome=CheckOutcome.UNTRIED, detail=f"{name}: unknown quantization")
@@ -166,8 +169,12 @@ def check_recipe(model: ModelFile, contract: Contract) -> Check:
         problems.append(f"the tensor {wrong[0].name!r} is {wrong[0].dtype}{more}")
     if not has_expected_weights(model, name):
         problems.append(f"fewer than half of its weights are {types.weights}")
-    counts = ", ".join(f"{count} tensors of {dtype}" for dtype, count in model.dtypes().items())
-    floats = f"; {len(float_layers)} layers stay in floating point, as stated" if float_layers else ""
+    counts = ", ".join(f"{count_noun(count, 'tensor')} of {dtype}" for dtype, count in model.dtypes().items())
+    floats = (
+        f"; {count_noun(len(float_layers), 'layer stays', 'layers stay')} in floating point, as stated"
+        if float_layers
+        else ""
+    )
     return check_from_problems("recipe", problems, success=f"{name}: {counts}{floats}")
 
 

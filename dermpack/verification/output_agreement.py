@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dermpack.contract import Contract, MetadataColumn, Runtimes
+from dermpack.errors import count_noun
 from dermpack.evaluation.evaluate import MetadataPredictor, Predictor
 from dermpack.inference.interpreter_host import Kernels
 from dermpack.inference.metadata_rows import MetadataVariant
@@ -62,7 +63,7 @@ def check_runs(runs: Sequence[InterpreterRun], contract: Contract) -> Iterator[C
         elif run.outputs is None or not _are_probabilities(run.outputs):
             outcome, detail = CheckOutcome.FAILS, "its outputs are not probabilities"
         else:
-            detail = f"{len(run.outputs)} pictures"
+            detail = count_noun(len(run.outputs), "picture")
             if run.kernels is Kernels.XNNPACK and not run.is_delegated:
                 detail += "; XNNPACK executes no part of it"
             if is_expected_to_fail:

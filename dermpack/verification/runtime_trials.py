@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dermpack.contract import RuntimeResult
+from dermpack.errors import count_noun
 from dermpack.inference.interpreter_host import Kernels
 from dermpack.inference.metadata_rows import Rows
 from dermpack.inference.model_files import ModelSettings
@@ -50,7 +51,7 @@ def _runtime_result(run: InterpreterRun, expected: Floats | None) -> RuntimeResu
         same = int((run.outputs.argmax(axis=1) == expected.argmax(axis=1)).sum())
         # False for NaN, too.
         works = bool(apart.max() <= MAX_KERNEL_DIFFERENCE and apart.mean() <= MEAN_KERNEL_DIFFERENCE)
-        counted = f"{len(expected)} pictures: the same label on {same}"
+        counted = f"{count_noun(len(expected), 'picture')}: the same label on {same}"
         result = f"{counted}, probabilities at most {apart.max():.4f} apart"
     return RuntimeResult(
         runtime=run.engine.package,

@@ -10,6 +10,7 @@ import numpy as np
 
 from dermpack.contract import Abstention, ComparedFigure, Contract, OperatingPoint, Temperature
 from dermpack.dataset.manifest import Dataset, Split
+from dermpack.errors import count_noun
 from dermpack.evaluation.evaluate import Predictor, predict
 from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.definitions import OVERALL, metric_value
@@ -74,7 +75,7 @@ def check_scores(scored: ScoredSplit, contract: Contract, dataset: Dataset) -> I
     if contract.parents.dataset != dataset.sha256:
         recorded, why = None, "another dataset than the contract's"
     if recorded is not None and recorded.n != len(scored):
-        detail = f"{len(scored)} pictures, but the contract has {recorded.n}"
+        detail = f"{count_noun(len(scored), 'picture')}, but the contract has {recorded.n}"
         yield Check(name=f"pictures of {split}", outcome=CheckOutcome.FAILS, detail=detail)
     # There are intervals even for few groups: they are tolerances, not results.
     draws = bootstrap(scored.predictions, _measure, min_groups=MIN_DRAWABLE_GROUPS)
@@ -105,7 +106,7 @@ def _check_figure(
 ) -> Check:
     name, measured = f"{metric} on {scored.split.value}", metric_value(OVERALL[metric], scored.predictions)
     figures = {"value": measured, "n": len(scored), **_ends("", ci95)}
-    detail = f"{measured:.4f}{_range(ci95)} on {len(scored)} pictures"
+    detail = f"{measured:.4f}{_range(ci95)} on {count_noun(len(scored), 'picture')}"
     change = None
     if scored.of_float is not None:
         change = compare_metric(scored.of_float, scored.predictions, OVERALL[metric])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dermpack.contract import CONTRACT_FILE, MAX_MODEL_BYTES, Contract, read_contract
 from dermpack.dataset.manifest import Dataset, Split
+from dermpack.dataset.views import match_labels
 from dermpack.errors import DermpackError, InputError, PictureError
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference import interpreter_host
@@ -184,9 +185,9 @@ def _run_checks(
     reference = next((run for run in runs if run.outputs is not None), None)
     if tools.network is not None:
         yield from check_network(tools.network, contract, tools.samples, reference)
-    dataset = tools.samples.dataset
-    if dataset is None or reference is None:
+    if tools.samples.dataset is None or reference is None:
         return
+    dataset = match_labels(tools.samples.dataset, contract.parents.dataset or "")
     # 2. Scores and decisions on the dataset, computed as in an app: by the first interpreter, with its
     # default kernels.
     try:

@@ -241,6 +241,7 @@ def _recorded_options(request: ImportRequest, listing: Listing) -> dict[str, str
         "name": reading.name,
         "negative_name": reading.negative_name,
         "min_weight": "" if reading.min_weight is None else f"{reading.min_weight:g}",
+        "label": reading.label_column,
         "map": reading.map_file.name if reading.map_file else "",
         "metadata": reading.metadata_file.name if reading.metadata_file else "",
         "max_pixels": "" if request.limits == DEFAULT_LIMITS else f"{request.limits.max_pixels:,}",

@@ -30,6 +30,7 @@ from dermpack.dataset.manifest import (
     relative_root,
     write_dataset,
 )
+from dermpack.dataset.views import label_by_column
 from dermpack.errors import DermpackError, InputError, OutputError
 from dermpack.evaluation.evaluate import predictions_table
 from dermpack.metrics.definitions import OVERALL, metric_value
@@ -127,6 +128,7 @@ def train_folds(
     """Train the recipe on each fold and write the figures; after an interruption, the same call resumes."""
     check_single_process(recipe)
     folder = folder.resolve()
+    dataset = label_by_column(dataset, recipe.label)
     parts = fold_datasets(dataset, folds=folds, seed=recipe.seed, folder=folder / "datasets")
     check_training(dataset, folder / parts[0].folder.name, recipe, overwrite=True)
     # Check every fold before the first is trained: a fold may leave no picture of a rare label to train on.

@@ -150,5 +150,5 @@ def changed_option(files: ExperimentRun, recipe: Recipe) -> str:
 
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Return the first key, in alphabetical order, whose value differs; empty where all are equal."""
-    differing = [name for name in sorted(new) if old.get(name) != new[name]]
-    return f"{differing[0]}: {old.get(differing[0])}, now {new[differing[0]]}" if differing else ""
+    differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return f"{differing[0]}: {old.get(differing[0])}, now {new.get(differing[0])}" if differing else ""

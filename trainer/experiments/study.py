@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from dermpack.dataset.manifest import Dataset, Split
+from dermpack.dataset.views import label_by_column
 from dermpack.errors import DatasetError, DermpackError, InputError, OutputError
 from dermpack.metrics.definitions import OVERALL, metric_value
 from dermpack.metrics.intervals import compare_metric, mcnemar
@@ -70,6 +71,7 @@ def run_study(
     After any interruption, the same call resumes. A recipe that cannot be trained is a row with its reason.
     """
     folder = folder.absolute()
+    dataset, *also = (label_by_column(each, common_label(plan)) for each in (dataset, *also))
     datasets = (dataset, *also)
     check_study(dataset, plan, folder, also=also)
     results: dict[str, ScoredRecipe | str] = {}
@@ -98,6 +100,17 @@ def run_study(
                 for name, data in study_files(study).items():
                     write_bytes(folder / name, data)
     return study
+
+
+def common_label(plan: StudyPlan) -> str:
+    """Return the column that all recipes learn; "" for the labels of the dataset."""
+    columns = sorted({entry.recipe.label for entry in plan.entries})
+    if len(columns) > 1:
+        what = (
+            f"the recipes of a study learn the same labels, but label is {' and '.join(map(repr, columns))}"
+        )
+        raise InputError(plan.name, what, "Set label in [common].", code="conflicting-options")
+    return columns[0]
 
 
 def check_study(dataset: Dataset, plan: StudyPlan, folder: Path, *, also: Sequence[Dataset] = ()) -> None:

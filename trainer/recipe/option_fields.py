@@ -215,6 +215,9 @@ def _format_default(value: Any) -> str:
 RATE = number("RATE", least=1e-9, most=10)
 INTEGERS = ValueKind(decode=_decode_integers, metavar="N,N", values="integers with commas between")
 COLUMNS = ValueKind(decode=_decode_names, metavar="COLUMN,COLUMN", values="columns with commas between")
+COLUMN = ValueKind(
+    decode=lambda value: "".join(_decode_names([value])) if value else "", metavar="COLUMN", values="COLUMN"
+)
 REPEATED_COLUMNS = ValueKind(
     decode=_decode_names, metavar="COLUMN", values="COLUMN, repeatable", is_repeatable=True
 )

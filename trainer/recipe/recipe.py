@@ -33,6 +33,7 @@ from trainer.recipe.network_spec import (
 from trainer.recipe.option_fields import (
     ALL,
     AUGMENTATION,
+    COLUMN,
     COLUMNS,
     DECLARATION,
     HINT,
@@ -251,6 +252,16 @@ class Recipe:
     time_limit: float = host(
         0.0, number("MINUTES", most=1e6), "Stop in time, and keep the best epoch.", default_text="none"
     )
+    label: str = pictures(
+        "",
+        COLUMN,
+        "Learn this column of the dataset instead of its labels; pictures without a value are left out.",
+    )
+    train_share: float = pictures(
+        1.0,
+        number("SHARE", least=0.01, most=1),
+        "Train on this share of the training pictures of each label, whole groups; for learning curves.",
+    )
     sensitivity: tuple[tuple[str, float], ...] = pictures(
         (), SENSITIVITIES, "Fit a threshold that reaches this sensitivity for the label; repeatable."
     )
@@ -274,12 +285,18 @@ class Recipe:
         """Return what decides the weights as JSON; files and runs are recorded by their hash."""
         # Options of metadata are left out where there is none: such a run has the bytes of older versions.
         absent = MACHINE_OPTIONS if self.metadata else (*MACHINE_OPTIONS, *METADATA_OPTIONS)
-        return {name: _record_value(getattr(self, name)) for name in OPTIONS if name not in absent}
+        unchanged = {name for name in LATER_OPTIONS if getattr(self, name) == getattr(Recipe(), name)}
+        return {
+            name: _record_value(getattr(self, name))
+            for name in OPTIONS
+            if name not in absent and name not in unchanged
+        }
 
 
 OPTIONS: Mapping[str, OptionDescription] = {
     item.name: replace(item.metadata[DECLARATION], name=item.name) for item in fields(Recipe)
 }
+LATER_OPTIONS = ("label", "train_share")  # of 0.2.0: a record has them only where they change something
 METADATA_OPTIONS = ("metadata", "allow_leak", "join", "metadata_dense", "metadata_drop")
 MACHINE_OPTIONS = tuple(name for name, described in OPTIONS.items() if not described.decides_weights)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dermpack.contract import NumericColumn
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
-from dermpack.errors import DatasetError, InputError, OutputError
+from dermpack.dataset.views import label_by_column, reduce_training
+from dermpack.errors import DatasetError, InputError, OutputError, count_noun
 from dermpack.storage.codec import encode
 from dermpack.storage.files import check_output_folder
 from trainer.datasets.metadata_columns import check_leaks, fit_columns
@@ -29,6 +30,7 @@ def check_training(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bo
     A command calls this once, before it trains; raise InputError, DatasetError or OutputError.
     """
     # Cheap checks come first; the last one looks for every picture on the disk.
+    dataset = select_pictures(dataset, recipe)
     spec = recipe.spec(classes=len(dataset.classes), columns=fit_columns(dataset, recipe.metadata))
     read_own_cluster(recipe)
     _check_published_weights(recipe)
@@ -42,13 +44,19 @@ def check_training(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bo
     _check_resampling(dataset, recipe, spec)
     # No group or duplicate may be in two splits. No option disables this check: scores would be wrong.
     if count := len(find_leaks(dataset.pictures, group_of, cluster_of)):
-        pictures = f"{count} picture{'s' if count != 1 else ''}"
+        pictures = count_noun(count, "picture")
         what = f"the splits leak ({pictures} with a group or duplicates in another split)"
         hint = 'Import it again with "dermpack data import … --mend" or with --new-splits.'
         raise DatasetError(dataset.folder, what, hint, code="dataset-leaks")
     require_pictures(dataset, USED_SPLITS)
     if recipe.metadata:
         check_leaks(dataset, recipe.metadata, allowed=recipe.allow_leak)
+
+
+def select_pictures(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """Return the dataset with the labels and the training pictures that the recipe chooses."""
+    labelled = label_by_column(dataset, recipe.label)
+    return reduce_training(labelled, recipe.train_share, seed=recipe.seed)
 
 
 def check_single_process(recipe: Recipe) -> None:

@@ -182,6 +182,10 @@ class RunPredictor:
     def has_picture(self) -> bool:
         return self.run.spec.has_picture
 
+    @property
+    def input_format(self) -> tuple[int, Policy]:
+        return self.run.spec.size, self.run.policy
+
     def __call__(self, files: Sequence[Path], *, track: Track = silent) -> Floats:
         """Return float64 [n, k] under the run's temperature; no metadata is known."""
         blank = np.tile(blank_row(self.columns), (len(files), 1))

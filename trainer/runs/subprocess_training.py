@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from dermpack.dataset.manifest import Dataset, Split, read_dataset
+from dermpack.dataset.views import label_by_column
 from dermpack.errors import DermpackError, InputError, escape_unprintable
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.processes.child_process import Channel, ChildEndedError, ChildProcess
@@ -186,7 +187,7 @@ def _run_job(job: TrainingJob, send: EventCallback) -> None:
         return iter(items)
 
     recipe = parse_recipe(job.options, where="job")
-    dataset = read_dataset(job.dataset)
+    dataset = label_by_column(read_dataset(job.dataset), recipe.label)
     read_pictures = partial(read_examples, size=recipe.size, threads=recipe.threads, track=track)
     if not (job.run / RUN_FILE).is_file():
         has_pictures = recipe.arch is not Arch.METADATA
@@ -199,7 +200,7 @@ def _run_job(job: TrainingJob, send: EventCallback) -> None:
     model = load_model(run) if job.asks else None
     for ask in job.asks:
         examples = read_pictures(
-            read_dataset(ask.dataset),
+            label_by_column(read_dataset(ask.dataset), recipe.label),
             ask.split,
             size=run.spec.size,
             policy=run.policy,

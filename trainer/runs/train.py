@@ -38,6 +38,7 @@ from trainer.model.network import build_network
 from trainer.model.weights import save_weights
 from trainer.recipe.recipe import Precision, Recipe
 from trainer.runs import RUN_FILE, WEIGHTS_FILE
+from trainer.runs.preflight import select_pictures
 from trainer.runs.run_folder import (
     PartialRun,
     Phase,
@@ -75,6 +76,7 @@ def train(
 
     The options must have passed `trainer.runs.preflight.check_training`; they are not checked again here.
     """
+    dataset = select_pictures(dataset, recipe)
     cluster = read_own_cluster(recipe)
     identity = _identify_training(dataset, recipe)
     with open_partial_run(run, identity, overwrite=overwrite) as work, report_lost_workers(cluster):
@@ -99,6 +101,7 @@ def train_as_worker(dataset: Dataset, recipe: Recipe, cluster: Cluster, *, track
 
     As for `train`, the options must have passed `trainer.runs.preflight.check_training`.
     """
+    dataset = select_pictures(dataset, recipe)
     with TemporaryDirectory(prefix="dermpack-worker-") as work, report_lost_workers(cluster):
         _, inputs, _ = _train_model(dataset, recipe, Path(work), cluster, track=track)
         inputs.replicas.wait()  # for the chief to write the run

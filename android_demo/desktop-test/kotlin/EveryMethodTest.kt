@@ -60,7 +60,7 @@ class EveryMethodTest {
             val fault: Quality.Fault? = result.fault
             assertEquals(refusal == null, answer != null)
             assertTrue(fault == null || fault.text.isNotEmpty())
-            assertEquals(result.isFamiliar, result.distance <= contract.unlikeAbove)
+            assertEquals(result.isFamiliar, result.distance in 0.0..contract.unlikeAbove)
             val evidence: EvidenceMap? = result.evidence
             assertEquals(contract.hasEvidence(), evidence != null)
             evidence?.let { assertTrue(it.width * it.height > 0 && it.at(0, 0, 0).isFinite() && it.mean(0).isFinite()) }

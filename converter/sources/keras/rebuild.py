@@ -59,7 +59,8 @@ def rebuild(
     graph: KerasGraph, finder: VariableFinder, normalization: InputNormalization, *, size: int, where: Path
 ) -> RebuiltNetwork:
     """Return the network; an InputError names the layer that cannot be built."""
-    builder = _Builder(finder, where, is_keras3=graph.is_keras3)
+    names = {call.layer.name for call in graph.calls}
+    builder = _Builder(finder, where, names, is_keras3=graph.is_keras3)
     pixels = tf_keras.Input((size, size, 3), name=PIXELS)
     tensors: dict[int, Keras] = {}
     # 1. The tensors at which the network begins: the pixels, or a fixed convolution of them.
@@ -140,11 +141,12 @@ def _activation_name(value: Any) -> str:
 class _Builder:
     """Creates layers, once for all of their calls, and remembers their variables."""
 
-    def __init__(self, finder: VariableFinder, where: Path, *, is_keras3: bool) -> None:
+    def __init__(self, finder: VariableFinder, where: Path, names: set[str], *, is_keras3: bool) -> None:
         self._finder, self._where, self._is_keras3 = finder, where, is_keras3
         self._layers: dict[KerasLayer, Keras] = {}
         self._pairs: dict[KerasLayer, tuple[Keras, Keras]] = {}  # of separable convolutions
-        self._uses: Counter[str] = Counter()  # of names
+        self._uses: Counter[str] = Counter()  # of the names in the file
+        self._taken = names  # those of the file, and those of layers that only this network has
         self._weights: list[tuple[Keras, Sequence[Array]]] = []
 
     def set_weights(self) -> None:
@@ -154,7 +156,7 @@ class _Builder:
 
     def add_map(self, pixels: Keras, mapped: ChannelMap, number: int) -> Keras:
         """Return matrix · pixel + offset, computed by a convolution that never trains."""
-        name = f"{CHANNEL_MAP}_{number}" if number else CHANNEL_MAP
+        name = self._unused(f"{CHANNEL_MAP}_{number}" if number else CHANNEL_MAP)
         layer = L.Conv2D(len(mapped.offset), 1, name=name, trainable=False)
         tensor = layer(pixels)
         self._weights.append(
@@ -175,23 +177,35 @@ class _Builder:
                     np.concatenate([np.zeros_like(kernel), kernel], 1),
                     [np.asarray([0, *one], np.float32) for one in bias],
                 )
+            # It replaces the layer that computes the logits, unless earlier calls share that layer.
+            is_shared = self._uses[layer.name] > 1
+            name = self._unused(layer.name) if is_shared else layer.name
             dense = L.Dense(
-                max(units, 2), activation="softmax", use_bias=bool(bias), dtype="float32", name=layer.name
+                max(units, 2), activation="softmax", use_bias=bool(bias), dtype="float32", name=name
             )
             answer = dense(tensors[call.inputs[0]])
-            self._weights = [entry for entry in self._weights if entry[0] is not self._layers.get(layer)]
+            if not is_shared:
+                self._weights = [entry for entry in self._weights if entry[0] is not self._layers[layer]]
             self._weights.append((dense, [kernel, *bias]))
             return answer
         if units == 1:
-            pair = L.Dense(2, activation="softmax", use_bias=False, dtype="float32", name="predictions")
+            name = self._unused("predictions")
+            pair = L.Dense(2, activation="softmax", use_bias=False, dtype="float32", name=name)
             self._weights.append((pair, [np.asarray([[0, 1]], np.float32)]))
             return pair(logits)
-        return L.Activation("softmax", dtype="float32", name="predictions")(logits)
+        return L.Activation("softmax", dtype="float32", name=self._unused("predictions"))(logits)
 
-    def _fresh(self, name: str) -> str:
+    def _name_call(self, name: str) -> str:
         """Return a name for a layer without variables, which is created again for each of its calls."""
         self._uses[name] += 1
-        return name if self._uses[name] == 1 else f"{name}_call_{self._uses[name]}"
+        return name if self._uses[name] == 1 else self._unused(f"{name}_call_{self._uses[name]}")
+
+    def _unused(self, name: str) -> str:
+        """Return a name that no layer of the file has, nor another one: "predictions" → "predictions_"."""
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
 
     def build(self, call: Call, operands: list[Any], *, is_linear: bool) -> Keras:
         """Return the output of a call."""
@@ -217,29 +231,33 @@ class _Builder:
         _check_numbers(options)
         if layer.kind in MERGING:
             merge = {"axis": options["axis"]} if layer.kind == "Concatenate" else {}
-            return getattr(L, layer.kind)(name=self._fresh(layer.name), **merge)(tensors)
+            return getattr(L, layer.kind)(name=self._name_call(layer.name), **merge)(tensors)
         (tensor,) = tensors
         activation = "linear" if is_linear else _activation_name(options.get("activation")) or "linear"
         if activation not in ACTIVATIONS:
             raise ValueError(f"the activation {activation!r} is not supported")
         activation = ACTIVATIONS[activation]
         if layer.kind == "Activation":
-            return self._activate(tensor, activation, layer.name)
+            return self._activate(tensor, activation, self._name_call(layer.name))
         if layer.kind == "SeparableConv2D":
-            return self._activate(self._separable(layer, tensor), activation, layer.name)
+            return self._activate(self._separable(layer, tensor), activation, self._name_call(layer.name))
         is_separate = activation in SEPARATE
+        self._uses[layer.name] += 1
         if layer not in self._layers:
             arrays = self._arrays(layer, tensor)
             self._layers[layer] = _make_layer(layer, "linear" if is_separate else activation)
             if arrays:
                 self._weights.append((self._layers[layer], arrays))
         answer = self._layers[layer](tensor)
-        return self._activate(answer, activation, f"{layer.name}_activation") if is_separate else answer
+        if not is_separate:
+            return answer
+        return self._activate(answer, activation, self._unused(f"{layer.name}_activation"))
 
     def _separable(self, layer: KerasLayer, tensor: Keras) -> Keras:
         """Return a depthwise and a pointwise convolution, which quantization-aware training knows."""
-        options, names = layer.options, (f"{layer.name}_depthwise", f"{layer.name}_pointwise")
+        options = layer.options
         if layer not in self._pairs:
+            names = [self._unused(f"{layer.name}_{part}") for part in ("depthwise", "pointwise")]
             depthwise, *others = self._arrays(layer, tensor)
             spatial = {
                 key: options[key] for key in ("strides", "padding", "dilation_rate", "depth_multiplier")
@@ -253,7 +271,6 @@ class _Builder:
 
     def _activate(self, tensor: Keras, activation: str, name: str) -> Keras:
         """Return the activation of a tensor, computed by layers of its own."""
-        name = name if activation == "linear" else self._fresh(name)
         if activation == "linear":
             return tensor
         if activation == "relu6":
@@ -263,8 +280,9 @@ class _Builder:
         if activation == "hard_sigmoid" and not self._is_keras3:
             return L.Activation(activation, name=name)(tensor)
         # Keras 3 defines it as relu6(x + 3) / 6, Keras 2 as a line with another slope.
-        shifted = L.ReLU(6.0, name=f"{name}_relu6")(L.Rescaling(1.0, 3.0, name=f"{name}_shift")(tensor))
-        gate_name = name if activation == "hard_sigmoid" else f"{name}_gate"
+        shift_name, clip_name = (self._unused(f"{name}_{part}") for part in ("shift", "relu6"))
+        shifted = L.ReLU(6.0, name=clip_name)(L.Rescaling(1.0, 3.0, name=shift_name)(tensor))
+        gate_name = name if activation == "hard_sigmoid" else self._unused(f"{name}_gate")
         gate = L.Rescaling(1 / 6, name=gate_name)(shifted)
         return L.Multiply(name=name)([tensor, gate]) if activation == "hard_swish" else gate
 
@@ -277,7 +295,7 @@ class _Builder:
         scale, offset = {"Add": (1.0, number), "Subtract": (1.0, -number), "Multiply": (number, 0.0)}[
             layer.kind
         ]
-        return L.Rescaling(scale, offset, name=self._fresh(layer.name))(first)
+        return L.Rescaling(scale, offset, name=self._name_call(layer.name))(first)
 
     def _arrays(self, layer: KerasLayer, tensor: Keras) -> Sequence[Array]:
         """Return the variables of a layer after checking that its options fit them."""

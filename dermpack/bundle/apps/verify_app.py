@@ -21,7 +21,7 @@ from dermpack.bundle.apps.native_code import dex_classes, load_alignment
 from dermpack.bundle.bundle_record import BUNDLE_FILE, GOLDEN_FOLDER
 from dermpack.bundle.golden_vectors import GOLDEN_FILE
 from dermpack.bundle.zip_archive import LOCAL_SIGNATURE, MAX_BUNDLE_BYTES
-from dermpack.errors import InputError
+from dermpack.errors import InputError, count_noun
 from dermpack.storage.files import read_bytes, sha256_of
 from dermpack.storage.regular_files import open_regular
 from dermpack.verification.check_result import Check, CheckOutcome, Verification, check_from_problems
@@ -151,7 +151,8 @@ def _check_models(app: _App) -> Check:
         if not app.is_library and entry.compress_type != zipfile.ZIP_STORED
     ]
     size_bytes = sum(entry.file_size for entry in models)
-    success = f"{len(models)} models, {size_bytes:,} bytes{'' if app.is_library else ', stored uncompressed'}"
+    stored = "" if app.is_library else ", stored uncompressed"
+    success = f"{count_noun(len(models), 'model')}, {size_bytes:,} bytes{stored}"
     return check_from_problems("models", _shown(problems), success=success)
 
 
@@ -179,7 +180,9 @@ def _check_duplicates(app: _App) -> Check:
         if entry.filename.endswith(".tflite"):
             contents[entry.CRC, entry.file_size].append(entry.filename)
     problems += [f"the same model: {' and '.join(names)}" for names in contents.values() if len(names) > 1]
-    success = f"{len(counts)} files and {len(places)} classes, each once"
+    success = (
+        f"{count_noun(len(counts), 'file')} and {count_noun(len(places), 'class', 'classes')}, each once"
+    )
     return check_from_problems("duplicates", _shown(problems), success=success)
 
 

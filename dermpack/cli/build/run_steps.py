@@ -26,6 +26,7 @@ STATE_FILE = "steps.json"
 LOCK_FILE = ".lock"
 SCHEMA = 2
 DOWNLOAD_FAILED = "download-failed"  # the code of the error
+WITHOUT_NETWORK = "from the weights that are part of dermpack, because the others cannot be downloaded"
 DECIMALS = 2  # of seconds
 RESUMES = "After an interruption, rerun the same command to resume."
 
@@ -175,7 +176,7 @@ def run_steps(
                 record = replace(record, is_offline=True)
                 state = state.with_step(step.name, record)
                 _write_state(folder / STATE_FILE, state)
-                report(number, replace(step, title=f"{step.title}, without a network"), None)
+                report(number, replace(step, title=f"{step.title} {WITHOUT_NETWORK}"), None)
                 printed = _run_command((*step.arguments, "--overwrite"), quiet=quiet)
             is_finished = True
         finally:  # also the time of a failed or interrupted attempt is recorded

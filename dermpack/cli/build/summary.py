@@ -78,6 +78,7 @@ class BuildSummary:
 
     pictures: int
     classes: tuple[str, ...]
+    training: str  # the network and what it started from: "mobilenet_v2, 96 px, --weights bundled"
     split: str
     tested: int  # pictures
     tested_groups: int
@@ -104,7 +105,7 @@ class BuildSummary:
         return {**asdict(self), **paths, "schema": SCHEMA, "places": places}
 
     def result_lines(self) -> Sequence[tuple[str, str]]:
-        """Return the five lines that state the result, each as a name and a sentence."""
+        """Return the lines that state the result, each as a name and a sentence."""
         scores = _score_text(self.network)
         if self.file_scored is not None:
             scores += f" for the network, {_score_text(self.file_scored)} for the file"
@@ -118,6 +119,7 @@ class BuildSummary:
         if self.speed is not None:
             latency = f"{self.speed.median_ms:.2f} ms per picture ({self.speed.target}, {self.speed.setting})"
         return (
+            ("training", self.training),
             ("balanced accuracy", f"{scores} (95 % intervals; {counted})"),
             ("quantization", cost),
             ("size and latency", f"{self.size_bytes / MEGABYTE:.2f} MB; {latency}"),
@@ -137,6 +139,7 @@ def read_summary(
 
     dataset, contract = read_dataset(folder / "dataset"), read_contract(folder / "export" / "model.json")
     tested = read_json(folder / "evaluation" / "report.json")
+    recipe = read_json(folder / "run" / "training.json")["recipe"]
     speed, file_scored = _fastest(read_record(folder / "benchmark" / "report.json"))
     durations = tuple(
         StepDuration(title=step.title, seconds=record.seconds, processor_seconds=record.processor_seconds)
@@ -148,6 +151,7 @@ def read_summary(
     return BuildSummary(
         pictures=len(dataset.pictures),
         classes=dataset.classes,
+        training=f"{recipe['arch']}, {recipe['size']} px, --weights {Path(recipe['weights']).name}",
         split=tested["split"],
         tested=tested["n"],
         tested_groups=tested["groups"],
@@ -233,7 +237,7 @@ def summary_lines(summary: BuildSummary) -> list[str]:
 
 
 def write_index(folder: Path, summary: BuildSummary, *, title: str, subtitle: str) -> None:
-    """Write index.html: the result in five lines, and links to every report."""
+    """Write index.html: the result in a few lines, and links to every report."""
     from dermpack.reporting.page import Links, Section, Table, render_page
 
     caption = f"{summary.pictures:,} pictures: {', '.join(summary.classes)}"

@@ -10,6 +10,7 @@ import click
 
 from dermpack.cli import LazyGroup, options
 from dermpack.cli.console import Printer
+from dermpack.errors import count_noun
 
 SHOWN = 20  # findings in the terminal; --json prints all
 LEAK_HINT = (
@@ -75,7 +76,7 @@ def check(dataset: Path, again: bool, jobs: int | None, duplicates: str | None, 
     kinds = Counter(finding.kind for finding in problems)
     listed = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
     groups = describe_groups(opened)
-    counted = f"{len(opened.pictures)} pictures{f' in {groups}' if groups else ''}"
+    counted = f"{count_noun(len(opened.pictures), 'picture')}{f' in {groups}' if groups else ''}"
     record = {
         "counts": opened.counts(),
         "groups": count_groups(opened),

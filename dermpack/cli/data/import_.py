@@ -14,6 +14,7 @@ import click
 
 from dermpack.cli import options
 from dermpack.cli.console import Printer
+from dermpack.errors import count_noun
 
 if TYPE_CHECKING:
     from dermpack.dataset.manifest import Dataset
@@ -59,6 +60,11 @@ def _layout_names() -> list[str]:
 @click.option(
     "--negative-name", metavar="LABEL", default="",
     help="With --positive: the label of all others.  [default: “not” and the label of the positive class]",
+)  # fmt: skip
+@click.option(
+    "--label", "label_column", metavar="COLUMN", default="",
+    help="Use this column of the table as the label, such as a finer condition; pictures without a value are "
+    "left out. --map and --positive apply to its values.",
 )  # fmt: skip
 @click.option(
     "--map", "map_file", type=options.EXISTING_FILE, metavar="CSV",
@@ -136,6 +142,7 @@ def command(
     negative: tuple[str, ...],
     name: str,
     negative_name: str,
+    label_column: str,
     map_file: Path | None,
     metadata: Path | None,
     min_weight: float | None,
@@ -168,6 +175,7 @@ def command(
       dermpack data import dermnet -o dataset --positive "Eczema Photos" --mend
       dermpack data import pictures -o dataset --positive eczema --positive "dyshidrotic eczema" --name eczema
       dermpack data import pictures -o dataset --group patient --strict
+      dermpack data import HAM10000 -o sites --label localization
     """
     from dermpack.dataset.manifest import DuplicateSearch
     from dermpack.imaging.metadata_removal import MetadataPolicy
@@ -200,6 +208,7 @@ def command(
             name=name,
             negative_name=negative_name,
             map_file=map_file,
+            label_column=label_column,
             metadata_file=metadata,
             min_weight=min_weight,
         ),
@@ -228,7 +237,7 @@ def _print_summary(dataset: Dataset, output: Path, printer: Printer, *, is_defau
     counts = dataset.counts()
     rows = [(name, *(counts[split][name] for split in counts)) for name in dataset.classes]
     sums = ("all", *(sum(counts[split].values()) for split in counts))
-    title = f"{len(dataset.pictures)} pictures, read as {dataset.format}"
+    title = f"{count_noun(len(dataset.pictures), 'picture')}, read as {dataset.format}"
     printer.table(title, ("class", *counts), [*rows, sums])
     groups, is_new_split = describe_groups(dataset), dataset.options.get("splits") == "new"
     together = ", kept together by the new split" if is_new_split else ""
@@ -238,7 +247,7 @@ def _print_summary(dataset: Dataset, output: Path, printer: Printer, *, is_defau
     printer.note(f"next: dermpack data report {quote(str(output))}")
     leaks = sum(finding.kind == "leak" for finding in dataset.notes)
     if leaks:  # last, because it matters most
-        pictures = "1 picture has its" if leaks == 1 else f"{leaks} pictures have their"
+        pictures = count_noun(leaks, "picture has its", "pictures have their")
         printer.note(
             f"WARNING: the given splits leak: {pictures} group or a duplicate in a later split, so every "
             "score there will be too high; import again with --mend to leave them out (the test split stays "
@@ -312,4 +321,4 @@ def describe_groups(dataset: Dataset) -> str:
     """Return "28 groups (patient)", or "" if the import had no --group."""
     column = dataset.options.get("group", "")
     count = count_groups(dataset)
-    return f"{count} group{'s' if count != 1 else ''} ({column})" if column else ""
+    return f"{count_noun(count, 'group')} ({column})" if column else ""

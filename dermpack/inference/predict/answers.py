@@ -81,7 +81,8 @@ class Familiarity:
 
     @property
     def is_familiar(self) -> bool:
-        return self.distance <= self.threshold
+        # A number below 0 is not a distance: the file is not what its contract describes.
+        return 0 <= self.distance <= self.threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,26 @@ def test_half_of_the_directions_give_nearly_the_distance_with_the_whole_covarian
     assert np.corrcoef(fit_distance(rows)(rows), whole)[0, 1] > 0.95
 
 
+@pytest.mark.parametrize("noise", [1e-3, 0.1])
+def test_no_features_have_a_negative_distance_whatever_int8_rounds(noise: float) -> None:
+    from converter.familiarity.distance import LEAST_SHARE, fit_distance
+
+    generator = np.random.default_rng(3)
+    spread = generator.normal(size=(300, 20)) @ generator.normal(size=(20, 200))
+    roots = spread + noise * generator.normal(size=spread.shape)
+    roots -= roots.min() - 1
+    distance = fit_distance(np.square(roots).astype(np.float32))
+    # The direction in which the rounded rows subtract most is an eigenvector of their form.
+    rows = distance.directions * distance.step
+    form = np.eye(200) / 200 + rows.T @ (distance.weights[:, None] * rows)
+    shares, directions = np.linalg.eigh(form * 200)
+    assert shares[0] >= LEAST_SHARE * 0.99
+    if noise < 0.01:
+        assert shares[0] <= LEAST_SHARE * 1.01  # the limit was needed
+    far = np.square(np.maximum(distance.mean + 50 * directions[:, 0], 0)).astype(np.float32)
+    assert distance(far[None])[0] > 0
+
+
 def test_the_same_features_give_the_same_numbers() -> None:
     from converter.familiarity.distance import fit_distance
 

@@ -378,6 +378,7 @@ def test_an_invalid_value_is_an_error_before_the_first_step(
 SUMMARY = BuildSummary(
     pictures=1030,
     classes=("eczema", "not eczema"),
+    training="mobilenet_v2, 96 px, --weights bundled",
     split="test",
     tested=154,
     tested_groups=114,
@@ -404,6 +405,7 @@ SUMMARY = BuildSummary(
     [
         "1,030 pictures of 2 classes",
         "demo/export/model.tflite",
+        "training mobilenet_v2, 96 px, --weights bundled",
         "0.896 (0.838 to 0.946) for the network, 0.500 for the file",
         "154 pictures of 114 groups, test split",
         "int8 ptq costs 0.6 points of balanced accuracy (-2.3 to 3.4) on 155 validation pictures",
@@ -436,7 +438,7 @@ def test_the_index_states_the_result_and_links_every_report(tmp_path: Path) -> N
     write_index(tmp_path, replace(SUMMARY, places=places), title="Build", subtitle="From pictures")
     page = (tmp_path / "index.html").read_text("utf-8")
     assert [link for link in (*REPORTS, "a%20b.zip") if f'<a href="{link}">' not in page] == []
-    assert len(SUMMARY.result_lines()) == 5
+    assert len(SUMMARY.result_lines()) == 6
     assert [sentence for _, sentence in SUMMARY.result_lines() if sentence not in page] == []
     assert "not a medical device" in page
 

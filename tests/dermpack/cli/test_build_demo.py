@@ -52,5 +52,6 @@ def test_the_demo_makes_what_its_summary_names(tmp_path: Path, capsys: pytest.Ca
     assert [place for place in record["places"] if not Path(place).is_file()] == []
     assert (record["recipe"], record["asked"]["picture"]) == ("int8 ptq", "demo_00000.jpg")
     assert record["speed"]["median_ms"] > 0
+    assert record["training"] == "scratch_cnn, 28 px, --weights none"
     assert [duration["title"] for duration in record["steps"]] == [step.title for step in steps]
     assert main(["verify", str(folder / "skin.zip"), "--quiet"]) == 0

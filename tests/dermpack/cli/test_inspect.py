@@ -184,6 +184,12 @@ def test_a_person_reads_what_json_says(tmp_path: Path, capsys: pytest.CaptureFix
     assert "no findings" in shown and "not a medical device" in shown
 
 
+def test_one_finding_is_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.tflite").write_bytes(made.model([made.picture(), made.scores()]))
+    assert main(["inspect", str(tmp_path / "model.tflite"), "--quiet"]) == 0
+    assert "\n1 finding\n" in capsys.readouterr().out
+
+
 def export(folder: Path) -> bytes:
     """A model of 32 px with the contract that is about it."""
     picture = made.tensor("picture", (1, 32, 32, 3), "uint8", steps=(0.007843137718737125, 127))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from dermpack.contract import FamiliarityKind, FamiliarityOutput, QualityGates, TensorType
@@ -98,8 +99,9 @@ def test_each_foreign_dataset_is_in_the_record_and_on_the_page(tmp_path: Path) -
     assert b"Unknown pictures" in evaluation_files(evaluation)["report.html"]
 
 
-def test_a_distance_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shift", [float("nan"), -1.0])
+def test_a_number_that_is_not_a_distance_is_an_error(tmp_path: Path, shift: float) -> None:
     known, bright = dark_and_bright(tmp_path)
-    runner = BrightnessRunner(shift=float("nan"))
+    runner = BrightnessRunner(shift=shift)
     with raises_code("invalid-output"):
         evaluate(runner, known, model=ABOUT, unknown=request(runner, bright))

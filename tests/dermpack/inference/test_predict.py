@@ -20,7 +20,14 @@ from dermpack.inference.predict.answer_formats import (
     format_answers,
     format_value,
 )
-from dermpack.inference.predict.answers import Answers, OutputKind, PictureRow, Row, interpret_outputs
+from dermpack.inference.predict.answers import (
+    Answers,
+    Familiarity,
+    OutputKind,
+    PictureRow,
+    Row,
+    interpret_outputs,
+)
 from dermpack.inference.predict.picture_search import FoundPictures, find_pictures
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.tflite.metadata_writing import with_metadata
@@ -277,3 +284,12 @@ def test_a_contract_tells_all_that_the_answer_needs(model: OpenedModel) -> None:
 def test_a_host_is_started_for_chunks_and_no_more_than_asked() -> None:
     assert [count_hosts(count, threads=4) for count in (0, 1, 8, 9, 24, 1000)] == [1, 1, 1, 2, 3, 4]
     assert count_hosts(1000, threads=None) >= 1
+
+
+@pytest.mark.parametrize(
+    ("distance", "is_familiar"), [(0.0, True), (2.5, True), (2.6, False), (-0.001, False), (-1e9, False)]
+)
+def test_only_numbers_from_zero_to_the_threshold_are_of_familiar_pictures(
+    distance: float, is_familiar: bool
+) -> None:
+    assert Familiarity(distance=distance, threshold=2.5).is_familiar is is_familiar

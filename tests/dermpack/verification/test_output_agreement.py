@@ -7,10 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dermpack.contract import Contract, QuantizationRecord, RuntimeResult, summarize_runtimes
+from dermpack.contract import (
+    Contract,
+    FamiliarityKind,
+    FamiliarityOutput,
+    QuantizationRecord,
+    RuntimeResult,
+    TensorType,
+    summarize_runtimes,
+)
 from dermpack.inference.interpreter_host import Kernels, Runtime
 from dermpack.metrics.predictions import Floats
 from dermpack.verification.check_result import Check, CheckOutcome
+from dermpack.verification.familiarity import check_distances
 from dermpack.verification.interpreter_runs import InterpreterRun
 from dermpack.verification.output_agreement import check_outputs, check_runs
 from tests.support.contracts import contract_for
@@ -116,4 +125,22 @@ def test_a_refusal_that_the_contract_states_is_noted(works: bool, outcome: Check
 
 def test_a_refusal_that_the_contract_does_not_state_fails() -> None:
     (check, *_) = check_runs((ran(None, problem="refused"),), INTEGERS)
+    assert check.outcome is CheckOutcome.FAILS
+
+
+@pytest.mark.parametrize("number", [-0.001, np.nan, np.inf])
+def test_a_number_that_is_not_a_distance_fails(number: float) -> None:
+    output = FamiliarityOutput(
+        shape=(1, 1),
+        dtype=TensorType.FLOAT32,
+        scale=None,
+        zero_point=None,
+        kind=FamiliarityKind.MAHALANOBIS,
+        threshold=2.5,
+        accepted=0.95,
+        n=100,
+        split="validation",
+    )
+    contract = replace(INTEGERS, signature="main", outputs={**INTEGERS.outputs, "familiarity": output})
+    (check,) = check_distances([replace(ran(BASE), distances=np.array([1.0, number]))], contract)
     assert check.outcome is CheckOutcome.FAILS

@@ -206,3 +206,23 @@ def test_a_name_that_is_no_label_is_an_error(dermnet: Path, name: str) -> None:
 def test_two_classes_with_one_name_are_an_error(dermnet: Path, name: str, negative_name: str) -> None:
     with raises_code("conflicting-options", "--negative-name", negative_name):
         named(dermnet, "Eczema Photos", name=name, negative_name=negative_name)
+
+
+def test_the_values_of_a_column_are_labels_and_can_be_mapped(tmp_path: Path) -> None:
+    source = sources.write_csv(tmp_path / "source")
+    table = sources.write_table(
+        tmp_path / "map.csv", (("class", "label"), ("40", "young"), ("41", "young"), ("42", "old"))
+    )
+    listing = read_source(source, SourceRequest(label_column="age", map_file=table), pictures=source)
+    assert labels(listing) == {"young": 2, "old": 1}
+    assert listing.columns == ("imported label",)
+    assert [picture.metadata for picture in listing.pictures] == [("no",), ("yes",), ("no",)]
+
+
+def test_pictures_without_a_value_of_the_column_are_left_out_and_counted(tmp_path: Path) -> None:
+    source = sources.write_ham10000(tmp_path / "ham")
+    listing = read_source(source, SourceRequest(label_column="sex"), pictures=source)
+    assert labels(listing) == {"male": 1}
+    assert listing.refused[-1].picture == "(no value)"
+    with raises_code("unknown-column", "--label place"):
+        read_source(source, SourceRequest(label_column="place"), pictures=source)

@@ -77,6 +77,7 @@ def test_defaults_are_values_that_a_recipe_takes() -> None:
         "dense",
         "metadata",
         "allow_leak",
+        "label",
         "sensitivity",
     }
     typed = {name: text for name, text in texts.items() if text}

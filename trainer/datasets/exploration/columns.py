@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from dermpack.dataset.blank_cells import is_missing
 from dermpack.dataset.manifest import Manifest
-from dermpack.metrics.blank_cells import is_missing
 from dermpack.metrics.slices import band_numbers
 
 # Stricter than float(): no infinities, no underscores, no digits of other scripts.

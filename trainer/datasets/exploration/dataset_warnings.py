@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dermpack.errors import count_noun
 from dermpack.reporting.page import Callout, Level
 from trainer.datasets.exploration.columns import ColumnKind
 from trainer.datasets.exploration.explore import Exploration
@@ -33,26 +34,21 @@ def find_warnings(exploration: Exploration, analysis: PictureAnalysis | None = N
     return tuple(Callout(level, text) for each in order for level, text in found if level is each)
 
 
-def _count(n: int, one: str, many: str) -> str:
-    """Return the number with its noun: _count(1, "group is", "groups are") → "1 group is"."""
-    return f"{n:,} {one if n == 1 else many}"
-
-
 def _warn_of_files_and_relations(exploration: Exploration) -> Iterator[Remark]:
     if exploration.absent:
         yield (
             Level.WARNING,
-            f"{exploration.absent:,} of {_count(exploration.pictures, 'picture is', 'pictures are')} "
+            f"{exploration.absent:,} of {count_noun(exploration.pictures, 'picture is', 'pictures are')} "
             "missing: move the source along with the dataset, or import again with --copy.",
         )
     relations = exploration.kinship
     if relations.leaks:
-        pictures = _count(relations.leaks, "picture leaks: its", "pictures leak: their")
-        groups = _count(relations.groups_across_splits, "group", "groups")
-        clusters = _count(
+        pictures = count_noun(relations.leaks, "picture leaks: its", "pictures leak: their")
+        groups = count_noun(relations.groups_across_splits, "group", "groups")
+        clusters = count_noun(
             relations.clusters_across_splits, "cluster of near duplicates", "clusters of near duplicates"
         )
-        files = _count(relations.files_across_splits, "repeated file", "repeated files")
+        files = count_noun(relations.files_across_splits, "repeated file", "repeated files")
         yield (
             Level.WARNING,
             f"{pictures} group or a duplicate is also in a split that is held out further (in several "
@@ -63,13 +59,13 @@ def _warn_of_files_and_relations(exploration: Exploration) -> Iterator[Remark]:
         yield Level.GOOD, "Each group, each recorded cluster and each file is in one split only."
     # Pictures that are related in any way should have the same label.
     if relations.files_across_classes:
-        files = _count(relations.files_across_classes, "file has", "files have")
+        files = count_noun(relations.files_across_classes, "file has", "files have")
         yield Level.WARNING, f"{files} more than one label for identical bytes: one of the labels is wrong."
     if relations.groups_across_classes:
-        groups = _count(relations.groups_across_classes, "group has", "groups have")
+        groups = count_noun(relations.groups_across_classes, "group has", "groups have")
         yield Level.NOTE, f"{groups} pictures of more than one class: check whether that is possible."
     if relations.clusters_across_classes:
-        clusters = _count(relations.clusters_across_classes, "cluster", "clusters")
+        clusters = count_noun(relations.clusters_across_classes, "cluster", "clusters")
         yield Level.NOTE, f"{clusters} of near duplicates with more than one label: check these pictures."
 
 
@@ -100,7 +96,7 @@ def _warn_of_few_pictures(exploration: Exploration) -> Iterator[Remark]:
         if small:
             named = ", ".join(f"{label} ({size:,})" for size, label in small[:MAX_NAMED])
             if len(small) > MAX_NAMED:
-                named += f" and {_count(len(small) - MAX_NAMED, 'other class', 'other classes')}"
+                named += f" and {count_noun(len(small) - MAX_NAMED, 'other class', 'other classes')}"
             yield (
                 Level.NOTE,
                 f"The {split} split has fewer than {FEW_PICTURES} pictures of {named}: scores of these "
@@ -108,7 +104,7 @@ def _warn_of_few_pictures(exploration: Exploration) -> Iterator[Remark]:
             )
     if refused := exploration.left_out:
         share = refused / (refused + exploration.pictures)
-        pictures = _count(refused, "picture was", "pictures were")
+        pictures = count_noun(refused, "picture was", "pictures were")
         text = f"{pictures} left out by the import ({share:.1%}); the reasons are below."
         yield Level.WARNING if share >= MANY_REFUSED else Level.NOTE, text
 

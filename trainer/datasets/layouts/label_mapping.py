@@ -20,6 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dermpack.dataset.blank_cells import is_missing
+from dermpack.dataset.views import IMPORTED_LABEL
 from dermpack.errors import InputError
 from trainer.datasets.findings import OmissionReason, create_finding
 from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest
@@ -43,6 +45,8 @@ def apply_task(listing: Listing, request: SourceRequest) -> Listing:
         hint = "Add --positive with the positive class."
         raise InputError("--negative", "requires --positive", hint, code="missing-option")
     _check_names(request)
+    if request.label_column:
+        listing = _label_by_column(listing, request.label_column)
     if request.map_file is not None:
         listing = _relabel(listing, _labels_from_map(listing, request.map_file))
         if not listing.pictures:
@@ -51,6 +55,30 @@ def apply_task(listing: Listing, request: SourceRequest) -> Listing:
     elif request.positive:
         listing = _relabel(listing, _labels_from_names(listing, request))
     return listing
+
+
+def _label_by_column(listing: Listing, column: str) -> Listing:
+    """Return the listing with the cells of a column as labels, and the labels in place of the column."""
+    if column not in listing.columns:
+        known = ", ".join(listing.columns)
+        hint = f"Choose one of its columns: {known}." if known else "Import a table with such a column."
+        raise InputError(f"--label {column}", "the source has no such column", hint, code="unknown-column")
+    index = listing.columns.index(column)
+    pictures = []
+    blank = 0
+    for picture in listing.pictures:
+        cells = list(picture.metadata)
+        label = " ".join(cells[index].split())
+        cells[index] = picture.label
+        if is_missing(label):
+            blank += 1
+        else:
+            pictures.append(replace(picture, label=label, metadata=tuple(cells)))
+    columns = [IMPORTED_LABEL if name == column else name for name in listing.columns]
+    what = f"{blank} pictures have no value of {column}; left out"
+    findings = [create_finding(OmissionReason.UNMAPPED, "(no value)", what)] if blank else []
+    refused = (*listing.refused, *findings)
+    return replace(listing, pictures=tuple(pictures), columns=tuple(columns), refused=refused)
 
 
 def _check_names(request: SourceRequest) -> None:

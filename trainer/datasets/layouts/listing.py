@@ -36,7 +36,7 @@ class SourceRequest:
     """The layout to read and the task to make of its classes; `metadata_file` is a table elsewhere.
 
     `name` and `negative_name` replace the names of the two labels that `positive` makes. `min_weight` applies
-    to SCIN: the weight that the label of a case must exceed.
+    to SCIN: the weight that the label of a case must exceed. `label_column` replaces the labels.
     """
 
     format: SourceFormat = SourceFormat.AUTO
@@ -45,6 +45,7 @@ class SourceRequest:
     name: str = ""
     negative_name: str = ""
     map_file: Path | None = None
+    label_column: str = ""
     metadata_file: Path | None = None
     min_weight: float | None = None
 

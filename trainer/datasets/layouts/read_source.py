@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from dermpack.errors import InputError
+from dermpack.errors import InputError, count_noun
 from dermpack.progress import Track, silent
 from dermpack.storage.regular_files import read_beginning
 from trainer.datasets.findings import OmissionReason
@@ -166,10 +166,11 @@ def _refuse_unsorted_folder(source: Path) -> None:
     files = walk_source(source)
     unsupported = [finding for finding in files.refused if finding.kind == OmissionReason.UNREAD.value]
     if unsupported:
-        what = f"{len(unsupported)} pictures in unsupported formats, for example {unsupported[0].picture}"
+        count, example = count_noun(len(unsupported), "picture"), unsupported[0].picture
+        what = f"{count} in unsupported formats, for example {example}"
         raise InputError(source, what, "Convert them to JPEG or PNG.", code="unsupported-picture-format")
     if files.pictures:
-        count = f"{len(files.pictures)} picture{'s' if len(files.pictures) > 1 else ''}"
+        count = count_noun(len(files.pictures), "picture")
         what = f"{count}, but neither class folders nor a table with the labels"
         hint = f"Expected: {folders.SHAPE}, or {EXPECTED[SourceFormat.CSV]}."
         raise InputError(source, what, hint, code="no-labels")

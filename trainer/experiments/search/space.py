@@ -17,7 +17,10 @@ from trainer.recipe.recipe import MACHINE_OPTIONS, Goal, Recipe, parse_recipe
 
 DEFAULT = Path(__file__).parents[2] / "studies" / "space.toml"
 MAX_CHOICES = 100
-NOT_SEARCHED = ("weights", "teacher", "teacher_share", "metric", "seed", "sensitivity")
+NOT_SEARCHED = (
+    *("weights", "teacher", "teacher_share", "metric", "seed", "sensitivity"),
+    *("label", "train_share"),
+)
 FIXED = (*NOT_SEARCHED, *MACHINE_OPTIONS)  # options that a search does not vary
 HINT = "Write key = [choices], or key = { low = …, high = … }."
 

@@ -61,7 +61,8 @@ final class Scorer {
         }
         Collections.sort(scores, new MostProbableFirst()); // stable: of equals, the first label
         boolean isSure = scores.get(0).getProbability() >= contract.getAbstainBelow();
-        boolean isFamiliar = distance <= contract.getUnlikeAbove();
+        // A number below 0 is not a distance: the model is not what its contract describes.
+        boolean isFamiliar = distance >= 0 && distance <= contract.getUnlikeAbove();
         return new Result(scores, called, isSure, pixels, distance, isFamiliar, fault, timing, evidence);
     }
 

@@ -11,7 +11,10 @@ import pytest
 
 from tests.support.errors import raises_code
 from tests.support.keras_files import (
+    FILTERS,
     LABELS,
+    after,
+    functional,
     input_layer,
     layer,
     sequential,
@@ -196,3 +199,46 @@ def test_a_file_without_a_size_needs_one(tmp_path: Path) -> None:
     assert load(path, size=40).rebuilt.model.inputs[0].shape[1:] == (40, 40, 3)
     with raises_code("conflicting-options", "--size"):
         load(write_h5(tmp_path / "n.h5", sequential(small_layers()), small_weights()), size=40)
+
+
+def test_layers_may_have_the_names_that_dermpack_gives_to_its_own(tmp_path: Path) -> None:
+    """A separable convolution and some activations become layers of their own."""
+    weights, rng, answers = small_weights(), np.random.default_rng(1), []
+    pictures = rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    weights["sep"] = {
+        "depthwise_kernel:0": rng.normal(0, 0.3, (3, 3, FILTERS, 1)),
+        "pointwise_kernel:0": rng.normal(0, 0.3, (1, 1, FILTERS, len(LABELS))),
+        "bias:0": rng.normal(0, 0.1, len(LABELS)),
+    }
+    del weights["answer"]
+    generated = ("conv_activation", "sep_depthwise", "sep_shift", "sep_gate", "predictions")
+    for number, names in enumerate((generated, [f"other_{name}" for name in generated])):
+        _, scale, convolution, pool, _ = small_layers()
+        convolution["config"]["activation"] = "relu6"
+        separable = layer(
+            "SeparableConv2D", "sep", filters=len(LABELS), kernel_size=[3, 3], activation="hard_swish"
+        )
+        dropped = [layer("Dropout", name, rate=0.1) for name in names]
+        softmax = layer("Activation", "answer", activation="softmax")
+        layers = [input_layer(), scale, *dropped, convolution, separable, pool, softmax]
+        network = load(write_h5(tmp_path / f"{number}.h5", sequential(layers), weights))
+        answers.append(answers_of(network, pictures))
+    np.testing.assert_array_equal(*answers)
+
+
+def test_a_last_layer_that_is_called_twice_keeps_its_variables(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    weights = small_weights()
+    weights["answer"] = {"kernel:0": rng.normal(0, 1, (FILTERS, FILTERS)), "bias:0": np.zeros(FILTERS)}
+    first, scale, convolution, pool, dense = small_layers()
+    dense["config"] |= {"units": FILTERS, "activation": "linear"}
+    chain = zip(("picture", "scale", "conv"), (scale, convolution, pool), strict=True)
+    twice = after(["pool"], dense)
+    twice["inbound_nodes"].append([["answer", 0, 0, {}]])
+    config = functional([first, *(after([name], one) for name, one in chain), twice], last="answer")
+    config["config"]["output_layers"] = [["answer", 1, 0]]
+    network = load(write_h5(tmp_path / "m.h5", config, weights), labels=("a", "b", "c", "d"))
+    layers = [one for one in network.rebuilt.model.layers if one.name.startswith("answer")]
+    assert len(layers) == 2
+    for one in layers:
+        np.testing.assert_allclose(one.get_weights()[0], weights["answer"]["kernel:0"], rtol=1e-6)

@@ -55,6 +55,15 @@ public final class ContractTest {
         assertNull(result(contract, new double[] {0.1, 0.2, 0.7}).getRefusal());
     }
 
+    @Test
+    public void aNumberBelowZeroIsNotADistance() {
+        double[] likely = {0.1, 0.2, 0.7};
+        assertTrue(result(contract(), likely, 9).isFamiliar()); // this contract has no threshold
+        for (double distance : new double[] {-0.001, -1e9, Double.NaN}) {
+            assertFalse(result(contract(), likely, distance).isFamiliar());
+        }
+    }
+
     private static List<Result.Score> scores() {
         return Collections.singletonList(new Result.Score("nv", "nv", 0.4));
     }
@@ -177,6 +186,10 @@ public final class ContractTest {
 
     /** The answer with these probabilities, for a picture without faults. */
     private static Result result(Contract contract, double[] probabilities) {
-        return Scorer.result(contract, probabilities, 0, null, new byte[0], new Timing(0, 0, 0), null);
+        return result(contract, probabilities, 0);
+    }
+
+    private static Result result(Contract contract, double[] probabilities, double distance) {
+        return Scorer.result(contract, probabilities, distance, null, new byte[0], new Timing(0, 0, 0), null);
     }
 }

@@ -1,0 +1,112 @@
+"""Views of a dataset: with the values of a column as labels, or with a part of its training pictures."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dermpack.dataset.blank_cells import is_missing
+from dermpack.dataset.manifest import Dataset, Manifest, Picture, Split, manifest_text
+from dermpack.errors import DatasetError
+from dermpack.storage.files import sha256_of
+
+LABEL_OPTION = "label"  # in the options of a dataset: the column that its labels come from
+IMPORTED_LABEL = "imported label"  # the column that keeps the labels of the import
+LEARNING_SPLITS = (Split.TRAIN, Split.VALIDATION)
+
+
+def label_by_column(dataset: Dataset, column: str) -> Dataset:
+    """Return the dataset with the values of a column as labels; the folder is not changed.
+
+    Pictures without a value are left out, and so are values that no training or no validation picture has: a
+    network could not learn them, or no epoch could be chosen by them. The column is replaced by the labels of
+    the import. The SHA-256 is that of the new manifest, so that a model is compared with the right labels.
+    Without a column, or if the dataset is labelled by it already, it is returned unchanged.
+    """
+    if not column or dataset.options.get(LABEL_OPTION) == column:
+        return dataset
+    index = find_column(dataset, column)
+    cells = [cell.strip() for cell in dataset.manifest.column(column)]
+    pairs = list(zip(dataset.pictures, cells, strict=True))
+    needed = [split for split in LEARNING_SPLITS if dataset.manifest.of(split)] or [Split.TEST]
+    values = [
+        {cell for picture, cell in pairs if picture.split is split and not is_missing(cell)}
+        for split in needed
+    ]
+    classes = tuple(sorted(set.intersection(*values)))
+    if len(classes) < 2:
+        what = f"the column {column!r} has fewer than two values with training and validation pictures"
+        raise DatasetError(dataset.folder, what, "Choose another column.", code="single-class")
+    pictures = tuple(_relabel(picture, cell, index) for picture, cell in pairs if cell in classes)
+    columns = _replace(dataset.manifest.columns, index, IMPORTED_LABEL)
+    manifest = Manifest(pictures=pictures, columns=columns)
+    return replace(
+        dataset,
+        classes=classes,
+        manifest=manifest,
+        meanings={},  # they are about the labels of the import
+        options={**dataset.options, LABEL_OPTION: column},
+        sha256=sha256_of(manifest_text(manifest).encode("utf-8")),
+    )
+
+
+def match_labels(dataset: Dataset, sha256: str) -> Dataset:
+    """Return the dataset labelled as the one with this SHA-256, which a model was trained on.
+
+    It is the dataset itself, or the dataset labelled by one of its columns. If neither has the SHA-256, the
+    model was trained on another dataset, and this one is returned unchanged.
+    """
+    if sha256 and sha256 != dataset.sha256:
+        for column in dataset.manifest.columns:
+            try:
+                labelled = label_by_column(dataset, column)
+            except DatasetError:  # a column that cannot be learned
+                continue
+            if labelled.sha256 == sha256:
+                return labelled
+    return dataset
+
+
+def reduce_training(dataset: Dataset, share: float, *, seed: int) -> Dataset:
+    """Return the dataset with this share of the training pictures of each label, as whole groups.
+
+    It keeps its SHA-256: the other splits are those of the whole. The groups have a random order that the
+    seed decides, and a label takes groups from its beginning, so that a smaller share is a part of a larger
+    one.
+    """
+    if share >= 1:
+        return dataset
+    training = dataset.manifest.of(Split.TRAIN)
+    groups: dict[str, list[Picture]] = defaultdict(list)
+    for picture in training:
+        groups[picture.group or picture.path].append(picture)
+    totals = Counter(picture.label for picture in training)
+    kept = Counter[str]()
+    chosen = set[str]()
+    for name in sorted(groups, key=lambda name: sha256_of(f"{seed}/{name}".encode())):
+        labels = Counter(picture.label for picture in groups[name])
+        if any(kept[label] < share * totals[label] for label in labels):
+            kept += labels
+            chosen |= {picture.path for picture in groups[name]}
+    pictures = tuple(
+        picture for picture in dataset.pictures if picture.split is not Split.TRAIN or picture.path in chosen
+    )
+    return replace(dataset, manifest=replace(dataset.manifest, pictures=pictures))
+
+
+def find_column(dataset: Dataset, column: str) -> int:
+    """Return the position of a metadata column, or raise DatasetError with those that exist."""
+    known = dataset.manifest.columns
+    if column not in known:
+        hint = f"Choose one of its columns: {', '.join(known)}." if known else "The dataset has no columns."
+        raise DatasetError(dataset.folder, f"there is no column {column!r}", hint, code="unknown-column")
+    return known.index(column)
+
+
+def _relabel(picture: Picture, label: str, index: int) -> Picture:
+    return replace(picture, label=label, metadata=_replace(picture.metadata, index, picture.label))
+
+
+def _replace(cells: Sequence[str], index: int, cell: str) -> tuple[str, ...]:
+    return (*cells[:index], cell, *cells[index + 1 :])

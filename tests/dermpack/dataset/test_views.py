@@ -1,0 +1,98 @@
+"""A column of a dataset as its labels, models that learned one, and a part of the training pictures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dermpack.cli import main
+from dermpack.dataset.manifest import Dataset, Manifest, Split, read_dataset, write_dataset
+from dermpack.dataset.views import IMPORTED_LABEL, label_by_column, match_labels, reduce_training
+from dermpack.errors import DatasetError
+from tests.conftest import OPTIONS
+from tests.support.coloured_dataset import write_coloured
+
+SITES = ("arm", "leg", "unknown", "arm", "leg", "")
+
+
+def write_with_sites(folder: Path) -> Dataset:
+    """A dataset whose pictures have a site, which two of six lack; one site is in the training split only."""
+    write_coloured(folder)
+    dataset = read_dataset(folder)
+    sites = [SITES[index % len(SITES)] for index in range(len(dataset.pictures))]
+    first = next(i for i, picture in enumerate(dataset.pictures) if picture.split is Split.TRAIN)
+    sites[first] = "ear"
+    pictures = tuple(
+        replace(picture, metadata=(*picture.metadata, site))
+        for picture, site in zip(dataset.pictures, sites, strict=True)
+    )
+    manifest = Manifest(pictures=pictures, columns=(*dataset.manifest.columns, "site"))
+    write_dataset(replace(dataset, manifest=manifest), folder)
+    return read_dataset(folder)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_with_sites(tmp_path_factory.mktemp("labels") / "dataset")
+
+
+def test_the_values_of_a_column_are_the_labels(dataset: Dataset) -> None:
+    labelled = label_by_column(dataset, "site")
+    assert labelled.classes == ("arm", "leg")
+    assert {picture.label for picture in labelled.pictures} == {"arm", "leg"}
+    assert labelled.manifest.columns[-1] == IMPORTED_LABEL
+    assert {picture.metadata[-1] for picture in labelled.pictures} == set(dataset.classes)
+
+
+def test_only_the_same_labels_match_the_dataset_of_a_model(dataset: Dataset) -> None:
+    labelled = label_by_column(dataset, "site")
+    assert labelled.sha256 != dataset.sha256
+    assert match_labels(dataset, labelled.sha256) == labelled
+    assert match_labels(dataset, dataset.sha256) is dataset
+    assert match_labels(dataset, "0" * 64) is dataset
+    assert label_by_column(labelled, "site") is labelled
+
+
+@pytest.mark.parametrize(("column", "code"), [("place", "unknown-column"), ("constant", "single-class")])
+def test_a_column_without_two_labels_is_refused(dataset: Dataset, column: str, code: str) -> None:
+    pictures = tuple(replace(each, metadata=(*each.metadata, "same")) for each in dataset.pictures)
+    manifest = Manifest(pictures=pictures, columns=(*dataset.manifest.columns, "constant"))
+    with pytest.raises(DatasetError) as error:
+        label_by_column(replace(dataset, manifest=manifest), column)
+    assert error.value.code == code
+
+
+def test_a_share_of_the_training_pictures_is_made_of_whole_groups_and_part_of_a_larger_share(
+    dataset: Dataset,
+) -> None:
+    paired = replace(
+        dataset.manifest,
+        pictures=tuple(replace(each, group=each.path[:-5]) for each in dataset.pictures),  # tens of a number
+    )
+    whole = replace(dataset, manifest=paired)
+    parts = [reduce_training(whole, share, seed=1) for share in (0.25, 0.5, 1.0)]
+    kept = [{picture.path for picture in part.manifest.of(Split.TRAIN)} for part in parts]
+    assert kept[0] < kept[1] < kept[2]
+    outside = {picture.group for picture in parts[0].manifest.of(Split.TRAIN)}
+    assert {p.path for p in whole.manifest.of(Split.TRAIN) if p.group in outside} == kept[0]
+    assert all(part.counts()["train"][label] for part in parts for label in dataset.classes)
+    assert all(part.manifest.of(Split.TEST) == whole.manifest.of(Split.TEST) for part in parts)
+    assert {part.sha256 for part in parts} == {dataset.sha256}
+
+
+@pytest.mark.tensorflow
+def test_a_run_is_scored_by_the_column_that_it_learned(dataset: Dataset, tmp_path: Path) -> None:
+    run, evaluation = tmp_path / "run", tmp_path / "evaluation"
+    folder = str(dataset.folder)
+    assert main(["train", folder, "-o", str(run), "--label", "site", *OPTIONS, "--epochs", "1"]) == 0
+    assert main(["evaluate", str(run), folder, "-o", str(evaluation), "--no-pictures", "-q"]) == 0
+    trained, report = (
+        json.loads(path.read_text()) for path in (run / "training.json", evaluation / "report.json")
+    )
+    assert trained["recipe"]["label"] == "site"
+    assert report["classes"] == trained["classes"] == ["arm", "leg"]
+    assert report["dataset"]["sha256"] == trained["dataset"]["manifest_sha256"] != dataset.sha256
+    assert {part["column"] for part in report["slices"]} == {IMPORTED_LABEL}
