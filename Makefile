@@ -85,7 +85,7 @@ arm-test: $(VENV)/.installed arm  ## Run the tests on emulated ARM
 android: $(VENV)/.installed  ## Build and check the Android demo without Gradle; EXPORT=… bundles yours
 	@.ci/android "$(BIN)/python" $(EXPORT)
 
-android-screens: $(VENV)/.installed  ## Run the Android demo on Android's own framework code and draw its screens; API=36 is slower, EXPORT=… shows yours
+android-screens: $(VENV)/.installed  ## Run the Android demo on Android's own framework code and draw its screens; API=36 with a Java 21, EXPORT=… shows yours
 	@API=$(API) JAVA=$(JAVA) EXPORT=$(EXPORT) .ci/android-screens "$(BIN)/python"
 
 android-real: android  ## Compare 200 real pictures on the JVM with dermpack predict; EXPORT=… takes yours
