@@ -11,7 +11,7 @@
 import { BundleFiles } from './bundle_files.js';
 import { parseContract } from './contract.js';
 import { decode, findFalsifiedCanvas, hasImageDecoder } from './decoding.js';
-import { openEngine } from './engine.js';
+import { openEngine, trustOwnScripts } from './engine.js';
 import { ClassifierError } from './errors.js';
 import { orientationOf } from './exif.js';
 import { isJpeg, sizeOf } from './formats.js';
@@ -94,7 +94,10 @@ export class Classifier {
   #reduction = null;
   #isClosed = false;
 
-  /** Use `open` instead. @param {BundleFiles} files @param {Contract} contract @param {import('./engine.js').Engine} engine */
+  /**
+   * Use `open` instead.
+   * @param {BundleFiles} files @param {Contract} contract @param {import('./engine.js').Engine} engine
+   */
   constructor(files, contract, engine) {
     this.#engine = engine;
     this.files = files;
@@ -190,7 +193,8 @@ export class Classifier {
     const { contract } = this;
     /** @param {import('./contract.js').TensorRecord|null} tensor */
     const real = (tensor) => (tensor ? realValues(tensor, outputs[tensor.name]) : null);
-    const probabilities = probabilitiesOf(contract, realValues(contract.probabilities, outputs[contract.probabilities.name]));
+    const answered = outputs[contract.probabilities.name];
+    const probabilities = probabilitiesOf(contract, realValues(contract.probabilities, answered));
     const [map, share] = [real(contract.evidence), real(contract.metadataEvidence)];
     return {
       ...decide(contract, probabilities, real(contract.familiarity)?.[0] ?? null, pixels),
@@ -254,12 +258,14 @@ async function chooseReduction(files, contract, isCanvasFalsified) {
 /**
  * Open the bundle in a folder; its files are compared with files.json and model.json. A page can open one bundle.
  *
- * A page that enforces Trusted Types must allow a policy named `default`, which lets scripts of the bundle pass.
+ * A page that enforces Trusted Types must allow a policy named `default`, which lets scripts of this folder pass.
  * @param {URL|string} base the folder, with a slash at its end
  * @returns {Promise<Classifier>}
  */
 export async function open(base) {
-  const files = await BundleFiles.open(new URL(base));
+  const folder = new URL(base);
+  trustOwnScripts(folder);
+  const files = await BundleFiles.open(folder);
   const contract = parseContract(await files.readJson('model/model.json'));
   return new Classifier(files, contract, await openEngine(files, contract));
 }

@@ -115,7 +115,8 @@ function upgradedOutput(json) {
 /** @param {string} name @param {any} record @returns {TensorRecord} */
 function tensor(name, record) {
   if (record.dtype !== 'uint8' && record.dtype !== 'float32') {
-    throw new ClassifierError('unsupported-contract', `model.json: ${name} is ${record.dtype}, which LiteRT.js cannot use`);
+    const what = `model.json: ${name} is ${record.dtype}, which LiteRT.js cannot use`;
+    throw new ClassifierError('unsupported-contract', what);
   }
   const { role, dtype, shape } = record;
   return { name, role, dtype, shape, scale: record.scale ?? 0, zeroPoint: record.zero_point ?? 0 };

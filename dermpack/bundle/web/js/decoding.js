@@ -45,7 +45,10 @@ export async function decode(file, size, { reduction, isCanvasFalsified }) {
 /** Whether this browser offers a way to decode a JPEG at a part of its size. */
 export const hasImageDecoder = () => typeof ImageDecoder === 'function';
 
-/** Decode by createImageBitmap and a 2D canvas, which every browser has. @param {Uint8Array} file @returns {Promise<Raster>} */
+/**
+ * Decode by createImageBitmap and a 2D canvas, which every browser has.
+ * @param {Uint8Array} file @returns {Promise<Raster>}
+ */
 async function decodeByCanvas(file) {
   if (typeof createImageBitmap !== 'function' || typeof OffscreenCanvas !== 'function') {
     throw new ClassifierError('unsupported-browser', 'this browser has no OffscreenCanvas: update it');
@@ -67,7 +70,10 @@ function newContext(width, height) {
   return context;
 }
 
-/** Decode a JPEG at 1/n, or return null if the browser ignores the wish. @param {Uint8Array} file @param {number} n @returns {Promise<Raster|null>} */
+/**
+ * Decode a JPEG at 1/n, or return null if the browser ignores the wish.
+ * @param {Uint8Array} file @param {number} n @returns {Promise<Raster|null>}
+ */
 async function decodeReduced(file, n) {
   const [width, height] = sizeOf(file).map((side) => Math.ceil(side / n));
   const wish = { desiredWidth: width, desiredHeight: height };

@@ -15,8 +15,8 @@ const USES_SIMD = new Uint8Array([
 let loading = null;
 
 /**
- * Let LiteRT.js add its script where a page enforces Trusted Types: scripts of this bundle pass, and no others. A page
- * with a default policy of its own must let them pass. Without Trusted Types, this does nothing.
+ * Let LiteRT.js add its script, and the page its worker, where Trusted Types are enforced: scripts of this bundle pass,
+ * and no others. A page with a default policy of its own must let them pass. Without Trusted Types, this does nothing.
  * @param {URL} base
  */
 export function trustOwnScripts(base) {
@@ -55,7 +55,6 @@ export async function openEngine(files, contract) {
 async function loadRuntime(files, litert) {
   const build = (await litert.supportsFeature('relaxedSimd')) ? 'litert_wasm_internal' : 'litert_wasm_compat_internal';
   const wasmBinary = await files.read(`${RUNTIME}${build}.wasm`);
-  trustOwnScripts(files.base);
   // The loader takes this object over: so the bytes that were compared are those that run, and it prints nothing.
   Object.assign(globalThis, { Module: { wasmBinary, print() {}, printErr() {} } });
   await litert.loadLiteRt(new URL(`${RUNTIME}${build}.js`, files.base).href);

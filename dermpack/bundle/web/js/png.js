@@ -86,8 +86,9 @@ async function inflate(parts, length) {
 
 /**
  * Undo the filter of a row, whose first byte names it.
- * @param {Uint8Array} filtered @param {number} from @param {Uint8Array} out @param {number} to @param {number} row bytes
- * @param {number} samples of a pixel
+ * @param {Uint8Array} filtered @param {number} from
+ * @param {Uint8Array} out @param {number} to
+ * @param {number} row bytes @param {number} samples of a pixel
  */
 function unfilterRow(filtered, from, out, to, row, samples) {
   const filter = filtered[from];
@@ -105,7 +106,10 @@ function unfilterRow(filtered, from, out, to, row, samples) {
   }
 }
 
-/** The Paeth predictor: whichever of the three is nearest to left + above - corner. @param {number} left @param {number} above @param {number} corner */
+/**
+ * The Paeth predictor: whichever of the three is nearest to left + above - corner.
+ * @param {number} left @param {number} above @param {number} corner
+ */
 function nearest(left, above, corner) {
   const estimate = left + above - corner;
   const toLeft = Math.abs(estimate - left);

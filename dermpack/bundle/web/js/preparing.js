@@ -17,7 +17,10 @@ const REDUCTIONS = [8, 4, 2];
 const MIRRORED_ACROSS = [2, 3, 7, 8];
 const MIRRORED_DOWN = [3, 4, 6, 7];
 
-/** Return how many times smaller Python decodes a JPEG: 1, 2, 4 or 8. @param {number} width @param {number} height @param {number} size */
+/**
+ * Return how many times smaller Python decodes a JPEG: 1, 2, 4 or 8.
+ * @param {number} width @param {number} height @param {number} size
+ */
 export function reductionOf(width, height, size) {
   const fits = Math.floor(Math.min(width, height) / (MARGIN * size));
   return REDUCTIONS.find((reduction) => fits >= reduction) ?? 1;
@@ -45,7 +48,10 @@ export function prepare(raster, orientation, size, policy) {
   return resize({ rgba: raster.rgba, hasAlpha: raster.hasAlpha, origin, step, stride, ...part }, size);
 }
 
-/** Return where a pixel of the upright picture is stored. @param {Raster} raster @param {number} orientation @param {number} x @param {number} y */
+/**
+ * Return where a pixel of the upright picture is stored.
+ * @param {Raster} raster @param {number} orientation @param {number} x @param {number} y
+ */
 function storedIndex({ width, height }, orientation, x, y) {
   const isTurned = orientation >= 5;
   const across = isTurned ? y : x;
@@ -78,7 +84,10 @@ export function averageBlocks(raster, n) {
   return { rgba, width, height, hasAlpha: false };
 }
 
-/** Add the pixels of a row to the sums of their blocks. @param {Raster} raster @param {number} y @param {number} n @param {Int32Array} sums */
+/**
+ * Add the pixels of a row to the sums of their blocks.
+ * @param {Raster} raster @param {number} y @param {number} n @param {Int32Array} sums
+ */
 function addRow({ rgba, width }, y, n, sums) {
   for (let left = 0, from = 4 * y * width, to = 0; left < width; left += n, to += 3) {
     const right = Math.min(left + n, width);

@@ -48,7 +48,10 @@ export function buildFilter(from, to) {
  * @property {number} height
  */
 
-/** Return the part as size × size RGB, over white where it is transparent. @param {Part} part @param {number} size @returns {Uint8Array<ArrayBuffer>} */
+/**
+ * Return the part as size × size RGB, over white where it is transparent.
+ * @param {Part} part @param {number} size @returns {Uint8Array<ArrayBuffer>}
+ */
 export function resize(part, size) {
   const { width, height } = part;
   const across = buildFilter(width, size);

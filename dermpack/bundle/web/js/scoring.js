@@ -8,7 +8,10 @@ const NOT_SURE = 'not sure';
 const BRIGHT_PERCENT = 95;
 const WHITE_LUMA = 250;
 
-/** Return the probabilities in the order of the labels. @param {Contract} contract @param {Float64Array} real @returns {number[]} */
+/**
+ * Return the probabilities in the order of the labels.
+ * @param {Contract} contract @param {Float64Array} real @returns {number[]}
+ */
 export function probabilitiesOf(contract, real) {
   const shares = contract.isApplied ? Array.from(real) : activated(contract, real);
   const all = contract.isSigmoid ? [1 - shares[0], shares[0]] : shares;
@@ -17,7 +20,10 @@ export function probabilitiesOf(contract, real) {
   return softmax(all.map((share) => Math.log(Math.max(share, floor)) / temperature));
 }
 
-/** The activation of logits, where the file does not contain it. @param {Contract} contract @param {Float64Array} logits */
+/**
+ * The activation of logits, where the file does not contain it.
+ * @param {Contract} contract @param {Float64Array} logits
+ */
 function activated(contract, logits) {
   return contract.isSigmoid ? [1 / (1 + Math.exp(-logits[0]))] : softmax(Array.from(logits));
 }

@@ -46,7 +46,10 @@ export function levelsApart(wanted, found) {
   return sum / wanted.length;
 }
 
-/** Check that the file is prepared to the pixels of Python. @param {Checked} classifier @param {any} golden @param {any} vector @returns {Promise<Check>} */
+/**
+ * Check that the file is prepared to the pixels of Python.
+ * @param {Checked} classifier @param {any} golden @param {any} vector @returns {Promise<Check>}
+ */
 async function checkPixels({ contract, files, prepare, run }, golden, vector) {
   const name = `${vector.picture}: pixels`;
   const wanted = await files.read(FOLDER + vector.pixels, vector.pixels_sha256);
@@ -73,11 +76,15 @@ const isLabel = (expected, label) => label === expected.label || expected.is_clo
 
 /** @param {import('./contract.js').Contract} contract @param {Record<string, Numbers>} outputs */
 function answered(contract, outputs) {
-  const probabilities = probabilitiesOf(contract, realValues(contract.probabilities, outputs[contract.probabilities.name]));
+  const { name } = contract.probabilities;
+  const probabilities = probabilitiesOf(contract, realValues(contract.probabilities, outputs[name]));
   return { probabilities, label: contract.labels[probabilities.indexOf(Math.max(...probabilities))] };
 }
 
-/** Check that the pixels of Python give the outputs of Python. @param {Checked} classifier @param {any} golden @param {any} vector @returns {AsyncGenerator<Check>} */
+/**
+ * Check that the pixels of Python give the outputs of Python.
+ * @param {Checked} classifier @param {any} golden @param {any} vector @returns {AsyncGenerator<Check>}
+ */
 async function* checkAnswer({ contract, files, run }, golden, vector) {
   const expected = vector.expected[contract.recipe];
   const name = `${vector.picture}: answer`;
@@ -105,15 +112,16 @@ async function* checkAnswer({ contract, files, run }, golden, vector) {
 
 /**
  * Check another output than the probabilities: equal to Python's, or close on other kernels.
- * @param {import('./contract.js').Contract} contract @param {string} name @param {string} output @param {Numbers} numbers
+ * @param {import('./contract.js').Contract} contract
+ * @param {string} name @param {string} output @param {Numbers} numbers
  * @param {Uint8Array<ArrayBuffer>} wanted @param {number} most @returns {Check}
  */
 function checkOutput(contract, name, output, numbers, wanted, most) {
   if (isEqual(bytesOf(numbers), wanted)) return { name, isPassed: true, detail: 'same bytes' };
   const tensor = contract.outputs.find((one) => one.name === output);
   if (!tensor) return { name, isPassed: false, detail: 'the contract has no such output' };
-  /** @type {Numbers} */
-  const wantedNumbers = tensor.dtype === 'float32' ? new Float32Array(wanted.buffer) : wanted;
+  const floats = () => /** @type {Float32Array<ArrayBuffer>} */ (new Float32Array(wanted.buffer));
+  const wantedNumbers = tensor.dtype === 'float32' ? floats() : wanted;
   const real = realValues(tensor, numbers);
   const sum = realValues(tensor, wantedNumbers).reduce((total, value, i) => total + Math.abs(value - real[i]), 0);
   const apart = sum / real.length;

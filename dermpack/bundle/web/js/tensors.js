@@ -31,13 +31,20 @@ export function feedPicture(contract, pixels) {
   return numbers;
 }
 
-/** Return the number of the input for each level of a pixel. @param {TensorRecord} input @param {number} mean @param {number} std */
+/**
+ * Return the number of the input for each level of a pixel.
+ * @param {TensorRecord} input @param {number} mean @param {number} std
+ */
 function numbersOfLevels(input, mean, std) {
-  const isRaw = input.dtype === 'uint8' && (input.scale === 0 || isPixels(input, -mean / std, (LEVELS - 1 - mean) / std));
+  const isOwnRange = input.scale === 0 || isPixels(input, -mean / std, (LEVELS - 1 - mean) / std);
+  const isRaw = input.dtype === 'uint8' && isOwnRange;
   return Array.from({ length: LEVELS }, (_, level) => (isRaw ? level : quantized(input, (level - mean) / std)));
 }
 
-/** Whether the numbers of an input stand for these real values of the levels 0 and 255. @param {TensorRecord} input @param {number} low @param {number} high */
+/**
+ * Whether the numbers of an input stand for these real values of the levels 0 and 255.
+ * @param {TensorRecord} input @param {number} low @param {number} high
+ */
 function isPixels({ scale, zeroPoint }, low, high) {
   const apart = [-zeroPoint * scale - low, (LEVELS - 1 - zeroPoint) * scale - high];
   return Math.max(...apart.map(Math.abs)) <= RANGE_ERROR * (high - low);
@@ -91,7 +98,10 @@ function parseNumber({ name, minimum, maximum }, cell) {
 /** @param {string} message */
 const invalid = (message) => new ClassifierError('invalid-metadata', message);
 
-/** Return the real values of an output: 128 at scale 1/256 and zero point 0 is 0.5. @param {TensorRecord} tensor @param {Numbers} numbers */
+/**
+ * Return the real values of an output: 128 at scale 1/256 and zero point 0 is 0.5.
+ * @param {TensorRecord} tensor @param {Numbers} numbers
+ */
 export function realValues({ scale, zeroPoint }, numbers) {
   return Float64Array.from(numbers, (number) => (scale === 0 ? number : (number - zeroPoint) * scale));
 }
