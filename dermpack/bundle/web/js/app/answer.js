@@ -1,7 +1,11 @@
 // @ts-check
 /** Shows an answer: what it is, what must not be missed, all probabilities, the square and where the answer comes from. */
 
-/** @typedef {import('../classifier.js').Answer} Answer */
+/**
+ * An answer of classifier.js or of remote.js.
+ * @typedef {Omit<import('../classifier.js').Answer, 'square'|'timing'> & {
+ *   square: ImageData|null, timing: import('../classifier.js').Timing|{totalMs: number}}} Answer
+ */
 /** @typedef {import('./words.js').Words} Words */
 
 const SHOWN_LABELS = 8; // more are behind a button
@@ -21,6 +25,7 @@ export class AnswerView {
   #words;
   #model;
   #section = element('answer', HTMLElement);
+  #figure = element('figure', HTMLElement);
   #canvas = element('square', HTMLCanvasElement);
   #isEvidenceShown = element('evidence-show', HTMLInputElement);
   #evidenceLabel = element('evidence-label', HTMLSelectElement);
@@ -147,6 +152,8 @@ export class AnswerView {
     const answer = this.#answer;
     if (answer === null) return;
     const words = this.#words;
+    this.#figure.hidden = answer.square === null;
+    if (answer.square === null) return; // only the server could decode the file
     const { width, height } = answer.square;
     this.#canvas.width = width;
     this.#canvas.height = height;
@@ -160,16 +167,17 @@ export class AnswerView {
       context.drawImage(evidenceCells(evidence), 0, 0, width, height);
       described += ` ${words.text('evidence_described', { label })}`;
     }
+    element('evidence-choice', HTMLElement).hidden = evidence === null;
     this.#canvas.setAttribute('aria-label', described);
     element('square-size', HTMLElement).textContent = words.text('square_size', { width, height });
     element('evidence-hint', HTMLElement).textContent = evidence === null ? '' : words.text('evidence_hint', { label });
   }
 
-  /** @param {Answer & {timing: {totalMs?: number}}} answer */
-  #latency(answer) {
-    const { decodeMs, resizeMs, invokeMs, totalMs } = answer.timing;
+  /** @param {Answer} answer */
+  #latency({ timing }) {
     const words = this.#words;
-    if (totalMs !== undefined) return words.text('latency_server', { total: words.number(totalMs, 0) });
+    if ('totalMs' in timing) return words.text('latency_server', { total: words.number(timing.totalMs, 0) });
+    const { decodeMs, resizeMs, invokeMs } = timing;
     const values = { decode: words.number(decodeMs), resize: words.number(resizeMs), model: words.number(invokeMs) };
     return words.text('latency', values);
   }

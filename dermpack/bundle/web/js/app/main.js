@@ -70,7 +70,7 @@ class Desk {
       if (turn !== this.#turn) return;
       $('announcement').textContent = this.#view.show(answer);
       this.#form.allowAgain();
-      $('answer').scrollIntoView({ block: 'nearest' });
+      $('answer').scrollIntoView();
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#view.hide();
@@ -156,15 +156,13 @@ async function start() {
 /** Open the model; null if that is not possible, with the reason on the page. @param {Words} words @param {boolean} isServer */
 async function openDesk(words, isServer) {
   try {
-    const started = performance.now();
     const { open } = await import(isServer ? '../remote.js' : '../classifier.js');
     const classifier = await open(new URL('./', document.baseURI));
-    const seconds = words.number((performance.now() - started) / 1000);
     showModel(words, classifier);
     if (isServer) $('check').hidden = true;
     else offerSelfCheck(words, classifier, (error) => explain(words, error));
     if (classifier.isCanvasFalsified) showProblem(words.text('falsified_note'));
-    $('status').textContent = words.text('ready_time', { seconds });
+    $('status').textContent = words.text('ready');
     root.dataset.state = 'ready';
     root.dataset.build = classifier.build;
     return new Desk(words, classifier);
