@@ -13,7 +13,7 @@ export class BundleFiles {
   /** Read files.json. @param {URL} base */
   static async open(base) {
     if (!globalThis.crypto?.subtle) {
-      throw new ClassifierError('insecure-context', 'open this page by https, or on this device by http://localhost');
+      throw new ClassifierError('insecure-context', 'open this page by https, or on this device as localhost');
     }
     const listed = await load(new URL('files.json', base), 'files.json');
     return new BundleFiles(base, JSON.parse(new TextDecoder().decode(listed)));
