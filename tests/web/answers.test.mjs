@@ -224,3 +224,32 @@ test('a browser without SIMD and a page without https say what is missing', asyn
   assert.match(await plain.page.innerText('#problem'), /https/);
   await plain.context.close();
 });
+
+test('a page whose server computes the answers sends it the picture, and shows what it answers', async () => {
+  const other = await new Server().start();
+  const [expected] = EXPECTED.tiny.filter((one) => Object.keys(one.with).length > 1);
+  const sent = [];
+  other.replaced.set('/tiny/site.json', Buffer.from('{"answers": "server", "languages": ["en"], "offline": false}'));
+  other.replaced.set('/tiny/api/v1/model', readFileSync(picture('../tiny/model/model.json')));
+  other.posts.set('/tiny/api/v1/predictions', (body, query) => {
+    sent.push({ body, query: Object.fromEntries(query) });
+    if (sent.length > 1) return [503, { code: 'server-busy', detail: 'too many requests' }];
+    return [200, { pictures: [expected], notice: '' }];
+  });
+  const { context, page } = await open(`${other.origin}/tiny/`);
+  assert.match(await page.innerText('#private'), /sent to the server/);
+  for (const [name, value] of Object.entries(expected.with)) {
+    const field = page.locator(`#fields [name=${name}]`);
+    await (name === 'age' ? field.fill(value) : field.selectOption(value));
+  }
+  await choose(page, picture(expected.picture));
+  assertSameScores(await shownScores(page), expected);
+  assert.deepEqual(sent[0], { body: readFileSync(picture(expected.picture)), query: expected.with });
+  assert.ok(await page.isVisible('#square'));
+  await choose(page, picture(expected.picture));
+  assert.match(await page.innerText('#problem'), /busy/);
+  assert.equal(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length), 0);
+  assert.deepEqual(page.errors, []);
+  await context.close();
+  await other.stop();
+});

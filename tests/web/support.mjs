@@ -33,6 +33,8 @@ export class Server {
   requests = [];
   /** Path → bytes that are sent instead of the file's. */
   replaced = new Map();
+  /** Path → what the server answers to a POST, from its body and its query, as JSON. */
+  posts = new Map();
 
   async start(port = 0) {
     this.server = http.createServer((request, response) => this.#answer(request, response));
@@ -47,12 +49,20 @@ export class Server {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  #answer(request, response) {
-    let name = new URL(request.url, this.origin).pathname;
+  async #answer(request, response) {
+    const url = new URL(request.url, this.origin);
+    let name = url.pathname;
     if (name.endsWith('/')) name += 'index.html';
     this.requests.push(`${request.method} ${name}`);
     const file = path.join(WORK, name);
     const isFound = this.replaced.has(name) || (existsSync(file) && statSync(file).isFile());
+    if (request.method === 'POST' && this.posts.has(name)) {
+      const body = [];
+      for await (const part of request) body.push(part);
+      const [status, answer] = this.posts.get(name)(Buffer.concat(body), url.searchParams);
+      response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(answer));
+      return;
+    }
     if (request.method !== 'GET' || !isFound) {
       response.writeHead(request.method === 'GET' ? 404 : 405).end();
       return;
