@@ -58,7 +58,7 @@ def check_site(
     """Yield the checks of a web bundle; Node runs its code only if that is ours (`is_known_code`)."""
     lock = lock or read_lock()
     before = [
-        _check_runtime(opened.files, lock),
+        _check_runtime(opened, lock),
         _check_lists(opened.files),
         _check_policy(opened.files),
         _check_addresses(opened),
@@ -68,11 +68,11 @@ def check_site(
     yield _run_in_node(opened) if is_safe else _untried("the code of the bundle is not known to be ours")
 
 
-def _check_runtime(files: Mapping[str, bytes], lock: RuntimeLock) -> Check:
+def _check_runtime(opened: OpenedBundle, lock: RuntimeLock) -> Check:
     """Check that the runtime is the locked one, file by file."""
     found = {
         name.removeprefix(f"{RUNTIME_FOLDER}/"): sha256_of(data)
-        for name, data in files.items()
+        for name, data in opened.files.items()
         if name.startswith(f"{RUNTIME_FOLDER}/")
     }
     written = lay_out_runtime(lock, {})
@@ -80,6 +80,8 @@ def _check_runtime(files: Mapping[str, bytes], lock: RuntimeLock) -> Check:
     wanted |= {name: file.sha256 for name, file in lock.files.items()}
     different = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     problems = [f"differs from {lock.title}: {_first(different)}"] if different else []
+    if opened.bundle.runtime != lock.coordinates:
+        problems.append(f"the bundle names {opened.bundle.runtime[:80]}, not {lock.coordinates}")
     return check_from_problems("web runtime", problems, success=f"the {len(wanted)} files of {lock.title}")
 
 
@@ -116,10 +118,12 @@ def _check_policy(files: Mapping[str, bytes]) -> Check:
 def _check_addresses(opened: OpenedBundle) -> Check:
     """Check that nothing that a browser loads contains the address of another origin."""
     problems = []
-    assets = opened.bundle.path("")
     for name, data in sorted(opened.files.items()):
         # The runtime is compared with the lock; records of the model name sources and licences.
-        is_record = name.startswith((f"{RUNTIME_FOLDER}/", assets)) or name in ("bundle.json", "bom.cdx.json")
+        is_record = name.startswith((f"{RUNTIME_FOLDER}/", "model/")) or name in (
+            "bundle.json",
+            "bom.cdx.json",
+        )
         if is_record or not name.endswith(LOADED):
             continue
         found = (address[0] for address in ADDRESS.finditer(data.decode("utf-8", "replace")))
