@@ -47,7 +47,9 @@ ADDRESS = re.compile(
 )
 NAMESPACES = "http://www.w3.org/"  # names of XML, which nothing loads
 NODE_PROGRAM = CLIENT_FOLDER / "node" / "golden.mjs"
+LEAST_NODE = 18  # the first with fetch; tried with 18, 20 and 24
 NODE_BYTES, NODE_SECONDS = 4 << 30, 300
+NODE_VERSION = re.compile(rb"v(\d+)\.")
 NODE_CHECK = "golden answers in Node"
 MAX_NAMED = 3
 
@@ -136,9 +138,9 @@ def _run_in_node(opened: OpenedBundle) -> Check:
     """Run the golden vectors in Node, with the code that a browser runs."""
     if opened.golden is None:
         return _untried("the bundle contains no golden vectors")
-    node = shutil.which("node")
+    node = _find_node()
     if node is None:
-        return _untried("Node is not installed")
+        return _untried(f"Node {LEAST_NODE} or later is not installed")
     with TemporaryDirectory(prefix="dermpack-web-") as temporary:
         folder = Path(temporary)
         for name, data in opened.files.items():
@@ -164,6 +166,15 @@ def _run_in_node(opened: OpenedBundle) -> Check:
         what = next((line for line in lines if "Error" in line), f"exit code {done.returncode}")
         return check_from_problems(NODE_CHECK, [what[:200]], success="")
     return _summarize([parse_json(line) for line in done.stdout.splitlines()])
+
+
+def _find_node() -> str | None:
+    node = shutil.which("node")
+    if node is None:
+        return None
+    done = subprocess.run(ending_with_parent([node, "--version"]), capture_output=True, check=False)
+    version = NODE_VERSION.match(done.stdout)
+    return node if version and int(version[1]) >= LEAST_NODE else None
 
 
 def _summarize(results: list[dict[str, Any]]) -> Check:

@@ -209,9 +209,8 @@ def test_a_bundle_is_verified_and_answers_on_a_jvm_byte_for_byte(exports: Path, 
 
 
 CLASSIFY = """
-const { pathToFileURL } = await import('node:url');
 const { open } = await import('./js/classifier.js');
-const classifier = await open(pathToFileURL(`${import.meta.dirname}/`));
+const classifier = await open(new URL('./', import.meta.url));
 const answers = [];
 for (const name of input.pictures) {
   const answer = await classifier.classify(new Blob([read(name)]), { metadata: input.metadata });
