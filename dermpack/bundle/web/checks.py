@@ -89,6 +89,8 @@ def _check_runtime(opened: OpenedBundle, lock: RuntimeLock) -> Check:
 
 def _check_lists(files: Mapping[str, bytes]) -> Check:
     """Check that files.json and the worker list every file with its hash."""
+    if WORKER_FILE not in files:
+        return check_from_problems("web integrity", [f"contains no {WORKER_FILE}"], success="")
     sealed = seal_site(files)
     different = [name for name in (LIST_FILE, WORKER_FILE) if files.get(name) != sealed[name]]
     problems = [f"does not list the files of this bundle: {', '.join(different)}"] if different else []

@@ -17,7 +17,7 @@ import pytest
 from dermpack.bundle.build_bundle import BuiltBundle, BundleRequest, build_bundle
 from dermpack.bundle.bundle_record import BundleFormat, GoldenPlace
 from dermpack.bundle.read_bundle import OpenedBundle, read_bundle
-from dermpack.bundle.release_comparison import compare_with_release
+from dermpack.bundle.release_comparison import compare_with_release, generalize_files, write_release_files
 from dermpack.bundle.variants import Variant, read_variants
 from dermpack.bundle.web.checks import check_site
 from dermpack.bundle.web.layout import CLIENT_FOLDER, seal_site
@@ -93,6 +93,17 @@ def test_every_file_that_the_page_can_load_is_listed_with_its_hash(packaged: Pac
         assert hashed == "sha256-" + base64.b64encode(hashlib.sha256(files[name]).digest()).decode()
 
 
+def test_the_files_of_a_release_are_known_whatever_the_model_is_called(packaged: PackagedSite) -> None:
+    hashes = []
+    for name in ("Skin lesions", 'Größe "x"'):
+        request = replace(packaged.request, name=name)
+        variants = read_variants(packaged.export)
+        bundle = build_bundle(variants, request).bundle
+        general = generalize_files(write_release_files(bundle, variants), bundle, variants)
+        hashes.append({name: sha256_of(data) for name, data in general.items() if name != "bom.cdx.json"})
+    assert hashes[0] == hashes[1]
+
+
 def test_the_same_export_gives_the_same_bytes(packaged: PackagedSite) -> None:
     assert build_bundle(read_variants(packaged.export), packaged.request).data == packaged.built.data
 
@@ -164,10 +175,25 @@ def test_a_change_is_found_even_if_all_hashes_are_written_again(packaged: Packag
         assert name in changed.detail
 
 
-@pytest.mark.parametrize("name", ["sw.js", "files.json"])
-def test_a_list_that_does_not_fit_the_files_fails(packaged: PackagedSite, name: str) -> None:
-    files = {**packaged.opened.files, name: packaged.opened.files[name] + b"\n"}
-    assert outcomes(packaged, files)["web integrity"] is FAILS
+def test_a_list_that_does_not_fit_the_files_fails(packaged: PackagedSite) -> None:
+    files = packaged.opened.files
+    listed = files["files.json"].replace(b'"index.html"', b'"other.html"')
+    (entry,) = re.findall(rb'    "index.html": "sha256-[^"]+",\n', files["sw.js"])
+    for name, data in (
+        ("files.json", listed),
+        ("sw.js", files["sw.js"].replace(entry, b"")),
+        ("sw.js", files["sw.js"].replace(entry, entry + b"    [steal()]: 1,\n")),
+    ):
+        assert data != files[name]
+        assert outcomes(packaged, {**files, name: data})["web integrity"] is FAILS
+
+
+def test_other_code_in_the_worker_fails(packaged: PackagedSite) -> None:
+    worker = packaged.opened.files["sw.js"]
+    for changed in (worker + b"steal();\n", worker.replace(b"Response.error()", b"fetch(event.request)")):
+        assert changed != worker
+        files = {**packaged.opened.files, "sw.js": changed}
+        assert compare_with_release(replace(packaged.opened, files=files)).outcome is FAILS
 
 
 def test_more_files_than_dermpack_writes_fail(packaged: PackagedSite) -> None:
