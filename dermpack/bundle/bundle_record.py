@@ -15,6 +15,7 @@ from dermpack.storage.files import parse_relative_path
 
 BUNDLE_FILE, GOLDEN_FOLDER = "bundle.json", "golden"
 SCHEMA = 1
+WEB_ASSETS = "model"  # the folder that the page loads the model from
 MAX_CHARACTERS = 64  # of a name or a version
 MAX_SLUG_CHARACTERS = 40
 SLUG = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
@@ -40,6 +41,7 @@ class BundleFormat(Enum):
     MODULE = "module"  # a Gradle library module
     ASSETS = "assets"  # the bare files
     AAR = "aar"  # an Android archive: assets and compiled classes
+    WEB = "web"  # a static site that runs the model in the browser
 
 
 class GoldenPlace(Enum):
@@ -98,7 +100,7 @@ class Bundle:
     name: str
     version: str
     slug: str
-    package: str
+    package: str  # of the Java; "" in a web bundle, as the name of the class
     class_name: str
     runtime: str  # with its version
     assets: str  # the folder of the model's files
@@ -109,10 +111,14 @@ class Bundle:
         is_golden = not self.golden or parse_relative_path(self.golden) is not None
         check(is_golden, "golden", self.golden, "a relative folder")
         names = BundleNames(slug=self.slug)
+        package, class_name = names.package, names.class_name
+        if self.format is BundleFormat.WEB:
+            package, class_name = "", ""
+            check(self.assets == WEB_ASSETS, "assets", self.assets, WEB_ASSETS)
         is_relative = self.assets == "" or parse_relative_path(self.assets) is not None
         check(self.schema == SCHEMA, "schema", self.schema, str(SCHEMA))
-        check(self.package == names.package, "package", self.package, names.package)
-        check(self.class_name == names.class_name, "class_name", self.class_name, names.class_name)
+        check(self.package == package, "package", self.package, package)
+        check(self.class_name == class_name, "class_name", self.class_name, class_name)
         check(is_relative, "assets", self.assets, "a relative folder")
         check(self.runtime.count(":") == 2, "runtime", self.runtime[:80], "group:name:version")
         check(bool(self.variants), "variants", [], "a list of one or more")
