@@ -82,7 +82,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pandas": ("trainer.datasets",),
     "optuna": ("trainer.experiments",),
     "sqlalchemy": ("trainer.experiments", "dermpack.serving"),
-    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "anyio"), ("dermpack.serving",)),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "anyio", "h11"), ("dermpack.serving",)),
     "pydantic": ("dermpack.serving",),  # the bodies of FastAPI
     "tomli": ("dermpack.storage",),
     "tomllib": ("dermpack.storage",),  # part of the standard library from Python 3.11 on

@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 
 from dermpack import __version__
 from dermpack.serving import page, prediction_routes
-from dermpack.serving.guard import Guard, RoutePolicy
+from dermpack.serving.guard import BODY_SECONDS, Guard, RoutePolicy
 from dermpack.serving.problems import PROBLEM_SCHEMA, add_problem_handlers
 from dermpack.serving.services import Services
 from dermpack.serving.settings import ServerSettings
@@ -26,11 +26,12 @@ DESCRIPTION = (
 )
 
 
-def make_app(services: Services) -> Guard:
+def make_app(services: Services, *, body_seconds: float = BODY_SECONDS) -> Guard:
     """Return the application that a server runs."""
     api = make_api(services.settings)
     api.state.services = services
-    return Guard(api, settings=services.settings, policies=list_policies(services.settings))
+    policies = list_policies(services.settings)
+    return Guard(api, settings=services.settings, policies=policies, body_seconds=body_seconds)
 
 
 def make_api(settings: ServerSettings) -> FastAPI:

@@ -7,7 +7,9 @@ body that is complete and within its limit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
@@ -17,14 +19,15 @@ import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermpack.serving.problems import RequestError, problem_response
-from dermpack.serving.rate_limit import SlidingWindow
+from dermpack.serving.problems import RequestError, busy_error, problem_response
+from dermpack.serving.rate_limit import SlidingWindow, group_address
 from dermpack.serving.settings import ServerSettings
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SMALL_BODY_BYTES = 64 << 10  # of a route without a policy: JSON and forms
 BODY_SECONDS = 30.0  # for a whole body to arrive
-MAX_BODIES = 32  # that arrive or are worked on at the same time
+DISCARD_SECONDS = 1.0  # to read a body that is refused
+MAX_BODIES, MAX_BODIES_OF_ADDRESS = 32, 8  # that arrive or are worked on at the same time
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -72,7 +75,9 @@ class Guard:
             for key, policy in self._policies.items()
             if policy.most
         }
-        self._bodies = 0
+        # Behind a proxy, one address must not take every place with bodies that arrive slowly.
+        self._most_of_address = MAX_BODIES_OF_ADDRESS if settings.is_public else MAX_BODIES
+        self._bodies = Counter[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it with a problem."""
@@ -85,22 +90,32 @@ class Guard:
             self._check_host(headers)
             self._check_origin(scope["method"], headers)
             self._check_rate(scope)
-            size_bytes = self._check_size(scope, headers)
-            if not size_bytes:
+            if not self._check_size(scope, headers):
                 await self.app(scope, receive, with_headers)
                 return
-            if self._bodies >= MAX_BODIES:
-                what, hint = "too many requests at the same time", "Try again later."
-                status = HTTPStatus.SERVICE_UNAVAILABLE
-                raise RequestError("server", what, hint, code="server-busy", status=status)
-            self._bodies += 1
-            try:
+            with self._place_for_body(_client(scope)):
                 body = await self._read_body(receive)
                 await self.app(scope, _replaying(body, receive), with_headers)
-            finally:
-                self._bodies -= 1
         except RequestError as error:
-            await problem_response(error)(scope, receive, with_headers)
+            response = problem_response(error)
+            if "content-length" in headers or "transfer-encoding" in headers:
+                # Without this, the server would wait for the rest of the body.
+                response.headers["Connection"] = "close"
+                if error.status is not HTTPStatus.REQUEST_TIMEOUT and "expect" not in headers:
+                    await _discard_body(receive)
+            await response(scope, receive, with_headers)
+
+    @contextmanager
+    def _place_for_body(self, address: str) -> Iterator[None]:
+        """Take one of the places for bodies in memory, or raise RequestError."""
+        if self._bodies.total() >= MAX_BODIES or self._bodies[address] >= self._most_of_address:
+            raise busy_error()
+        self._bodies[address] += 1
+        try:
+            yield
+        finally:
+            self._bodies[address] -= 1
+            self._bodies += Counter()  # drops addresses without a body
 
     def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "")
@@ -128,7 +143,7 @@ class Guard:
 
     def _check_rate(self, scope: Scope) -> None:
         window = self._windows.get((scope["method"], scope["path"]))
-        wait_s = window.add(scope["client"][0] if scope.get("client") else "") if window else 0.0
+        wait_s = window.add(_client(scope)) if window else 0.0
         if wait_s:
             assert window is not None
             raise RequestError(
@@ -167,10 +182,20 @@ class Guard:
         if has_more:
             what, hint = f"did not arrive within {self._body_seconds:g} s", "Send it faster."
             status = HTTPStatus.REQUEST_TIMEOUT
-            raise RequestError(
-                "body", what, hint, code="request-timeout", status=status, headers={"Connection": "close"}
-            )
+            raise RequestError("body", what, hint, code="request-timeout", status=status)
         return b"".join(parts)
+
+
+async def _discard_body(receive: Receive) -> None:
+    """Read what a client is sending: it reads the response only after that."""
+    with anyio.move_on_after(DISCARD_SECONDS):
+        while (await receive()).get("more_body", False):
+            pass
+
+
+def _client(scope: Scope) -> str:
+    """Return the address whose requests are counted."""
+    return group_address(scope["client"][0]) if scope.get("client") else ""
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -31,7 +30,7 @@ from dermpack.inference.predict.answers import (
 )
 from dermpack.inference.predict.picture_search import FoundPictures
 from dermpack.processes.process_pool import available_jobs
-from dermpack.serving.problems import RequestError
+from dermpack.serving.problems import busy_error
 from dermpack.serving.settings import PICTURE_BYTES
 
 NOTICE = "Research software, not a medical device: no answer is a diagnosis."
@@ -109,13 +108,6 @@ class Predictor:
         finally:
             with self._lock:
                 self._requests -= 1
-
-
-def busy_error() -> RequestError:
-    """Return the error of a request for which there is no capacity now."""
-    what, hint = "too many requests at the same time", "Try again later."
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    return RequestError("server", what, hint, code="server-busy", status=status)
 
 
 class _Lane:

@@ -67,6 +67,13 @@ class RequestError(InputError):
         self.status, self.headers = status, dict(headers or {})
 
 
+def busy_error() -> RequestError:
+    """Return the error of a request for which there is no capacity now."""
+    what, hint = "too many requests at the same time", "Try again later."
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return RequestError("server", what, hint, code="server-busy", status=status)
+
+
 def problem_response(error: DermpackError) -> JSONResponse:
     """Return the response that describes an error."""
     status, headers, where = HTTPStatus.UNPROCESSABLE_ENTITY, dict[str, str](), error.where

@@ -20,9 +20,9 @@ class SlidingWindow:
 
     def add(self, address: str) -> float:
         """Count one event and return 0, or return the seconds until the address may try again."""
-        key, now = group_address(address), self._clock()
-        events = self._events.setdefault(key, deque())
-        self._events.move_to_end(key)
+        now = self._clock()
+        events = self._events.setdefault(address, deque())
+        self._events.move_to_end(address)
         if len(self._events) > MAX_ADDRESSES:
             self._events.popitem(last=False)
         while events and events[0] <= now - self.seconds:

@@ -8,13 +8,16 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, cast
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dermpack.errors import InputError
+from dermpack.serving.problems import RequestError, problem_response
 from dermpack.serving.settings import ServerSettings
 
 BACKLOG = 128
@@ -22,21 +25,39 @@ HEAD_SECONDS = 10.0  # for the first request line and headers of a connection
 MAX_HEAD_BYTES = 16 << 10
 KEEP_ALIVE_S = 15
 GRACE_S = 20  # for requests that are answered while the server stops
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = 512  # descriptors are limited, often to 1,024
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class PromptProtocol(H11Protocol):
-    """HTTP/1.1 that closes a connection whose first request does not arrive in time."""
+class LimitedProtocol(H11Protocol):
+    """HTTP/1.1 with a limit of connections, a time limit for their first request, and errors as problems."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()  # a response would wait for a client that may never read it
+            return
         # uvicorn limits the time between requests, but not the time before the first one.
         self.loop.call_later(HEAD_SECONDS, self._close_without_request)
 
     def _close_without_request(self) -> None:
         if cast(object, self.cycle) is None and not self.transport.is_closing():
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the signature of uvicorn
+        """Answer what is not HTTP, or has a head that is too long."""
+        what, hint = "not a valid HTTP request", "Send HTTP/1.1 with a head of at most 16 KiB."
+        status = HTTPStatus.BAD_REQUEST
+        refused = problem_response(RequestError("request", what, hint, code="invalid-request", status=status))
+        headers = [*refused.raw_headers, (b"connection", b"close")]
+        events: tuple[h11.Event, ...] = (
+            h11.Response(status_code=refused.status_code, headers=headers),
+            h11.Data(data=bytes(refused.body)),
+            h11.EndOfMessage(),
+        )
+        for event in events:
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
 
 def bind(settings: ServerSettings) -> socket.socket:
@@ -62,11 +83,12 @@ def local_url(settings: ServerSettings, listener: socket.socket) -> str:
     return f"http://{host}:{listener.getsockname()[1]}/"
 
 
-def run_server(
-    app: ASGIApp, settings: ServerSettings, listener: socket.socket, *, started: Callable[[], None]
-) -> None:
-    """Answer requests until SIGINT or SIGTERM; requests in progress are finished first."""
-    _Server(_configure(app, settings), started).run(sockets=[listener])
+def make_server(app: ASGIApp, settings: ServerSettings, *, started: Callable[[], None]) -> uvicorn.Server:
+    """Return the server; `run(sockets=[listener])` answers until SIGINT, SIGTERM or `should_exit`.
+
+    It finishes the requests that it is working on. `started` is called when it accepts connections.
+    """
+    return _Server(_configure(app, settings), started)
 
 
 class _Server(uvicorn.Server):
@@ -94,14 +116,13 @@ class _Server(uvicorn.Server):
 
 def _configure(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
     options: dict[str, Any] = {
-        "http": PromptProtocol,
+        "http": LimitedProtocol,
         "loop": "asyncio",
         "lifespan": "off",
         "ws": "none",
         "access_log": False,  # addresses of people are not stored
         "log_level": "warning",
         "server_header": False,
-        "limit_concurrency": MAX_CONNECTIONS,
         "timeout_keep_alive": KEEP_ALIVE_S,
         "timeout_graceful_shutdown": GRACE_S,
         "h11_max_incomplete_event_size": MAX_HEAD_BYTES,

@@ -12,7 +12,7 @@ from dermpack.inference.model_files import OpenedModel, apply_contract
 from dermpack.serving.app import make_app
 from dermpack.serving.page import minimal_site
 from dermpack.serving.predictor import Predictor
-from dermpack.serving.running import bind, local_url, run_server
+from dermpack.serving.running import bind, local_url, make_server
 from dermpack.serving.services import Services
 from dermpack.serving.settings import ServerSettings
 
@@ -27,7 +27,7 @@ def serve(path: Path, settings: ServerSettings, *, started: Callable[[str], None
         if settings.collection is not None:
             from dermpack.serving.collection.store import open_collection
 
-            collection = stack.enter_context(open_collection(settings.collection, variant.contract.labels))
+            collection = stack.enter_context(open_collection(settings.collection, variant.contract))
         services = Services(
             settings=settings,
             predictor=stack.enter_context(Predictor(opened_model(variant))),
@@ -36,7 +36,7 @@ def serve(path: Path, settings: ServerSettings, *, started: Callable[[str], None
             collection=collection,
         )
         url = settings.public_url or local_url(settings, listener)
-        run_server(make_app(services), settings, listener, started=lambda: started(url))
+        make_server(make_app(services), settings, started=lambda: started(url)).run(sockets=[listener])
 
 
 def open_variant(path: Path) -> Variant:
