@@ -25,6 +25,7 @@ from dermpack.serving.settings import ServerSettings
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SMALL_BODY_BYTES = 64 << 10  # of a route without a policy: JSON and forms
+MAX_HEAD_BYTES = 16 << 10
 BODY_SECONDS = 30.0  # for a whole body to arrive
 DISCARD_SECONDS = 1.0  # to read a body that is refused
 MAX_BODIES, MAX_BODIES_OF_ADDRESS = 32, 8  # that arrive or are worked on at the same time
@@ -89,6 +90,7 @@ class Guard:
         try:
             self._check_host(headers)
             self._check_origin(scope["method"], headers)
+            _check_head(scope)
             self._check_rate(scope)
             if not self._check_size(scope, headers):
                 await self.app(scope, receive, with_headers)
@@ -184,6 +186,18 @@ class Guard:
             status = HTTPStatus.REQUEST_TIMEOUT
             raise RequestError("body", what, hint, code="request-timeout", status=status)
         return b"".join(parts)
+
+
+def _check_head(scope: Scope) -> None:
+    """Refuse a head that is too long, and characters that databases and logs treat in their own way."""
+    size_bytes = sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope["query_string"])
+    if size_bytes > MAX_HEAD_BYTES:
+        what, hint = f"has {size_bytes} bytes, more than {MAX_HEAD_BYTES}", "Send fewer or shorter headers."
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        raise RequestError("headers", what, hint, code="request-too-large", status=status)
+    if not scope["path"].isprintable():
+        what, hint = "contains a character that no path has", "Use a path of /openapi.json."
+        raise RequestError("path", what, hint, code="not-found", status=HTTPStatus.NOT_FOUND)
 
 
 async def _discard_body(receive: Receive) -> None:

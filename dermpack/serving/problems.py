@@ -118,17 +118,17 @@ async def _answer_http_exception(request: Request, error: Exception) -> JSONResp
     """Answer what the router refuses: an unknown path, and a method that a path does not have."""
     assert isinstance(error, HTTPException)
     status, headers = HTTPStatus(error.status_code), error.headers
-    path = request.url.path
+    where = "path"  # not the path itself: a page that shows it would repeat what an attacker wrote
     if status is HTTPStatus.NOT_FOUND:
         known = "Use a path of /openapi.json."
-        refused = RequestError(path, "there is nothing here", known, code="not-found", status=status)
+        refused = RequestError(where, "there is nothing here", known, code="not-found", status=status)
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
         what, hint = f"does not take {request.method}", "Use a method of the header Allow."
-        refused = RequestError(path, what, hint, code="method-not-allowed", status=status, headers=headers)
+        refused = RequestError(where, what, hint, code="method-not-allowed", status=status, headers=headers)
     else:
         hint = "Send what /openapi.json describes."
         refused = RequestError(
-            path, str(error.detail), hint, code="invalid-request", status=status, headers=headers
+            where, str(error.detail), hint, code="invalid-request", status=status, headers=headers
         )
     return problem_response(refused)
 

@@ -17,12 +17,12 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dermpack.errors import InputError
+from dermpack.serving.guard import MAX_HEAD_BYTES
 from dermpack.serving.problems import RequestError, problem_response
 from dermpack.serving.settings import ServerSettings
 
 BACKLOG = 128
 HEAD_SECONDS = 10.0  # for the first request line and headers of a connection
-MAX_HEAD_BYTES = 16 << 10
 KEEP_ALIVE_S = 15
 GRACE_S = 20  # for requests that are answered while the server stops
 MAX_CONNECTIONS = 512  # descriptors are limited, often to 1,024

@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from dermpack.serving.app import make_app
+from dermpack.serving.guard import BODY_SECONDS
 from dermpack.serving.page import minimal_site
 from dermpack.serving.predictor import Predictor
 from dermpack.serving.running import bind, make_server
@@ -79,9 +80,13 @@ class LiveServer:
 
 @contextmanager
 def live_server(
-    export: Path, settings: ServerSettings | None = None, *, lanes: int = 1, **guard: float
+    export: Path,
+    settings: ServerSettings | None = None,
+    *,
+    lanes: int = 1,
+    body_seconds: float = BODY_SECONDS,
 ) -> Iterator[LiveServer]:
-    """Yield a server of an export that listens on a free port; `guard` are options of the guard."""
+    """Yield a server of an export that listens on a free port."""
     settings = settings or ServerSettings(port=0)
     variant, ready = open_variant(export), Event()
     with ExitStack() as stack:
@@ -99,7 +104,7 @@ def live_server(
             site=minimal_site(),
             collection=collection,
         )
-        server = make_server(make_app(services, **guard), settings, started=ready.set)
+        server = make_server(make_app(services, body_seconds=body_seconds), settings, started=ready.set)
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         port = listener.getsockname()[1]
         thread.start()
