@@ -10,15 +10,15 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
-from dermpack import __version__
 from dermpack.serving import page, prediction_routes
 from dermpack.serving.guard import BODY_SECONDS, Guard, RoutePolicy
 from dermpack.serving.problems import PROBLEM_SCHEMA, add_problem_handlers
 from dermpack.serving.services import Services
 from dermpack.serving.settings import ServerSettings
 
-TITLE = "dermpack serve"
+TITLE, API_VERSION = "dermpack serve", "1"
 DESCRIPTION = (
     "Answers pictures with one model and, with --collect, gathers pictures with consent and the labels of "
     "reviewers. Errors are problems of RFC 9457 with the codes of docs/troubleshooting.md. "
@@ -37,7 +37,7 @@ def make_app(services: Services, *, body_seconds: float = BODY_SECONDS) -> Guard
 def make_api(settings: ServerSettings) -> FastAPI:
     """Return the routes without the guard before them; `state.services` is needed to answer."""
     # Pages of the documentation would load scripts from another host.
-    api = FastAPI(title=TITLE, version="1", docs_url=None, redoc_url=None)
+    api = FastAPI(docs_url=None, redoc_url=None, generate_unique_id_function=_name_operation)
     add_problem_handlers(api)
     api.include_router(prediction_routes.router)
     if settings.collection is not None:
@@ -53,9 +53,9 @@ def list_policies(settings: ServerSettings) -> list[RoutePolicy]:
     """Return the limits of the routes that differ from the default."""
     policies = [prediction_routes.prediction_policy(settings)]
     if settings.collection is not None:
-        from dermpack.serving.collection.routes import POLICIES
+        from dermpack.serving.collection import routes
 
-        policies += POLICIES
+        policies += routes.list_policies(settings.collection)
     return policies
 
 
@@ -63,8 +63,12 @@ def describe_api(api: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document; it does not depend on the model."""
     if api.openapi_schema is None:
         api.openapi_schema = get_openapi(
-            title=TITLE, version=__version__, description=DESCRIPTION, routes=api.routes
+            title=TITLE, version=API_VERSION, description=DESCRIPTION, routes=api.routes
         )
         schemas = api.openapi_schema.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = PROBLEM_SCHEMA
     return api.openapi_schema
+
+
+def _name_operation(route: APIRoute) -> str:
+    return route.name

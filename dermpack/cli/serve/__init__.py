@@ -14,6 +14,9 @@ RUN = "run"
 SCHEMA = 1
 COMMANDS = {
     RUN: ("dermpack.cli.serve:run", "Serve a model; the word run may be omitted."),
+    "people": ("dermpack.cli.serve.collection:people", "Manage reviewers and curators."),
+    "export": ("dermpack.cli.serve.collection:export", "Write the accepted pictures as a folder."),
+    "check": ("dermpack.cli.serve.collection:check", "Compare the database of a collection with its files."),
 }
 TEXT = """Serve a model on this machine: a page that answers pictures, and an API.
 
@@ -45,7 +48,13 @@ command = ServeGroup(commands_in=COMMANDS, name="serve", text=TEXT)
 )  # fmt: skip
 @click.option(
     "--keep-days", type=click.IntRange(1, 36_500), metavar="NUMBER",
-    help="Remove collected pictures that were not accepted after so many days.  [default: never]",
+    help="Remove collected pictures after so many days, accepted or not; export them before.  "
+    "[default: never]",
+)  # fmt: skip
+@options.file("--consent", "FILE", "The text that people agree to; its first line is version: NAME.")
+@click.option(
+    "--submission-rate", type=click.IntRange(1, 1_000_000), default=10, show_default=True, metavar="NUMBER",
+    help="Most submissions of one address in an hour.",
 )  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -73,6 +82,8 @@ def run(
     data: Path | None,
     database: str | None,
     keep_days: int | None,
+    consent: Path | None,
+    submission_rate: int,
     host: str,
     port: int,
     public_url: str | None,
@@ -94,22 +105,33 @@ def run(
     """
     if collect != (data is not None):
         raise click.UsageError("--collect requires --data, and --data requires --collect.")
-    if not collect and (database or keep_days):
-        raise click.UsageError("--database and --keep-days require --collect.")
+    if not collect and (database or keep_days or consent):
+        raise click.UsageError("--database, --keep-days and --consent require --collect.")
     from dermpack.serving.serve import serve
     from dermpack.serving.settings import CollectionSettings, ServerSettings
 
+    collection = None
+    if data is not None:
+        collection = CollectionSettings(
+            data=data,
+            database=database,
+            keep_days=keep_days,
+            consent=consent,
+            submissions_per_hour=submission_rate,
+        )
     settings = ServerSettings(
         host=host,
         port=port,
         public_url=public_url,
         **({"proxies": proxies} if proxies else {}),
         predictions_per_minute=rate or (60 if public_url else None),
-        collection=CollectionSettings(data=data, database=database, keep_days=keep_days) if data else None,
+        collection=collection,
     )
 
     def announce(url: str) -> None:
         printer.result({"schema": SCHEMA, "url": url}, url)
+        if collect:
+            printer.note(f"people submit at {url}submit and sign in at {url}sign-in")
         printer.note("stop with Ctrl-C")
         if open and not webbrowser.open(url):
             printer.note("no browser could be opened")
