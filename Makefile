@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One test process per core, each with whole files: the tests of a file share expensive fixtures.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote mediapipe arm arm-test android android-screens android-real \
+.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote serve mediapipe arm arm-test android android-screens android-real \
 	matrix base models clean
 
 help:  ## Show the targets
@@ -73,6 +73,9 @@ real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where t
 remote: $(VENV)/.installed  ## Test the ssh target against a real sshd on loopback
 	@.ci/remote "$(BIN)/python"
 
+serve: $(VENV)/.installed  ## Send generated requests to every route of a server (schemathesis)
+	@.ci/serve "$(PYTHON)" "$(BIN)/python"
+
 mediapipe: $(VENV)/.installed  ## Check that MediaPipe Tasks loads and agrees; EXPORTS="…" adds folders
 	@.ci/mediapipe "$(PYTHON)" "$(BIN)/python"
 
@@ -101,4 +104,4 @@ base:  ## Build the wheel, install it without extras, try it
 	@.ci/base "$(PYTHON)"
 
 clean:  ## Remove what the targets created
-	rm -rf $(VENV) .venv-mediapipe .matrix demo build dist *.egg-info
+	rm -rf $(VENV) .venv-mediapipe .venv-schemathesis .matrix demo build dist *.egg-info

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
-from dermpack.serving.services import ServicesDep
+from dermpack.serving.services import get_services
 
 INDEX = "index.html"
 MEDIA_TYPES = {
@@ -25,7 +26,15 @@ MEDIA_TYPES = {
     ".webmanifest": "application/manifest+json",
 }
 OTHER_TYPE = "application/octet-stream"
-router = APIRouter(include_in_schema=False)
+
+
+class SiteRoute(Route):
+    """A route that only files of the page match, so that other paths keep their 404 and 405."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        found = super().matches(scope)
+        name = scope["path"].removeprefix("/") or INDEX
+        return found if name in scope["app"].state.services.site else (Match.NONE, {})
 
 
 def minimal_site() -> Mapping[str, bytes]:
@@ -38,20 +47,18 @@ def minimal_site() -> Mapping[str, bytes]:
     return {INDEX: page.encode()}
 
 
-@router.api_route("/{path:path}", methods=["GET", "HEAD"])
-async def send_file(path: str, request: Request, services: ServicesDep) -> Response:
+async def send_file(request: Request) -> Response:
     """Return a file of the page; its hash lets a browser keep it."""
-    data = services.site.get(path or INDEX)
-    if data is None:
-        raise HTTPException(404)
+    name = request.path_params["path"] or INDEX
+    data = get_services(request).site[name]
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    suffix = (path or INDEX).rpartition(".")[2]
+    suffix = name.rpartition(".")[2]
     return Response(data, headers=headers, media_type=MEDIA_TYPES.get(f".{suffix}", OTHER_TYPE))
 
 
 def add_page(api: FastAPI) -> None:
-    """Add the page below every path that no other route has, so it comes last."""
-    api.include_router(router)
+    """Add the files of the page."""
+    api.routes.append(SiteRoute("/{path:path}", send_file, methods=["GET"], include_in_schema=False))

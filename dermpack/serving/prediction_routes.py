@@ -29,6 +29,76 @@ DESCRIBED_REQUEST: dict[str, Any] = {
         }
     ],
 }
+TEXT, NUMBER, LABEL = {"type": "string"}, {"type": "number"}, {"type": ["string", "null"]}
+# The format of `dermpack predict --json` for one picture, and the notice.
+ANSWER_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["schema", "model", "pictures", "notice"],
+    "properties": {
+        "schema": {"type": "integer"},
+        "notice": TEXT,
+        "model": {
+            "type": "object",
+            "properties": {
+                "file": TEXT,
+                "sha256": TEXT,
+                "name": LABEL,
+                "version": LABEL,
+                "runtime": TEXT,
+                "labels": {"type": "array", "items": TEXT},
+                "calibrated": {"type": "boolean"},
+                "abstain_below": {"type": ["number", "null"]},
+                "unlike_above": {"type": ["number", "null"]},
+            },
+        },
+        "pictures": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["label", "sure", "familiar", "distance", "fault", "top", "operating_points"],
+                "properties": {
+                    "picture": TEXT,
+                    "label": {**LABEL, "description": "The answer; null if the model gives none."},
+                    "sure": {"type": ["boolean", "null"]},
+                    "familiar": {"type": ["boolean", "null"]},
+                    "distance": {"type": ["number", "null"]},
+                    "fault": LABEL,
+                    "top": {
+                        "type": "array",
+                        "description": "Every label with its probability, the highest first.",
+                        "items": {
+                            "type": "object",
+                            "required": ["label"],
+                            "properties": {"label": TEXT, "probability": NUMBER, "output": NUMBER},
+                        },
+                    },
+                    "operating_points": {
+                        "type": "array",
+                        "description": "The thresholds of labels that must not be missed.",
+                        "items": {
+                            "type": "object",
+                            "properties": {
+                                "label": TEXT,
+                                "wanted_sensitivity": NUMBER,
+                                "threshold": NUMBER,
+                                "probability": NUMBER,
+                                "reached": {"type": "boolean"},
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+ANSWERED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The answer.", "content": {"application/json": {"schema": ANSWER_SCHEMA}}}
+}
+DESCRIBED_MODEL: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The contract.", "content": {"application/json": {"schema": {"type": "object"}}}}
+}
 router = APIRouter(responses=PROBLEM_RESPONSES)
 
 
@@ -42,7 +112,7 @@ def prediction_policy(settings: ServerSettings) -> RoutePolicy:
     )
 
 
-@router.post(PREDICTIONS, openapi_extra=DESCRIBED_REQUEST)
+@router.post(PREDICTIONS, openapi_extra=DESCRIBED_REQUEST, responses=ANSWERED)
 async def predict(request: Request, services: ServicesDep) -> JSONResponse:
     """Answer a picture, which is the body; nothing is stored."""
     picture, metadata = await request.body(), dict(request.query_params)
@@ -50,7 +120,7 @@ async def predict(request: Request, services: ServicesDep) -> JSONResponse:
     return JSONResponse(predicted.record)
 
 
-@router.get("/api/v1/model")
+@router.get("/api/v1/model", responses=DESCRIBED_MODEL)
 async def describe_model(services: ServicesDep) -> Response:
     """Return the contract of the model: labels, input, temperature, thresholds and what was measured."""
     return Response(services.contract, media_type="application/json")
