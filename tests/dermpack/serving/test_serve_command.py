@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -43,17 +42,15 @@ def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 
 def test_a_request_in_progress_is_answered_before_the_server_stops(export: Path) -> None:
-    with started(str(export)) as (process, port):
-        data = picture("mel")
-        connection = HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.putrequest("POST", PREDICTIONS)
-        connection.putheader("Content-Length", str(len(data)))
-        connection.endheaders(data[:10])
+    data = picture("mel")
+    head = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n"
+    with started(str(export)) as (process, port), socket.create_connection(("127.0.0.1", port), 30) as client:
+        client.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert b"100" in client.recv(1 << 10)  # the server has begun to read
         process.send_signal(signal.SIGTERM)
-        connection.send(data[10:])
-        answer = connection.getresponse()
-        assert json.loads(answer.read())["pictures"][0]["label"] == "mel"
-        connection.close()
+        client.sendall(data)
+        answer = b"".join(iter(lambda: client.recv(1 << 16), b""))
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["pictures"][0]["label"] == "mel"
         assert process.wait(30) == 0
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
