@@ -105,6 +105,7 @@ OPEN_OWN_FILES = {
     **dict.fromkeys(
         ("dermpack.bundle.android_module", "dermpack.bundle.release_comparison"), "templates, class files"
     ),
+    "dermpack.bundle.web.layout": "the page that is part of the package",
     "benchmarks.targets.emulated.emulator": "the list of wheels, and the system's files",
     "benchmarks.targets.host": "the logs of its own worker",
     "benchmarks.targets.ssh.ssh_target": "the script for the other machine, and files of its own folder",

@@ -25,7 +25,12 @@ RUNTIME = "com.google.ai.edge.litert:litert:1.4.2"  # its native libraries are a
 MIN_SDK, COMPILE_SDK = 24, 36
 MIN_AGP = "8.9.1"  # for API 36: https://developer.android.com/build/releases/about-agp
 AAR_METADATA = "META-INF/com/android/build/gradle/aar-metadata.properties"
-ASSETS = {BundleFormat.MODULE: "src/main/assets/{}", BundleFormat.ASSETS: "", BundleFormat.AAR: "assets/{}"}
+ASSETS = {
+    BundleFormat.MODULE: "src/main/assets/{}",
+    BundleFormat.ASSETS: "",
+    BundleFormat.AAR: "assets/{}",
+    BundleFormat.WEB: "model",
+}
 # The names in java/ that are replaced by those of the model.
 JAVA_PACKAGE, JAVA_CLASS = "dermpack.bundle", "BundleClassifier"
 JAVA_ASSETS = 'ASSETS = "bundle";'
@@ -46,12 +51,12 @@ def golden_folder(form: BundleFormat, names: BundleNames, place: GoldenPlace) ->
     """Return the folder of the golden vectors in the bundle, or "" for none.
 
     Gradle adds src/debug to debug builds alone. Apps do not contain the files next to the assets of an
-    archive, but `dermpack verify` finds them there.
+    archive, but `dermpack verify` finds them there. A web bundle has no debug build: its page needs them.
     """
     if place is GoldenPlace.NONE:
         return ""
     folder = assets_folder(form, names)
-    if place is GoldenPlace.DEBUG:
+    if place is GoldenPlace.DEBUG and form is not BundleFormat.WEB:
         folder = {BundleFormat.MODULE: f"src/debug/assets/{names.slug}", BundleFormat.AAR: ""}.get(
             form, "debug"
         )
@@ -67,7 +72,7 @@ def lay_out_files(
     has_golden: bool,
 ) -> dict[str, bytes]:
     """Return the files around the assets, without compiled classes: the build files and the Java."""
-    if form is BundleFormat.ASSETS:
+    if form in (BundleFormat.ASSETS, BundleFormat.WEB):
         return {}
     rules = (TEMPLATES / "consumer-rules.pro").read_bytes()
     if form is BundleFormat.AAR:

@@ -22,6 +22,8 @@ from dermpack.bundle.bundle_record import (
 from dermpack.bundle.release_comparison import write_release_files
 from dermpack.bundle.reports import VariantScores, VariantTimes
 from dermpack.bundle.variants import MODEL_FILE, Variant, describe_labels
+from dermpack.bundle.web.layout import check_types, lay_out_runtime, seal_site
+from dermpack.bundle.web.runtime import read_lock, read_runtime
 from dermpack.bundle.zip_archive import SUMS_FILE, format_checksums, pack_files
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError
@@ -45,6 +47,7 @@ class BundleRequest:
     times: tuple[VariantTimes, ...] = ()
     meanings: documents.Meanings = field(default_factory=dict)
     golden_in: GoldenPlace = GoldenPlace.DEBUG
+    runtime: Mapping[str, bytes] | None = None  # of a web bundle; None: that in the cache; {}: none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class BuiltBundle:
 
     bundle: Bundle
     data: bytes
+    files: Mapping[str, bytes]  # by their paths below the folder of the bundle
     card: bytes  # the model card that the bundle contains
     near_ties: tuple[str, ...]  # golden pictures whose two best labels are nearly as probable as each other
     metadata_removed: int  # the number of golden pictures that had metadata
@@ -62,6 +66,15 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
     """Build the bundle of these variants; they are run to make the golden vectors."""
     variants = [describe_labels(variant, request.meanings) for variant in variants]
     main = variants[0]
+    site: dict[str, bytes] = {}
+    if request.format is BundleFormat.WEB:
+        if len(variants) > 1:
+            what, hint = "a web bundle contains one variant", "Name one with --variant."
+            raise InputError(f"{len(variants)} variants", what, hint, code="invalid-option")
+        runtime = read_runtime() if request.runtime is None else request.runtime
+        if runtime:
+            check_types(main)
+        site = lay_out_runtime(read_lock(), runtime)
     # The name of an export ends with its quantization, which is the variant's name in a bundle:
     # mobilenet_v2-1.0-160-int8 → mobilenet_v2-1.0-160.
     name = request.name or main.contract.name.removesuffix(f"-{main.name}")
@@ -95,13 +108,17 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
         "README.md": documents.render_readme(bundle, variants, golden),
         CARD_FILE: card,
         BUNDLE_FILE: format_json(encode(bundle)).encode(),
+        **site,
     }
+    if site:
+        files = seal_site(files)
     files[SUMS_FILE] = format_checksums(files).encode()
     # An Android archive has its files at the top; the other formats have one folder.
     root = "" if request.format is BundleFormat.AAR else f"{names.slug}/"
     return BuiltBundle(
         bundle=bundle,
         data=pack_files({f"{root}{path}": data for path, data in files.items()}),
+        files=files,
         card=card,
         near_ties=_near_ties(golden),
         metadata_removed=sum(picture.had_metadata for picture in pictures),
@@ -137,14 +154,15 @@ def _record(variants: Sequence[Variant], request: BundleRequest, name: str, name
         )
         for index, variant in enumerate(variants)
     )
+    is_web = request.format is BundleFormat.WEB
     return Bundle(
         format=request.format,
         name=name,
         version=version,
         slug=names.slug,
-        package=names.package,
-        class_name=names.class_name,
-        runtime=RUNTIME,
+        package="" if is_web else names.package,
+        class_name="" if is_web else names.class_name,
+        runtime=read_lock().coordinates if is_web else RUNTIME,
         assets=assets_folder(request.format, names),
         golden=golden_folder(request.format, names, request.golden_in),
         variants=parts,

@@ -40,6 +40,7 @@ class BundleFormat(Enum):
     MODULE = "module"  # a Gradle library module
     ASSETS = "assets"  # the bare files
     AAR = "aar"  # an Android archive: assets and compiled classes
+    WEB = "web"  # a static site that runs the model in the browser
 
 
 class GoldenPlace(Enum):
@@ -98,7 +99,7 @@ class Bundle:
     name: str
     version: str
     slug: str
-    package: str
+    package: str  # of the Java; "" in a web bundle, as the name of the class
     class_name: str
     runtime: str  # with its version
     assets: str  # the folder of the model's files
@@ -109,10 +110,13 @@ class Bundle:
         is_golden = not self.golden or parse_relative_path(self.golden) is not None
         check(is_golden, "golden", self.golden, "a relative folder")
         names = BundleNames(slug=self.slug)
+        package, class_name = (
+            ("", "") if self.format is BundleFormat.WEB else (names.package, names.class_name)
+        )
         is_relative = self.assets == "" or parse_relative_path(self.assets) is not None
         check(self.schema == SCHEMA, "schema", self.schema, str(SCHEMA))
-        check(self.package == names.package, "package", self.package, names.package)
-        check(self.class_name == names.class_name, "class_name", self.class_name, names.class_name)
+        check(self.package == package, "package", self.package, package)
+        check(self.class_name == class_name, "class_name", self.class_name, class_name)
         check(is_relative, "assets", self.assets, "a relative folder")
         check(self.runtime.count(":") == 2, "runtime", self.runtime[:80], "group:name:version")
         check(bool(self.variants), "variants", [], "a list of one or more")

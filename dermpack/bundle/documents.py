@@ -12,11 +12,12 @@ from typing import Any
 
 from dermpack import __version__
 from dermpack.bundle.android_module import COMPILE_SDK, MIN_AGP, MIN_SDK, TEMPLATES
-from dermpack.bundle.bundle_record import Bundle
+from dermpack.bundle.bundle_record import Bundle, BundleFormat
 from dermpack.bundle.golden_vectors import MOST_LEVELS_APART, allowed_difference
 from dermpack.bundle.metadata_constants import constant_name
 from dermpack.bundle.reports import ScoredDataset, VariantScores, VariantTimes
 from dermpack.bundle.variants import Variant
+from dermpack.bundle.web.layout import shipped_policy
 from dermpack.contract import MAX_MEANING_CHARACTERS, Contract, SourceKind
 from dermpack.errors import InputError
 from dermpack.evaluation.report import LABEL_COLUMNS, OVERALL
@@ -94,8 +95,10 @@ def render_readme(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[s
         "compile_sdk": COMPILE_SDK,
         "min_agp": MIN_AGP,
         "min_sdk": MIN_SDK,
+        "policy": shipped_policy(),
     }
-    return render_template(TEMPLATES / "README.md.j2", values, escape=markdown_cell).encode()
+    page = "README.web.md.j2" if bundle.format is BundleFormat.WEB else "README.md.j2"
+    return render_template(TEMPLATES / page, values, escape=markdown_cell).encode()
 
 
 def render_model_card(
@@ -141,7 +144,10 @@ def build_bill_of_materials(bundle: Bundle, variants: Sequence[Variant]) -> byte
     It contains no time and no serial number: the same variants give the same bytes.
     """
     group, name, version = bundle.runtime.split(":")
-    runtime_url = f"pkg:maven/{group}/{name}@{version}"
+    # A purl has the scope of an npm package before its name, with "@" escaped.
+    is_npm = group == "npm"
+    runtime_url = f"pkg:npm/{name.replace('@', '%40')}" if is_npm else f"pkg:maven/{group}/{name}"
+    runtime_url += f"@{version}"
     library = {"type": "library", "licenses": [{"license": {"id": "Apache-2.0"}}]}
     module = {**library, "bom-ref": bundle.slug, "name": bundle.name, "version": bundle.version}
     runtime = {**library, "bom-ref": runtime_url, "group": group, "name": name, "version": version}

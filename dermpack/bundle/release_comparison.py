@@ -25,6 +25,7 @@ from dermpack.bundle.documents import build_bill_of_materials, licence_name, ren
 from dermpack.bundle.golden_vectors import GOLDEN_FILE
 from dermpack.bundle.read_bundle import MAX_JSON_BYTES, OpenedBundle
 from dermpack.bundle.variants import MODEL_FILE, Variant
+from dermpack.bundle.web.layout import LIST_FILE, RUNTIME_FOLDER, WORKER_FILE, lay_out_page
 from dermpack.bundle.zip_archive import SUMS_FILE
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError
@@ -47,6 +48,7 @@ def write_release_files(bundle: Bundle, variants: Sequence[Variant]) -> dict[str
     """Return the files of a bundle that follow from its record and its models alone, on every machine."""
     names = BundleNames(slug=bundle.slug)
     return {
+        **(lay_out_page(bundle) if bundle.format is BundleFormat.WEB else {}),
         **lay_out_files(
             bundle.format,
             names,
@@ -142,6 +144,11 @@ def generalize_files(
     }
 
 
+def is_checked_as_site(name: str) -> bool:
+    """Return whether the checks of web bundles compare a file: the runtime, and the lists of files."""
+    return name in (LIST_FILE, WORKER_FILE) or name.startswith(f"{RUNTIME_FOLDER}/")
+
+
 @cache
 def read_released_files() -> Mapping[str, Mapping[str, Hashes]]:
     """Return version → format → name → SHA-256 of the releases."""
@@ -175,6 +182,8 @@ def _find_differences(opened: OpenedBundle, written: Mapping[str, bytes], releas
     # The bytes of compiled classes depend on the compiler: they are compared separately.
     own |= {COMPILED_CLASSES} if bundle.format is BundleFormat.AAR else set()
     others = {name: data for name, data in opened.files.items() if name not in own}
+    if bundle.format is BundleFormat.WEB:  # dermpack.bundle.web.checks compares the others
+        others = {name: data for name, data in others.items() if not is_checked_as_site(name)}
     yield from (name for name, data in others.items() if len(data) > MAX_FILE_BYTES)
     others = {name: data for name, data in others.items() if len(data) <= MAX_FILE_BYTES}
     general = {

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from dermpack.bundle.bundle_record import BundleFormat
 from dermpack.bundle.golden_vectors import (
     GOLDEN_FILE,
     MOST_LEVELS_APART,
@@ -29,6 +30,7 @@ from dermpack.bundle.variants import (
     interpret_outputs,
     run_variant,
 )
+from dermpack.bundle.web.checks import check_site
 from dermpack.bundle.zip_archive import SUMS_FILE
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError, PictureError
@@ -56,7 +58,11 @@ def verify_bundle(opened: OpenedBundle, tools: VerificationTools) -> tuple[Verif
     different = [variant.name for variant in opened.variants if list(variant.contract.labels) != listed]
     problems = [f"labels.txt differs from the labels of {', '.join(different)}"] if different else []
     labels = check_from_problems("labels", problems, success=f"{len(listed)} labels in the same order")
-    checks = [files, compare_with_release(opened), labels, *_check_golden(opened, tools)]
+    release = compare_with_release(opened)
+    checks = [files, release, labels]
+    if opened.bundle.format is BundleFormat.WEB:
+        checks += check_site(opened, is_known_code=release.outcome is CheckOutcome.HOLDS)
+    checks += _check_golden(opened, tools)
     sha256 = sha256_of(opened.files[SUMS_FILE])
     own = Verification(name=f"bundle {opened.bundle.slug}", sha256=sha256, checks=tuple(checks))
     # The checks of an export need files: models and contracts are unpacked into a temporary folder.

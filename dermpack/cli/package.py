@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,10 @@ from dermpack.cli.convert.foreign_input import declared_input, list_given, read_
 from dermpack.cli.convert.tflite_file import is_tflite, read_foreign_model
 
 if TYPE_CHECKING:
+    from dermpack.bundle.build_bundle import BuiltBundle
     from dermpack.bundle.variants import Variant
 
-FORMATS = ("module", "assets", "aar")
+FORMATS = ("module", "assets", "aar", "web")
 GOLDEN_PLACES = ("debug", "main", "none")
 SCHEMA = 1  # of the JSON
 
@@ -27,7 +29,8 @@ SCHEMA = 1  # of the JSON
 @options.output("BUNDLE", "The file to write.")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="module", show_default=True,
-    help="Write a Gradle library module, the plain files, or an Android archive (requires a JDK).",
+    help="Write a Gradle library module, the plain files, an Android archive (requires a JDK), or a web site "
+    "that runs the model in the browser.",
 )  # fmt: skip
 @click.option(
     "--variant", "variants", multiple=True, metavar="NAME",
@@ -60,6 +63,10 @@ SCHEMA = 1  # of the JSON
     "--describe", "described", multiple=True, metavar="LABEL=WORDS",
     help="Explain a label in the README and the model card; can be repeated.",
 )  # fmt: skip
+@options.path(
+    "--litert", "FOLDER|TARBALL",
+    "With --format web: the packages of LiteRT.js that npm downloaded.  [default: those in the cache folder]",
+)  # fmt: skip
 @options.labels("The labels of a MODEL.tflite of another program.  [default: those in the file]")
 @declared_input
 @options.path("--card", "FILE.md", "Also write the model card into this file.")
@@ -79,6 +86,7 @@ def command(
     scores: tuple[Path, ...],
     times: tuple[Path, ...],
     described: tuple[str, ...],
+    litert: Path | None,
     labels: str | None,
     card: Path | None,
     sign: Path | None,
@@ -86,12 +94,15 @@ def command(
     printer: Printer,
     **others: Any,
 ) -> None:
-    """Package EXPORT into BUNDLE: a zip that unpacks into a Gradle module for any Android app.
+    """Package EXPORT into BUNDLE: a zip that unpacks into a Gradle module for any Android app, or a web site.
 
     The bundle contains the model, its contract and labels, Java code that prepares pictures bit for bit as in
     training, golden vectors that test this on the phone, a README, a model card, checksums and a bill of
     materials. The same export gives the same bytes; dermpack verify BUNDLE checks them. A MODEL.tflite of
     another program is packaged as it is; the contract says that its accuracy was not measured.
+
+    A web site contains the runtime LiteRT.js, which npm downloads once: without it, the error message has the
+    command. The page works offline, and no picture leaves the device.
 
     \b
     Examples:
@@ -99,24 +110,29 @@ def command(
       dermpack package export -o skin.zip --scores evaluation --benchmark report --card CARD.md
       dermpack package model.tflite -o skin.zip --labels labels.txt --input-range 0..1
       dermpack package exports -o skin.aar --format aar --variant int8 --variant float16 --sign key.pem
+      dermpack package export -o skin-web.zip --format web
     """
     from dermpack.bundle.build_bundle import BundleRequest, build_bundle
     from dermpack.bundle.bundle_record import BundleFormat, GoldenPlace
     from dermpack.bundle.documents import read_meanings
     from dermpack.bundle.reports import read_scores, read_times
     from dermpack.bundle.signing import read_private_key, write_with_signature
+    from dermpack.bundle.web.runtime import read_runtime
     from dermpack.imaging.metadata_removal import MetadataPolicy
-    from dermpack.storage.files import check_output_file, sha256_of, write_bytes
+    from dermpack.storage.files import check_output_file, write_bytes
 
     if keep_metadata and not golden:
         raise click.UsageError("--keep-metadata requires --golden. Add --golden, or omit --keep-metadata.")
     if golden and golden_in == "none":
         raise click.UsageError("--golden requires --golden-in debug or main. Omit --golden or --golden-in.")
+    if litert is not None and form != "web":
+        raise click.UsageError("--litert requires --format web. Add --format web, or omit --litert.")
     _check_output(output, overwrite=overwrite)
     if card is not None:
         check_output_file(card, overwrite=overwrite)
     # Read before the bundle is built, so that an invalid key costs no time.
     key = read_private_key(sign) if sign else None
+    runtime = read_runtime(litert) if form == "web" else None
     chosen = _read_variants(export, variants, labels, others, printer)
     request = BundleRequest(
         format=BundleFormat(form),
@@ -128,33 +144,48 @@ def command(
         scores=read_scores(scores, chosen),
         times=read_times(times, chosen),
         meanings=read_meanings(described, chosen[0].contract.labels),
+        runtime=runtime,
     )
     built = build_bundle(chosen, request)
-    bundle = built.bundle
     if card is not None:
         write_bytes(card, built.card)
     signature = write_with_signature(output, built.data, key.sign(built.data) if key else None)
+    _report(output, built, signature, golden, printer)
+
+
+def _report(
+    output: Path, built: BuiltBundle, signature: Path | None, golden: tuple[Path, ...], printer: Printer
+) -> None:
+    """Print what the user must know about the bundle, and its record."""
+    from dermpack.storage.files import sha256_of
+
+    bundle, form = built.bundle, built.bundle.format.value
     if built.metadata_removed:
         counted = f"{built.metadata_removed} of {len(golden)} golden pictures"
         printer.note(f"metadata removed from {counted}; the pixels and the orientation are unchanged")
     if built.near_ties:
-        what = f"near ties, for which a phone may answer the second label: {', '.join(built.near_ties)}"
+        device = "a browser" if form == "web" else "a phone"
+        what = f"near ties, for which {device} may answer the second label: {', '.join(built.near_ties)}"
         printer.note(f"{what}. verify and the self-check accept both labels")
-    suffix = "aar" if bundle.format.value == "aar" else "zip"
+    suffix = "aar" if form == "aar" else "zip"
     if output.suffix.lower() != f".{suffix}":
         printer.note(f"{output} is a {suffix} file, although its name does not end in .{suffix}")
+    class_name = f"{bundle.package}.{bundle.class_name}" if bundle.package else None
     # The names in the app differ from the chosen ones, so the user must be told.
-    class_name = f"{bundle.package}.{bundle.class_name}"
     if bundle.slug != bundle.name:
         used = f"module and folder are named {bundle.slug}, the class {class_name}"
+        used = used if class_name else f"the folder is named {bundle.slug}"
         printer.note(f"{bundle.name} is not an identifier: {used}")
+    if form == "web":
+        serve = f"python3 -m http.server --bind 127.0.0.1 --directory {bundle.slug}"
+        printer.note(f"to open it: unzip {shlex.quote(str(output))} && {serve}, then http://localhost:8000/")
     record = {
         "schema": SCHEMA,
         "bundle": str(output),
         "signature": str(signature) if signature else None,
         "sha256": sha256_of(built.data),
         "size_bytes": len(built.data),
-        "format": bundle.format.value,
+        "format": form,
         "module": bundle.slug,
         "class": class_name,
         "variants": [variant.name for variant in bundle.variants],

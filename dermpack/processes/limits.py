@@ -20,13 +20,17 @@ UNKNOWN_MEMORY_BYTES = 4 << 30  # where the system does not report it, as outsid
 PR_SET_PDEATHSIG, KILL = 1, 9  # numbers of Linux
 # Without a traceback: what this prints is taken for the output of the program.
 LAUNCHER = f"""
-import ctypes, os, sys
+import ctypes, os, resource, sys
 ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, int(sys.argv[2]))
+for limit, value in ((resource.RLIMIT_DATA, int(sys.argv[3])), (resource.RLIMIT_CPU, int(sys.argv[4]))):
+    hard = resource.getrlimit(limit)[1]
+    if value:
+        resource.setrlimit(limit, (value if hard < 0 else min(value, hard), hard))
 if os.getppid() == int(sys.argv[1]):
     try:
-        os.execvp(sys.argv[3], sys.argv[3:])
+        os.execvp(sys.argv[5], sys.argv[5:])
     except OSError as error:
-        sys.exit(f"{{sys.argv[3]}}: {{error.strerror}}")
+        sys.exit(f"{{sys.argv[5]}}: {{error.strerror}}")
 """
 TOTAL_LINE = re.compile(r"^MemTotal:\s+(\d+) kB$", re.MULTILINE)
 
@@ -101,16 +105,21 @@ def end_with_parent(parent: int, *, death_signal: int) -> None:
         os._exit(1)
 
 
-def ending_with_parent(command: Sequence[str], *, death_signal: int = KILL) -> list[str]:
+def ending_with_parent(
+    command: Sequence[str], *, death_signal: int = KILL, data_bytes: int = 0, cpu_seconds: int = 0
+) -> list[str]:
     """Return the command of another program, such that it ends with this process; it keeps its process id.
 
     It gets `death_signal` when this process ends, however that happens.
     A program that does not start ends with exit code 1, so a missing one must be found before.
+    `data_bytes` limits the memory that it can write to (0: no limit): unlike address space, that can be
+    limited for a program with a garbage collector, which reserves far more than it uses.
     """
     if not sys.platform.startswith("linux"):
         return list(command)
+    numbers = map(str, (int(death_signal), data_bytes, cpu_seconds))
     # -I and -S: no variable of the program's environment applies to this start.
-    return [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), str(int(death_signal)), *command]
+    return [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *numbers, *command]
 
 
 def allow_cpu_seconds(seconds: float) -> None:
