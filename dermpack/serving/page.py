@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from dermpack.bundle.bundle_record import BundleFormat
+from dermpack.bundle.read_bundle import is_bundle, read_bundle
+from dermpack.bundle.web.layout import SITE_FILE, seal_site
+from dermpack.bundle.web.site import AnsweredBy, site_files
+from dermpack.errors import InputError
 from dermpack.serving.services import get_services
+from dermpack.storage.files import format_json, parse_json
 
 INDEX = "index.html"
+# Why a page cannot answer in the browser.
+ANSWERED_HERE = ("missing-web-runtime", "web-runtime-mismatch", "web-type-unsupported")
+LINK_PLACE = b"</main>"
+COLLECTION_LINK = (
+    b'<p class="card">This server also collects pictures, with consent, to make models better: '
+    b'<a href="submit">give a picture</a>.</p>\n'
+)
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -37,14 +51,33 @@ class SiteRoute(Route):
         return found if name in scope["app"].state.services.site else (Match.NONE, {})
 
 
-def minimal_site() -> Mapping[str, bytes]:
-    """Return a page that only says where the API is."""
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>dermpack serve</title>'
-        "<p>Send a picture to <code>POST api/v1/predictions</code>. "
-        "Research software, not a medical device: no answer is a diagnosis.</p></html>"
-    )
-    return {INDEX: page.encode()}
+def read_site(model: Path, *, has_collection: bool) -> Mapping[str, bytes]:
+    """Return the files of the page of an export or a bundle.
+
+    The page answers in the browser; without the runtime for that, or for a model that it cannot run, the page
+    asks the server.
+    """
+    place = AnsweredBy.BROWSER
+    if has_collection and is_bundle(model) and read_bundle(model).bundle.format is BundleFormat.WEB:
+        # Its scripts may be of anyone, and would act for reviewers who have signed in.
+        place = AnsweredBy.SERVER
+    try:
+        files = site_files(model, answered_by=place)
+    except InputError as error:
+        if error.code not in ANSWERED_HERE:
+            raise
+        files = site_files(model, answered_by=AnsweredBy.SERVER)
+    # A worker that keeps the page for use without a network would answer 404 for every other route.
+    settings = {**parse_json(files[SITE_FILE]), "offline": False}
+    files = {**files, SITE_FILE: format_json(settings).encode()}
+    if has_collection:
+        files[INDEX] = files[INDEX].replace(LINK_PLACE, COLLECTION_LINK + LINK_PLACE, 1)
+    return seal_site(files)
+
+
+def answered_by(site: Mapping[str, bytes]) -> AnsweredBy:
+    """Return where the page answers: a page that answers in the browser sends no picture."""
+    return AnsweredBy(parse_json(site[SITE_FILE])["answers"])
 
 
 async def send_file(request: Request) -> Response:

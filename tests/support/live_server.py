@@ -18,7 +18,7 @@ from PIL import Image
 
 from dermpack.serving.app import make_app
 from dermpack.serving.guard import BODY_SECONDS
-from dermpack.serving.page import minimal_site
+from dermpack.serving.page import read_site
 from dermpack.serving.predictor import Predictor
 from dermpack.serving.running import bind, make_server
 from dermpack.serving.serve import open_variant, opened_model
@@ -101,7 +101,7 @@ def live_server(
             settings=settings,
             predictor=predictor,
             contract=variant.contract_bytes,
-            site=minimal_site(),
+            site=read_site(export, has_collection=collection is not None),
             collection=collection,
         )
         server = make_server(make_app(services, body_seconds=body_seconds), settings, started=ready.set)

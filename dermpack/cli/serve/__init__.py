@@ -107,7 +107,8 @@ def run(
         raise click.UsageError("--collect requires --data, and --data requires --collect.")
     if not collect and (database or keep_days or consent):
         raise click.UsageError("--database, --keep-days and --consent require --collect.")
-    from dermpack.serving.serve import serve
+    from dermpack.bundle.web.site import AnsweredBy
+    from dermpack.serving.serve import StartedServer, serve
     from dermpack.serving.settings import CollectionSettings, ServerSettings
 
     collection = None
@@ -128,12 +129,17 @@ def run(
         collection=collection,
     )
 
-    def announce(url: str) -> None:
-        printer.result({"schema": SCHEMA, "url": url}, url)
+    def announce(server: StartedServer) -> None:
+        url = server.url
+        printer.result({"schema": SCHEMA, "url": url, "answers": server.answered_by.value}, url)
+        if server.answered_by is AnsweredBy.BROWSER:
+            printer.note("the page answers in the browser: it sends no picture")
+        else:
+            printer.note("the page sends pictures to this server, which answers and forgets them")
         if collect:
             printer.note(f"people submit at {url}submit and sign in at {url}sign-in")
         printer.note("stop with Ctrl-C")
-        if open and not webbrowser.open(url):
+        if open and not webbrowser.open_new_tab(url):
             printer.note("no browser could be opened")
 
     serve(model, settings, started=announce)
