@@ -66,7 +66,9 @@ async function shoot(page, name) {
   if (plan.shots) await page.screenshot({ path: path.join(plan.shots, `${name}.png`), fullPage: true });
 }
 
-const shownTask = async (page) => (await page.getAttribute('form[data-keys]', 'action')).split('/').at(-1);
+// The script shows the switch of the keys, so it is there when the keys work.
+const ready = (page) => page.waitForSelector('[data-toggle-keys], h1:has-text("Nothing")');
+const shownTask = (page) => page.inputValue('form[data-keys] [name=submission_id]');
 
 // Anybody gives pictures.
 const owner = await enter('owner');
@@ -86,11 +88,12 @@ for (const [index, picture] of plan.pictures.entries()) {
 // Two people answer by keys, without seeing what the model answered.
 for (const [name, keys] of Object.entries(plan.answers)) {
   const page = await enter(name);
+  await ready(page);
   for (let turn = 0; turn < plan.pictures.length; turn++) {
     const id = await shownTask(page);
     const index = receipts.findIndex((receipt) => receipt.id === id);
     assert.ok(!(await page.innerText('main')).includes('Probability'), 'the review is not blind');
-    assert.ok(await page.evaluate(() => document.querySelector('.frame img').naturalWidth > 0), 'the picture is not shown');
+    await page.waitForFunction(() => document.querySelector('.frame img').naturalWidth > 0);
     if (turn === 0) {
       await look(page, 'review');
       await page.keyboard.press('z');
@@ -113,8 +116,9 @@ for (const [name, keys] of Object.entries(plan.answers)) {
     await page.waitForSelector('h1:has-text("Stored")');
     assert.ok((await page.innerText('main')).includes('What the model answered'));
     await look(page, 'verdict');
+    await page.waitForFunction(() => document.activeElement?.matches('a.button'));
     await page.keyboard.press('Enter');
-    await page.waitForURL('**/review');
+    await ready(page);
   }
   await page.waitForSelector('h1:has-text("Nothing to review")');
   await look(page, 'nothing');
@@ -123,12 +127,14 @@ for (const [name, keys] of Object.entries(plan.answers)) {
 // A curator decides what is disputed, and sees how far the people agree.
 const curator = await enter('cleo');
 await curator.click('a:has-text("Decisions")');
+await ready(curator);
 await look(curator, 'decision');
 while (await curator.locator('form[data-keys]').count()) {
   await curator.keyboard.press(plan.decision);
   await curator.keyboard.press('Enter');
   await curator.waitForSelector('h1:has-text("Stored")');
   await curator.click('a:has-text("Next picture")');
+  await ready(curator);
 }
 await curator.click('a:has-text("Statistics")');
 await look(curator, 'statistics');

@@ -1,7 +1,7 @@
 """The pages of a collection: submit, withdraw, sign in, review, decide, statistics.
 
 They work without JavaScript; the one script adds keys and the zoom. What a page does is done by the same
-functions as in the API.
+functions as in the API. All links are relative, so that a proxy can put the pages below any path.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from dermpack.serving.services import ServicesDep
 from dermpack.storage.files import read_bytes
 
 FOLDER = Path(__file__).parent
-REVIEW_PAGE = "/review"
+REVIEW_PAGE, DECISION_PAGE = "/review", "/decisions"
 ASSETS = {"style.css": "text/css; charset=utf-8", "review.js": "text/javascript; charset=utf-8"}
 MAX_ASSET_BYTES = 1 << 20
 ACCEPTED_TYPES = "image/jpeg,image/png,image/webp,image/gif,image/bmp"
@@ -79,7 +79,7 @@ class PageRoute(APIRoute):
             except DermpackError as error:
                 problem = problem_response(error)
                 if problem.status_code == HTTPStatus.UNAUTHORIZED:
-                    return RedirectResponse(SIGN_IN_PAGE, HTTPStatus.SEE_OTHER)
+                    return RedirectResponse(SIGN_IN_PAGE[1:], HTTPStatus.SEE_OTHER)
                 values = {"what": f"{error.where}: {error.what}.", "hint": error.hint}
                 return render("error.html.j2", values, status=problem.status_code)
 
@@ -199,7 +199,7 @@ def sign_in_form(
         cookie = sign_in(collection.database, token.strip())
     except DermpackError as error:
         return render("sign_in.html.j2", {"error": error}, status=HTTPStatus.UNAUTHORIZED)
-    response = RedirectResponse(REVIEW_PAGE, HTTPStatus.SEE_OTHER)
+    response = RedirectResponse(REVIEW_PAGE[1:], HTTPStatus.SEE_OTHER)
     is_public = services.settings.is_public
     response.set_cookie(
         COOKIE if is_public else LOOPBACK_COOKIE,
@@ -218,7 +218,7 @@ def sign_out_form(request: Request, services: ServicesDep, collection: Collectio
     """End the sign-in of this browser."""
     name = COOKIE if services.settings.is_public else LOOPBACK_COOKIE
     sign_out(collection.database, request.cookies.get(name, ""))
-    response = RedirectResponse(SIGN_IN_PAGE, HTTPStatus.SEE_OTHER)
+    response = RedirectResponse(SIGN_IN_PAGE[1:], HTTPStatus.SEE_OTHER)
     response.delete_cookie(name, path="/", secure=services.settings.is_public, httponly=True)
     return response
 
@@ -236,11 +236,11 @@ def show_review(identity: IdentityDep, collection: CollectionDep) -> Response:
     return render("review.html.j2", values, identity=identity)
 
 
-@router.post(f"{REVIEW_PAGE}/{{submission_id}}")
+@router.post(REVIEW_PAGE)
 def review_form(
-    submission_id: str,
     identity: IdentityDep,
     collection: CollectionDep,
+    submission_id: Annotated[str, Form(max_length=64)],
     label: Annotated[str, Form(max_length=200)],
     confidence: Annotated[int, Form(ge=1, le=5)],
     note: Annotated[str, Form(max_length=MAX_NOTE_CHARACTERS)] = "",
@@ -251,7 +251,7 @@ def review_form(
     return _show_verdict(verdict, identity, following=REVIEW_PAGE)
 
 
-@router.get("/decisions")
+@router.get(DECISION_PAGE)
 def show_decision(identity: CuratorDep, collection: CollectionDep) -> Response:
     """Show a picture on which the reviewers differ, with what they answered."""
     dispute, waiting = next_dispute(collection.database)
@@ -259,16 +259,16 @@ def show_decision(identity: CuratorDep, collection: CollectionDep) -> Response:
     return render("decision.html.j2", values, identity=identity)
 
 
-@router.post("/decisions/{submission_id}")
+@router.post(DECISION_PAGE)
 def decision_form(
-    submission_id: str,
     identity: CuratorDep,
     collection: CollectionDep,
+    submission_id: Annotated[str, Form(max_length=64)],
     label: Annotated[str, Form(max_length=200)],
 ) -> Response:
     """Store a decision, and show the model's answer."""
     verdict = decide(collection.database, identity, submission_id, label, labels=collection.labels)
-    return _show_verdict(verdict, identity, following="/decisions")
+    return _show_verdict(verdict, identity, following=DECISION_PAGE)
 
 
 @router.get("/statistics")
@@ -288,4 +288,4 @@ def _choices(collection: Collection) -> list[tuple[str, str, str]]:
 
 
 def _show_verdict(verdict: Verdict, identity: Identity, *, following: str) -> Response:
-    return render("verdict.html.j2", {"verdict": verdict, "following": following}, identity=identity)
+    return render("verdict.html.j2", {"verdict": verdict, "following": following[1:]}, identity=identity)

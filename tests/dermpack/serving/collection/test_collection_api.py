@@ -194,7 +194,7 @@ def test_a_sign_in_lasts_until_the_person_signs_out_or_is_revoked(export: Path, 
         place.server.ask("POST", "/sign-out", headers=cookies[0])
         revoke_person(place.collection.database, "ben")
         for cookie in cookies:
-            assert place.server.ask("GET", "/review", headers=cookie).headers["location"] == "/sign-in"
+            assert place.server.ask("GET", "/review", headers=cookie).headers["location"] == "sign-in"
         assert place.ask("GET", "/api/v1/queue/next", who="ben").refusal == (401, "not-signed-in")
         assert place.ask("GET", "/api/v1/queue/next", who="ann").status == 200
 
