@@ -50,7 +50,7 @@ class Prediction:
     record: dict[str, Any]
 
 
-class Predictor:
+class PredictionService:
     """Answers pictures from any thread."""
 
     def __init__(self, model: OpenedModel, *, lanes: int | None = None) -> None:
@@ -60,7 +60,7 @@ class Predictor:
         self._idle: SimpleQueue[_Lane] = SimpleQueue()
         self._lock, self._requests = Lock(), 0
 
-    def __enter__(self) -> Predictor:
+    def __enter__(self) -> PredictionService:
         """Start the processes and load the model: what is wrong with it is an error now."""
         try:
             for lane in self._lanes:

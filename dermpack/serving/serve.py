@@ -13,7 +13,7 @@ from dermpack.bundle.web.site import AnsweredBy
 from dermpack.inference.model_files import OpenedModel, apply_contract
 from dermpack.serving.app import make_app
 from dermpack.serving.page import answered_by, read_site
-from dermpack.serving.predictor import Predictor
+from dermpack.serving.predictor import PredictionService
 from dermpack.serving.running import bind, local_url, make_server
 from dermpack.serving.services import Services
 from dermpack.serving.settings import ServerSettings
@@ -42,7 +42,7 @@ def serve(path: Path, settings: ServerSettings, *, started: Callable[[StartedSer
             collection = stack.enter_context(open_collection(settings.collection, variant.contract))
         services = Services(
             settings=settings,
-            predictor=stack.enter_context(Predictor(opened_model(variant))),
+            predictor=stack.enter_context(PredictionService(opened_model(variant))),
             contract=variant.contract_bytes,
             site=read_site(path, has_collection=collection is not None),
             collection=collection,

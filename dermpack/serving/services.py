@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from dermpack.serving.predictor import Predictor
+from dermpack.serving.predictor import PredictionService
 from dermpack.serving.settings import ServerSettings
 
 
@@ -17,7 +17,7 @@ class Services:
     """The parts of a running server."""
 
     settings: ServerSettings
-    predictor: Predictor
+    predictor: PredictionService
     contract: bytes  # model.json as it is in the export or the bundle
     site: Mapping[str, bytes]  # the files of the page by their paths
     collection: Any = None  # of dermpack.serving.collection, with --collect

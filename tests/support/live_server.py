@@ -19,7 +19,7 @@ from PIL import Image
 from dermpack.serving.app import make_app
 from dermpack.serving.guard import BODY_SECONDS
 from dermpack.serving.page import read_site
-from dermpack.serving.predictor import Predictor
+from dermpack.serving.predictor import PredictionService
 from dermpack.serving.running import bind, make_server
 from dermpack.serving.serve import open_variant, opened_model
 from dermpack.serving.services import Services
@@ -96,7 +96,7 @@ def live_server(
             from dermpack.serving.collection.store import open_collection
 
             collection = stack.enter_context(open_collection(settings.collection, variant.contract))
-        predictor = stack.enter_context(Predictor(opened_model(variant), lanes=lanes))
+        predictor = stack.enter_context(PredictionService(opened_model(variant), lanes=lanes))
         services = Services(
             settings=settings,
             predictor=predictor,
