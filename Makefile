@@ -73,7 +73,7 @@ real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where t
 remote: $(VENV)/.installed  ## Test the ssh target against a real sshd on loopback
 	@.ci/remote "$(BIN)/python"
 
-serve: $(VENV)/.installed  ## Send generated requests to every route of a server (schemathesis)
+serve: $(VENV)/.installed  ## Test the server slowly: generated requests, a review in Chromium, kills, PostgreSQL
 	@.ci/serve "$(PYTHON)" "$(BIN)/python"
 
 mediapipe: $(VENV)/.installed  ## Check that MediaPipe Tasks loads and agrees; EXPORTS="…" adds folders
