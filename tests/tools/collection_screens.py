@@ -25,8 +25,7 @@ from tests.support.paths import REPOSITORY
 
 SCRIPT = REPOSITORY / "tests/web/review.mjs"
 MODEL = REPOSITORY / "models/lesions7-mobilenet-v2-0.35-160-int8"
-SHOWN = {"submit": 1100, "review-answered": 1100, "decision": 1100, "statistics": 1100}  # → width
-COLOURS = 64  # of a screen in the documentation
+SHOWN = {"submit": 800, "review-answered": 800, "decision": 800, "statistics": 800}  # → width
 SECONDS = 300
 
 
@@ -70,7 +69,7 @@ def is_whole(picture: Path) -> bool:
 
 
 def main(modules: Path, output: Path) -> None:
-    """Write the screens as small PNG files."""
+    """Write the screens as small files."""
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         render_demo(work / "demo", classes=7, pictures=14, size=640, seed=3)
@@ -89,8 +88,8 @@ def main(modules: Path, output: Path) -> None:
             )
         for screen, width in SHOWN.items():
             image = Image.open(shots / f"{screen}.png").convert("RGB")
-            image = image.resize((width, image.height * width // image.width)).quantize(COLOURS)
-            image.save(output / f"collect-{screen}.png", optimize=True)
+            image = image.resize((width, image.height * width // image.width), Image.Resampling.LANCZOS)
+            image.save(output / f"collect-{screen}.jpg", quality=85, subsampling=0, optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server that is killed while people submit and withdraw: what it answered is there, the rest is repaired."""
+"""A server that is killed while people submit and withdraw keeps what it answered; the rest is repaired."""
 
 from __future__ import annotations
 
