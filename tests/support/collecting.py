@@ -64,11 +64,12 @@ def collecting(
     *,
     people: Sequence[str] = tuple(PEOPLE),
     body_seconds: float = BODY_SECONDS,
+    public_url: str | None = None,
     **settings: Any,
 ) -> Iterator[Collecting]:
     """Yield a server that collects into the folder."""
     wanted = CollectionSettings(data=data, **{"submissions_per_hour": None, **settings})
-    served = ServerSettings(port=0, collection=wanted)
+    served = ServerSettings(port=0, public_url=public_url, collection=wanted)
     with live_server(export, served, body_seconds=body_seconds) as server:
         collection = server.services.collection
         assert isinstance(collection, Collection)

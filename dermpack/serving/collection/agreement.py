@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy.orm import selectinload
 
-from dermpack.serving.collection.database import Database, Submission
+from dermpack.serving.collection.database import Database, Review, Submission
 from dermpack.serving.collection.reviews import Status
 
 RATERS = 2  # the first two reviews of each submission are blind and always there
@@ -51,7 +52,7 @@ def measure_collection(database: Database) -> CollectionStatistics:
     statuses, labels, people = Counter[str](), Counter[str](), Counter[str]()
     ratings, by_pair, hits = list[list[str]](), dict[tuple[str, str], list[tuple[str, str]]](), list[bool]()
     with database.reading() as session:
-        for submission in session.scalars(select(Submission).order_by(Submission.id)).all():
+        for submission in session.scalars(_with_reviews()).all():
             statuses[submission.status] += 1
             answers = [(review.person.name, review.label) for review in submission.reviews]
             people.update(name for name, _ in answers)
@@ -75,6 +76,11 @@ def measure_collection(database: Database) -> CollectionStatistics:
         pairs=pairs,
         model=RaterAgreement(n=len(hits), observed=_mean(hits), kappa=None),
     )
+
+
+def _with_reviews() -> Select[Submission]:
+    reviews = selectinload(Submission.reviews).selectinload(Review.person)
+    return select(Submission).options(reviews).order_by(Submission.id)
 
 
 def cohen(answers: Sequence[tuple[str, str]]) -> RaterAgreement:

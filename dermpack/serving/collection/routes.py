@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, FastAPI, File, Form, Query, Request, UploadFile
 from fastapi.responses import FileResponse, Response
+from sqlalchemy.exc import OperationalError
 from starlette.background import BackgroundTask
 
 from dermpack.serving.collection.agreement import measure_collection
@@ -34,7 +35,7 @@ from dermpack.serving.collection.reviews import (
     find_submission,
     next_task,
 )
-from dermpack.serving.collection.store import Collection
+from dermpack.serving.collection.store import EXPORT_PREFIX, Collection
 from dermpack.serving.collection.submissions import (
     ModelAnswer,
     Receipt,
@@ -45,7 +46,7 @@ from dermpack.serving.collection.submissions import (
     withdraw,
 )
 from dermpack.serving.guard import RoutePolicy
-from dermpack.serving.problems import PROBLEM_RESPONSES
+from dermpack.serving.problems import PROBLEM_RESPONSES, RequestError, problem_response
 from dermpack.serving.secrets import read_bearer
 from dermpack.serving.services import Services, ServicesDep
 from dermpack.serving.settings import PICTURE_BYTES, CollectionSettings
@@ -79,6 +80,14 @@ def add_collection(api: FastAPI) -> None:
 
     api.include_router(router)
     api.include_router(pages.router)
+    api.add_exception_handler(OperationalError, _answer_database_error)
+
+
+async def _answer_database_error(_request: Request, _error: Exception) -> Response:
+    """Answer that the database is locked, full or not reachable; its message can contain values of others."""
+    what, hint = "the database cannot be used now", "Try again later."
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return problem_response(RequestError("server", what, hint, code="server-busy", status=status))
 
 
 def get_collection(services: ServicesDep) -> Collection:
@@ -229,7 +238,7 @@ def export(
     """Return the accepted pictures as a zip."""
     assert services.settings.collection is not None
     # In the folder of the data, which has room for the pictures, and which nobody else can read.
-    work = Path(tempfile.mkdtemp(prefix=".export-", dir=services.settings.collection.data))
+    work = Path(tempfile.mkdtemp(prefix=EXPORT_PREFIX, dir=services.settings.collection.data))
     try:
         write_export(collection.database, collection.pictures, work / "accepted", form=form)
         zip_folder(work / "accepted", work / ZIP_FILE)

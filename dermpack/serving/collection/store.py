@@ -7,6 +7,7 @@ with open_collection(CollectionSettings(data=folder)) as collection:
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from dermpack.serving.collection.submissions import (
 from dermpack.serving.settings import CollectionSettings
 from dermpack.storage.files import is_directory
 
+EXPORT_PREFIX = ".export-"  # of a folder in which a server prepares a download
 EXPIRY_SECONDS = 3600.0  # between two searches for what has expired
 
 
@@ -68,6 +70,8 @@ def open_collection(settings: CollectionSettings, contract: Contract) -> Iterato
     with open_store(settings.data, settings.database, is_new=True) as store:
         store_consent(store.database, consent)
         finish_removals(store.database, store.pictures)
+        for left in settings.data.glob(f"{EXPORT_PREFIX}*"):  # by a server that was killed
+            shutil.rmtree(left, ignore_errors=True)
         collection = Collection(
             database=store.database,
             pictures=store.pictures,

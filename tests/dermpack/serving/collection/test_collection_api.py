@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
@@ -197,6 +198,32 @@ def test_a_sign_in_lasts_until_the_person_signs_out_or_is_revoked(export: Path, 
             assert place.server.ask("GET", "/review", headers=cookie).headers["location"] == "sign-in"
         assert place.ask("GET", "/api/v1/queue/next", who="ben").refusal == (401, "not-signed-in")
         assert place.ask("GET", "/api/v1/queue/next", who="ann").status == 200
+
+
+def test_behind_a_proxy_the_cookie_is_bound_to_the_host_and_to_tls(export: Path, tmp_path: Path) -> None:
+    with collecting(export, tmp_path / "data", people=("ann",), public_url="https://skin.example") as place:
+        host, token = {"Host": "skin.example"}, place.tokens["ann"]
+        form = {**host, "Content-Type": "application/x-www-form-urlencoded"}
+        kept, *attributes = (
+            place.server.ask("POST", "/sign-in", f"token={token}".encode(), form)
+            .headers["set-cookie"]
+            .split("; ")
+        )
+        assert kept.startswith("__Host-dermpack=")
+        assert {"HttpOnly", "Path=/", "SameSite=strict", "Secure"} <= set(attributes)
+        plain = kept.removeprefix("__Host-")
+        statuses = [
+            place.server.ask("GET", "/review", headers={**host, "Cookie": cookie}).status
+            for cookie in (kept, plain)
+        ]
+        assert statuses == [200, 303]
+
+
+def test_a_database_that_fails_is_an_error_that_may_pass(export: Path, tmp_path: Path) -> None:
+    with collecting(export, tmp_path / "data", people=()) as place:
+        with sqlite3.connect(tmp_path / "data/collection.sqlite3") as other:
+            other.execute("ALTER TABLE submission RENAME TO elsewhere")  # every use of it fails
+        assert place.submit(photograph(60)).refusal == (503, "server-busy")
 
 
 def test_an_export_is_imported_as_it_is_and_the_same_each_time(export: Path, tmp_path: Path) -> None:
