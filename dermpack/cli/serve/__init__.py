@@ -9,13 +9,14 @@ import click
 
 from dermpack.cli import LazyGroup, options
 from dermpack.cli.console import Printer
+from dermpack.storage.files import is_directory
 
-RUN = "run"
+RUN, EXPORT = "run", "export"
 SCHEMA = 1
 COMMANDS = {
     RUN: ("dermpack.cli.serve:run", "Serve a model; the word run may be omitted."),
     "people": ("dermpack.cli.serve.collection:people", "Manage reviewers and curators."),
-    "export": ("dermpack.cli.serve.collection:export", "Write the accepted pictures as a folder."),
+    EXPORT: ("dermpack.cli.serve.collection:export", "Write the accepted pictures as a folder."),
     "check": ("dermpack.cli.serve.collection:check", "Compare the database of a collection with its files."),
 }
 TEXT = """Serve a model on this machine: a page that answers pictures, and an API.
@@ -26,12 +27,18 @@ options.
 
 
 class ServeGroup(LazyGroup):
-    """A group in which the name of no command means `run`."""
+    """A group in which the name of no command means `run`, and so does a model in the folder `export`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands_in and args[0] not in ctx.help_option_names:
+        if args and args[0] not in ctx.help_option_names and not self._is_command(args):
             args = [RUN, *args]
         return super().parse_args(ctx, args)
+
+    def _is_command(self, args: list[str]) -> bool:
+        # "export" is also the usual name of a model's folder: only the command has an output.
+        has_output = any(arg in ("-h", "--help") or arg.startswith(("-o", "--output")) for arg in args)
+        is_model = args[0] == EXPORT and is_directory(Path(EXPORT)) and not has_output
+        return args[0] in self.commands_in and not is_model
 
 
 command = ServeGroup(commands_in=COMMANDS, name="serve", text=TEXT)

@@ -67,7 +67,8 @@ def list_(data: Path, database: str | None, printer: Printer) -> None:
     with open_store(data, database) as store:
         people = list_people(store.database)
     lines = [
-        "\t".join((person.name, person.role, person.added[:10], "revoked" if person.revoked else "valid"))
+        f"{person.name}: {person.role}, added {person.added[:10]}"
+        + (f", revoked {person.revoked[:10]}" if person.revoked else "")
         for person in people
     ]
     printer.result({"schema": SCHEMA, "people": [asdict(person) for person in people]}, "\n".join(lines))

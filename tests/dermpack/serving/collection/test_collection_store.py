@@ -297,6 +297,18 @@ def test_people_and_the_check_have_commands(tmp_path: Path, capsys: pytest.Captu
     assert token.encode() not in written
 
 
+def test_the_name_of_a_command_is_also_a_folder_with_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["serve", "export", "--data", "none"]) == 2  # the command, without an output
+    Path("export").mkdir()
+    assert main(["serve", "export", "--collect", "--data", "submissions", "-q"]) == 1
+    assert "export" in capsys.readouterr().err  # not a model
+    assert main(["serve", "export", "--data", "none", "-o", "accepted"]) == 1
+    assert "error[collection-not-found]" in capsys.readouterr().err
+
+
 def _draws(seed: int, count: int) -> list[float]:
     chance = random.Random(seed)
     return [chance.random() for _ in range(count)]
