@@ -10,6 +10,7 @@ advisory lock. So a transaction that writes never meets half of another one, nor
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -40,6 +41,7 @@ DATABASE_FILE = "collection.sqlite3"
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000", "secure_delete=ON")
 # Each brings existing tables to the next version; a released one is never changed.
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
+ID_BYTES = 16
 WRITER_LOCK = 0x6465726D  # "derm"; the number of the advisory lock in PostgreSQL
 DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 HINT = "Check the path, or the URL and its server."
@@ -174,6 +176,11 @@ class Database:
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def read_id(self) -> str:
+        """Return the random id by which a folder of pictures recognises its database."""
+        with self.reading() as session:
+            return str(session.scalar(text("SELECT collection_id FROM schema_version")))
+
     def forget_deleted(self) -> None:
         """Remove deleted rows from the write-ahead log of SQLite; PostgreSQL does this by itself (VACUUM)."""
         if self.is_sqlite:
@@ -233,8 +240,10 @@ def migrate(engine: Engine, migrations: Sequence[Callable[[Connection], None]], 
     with engine.execution_options(is_writing=True).begin() as connection:
         if not inspect(connection).has_table("schema_version"):
             _create_tables(connection)
-            connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL)"))
-            connection.execute(text("INSERT INTO schema_version VALUES (:newest)"), {"newest": newest})
+            columns = "version INTEGER NOT NULL, collection_id VARCHAR(32) NOT NULL"
+            connection.execute(text(f"CREATE TABLE schema_version ({columns})"))
+            row = {"newest": newest, "collection_id": secrets.token_hex(ID_BYTES)}
+            connection.execute(text("INSERT INTO schema_version VALUES (:newest, :collection_id)"), row)
             return
         version = connection.scalar(text("SELECT version FROM schema_version"))
         if version > newest:

@@ -29,8 +29,10 @@ from dermpack.serving.collection.submissions import (
     store_consent,
 )
 from dermpack.serving.settings import CollectionSettings
-from dermpack.storage.files import is_directory
+from dermpack.storage.files import is_directory, path_exists, read_bytes, write_text
 
+MARKER_FILE, MARKER_BYTES = "collection.id", 1 << 10  # the id of the database
+OTHER_HINT = "Give the --database, or the --data, that the server uses."
 EXPORT_PREFIX = ".export-"  # of a folder in which a server prepares a download
 EXPIRY_SECONDS = 3600.0  # between two searches for what has expired
 
@@ -55,9 +57,23 @@ def open_store(data: Path, url: str | None = None, *, is_new: bool = False) -> I
         raise InputError(data, what, hint, code="collection-not-found")
     pictures = PictureFolder(data)
     with open_database(url or sqlite_url(data)) as database:
+        _bind(data, database)
         if database.is_sqlite and url is None:
             (data / DATABASE_FILE).chmod(0o600)
         yield Collection(database=database, pictures=pictures, consent=read_consent())
+
+
+def _bind(data: Path, database: Database) -> None:
+    """Check that the pictures belong to the database: with another one, all of them would be left over."""
+    marker, database_id = data / MARKER_FILE, database.read_id()
+    if not path_exists(marker):
+        write_text(marker, f"{database_id}\n")
+    elif (
+        read_bytes(marker, most=MARKER_BYTES, hint=OTHER_HINT).decode("ascii", "replace").strip()
+        != database_id
+    ):
+        what = "its pictures belong to another database"
+        raise InputError(data, what, OTHER_HINT, code="collection-mismatch")
 
 
 @contextmanager

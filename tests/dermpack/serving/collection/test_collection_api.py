@@ -6,6 +6,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dermpack.serving.collection.people import revoke_person
 from dermpack.serving.collection.reviews import UNUSABLE
 from tests.support.collecting import Collecting, collecting, photograph
 from tests.support.colour_model import LABELS, picture, write_export
+from tests.support.postgresql import postgresql_server
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 ORIENTATIONS = range(1, 9)
@@ -28,11 +30,15 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_export(tmp_path_factory.mktemp("served") / "export")
 
 
-@pytest.fixture(scope="module")
-def place(export: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collecting]:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def place(
+    request: pytest.FixtureRequest, export: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Collecting]:
     """One server for the tests of this file; each test submits pictures of its own."""
-    with collecting(export, tmp_path_factory.mktemp("collected") / "data") as opened:
-        yield opened
+    data = tmp_path_factory.mktemp("collected") / "data"
+    with ExitStack() as stack:
+        url = stack.enter_context(postgresql_server()) if request.param == "postgresql" else None
+        yield stack.enter_context(collecting(export, data, database=url))
 
 
 def accepted(place: Collecting, seed: int, label: str = "nv", **fields: str) -> str:
@@ -265,12 +271,12 @@ def test_an_export_is_imported_as_it_is_and_the_same_each_time(export: Path, tmp
 
 def test_label_studio_gets_predictions_and_reviews(place: Collecting, tmp_path: Path) -> None:
     submitted = accepted(place, 50, "akiec")
-    data = place.collection.pictures.path.parent
+    settings = place.server.services.settings.collection
+    assert settings is not None
     output = tmp_path / "tasks"
-    assert (
-        main(["serve", "export", "--data", str(data), "-o", str(output), "--format", "label-studio", "-q"])
-        == 0
-    )
+    options = ["--data", str(settings.data), "-o", str(output), "--format", "label-studio", "-q"]
+    options += ["--database", settings.database] if settings.database else []
+    assert main(["serve", "export", *options]) == 0
     tasks = json.loads((output / "tasks.json").read_text(encoding="utf-8"))
     (task,) = (task for task in tasks if task["data"]["submission"] == submitted)
     assert (output / task["data"]["image"].partition("?d=")[2]).is_file()

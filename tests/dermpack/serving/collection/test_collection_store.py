@@ -27,7 +27,7 @@ from dermpack.serving.collection.reviews import (
     next_task,
     settle,
 )
-from dermpack.serving.collection.store import Collection, open_collection
+from dermpack.serving.collection.store import Collection, open_collection, open_store
 from dermpack.serving.collection.submissions import (
     ModelAnswer,
     Receipt,
@@ -105,6 +105,14 @@ def test_the_queue_has_disputed_and_least_certain_pictures_first_and_none_twice(
     assert next_task(store.database, cleo, chance=random.Random(0)) is None
     measured = measure_collection(store.database)
     assert measured.submissions == {**dict.fromkeys(measured.submissions, 0), "disputed": 2, "undecided": 1}
+
+
+def test_pictures_are_never_compared_with_another_database(store: Collection, tmp_path: Path) -> None:
+    given(store, "kept")
+    data = tmp_path / "data"
+    with raises_code("collection-mismatch"), open_store(data, f"sqlite:///{tmp_path}/other.sqlite3"):
+        pass
+    assert [path.read_text() for path in store.pictures.path.iterdir()] == ["kept"]
 
 
 def test_a_part_of_the_queue_is_random(store: Collection) -> None:
