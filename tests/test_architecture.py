@@ -82,7 +82,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pandas": ("trainer.datasets",),
     "optuna": ("trainer.experiments",),
     "sqlalchemy": ("trainer.experiments", "dermpack.serving"),
-    "fastapi": ("dermpack.serving",),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "anyio", "h11"), ("dermpack.serving",)),
+    "pydantic": ("dermpack.serving",),  # the bodies of FastAPI
     "tomli": ("dermpack.storage",),
     "tomllib": ("dermpack.storage",),  # part of the standard library from Python 3.11 on
     "numpy": (*PACKAGES,),
@@ -95,7 +96,7 @@ NUMPY_FREE = (
 ONLY_INSIDE_FUNCTIONS = {
     "dermpack.reporting": ("matplotlib", "jinja2", "PIL"),
     "dermpack.api": ("trainer", "converter", "benchmarks", "numpy"),
-    "dermpack.cli": ("rich", "trainer", "converter", "benchmarks", "numpy", "PIL"),
+    "dermpack.cli": ("rich", "trainer", "converter", "benchmarks", "numpy", "PIL", "dermpack.serving"),
 }
 
 # Only storage opens paths: what a user, a table or a record names may be a pipe, a device or of any size.

@@ -45,6 +45,10 @@ COMMANDS = {
     "benchmark": ("dermpack.cli.benchmark", "Measure the latency and the answers of .tflite files."),
     "package": ("dermpack.cli.package", "Package an export into one file for an Android app."),
     "predict": ("dermpack.cli.predict", "Predict the labels of pictures, with probabilities."),
+    "serve": (
+        "dermpack.cli.serve",
+        "Serve a model on this machine: a page that answers pictures, and an API.",
+    ),
     "evaluate": ("dermpack.cli.evaluate", "Score a run or a .tflite on a dataset, with intervals."),
 }
 

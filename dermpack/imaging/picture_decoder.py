@@ -53,10 +53,12 @@ def decoding_memory(limits: DecodingLimits) -> int:
     return MEMORY_BYTES * max(limits.max_pixels, DEFAULT_LIMITS.max_pixels) // DEFAULT_LIMITS.max_pixels
 
 
-def lost_picture_error(where: object, ending: str) -> PictureError:
+def lost_picture_error(
+    where: object, ending: str, *, picture_seconds: float = PICTURE_SECONDS
+) -> PictureError:
     """Return the error that rejects a picture because the process that decodes it ended."""
     if OUT_OF_TIME in ending:
-        what = f"decoding it takes more than {PICTURE_SECONDS:.0f} s"
+        what = f"decoding it takes more than {picture_seconds:.0f} s"
         return picture_error(where, Reason.TOO_COSTLY, what)
     return picture_error(where, Reason.BROKEN, f"the process that decodes it ended ({ending})")
 
@@ -64,10 +66,18 @@ def lost_picture_error(where: object, ending: str) -> PictureError:
 class PictureDecoder:
     """Child processes that prepare pictures; threads can share them. They are started on first use."""
 
-    def __init__(self, *, jobs: int = 1, limits: DecodingLimits = DEFAULT_LIMITS) -> None:
-        self.jobs, self._limits = jobs, limits
-        # A command may run one interpreter for each decoder.
-        self._memory_bytes = divide_memory(2 * jobs, most=decoding_memory(limits))
+    def __init__(
+        self,
+        *,
+        jobs: int = 1,
+        limits: DecodingLimits = DEFAULT_LIMITS,
+        picture_seconds: float = PICTURE_SECONDS,
+        children: int | None = None,
+    ) -> None:
+        """`children` is the number of processes of the command that share its memory budget."""
+        self.jobs, self._limits, self._picture_seconds = jobs, limits, picture_seconds
+        # By default: a command may run one interpreter for each decoder.
+        self._memory_bytes = divide_memory(children or 2 * jobs, most=decoding_memory(limits))
         self._idle: SimpleQueue[ChildProcess | None] = SimpleQueue()
         for _ in range(jobs):
             self._idle.put(None)
@@ -135,7 +145,11 @@ class PictureDecoder:
     def _start_one(self) -> ChildProcess:
         self._require_open()
         child = ChildProcess(
-            WORKER, str(PICTURE_SECONDS), memory_bytes=self._memory_bytes, new_session=True, skip_site=True
+            WORKER,
+            str(self._picture_seconds),
+            memory_bytes=self._memory_bytes,
+            new_session=True,
+            skip_site=True,
         )
         self._started.append(child)
         try:
@@ -159,7 +173,7 @@ class PictureDecoder:
         request = {"size": size, "policy": policy.value, "limits": asdict(self._limits), "files": files}
         prepared = list[Prepared]()
         try:
-            with child.time_limit(PICTURE_SECONDS * len(sources)):
+            with child.time_limit(self._picture_seconds * len(sources)):
                 if child not in self._ready:
                     child.receive()
                     self._ready.add(child)
@@ -182,5 +196,5 @@ class PictureDecoder:
             failed = sources[len(prepared)]
             where = failed if isinstance(failed, Path) else "(bytes)"
             ending = OUT_OF_TIME if isinstance(error, ChildTimeoutError) else str(error)
-            prepared.append(lost_picture_error(where, ending))
+            prepared.append(lost_picture_error(where, ending, picture_seconds=self._picture_seconds))
         return prepared

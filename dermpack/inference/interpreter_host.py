@@ -137,9 +137,15 @@ class InterpreterHost:
     """One child process for many models, one after the other; it is restarted only after a crash."""
 
     def __init__(
-        self, engine: Runtime, *, patience_seconds: float | None = None, children: int = CHILDREN
+        self,
+        engine: Runtime,
+        *,
+        patience_seconds: float | None = None,
+        children: int = CHILDREN,
+        new_session: bool = False,
     ) -> None:
-        self.engine, self._patience_seconds = engine, patience_seconds
+        """`new_session` keeps Ctrl-C from the process."""
+        self.engine, self._patience_seconds, self._new_session = engine, patience_seconds, new_session
         self._memory_bytes = divide_memory(children)
         self._process: ChildProcess | None = None
         self._decoder: PictureDecoder | None = None
@@ -182,10 +188,16 @@ class InterpreterHost:
                 self.engine.value,
                 str(self._patience_seconds or PATIENCE_SECONDS),
                 memory_bytes=self._memory_bytes,
+                new_session=self._new_session,
                 skip_site=True,
             )
             self.starts += 1
         return self._process
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process has started and has not ended."""
+        return self._process is not None and self._process.is_running
 
     def decoder(self, jobs: int) -> PictureDecoder:
         """Return the decoder for picture files, which starts on first use and ends with the host."""

@@ -139,19 +139,24 @@ def open_model(path: Path, *, given_labels: str | None = None) -> OpenedModel:
     record = read_json(sidecar)
     if "schema" not in record:
         return _without_contract(file, data, read_sidecar(sidecar))
-    contract, sha256 = parse_contract(record, where=sidecar), sha256_of(data)
+    return apply_contract(file, data, parse_contract(record, where=sidecar), where=sidecar)
+
+
+def apply_contract(path: Path, data: bytes, contract: Contract, *, where: Path) -> OpenedModel:
+    """Return a model with its contract, read from `where`; a contract of another model is an error."""
+    sha256 = sha256_of(data)
     # Labels and thresholds of another model would give wrong answers that look correct.
     if contract.sha256 != sha256:
-        what = f"describes another model, not {file.name}"
+        what = f"describes another model, not {path.name}"
         hint = "Export the model again, or give --labels FILE to ignore the contract."
-        raise InputError(sidecar, what, hint, code="contract-mismatch")
+        raise InputError(where, what, hint, code="contract-mismatch")
     abstention = contract.abstention
     return OpenedModel(
-        path=file,
+        path=path,
         data=data,
         sha256=sha256,
         labels=contract.labels,
-        policy=_parse_policy(contract, sidecar),
+        policy=_parse_policy(contract, where),
         name=contract.name,
         version=contract.version,
         size=contract.picture.width,

@@ -165,7 +165,9 @@ def classify_pictures(
     """
     pool = ThreadPoolExecutor(2 * len(hosts))  # half of the threads wait for hosts, the others prepare
     try:
-        classifiers = _ClassifierPool(model, decoder, [pool.submit(_load, model, host) for host in hosts])
+        classifiers = _ClassifierPool(
+            model, decoder, [pool.submit(load_uncalibrated, model, host) for host in hosts]
+        )
         starts = range(0, len(pictures), CHUNK)
         chunks = [pictures[start : start + CHUNK] for start in starts]
         known = [None if metadata is None else metadata[start : start + CHUNK] for start in starts]
@@ -239,24 +241,37 @@ class _ClassifierPool:
         try:
             is_decoded = [not isinstance(pixels, PictureError) for pixels in prepared]
             known = None if metadata is None else metadata[is_decoded]
-            ran = classifier.result().run(np.stack(decoded), known)
+            rows = iter(run_prepared(self.model, classifier.result(), decoded, known))
         finally:
             self.idle.put(classifier)
-        distances = [None] * len(decoded) if ran.familiarity is None else ran.familiarity.tolist()
-        gates = self.model.quality
-        rows = iter(
-            PictureRow(
-                probabilities=probabilities,
-                distance=distance,
-                fault=measure_quality(pixels).find_fault(gates) if gates else None,
-            )
-            for pixels, probabilities, distance in zip(decoded, ran.probabilities, distances, strict=True)
-        )
         return [pixels if isinstance(pixels, PictureError) else next(rows) for pixels in prepared]
 
 
-def _load(model: OpenedModel, host: InterpreterHost) -> Classifier:
-    # Without a temperature: it is applied only after all outputs are known to be probabilities.
+def run_prepared(
+    model: OpenedModel,
+    classifier: Classifier,
+    pixels: Sequence[NDArray[np.uint8]],
+    metadata: NDArray[np.float32] | None,
+) -> list[PictureRow]:
+    """Run the model on prepared pictures, uint8 [size, size, 3], and find the faults of their pixels."""
+    ran = classifier.run(np.stack(pixels), metadata)
+    distances = [None] * len(pixels) if ran.familiarity is None else ran.familiarity.tolist()
+    gates = model.quality
+    return [
+        PictureRow(
+            probabilities=probabilities,
+            distance=distance,
+            fault=measure_quality(square).find_fault(gates) if gates else None,
+        )
+        for square, probabilities, distance in zip(pixels, ran.probabilities, distances, strict=True)
+    ]
+
+
+def load_uncalibrated(model: OpenedModel, host: InterpreterHost) -> Classifier:
+    """Load the model without its temperature, which `interpret_outputs` applies.
+
+    By then, all outputs are known to be probabilities.
+    """
     sidecar = ModelSettings(labels=model.labels, policy=model.policy, interface=model.interface)
     classifier = load_classifier(host, model.data, where=model.path, sidecar=sidecar)
     if model.size not in (None, classifier.size):

@@ -1,0 +1,1 @@
+"""Collect pictures with consent, have them reviewed, and export them as a dataset."""
