@@ -48,9 +48,9 @@ def command(
     """Train each recipe of STUDY.toml on DATASET, and score all on the same test pictures.
 
     A study is a TOML file with a table [recipes.NAME] for each recipe; its keys are the options of `dermpack
-    train`, and [common] contains those of all recipes. The studies cifar10, eczema, hmnist and lesions are
-    included: give only the name. After an interruption, rerun the same command to resume. If a recipe fails,
-    its row in the table shows the reason.
+    train`, and [common] contains those of all recipes. The studies cifar10, eczema, eczema-learning-curve,
+    eczema-published, hmnist and lesions are included: give only the name. After an interruption, rerun the
+    same command to resume. If a recipe fails, its row in the table shows the reason.
 
     \b
     Examples:

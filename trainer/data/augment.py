@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from dermpack.inference.metadata_rows import EncodedMetadata, column_slices
+from dermpack.synthetic.marks import draw_marks
 from trainer.distributed.cluster import WHOLE, Shard
 from trainer.recipe.augmentation import Augmentation
 
@@ -25,6 +26,10 @@ DRAWS = 8  # random numbers per picture
 PARTS = 16  # positions are rounded to a sixteenth of a pixel
 NEXT = 32  # bits from a pixel to its right neighbour in a pair
 CHANNELS = (0, 8, 16)  # bits from the start of a pixel to its red, green and blue
+OPERATIONS = 6  # five colour operations, and none
+BLUR_PX = 3
+WARMTH = 0.3  # of half the value range, at the full magnitude
+MARKS, MARK_SEED = 96, 71_993  # of a bank that all pictures draw from; `evaluate --mark` has other seeds
 compiled = partial(tf.function, jit_compile=True, autograph=False)
 
 
@@ -48,7 +53,17 @@ def augment_batch(pictures: Tensor, values: Augmentation, *, seed: Tensor, shard
     # Contrast and brightness become a factor and an offset per picture, from bytes to inputs.
     contrast = 1 + (draws[:, 5] * 2 - 1) * values.contrast
     brightness = (draws[:, 6] * 2 - 1) * values.brightness
-    return _interpolate(upper, lower, fractions, contrast / MIDDLE, brightness - contrast)
+    inputs = _interpolate(upper, lower, fractions, contrast / MIDDLE, brightness - contrast)
+    # Further draws have seeds of their own, so that an option does not change the draws of the others.
+    if values.operations:
+        shape = [n, 2 * values.operations]
+        draws = tf.random.stateless_uniform(shape, _stream(seed, 1))
+        draws = _select_shard(draws, pictures, shard, axis=0)
+        inputs = apply_operations(inputs, draws, magnitude=values.magnitude)
+    if values.marks:
+        draws = tf.random.stateless_uniform([n, 2], _stream(seed, 2))
+        inputs = _add_marks(inputs, _select_shard(draws, pictures, shard, axis=0), share=values.marks)
+    return inputs
 
 
 def mix_up(
@@ -65,6 +80,69 @@ def mix_up(
     share = tf.maximum(share, 1 - share)  # an example's own content stays the larger part
     mixed = tf.nest.map_structure(lambda rows: _blend_with_mirror(rows, share), inputs)
     return mixed, _blend_with_mirror(targets, share)
+
+
+def cut_mix(
+    inputs: Tensor, targets: Tensor, alpha: float, *, seed: Tensor, shard: Shard = WHOLE
+) -> tuple[Tensor, Tensor]:
+    """Return each picture with a rectangle of its mirror in the batch, and the targets by their areas.
+
+    The rectangle has the proportions of the picture and covers at most half of it; its share is drawn from
+    Beta(alpha, alpha), and its place evenly. The inputs are pictures, or pictures and rows of metadata.
+    """
+    pixels, *known = tf.nest.flatten(inputs)
+    side, n = pixels.shape[1], tf.shape(targets)[0] * shard.count
+    gammas = _select_shard(tf.random.stateless_gamma([2, n], seed, alpha), targets, shard, axis=1)
+    places = tf.random.stateless_uniform([2, n], _stream(seed, 3))
+    places = _select_shard(places, targets, shard, axis=1)
+    share = gammas[0] / tf.maximum(gammas[0] + gammas[1], 1e-12)
+    length = tf.round(tf.sqrt(tf.minimum(share, 1 - share)) * side)
+    first = tf.floor(places * (side - length + 1))
+    steps = tf.range(side, dtype=tf.float32)
+    down, across = ((steps >= at[:, None]) & (steps < (at + length)[:, None]) for at in tf.unstack(first))
+    inside = (down[:, :, None] & across[:, None, :])[..., None]
+    mixed = tf.where(inside, tf.reverse(pixels, [0]), pixels)
+    own = 1 - tf.square(length / side)  # the share of the pixels that are left
+    return (mixed, *known) if known else mixed, _blend_with_mirror(targets, own)
+
+
+def apply_operations(inputs: Tensor, draws: Tensor, *, magnitude: float) -> Tensor:
+    """Return pictures in [-1, 1] after random colour operations; `draws` are [n, 2 · operations] in [0, 1).
+
+    A pair of draws chooses an operation and its strength, as in RandAugment (Cubuk et al. 2020): saturation,
+    white balance, gamma, fewer levels, blur or sharpness, or none. Geometry has keys of its own.
+    """
+    for column in range(0, draws.shape[1], 2):
+        chosen = tf.cast(draws[:, column] * OPERATIONS, tf.int32)[:, None, None, None]
+        strength = ((draws[:, column + 1] * 2 - 1) * magnitude)[:, None, None, None]
+        grey = tf.reduce_mean(inputs, axis=3, keepdims=True)
+        blurred = tf.nn.avg_pool2d(inputs, BLUR_PX, 1, "SAME")
+        levels = 2.0 ** (6 - 4 * tf.abs(strength))
+        changed = (
+            grey + (inputs - grey) * (1 + strength),
+            inputs + strength * tf.constant([WARMTH, 0.0, -WARMTH]),
+            2 * ((inputs + 1) / 2) ** (2.0**strength) - 1,
+            tf.round(inputs * levels) / levels,
+            inputs + (inputs - blurred) * strength,
+        )
+        for index, pictures in enumerate(changed):
+            inputs = tf.where(chosen == index, tf.clip_by_value(pictures, -1.0, 1.0), inputs)
+    return inputs
+
+
+@lru_cache(maxsize=4)
+def _mark_bank(side: int) -> Any:
+    """Return marks as [count, side, side, 2]: the brightness as an input, and the opacity from 0 to 1."""
+    marks = draw_marks(side, count=MARKS, seed=MARK_SEED).astype(np.float32)
+    return np.stack([marks[..., 0] / MIDDLE - 1, marks[..., 1] / 255], axis=3)
+
+
+def _add_marks(inputs: Tensor, draws: Tensor, *, share: float) -> Tensor:
+    """Return this share of the pictures with one of the marks over them; the label has no part in it."""
+    bank = tf.constant(_mark_bank(inputs.shape[1]))
+    marks = tf.gather(bank, tf.cast(draws[:, 0] * MARKS, tf.int32))
+    is_marked = tf.cast(draws[:, 1] < share, tf.float32)[:, None, None, None]
+    return inputs + (marks[..., :1] - inputs) * marks[..., 1:] * is_marked
 
 
 def make_dropper(
@@ -90,6 +168,11 @@ def make_dropper(
         return tf.where(tf.gather(is_dropped, owners, axis=1), blank, rows)
 
     return drop
+
+
+def _stream(seed: Tensor, number: int) -> Tensor:
+    """Return a seed for further random numbers of a batch: of a step that no training reaches."""
+    return tf.cast(seed, tf.int64) + tf.constant([number << 48, 0], tf.int64)
 
 
 def _select_shard(draws: Tensor, rows: Tensor, shard: Shard, *, axis: int) -> Tensor:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from dermpack.storage.codec import encode
 from dermpack.storage.files import format_json, sha256_of
-from trainer.data.augment import augment_batch, make_dropper, mix_up, to_inputs
+from trainer.data.augment import augment_batch, cut_mix, make_dropper, mix_up, to_inputs
 from trainer.data.examples import (
     Examples,
     Rows,
@@ -38,34 +38,39 @@ MIN_PROBABILITY = 1e-7  # below it a logarithm would dominate the loss
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Teacher:
-    """A trained network that gets the same augmented pictures as the network that is trained."""
+    """Trained networks that get the same augmented pictures as the network that is trained."""
 
-    network: Keras
-    weights_sha256: str
+    networks: tuple[Keras, ...]
+    weights_sha256: tuple[str, ...]
     share: float  # of each target; the label has the rest
 
     def fingerprint(self) -> list[Any]:
-        """Return what decides its predictions, for a checkpoint to compare."""
-        return [self.weights_sha256, self.share]
+        """Return what decides the predictions, for a checkpoint to compare."""
+        return [*self.weights_sha256, self.share]
 
     def blend_targets(self, targets: Tensor, inputs: Tensor, *, offsets: Sequence[float]) -> Tensor:
-        """Return targets [n, k], partly the teacher's predictions for the inputs: [n, s, s, 3], metadata.
+        """Return targets [n, k], partly the mean of the predictions for the inputs: [n, s, s, 3], metadata.
 
-        The loss adds `offsets` to the logits of the trained network, so they are added to the teacher's too.
+        The loss adds `offsets` to the logits of the trained network, so they are added to this mean too.
         """
         pixels, *others = tf.nest.flatten(inputs)
-        shape = self.network.input_shape
-        takes_metadata = isinstance(shape, list)
-        side = shape[0][1] if takes_metadata else shape[1]
-        if pixels.shape[1] != side:
-            # The teacher takes the same augmented picture; only the size of its input may differ.
-            pixels = tf.image.resize(pixels, [side, side], antialias=True)
-        # A teacher without metadata sees the picture only.
-        inputs = [pixels, *others] if takes_metadata else pixels
-        probabilities = tf.cast(self.network(inputs, training=False), tf.float32)
-        logits = tf.math.log(tf.maximum(probabilities, MIN_PROBABILITY))
+        answers = [_predict(network, pixels, others) for network in self.networks]
+        logits = tf.math.log(tf.maximum(tf.add_n(answers) / len(answers), MIN_PROBABILITY))
         predictions = tf.nn.softmax(logits + tf.constant(offsets, tf.float32))
         return (1 - self.share) * targets + self.share * predictions
+
+
+def _predict(network: Keras, pixels: Tensor, others: Sequence[Tensor]) -> Tensor:
+    """Return the probabilities of a teacher, which may have another size, and no metadata."""
+    shape = network.input_shape
+    takes_metadata = isinstance(shape, list)
+    side = shape[0][1] if takes_metadata else shape[1]
+    if pixels.shape[1] != side:
+        # A teacher takes the same augmented picture; only the size of its input may differ.
+        pixels = tf.image.resize(pixels, [side, side], antialias=True)
+    # A teacher without metadata sees the picture only.
+    inputs = [pixels, *others] if takes_metadata else pixels
+    return tf.cast(network(inputs, training=False), tf.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -209,6 +214,8 @@ def _finish_step(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
             inputs = _join_inputs(inputs, drop(known, fields))
         if values.mixup:
             inputs, targets = mix_up(inputs, targets, values.mixup, seed=mix, shard=shard)
+        if values.cutmix and augments:
+            inputs, targets = cut_mix(inputs, targets, values.cutmix, seed=mix, shard=shard)
         # The label decides the weight of an example, whatever the teacher predicts.
         weights = tf.linalg.matvec(targets, class_weights)
         if teacher:

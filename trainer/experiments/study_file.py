@@ -24,7 +24,7 @@ from dermpack.storage.toml_text import read_toml
 from trainer.recipe.network_spec import Weights
 from trainer.recipe.recipe import Goal, Recipe, parse_recipe, resolve_paths
 
-SHIPPED = ("cifar10", "eczema", "hmnist", "lesions")
+SHIPPED = ("cifar10", "eczema", "eczema-learning-curve", "eczema-published", "hmnist", "lesions")
 FOLDER = Path(__file__).parents[1] / "studies"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")  # also the name of a folder
 MAX_RECIPES = 200

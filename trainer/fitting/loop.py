@@ -62,7 +62,7 @@ def fit(
     # A checkpoint belongs to these shapes, these batches and this plan.
     shapes = [[list(variable.shape), bool(variable.trainable)] for variable in model.weights]
     identity = sha256_of(format_json([shapes, feed.fingerprint(), encode(plan)]).encode())
-    is_mixed = bool(feed.augmentation.mixup)
+    is_mixed = feed.augmentation.mixes_pictures
     replicas.check_batch(batch=feed.batch_size, validation=len(feed.validation), is_mixed=is_mixed)
     # Only the chief keeps checkpoints; every worker must resume from the same state.
     replicas.broadcast_file(folder / CHECKPOINT_FILE)

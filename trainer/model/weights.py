@@ -9,6 +9,7 @@ as the state of an optimizer, are written by `trainer.data.array_file` in the sa
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,22 @@ def load_weights(model: Keras, path: Path) -> None:
         raise _mismatch(path, f"contains {unknown[0]}, which is not a weight of the network", RUN_HINT)
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def average_weights(model: Keras, paths: Sequence[Path]) -> None:
+    """Replace each weight by the mean of its value and those in the files, which are checked like others.
+
+    The files must be of runs that began with the same weights: between networks that were trained from
+    different random weights, a mean is not a trained network.
+    """
+    sums = {name: values.astype(np.float64) for name, values in named_weights(model).items()}
+    for path in paths:
+        load_weights(model, path)
+        for name, values in named_weights(model).items():
+            sums[name] += values
+    for name, variable in _named_variables(model).items():
+        mean = sums[name] / (len(paths) + 1)
+        variable.assign(mean.astype(variable.dtype.name))
 
 
 def named_weights(model: Keras) -> dict[str, Array]:

@@ -8,12 +8,13 @@ from typing import Any
 
 from dermpack.errors import TableError
 
+MARKED_SHARE = 0.5  # of the pictures of every class, so that a mark says nothing about the label
 HINT = "See docs/training.md for the keys and their ranges."
 
 
 def strength(most: float) -> Any:
     """Return a field of `Augmentation` that takes a number from 0 (no change) to `most`."""
-    return field(default=0.0, metadata={"most": most})
+    return field(default=type(most)(0), metadata={"most": most})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,10 @@ class Augmentation:
     brightness: float = strength(1.0)  # as a share of half the value range, either way
     contrast: float = strength(1.0)  # either way, about mid-grey
     mixup: float = strength(8.0)  # alpha of the beta distribution; applies to cached features too
+    cutmix: float = strength(8.0)  # likewise, for a rectangle of another picture; needs pictures
+    operations: int = strength(4)  # random colour operations for each picture, as in RandAugment
+    magnitude: float = strength(1.0)  # of these operations
+    marks: float = strength(1.0)  # share of the pictures that get letters, a ruler or a line of text
 
     def __post_init__(self) -> None:
         for name, most in MAX_VALUES.items():
@@ -35,24 +40,38 @@ class Augmentation:
             if not 0 <= value <= most:
                 what = f"{name} = {value} is not between 0 and {most:g}"
                 raise TableError("augment", what, HINT, code="invalid-option")
+        what = ""
+        if self.mixup and self.cutmix:
+            what = "mixup and cutmix exclude each other"
+        elif bool(self.operations) != bool(self.magnitude):
+            what = "operations and magnitude need each other"
+        if what:
+            raise TableError("augment", what, HINT, code="conflicting-options")
+
+    @property
+    def mixes_pictures(self) -> bool:
+        """Whether a training example is made of two pictures of a batch."""
+        return bool(self.mixup or self.cutmix)
 
     @property
     def changes_pixels(self) -> bool:
-        """Whether anything but mixup is on: mixup blends inputs of the network, the others change pixels."""
+        """Whether anything but mixup is on: mixup blends inputs of the network, the others need pixels."""
         return replace(self, mixup=0.0) != Augmentation()
 
 
 MAX_VALUES: Mapping[str, float] = {
     item.name: item.metadata["most"] for item in fields(Augmentation) if "most" in item.metadata
 }
+STRONG = Augmentation(
+    flips=True, rotation_degrees=180, zoom_in=0.3, zoom_out=0.05, shift=0.1, brightness=0.15, contrast=0.2
+)
 AUGMENTATIONS: Mapping[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(
         flips=True, rotation_degrees=20, zoom_in=0.1, zoom_out=0.1, shift=0.05, brightness=0.05, contrast=0.05
     ),
-    "strong": Augmentation(
-        flips=True, rotation_degrees=180, zoom_in=0.3, zoom_out=0.05, shift=0.1, brightness=0.15, contrast=0.2
-    ),
+    "strong": STRONG,
+    "marked": replace(STRONG, marks=MARKED_SHARE),
 }
 
 
@@ -64,7 +83,9 @@ def parse_augmentation(values: Mapping[str, Any], *, where: object) -> Augmentat
             hint = f"Use only {', '.join(known)}."
             raise TableError(where, f"unknown key {name!r}", hint, code="invalid-option")
         # bool is a subclass of int: `mixup = true` must not become 1.
-        if isinstance(value, bool) != (name == "flips") or not isinstance(value, int | float):
-            wanted = f"a number from 0 to {MAX_VALUES[name]:g}" if name in MAX_VALUES else "true or false"
+        is_whole = isinstance(value, int) or name != "operations"
+        if isinstance(value, bool) != (name == "flips") or not isinstance(value, int | float) or not is_whole:
+            number = "an integer" if name == "operations" else "a number"
+            wanted = f"{number} from 0 to {MAX_VALUES[name]:g}" if name in MAX_VALUES else "true or false"
             raise TableError(where, f"{name} = {value!r} is not {wanted}", HINT, code="invalid-option")
     return Augmentation(**values)

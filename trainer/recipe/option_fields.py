@@ -164,14 +164,16 @@ def _decode_weights(value: Any) -> Weights | Path:
     return path
 
 
-def _decode_teacher(value: Any) -> Path | None:
-    if value == NO_TEACHER:
-        return None
-    path = Path(value)
-    if not path.is_dir():
-        hint = 'Give a folder that "dermpack train" wrote, or none.'
-        raise OptionValueError("must be a run folder, or none", hint)
-    return path
+def _decode_runs(value: Any) -> tuple[Path, ...]:
+    """Decode one run or several; "none", which overrides a file, stands alone."""
+    values = [value] if isinstance(value, str | Path) else list(value)
+    if values == [NO_TEACHER]:
+        return ()
+    paths = tuple(Path(each) for each in values)
+    if not all(path.is_dir() for path in paths) or len(set(paths)) < len(paths):
+        hint = 'Give folders that "dermpack train" wrote, or none.'
+        raise OptionValueError("must be different run folders, or none", hint)
+    return paths
 
 
 def _decode_augmentation(value: Any) -> Augmentation:
@@ -228,7 +230,14 @@ LAYERS = ValueKind(
     words=(ALL,),
 )
 WEIGHTS = _words(_decode_weights, [member.value for member in Weights], "FILE.h5", "RUN", is_path=True)
-TEACHER = replace(_words(_decode_teacher, [NO_TEACHER], "RUN", is_path=True), metavar="RUN")
+RUNS = ValueKind(
+    decode=_decode_runs,
+    metavar="RUN",
+    values="none, RUN, repeatable",
+    words=(NO_TEACHER,),
+    is_path=True,
+    is_repeatable=True,
+)
 AUGMENTATION = _words(_decode_augmentation, AUGMENTATIONS, "FILE.toml", is_path=True)
 SENSITIVITIES = ValueKind(
     decode=_decode_sensitivities, metavar="LABEL=SHARE", values="LABEL=SHARE, repeatable", is_repeatable=True

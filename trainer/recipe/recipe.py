@@ -42,8 +42,8 @@ from trainer.recipe.option_fields import (
     NO_TEACHER,
     RATE,
     REPEATED_COLUMNS,
+    RUNS,
     SENSITIVITIES,
-    TEACHER,
     WEIGHTS,
     OptionDescription,
     OptionValueError,
@@ -147,16 +147,23 @@ class Recipe:
         "Choose the initial weights of the backbone; a run gives its head too. imagenet is downloaded once; "
         "bundled is part of dermpack, for alpha 0.35.",
     )
-    teacher: Path | None = training(
-        None,
-        TEACHER,
-        "Learn from the predictions of this run too; it must be trained on the same dataset.",
+    average: tuple[Path, ...] = network(
+        (),
+        RUNS,
+        "Start from the mean of the weights of --weights RUN and these runs of the same network; repeatable.",
+        default_text=NO_TEACHER,
+    )
+    teacher: tuple[Path, ...] = training(
+        (),
+        RUNS,
+        "Learn from the predictions of this run too, or from the mean of several; repeatable. They must be "
+        "trained on the same dataset.",
         default_text=NO_TEACHER,
     )
     teacher_share: float = training(
         0.7,
         number("SHARE", most=1),
-        "Set the weight of the teacher's predictions in the targets; the labels have the rest.",
+        "Set the weight of the teachers' predictions in the targets; the labels have the rest.",
     )
     head: Head = network(
         Head.SOFTMAX, word(Head), "Choose the activation of the last layer; sigmoid requires two classes."
@@ -287,7 +294,9 @@ class Recipe:
         absent = MACHINE_OPTIONS if self.metadata else (*MACHINE_OPTIONS, *METADATA_OPTIONS)
         unchanged = {name for name in LATER_OPTIONS if getattr(self, name) == getattr(Recipe(), name)}
         return {
-            name: _record_value(getattr(self, name))
+            name: _record_runs(getattr(self, name))
+            if name in RUN_OPTIONS
+            else _record_value(getattr(self, name))
             for name in OPTIONS
             if name not in absent and name not in unchanged
         }
@@ -296,7 +305,12 @@ class Recipe:
 OPTIONS: Mapping[str, OptionDescription] = {
     item.name: replace(item.metadata[DECLARATION], name=item.name) for item in fields(Recipe)
 }
-LATER_OPTIONS = ("label", "train_share")  # of 0.2.0: a record has them only where they change something
+LATER_OPTIONS = (
+    "label",
+    "train_share",
+    "average",
+)  # of 0.2.0: a record has them only where they change something
+RUN_OPTIONS = ("teacher", "average")
 METADATA_OPTIONS = ("metadata", "allow_leak", "join", "metadata_dense", "metadata_drop")
 MACHINE_OPTIONS = tuple(name for name, described in OPTIONS.items() if not described.decides_weights)
 
@@ -339,13 +353,21 @@ def resolve_paths(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     resolved = dict(values)
     for name, value in values.items():
         option = OPTIONS.get(name)
-        if option is None or not option.is_path or not isinstance(value, str) or value in option.words:
+        if option is None or not option.is_path:
             continue
-        target = path.parent / value
-        # A misspelt word is not a path: it must be reported as it was written.
-        if value.endswith((".h5", ".toml")) or "/" in value or path_exists(target):
-            resolved[name] = str(target)
+        given = value if isinstance(value, list) else [value]
+        found = [_resolve(path.parent, each) if each not in option.words else each for each in given]
+        resolved[name] = found if isinstance(value, list) else found[0]
     return resolved
+
+
+def _resolve(folder: Path, value: Any) -> Any:
+    """Return the path relative to the working directory; a misspelt word stays as it was written."""
+    if not isinstance(value, str):
+        return value
+    target = folder / value
+    is_path = value.endswith((".h5", ".toml")) or "/" in value or path_exists(target)
+    return str(target) if is_path else value
 
 
 def recipe_to_options(recipe: Recipe) -> dict[str, Any]:
@@ -354,7 +376,9 @@ def recipe_to_options(recipe: Recipe) -> dict[str, Any]:
     for item in fields(recipe):
         match getattr(recipe, item.name):
             case None:
-                options[item.name] = NO_TEACHER if item.name == "teacher" else ALL
+                options[item.name] = ALL
+            case tuple() as runs if item.name in RUN_OPTIONS:
+                options[item.name] = [str(path.absolute()) for path in runs] or NO_TEACHER
             case Path() as path:
                 # The reader may be a process with another working directory.
                 options[item.name] = str(path.absolute())
@@ -369,6 +393,12 @@ def _record_value(value: Any) -> Any:
     if isinstance(value, Path):
         return {"sha256": sha256_file(value / WEIGHTS_FILE if value.is_dir() else value)}
     return encode(value)
+
+
+def _record_runs(runs: tuple[Path, ...]) -> Any:
+    """Return the hashes of runs; none and a single one as 0.1.0 recorded them."""
+    hashes = [_record_value(run) for run in runs]
+    return hashes if len(hashes) > 1 else next(iter(hashes), None)
 
 
 def _invalid_value(where: object, name: str, value: Any, error: Exception) -> TableError:

@@ -38,8 +38,11 @@ def check_training(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bo
         hint = "Evaluate it, choose another output, or add --overwrite to train it again."
         raise OutputError(run, "training is already finished", hint, code="already-finished")
     check_output_folder(run, marker=RUN_FILE, overwrite=overwrite)
+    if recipe.average and not (isinstance(recipe.weights, Path) and recipe.weights.is_dir()):
+        hint = "Name the first of the runs with --weights."
+        raise InputError("--average", "needs a run in --weights", hint, code="missing-option")
     _check_initial_runs(dataset, recipe, spec)
-    _check_teacher(recipe, spec)
+    _check_teachers(recipe, spec)
     _check_counts(dataset, recipe)
     _check_resampling(dataset, recipe, spec)
     # No group or duplicate may be in two splits. No option disables this check: scores would be wrong.
@@ -89,7 +92,8 @@ def _check_initial_runs(dataset: Dataset, recipe: Recipe, spec: NetworkSpec) -> 
 
     Another split may have had pictures in training that are held out here.
     """
-    for option, folder in (("weights", recipe.weights), ("teacher", recipe.teacher)):
+    runs = [("weights", recipe.weights), *(("average", each) for each in recipe.average)]
+    for option, folder in (*runs, *(("teacher", each) for each in recipe.teacher)):
         if not (isinstance(folder, Path) and folder.is_dir()):
             continue
         run = read_run(folder)
@@ -104,29 +108,28 @@ def _check_initial_runs(dataset: Dataset, recipe: Recipe, spec: NetworkSpec) -> 
             what = f"trained for other labels ({', '.join(run.classes)})"
             hint = f"Give a run with the labels {', '.join(dataset.classes)}."
             raise InputError(f"--{option} {folder}", what, hint, code="run-mismatch")
-        if option == "weights":
+        if option != "teacher":
             _check_same_network(run, spec)
 
 
-def _check_teacher(recipe: Recipe, spec: NetworkSpec) -> None:
-    """Check that a phase learns from the teacher, which needs pictures: cached features are not enough."""
-    if recipe.teacher is None:
+def _check_teachers(recipe: Recipe, spec: NetworkSpec) -> None:
+    """Check that a phase uses what needs pictures, teachers and CutMix: cached features are not enough."""
+    for folder in recipe.teacher:
+        taught = read_run(folder).spec
+        # A teacher gets the inputs of the trained network: the same row of metadata, or the picture only.
+        if not (spec.has_picture and taught.has_picture) or taught.columns not in ((), spec.columns):
+            what = "takes inputs that the trained network does not have"
+            hint = "Choose a teacher that takes pictures, and no metadata or the same columns."
+            raise InputError(f"--teacher {folder}", what, hint, code="conflicting-options")
+    if recipe.weights is Weights.NONE or not (recipe.teacher or recipe.augment.cutmix):
         return
-    where = f"--teacher {recipe.teacher}"
-    taught = read_run(recipe.teacher).spec
-    # A teacher gets the inputs of the network that is trained: the same row of metadata, or the picture only.
-    if not (spec.has_picture and taught.has_picture) or taught.columns not in ((), spec.columns):
-        what = "takes inputs that the trained network does not have"
-        hint = "Choose a teacher that takes pictures, and no metadata or the same columns."
-        raise InputError(where, what, hint, code="conflicting-options")
-    if recipe.weights is Weights.NONE:
-        return
+    where = f"--teacher {recipe.teacher[0]}" if recipe.teacher else "--augment (cutmix)"
     if not recipe.epochs or recipe.fine_tune == 0:
-        what = "the teacher would have no effect, because the head is trained on the labels only"
+        what = "it would have no effect, because the head is trained on cached features and the labels only"
         hint = "Choose --epochs and --fine-tune above 0."
         raise InputError(where, what, hint, code="conflicting-options")
     if recipe.fine_tune is not None and (recipe.copies or not recipe.augment.changes_pixels):
-        what = "the teacher would have no effect, because these layers are trained on cached features"
+        what = "it would have no effect, because these layers are trained on cached features"
         hint = "Choose --fine-tune all, or --copies 0 with an --augment that changes pixels."
         raise InputError(where, what, hint, code="conflicting-options")
 

@@ -35,7 +35,7 @@ from trainer.fitting.events import ProgressCallback
 from trainer.fitting.loop import predict
 from trainer.fitting.phases import HEAD, PhaseInputs, train_phases
 from trainer.model.network import build_network
-from trainer.model.weights import save_weights
+from trainer.model.weights import average_weights, save_weights
 from trainer.recipe.recipe import Precision, Recipe
 from trainer.runs import RUN_FILE, WEIGHTS_FILE
 from trainer.runs.preflight import select_pictures
@@ -155,16 +155,19 @@ def _train_model(
     replicas.check_agreement(format_json(identity))
     # What can fail fast comes first: preparing pictures may take long.
     pictures, validation = (len(dataset.manifest.of(split)) for split in (Split.TRAIN, Split.VALIDATION))
-    batch, is_mixed = min(recipe.batch, pictures), bool(recipe.augment.mixup)
+    batch, is_mixed = min(recipe.batch, pictures), recipe.augment.mixes_pictures
     replicas.check_batch(batch=batch, validation=validation, is_mixed=is_mixed)
     columns = fit_columns(dataset, recipe.metadata)
     spec = recipe.spec(classes=len(dataset.classes), columns=columns)
-    model = replicas.replicate(build_network(spec, weights=recipe.weights, seed=recipe.seed))
+    network = build_network(spec, weights=recipe.weights, seed=recipe.seed)
+    if recipe.average:
+        average_weights(network, [folder / WEIGHTS_FILE for folder in recipe.average])
+    model = replicas.replicate(network)
     teacher = None
-    if recipe.teacher is not None:
-        taught = read_run(recipe.teacher)
-        network, share = load_softmax(taught), recipe.teacher_share
-        teacher = Teacher(network=network, weights_sha256=taught.weights_sha256, share=share)
+    if recipe.teacher:
+        runs = [read_run(folder) for folder in recipe.teacher]
+        networks, hashes = tuple(map(load_softmax, runs)), tuple(run.weights_sha256 for run in runs)
+        teacher = Teacher(networks=networks, weights_sha256=hashes, share=recipe.teacher_share)
     train_examples, validation_examples = (
         read_examples(
             dataset,

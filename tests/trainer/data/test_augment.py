@@ -143,3 +143,79 @@ def test_a_value_out_of_range_is_refused() -> None:
     with raises_code("invalid-option", "rotation_degrees = 200", "180") as raised:
         parse_augmentation({"rotation_degrees": 200}, where=Path("a.toml"))
     assert isinstance(raised.value, TableError)
+
+
+def inputs_of(values: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.constant(values, tf.float32)
+
+
+def test_a_share_of_the_pictures_gets_a_mark_and_the_others_stay() -> None:
+    from trainer.data.augment import augment_batch
+
+    grey = np.full((64, 48, 48, 3), 128, np.uint8)
+    marked = Augmentation(marks=0.5)
+    found = augment_batch(pictures_of(grey), marked, seed=SEED).numpy()
+    again = augment_batch(pictures_of(grey), marked, seed=SEED).numpy()
+    is_changed = np.abs(found - found[:, 24:25, 24:25]).reshape(64, -1).max(axis=1) > 0.1
+    assert 16 < is_changed.sum() < 48
+    np.testing.assert_array_equal(found, again)
+    assert np.abs(found).max() <= 1
+
+
+def test_marks_do_not_change_the_draws_of_the_other_changes() -> None:
+    strong, marked = AUGMENTATIONS["strong"], AUGMENTATIONS["marked"]
+    assert replace(marked, marks=0.0) == strong
+    before, after = changed(strong), changed(marked)
+    assert np.isclose(before, after, atol=1e-6).mean() > 0.7
+
+
+def test_random_operations_change_colours_within_the_range_and_depend_on_the_seed_alone() -> None:
+    values = Augmentation(operations=2, magnitude=1.0)
+    found = changed(values)
+    np.testing.assert_array_equal(found, changed(values))
+    assert not np.array_equal(found, changed(values, seed=(4, 5)))
+    assert np.abs(found).max() <= 1
+    is_changed = [not np.allclose(row, own, atol=1e-4) for row, own in zip(found, plain(), strict=True)]
+    assert any(is_changed)
+
+
+@pytest.mark.parametrize("operation", range(6))
+def test_each_operation_without_strength_changes_little_and_the_last_nothing(operation: int) -> None:
+    from trainer.data.augment import OPERATIONS, apply_operations
+
+    draws = inputs_of([[(operation + 0.5) / OPERATIONS, 0.5]] * 4)
+    found = apply_operations(inputs_of(plain()), draws, magnitude=1.0).numpy()
+    np.testing.assert_allclose(found, plain(), atol=1 / 64)
+    strong = inputs_of([[(operation + 0.5) / OPERATIONS, 0.95]] * 4)
+    moved = np.abs(apply_operations(inputs_of(plain()), strong, magnitude=1.0).numpy() - plain()).max()
+    assert (moved > 0.05) == (operation < OPERATIONS - 1)
+
+
+def test_cutmix_gives_each_target_the_share_of_its_pixels() -> None:
+    from trainer.data.augment import cut_mix
+
+    rows = np.stack([np.full((32, 32, 3), value, np.float32) for value in (-1, -0.5, 0.5, 1)])
+    mixed, targets = cut_mix(inputs_of(rows), inputs_of(np.eye(4)), 1.0, seed=SEED)
+    for index, (picture, target) in enumerate(zip(mixed.numpy(), targets.numpy(), strict=True)):
+        own = (picture == rows[index]).all(axis=2).mean()
+        assert target[index] == pytest.approx(own, abs=1e-6)
+        assert target[3 - index] == pytest.approx(1 - own, abs=1e-6)
+        assert own >= 0.5
+    assert (mixed.numpy() != rows).any()
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"mixup": 0.2, "cutmix": 0.2}, "conflicting-options"),
+        ({"operations": 2}, "conflicting-options"),
+        ({"operations": 1.5, "magnitude": 0.5}, "invalid-option"),
+        ({"marks": 1.5}, "invalid-option"),
+    ],
+)
+def test_values_that_exclude_or_need_each_other_are_refused(values: dict[str, Any], code: str) -> None:
+    with pytest.raises(TableError) as error:
+        parse_augmentation(values, where="augment")
+    assert error.value.code == code

@@ -41,7 +41,7 @@ def taught(share: float, offsets: tuple[float, ...] = (0.0,), side: int = 4) -> 
     from trainer.data.batches import Teacher
 
     network = Fixed([0.2, 0.8])
-    teacher = Teacher(network=network, weights_sha256="f" * 64, share=share)
+    teacher = Teacher(networks=(network,), weights_sha256=("f" * 64,), share=share)
     targets = tf.constant([[1.0, 0.0], [0.0, 1.0]])
     mixed = teacher.blend_targets(targets, tf.zeros([2, side, side, 3]), offsets=offsets)
     return mixed.numpy(), network
@@ -158,5 +158,43 @@ def test_runs_in_a_recipe_are_found_beside_it(trained: Path) -> None:
     path.write_text(f'weights = "{trained.name}"\nteacher = "./{trained.name}"\n')
     recipe = read_recipe(path)
     assert recipe.weights == trained
-    assert recipe.teacher == trained
-    assert parse_recipe({"teacher": "none"}, where=COMMAND_LINE, base=recipe).teacher is None
+    assert recipe.teacher == (trained,)
+    assert parse_recipe({"teacher": ("none",)}, where=COMMAND_LINE, base=recipe).teacher == ()
+    path.write_text(
+        f'weights = "{trained.name}"\nteacher = ["{trained.name}"]\naverage = ["{trained.name}"]\n'
+    )
+    assert read_recipe(path).average == (trained,)
+
+
+def test_several_teachers_answer_by_the_mean_of_their_probabilities() -> None:
+    import tensorflow as tf
+
+    from trainer.data.batches import Teacher
+
+    networks = (Fixed([0.2, 0.8]), Fixed([0.6, 0.4]))
+    teacher = Teacher(networks=networks, weights_sha256=("a", "b"), share=1.0)
+    targets = tf.constant([[1.0, 0.0]])
+    mixed = teacher.blend_targets(targets, tf.zeros([1, 4, 4, 3]), offsets=(0.0,))
+    np.testing.assert_allclose(mixed.numpy(), [[0.4, 0.6]], atol=1e-6)
+    assert teacher.fingerprint() == ["a", "b", 1.0]
+
+
+def test_the_mean_of_the_weights_of_runs_is_a_run(trained: Path, coloured: Path) -> None:
+    other = run_of(coloured, "other", "--weights", str(trained), "--head-epochs", "0", "--epochs", "1")
+    stay = ("--head-epochs", "0", "--epochs", "0", "--average", str(other))
+    mean = run_of(coloured, "mean", "--weights", str(trained), *stay)
+    first, second, found = (dict(np.load(run / "weights.npz")) for run in (trained, other, mean))
+    for name, values in found.items():
+        np.testing.assert_allclose(values, (first[name] + second[name]) / 2, rtol=1e-5, atol=1e-6)
+    assert any(not np.array_equal(first[name], second[name]) for name in first)
+    record = json.loads((mean / "training.json").read_text())
+    weights = json.loads((other / "training.json").read_text())["weights_sha256"]
+    assert record["recipe"]["average"] == {"sha256": weights}
+
+
+def test_an_average_needs_a_run_to_begin_with(
+    trained: Path, coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [*OPTIONS, "--average", str(trained)]
+    assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *options]) == 1
+    assert_stderr_code(capsys.readouterr().err, "missing-option", "--average")

@@ -12,7 +12,7 @@ from dermpack.dataset.manifest import read_dataset
 from tests.support import picture_sources as sources
 from tests.support import training_dataset as small_dataset
 from tests.support.errors import raises_code
-from trainer.experiments.study import check_study
+from trainer.experiments.study import check_study, common_label
 from trainer.experiments.study_file import SHIPPED, StudyPlan, find_study, read_study
 from trainer.recipe.network_spec import Weights
 from trainer.recipe.recipe import Goal, Recipe, parse_recipe, recipe_to_options
@@ -124,6 +124,13 @@ def test_a_wrong_network_is_named_with_its_recipe(tmp_path: Path) -> None:
     plan = read(tmp_path, f"{TWO}[recipes.c]\nsize = 50\n")
     with raises_code("invalid-option", "[recipes.c] --size 50", "mobilenet_v2"):
         check_study(dataset, plan, tmp_path / "study")
+
+
+def test_the_recipes_of_a_study_learn_the_same_labels(tmp_path: Path) -> None:
+    plan = read(tmp_path, f'{TWO}[recipes.c]\nlabel = "site"\n')
+    with raises_code("conflicting-options", "'site'"):
+        common_label(plan)
+    assert common_label(read(tmp_path, TWO)) == ""
 
 
 def test_a_dataset_to_test_on_must_have_known_labels_and_a_test_split(tmp_path: Path) -> None:

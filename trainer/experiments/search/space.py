@@ -19,7 +19,7 @@ DEFAULT = Path(__file__).parents[2] / "studies" / "space.toml"
 MAX_CHOICES = 100
 NOT_SEARCHED = (
     *("weights", "teacher", "teacher_share", "metric", "seed", "sensitivity"),
-    *("label", "train_share"),
+    *("label", "train_share", "average"),
 )
 FIXED = (*NOT_SEARCHED, *MACHINE_OPTIONS)  # options that a search does not vary
 HINT = "Write key = [choices], or key = { low = …, high = … }."

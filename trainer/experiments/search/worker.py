@@ -172,9 +172,11 @@ def _recipe_text(search: Search, number: int, base: Recipe, folder: Path) -> str
     recipe = apply_sample(trial.drawn, base)
     values = {name: value for name, value in recipe_to_options(recipe).items() if name not in MACHINE_OPTIONS}
     # A path relative to the file stays valid when the folder is moved together with the weights.
-    for name, path in (("weights", recipe.weights), ("teacher", recipe.teacher)):
-        if isinstance(path, Path):
-            values[name] = os.path.relpath(path.resolve(), folder.resolve())
+    if isinstance(recipe.weights, Path):
+        values["weights"] = os.path.relpath(recipe.weights.resolve(), folder.resolve())
+    for name, runs in (("teacher", recipe.teacher), ("average", recipe.average)):
+        if runs:
+            values[name] = [os.path.relpath(run.resolve(), folder.resolve()) for run in runs]
     figures = ", ".join(
         f"{name} {value:.4g}" for name, value in zip(search.objectives, trial.values, strict=True)
     )
