@@ -94,8 +94,8 @@ android-real: android  ## Compare 200 real pictures on the JVM with dermpack pre
 models: $(VENV)/.installed  ## Train and package the reference models (hours); HAM=… WEIGHTS=… [SEED=0]
 	@.ci/models "$(BIN)" "$(HAM)" "$(WEIGHTS)" "$(SEED)"
 
-matrix:  ## Run the tests that need no TensorFlow on every supported Python found
-	@.ci/matrix
+matrix:  ## Run the tests that need no TensorFlow on every other supported Python found
+	@.ci/matrix "$(PYTHON)"
 
 base:  ## Build the wheel, install it without extras, try it
 	@.ci/base "$(PYTHON)"
