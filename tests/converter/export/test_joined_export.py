@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from dermpack.bundle.android_module import JAVAC_START
 from dermpack.cli import main
 from dermpack.contract import read_contract
 from dermpack.storage.files import sha256_of
@@ -188,7 +189,8 @@ def test_a_bundle_is_verified_and_answers_on_a_jvm_byte_for_byte(exports: Path, 
     shutil.unpack_archive(bundle, tmp_path / "bundle")
     sources = [*JAVA.glob("pure/*.java"), *JAVA.glob("standin/Null*.java")]
     sources.append(REPOSITORY / "tests" / "support" / "ReplayCheck.java")
-    subprocess.run(["javac", "-d", str(classes), *map(str, sources)], check=True, capture_output=True)
+    command = ["javac", *JAVAC_START, "-d", str(classes)]
+    subprocess.run([*command, *map(str, sources)], check=True, capture_output=True)
     (golden,) = (tmp_path / "bundle").rglob("golden.json")
     assets = golden.parent.parent
     contracts = sorted(assets.rglob("model.json"))
