@@ -107,8 +107,8 @@ models: $(VENV)/.installed  ## Train and package the reference models (hours); H
 bundles: $(VENV)/.installed  ## Package the reference models again, with the code of this version
 	@.ci/models "$(BIN)" package
 
-matrix:  ## Run the tests that need no TensorFlow on every supported Python found
-	@.ci/matrix
+matrix:  ## Run the tests that need no TensorFlow on every other supported Python found
+	@.ci/matrix "$(PYTHON)"
 
 base:  ## Build the wheel, install it without extras, try it
 	@.ci/base "$(PYTHON)"

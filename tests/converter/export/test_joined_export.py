@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from dermpack.bundle.android_module import JAVAC_START
 from dermpack.bundle.read_bundle import read_bundle
 from dermpack.bundle.web.checks import check_site
 from dermpack.cli import main
@@ -191,7 +192,8 @@ def test_a_bundle_is_verified_and_answers_on_a_jvm_byte_for_byte(exports: Path, 
     shutil.unpack_archive(bundle, tmp_path / "bundle")
     sources = [*JAVA.glob("pure/*.java"), *JAVA.glob("standin/Null*.java")]
     sources.append(REPOSITORY / "tests" / "support" / "ReplayCheck.java")
-    subprocess.run(["javac", "-d", str(classes), *map(str, sources)], check=True, capture_output=True)
+    command = ["javac", *JAVAC_START, "-d", str(classes)]
+    subprocess.run([*command, *map(str, sources)], check=True, capture_output=True)
     (golden,) = (tmp_path / "bundle").rglob("golden.json")
     assets = golden.parent.parent
     contracts = sorted(assets.rglob("model.json"))

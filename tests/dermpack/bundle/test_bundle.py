@@ -402,7 +402,13 @@ def test_a_version_that_is_not_a_short_line_is_rejected(exports: Path, version: 
         build_bundle(read_variants(exports, ("int8",)), replace(REQUEST, version=version))
 
 
-@pytest.mark.parametrize("form", list(BundleFormat))
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=pytest.mark.java) if form is BundleFormat.AAR else form
+        for form in BundleFormat
+    ],
+)
 @pytest.mark.parametrize("place", list(GoldenPlace))
 def test_golden_vectors_are_only_in_the_builds_that_were_asked_for(
     tmp_path: Path, form: BundleFormat, place: GoldenPlace, exports: Path

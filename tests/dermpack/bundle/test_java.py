@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dermpack.bundle.android_module import JAVA_FOLDER, name_java_sources, read_java_sources
+from dermpack.bundle.android_module import JAVA_FOLDER, JAVAC_START, name_java_sources, read_java_sources
 from dermpack.bundle.build_bundle import BundleRequest, build_bundle
 from dermpack.bundle.bundle_record import BundleFormat, derive_names
 from dermpack.bundle.variants import read_variants
@@ -26,6 +26,7 @@ JAVAC = shutil.which("javac")
 needs_jdk = pytest.mark.skipif(JAVAC is None, reason="no JDK (javac) is installed")
 
 
+@pytest.mark.java
 @needs_jdk
 def test_the_pure_part_compiles_without_android(tmp_path: Path) -> None:
     names = derive_names("skin")
@@ -58,6 +59,7 @@ public final class Dump {
 """
 
 
+@pytest.mark.java
 @needs_jdk
 def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     (variant,) = read_variants(write_export(tmp_path / "export"))
@@ -114,6 +116,7 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
 def compile_java(into: Path, sources: Sequence[Path]) -> None:
     command = [
         str(JAVAC),
+        *JAVAC_START,
         "--release",
         "8",
         "-Xlint:all,-options,-path",
@@ -162,6 +165,7 @@ def test_the_public_types_are_few_and_kotlin_uses_all_their_methods() -> None:
     assert unused <= {"equals", "close"}  # in Kotlin, == and use call them
 
 
+@pytest.mark.java
 @needs_jdk
 def test_an_archive_contains_the_classes_without_the_stand_ins(tmp_path: Path) -> None:
     variants = read_variants(write_export(tmp_path / "export"))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dermpack.bundle.android_module import JAVAC_START
 from dermpack.bundle.build_bundle import BundleRequest, build_bundle
 from dermpack.bundle.bundle_record import BundleFormat, GoldenPlace
 from dermpack.bundle.variants import read_variants
@@ -49,7 +50,9 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("classes")
     sources = [*JAVA.glob("pure/*.java"), *JAVA.glob("standin/Null*.java")]
     sources.append(REPOSITORY / "tests" / "support" / "ReplayCheck.java")
-    subprocess.run(["javac", "-d", str(folder), *map(str, sources)], check=True, capture_output=True)
+    subprocess.run(
+        ["javac", *JAVAC_START, "-d", str(folder), *map(str, sources)], check=True, capture_output=True
+    )
     return folder
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermpack.bundle.android_module import JAVA_FOLDER, name_java_sources
+from dermpack.bundle.android_module import JAVA_FOLDER, JAVAC_START, name_java_sources
 from dermpack.bundle.bundle_record import derive_names
 from dermpack.bundle.metadata_constants import format_metadata_fields
 from dermpack.contract import CategoricalColumn, MetadataInput, NumericColumn, TensorType, format_contract
@@ -19,9 +19,10 @@ from dermpack.inference.metadata_rows import encode_values
 from dermpack.inference.picture_feed import Tensor, quantize
 from tests.support.contracts import contract_for
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("javac") and shutil.which("java")), reason="no JDK is installed"
-)
+pytestmark = [
+    pytest.mark.java,
+    pytest.mark.skipif(not (shutil.which("javac") and shutil.which("java")), reason="no JDK is installed"),
+]
 
 COLUMNS = (
     NumericColumn(name="age", mean=51.863, std=16.9127, minimum=0.0, maximum=85.0),
@@ -88,6 +89,7 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "Rows.java").write_text(MAIN, encoding="utf-8")
     command = [
         "javac",
+        *JAVAC_START,
         "--release",
         "8",
         "-Xlint:-options",

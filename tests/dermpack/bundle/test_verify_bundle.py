@@ -204,6 +204,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return build_bundle(read_variants(write_export(folder / "export")), request).data
 
 
+@pytest.mark.java
 def test_the_classes_of_an_archive_are_compared_where_the_same_compiler_is(
     archive: bytes, tmp_path: Path
 ) -> None:
@@ -216,6 +217,7 @@ def test_the_classes_of_an_archive_are_compared_where_the_same_compiler_is(
     assert "classes.jar" in check.detail
 
 
+@pytest.mark.java
 def test_without_a_compiler_the_other_files_of_an_archive_are_compared(
     archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

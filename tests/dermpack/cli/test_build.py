@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from dermpack.cli.build.run_steps import (
     BuildState,
     StepRecord,
     open_build,
-    read_state,
     run_steps,
     step_reporter,
 )
@@ -443,34 +441,6 @@ def test_the_index_states_the_result_and_links_every_report(tmp_path: Path) -> N
     assert len(SUMMARY.result_lines()) == 6
     assert [sentence for _, sentence in SUMMARY.result_lines() if sentence not in page] == []
     assert "not a medical device" in page
-
-
-def links(page: Path) -> Iterator[Path]:
-    yield from (page.parent / link for link in re.findall(r'<a href="([^#"]+)"', page.read_text("utf-8")))
-
-
-@pytest.mark.tensorflow
-def test_a_build_resumes_after_a_failed_step_and_writes_a_verified_bundle(
-    tmp_path: Path, demo_pictures: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("tensorflow")
-    out = tmp_path / "out"
-    broken = config_file(tmp_path, TINY_TOML.replace("filters = [4, 8]", "filters = [4, 8]\ndropout = 7"))
-    command = ["build", str(demo_pictures), "-o", str(out), "--config", str(broken), "--json"]
-    assert main(command) == 1
-    captured = capsys.readouterr()
-    assert json.loads(captured.out)["error"]["code"] == "invalid-option"
-    finished = [name for name, record in read_state(out / STATE_FILE).steps.items() if record.is_finished]
-    assert sorted(finished) == ["check", "import", "report"]
-    config_file(tmp_path, TINY_TOML)
-    assert main(command) == 0
-    captured = capsys.readouterr()
-    assert "1/9 Importing the pictures: done before" in captured.err
-    record = json.loads(captured.out)
-    assert record["recipe"] == "int8 ptq" and record["verification"].startswith("export: holds")
-    assert [place for place in record["places"] if not Path(place).is_file()] == []
-    assert [path for path in links(out / "index.html") if not path.is_file()] == []
-    assert main(["verify", record["bundle"], "--quiet"]) == 0
 
 
 def test_a_web_bundle_is_the_last_step_where_its_runtime_is_in_the_cache(

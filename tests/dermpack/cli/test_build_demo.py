@@ -11,10 +11,10 @@ import pytest
 
 from dermpack.cli import main, program
 from dermpack.cli.build import ANSWERS_FILE, DEMO_OPTIONS, demo_steps, next_commands, read_prediction
-from dermpack.cli.build.run_steps import open_build, run_build
+from dermpack.cli.build.run_steps import STATE_FILE, open_build, read_state, run_build
 from dermpack.cli.build.summary import read_summary, write_index
 from dermpack.cli.console import Printer
-from tests.dermpack.cli.test_build import TINY
+from tests.dermpack.cli.test_build import TINY, TINY_TOML, config_file
 from tests.support.paths import REPOSITORY
 
 WALKTHROUGH = REPOSITORY / "docs/walkthrough.md"
@@ -36,7 +36,9 @@ def test_every_next_command_can_be_typed() -> None:
 
 
 @pytest.mark.tensorflow
-def test_the_demo_makes_what_its_summary_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_makes_what_its_summary_names_and_a_build_goes_on_from_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("tensorflow")
     folder = tmp_path / "demo"
     steps = demo_steps(folder, TINY)
@@ -55,3 +57,26 @@ def test_the_demo_makes_what_its_summary_names(tmp_path: Path, capsys: pytest.Ca
     assert record["training"] == "scratch_cnn, 28 px, --weights none"
     assert [duration["title"] for duration in record["steps"]] == [step.title for step in steps]
     assert main(["verify", str(folder / "skin.zip"), "--quiet"]) == 0
+    resume_after_a_failed_step(folder, tmp_path, capsys)
+
+
+def resume_after_a_failed_step(folder: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Build from the pictures of a finished demo: the same steps with the same options are not run again."""
+    config = config_file(place, TINY_TOML.replace('"skin"', '"!"'))
+    capsys.readouterr()
+    command = ["build", str(folder / "pictures"), "-o", str(folder), "--config", str(config), "--json"]
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["error"]["code"] == "invalid-option"
+    assert not read_state(folder / STATE_FILE).steps["package"].is_finished
+    config_file(place, TINY_TOML)
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    skipped = re.findall(r"^(\d+)/\d+ .*: done before", captured.err, re.MULTILINE)
+    assert skipped == ["1", "3", "4", "5", "6", "8"]  # all but the checks and the failed step
+    record = json.loads(captured.out)
+    assert record["verification"].startswith("export: holds")
+    assert [path for path in record["places"] if not Path(path).is_file()] == []
+    page = (folder / "index.html").read_text("utf-8")
+    assert [link for link in re.findall(r'<a href="([^#"]+)"', page) if not (folder / link).is_file()] == []
+    assert main(["verify", record["bundle"], "--quiet"]) == 0

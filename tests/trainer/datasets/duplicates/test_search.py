@@ -193,23 +193,17 @@ def test_the_evidence_of_many_equal_pictures_joins_them_and_is_no_longer(tmp_pat
     assert join_pairs(400, joined) == list(found.near)
 
 
-def test_a_second_search_uses_the_cached_features(tmp_path: Path) -> None:
-    pictures = [skin(seed) for seed in range(COUNT_WITH_FEATURES)]
-    first = save_and_search(tmp_path, pictures)
-    cached = sorted((tmp_path / "cache").rglob("*.cached"))
-    written = [path.stat().st_ino for path in cached]
-    assert (
-        len(cached) == 2 * COUNT_WITH_FEATURES
-    )  # features of the network, and local features of proposed pairs
-    assert save_and_search(tmp_path, pictures) == first
-    assert [path.stat().st_ino for path in sorted((tmp_path / "cache").rglob("*.cached"))] == written
-
-
-def test_a_damaged_cache_is_computed_again(tmp_path: Path) -> None:
+def test_a_second_search_uses_the_cached_features_unless_they_are_damaged(tmp_path: Path) -> None:
     pictures = [skin(seed) for seed in range(COUNT_WITH_FEATURES)]
     pictures.append(CHANGES["cropped"](pictures[4]))
     first = save_and_search(tmp_path, pictures)
-    for number, path in enumerate(sorted((tmp_path / "cache").rglob("*.cached"))):
+    cached = sorted((tmp_path / "cache").rglob("*.cached"))
+    written = [path.stat().st_ino for path in cached]
+    # Features of the network, and local features of proposed pairs.
+    assert len(cached) == 2 * len(pictures)
+    assert save_and_search(tmp_path, pictures) == first
+    assert [path.stat().st_ino for path in sorted((tmp_path / "cache").rglob("*.cached"))] == written
+    for number, path in enumerate(cached):
         if number % 2:
             path.write_bytes(b"damaged")
         else:
