@@ -206,6 +206,8 @@ def open_database(url: str) -> Iterator[Database]:
         parsed = make_url(url)
         driver = DRIVERS.get(parsed.drivername, parsed.drivername)
         where = parsed.render_as_string(hide_password=True)
+        if driver.partition("+")[0] not in ("sqlite", "postgresql"):
+            raise ArgumentError(driver)  # no other system is tested
         is_file = driver == "sqlite" and parsed.database is not None
         if is_file:
             where = str(parsed.database)
@@ -216,6 +218,7 @@ def open_database(url: str) -> Iterator[Database]:
     except ArgumentError as error:
         what = "not the URL of a database"
         raise InputError(where, what, "Give postgresql://USER@HOST/NAME.", code="invalid-option") from error
+    # Python's driver would begin transactions by itself, too late and of the wrong kind.
     event.listen(engine, "begin", _begin)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)

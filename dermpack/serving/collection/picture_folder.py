@@ -96,6 +96,7 @@ def check_collection(database: Database, folder: PictureFolder, *, is_repairing:
     Repaired are files without a submission, which a kill leaves: they are deleted. A missing or changed file
     is only reported, because it may come back from a backup.
     """
+    # As the only writer: no submission is between its file and the end of its transaction.
     with database.writing() as session:
         submissions = session.scalars(select(Submission).order_by(Submission.id)).all()
         faults = list(_check_files(submissions, folder))

@@ -118,6 +118,7 @@ def next_task(database: Database, identity: Identity, *, chance: random.Random) 
     with database.reading() as session:
         if chance.random() < RANDOM_SHARE:
             count = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+            # The order by id is random, but the same for each count: the offset draws one of all.
             query = query.order_by(Submission.id).offset(chance.randrange(max(count, 1)))
         else:
             is_waiting = case((Submission.status == Status.DISPUTED.value, 0), else_=1)
@@ -167,6 +168,7 @@ def next_dispute(database: Database) -> tuple[Dispute | None, int]:
     with database.reading() as session:
         count = session.scalar(select(func.count()).select_from(disputed.subquery())) or 0
         is_third_possible = case((Submission.status == Status.UNDECIDED.value, 0), else_=1)
+        # What no third reviewer can settle waits for a curator alone, so it comes first.
         oldest = disputed.order_by(is_third_possible, Submission.received, Submission.id).limit(1)
         submission = session.scalar(oldest)
         if submission is None:

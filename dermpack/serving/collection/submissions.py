@@ -171,6 +171,7 @@ def store_submission(
             certainty=max(answer.probabilities.values()),
             model_sha256=answer.model_sha256,
         )
+        # The row comes first: a picture that two people send at once fails here, before its file is touched.
         session.add(submission)
         log(session, "submitted", submission_id=receipt.id)
         session.flush()
@@ -190,6 +191,7 @@ def withdraw(database: Database, folder: PictureFolder, *, submission_id: str, c
         session.add(Removed(id=submission.id, at=now(), file_name=submission.file_name))
         session.delete(submission)
         log(session, "withdrawn", submission_id=submission_id)
+    # The rows are gone for good before the file is: after a kill in between, the next start deletes the file.
     finish_removals(database, folder)
 
 
