@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One test process per core, each with whole files: the tests of a file share expensive fixtures.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote serve mediapipe arm arm-test android android-screens android-real \
+.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote serve mediapipe arm arm-test android android-screens android-real web web-firefox \
 	matrix base models clean
 
 help:  ## Show the targets
@@ -93,6 +93,12 @@ android-screens: $(VENV)/.installed  ## Run the Android demo on Android's own fr
 
 android-real: android  ## Compare 200 real pictures on the JVM with dermpack predict; EXPORT=… takes yours
 	@.ci/android-real "$(BIN)/python" $(EXPORT)
+
+web: $(VENV)/.installed  ## Build web bundles and drive their page in Chromium: answers, offline, policy, accessibility
+	@.ci/web "$(BIN)/python"
+
+web-firefox: $(VENV)/.installed  ## Run the tests of the web page in Firefox ESR
+	@.ci/web "$(BIN)/python" firefox
 
 models: $(VENV)/.installed  ## Train and package the reference models (hours); HAM=… WEIGHTS=… [SEED=0]
 	@.ci/models "$(BIN)" "$(HAM)" "$(WEIGHTS)" "$(SEED)"

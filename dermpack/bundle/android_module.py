@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dermpack.bundle.bundle_record import GOLDEN_FOLDER, BundleFormat, BundleNames, GoldenPlace
+from dermpack.bundle.bundle_record import GOLDEN_FOLDER, WEB_ASSETS, BundleFormat, BundleNames, GoldenPlace
 from dermpack.bundle.metadata_constants import format_metadata_fields
 from dermpack.bundle.zip_archive import pack_files
 from dermpack.contract import MetadataColumn
@@ -29,7 +29,7 @@ ASSETS = {
     BundleFormat.MODULE: "src/main/assets/{}",
     BundleFormat.ASSETS: "",
     BundleFormat.AAR: "assets/{}",
-    BundleFormat.WEB: "model",
+    BundleFormat.WEB: WEB_ASSETS,
 }
 # The names in java/ that are replaced by those of the model.
 JAVA_PACKAGE, JAVA_CLASS = "dermpack.bundle", "BundleClassifier"

@@ -15,6 +15,7 @@ from dermpack.storage.files import parse_relative_path
 
 BUNDLE_FILE, GOLDEN_FOLDER = "bundle.json", "golden"
 SCHEMA = 1
+WEB_ASSETS = "model"  # the folder that the page loads the model from
 MAX_CHARACTERS = 64  # of a name or a version
 MAX_SLUG_CHARACTERS = 40
 SLUG = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
@@ -110,9 +111,10 @@ class Bundle:
         is_golden = not self.golden or parse_relative_path(self.golden) is not None
         check(is_golden, "golden", self.golden, "a relative folder")
         names = BundleNames(slug=self.slug)
-        package, class_name = (
-            ("", "") if self.format is BundleFormat.WEB else (names.package, names.class_name)
-        )
+        package, class_name = names.package, names.class_name
+        if self.format is BundleFormat.WEB:
+            package, class_name = "", ""
+            check(self.assets == WEB_ASSETS, "assets", self.assets, WEB_ASSETS)
         is_relative = self.assets == "" or parse_relative_path(self.assets) is not None
         check(self.schema == SCHEMA, "schema", self.schema, str(SCHEMA))
         check(self.package == package, "package", self.package, package)

@@ -25,12 +25,12 @@ from dermpack.bundle.documents import build_bill_of_materials, licence_name, ren
 from dermpack.bundle.golden_vectors import GOLDEN_FILE
 from dermpack.bundle.read_bundle import MAX_JSON_BYTES, OpenedBundle
 from dermpack.bundle.variants import MODEL_FILE, Variant
-from dermpack.bundle.web.layout import LIST_FILE, RUNTIME_FOLDER, WORKER_FILE, lay_out_page
+from dermpack.bundle.web.layout import LIST_FILE, RUNTIME_FOLDER, WORKER_FILE, empty_worker, lay_out_page
 from dermpack.bundle.zip_archive import SUMS_FILE
 from dermpack.contract import CONTRACT_FILE
 from dermpack.errors import InputError
 from dermpack.reporting.page import to_one_line
-from dermpack.storage.files import parse_json, read_json, sha256_of
+from dermpack.storage.files import format_json, parse_json, read_json, sha256_of
 from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
 
 RELEASED_FILE = Path(__file__).with_name("released_files.json")
@@ -126,6 +126,7 @@ def generalize_files(
         models: "{models}",
         format_java_constants([variant.name for variant in variants]): "{variants}",
         f'ASSETS = "{bundle.slug}";': 'ASSETS = "{slug}";',
+        f'name": {format_json(bundle.name).rstrip()},': 'name": "{name}",',  # of the manifest, twice
         bundle.class_name: "{class}",
         bundle.package.replace(".", "/"): "{folder}",
         bundle.package: "{package}",
@@ -133,7 +134,7 @@ def generalize_files(
 
     def generalize(text: str) -> str:
         for old, new in replacements.items():
-            text = text.replace(old, new)
+            text = text.replace(old, new) if old else text  # a web bundle names no class
         return text
 
     return {
@@ -144,9 +145,15 @@ def generalize_files(
     }
 
 
-def is_checked_as_site(name: str) -> bool:
-    """Return whether the checks of web bundles compare a file: the runtime, and the lists of files."""
-    return name in (LIST_FILE, WORKER_FILE) or name.startswith(f"{RUNTIME_FOLDER}/")
+def _list_comparable_files(opened: OpenedBundle) -> dict[str, bytes]:
+    """Return the files of a bundle; the lists and the runtime of a web bundle have checks of their own."""
+    if opened.bundle.format is not BundleFormat.WEB:
+        return dict(opened.files)
+    checked = (LIST_FILE, f"{RUNTIME_FOLDER}/")
+    files = {name: data for name, data in opened.files.items() if not name.startswith(checked)}
+    if WORKER_FILE in files:
+        files[WORKER_FILE] = empty_worker(files[WORKER_FILE])
+    return files
 
 
 @cache
@@ -181,9 +188,8 @@ def _find_differences(opened: OpenedBundle, written: Mapping[str, bytes], releas
     own |= {f"{bundle.golden_folder}/{name}" for name in golden}
     # The bytes of compiled classes depend on the compiler: they are compared separately.
     own |= {COMPILED_CLASSES} if bundle.format is BundleFormat.AAR else set()
-    others = {name: data for name, data in opened.files.items() if name not in own}
-    if bundle.format is BundleFormat.WEB:  # dermpack.bundle.web.checks compares the others
-        others = {name: data for name, data in others.items() if not is_checked_as_site(name)}
+    files = _list_comparable_files(opened)
+    others = {name: data for name, data in files.items() if name not in own}
     yield from (name for name, data in others.items() if len(data) > MAX_FILE_BYTES)
     others = {name: data for name, data in others.items() if len(data) <= MAX_FILE_BYTES}
     general = {

@@ -29,7 +29,7 @@ from tests.support.bundle_exports import write_export
 def hash_files(form: BundleFormat, work: Path) -> dict[str, str]:
     """Return the hash of each file that follows from a bundle's record, by its name with placeholders."""
     variants = read_variants(write_export(work / form.value))
-    built = build_bundle(variants, BundleRequest(format=form, name="some lesions"))
+    built = build_bundle(variants, BundleRequest(format=form, name="some lesions", runtime={}))
     (work / f"{form.value}.zip").write_bytes(built.data)
     opened = read_bundle(work / f"{form.value}.zip")
     files = write_release_files(opened.bundle, opened.variants)

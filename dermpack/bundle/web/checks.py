@@ -47,7 +47,9 @@ ADDRESS = re.compile(
 )
 NAMESPACES = "http://www.w3.org/"  # names of XML, which nothing loads
 NODE_PROGRAM = CLIENT_FOLDER / "node" / "golden.mjs"
+LEAST_NODE = 18  # the first with fetch; tried with 18, 20 and 24
 NODE_BYTES, NODE_SECONDS = 4 << 30, 300
+NODE_VERSION = re.compile(rb"v(\d+)\.")
 NODE_CHECK = "golden answers in Node"
 MAX_NAMED = 3
 
@@ -58,7 +60,7 @@ def check_site(
     """Yield the checks of a web bundle; Node runs its code only if that is ours (`is_known_code`)."""
     lock = lock or read_lock()
     before = [
-        _check_runtime(opened.files, lock),
+        _check_runtime(opened, lock),
         _check_lists(opened.files),
         _check_policy(opened.files),
         _check_addresses(opened),
@@ -68,11 +70,11 @@ def check_site(
     yield _run_in_node(opened) if is_safe else _untried("the code of the bundle is not known to be ours")
 
 
-def _check_runtime(files: Mapping[str, bytes], lock: RuntimeLock) -> Check:
+def _check_runtime(opened: OpenedBundle, lock: RuntimeLock) -> Check:
     """Check that the runtime is the locked one, file by file."""
     found = {
         name.removeprefix(f"{RUNTIME_FOLDER}/"): sha256_of(data)
-        for name, data in files.items()
+        for name, data in opened.files.items()
         if name.startswith(f"{RUNTIME_FOLDER}/")
     }
     written = lay_out_runtime(lock, {})
@@ -80,11 +82,15 @@ def _check_runtime(files: Mapping[str, bytes], lock: RuntimeLock) -> Check:
     wanted |= {name: file.sha256 for name, file in lock.files.items()}
     different = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     problems = [f"differs from {lock.title}: {_first(different)}"] if different else []
+    if opened.bundle.runtime != lock.coordinates:
+        problems.append(f"the bundle names {opened.bundle.runtime[:80]}, not {lock.coordinates}")
     return check_from_problems("web runtime", problems, success=f"the {len(wanted)} files of {lock.title}")
 
 
 def _check_lists(files: Mapping[str, bytes]) -> Check:
     """Check that files.json and the worker list every file with its hash."""
+    if WORKER_FILE not in files:
+        return check_from_problems("web integrity", [f"contains no {WORKER_FILE}"], success="")
     sealed = seal_site(files)
     different = [name for name in (LIST_FILE, WORKER_FILE) if files.get(name) != sealed[name]]
     problems = [f"does not list the files of this bundle: {', '.join(different)}"] if different else []
@@ -116,10 +122,12 @@ def _check_policy(files: Mapping[str, bytes]) -> Check:
 def _check_addresses(opened: OpenedBundle) -> Check:
     """Check that nothing that a browser loads contains the address of another origin."""
     problems = []
-    assets = opened.bundle.path("")
     for name, data in sorted(opened.files.items()):
         # The runtime is compared with the lock; records of the model name sources and licences.
-        is_record = name.startswith((f"{RUNTIME_FOLDER}/", assets)) or name in ("bundle.json", "bom.cdx.json")
+        is_record = name.startswith((f"{RUNTIME_FOLDER}/", "model/")) or name in (
+            "bundle.json",
+            "bom.cdx.json",
+        )
         if is_record or not name.endswith(LOADED):
             continue
         found = (address[0] for address in ADDRESS.finditer(data.decode("utf-8", "replace")))
@@ -132,9 +140,9 @@ def _run_in_node(opened: OpenedBundle) -> Check:
     """Run the golden vectors in Node, with the code that a browser runs."""
     if opened.golden is None:
         return _untried("the bundle contains no golden vectors")
-    node = shutil.which("node")
+    node = _find_node()
     if node is None:
-        return _untried("Node is not installed")
+        return _untried(f"Node {LEAST_NODE} or later is not installed")
     with TemporaryDirectory(prefix="dermpack-web-") as temporary:
         folder = Path(temporary)
         for name, data in opened.files.items():
@@ -160,6 +168,15 @@ def _run_in_node(opened: OpenedBundle) -> Check:
         what = next((line for line in lines if "Error" in line), f"exit code {done.returncode}")
         return check_from_problems(NODE_CHECK, [what[:200]], success="")
     return _summarize([parse_json(line) for line in done.stdout.splitlines()])
+
+
+def _find_node() -> str | None:
+    node = shutil.which("node")
+    if node is None:
+        return None
+    done = subprocess.run(ending_with_parent([node, "--version"]), capture_output=True, check=False)
+    version = NODE_VERSION.match(done.stdout)
+    return node if version and int(version[1]) >= LEAST_NODE else None
 
 
 def _summarize(results: list[dict[str, Any]]) -> Check:

@@ -32,7 +32,8 @@ PAGE_FILE = "index.html"
 CLIENT_FILES = (PAGE_FILE, "style.css", SITE_FILE, "js/**/*.js", "i18n/*.json", "icons/*")
 RUNTIME_FOLDER = "vendor/litert"
 # The line of the worker that is replaced.
-WORKER_LIST = "const BUNDLE = { version: '', files: {} };\n"
+WORKER_LIST = b"const BUNDLE = { version: '', files: {} };\n"
+FILLED_LIST = re.compile(rb"^const BUNDLE = \{\n.*?^\};\n", re.DOTALL | re.MULTILINE)
 VERSION_DIGITS = 16
 # A policy applies to what comes after it, so only the character set may come before.
 POLICY = re.compile(
@@ -65,12 +66,13 @@ def check_types(variant: Variant) -> None:
 
 
 def lay_out_page(bundle: Bundle) -> dict[str, bytes]:
-    """Return the client code, which follows from this version of dermpack and the name of the bundle."""
+    """Return the client code: it follows from this version of dermpack and the name of the bundle."""
     paths = sorted({path for pattern in CLIENT_FILES for path in CLIENT_FOLDER.glob(pattern)})
     files = {path.relative_to(CLIENT_FOLDER).as_posix(): path.read_bytes() for path in paths}
     manifest = parse_json((CLIENT_FOLDER / MANIFEST_FILE).read_bytes())
     manifest |= {"name": bundle.name, "short_name": bundle.name}
     files[MANIFEST_FILE] = format_json(manifest).encode()
+    files[WORKER_FILE] = (CLIENT_FOLDER / WORKER_FILE).read_bytes()  # `seal_site` fills its list
     return files
 
 
@@ -91,16 +93,21 @@ def seal_site(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
     Whoever adds or changes a file of a site afterwards seals it again.
     """
-    sealed = {name: data for name, data in files.items() if name not in (LIST_FILE, WORKER_FILE)}
+    sealed = {name: data for name, data in files.items() if name != LIST_FILE}
     listed = {name: data for name, data in sorted(sealed.items()) if name not in UNLISTED}
     sealed[LIST_FILE] = format_json({name: sha256_of(data) for name, data in listed.items()}).encode()
     listed[LIST_FILE] = sealed[LIST_FILE]
     integrity = {name: format_integrity(data) for name, data in sorted(listed.items())}
     version = sha256_of(format_json(integrity).encode())[:VERSION_DIGITS]
-    worker = (CLIENT_FOLDER / WORKER_FILE).read_text(encoding="utf-8")
     record = format_json({"version": version, "files": integrity}).rstrip()
-    sealed[WORKER_FILE] = worker.replace(WORKER_LIST, f"const BUNDLE = {record};\n").encode()
+    worker = empty_worker(files[WORKER_FILE])
+    sealed[WORKER_FILE] = worker.replace(WORKER_LIST, f"const BUNDLE = {record};\n".encode())
     return sealed
+
+
+def empty_worker(worker: bytes) -> bytes:
+    """Return the source of a worker: without the list of files."""
+    return FILLED_LIST.sub(WORKER_LIST, worker, count=1)
 
 
 def format_integrity(data: bytes) -> str:

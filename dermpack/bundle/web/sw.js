@@ -14,8 +14,8 @@ const MOST_SHARED_BYTES = 64 * 1024 * 1024;
 
 // LiteRT has two builds, and a browser uses one: that for relaxed SIMD if this small module that uses it is valid.
 const USES_RELAXED_SIMD = new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253,
-  128, 2, 11,
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15,
+  253, 128, 2, 11,
 ]);
 const UNUSED_BUILD = WebAssembly.validate(USES_RELAXED_SIMD)
   ? 'vendor/litert/litert_wasm_compat_internal.'

@@ -10,9 +10,9 @@ import click
 from dermpack.cli import options
 from dermpack.cli.build.run_steps import open_build, run_build
 from dermpack.cli.build.steps import (
-    STEPS,
     BuildStep,
     StepOptions,
+    available_steps,
     build_steps,
     check_steps,
     read_step_options,
@@ -65,7 +65,8 @@ def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, 
     verify, benchmark, package. Each one prints its command and shows its progress. After an interruption or
     an error, rerun the same command: finished steps are skipped, and an unfinished training resumes. If the
     options of a step change, that step and the following ones run again. OUT/index.html states the result
-    and links every report.
+    and links every report. If LiteRT.js is in the cache folder (see: dermpack package --format web), a last
+    step writes OUT/web.zip, a web site that runs the model in the browser.
 
     Training starts from ImageNet weights, which are downloaded once, or without a network from the weights of
     mobilenet_v2 0.35 that are part of dermpack.
@@ -89,7 +90,8 @@ def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, 
       name = "skin"
     """
     require_extras()
-    steps = build_steps(pictures, output, read_step_options(config) if config else {})
+    given = read_step_options(config) if config else {}
+    steps = build_steps(pictures, output, given, steps=available_steps())
     if config is not None:
         check_steps(steps, config)
     with open_build(output, overwrite=overwrite) as state:
@@ -129,7 +131,7 @@ def demo(output: Path, overwrite: bool, printer: Printer) -> None:
 
 def demo_steps(folder: Path, options: StepOptions) -> tuple[BuildStep, ...]:
     """Return the steps of a build, with one before that generates pictures and one after that predicts."""
-    steps = {**RENDER, **STEPS, **PREDICT}
+    steps = {**RENDER, **available_steps(), **PREDICT}
     return build_steps(folder / "pictures", folder, options, bundle=DEMO_BUNDLE, steps=steps)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -34,6 +35,12 @@ STEPS = {
     "benchmark": ("Measuring its latency", "benchmark", "export --data dataset OPTIONS -o benchmark"),
     "package": ("Packaging it for an app", "package", "export -o BUNDLE OPTIONS"),
 }
+# Only where the runtime of web bundles is in the cache. The format stands last: it replaces another one.
+WEB_STEP = {"web": ("Packaging it for a browser", "package", "export -o WEB OPTIONS --format=web")}
+ALL_STEPS = {**STEPS, **WEB_STEP}
+WEB_FILE = "web.zip"
+# The options of the bundle for an app that apply to the one for a browser, too.
+SHARED_WITH_WEB = ("--name", "--version", "--describe", "--scores", "--benchmark", "--golden", "--sign")
 # They would break the chain of folders between the steps: a build sets the first of these itself, and with
 # --folds and --compare a step would not make what the next step reads.
 NOT_CONFIGURABLE = ("output", "data", "predictions", "json", "quiet", "overwrite", "help", "folds", "compare")
@@ -76,10 +83,11 @@ def build_steps(
     steps: Mapping[str, tuple[str, str, str]] = STEPS,
 ) -> tuple[BuildStep, ...]:
     """Return the steps from a folder of pictures to a verified bundle, with all outputs in `folder`."""
-    places = {"PICTURES": pictures, "BUNDLE": folder / bundle}
+    places = {"PICTURES": pictures, "BUNDLE": folder / bundle, "WEB": folder / WEB_FILE}
     # The key names the source relative to the folder, so that both can be moved together.
     source = escape_unprintable(os.path.relpath(pictures, folder))
     built = []
+    options = {**options, **dict.fromkeys(WEB_STEP, _web_options(options.get("package", ())))}
     for name, (title, command, line) in steps.items():
         given, arguments, paths = options.get(name, ()), command.split(), {}
         last = ""
@@ -102,6 +110,19 @@ def build_steps(
         )
         built.append(step)
     return tuple(built)
+
+
+def available_steps() -> Mapping[str, tuple[str, str, str]]:
+    """Return the steps of a build on this machine."""
+    from dermpack.bundle.web.runtime import is_runtime_cached
+
+    return ALL_STEPS if is_runtime_cached() else STEPS
+
+
+def _web_options(package: Sequence[str]) -> tuple[str, ...]:
+    """Return those options of the step "package" that apply to a web bundle."""
+    pairs = pairwise(package)
+    return tuple(part for name, value in pairs if name in SHARED_WITH_WEB for part in (name, value))
 
 
 def require_extras() -> None:
@@ -138,7 +159,7 @@ def read_step_options(path: Path) -> StepOptions:
 def check_steps(steps: Sequence[BuildStep], config: Path) -> None:
     """Parse the command line of every step, so that an invalid value is an error before the first step."""
     for step in steps:
-        count = len(STEPS[step.name][1].split())
+        count = len(ALL_STEPS[step.name][1].split())
         try:
             _command(step.name).make_context(step.name, list(step.arguments[count:])).close()
         except click.UsageError as error:
@@ -148,7 +169,7 @@ def check_steps(steps: Sequence[BuildStep], config: Path) -> None:
 
 def _command(step: str) -> click.Command:
     command: click.Command = program
-    for word in STEPS[step][1].split():
+    for word in ALL_STEPS[step][1].split():
         assert isinstance(command, LazyGroup)
         found = command.get_command(click.Context(command), word)
         assert found is not None
@@ -157,7 +178,7 @@ def _command(step: str) -> click.Command:
 
 
 def _help_hint(step: str) -> str:
-    return f'Run "dermpack {STEPS[step][1]} --help" to see the options.'
+    return f'Run "dermpack {ALL_STEPS[step][1]} --help" to see the options.'
 
 
 def _arguments(path: Path, step: str, table: Mapping[str, Any]) -> Iterator[str]:

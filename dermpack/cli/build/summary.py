@@ -9,7 +9,7 @@ from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any
 
 from dermpack.cli.build.run_steps import BuildState
-from dermpack.cli.build.steps import BuildStep
+from dermpack.cli.build.steps import WEB_FILE, WEB_STEP, BuildStep
 from dermpack.storage.files import read_json, write_text
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ REPORTS = {
     "benchmark/report.html": "latency and answers on each runtime",
 }
 BUNDLE = "the bundle that an app embeds; see its README"
+WEB = "a web site that runs the model in the browser; unzip it and see its README"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +146,8 @@ def read_summary(
     )
     bundle = next(step.output for step in steps if step.name == "package" and step.output is not None)
     places = {INDEX_FILE: "this summary with links to all reports", **REPORTS, bundle.name: BUNDLE}
+    if any(step.name in WEB_STEP for step in steps):
+        places[WEB_FILE] = WEB
     return BuildSummary(
         pictures=len(dataset.pictures),
         classes=dataset.classes,

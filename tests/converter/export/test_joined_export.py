@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from dermpack.bundle.read_bundle import read_bundle
+from dermpack.bundle.web.checks import check_site
 from dermpack.cli import main
 from dermpack.contract import read_contract
 from dermpack.storage.files import sha256_of
@@ -20,6 +22,7 @@ from tests.support.errors import assert_stderr_code
 from tests.support.joined_export import OUTPUTS, convert_joined, train_both
 from tests.support.live_server import Reply, live_server
 from tests.support.paths import REPOSITORY
+from tests.support.web_sites import RUNTIME, needs_runtime, run_node, write_files
 
 pytestmark = pytest.mark.tensorflow
 RECIPES = ("float32", "float16", "int8")
@@ -222,3 +225,54 @@ def test_a_bundle_is_verified_and_answers_on_a_jvm_byte_for_byte(exports: Path, 
         for name in OUTPUTS - {"probabilities"}:
             assert sum(f": {name} " in line for line in lines) >= 10
         assert all(line.startswith("PASS ") and "same bytes" in line for line in lines), done.stdout
+
+
+CLASSIFY = """
+const { open } = await import('./js/classifier.js');
+const classifier = await open(new URL('./', import.meta.url));
+const answers = [];
+for (const name of input.pictures) {
+  const answer = await classifier.classify(new Blob([read(name)]), { metadata: input.metadata });
+  const maps = classifier.labels.map((label) => answer.evidence(label.name));
+  const shares = classifier.labels.map((label) => answer.metadataEvidence(label.name));
+  answers.push({ ...answer, maps: maps.map((map) => ({ ...map, values: [...map.values] })), shares });
+}
+const columns = classifier.metadataColumns.map((column) => column.name);
+process.stdout.write(JSON.stringify({ answers, columns }), () => process.exit(0));
+"""
+
+
+@needs_runtime
+@pytest.mark.parametrize("recipe", [pytest.param("float32", marks=pytest.mark.slow), "int8"])
+def test_a_web_bundle_answers_in_node_as_predict_does(
+    exports: Path, patients: Path, recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, known = tmp_path / "skin.zip", {"age": "70", "sex": "male"}
+    command = ["package", str(exports), "-o", str(bundle), "--name", "skin", "--variant", recipe]
+    assert main([*command, "--format", "web", "--litert", str(RUNTIME), "--quiet"]) == 0
+    opened = read_bundle(bundle)
+    *_, golden = check_site(opened, is_known_code=True)
+    assert golden.outcome.value == "holds", golden.detail
+    assert "61 checks pass" in golden.detail  # pixels of PNG files, and four outputs of each picture
+    pictures = [str(patients / f"{colour}-00.png") for colour in ("red", "green")]
+    options = [part for name, value in known.items() for part in ("--with", f"{name}={value}")]
+    capsys.readouterr()
+    command = ["predict", str(exports / recipe), *pictures, *options, "--top", "3", "--json", "--quiet"]
+    assert main(command) == 0
+    expected = json.loads(capsys.readouterr().out)["pictures"]
+    site = write_files(tmp_path / "site", opened.files)
+    found = run_node(site, CLASSIFY, {"pictures": pictures, "metadata": known})
+    assert found["columns"] == ["age", "sex", "localization"]
+    for answer, wanted in zip(found["answers"], expected, strict=True):
+        assert answer["label"] == wanted["label"]
+        assert answer["fault"] == wanted["fault"]
+        assert answer["unlikeTraining"] == (not wanted["familiar"])
+        assert answer["distance"] == pytest.approx(wanted["distance"], rel=1e-4)
+        assert [score["label"] for score in answer["scores"]] == [guess["label"] for guess in wanted["top"]]
+        probabilities = [score["probability"] for score in answer["scores"]]
+        assert probabilities == pytest.approx([guess["probability"] for guess in wanted["top"]], abs=1e-5)
+        # The mean of a map and the share of the metadata add up to a logit: they rank the labels as well.
+        pairs = zip(answer["maps"], answer["shares"], strict=True)
+        logits = [sum(one["values"]) / len(one["values"]) + share for one, share in pairs]
+        labels = read_contract(exports / recipe / "model.json").labels
+        assert labels[logits.index(max(logits))] == answer["scores"][0]["label"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dermpack.bundle.web.runtime import read_lock
 from dermpack.cli import main
 from dermpack.cli.build import demo_steps
 from dermpack.cli.build.run_steps import (
@@ -27,6 +28,7 @@ from dermpack.cli.build.steps import (
     NOT_CONFIGURABLE,
     STEPS,
     BuildStep,
+    available_steps,
     build_steps,
     check_steps,
     read_step_options,
@@ -467,3 +469,20 @@ def test_a_build_resumes_after_a_failed_step_and_writes_a_verified_bundle(
     assert [place for place in record["places"] if not Path(place).is_file()] == []
     assert [path for path in links(out / "index.html") if not path.is_file()] == []
     assert main(["verify", record["bundle"], "--quiet"]) == 0
+
+
+def test_a_web_bundle_is_the_last_step_where_its_runtime_is_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DERMPACK_CACHE", str(tmp_path))
+    assert "web" not in available_steps()
+    for package in read_lock().packages.values():
+        path = tmp_path / "litert" / package.tarball
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    options = {"package": ("--name", "skin", "--format", "aar", "--keep-metadata", "--card", "card.md")}
+    *_, package_step, web = build_steps(Path("p"), tmp_path / "out", options, steps=available_steps())
+    assert package_step.name == "package"
+    assert web.output == tmp_path / "out" / "web.zip"
+    assert web.arguments[-3:] == ("--name", "skin", "--format=web")
+    assert "--card" not in web.arguments

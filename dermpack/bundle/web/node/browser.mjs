@@ -3,11 +3,12 @@
  * The parts of a browser that the classifier needs and Node lacks: fetch for files, scripts, ImageData. There is no
  * decoder for JPEG and WebP, so that PNG files alone can be decoded. `dermpack verify` and the tests use it.
  */
+import { webcrypto } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readFileSync } from 'node:fs';
 import vm from 'node:vm';
 
 class NodeImageData {
@@ -48,4 +49,6 @@ const document = {
   },
 };
 
+// Node has it since version 19.
+if (!globalThis.crypto) Object.defineProperty(globalThis, 'crypto', { value: webcrypto });
 Object.assign(globalThis, { self: globalThis, fetch: fetchFile, ImageData: NodeImageData, document });

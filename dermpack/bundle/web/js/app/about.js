@@ -102,7 +102,8 @@ function inline(text) {
     const [, bold, code, name, address] = match;
     if (bold !== undefined) parts.push(make('strong', ...inline(bold)));
     else if (code !== undefined) parts.push(make('code', code));
-    else if (address.startsWith('https://')) parts.push(Object.assign(make('a', name), { href: address, rel: 'noreferrer' }));
+    else if (address.startsWith('https://'))
+      parts.push(Object.assign(make('a', name), { href: address, rel: 'noreferrer' }));
     else parts.push(name);
   }
   return [...parts, text.slice(end)];

@@ -2,7 +2,7 @@
 /** The page: opens the model, takes a picture from wherever it comes, and shows the answer. */
 import { offerSelfCheck, showModel } from './about.js';
 import { AnswerView } from './answer.js';
-import { keepOffline, takeSharedPicture } from './offline.js';
+import { keepOffline, removeWorker, takeSharedPicture } from './offline.js';
 import { PatientForm } from './patient.js';
 import { openWords } from './words.js';
 
@@ -12,7 +12,11 @@ import { openWords } from './words.js';
 const $ = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
 const root = document.documentElement;
 
-/** Where the answers are computed: "browser" or "server"; and the languages of the page. */
+/**
+ * Where the answers are computed, the languages of the page, and whether a worker stores it. A server that has other
+ * pages below the same folder sets `offline` to false, because a worker serves the files of its bundle alone.
+ * @returns {Promise<{answers: 'browser'|'server', languages: string[], offline: boolean}>}
+ */
 async function readSite() {
   const response = await fetch('site.json');
   if (!response.ok) throw new Error(`site.json: status ${response.status}`);
@@ -34,7 +38,7 @@ function showProblem(text) {
 }
 
 /** The parts of the page that work on pictures, once the model is open. */
-class Desk {
+class PicturePage {
   #words;
   #classifier;
   #form;
@@ -70,7 +74,8 @@ class Desk {
       if (turn !== this.#turn) return;
       $('announcement').textContent = this.#view.show(answer);
       this.#form.allowAgain();
-      $('answer').scrollIntoView();
+      const { top } = $('answer').getBoundingClientRect();
+      if (top < 0 || top > innerHeight / 2) $('answer').scrollIntoView();
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#view.hide();
@@ -130,19 +135,20 @@ function startWorker(words) {
 
 async function start() {
   const site = await readSite();
+  const isServer = site.answers === 'server';
+  if ((isServer || !site.offline) && (await removeWorker())) return;
   const words = await openWords(site.languages);
   words.apply(document);
-  const isServer = site.answers === 'server';
   if (isServer) {
     $('private').textContent = words.text('private_server');
     $('patient-hint').textContent = words.text('patient_hint_server');
   }
   $('status').textContent = words.text('opening');
   // A picture that is chosen before the model is open waits for it.
-  const opening = openDesk(words, isServer);
+  const opening = openPage(words, isServer);
   const take = async (/** @type {Blob} */ picture) => (await opening)?.take(picture);
   listenForPictures(take);
-  const hasWorker = !isServer && isSecureContext && 'serviceWorker' in navigator;
+  const hasWorker = site.offline && !isServer && isSecureContext && 'serviceWorker' in navigator;
   if (hasWorker) {
     const shared = await takeSharedPicture();
     if (shared === 'nothing-readable') showProblem(words.text('nothing_shared'));
@@ -154,7 +160,7 @@ async function start() {
 }
 
 /** Open the model; null if that is not possible, with the reason on the page. @param {Words} words @param {boolean} isServer */
-async function openDesk(words, isServer) {
+async function openPage(words, isServer) {
   try {
     const { open } = await import(isServer ? '../remote.js' : '../classifier.js');
     const classifier = await open(new URL('./', document.baseURI));
@@ -165,7 +171,7 @@ async function openDesk(words, isServer) {
     $('status').textContent = words.text('ready');
     root.dataset.state = 'ready';
     root.dataset.build = classifier.build;
-    return new Desk(words, classifier);
+    return new PicturePage(words, classifier);
   } catch (error) {
     $('status').textContent = '';
     showProblem(explain(words, error));

@@ -34,6 +34,16 @@ export async function keepOffline(report) {
   if (registration.active) report('stored', reload);
 }
 
+/** Remove the worker that an earlier page of this folder left; true if the page is loaded again without it. */
+export async function removeWorker() {
+  const registration = await navigator.serviceWorker?.getRegistration('./');
+  if (registration?.scope !== new URL('./', location.href).href) return false;
+  const isControlled = navigator.serviceWorker.controller !== null;
+  await registration.unregister();
+  if (isControlled) location.reload(); // nothing was shown or chosen yet
+  return isControlled;
+}
+
 /**
  * The picture that another app shared with the page, once: null if the page was opened otherwise.
  * @returns {Promise<Blob|'nothing-readable'|null>}

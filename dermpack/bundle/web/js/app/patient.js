@@ -71,7 +71,15 @@ function nameOf(column, words) {
 function numberField(column) {
   const field = document.createElement('input');
   const [min, max] = [String(column.minimum), String(column.maximum)];
-  Object.assign(field, { type: 'number', name: column.name, min, max, step: 'any', inputMode: 'decimal', autocomplete: 'off' });
+  Object.assign(field, {
+    type: 'number',
+    name: column.name,
+    min,
+    max,
+    step: 'any',
+    inputMode: 'decimal',
+    autocomplete: 'off',
+  });
   return field;
 }
 
@@ -79,6 +87,9 @@ function numberField(column) {
 function categoryField(column, blank) {
   const field = document.createElement('select');
   field.name = column.name;
-  field.append(new Option(blank, ''), ...column.categories.map((category) => new Option(category.replaceAll('_', ' '), category)));
+  field.append(
+    new Option(blank, ''),
+    ...column.categories.map((category) => new Option(category.replaceAll('_', ' '), category)),
+  );
   return field;
 }

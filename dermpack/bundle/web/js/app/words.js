@@ -21,7 +21,9 @@ export class Words {
 
   /** The text of a key: text('check_failed', {failed: 2, n: 28}). @param {string} key @param {Values} [values] */
   text(key, values = {}) {
-    return this.#texts[key].replace(/\{(\w+)\}/g, (all, name) => (Object.hasOwn(values, name) ? String(values[name]) : all));
+    return this.#texts[key].replace(/\{(\w+)\}/g, (all, name) =>
+      Object.hasOwn(values, name) ? String(values[name]) : all,
+    );
   }
 
   /** @param {number} value @param {number} [digits] after the point */
