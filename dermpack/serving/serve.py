@@ -47,9 +47,8 @@ def serve(path: Path, settings: ServerSettings, *, started: Callable[[StartedSer
             site=read_site(path, has_collection=collection is not None),
             collection=collection,
         )
-        ready = StartedServer(
-            url=settings.public_url or local_url(settings, listener), answered_by=answered_by(services.site)
-        )
+        url = f"{settings.public_url.rstrip('/')}/" if settings.public_url else local_url(settings, listener)
+        ready = StartedServer(url=url, answered_by=answered_by(services.site))
         server = make_server(make_app(services), settings, started=lambda: started(ready))
         server.run(sockets=[listener])
 

@@ -114,6 +114,7 @@ def test_a_token_is_stored_as_its_hash() -> None:
         ({"public_url": "http://skin.example.org"}, "invalid-option"),
         ({"public_url": "https://"}, "invalid-option"),
         ({"public_url": "https://user@skin.example.org"}, "invalid-option"),
+        ({"public_url": "https://example.org/skin"}, "invalid-option"),
     ],
 )
 def test_an_address_without_encryption_is_refused(options: dict[str, str], code: str) -> None:
