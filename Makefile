@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 # One test process per core, each with whole files: the tests of a file share expensive fixtures.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote serve mediapipe arm arm-test android android-screens android-real web web-firefox \
-	matrix base models clean
+.PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote serve mediapipe arm arm-test android android-screens android-real \
+	web web-firefox matrix base models clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16

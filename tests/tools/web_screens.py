@@ -15,7 +15,7 @@ from PIL import Image
 WORK = Path("build/web")
 PICTURE = Path("docs/pictures/web.png")
 NAMES = ("start", "answer", "unsure")
-GAP, BACKGROUND, COLOURS = 24, "#8a8f98", 96
+GAP, BACKGROUND, COLOURS = 16, "#8a8f98", 96
 
 
 def main() -> None:

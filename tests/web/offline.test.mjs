@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Server, WORK, choose, launch, openPage, picture, waitForWorker } from './support.mjs';
+import { IS_FIREFOX, Server, WORK, choose, launch, openPage, picture, waitForWorker } from './support.mjs';
 
 let browser;
 
@@ -40,8 +40,22 @@ function flipBit(name) {
 
 test('after one visit the page works with the server stopped, also for a picture from another app', () =>
   onSite(async ({ server, context, address }) => {
+    // As README.md of a bundle shows for servers; the worker gets them too.
+    const policy = /http-equiv="Content-Security-Policy" content="([^"]+)"/.exec(
+      readFileSync(picture('../skin/index.html'), 'utf8'),
+    );
+    server.headers = {
+      'Content-Security-Policy': `${policy[1]}; frame-ancestors 'none'`,
+      'X-Content-Type-Options': 'nosniff',
+    };
     const page = await openPage(context, address);
     assert.equal(await waitForWorker(page), 'stored');
+    if (!IS_FIREFOX) {
+      const session = await context.newCDPSession(page);
+      const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
+      const missing = installabilityErrors.map((one) => one.errorId).filter((id) => id !== 'in-incognito');
+      assert.deepEqual(missing, []); // every browser of a test is incognito
+    }
     await choose(page, picture('sure.jpg'));
     const verdict = await page.innerText('#verdict');
     await server.stop();

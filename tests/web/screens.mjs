@@ -7,7 +7,7 @@ const SCREENS = [
   { name: 'answer', colorScheme: 'light', file: 'sure.jpg' },
   { name: 'unsure', colorScheme: 'dark', file: 'unsure.jpg' },
 ];
-const PHONE = { viewport: { width: 390, height: 800 }, deviceScaleFactor: 1.5, hasTouch: true, isMobile: true };
+const PHONE = { viewport: { width: 390, height: 800 }, deviceScaleFactor: 1, hasTouch: true, isMobile: true };
 
 const server = await new Server().start();
 const browser = await launch();

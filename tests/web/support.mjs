@@ -33,6 +33,8 @@ export class Server {
   requests = [];
   /** Path → bytes that are sent instead of the file's. */
   replaced = new Map();
+  /** Headers of every response, besides its type. */
+  headers = {};
   /** Path → what the server answers to a POST, from its body and its query, as JSON. */
   posts = new Map();
 
@@ -68,7 +70,9 @@ export class Server {
       return;
     }
     const type = TYPES[path.extname(name)] ?? 'application/octet-stream';
-    response.writeHead(200, { 'Content-Type': type }).end(this.replaced.get(name) ?? readFileSync(file));
+    response
+      .writeHead(200, { 'Content-Type': type, ...this.headers })
+      .end(this.replaced.get(name) ?? readFileSync(file));
   }
 }
 

@@ -42,10 +42,11 @@ export class AnswerView {
     element('show-all', HTMLButtonElement).addEventListener('click', () => this.#showAllLabels());
     const share = element('share', HTMLButtonElement);
     share.hidden = !navigator.share;
-    share.addEventListener('click', () => this.#share());
+    share.addEventListener('click', () => this.#give(() => navigator.share({ text: this.#shareText() }), ''));
     const copy = element('copy', HTMLButtonElement);
     copy.hidden = !navigator.clipboard;
-    copy.addEventListener('click', () => this.#copy());
+    const copyText = () => navigator.clipboard.writeText(this.#shareText());
+    copy.addEventListener('click', () => this.#give(copyText, words.text('copied')));
   }
 
   /** While a picture is classified, the answer of the one before is faded. */
@@ -194,17 +195,16 @@ export class AnswerView {
     return [text, this.#called(this.#answer)].join(' ').trim();
   }
 
-  async #share() {
+  /** @param {() => Promise<void>} give @param {string} given what the page says then */
+  async #give(give, given) {
+    let told = given;
     try {
-      await navigator.share({ text: this.#shareText() });
+      await give();
     } catch (error) {
-      if (!(error instanceof DOMException && error.name === 'AbortError')) throw error; // a person may cancel
+      const isCancelled = error instanceof DOMException && error.name === 'AbortError';
+      told = isCancelled ? '' : this.#shareText(); // to be copied by hand
     }
-  }
-
-  async #copy() {
-    await navigator.clipboard.writeText(this.#shareText());
-    element('shared', HTMLElement).textContent = this.#words.text('copied');
+    element('shared', HTMLElement).textContent = told;
   }
 }
 

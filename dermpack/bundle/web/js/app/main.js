@@ -64,7 +64,11 @@ class PicturePage {
   /** Classify the last picture; of several that are chosen quickly, only the last one is shown. */
   async #answer() {
     const [words, picture, turn] = [this.#words, this.#picture, ++this.#turn];
-    if (picture === null || !this.#form.isValid()) return;
+    if (picture === null) return;
+    if (!this.#form.isValid()) {
+      this.#view.hide(); // it was given for other fields, or for another picture
+      return;
+    }
     showProblem('');
     $('status').textContent = words.text('working');
     this.#view.wait();
