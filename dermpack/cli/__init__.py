@@ -173,6 +173,9 @@ def _exit_now(code: int) -> NoReturn:
 
 def _show_usage_error(error: click.ClickException) -> None:
     """Print a usage error as click does, with the foreign text in its message escaped and shortened."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        error.show()  # the help of a group without a command, which has several lines and nothing foreign
+        return
     message = show_foreign(error.format_message())
     context = error.ctx if isinstance(error, click.UsageError) else None
     shown = click.UsageError(message, ctx=context) if context else click.ClickException(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -9,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from dermpack.serving.guard import RoutePolicy
-from dermpack.serving.problems import PROBLEM_RESPONSES
+from dermpack.serving.problems import PROBLEM_RESPONSES, RequestError
 from dermpack.serving.services import ServicesDep
 from dermpack.serving.settings import PICTURE_BYTES, ServerSettings
 
@@ -116,6 +117,10 @@ def prediction_policy(settings: ServerSettings) -> RoutePolicy:
 async def predict(request: Request, services: ServicesDep) -> JSONResponse:
     """Answer a picture, which is the body; nothing is stored."""
     picture, metadata = await request.body(), dict(request.query_params)
+    if len(metadata) < len(request.query_params.multi_items()):
+        what, hint = "a field is given twice", "Give each field once."
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        raise RequestError("query", what, hint, code="invalid-request", status=status)
     predicted = await run_in_threadpool(services.predictor.answer, picture, metadata)
     return JSONResponse(predicted.record)
 

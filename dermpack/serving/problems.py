@@ -21,6 +21,10 @@ from dermpack.errors import DermpackError, InputError, PictureError
 MEDIA_TYPE = "application/problem+json"
 # Statuses of errors that are raised below the server; those of input are 422.
 STATUS_OF_CODE = {
+    # The model is at fault, not the picture.
+    "contract-mismatch": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "invalid-output": HTTPStatus.INTERNAL_SERVER_ERROR,
+    # A new process answers the next request.
     "child-not-started": HTTPStatus.SERVICE_UNAVAILABLE,
     "interpreter-died": HTTPStatus.SERVICE_UNAVAILABLE,
     "interpreter-failed": HTTPStatus.SERVICE_UNAVAILABLE,

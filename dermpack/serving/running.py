@@ -123,6 +123,7 @@ def _configure(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
         "ws": "none",
         "access_log": False,  # addresses of people are not stored
         "log_level": "warning",
+        "log_config": None,  # warnings and tracebacks go to stderr, as those of every other library
         "server_header": False,
         "timeout_keep_alive": KEEP_ALIVE_S,
         "timeout_graceful_shutdown": GRACE_S,

@@ -10,6 +10,7 @@ from pathlib import Path
 from dermpack.bundle.read_bundle import is_bundle, read_bundle
 from dermpack.bundle.variants import MODEL_FILE, Variant, read_variants
 from dermpack.bundle.web.site import AnsweredBy
+from dermpack.errors import InputError
 from dermpack.inference.model_files import OpenedModel, apply_contract
 from dermpack.serving.app import make_app
 from dermpack.serving.page import answered_by, read_site
@@ -47,16 +48,23 @@ def serve(path: Path, settings: ServerSettings, *, started: Callable[[StartedSer
             site=read_site(path, has_collection=collection is not None),
             collection=collection,
         )
-        ready = StartedServer(
-            url=settings.public_url or local_url(settings, listener), answered_by=answered_by(services.site)
-        )
+        url = f"{settings.public_url.rstrip('/')}/" if settings.public_url else local_url(settings, listener)
+        ready = StartedServer(url=url, answered_by=answered_by(services.site))
         server = make_server(make_app(services), settings, started=lambda: started(ready))
         server.run(sockets=[listener])
 
 
 def open_variant(path: Path) -> Variant:
     """Return the model of an export, or the main one of a bundle."""
-    return read_bundle(path).variants[0] if is_bundle(path) else read_variants(path)[0]
+    if is_bundle(path):
+        return read_bundle(path).variants[0]
+    try:
+        return read_variants(path)[0]
+    except InputError as error:
+        if error.code != "missing-option":
+            raise
+        # Its hint is an option that this command does not have.
+        raise InputError(path, error.what, "Give one of them.", code="model-not-found") from error
 
 
 def opened_model(variant: Variant) -> OpenedModel:

@@ -44,8 +44,9 @@ class ServerSettings:
                 raise InputError(f"--host {self.host}", what, hint, code="unsafe-address")
             return
         parts = urlsplit(self.public_url)
-        if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username:
-            what = "must be https:// and the name of the host, with a path at most"
+        rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username)
+        if parts.scheme != "https" or not parts.hostname or any(rest):
+            what = "must be https:// and the name of a host"  # links of the pages begin at its root
             hint = "Give for example --public-url https://skin.example.org."
             raise InputError(f"--public-url {self.public_url}", what, hint, code="invalid-option")
 

@@ -106,9 +106,9 @@ def run(
 
     \b
     Examples:
-      dermpack serve export --open
-      dermpack serve skin.zip --port 0 --json
-      dermpack serve export --collect --data submissions --public-url https://skin.example.org
+      dermpack serve run export --open
+      dermpack serve run skin.zip --port 0 --json
+      dermpack serve run export --collect --data submissions --public-url https://skin.example.org
     """
     if collect != (data is not None):
         raise click.UsageError("--collect requires --data, and --data requires --collect.")

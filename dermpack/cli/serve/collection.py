@@ -60,7 +60,12 @@ def add(name: str, role: str, data: Path, database: str | None, printer: Printer
 @database
 @options.printer
 def list_(data: Path, database: str | None, printer: Printer) -> None:
-    """List everybody who was ever added; tokens are not stored, so they are not shown."""
+    """List everybody who was ever added; tokens are not stored, so they are not shown.
+
+    \b
+    Example:
+      dermpack serve people list --data submissions
+    """
     from dermpack.serving.collection.people import list_people
     from dermpack.serving.collection.store import open_store
 
@@ -80,7 +85,12 @@ def list_(data: Path, database: str | None, printer: Printer) -> None:
 @database
 @options.printer
 def revoke(name: str, data: Path, database: str | None, printer: Printer) -> None:
-    """End the token and the sign-ins of NAME at once; the reviews of this person stay."""
+    """End the token and the sign-ins of NAME at once; the reviews of this person stay.
+
+    \b
+    Example:
+      dermpack serve people revoke "Dr. Rivera" --data submissions
+    """
     from dermpack.serving.collection.people import revoke_person
     from dermpack.serving.collection.store import open_store
 

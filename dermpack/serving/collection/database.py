@@ -10,6 +10,7 @@ advisory lock. So a transaction that writes never meets half of another one, nor
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_time
 # Each brings existing tables to the next version; a released one is never changed.
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
 ID_BYTES = 16
+SUBMISSION_ID = re.compile(r"[0-9a-f]{24}")  # 96 random bits
 WRITER_LOCK = 0x6465726D  # "derm"; the number of the advisory lock in PostgreSQL
 DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 HINT = "Check the path, or the URL and its server."
@@ -206,6 +208,8 @@ def open_database(url: str) -> Iterator[Database]:
         parsed = make_url(url)
         driver = DRIVERS.get(parsed.drivername, parsed.drivername)
         where = parsed.render_as_string(hide_password=True)
+        if driver.partition("+")[0] not in ("sqlite", "postgresql"):
+            raise ArgumentError(driver)  # no other system is tested
         is_file = driver == "sqlite" and parsed.database is not None
         if is_file:
             where = str(parsed.database)
@@ -216,6 +220,7 @@ def open_database(url: str) -> Iterator[Database]:
     except ArgumentError as error:
         what = "not the URL of a database"
         raise InputError(where, what, "Give postgresql://USER@HOST/NAME.", code="invalid-option") from error
+    # Python's driver would begin transactions by itself, too late and of the wrong kind.
     event.listen(engine, "begin", _begin)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
@@ -257,6 +262,11 @@ def migrate(engine: Engine, migrations: Sequence[Callable[[Connection], None]], 
 def now() -> str:
     """Return the time as the tables have it: "2026-11-30T14:05:00+00:00"."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def get_submission(session: Session, submission_id: str) -> Submission | None:
+    """Return the submission with the id, which is foreign text: PostgreSQL refuses some characters."""
+    return session.get(Submission, submission_id) if SUBMISSION_ID.fullmatch(submission_id) else None
 
 
 def log(session: Session, kind: str, *, person: str = "", submission_id: str = "") -> None:

@@ -67,6 +67,7 @@ def write_export(
         raise InputError("export", what, hint, code="nothing-accepted")
     with new_folder(output, marker=RECORD_FILE, overwrite=overwrite) as partial:
         (partial / FILES).mkdir()
+        # No lock is held meanwhile: copying takes long, and people go on submitting.
         copied = [submission for submission in listed if _copy(submission, folder, partial)]
         # What was withdrawn while the pictures were copied is not part of the export.
         with database.reading() as session:
@@ -96,6 +97,7 @@ def zip_folder(folder: Path, output: Path) -> None:
     """Write a zip of the folder, without compression and with a fixed time in every entry."""
     with zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            # Not `archive.write`: it would store the time of the file.
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), FIXED_TIME)
             with open_regular(path) as source, archive.open(entry, "w") as target:
                 shutil.copyfileobj(source, target)

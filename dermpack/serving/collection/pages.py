@@ -199,6 +199,7 @@ def sign_in_form(
         cookie = sign_in(collection.database, token.strip())
     except DermpackError as error:
         return render("sign_in.html.j2", {"error": error}, status=HTTPStatus.UNAUTHORIZED)
+    # The cookie is not the token: it ends by itself, and its loss does not reveal the token.
     response = RedirectResponse(REVIEW_PAGE[1:], HTTPStatus.SEE_OTHER)
     is_public = services.settings.is_public
     response.set_cookie(

@@ -92,6 +92,7 @@ def revoke_person(database: Database, name: str) -> None:
         if person is None:
             what, hint = "no such person with a valid token", 'See "dermpack serve people list".'
             raise InputError(name, what, hint, code="person-not-found")
+        # The row stays, because reviews refer to it.
         person.revoked = now()
         session.execute(delete(SignIn).where(SignIn.person_id == person.id))
         log(session, "person-revoked", person=name)
@@ -122,6 +123,7 @@ def sign_in(database: Database, token: str) -> str:
     cookie = secrets.token_urlsafe(SECRET_BYTES)
     expires = datetime.now(timezone.utc) + timedelta(hours=SIGN_IN_HOURS)
     with database.writing() as session:
+        # Times of one form and zone are ordered as text.
         session.execute(delete(SignIn).where(SignIn.expires <= now()))
         session.add(
             SignIn(

@@ -7,7 +7,6 @@ incomplete.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,15 +90,23 @@ def finish_removals(database: Database, folder: PictureFolder) -> int:
 
 
 def check_collection(database: Database, folder: PictureFolder, *, is_repairing: bool) -> tuple[Fault, ...]:
-    """Return every disagreement of database and files, which are locked meanwhile; repair what has no doubt.
+    """Return every disagreement of database and files; repair what has no doubt. A server can run meanwhile.
 
     Repaired are files without a submission, which a kill leaves: they are deleted. A missing or changed file
     is only reported, because it may come back from a backup.
     """
+    # Hashing takes long, so nobody waits for it: what seems wrong is looked at again below.
+    with database.reading() as session:
+        suspects = [
+            submission
+            for submission in session.scalars(select(Submission).order_by(Submission.id))
+            if _find_fault(submission, folder) is not None
+        ]
+    # As the only writer: no submission is between its file and the end of its transaction.
     with database.writing() as session:
-        submissions = session.scalars(select(Submission).order_by(Submission.id)).all()
-        faults = list(_check_files(submissions, folder))
-        known = {submission.file_name for submission in submissions}
+        known = {submission.file_name: submission.id for submission in session.scalars(select(Submission))}
+        still_there = (each for each in suspects if known.get(each.file_name) == each.id)
+        faults = [fault for each in still_there if (fault := _find_fault(each, folder)) is not None]
         removed = {
             row.file_name: row for row in session.scalars(select(Removed).where(Removed.file_name != ""))
         }
@@ -120,10 +127,10 @@ def check_collection(database: Database, folder: PictureFolder, *, is_repairing:
     return tuple(faults)
 
 
-def _check_files(submissions: Iterable[Submission], folder: PictureFolder) -> Iterator[Fault]:
-    for submission in submissions:
-        path = folder.path / submission.file_name
-        if not path.is_file():
-            yield Fault(kind="missing-file", file=path.name, submission_id=submission.id)
-        elif sha256_file(path) != submission.sha256:
-            yield Fault(kind="changed-file", file=path.name, submission_id=submission.id)
+def _find_fault(submission: Submission, folder: PictureFolder) -> Fault | None:
+    path = folder.path / submission.file_name
+    try:
+        is_equal = sha256_file(path) == submission.sha256
+    except FileNotFoundError:
+        return Fault(kind="missing-file", file=path.name, submission_id=submission.id)
+    return None if is_equal else Fault(kind="changed-file", file=path.name, submission_id=submission.id)

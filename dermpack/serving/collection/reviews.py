@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from http import HTTPStatus
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
-from dermpack.serving.collection.database import Database, Review, Submission, log, now
+from dermpack.serving.collection.database import Database, Review, Submission, get_submission, log, now
 from dermpack.serving.collection.people import Identity
 from dermpack.serving.problems import RequestError
 
@@ -30,6 +31,7 @@ UNUSABLE = "unusable"  # instead of a label: blurred, a face, not skin
 AGREEING, MOST_REVIEWS = 2, 3
 CONFIDENCES = range(1, 6)
 MAX_NOTE_CHARACTERS = 2000
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # by PostgreSQL, and in UTF-8
 # Pictures of which the model is unsure are no fair sample: every fourth one is chosen at random.
 RANDOM_SHARE = 0.25
 
@@ -71,7 +73,7 @@ class Opinion:
         checks = {
             "label": self.label in (*labels, UNUSABLE),
             "confidence": self.confidence in CONFIDENCES,
-            "note": len(self.note) <= MAX_NOTE_CHARACTERS and "\0" not in self.note,
+            "note": len(self.note) <= MAX_NOTE_CHARACTERS and not UNSTORABLE.search(self.note),
         }
         for name, is_valid in checks.items():
             if not is_valid:
@@ -118,6 +120,7 @@ def next_task(database: Database, identity: Identity, *, chance: random.Random) 
     with database.reading() as session:
         if chance.random() < RANDOM_SHARE:
             count = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+            # The order by id is random, but the same for each count: the offset draws one of all.
             query = query.order_by(Submission.id).offset(chance.randrange(max(count, 1)))
         else:
             is_waiting = case((Submission.status == Status.DISPUTED.value, 0), else_=1)
@@ -167,6 +170,7 @@ def next_dispute(database: Database) -> tuple[Dispute | None, int]:
     with database.reading() as session:
         count = session.scalar(select(func.count()).select_from(disputed.subquery())) or 0
         is_third_possible = case((Submission.status == Status.UNDECIDED.value, 0), else_=1)
+        # What no third reviewer can settle waits for a curator alone, so it comes first.
         oldest = disputed.order_by(is_third_possible, Submission.received, Submission.id).limit(1)
         submission = session.scalar(oldest)
         if submission is None:
@@ -198,7 +202,7 @@ def decide(
 
 def find_submission(session: Session, submission_id: str) -> Submission:
     """Return the submission, or raise RequestError."""
-    submission = session.get(Submission, submission_id)
+    submission = get_submission(session, submission_id)
     if submission is None:
         what, hint = "no submission with this id", "It may have been withdrawn: go on with the next one."
         status = HTTPStatus.NOT_FOUND

@@ -133,7 +133,7 @@ def receive_submission(services: Services, form: SubmissionForm, picture: Upload
     The picture is answered after its metadata is removed, so what is stored was decoded in a child process.
     """
     collection = get_collection(services)
-    check_form(form, collection.consent)
+    check_form(form, collection.consent)  # before the work on the picture
     cleaned, suffix = clean_picture(picture.file.read())
     answer = services.predictor.answer(cleaned, {}).answer
     return store_submission(

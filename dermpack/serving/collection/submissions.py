@@ -22,7 +22,15 @@ from dermpack.imaging.containers import BMP, GIF, JPEG, PNG, WEBP, detect_format
 from dermpack.imaging.metadata_removal import strip_metadata
 from dermpack.imaging.rejection import Reason, picture_error
 from dermpack.metrics.skin_types import SKIN_TYPES
-from dermpack.serving.collection.database import Consent, Database, Removed, Submission, log, now
+from dermpack.serving.collection.database import (
+    Consent,
+    Database,
+    Removed,
+    Submission,
+    get_submission,
+    log,
+    now,
+)
 from dermpack.serving.collection.picture_folder import PictureFolder, finish_removals
 from dermpack.serving.collection.reviews import Status
 from dermpack.serving.problems import RequestError
@@ -171,6 +179,7 @@ def store_submission(
             certainty=max(answer.probabilities.values()),
             model_sha256=answer.model_sha256,
         )
+        # The row comes first: a picture that two people send at once fails here, before its file is touched.
         session.add(submission)
         log(session, "submitted", submission_id=receipt.id)
         session.flush()
@@ -181,7 +190,7 @@ def store_submission(
 def withdraw(database: Database, folder: PictureFolder, *, submission_id: str, code: str) -> None:
     """Remove a submission with its reviews and its file, or raise RequestError unless the code is its own."""
     with database.writing() as session:
-        submission = session.get(Submission, submission_id)
+        submission = get_submission(session, submission_id)
         if submission is None or not is_secret(code, submission.withdrawal_sha256):
             # The same answer for both: an id alone reveals nothing.
             what, hint = "no submission with this id and this code", "Check both; a code works once."
@@ -190,6 +199,7 @@ def withdraw(database: Database, folder: PictureFolder, *, submission_id: str, c
         session.add(Removed(id=submission.id, at=now(), file_name=submission.file_name))
         session.delete(submission)
         log(session, "withdrawn", submission_id=submission_id)
+    # The rows are gone for good before the file is: after a kill in between, the next start deletes the file.
     finish_removals(database, folder)
 
 

@@ -21,6 +21,7 @@ from dermpack.storage.files import sha256_of
 from tests.support.coloured_dataset import write_coloured
 from tests.support.errors import assert_stderr_code
 from tests.support.joined_export import OUTPUTS, convert_joined, train_both
+from tests.support.live_server import Reply, live_server
 from tests.support.paths import REPOSITORY
 from tests.support.web_sites import RUNTIME, needs_runtime, run_node, write_files
 
@@ -143,6 +144,24 @@ def test_an_answer_has_probabilities_map_and_distance(
         # What is known about the patient does not make a picture more familiar.
         assert with_metadata["distance"] == without["distance"] > 0
     assert len(json.loads((maps / "maps.json").read_text(encoding="utf-8"))["maps"]) == len(pictures)
+
+
+def test_a_server_takes_the_metadata_as_parameters(
+    exports: Path, patients: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, known = patients / "red-00.png", ("--with", "age=70", "--with", "sex=male")
+    command = ["predict", str(exports / "int8"), str(picture), "--top", "3", "--json", "--quiet"]
+    assert main([*command, *known]) == 0
+    (expected,) = json.loads(capsys.readouterr().out)["pictures"]
+    with live_server(exports / "int8") as server:
+
+        def ask(query: str) -> Reply:
+            return server.ask("POST", f"/api/v1/predictions?{query}", picture.read_bytes())
+
+        assert ask("age=70&sex=male").json["pictures"] == [{**expected, "picture": "picture"}]
+        refused = [ask(query).refusal for query in ("age=x", "sex=robot", "weight=70", "age=70&age=71")]
+    codes = ("invalid-value", "unknown-category", "unknown-column", "invalid-request")
+    assert refused == [(422, code) for code in codes]
 
 
 def test_an_evaluation_has_all_sections_at_once(

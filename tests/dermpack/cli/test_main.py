@@ -224,3 +224,12 @@ def test_an_error_does_not_go_to_stdout_if_stderr_is_closed(
     monkeypatch.setattr(sys, "stderr", None)
     assert main(["data", "check", str(tmp_path / "missing")]) == 1
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("group", ["data", "serve"])
+def test_a_group_without_a_command_shows_its_help_in_lines(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([group])
+    captured = capsys.readouterr()
+    assert "\nCommands:\n" in captured.out + captured.err

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dermpack.errors import InputError
+from dermpack.serving.app import make_app
 from dermpack.serving.guard import SECURITY_HEADERS
 from dermpack.serving.rate_limit import SlidingWindow, group_address
 from dermpack.serving.secrets import TOKEN_PREFIX, hash_secret, is_secret, new_token
@@ -83,6 +88,38 @@ def test_a_client_that_sends_a_body_above_the_limit_can_read_why(server: LiveSer
     assert reply.headers["connection"] == "close"
 
 
+def test_a_bug_is_a_problem_without_detail_and_its_traceback_reaches_the_log(server: LiveServer) -> None:
+    sent = list[Any]()
+    app = make_app(replace(server.services, site=BrokenSite({"index.html": b""})))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    with pytest.raises(RuntimeError):  # uvicorn logs what leaves the application
+        asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == 500
+    assert json.loads(sent[1]["body"])["code"] == "internal-error"
+    assert b"secret" not in sent[1]["body"]
+    assert (b"x-content-type-options", b"nosniff") in sent[0]["headers"]
+
+
+class BrokenSite(dict[str, bytes]):
+    """The files of a page that cannot be read."""
+
+    def __getitem__(self, name: str) -> bytes:
+        raise RuntimeError("a secret")
+
+
 def test_the_window_slides() -> None:
     now = [0.0]
     window = SlidingWindow(2, 60.0, clock=lambda: now[0])
@@ -114,6 +151,7 @@ def test_a_token_is_stored_as_its_hash() -> None:
         ({"public_url": "http://skin.example.org"}, "invalid-option"),
         ({"public_url": "https://"}, "invalid-option"),
         ({"public_url": "https://user@skin.example.org"}, "invalid-option"),
+        ({"public_url": "https://example.org/skin"}, "invalid-option"),
     ],
 )
 def test_an_address_without_encryption_is_refused(options: dict[str, str], code: str) -> None:

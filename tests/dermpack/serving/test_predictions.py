@@ -74,6 +74,13 @@ def test_the_page_is_sent_once(server: LiveServer) -> None:
     assert (again.status, again.body) == (304, b"")
 
 
+def test_the_page_asks_the_server_where_the_runtime_is_missing(server: LiveServer) -> None:
+    settings = server.ask("GET", "/site.json").json
+    assert (settings["answers"], settings["offline"]) == ("server", False)
+    assert server.ask("GET", "/js/remote.js").headers["content-type"].startswith("text/javascript")
+    assert server.ask("GET", "/model/model.tflite").refusal == (404, "not-found")
+
+
 def test_metadata_is_refused_by_a_model_that_takes_none(server: LiveServer) -> None:
     refused = server.ask("POST", f"{PREDICTIONS}?age=34", picture())
     assert refused.refusal == (422, "option-not-applicable")

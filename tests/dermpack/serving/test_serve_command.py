@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
-from tests.support.bundle_exports import write_export
+from tests.support.bundle_exports import write_export, write_exports
 from tests.support.live_server import picture
 
 PREDICTIONS = "/api/v1/predictions"
@@ -89,7 +89,8 @@ def test_a_server_without_encryption_does_not_start(
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", str(tmp_path / "missing"), "--port", "0"]) == 1
-    assert "error[model-not-found]" in capsys.readouterr().err
+    assert main(["serve", str(write_exports(tmp_path / "several")), "--port", "0"]) == 1
+    assert capsys.readouterr().err.count("error[model-not-found]") == 2
 
 
 @pytest.mark.parametrize("arguments", [["--collect"], ["--data", "data"], ["--keep-days", "3"]])

@@ -152,6 +152,16 @@ def test_a_review_is_blind_and_given_once(place: Collecting) -> None:
     assert place.review("ann", submitted, "mel").refusal == (409, "already-reviewed")
 
 
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "x" * 2001])
+def test_text_that_no_database_stores_is_refused(place: Collecting, text: str) -> None:
+    submitted = place.submit(photograph(70 + len(text))).json["id"]
+    assert place.review("ann", submitted, "nv", note=text).status == 422
+    for name in ("%00", "%F4%90", "%27%20OR%201=1"):
+        assert place.ask("GET", f"/api/v1/submissions/{name}/picture", who="ann").status == 404
+        gone = place.ask("DELETE", f"/api/v1/submissions/{name}", value={"withdrawal_code": "\0"})
+        assert gone.status == 404
+
+
 def test_two_reviews_that_differ_are_settled_by_a_third_or_by_a_curator(place: Collecting) -> None:
     third, decided, lost = (place.submit(photograph(seed)).json["id"] for seed in (20, 21, 22))
     for submitted in (third, decided, lost):

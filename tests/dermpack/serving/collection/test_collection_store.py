@@ -234,8 +234,9 @@ def test_a_foreign_file_or_a_server_that_does_not_answer_is_one_error(tmp_path: 
     (tmp_path / "collection.sqlite3").write_bytes(b"not a database" * 100)
     with raises_code("invalid-format"), open_database(sqlite_url(tmp_path)):
         pass
-    with raises_code("invalid-option"), open_database("nonsense"):
-        pass
+    for url in ("nonsense", "mysql://u@h/d"):
+        with raises_code("invalid-option"), open_database(url):
+            pass
     url = f"postgresql://nobody:hidden@/none?host={tmp_path}"
     with raises_code("cannot-open-storage") as caught, open_database(url):
         pass
