@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote mediapipe arm arm-test android android-screens android-real \
-	matrix base models clean
+	matrix base models eczema clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -93,6 +93,9 @@ android-real: android  ## Compare 200 real pictures on the JVM with dermpack pre
 
 models: $(VENV)/.installed  ## Train and package the reference models (hours); HAM=… WEIGHTS=… [SEED=0]
 	@.ci/models "$(BIN)" "$(HAM)" "$(WEIGHTS)" "$(SEED)"
+
+eczema: $(VENV)/.installed  ## Train and score the tasks of docs/eczema.md (an hour); SOURCE=… OUT=…
+	$(BIN)/python -m tests.tools.eczema_tasks "$(SOURCE)" "$(OUT)"
 
 matrix:  ## Run the tests that need no TensorFlow on every supported Python found
 	@.ci/matrix
