@@ -7,7 +7,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format coverage structure bench bench-train table figures pages slow fuzz real remote \
 	mediapipe arm arm-test android android-screens android-real web web-firefox serve matrix base release-check models \
-	bundles clean
+	bundles eczema clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -106,6 +106,9 @@ models: $(VENV)/.installed  ## Train and package the reference models (hours); H
 
 bundles: $(VENV)/.installed  ## Package the reference models again, with the code of this version
 	@.ci/models "$(BIN)" package
+
+eczema: $(VENV)/.installed  ## Train and score the tasks of docs/eczema.md (an hour); SOURCE=… OUT=…
+	$(BIN)/python -m tests.tools.eczema_tasks "$(SOURCE)" "$(OUT)"
 
 matrix:  ## Run the tests that need no TensorFlow on every other supported Python found
 	@.ci/matrix "$(PYTHON)"

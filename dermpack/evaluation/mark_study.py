@@ -36,6 +36,7 @@ METHOD = (
 )
 SHOWN = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC"}
 SAMPLE_PX, SAMPLE_GREY, GAP_PX = 160, 128, 8
+CHUNK = 256  # marked copies on the disk at a time
 
 
 class SquarePredictor(Predictor, Protocol):
@@ -84,23 +85,37 @@ def study_marks(
     track: Track = silent,
 ) -> tuple[MarkEffect, ...]:
     """Return the effect of each kind of mark on the predictions for a split."""
-    size, policy = predictor.input_format
-    pictures = dataset.manifest.of(split)
     effects = []
     for kind in MarkKind:
-        with TemporaryDirectory(prefix="dermpack-marks-") as name, PictureDecoder() as decoder:
-            files = [dataset.file(picture) for picture in pictures]
-            prepared = decoder.prepare_all(files, size, policy=policy)
-            for index, (picture, pixels) in enumerate(zip(pictures, prepared, strict=True)):
-                # A PNG of the size of the input gives the model exactly these pixels.
-                target = Path(name) / picture.path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                mark = draw_mark(kind, size, seed=(seed, index))
-                target.write_bytes(encode_png(paint_mark(pixels, mark)))
-            copy = replace(dataset, folder=Path(name), root=".")
-            marked = predict(predictor, copy, split=split, track=track)
+        probabilities = _predict_marked(predictor, dataset, split, kind, seed=seed, track=track)
+        marked = replace(unmarked, probabilities=probabilities)
         effects.append(_compare(kind, unmarked, marked, resamples=resamples, seed=seed))
     return tuple(effects)
+
+
+def _predict_marked(
+    predictor: SquarePredictor, dataset: Dataset, split: Split, kind: MarkKind, *, seed: int, track: Track
+) -> Floats:
+    """Return the probabilities of marked copies of the pictures, some of which are on the disk at a time."""
+    size, policy = predictor.input_format
+    pictures = dataset.manifest.of(split)
+    starts = range(0, len(pictures), CHUNK)
+    parts = []
+    with PictureDecoder() as decoder:
+        for start in track(starts, total=len(starts), what=f"Marking ({kind.value})"):
+            chunk = pictures[start : start + CHUNK]
+            prepared = decoder.prepare_all([dataset.file(each) for each in chunk], size, policy=policy)
+            with TemporaryDirectory(prefix="dermpack-marks-") as name:
+                for index, (picture, pixels) in enumerate(zip(chunk, prepared, strict=True), start=start):
+                    # A PNG of the size of the input gives the model exactly these pixels.
+                    target = Path(name) / picture.path
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    mark = draw_mark(kind, size, seed=(seed, index))
+                    target.write_bytes(encode_png(paint_mark(pixels, mark)))
+                manifest = replace(dataset.manifest, pictures=chunk)
+                copies = replace(dataset, folder=Path(name), root=".", manifest=manifest)
+                parts.append(predict(predictor, copies, split=split).probabilities)
+    return np.concatenate(parts)
 
 
 def mark_blocks(effects: Sequence[MarkEffect]) -> list[Block]:

@@ -14,6 +14,7 @@ from dermpack.dataset.views import IMPORTED_LABEL, label_by_column, match_labels
 from dermpack.errors import DatasetError
 from tests.conftest import OPTIONS
 from tests.support.coloured_dataset import write_coloured
+from trainer.runs.run_folder import read_run
 
 SITES = ("arm", "leg", "unknown", "arm", "leg", "")
 
@@ -96,3 +97,7 @@ def test_a_run_is_scored_by_the_column_that_it_learned(dataset: Dataset, tmp_pat
     assert report["classes"] == trained["classes"] == ["arm", "leg"]
     assert report["dataset"]["sha256"] == trained["dataset"]["manifest_sha256"] != dataset.sha256
     assert {part["column"] for part in report["slices"]} == {IMPORTED_LABEL}
+    # A conversion finds the dataset by its folder, and the labels by their hash.
+    from converter.sources.run_source import find_dataset
+
+    assert find_dataset(read_run(run), None).classes == ("arm", "leg")

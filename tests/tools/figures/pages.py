@@ -11,7 +11,7 @@ from tests.tools.figures.sources import HOUSE, spelled
 from tests.tools.figures.tables import TABLES
 
 PAGES = ("README.md", "docs/results/README.md", "docs/training.md")  # each figure of these has a source
-WITH_TABLES = (*PAGES, "models/README.md", "docs/metadata.md")
+WITH_TABLES = (*PAGES, "models/README.md", "docs/metadata.md", "docs/eczema.md")
 
 UNSEEN = (  # what holds no prose
     re.compile(

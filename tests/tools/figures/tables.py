@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.tools.conversion_table import markdown
 from tests.tools.conversion_table import table as files_table
+from tests.tools.figures import eczema
 from tests.tools.figures.sources import HOUSE, one_of, report, spelled
 from tests.tools.models_table import points
 from tests.tools.models_table import tables as models_tables
@@ -191,4 +192,13 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "metadata": metadata,
     "metadata_columns": metadata_columns,
     "metadata_int8": metadata_int8,
+    "eczema_tasks": eczema.tasks,
+    "eczema_top": eczema.top,
+    "eczema_sensitivity": eczema.sensitivity,
+    "eczema_slices": eczema.slices,
+    "eczema_dark_skin": eczema.dark_skin,
+    "eczema_curve": eczema.curve,
+    "eczema_border": eczema.border,
+    "eczema_marks": eczema.marks,
+    "eczema_planted": eczema.planted,
 }

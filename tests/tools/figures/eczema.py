@@ -1,0 +1,225 @@
+"""Make the tables of docs/eczema.md from the committed reports."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tests.tools.conversion_table import markdown
+from tests.tools.figures.sources import report
+from tests.tools.models_table import points
+
+RECORD, STUDY = "eczema-tasks", "eczema-published"
+MARKS, PLANTED = "eczema-marks", "eczema-planted"  # as the pictures are, and with letters on those of eczema
+CURVES = ("eczema-curve-0",)
+NAMES = {
+    "a": "(a) eczema, other inflammatory conditions",
+    "b": "(b) eczema, all others",
+    "c": "(c) 21 conditions",
+    "d": "(d) eczema, other inflammatory, benign, malignant",
+}
+PUBLISHED = (0.6882, 0.7313, 0.7778)
+PUBLISHED_N = 774
+NORMAL_95 = 1.959964
+
+
+def tasks() -> list[str]:
+    """Each task over its splits, and what int8 loses."""
+    header = (
+        *("task", "test pictures", "series", "balanced accuracy (95 %)", "AUROC (95 %)"),
+        *("AUROC by split", "int8, points of balanced accuracy (95 %)", "int8, AUROC (95 %)"),
+    )
+    return markdown([header, *(_task(task) for task in NAMES)])
+
+
+def _task(task: str) -> tuple[str, ...]:
+    of = report(RECORD)[task]
+    splits = " / ".join(f"{split['auroc']:.3f}" for split in of["float"]["splits"])
+    lost, area = of["int8_minus_float"]["balanced_accuracy"], of["int8_minus_float"]["auroc"]
+    return (
+        NAMES[task],
+        f"{of['pooled']['n']:,}",
+        f"{of['pooled']['groups']}",
+        scored(of["float"]["pooled"], "balanced_accuracy"),
+        scored(of["float"]["pooled"], "auroc"),
+        splits,
+        points(lost["difference"], lost["ci95"]),
+        changed(area),
+    )
+
+
+def top() -> list[str]:
+    """How often the condition is the first of 21 answers, and among the first five."""
+    header = ("file", "top 1 (95 %)", "top 5 (95 %)", "balanced accuracy (95 %)", "F1, mean of labels (95 %)")
+    rows = []
+    for kind in ("float", "int8"):
+        figures = report(RECORD)["c"][kind]["pooled"]
+        names = ("accuracy", "top5", "balanced_accuracy", "macro_f1")
+        rows.append((kind, *(scored(figures, name) for name in names)))
+    return markdown([header, *rows])
+
+
+def sensitivity() -> list[str]:
+    """What a sensitivity of 0.95 for eczema costs, and for melanoma among the lesions of HAM10000."""
+    header = ("task", "file", "its pictures", "sensitivity reached (95 %)", "specificity left (95 %)")
+    rows = []
+    for task, name in NAMES.items():
+        for kind in ("float", "int8"):
+            reached = report(RECORD)[task][kind]["operating"]
+            figures = [
+                _with_interval(reached["figures"][key]["value"], reached["figures"][key]["ci95"])
+                for key in ("sensitivity", "specificity")
+            ]
+            rows.append((name, kind, f"{reached['positives']}", *figures))
+    for seed in range(2):
+        (reached,) = report(f"lesions-sensitivity-{seed}")["operating"]
+        shares = [scored(reached, key) for key in ("sensitivity", "specificity")]
+        rows.append((f"melanoma, HAM10000, split seed {seed}", "float", f"{reached['positives']}", *shares))
+    return markdown([header, *rows])
+
+
+def slices() -> list[str]:
+    """Each task by skin type and by source."""
+    header = ("task", "slice", "pictures", "series", "labels", "balanced accuracy (95 %)", "AUROC (95 %)")
+    rows = [
+        (
+            f"({task})",
+            f"{part['column'].replace('_', ' ')}: {part['value']}",
+            f"{part['n']:,}",
+            f"{part['groups']}",
+            f"{part['labels']}",
+            *(scored(part, name) for name in ("balanced_accuracy", "auroc")),
+        )
+        for task in NAMES
+        for part in report(RECORD)[task]["slices"]
+        if part["value"] != "(missing)"
+    ]
+    return markdown([header, *rows])
+
+
+def dark_skin() -> list[str]:
+    """Types V–VI minus I–II."""
+    header = ("task", "V–VI", "I–II", "balanced accuracy (95 %)", "AUROC (95 %)", "is it worse?")
+    words = {"undecided": "the data cannot decide it", "worse": "yes", "better": "no, it is better"}
+    rows = []
+    for task, name in NAMES.items():
+        gap = report(RECORD)[task]["skin_type_gap"]
+        changes = [changed(gap["figures"][figure]) for figure in ("balanced_accuracy", "auroc")]
+        rows.append((name, f"{gap['dark']}", f"{gap['light']}", *changes, words[gap["verdict"]]))
+    return markdown([header, *rows])
+
+
+def published() -> list[str]:
+    """The five recipes on one split, and the accuracies that were published for another dataset."""
+    of = report(STUDY)
+    header = (
+        "recipe",
+        "accuracy (95 %)",
+        "balanced accuracy (95 %)",
+        "AUROC (95 %)",
+        "points against the first (95 %)",
+    )
+    rows = []
+    for name in of["order"]:
+        tested = of["recipes"][name]["tests"][0]
+        versus = tested.get("versus_base")
+        change = versus["differences"]["balanced_accuracy"] if versus else None
+        against = points(change["difference"], change["ci95"]) if change else "–"
+        figures = [scored(tested["scores"], key) for key in ("accuracy", "balanced_accuracy", "auroc")]
+        rows.append((name, *figures, against))
+    for number, share in enumerate(PUBLISHED, start=1):
+        reach = NORMAL_95 * math.sqrt(share * (1 - share) / PUBLISHED_N)
+        value = _with_interval(share, [share - reach, share + reach])
+        rows.append((f"published figure {number}, another dataset", value, "–", "–", "–"))
+    return markdown([header, *rows])
+
+
+def curve() -> list[str]:
+    """The same recipe on a quarter, half and all of the training pictures, on each split."""
+    header = ("split seed", "training pictures", "AUROC (95 %)", "AUROC, minus that of all (95 %)")
+    rows = []
+    for seed, name in enumerate(CURVES):
+        of = report(name)
+        total = of["datasets"][0]["counts"]["train"]
+        for recipe in of["order"]:
+            tested = of["recipes"][recipe]["tests"][0]
+            versus = tested.get("versus_base")
+            change = changed(versus["differences"]["auroc"]) if versus else "–"
+            share = of["recipes"][recipe]["recipe"].get("train_share", 1.0)
+            rows.append((f"{seed}", f"{share:.0%} of {total:,}", scored(tested["scores"], "auroc"), change))
+    return markdown([header, *rows])
+
+
+def border() -> list[str]:
+    """What predicts the condition alone; columns that are made from it are left out."""
+    of = report("eczema-shortcuts")
+    names = {
+        "(outer border)": "the outer border",
+        "(whole picture)": "the whole picture",
+        "skin_type": "the column skin_type",
+        "source": "the column source",
+    }
+    header = ("predicted from", "balanced accuracy (95 %)", "AUROC (95 %)")
+    rows = [
+        (
+            names[one["name"]],
+            *(
+                _with_interval(one["quality"][figure]["value"], one["quality"][figure]["ci95"])
+                for figure in ("balanced_accuracy", "auroc")
+            ),
+        )
+        for one in of["predictors"]
+        if one["name"] in names
+    ]
+    return markdown([header, *rows, ("guessing", f"{1 / of['classes']:.3f}", "0.500")])
+
+
+def marks() -> list[str]:
+    """What generated marks change, before and after training with them."""
+    return _marked(MARKS)
+
+
+def planted() -> list[str]:
+    """The same for networks that were trained on pictures of eczema with letters, scored on clean ones."""
+    return _marked(PLANTED)
+
+
+def _marked(name: str) -> list[str]:
+    header = (
+        *("training", "AUROC without marks (95 %)", "mark", "answers that change"),
+        *("share of the answers that are eczema (95 %)", "AUROC (95 %)"),
+    )
+    rows = []
+    for training in ("strong", "marked"):
+        of = report(name)[training]
+        for effect in of["marks"]:
+            eczema = next(one for one in effect["labels"] if one["label"] == "eczema")
+            rows.append(
+                (
+                    f"`--augment {training}`",
+                    scored(of, "auroc"),
+                    effect["kind"],
+                    f"{effect['changed_answers']} of {effect['n']}",
+                    changed(eczema["answers"]),
+                    changed(effect["figures"]["auroc"]),
+                )
+            )
+    return markdown([header, *rows])
+
+
+def scored(figures: dict[str, Any], name: str) -> str:
+    """0.742 (0.701 to 0.780)."""
+    return _with_interval(figures[name], figures[f"{name}_ci95"])
+
+
+def changed(change: dict[str, Any]) -> str:
+    """+0.012 (-0.003 to +0.025)."""
+    ends = change["ci95"]
+    interval = "–" if ends is None else f"{ends[0]:+.3f} to {ends[1]:+.3f}"
+    return f"{change['difference']:+.3f} ({interval})"
+
+
+def _with_interval(value: float | None, ends: list[float] | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f} ({'–' if ends is None else f'{ends[0]:.3f} to {ends[1]:.3f}'})"
