@@ -300,3 +300,44 @@ def test_the_list_of_modules_that_open_their_own_files_is_current() -> None:
 )
 def test_an_opened_path_is_seen(source: str) -> None:
     assert opened_paths(ast.parse(source))
+
+
+def rewritten_by_autograph(tree: ast.Module) -> list[int]:
+    """Return the lines that pass a function to tf.function or to a dataset, to be rewritten by AutoGraph."""
+    lines = []
+    plain = {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and any("autograph" in ast.unparse(d) for d in node.decorator_list)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        is_compiled = "tf.function" in (called, *map(ast.unparse, node.args[:1]))
+        if is_compiled and "autograph" not in [keyword.arg for keyword in node.keywords]:
+            lines.append(node.lineno)
+        is_mapped = called.startswith("tf.data.") and called.endswith(".map")
+        if is_mapped and ast.unparse(node.args[0]) not in plain:
+            lines.append(node.lineno)
+    return lines
+
+
+def test_no_function_is_rewritten_by_autograph() -> None:
+    """AutoGraph writes each function to TMPDIR, and prints warnings if the disk is full."""
+    texts = {module: path.read_text(encoding="utf-8") for module, path in SOURCES.items()}
+    found = {name: rewritten_by_autograph(ast.parse(text)) for name, text in texts.items() if "tf." in text}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "tf.function(f)",
+        "compiled = partial(tf.function, jit_compile=True)",
+        "tf.data.Dataset.range(9).map(f)",
+    ],
+)
+def test_a_function_that_autograph_would_rewrite_is_seen(source: str) -> None:
+    assert rewritten_by_autograph(ast.parse(source)) == [1]

@@ -54,7 +54,9 @@ def build_qat_network(
             layer.trainable = False
     # 2. Insert the quantizers.
     try:
-        aware = tfmot.quantization.keras.quantize_model(equalized)
+        # AutoGraph would write each function to TMPDIR, and change none of them.
+        quantize = tf.autograph.experimental.do_not_convert(tfmot.quantization.keras.quantize_model)
+        aware = quantize(equalized)
     except (RuntimeError, ValueError) as error:
         what = f"quantization-aware training does not support this network ({str(error).splitlines()[0]})"
         raise InputError(
@@ -123,7 +125,7 @@ def _set_activation_ranges(
         tensors = observed(inputs, training=False)
         return tf.stack([[tf.reduce_min(tensor), tf.reduce_max(tensor)] for tensor in tensors])
 
-    measure = tf.function(extremes, reduce_retracing=True)
+    measure = tf.function(extremes, reduce_retracing=True, autograph=False)
     found = []
     for start in range(0, len(pictures), BATCH):
         few = metadata.rows[start : start + BATCH] if metadata else None
@@ -168,7 +170,7 @@ def _channel_means(model: Keras, names: Sequence[str], inputs: Inputs) -> Callab
         tensors = tf.nest.flatten(observed(constants, training=False))
         return [tf.reduce_mean(tensor, axis=list(range(len(tensor.shape) - 1))) for tensor in tensors]
 
-    compiled: Callable[[], Means] = tf.function(means)
+    compiled: Callable[[], Means] = tf.function(means, autograph=False)
     return compiled
 
 

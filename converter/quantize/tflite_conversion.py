@@ -123,14 +123,15 @@ def freeze_graph(export: ExportGraph) -> FrozenFunction:
     size = int(model.inputs[0].shape[1])
     if export.is_plain:
         signature = tf.TensorSpec((1, size, size, 3), tf.float32, name=INPUT_NAME)
-        function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(signature)
-        constant, graph = _private.freeze_variables(function)
+        function = tf.function(lambda pixels: model(pixels, training=False), autograph=False)
+        constant, graph = _private.freeze_variables(function.get_concrete_function(signature))
         return FrozenFunction(function=constant, graph=graph, size=size)
     specs = [
         tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=name)
         for name, tensor in zip(export.inputs, model.inputs, strict=True)
     ]
-    constant, graph = _private.freeze_variables(tf.function(export.call).get_concrete_function(*specs))
+    function = tf.function(export.call, autograph=False)
+    constant, graph = _private.freeze_variables(function.get_concrete_function(*specs))
     return FrozenFunction(
         function=constant, graph=graph, size=size, inputs=export.inputs, outputs=export.outputs
     )

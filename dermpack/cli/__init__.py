@@ -26,6 +26,7 @@ from dermpack.processes.limits import avoid_threads_under_limit
 NOTHING_WRITTEN = "interrupted; nothing was written"
 # The usual exit codes after a signal: 128 and its number. SIGINT is Ctrl-C, SIGTERM is what `kill` sends.
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+REPEAT_S = 0.05  # until a lost interruption is repeated
 CLEANUP_S = 1.0  # after SIGTERM, in which another one is ignored: GNU timeout sends two
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 TEXT = """Turn a folder of skin pictures into a small, fast .tflite whose every step is verified.
@@ -107,7 +108,7 @@ click.version_option(__version__, prog_name="dermpack", message="%(prog)s %(vers
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code: 0 success, 1 bad input, 2 usage, 130 or 143 interrupted."""
     avoid_threads_under_limit()
-    with _interrupt_on_sigterm() as terminations:
+    with _interrupt_on_sigterm() as terminations, _repeat_lost_interruptions(terminations):
         code = _run_program(arguments)
     return TERMINATED if terminations and code == INTERRUPTED else code
 
@@ -132,6 +133,31 @@ def _interrupt_on_sigterm() -> Iterator[list[float]]:
         yield times
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _repeat_lost_interruptions(terminations: list[float]) -> Iterator[None]:
+    """Interrupt again if the exception of a signal is raised where Python cannot pass it on.
+
+    Python drops exceptions of destructors and of callbacks of C code. The program would run on.
+    """
+
+    def repeat(lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            previous(lost)
+            return
+        terminations.clear()
+        number = signal.SIGTERM if isinstance(lost.exc_value, TerminatedError) else signal.SIGINT
+        # Not at once: an exception within this function would be lost too.
+        timer = threading.Timer(REPEAT_S, os.kill, (os.getpid(), number))
+        timer.daemon = True
+        timer.start()
+
+    previous, sys.unraisablehook = sys.unraisablehook, repeat
+    try:
+        yield
+    finally:
+        sys.unraisablehook = previous
 
 
 def _run_program(arguments: Sequence[str] | None) -> int:

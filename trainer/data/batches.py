@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -34,6 +34,13 @@ PREFETCH = 2  # batches prepared during a step
 PREDICT_BATCH = 64
 ORDER, CHANGE, MIX, DROP = range(4)  # independent random streams of one seed
 MIN_PROBABILITY = 1e-7  # below it a logarithm would dominate the loss
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def without_autograph(function: Function) -> Function:
+    """Return the function for a dataset as it is; AutoGraph would write it to TMPDIR, which may be full."""
+    kept: Function = tf.autograph.experimental.do_not_convert(function)
+    return kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,6 +156,7 @@ def batch_examples(examples: Examples, *, shard: Shard = WHOLE) -> Batches:
         return np.ascontiguousarray(rows_of_copy[start : min(start + PREDICT_BATCH, end)])
 
     # TensorFlow cannot infer the shape of what Python returns, so the shape is set here.
+    @without_autograph
     def read_inputs(start: Tensor) -> Tensor:
         rows = tf.numpy_function(read_rows, [start], copies.dtype)
         rows.set_shape([None, *copies.shape[2:]])
@@ -184,6 +192,7 @@ def _read_step(feed: Feed) -> Callable[[Tensor], tuple[Tensor, ...]]:
         chosen = epoch_order(epoch)[position * size : (position + 1) * size][shard_rows]
         return read_copy(epoch % copies.shape[0])[chosen], known[chosen], one_hot[feed.train.truth[chosen]]
 
+    @without_autograph
     def read_step(step: Tensor) -> tuple[Tensor, ...]:
         types = [copies.dtype, tf.float32, tf.float32]
         rows, own, targets = tf.numpy_function(read_numpy, [step], types)
@@ -204,6 +213,7 @@ def _finish_step(feed: Feed) -> Callable[..., tuple[Tensor, ...]]:
     metadata = feed.train.metadata
     drop = metadata and make_dropper(metadata, share=feed.metadata_drop, shard=shard)
 
+    @without_autograph
     def finish_step(step: Tensor, rows: Tensor, known: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         # Four numbers per seed keep the streams of different seeds apart.
         change, mix, fields = (

@@ -37,7 +37,7 @@ def cache_features(
         return tf.cast(tf.clip_by_value(outputs, -MAX_FLOAT16, MAX_FLOAT16), tf.float16)
 
     features = FrozenFeatures(
-        run=tf.function(run, reduce_retracing=True),
+        run=tf.function(run, reduce_retracing=True, autograph=False),
         shape=(copies if changes else 1, len(examples), *trunk.output_shape[1:]),
         pictures=examples.copies[0],
         seed=seed,

@@ -47,13 +47,14 @@ class TrainStep:
             averaged = self.trained if plan.ema else []
             self.averages = [tf.Variable(variable, trainable=False) for variable in averaged]
         self._generators = prepare_random_layers(model, replicas)
-        self._step = tf.function(self._train, reduce_retracing=True)
+        self._step = tf.function(self._train, reduce_retracing=True, autograph=False)
 
         def predict(inputs: Tensor) -> Tensor:
             values = tf.cast(model(inputs, training=False), tf.float32)
             return tf.concat([1 - values, values], axis=-1) if values.shape[-1] == 1 else values
 
-        self._predict = tf.function(partial(replicas.run_on_replicas, predict), reduce_retracing=True)
+        run = partial(replicas.run_on_replicas, predict)
+        self._predict = tf.function(run, reduce_retracing=True, autograph=False)
 
     def step(self, inputs: Tensor, targets: Tensor, weights: Tensor, *, rate: float) -> float:
         """Train on one batch; return its loss."""

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
 import click
 import pytest
 
-from dermpack.cli import NOTHING_WRITTEN, InterruptedWorkError, interruption_line, main
+from dermpack.cli import (
+    NOTHING_WRITTEN,
+    InterruptedWorkError,
+    TerminatedError,
+    _interrupt_on_sigterm,
+    _repeat_lost_interruptions,
+    interruption_line,
+    main,
+)
 from dermpack.cli.console import count_trained_runs, resumable
 from tests.conftest import TINY
 from tests.support.errors import assert_stderr_code
@@ -23,6 +33,16 @@ def line_after(error: BaseException, left: str) -> str:
     with pytest.raises(InterruptedWorkError) as raised, resumable(Path("run"), lambda: left):
         raise error
     return interruption_line(raised.value)
+
+
+def test_an_interruption_during_a_destructor_is_not_lost() -> None:
+    class Ending:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(TerminatedError), _interrupt_on_sigterm() as times, _repeat_lost_interruptions(times):
+        Ending()
+        threading.Event().wait(20)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.exceptions.Abort()])
