@@ -3,7 +3,8 @@
     npm pack --ignore-scripts @litertjs/core@VERSION @litertjs/wasm-utils@VERSION
     python -m tests.tools.litert_lock VERSION FOLDER
 
-FOLDER has the tarballs. Compare the SHA-512 with `npm view PACKAGE@VERSION dist.integrity`, and run `make web`.
+FOLDER has the tarballs. Compare the SHA-512 with `npm view PACKAGE@VERSION dist.integrity`, then run
+`make web`.
 """
 
 from __future__ import annotations
