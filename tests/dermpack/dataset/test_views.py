@@ -85,14 +85,15 @@ def test_a_share_of_the_training_pictures_is_made_of_whole_groups_and_part_of_a_
 
 
 @pytest.mark.tensorflow
-def test_a_run_is_scored_by_the_column_that_it_learned(dataset: Dataset, tmp_path: Path) -> None:
-    run, evaluation = tmp_path / "run", tmp_path / "evaluation"
-    folder = str(dataset.folder)
+def test_a_run_is_scored_by_the_column_that_it_learned(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, folder = tmp_path / "run", str(dataset.folder)
     assert main(["train", folder, "-o", str(run), "--label", "site", *OPTIONS, "--epochs", "1"]) == 0
-    assert main(["evaluate", str(run), folder, "-o", str(evaluation), "--no-pictures", "-q"]) == 0
-    trained, report = (
-        json.loads(path.read_text()) for path in (run / "training.json", evaluation / "report.json")
-    )
+    trained = json.loads((run / "training.json").read_text())
+    capsys.readouterr()
+    assert main(["evaluate", str(run), folder, "--json", "-q"]) == 0
+    report = json.loads(capsys.readouterr().out)
     assert trained["recipe"]["label"] == "site"
     assert report["classes"] == trained["classes"] == ["arm", "leg"]
     assert report["dataset"]["sha256"] == trained["dataset"]["manifest_sha256"] != dataset.sha256

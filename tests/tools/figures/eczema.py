@@ -11,7 +11,7 @@ from tests.tools.models_table import points
 
 RECORD, STUDY = "eczema-tasks", "eczema-published"
 MARKS, PLANTED = "eczema-marks", "eczema-planted"  # as the pictures are, and with letters on those of eczema
-CURVES = ("eczema-curve-0",)
+CURVES = ("eczema-curve-0", "eczema-curve-1", "eczema-curve-2")
 NAMES = {
     "a": "(a) eczema, other inflammatory conditions",
     "b": "(b) eczema, all others",

@@ -197,6 +197,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "eczema_sensitivity": eczema.sensitivity,
     "eczema_slices": eczema.slices,
     "eczema_dark_skin": eczema.dark_skin,
+    "eczema_published": eczema.published,
     "eczema_curve": eczema.curve,
     "eczema_border": eczema.border,
     "eczema_marks": eczema.marks,
