@@ -88,7 +88,8 @@ def _notice(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _find_calls() -> str:
     """Return the lines of our own code that led here, the innermost first."""
-    lines, frame = [], sys._getframe(1)
+    lines: list[str] = []
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         if name.startswith(f"{REPOSITORY}/") and "/tests/" not in name and "/.venv/" not in name:
