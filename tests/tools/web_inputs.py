@@ -57,8 +57,8 @@ def main(folder: Path) -> None:
     write_bundle(tiny, folder / "tiny")
     expected = {
         "meanings": MEANINGS,
-        "skin": [predict(MODEL, path) for path in skin_pictures],
-        "tiny": [predict(tiny, path, known) for path in tiny_pictures for known in KNOWN],
+        "skin": predict(MODEL, skin_pictures),
+        "tiny": [answer for known in KNOWN for answer in predict(tiny, tiny_pictures, known)],
     }
     write_text(folder / "expected.json", format_json(expected))
 
@@ -96,11 +96,12 @@ def write_bundle(export: Path, folder: Path, *options: str) -> None:
         path.write_bytes(data)
 
 
-def predict(export: Path, picture: Path, known: Mapping[str, str] = {}) -> dict[str, Any]:
-    """Return the answer that `dermpack predict --json` prints, with the metadata that it was given."""
+def predict(export: Path, pictures: list[Path], known: Mapping[str, str] = {}) -> list[dict[str, Any]]:
+    """Return the answers that `dermpack predict --json` prints, with the metadata that it was given."""
     fields = [word for name, value in known.items() for word in ("--with", f"{name}={value}")]
-    answered = json.loads(dermpack("predict", str(export), str(picture), "--json", "--top", "100", *fields))
-    return {**answered["pictures"][0], "picture": picture.name, "with": dict(known)}
+    answered = dermpack("predict", str(export), *map(str, pictures), "--json", "--top", "100", *fields)
+    answers = json.loads(answered)["pictures"]
+    return [{**answer, "picture": Path(answer["picture"]).name, "with": dict(known)} for answer in answers]
 
 
 def dermpack(*arguments: str) -> str:

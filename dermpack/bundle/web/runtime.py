@@ -8,6 +8,7 @@ SHA-256 of its shipped form.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import shlex
@@ -131,7 +132,7 @@ def _read_tarballs(folder: Path, lock: RuntimeLock) -> dict[str, bytes]:
         # Nothing in the archive is read before this: its names and sizes are those of the locked package.
         if base64.b64encode(hashlib.sha512(data).digest()).decode() != package.sha512:
             raise _mismatch(path, lock)
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        with tarfile.TarFile(fileobj=io.BytesIO(gzip.decompress(data))) as archive:
             for name, file in lock.files.items():
                 if file.package == package_name:
                     member = archive.extractfile(f"package/{file.path}")

@@ -29,8 +29,8 @@ def site_files(
 
     `path` is an export, a folder with one export, or a bundle of any format, which is read without a key.
     A site that the browser answers needs the runtime (`litert`, or that in the cache); without it, InputError
-    with the code missing-web-runtime is raised. A site that the server answers contains neither the runtime
-    nor the model, and needs `js/remote.js`, which is the server's: add files, then call `seal_site`.
+    with the code missing-web-runtime is raised. The page of a site that the server answers sends pictures to
+    it, and contains neither the runtime nor the model. Call `seal_site` after adding or changing files.
     """
     is_browser = answered_by is AnsweredBy.BROWSER
     name, version = "", ""

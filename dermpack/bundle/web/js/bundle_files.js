@@ -43,7 +43,8 @@ export class BundleFiles {
 
 /** @param {URL} url @param {string} name */
 async function load(url, name) {
-  const response = await fetch(url).catch((error) => {
+  // Never a copy of an older bundle: a stored one is used only if the server confirms it.
+  const response = await fetch(url, { cache: 'no-cache' }).catch((error) => {
     throw new ClassifierError('file-missing', `${name}: cannot be loaded (${error})`);
   });
   if (!response.ok) throw new ClassifierError('file-missing', `${name}: status ${response.status}`);
