@@ -276,9 +276,7 @@ def opened_paths(tree: ast.Module) -> list[str]:
             found.append(f"line {node.lineno}: {ast.unparse(node)}")
         elif isinstance(function, ast.Attribute) and function.attr in OPENING:
             owner = function.value.id if isinstance(function.value, ast.Name) else ""
-            # tarfile.open(fileobj=…) reads bytes.
-            is_of_bytes = any(keyword.arg == "fileobj" for keyword in node.keywords)
-            if owner not in NOT_PATHS and not is_of_bytes:
+            if owner not in NOT_PATHS:
                 found.append(f"line {node.lineno}: {ast.unparse(node)}")
     return found
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from dermpack.bundle.bundle_record import derive_names
-from dermpack.bundle.web.runtime import is_runtime_cached
 from dermpack.inference.interpreter_host import installed_runtimes
 from tests.conftest import TINY
 from tests.support import docs_workspace as docs_place
 from tests.support.paths import REPOSITORY
 from tests.support.readme_commands import play, steps
+from tests.support.web_sites import RUNTIME
 
 HOUSE = REPOSITORY
 DOCS = HOUSE / "docs"
@@ -63,8 +63,12 @@ def test_a_page_shows_true_commands_and_output(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    if page.name == WITH_RUNTIME and not is_runtime_cached():
-        pytest.skip("npm has not stored the packages of LiteRT.js: make web does")
+    if page.name == WITH_RUNTIME:
+        if not RUNTIME.is_dir():
+            pytest.skip("npm has not stored the packages of LiteRT.js: make web does")
+        (tmp_path / "cache").mkdir()
+        (tmp_path / "cache" / RUNTIME.name).symlink_to(RUNTIME)
+        monkeypatch.setenv("DERMPACK_CACHE", str(tmp_path / "cache"))
     here = tmp_path / "demo"
     shutil.copytree(demo, here)
     if page.name in MAKES:
