@@ -48,10 +48,10 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutePolicy:
-    """Limits of the requests with a method and a path."""
+    """Limits of the requests with a method and one of the paths, which are counted together."""
 
     method: str
-    path: str
+    paths: tuple[str, ...]
     max_body_bytes: int = SMALL_BODY_BYTES
     most: int | None = None  # requests of one address within `seconds`; None: no limit
     seconds: float = 60.0
@@ -70,12 +70,12 @@ class Guard:
     ) -> None:
         self.app, self._settings, self._body_seconds = app, settings, body_seconds
         self._hosts = frozenset(settings.allowed_hosts)
-        self._policies = {(policy.method, policy.path): policy for policy in policies}
-        self._windows = {
-            key: SlidingWindow(policy.most, policy.seconds)
-            for key, policy in self._policies.items()
-            if policy.most
-        }
+        self._policies = {(policy.method, path): policy for policy in policies for path in policy.paths}
+        self._windows = dict[tuple[str, str], SlidingWindow]()
+        for policy in policies:
+            if policy.most:
+                window = SlidingWindow(policy.most, policy.seconds)
+                self._windows.update({(policy.method, path): window for path in policy.paths})
         # Behind a proxy, one address must not take every place with bodies that arrive slowly.
         self._most_of_address = MAX_BODIES_OF_ADDRESS if settings.is_public else MAX_BODIES
         self._bodies = Counter[str]()

@@ -107,7 +107,7 @@ def prediction_policy(settings: ServerSettings) -> RoutePolicy:
     """Return the limits of the requests for a prediction."""
     return RoutePolicy(
         method="POST",
-        path=PREDICTIONS,
+        paths=(PREDICTIONS,),
         max_body_bytes=PICTURE_BYTES,
         most=settings.predictions_per_minute,
     )

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from dermpack.errors import DermpackError, InputError, PictureError
+from dermpack.errors import DermpackError, InputError, PictureError, TableError
 
 MEDIA_TYPE = "application/problem+json"
 # Statuses of errors that are raised below the server; those of input are 422.
@@ -87,7 +87,8 @@ def problem_response(error: DermpackError) -> JSONResponse:
         where = "picture"  # not "(bytes)", or a path of the server
     if error.code in STATUS_OF_CODE:
         status = STATUS_OF_CODE[error.code]
-    elif not isinstance(error, InputError):
+    elif isinstance(error, TableError) or not isinstance(error, InputError):
+        # A file of the server, which no request names: its path is not for others.
         status = HTTPStatus.INTERNAL_SERVER_ERROR
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         where = "server"
@@ -132,7 +133,7 @@ async def _answer_http_exception(request: Request, error: Exception) -> JSONResp
     else:
         hint = "Send what /openapi.json describes."
         refused = RequestError(
-            where, str(error.detail), hint, code="invalid-request", status=status, headers=headers
+            "request", str(error.detail), hint, code="invalid-request", status=status, headers=headers
         )
     return problem_response(refused)
 

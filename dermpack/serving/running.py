@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import h11
 import uvicorn
@@ -22,7 +22,7 @@ from dermpack.serving.problems import RequestError, problem_response
 from dermpack.serving.settings import ServerSettings
 
 BACKLOG = 128
-HEAD_SECONDS = 10.0  # for the first request line and headers of a connection
+HEAD_SECONDS = 10.0  # for the request line and the headers
 KEEP_ALIVE_S = 15
 GRACE_S = 20  # for requests that are answered while the server stops
 MAX_CONNECTIONS = 512  # descriptors are limited, often to 1,024
@@ -30,7 +30,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LimitedProtocol(H11Protocol):
-    """HTTP/1.1 with a limit of connections, a time limit for their first request, and errors as problems."""
+    """HTTP/1.1 with a limit of connections, a time limit for each head, and errors as problems."""
+
+    _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -38,11 +40,20 @@ class LimitedProtocol(H11Protocol):
             transport.abort()  # a response would wait for a client that may never read it
             return
         # uvicorn limits the time between requests, but not the time before the first one.
-        self.loop.call_later(HEAD_SECONDS, self._close_without_request)
+        self._start_head_timer()
 
-    def _close_without_request(self) -> None:
-        if cast(object, self.cycle) is None and not self.transport.is_closing():
-            self.transport.close()
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:  # the head is complete
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
+        elif self._head_timer is None and self.conn.trailing_data[0]:
+            # The first byte of another request ends uvicorn's limit of the time between requests.
+            self._start_head_timer()
+
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the signature of uvicorn
         """Answer what is not HTTP, or has a head that is too long."""

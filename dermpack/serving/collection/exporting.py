@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, selectinload
 from dermpack.errors import InputError, TableError
 from dermpack.serving.collection.agreement import measure_collection
 from dermpack.serving.collection.database import Consent, Database, Removed, Submission
-from dermpack.serving.collection.picture_folder import PictureFolder
+from dermpack.serving.collection.picture_folder import RESTORE_HINT, PictureFolder
 from dermpack.serving.collection.reviews import UNUSABLE, Status
 from dermpack.storage.codec import encode
 from dermpack.storage.files import format_csv, format_json, new_folder, write_bytes, write_text
@@ -68,15 +68,19 @@ def write_export(
     with new_folder(output, marker=RECORD_FILE, overwrite=overwrite) as partial:
         (partial / FILES).mkdir()
         # No lock is held meanwhile: copying takes long, and people go on submitting.
-        copied = [submission for submission in listed if _copy(submission, folder, partial)]
+        lost = [submission for submission in listed if not _copy(submission, folder, partial)]
         # What was withdrawn while the pictures were copied is not part of the export.
         with database.reading() as session:
             still_there = set(session.scalars(select(Submission.id)))
-            accepted = [submission for submission in copied if submission.id in still_there]
-            for submission in copied:
-                if submission.id not in still_there:
-                    (partial / _file_of(submission)).unlink()
+            accepted = [submission for submission in listed if submission.id in still_there]
             record = _describe(session, accepted)
+        for submission in lost:
+            if submission.id in still_there:
+                where, what = f"submission {submission.id}", "its file does not exist"
+                raise TableError(where, what, RESTORE_HINT, code="file-not-found")
+        for submission in listed:
+            if submission.id not in still_there:
+                (partial / _file_of(submission)).unlink(missing_ok=True)
         agreement = measure_collection(database)
         record["agreement"] = encode(agreement.agreement)
         record["reviewers"] = len(agreement.reviews)
@@ -113,7 +117,7 @@ def _accepted() -> Select[Submission]:
 
 
 def _copy(submission: Submission, folder: PictureFolder, target: Path) -> bool:
-    """Write the picture into the export; return False if it is gone because it was withdrawn."""
+    """Write the picture into the export; return False if its file does not exist."""
     try:
         data = folder.read(submission)
     except TableError as error:

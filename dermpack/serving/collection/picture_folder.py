@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from dermpack.errors import InputError
+from dermpack.errors import TableError
 from dermpack.serving.collection.database import Database, Removed, Submission, log
 from dermpack.storage.disk_sync import sync_folder
 from dermpack.storage.files import (
@@ -64,7 +64,7 @@ class PictureFolder:
         where = f"submission {submission.id}"
         data = read_bytes(self.path / submission.file_name, most=MAX_PICTURE_BYTES, hint=RESTORE_HINT)
         if sha256_of(data) != submission.sha256:
-            raise InputError(where, "its file was changed", RESTORE_HINT, code="invalid-format")
+            raise TableError(where, "its file was changed", RESTORE_HINT, code="invalid-format")
         return data
 
     def delete(self, file_name: str) -> None:

@@ -61,17 +61,14 @@ router = APIRouter(responses=PROBLEM_RESPONSES)
 
 def list_policies(settings: CollectionSettings) -> list[RoutePolicy]:
     """Return the limits of the routes that differ from the default."""
-    submitting = [
-        RoutePolicy(
-            method="POST",
-            path=path,
-            max_body_bytes=PICTURE_BYTES + FORM_BYTES,
-            most=settings.submissions_per_hour,
-            seconds=3600.0,
-        )
-        for path in (SUBMISSIONS, SUBMIT_PAGE)
-    ]
-    return [*submitting, RoutePolicy(method="POST", path=SIGN_IN_PAGE, most=SIGN_INS_PER_MINUTE)]
+    submitting = RoutePolicy(
+        method="POST",
+        paths=(SUBMISSIONS, SUBMIT_PAGE),
+        max_body_bytes=PICTURE_BYTES + FORM_BYTES,
+        most=settings.submissions_per_hour,
+        seconds=3600.0,
+    )
+    return [submitting, RoutePolicy(method="POST", paths=(SIGN_IN_PAGE,), most=SIGN_INS_PER_MINUTE)]
 
 
 def add_collection(api: FastAPI) -> None:

@@ -29,7 +29,7 @@ from dermpack.serving.collection.submissions import (
     store_consent,
 )
 from dermpack.serving.settings import CollectionSettings
-from dermpack.storage.files import is_directory, path_exists, read_bytes, write_text
+from dermpack.storage.files import is_directory, path_exists, read_bytes, report_write_errors, write_text
 
 MARKER_FILE, MARKER_BYTES = "collection.id", 1 << 10  # the id of the database
 OTHER_HINT = "Give the --database, or the --data, that the server uses."
@@ -56,10 +56,13 @@ def open_store(data: Path, url: str | None = None, *, is_new: bool = False) -> I
         what, hint = "not a collection", 'Give the --data of "dermpack serve --collect".'
         raise InputError(data, what, hint, code="collection-not-found")
     pictures = PictureFolder(data)
+    if url is None:
+        # Before SQLite creates it: its write-ahead log gets the same permissions.
+        with report_write_errors(data):
+            (data / DATABASE_FILE).touch()
+            (data / DATABASE_FILE).chmod(0o600)
     with open_database(url or sqlite_url(data)) as database:
         _bind(data, database)
-        if database.is_sqlite and url is None:
-            (data / DATABASE_FILE).chmod(0o600)
         yield Collection(database=database, pictures=pictures, consent=read_consent())
 
 

@@ -6,13 +6,16 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dermpack.errors import InputError
+from dermpack.serving import running
 from dermpack.serving.app import make_app
 from dermpack.serving.guard import SECURITY_HEADERS
 from dermpack.serving.rate_limit import SlidingWindow, group_address
@@ -80,6 +83,19 @@ def test_a_body_that_stops_is_refused_and_others_are_answered(server: LiveServer
     for connection in slow:
         with connection:
             assert b"408 Request Timeout" in connection.recv(1 << 16)
+
+
+def test_each_head_of_a_connection_has_a_time_limit(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "HEAD_SECONDS", 0.3)
+    part = b"GET /hea"
+    assert server.send_raw(part) == b""
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        connection.sock.sendall(part)
+        assert connection.sock.recv(1) == b""
 
 
 def test_a_client_that_sends_a_body_above_the_limit_can_read_why(server: LiveServer) -> None:

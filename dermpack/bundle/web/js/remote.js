@@ -4,6 +4,7 @@ import { decode, findFalsifiedCanvas } from './decoding.js';
 import { ClassifierError } from './errors.js';
 import { orientationOf } from './exif.js';
 import { prepare } from './preparing.js';
+import { NOT_SURE, UNLIKE } from './scoring.js';
 
 /** @typedef {import('./classifier.js').Answer} Answer */
 
@@ -77,15 +78,16 @@ export class RemoteClassifier {
       return { label, meaning, probability: probability ?? output, called: calledLabels.has(label) };
     });
     const unlikeTraining = picture.familiar === null ? null : !picture.familiar;
-    const isRefused = picture.fault !== null || unlikeTraining === true || !picture.sure;
+    const isSure = picture.sure !== false; // null: the model has no threshold
+    const refusal = picture.fault ?? (unlikeTraining ? UNLIKE : isSure ? null : NOT_SURE);
     return {
       scores,
-      label: isRefused ? null : picture.label,
-      isSure: picture.sure,
+      label: picture.label,
+      isSure,
       unlikeTraining,
       distance: picture.distance,
       fault: picture.fault,
-      refusal: isRefused ? (picture.fault ?? (unlikeTraining ? 'unlike the training pictures' : 'not sure')) : null,
+      refusal,
       evidence: () => null,
       metadataEvidence: () => null,
       square: await this.#square(blob),

@@ -3,8 +3,8 @@
 
 /** @typedef {import('./contract.js').Contract} Contract */
 
-const UNLIKE = 'unlike the pictures this model was trained on';
-const NOT_SURE = 'not sure';
+export const UNLIKE = 'unlike the pictures this model was trained on';
+export const NOT_SURE = 'not sure';
 const BRIGHT_PERCENT = 95;
 const WHITE_LUMA = 250;
 

@@ -242,6 +242,21 @@ def test_a_database_that_fails_is_an_error_that_may_pass(export: Path, tmp_path:
         assert place.submit(photograph(60)).refusal == (503, "server-busy")
 
 
+def test_a_missing_file_is_an_error_of_the_server_and_its_path_is_not_shown(
+    export: Path, tmp_path: Path
+) -> None:
+    with collecting(export, tmp_path / "data") as place:
+        submitted = accepted(place, 61)
+        (picture_file,) = place.collection.pictures.path.iterdir()
+        picture_file.unlink()
+        for path in (f"/api/v1/submissions/{submitted}/picture", "/api/v1/export"):
+            reply = place.ask("GET", path, who="cleo")
+            assert reply.refusal == (500, "file-not-found")
+            assert str(tmp_path).encode() not in reply.body
+        for file in (tmp_path / "data").glob("collection.sqlite3*"):
+            assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_an_export_is_imported_as_it_is_and_the_same_each_time(export: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     with collecting(export, data) as place:
@@ -299,4 +314,5 @@ def test_label_studio_gets_predictions_and_reviews(place: Collecting, tmp_path: 
 def test_a_server_limits_the_submissions_of_an_address(export: Path, tmp_path: Path) -> None:
     with collecting(export, tmp_path / "data", people=(), submissions_per_hour=2) as place:
         replies = [place.submit(photograph(seed)) for seed in range(3)]
-    assert [reply.status for reply in replies] == [201, 201, 429]
+        page = place.submit(photograph(3), path="/submit")
+    assert [reply.status for reply in (*replies, page)] == [201, 201, 429, 429]
