@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
@@ -19,6 +19,7 @@ from dermpack.serving import running
 from dermpack.serving.app import make_app
 from dermpack.serving.guard import SECURITY_HEADERS
 from dermpack.serving.rate_limit import SlidingWindow, group_address
+from dermpack.serving.running import HEAD_SECONDS, MAX_CONNECTIONS
 from dermpack.serving.secrets import TOKEN_PREFIX, hash_secret, is_secret, new_token
 from dermpack.serving.settings import PICTURE_BYTES, ServerSettings
 from tests.support.bundle_exports import write_export
@@ -96,6 +97,20 @@ def test_each_head_of_a_connection_has_a_time_limit(
         assert connection.getresponse().read()
         connection.sock.sendall(part)
         assert connection.sock.recv(1) == b""
+
+
+@pytest.mark.slow
+def test_idle_connections_are_closed_and_the_surplus_at_once(server: LiveServer) -> None:
+    with ExitStack() as stack:
+        idle = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+            for _ in range(MAX_CONNECTIONS + 1)
+        ]
+        idle[-1].settimeout(HEAD_SECONDS / 2)
+        assert idle[-1].recv(1) == b""
+        idle[0].sendall(b"GET / HTTP/1.1\r\n")
+        assert idle[0].recv(1) == b""  # after HEAD_SECONDS
+    assert server.ask("GET", "/healthz").status == 200
 
 
 def test_a_client_that_sends_a_body_above_the_limit_can_read_why(server: LiveServer) -> None:
