@@ -98,21 +98,6 @@ def test_each_head_of_a_connection_has_a_time_limit(
         assert connection.sock.recv(1) == b""
 
 
-def test_a_client_that_does_not_read_loses_its_connection(
-    export: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "STALL_SECONDS", 0.1)
-    size = 64 << 20  # more than the buffers of the system
-    with live_server(export) as server:
-        site = server.services.site
-        assert isinstance(site, dict)
-        site["large.bin"] = bytes(size)
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-            connection.sendall(b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            with pytest.raises(ConnectionError):  # and not TimeoutError
-                connection.sendall(bytes(size))
-
-
 def test_a_client_that_sends_a_body_above_the_limit_can_read_why(server: LiveServer) -> None:
     reply = server.ask("POST", PREDICTIONS, bytes(PICTURE_BYTES + 1))
     assert reply.refusal == (413, "request-too-large")
@@ -149,6 +134,21 @@ class BrokenSite(dict[str, bytes]):
 
     def __getitem__(self, name: str) -> bytes:
         raise RuntimeError("a secret")
+
+
+def test_a_client_that_does_not_read_loses_its_connection(
+    export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "STALL_SECONDS", 0.1)
+    size = 64 << 20  # more than the buffers of the system
+    with live_server(export) as server:
+        site = server.services.site
+        assert isinstance(site, dict)
+        site["large.bin"] = bytes(size)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            with pytest.raises(ConnectionError):  # and not TimeoutError
+                connection.sendall(bytes(size))
 
 
 def test_the_window_slides() -> None:
