@@ -74,7 +74,7 @@ real: $(VENV)/.installed  ## Run the tests on real pictures and weights, where t
 remote: $(VENV)/.installed  ## Test the ssh target against a real sshd on loopback
 	@.ci/remote "$(BIN)/python"
 
-serve: $(VENV)/.installed  ## Test the server slowly: generated requests, a review in Chromium, kills, PostgreSQL
+serve: $(VENV)/.installed  ## Run the slow tests of the server: generated requests, a review in Chromium, kills, PostgreSQL
 	@.ci/serve "$(PYTHON)" "$(BIN)/python"
 
 mediapipe: $(VENV)/.installed  ## Check that MediaPipe Tasks loads and agrees; EXPORTS="…" adds folders

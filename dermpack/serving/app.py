@@ -6,15 +6,17 @@ routes are resolved by the names of their module, so parameters such as `Service
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from dermpack.serving import page, prediction_routes
 from dermpack.serving.guard import BODY_SECONDS, Guard, RoutePolicy
-from dermpack.serving.problems import PROBLEM_SCHEMA, add_problem_handlers
+from dermpack.serving.problems import PROBLEM_SCHEMA, RequestError, add_problem_handlers
 from dermpack.serving.services import Services
 from dermpack.serving.settings import ServerSettings
 
@@ -30,8 +32,18 @@ def make_app(services: Services, *, body_seconds: float = BODY_SECONDS) -> Guard
     """Return the application that a server runs."""
     api = make_api(services.settings)
     api.state.services = services
-    policies = list_policies(services.settings)
-    return Guard(api, settings=services.settings, policies=policies, body_seconds=body_seconds)
+    show_error: Callable[[RequestError], Response] | None = None
+    if services.settings.collection is not None:
+        from dermpack.serving.collection import pages
+
+        show_error = pages.show_error
+    return Guard(
+        api,
+        settings=services.settings,
+        policies=list_policies(services.settings),
+        body_seconds=body_seconds,
+        show_error=show_error,
+    )
 
 
 def make_api(settings: ServerSettings) -> FastAPI:

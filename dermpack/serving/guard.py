@@ -8,7 +8,7 @@ body that is complete and within its limit.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +17,7 @@ from typing import Any
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermpack.serving.problems import RequestError, busy_error, problem_response
@@ -67,8 +68,10 @@ class Guard:
         settings: ServerSettings,
         policies: Sequence[RoutePolicy],
         body_seconds: float = BODY_SECONDS,
+        show_error: Callable[[RequestError], Response] | None = None,
     ) -> None:
         self.app, self._settings, self._body_seconds = app, settings, body_seconds
+        self._show_error = show_error  # to people who have sent a form; None: there are no forms
         self._hosts = frozenset(settings.allowed_hosts)
         self._policies = {(policy.method, path): policy for policy in policies for path in policy.paths}
         self._windows = dict[tuple[str, str], SlidingWindow]()
@@ -99,7 +102,8 @@ class Guard:
                 body = await self._read_body(receive)
                 await self.app(scope, _replaying(body, receive), with_headers)
         except RequestError as error:
-            response = problem_response(error)
+            show = self._show_error if "text/html" in headers.get("accept", "") else None
+            response = (show or problem_response)(error)
             if "content-length" in headers or "transfer-encoding" in headers:
                 # Without this, the server would wait for the rest of the body.
                 response.headers["Connection"] = "close"

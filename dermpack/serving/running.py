@@ -23,6 +23,7 @@ from dermpack.serving.settings import ServerSettings
 
 BACKLOG = 128
 HEAD_SECONDS = 10.0  # for the request line and the headers
+STALL_SECONDS = 60.0  # in which a client reads nothing of a response
 KEEP_ALIVE_S = 15
 GRACE_S = 20  # for requests that are answered while the server stops
 MAX_CONNECTIONS = 512  # descriptors are limited, often to 1,024
@@ -30,9 +31,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LimitedProtocol(H11Protocol):
-    """HTTP/1.1 with a limit of connections, a time limit for each head, and errors as problems."""
+    """HTTP/1.1 with a limit of connections, time limits for heads and for stalls, and errors as problems."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -51,6 +53,23 @@ class LimitedProtocol(H11Protocol):
         elif self._head_timer is None and self.conn.trailing_data[0]:
             # The first byte of another request ends uvicorn's limit of the time between requests.
             self._start_head_timer()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader(self.transport.get_write_buffer_size() + 1)
+
+    def _watch_reader(self, former_bytes: int) -> None:
+        """Close the connection if the client has read nothing since the last call."""
+        left_bytes = self.transport.get_write_buffer_size()
+        if left_bytes >= former_bytes:
+            self.transport.abort()
+        else:
+            self._stall_timer = self.loop.call_later(STALL_SECONDS, self._watch_reader, left_bytes)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
 
     def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)

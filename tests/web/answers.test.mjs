@@ -233,8 +233,9 @@ test('a page whose server computes the answers sends it the picture, and shows w
   other.replaced.set('/tiny/api/v1/model', readFileSync(picture('../tiny/model/model.json')));
   other.posts.set('/tiny/api/v1/predictions', (body, query) => {
     sent.push({ body, query: Object.fromEntries(query) });
-    if (sent.length > 1) return [503, { code: 'server-busy', detail: 'too many requests' }];
-    return [200, { pictures: [expected], notice: '' }];
+    if (sent.length > 2) return [503, { code: 'server-busy', detail: 'too many requests' }];
+    const withoutThreshold = { ...expected, sure: null, familiar: null, fault: null };
+    return [200, { pictures: [sent.length === 1 ? expected : withoutThreshold], notice: '' }];
   });
   const { context, page } = await open(`${other.origin}/tiny/`);
   assert.match(await page.innerText('#private'), /sent to the server/);
@@ -246,6 +247,8 @@ test('a page whose server computes the answers sends it the picture, and shows w
   assertSameScores(await shownScores(page), expected);
   assert.deepEqual(sent[0], { body: readFileSync(picture(expected.picture)), query: expected.with });
   assert.ok(await page.isVisible('#square'));
+  await choose(page, picture(expected.picture));
+  assert.match(await page.innerText('#why'), /Most probable label/);
   await choose(page, picture(expected.picture));
   assert.match(await page.innerText('#problem'), /busy/);
   assert.equal(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length), 0);

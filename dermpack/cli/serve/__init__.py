@@ -61,7 +61,7 @@ command = ServeGroup(commands_in=COMMANDS, name="serve", text=TEXT)
 @options.file("--consent", "FILE", "The text that people agree to; its first line is version: NAME.")
 @click.option(
     "--submission-rate", type=click.IntRange(1, 1_000_000), default=10, show_default=True, metavar="NUMBER",
-    help="Most submissions of one address in an hour.",
+    help="Maximum number of submissions from one address per hour.",
 )  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -79,7 +79,8 @@ command = ServeGroup(commands_in=COMMANDS, name="serve", text=TEXT)
 )  # fmt: skip
 @click.option(
     "--rate", type=click.IntRange(1, 1_000_000), metavar="NUMBER",
-    help="Most predictions of one address in a minute.  [default: 60 with --public-url, else no limit]",
+    help="Maximum number of predictions for one address per minute.  "
+    "[default: 60 with --public-url, else no limit]",
 )  # fmt: skip
 @options.flag("--open", "Open the page in the browser of this machine.")
 @options.printer

@@ -76,7 +76,7 @@ def list_(data: Path, database: str | None, printer: Printer) -> None:
         + (f", revoked {person.revoked[:10]}" if person.revoked else "")
         for person in people
     ]
-    printer.result({"schema": SCHEMA, "people": [asdict(person) for person in people]}, "\n".join(lines))
+    printer.result({"schema": SCHEMA, "people": [asdict(person) for person in people]}, *lines)
 
 
 @click.command("revoke")

@@ -21,10 +21,9 @@ from dermpack.metrics.skin_types import SKIN_TYPES
 from dermpack.reporting.page import render_template
 from dermpack.serving.collection.agreement import measure_collection
 from dermpack.serving.collection.people import (
-    COOKIE,
-    LOOPBACK_COOKIE,
     SIGN_IN_HOURS,
     Identity,
+    cookie_name,
     sign_in,
     sign_out,
 )
@@ -56,7 +55,7 @@ from dermpack.serving.services import ServicesDep
 from dermpack.storage.files import read_bytes
 
 FOLDER = Path(__file__).parent
-REVIEW_PAGE, DECISION_PAGE = "/review", "/decisions"
+REVIEW_PAGE, DECISION_PAGE, HOME_LINK = "/review", "/decisions", "./"
 ASSETS = {"style.css": "text/css; charset=utf-8", "review.js": "text/javascript; charset=utf-8"}
 MAX_ASSET_BYTES = 1 << 20
 ACCEPTED_TYPES = "image/jpeg,image/png,image/webp,image/gif,image/bmp"
@@ -65,7 +64,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class PageRoute(APIRoute):
-    """A route whose errors are pages; who has not signed in gets there."""
+    """A route whose errors are pages; people who have not signed in are sent to that page."""
 
     def get_route_handler(self) -> Handler:
         answer = super().get_route_handler()
@@ -75,13 +74,12 @@ class PageRoute(APIRoute):
                 return await answer(request)
             except RequestValidationError:
                 what, hint = "A field is missing or invalid.", "Go back and fill in the form again."
-                return render("error.html.j2", {"what": what, "hint": hint}, status=422)
+                values = {"what": what, "hint": hint, "link": HOME_LINK}
+                return render("error.html.j2", values, status=HTTPStatus.UNPROCESSABLE_ENTITY)
             except DermpackError as error:
-                problem = problem_response(error)
-                if problem.status_code == HTTPStatus.UNAUTHORIZED:
+                if problem_response(error).status_code == HTTPStatus.UNAUTHORIZED:
                     return RedirectResponse(SIGN_IN_PAGE[1:], HTTPStatus.SEE_OTHER)
-                values = {"what": f"{error.where}: {error.what}.", "hint": error.hint}
-                return render("error.html.j2", values, status=problem.status_code)
+                return show_error(error, link=REVIEW_PAGE[1:])
 
         return answer_with_page
 
@@ -98,6 +96,16 @@ def render(
         FOLDER / "templates" / template, known, escape=lambda text: escape_unprintable(text, keep="\n")
     )
     return HTMLResponse(page, status)
+
+
+def show_error(error: DermpackError, *, link: str = HOME_LINK) -> Response:
+    """Return the page that describes an error, with a link to another page."""
+    problem = problem_response(error)  # has the status, and when to try again
+    values = {"what": f"{error.where}: {error.what}.", "hint": error.hint, "link": link}
+    response = render("error.html.j2", values, status=problem.status_code)
+    if "retry-after" in problem.headers:
+        response.headers["Retry-After"] = problem.headers["retry-after"]
+    return response
 
 
 @router.get("/collection/{name}")
@@ -203,7 +211,7 @@ def sign_in_form(
     response = RedirectResponse(REVIEW_PAGE[1:], HTTPStatus.SEE_OTHER)
     is_public = services.settings.is_public
     response.set_cookie(
-        COOKIE if is_public else LOOPBACK_COOKIE,
+        cookie_name(is_public=is_public),
         cookie,
         max_age=SIGN_IN_HOURS * 3600,
         path="/",
@@ -217,7 +225,7 @@ def sign_in_form(
 @router.post("/sign-out")
 def sign_out_form(request: Request, services: ServicesDep, collection: CollectionDep) -> Response:
     """End the sign-in of this browser."""
-    name = COOKIE if services.settings.is_public else LOOPBACK_COOKIE
+    name = cookie_name(is_public=services.settings.is_public)
     sign_out(collection.database, request.cookies.get(name, ""))
     response = RedirectResponse(SIGN_IN_PAGE[1:], HTTPStatus.SEE_OTHER)
     response.delete_cookie(name, path="/", secure=services.settings.is_public, httponly=True)

@@ -17,8 +17,6 @@ from dermpack.serving.secrets import SECRET_BYTES, hash_secret, new_token
 
 MAX_NAME_CHARACTERS = 80
 SIGN_IN_HOURS = 12
-# A browser keeps a cookie of this prefix only if it is Secure, without Domain and with Path=/.
-COOKIE, LOOPBACK_COOKIE = "__Host-dermpack", "dermpack"
 
 
 class PersonRole(Enum):
@@ -43,7 +41,7 @@ class Identity:
     def require(self, role: PersonRole) -> None:
         """Raise RequestError unless the person has the role."""
         if role is not self.role and not self.is_curator:
-            what, hint = f"only for a {role.value}", "Ask who runs this server."
+            what, hint = f"only for a {role.value}", "Ask the person who runs this server."
             status = HTTPStatus.FORBIDDEN
             raise RequestError("token", what, hint, code="not-allowed", status=status)
 
@@ -56,6 +54,12 @@ class PersonRecord:
     role: str
     added: str
     revoked: str | None
+
+
+def cookie_name(*, is_public: bool) -> str:
+    """Return the name of the cookie of a sign-in; a public server accepts no other one."""
+    # A browser keeps a cookie of this prefix only if it is Secure, without Domain and with Path=/.
+    return "__Host-dermpack" if is_public else "dermpack"
 
 
 def add_person(database: Database, name: str, role: PersonRole) -> str:

@@ -23,7 +23,7 @@ from http import HTTPStatus
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
-from dermpack.serving.collection.database import Database, Review, Submission, get_submission, log, now
+from dermpack.serving.collection.database import Database, Event, Review, Submission, get_submission, log, now
 from dermpack.serving.collection.people import Identity
 from dermpack.serving.problems import RequestError
 
@@ -34,6 +34,7 @@ MAX_NOTE_CHARACTERS = 2000
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # by PostgreSQL, and in UTF-8
 # Pictures of which the model is unsure are no fair sample: every fourth one is chosen at random.
 RANDOM_SHARE = 0.25
+DECIDED = "decided"  # in the log
 
 
 class Status(Enum):
@@ -142,8 +143,14 @@ def add_review(
     opinion.check(labels)
     with database.writing() as session:
         submission = find_submission(session, submission_id)
-        if any(review.person_id == identity.id for review in submission.reviews):
-            what = "you have reviewed it already, and seen the model's answer"
+        has_decided = select(Event.id).where(
+            Event.kind == DECIDED, Event.person == identity.name, Event.submission_id == submission_id
+        )
+        if (
+            any(review.person_id == identity.id for review in submission.reviews)
+            or session.scalar(has_decided) is not None
+        ):
+            what = "you have reviewed or decided it already, and seen the model's answer"
             hint = "Go on with the next one; a curator can decide."
             status = HTTPStatus.CONFLICT
             raise RequestError("review", what, hint, code="already-reviewed", status=status)
@@ -196,7 +203,7 @@ def decide(
         is_refused = label == UNUSABLE
         submission.status = (Status.REFUSED if is_refused else Status.ACCEPTED).value
         submission.label = "" if is_refused else label
-        log(session, "decided", person=identity.name, submission_id=submission_id)
+        log(session, DECIDED, person=identity.name, submission_id=submission_id)
         return _verdict(submission, label)
 
 

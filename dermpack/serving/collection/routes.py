@@ -13,14 +13,14 @@ from fastapi import APIRouter, Body, Depends, FastAPI, File, Form, Query, Reques
 from fastapi.responses import FileResponse, Response
 from sqlalchemy.exc import OperationalError
 from starlette.background import BackgroundTask
+from starlette.formparsers import MultiPartParser
 
 from dermpack.serving.collection.agreement import measure_collection
 from dermpack.serving.collection.exporting import ExportFormat, write_export, zip_folder
 from dermpack.serving.collection.people import (
-    COOKIE,
-    LOOPBACK_COOKIE,
     Identity,
     PersonRole,
+    cookie_name,
     find_by_cookie,
     find_by_token,
     unauthorized_error,
@@ -75,6 +75,8 @@ def add_collection(api: FastAPI) -> None:
     """Add the routes and the pages of a collection."""
     from dermpack.serving.collection import pages
 
+    # A picture that still has its metadata stays in memory: a larger one would go to a temporary file.
+    MultiPartParser.spool_max_size = PICTURE_BYTES
     api.include_router(router)
     api.include_router(pages.router)
     api.add_exception_handler(OperationalError, _answer_database_error)
@@ -96,16 +98,13 @@ def get_collection(services: ServicesDep) -> Collection:
 CollectionDep = Annotated[Collection, Depends(get_collection)]
 
 
-def identify(request: Request, collection: CollectionDep) -> Identity:
+def identify(request: Request, services: ServicesDep, collection: CollectionDep) -> Identity:
     """Return who sends the request, by the token in its header or by the cookie of a sign-in."""
     token = read_bearer(request)
     if token is not None:
         identity = find_by_token(collection.database, token)
     else:
-        # Only a server with TLS sets the first one; a plain one must not be accepted in its place.
-        services = request.app.state.services
-        name = COOKIE if services.settings.is_public else LOOPBACK_COOKIE
-        cookie = request.cookies.get(name)
+        cookie = request.cookies.get(cookie_name(is_public=services.settings.is_public))
         identity = find_by_cookie(collection.database, cookie) if cookie else None
     if identity is None:
         raise unauthorized_error()

@@ -151,6 +151,21 @@ class BrokenSite(dict[str, bytes]):
         raise RuntimeError("a secret")
 
 
+def test_a_client_that_does_not_read_loses_its_connection(
+    export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "STALL_SECONDS", 0.1)
+    size = 64 << 20  # more than the buffers of the system
+    with live_server(export) as server:
+        site = server.services.site
+        assert isinstance(site, dict)
+        site["large.bin"] = bytes(size)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            with pytest.raises(ConnectionError):  # and not TimeoutError
+                connection.sendall(bytes(size))
+
+
 def test_the_window_slides() -> None:
     now = [0.0]
     window = SlidingWindow(2, 60.0, clock=lambda: now[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -174,6 +175,7 @@ def test_two_reviews_that_differ_are_settled_by_a_third_or_by_a_curator(place: C
     assert refused.refusal == (403, "not-allowed")
     chosen = place.ask("POST", path.format(decided), who="cleo", value={"label": "nv"})
     assert (chosen.json["status"], chosen.json["label"]) == ("accepted", "nv")
+    assert place.review("cleo", decided, "mel").refusal == (409, "already-reviewed")  # no longer blind
     again = place.ask("POST", path.format(decided), who="cleo", value={"label": "mel"})
     assert again.refusal == (409, "not-disputed")
     assert (
@@ -233,6 +235,15 @@ def test_behind_a_proxy_the_cookie_is_bound_to_the_host_and_to_tls(export: Path,
             for cookie in (kept, plain)
         ]
         assert statuses == [200, 303]
+
+
+def test_a_picture_with_metadata_is_never_in_a_temporary_file(
+    place: Collecting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    data = photograph(70, "BMP", size=(800, 600))
+    assert len(data) > 1 << 20  # from which on forms are written to the disk, unless they are told not to
+    assert place.submit(data).status == 201
 
 
 def test_a_database_that_fails_is_an_error_that_may_pass(export: Path, tmp_path: Path) -> None:
@@ -315,4 +326,9 @@ def test_a_server_limits_the_submissions_of_an_address(export: Path, tmp_path: P
     with collecting(export, tmp_path / "data", people=(), submissions_per_hour=2) as place:
         replies = [place.submit(photograph(seed)) for seed in range(3)]
         page = place.submit(photograph(3), path="/submit")
+        form = {"Content-Type": "multipart/form-data", "Accept": "text/html,*/*;q=0.8"}
+        shown = place.server.ask("POST", "/submit", b"x", form)  # by a browser
+    assert (shown.status, shown.headers["content-type"]) == (429, "text/html; charset=utf-8")
+    assert int(shown.headers["retry-after"]) > 0
+    assert b"<h1>Not possible</h1>" in shown.body
     assert [reply.status for reply in (*replies, page)] == [201, 201, 429, 429]

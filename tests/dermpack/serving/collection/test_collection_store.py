@@ -298,6 +298,10 @@ def test_people_and_the_check_have_commands(tmp_path: Path, capsys: pytest.Captu
     assert main(["serve", "people", "list", *data, "--json", "-q"]) == 0
     (listed,) = json.loads(capsys.readouterr().out)["people"]
     assert (listed["name"], listed["role"], listed["revoked"] is not None) == ("Ann Lee", "reviewer", True)
+    assert main(["serve", "people", "add", "Ben Roy", "--role", "curator", *data, "-q"]) == 0
+    capsys.readouterr()
+    assert main(["serve", "people", "list", *data, "-q"]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["Ann Lee", "Ben Roy"]
     (tmp_path / "data/pictures/left.png").write_bytes(b"x")
     assert main(["serve", "check", *data, "-q"]) == 1
     assert main(["serve", "check", *data, "--repair", "-q"]) == 0
