@@ -70,6 +70,7 @@ def command(
     """
     from dermpack.dataset.manifest import read_dataset
     from dermpack.dataset.views import label_by_column
+    from dermpack.errors import count_noun
     from trainer.recipe.recipe import COMMAND_LINE, Recipe, parse_recipe, read_recipe
     from trainer.runs.preflight import check_training
     from trainer.runs.run_folder import describe_progress
@@ -80,8 +81,9 @@ def command(
     imported = read_dataset(dataset)
     pictures = label_by_column(imported, recipe.label)
     if without := len(imported.pictures) - len(pictures.pictures):
-        rarely = "or one without training or validation pictures"
-        printer.note(f"{without} pictures are left out: no value of {recipe.label}, {rarely}")
+        left_out = count_noun(without, "picture is", "pictures are")
+        why = f"no value of {recipe.label}, or one that no training or no validation picture has"
+        printer.note(f"{left_out} left out: {why}")
     if folds is not None:
         _train_folds(pictures, output, recipe, folds=folds, overwrite=overwrite, printer=printer)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
 from dermpack.dataset.blank_cells import is_missing
 from dermpack.dataset.manifest import Dataset, Manifest, Picture, Split, manifest_text
@@ -38,9 +39,14 @@ def label_by_column(dataset: Dataset, column: str) -> Dataset:
     if len(classes) < 2:
         what = f"the column {column!r} has fewer than two values with training and validation pictures"
         raise DatasetError(dataset.folder, what, "Choose another column.", code="single-class")
-    pictures = tuple(_relabel(picture, cell, index) for picture, cell in pairs if cell in classes)
-    columns = _replace(dataset.manifest.columns, index, IMPORTED_LABEL)
-    manifest = Manifest(pictures=pictures, columns=columns)
+    pictures = tuple(
+        replace(picture, label=cell, metadata=_replace(picture.metadata, index, picture.label))
+        for picture, cell in pairs
+        if cell in classes
+    )
+    manifest = Manifest(
+        pictures=pictures, columns=columns_with_imported_label(dataset.manifest.columns, index)
+    )
     return replace(
         dataset,
         classes=classes,
@@ -72,8 +78,8 @@ def reduce_training(dataset: Dataset, share: float, *, seed: int) -> Dataset:
     """Return the dataset with this share of the training pictures of each label, as whole groups.
 
     It keeps its SHA-256: the other splits are those of the whole. The groups have a random order that the
-    seed decides, and a label takes groups from its beginning, so that a smaller share is a part of a larger
-    one.
+    seed decides, and each label takes groups from its beginning, whatever the others take. So a smaller share
+    is a part of a larger one, and a group of several labels can add more pictures than the share of one.
     """
     if share >= 1:
         return dataset
@@ -82,17 +88,24 @@ def reduce_training(dataset: Dataset, share: float, *, seed: int) -> Dataset:
     for picture in training:
         groups[picture.group or picture.path].append(picture)
     totals = Counter(picture.label for picture in training)
-    kept = Counter[str]()
+    passed = Counter[str]()  # pictures of the groups before
     chosen = set[str]()
     for name in sorted(groups, key=lambda name: sha256_of(f"{seed}/{name}".encode())):
         labels = Counter(picture.label for picture in groups[name])
-        if any(kept[label] < share * totals[label] for label in labels):
-            kept += labels
+        if any(passed[label] < share * totals[label] for label in labels):
             chosen |= {picture.path for picture in groups[name]}
+        passed += labels
     pictures = tuple(
         picture for picture in dataset.pictures if picture.split is not Split.TRAIN or picture.path in chosen
     )
     return replace(dataset, manifest=replace(dataset.manifest, pictures=pictures))
+
+
+def columns_with_imported_label(columns: Sequence[str], index: int) -> tuple[str, ...]:
+    """Return the columns with that of the imported labels at this position, under an unused name."""
+    others = _replace(columns, index, "")
+    names = (IMPORTED_LABEL if number == 1 else f"{IMPORTED_LABEL} {number}" for number in count(1))
+    return _replace(columns, index, next(name for name in names if name not in others))
 
 
 def find_column(dataset: Dataset, column: str) -> int:
@@ -102,10 +115,6 @@ def find_column(dataset: Dataset, column: str) -> int:
         hint = f"Choose one of its columns: {', '.join(known)}." if known else "The dataset has no columns."
         raise DatasetError(dataset.folder, f"there is no column {column!r}", hint, code="unknown-column")
     return known.index(column)
-
-
-def _relabel(picture: Picture, label: str, index: int) -> Picture:
-    return replace(picture, label=label, metadata=_replace(picture.metadata, index, picture.label))
 
 
 def _replace(cells: Sequence[str], index: int, cell: str) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -16,12 +15,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from dermpack.dataset.manifest import Dataset, Split
+from dermpack.errors import count_noun
 from dermpack.evaluation.evaluate import Predictor, predict
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
-from dermpack.metrics.definitions import label_recall, weighted_auroc, weighted_balanced_accuracy
-from dermpack.metrics.intervals import Difference, compare_metric
-from dermpack.metrics.predictions import Floats, Predictions
+from dermpack.metrics.definitions import (
+    Metric,
+    label_recall,
+    weighted_auroc,
+    weighted_balanced_accuracy,
+)
+from dermpack.metrics.intervals import MIN_GROUPS, Difference, compare_metric
+from dermpack.metrics.predictions import Flags, Floats, Predictions
 from dermpack.progress import Track, silent
 from dermpack.reporting.page import Block, Image, Table
 from dermpack.storage.codec import encode
@@ -30,10 +35,12 @@ from dermpack.synthetic.marks import MarkKind, draw_mark, encode_png, paint_mark
 OVERALL = {"balanced_accuracy": weighted_balanced_accuracy, "auroc": weighted_auroc}
 METHOD = (
     "The same pictures with one generated mark each, painted on the pixels that the model gets. Each value "
-    "is marked minus unmarked, with a paired 95 % interval: one that contains 0 shows no effect. A label "
-    "whose recall falls and another whose share of the answers rises show where the answers go. Marks of "
-    "other shapes can have other effects."
+    "is marked minus unmarked, with a paired 95 % interval. If an interval contains 0, the effect may be "
+    "chance; of many intervals, about one in twenty does not contain 0 by chance alone. A label whose recall "
+    "falls and another whose share of the answers rises show where the answers go. Marks of other shapes can "
+    "have other effects."
 )
+ENDS = {"first": "unmarked", "second": "marked"}  # of a difference, in the record
 SHOWN = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC"}
 SAMPLE_PX, SAMPLE_GREY, GAP_PX = 160, 128, 8
 CHUNK = 256  # marked copies on the disk at a time
@@ -69,9 +76,7 @@ class MarkEffect:
 
     def record(self) -> dict[str, Any]:
         """Return the JSON form, in which first is unmarked and second marked."""
-        content = encode(self)
-        _rename_ends(content)
-        return dict(content)
+        return dict(_name_ends(encode(self)))
 
 
 def study_marks(
@@ -134,7 +139,8 @@ def mark_blocks(effects: Sequence[MarkEffect]) -> list[Block]:
             (one.label, f"{one.n}", difference_text(one.recall), difference_text(one.answers))
             for one in effect.labels
         ]
-        blocks.append(Table(f"{effect.kind.value.capitalize()}: {_changed(effect)}; {overall}", header, rows))
+        changed = f"{effect.changed_answers:,} of {count_noun(effect.n, 'answer')} change"
+        blocks.append(Table(f"{effect.kind.value.capitalize()}: {changed}; {overall}", header, rows))
     return blocks
 
 
@@ -160,45 +166,49 @@ def difference_text(change: Difference | None, form: str = ".3f") -> str:
     return f"{change.difference:+{form}} ({interval})"
 
 
-def _changed(effect: MarkEffect) -> str:
-    return f"{effect.changed_answers:,} of {effect.n:,} answers change"
-
-
 def _compare(
     kind: MarkKind, unmarked: Predictions, marked: Predictions, *, resamples: int, seed: int
 ) -> MarkEffect:
-    compare = partial(compare_metric, unmarked, marked, resamples=resamples, seed=seed)
+    codes = unmarked.group_codes()
+
+    def compare(metric: Metric, rows: Flags) -> Difference:
+        """Compare over all pictures; an interval needs enough groups of those that the metric is about."""
+        draws = resamples if len(np.unique(codes[rows])) >= MIN_GROUPS else 0
+        return compare_metric(unmarked, marked, metric, resamples=draws, seed=seed)
+
+    everything = np.ones(len(unmarked), bool)
     labels = []
     for index, label in enumerate(unmarked.classes):
-        n = int((unmarked.truth == index).sum())
+        own = unmarked.truth == index
+        n = int(own.sum())
         labels.append(
             MarkedLabel(
                 label=label,
                 n=n,
-                recall=compare(label_recall(index)) if n else None,
-                answers=compare(partial(_answered_as, index)),
+                recall=compare(label_recall(index), own) if n else None,
+                answers=compare(_share_of_answers(index), everything),
             )
         )
     return MarkEffect(
         kind=kind,
         n=len(unmarked),
         changed_answers=int((unmarked.predicted != marked.predicted).sum()),
-        figures={name: compare(metric) for name, metric in OVERALL.items()},
+        figures={name: compare(metric, everything) for name, metric in OVERALL.items()},
         labels=tuple(labels),
     )
 
 
-def _answered_as(index: int, predictions: Predictions, weights: Floats) -> Floats:
-    return np.asarray(weights @ (predictions.predicted == index) / weights.sum(axis=1))
+def _share_of_answers(index: int) -> Metric:
+    """Return the share of the pictures that get this label as a metric."""
+    return lambda predictions, weights: np.asarray(
+        weights @ (predictions.predicted == index) / weights.sum(axis=1)
+    )
 
 
-def _rename_ends(content: Any) -> None:
-    """Name both ends of each difference in a record: first and second become unmarked and marked."""
-    if isinstance(content, dict):
-        if "first" in content:
-            content["unmarked"], content["marked"] = content.pop("first"), content.pop("second")
-        for value in content.values():
-            _rename_ends(value)
-    elif isinstance(content, list):
-        for value in content:
-            _rename_ends(value)
+def _name_ends(content: Any) -> Any:
+    """Return a record with the ends of each difference named: first and second become unmarked and marked."""
+    if isinstance(content, list):
+        return [_name_ends(value) for value in content]
+    if not isinstance(content, dict):
+        return content
+    return {ENDS.get(name, name): _name_ends(value) for name, value in content.items()}

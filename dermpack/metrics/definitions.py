@@ -126,6 +126,11 @@ def label_recall(index: int) -> Metric:
     return lambda predictions, weights: recall(weighted_confusion(predictions, weights))[:, index]
 
 
+def label_auroc(index: int) -> Metric:
+    """Return the AUROC of one class against all others as a metric."""
+    return lambda predictions, weights: area_under_roc(rank_label(predictions, index, weights))
+
+
 def precision(counts: Floats) -> Floats:
     """Return the correct share of each class's predictions; 0 for a class that is never predicted."""
     shares = divide(_correct(counts), counts.sum(axis=1))

@@ -5,7 +5,7 @@ The pictures of one lesion are drawn, or left out, together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from dermpack.errors import InputError
 from dermpack.metrics import RESAMPLES
-from dermpack.metrics.definitions import Metric, metric_value
+from dermpack.metrics.definitions import Metric, mean_over_present, metric_value
 from dermpack.metrics.predictions import Flags, Floats, Predictions
 
 LOW_PERCENT, HIGH_PERCENT = 2.5, 97.5
@@ -117,21 +117,29 @@ def compare_parts(
     predictions: Predictions,
     first: Flags,
     second: Flags,
-    metric: Metric,
+    metrics: Sequence[Metric],
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Difference:
-    """Return the metric of the second part of the pictures minus that of the first, over common draws.
+    """Return the mean of metrics on the second part of the pictures minus that on the first.
 
     The parts are other pictures, so only the draws of groups are common; without draws, there is no interval.
+    Each metric is of one label. In a draw that has a label in one part alone, the mean is over the others:
+    otherwise the parts would differ because a label is easy, not because the pictures are other ones.
     """
     flags = first.astype(np.float64), second.astype(np.float64)
-    before, after = (float(metric(predictions, part[None])[0]) for part in flags)
+
+    def measure(weights: Floats) -> tuple[Floats, Floats]:
+        """Return both means [r]."""
+        values = [np.stack([metric(predictions, weights * part) for metric in metrics], 1) for part in flags]
+        present = ~np.isnan(values[0] + values[1])
+        first_mean, second_mean = (mean_over_present(value, present) for value in values)
+        return first_mean, second_mean
+
+    before, after = (float(mean[0]) for mean in measure(np.ones((1, len(predictions)))))
     draws = group_weights(predictions, resamples=resamples, seed=seed) if resamples else ()
-    parts = [
-        metric(predictions, weights * flags[1]) - metric(predictions, weights * flags[0]) for weights in draws
-    ]
+    parts = [second_mean - first_mean for first_mean, second_mean in map(measure, draws)]
     return Difference(
         first=before,
         second=after,

@@ -4,7 +4,7 @@ Usage: `python -m tests.tools.eczema_tasks SOURCE FOLDER > docs/results/eczema-t
 
 FOLDER gets, for each task and split seed, the dataset (`a0`), the run, the export, and for both the table and
 the record of `dermpack evaluate`. What is there already is not made again, so the command can be interrupted.
-A group that stands in several test splits is drawn as one.
+A group that is in several test splits is drawn as one.
 """
 
 from __future__ import annotations

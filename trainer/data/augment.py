@@ -99,7 +99,9 @@ def cut_mix(
     length = tf.round(tf.sqrt(tf.minimum(share, 1 - share)) * side)
     first = tf.floor(places * (side - length + 1))
     steps = tf.range(side, dtype=tf.float32)
-    down, across = ((steps >= at[:, None]) & (steps < (at + length)[:, None]) for at in tf.unstack(first))
+    down, across = (
+        (steps >= start[:, None]) & (steps < (start + length)[:, None]) for start in tf.unstack(first)
+    )
     inside = (down[:, :, None] & across[:, None, :])[..., None]
     mixed = tf.where(inside, tf.reverse(pixels, [0]), pixels)
     own = 1 - tf.square(length / side)  # the share of the pixels that are left
@@ -171,7 +173,7 @@ def make_dropper(
 
 
 def _stream(seed: Tensor, number: int) -> Tensor:
-    """Return a seed for further random numbers of a batch: of a step that no training reaches."""
+    """Return the seed of another random stream for a batch: that of a step which no training reaches."""
     return tf.cast(seed, tf.int64) + tf.constant([number << 48, 0], tf.int64)
 
 

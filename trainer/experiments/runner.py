@@ -151,4 +151,7 @@ def changed_option(files: ExperimentRun, recipe: Recipe) -> str:
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Return the first key, in alphabetical order, whose value differs; empty where all are equal."""
     differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    return f"{differing[0]}: {old.get(differing[0])}, now {new.get(differing[0])}" if differing else ""
+    if not differing:
+        return ""
+    before, now = (values.get(differing[0], "not set") for values in (old, new))
+    return f"{differing[0]}: {before}, now {now}"

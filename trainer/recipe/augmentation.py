@@ -13,7 +13,7 @@ HINT = "See docs/training.md for the keys and their ranges."
 
 
 def strength(most: float) -> Any:
-    """Return a field of `Augmentation` that takes a number from 0 (no change) to `most`."""
+    """Return a field of `Augmentation`: a number of the type of `most`, from 0 (no change) to it."""
     return field(default=type(most)(0), metadata={"most": most})
 
 
@@ -83,9 +83,10 @@ def parse_augmentation(values: Mapping[str, Any], *, where: object) -> Augmentat
             hint = f"Use only {', '.join(known)}."
             raise TableError(where, f"unknown key {name!r}", hint, code="invalid-option")
         # bool is a subclass of int: `mixup = true` must not become 1.
-        is_whole = isinstance(value, int) or name != "operations"
+        counts = isinstance(MAX_VALUES.get(name), int)
+        is_whole = isinstance(value, int) or not counts
         if isinstance(value, bool) != (name == "flips") or not isinstance(value, int | float) or not is_whole:
-            number = "an integer" if name == "operations" else "a number"
+            number = "an integer" if counts else "a number"
             wanted = f"{number} from 0 to {MAX_VALUES[name]:g}" if name in MAX_VALUES else "true or false"
             raise TableError(where, f"{name} = {value!r} is not {wanted}", HINT, code="invalid-option")
     return Augmentation(**values)

@@ -305,11 +305,8 @@ class Recipe:
 OPTIONS: Mapping[str, OptionDescription] = {
     item.name: replace(item.metadata[DECLARATION], name=item.name) for item in fields(Recipe)
 }
-LATER_OPTIONS = (
-    "label",
-    "train_share",
-    "average",
-)  # of 0.2.0: a record has them only where they change something
+# Options of 0.2.0: a record has them only where they change something.
+LATER_OPTIONS = ("label", "train_share", "average")
 RUN_OPTIONS = ("teacher", "average")
 METADATA_OPTIONS = ("metadata", "allow_leak", "join", "metadata_dense", "metadata_drop")
 MACHINE_OPTIONS = tuple(name for name, described in OPTIONS.items() if not described.decides_weights)

@@ -41,6 +41,13 @@ def check_training(dataset: Dataset, run: Path, recipe: Recipe, *, overwrite: bo
     if recipe.average and not (isinstance(recipe.weights, Path) and recipe.weights.is_dir()):
         hint = "Name the first of the runs with --weights."
         raise InputError("--average", "needs a run in --weights", hint, code="missing-option")
+    if isinstance(recipe.weights, Path) and recipe.weights.resolve() in {
+        run.resolve() for run in recipe.average
+    }:
+        hint = "Name each run once: --weights RUN is one of those that are averaged."
+        raise InputError(
+            f"--average {recipe.weights}", "is the run of --weights", hint, code="conflicting-options"
+        )
     _check_initial_runs(dataset, recipe, spec)
     _check_teachers(recipe, spec)
     _check_counts(dataset, recipe)

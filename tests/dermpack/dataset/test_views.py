@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dermpack.cli import main
@@ -82,6 +84,24 @@ def test_a_share_of_the_training_pictures_is_made_of_whole_groups_and_part_of_a_
     assert all(part.counts()["train"][label] for part in parts for label in dataset.classes)
     assert all(part.manifest.of(Split.TEST) == whole.manifest.of(Split.TEST) for part in parts)
     assert {part.sha256 for part in parts} == {dataset.sha256}
+
+
+def test_a_smaller_share_is_a_part_of_a_larger_one_if_groups_have_several_labels(dataset: Dataset) -> None:
+    training = dataset.manifest.of(Split.TRAIN)
+    for seed in range(8):
+        groups = np.random.default_rng(seed).integers(0, 9, len(training))
+        mixed = [replace(each, group=f"g{group}") for each, group in zip(training, groups, strict=True)]
+        whole = replace(dataset, manifest=replace(dataset.manifest, pictures=tuple(mixed)))
+        parts = [reduce_training(whole, share / 20, seed=seed) for share in range(1, 20)]
+        kept = [{picture.path for picture in part.pictures} for part in parts]
+        assert all(smaller <= larger for smaller, larger in pairwise(kept))
+
+
+def test_two_columns_in_turn_keep_two_names(dataset: Dataset) -> None:
+    pictures = tuple(replace(each, metadata=(*each.metadata, each.metadata[-1])) for each in dataset.pictures)
+    manifest = Manifest(pictures=pictures, columns=(*dataset.manifest.columns, "place"))
+    twice = label_by_column(label_by_column(replace(dataset, manifest=manifest), "site"), "place")
+    assert twice.manifest.columns[-2:] == (IMPORTED_LABEL, f"{IMPORTED_LABEL} 2")
 
 
 @pytest.mark.tensorflow

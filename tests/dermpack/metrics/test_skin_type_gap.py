@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,26 @@ def test_few_groups_decide_nothing() -> None:
     assert gap.figures["balanced_accuracy"].ci95 is None
     assert gap.verdict is GapVerdict.UNDECIDED
     assert "cannot decide" in gap.sentence
+
+
+def test_a_label_of_few_groups_has_no_interval_of_its_own() -> None:
+    predictions, cells = predicted(n=20, right_on_light=0.9, right_on_dark=0.5)
+    dark_eczema = [i for i, cell in enumerate(cells) if cell == "6" and predictions.truth[i] == 0]
+    for index in dark_eczema[4:]:
+        cells[index] = "3"
+    eczema, other = gap_of(predictions, cells).labels
+    assert (eczema.dark, eczema.recall.ci95) == (4, None)
+    assert other.recall.ci95 is not None
+
+
+def test_a_draw_without_a_label_on_dark_skin_compares_the_other_labels_alone() -> None:
+    """Both kinds of skin have the same recalls, 0 and 1; the easy label has one picture on dark skin."""
+    made, cells = predicted(n=20, right_on_light=1.0, right_on_dark=1.0)
+    predictions = replace(made, probabilities=np.tile([0.1, 0.9], (len(made), 1)))
+    easy = [i for i, cell in enumerate(cells) if cell == "6" and predictions.truth[i] == 1]
+    for index in easy[1:]:
+        cells[index] = "3"
+    assert gap_of(predictions, cells).figures["balanced_accuracy"].ci95 == (0, 0)
 
 
 def test_only_labels_on_both_kinds_of_skin_are_compared() -> None:

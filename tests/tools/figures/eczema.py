@@ -27,7 +27,11 @@ def tasks() -> list[str]:
     """Each task over its splits, and what int8 loses."""
     header = (
         *("task", "test pictures", "series", "balanced accuracy (95 %)", "AUROC (95 %)"),
-        *("AUROC by split", "int8, points of balanced accuracy (95 %)", "int8, AUROC (95 %)"),
+        *(
+            "AUROC by split",
+            "int8: change of balanced accuracy, points (95 %)",
+            "int8: change of AUROC (95 %)",
+        ),
     )
     return markdown([header, *(_task(task) for task in NAMES)])
 

@@ -192,9 +192,12 @@ def test_the_mean_of_the_weights_of_runs_is_a_run(trained: Path, coloured: Path)
     assert record["recipe"]["average"] == {"sha256": weights}
 
 
-def test_an_average_needs_a_run_to_begin_with(
+def test_an_average_needs_another_run_to_begin_with(
     trained: Path, coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = [*OPTIONS, "--average", str(trained)]
     assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *options]) == 1
     assert_stderr_code(capsys.readouterr().err, "missing-option", "--average")
+    options += ["--weights", str(trained)]
+    assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *options]) == 1
+    assert_stderr_code(capsys.readouterr().err, "conflicting-options", "--average")

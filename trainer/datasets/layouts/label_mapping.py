@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dermpack.dataset.blank_cells import is_missing
-from dermpack.dataset.views import IMPORTED_LABEL
-from dermpack.errors import InputError
+from dermpack.dataset.views import columns_with_imported_label
+from dermpack.errors import InputError, count_noun
 from trainer.datasets.findings import OmissionReason, create_finding
 from trainer.datasets.layouts.listing import ListedPicture, Listing, SourceRequest
 from trainer.datasets.layouts.table_reader import SourceRow, is_single_line, read_table, require_columns
@@ -74,11 +74,11 @@ def _label_by_column(listing: Listing, column: str) -> Listing:
             blank += 1
         else:
             pictures.append(replace(picture, label=label, metadata=tuple(cells)))
-    columns = [IMPORTED_LABEL if name == column else name for name in listing.columns]
-    what = f"{blank} pictures have no value of {column}; left out"
+    columns = columns_with_imported_label(listing.columns, index)
+    what = f"{count_noun(blank, 'picture has', 'pictures have')} no value of {column}; left out"
     findings = [create_finding(OmissionReason.UNMAPPED, "(no value)", what)] if blank else []
     refused = (*listing.refused, *findings)
-    return replace(listing, pictures=tuple(pictures), columns=tuple(columns), refused=refused)
+    return replace(listing, pictures=tuple(pictures), columns=columns, refused=refused)
 
 
 def _check_names(request: SourceRequest) -> None:
