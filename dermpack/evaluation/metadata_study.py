@@ -115,17 +115,12 @@ def study_metadata(
     own = names if has_picture else (BOTH, SHUFFLED)
     variants = [replace(predictions, probabilities=each) for each in probabilities]
     named = [(name, "", variant) for name, variant in zip(own, variants, strict=False)]
-    rows = [
-        AblationRow(
-            name=name,
-            model=model,
-            figures=_select(overall_figures(row, resamples=resamples, seed=seed)),
-            gains={
-                metric: _pair(row, predictions, metric, resamples=resamples, seed=seed) for metric in SHOWN
-            },
-        )
-        for name, model, row in (*named, *others)
-    ]
+    rows = []
+    for name, model, row in (*named, *others):
+        figures = overall_figures(row, resamples=resamples, seed=seed)
+        gains = {metric: _pair(row, predictions, metric, resamples=resamples, seed=seed) for metric in SHOWN}
+        shown = {metric: figures[metric] for metric in SHOWN}
+        rows.append(AblationRow(name=name, model=model, figures=shown, gains=gains))
     scores = [balanced_accuracy(variant) for variant in variants[len(own) :]]
     losses = []
     for index, column in enumerate(metadata.columns):
@@ -139,10 +134,6 @@ def study_metadata(
             )
         )
     return MetadataStudy(rows=tuple(rows), columns=tuple(losses))
-
-
-def _select(figures: Mapping[str, Figure]) -> dict[str, Figure]:
-    return {name: figures[name] for name in SHOWN}
 
 
 def _pair(row: Predictions, both: Predictions, metric: str, *, resamples: int, seed: int) -> PairedDifference:

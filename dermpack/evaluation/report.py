@@ -252,7 +252,8 @@ def _slices(slices: Sequence[Slice]) -> list[Block]:
     text = (
         "The labels of a slice differ in number and share from those of the whole: consider its interval. "
         "Means are over the labels that occur in the slice. "
-        f"A slice with fewer than {FEW_GROUPS} groups is too small: its figures are mostly chance."
+        f"A slice with fewer than {FEW_GROUPS} groups is too small: its figures are mostly chance. "
+        "With a few groups, its intervals are too narrow as well."
     )
     header = ("value", "pictures", "groups", "labels", *SLICE_COLUMNS.values(), "")
     rows: dict[str, list[tuple[str, ...]]] = {}

@@ -25,11 +25,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from dermpack.errors import PictureError
 from dermpack.imaging.heic import AVIF_BRANDS, HEIC_BRANDS, HEIC_SUFFIXES, find_heic_size
 from dermpack.imaging.rejection import Reason, picture_error
+from dermpack.storage.regular_files import read_beginning
 
 EXIF_PREFIX = b"Exif\x00\x00"
 
@@ -51,6 +53,7 @@ NEXT_MARKER = re.compile(
 
 # PNG
 PNG_SIGNATURE_BYTES = 8
+BEGINNING_BYTES = 16  # enough to recognise every supported format
 CHUNK_OVERHEAD_BYTES = 12  # length, name and checksum
 PNG_DEPTH_OFFSET = 24  # in the first chunk, after width and height
 MAX_CHUNKS = 1 << 16  # usual writers make chunks of 8 KiB and more
@@ -446,3 +449,12 @@ def detect_format(data: bytes, *, where: str) -> PictureFormat:
     if data[4:8] == b"ftyp" and data[8:12] in AVIF_BRANDS:
         raise picture_error(where, Reason.NOT_A_PICTURE, "contains AVIF, whatever the extension")
     raise picture_error(where, Reason.NOT_A_PICTURE, "not a JPEG, PNG, WebP, BMP, TIFF, GIF or HEIC")
+
+
+def begins_like_picture(path: Path) -> bool:
+    """Return whether the first bytes of a file are those of a supported picture."""
+    try:
+        detect_format(read_beginning(path, BEGINNING_BYTES), where=path.name)
+    except PictureError:
+        return False
+    return True

@@ -230,24 +230,12 @@ def _webp_header(chunks: dict[bytes, bytes], *, has_exif: bool, data: bytes, whe
     return bytes([alpha | (WEBP_EXIF_FLAG if has_exif else 0), 0, 0, 0]) + size
 
 
-def _strip_tiff(data: bytes, _: Container, orientation: int, where: str) -> bytes:
-    return rewrite_tiff(data, orientation=orientation, where=where)
-
-
-def _strip_bmp(data: bytes, _: Container, __: int, where: str) -> bytes:
-    return rewrite_bmp(data, where=where)
-
-
-def _strip_heic(data: bytes, _: Container, __: int, where: str) -> bytes:
-    return blank_metadata(data, where)
-
-
 STRIPPERS: dict[PictureFormat, Callable[[bytes, Container, int, str], bytes]] = {
     JPEG: _strip_jpeg,
     PNG: _strip_png,
     GIF: _strip_gif,
     WEBP: _strip_webp,
-    TIFF: _strip_tiff,
-    BMP: _strip_bmp,
-    HEIC: _strip_heic,
+    TIFF: lambda data, _, orientation, where: rewrite_tiff(data, orientation=orientation, where=where),
+    BMP: lambda data, _, __, where: rewrite_bmp(data, where=where),
+    HEIC: lambda data, _, __, where: blank_metadata(data, where),
 }

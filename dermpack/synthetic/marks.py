@@ -44,8 +44,11 @@ def draw_mark(kind: MarkKind, side: int, *, seed: tuple[int, ...]) -> Pixels:
         _draw_ruler(ImageDraw.Draw(mask), side, margin, rng)
         mask = mask.transpose(list(Image.Transpose)[rng.integers(4)])  # mirrored or turned: any edge
     else:
-        is_large = kind is MarkKind.LETTERS
-        shares, text = (LETTER_SHARE, _letters(rng)) if is_large else (TEXT_SHARE, _date(rng))
+        if kind is MarkKind.LETTERS:
+            shares, text = LETTER_SHARE, "".join(rng.choice(list(LETTERS), rng.integers(1, 4)))
+        else:
+            year, month, day = rng.integers(1998, 2026), rng.integers(1, 13), rng.integers(1, 29)
+            shares, text = TEXT_SHARE, f"{year}-{month:02}-{day:02} No {rng.integers(100, 10_000)}"
         font = ImageFont.load_default(size=max(MIN_FONT_PX, round(side * rng.uniform(*shares))))
         left, top, right, bottom = font.getbbox(text)
         # The box of the text moves into one of the four corners.
@@ -75,15 +78,6 @@ def encode_png(picture: Pixels) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
-
-
-def _letters(rng: np.random.Generator) -> str:
-    return "".join(rng.choice(list(LETTERS), rng.integers(1, 4)))
-
-
-def _date(rng: np.random.Generator) -> str:
-    year, month, day = rng.integers(1998, 2026), rng.integers(1, 13), rng.integers(1, 29)
-    return f"{year}-{month:02}-{day:02} No {rng.integers(100, 10_000)}"
 
 
 def _draw_ruler(draw: ImageDraw.ImageDraw, side: int, margin: int, rng: np.random.Generator) -> None:

@@ -24,7 +24,8 @@ def with_signature(data: bytes, *, inputs: Mapping[str, str], outputs: Mapping[s
     graph = model.subgraphs[0]
     ends: list[list[Any]] = []
     for kind, names, indices in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):
-        present = {_text(graph.tensors[index].name): int(index) for index in indices}
+        own = [(graph.tensors[index].name, int(index)) for index in indices]
+        present = {name.decode() if isinstance(name, bytes) else name: index for name, index in own}
         if sorted(names.values()) != sorted(present):
             what = f"the {kind}s of the file are {', '.join(sorted(present))}"
             hint = f"Name each of them; the names given are {', '.join(sorted(names.values()))}."
@@ -37,7 +38,3 @@ def with_signature(data: bytes, *, inputs: Mapping[str, str], outputs: Mapping[s
     signature = schema.SignatureDefT(inputs=ends[0], outputs=ends[1], signatureKey=SIGNATURE, subgraphIndex=0)
     model.signatureDefs = [signature]
     return pack_model(model)
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name

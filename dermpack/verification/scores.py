@@ -22,7 +22,7 @@ from dermpack.metrics.intervals import (
     percentile_interval,
     top1_agreement,
 )
-from dermpack.metrics.predictions import Flags, Floats, Predictions
+from dermpack.metrics.predictions import Flags, Predictions
 from dermpack.metrics.thresholds import fit_abstention, fit_operating_point
 from dermpack.progress import Track, silent
 from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
@@ -78,7 +78,11 @@ def check_scores(scored: ScoredSplit, contract: Contract, dataset: Dataset) -> I
         detail = f"{count_noun(len(scored), 'picture')}, but the contract has {recorded.n}"
         yield Check(name=f"pictures of {split}", outcome=CheckOutcome.FAILS, detail=detail)
     # There are intervals even for few groups: they are tolerances, not results.
-    draws = bootstrap(scored.predictions, _measure, min_groups=MIN_DRAWABLE_GROUPS)
+    draws = bootstrap(
+        scored.predictions,
+        lambda predictions, weights: {name: OVERALL[name](predictions, weights) for name in METRICS},
+        min_groups=MIN_DRAWABLE_GROUPS,
+    )
     for metric in METRICS:
         ci95 = percentile_interval(draws[metric]) if draws else None
         figures = recorded.figures if recorded else ()
@@ -95,10 +99,6 @@ def check_scores(scored: ScoredSplit, contract: Contract, dataset: Dataset) -> I
         remark, agreement["recorded"] = f"recorded: {recorded.agreement:.1%}", recorded.agreement
     detail = f"the network's label on {share:.1%} of {len(scored)}; {remark}"
     yield Check(name=f"labels on {split}", outcome=outcome, detail=detail, figures=agreement)
-
-
-def _measure(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
-    return {metric: OVERALL[metric](predictions, weights) for metric in METRICS}
 
 
 def _check_figure(

@@ -54,7 +54,8 @@ def parse_manifest(data: bytes) -> AndroidManifest:
         if name in ("uses-permission", "uses-permission-sdk-23"):
             permissions.append(attributes.get("name", "?"))
         elif name == "uses-sdk":
-            versions = {key: _version(text) for key, text in attributes.items()}
+            for key, text in attributes.items():  # a preview has a name instead of a number
+                versions[key] = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
         elif name == "application":
             is_debuggable = attributes.get("debuggable") == "true"
     return AndroidManifest(
@@ -63,11 +64,6 @@ def parse_manifest(data: bytes) -> AndroidManifest:
         target_sdk=versions.get("targetSdkVersion"),
         is_debuggable=is_debuggable,
     )
-
-
-def _version(text: str) -> int | None:
-    """Return a version; a preview has a name instead of a number."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
 
 
 def _text_elements(data: bytes) -> Iterator[Element]:

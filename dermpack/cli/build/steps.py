@@ -87,7 +87,9 @@ def build_steps(
     # The key names the source relative to the folder, so that both can be moved together.
     source = escape_unprintable(os.path.relpath(pictures, folder))
     built = []
-    options = {**options, **dict.fromkeys(WEB_STEP, _web_options(options.get("package", ())))}
+    pairs = pairwise(options.get("package", ()))
+    shared = tuple(part for name, value in pairs if name in SHARED_WITH_WEB for part in (name, value))
+    options = {**options, **dict.fromkeys(WEB_STEP, shared)}
     for name, (title, command, line) in steps.items():
         given, arguments, paths = options.get(name, ()), command.split(), {}
         last = ""
@@ -117,12 +119,6 @@ def available_steps() -> Mapping[str, tuple[str, str, str]]:
     from dermpack.bundle.web.runtime import is_runtime_cached
 
     return ALL_STEPS if is_runtime_cached() else STEPS
-
-
-def _web_options(package: Sequence[str]) -> tuple[str, ...]:
-    """Return those options of the step "package" that apply to a web bundle."""
-    pairs = pairwise(package)
-    return tuple(part for name, value in pairs if name in SHARED_WITH_WEB for part in (name, value))
 
 
 def require_extras() -> None:

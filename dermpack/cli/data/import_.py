@@ -229,7 +229,19 @@ def command(
     )
     dataset = import_dataset(request, track=printer.track)
     _print_summary(dataset, output, printer, is_default=duplicates is None)
-    printer.result(_record(dataset), str(output))
+    record = {
+        "classes": list(dataset.classes),
+        "clusters": len({picture.cluster for picture in dataset.pictures} - {""}),
+        "counts": dataset.counts(),
+        "format": dataset.format,
+        "groups": count_groups(dataset),
+        "manifest_sha256": dataset.sha256,
+        "notes": dict(Counter(finding.kind for finding in dataset.notes)),
+        "pictures": len(dataset.pictures),
+        "search": dataset.search.value,
+        "refused": dict(Counter(finding.kind for finding in dataset.refused)),
+    }
+    printer.result(record, str(output))
 
 
 def _print_summary(dataset: Dataset, output: Path, printer: Printer, *, is_default: bool) -> None:
@@ -294,22 +306,6 @@ def _kept_lines(dataset: Dataset, together: str, *, is_default: bool) -> Iterato
     first = {finding.kind: finding for finding in reversed(others)}
     for kind, count in sorted(Counter(finding.kind for finding in others if finding.picture).items()):
         yield f"kept, {kind}: {count}, e.g. {first[kind].picture} ({first[kind].detail})"
-
-
-def _record(dataset: Dataset) -> dict[str, object]:
-    """Return what `--json` prints."""
-    return {
-        "classes": list(dataset.classes),
-        "clusters": len({picture.cluster for picture in dataset.pictures} - {""}),
-        "counts": dataset.counts(),
-        "format": dataset.format,
-        "groups": count_groups(dataset),
-        "manifest_sha256": dataset.sha256,
-        "notes": dict(Counter(finding.kind for finding in dataset.notes)),
-        "pictures": len(dataset.pictures),
-        "search": dataset.search.value,
-        "refused": dict(Counter(finding.kind for finding in dataset.refused)),
-    }
 
 
 def count_groups(dataset: Dataset) -> int:

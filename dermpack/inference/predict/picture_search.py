@@ -8,13 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dermpack.errors import InputError, PictureError
-from dermpack.imaging.containers import SUFFIXES, detect_format
+from dermpack.errors import InputError
+from dermpack.imaging.containers import SUFFIXES, begins_like_picture
 from dermpack.storage.files import is_directory
-from dermpack.storage.regular_files import read_beginning
 
 STDIN = "-"
-BEGINNING_BYTES = 16  # enough to recognise every supported format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +40,7 @@ def find_pictures(names: Sequence[Path]) -> FoundPictures:
             inside: list[Path] = []
             for entry in _walk(name):
                 suffix = Path(entry.name).suffix.lower()
-                if suffix in SUFFIXES or (not suffix and _begins_like_picture(Path(entry.path))):
+                if suffix in SUFFIXES or (not suffix and begins_like_picture(Path(entry.path))):
                     inside.append(Path(entry.path))
                 else:
                     left_out[suffix or "without extension"] += 1
@@ -71,11 +69,3 @@ def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
                 waiting.append(Path(entry.path))
             elif not is_directory(Path(entry.path)):
                 yield entry
-
-
-def _begins_like_picture(path: Path) -> bool:
-    try:
-        detect_format(read_beginning(path, BEGINNING_BYTES), where=str(path))
-    except PictureError:
-        return False
-    return True

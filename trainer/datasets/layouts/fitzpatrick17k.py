@@ -82,9 +82,12 @@ def _read_rows(table: SourceTable) -> _Rows:
         name, label = (table.cell(row, column) for column in OWN_COLUMNS)
         if not name or "/" in name or not is_valid_name(name) or not is_single_line(label):
             raise table.error(row, "md5hash is not the name of a file, or label has a control character")
-        cells = tuple(_clean(table.header[index], row.cells[index]) for index in indices)
-        cells = (*cells, *_website(table.cell(row, URL_COLUMN), table))
-        picture = ListedPicture(path=name, label=label, metadata=cells)
+        cells = [row.cells[index] for index in indices]
+        for position, index in enumerate(indices):
+            if table.header[index].casefold() in SKIN_TYPE_COLUMNS and cells[position] in UNKNOWN_SKIN_TYPES:
+                cells[position] = ""
+        website = _website(table.cell(row, URL_COLUMN), table)
+        picture = ListedPicture(path=name, label=label, metadata=(*cells, *website))
         line, first = first_rows.setdefault(name, (row.line, picture))
         mark = table.cell(row, QUALITY_COLUMN)
         if first.label != label:
@@ -98,11 +101,6 @@ def _read_rows(table: SourceTable) -> _Rows:
     usable = tuple(each for name, each in first_rows.items() if name not in left_out)
     added = (website_name,) if URL_COLUMN in table.index_of else ()
     return _Rows(usable=usable, left_out=left_out, columns=(*columns, *added))
-
-
-def _clean(column: str, cell: str) -> str:
-    is_unknown = column.casefold() in SKIN_TYPE_COLUMNS and cell in UNKNOWN_SKIN_TYPES
-    return "" if is_unknown else cell
 
 
 def _website(url: str, table: SourceTable) -> Iterator[str]:

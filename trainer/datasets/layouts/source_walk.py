@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from dermpack.dataset.manifest import Finding
-from dermpack.errors import InputError, PictureError
-from dermpack.imaging.containers import SUFFIXES, detect_format
+from dermpack.errors import InputError
+from dermpack.imaging.containers import SUFFIXES, begins_like_picture
 from dermpack.progress import Track
-from dermpack.storage.regular_files import read_beginning
 from trainer.datasets.findings import OmissionReason, create_finding
 from trainer.datasets.layouts.listing import ListedPicture
 from trainer.datasets.layouts.table_reader import is_single_line
@@ -27,7 +26,6 @@ UNSUPPORTED_SUFFIXES = frozenset(
     )
 )
 NamedRow = tuple[int, ListedPicture]  # the line of a row, and its picture with a file's name as its path
-SIGNATURE_BYTES = 16  # the first bytes of a file, enough to recognise every supported format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,7 @@ def walk_source(folder: Path) -> SourceFiles:
                 findings.append(refuse_path(OmissionReason.NOT_A_FILE, path))
         elif suffix in UNSUPPORTED_SUFFIXES:
             findings.append(refuse_path(OmissionReason.UNREAD, path))
-        elif suffix in SUFFIXES or (not suffix and _has_picture_signature(Path(entry.path))):
+        elif suffix in SUFFIXES or (not suffix and begins_like_picture(Path(entry.path))):
             pictures.append(path)
         else:
             others.append(path)
@@ -176,11 +174,3 @@ def _walk_entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].casefold()  # noqa: PTH122 - faster than Path, for many names
-
-
-def _has_picture_signature(path: Path) -> bool:
-    try:
-        detect_format(read_beginning(path, SIGNATURE_BYTES), where=path.name)
-    except PictureError:
-        return False
-    return True
