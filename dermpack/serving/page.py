@@ -29,6 +29,7 @@ COLLECTION_LINK = (
 )
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
+    ".gz": "application/gzip",  # without Content-Encoding: the page unpacks it
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
@@ -36,7 +37,6 @@ MEDIA_TYPES = {
     ".png": "image/png",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
-    ".wasm": "application/wasm",
     ".webmanifest": "application/manifest+json",
 }
 OTHER_TYPE = "application/octet-stream"

@@ -42,7 +42,7 @@ def stand_in_lock(folder: Path) -> RuntimeLock:
                     member = tarfile.TarInfo(f"package/{file.path}")
                     member.size = len(data)
                     archive.addfile(member, io.BytesIO(data))
-                    files[name] = replace(file, sha256=sha256_of(data))
+                    files[name] = replace(file, size_bytes=len(data), sha256=sha256_of(data))
         digest = hashlib.sha512(buffer.getvalue()).digest()
         packages[package_name] = replace(package, sha512=base64.b64encode(digest).decode())
         (folder / package.tarball).write_bytes(buffer.getvalue())

@@ -39,7 +39,7 @@ def lock_packages(lock: RuntimeLock, version: str, folder: Path) -> RuntimeLock:
                     shipped = member.read()
                     if name.endswith(".js"):
                         shipped = shipped.replace(IMPORT, LOCAL_IMPORT)
-                    files[name] = replace(file, sha256=sha256_of(shipped))
+                    files[name] = replace(file, size_bytes=len(shipped), sha256=sha256_of(shipped))
     return replace(lock, version=version, packages=packages, files=files)
 
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { IS_FIREFOX, Server, WORK, choose, launch, openPage, picture, waitForWorker } from './support.mjs';
 
 let browser;
@@ -83,6 +84,34 @@ test('a changed byte of the model is refused by the page and by the worker', () 
     assert.equal(await waitForWorker(page), 'failed');
     assert.deepEqual(await page.evaluate(() => caches.keys()), []);
     assert.equal(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length), 0);
+  }));
+
+test('a runtime that the server declares as encoded is used and stored, and a changed one is refused', () =>
+  onSite(async ({ server, context, address }) => {
+    server.declaresGzip = true;
+    const page = await openPage(context, address);
+    assert.equal(await page.getAttribute('html', 'data-state'), 'ready');
+    assert.equal(await waitForWorker(page), 'stored');
+    const packed = server.requests.find((request) => request.endsWith('.wasm.gz'));
+    assert.ok(packed);
+    await server.stop();
+    await page.reload();
+    await page.waitForSelector('html[data-state=ready]');
+    await choose(page, picture('sure.jpg'));
+    assert.notEqual(await page.innerText('#verdict'), '');
+    const name = packed.replace('GET /', '');
+    const content = gunzipSync(readFileSync(path.join(WORK, name)));
+    content[content.length >> 1] ^= 1;
+    for (const declaresGzip of [true, false]) {
+      await onSite(async (other) => {
+        other.server.declaresGzip = declaresGzip;
+        other.server.replaced.set(`/${name}`, gzipSync(content));
+        const changed = await openPage(other.context, other.address);
+        assert.equal(await changed.getAttribute('html', 'data-state'), 'failed');
+        assert.match(await changed.innerText('#problem'), /not the one that it was published with/);
+        assert.equal(await waitForWorker(changed), 'failed');
+      });
+    }
   }));
 
 test('a changed byte of a file that the page does not need is refused by the worker', () =>

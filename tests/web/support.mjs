@@ -11,12 +11,12 @@ export const EXPECTED = JSON.parse(readFileSync(path.join(WORK, 'expected.json')
 export const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TYPES = {
   '.css': 'text/css',
+  '.gz': 'application/gzip',
   '.html': 'text/html',
   '.js': 'text/javascript',
   '.json': 'application/json',
   '.png': 'image/png',
   '.svg': 'image/svg+xml',
-  '.wasm': 'application/wasm',
   '.webmanifest': 'application/manifest+json',
 };
 export const IS_FIREFOX = process.env.BROWSER === 'firefox';
@@ -35,6 +35,8 @@ export class Server {
   replaced = new Map();
   /** Headers of every response, besides its type. */
   headers = {};
+  /** Whether .gz files are declared as encoded, as some hosts do: then the browser unpacks them. */
+  declaresGzip = false;
   /** Path → what the server answers to a POST, from its body and its query, as JSON. */
   posts = new Map();
 
@@ -70,8 +72,9 @@ export class Server {
       return;
     }
     const type = TYPES[path.extname(name)] ?? 'application/octet-stream';
+    const encoding = this.declaresGzip && name.endsWith('.gz') ? { 'Content-Encoding': 'gzip' } : {};
     response
-      .writeHead(200, { 'Content-Type': type, ...this.headers })
+      .writeHead(200, { 'Content-Type': type, ...encoding, ...this.headers })
       .end(this.replaced.get(name) ?? readFileSync(file));
   }
 }

@@ -22,7 +22,15 @@ from dermpack.bundle.web.layout import (
     read_policy,
     seal_site,
 )
-from dermpack.bundle.web.runtime import RuntimeLock, read_lock
+from dermpack.bundle.web.runtime import (
+    GZIP_ENDING,
+    UNPACKED_FILE,
+    RuntimeLock,
+    describe_unpacked,
+    read_lock,
+    shipped_name,
+    unpack_gzip,
+)
 from dermpack.processes.limits import divide_memory, ending_with_parent
 from dermpack.storage.files import parse_json, sha256_of
 from dermpack.verification.check_result import Check, CheckOutcome, check_from_problems
@@ -73,18 +81,30 @@ def check_site(
 def _check_runtime(opened: OpenedBundle, lock: RuntimeLock) -> Check:
     """Check that the runtime is the locked one, file by file."""
     found = {
-        name.removeprefix(f"{RUNTIME_FOLDER}/"): sha256_of(data)
+        name.removeprefix(f"{RUNTIME_FOLDER}/"): _hash_content(
+            name.removeprefix(f"{RUNTIME_FOLDER}/"), data, lock
+        )
         for name, data in opened.files.items()
         if name.startswith(f"{RUNTIME_FOLDER}/")
     }
     written = lay_out_runtime(lock, {})
     wanted = {name.removeprefix(f"{RUNTIME_FOLDER}/"): sha256_of(data) for name, data in written.items()}
-    wanted |= {name: file.sha256 for name, file in lock.files.items()}
+    wanted |= {shipped_name(name): file.sha256 for name, file in lock.files.items()}
+    wanted[UNPACKED_FILE] = sha256_of(describe_unpacked(lock))
     different = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     problems = [f"differs from {lock.title}: {_first(different)}"] if different else []
     if opened.bundle.runtime != lock.coordinates:
         problems.append(f"the bundle names {opened.bundle.runtime[:80]}, not {lock.coordinates}")
     return check_from_problems("web runtime", problems, success=f"the {len(wanted)} files of {lock.title}")
+
+
+def _hash_content(name: str, data: bytes, lock: RuntimeLock) -> str:
+    """Return the hash that the lock has: of the content of a packed file, because versions of zlib differ."""
+    locked = name.removesuffix(GZIP_ENDING)
+    if name == locked or locked not in lock.files:
+        return sha256_of(data)
+    content = unpack_gzip(data, most=lock.files[locked].size_bytes)
+    return "" if content is None else sha256_of(content)
 
 
 def _check_lists(files: Mapping[str, bytes]) -> Check:

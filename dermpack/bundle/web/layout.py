@@ -2,7 +2,7 @@
 
     index.html  style.css  js/  i18n/  icons/  app.webmanifest  site.json     the page
     model/                                     the model, its contract, labels and golden vectors
-    vendor/litert/                             the runtime
+    vendor/litert/                             the runtime, its WebAssembly files compressed
     files.json  sw.js                          each file with its hash, for the page and for its worker
 
 The client code is copied as it is; only the manifest gets the name of the bundle, and the worker its list.
@@ -19,7 +19,14 @@ from pathlib import Path
 from dermpack.bundle.android_module import TEMPLATES
 from dermpack.bundle.bundle_record import Bundle
 from dermpack.bundle.variants import Variant
-from dermpack.bundle.web.runtime import RuntimeLock
+from dermpack.bundle.web.runtime import (
+    GZIP_ENDING,
+    MAX_PACKAGE_BYTES,
+    RuntimeLock,
+    read_lock,
+    shipped_name,
+    unpack_gzip,
+)
 from dermpack.bundle.zip_archive import SUMS_FILE
 from dermpack.contract import TensorType
 from dermpack.errors import InputError
@@ -97,7 +104,7 @@ def seal_site(files: Mapping[str, bytes]) -> dict[str, bytes]:
     listed = {name: data for name, data in sorted(sealed.items()) if name not in UNLISTED}
     sealed[LIST_FILE] = format_json({name: sha256_of(data) for name, data in listed.items()}).encode()
     listed[LIST_FILE] = sealed[LIST_FILE]
-    integrity = {name: format_integrity(data) for name, data in sorted(listed.items())}
+    integrity = {name: _list_integrity(name, data) for name, data in sorted(listed.items())}
     version = sha256_of(format_json(integrity).encode())[:VERSION_DIGITS]
     record = format_json({"version": version, "files": integrity}).rstrip()
     worker = empty_worker(files[WORKER_FILE])
@@ -108,6 +115,19 @@ def seal_site(files: Mapping[str, bytes]) -> dict[str, bytes]:
 def empty_worker(worker: bytes) -> bytes:
     """Return the source of a worker: without the list of files."""
     return FILLED_LIST.sub(WORKER_LIST, worker, count=1)
+
+
+def _list_integrity(name: str, data: bytes) -> str:
+    """Return what the worker accepts: for a file stored with gzip also its content, which some servers send.
+
+    Such a server sends a .gz file with "Content-Encoding: gzip", and the browser unpacks it.
+    """
+    # Only the known names: a hostile bundle could have thousands of small files that unpack to large ones.
+    known = {f"{RUNTIME_FOLDER}/{shipped_name(locked)}" for locked in read_lock().files}
+    is_packed = name.endswith(GZIP_ENDING) and name in known
+    content = unpack_gzip(data, most=MAX_PACKAGE_BYTES) if is_packed else None
+    accepted = (data,) if content is None else (data, content)
+    return " ".join(map(format_integrity, accepted))
 
 
 def format_integrity(data: bytes) -> str:

@@ -1,8 +1,9 @@
 """Read LiteRT.js, the runtime of web bundles, from npm's packages; other bytes than the locked are refused.
 
 dermpack downloads nothing: the user runs one npm command, which stores two packages in dermpack's cache
-folder. litert.json names them with the SHA-512 that npm lists, and each file that a bundle contains with the
-SHA-256 of its shipped form.
+folder. litert.json names them with the SHA-512 that npm lists, and each file that a bundle contains with its
+size and SHA-256. A bundle stores the WebAssembly files with gzip, because many hosts of static files do not
+compress them; the page unpacks them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import io
 import shlex
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +22,7 @@ from pathlib import Path
 
 from dermpack.errors import InputError
 from dermpack.storage.codec import check, check_sha256, decode
-from dermpack.storage.files import path_exists, read_bytes, read_json, sha256_of
+from dermpack.storage.files import format_json, path_exists, read_bytes, read_json, sha256_of
 from dermpack.storage.shared_folders import cache_folder
 
 LOCK_FILE = Path(__file__).with_name("litert.json")
@@ -28,6 +30,10 @@ SCHEMA = 1
 MAX_PACKAGE_BYTES = 64 << 20
 # The only change to a file: a browser finds modules by their paths, not by the names of packages.
 IMPORT, LOCAL_IMPORT = b'from "@litertjs/wasm-utils"', b'from "./wasm-utils.js"'
+COMPRESSED, GZIP_ENDING = ".wasm", ".gz"
+UNPACKED_FILE = "unpacked.json"  # what the page compares after unpacking
+# Without name and time. The level stands in it as "best", the system as "unknown".
+GZIP_HEAD = bytes.fromhex("1f8b08000000000002ff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +46,21 @@ class RuntimePackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeFile:
-    """A file of a package; the hash is that of its shipped form."""
+    """A file of a package; size and hash are those of its shipped form, before it is compressed."""
 
     package: str
     path: str
+    size_bytes: int
     sha256: str
 
     def __post_init__(self) -> None:
         check_sha256("sha256", self.sha256)
+        check(0 < self.size_bytes <= MAX_PACKAGE_BYTES, "size_bytes", self.size_bytes, "the size of a file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeLock:
-    """The content of litert.json: the runtime's packages, and its files by their names in a bundle."""
+    """The content of litert.json: the runtime's packages, and its files by their names before compression."""
 
     schema: int = SCHEMA
     name: str
@@ -111,15 +119,51 @@ def read_runtime(source: Path | None = None, *, lock: RuntimeLock | None = None)
     folder = place.parent if place.is_file() else place
     modules = folder / "node_modules"
     read = _read_modules(modules, lock) if modules.is_dir() else _read_tarballs(folder, lock)
-    files = {}
+    files = {UNPACKED_FILE: describe_unpacked(lock)}
     for name, file in lock.files.items():
         data = read[name]
         if name.endswith(".js"):
             data = data.replace(IMPORT, LOCAL_IMPORT)
-        if sha256_of(data) != file.sha256:
+        if len(data) != file.size_bytes or sha256_of(data) != file.sha256:
             raise _mismatch(folder / name, lock)
-        files[name] = data
+        files[shipped_name(name)] = pack_gzip(data) if name.endswith(COMPRESSED) else data
     return files
+
+
+def shipped_name(name: str) -> str:
+    """Return the name in a bundle of a file of the lock."""
+    return f"{name}{GZIP_ENDING}" if name.endswith(COMPRESSED) else name
+
+
+def describe_unpacked(lock: RuntimeLock) -> bytes:
+    """Return the JSON file from which the page takes size and hash of what it unpacks."""
+    return format_json(
+        {
+            name: {"sha256": file.sha256, "size_bytes": file.size_bytes}
+            for name, file in lock.files.items()
+            if name.endswith(COMPRESSED)
+        }
+    ).encode()
+
+
+def pack_gzip(data: bytes) -> bytes:
+    """Return the bytes compressed; the same zlib gives the same result."""
+    # gzip.compress writes another header in each version of Python.
+    packer = zlib.compressobj(level=9, wbits=-zlib.MAX_WBITS)
+    tail = zlib.crc32(data).to_bytes(4, "little") + len(data).to_bytes(4, "little")
+    return b"".join((GZIP_HEAD, packer.compress(data), packer.flush(), tail))
+
+
+def unpack_gzip(data: bytes, *, most: int) -> bytes | None:
+    """Return the content that `pack_gzip` compressed; None for other bytes, or if it has more than `most`."""
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        content = unpacker.decompress(data, most + 1)
+    except zlib.error:
+        return None
+    # Nothing is hidden in a longer header or behind the end.
+    is_whole = data.startswith(GZIP_HEAD) and unpacker.eof and not unpacker.unused_data
+    return content if is_whole and len(content) <= most else None
 
 
 def _read_tarballs(folder: Path, lock: RuntimeLock) -> dict[str, bytes]:

@@ -2,7 +2,8 @@
 'use strict';
 
 // dermpack package replaces this line: the version of the bundle, and for each of its files but this one the
-// integrity ("sha256-" and base64) by its path from this folder.
+// integrity ("sha256-" and base64) by its path from this folder. A .gz file has two: a server can declare it as
+// encoded, and then its content arrives.
 const BUNDLE = { version: '', files: {} };
 
 const HOME = new URL('./', self.location);

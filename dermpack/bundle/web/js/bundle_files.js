@@ -35,6 +35,23 @@ export class BundleFiles {
     return data;
   }
 
+  /**
+   * Return what the bundle stores with gzip as `name`.gz. Some servers send a .gz file with "Content-Encoding: gzip":
+   * then the browser has unpacked it, and its content alone can be compared.
+   * @param {string} name @param {{sha256: string, size_bytes: number}} content
+   */
+  async readUnpacked(name, content) {
+    const packed = `${name}.gz`;
+    if (!this.has(packed)) throw new ClassifierError('file-missing', `${packed}: is not a file of this bundle`);
+    let data = await load(new URL(packed, this.base), packed);
+    const isPacked = data[0] === 0x1f && data[1] === 0x8b;
+    let isSame = !isPacked || (await sha256Of(data)) === this.hashes[packed];
+    if (isPacked && isSame) data = await unpack(data, content.size_bytes);
+    isSame &&= data.length === content.size_bytes && (await sha256Of(data)) === content.sha256;
+    if (!isSame) throw new ClassifierError('file-changed', `${packed}: is not the file of this bundle`);
+    return data;
+  }
+
   /** Return the content of a JSON file. @param {string} name @returns {Promise<any>} */
   async readJson(name) {
     return JSON.parse(new TextDecoder().decode(await this.read(name)));
@@ -49,6 +66,29 @@ async function load(url, name) {
   });
   if (!response.ok) throw new ClassifierError('file-missing', `${name}: status ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
+}
+
+/**
+ * Unpack gzip; return nothing for other bytes, and for a content of another size, of which no more is unpacked.
+ * @param {Uint8Array<ArrayBuffer>} data @param {number} size in bytes
+ */
+async function unpack(data, size) {
+  if (typeof DecompressionStream !== 'function') {
+    throw new ClassifierError('unsupported-browser', 'this browser cannot unpack gzip: update it');
+  }
+  const content = new Uint8Array(size);
+  const reader = new Blob([data]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
+  let end = 0;
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      content.set(part.value, end); // a RangeError beyond the size
+      end += part.value.length;
+    }
+  } catch {
+    await reader.cancel().catch(() => {});
+    return new Uint8Array(0);
+  }
+  return content.subarray(0, end);
 }
 
 /** Return the SHA-256 in hexadecimal digits. @param {Uint8Array<ArrayBuffer>} data */

@@ -54,7 +54,8 @@ export async function openEngine(files, contract) {
 /** @param {import('./bundle_files.js').BundleFiles} files @param {any} litert @returns {Promise<string>} */
 async function loadRuntime(files, litert) {
   const build = (await litert.supportsFeature('relaxedSimd')) ? 'litert_wasm_internal' : 'litert_wasm_compat_internal';
-  const wasmBinary = await files.read(`${RUNTIME}${build}.wasm`);
+  const unpacked = await files.readJson(`${RUNTIME}unpacked.json`);
+  const wasmBinary = await files.readUnpacked(`${RUNTIME}${build}.wasm`, unpacked[`${build}.wasm`]);
   // The loader takes this object over: so the bytes that were compared are those that run, and it prints nothing.
   Object.assign(globalThis, { Module: { wasmBinary, print() {}, printErr() {} } });
   await litert.loadLiteRt(new URL(`${RUNTIME}${build}.js`, files.base).href);

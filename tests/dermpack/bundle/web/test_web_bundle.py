@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
 import shutil
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from dermpack.bundle.release_comparison import compare_with_release, generalize_
 from dermpack.bundle.variants import Variant, read_variants
 from dermpack.bundle.web.checks import check_site
 from dermpack.bundle.web.layout import CLIENT_FOLDER, seal_site
-from dermpack.bundle.web.runtime import RuntimeLock, read_lock, read_runtime
+from dermpack.bundle.web.runtime import RuntimeLock, pack_gzip, read_lock, read_runtime
 from dermpack.bundle.web.site import AnsweredBy, site_files
 from dermpack.cli import main
 from dermpack.contract import TensorType
@@ -30,9 +32,11 @@ from dermpack.verification.check_result import CheckOutcome
 from tests.support.bundle_exports import write_export, write_exports
 from tests.support.contracts import with_picture
 from tests.support.errors import assert_stderr_code, raises_code
-from tests.support.web_sites import stand_in_lock
+from tests.support.web_sites import needs_node, run_node, stand_in_lock, write_files
 
 HOLDS, FAILS, UNTRIED = CheckOutcome.HOLDS, CheckOutcome.FAILS, CheckOutcome.UNTRIED
+BUILD = "litert_wasm_internal.wasm"
+PACKED = f"vendor/litert/{BUILD}.gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +94,10 @@ def test_every_file_that_the_page_can_load_is_listed_with_its_hash(packaged: Pac
     integrity = listed_in_worker(files)
     assert set(integrity) == {*listed, "files.json"}
     for name, hashed in integrity.items():
-        assert hashed == "sha256-" + base64.b64encode(hashlib.sha256(files[name]).digest()).decode()
+        # A server may declare a .gz file as encoded: then the worker gets the content.
+        accepted = [files[name], *([gzip.decompress(files[name])] if name.endswith(".gz") else [])]
+        digests = (base64.b64encode(hashlib.sha256(data).digest()).decode() for data in accepted)
+        assert hashed == " ".join(f"sha256-{digest}" for digest in digests)
 
 
 def test_the_files_of_a_release_are_known_whatever_the_model_is_called(packaged: PackagedSite) -> None:
@@ -173,6 +180,82 @@ def test_a_change_is_found_even_if_all_hashes_are_written_again(packaged: Packag
         changed = compare_with_release(replace(packaged.opened, files=files))
         assert changed.outcome is FAILS
         assert name in changed.detail
+
+
+def test_the_runtime_is_stored_with_gzip_without_time_and_name(packaged: PackagedSite) -> None:
+    files = packaged.built.files
+    assert not [name for name in files if name.endswith(".wasm")]
+    unpacked = json.loads(files["vendor/litert/unpacked.json"])
+    assert set(unpacked) == {name for name in packaged.lock.files if name.endswith(".wasm")}
+    for name, record in unpacked.items():
+        data = files[f"vendor/litert/{name}.gz"]
+        assert data[:10].hex() == "1f8b08000000000002ff"
+        content = gzip.decompress(data)
+        assert record == {"sha256": sha256_of(content), "size_bytes": len(content)}
+        assert sha256_of(content) == packaged.lock.files[name].sha256
+
+
+def test_verify_compares_the_content_of_a_packed_file_and_accepts_nothing_around_it(
+    packaged: PackagedSite,
+) -> None:
+    data = packaged.opened.files[PACKED]
+    content = gzip.decompress(data)
+    compressor = zlib.compressobj(level=0, wbits=-zlib.MAX_WBITS)  # as another zlib would: other bytes
+    other_zlib = data[:10] + compressor.compress(content) + compressor.flush() + data[-8:]
+    assert other_zlib != data
+    for packed, outcome in (
+        (other_zlib, HOLDS),
+        (pack_gzip(content.replace(b"tests", b"other")), FAILS),
+        (pack_gzip(content + bytes(1 << 20)), FAILS),  # no more than the size in the lock is unpacked
+        (data + b"more", FAILS),
+        (data[:-1], FAILS),
+        (data[:3] + b"\x08" + data[4:10] + b"name\0" + data[10:], FAILS),
+        (content, FAILS),
+    ):
+        found = outcomes(packaged, seal_site({**packaged.opened.files, PACKED: packed}))
+        assert found["web runtime"] is outcome
+        assert found["web integrity"] is HOLDS
+
+
+@needs_node
+def test_the_page_accepts_the_content_packed_or_as_a_server_unpacked_it(
+    packaged: PackagedSite, tmp_path: Path
+) -> None:
+    data = packaged.opened.files[PACKED]
+    content = gzip.decompress(data)
+    arrived = {  # what arrives → the file that files.json lists
+        "packed": (data, data),
+        "unpacked by the browser": (content, data),
+        "another packed file": (pack_gzip(b"other"), data),
+        "another content": (content.replace(b"tests", b"other"), data),
+        "another content, listed": (pack_gzip(content[::-1]), pack_gzip(content[::-1])),
+        "a longer content, listed": (
+            pack_gzip(content + bytes(1 << 24)),
+            pack_gzip(content + bytes(1 << 24)),
+        ),
+        "half a file, listed": (data[:-20], data[:-20]),
+        "nothing": (b"", data),
+    }
+    files, listed = {}, {}
+    for number, (name, (sent, expected)) in enumerate(arrived.items()):
+        files[f"{number}/x.gz"] = sent
+        listed[name] = sha256_of(expected)
+    program = """
+const { BundleFiles } = await import('./js/bundle_files.js');
+const results = {};
+for (const [number, [name, hash]] of Object.entries(input.listed).entries()) {
+  const files = new BundleFiles(new URL(`./${number}/`, import.meta.url), { 'x.gz': hash });
+  results[name] = await files.readUnpacked('x', input.content).then(
+    (data) => new TextDecoder().decode(data),
+    (error) => error.code,
+  );
+}
+print(results);
+"""
+    record = {"sha256": sha256_of(content), "size_bytes": len(content)}
+    found = run_node(write_files(tmp_path, files), program, {"listed": listed, "content": record})
+    assert found.pop("packed") == found.pop("unpacked by the browser") == content.decode()
+    assert set(found.values()) == {"file-changed"}
 
 
 def test_a_list_that_does_not_fit_the_files_fails(packaged: PackagedSite) -> None:
