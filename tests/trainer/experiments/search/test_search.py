@@ -394,6 +394,39 @@ def test_a_storage_that_goes_away_ends_in_one_line(coloured: Path, tmp_path: Pat
         tune(wanted, tmp_path / "search", trials=1, storage=url, tell=emptied)
 
 
+def test_a_full_disk_of_the_database_is_no_lost_server_and_the_same_call_goes_on(
+    coloured: Path, tmp_path: Path
+) -> None:
+    """SQLite itself refuses pages above a number, as on a full disk."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    from trainer.experiments.search.space import Objective, SearchGoal
+    from trainer.experiments.search.worker import tune
+
+    base = parse_recipe({"arch": "scratch_cnn", "size": 28}, where="test")
+    wanted = SearchGoal(
+        dataset=read_dataset(coloured), base=base, space=SPACE, objective=Objective.BALANCED_ACCURACY
+    )
+    pages = 0
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    event.listen(Engine, "connect", limit)
+    try:
+        for pages in (2, 9, 20, 24):  # noqa: B007 - `limit` reads it
+            with raises_code("cannot-write", tmp_path / "search" / "tune.db"):
+                tune(wanted, tmp_path / "search", trials=1, tell=interrupt)
+    finally:
+        event.remove(Engine, "connect", limit)
+    with pytest.raises(KeyboardInterrupt):  # the first trial is begun
+        tune(wanted, tmp_path / "search", trials=1, tell=interrupt)
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
