@@ -15,7 +15,7 @@ import click
 
 from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import Printer, resumable
-from dermpack.errors import InputError
+from dermpack.errors import InputError, OutputError
 from dermpack.processes.limits import ending_with_parent
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from dermpack.cli import main; sys.exit(main(sys.argv[2:]))"
 )
+FULL_DISK = ("error[cannot-write]", "error[disk-full]")
 ANY_DROP = "100"  # points: the search reports the loss, it does not limit it
 
 
@@ -177,4 +178,7 @@ def _convert(run: Path, export: Path) -> None:
         # The last line of stderr is the error; the lines before are progress.
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no output"]
         what = f"cannot be converted to int8 ({lines[-1][:300]})"
-        raise InputError(run.name, what, 'Run "dermpack convert" to see why.', code="conversion-failed")
+        hint = 'Run "dermpack convert" to see why.'
+        if lines[-1].startswith(FULL_DISK):  # no fault of the trial, which is repeated
+            raise OutputError(run.name, what, hint, code="cannot-write")
+        raise InputError(run.name, what, hint, code="conversion-failed")

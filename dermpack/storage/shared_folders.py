@@ -40,17 +40,31 @@ def exclusive_lock(path: Path, *, where: Path, what: str = "in use") -> Iterator
 
 @contextmanager
 def lock_folder(folder: Path, *, marker: str) -> Iterator[None]:
-    """Lock a folder that grows over several calls: a new one, or one that contains the marker file."""
-    if not (folder / marker).is_file():
+    """Lock a folder that grows over several calls: a new one, or one that contains the marker file.
+
+    A call that ended before it wrote the marker left the lock alone, and such a folder is as good as new.
+    """
+    lock = folder / STATE_FOLDER / "lock"
+    if not (folder / marker).is_file() and not _has_only_lock(folder, lock, marker=marker):
         check_output_folder(folder, marker=marker, overwrite=False)
     try:
-        with exclusive_lock(folder / STATE_FOLDER / "lock", where=folder):
+        with exclusive_lock(lock, where=folder):
             yield
     except OSError as error:
         # The block may also read other files; their errors are not about this folder.
         if error.filename is None or not Path(str(error.filename)).is_relative_to(folder):
             raise
         raise write_error(folder, error) from error
+
+
+def _has_only_lock(folder: Path, lock: Path, *, marker: str) -> bool:
+    """Return whether the folder has no file except the lock and the marker half-written; no lock will do."""
+    half = f".{Path(marker).name}.*.partial"
+    plain = not folder.is_symlink() and (lock.is_file() or lock.parent.is_dir())
+    return plain and all(
+        path == lock or (path.is_dir() and not path.is_symlink()) or path.match(half)
+        for path in folder.rglob("*")
+    )
 
 
 @contextmanager

@@ -68,7 +68,8 @@ def run_study(
 ) -> Study:
     """Train the recipes that are not trained yet, and write the report again after each.
 
-    After any interruption, the same call resumes. A recipe that cannot be trained is a row with its reason.
+    After any interruption, the same call resumes. A recipe that cannot be trained is a row with its reason;
+    where the disk cannot be written, the study ends.
     """
     folder = folder.absolute()
     dataset, *also = (label_by_column(each, common_label(plan)) for each in (dataset, *also))
@@ -165,6 +166,8 @@ def _train_entry(
     try:
         runner.run_recipe(files, entry.recipe, datasets[0], _wanted_splits(datasets), tell=listen)
         return score_recipe(files, folder, datasets)
+    except OutputError:  # a full disk is no fault of the recipe, and would stop the next one too
+        raise
     except DermpackError as error:
         # A report does not contain paths of this machine: "weights.h5: ends before layer Conv1. Give …".
         where = error.where.rpartition("/")[2] if error.where.startswith("/") else error.where

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from dermpack.dataset.manifest import Dataset, Split, read_dataset
 from dermpack.dataset.views import label_by_column
-from dermpack.errors import DermpackError, InputError, escape_unprintable
+from dermpack.errors import DermpackError, InputError, OutputError, escape_unprintable
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.processes.child_process import Channel, ChildEndedError, ChildProcess
 from dermpack.progress import ignore
@@ -90,6 +90,7 @@ class TrainingFailed:
     what: str
     hint: str
     code: str
+    is_output: bool  # an OutputError, which is no fault of the recipe
 
 
 TrainingEvent: TypeAlias = RecipeStarted | FitProgress | PartialRun | PreparingPictures
@@ -134,7 +135,8 @@ def train_in_subprocess(job: TrainingJob, *, tell: EventCallback = ignore) -> No
         child.close(grace_s=PARENT_GRACE_S)
     job.log.unlink(missing_ok=True)
     if failure is not None:
-        raise InputError(failure.where, failure.what, failure.hint, code=failure.code)
+        kind = OutputError if failure.is_output else InputError
+        raise kind(failure.where, failure.what, failure.hint, code=failure.code)
 
 
 def main(channel: Channel) -> None:
@@ -165,7 +167,8 @@ def main(channel: Channel) -> None:
         error = InputError(job.run.name, what, MEMORY_HINT, code="out-of-memory")
     # The name of a file need not be UTF-8, but the text of a message must be.
     where, what, hint = map(escape_unprintable, (error.where, error.what, error.hint))
-    send(TrainingFailed(where=where, what=what, hint=hint, code=error.code))
+    is_output = isinstance(error, OutputError)
+    send(TrainingFailed(where=where, what=what, hint=hint, code=error.code, is_output=is_output))
 
 
 def _receive_messages(child: ChildProcess) -> Iterator[Any]:

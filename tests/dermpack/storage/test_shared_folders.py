@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,23 @@ def test_a_folder_without_the_marker_is_kept(tmp_path: Path) -> None:
         pytest.fail("it is not ours")
     assert isinstance(raised.value, OutputError)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("also", ["", ".ours.json.0.17.partial", "mine.txt"])
+def test_a_call_that_ended_before_its_marker_leaves_a_folder_to_begin_again(
+    tmp_path: Path, also: str
+) -> None:
+    with pytest.raises(KeyboardInterrupt), lock_folder(tmp_path, marker=MARKER):
+        (tmp_path / "runs").mkdir()  # as the first write after the lock
+        raise KeyboardInterrupt
+    if also:
+        (tmp_path / "state" / also).touch()
+    is_foreign = also == "mine.txt"
+    with (
+        raises_code("output-exists") if is_foreign else nullcontext(),
+        lock_folder(tmp_path, marker=MARKER),
+    ):
+        assert not is_foreign
 
 
 def test_what_cannot_be_written_in_it_is_one_line_and_other_files_are_none_of_its_business(

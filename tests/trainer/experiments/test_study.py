@@ -293,6 +293,23 @@ def test_a_shipped_study_runs_on_generated_data_in_its_layout(name: str, tmp_pat
     assert [row.reason for row in done.rows] == [""] * len(done.rows)
 
 
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_full_disk_ends_the_study_instead_of_failing_every_recipe(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, file = tmp_path / "cache", tmp_path / "plan.toml"
+    cache.touch()  # a file: no picture can be prepared
+    monkeypatch.setenv("DERMPACK_CACHE", str(cache))
+    common = '[common]\narch = "scratch_cnn"\nsize = 28\nfilters = [4]\n'
+    file.write_text(f"{common}[recipes.one]\n[recipes.other]\nrate = 0.005\n")
+    assert main(["study", str(coloured), str(file), "-o", str(tmp_path / "out"), "--quiet"]) == 1
+    error = capsys.readouterr().err
+    assert_stderr_code(error, "cannot-write", str(cache))
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out" / "study.json").exists(), "no row blames a recipe"
+
+
 def test_a_study_without_any_trained_recipe_says_why_also_when_it_is_quiet(
     coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,8 +7,10 @@ postgresql://user:password@host/trials  several machines; any URL of SQLAlchemy 
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
+import sqlite3
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,7 +24,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import DBAPIError
 
-from dermpack.errors import InputError
+from dermpack.errors import InputError, OutputError
 from dermpack.storage.files import format_json, sha256_of
 from dermpack.storage.shared_folders import wait_for_turn
 from trainer.experiments.search.space import SearchGoal
@@ -32,6 +34,7 @@ RANDOM_TRIALS = 10  # before the results guide the sampler
 IDENTITY = "asked"  # the attribute with the hash of the search goal
 ORIGIN = "origin"  # the attribute of a repetition with the number of the trial that it repeats
 SQLITE, JOURNAL = "sqlite:", "journal:"
+SQLITE_FULL = "database or disk is full"  # Python 3.10 has no number for it
 IN_MEMORY = re.compile(r"sqlite(\+\w+)?:(//)?/?(:memory:)?(\?.*)?")
 SECRET = re.compile(r"(//[^/:@]*:).+(?=@)|(password=)[^&]+")
 LOCK_TIMEOUT_S = 120.0  # for the lock of SQLite, which another worker may hold
@@ -82,6 +85,8 @@ def open_trials(wanted: SearchGoal, url: str, name: str, folder: Path) -> optuna
     except InputError:
         raise
     except Exception as error:  # each database driver has its own errors
+        if full := find_full_disk(error, url):
+            raise full from error
         said = hide_password(" ".join(str(error).split()))[:200]
         where, hint = f"--storage {hide_password(url)}", "Check the address, and that its server runs."
         raise InputError(where, f"cannot be opened ({said})", hint, code="cannot-open-storage") from error
@@ -151,6 +156,19 @@ def open_storage(url: str) -> BaseStorage:
         what = f"driver {module} not installed" if module else "driver not installed"
         hint = f"Run: pip install {PACKAGES.get(module, module)}" if module else "Install the driver."
         raise InputError(f"--storage {hide_password(url)}", what, hint, code="missing-extra") from error
+
+
+def find_full_disk(error: BaseException, url: str) -> OutputError | None:
+    """Return the error to raise if a full disk of this machine is a cause of the error of a storage."""
+    cause: BaseException | None = error
+    while cause is not None:
+        is_refused = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+        if is_refused or (isinstance(cause, sqlite3.Error) and SQLITE_FULL in str(cause)):
+            where = url.removeprefix(f"{SQLITE}///").removeprefix(JOURNAL)
+            hint = "Free disk space, and rerun the same command to resume."
+            return OutputError(where, f"cannot be written ({cause})", hint, code="cannot-write")
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def hide_password(text: str) -> str:

@@ -20,7 +20,13 @@ from dermpack.storage.shared_folders import wait_for_turn
 from dermpack.storage.toml_text import format_toml
 from trainer.experiments.search import workers
 from trainer.experiments.search.space import SearchGoal, apply_sample
-from trainer.experiments.search.storage import hide_password, open_trials, order_trials, sqlite_url
+from trainer.experiments.search.storage import (
+    find_full_disk,
+    hide_password,
+    open_trials,
+    order_trials,
+    sqlite_url,
+)
 from trainer.experiments.search_report import Search, State, TrialRow, search_page, search_plots
 from trainer.recipe.recipe import MACHINE_OPTIONS, Recipe, recipe_to_options
 from trainer.runs.preflight import check_single_process, check_training
@@ -71,6 +77,8 @@ def tune(
         )
         return write()
     except optuna.exceptions.StorageInternalError as error:
+        if full := find_full_disk(error, url):
+            raise full from error
         reason = hide_password(" ".join(str(error.__cause__ or error).split()))[:200]
         where, hint = f"--storage {hide_password(url)}", "Rerun the same command to resume."
         raise InputError(where, f"connection lost ({reason})", hint, code="connection-lost") from error

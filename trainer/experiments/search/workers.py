@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from dermpack.errors import DermpackError, InputError
+from dermpack.errors import DermpackError, InputError, OutputError
 from dermpack.storage.shared_folders import WORKERS_FOLDER, wait_for_turn
 from trainer.experiments.runner import ExperimentRun, run_recipe
 from trainer.experiments.search.space import SearchGoal, Space, apply_sample
@@ -139,16 +139,16 @@ def _run_one(study: optuna.Study, trial: Trial, space: Space, run_trial: RunTria
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
         return
+    except (KeyboardInterrupt, OutputError):  # SIGTERM is one too; a full disk is no fault of the recipe
+        with suppress(*HEARTBEAT_FAILURES):
+            trial.set_user_attr(INTERRUPTED, True)
+        raise
     except DermpackError as error:
         trial.set_user_attr(TRIAL_REASON, f"{error.where.rpartition('/')[2]}: {error.what}. {error.hint}")
         study.tell(trial, state=TrialState.FAIL)
         return
     except optuna.exceptions.UpdateFinishedTrialError:  # our heartbeat was late, and another worker has it
         return
-    except KeyboardInterrupt:  # also of SIGTERM
-        with suppress(*HEARTBEAT_FAILURES):
-            trial.set_user_attr(INTERRUPTED, True)
-        raise
     study.tell(trial, list(values), skip_if_finished=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -393,6 +394,39 @@ def test_a_storage_that_goes_away_ends_in_one_line(coloured: Path, tmp_path: Pat
         tune(wanted, tmp_path / "search", trials=1, storage=url, tell=emptied)
 
 
+def test_a_full_disk_of_the_database_is_no_lost_server_and_the_same_call_goes_on(
+    coloured: Path, tmp_path: Path
+) -> None:
+    """SQLite itself refuses pages above a number, as on a full disk."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    from trainer.experiments.search.space import Objective, SearchGoal
+    from trainer.experiments.search.worker import tune
+
+    base = parse_recipe({"arch": "scratch_cnn", "size": 28}, where="test")
+    wanted = SearchGoal(
+        dataset=read_dataset(coloured), base=base, space=SPACE, objective=Objective.BALANCED_ACCURACY
+    )
+    pages = 0
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    event.listen(Engine, "connect", limit)
+    try:
+        for pages in (2, 9, 20, 24):  # noqa: B007 - `limit` reads it
+            with raises_code("cannot-write", tmp_path / "search" / "tune.db"):
+                tune(wanted, tmp_path / "search", trials=1, tell=interrupt)
+    finally:
+        event.remove(Engine, "connect", limit)
+    with pytest.raises(KeyboardInterrupt):  # the first trial is begun
+        tune(wanted, tmp_path / "search", trials=1, tell=interrupt)
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
@@ -489,15 +523,40 @@ def test_the_command_searches_and_its_best_recipe_can_be_trained(
 def test_a_search_whose_trials_all_fail_says_why_also_when_it_is_quiet(
     coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cache").touch()  # a file: no picture can be prepared
+    changed = shutil.copytree(coloured, tmp_path / "changed")
+    picture, *others = sorted(changed.glob("*.png"))
+    shutil.copy(others[-1], picture)  # each trial refuses it, as another picture than the imported one
     monkeypatch.setenv("DERMPACK_CACHE", str(tmp_path / "cache"))
-    recipe, folder = tmp_path / "recipe.toml", tmp_path / "search"
-    recipe.write_text('arch = "scratch_cnn"\nsize = 28\nfilters = [4]\nepochs = 1\n', encoding="utf-8")
-    command = ["tune", str(coloured), "-o", str(folder), "--recipe", str(recipe), "--trials", "1", "--quiet"]
-    assert main(command) == 1
+    assert main(tune_once(changed, tmp_path)) == 1
     error = capsys.readouterr().err
-    assert_stderr_code(error, "nothing-trained", "trial 0: ", "DERMPACK_CACHE")
+    assert_stderr_code(error, "nothing-trained", "trial 0: ", picture.name)
     assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_full_disk_ends_the_search_and_the_same_command_repeats_the_trial(
+    coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    cache.touch()  # a file: no picture can be prepared
+    monkeypatch.setenv("DERMPACK_CACHE", str(cache))
+    assert main(tune_once(coloured, tmp_path)) == 1
+    error = capsys.readouterr().err
+    assert_stderr_code(error, "cannot-write", str(cache))
+    assert error.count("\n") == 1
+    cache.unlink()
+    assert main([*tune_once(coloured, tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(trial["number"], trial["state"]) for trial in told["trials"]] == [(0, "complete")]
+
+
+def tune_once(dataset: Path, folder: Path) -> list[str]:
+    """Return a command that runs one trial of a tiny network."""
+    recipe = folder / "recipe.toml"
+    recipe.write_text('arch = "scratch_cnn"\nsize = 28\nfilters = [4]\nepochs = 1\n', encoding="utf-8")
+    options = ("--recipe", str(recipe), "--trials", "1", "--quiet")
+    return ["tune", str(dataset), "-o", str(folder / "search"), *options]
 
 
 @pytest.mark.tensorflow
