@@ -263,7 +263,7 @@ def review_form(
 @router.get(DECISION_PAGE)
 def show_decision(identity: CuratorDep, collection: CollectionDep) -> Response:
     """Show a picture on which the reviewers differ, with what they answered."""
-    dispute, waiting = next_dispute(collection.database)
+    dispute, waiting = next_dispute(collection.database, identity)
     values = {"dispute": dispute, "waiting": waiting, "choices": _choices(collection)}
     return render("decision.html.j2", values, identity=identity)
 

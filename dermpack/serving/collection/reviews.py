@@ -6,7 +6,8 @@
                             └───────────────────┴──curator──► accepted or refused
 
 The model's answer is shown to a person only after the own review: people who see an answer first adopt it,
-also where it is wrong.
+also where it is wrong. For the same reason, a curator who was shown what others answered about a picture does
+not review it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ MAX_NOTE_CHARACTERS = 2000
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # by PostgreSQL, and in UTF-8
 # Pictures of which the model is unsure are no fair sample: every fourth one is chosen at random.
 RANDOM_SHARE = 0.25
-DECIDED = "decided"  # in the log
+SHOWN, DECIDED = "answers-shown", "decided"  # in the log
 
 
 class Status(Enum):
@@ -143,14 +144,11 @@ def add_review(
     opinion.check(labels)
     with database.writing() as session:
         submission = find_submission(session, submission_id)
-        has_decided = select(Event.id).where(
-            Event.kind == DECIDED, Event.person == identity.name, Event.submission_id == submission_id
-        )
-        if (
-            any(review.person_id == identity.id for review in submission.reviews)
-            or session.scalar(has_decided) is not None
-        ):
-            what = "you have reviewed or decided it already, and seen the model's answer"
+        # Statuses, labels and exports show a curator how others settled it, so it is no longer blind.
+        is_settled = identity.is_curator and submission.status not in IN_QUEUE
+        has_reviewed = any(review.person_id == identity.id for review in submission.reviews)
+        if is_settled or has_reviewed or _was_shown(session, identity, submission_id):
+            what = "you have reviewed it already, or can know what others answered"
             hint = "Go on with the next one; a curator can decide."
             status = HTTPStatus.CONFLICT
             raise RequestError("review", what, hint, code="already-reviewed", status=status)
@@ -171,10 +169,13 @@ def add_review(
         return _verdict(submission, opinion.label)
 
 
-def next_dispute(database: Database) -> tuple[Dispute | None, int]:
-    """Return the oldest submission on which the reviewers differ, and how many there are."""
+def next_dispute(database: Database, identity: Identity) -> tuple[Dispute | None, int]:
+    """Return the oldest submission on which the reviewers differ, and how many there are.
+
+    The log keeps that the curator was shown the answers: a later review of this person would not be blind.
+    """
     disputed = select(Submission).where(Submission.status.in_(FOR_CURATOR))
-    with database.reading() as session:
+    with database.writing() as session:
         count = session.scalar(select(func.count()).select_from(disputed.subquery())) or 0
         is_third_possible = case((Submission.status == Status.UNDECIDED.value, 0), else_=1)
         # What no third reviewer can settle waits for a curator alone, so it comes first.
@@ -182,6 +183,8 @@ def next_dispute(database: Database) -> tuple[Dispute | None, int]:
         submission = session.scalar(oldest)
         if submission is None:
             return None, 0
+        if not _was_shown(session, identity, submission.id):
+            log(session, SHOWN, person=identity.name, submission_id=submission.id)
         opinions = tuple(
             Opinion(label=review.label, confidence=review.confidence, note=review.note)
             for review in submission.reviews
@@ -219,7 +222,19 @@ def find_submission(session: Session, submission_id: str) -> Submission:
 
 def _open_for(identity: Identity) -> Select[Submission]:
     reviewed = select(Review.submission_id).where(Review.person_id == identity.id)
-    return select(Submission).where(Submission.status.in_(IN_QUEUE), Submission.id.not_in(reviewed))
+    shown = select(Event.submission_id).where(Event.kind == SHOWN, Event.person == identity.name)
+    return select(Submission).where(
+        Submission.status.in_(IN_QUEUE), Submission.id.not_in(reviewed), Submission.id.not_in(shown)
+    )
+
+
+def _was_shown(session: Session, identity: Identity, submission_id: str) -> bool:
+    """Return whether the person has seen what others answered about the submission."""
+    # By the name, which is never given again: the log outlives the people.
+    shown = select(Event.id).where(
+        Event.kind == SHOWN, Event.person == identity.name, Event.submission_id == submission_id
+    )
+    return session.scalar(shown.limit(1)) is not None
 
 
 def _task(submission: Submission) -> Task:

@@ -10,13 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
 from dermpack.cli import main
 from dermpack.errors import DermpackError
 from dermpack.serving.collection.agreement import cohen, fleiss, measure_collection
-from dermpack.serving.collection.database import Removed, Submission, migrate, open_database, sqlite_url
+from dermpack.serving.collection.database import (
+    Event,
+    Removed,
+    Submission,
+    migrate,
+    open_database,
+    sqlite_url,
+)
 from dermpack.serving.collection.people import Identity, PersonRole, add_person, find_by_token
 from dermpack.serving.collection.picture_folder import check_collection, finish_removals
 from dermpack.serving.collection.reviews import (
@@ -24,6 +31,8 @@ from dermpack.serving.collection.reviews import (
     Opinion,
     Status,
     add_review,
+    count_tasks,
+    next_dispute,
     next_task,
     settle,
 )
@@ -105,6 +114,35 @@ def test_the_queue_has_disputed_and_least_certain_pictures_first_and_none_twice(
     assert next_task(store.database, cleo, chance=random.Random(0)) is None
     measured = measure_collection(store.database)
     assert measured.submissions == {**dict.fromkeys(measured.submissions, 0), "disputed": 2, "undecided": 1}
+
+
+def test_a_curator_who_has_seen_the_answers_of_others_does_not_review(store: Collection) -> None:
+    curator = PersonRole.CURATOR
+    ann, ben, cleo = person(store, "ann"), person(store, "ben"), person(store, "cleo", curator)
+    dora = person(store, "dora", curator)
+    shown, other = given(store, "a"), given(store, "b")
+    for receipt in (shown, other):
+        answer(store, ann, receipt, "nv")
+        answer(store, ben, receipt, "mel")
+    dispute, _ = next_dispute(store.database, cleo)
+    assert next_dispute(store.database, cleo) == (dispute, 2)  # the page is opened again
+    first = dispute.task.id if dispute else ""
+    events = {"kind": "answers-shown", "person": "cleo", "submission_id": first}
+    with store.database.reading() as session:
+        assert len(session.scalars(select(Event).filter_by(**events)).all()) == 1
+    seen, unseen = (shown, other) if first == shown.id else (other, shown)
+    assert (count_tasks(store.database, cleo), count_tasks(store.database, dora)) == (1, 2)
+    for seed in range(9):
+        task = next_task(store.database, cleo, chance=random.Random(seed))
+        assert task is not None and task.id == unseen.id
+    with raises_code("already-reviewed"):
+        answer(store, cleo, seen, "nv")
+    assert answer(store, dora, seen, "nv") == "accepted"  # has not opened the page
+    assert answer(store, cleo, unseen, "nv") == "accepted"
+    with raises_code("already-reviewed"):  # others have settled it, which a curator can read in an export
+        answer(store, cleo, seen, "nv")
+    pairs = {(pair.first, pair.second) for pair in measure_collection(store.database).pairs}
+    assert pairs == {(one, two) for one in ("ann", "ben") for two in ("ben", "cleo", "dora") if one != two}
 
 
 def test_pictures_are_never_compared_with_another_database(store: Collection, tmp_path: Path) -> None:
