@@ -68,7 +68,7 @@ def assert_survives(
 def test_a_training(
     coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert_survives(["train", str(coloured), *TINY, "--epochs", "1"], tmp_path, monkeypatch, capsys, step=7)
+    assert_survives(["train", str(coloured), *TINY, "--epochs", "1"], tmp_path, monkeypatch, capsys, step=13)
 
 
 @pytest.mark.parametrize("option", ["--float32", "--int8"])
