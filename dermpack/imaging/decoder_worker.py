@@ -2,14 +2,16 @@
 
 After its imports it sends an empty frame. A request is one frame of JSON, which names files, followed by the
 bytes of each picture that is not a file. The answer for each picture is two frames: an error, as JSON or
-empty, and the pixels of the prepared square.
+empty, and the pixels of the prepared square. A request without a size asks for the picture files without
+their metadata instead.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dermpack.errors import PictureError
 from dermpack.imaging import containers, decoding  # now, while the parent still looks for pictures
@@ -29,15 +31,25 @@ def main(channel: Channel, picture_seconds: str) -> None:
     channel.send(b"")
     while frame := channel.receive():
         request = json.loads(frame)
-        policy, limits = Policy(request["policy"]), DecodingLimits(**request["limits"])
         for path in request["files"]:
             source = Path(path) if path is not None else channel.receive() or b""
             allow_cpu_seconds(float(picture_seconds))
             try:
-                image = prepare_image(source, request["size"], policy=policy, limits=limits)
-                channel.send(b"", image.tobytes())
+                channel.send(b"", _prepare(source, request) if "size" in request else _strip(source))
             except MemoryError:
                 answer = Reason.TOO_COSTLY.value, "more memory is needed to prepare it than is allowed", ""
                 channel.send(json.dumps(answer).encode(), b"")
             except PictureError as error:
                 channel.send(json.dumps([error.reason, error.what, error.hint]).encode(), b"")
+
+
+def _prepare(source: Path | bytes, request: Mapping[str, Any]) -> bytes:
+    policy, limits = Policy(request["policy"]), DecodingLimits(**request["limits"])
+    return prepare_image(source, request["size"], policy=policy, limits=limits).tobytes()
+
+
+def _strip(source: Path | bytes) -> bytes:
+    from dermpack.imaging.metadata_removal import strip_metadata  # no command but a server asks for it
+
+    assert isinstance(source, bytes)
+    return strip_metadata(source).data

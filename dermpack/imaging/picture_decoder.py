@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dermpack.errors import InputError, PictureError
 from dermpack.imaging.preprocessing import Policy
@@ -132,15 +132,36 @@ class PictureDecoder:
 
     def prepare_chunk(self, sources: Sequence[Path | bytes], size: int, *, policy: Policy) -> list[Prepared]:
         """Return the pictures, or their errors, from one process; a thread waits until one is idle."""
-        child, prepared = self._idle.get(), list[Prepared]()
+        import numpy as np
+
+        request = {"size": size, "policy": policy.value, "limits": asdict(self._limits)}
+        return [
+            answer
+            if isinstance(answer, PictureError)
+            else np.frombuffer(answer, np.uint8).reshape(size, size, 3)
+            for answer in self._answer(sources, request)
+        ]
+
+    def strip(self, picture: bytes) -> bytes:
+        """Return the picture file without its metadata, or raise PictureError; see `strip_metadata`."""
+        (answer,) = self._answer([picture], {})
+        if isinstance(answer, PictureError):
+            raise answer
+        return answer
+
+    def _answer(
+        self, sources: Sequence[Path | bytes], request: Mapping[str, Any]
+    ) -> list[bytes | PictureError]:
+        """Return the answer of one process to the request about each source."""
+        child, answers = self._idle.get(), list[bytes | PictureError]()
         try:
-            while len(prepared) < len(sources):
+            while len(answers) < len(sources):
                 if child is None or not child.is_running:
                     child = self._start_one()
-                prepared += self._request(child, sources[len(prepared) :], size, policy)
+                answers += self._request(child, sources[len(answers) :], request)
         finally:
             self._idle.put(child)
-        return prepared
+        return answers
 
     def _start_one(self) -> ChildProcess:
         self._require_open()
@@ -164,37 +185,31 @@ class PictureDecoder:
             raise not_started_error(RuntimeError("the decoder is closed"))
 
     def _request(
-        self, child: ChildProcess, sources: Sequence[Path | bytes], size: int, policy: Policy
-    ) -> list[Prepared]:
+        self, child: ChildProcess, sources: Sequence[Path | bytes], request: Mapping[str, Any]
+    ) -> list[bytes | PictureError]:
         """Return the answers for the first sources: for all of them, or up to one that ends the process."""
-        import numpy as np
-
         files = [str(source) if isinstance(source, Path) else None for source in sources]
-        request = {"size": size, "policy": policy.value, "limits": asdict(self._limits), "files": files}
-        prepared = list[Prepared]()
+        answers = list[bytes | PictureError]()
         try:
             with child.time_limit(self._picture_seconds * len(sources)):
                 if child not in self._ready:
                     child.receive()
                     self._ready.add(child)
-                child.send(json.dumps(request).encode())
+                child.send(json.dumps({**request, "files": files}).encode())
                 for source in sources:
                     # One at a time: while the child waits to send pixels, it does not read.
                     if isinstance(source, bytes):
                         child.send(source)
-                    problem, pixels = child.receive(), child.receive()
+                    problem, answer = child.receive(), child.receive()
                     where = source if isinstance(source, Path) else "(bytes)"
-                    if problem:
-                        prepared.append(PictureError(where, *json.loads(problem)))
-                    else:
-                        prepared.append(np.frombuffer(pixels, np.uint8).reshape(size, size, 3))
+                    answers.append(PictureError(where, *json.loads(problem)) if problem else answer)
         except (ChildEndedError, ChildTimeoutError) as error:
             child.close()
             # `close` ended the child: the picture is not to blame.
             if self._is_closed or child not in self._ready:
                 raise not_started_error(error) from error
-            failed = sources[len(prepared)]
+            failed = sources[len(answers)]
             where = failed if isinstance(failed, Path) else "(bytes)"
             ending = OUT_OF_TIME if isinstance(error, ChildTimeoutError) else str(error)
-            prepared.append(lost_picture_error(where, ending, picture_seconds=self._picture_seconds))
-        return prepared
+            answers.append(lost_picture_error(where, ending, picture_seconds=self._picture_seconds))
+        return answers

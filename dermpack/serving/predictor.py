@@ -7,7 +7,8 @@ costs one answer. A request waits in a queue of limited length until a lane is i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -92,17 +93,28 @@ class PredictionService:
             what, hint = "the model takes no patient metadata", "Omit the parameters."
             raise InputError(next(iter(metadata)), what, hint, code="option-not-applicable")
         row = encode_values(columns, metadata, where="query")[None] if columns else None
+        with self._take_lane() as lane:
+            return lane.answer(picture, row)
+
+    def strip(self, picture: bytes) -> bytes:
+        """Return the bytes of a picture file without metadata, with the pixels and the errors of `answer`."""
+        with self._take_lane() as lane:
+            return lane.strip(picture)
+
+    @contextmanager
+    def _take_lane(self) -> Iterator[_Lane]:
+        """Yield a lane as soon as one is idle, or raise RequestError."""
         with self._lock:
             if self._requests >= MAX_REQUESTS:
                 raise busy_error()
             self._requests += 1
         try:
-            lane = self._idle.get(timeout=WAIT_SECONDS)
-        except Empty as error:
-            raise busy_error() from error
-        else:
             try:
-                return lane.answer(picture, row)
+                lane = self._idle.get(timeout=WAIT_SECONDS)
+            except Empty as error:
+                raise busy_error() from error
+            try:
+                yield lane
             finally:
                 self._idle.put(lane)
         finally:
@@ -146,6 +158,13 @@ class _Lane:
             raise failure.error
         record = answers_record(model, answers, runtime=classifier.engine)
         return Prediction(answer=answers.answered[0], record={**record, "notice": NOTICE})
+
+    def strip(self, picture: bytes) -> bytes:
+        """Return the picture without metadata; the process that decodes it also parses it for that."""
+        try:
+            return self._decoder.strip(picture)
+        except PictureError as error:
+            raise PictureError(PICTURE, error.reason, error.what, error.hint) from error
 
     def close(self) -> None:
         self._host.close()

@@ -6,7 +6,9 @@ functions as in the API. All links are relative, so that a proxy can put the pag
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,7 +62,42 @@ ASSETS = {"style.css": "text/css; charset=utf-8", "review.js": "text/javascript;
 MAX_ASSET_BYTES = 1 << 20
 ACCEPTED_TYPES = "image/jpeg,image/png,image/webp,image/gif,image/bmp"
 MAX_KEY = 9  # the labels after the ninth have no key
+OTHER_PICTURE = "Choose a photograph as JPEG, PNG, WebP, GIF or BMP."
+SMALLER_PICTURE, WHOLE_PICTURE = (
+    "Choose a smaller picture.",
+    "Choose another picture, or save this one again.",
+)
+# The hints of errors are for those who run the server, or write a program; a person has only the page.
+PAGE_HINTS = {
+    "consent-required": "Read the text below, and agree to it.",
+    "host-not-allowed": "Use the address that you were given.",
+    "length-required": "Use another browser.",
+    "not-signed-in": "Ask the person who runs this server for a token.",
+    "picture-animated": "Choose a picture that does not move.",
+    "picture-broken": WHOLE_PICTURE,
+    "picture-decompression-bomb": SMALLER_PICTURE,
+    "picture-empty": WHOLE_PICTURE,
+    "picture-not-a-picture": OTHER_PICTURE,
+    "picture-too-costly": SMALLER_PICTURE,
+    "picture-too-heavy": SMALLER_PICTURE,
+    "picture-too-large": SMALLER_PICTURE,
+    "picture-truncated": WHOLE_PICTURE,
+    "picture-unsupported": OTHER_PICTURE,
+    "request-timeout": "Try again with a faster connection, or a smaller picture.",
+}
+SERVER_HINT = "Try again later. If it happens again, tell the person who runs this server."
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageError:
+    """An error as a page shows it: the one of the API, with a hint for people who see only the page."""
+
+    status: int
+    where: str
+    what: str
+    hint: str
+    retry_after: str | None
 
 
 class PageRoute(APIRoute):
@@ -77,7 +114,7 @@ class PageRoute(APIRoute):
                 values = {"what": what, "hint": hint, "link": HOME_LINK}
                 return render("error.html.j2", values, status=HTTPStatus.UNPROCESSABLE_ENTITY)
             except DermpackError as error:
-                if problem_response(error).status_code == HTTPStatus.UNAUTHORIZED:
+                if explain(error).status == HTTPStatus.UNAUTHORIZED:
                     return RedirectResponse(SIGN_IN_PAGE[1:], HTTPStatus.SEE_OTHER)
                 return show_error(error, link=REVIEW_PAGE[1:])
 
@@ -100,12 +137,27 @@ def render(
 
 def show_error(error: DermpackError, *, link: str = HOME_LINK) -> Response:
     """Return the page that describes an error, with a link to another page."""
-    problem = problem_response(error)  # has the status, and when to try again
-    values = {"what": f"{error.where}: {error.what}.", "hint": error.hint, "link": link}
-    response = render("error.html.j2", values, status=problem.status_code)
-    if "retry-after" in problem.headers:
-        response.headers["Retry-After"] = problem.headers["retry-after"]
+    shown = explain(error)
+    values = {"what": f"{shown.where}: {shown.what}.", "hint": shown.hint, "link": link}
+    response = render("error.html.j2", values, status=shown.status)
+    if shown.retry_after:
+        response.headers["Retry-After"] = shown.retry_after
     return response
+
+
+def explain(error: DermpackError) -> PageError:
+    """Return what a page shows of an error."""
+    # The response of the API has the status, and no path of the server.
+    response = problem_response(error)
+    problem = json.loads(bytes(response.body))
+    is_own = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return PageError(
+        status=response.status_code,
+        where=problem["where"],
+        what=problem["detail"],
+        hint=SERVER_HINT if is_own else PAGE_HINTS.get(error.code, error.hint),
+        retry_after=response.headers.get("retry-after"),
+    )
 
 
 @router.get("/collection/{name}")
@@ -139,8 +191,7 @@ def submit_form(
     try:
         receipt = receive_submission(services, SubmissionForm(consent=consent, **entered), picture)
     except DermpackError as error:
-        status = problem_response(error).status_code
-        return _show_form(collection, entered=entered, error=error, status=status)
+        return _show_form(collection, entered=entered, error=explain(error))
     return render("submitted.html.j2", {"receipt": receipt}, status=HTTPStatus.CREATED)
 
 
@@ -148,8 +199,7 @@ def _show_form(
     collection: Collection,
     *,
     entered: Mapping[str, str] | None = None,
-    error: DermpackError | None = None,
-    status: int = 200,
+    error: PageError | None = None,
 ) -> Response:
     values = {
         "consent": collection.consent,
@@ -163,7 +213,7 @@ def _show_form(
         "entered": entered or {},
         "error": error,
     }
-    return render("submit.html.j2", values, status=status)
+    return render("submit.html.j2", values, status=error.status if error else HTTPStatus.OK)
 
 
 @router.get("/withdraw")
@@ -187,8 +237,8 @@ def withdraw_form(
             code=withdrawal_code.strip(),
         )
     except DermpackError as error:
-        status = problem_response(error).status_code
-        return render("withdraw.html.j2", {"is_done": False, "error": error}, status=status)
+        shown = explain(error)
+        return render("withdraw.html.j2", {"is_done": False, "error": shown}, status=shown.status)
     return render("withdraw.html.j2", {"is_done": True, "error": None})
 
 
@@ -206,7 +256,8 @@ def sign_in_form(
     try:
         cookie = sign_in(collection.database, token.strip())
     except DermpackError as error:
-        return render("sign_in.html.j2", {"error": error}, status=HTTPStatus.UNAUTHORIZED)
+        shown = explain(error)
+        return render("sign_in.html.j2", {"error": shown}, status=shown.status)
     # The cookie is not the token: it ends by itself, and its loss does not reveal the token.
     response = RedirectResponse(REVIEW_PAGE[1:], HTTPStatus.SEE_OTHER)
     is_public = services.settings.is_public

@@ -41,7 +41,7 @@ from dermpack.serving.collection.submissions import (
     Receipt,
     SubmissionForm,
     check_form,
-    clean_picture,
+    find_suffix,
     store_submission,
     withdraw,
 )
@@ -126,17 +126,20 @@ CuratorDep = Annotated[Identity, Depends(identify_curator)]
 def receive_submission(services: Services, form: SubmissionForm, picture: UploadFile) -> Receipt:
     """Check, clean, answer and store a picture; nothing is stored of one that is refused.
 
-    The picture is answered after its metadata is removed, so what is stored was decoded in a child process.
+    Child processes with limits remove the metadata and decode what is stored: no structure of a picture is
+    followed in this process.
     """
     collection = get_collection(services)
     check_form(form, collection.consent)  # before the work on the picture
-    cleaned, suffix = clean_picture(picture.file.read())
-    answer = services.predictor.answer(cleaned, {}).answer
+    given = picture.file.read()
+    suffix = find_suffix(given)
+    stripped = services.predictor.strip(given)
+    answer = services.predictor.answer(stripped, {}).answer
     return store_submission(
         collection.database,
         collection.pictures,
         form=form,
-        picture=cleaned,
+        picture=stripped,
         suffix=suffix,
         answer=ModelAnswer(
             probabilities={guess.label: guess.value for guess in answer.guesses},

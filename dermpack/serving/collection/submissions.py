@@ -19,7 +19,6 @@ from sqlalchemy import select
 
 from dermpack.errors import InputError, TableError
 from dermpack.imaging.containers import BMP, GIF, JPEG, PNG, WEBP, detect_format
-from dermpack.imaging.metadata_removal import strip_metadata
 from dermpack.imaging.rejection import Reason, picture_error
 from dermpack.metrics.skin_types import SKIN_TYPES
 from dermpack.serving.collection.database import (
@@ -133,8 +132,8 @@ def check_form(form: SubmissionForm, consent: ConsentText) -> None:
         raise RequestError("consent", what, hint, code="consent-required", status=STATUS_INVALID)
 
 
-def clean_picture(data: bytes) -> tuple[bytes, str]:
-    """Return a picture without metadata, and the suffix of its format, or raise PictureError.
+def find_suffix(data: bytes) -> str:
+    """Return the suffix of the format of a picture, or raise PictureError.
 
     Only formats are accepted that every browser shows: reviewers have to see the picture.
     """
@@ -142,7 +141,7 @@ def clean_picture(data: bytes) -> tuple[bytes, str]:
     if suffix is None:
         what = "a format that not every browser shows; JPEG, PNG, WebP, GIF and BMP are accepted"
         raise picture_error("picture", Reason.UNSUPPORTED, what)
-    return strip_metadata(data, where="picture").data, suffix
+    return suffix
 
 
 def store_submission(

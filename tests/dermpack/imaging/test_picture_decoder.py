@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dermpack.errors import PictureError
-from dermpack.imaging import picture_decoder
+from dermpack.imaging import metadata_removal, picture_decoder
 from dermpack.imaging.picture_decoder import MEMORY_BYTES, PictureDecoder, decoding_memory
 from dermpack.imaging.preprocessing import Policy, prepare
 from dermpack.imaging.rejection import DEFAULT_LIMITS, DecodingLimits
@@ -66,12 +66,29 @@ def test_a_picture_that_needs_more_memory_than_allowed_is_rejected(monkeypatch: 
     assert np.array_equal(np.asarray(second), prepare(small, SIZE, policy=Policy.WHOLE))
 
 
+def test_metadata_is_removed_in_the_child_which_a_hostile_file_cannot_outgrow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(picture_decoder, "MEMORY_BYTES", 128 << 20)
+    monkeypatch.setattr(metadata_removal, "STRIPPERS", {})  # this process can remove nothing
+    # Each of its empty blocks becomes an object in Python, twelve times as large.
+    gif = encoded(scene(), "GIF")
+    hostile = gif[:-1] + b"\x21\xf9\0" * (3 << 20) + gif[-1:]
+    small = encoded(scene(), "PNG")
+    with PictureDecoder() as limited:
+        with raises_code("picture-too-costly"):
+            limited.strip(hostile)
+        with raises_code("picture-truncated"):
+            limited.strip(small[:-20])
+        assert limited.strip(small[:-12] + b"\0\0\0\x04tEXtSECR\0\0\0\0" + small[-12:]) == small
+
+
 def test_a_picture_that_takes_too_long_is_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     file.write_bytes(encoded(scene(), "PNG"))
     with PictureDecoder() as stopped:
         list(stopped.prepare_all([file], SIZE, policy=Policy.WHOLE))
-        monkeypatch.setattr(picture_decoder, "PICTURE_SECONDS", 0.05)
+        monkeypatch.setattr(stopped, "_picture_seconds", 0.05)
         os.kill(stopped._started[0].pid, signal.SIGSTOP)
         with raises_code("picture-too-costly", file):
             list(stopped.prepare_all([file], SIZE, policy=Policy.WHOLE))

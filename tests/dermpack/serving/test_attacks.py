@@ -285,7 +285,9 @@ def test_what_an_attacker_may_write_is_shown_as_text(place: Collecting, tmp_path
     page = place.ask("GET", "/decisions", who="cleo")
     assert SCRIPT.encode() not in page.body
     assert b"&lt;script&gt;" in page.body
-    assert place.review("cleo", submitted, LABELS[0]).status == 200
+    assert place.review("cleo", submitted, LABELS[0]).refusal == (409, "already-reviewed")  # not blind
+    decision = {"label": LABELS[0]}
+    assert place.ask("POST", f"{SUBMISSIONS}/{submitted}/decision", who="cleo", value=decision).status == 200
     data, target = place.collection.pictures.path.parent, tmp_path / "accepted"
     assert main(["serve", "export", "--data", str(data), "-o", str(target), "--quiet"]) == 0
     for table in target.glob("*.csv"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shutil
 import sqlite3
 import tempfile
 import zipfile
@@ -15,7 +17,9 @@ import numpy as np
 import pytest
 
 from dermpack.cli import main
+from dermpack.imaging import metadata_removal
 from dermpack.imaging.preprocessing import prepare
+from dermpack.serving.collection.pages import PAGE_HINTS, SERVER_HINT
 from dermpack.serving.collection.people import revoke_person
 from dermpack.serving.collection.reviews import UNUSABLE
 from tests.support.collecting import Collecting, collecting, photograph
@@ -50,7 +54,10 @@ def accepted(place: Collecting, seed: int, label: str = "nv", **fields: str) -> 
     return str(submitted)
 
 
-def test_stored_pictures_have_no_metadata_and_the_same_prepared_pixels(place: Collecting) -> None:
+def test_stored_pictures_have_no_metadata_and_the_same_prepared_pixels(
+    place: Collecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata_removal, "STRIPPERS", {})  # the server leaves the removal to a child process
     given = [
         photograph(1000 + 10 * number + orientation, form, orientation=orientation)
         for number, form in enumerate(FORMATS)
@@ -114,6 +121,38 @@ def test_what_a_reviewer_could_not_see_is_not_stored(place: Collecting, data: by
     before = sorted(place.collection.pictures.path.iterdir())
     assert place.submit(data).refusal == (422, code)
     assert sorted(place.collection.pictures.path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("data", "fields", "code"),
+    [
+        (b"not a picture", {}, "picture-not-a-picture"),
+        (photograph(3)[:300], {}, "picture-truncated"),
+        (photograph(3, "TIFF"), {}, "picture-unsupported"),
+        (photograph(3), {"consent": "2020-1"}, "consent-required"),
+    ],
+)
+def test_a_page_has_a_hint_for_a_person_where_that_of_the_api_is_for_a_program(
+    place: Collecting, data: bytes, fields: dict[str, str], code: str
+) -> None:
+    refused = place.submit(data, **fields)
+    page = place.submit(data, path="/submit", **fields)
+    assert (page.status, code) == refused.refusal
+    shown = html.unescape(page.body.decode())
+    assert PAGE_HINTS[code] in shown
+    assert refused.json["detail"] in shown
+    assert refused.json["hint"] not in shown
+
+
+def test_an_error_of_the_server_has_neither_its_path_nor_its_hint_on_a_page(
+    export: Path, tmp_path: Path
+) -> None:
+    with collecting(export, tmp_path / "data", people=()) as place:
+        shutil.rmtree(place.collection.pictures.path)
+        page = place.submit(photograph(62), path="/submit")
+    assert page.status == 500
+    assert SERVER_HINT in page.body.decode()
+    assert str(tmp_path).encode() not in page.body
 
 
 def test_a_known_picture_is_refused_also_with_other_metadata(place: Collecting) -> None:
