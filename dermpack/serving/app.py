@@ -12,7 +12,6 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
 
 from dermpack.serving import page, prediction_routes
 from dermpack.serving.guard import BODY_SECONDS, Guard, RoutePolicy
@@ -34,9 +33,9 @@ def make_app(services: Services, *, body_seconds: float = BODY_SECONDS) -> Guard
     api.state.services = services
     show_error: Callable[[RequestError], Response] | None = None
     if services.settings.collection is not None:
-        from dermpack.serving.collection import pages
+        from dermpack.serving.collection import page_rendering
 
-        show_error = pages.show_error
+        show_error = page_rendering.show_error
     return Guard(
         api,
         settings=services.settings,
@@ -49,7 +48,7 @@ def make_app(services: Services, *, body_seconds: float = BODY_SECONDS) -> Guard
 def make_api(settings: ServerSettings) -> FastAPI:
     """Return the routes without the guard before them; `state.services` is needed to answer."""
     # Pages of the documentation would load scripts from another host.
-    api = FastAPI(docs_url=None, redoc_url=None, generate_unique_id_function=_name_operation)
+    api = FastAPI(docs_url=None, redoc_url=None, generate_unique_id_function=lambda route: route.name)
     add_problem_handlers(api)
     api.include_router(prediction_routes.router)
     if settings.collection is not None:
@@ -80,7 +79,3 @@ def describe_api(api: FastAPI) -> dict[str, Any]:
         schemas = api.openapi_schema.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = PROBLEM_SCHEMA
     return api.openapi_schema
-
-
-def _name_operation(route: APIRoute) -> str:
-    return route.name

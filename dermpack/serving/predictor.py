@@ -64,6 +64,7 @@ class PredictionService:
     def __enter__(self) -> PredictionService:
         """Start the processes and load the model: what is wrong with it is an error now."""
         try:
+            # All of them first: they import at the same time while the first model is loaded.
             for lane in self._lanes:
                 lane.start()
             for lane in self._lanes:
@@ -104,6 +105,7 @@ class PredictionService:
     @contextmanager
     def _take_lane(self) -> Iterator[_Lane]:
         """Yield a lane as soon as one is idle, or raise RequestError."""
+        # Those that wait count too: each of them occupies one of the server's threads.
         with self._lock:
             if self._requests >= MAX_REQUESTS:
                 raise busy_error()

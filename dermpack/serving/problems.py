@@ -154,6 +154,7 @@ async def _answer_invalid_request(_request: Request, error: Exception) -> JSONRe
 
 
 async def _answer_bug(_request: Request, _error: Exception) -> JSONResponse:
+    # Starlette raises the error again afterwards, so the log gets its traceback.
     what, hint = "an unexpected error", "Report it with the log of the server."
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     return problem_response(RequestError("server", what, hint, code="internal-error", status=status))

@@ -27,6 +27,7 @@ class SlidingWindow:
             self._events.popitem(last=False)
         while events and events[0] <= now - self.seconds:
             events.popleft()
+        # A refused attempt does not count: who waits as long as the answer says is let in.
         if len(events) >= self.most:
             return events[0] + self.seconds - now
         events.append(now)

@@ -119,7 +119,23 @@ def make_server(app: ASGIApp, settings: ServerSettings, *, started: Callable[[],
 
     It finishes the requests that it is working on. `started` is called when it accepts connections.
     """
-    return _Server(_configure(app, settings), started)
+    options: dict[str, Any] = {
+        "http": LimitedProtocol,
+        "loop": "asyncio",
+        "lifespan": "off",
+        "ws": "none",
+        "access_log": False,  # addresses of people are not stored
+        "log_level": "warning",
+        "log_config": None,  # warnings and tracebacks go to stderr, as those of every other library
+        "server_header": False,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": GRACE_S,
+        "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
+        # Without a proxy, a client could choose its own address and pass every limit of rate.
+        "proxy_headers": settings.is_public,
+        "forwarded_allow_ips": list(settings.proxies),
+    }
+    return _Server(uvicorn.Config(app, **options), started)
 
 
 class _Server(uvicorn.Server):
@@ -143,23 +159,3 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._announce()
-
-
-def _configure(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
-    options: dict[str, Any] = {
-        "http": LimitedProtocol,
-        "loop": "asyncio",
-        "lifespan": "off",
-        "ws": "none",
-        "access_log": False,  # addresses of people are not stored
-        "log_level": "warning",
-        "log_config": None,  # warnings and tracebacks go to stderr, as those of every other library
-        "server_header": False,
-        "timeout_keep_alive": KEEP_ALIVE_S,
-        "timeout_graceful_shutdown": GRACE_S,
-        "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
-        # Without a proxy, a client could choose its own address and pass every limit of rate.
-        "proxy_headers": settings.is_public,
-        "forwarded_allow_ips": list(settings.proxies),
-    }
-    return uvicorn.Config(app, **options)

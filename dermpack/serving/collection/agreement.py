@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from dermpack.serving.collection.database import Database, Review, Submission
@@ -52,12 +52,15 @@ def measure_collection(database: Database) -> CollectionStatistics:
     statuses, labels, people = Counter[str](), Counter[str](), Counter[str]()
     ratings, by_pair, hits = list[list[str]](), dict[tuple[str, str], list[tuple[str, str]]](), list[bool]()
     with database.reading() as session:
-        for submission in session.scalars(_with_reviews()).all():
+        reviews = selectinload(Submission.reviews).selectinload(Review.person)
+        for submission in session.scalars(select(Submission).options(reviews).order_by(Submission.id)).all():
             statuses[submission.status] += 1
             answers = [(review.person.name, review.label) for review in submission.reviews]
             people.update(name for name, _ in answers)
             if len(answers) >= RATERS:
+                # The third answer is left out: it is asked for only where the first two differ.
                 ratings.append([label for _, label in answers[:RATERS]])
+            # In the order of the names: two people are one pair, whoever was first.
             for (first, one), (second, other) in combinations(sorted(answers), 2):
                 by_pair.setdefault((first, second), []).append((one, other))
             if submission.status == Status.ACCEPTED.value:
@@ -76,11 +79,6 @@ def measure_collection(database: Database) -> CollectionStatistics:
         pairs=pairs,
         model=RaterAgreement(n=len(hits), observed=_mean(hits), kappa=None),
     )
-
-
-def _with_reviews() -> Select[Submission]:
-    reviews = selectinload(Submission.reviews).selectinload(Review.person)
-    return select(Submission).options(reviews).order_by(Submission.id)
 
 
 def cohen(answers: Sequence[tuple[str, str]]) -> RaterAgreement:

@@ -16,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from dermpack.errors import InputError, TableError
@@ -61,7 +61,9 @@ def write_export(
 ) -> ExportSummary:
     """Write the accepted pictures into a new folder, or raise InputError if there are none."""
     with database.reading() as session:
-        listed = session.scalars(_accepted()).all()
+        query = select(Submission).where(Submission.status == Status.ACCEPTED.value)
+        reviews = selectinload(Submission.reviews)
+        listed = session.scalars(query.options(reviews).order_by(Submission.id)).all()
     if not listed:
         what, hint = "no picture is accepted yet", "Two reviewers have to agree on one, or a curator decides."
         raise InputError("export", what, hint, code="nothing-accepted")
@@ -105,15 +107,6 @@ def zip_folder(folder: Path, output: Path) -> None:
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), FIXED_TIME)
             with open_regular(path) as source, archive.open(entry, "w") as target:
                 shutil.copyfileobj(source, target)
-
-
-def _accepted() -> Select[Submission]:
-    return (
-        select(Submission)
-        .where(Submission.status == Status.ACCEPTED.value)
-        .options(selectinload(Submission.reviews))
-        .order_by(Submission.id)
-    )
 
 
 def _copy(submission: Submission, folder: PictureFolder, target: Path) -> bool:

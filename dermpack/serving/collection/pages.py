@@ -6,22 +6,18 @@ functions as in the API. All links are relative, so that a proxy can put the pag
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from fastapi.routing import APIRoute
+from fastapi.responses import RedirectResponse, Response
 
-from dermpack.errors import DermpackError, escape_unprintable
+from dermpack.errors import DermpackError
 from dermpack.metrics.skin_types import SKIN_TYPES
-from dermpack.reporting.page import render_template
 from dermpack.serving.collection.agreement import measure_collection
+from dermpack.serving.collection.page_rendering import REVIEW_PAGE, PageError, PageRoute, explain, render
 from dermpack.serving.collection.people import (
     SIGN_IN_HOURS,
     Identity,
@@ -51,113 +47,16 @@ from dermpack.serving.collection.routes import (
 )
 from dermpack.serving.collection.store import Collection
 from dermpack.serving.collection.submissions import AGE_BANDS, SITES, SubmissionForm, withdraw
-from dermpack.serving.predictor import NOTICE
-from dermpack.serving.problems import problem_response
 from dermpack.serving.services import ServicesDep
 from dermpack.storage.files import read_bytes
 
-FOLDER = Path(__file__).parent
-REVIEW_PAGE, DECISION_PAGE, HOME_LINK = "/review", "/decisions", "./"
+STATIC = Path(__file__).parent / "static"
+DECISION_PAGE = "/decisions"
 ASSETS = {"style.css": "text/css; charset=utf-8", "review.js": "text/javascript; charset=utf-8"}
 MAX_ASSET_BYTES = 1 << 20
 ACCEPTED_TYPES = "image/jpeg,image/png,image/webp,image/gif,image/bmp"
 MAX_KEY = 9  # the labels after the ninth have no key
-OTHER_PICTURE = "Choose a photograph as JPEG, PNG, WebP, GIF or BMP."
-SMALLER_PICTURE, WHOLE_PICTURE = (
-    "Choose a smaller picture.",
-    "Choose another picture, or save this one again.",
-)
-# The hints of errors are for those who run the server, or write a program; a person has only the page.
-PAGE_HINTS = {
-    "consent-required": "Read the text below, and agree to it.",
-    "host-not-allowed": "Use the address that you were given.",
-    "length-required": "Use another browser.",
-    "not-signed-in": "Ask the person who runs this server for a token.",
-    "picture-animated": "Choose a picture that does not move.",
-    "picture-broken": WHOLE_PICTURE,
-    "picture-decompression-bomb": SMALLER_PICTURE,
-    "picture-empty": WHOLE_PICTURE,
-    "picture-not-a-picture": OTHER_PICTURE,
-    "picture-too-costly": SMALLER_PICTURE,
-    "picture-too-heavy": SMALLER_PICTURE,
-    "picture-too-large": SMALLER_PICTURE,
-    "picture-truncated": WHOLE_PICTURE,
-    "picture-unsupported": OTHER_PICTURE,
-    "request-timeout": "Try again with a faster connection, or a smaller picture.",
-}
-SERVER_HINT = "Try again later. If it happens again, tell the person who runs this server."
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageError:
-    """An error as a page shows it: the one of the API, with a hint for people who see only the page."""
-
-    status: int
-    where: str
-    what: str
-    hint: str
-    retry_after: str | None
-
-
-class PageRoute(APIRoute):
-    """A route whose errors are pages; people who have not signed in are sent to that page."""
-
-    def get_route_handler(self) -> Handler:
-        answer = super().get_route_handler()
-
-        async def answer_with_page(request: Request) -> Response:
-            try:
-                return await answer(request)
-            except RequestValidationError:
-                what, hint = "A field is missing or invalid.", "Go back and fill in the form again."
-                values = {"what": what, "hint": hint, "link": HOME_LINK}
-                return render("error.html.j2", values, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-            except DermpackError as error:
-                if explain(error).status == HTTPStatus.UNAUTHORIZED:
-                    return RedirectResponse(SIGN_IN_PAGE[1:], HTTPStatus.SEE_OTHER)
-                return show_error(error, link=REVIEW_PAGE[1:])
-
-        return answer_with_page
-
-
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-
-
-def render(
-    template: str, values: Mapping[str, object], *, identity: Identity | None = None, status: int = 200
-) -> HTMLResponse:
-    """Return a page of the folder `templates`."""
-    known = {"identity": identity, "notice": NOTICE, **values}
-    page = render_template(
-        FOLDER / "templates" / template, known, escape=lambda text: escape_unprintable(text, keep="\n")
-    )
-    return HTMLResponse(page, status)
-
-
-def show_error(error: DermpackError, *, link: str = HOME_LINK) -> Response:
-    """Return the page that describes an error, with a link to another page."""
-    shown = explain(error)
-    values = {"what": f"{shown.where}: {shown.what}.", "hint": shown.hint, "link": link}
-    response = render("error.html.j2", values, status=shown.status)
-    if shown.retry_after:
-        response.headers["Retry-After"] = shown.retry_after
-    return response
-
-
-def explain(error: DermpackError) -> PageError:
-    """Return what a page shows of an error."""
-    # The response of the API has the status, and no path of the server.
-    response = problem_response(error)
-    problem = json.loads(bytes(response.body))
-    is_own = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return PageError(
-        status=response.status_code,
-        where=problem["where"],
-        what=problem["detail"],
-        hint=SERVER_HINT if is_own else PAGE_HINTS.get(error.code, error.hint),
-        retry_after=response.headers.get("retry-after"),
-    )
 
 
 @router.get("/collection/{name}")
@@ -165,7 +64,7 @@ def send_asset(name: str) -> Response:
     """Return the style sheet or the script."""
     if name not in ASSETS:
         return Response(status_code=HTTPStatus.NOT_FOUND)
-    data = read_bytes(FOLDER / "static" / name, most=MAX_ASSET_BYTES, hint="Install dermpack again.")
+    data = read_bytes(STATIC / name, most=MAX_ASSET_BYTES, hint="Install dermpack again.")
     return Response(data, media_type=ASSETS[name], headers={"Cache-Control": "no-cache"})
 
 

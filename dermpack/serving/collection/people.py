@@ -1,7 +1,12 @@
-"""People with tokens and roles, and the browsers in which they have signed in."""
+"""People with tokens and roles, and the browsers in which they have signed in.
+
+Secrets are shown once and stored as hashes: tokens, cookies, and the codes for a withdrawal.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -9,13 +14,16 @@ from enum import Enum
 from http import HTTPStatus
 
 from sqlalchemy import delete, select
+from starlette.requests import HTTPConnection
 
 from dermpack.errors import InputError
 from dermpack.serving.collection.database import Database, Person, SignIn, log, now
 from dermpack.serving.problems import RequestError
-from dermpack.serving.secrets import SECRET_BYTES, hash_secret, new_token
 
 MAX_NAME_CHARACTERS = 80
+TOKEN_PREFIX = "dp_"  # lets scanners of leaked secrets recognise it
+SECRET_BYTES = 32
+MAX_SECRET_CHARACTERS = 128  # that are compared
 SIGN_IN_HOURS = 12
 
 
@@ -151,6 +159,28 @@ def unauthorized_error() -> RequestError:
     what, hint = "missing, unknown or revoked", 'Get one with "dermpack serve people add".'
     status, headers = HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}
     return RequestError("token", what, hint, code="not-signed-in", status=status, headers=headers)
+
+
+def new_token() -> str:
+    """Return a random token; only its hash is stored."""
+    return TOKEN_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+
+
+def hash_secret(secret: str) -> str:
+    """Return the SHA-256 of a secret; it is random, so a slow hash would add nothing."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+def is_secret(secret: str, stored_hash: str) -> bool:
+    """Return whether a secret has the stored hash, in a time that does not depend on where they differ."""
+    return len(secret) <= MAX_SECRET_CHARACTERS and hmac.compare_digest(hash_secret(secret), stored_hash)
+
+
+def read_bearer(request: HTTPConnection) -> str | None:
+    """Return the token in the Authorization header, or None."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    token = token.strip()
+    return token if kind.lower() == "bearer" and 0 < len(token) <= MAX_SECRET_CHARACTERS else None
 
 
 def _identity(person: Person | None) -> Identity | None:

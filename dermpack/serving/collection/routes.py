@@ -23,6 +23,7 @@ from dermpack.serving.collection.people import (
     cookie_name,
     find_by_cookie,
     find_by_token,
+    read_bearer,
     unauthorized_error,
 )
 from dermpack.serving.collection.picture_folder import MEDIA_TYPES
@@ -47,7 +48,6 @@ from dermpack.serving.collection.submissions import (
 )
 from dermpack.serving.guard import RoutePolicy
 from dermpack.serving.problems import PROBLEM_RESPONSES, RequestError, problem_response
-from dermpack.serving.secrets import read_bearer
 from dermpack.serving.services import Services, ServicesDep
 from dermpack.serving.settings import PICTURE_BYTES, CollectionSettings
 
@@ -100,6 +100,7 @@ CollectionDep = Annotated[Collection, Depends(get_collection)]
 
 def identify(request: Request, services: ServicesDep, collection: CollectionDep) -> Identity:
     """Return who sends the request, by the token in its header or by the cookie of a sign-in."""
+    # The token comes first: a program sends it on purpose, but a browser adds the cookie by itself.
     token = read_bearer(request)
     if token is not None:
         identity = find_by_token(collection.database, token)

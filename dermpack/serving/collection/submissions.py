@@ -30,10 +30,10 @@ from dermpack.serving.collection.database import (
     log,
     now,
 )
+from dermpack.serving.collection.people import hash_secret, is_secret
 from dermpack.serving.collection.picture_folder import PictureFolder, finish_removals
 from dermpack.serving.collection.reviews import Status
 from dermpack.serving.problems import RequestError
-from dermpack.serving.secrets import hash_secret, is_secret
 from dermpack.storage.files import read_bytes, sha256_of
 
 ID_BYTES, CODE_BYTES = 12, 16
@@ -104,7 +104,11 @@ class Receipt:
 def read_consent(path: Path = DEFAULT_CONSENT) -> ConsentText:
     """Return the text in a file whose first line is `version: NAME`, or raise TableError."""
     hint = "Write the text of the consent, of at most 64 KiB."
-    first, _, text = _decode(read_bytes(path, most=CONSENT_BYTES, hint=hint), path).partition("\n")
+    try:
+        decoded = read_bytes(path, most=CONSENT_BYTES, hint=hint).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TableError(path, "not UTF-8", "Save it as UTF-8.", code="invalid-consent") from error
+    first, _, text = decoded.partition("\n")
     match = VERSION_LINE.fullmatch(first.strip())
     if match is None or not text.strip():
         what = "the first line is not a version, or no text follows it"
@@ -213,10 +217,3 @@ def remove_expired(database: Database, folder: PictureFolder, *, keep_days: int)
             log(session, "expired", submission_id=submission.id)
     finish_removals(database, folder)
     return len(expired)
-
-
-def _decode(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TableError(path, "not UTF-8", "Save it as UTF-8.", code="invalid-consent") from error

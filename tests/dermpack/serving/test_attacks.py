@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from dermpack.cli import main
 from dermpack.serving.collection.database import Person, Review, Submission
-from dermpack.serving.secrets import new_token
+from dermpack.serving.collection.people import new_token
 from tests.support.bundle_exports import write_export
 from tests.support.collecting import Collecting, collecting, multipart, photograph
 from tests.support.colour_model import LABELS

@@ -17,10 +17,10 @@ import pytest
 from dermpack.errors import InputError
 from dermpack.serving import running
 from dermpack.serving.app import make_app
+from dermpack.serving.collection.people import TOKEN_PREFIX, hash_secret, is_secret, new_token
 from dermpack.serving.guard import SECURITY_HEADERS
 from dermpack.serving.rate_limit import SlidingWindow, group_address
 from dermpack.serving.running import HEAD_SECONDS, MAX_CONNECTIONS
-from dermpack.serving.secrets import TOKEN_PREFIX, hash_secret, is_secret, new_token
 from dermpack.serving.settings import PICTURE_BYTES, ServerSettings
 from tests.support.bundle_exports import write_export
 from tests.support.live_server import LiveServer, live_server, picture

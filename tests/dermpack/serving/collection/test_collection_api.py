@@ -19,7 +19,7 @@ import pytest
 from dermpack.cli import main
 from dermpack.imaging import metadata_removal
 from dermpack.imaging.preprocessing import prepare
-from dermpack.serving.collection.pages import PAGE_HINTS, SERVER_HINT
+from dermpack.serving.collection.page_rendering import PAGE_HINTS, SERVER_HINT
 from dermpack.serving.collection.people import revoke_person
 from dermpack.serving.collection.reviews import UNUSABLE
 from tests.support.collecting import Collecting, collecting, photograph
