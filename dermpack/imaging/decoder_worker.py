@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dermpack.processes.child_process import Channel
 
 FIRST_FORMAT = containers.JPEG
+OUT_OF_MEMORY = (Reason.TOO_COSTLY.value, "more memory is needed to prepare it than is allowed", "")
 
 
 def main(channel: Channel, picture_seconds: str) -> None:
@@ -34,13 +35,15 @@ def main(channel: Channel, picture_seconds: str) -> None:
         for path in request["files"]:
             source = Path(path) if path is not None else channel.receive() or b""
             allow_cpu_seconds(float(picture_seconds))
+            problem: tuple[str, str, str] | None = None
             try:
                 channel.send(b"", _prepare(source, request) if "size" in request else _strip(source))
             except MemoryError:
-                answer = Reason.TOO_COSTLY.value, "more memory is needed to prepare it than is allowed", ""
-                channel.send(json.dumps(answer).encode(), b"")
+                problem = OUT_OF_MEMORY  # sent below: until then, the traceback keeps what filled the memory
             except PictureError as error:
-                channel.send(json.dumps([error.reason, error.what, error.hint]).encode(), b"")
+                problem = error.reason, error.what, error.hint
+            if problem:
+                channel.send(json.dumps(problem).encode(), b"")
 
 
 def _prepare(source: Path | bytes, request: Mapping[str, Any]) -> bytes:
