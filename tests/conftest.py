@@ -12,6 +12,7 @@ import pytest
 from dermpack.cli import main
 from dermpack.synthetic.demo_folder import render_demo
 from tests.support.coloured_dataset import write_coloured
+from tests.support.known_patients import write_known_patients
 from tests.support.paths import REPOSITORY
 
 # The converter is TensorFlow from its first line: without it there is nothing to collect.
@@ -50,6 +51,14 @@ def trained(coloured: Path) -> Path:
     run = coloured.parent / "run"
     assert main(["train", str(coloured), "-o", str(run), "--sensitivity", "red=0.9", *OPTIONS]) == 0
     return run
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset folder with age, sex and body site; runs and exports of a module lie beside it."""
+    folder = tmp_path_factory.mktemp("patients") / "dataset"
+    write_known_patients(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

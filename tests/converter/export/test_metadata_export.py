@@ -17,16 +17,9 @@ from dermpack.dataset.manifest import Split, read_dataset
 from dermpack.inference.metadata_rows import MetadataVariant, blank_row, encode_split
 from tests.conftest import TINY
 from tests.support.errors import assert_stderr_code, raises_code
-from tests.support.known_patients import METADATA, write_known_patients
+from tests.support.known_patients import METADATA
 
 pytestmark = pytest.mark.tensorflow
-
-
-@pytest.fixture(scope="module")
-def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("patients") / "dataset"
-    write_known_patients(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

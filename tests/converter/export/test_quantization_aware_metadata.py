@@ -11,7 +11,7 @@ from dermpack.cli import main
 from dermpack.contract import read_contract
 from tests.conftest import TINY
 from tests.support.errors import assert_stderr_code
-from tests.support.known_patients import METADATA, write_known_patients
+from tests.support.known_patients import METADATA
 
 pytestmark = pytest.mark.tensorflow
 LITE = (
@@ -27,13 +27,6 @@ LITE = (
     "0.005",
 )
 RECIPES = ("float32", "int8")
-
-
-@pytest.fixture(scope="module")
-def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("patients") / "dataset"
-    write_known_patients(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -14,20 +14,13 @@ from dermpack.dataset.manifest import Split, read_dataset
 from dermpack.inference.metadata_rows import MetadataVariant, blank_row
 from tests.conftest import TINY
 from tests.support.errors import assert_stderr_code, raises_code
-from tests.support.known_patients import METADATA, write_known_patients
+from tests.support.known_patients import METADATA
 from tests.trainer.runs.test_train import files_of
 from trainer.fitting.events import FitProgress
 
 pytestmark = pytest.mark.tensorflow
 
 OPTIONS = (*TINY, *METADATA, "--rate", "0.005", "--epochs", "3")
-
-
-@pytest.fixture(scope="module")
-def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("patients") / "dataset"
-    write_known_patients(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
