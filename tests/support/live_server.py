@@ -1,9 +1,11 @@
-"""A real server on loopback in a thread of the test, and raw HTTP to send it anything."""
+"""A real server on loopback, in a thread of the test or as a process, and raw HTTP to send it anything."""
 
 from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -122,3 +124,17 @@ def picture(label: str = "mel", form: str = "PNG", size: tuple[int, int] = (48, 
     file = BytesIO()
     Image.new("RGB", size, COLOURS[label]).save(file, form)
     return file.getvalue()
+
+
+@contextmanager
+def started_server(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Yield the process of `dermpack serve` with these arguments, and its port."""
+    command = [sys.executable, "-m", "dermpack", "serve", *arguments, "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, b"}\n")
+        url = json.loads(b"".join(lines) + b"}")["url"]
+        try:
+            yield process, int(url.rpartition(":")[2].strip("/"))
+        finally:
+            process.kill()

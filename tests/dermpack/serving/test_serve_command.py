@@ -7,17 +7,13 @@ import os
 import select
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from dermpack.cli import main
 from tests.support.bundle_exports import write_export, write_exports
-from tests.support.live_server import picture
+from tests.support.live_server import picture, started_server
 
 PREDICTIONS = "/api/v1/predictions"
 
@@ -27,24 +23,13 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_export(tmp_path_factory.mktemp("served") / "export")
 
 
-@contextmanager
-def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Yield the process of a server and its port."""
-    command = [sys.executable, "-m", "dermpack", "serve", *arguments, "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        lines = iter(process.stdout.readline, b"}\n")
-        url = json.loads(b"".join(lines) + b"}")["url"]
-        try:
-            yield process, int(url.rpartition(":")[2].strip("/"))
-        finally:
-            process.kill()
-
-
 def test_a_request_in_progress_is_answered_before_the_server_stops(export: Path) -> None:
     data = picture("mel")
     head = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n"
-    with started(str(export)) as (process, port), socket.create_connection(("127.0.0.1", port), 30) as client:
+    with (
+        started_server(str(export)) as (process, port),
+        socket.create_connection(("127.0.0.1", port), 30) as client,
+    ):
         client.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
         assert b"100" in client.recv(1 << 10)  # the server has begun to read
         process.send_signal(signal.SIGTERM)
@@ -57,7 +42,7 @@ def test_a_request_in_progress_is_answered_before_the_server_stops(export: Path)
 
 
 def test_no_process_outlives_a_killed_server(export: Path) -> None:
-    with started(str(export)) as (process, _):
+    with started_server(str(export)) as (process, _):
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert children
         descriptors = [os.pidfd_open(int(child)) for child in children]

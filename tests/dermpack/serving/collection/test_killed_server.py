@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Thread
@@ -20,24 +17,10 @@ from dermpack.serving.collection.store import open_store
 from dermpack.serving.collection.submissions import DEFAULT_CONSENT, read_consent
 from tests.support.collecting import multipart, photograph
 from tests.support.colour_model import write_export
+from tests.support.live_server import started_server
 
 ROUNDS, CLIENTS = 6, 3
 SUBMISSIONS = "/api/v1/submissions"
-
-
-@contextmanager
-def started(export: Path, data: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Yield the process of a server that collects, and its port."""
-    options = ("--collect", "--data", str(data), "--port", "0", "--submission-rate", "100000", "--json", "-q")
-    command = [sys.executable, "-m", "dermpack", "serve", str(export), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        lines = iter(process.stdout.readline, b"}\n")
-        url = json.loads(b"".join(lines) + b"}")["url"]
-        try:
-            yield process, int(url.rpartition(":")[2].strip("/"))
-        finally:
-            process.kill()
 
 
 class Client(Thread):
@@ -79,9 +62,10 @@ class Client(Thread):
 @pytest.mark.slow
 def test_a_kill_loses_no_accepted_submission_and_leaves_nothing_unreported(tmp_path: Path) -> None:
     export, data = write_export(tmp_path / "export"), tmp_path / "data"
+    options = ("--collect", "--data", str(data), "--submission-rate", "100000", "-q")
     kept, withdrawn, unanswered = set[str](), set[str](), set[str]()
     for round_ in range(ROUNDS):
-        with started(export, data) as (process, port):
+        with started_server(str(export), *options) as (process, port):
             clients = [Client(port, 1_000_000 * round_ + 100_000 * index) for index in range(CLIENTS)]
             for client in clients:
                 client.start()
