@@ -145,7 +145,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at a signal; uvicorn would raise it again after it has stopped, which is no success."""
+        """Stop at a signal; uvicorn would raise it again after the stop, and change the exit code."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -166,7 +166,7 @@ def _train_entry(
     try:
         runner.run_recipe(files, entry.recipe, datasets[0], _wanted_splits(datasets), tell=listen)
         return score_recipe(files, folder, datasets)
-    except OutputError:  # a full disk is no fault of the recipe, and would stop the next one too
+    except OutputError:  # the recipe does not cause a full disk, which would also stop the next one
         raise
     except DermpackError as error:
         # A report does not contain paths of this machine: "weights.h5: ends before layer Conv1. Give …".

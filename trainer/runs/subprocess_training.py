@@ -90,7 +90,7 @@ class TrainingFailed:
     what: str
     hint: str
     code: str
-    is_output: bool  # an OutputError, which is no fault of the recipe
+    is_output: bool  # an OutputError, which the recipe does not cause
 
 
 TrainingEvent: TypeAlias = RecipeStarted | FitProgress | PartialRun | PreparingPictures

@@ -34,7 +34,7 @@ SCHEMA = 1
 COLUMNS = ("picture", "label", "group", "site", "age_band", "fitzpatrick_skin_type", "reviews", "received")
 SELECTION_BIAS = (
     "People submit what worries them, and reviewers get the pictures first of which the model is unsure: the "
-    "pictures are no sample of a population. Do not estimate how frequent a label is from them."
+    "pictures do not represent a population. Do not estimate from them how frequent a label is."
 )
 LOCAL_FILES = "/data/local-files/?d="  # where Label Studio serves files of its own machine
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)

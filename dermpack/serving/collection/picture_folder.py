@@ -95,7 +95,7 @@ def check_collection(database: Database, folder: PictureFolder, *, is_repairing:
     Repaired are files without a submission, which a kill leaves: they are deleted. A missing or changed file
     is only reported, because it may come back from a backup.
     """
-    # Hashing takes long, so nobody waits for it: what seems wrong is looked at again below.
+    # Hashing takes long, so the database is not locked meanwhile: every fault is confirmed below.
     with database.reading() as session:
         suspects = [
             submission

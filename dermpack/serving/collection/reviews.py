@@ -33,7 +33,7 @@ AGREEING, MOST_REVIEWS = 2, 3
 CONFIDENCES = range(1, 6)
 MAX_NOTE_CHARACTERS = 2000
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # by PostgreSQL, and in UTF-8
-# Pictures of which the model is unsure are no fair sample: every fourth one is chosen at random.
+# Pictures of which the model is unsure are not a representative sample: every fourth one is chosen at random.
 RANDOM_SHARE = 0.25
 SHOWN, DECIDED = "answers-shown", "decided"  # in the log
 

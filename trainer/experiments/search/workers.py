@@ -139,7 +139,7 @@ def _run_one(study: optuna.Study, trial: Trial, space: Space, run_trial: RunTria
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
         return
-    except (KeyboardInterrupt, OutputError):  # SIGTERM is one too; a full disk is no fault of the recipe
+    except (KeyboardInterrupt, OutputError):  # SIGTERM is one too; the recipe does not cause a full disk
         with suppress(*HEARTBEAT_FAILURES):
             trial.set_user_attr(INTERRUPTED, True)
         raise
