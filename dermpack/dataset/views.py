@@ -112,7 +112,9 @@ def find_column(dataset: Dataset, column: str) -> int:
     """Return the position of a metadata column, or raise DatasetError with those that exist."""
     known = dataset.manifest.columns
     if column not in known:
-        hint = f"Choose one of its columns: {', '.join(known)}." if known else "The dataset has no columns."
+        hint = "Omit the option: the dataset has no columns."
+        if known:
+            hint = f"Choose one of its columns: {', '.join(known)}."
         raise DatasetError(dataset.folder, f"there is no column {column!r}", hint, code="unknown-column")
     return known.index(column)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dermpack.contract import Abstention, MetadataColumn, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
+from dermpack.dataset.views import find_column
 from dermpack.errors import DatasetError, InputError, count_noun
 from dermpack.evaluation.metadata_study import MetadataStudy, make_variants, study_metadata
 from dermpack.evaluation.unknown_sets import (
@@ -230,13 +231,8 @@ def _compare_inputs(
 
 def check_request(dataset: Dataset, split: Split, columns: Sequence[str] = ()) -> None:
     """Raise before a model is loaded if a column is unknown, the split empty or a picture missing."""
-    known = dataset.manifest.columns
     for column in columns:
-        if column not in known:
-            hint = "Omit the option: the dataset has no columns."
-            if known:
-                hint = f"Choose one of its columns: {', '.join(known)}."
-            raise InputError(dataset.folder, f"there is no column {column!r}", hint, code="unknown-column")
+        find_column(dataset, column)
     if not dataset.manifest.of(split):
         what = f"the {split.value} split is empty"
         raise DatasetError(dataset.folder, what, "Choose another --split.", code="empty-split")
