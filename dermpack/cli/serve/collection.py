@@ -9,6 +9,7 @@ import click
 
 from dermpack.cli import LazyGroup, options
 from dermpack.cli.console import Printer
+from dermpack.errors import count_noun
 
 SCHEMA = 1
 SHOWN = 20  # faults in the terminal; --json prints all
@@ -131,7 +132,7 @@ def export(
         summary = write_export(
             store.database, store.pictures, output, form=ExportFormat(form), overwrite=overwrite
         )
-    printer.note(f"{summary.pictures} pictures in {summary.groups} groups")
+    printer.note(f"{count_noun(summary.pictures, 'picture')} in {count_noun(summary.groups, 'group')}")
     if form == "dermpack":
         printer.note(f"next: dermpack data import {output} -o DATASET --group group")
     printer.result({"schema": SCHEMA, "output": str(output), **asdict(summary)}, str(output))
