@@ -85,7 +85,8 @@ def assign_splits(members: Sequence[Member], *, shares: Shares, seed: int) -> tu
 
     A greedy algorithm on units, the large ones first and those of one size in random order. First, each
     label with at least as many units as there are splits gets one unit in each split. Then each unit goes to
-    the split that lacks the most pictures of its labels. The order of the input does not matter.
+    the split that lacks the largest part of its share of their labels. The order of the input
+    does not matter.
     """
     labels: dict[int, Counter[str]] = defaultdict(Counter)
     names: dict[int, str] = {}  # the first path of a unit: an order that does not depend on the input's
@@ -126,10 +127,14 @@ def _place_units(labels_of_unit: Mapping[int, Counter[str]], shares: Shares) -> 
             missing = [each for each in sorted(splits, key=shares.of) if (each, label) not in placed_labels]
             for unit, split in zip(free_units, missing, strict=False):
                 place(unit, split)
-    # Every other unit in the split that lacks the most of it: each label counts as often as the unit has it.
+    # Every other unit in the split that lacks the largest part of its own share, so that each split gets its
+    # share of the units of each size: by the number of pictures, train would get nearly all large ones.
     for unit, labels in labels_of_unit.items():
         if unit not in split_of_unit:
-            lack_of = {each: sum(n * lacks[each][label] for label, n in labels.items()) for each in splits}
+            lack_of = {
+                each: sum(n * lacks[each][label] for label, n in labels.items()) / shares.of(each)
+                for each in splits
+            }
             place(unit, max(splits, key=lack_of.__getitem__))
     return split_of_unit
 

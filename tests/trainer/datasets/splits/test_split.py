@@ -81,6 +81,25 @@ def test_every_label_is_split_by_the_shares() -> None:
     assert [counts["rare", each] for each in Split] == [14, 3, 3]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_units_of_each_size_are_split_by_the_shares(seed: int) -> None:
+    sizes = [4] * 40 + [2] * 200 + [1] * 600
+    labels = ["rare" if unit % 5 == 0 else "common" for unit in range(len(sizes))]
+    found = [
+        member(10 * unit + index, label=labels[unit], unit=unit)
+        for unit, size in enumerate(sizes)
+        for index in range(size)
+    ]
+    splits = assign_splits(found, shares=DEFAULT_SHARES, seed=seed)
+    split_of_unit = {each.unit: split for each, split in zip(found, splits, strict=True)}
+    for size in (4, 2, 1):
+        for label in ("rare", "common"):
+            chosen = [u for u in split_of_unit if (sizes[u], labels[u]) == (size, label)]
+            counts = Counter(split_of_unit[unit] for unit in chosen)
+            for each in Split:
+                assert counts[each] == pytest.approx(DEFAULT_SHARES.of(each) * len(chosen), abs=2)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_label_of_three_units_stands_in_every_split(seed: int) -> None:
     found = [member(index, label="rare" if index < 3 else "common") for index in range(103)]
