@@ -110,8 +110,8 @@ bundles: $(VENV)/.installed  ## Package the reference models again, with the cod
 eczema: $(VENV)/.installed  ## Train and score the tasks of docs/eczema.md (an hour); SOURCE=… OUT=…
 	$(BIN)/python -m tests.tools.eczema_tasks "$(SOURCE)" "$(OUT)"
 
-matrix:  ## Run the tests that need no TensorFlow on every other supported Python found
-	@.ci/matrix "$(PYTHON)"
+matrix:  ## Run the tests that need no TensorFlow on every other supported Python found; VERSIONS="3.10 3.13" takes these
+	@.ci/matrix "$(PYTHON)" $(VERSIONS)
 
 base:  ## Build the wheel, install it without extras, try it
 	@.ci/base "$(PYTHON)"
