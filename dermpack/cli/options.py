@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
+from click.shell_completion import CompletionItem
 
 from dermpack.cli.console import Printer
 
@@ -17,6 +18,34 @@ AddOption: TypeAlias = Callable[[Command], Command]
 PATH = click.Path(path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OTHER_OPTIONS = "Result"  # the section of the options that a command with a recipe declares itself
+
+
+class RecipeFile(click.Path):
+    """The path of a recipe: an existing file, or the name of one that is part of dermpack."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; a file wins over a name."""
+        from trainer.recipe.recipe import included_recipes
+
+        if Path(value).exists():
+            return super().convert(value, param, ctx)
+        included = included_recipes()
+        if value not in included:
+            self.fail(f"{value!r} is neither a file nor one of {', '.join(included)}.", param, ctx)
+        return included[value]
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the names that fit, and files."""
+        from trainer.recipe.recipe import included_recipes
+
+        names = [CompletionItem(name) for name in included_recipes() if name.startswith(incomplete)]
+        return [*names, *super().shell_complete(ctx, param, incomplete)]
+
 
 threads = click.option(
     "--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="Threads of the interpreter."

@@ -29,8 +29,9 @@ FIGURES = {
 @click.argument("dataset", type=options.PATH)
 @options.output("RUN", "Write the run to this new folder.")
 @click.option(
-    "--recipe", "recipe_file", metavar="FILE.toml", type=options.EXISTING_FILE,
-    help="Read options from a TOML file with keys like fine_tune = 55; the command line wins.",
+    "--recipe", "recipe_file", metavar="FILE.toml|NAME", type=options.RecipeFile(),
+    help="Read options from a TOML file with keys like fine_tune = 55, or from an included recipe such as "
+    "thorough, which takes longer and learns more; the command line wins.",
 )  # fmt: skip
 @options.recipe
 @click.option(
@@ -61,6 +62,7 @@ def command(
       dermpack train dataset -o run
       dermpack train dataset -o run --weights mobilenet_v2_1.0_224_no_top.h5 --epochs 20
       dermpack train dataset -o run --weights none --alpha 0.35 --size 96 --epochs 40
+      dermpack train dataset -o run --recipe thorough
       dermpack train dataset -o run --recipe recipe.toml --sensitivity mel=0.95 --time-limit 30
       dermpack train dataset -o larger --weights run --size 224 --head-epochs 0 --epochs 6
       dermpack train dataset -o small --alpha 0.35 --teacher run

@@ -36,7 +36,10 @@ ANY_DROP = "100"  # points: the search reports the loss, it does not limit it
 @click.command("tune")
 @click.argument("dataset", type=options.PATH)
 @options.output("STUDY", "The folder of the search: a new one, or one to continue.")
-@options.file("--recipe", "FILE.toml", "The recipe to start from.  [default: the defaults]")
+@click.option(
+    "--recipe", metavar="FILE.toml|NAME", type=options.RecipeFile(),
+    help="The recipe to start from: a file, or the name of an included one.  [default: the defaults]",
+)  # fmt: skip
 @options.file("--space", "FILE.toml", "The search space.  [default: all options that matter]")
 @click.option(
     "--trials", type=click.IntRange(min=1), default=30, show_default=True,

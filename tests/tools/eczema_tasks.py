@@ -56,7 +56,7 @@ def main() -> None:
         for task in IMPORTS:
             _make(source, folder, task, seed)
     record = {task: _task(folder, task) for task in IMPORTS}
-    sys.stdout.write(json.dumps(_rounded(record), indent=1, sort_keys=True) + "\n")
+    sys.stdout.write(json.dumps(rounded(record), indent=1, sort_keys=True) + "\n")
 
 
 def _make(source: Path, folder: Path, task: str, seed: str) -> None:
@@ -65,7 +65,7 @@ def _make(source: Path, folder: Path, task: str, seed: str) -> None:
     dataset, run, export = (str(folder / each) for each in (name, f"run-{name}", f"int8-{name}"))
     steps = {
         dataset: ("data", "import", str(source), "--group", "series", "--seed", seed, *IMPORTS[task]),
-        run: ("train", dataset, "--recipe", str(STUDIES / "eczema-small.toml"), "--sensitivity", WANTED),
+        run: ("train", dataset, "--recipe", "eczema-small", "--sensitivity", WANTED),
         export: ("convert", run, "--int8", "--method", "ptq", "--max-drop", "100"),
     }
     for output, arguments in steps.items():
@@ -151,11 +151,12 @@ def _slice(record: dict[str, Any]) -> dict[str, Any]:
     return {name: record[name] for name in (*names, *figures)}
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Return a record with fewer digits."""
     if isinstance(value, dict):
-        return {name: _rounded(each) for name, each in value.items()}
+        return {name: rounded(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(each) for each in value]
+        return [rounded(each) for each in value]
     return round(value, DIGITS) if isinstance(value, float) else value
 
 

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from dermpack.metrics.predictions import Predictions
 
 COMMAND_LINE = "command line"
+INCLUDED_FOLDER = Path(__file__).parent / "included"
 RATE_FROM_NOTHING = 1e-3  # random weights allow larger steps than pretrained ones
 ALPHA_TEXTS = tuple(map(str, ALPHAS))
 # One function for each section of `dermpack train --help`.
@@ -338,6 +339,11 @@ def parse_recipe(values: Mapping[str, Any], *, where: object, base: Recipe | Non
     if decoded.get("weights") is Weights.NONE:
         decoded.setdefault("rate", RATE_FROM_NOTHING)
     return replace(base or Recipe(), **decoded)
+
+
+def included_recipes() -> dict[str, Path]:
+    """Return the recipes that are part of dermpack: their names, and their files."""
+    return {path.stem: path for path in sorted(INCLUDED_FOLDER.glob("*.toml"))}
 
 
 def read_recipe(path: Path) -> Recipe:

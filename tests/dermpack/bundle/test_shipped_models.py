@@ -22,7 +22,7 @@ from tests.support.paths import REPOSITORY
 from tests.tools.models_table import exports, figure, points, shares, write
 from trainer.recipe.recipe import read_recipe
 
-MODELS, RECIPES = REPOSITORY / "models", REPOSITORY / "trainer" / "studies"
+MODELS, RECIPES = REPOSITORY / "models", REPOSITORY / "trainer/recipe/included"
 NONE_YET = pytest.param(Path(), marks=pytest.mark.skip("models/ holds no model yet"), id="none")
 FOLDERS = [pytest.param(folder, id=folder.name) for folder in exports(MODELS)] or [NONE_YET]
 EACH = pytest.mark.parametrize("folder", FOLDERS)

@@ -16,9 +16,15 @@ from tests.support.errors import raises_code
 from tests.support.paths import REPOSITORY
 from trainer.recipe.augmentation import AUGMENTATIONS, MAX_VALUES, Augmentation
 from trainer.recipe.network_spec import Arch, Weights
-from trainer.recipe.recipe import Balance, Precision, Recipe, describe_options, parse_recipe, read_recipe
-
-STUDIES = REPOSITORY / "trainer" / "studies"
+from trainer.recipe.recipe import (
+    Balance,
+    Precision,
+    Recipe,
+    describe_options,
+    included_recipes,
+    parse_recipe,
+    read_recipe,
+)
 
 
 def read(tmp_path: Path, text: str) -> Recipe:
@@ -212,8 +218,13 @@ def test_bundled_weights_choose_their_width_unless_one_is_given() -> None:
     assert parse_recipe({"weights": "bundled", "alpha": 1.0}, where="command line").alpha == 1.0
 
 
+@pytest.mark.parametrize("name", included_recipes())
+def test_every_included_recipe_is_read(name: str) -> None:
+    assert read_recipe(included_recipes()[name]).arch is not Arch.METADATA  # it learns from pictures
+
+
 def test_the_plain_recipe_is_as_the_studies_have_it() -> None:
-    plain = read_recipe(STUDIES / "plain.toml")
+    plain = read_recipe(included_recipes()["plain"])
     assert (plain.head_epochs, plain.epochs, plain.fine_tune, plain.rate) == (4, 8, 55, 1e-4)
     assert (plain.balance, plain.balance_power) == (Balance.WEIGHTS, 0.5)
     assert plain.augment != AUGMENTATIONS["none"]
