@@ -100,6 +100,7 @@ def _check_initial_runs(dataset: Dataset, recipe: Recipe, spec: NetworkSpec) -> 
     Another split may have had pictures in training that are held out here.
     """
     runs = [("weights", recipe.weights), *(("average", each) for each in recipe.average)]
+    first: Run | None = None
     for option, folder in (*runs, *(("teacher", each) for each in recipe.teacher)):
         if not (isinstance(folder, Path) and folder.is_dir()):
             continue
@@ -117,6 +118,22 @@ def _check_initial_runs(dataset: Dataset, recipe: Recipe, spec: NetworkSpec) -> 
             raise InputError(f"--{option} {folder}", what, hint, code="run-mismatch")
         if option != "teacher":
             _check_same_network(run, spec)
+            first = first or run
+        if option == "average" and first and not _is_related(first, run):
+            what = "began with other weights than the run of --weights, so their mean would answer at random"
+            hint = "Average runs that began with the same weights, such as two seeds of one recipe."
+            raise InputError(f"--average {folder}", what, hint, code="run-mismatch")
+
+
+def _is_related(first: Run, second: Run) -> bool:
+    """Tell whether the runs began with the same weights, or one of them with the weights of the other."""
+    began = [
+        {"seed": run.recipe.get("seed")} if run.recipe.get("weights") == Weights.NONE.value
+        else run.recipe.get("weights")
+        for run in (first, second)
+    ]  # fmt: skip
+    ended = [{"sha256": run.weights_sha256} for run in (first, second)]
+    return began[0] == began[1] or began[0] == ended[1] or began[1] == ended[0]
 
 
 def _check_teachers(recipe: Recipe, spec: NetworkSpec) -> None:

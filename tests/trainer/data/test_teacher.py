@@ -201,3 +201,12 @@ def test_an_average_needs_another_run_to_begin_with(
     options += ["--weights", str(trained)]
     assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *options]) == 1
     assert_stderr_code(capsys.readouterr().err, "conflicting-options", "--average")
+
+
+def test_an_average_needs_runs_that_began_alike(
+    trained: Path, coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = run_of(coloured, "elsewhere", "--epochs", "1", "--seed", "7")
+    options = [*OPTIONS, "--weights", str(trained), "--average", str(other)]
+    assert main(["train", str(coloured), "-o", str(tmp_path / "run"), *options]) == 1
+    assert_stderr_code(capsys.readouterr().err, "run-mismatch", "--average")
