@@ -44,7 +44,7 @@ COMMANDS = {
     "inspect": ("dermpack.cli.inspect", "Describe a .tflite and list its likely problems."),
     "verify": ("dermpack.cli.verify", "Check an export or a bundle from its files alone."),
     "benchmark": ("dermpack.cli.benchmark", "Measure the latency and the answers of .tflite files."),
-    "package": ("dermpack.cli.package", "Package an export into one file for an Android app."),
+    "package": ("dermpack.cli.package", "Package an export into one file for an Android app or a web site."),
     "predict": ("dermpack.cli.predict", "Predict the labels of pictures, with probabilities."),
     "serve": (
         "dermpack.cli.serve",

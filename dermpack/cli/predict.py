@@ -72,9 +72,11 @@ def command(
     """Predict the labels of each PICTURE, and of every picture below each FOLDER.
 
     Probabilities are calibrated with the temperature of the contract next to the model; below its threshold
-    the answer is "not sure". A .tflite without a contract requires --labels, unless it contains labels. If a
-    picture cannot be decoded, its error is printed on stderr, the others are predicted, and the exit code
-    is 1. A model with patient metadata takes it from --metadata or --with; other fields are blank.
+    the answer is "not sure". A model of `dermpack convert --familiarity` also answers "too blurred", "too
+    dark", "overexposed", or "unlike the pictures this model was trained on". A .tflite without a contract
+    requires --labels, unless it contains labels. If a picture cannot be decoded, its error is printed on
+    stderr, the others are predicted, and the exit code is 1. A model with patient metadata takes it from
+    --metadata or --with; other fields are blank.
 
     \b
     Examples:

@@ -50,7 +50,7 @@ command = ServeGroup(commands_in=COMMANDS, name="serve", text=TEXT)
 @options.path("--data", "FOLDER", "Folder of the collected pictures and their database.")
 @click.option(
     "--database", metavar="URL",
-    help="Store the rows of the collection in another database, such as postgresql+psycopg://…  "
+    help="Store the rows of the collection in another database, such as postgresql://…  "
     "[default: SQLite in the folder of --data]",
 )  # fmt: skip
 @click.option(
