@@ -1,4 +1,4 @@
-"""Views of a dataset: with the values of a column as labels, or with a part of its training pictures."""
+"""Views of a dataset: other labels, a part of the training pictures, and what varies together."""
 
 from __future__ import annotations
 
@@ -99,6 +99,31 @@ def reduce_training(dataset: Dataset, share: float, *, seed: int) -> Dataset:
         picture for picture in dataset.pictures if picture.split is not Split.TRAIN or picture.path in chosen
     )
     return replace(dataset, manifest=replace(dataset.manifest, pictures=pictures))
+
+
+def name_joined_groups(pictures: Sequence[Picture]) -> tuple[str, ...]:
+    """Return for each picture the name of its group, where duplicates join groups; empty if it is in none.
+
+    Pictures of one patient or lesion, and duplicates, vary together: an interval draws them as one. A joined
+    group has the smallest name of its groups, or of its pictures without a group.
+    """
+    own = [picture.group or picture.path for picture in pictures]
+    root_of = {name: name for name in own}
+
+    def find(name: str) -> str:
+        while root_of[name] != name:
+            name = root_of[name]
+        return name
+
+    first_of: dict[str, str] = {}
+    for picture, name in zip(pictures, own, strict=True):
+        if picture.cluster:
+            low, high = sorted((find(name), find(first_of.setdefault(picture.cluster, name))))
+            root_of[high] = low
+    return tuple(
+        find(name) if picture.group or picture.cluster else ""
+        for picture, name in zip(pictures, own, strict=True)
+    )
 
 
 def columns_with_imported_label(columns: Sequence[str], index: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dermpack.contract import Abstention, MetadataColumn, OperatingPoint
 from dermpack.dataset.manifest import Dataset, Split, require_pictures
-from dermpack.dataset.views import find_column
+from dermpack.dataset.views import find_column, name_joined_groups
 from dermpack.errors import DatasetError, InputError, count_noun
 from dermpack.evaluation.metadata_study import MetadataStudy, make_variants, study_metadata
 from dermpack.evaluation.unknown_sets import (
@@ -280,7 +280,7 @@ def _label(probabilities: Floats, classes: tuple[str, ...], dataset: Dataset, sp
     return Predictions(
         classes=classes,
         pictures=tuple(picture.path for picture in pictures),
-        groups=tuple(picture.group for picture in pictures),
+        groups=name_joined_groups(pictures),
         truth=as_truth([indices[picture.label] for picture in pictures]),
         probabilities=probabilities,
     )

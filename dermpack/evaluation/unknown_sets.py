@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dermpack.contract import FamiliarityOutput, QualityGates
 from dermpack.dataset.manifest import Dataset, Picture, Split, require_pictures
+from dermpack.dataset.views import name_joined_groups
 from dermpack.errors import InputError
 from dermpack.imaging.quality import measure_quality
 from dermpack.inference.classifier import ClassifierOutputs
@@ -87,7 +88,7 @@ def score_pictures(
             found = (measure_quality(square).find_fault(gates) for square in pixels)
             faults.update(fault.value for fault in found if fault is not None)
     return DistancedPictures(
-        groups=tuple(picture.group for picture in pictures),
+        groups=name_joined_groups(pictures),
         probabilities=np.concatenate(probabilities),
         distances=np.concatenate(distances),
         faults=dict(sorted(faults.items())),

@@ -12,7 +12,13 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.dataset.manifest import Dataset, Manifest, Split, read_dataset, write_dataset
-from dermpack.dataset.views import IMPORTED_LABEL, label_by_column, match_labels, reduce_training
+from dermpack.dataset.views import (
+    IMPORTED_LABEL,
+    label_by_column,
+    match_labels,
+    name_joined_groups,
+    reduce_training,
+)
 from dermpack.errors import DatasetError
 from tests.conftest import OPTIONS
 from tests.support.coloured_dataset import write_coloured
@@ -95,6 +101,20 @@ def test_a_smaller_share_is_a_part_of_a_larger_one_if_groups_have_several_labels
         parts = [reduce_training(whole, share / 20, seed=seed) for share in range(1, 20)]
         kept = [{picture.path for picture in part.pictures} for part in parts]
         assert all(smaller <= larger for smaller, larger in pairwise(kept))
+
+
+def test_duplicates_join_the_groups_that_vary_together(dataset: Dataset) -> None:
+    first = dataset.pictures[0]
+    named = [
+        ("b", "", ""),
+        ("a", "c1", "a1"),
+        ("b", "c1", ""),
+        ("", "c2", "p4"),
+        ("", "c2", "p3"),
+        ("", "", "p5"),
+    ]
+    pictures = [replace(first, group=group, cluster=cluster, path=path) for group, cluster, path in named]
+    assert name_joined_groups(pictures) == ("a", "a", "a", "p3", "p3", "")
 
 
 def test_two_columns_in_turn_keep_two_names(dataset: Dataset) -> None:
