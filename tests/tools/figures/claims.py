@@ -84,4 +84,5 @@ NO_MEASUREMENTS = {
     r"0\.35 to 1\.4": "the widths to choose from",
     r"\[-1, 1\]|scale 1/127\.5, zero point 127 or 128": "a network's input, which each conversion proves",
     r"with 3\.10\.13, 3\.12\.1 and 3\.13\.0": "versions",
+    r"3 GB of disk space": "the size of an installation",
 }
