@@ -258,7 +258,10 @@ class Recipe:
     )
     threads: int = host(0, integer(most=1024), "Use this many processor threads.", default_text="all")
     time_limit: float = host(
-        0.0, number("MINUTES", most=1e6), "Stop in time, and keep the best epoch.", default_text="none"
+        0.0,
+        number("MINUTES", most=1e6),
+        "Stop within this many minutes, and keep the best epoch.",
+        default_text="none",
     )
     label: str = pictures(
         "",

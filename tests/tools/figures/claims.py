@@ -59,6 +59,9 @@ CLAIMS = (
     f"{{{RATES}/fine-tuning over bare step (0.95 or more), by the clock|two}} of the rate",
     f"{{{RATES}/boundary over whole (1.5 or more), by the clock|one}} times as fast",
     f"{{{RATES}/forward passes a head phase costs (1.5 or less), by the clock|one}} forward passes",
+    "{lesions-minutes/default/0|whole} and {lesions-minutes/default/1|whole} minutes on "
+    "{lesions-dataset/counts/train|total} training pictures",
+    "the plain recipe {lesions-minutes/plain/0|whole} and {lesions-minutes/plain/1|whole} minutes",
     f"{{{STUDY}/train|count}} to train on",
     f"{{{STUDY}/validation|count}} validated, {{{STUDY}/test|count}} tested on",
 )
@@ -72,13 +75,14 @@ NO_MEASUREMENTS = {
     r"CC BY-NC 4\.0": "a licence",
     r"Rosendahl, Kittler 2018": "the year of a paper",
     r"MobileNetV2 [01]\.\d+": "the width of a network",
-    r"\b(96|160|224) px": "the side of a network's input",
+    r"\b(96|160|184|224) px": "the side of a network's input",
     r"split 70/15/15|seeds? \d( and \d|, \d and \d)?": "how a split was asked for",
     r"\b2 (virtual )?cores|\b1 thread": "the machine",
-    r"head for 4 epochs, .* at 1e-4": "settings of the plain recipe",
+    r"head for 4 epochs, .* at 1e-4|frozen head, then the top 55 layers": "settings of the plain recipe",
     r"\| key \| values \| .*? beta distribution \|": "what an augmentation may be",
     r"rotation_degrees = 180 brightness = 0\.1": "an example of an augmentation",
     r"0\.35 to 1\.4": "the widths to choose from",
     r"\[-1, 1\]|scale 1/127\.5, zero point 127 or 128": "a network's input, which each conversion proves",
     r"with 3\.10\.13, 3\.12\.1 and 3\.13\.0": "versions",
+    r"3 GB of disk space": "the size of an installation",
 }
