@@ -42,8 +42,8 @@ NEXT_COMMANDS = (
     ("dermpack data import PICTURES -o dataset", "or one by one"),
     ("dermpack data report dataset -o report", ""),
     ("dermpack train dataset -o run", "from ImageNet weights"),
-    ("dermpack evaluate run dataset -o evaluation", ""),
     ("dermpack convert run -o export", ""),
+    ("dermpack evaluate export dataset -o evaluation", ""),
     ("dermpack verify export dataset", ""),
     ("dermpack package export -o app.zip", ""),
 )
@@ -54,7 +54,7 @@ NEXT_COMMANDS = (
 @options.output("OUT", "The folder for everything that is made: a new one, or that of a build to resume.")
 @click.option(
     "--config", metavar="FILE.toml", type=options.EXISTING_FILE,
-    help="Options of the steps: tables [import], [check], [report], [train], [evaluate], [convert], "
+    help="Options of the steps: tables [import], [check], [report], [train], [convert], [evaluate], "
     "[verify], [benchmark] and [package], whose keys are the long names of the options.",
 )  # fmt: skip
 @options.flag("--overwrite", "Run every step of an earlier build again.")
@@ -62,12 +62,12 @@ NEXT_COMMANDS = (
 def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, printer: Printer) -> None:
     """Import PICTURES, train a network on them, convert it to int8 and package it for an app.
 
-    The steps are: import the pictures, check the dataset, write the dataset report, train, evaluate, convert,
+    The steps are: import the pictures, check the dataset, write the dataset report, train, convert, evaluate,
     verify, benchmark, package. Each one prints its command and shows its progress. After an interruption or
     an error, rerun the same command: finished steps are skipped, and an unfinished training resumes. If the
     options of a step change, that step and the following ones run again. OUT/index.html states the result
-    and links every report. If LiteRT.js is in the cache folder (see: dermpack package --format web), a last
-    step writes OUT/web.zip, a web site that runs the model in the browser.
+    with its warnings, and links every report. If LiteRT.js is in the cache folder (see: dermpack package
+    --format web), a last step writes OUT/web.zip, a web site that runs the model in the browser.
 
     Training starts from ImageNet weights, which are downloaded once, or without a network from the weights of
     mobilenet_v2 0.35 that are part of dermpack.
