@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dermpack.cli import options
-from dermpack.cli.build.run_steps import open_build, run_build
+from dermpack.cli.build.run_steps import STATE_FILE, open_build, run_build
 from dermpack.cli.build.steps import (
     BuildStep,
     StepOptions,
@@ -95,12 +95,23 @@ def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, 
     steps = build_steps(pictures, output, given, steps=available_steps())
     if config is not None:
         check_steps(steps, config)
+    check_pictures(pictures, output)
     with open_build(output, overwrite=overwrite) as state:
         state = run_build(output, steps, state, overwrite=overwrite, printer=printer)
         summary = read_summary(output, steps, state)
         subtitle = f"From {pictures.resolve().name} to {summary.bundle.name}"
         write_index(output, summary, title="Build", subtitle=subtitle)
     printer.result(summary.record(), *summary_lines(summary))
+
+
+def check_pictures(pictures: Path, output: Path) -> None:
+    """Raise InputError, before the output is created, if it is inside the pictures or these do not exist."""
+    from trainer.datasets.importer import require_output_outside
+    from trainer.datasets.layouts.read_source import check_source
+
+    if not (output / STATE_FILE).is_file():  # a build that is resumed may have copied the pictures
+        check_source(pictures)
+    require_output_outside(pictures, output)
 
 
 @click.command("demo")

@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -305,6 +306,28 @@ def test_each_step_prints_its_number_and_its_command(capsys: pytest.CaptureFixtu
     step_reporter(3, Printer(quiet=True))(2, step, None)
     printed = "\n2/3 Training\n$ dermpack train 'my data'\n2/3 Training: done before, in 5 s\n"
     assert capsys.readouterr().err == printed
+
+
+def test_a_typo_in_the_pictures_leaves_no_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if find_spec("tensorflow") is None:
+        pytest.skip("the train extra is missing, which is an error before this one")
+    assert main(["build", str(tmp_path / "picture"), "-o", str(tmp_path / "skin")]) == 1
+    stderr = capsys.readouterr().err
+    assert_stderr_code(stderr, "file-not-found", tmp_path / "picture")
+    assert stderr.count("\n") == 1
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_an_output_inside_the_pictures_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if find_spec("tensorflow") is None:
+        pytest.skip("the train extra is missing, which is an error before this one")
+    (tmp_path / "pictures" / "eczema").mkdir(parents=True)
+    output = tmp_path / "pictures" / "skin"
+    assert main(["build", str(tmp_path / "pictures"), "-o", str(output)]) == 1
+    assert_stderr_code(capsys.readouterr().err, "output-inside-input", output)
+    assert not output.exists()
 
 
 def config_file(folder: Path, text: str) -> Path:
