@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,6 +11,8 @@ import click
 from dermpack.cli import options
 from dermpack.cli.build.run_steps import STATE_FILE, open_build, run_build
 from dermpack.cli.build.steps import (
+    WEB_FILE,
+    WEB_STEP,
     BuildStep,
     StepOptions,
     available_steps,
@@ -101,6 +104,7 @@ def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, 
         summary = read_summary(output, steps, state)
         subtitle = f"From {pictures.resolve().name} to {summary.bundle.name}"
         write_index(output, summary, title="Build", subtitle=subtitle)
+    printer.note(*missing_web_step(steps))
     printer.result(summary.record(), *summary_lines(summary))
 
 
@@ -139,6 +143,7 @@ def demo(output: Path, overwrite: bool, printer: Printer) -> None:
         state = run_build(output, steps, state, overwrite=overwrite, printer=printer)
         summary = read_summary(output, steps, state, asked=read_prediction(output / ANSWERS_FILE))
         write_index(output, summary, title="Demo", subtitle="Everything was made from generated pictures.")
+    printer.note(*missing_web_step(steps))
     printer.result(summary.record(), *summary_lines(summary), "", *next_commands())
 
 
@@ -146,6 +151,17 @@ def demo_steps(folder: Path, options: StepOptions) -> tuple[BuildStep, ...]:
     """Return the steps of a build, with one before that generates pictures and one after that predicts."""
     steps = {**RENDER, **available_steps(), **PREDICT}
     return build_steps(folder / "pictures", folder, options, bundle=DEMO_BUNDLE, steps=steps)
+
+
+def missing_web_step(steps: Sequence[BuildStep]) -> list[str]:
+    """Return the line that explains how to get the web page, if its step is missing."""
+    from dermpack.bundle.web.runtime import npm_command, read_lock
+
+    if any(step.name in WEB_STEP for step in steps):
+        return []
+    lock = read_lock()
+    command = npm_command(lock)
+    return [f"no {WEB_FILE}, because {lock.title} is missing: run {command} and then the same command again"]
 
 
 def read_prediction(path: Path) -> SamplePrediction:

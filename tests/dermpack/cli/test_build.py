@@ -14,7 +14,7 @@ import pytest
 
 from dermpack.bundle.web.runtime import read_lock
 from dermpack.cli import main
-from dermpack.cli.build import demo_steps
+from dermpack.cli.build import demo_steps, missing_web_step
 from dermpack.cli.build.run_steps import (
     STATE_FILE,
     BuildState,
@@ -493,6 +493,8 @@ def test_a_web_bundle_is_the_last_step_where_its_runtime_is_in_the_cache(
 ) -> None:
     monkeypatch.setenv("DERMPACK_CACHE", str(tmp_path))
     assert "web" not in available_steps()
+    (line,) = missing_web_step(build_steps(Path("p"), tmp_path / "out", {}, steps=available_steps()))
+    assert "npm pack" in line and str(tmp_path) in line
     for package in read_lock().packages.values():
         path = tmp_path / "litert" / package.tarball
         path.parent.mkdir(exist_ok=True)
@@ -504,6 +506,7 @@ def test_a_web_bundle_is_the_last_step_where_its_runtime_is_in_the_cache(
     assert web.arguments[4:6] == ("--name", "skin")
     assert web.arguments[-1] == "--format=web"
     assert "--card" not in web.arguments
+    assert missing_web_step([package_step, web]) == []
 
 
 def package_arguments(tmp_path: Path, *options: str) -> tuple[str, ...]:
