@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermpack.cli.build.run_steps import BuildState
 from dermpack.cli.build.steps import WEB_FILE, WEB_STEP, BuildStep, read_parameters
+from dermpack.cli.console import silenced_stderr
 from dermpack.storage.files import read_json, write_text
 
 if TYPE_CHECKING:
@@ -253,7 +254,6 @@ def read_loss(contract: Contract, dataset: Dataset, converting: BuildStep) -> Qu
 
 def _why_kept(loss: QuantizationLoss, contract: Contract, dataset: Dataset, converting: BuildStep) -> str:
     """Return why a file was kept that costs more than the limit, or "" if it is within the limit."""
-    from converter.search.accuracy_limit import limit_of_counts
     from dermpack.dataset.views import match_labels
 
     options = read_parameters(converting)
@@ -265,7 +265,9 @@ def _why_kept(loss: QuantizationLoss, contract: Contract, dataset: Dataset, conv
         return f"{more}, which applies to int8 only"
     if method != AUTO:
         return f"{more}; it was kept because --method {method} keeps its file whatever it costs"
-    counts = match_labels(dataset, contract.parents.dataset).counts()[loss.split].values()
+    with silenced_stderr():  # TensorFlow writes to stderr when it is loaded
+        from converter.search.accuracy_limit import limit_of_counts
+    counts = match_labels(dataset, contract.parents.dataset or "").counts()[loss.split].values()
     one = limit_of_counts(counts, max_drop=limit).one_picture
     chance = "the interval does not show a loss for certain" if loss.ci95 else "there are too few groups"
     return (

@@ -533,6 +533,7 @@ def test_the_file_that_is_packaged_is_the_one_that_is_scored(tmp_path: Path) -> 
     assert rows == ["step", *ALL_STEPS]
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("options", "difference", "value"),
     [
