@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
@@ -137,18 +138,22 @@ class AccuracyLimit:
 
 
 def derive_limit(predictions: Predictions, *, max_drop: float) -> AccuracyLimit:
-    """Return the limit for these validation pictures.
+    """Return the limit for these validation pictures."""
+    return limit_of_counts(np.bincount(predictions.truth).tolist(), max_drop=max_drop)
+
+
+def limit_of_counts(counts: Iterable[int], *, max_drop: float) -> AccuracyLimit:
+    """Return the limit for a validation split with so many pictures of each label.
 
     7 labels, 12 pictures of the rarest: one picture is worth 100 / 84 = 1.2 points of balanced accuracy.
     3 labels, 6 pictures each: one pair is worth 1 / (6 · 12) = 0.014 of AUROC.
     """
     # A label without pictures has no figure, and no part in the means.
-    counts = np.bincount(predictions.truth)
-    present = [int(count) for count in counts[counts > 0]]
+    present = [count for count in counts if count > 0]
     pairs = [count * (sum(present) - count) for count in present]
     return AccuracyLimit(
         max_drop=max_drop,
-        pictures=len(predictions),
+        pictures=sum(present),
         one_picture=100 / (len(present) * min(present)),
         one_pair=sum(1 / count for count in pairs) / len(pairs) if all(pairs) else float("inf"),
     )

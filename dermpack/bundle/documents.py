@@ -116,6 +116,7 @@ def render_model_card(
         "bundle": bundle,
         "variants": variants,
         "contract": contract,
+        "is_of_run": contract.parents.kind is SourceKind.RUN,
         "meanings": contract.meanings,
         "terms": find_licence(contract.license),
         "source": licence_source(contract.license),

@@ -25,8 +25,8 @@ BENCHMARK_KIND = "benchmark"
 DEVICE_KEYS = ("device", "soc", "processor", "machine", "os")
 KERNEL_NAMES = {"xnnpack": "XNNPACK", "none": "its own"}
 Record = TypeVar("Record")
-# Parses a report with the names of the variants by their sha256; returns nothing if it is about other models.
-Parse = Callable[[Mapping[str, Any], Mapping[str, str]], Sequence[Record]]
+# Parses a report with the names of the variants by their sha256; returns None if it is about other models.
+Parse = Callable[[Mapping[str, Any], Mapping[str, str]], Sequence[Record] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,10 @@ def read_scores(paths: Iterable[Path], variants: Sequence[Variant]) -> tuple[Var
 
 
 def read_times(paths: Iterable[Path], variants: Sequence[Variant]) -> tuple[VariantTimes, ...]:
-    """Read benchmarks of the variants; the times of other models in the same report are ignored."""
+    """Read benchmarks of the variants; the times of other models in the same report are ignored.
+
+    A benchmark that only counted instructions has no times.
+    """
     again = "Benchmark the export again."
     return _read_reports(paths, variants, _parse_times, command="benchmark", again=again)
 
@@ -119,17 +122,17 @@ def _read_reports(
         except FORMAT_ERRORS as error:
             what = f'not a report of "dermpack {command}"'
             raise TableError(file, what, again, code="invalid-format") from error
-        if not found:
+        if found is None:
             hint = f"{command.capitalize()} the model.tflite of the export."
             raise TableError(file, "a report on a different model", hint, code="report-mismatch")
         results += found
     return tuple(results)
 
 
-def _parse_scores(record: Mapping[str, Any], names: Mapping[str, str]) -> list[VariantScores]:
+def _parse_scores(record: Mapping[str, Any], names: Mapping[str, str]) -> list[VariantScores] | None:
     variant = names.get(record["model"]["sha256"])
     if variant is None:
-        return []
+        return None
     total, answered = _row(ALL_PICTURES, record, SLICE_FIGURES), record["answered"] or {}
     slices = [
         _row(f"{values['column']}: {values['value']}", values, SLICE_FIGURES)
@@ -180,9 +183,11 @@ def _format_figure(record: Mapping[str, Any], name: str) -> str:
     return f"{float(value):.3f}{interval_text}"
 
 
-def _parse_times(record: Mapping[str, Any], names: Mapping[str, str]) -> list[VariantTimes]:
+def _parse_times(record: Mapping[str, Any], names: Mapping[str, str]) -> list[VariantTimes] | None:
     if record["kind"] != BENCHMARK_KIND:
         raise ValueError("kind")
+    if not any(model["sha256"] in names for model in record["models"]):
+        return None
     found = []
     for model in record["models"]:
         for target in record["targets"] if model["sha256"] in names else ():

@@ -146,6 +146,8 @@ def command(
         meanings=read_meanings(described, chosen[0].contract.labels),
         runtime=runtime,
     )
+    if times and not request.times:
+        printer.note("the benchmark measured no time: the model card states no latency")
     built = build_bundle(chosen, request)
     if card is not None:
         write_bytes(card, built.card)

@@ -185,7 +185,7 @@ def find_model_file(path: Path) -> Path:
     if (path / RUN_FILE).is_file():
         hint = f'Convert it with "dermpack convert {path} -o EXPORT".'
         raise InputError(path, "a run, not a .tflite file", hint, code="model-not-found")
-    if exports := sorted(model.parent.name for model in path.glob(f"*/{MODEL_FILE}")):
+    if exports := sorted(str(model.parent) for model in path.glob(f"*/{MODEL_FILE}")):
         hint = f"Give one of the exports inside it: {', '.join(exports)}."
     elif bundled := sorted(path.glob("src/main/assets/*/*.tflite")):
         hint = f"Give {bundled[0]}, the model of this unpacked bundle."

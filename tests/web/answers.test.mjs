@@ -129,8 +129,22 @@ test('a file that is no JPEG, PNG or WebP is refused in words, and no older answ
     assert.ok(await page.isVisible('#answer'));
     await choose(page, { name: 'picture.jpg', mimeType: 'image/jpeg', buffer });
     assert.equal(await page.innerText('#problem'), words[code], code);
+    assert.equal(await page.textContent('#announcement'), words[code]);
     assert.ok(!(await page.isVisible('#answer')));
   }
+  await context.close();
+});
+
+test('the page has the name of the bundle, and the labels before the first answer', async () => {
+  const { context, page } = await open(skin());
+  const { labels, meanings = {} } = JSON.parse(readFileSync(picture('../skin/model/model.json'), 'utf8'));
+  assert.equal(await page.innerText('h1'), 'skin');
+  assert.equal(await page.title(), 'skin');
+  const shown = await page.innerText('#model-labels');
+  assert.deepEqual(
+    labels.filter((label) => !shown.includes(meanings[label] ?? label)),
+    [],
+  );
   await context.close();
 });
 

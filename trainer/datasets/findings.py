@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 
 from dermpack.dataset.manifest import Finding
+from dermpack.errors import MissingExtraError
+from dermpack.imaging.rejection import Reason
 
 
 class OmissionReason(Enum):
@@ -28,12 +31,22 @@ class OmissionReason(Enum):
     UNREAD = "unread-format"  # a picture, by its extension, in an unsupported format
     OTHER = "other-file"  # not a picture, by its extension and its first bytes
     UNMAPPED = "unmapped"  # a class that the requested task does not use
+    BY_MAP = "by-map"  # a picture to which --map gives an empty label
 
 
 # Findings about a folder, a class or a choice. They do not count as unusable pictures.
 FAULTLESS = frozenset(
     OmissionReason[name].value
-    for name in ("EMPTY_CLASS", "UNMAPPED", "COPIES", "OTHER", "NOT_IN_TABLE", "MARKED_WRONG", "UNCERTAIN")
+    for name in (
+        "EMPTY_CLASS",
+        "UNMAPPED",
+        "COPIES",
+        "OTHER",
+        "NOT_IN_TABLE",
+        "MARKED_WRONG",
+        "UNCERTAIN",
+        "BY_MAP",
+    )
 )
 
 
@@ -72,3 +85,21 @@ class Problem(Enum):
 def create_finding(kind: OmissionReason | ImportOutcome | Problem, picture: str, detail: str) -> Finding:
     """Return a finding about a picture, or about a class or folder where `picture` names one."""
     return Finding(kind=kind.value, picture=picture, detail=detail)
+
+
+def count_unusable(refused: Mapping[str, int]) -> int:
+    """Return the number of pictures that an import could not use, from the counts of its findings by kind."""
+    return sum(count for kind, count in refused.items() if kind not in FAULTLESS)
+
+
+def describe_undecoded(refused: Mapping[str, int], *, used: int) -> str:
+    """Return a sentence about HEIC photographs whose decoder is not installed, or "" if there are none."""
+    count = refused.get(Reason.MISSING_EXTRA.value, 0)
+    if not count:
+        return ""
+    total = used + count_unusable(refused)
+    return (
+        f"{count:,} of {total:,} pictures ({count / total:.1%}) were left out, because the package that "
+        f"decodes HEIC photographs is not installed. {MissingExtraError('pillow_heif', 'heic').hint}, and "
+        "then repeat the command with --overwrite"
+    )

@@ -90,12 +90,8 @@ def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
     """Write the dataset folder and return it; the folder appears complete or not at all."""
     # An unusable output is an error before the long work begins.
     check_output_folder(request.output, marker=DATASET_FILE, overwrite=request.overwrite)
-    source, output = request.source.resolve(), request.output.resolve()
-    if output.is_relative_to(source):
-        what = f"the output is inside the source {request.source}"
-        hint = "Choose an output outside of the source."
-        raise InputError(request.output, what, hint, code="output-inside-input")
-    if source.is_relative_to(output):
+    require_output_outside(request.source, request.output)
+    if request.source.resolve().is_relative_to(request.output.resolve()):
         what = f"the output contains the source {request.source}"
         raise InputError(request.output, what, "Choose another output.", code="output-contains-input")
     with new_folder(request.output, marker=DATASET_FILE, overwrite=request.overwrite) as folder:
@@ -112,6 +108,14 @@ def import_dataset(request: ImportRequest, *, track: Track = silent) -> Dataset:
             pictures.rmdir()
         sha256 = write_dataset(dataset, folder)
     return replace(dataset, sha256=sha256)
+
+
+def require_output_outside(source: Path, output: Path) -> None:
+    """Raise InputError if the output is inside the source, in which it would be taken for pictures."""
+    if output.resolve().is_relative_to(source.resolve()):
+        what = f"the output is inside the source {source}"
+        hint = "Choose an output outside of the source."
+        raise InputError(output, what, hint, code="output-inside-input")
 
 
 def _create_dataset(request: ImportRequest, listing: Listing, pictures: Path, track: Track) -> Dataset:

@@ -5,7 +5,8 @@
     vendor/litert/                             the runtime, its WebAssembly files compressed
     files.json  sw.js                          each file with its hash, for the page and for its worker
 
-The client code is copied as it is; only the manifest gets the name of the bundle, and the worker its list.
+The client code is copied as it is; only the manifest and site.json get the name of the bundle, and the worker
+its list.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def lay_out_page(bundle: Bundle) -> dict[str, bytes]:
     manifest = parse_json((CLIENT_FOLDER / MANIFEST_FILE).read_bytes())
     manifest |= {"name": bundle.name, "short_name": bundle.name}
     files[MANIFEST_FILE] = format_json(manifest).encode()
+    files[SITE_FILE] = format_json({**parse_json(files[SITE_FILE]), "name": bundle.name}).encode()
     files[WORKER_FILE] = (CLIENT_FOLDER / WORKER_FILE).read_bytes()  # `seal_site` fills its list
     return files
 

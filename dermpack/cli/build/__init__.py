@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from dermpack.cli import options
-from dermpack.cli.build.run_steps import open_build, run_build
+from dermpack.cli.build.run_steps import STATE_FILE, open_build, run_build
 from dermpack.cli.build.steps import (
+    WEB_FILE,
+    WEB_STEP,
     BuildStep,
     StepOptions,
     available_steps,
@@ -42,8 +45,8 @@ NEXT_COMMANDS = (
     ("dermpack data import PICTURES -o dataset", "or one by one"),
     ("dermpack data report dataset -o report", ""),
     ("dermpack train dataset -o run", "from ImageNet weights"),
-    ("dermpack evaluate run dataset -o evaluation", ""),
     ("dermpack convert run -o export", ""),
+    ("dermpack evaluate export dataset -o evaluation", ""),
     ("dermpack verify export dataset", ""),
     ("dermpack package export -o app.zip", ""),
 )
@@ -54,7 +57,7 @@ NEXT_COMMANDS = (
 @options.output("OUT", "The folder for everything that is made: a new one, or that of a build to resume.")
 @click.option(
     "--config", metavar="FILE.toml", type=options.EXISTING_FILE,
-    help="Options of the steps: tables [import], [check], [report], [train], [evaluate], [convert], "
+    help="Options of the steps: tables [import], [check], [report], [train], [convert], [evaluate], "
     "[verify], [benchmark] and [package], whose keys are the long names of the options.",
 )  # fmt: skip
 @options.flag("--overwrite", "Run every step of an earlier build again.")
@@ -62,12 +65,12 @@ NEXT_COMMANDS = (
 def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, printer: Printer) -> None:
     """Import PICTURES, train a network on them, convert it to int8 and package it for an app.
 
-    The steps are: import the pictures, check the dataset, write the dataset report, train, evaluate, convert,
+    The steps are: import the pictures, check the dataset, write the dataset report, train, convert, evaluate,
     verify, benchmark, package. Each one prints its command and shows its progress. After an interruption or
     an error, rerun the same command: finished steps are skipped, and an unfinished training resumes. If the
     options of a step change, that step and the following ones run again. OUT/index.html states the result
-    and links every report. If LiteRT.js is in the cache folder (see: dermpack package --format web), a last
-    step writes OUT/web.zip, a web site that runs the model in the browser.
+    with its warnings, and links every report. If LiteRT.js is in the cache folder (see: dermpack package
+    --format web), a last step writes OUT/web.zip, a web site that runs the model in the browser.
 
     Training starts from ImageNet weights, which are downloaded once, or without a network from the weights of
     mobilenet_v2 0.35 that are part of dermpack.
@@ -95,12 +98,24 @@ def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, 
     steps = build_steps(pictures, output, given, steps=available_steps())
     if config is not None:
         check_steps(steps, config)
+    check_pictures(pictures, output)
     with open_build(output, overwrite=overwrite) as state:
         state = run_build(output, steps, state, overwrite=overwrite, printer=printer)
         summary = read_summary(output, steps, state)
         subtitle = f"From {pictures.resolve().name} to {summary.bundle.name}"
         write_index(output, summary, title="Build", subtitle=subtitle)
+    printer.note(*missing_web_step(steps))
     printer.result(summary.record(), *summary_lines(summary))
+
+
+def check_pictures(pictures: Path, output: Path) -> None:
+    """Raise InputError, before the output is created, if it is inside the pictures or these do not exist."""
+    from trainer.datasets.importer import require_output_outside
+    from trainer.datasets.layouts.read_source import check_source
+
+    if not (output / STATE_FILE).is_file():  # a build that is resumed may have copied the pictures
+        check_source(pictures)
+    require_output_outside(pictures, output)
 
 
 @click.command("demo")
@@ -128,6 +143,7 @@ def demo(output: Path, overwrite: bool, printer: Printer) -> None:
         state = run_build(output, steps, state, overwrite=overwrite, printer=printer)
         summary = read_summary(output, steps, state, asked=read_prediction(output / ANSWERS_FILE))
         write_index(output, summary, title="Demo", subtitle="Everything was made from generated pictures.")
+    printer.note(*missing_web_step(steps))
     printer.result(summary.record(), *summary_lines(summary), "", *next_commands())
 
 
@@ -135,6 +151,17 @@ def demo_steps(folder: Path, options: StepOptions) -> tuple[BuildStep, ...]:
     """Return the steps of a build, with one before that generates pictures and one after that predicts."""
     steps = {**RENDER, **available_steps(), **PREDICT}
     return build_steps(folder / "pictures", folder, options, bundle=DEMO_BUNDLE, steps=steps)
+
+
+def missing_web_step(steps: Sequence[BuildStep]) -> list[str]:
+    """Return the line that explains how to get the web page, if its step is missing."""
+    from dermpack.bundle.web.runtime import npm_command, read_lock
+
+    if any(step.name in WEB_STEP for step in steps):
+        return []
+    lock = read_lock()
+    command = npm_command(lock)
+    return [f"no {WEB_FILE}, because {lock.title} is missing: run {command} and then the same command again"]
 
 
 def read_prediction(path: Path) -> SamplePrediction:

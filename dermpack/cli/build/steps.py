@@ -20,25 +20,27 @@ from dermpack.storage.toml_text import read_toml
 StepOptions: TypeAlias = Mapping[str, tuple[str, ...]]  # step → its further command-line arguments
 
 # The title and the command line of each step. A lower-case word is a file in the folder of the build; OPTIONS
-# are those from the TOML file.
+# are those from the TOML file; REPORTS are what the build itself measured, for the model card.
 STEPS = {
     "import": ("Importing the pictures", "data import", "PICTURES -o dataset OPTIONS"),
     "check": ("Checking the dataset", "data check", "dataset OPTIONS"),
     "report": ("Describing the dataset", "data report", "dataset -o report OPTIONS"),
     "train": ("Training a network", "train", "dataset -o run OPTIONS"),
-    "evaluate": (
-        *("Evaluating the network", "evaluate"),
-        "run dataset -o evaluation --predictions predictions.csv OPTIONS",
-    ),
     "convert": ("Converting it to a .tflite", "convert", "run -o export OPTIONS"),
+    # After the conversion: what counts is the accuracy of the file that is packaged.
+    "evaluate": (
+        *("Evaluating the file", "evaluate"),
+        "export dataset -o evaluation --predictions predictions.csv OPTIONS",
+    ),
     "verify": ("Verifying the export", "verify", "export dataset OPTIONS"),
     "benchmark": ("Measuring its latency", "benchmark", "export --data dataset OPTIONS -o benchmark"),
-    "package": ("Packaging it for an app", "package", "export -o BUNDLE OPTIONS"),
+    "package": ("Packaging it for an app", "package", "export -o BUNDLE OPTIONS REPORTS"),
 }
 # Only where the runtime of web bundles is in the cache. The format stands last: it replaces another one.
-WEB_STEP = {"web": ("Packaging it for a browser", "package", "export -o WEB OPTIONS --format=web")}
+WEB_STEP = {"web": ("Packaging it for a browser", "package", "export -o WEB OPTIONS REPORTS --format=web")}
 ALL_STEPS = {**STEPS, **WEB_STEP}
 WEB_FILE = "web.zip"
+REPORT_OPTIONS = {"--scores": "evaluation", "--benchmark": "benchmark"}  # unless others are given
 # The options of the bundle for an app that apply to the one for a browser, too.
 SHARED_WITH_WEB = ("--name", "--version", "--describe", "--scores", "--benchmark", "--golden", "--sign")
 # They would break the chain of folders between the steps: a build sets the first of these itself, and with
@@ -97,6 +99,10 @@ def build_steps(
             if word == "OPTIONS":
                 arguments += given
                 continue
+            if word == "REPORTS":
+                reports = {name: folder / file for name, file in REPORT_OPTIONS.items() if name not in given}
+                arguments += [part for name, path in reports.items() for part in (name, str(path))]
+                continue
             if not word.startswith("-"):
                 paths[last] = places.get(word, folder / word)
             arguments.append(word if word.startswith("-") else str(paths[last]))
@@ -105,7 +111,7 @@ def build_steps(
             name=name,
             title=title,
             arguments=tuple(arguments),
-            key=(source, *given) if name == "import" else given,
+            key=(source if name == "import" else line, *given),
             output=paths.get("-o"),
             table=paths.get("--predictions") or paths.get("--csv"),
             offline=OFFLINE_WEIGHTS if name == "train" and not CHOOSES_NETWORK.intersection(given) else (),
@@ -155,12 +161,18 @@ def read_step_options(path: Path) -> StepOptions:
 def check_steps(steps: Sequence[BuildStep], config: Path) -> None:
     """Parse the command line of every step, so that an invalid value is an error before the first step."""
     for step in steps:
-        count = len(ALL_STEPS[step.name][1].split())
         try:
-            _command(step.name).make_context(step.name, list(step.arguments[count:])).close()
+            read_parameters(step)
         except click.UsageError as error:
             what = f"[{step.name}] is invalid ({error.format_message().rstrip('.')})"
             raise InputError(config, what, _help_hint(step.name), code="invalid-option") from error
+
+
+def read_parameters(step: BuildStep) -> Mapping[str, Any]:
+    """Return the values of all parameters of a step's command; raise click.UsageError if one is invalid."""
+    count = len(ALL_STEPS[step.name][1].split())
+    with _command(step.name).make_context(step.name, list(step.arguments[count:])) as context:
+        return dict(context.params)
 
 
 def _command(step: str) -> click.Command:

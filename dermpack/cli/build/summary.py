@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any
 
 from dermpack.cli.build.run_steps import BuildState
-from dermpack.cli.build.steps import WEB_FILE, WEB_STEP, BuildStep
+from dermpack.cli.build.steps import WEB_FILE, WEB_STEP, BuildStep, read_parameters
+from dermpack.cli.console import silenced_stderr
 from dermpack.storage.files import read_json, write_text
 
 if TYPE_CHECKING:
     from benchmarks.report.schema import Record
     from dermpack.contract import Contract
+    from dermpack.dataset.manifest import Dataset
     from dermpack.metrics.intervals import Interval
     from dermpack.metrics.summary import Figure
 
 SCHEMA = 1  # of the JSON
 SCORE = "balanced_accuracy"
+AUTO = "auto"  # the method of `convert` that has a limit
 MEGABYTE = 1e6
 COLUMNS = 80
 INDEX_FILE = "index.html"
@@ -27,10 +30,20 @@ RESEARCH_ONLY = "Research software, not a medical device."
 REPORTS = {
     "report/report.html": "the pictures, before training",
     "run/report.html": "how the training went",
-    "evaluation/report.html": "the network's scores on held-out pictures",
+    "evaluation/report.html": "the file's scores on held-out pictures",
     "export/model.json": "the contract: inputs, outputs, accuracy",
     "benchmark/report.html": "latency and answers on each runtime",
 }
+HOW_TO_READ = "docs/reading-the-report.md"
+EXPLAINED = ("evaluation/report.html", "report/report.html")  # read first, to judge the result
+READING = (
+    "Look first at the recall of the label that matters, and at its number of pictures: with few pictures, "
+    "its interval is wide. Other test pictures of the same kind would give a figure in about this range; "
+    "those of another camera, clinic or skin tone may not.",
+    "Then read the warnings: duplicates with different labels, leaks and few groups make a figure "
+    "misleading, however high it is.",
+    f"{HOW_TO_READ} of dermpack explains every figure of the reports, and what not to conclude from it.",
+)
 BUNDLE = "the bundle that an app embeds; see its README"
 WEB = "a web site that runs the model in the browser; unzip it and see its README"
 
@@ -43,6 +56,19 @@ class QuantizationLoss:
     ci95: Interval | None
     split: str
     n: int
+    of_float: float  # balanced accuracy of the network, and of the file
+    of_file: float
+    why_kept: str = ""  # if it is more than the limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRecall:
+    """The share of the pictures of a label that the file finds."""
+
+    label: str
+    n: int
+    groups: int
+    recall: Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +109,10 @@ class BuildSummary:
     split: str
     tested: int  # pictures
     tested_groups: int
-    network: Figure  # balanced accuracy on the split, as also of the file
-    file_scored: Figure | None
+    file_scored: Figure  # balanced accuracy of the file on the split
+    labels: tuple[LabelRecall, ...]
+    warnings: tuple[str, ...]  # of the evaluation and of the report of the pictures
+    notes: tuple[str, ...]  # of the report of the pictures
     file: Path
     size_bytes: int
     recipe: str
@@ -107,21 +135,23 @@ class BuildSummary:
 
     def result_lines(self) -> Sequence[tuple[str, str]]:
         """Return the lines that state the result, each as a name and a sentence."""
-        scores = _score_text(self.network)
-        if self.file_scored is not None:
-            scores += f" for the network, {_score_text(self.file_scored)} for the file"
+        scores = _score_text(self.file_scored)
         counted = f"{self.tested:,} pictures of {self.tested_groups:,} groups, {self.split} split"
         loss = self.lost
         cost = "not measured"
         if loss is not None:
             points = f"{loss.points:.1f} points of balanced accuracy{_interval(loss.ci95, 1)}"
-            cost = f"{self.recipe} costs {points} on {loss.n:,} {loss.split} pictures"
+            cost = (
+                f"{self.recipe} costs {points} on {loss.n:,} {loss.split} pictures: "
+                f"{loss.of_file:.3f} for the file, {loss.of_float:.3f} for the float network"
+            )
+            cost += f". {loss.why_kept}" if loss.why_kept else ""
         latency = "latency not measured"
         if self.speed is not None:
             latency = f"{self.speed.median_ms:.2f} ms per picture ({self.speed.target}, {self.speed.setting})"
         return (
             ("training", self.training),
-            ("balanced accuracy", f"{scores} (95 % intervals; {counted})"),
+            ("balanced accuracy", f"{scores} for the file (95 % interval; {counted})"),
             ("quantization", cost),
             ("size and latency", f"{self.size_bytes / MEGABYTE:.2f} MB; {latency}"),
             ("verification", self.verification),
@@ -141,7 +171,12 @@ def read_summary(
     dataset, contract = read_dataset(folder / "dataset"), read_contract(folder / "export" / "model.json")
     tested = read_json(folder / "evaluation" / "report.json")
     recipe = read_json(folder / "run" / "training.json")["recipe"]
-    speed, file_scored = _fastest(read_record(folder / "benchmark" / "report.json"))
+    remarks = read_json(folder / "report" / "report.json")["remarks"]
+    described = {
+        level: tuple(remark["text"] for remark in remarks if remark["level"] == level)
+        for level in ("warning", "note")
+    }
+    converting = next(step for step in steps if step.name == "convert")
     durations = tuple(
         StepDuration(title=step.title, seconds=record.seconds, processor_seconds=record.processor_seconds)
         for step in steps
@@ -158,13 +193,23 @@ def read_summary(
         split=tested["split"],
         tested=tested["n"],
         tested_groups=tested["groups"],
-        network=Figure(value=tested[SCORE], ci95=tested[f"{SCORE}_ci95"]),
-        file_scored=file_scored,
+        file_scored=Figure(value=tested[SCORE], ci95=tested[f"{SCORE}_ci95"]),
+        labels=tuple(
+            LabelRecall(
+                label=label,
+                n=scores["n"],
+                groups=scores["groups"],
+                recall=Figure(value=scores["recall"], ci95=scores["recall_ci95"]),
+            )
+            for label, scores in tested["per_class"].items()
+        ),
+        warnings=(*(f"{tested['split']} split: {note}" for note in tested["notes"]), *described["warning"]),
+        notes=described["note"],
         file=folder / "export" / "model.tflite",
         size_bytes=contract.size_bytes,
         recipe=f"{contract.recipe.name} {contract.recipe.method}",
-        lost=_loss(contract),
-        speed=speed,
+        lost=read_loss(contract, dataset, converting),
+        speed=_fastest(read_record(folder / "benchmark" / "report.json")),
         verification=state.steps["verify"].printed,
         bundle=bundle,
         bundle_bytes=bundle.stat().st_size,
@@ -176,20 +221,16 @@ def read_summary(
     )
 
 
-def _fastest(record: Record) -> tuple[FastestSetting | None, Figure | None]:
-    """Return the lowest median, and the score of the file under that setting."""
+def _fastest(record: Record) -> FastestSetting | None:
+    """Return the lowest median of the benchmark."""
     timed = [(ms, result) for result in record.results if (ms := result.median_ms) is not None]
     if not timed:
-        return None, None
+        return None
     ms, result = min(timed, key=lambda pair: pair[0])
-    speed = FastestSetting(median_ms=ms, setting=str(result.where.setting), target=result.where.target)
-    # The score under the same setting: runtimes may differ in a few labels.
-    answer = record.find_answer(result.model, result.where)
-    figure = answer.balanced_accuracy if answer else None
-    return speed, figure if figure and figure.value is not None else None
+    return FastestSetting(median_ms=ms, setting=str(result.where.setting), target=result.where.target)
 
 
-def _loss(contract: Contract) -> QuantizationLoss | None:
+def read_loss(contract: Contract, dataset: Dataset, converting: BuildStep) -> QuantizationLoss | None:
     """Return the loss of balanced accuracy in the contract: a difference of -0.012 is a loss of 1.2."""
 
     def points(difference: float) -> float:
@@ -199,14 +240,44 @@ def _loss(contract: Contract) -> QuantizationLoss | None:
     for accuracy in contract.accuracy:
         for figure in accuracy.figures:
             if figure.metric == SCORE:
-                ci95 = (points(figure.ci95[1]), points(figure.ci95[0])) if figure.ci95 else None
-                lost = points(figure.difference)
-                return QuantizationLoss(points=lost, ci95=ci95, split=accuracy.split, n=accuracy.n)
+                loss = QuantizationLoss(
+                    points=points(figure.difference),
+                    ci95=(points(figure.ci95[1]), points(figure.ci95[0])) if figure.ci95 else None,
+                    split=accuracy.split,
+                    n=accuracy.n,
+                    of_float=figure.of_float,
+                    of_file=figure.of_file,
+                )
+                return replace(loss, why_kept=_why_kept(loss, contract, dataset, converting))
     return None
 
 
+def _why_kept(loss: QuantizationLoss, contract: Contract, dataset: Dataset, converting: BuildStep) -> str:
+    """Return why a file was kept that costs more than the limit, or "" if it is within the limit."""
+    from dermpack.dataset.views import match_labels
+
+    options = read_parameters(converting)
+    limit, method = options["max_drop"], options["method"]
+    if loss.points <= limit:
+        return ""
+    more = f"That is more than the limit of {limit:g} (--max-drop)"
+    if contract.recipe.name != "int8":
+        return f"{more}, which applies to int8 only"
+    if method != AUTO:
+        return f"{more}; it was kept because --method {method} keeps its file whatever it costs"
+    with silenced_stderr():  # TensorFlow writes to stderr when it is loaded
+        from converter.search.accuracy_limit import limit_of_counts
+    counts = match_labels(dataset, contract.parents.dataset or "").counts()[loss.split].values()
+    one = limit_of_counts(counts, max_drop=limit).one_picture
+    chance = "the interval does not show a loss for certain" if loss.ci95 else "there are too few groups"
+    return (
+        f"{more}; it was kept because a single picture of the rarest label is worth {one:.1f} points here, "
+        f"and {chance}: more validation pictures would decide it"
+    )
+
+
 def _score_text(figure: Figure) -> str:
-    return f"{figure.value:.3f}{_interval(figure.ci95, 3)}"
+    return "–" if figure.value is None else f"{figure.value:.3f}{_interval(figure.ci95, 3)}"
 
 
 def _interval(ci95: Interval | None, decimals: int) -> str:
@@ -224,12 +295,16 @@ def summary_lines(summary: BuildSummary) -> list[str]:
     wrap = TextWrapper(
         COLUMNS, subsequent_indent=" " * (width + 4), break_long_words=False, break_on_hyphens=False
     )
+    recalls = [f"{one.label} {_score_text(one.recall)}, n = {one.n:,}" for one in summary.labels]
+    sentences[3:3] = [("recall", "; ".join(recalls))]
+    sentences += [("warning", text) for text in summary.warnings]
+    sentences += [("note", text) for text in summary.notes]
     lines = ["", f"Built from {summary.pictures:,} pictures of {len(summary.classes)} classes"]
     for name, sentence in sentences:
         wrap.initial_indent = f"  {name:<{width}}  "
         lines += wrap.wrap(sentence)
     width = max(len(str(path)) for path in summary.places)
-    lines += [RESEARCH_ONLY, "", "Files"]
+    lines += [f"{HOW_TO_READ} explains how to read these figures.", RESEARCH_ONLY, "", "Files"]
     lines += [f"  {path!s:<{width}}  {what}" for path, what in summary.places.items()]
     width = max(len(step.title) for step in summary.steps)
     lines += ["", f"{'Seconds':<{width + 2}}  {'clock':>7}  {'processors':>10}"]
@@ -241,14 +316,24 @@ def summary_lines(summary: BuildSummary) -> list[str]:
 
 def write_index(folder: Path, summary: BuildSummary, *, title: str, subtitle: str) -> None:
     """Write index.html: the result in a few lines, and links to every report."""
-    from dermpack.reporting.page import Links, Section, Table, render_page
+    from dermpack.reporting.page import Level, Links, Section, Table, callouts, render_page
 
     caption = f"{summary.pictures:,} pictures: {', '.join(summary.classes)}"
     result = Table(caption, ("figure", "value"), summary.result_lines())
-    links = [
-        (path.relative_to(folder).as_posix(), what)
+    rows = [(one.label, f"{one.n:,}", f"{one.groups:,}", _score_text(one.recall)) for one in summary.labels]
+    header = ("label", "pictures", "groups", "recall (95 % interval)")
+    labels = Table(f"How many pictures of each label the file finds, {summary.split} split", header, rows)
+    remarks = [*callouts(summary.warnings), *callouts(summary.notes, level=Level.NOTE)]
+    links = {
+        path.relative_to(folder).as_posix(): what
         for path, what in summary.places.items()
         if path.name != INDEX_FILE
+    }
+    explained = [(name, links[name]) for name in EXPLAINED if name in links]
+    sections = [
+        Section("Result", [result, labels]),
+        Section("Warnings", remarks or ["The evaluation and the report of the pictures have none."]),
+        Section("How to read this", [*READING, Links(explained)]),
+        Section("Reports", [Links(list(links.items()))]),
     ]
-    sections = [Section("Result", [result]), Section("Reports", [Links(links)])]
     write_text(folder / INDEX_FILE, render_page(title, subtitle=subtitle, sections=sections))

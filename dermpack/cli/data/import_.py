@@ -26,6 +26,8 @@ COUNTED_AS = {
     "unmapped": ("class", "classes"),
     "uncertain-label": ("case", "cases"),
 }
+UNDECODED = "missing-extra"  # HEIC photographs without their decoder
+REASONS = {"by-map": " by --map"}  # in the place of the kind
 NOT_COUNTED = ("not-in-table",)  # the first finding describes the others
 HINTS = {"contradiction": "all of its copies are left out: keep it under one label and import again"}
 
@@ -228,7 +230,7 @@ def command(
         jobs=jobs,
     )
     dataset = import_dataset(request, track=printer.track)
-    _print_summary(dataset, output, printer, is_default=duplicates is None)
+    print_summary(dataset, output, printer, is_default=duplicates is None)
     record = {
         "classes": list(dataset.classes),
         "clusters": len({picture.cluster for picture in dataset.pictures} - {""}),
@@ -244,8 +246,10 @@ def command(
     printer.result(record, str(output))
 
 
-def _print_summary(dataset: Dataset, output: Path, printer: Printer, *, is_default: bool) -> None:
+def print_summary(dataset: Dataset, output: Path, printer: Printer, *, is_default: bool) -> None:
     """Print the contents of an import, the pictures that were left out, and warnings for the training."""
+    from trainer.datasets.findings import describe_undecoded
+
     counts = dataset.counts()
     rows = [(name, *(counts[split][name] for split in counts)) for name in dataset.classes]
     sums = ("all", *(sum(counts[split].values()) for split in counts))
@@ -257,6 +261,9 @@ def _print_summary(dataset: Dataset, output: Path, printer: Printer, *, is_defau
         printer.note(f"grouped: {groups}{together}")
     printer.note(*_refused_lines(dataset, output), *_kept_lines(dataset, together, is_default=is_default))
     printer.note(f"next: dermpack data report {quote(str(output))}")
+    refused = Counter(finding.kind for finding in dataset.refused)
+    if undecoded := describe_undecoded(refused, used=len(dataset.pictures)):
+        printer.styled(f"WARNING: {undecoded}", "bold")
     leaks = sum(finding.kind == "leak" for finding in dataset.notes)
     if leaks:  # last, because it matters most
         pictures = count_noun(leaks, "picture has its", "pictures have their")
@@ -268,15 +275,23 @@ def _print_summary(dataset: Dataset, output: Path, printer: Printer, *, is_defau
 
 
 def _refused_lines(dataset: Dataset, output: Path) -> Iterator[str]:
-    """Yield one line for each reason, and the file that lists all."""
+    """Yield one line for each reason, the unusable pictures in all, and the file that lists all."""
+    from trainer.datasets.findings import count_unusable
+
     counts = Counter(finding.kind for finding in dataset.refused)
     first = {finding.kind: finding for finding in reversed(dataset.refused)}
     for kind, count in sorted(counts.items()):
+        if kind == UNDECODED:  # a line of its own at the end, where it is seen
+            continue
         one, many = COUNTED_AS.get(kind, ("", ""))
         counted = f"{count} {one if count == 1 else many}".rstrip()
         examples = "" if kind in NOT_COUNTED else f"{counted}, e.g. "
         hint = f"; {HINTS[kind]}" if kind in HINTS else ""
-        yield f"left out, {kind}: {examples}{first[kind].picture} ({first[kind].detail}){hint}"
+        reason, example = REASONS.get(kind, f", {kind}"), first[kind]
+        yield f"left out{reason}: {examples}{example.picture} ({example.detail}){hint}"
+    if unusable := count_unusable(counts):
+        total = unusable + len(dataset.pictures)
+        yield f"pictures that cannot be used: {unusable:,} of {total:,} ({unusable / total:.1%})"
     if counts:
         yield f"everything that was left out: {output / 'dataset.json'}"
 

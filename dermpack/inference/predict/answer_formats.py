@@ -153,7 +153,7 @@ def _format_table(answered: Sequence[Answer], kind: OutputKind) -> str:
     columns = [_pad(["picture", *(answer.picture for answer in answered)])]
     if any(answer.is_sure is not None or answer.refusal for answer in answered):
         refusals = [UNLIKE_BRIEFLY if answer.refusal == UNLIKE else answer.refusal for answer in answered]
-        columns.append(_pad(["sure", *(refusal or "yes" for refusal in refusals)]))
+        columns.append(_pad(["answered", *(refusal or "yes" for refusal in refusals)]))
     for index in range(len(answered[0].guesses)):
         cells = _pad_guesses([answer.guesses[index] for answer in answered], kind, gap=" ")
         # 1 → 1st, 22 → 22nd, but 13 → 13th.

@@ -19,7 +19,7 @@ from dermpack.bundle.read_bundle import read_bundle
 from dermpack.bundle.reports import read_scores, read_times
 from dermpack.bundle.variants import Variant, describe_labels, read_variants
 from dermpack.bundle.zip_archive import format_checksums, pack_files, unpack_files
-from dermpack.contract import parse_contract
+from dermpack.contract import Parents, SourceKind, parse_contract
 from dermpack.evaluation.report import LABEL_COLUMNS, OVERALL
 from dermpack.reporting.page import markdown_cell
 from dermpack.storage.files import format_json, sha256_of
@@ -293,6 +293,14 @@ def test_the_card_shows_times_of_a_phone_whose_tool_reports_no_percentiles(
     assert "| 2.00 (1.90 to 2.10) | – | 50 (9) |" in text
 
 
+def test_a_benchmark_that_only_counted_instructions_has_no_times(tmp_path: Path, exports: Path) -> None:
+    variants = read_variants(exports, ("int8",))
+    report = timed(variants[0].contract.sha256)
+    report["results"][0]["median_ms"] = None
+    (tmp_path / "report.json").write_text(format_json(report), encoding="utf-8")
+    assert read_times([tmp_path], variants) == ()
+
+
 @pytest.mark.parametrize(
     ("record", "code"), [(timed("0" * 64), "report-mismatch"), ({"schema": 1}, "invalid-format")]
 )
@@ -332,6 +340,41 @@ def test_every_licence_is_shown(exports: Path, text: str, told: str) -> None:
     variants = licensed(read_variants(exports, ("int8",)), text)
     bundle = build_bundle(variants, REQUEST).bundle
     assert told in render_model_card(bundle, variants).decode()
+
+
+def test_no_page_speaks_of_a_licence_that_is_not_stated(exports: Path) -> None:
+    (variant,) = licensed(read_variants(exports, ("int8",)), "")
+    text = readme(variant)
+    assert "Licence of the model: not stated." in text
+    assert "conditions of this licence" not in text
+
+
+@pytest.mark.parametrize(
+    ("is_measured", "told"), [(True, "resemble its training data"), (False, "was not measured")]
+)
+def test_the_card_of_a_foreign_model_claims_nothing_about_its_training(
+    exports: Path, is_measured: bool, told: str
+) -> None:
+    (variant,) = read_variants(exports, ("int8",))
+    contract = variant.contract
+    accuracy = contract.accuracy if is_measured else ()
+    parents = Parents(kind=SourceKind.TFLITE, file=sha256_of(b"file"))
+    source = "another program's file"
+    foreign = replace(
+        variant, contract=replace(contract, parents=parents, accuracy=accuracy, source=source, license="")
+    )
+    card = render_model_card(build_bundle([variant], REQUEST).bundle, [foreign]).decode()
+    assert told in card
+    assert "What it was trained on is not known here" in card
+    assert "of the same sources as its training data" not in card
+    assert "the dataset it was trained on" not in card
+
+
+def test_every_line_of_the_checklist_has_its_checkbox(exports: Path) -> None:
+    for form in (BundleFormat.MODULE, BundleFormat.ASSETS):
+        built = build_bundle(read_variants(exports, ("int8",)), replace(REQUEST, format=form))
+        (text,) = (data.decode() for name, data in built.files.items() if name.endswith("README.md"))
+        assert text.count("- [ ]") == len(re.findall(r"^- \[ \]", text, re.MULTILINE))
 
 
 def test_foreign_text_is_escaped_in_a_card(exports: Path) -> None:

@@ -7,13 +7,14 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from dermpack.bundle.web.runtime import read_lock
 from dermpack.cli import main
-from dermpack.cli.build import demo_steps
+from dermpack.cli.build import demo_steps, missing_web_step
 from dermpack.cli.build.run_steps import (
     STATE_FILE,
     BuildState,
@@ -23,6 +24,7 @@ from dermpack.cli.build.run_steps import (
     step_reporter,
 )
 from dermpack.cli.build.steps import (
+    ALL_STEPS,
     NOT_CONFIGURABLE,
     STEPS,
     BuildStep,
@@ -35,15 +37,20 @@ from dermpack.cli.build.summary import (
     REPORTS,
     BuildSummary,
     FastestSetting,
+    LabelRecall,
     QuantizationLoss,
     SamplePrediction,
     StepDuration,
+    read_loss,
     summary_lines,
     write_index,
 )
 from dermpack.cli.console import Printer
+from dermpack.dataset.manifest import read_dataset
 from dermpack.metrics.summary import Figure
+from tests.support.contracts import contract_for
 from tests.support.errors import assert_stderr_code, raises_code
+from tests.support.paths import REPOSITORY
 
 TINY = {
     "pictures": ("--pictures", "40", "--size", "32"),
@@ -71,6 +78,7 @@ kernels = ["xnnpack"]
 [package]
 name = "skin"
 """
+BUILD_PAGE = REPOSITORY / "docs/build.md"
 DATA = ("pictures", "import", "check")  # the steps that need neither TensorFlow nor plots
 
 
@@ -300,6 +308,28 @@ def test_each_step_prints_its_number_and_its_command(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == printed
 
 
+def test_a_typo_in_the_pictures_leaves_no_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if find_spec("tensorflow") is None:
+        pytest.skip("the train extra is missing, which is an error before this one")
+    assert main(["build", str(tmp_path / "picture"), "-o", str(tmp_path / "skin")]) == 1
+    stderr = capsys.readouterr().err
+    assert_stderr_code(stderr, "file-not-found", tmp_path / "picture")
+    assert stderr.count("\n") == 1
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_an_output_inside_the_pictures_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if find_spec("tensorflow") is None:
+        pytest.skip("the train extra is missing, which is an error before this one")
+    (tmp_path / "pictures" / "eczema").mkdir(parents=True)
+    output = tmp_path / "pictures" / "skin"
+    assert main(["build", str(tmp_path / "pictures"), "-o", str(output)]) == 1
+    assert_stderr_code(capsys.readouterr().err, "output-inside-input", output)
+    assert not output.exists()
+
+
 def config_file(folder: Path, text: str) -> Path:
     path = folder / "build.toml"
     path.write_text(text, encoding="utf-8")
@@ -382,12 +412,19 @@ SUMMARY = BuildSummary(
     split="test",
     tested=154,
     tested_groups=114,
-    network=Figure(value=0.896, ci95=(0.838, 0.946)),
-    file_scored=Figure(value=0.5, ci95=None),
+    file_scored=Figure(value=0.896, ci95=(0.838, 0.946)),
+    labels=(
+        LabelRecall(label="eczema", n=78, groups=60, recall=Figure(value=0.91, ci95=(0.83, 0.97))),
+        LabelRecall(label="not eczema", n=76, groups=54, recall=Figure(value=0.5, ci95=None)),
+    ),
+    warnings=("test split: fewer than 30 groups of eczema (12): their figures are imprecise",),
+    notes=("2 clusters of near duplicates with more than one label: check these pictures.",),
     file=Path("demo/export/model.tflite"),
     size_bytes=620_481,
     recipe="int8 ptq",
-    lost=QuantizationLoss(points=0.6, ci95=(-2.3, 3.4), split="validation", n=155),
+    lost=QuantizationLoss(
+        points=0.6, ci95=(-2.3, 3.4), split="validation", n=155, of_float=0.903, of_file=0.897
+    ),
     speed=FastestSetting(median_ms=0.2483, setting="ai-edge-litert, XNNPACK, 1 thread", target="host"),
     verification="export: holds (30 ok)",
     bundle=Path("demo/skin.zip"),
@@ -406,9 +443,14 @@ SUMMARY = BuildSummary(
         "1,030 pictures of 2 classes",
         "demo/export/model.tflite",
         "training mobilenet_v2, 96 px, --weights bundled",
-        "0.896 (0.838 to 0.946) for the network, 0.500 for the file",
+        "0.896 (0.838 to 0.946) for the file",
+        "recall eczema 0.910 (0.830 to 0.970), n = 78; not eczema 0.500, n = 76",
+        "warning test split: fewer than 30 groups of eczema (12)",
+        "note 2 clusters of near duplicates with more than one label",
+        "docs/reading-the-report.md",
         "154 pictures of 114 groups, test split",
-        "int8 ptq costs 0.6 points of balanced accuracy (-2.3 to 3.4) on 155 validation pictures",
+        "int8 ptq costs 0.6 points of balanced accuracy (-2.3 to 3.4) on 155 validation pictures: "
+        "0.897 for the file, 0.903 for the float network",
         "0.62 MB; 0.25 ms per picture (host, ai-edge-litert, XNNPACK, 1 thread)",
         "export: holds (30 ok)",
         "demo/skin.zip, 1.23 MB",
@@ -425,11 +467,10 @@ def test_the_summary_fits_into_eighty_columns(value: str) -> None:
 
 
 def test_what_was_not_measured_is_not_claimed() -> None:
-    summary = replace(SUMMARY, speed=None, lost=None, file_scored=None, asked=None)
+    summary = replace(SUMMARY, speed=None, lost=None, asked=None)
     sentences = dict(summary.result_lines())
     assert sentences["quantization"] == "not measured"
     assert sentences["size and latency"] == "0.62 MB; latency not measured"
-    assert "for the file" not in sentences["balanced accuracy"]
 
 
 def test_the_index_states_the_result_and_links_every_report(tmp_path: Path) -> None:
@@ -440,6 +481,10 @@ def test_the_index_states_the_result_and_links_every_report(tmp_path: Path) -> N
     assert [link for link in (*REPORTS, "a%20b.zip") if f'<a href="{link}">' not in page] == []
     assert len(SUMMARY.result_lines()) == 6
     assert [sentence for _, sentence in SUMMARY.result_lines() if sentence not in page] == []
+    assert [text for text in (*SUMMARY.warnings, *SUMMARY.notes) if text not in page] == []
+    recall = r">eczema</th>\s*<td[^>]*>78</td>\s*<td[^>]*>60</td>\s*<td[^>]*>0.910 \(0.830 to 0.970\)</td>"
+    assert re.search(recall, page)
+    assert "docs/reading-the-report.md" in page
     assert "not a medical device" in page
 
 
@@ -448,6 +493,8 @@ def test_a_web_bundle_is_the_last_step_where_its_runtime_is_in_the_cache(
 ) -> None:
     monkeypatch.setenv("DERMPACK_CACHE", str(tmp_path))
     assert "web" not in available_steps()
+    (line,) = missing_web_step(build_steps(Path("p"), tmp_path / "out", {}, steps=available_steps()))
+    assert "npm pack" in line and str(tmp_path) in line
     for package in read_lock().packages.values():
         path = tmp_path / "litert" / package.tarball
         path.parent.mkdir(exist_ok=True)
@@ -456,5 +503,56 @@ def test_a_web_bundle_is_the_last_step_where_its_runtime_is_in_the_cache(
     *_, package_step, web = build_steps(Path("p"), tmp_path / "out", options, steps=available_steps())
     assert package_step.name == "package"
     assert web.output == tmp_path / "out" / "web.zip"
-    assert web.arguments[-3:] == ("--name", "skin", "--format=web")
+    assert web.arguments[4:6] == ("--name", "skin")
+    assert web.arguments[-1] == "--format=web"
     assert "--card" not in web.arguments
+    assert missing_web_step([package_step, web]) == []
+
+
+def package_arguments(tmp_path: Path, *options: str) -> tuple[str, ...]:
+    steps = build_steps(Path("p"), tmp_path / "out", {"package": options})
+    return next(step.arguments for step in steps if step.name == "package")
+
+
+def test_the_bundle_states_what_the_build_measured_unless_other_reports_are_given(tmp_path: Path) -> None:
+    reports = (
+        *("--scores", str(tmp_path / "out/evaluation")),
+        *("--benchmark", str(tmp_path / "out/benchmark")),
+    )
+    assert package_arguments(tmp_path)[-4:] == reports
+    assert package_arguments(tmp_path, "--scores", "mine")[-4:] == ("--scores", "mine", *reports[2:])
+    assert package_arguments(tmp_path, "--benchmark", "mine")[-4:] == ("--benchmark", "mine", *reports[:2])
+
+
+def test_the_file_that_is_packaged_is_the_one_that_is_scored(tmp_path: Path) -> None:
+    steps = build_steps(Path("p"), tmp_path / "out", {})
+    names = [step.name for step in steps]
+    assert names.index("convert") < names.index("evaluate") < names.index("package")
+    assert steps[names.index("evaluate")].arguments[1] == str(tmp_path / "out/export")
+    rows = re.findall(r"^\| (\w+) \|", BUILD_PAGE.read_text("utf-8"), re.MULTILINE)
+    assert rows == ["step", *ALL_STEPS]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("options", "difference", "value"),
+    [
+        ((), -0.005, ""),
+        (("--max-drop", "3"), -0.02, ""),
+        ((), -0.02, "a single picture of the rarest label is worth"),
+        (("--method", "ptq"), -0.02, "--method ptq"),
+    ],
+)
+def test_a_file_that_loses_more_than_the_limit_has_a_reason(
+    options: tuple[str, ...], difference: float, value: str, built: Path
+) -> None:
+    steps = build_steps(Path("p"), built, {"convert": options})
+    converting = next(step for step in steps if step.name == "convert")
+    contract = contract_for()
+    (accuracy,) = contract.accuracy
+    (figure, *_) = accuracy.figures
+    figure = replace(figure, difference=difference, ci95=(difference - 0.01, 0.01))
+    contract = replace(contract, accuracy=(replace(accuracy, figures=(figure,)),))
+    loss = read_loss(contract, read_dataset(built / "dataset"), converting)
+    assert loss is not None
+    assert (loss.why_kept == "", value in loss.why_kept) == (value == "", True)

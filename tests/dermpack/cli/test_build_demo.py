@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,17 @@ def test_the_demo_makes_what_its_summary_names_and_a_build_goes_on_from_it(
     assert record["speed"]["median_ms"] > 0
     assert record["training"] == "scratch_cnn, 28 px, --weights none"
     assert [duration["title"] for duration in record["steps"]] == [step.title for step in steps]
+    assert [label["label"] for label in record["labels"]] == record["classes"]
+    assert sum(label["n"] for label in record["labels"]) == record["tested"]
     assert main(["verify", str(folder / "skin.zip"), "--quiet"]) == 0
+    with zipfile.ZipFile(folder / "skin.zip") as bundle:
+        (name,) = (name for name in bundle.namelist() if name.endswith("MODEL_CARD.md"))
+        card = bundle.read(name).decode()
+    assert f"split test, n = {record['tested']}" in card
+    assert "median ms" in card and "Not given" not in card
+    evaluation = json.loads((folder / "evaluation" / "report.json").read_text())
+    contract = json.loads((folder / "export" / "model.json").read_text())
+    assert evaluation["model"]["sha256"] == contract["sha256"]
     resume_after_a_failed_step(folder, tmp_path, capsys)
 
 

@@ -7,16 +7,21 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dermpack.cli import main
+from dermpack.cli.console import Printer
+from dermpack.cli.data.import_ import print_summary
+from dermpack.dataset.manifest import Finding
 from tests.support import picture_sources
 from tests.support.colour_patches import class_folders, jpeg, patch, write
 from tests.support.errors import assert_stderr_code
 from tests.support.hostile_pictures import with_jpeg_segment
+from tests.support.training_dataset import dataset
 
 
 def imported(source: Path, *options: str) -> int:
@@ -51,6 +56,7 @@ def test_a_person_reads_counts_reasons_and_what_comes_next(
     assert out == f"{tmp_path / 'dataset'}\n"
     assert "13 pictures" in err
     assert "left out, empty: 1, e.g. class0/bad.png (" in err
+    assert "pictures that cannot be used: 1 of 14 (7.1%)" in err
     assert f"everything that was left out: {tmp_path}" in err
     assert "0 identical and 1 near duplicates in 1 clusters" in err
     assert "next: dermpack data report" in err
@@ -129,6 +135,30 @@ def test_classes_left_out_are_counted_as_classes(tmp_path: Path, capsys: pytest.
     source = class_folders(tmp_path / "source", classes=3)
     assert imported(source, "--positive", "class0", "--negative", "class1") == 0
     assert "left out, unmapped: 1 class, e.g. class2" in capsys.readouterr().err
+
+
+def test_pictures_that_the_map_leaves_out_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = class_folders(tmp_path / "source", classes=3)
+    write(tmp_path / "map.csv", b"class,label\nclass0,a\nclass1,b\nclass2,\n")
+    assert imported(source, "--map", str(tmp_path / "map.csv")) == 0
+    err = capsys.readouterr().err
+    assert "left out by --map: 6, e.g. class2/" in err
+    assert "cannot be used" not in err
+
+
+def test_heic_photographs_without_their_decoder_have_a_line_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = dataset(tmp_path, ["mel", "nv"] * 115)
+    refused = tuple(Finding(kind="missing-extra", picture=f"{n}.heic", detail="y") for n in range(60))
+    print_summary(replace(made, refused=refused), tmp_path, Printer(), is_default=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "left out, missing-extra" in line] == []
+    (line,) = (line for line in lines if "WARNING" in line)
+    assert "60 of 290 pictures (20.7%)" in line
+    assert 'Run: pip install "dermpack[heic]"' in line
 
 
 def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,22 @@ def test_a_report_is_a_page_its_record_and_its_plots(
     assert "03-a-look-at-each-class-2.jpg" in names
 
 
+def test_pictures_that_cannot_be_used_are_listed_apart_from_other_omissions(
+    small: Dataset, tmp_path: Path
+) -> None:
+    refused = (
+        *small.refused,
+        *(Finding(kind="other-file", picture=f"{n}.txt", detail="y") for n in range(2)),
+    )
+    report(write(replace(small, refused=refused)), tmp_path / "out", "-q")
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    unusable = page.partition('">Unusable pictures</h2>')[2].partition("</section>")[0]
+    others = page.partition('">Also left out</h2>')[2].partition("</section>")[0]
+    assert ("truncated" in unusable, "other-file" in unusable) == (True, False)
+    assert ("truncated" in others, "1.txt" in others) == (False, True)
+    assert "could not use 1 picture (4.0%)" in page
+
+
 def test_the_record_names_the_dataset_that_it_was_made_from(small: Dataset, tmp_path: Path) -> None:
     report(small, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "report.json").read_text())

@@ -95,7 +95,7 @@ def test_folders_and_files_are_a_line_each_in_order(
     assert run(export, pictures / "more", pictures) == 0
     captured = capsys.readouterr()
     header, *lines = captured.out.splitlines()
-    assert header.split() == ["picture", "sure", "1st", "2nd", "3rd", "thresholds", "reached"]
+    assert header.split() == ["picture", "answered", "1st", "2nd", "3rd", "thresholds", "reached"]
     assert [line.split()[:3] for line in lines] == [
         [str(pictures / name), "yes", label]
         for name, label in (("more/c.jpg", "akiec"), ("a.jpg", "mel"), ("b.jpg", "nv"))

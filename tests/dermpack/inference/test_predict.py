@@ -260,7 +260,7 @@ def test_a_sidecar_of_labels_alone_will_do(tmp_path: Path) -> None:
     [
         ((), "model.tflite"),
         (("training.json",), "dermpack convert"),
-        (("int8/model.tflite", "float32/model.tflite"), "float32, int8"),
+        (("int8/model.tflite", "float32/model.tflite"), "{folder}/float32, {folder}/int8"),
         (("src/main/assets/skin/model.tflite",), "src/main/assets/skin/model.tflite"),
     ],
 )
@@ -270,7 +270,7 @@ def test_a_folder_that_is_no_export_says_what_to_give(
     for name in content:
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
-    with raises_code("model-not-found", tmp_path, said):
+    with raises_code("model-not-found", tmp_path, said.format(folder=tmp_path)):
         open_model(tmp_path)
 
 

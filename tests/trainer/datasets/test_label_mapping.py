@@ -131,7 +131,9 @@ def test_what_no_row_names_is_counted_by_class(dermnet: Path) -> None:
 
 def test_an_empty_label_leaves_out_as_asked(dermnet: Path) -> None:
     listing = mapped(dermnet, ("Eczema Photos", "", ""), ("*", "", "other"))
-    assert (labels(listing), listing.refused) == ({"other": 8}, ())
+    assert labels(listing) == {"other": 8}
+    assert {finding.kind for finding in listing.refused} == {"by-map"}
+    assert len({finding.picture for finding in listing.refused}) == 4
 
 
 def test_the_pattern_column_may_be_missing(dermnet: Path) -> None:

@@ -10,6 +10,7 @@ from trainer.datasets.exploration.columns import ColumnKind
 from trainer.datasets.exploration.explore import Exploration
 from trainer.datasets.exploration.pixels.analysis_sections import find_analysis_warnings
 from trainer.datasets.exploration.pixels.picture_analysis import PictureAnalysis
+from trainer.datasets.findings import ImportOutcome, OmissionReason, describe_undecoded
 
 FEW_PICTURES = 30  # of a class in a split: the 95 % interval of a recall is then wider than 0.3
 UNEVEN, VERY_UNEVEN = 3, 10  # times as many pictures as the smallest class
@@ -27,6 +28,7 @@ def find_warnings(exploration: Exploration, analysis: PictureAnalysis | None = N
         *_warn_of_files_and_relations(exploration),
         *_warn_of_class_sizes(exploration),
         *_warn_of_few_pictures(exploration),
+        *_warn_of_omissions(exploration),
         *_warn_of_metadata(exploration),
         *(find_analysis_warnings(analysis) if analysis else ()),
     )
@@ -102,11 +104,26 @@ def _warn_of_few_pictures(exploration: Exploration) -> Iterator[Remark]:
                 f"The {split} split has fewer than {FEW_PICTURES} pictures of {named}: scores of these "
                 "classes have wide intervals.",
             )
-    if refused := exploration.left_out:
-        share = refused / (refused + exploration.pictures)
-        pictures = count_noun(refused, "picture was", "pictures were")
-        text = f"{pictures} left out by the import ({share:.1%}); the reasons are below."
+
+
+def _warn_of_omissions(exploration: Exploration) -> Iterator[Remark]:
+    refused = dict(exploration.refused)
+    if undecoded := describe_undecoded(refused, used=exploration.pictures):
+        yield Level.WARNING, f"{undecoded}."
+    if contradictions := refused.get(ImportOutcome.CONTRADICTION.value, 0):
+        pictures = count_noun(contradictions, "picture has", "pictures have")
+        yield (
+            Level.WARNING,
+            f"{pictures} an identical copy with another label, so that all of these copies were left out: "
+            "keep each under one label.",
+        )
+    if unusable := exploration.unusable:
+        share = unusable / (unusable + exploration.pictures)
+        pictures = count_noun(unusable, "picture", "pictures")
+        text = f"The import could not use {pictures} ({share:.1%}); “Unusable pictures” has the reasons."
         yield Level.WARNING if share >= MANY_REFUSED else Level.NOTE, text
+    if by_map := refused.get(OmissionReason.BY_MAP.value, 0):
+        yield Level.NOTE, f"{count_noun(by_map, 'picture was', 'pictures were')} left out by --map."
 
 
 def _warn_of_metadata(exploration: Exploration) -> Iterator[Remark]:

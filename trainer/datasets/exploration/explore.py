@@ -20,7 +20,7 @@ from trainer.datasets.exploration.annotators import (
 )
 from trainer.datasets.exploration.columns import ColumnKind, Crosstab, count_classes, read_columns
 from trainer.datasets.exploration.importance import Importance, Imputation, impute, measure_importance
-from trainer.datasets.findings import FAULTLESS
+from trainer.datasets.findings import count_unusable
 from trainer.datasets.splits.split import NameOf, cluster_of, find_leaks, group_of
 
 MAX_CROSSED = 24  # columns with plots of their own; the others are only in the table of columns
@@ -123,9 +123,9 @@ class Exploration:
         return sum(sum(split.values()) for split in self.counts.values())
 
     @property
-    def left_out(self) -> int:
+    def unusable(self) -> int:
         """The pictures that an import could not use, without folders and unrequested classes."""
-        return sum(n for kind, n in self.refused if kind not in FAULTLESS)
+        return count_unusable(dict(self.refused))
 
     def of_class(self, label: str) -> int:
         return sum(split[label] for split in self.counts.values())

@@ -23,6 +23,7 @@ from trainer.datasets.exploration.explore import Exploration, Histogram, Picture
 from trainer.datasets.exploration.importance import Importance, Imputation
 from trainer.datasets.exploration.pixels.analysis_sections import create_analysis_sections
 from trainer.datasets.exploration.pixels.picture_analysis import PictureAnalysis
+from trainer.datasets.findings import FAULTLESS
 
 MAX_LISTED = 20  # findings in a table
 MAX_CLASSES = 12  # with more classes, the table has no columns for them and the heat map a row of its own
@@ -56,9 +57,11 @@ def create_sections(
         ("classes", f"{len(exploration.classes):,}"),
         ("groups", f"{exploration.kinship.groups:,}"),
         ("in clusters of near duplicates", f"{exploration.kinship.clustered:,}"),
-        ("left out", f"{exploration.left_out:,}"),
+        ("unusable", f"{exploration.unusable:,}"),
         ("leaking between splits", f"{exploration.kinship.leaks:,}"),
     ]
+    unusable = [(kind, count) for kind, count in exploration.refused if kind not in FAULTLESS]
+    also_left_out = [(kind, count) for kind, count in exploration.refused if kind in FAULTLESS]
     sections = [
         Section("Summary", [Facts(facts), *find_warnings(exploration, analysis)]),
         _create_classes_section(exploration),
@@ -69,7 +72,8 @@ def create_sections(
         _create_relations_section(exploration.kinship),
         *duplicate_sections,
         *create_analysis_sections(analysis, analysis_sheets),
-        _create_findings_section("Pictures left out", "reason", exploration.refused, dataset.refused),
+        _create_findings_section("Unusable pictures", "reason", unusable, dataset.refused),
+        _create_findings_section("Also left out", "reason", also_left_out, dataset.refused),
         _create_findings_section("Notes on kept pictures", "note", exploration.notes, dataset.notes),
         _create_missing_section(exploration.imputations, exploration.pictures),
         create_importance_section(exploration.importance, exploration.imputations),
@@ -163,6 +167,8 @@ def _create_findings_section(
         return None
     rows = [[kind, f"{n:,}"] for kind, n in counts]
     count_table = Table(f"Pictures by {word}", [word, "pictures"], rows)
+    kinds = dict(counts)
+    findings = [finding for finding in findings if finding.kind in kinds]
     listed = findings[:MAX_LISTED]
     caption = f"Single pictures ({len(listed):,} of {len(findings):,}; dataset.json has all)"
     rows = [[finding.picture, finding.kind, finding.detail] for finding in listed]

@@ -107,18 +107,22 @@ def _strip_picture_word(name: str) -> str:
 def _relabel(listing: Listing, label_of: LabelOf) -> Listing:
     pictures = []
     unmapped: Counter[str] = Counter()
+    omitted = []
     for picture in listing.pictures:
         label = label_of(picture)
         if label is None:
             unmapped[picture.label] += 1
         elif label:
             pictures.append(replace(picture, label=label))
+        else:
+            what = f"of the class {picture.label}; the map gives it an empty label"
+            omitted.append(create_finding(OmissionReason.BY_MAP, picture.path, what))
     what = "pictures that the task does not name; left out"
     findings = [
         create_finding(OmissionReason.UNMAPPED, name, f"has {count} {what}")
         for name, count in sorted(unmapped.items())
     ]
-    return replace(listing, pictures=tuple(pictures), refused=(*listing.refused, *findings))
+    return replace(listing, pictures=tuple(pictures), refused=(*listing.refused, *findings, *omitted))
 
 
 def _labels_from_names(listing: Listing, request: SourceRequest) -> LabelOf:

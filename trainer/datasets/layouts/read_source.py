@@ -79,7 +79,7 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
 
     Layouts without picture files write the pictures into the folder `pictures`.
     """
-    _check_source(source)
+    check_source(source)
     layout = _choose_layout(source, request)
     if layout in NEEDS_FOLDER and not source.is_dir():
         what = f"not a directory, which the format {layout.value} requires"
@@ -112,7 +112,7 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
     return listing
 
 
-def _check_source(source: Path) -> None:
+def check_source(source: Path) -> None:
     """Raise InputError for a source that does not exist, cannot be read or is an archive."""
     try:
         is_folder = stat.S_ISDIR(source.stat().st_mode)

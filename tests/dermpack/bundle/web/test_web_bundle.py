@@ -118,6 +118,7 @@ def test_the_same_export_gives_the_same_bytes(packaged: PackagedSite) -> None:
 def test_record_manifest_and_bill_of_materials_name_model_and_runtime(packaged: PackagedSite) -> None:
     files, bundle = packaged.built.files, packaged.opened.bundle
     assert json.loads(files["app.webmanifest"])["name"] == "Skin lesions"
+    assert json.loads(files["site.json"])["name"] == "Skin lesions"
     assert (bundle.package, bundle.class_name, bundle.slug) == ("", "", "skin_lesions")
     version = read_lock().version
     assert bundle.runtime == f"npm:@litertjs/core:{version}"

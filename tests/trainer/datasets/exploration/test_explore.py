@@ -163,7 +163,7 @@ def test_a_repeated_file_in_two_splits_is_told_once(tmp_path: Path) -> None:
 def test_a_folder_or_class_left_out_is_no_picture_left_out(tmp_path: Path) -> None:
     left_out = [Finding(kind=kind, picture="x", detail="y") for kind in ("empty", "empty-class", "unmapped")]
     explored = explore_dataset(replace(dataset(tmp_path, LABELS), refused=tuple(left_out)), seed=0)
-    assert explored.left_out == 1
+    assert explored.unusable == 1
 
 
 def test_without_columns_no_column_is_tracked(tmp_path: Path) -> None:
@@ -200,6 +200,19 @@ def test_pictures_left_out_are_counted_by_reason(tmp_path: Path) -> None:
     left_out = [Finding(kind=kind, picture="x", detail="y") for kind in ("empty", "truncated", "empty")]
     explored = explore_dataset(replace(dataset(tmp_path, LABELS), refused=tuple(left_out)), seed=0)
     assert explored.refused == (("empty", 2), ("truncated", 1))
+
+
+def test_each_kind_of_omission_has_its_remark(tmp_path: Path) -> None:
+    kinds = (*["missing-extra"] * 60, *["contradiction"] * 2, *["by-map"] * 4, "other-file")
+    refused = tuple(Finding(kind=kind, picture="x", detail="y") for kind in kinds)
+    explored = explore_dataset(replace(dataset(tmp_path, ["mel", "nv"] * 115), refused=refused), seed=0)
+    warnings = [remark.text for remark in find_warnings(explored) if remark.level is Level.WARNING]
+    notes = [remark.text for remark in find_warnings(explored) if remark.level is Level.NOTE]
+    assert "60 of 292 pictures (20.5%)" in warnings[0]
+    assert 'pip install "dermpack[heic]"' in warnings[0]
+    assert "2 pictures have an identical copy with another label" in warnings[1]
+    assert "62 pictures (21.2%)" in warnings[2]
+    assert "4 pictures were left out by --map." in notes
 
 
 def test_sizes_are_spread_and_counted(tmp_path: Path) -> None:

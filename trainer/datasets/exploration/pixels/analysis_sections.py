@@ -60,11 +60,11 @@ def find_analysis_warnings(analysis: PictureAnalysis) -> Iterator[tuple[Level, s
         yield (
             Level.NOTE,
             f"{errors.suspected:,} of {errors.judged:,} pictures have a suspected label error: another label "
-            f"is at least {errors.min_odds:g} times as likely. Look at them below.",
+            f"is at least {errors.min_odds:g} times as likely. Look at them.",
         )
     found = [f"{kind.found:,} {UNUSUAL[name][0]}" for name, kind in _unusual_kinds(unusual) if kind.found]
     if found:
-        yield Level.NOTE, f"Unusual pictures among {unusual.n:,}: {', '.join(found)}. Look at them below."
+        yield Level.NOTE, f"Unusual pictures among {unusual.n:,}: {', '.join(found)}. Look at them."
     for name in analysis.shortcuts.same_as_label[:MAX_NAMED]:
         what = f"The column “{name}” divides the pictures exactly as the label does"
         yield Level.NOTE, f"{what}: it is the label in other words, or a perfect shortcut."

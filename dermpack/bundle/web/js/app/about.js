@@ -4,6 +4,7 @@
 /** @typedef {import('./words.js').Words} Words */
 /** @typedef {import('../classifier.js').Classifier} Classifier */
 
+const SHOWN_LABELS = 8; // at the top of the page; the section about the model lists all
 const INLINE = /\*\*(.+?)\*\*|`(.+?)`|\[(.+?)\]\((.+?)\)/g;
 
 const $ = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
@@ -15,8 +16,13 @@ function make(name, ...content) {
   return element;
 }
 
-/** Fill the section about the model. @param {Words} words @param {Classifier} classifier */
-export function showModel(words, classifier) {
+/**
+ * Show the name and the labels at the top of the page, and fill the section about the model.
+ * @param {Words} words
+ * @param {Classifier} classifier
+ * @param {string} [name] of the bundle; that of the model says nothing to a person
+ */
+export function showModel(words, classifier, name = '') {
   const { contract, labels } = classifier;
   const describe = (/** @type {import('../classifier.js').Label} */ label) =>
     label.meaning === label.name ? label.name : `${label.meaning} (${label.name})`;
@@ -31,7 +37,14 @@ export function showModel(words, classifier) {
   ];
   const shown = facts.filter(([, text]) => text !== '');
   $('facts').replaceChildren(...shown.flatMap(([key, text]) => [make('dt', words.text(key)), make('dd', text)]));
-  $('model-name').textContent = `${contract.name} ${contract.version}`;
+  if (name !== '' && name !== contract.name) {
+    document.title = name;
+    $('title').textContent = name;
+  }
+  const named = labels.slice(0, SHOWN_LABELS).map((label) => label.meaning);
+  const more = labels.length - named.length;
+  if (more > 0) named.push(words.text('model_labels_more', { n: more }));
+  $('model-labels').textContent = words.text('model_labels', { labels: list.format(named) });
   $('card').hidden = false;
   $('whole-card').addEventListener('toggle', () => showCard(words), { once: true });
 }

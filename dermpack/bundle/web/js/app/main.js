@@ -15,7 +15,7 @@ const root = document.documentElement;
 /**
  * Where the answers are computed, the languages of the page, and whether a worker stores it. A server that has other
  * pages below the same folder sets `offline` to false, because a worker serves the files of its bundle alone.
- * @returns {Promise<{answers: 'browser'|'server', languages: string[], offline: boolean}>}
+ * @returns {Promise<{answers: 'browser'|'server', languages: string[], offline: boolean, name?: string}>}
  */
 async function readSite() {
   const response = await fetch('site.json');
@@ -67,6 +67,7 @@ class PicturePage {
     if (picture === null) return;
     if (!this.#form.isValid()) {
       this.#view.hide(); // it was given for other fields, or for another picture
+      $('announcement').textContent = '';
       return;
     }
     showProblem('');
@@ -83,7 +84,9 @@ class PicturePage {
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#view.hide();
-      showProblem(explain(words, error));
+      const problem = explain(words, error);
+      showProblem(problem);
+      $('announcement').textContent = problem; // in the place of the answer to an earlier picture
     }
     $('status').textContent = '';
     root.dataset.turns = String(turn); // for tests: how many pictures are done
@@ -149,7 +152,7 @@ async function start() {
   }
   $('status').textContent = words.text('opening');
   // A picture that is chosen before the model is open waits for it.
-  const opening = openPage(words, isServer);
+  const opening = openPage(words, isServer, site.name);
   const take = async (/** @type {Blob} */ picture) => (await opening)?.take(picture);
   listenForPictures(take);
   const hasWorker = site.offline && !isServer && isSecureContext && 'serviceWorker' in navigator;
@@ -163,12 +166,17 @@ async function start() {
   if (hasWorker) startWorker(words);
 }
 
-/** Open the model; null if that is not possible, with the reason on the page. @param {Words} words @param {boolean} isServer */
-async function openPage(words, isServer) {
+/**
+ * Open the model; null if that is not possible, with the reason on the page.
+ * @param {Words} words
+ * @param {boolean} isServer
+ * @param {string} [name] of the bundle
+ */
+async function openPage(words, isServer, name) {
   try {
     const { open } = await import(isServer ? '../remote.js' : '../classifier.js');
     const classifier = await open(new URL('./', document.baseURI));
-    showModel(words, classifier);
+    showModel(words, classifier, name);
     if (isServer) $('check').hidden = true;
     else offerSelfCheck(words, classifier, (error) => explain(words, error));
     if (classifier.isCanvasFalsified) showProblem(words.text('falsified_note'));
