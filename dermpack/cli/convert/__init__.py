@@ -19,6 +19,7 @@ from dermpack.storage.codec import encode
 
 if TYPE_CHECKING:
     from converter.export.conversion import Conversion
+    from converter.request import ConversionRequest
     from converter.search.accuracy_limit import AccuracyLimit
     from converter.search.choose import TriedCandidate
     from dermpack.dataset.manifest import Dataset
@@ -59,7 +60,8 @@ MEGABYTE = 1e6
 @click.option(
     "--method", type=click.Choice(METHODS), default="auto", show_default=True,
     help="How to convert to int8: ptq measures ranges, qat trains with quantization, selective leaves "
-    "the worst layers in floating point; auto tries them in this order until the loss is within --max-drop.",
+    "the worst layers in floating point; auto tries them in this order until the loss is within --max-drop, "
+    "which limits the others, too.",
 )  # fmt: skip
 @click.option(
     "--io", type=click.Choice(IOS),
@@ -76,7 +78,8 @@ MEGABYTE = 1e6
 )  # fmt: skip
 @click.option(
     "--max-drop", type=click.FloatRange(0, 100), default=1.0, show_default=True, metavar="POINTS",
-    help="The loss of balanced accuracy on the validation split that int8 may have.",
+    help="The loss of balanced accuracy on the validation split that int8 may have, whichever the --method. "
+    "A file beyond it is kept, but the exit code is 1.",
 )  # fmt: skip
 @options.flag("--evidence", "Return a map of where the answer comes from as a second output.")
 @options.flag(
@@ -122,7 +125,8 @@ def command(
     All need --data and, unless the file contains them, --labels and how the file is fed.
 
     Several quantizations at once make a folder of exports. The files that auto tried and did not choose go to
-    EXPORT.rejected; if no file is within --max-drop, the best one is kept and the exit code is 1.
+    EXPORT.rejected; if no int8 file is within --max-drop, the best one is kept and the exit code is 1, with
+    every --method.
 
     \b
     Examples:
@@ -199,8 +203,8 @@ def command(
             )
     _print_conversion(conversion, printer)
     printer.result(_record(conversion, output), str(output))
-    if request.method is Method.AUTO and not conversion.is_within:
-        raise FailedWithResultError(_accuracy_error(conversion, output))
+    if not conversion.is_within:
+        raise FailedWithResultError(_accuracy_error(conversion, output, request))
     # Several quantizations are in subfolders; the first one is evaluated as an example.
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
     printer.note(f"next: dermpack evaluate {quote(str(first))} {quote(str(conversion.dataset))}")
@@ -269,6 +273,9 @@ def _row(tried: TriedCandidate, limit: AccuracyLimit, *, is_kept: bool) -> tuple
     ci95 = accuracy.ci95
     interval = f" ({_points(ci95[1])} to {_points(ci95[0])})" if ci95 else ""
     why = limit.exceeded_figure(comparison)
+    # Only int8 has a limit.
+    is_beyond = bool(why) and candidate.recipe.value == "int8"
+    kept = f"kept, beyond the limit: {why}" if is_beyond else "kept"
     return (
         _file_name(tried),
         f"{accuracy.second:.3f}",
@@ -277,7 +284,7 @@ def _row(tried: TriedCandidate, limit: AccuracyLimit, *, is_kept: bool) -> tuple
         f"{comparison.agreement:.1%}",
         f"{len(candidate.data) / MEGABYTE:.2f}",
         f"{candidate.seconds:.1f}",
-        "kept" if is_kept else f"rejected: {why}" if why else "rejected",
+        kept if is_kept else f"rejected: {why}" if why else "rejected",
     )
 
 
@@ -322,8 +329,9 @@ def _record(conversion: Conversion, output: Path) -> dict[str, Any]:
     }
 
 
-def _accuracy_error(conversion: Conversion, output: Path) -> DermpackError:
+def _accuracy_error(conversion: Conversion, output: Path, request: ConversionRequest) -> DermpackError:
     """Return the error for a conversion in which no int8 file is within the limit."""
+    from converter.request import Method
     from dermpack.errors import OutputError
 
     # Only int8 has a limit, so the error is about that file.
@@ -332,5 +340,5 @@ def _accuracy_error(conversion: Conversion, output: Path) -> DermpackError:
     points, auroc = _points(best.balanced_accuracy.difference), round(-best.auroc.difference, 3) + 0.0
     lost = f"{points} points, {auroc:.3f} of AUROC, {best.agreement:.1%} same labels"
     what = f"the best int8 file was written, but loses too much accuracy by {why} ({lost})"
-    hint = "Train longer or on more pictures, or allow more with --max-drop."
-    return OutputError(output, what, hint, code="accuracy-loss")
+    way = "Train longer or on more pictures" if request.method is Method.AUTO else "Try --method auto"
+    return OutputError(output, what, f"{way}, or allow more with --max-drop.", code="accuracy-loss")
