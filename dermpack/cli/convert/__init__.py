@@ -14,7 +14,13 @@ from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import Printer, python_stderr_only, resumable, silenced_stderr
 from dermpack.cli.convert.foreign_input import declared_input, list_given, read_declared_input
 from dermpack.cli.convert.keras_file import convert_keras, is_keras, read_keras_request, refuse_keras_options
-from dermpack.cli.convert.tflite_file import convert_tflite, is_tflite, print_kept, read_foreign_model
+from dermpack.cli.convert.tflite_file import (
+    convert_tflite,
+    is_tflite,
+    print_guessing,
+    print_kept,
+    read_foreign_model,
+)
 from dermpack.storage.codec import encode
 
 if TYPE_CHECKING:
@@ -152,12 +158,11 @@ def command(
         refuse_keras_options(size, compare=compare_original)
     printer.note("Starting TensorFlow ...")
     with silenced_stderr():
-        from converter.export.conversion import convert_run
+        from converter.export.conversion import Conversion, convert_run
         from converter.qat.qat_training import TrainingObservers
         from converter.quantize.clipping import Clipping
         from converter.quantize.tflite_conversion import IoType, Quantization
         from converter.request import ConversionRequest, Method
-        from dermpack.contract import Contract
 
     request = ConversionRequest(
         recipes=tuple(Quantization(name) for name in RECIPES if others[name]) or (Quantization.INT8,),
@@ -192,7 +197,7 @@ def command(
             observers=observers,
             printer=printer,
         )
-        if isinstance(result, Contract):
+        if not isinstance(result, Conversion):
             print_kept(result, output, printer)
             return
         conversion = result
@@ -202,7 +207,10 @@ def command(
                 run, output, request, data=data, overwrite=overwrite, observers=observers
             )
     _print_conversion(conversion, printer)
-    printer.result(_record(conversion, output), str(output))
+    is_foreign = keras is not None or foreign is not None
+    is_guessing = is_foreign and print_guessing(conversion.float_predictions, printer)
+    record = {**_record(conversion, output), "is_guessing": is_guessing}
+    printer.result(record, str(output))
     if not conversion.is_within:
         raise FailedWithResultError(_accuracy_error(conversion, output, request))
     # Several quantizations are in subfolders; the first one is evaluated as an example.
