@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
 SIGNATURES = (b"PK\x03\x04", b"\x89HDF\r\n")  # a .keras file is a zip
+OWN_NORMALIZATION = (
+    "the file normalizes its pixels itself: it takes 0 to 255, so only --color and --resize are searched. "
+    "--find-input is not needed if it was trained on RGB pictures whose middle was cropped"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,15 +114,17 @@ def convert_keras(
     from converter.export.conversion import check_outputs, convert_source
     from converter.sources.keras.keras_source import describe_float_file, load_keras, open_keras
     from dermpack.imaging.preprocessing import Policy
-    from dermpack.inference.foreign_model import InputRange
+    from dermpack.inference.foreign_model import DeclaredInput, InputRange
 
     check_outputs(output, request, overwrite=overwrite)
     declared, evidence = asked.declared, None
     with python_stderr_only():
         if asked.find:
             # The network as it is in the file: its input takes the numbers that are to be found.
-            plain = replace(declared, range=InputRange.BYTES, mean=None, std=None)
+            plain = DeclaredInput(range=InputRange.BYTES)
             network = load_keras(asked.path, labels=asked.labels, declared=plain, size=asked.size)
+            if network.normalization.is_for_bytes:
+                printer.note(OWN_NORMALIZATION)
             model = describe_float_file(network, asked.labels, declared)
             model, evidence = find_declared_input(model, asked.dataset, request, printer)
             declared = model.declared
