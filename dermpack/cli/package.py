@@ -165,8 +165,8 @@ def _report(
         printer.note(f"metadata removed from {counted}; the pixels and the orientation are unchanged")
     if built.near_ties:
         device = "a browser" if form == "web" else "a phone"
-        what = f"near ties, for which {device} may answer the second label: {', '.join(built.near_ties)}"
-        printer.note(f"{what}. verify and the self-check accept both labels")
+        what = f"near ties, for which {device} may answer another label: {', '.join(built.near_ties)}"
+        printer.note(f"{what}. verify and the self-check accept it")
     suffix = "aar" if form == "aar" else "zip"
     if output.suffix.lower() != f".{suffix}":
         printer.note(f"{output} is a {suffix} file, although its name does not end in .{suffix}")
