@@ -202,12 +202,17 @@ def _read_variants(
     from dermpack.bundle.variants import MODEL_FILE, read_variants
     from dermpack.contract import CONTRACT_FILE
     from dermpack.errors import InputError
+    from dermpack.inference.model_formats import recognize_format, refuse_format
+    from dermpack.storage.files import is_directory, is_regular_file
     from dermpack.verification.export_files import describe_kept_file, write_export_files
 
     # The model in an export has a contract next to it, with what was measured.
     if export.name == MODEL_FILE and labels is None and export.with_name(CONTRACT_FILE).is_file():
         export = export.parent
     if not is_tflite(export):
+        # A file without the first bytes of a .tflite, or the folder of another program.
+        if is_regular_file(export) or (is_directory(export) and recognize_format(export)):
+            raise refuse_format(export)
         if given := [*list_given(others), *(["--labels"] if labels else [])]:
             what, hint = "applies to a .tflite without a contract only", "Omit the option."
             raise InputError(given[0], what, hint, code="option-not-applicable")

@@ -227,6 +227,7 @@ def _read_foreign(
     from trainer.runs.run_folder import read_run
 
     if not is_tflite(path):
+        _refuse_other_formats(path)
         read_run(path)
         given = [*list_given(others), *(["--labels"] if labels else []), *(["--find-input"] if find else [])]
         if given:
@@ -240,6 +241,22 @@ def _read_foreign(
     dataset = read_dataset(data)
     require_pictures(dataset, (Split.TRAIN, Split.VALIDATION))
     return model, dataset
+
+
+def _refuse_other_formats(path: Path) -> None:
+    """Raise InputError for a file, which is no run, and for a folder of another program."""
+    from dermpack.errors import InputError
+    from dermpack.inference.model_formats import recognize_format, refuse_format
+    from dermpack.storage.files import is_directory, is_regular_file
+
+    if not is_directory(path) and not is_regular_file(path):
+        return
+    if recognize_format(path) is not None:
+        raise refuse_format(path)
+    if is_regular_file(path):
+        what = "neither a Keras file nor a .tflite, by its first bytes"
+        hint = "Give a run, or such a file that was copied in binary mode."
+        raise InputError(path, what, hint, code="invalid-model")
 
 
 def _describe_kept(output: Path) -> str:

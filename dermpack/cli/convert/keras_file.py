@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from dermpack.inference.foreign_model import DeclaredInput
 
 KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
-SIGNATURES = (b"PK\x03\x04", b"\x89HDF\r\n")  # a .keras file is a zip
 OWN_NORMALIZATION = (
     "the file normalizes its pixels itself: it takes 0 to 255, so only --color and --resize are searched. "
     "--find-input is not needed if it was trained on RGB pictures whose middle was cropped"
@@ -40,11 +39,11 @@ class KerasRequest:
 
 def is_keras(path: Path) -> bool:
     """Return whether the path is a Keras file, by its first bytes or by its name."""
-    from dermpack.storage.regular_files import read_beginning
+    from dermpack.inference.model_formats import KERAS, recognize_format
 
     if path.is_dir():
         return False
-    return path.suffix.lower() in KERAS_ENDINGS or read_beginning(path, 8).startswith(SIGNATURES)
+    return path.suffix.lower() in KERAS_ENDINGS or recognize_format(path) is KERAS
 
 
 def read_keras_request(
@@ -60,9 +59,16 @@ def read_keras_request(
     """Return the request after the checks that need no TensorFlow."""
     from dermpack.dataset.manifest import Split, read_dataset, require_pictures
     from dermpack.inference.label_list import read_labels, require_known_labels
+    from dermpack.inference.model_formats import HDF5, ZIP
+    from dermpack.storage.regular_files import read_beginning
 
     if not path.exists():
         raise InputError(path, "file not found", "Check the path.", code="file-not-found")
+    beginning = read_beginning(path, len(HDF5))
+    if beginning and not beginning.startswith((HDF5, ZIP)):
+        what = "not a Keras file: its first bytes are neither those of HDF5 nor of a zip"
+        hint = "Give a file that was saved with model.save('….keras') and copied in binary mode."
+        raise InputError(path, what, hint, code="invalid-model-file")
     if data is None:
         hint = "Give a dataset, on which ranges are measured and the files are compared."
         raise InputError(path, "conversion needs --data", hint, code="missing-option")
