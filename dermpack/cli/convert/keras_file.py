@@ -87,7 +87,9 @@ def read_keras_request(
             raise InputError(data, what, hint, code="empty-split")
     require_pictures(dataset, (Split.TRAIN, Split.VALIDATION))
     names = read_labels(labels)
-    require_known_labels(dataset, names, where=path)
+    # With too few labels, the number of outputs, which the network shows, is the clearer error.
+    if len(names) >= len(dataset.classes):
+        require_known_labels(dataset, names, where=path)
     return KerasRequest(
         path=path,
         dataset=dataset,

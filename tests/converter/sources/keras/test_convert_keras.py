@@ -96,7 +96,8 @@ def test_the_export_holds_what_it_promises(export: Path, dataset: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        (("--labels", "red,green"), "unknown-label"),
+        (("--labels", "red,green"), "labels-mismatch"),
+        (("--labels", "red,green,white"), "unknown-label"),
         (("--labels", "red,green,blue,white"), "labels-mismatch"),
         (("--head", "logits"), "option-not-applicable"),
         (("--size", "40"), "conflicting-options"),
