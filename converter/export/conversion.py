@@ -18,6 +18,7 @@ from converter.search.choose import TriedCandidate, choose_best, make_candidates
 from converter.sources.run_source import find_dataset, open_run
 from converter.sources.source import Source
 from dermpack.contract import CONTRACT_FILE, Contract
+from dermpack.metrics.predictions import Predictions
 from dermpack.progress import Track
 from dermpack.storage.files import check_output_folder, format_json, new_folder, write_text
 from trainer.api import read_run
@@ -46,6 +47,7 @@ class Conversion:
     limit: AccuracyLimit  # that decided between the candidates
     rejected: Path | None
     dataset: Path  # on which the files were compared
+    float_predictions: Predictions  # of the validation split
     notes: tuple[str, ...] = ()  # on how the model was understood
 
     @property
@@ -137,6 +139,7 @@ def convert_source(
         limit=derive_limit(source.float_predictions, max_drop=request.max_drop),
         rejected=rejected if others else None,
         dataset=source.dataset.folder,
+        float_predictions=source.float_predictions,
         notes=source.notes,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,19 @@ from dermpack.inference.foreign_model import ForeignModel
 from dermpack.metrics.calibration import calibrate, fit_temperature
 from dermpack.metrics.definitions import OVERALL
 from dermpack.metrics.intervals import compare_metric
+from dermpack.metrics.predictions import Predictions
 from dermpack.metrics.thresholds import COVERAGE, fit_abstention
 from dermpack.progress import Track, silent
 from dermpack.storage.files import check_output_folder, new_folder
 from dermpack.verification.export_files import describe_kept_file, write_export_files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KeptFile:
+    """The contract of a file that was kept as it is, and its predictions of the validation split."""
+
+    contract: contracts.Contract
+    predictions: Predictions  # before any temperature
 
 
 def export_kept_file(
@@ -33,8 +42,8 @@ def export_kept_file(
     threads: int = 2,
     overwrite: bool = False,
     track: Track = silent,
-) -> contracts.Contract:
-    """Write the export of a quantized file, whose bytes stay the same, and return its contract."""
+) -> KeptFile:
+    """Write the export of a quantized file, whose bytes stay the same."""
     check_output_folder(output, marker=contracts.CONTRACT_FILE, overwrite=overwrite)
     contract = describe_kept_file(model, dataset_sha256=dataset.sha256, licence=dataset.licence)
     policy = Policy(contract.picture.policy)
@@ -61,4 +70,4 @@ def export_kept_file(
     )
     with new_folder(output, marker=contracts.CONTRACT_FILE, overwrite=overwrite) as folder:
         write_export_files(folder, model.data, contract)
-    return contract
+    return KeptFile(contract=contract, predictions=predictions)

@@ -1,4 +1,4 @@
-"""Let a network of any pixel scale take pixels in [-1, 1], as the trainer feeds them."""
+"""Let a network of any pixel scale take pixels in [-1, 1], as the trainer feeds them, or bytes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ def take_unit_inputs(model: Keras, pixels: PixelScale) -> Keras:
     if pixels == UNIT_SCALE:
         return model
     (mean, *_), (std, *_) = pixels.mean, pixels.std
-    inputs = tf_keras.Input(model.inputs[0].shape[1:], name="unit_pixels")
-    scaled = tf_keras.layers.Rescaling(PIXEL_MIDDLE / std, (PIXEL_MIDDLE - mean) / std)(inputs)
-    return tf_keras.Model(inputs, model(scaled), name=f"{model.name}_on_unit_pixels")
+    return _rescale(model, PIXEL_MIDDLE / std, (PIXEL_MIDDLE - mean) / std, name="unit_pixels")
+
+
+def take_byte_inputs(model: Keras, pixels: PixelScale) -> Keras:
+    """Return a model with the same variables that takes pixels from 0 to 255: (x - mean) / std."""
+    (mean, *_), (std, *_) = pixels.mean, pixels.std
+    return _rescale(model, 1 / std, -mean / std, name="byte_pixels")
+
+
+def _rescale(model: Keras, scale: float, offset: float, *, name: str) -> Keras:
+    inputs = tf_keras.Input(model.inputs[0].shape[1:], name=name)
+    scaled = tf_keras.layers.Rescaling(scale, offset)(inputs)
+    return tf_keras.Model(inputs, model(scaled), name=f"{model.name}_on_{name}")

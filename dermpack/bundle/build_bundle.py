@@ -58,7 +58,7 @@ class BuiltBundle:
     data: bytes
     files: Mapping[str, bytes]  # by their paths below the folder of the bundle
     card: bytes  # the model card that the bundle contains
-    near_ties: tuple[str, ...]  # golden pictures whose two best labels are nearly as probable as each other
+    near_ties: tuple[str, ...]  # golden pictures for which other kernels may prefer another label
     metadata_removed: int  # the number of golden pictures that had metadata
 
 
@@ -126,7 +126,7 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
 
 
 def _near_ties(golden: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Return the golden pictures for which another machine may answer the second label."""
+    """Return the golden pictures for which another machine may answer another label."""
     if not golden:
         return ()
     record = json.loads(golden[golden_vectors.GOLDEN_FILE])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,7 @@ from dermpack.inference.model_files import read_model
 from dermpack.inference.picture_feed import Floats, build_feed, declared_tensor, dequantize
 from dermpack.metrics.calibration import apply_temperature
 from dermpack.storage.files import MAX_JSON_BYTES, path_exists, read_bytes, sha256_of
+from dermpack.verification.verify import open_hosts
 
 MODEL_FILE = "model.tflite"
 CONVERT_HINT = "Convert the run again."
@@ -128,6 +131,25 @@ def run_variants(
     """Run each variant on the first installed interpreter, as an app does; pixels are uint8 [n, s, s, 3]."""
     with open_host(first_installed_runtime()) as host:
         return [run_variant(host, variant, pixels, metadata, kernels=Kernels.XNNPACK) for variant in variants]
+
+
+def run_variants_elsewhere(
+    variants: Sequence[Variant], pixels: Pixels, metadata: Rows | None = None
+) -> list[tuple[Floats, ...]]:
+    """Return the probabilities [n, labels] of each variant on every other interpreter and set of kernels.
+
+    These are all that `run_variants` does not use. A set of kernels that cannot run a variant gives nothing:
+    verification reports it.
+    """
+    probabilities: list[tuple[Floats, ...]] = [() for _ in variants]
+    with open_hosts() as hosts:
+        others = [(host, kernels) for host in hosts.values() for kernels in Kernels]
+        others.remove((hosts[first_installed_runtime()], Kernels.XNNPACK))
+        for (index, variant), (host, kernels) in product(enumerate(variants), others):
+            with suppress(InputError):
+                run = run_variant(host, variant, pixels, metadata, kernels=kernels)
+                probabilities[index] += (np.stack([output.probabilities for output in run]),)
+    return probabilities
 
 
 def run_variant(

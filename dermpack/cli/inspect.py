@@ -74,7 +74,7 @@ def _model_record(model: ModelFile) -> dict[str, Any]:
         "inputs": [
             {
                 **_tensor_record(tensor),
-                "takes_raw_bytes": takes_raw_bytes(tensor),
+                "takes_raw_bytes": takes_raw_bytes(tensor, model.metadata),
                 "feed": describe_input(tensor, model.metadata),
             }
             for tensor in model.inputs

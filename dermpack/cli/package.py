@@ -167,8 +167,8 @@ def _report(
         printer.note(f"metadata removed from {counted}; the pixels and the orientation are unchanged")
     if built.near_ties:
         device = "a browser" if form == "web" else "a phone"
-        what = f"near ties, for which {device} may answer the second label: {', '.join(built.near_ties)}"
-        printer.note(f"{what}. verify and the self-check accept both labels")
+        what = f"near ties, for which {device} may answer another label: {', '.join(built.near_ties)}"
+        printer.note(f"{what}. verify and the self-check accept it")
     suffix = "aar" if form == "aar" else "zip"
     if output.suffix.lower() != f".{suffix}":
         printer.note(f"{output} is a {suffix} file, although its name does not end in .{suffix}")
@@ -204,12 +204,17 @@ def _read_variants(
     from dermpack.bundle.variants import MODEL_FILE, read_variants
     from dermpack.contract import CONTRACT_FILE
     from dermpack.errors import InputError
+    from dermpack.inference.model_formats import recognize_format, refuse_format
+    from dermpack.storage.files import is_directory, is_regular_file
     from dermpack.verification.export_files import describe_kept_file, write_export_files
 
     # The model in an export has a contract next to it, with what was measured.
     if export.name == MODEL_FILE and labels is None and export.with_name(CONTRACT_FILE).is_file():
         export = export.parent
     if not is_tflite(export):
+        # A file without the first bytes of a .tflite, or the folder of another program.
+        if is_regular_file(export) or (is_directory(export) and recognize_format(export)):
+            raise refuse_format(export)
         if given := [*list_given(others), *(["--labels"] if labels else [])]:
             what, hint = "applies to a .tflite without a contract only", "Omit the option."
             raise InputError(given[0], what, hint, code="option-not-applicable")

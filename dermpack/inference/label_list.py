@@ -95,5 +95,5 @@ def require_known_labels(dataset: Dataset, labels: Sequence[str], *, where: obje
     missing = [label for label in dataset.classes if label not in labels]
     if missing:
         what = f"the dataset has the label {missing[0]!r}, which the model does not have"
-        hint = "Import the dataset with the labels of the model (--map OLD=NEW), or correct --labels."
+        hint = "Correct --labels, or import the dataset with the labels of the model (data import --map CSV)."
         raise InputError(where, what, hint, code="unknown-label")

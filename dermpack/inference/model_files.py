@@ -18,12 +18,10 @@ from dermpack.contract import (
 from dermpack.errors import DermpackError, InputError, TableError
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.label_list import check_label_list, read_labels
+from dermpack.inference.model_formats import is_tflite_content, recognize_format, refuse_format
 from dermpack.storage.files import is_directory, read_bytes, read_json, sha256_of
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
-IDENTIFIER, IDENTIFIER_OFFSET = b"TFL3", 4  # of the flatbuffer
-ZIP = b"PK\x03\x04"  # the first bytes of a bundle
-GIVE_TFLITE = "Give the path of a .tflite file."
 GIVE_MODEL = "Give a .tflite file or an export folder."
 AGAIN = "Convert the run again, or give the labels with --labels FILE."
 
@@ -48,11 +46,8 @@ def read_model(path: Path) -> bytes:
             raise
         raise InputError(path, "the model does not exist", GIVE_MODEL, code="model-not-found") from error
     # The interpreters check little of a file, so it must at least claim to be a model.
-    if data.startswith(ZIP):
-        hint = "Give the export folder, or unpack the bundle and give the model.tflite in it."
-        raise InputError(path, "a zip file (a bundle?), not a .tflite", hint, code="invalid-model")
-    if data[IDENTIFIER_OFFSET : IDENTIFIER_OFFSET + len(IDENTIFIER)] != IDENTIFIER:
-        raise InputError(path, "not a TensorFlow Lite model", GIVE_TFLITE, code="invalid-model")
+    if not is_tflite_content(data):
+        raise refuse_format(path, data)
     return data
 
 
@@ -185,6 +180,8 @@ def find_model_file(path: Path) -> Path:
     if (path / RUN_FILE).is_file():
         hint = f'Convert it with "dermpack convert {path} -o EXPORT".'
         raise InputError(path, "a run, not a .tflite file", hint, code="model-not-found")
+    if recognize_format(path) is not None:
+        raise refuse_format(path)
     if exports := sorted(str(model.parent) for model in path.glob(f"*/{MODEL_FILE}")):
         hint = f"Give one of the exports inside it: {', '.join(exports)}."
     elif bundled := sorted(path.glob("src/main/assets/*/*.tflite")):

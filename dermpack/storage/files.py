@@ -216,6 +216,14 @@ def is_directory(path: Path) -> bool:
         return False
 
 
+def is_regular_file(path: Path) -> bool:
+    """Return whether the path is a file or a link to one; False for a pipe, or if it cannot be examined."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return False
+
+
 @lru_cache(maxsize=8)
 def normalize_path(path: Path) -> Path:
     """Return the shorter path to the same place: "sets/moved/../pictures" → "sets/pictures".

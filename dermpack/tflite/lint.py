@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dermpack.contract import Contract, TensorInterface
 from dermpack.errors import InputError, count_noun
-from dermpack.tflite.model_file import MIDDLES, ModelFile, TensorInfo, takes_raw_bytes
+from dermpack.tflite.model_file import LOWEST, ModelFile, TensorInfo, takes_raw_bytes
 
 SHOWN = 3  # names in a line
 INTEGERS = frozenset(("int8", "uint8", "int16"))
@@ -59,9 +59,9 @@ def _lint_ends(model: ModelFile) -> Iterator[LintFinding]:
             detail = f"{tensor.name} is int8: a byte above 127 turns negative, and MediaPipe refuses it"
             hint = "subtract 128, or convert with --io uint8"
             yield LintFinding(kind="signed input", detail=detail, hint=hint)
-        if tensor.is_picture and tensor.dtype in MIDDLES and not takes_raw_bytes(tensor):
+        if tensor.is_picture and tensor.dtype in LOWEST and not takes_raw_bytes(tensor, model.metadata):
             steps = f"scale {list(tensor.scales)}, zero point {list(tensor.zero_points)}"
-            detail = f"{tensor.name} has {steps}, not 1/127.5 around the middle"
+            detail = f"{tensor.name} has {steps}, by which a pixel is another number"
             hint = "quantize each pixel by this scale and zero point"
             yield LintFinding(kind="not raw bytes", detail=detail, hint=hint)
     # dermpack computes the distance to the training pictures in float in every file.

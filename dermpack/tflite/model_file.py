@@ -19,8 +19,10 @@ QUANTIZED_TYPES = frozenset(("int8", "uint8", "int16", "int4", "float16", "bfloa
 OWN_AUTHOR = "dermpack"  # in the metadata of the files that dermpack writes
 METADATA_KIND, UNUSED_KIND = "metadata", "unused"
 LABELS_FILE, CALIBRATION_FILE = "labels.txt", "score_calibration.txt"
-PIXEL_STEP, STEP_ERROR = 1 / 127.5, 1e-4  # the error is relative; our models take pixels from -1 to 1
-MIDDLES = {"uint8": (127, 128), "int8": (-1, 0)}  # zero points of an input that takes raw bytes
+STEP_ERROR = 1e-4  # of a scale, relative
+ZERO_POINT_ERROR = 0.52  # a zero point is a whole number: 127 or 128 for the middle, 127.5
+LOWEST = {"uint8": 0, "int8": -128}  # the number of a black pixel in an input that takes raw bytes
+USUAL_PIXELS = ((127.5, 127.5), (0.0, 255.0), (0.0, 1.0))  # mean and std: -1..1, 0..1, 0..255
 
 
 class FileKind(Enum):
@@ -210,12 +212,23 @@ class ModelFile:
         return dict(sorted(counts.items()))
 
 
-def takes_raw_bytes(tensor: TensorInfo) -> bool:
-    """Return whether the numbers of an 8-bit input are the pixels: scale 1/127.5 around the middle."""
-    if tensor.dtype not in MIDDLES or len(tensor.scales) != 1:
+def takes_raw_bytes(tensor: TensorInfo, metadata: Metadata | None = None) -> bool:
+    """Return whether the numbers of an 8-bit input are the pixels, for int8 less 128.
+
+    That is so if quantizing (x - mean) / std gives x again: with scale 1/255 and zero point 0 for 0..1, or
+    scale 1/127.5 around the middle for -1..1. Mean and std are the usual ones, or those of the metadata.
+    """
+    if tensor.dtype not in LOWEST or len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
         return False
-    is_pixel_step = abs(tensor.scales[0] / PIXEL_STEP - 1) < STEP_ERROR
-    return is_pixel_step and tensor.zero_points[:1] in [(middle,) for middle in MIDDLES[tensor.dtype]]
+    (scale,), (zero_point,) = tensor.scales, tensor.zero_points
+    pairs = list(USUAL_PIXELS)
+    if metadata is not None and len(set(metadata.mean)) == len(set(metadata.std)) == 1:
+        pairs.append((metadata.mean[0], metadata.std[0]))
+    return any(
+        abs(scale * std - 1) < STEP_ERROR
+        and abs(zero_point - mean - LOWEST[tensor.dtype]) <= ZERO_POINT_ERROR
+        for mean, std in pairs
+    )
 
 
 def describe_input(tensor: TensorInfo, metadata: Metadata | None) -> str:
@@ -223,11 +236,11 @@ def describe_input(tensor: TensorInfo, metadata: Metadata | None) -> str:
     is_planar = len(tensor.shape) == 4 and tensor.shape[1] == 3  # NCHW
     if not tensor.is_picture and not is_planar:
         return f"{tensor.size_bytes} bytes of {tensor.dtype}; not an RGB picture"
-    if takes_raw_bytes(tensor):
+    if takes_raw_bytes(tensor, metadata):
         value = "the pixels as they are" if tensor.dtype == "uint8" else "each pixel less 128"
-    elif tensor.dtype in MIDDLES and tensor.scales:
+    elif tensor.dtype in LOWEST and tensor.scales:
         value = f"round({_real_value(metadata)} / {tensor.scales[0]:.6g}) + {tensor.zero_points[0]}"
-    elif tensor.dtype in MIDDLES:
+    elif tensor.dtype in LOWEST:
         value = f"{tensor.dtype} without a scale in the file"
     else:
         value = _real_value(metadata)

@@ -35,7 +35,17 @@ def make_demo(folder: Path) -> None:
     assert main(["data", "demo", "-o", pictures, "--pictures", "120", "--size", "48", "-q"]) == 0
     assert main(["data", "import", pictures, "-o", dataset, "-q"]) == 0
     assert main(["train", dataset, "-o", run, *OPTIONS, "--epochs", "2"]) == 0
-    recipes = ("--float32", "--float16", "--int8", "--method", "ptq", "--calibration", "20")
+    recipes = (
+        "--float32",
+        "--float16",
+        "--int8",
+        "--method",
+        "ptq",
+        "--max-drop",
+        "100",
+        "--calibration",
+        "20",
+    )
     assert main(["convert", run, "-o", str(folder / "exports"), *recipes, "-q"]) == 0
     shutil.copytree(folder / "exports" / "int8", folder / "export")
     write_notebook_model(folder / "notebook.keras")

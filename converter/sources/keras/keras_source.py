@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from converter.export_graph import build_export_graph
 from converter.pixel_scale import PixelScale
-from converter.qat.unit_inputs import take_unit_inputs
+from converter.qat.unit_inputs import take_byte_inputs, take_unit_inputs
 from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze, freeze_graph
 from converter.sources.keras.graph import MALFORMED, KerasGraph, refuse, refuse_malformed
 from converter.sources.keras.graph_reading import read_graph
-from converter.sources.keras.normalization import InputNormalization, find_normalization
+from converter.sources.keras.normalization import (
+    InputNormalization,
+    find_normalization,
+    refuse_other_numbers,
+)
 from converter.sources.keras.original import PICTURES, compare_original
 from converter.sources.keras.rebuild import RebuiltNetwork, rebuild
 from converter.sources.keras.weights import VariableFinder
@@ -25,7 +29,7 @@ from dermpack.contract import ColorOrder, InputEvidence, Parents, SourceKind
 from dermpack.dataset.manifest import Dataset, Split
 from dermpack.errors import InputError
 from dermpack.imaging.preprocessing import Policy
-from dermpack.inference.foreign_model import DeclaredInput, ForeignModel, describe_model
+from dermpack.inference.foreign_model import DeclaredInput, ForeignModel, InputRange, describe_model
 from dermpack.progress import Track, silent
 from dermpack.storage.files import sha256_file
 from trainer.api import KerasModelFile, Recipe, predict, read_keras_model
@@ -61,7 +65,12 @@ def load_keras(
     try:
         side = _find_side(graph, size, path)
         normalization = find_normalization(
-            graph, finder, declared=_declared_scale(declared), size=side, where=path
+            graph,
+            finder,
+            declared=_declared_scale(declared),
+            color=declared.color or ColorOrder.RGB,
+            size=side,
+            where=path,
         )
         rebuilt = rebuild(graph, finder, normalization, size=side, where=path)
         notes = tuple(_list_notes(file, graph, normalization, rebuilt))
@@ -159,8 +168,15 @@ def _compare_answers(network: KerasNetwork, rows: NDArray[np.uint8]) -> str:
 def describe_float_file(
     network: KerasNetwork, labels: Sequence[str], declared: DeclaredInput
 ) -> ForeignModel:
-    """Return the network as a float .tflite whose input is that of the Keras file, to find how it is fed."""
-    data = convert(freeze(network.rebuilt.model), Quantization.FLOAT32, io=IoType.FLOAT32)
+    """Return the network as a float .tflite whose input is that of the Keras file, to find how it is fed.
+
+    The network was loaded as one that takes bytes, so its scale of pixels is the file's own normalization.
+    """
+    if network.normalization.is_for_bytes:  # the numbers of the pixels need not be found
+        refuse_other_numbers(_declared_scale(declared), network.file)
+        declared = replace(declared, range=InputRange.BYTES, mean=None, std=None)
+    model = take_byte_inputs(network.rebuilt.model, network.normalization.pixels)
+    data = convert(freeze(model), Quantization.FLOAT32, io=IoType.FLOAT32)
     return describe_model(network.file, data, labels=labels, declared=declared)
 
 

@@ -8,7 +8,7 @@ The maps are composed exactly; the normalization ends at the first call that is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,23 @@ class InputNormalization:
     # The tensors at which the network begins, by the number of their call: None if it is the input itself,
     # else the map from the input to it, which stays in the graph.
     entrances: Mapping[int, ChannelMap | None]
+    is_for_bytes: bool  # whether the file's own normalization proves that it takes 0 to 255
     description: str
 
 
 def find_normalization(
-    graph: KerasGraph, finder: VariableFinder, *, declared: PixelScale | None, size: int, where: Path
+    graph: KerasGraph,
+    finder: VariableFinder,
+    *,
+    declared: PixelScale | None,
+    color: ColorOrder,
+    size: int,
+    where: Path,
 ) -> InputNormalization:
-    """Return how the pixels enter the network; an InputError names what must be declared."""
+    """Return how the pixels enter the network; an InputError names what must be declared, or must not.
+
+    `color` is the order of the channels of a file that takes 0 to 255, which its normalization does not show.
+    """
     maps = _evaluate(graph.calls, finder, size=size)
     # The tensors that something other than the normalization reads.
     readers = {
@@ -80,7 +90,14 @@ def find_normalization(
         raise refuse(where, "the model does not compute anything from a picture")
     if any(entrance.is_flat for entrance in entrances.values()):
         raise refuse(where, "the model takes the channels of a picture apart")
-    given = declared or _given_scale(list(entrances.values()), where)
+    is_for_bytes = all(_is_for_bytes(entrance) for entrance in entrances.values())
+    if is_for_bytes:
+        refuse_other_numbers(declared, where)
+        given = replace(BYTES, color=color)
+    elif declared is not None:
+        given = declared
+    else:
+        raise _refuse_unknown(list(entrances.values()), where)
     # From the bytes of a picture (RGB) to the file's own input, and on to each entrance.
     std = np.asarray(given.std)
     order = [2, 1, 0] if given.color is ColorOrder.BGR else [0, 1, 2]
@@ -107,28 +124,35 @@ def find_normalization(
             )
             for number, entrance in composed.items()
         },
+        is_for_bytes=is_for_bytes,
         description=_describe(given, pixels, is_moved=first.is_same(own)),
     )
 
 
+def refuse_other_numbers(declared: PixelScale | None, where: Path) -> None:
+    """Raise InputError if a file that takes 0 to 255 is declared to take other numbers."""
+    if declared is not None and replace(declared, color=BYTES.color) != BYTES:
+        what = "the file normalizes its pixels itself (it takes 0 to 255), so they cannot be declared"
+        hint = "Omit --input-range, --mean and --std."
+        raise InputError(where, what, hint, code="option-not-applicable")
+
+
 def _describe(given: PixelScale, pixels: PixelScale, *, is_moved: bool) -> str:
     low, high = given.limits
+    taken = f"the file takes {low:g} to {high:g}{', BGR' if given.color is ColorOrder.BGR else ''}"
     if not is_moved:
         return (
-            f"the file takes {low:g} to {high:g}; its normalization differs between the channels, so it "
-            "stays in the network as a fixed convolution"
+            f"{taken}; its normalization differs between the channels, so it stays in the network as a fixed "
+            "convolution"
         )
     own_low, own_high = pixels.limits
     if given == pixels:
-        return f"the file takes {low:g} to {high:g}"
-    behind = f"the network behind its normalization {own_low:g} to {own_high:g}"
-    return f"the file takes {low:g} to {high:g}; {behind}"
+        return taken
+    return f"{taken}; the network behind its normalization {own_low:g} to {own_high:g}"
 
 
-def _given_scale(entrances: list[ChannelMap], where: Path) -> PixelScale:
-    """Return what the file's input takes, if its own normalization proves that it is 0 to 255."""
-    if all(_is_for_bytes(entrance) for entrance in entrances):
-        return BYTES
+def _refuse_unknown(entrances: list[ChannelMap], where: Path) -> InputError:
+    """Return the error for a file that does not show which numbers its input takes."""
     has_none = len(entrances) == 1 and entrances[0].is_same(
         ChannelMap(matrix=np.eye(CHANNELS), offset=np.zeros(3))
     )
@@ -137,7 +161,7 @@ def _given_scale(entrances: list[ChannelMap], where: Path) -> PixelScale:
         if has_none
         else "the normalization in the file does not show which numbers it takes"
     )
-    raise InputError(where, what, HINT, code="missing-normalization")
+    return InputError(where, what, HINT, code="missing-normalization")
 
 
 def _is_for_bytes(entrance: ChannelMap) -> bool:

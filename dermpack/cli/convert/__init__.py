@@ -14,11 +14,18 @@ from dermpack.cli import FailedWithResultError, options
 from dermpack.cli.console import Printer, python_stderr_only, resumable, silenced_stderr
 from dermpack.cli.convert.foreign_input import declared_input, list_given, read_declared_input
 from dermpack.cli.convert.keras_file import convert_keras, is_keras, read_keras_request, refuse_keras_options
-from dermpack.cli.convert.tflite_file import convert_tflite, is_tflite, print_kept, read_foreign_model
+from dermpack.cli.convert.tflite_file import (
+    convert_tflite,
+    is_tflite,
+    print_guessing,
+    print_kept,
+    read_foreign_model,
+)
 from dermpack.storage.codec import encode
 
 if TYPE_CHECKING:
     from converter.export.conversion import Conversion
+    from converter.request import ConversionRequest
     from converter.search.accuracy_limit import AccuracyLimit
     from converter.search.choose import TriedCandidate
     from dermpack.dataset.manifest import Dataset
@@ -59,7 +66,8 @@ MEGABYTE = 1e6
 @click.option(
     "--method", type=click.Choice(METHODS), default="auto", show_default=True,
     help="How to convert to int8: ptq measures ranges, qat trains with quantization, selective leaves "
-    "the worst layers in floating point; auto tries them in this order until the loss is within --max-drop.",
+    "the worst layers in floating point; auto tries them in this order until the loss is within --max-drop, "
+    "which limits the others, too.",
 )  # fmt: skip
 @click.option(
     "--io", type=click.Choice(IOS),
@@ -76,7 +84,8 @@ MEGABYTE = 1e6
 )  # fmt: skip
 @click.option(
     "--max-drop", type=click.FloatRange(0, 100), default=1.0, show_default=True, metavar="POINTS",
-    help="The loss of balanced accuracy on the validation split that int8 may have.",
+    help="The loss of balanced accuracy on the validation split that int8 may have, whichever the --method. "
+    "A file beyond it is kept, but the exit code is 1.",
 )  # fmt: skip
 @options.flag("--evidence", "Return a map of where the answer comes from as a second output.")
 @options.flag(
@@ -122,7 +131,8 @@ def command(
     All need --data and, unless the file contains them, --labels and how the file is fed.
 
     Several quantizations at once make a folder of exports. The files that auto tried and did not choose go to
-    EXPORT.rejected; if no file is within --max-drop, the best one is kept and the exit code is 1.
+    EXPORT.rejected; if no int8 file is within --max-drop, the best one is kept and the exit code is 1, with
+    every --method.
 
     \b
     Examples:
@@ -148,12 +158,11 @@ def command(
         refuse_keras_options(size, compare=compare_original)
     printer.note("Starting TensorFlow ...")
     with silenced_stderr():
-        from converter.export.conversion import convert_run
+        from converter.export.conversion import Conversion, convert_run
         from converter.qat.qat_training import TrainingObservers
         from converter.quantize.clipping import Clipping
         from converter.quantize.tflite_conversion import IoType, Quantization
         from converter.request import ConversionRequest, Method
-        from dermpack.contract import Contract
 
     request = ConversionRequest(
         recipes=tuple(Quantization(name) for name in RECIPES if others[name]) or (Quantization.INT8,),
@@ -188,7 +197,7 @@ def command(
             observers=observers,
             printer=printer,
         )
-        if isinstance(result, Contract):
+        if not isinstance(result, Conversion):
             print_kept(result, output, printer)
             return
         conversion = result
@@ -198,9 +207,12 @@ def command(
                 run, output, request, data=data, overwrite=overwrite, observers=observers
             )
     _print_conversion(conversion, printer)
-    printer.result(_record(conversion, output), str(output))
-    if request.method is Method.AUTO and not conversion.is_within:
-        raise FailedWithResultError(_accuracy_error(conversion, output))
+    is_foreign = keras is not None or foreign is not None
+    is_guessing = is_foreign and print_guessing(conversion.float_predictions, printer)
+    record = {**_record(conversion, output), "is_guessing": is_guessing}
+    printer.result(record, str(output))
+    if not conversion.is_within:
+        raise FailedWithResultError(_accuracy_error(conversion, output, request))
     # Several quantizations are in subfolders; the first one is evaluated as an example.
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
     printer.note(f"next: dermpack evaluate {quote(str(first))} {quote(str(conversion.dataset))}")
@@ -215,6 +227,7 @@ def _read_foreign(
     from trainer.runs.run_folder import read_run
 
     if not is_tflite(path):
+        _refuse_other_formats(path)
         read_run(path)
         given = [*list_given(others), *(["--labels"] if labels else []), *(["--find-input"] if find else [])]
         if given:
@@ -228,6 +241,22 @@ def _read_foreign(
     dataset = read_dataset(data)
     require_pictures(dataset, (Split.TRAIN, Split.VALIDATION))
     return model, dataset
+
+
+def _refuse_other_formats(path: Path) -> None:
+    """Raise InputError for a file, which is no run, and for a folder of another program."""
+    from dermpack.errors import InputError
+    from dermpack.inference.model_formats import recognize_format, refuse_format
+    from dermpack.storage.files import is_directory, is_regular_file
+
+    if not is_directory(path) and not is_regular_file(path):
+        return
+    if recognize_format(path) is not None:
+        raise refuse_format(path)
+    if is_regular_file(path):
+        what = "neither a Keras file nor a .tflite, by its first bytes"
+        hint = "Give a run, or such a file that was copied in binary mode."
+        raise InputError(path, what, hint, code="invalid-model")
 
 
 def _describe_kept(output: Path) -> str:
@@ -269,6 +298,9 @@ def _row(tried: TriedCandidate, limit: AccuracyLimit, *, is_kept: bool) -> tuple
     ci95 = accuracy.ci95
     interval = f" ({_points(ci95[1])} to {_points(ci95[0])})" if ci95 else ""
     why = limit.exceeded_figure(comparison)
+    # Only int8 has a limit.
+    is_beyond = bool(why) and candidate.recipe.value == "int8"
+    kept = f"kept, beyond the limit: {why}" if is_beyond else "kept"
     return (
         _file_name(tried),
         f"{accuracy.second:.3f}",
@@ -277,7 +309,7 @@ def _row(tried: TriedCandidate, limit: AccuracyLimit, *, is_kept: bool) -> tuple
         f"{comparison.agreement:.1%}",
         f"{len(candidate.data) / MEGABYTE:.2f}",
         f"{candidate.seconds:.1f}",
-        "kept" if is_kept else f"rejected: {why}" if why else "rejected",
+        kept if is_kept else f"rejected: {why}" if why else "rejected",
     )
 
 
@@ -322,8 +354,9 @@ def _record(conversion: Conversion, output: Path) -> dict[str, Any]:
     }
 
 
-def _accuracy_error(conversion: Conversion, output: Path) -> DermpackError:
+def _accuracy_error(conversion: Conversion, output: Path, request: ConversionRequest) -> DermpackError:
     """Return the error for a conversion in which no int8 file is within the limit."""
+    from converter.request import Method
     from dermpack.errors import OutputError
 
     # Only int8 has a limit, so the error is about that file.
@@ -332,5 +365,5 @@ def _accuracy_error(conversion: Conversion, output: Path) -> DermpackError:
     points, auroc = _points(best.balanced_accuracy.difference), round(-best.auroc.difference, 3) + 0.0
     lost = f"{points} points, {auroc:.3f} of AUROC, {best.agreement:.1%} same labels"
     what = f"the best int8 file was written, but loses too much accuracy by {why} ({lost})"
-    hint = "Train longer or on more pictures, or allow more with --max-drop."
-    return OutputError(output, what, hint, code="accuracy-loss")
+    way = "Train longer or on more pictures" if request.method is Method.AUTO else "Try --method auto"
+    return OutputError(output, what, f"{way}, or allow more with --max-drop.", code="accuracy-loss")

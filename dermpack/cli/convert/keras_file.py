@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from dermpack.inference.foreign_model import DeclaredInput
 
 KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
-SIGNATURES = (b"PK\x03\x04", b"\x89HDF\r\n")  # a .keras file is a zip
+OWN_NORMALIZATION = (
+    "the file normalizes its pixels itself: it takes 0 to 255, so only --color and --resize are searched. "
+    "--find-input is not needed if it was trained on RGB pictures whose middle was cropped"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,11 +39,11 @@ class KerasRequest:
 
 def is_keras(path: Path) -> bool:
     """Return whether the path is a Keras file, by its first bytes or by its name."""
-    from dermpack.storage.regular_files import read_beginning
+    from dermpack.inference.model_formats import KERAS, recognize_format
 
     if path.is_dir():
         return False
-    return path.suffix.lower() in KERAS_ENDINGS or read_beginning(path, 8).startswith(SIGNATURES)
+    return path.suffix.lower() in KERAS_ENDINGS or recognize_format(path) is KERAS
 
 
 def read_keras_request(
@@ -56,9 +59,16 @@ def read_keras_request(
     """Return the request after the checks that need no TensorFlow."""
     from dermpack.dataset.manifest import Split, read_dataset, require_pictures
     from dermpack.inference.label_list import read_labels, require_known_labels
+    from dermpack.inference.model_formats import HDF5, ZIP
+    from dermpack.storage.regular_files import read_beginning
 
     if not path.exists():
         raise InputError(path, "file not found", "Check the path.", code="file-not-found")
+    beginning = read_beginning(path, len(HDF5))
+    if beginning and not beginning.startswith((HDF5, ZIP)):
+        what = "not a Keras file: its first bytes are neither those of HDF5 nor of a zip"
+        hint = "Give a file that was saved with model.save('….keras') and copied in binary mode."
+        raise InputError(path, what, hint, code="invalid-model-file")
     if data is None:
         hint = "Give a dataset, on which ranges are measured and the files are compared."
         raise InputError(path, "conversion needs --data", hint, code="missing-option")
@@ -77,7 +87,9 @@ def read_keras_request(
             raise InputError(data, what, hint, code="empty-split")
     require_pictures(dataset, (Split.TRAIN, Split.VALIDATION))
     names = read_labels(labels)
-    require_known_labels(dataset, names, where=path)
+    # With too few labels, the number of outputs, which the network shows, is the clearer error.
+    if len(names) >= len(dataset.classes):
+        require_known_labels(dataset, names, where=path)
     return KerasRequest(
         path=path,
         dataset=dataset,
@@ -110,15 +122,17 @@ def convert_keras(
     from converter.export.conversion import check_outputs, convert_source
     from converter.sources.keras.keras_source import describe_float_file, load_keras, open_keras
     from dermpack.imaging.preprocessing import Policy
-    from dermpack.inference.foreign_model import InputRange
+    from dermpack.inference.foreign_model import DeclaredInput, InputRange
 
     check_outputs(output, request, overwrite=overwrite)
     declared, evidence = asked.declared, None
     with python_stderr_only():
         if asked.find:
             # The network as it is in the file: its input takes the numbers that are to be found.
-            plain = replace(declared, range=InputRange.BYTES, mean=None, std=None)
+            plain = DeclaredInput(range=InputRange.BYTES)
             network = load_keras(asked.path, labels=asked.labels, declared=plain, size=asked.size)
+            if network.normalization.is_for_bytes:
+                printer.note(OWN_NORMALIZATION)
             model = describe_float_file(network, asked.labels, declared)
             model, evidence = find_declared_input(model, asked.dataset, request, printer)
             declared = model.declared

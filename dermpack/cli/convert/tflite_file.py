@@ -12,12 +12,14 @@ from dermpack.storage.codec import encode
 
 if TYPE_CHECKING:
     from converter.export.conversion import Conversion
+    from converter.export.kept_file import KeptFile
     from converter.qat.qat_training import TrainingObservers
     from converter.request import ConversionRequest
     from converter.sources.find_input import TriedInput
-    from dermpack.contract import Contract, InputEvidence
+    from dermpack.contract import InputEvidence
     from dermpack.dataset.manifest import Dataset
     from dermpack.inference.foreign_model import DeclaredInput, ForeignModel
+    from dermpack.metrics.predictions import Predictions
 
 TFLITE = b"TFL3"  # bytes 4 to 8 of every .tflite
 HEADER = ("input", "accuracy (95%)", "n", "result")
@@ -82,7 +84,7 @@ def convert_tflite(
     overwrite: bool,
     observers: TrainingObservers,
     printer: Printer,
-) -> Conversion | Contract:
+) -> Conversion | KeptFile:
     """Write the export: quantize a float file, or keep a quantized one as it is."""
     from converter.export.conversion import check_outputs, convert_source
     from converter.export.kept_file import export_kept_file
@@ -120,8 +122,19 @@ def convert_tflite(
         return convert_source(source, output, request, overwrite=overwrite, observers=observers)
 
 
-def print_kept(contract: Contract, output: Path, printer: Printer) -> None:
+def print_guessing(predictions: Predictions, printer: Printer) -> bool:
+    """Warn if a model of another program is no better than guessing, and return whether it is not."""
+    from dermpack.metrics.guessing import describe_guessing
+
+    if figures := describe_guessing(predictions):
+        what = f"warning: no better than guessing on these pictures: {figures}"
+        printer.styled(f"{what}. Check the order of the labels and --input-range", "yellow")
+    return bool(figures)
+
+
+def print_kept(kept: KeptFile, output: Path, printer: Printer) -> None:
     """Print the contract of a file that was kept as it is."""
+    contract = kept.contract
     printer.note("the file is quantized already: its bytes stay as they are")
     for accuracy in contract.accuracy:
         figures = {figure.metric: figure.of_file for figure in accuracy.figures}
@@ -130,5 +143,9 @@ def print_kept(contract: Contract, output: Path, printer: Printer) -> None:
     for run in contract.runtimes.tried:
         works = "works" if run.works else "does not work"
         printer.note(f"it {works} on {run.runtime} {run.version} ({run.delegate}): {run.result}")
-    record: dict[str, Any] = {"export": str(output), "models": {contract.recipe.name: encode(contract)}}
+    record: dict[str, Any] = {
+        "export": str(output),
+        "is_guessing": print_guessing(kept.predictions, printer),
+        "models": {contract.recipe.name: encode(contract)},
+    }
     printer.result(record, str(output))

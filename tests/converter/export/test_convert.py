@@ -133,7 +133,16 @@ def test_a_folder_without_a_run_is_refused_in_a_line(
 
 def test_the_contract_names_the_clipping_of_the_ranges(export: Path, run: Path, tmp_path: Path) -> None:
     output = tmp_path / "several"
-    way = ("--int8", "--int16x8", "--method", "ptq", "--calibration-method", "percentile")
+    way = (
+        "--int8",
+        "--int16x8",
+        "--method",
+        "ptq",
+        "--calibration-method",
+        "percentile",
+        "--max-drop",
+        "100",
+    )
     assert main(["convert", str(run), "-o", str(output), *way, "-q"]) == 0
     folders = (export, output / "int8", output / "int16x8")
     answer = [read_contract(folder / "model.json").calibration for folder in folders]

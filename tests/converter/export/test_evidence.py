@@ -33,7 +33,7 @@ pytestmark = pytest.mark.tensorflow
 def mapped(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run with its evidence map, in int8."""
     folder = tmp_path_factory.mktemp("mapped") / "export"
-    options = ("--evidence", "--method", "ptq", "--quiet")
+    options = ("--evidence", "--method", "ptq", "--max-drop", "100", "--quiet")
     assert main(["convert", str(run), "-o", str(folder), *options]) == 0
     return folder
 

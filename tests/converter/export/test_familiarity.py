@@ -28,7 +28,7 @@ RECIPES = ("float32", "float16", "int8")
 def exports(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run with evidence map and distance."""
     folder = tmp_path_factory.mktemp("guarded") / "exports"
-    options = ("--evidence", "--familiarity", "--method", "ptq", "--quiet")
+    options = ("--evidence", "--familiarity", "--method", "ptq", "--max-drop", "100", "--quiet")
     recipes = (f"--{recipe}" for recipe in RECIPES)
     assert main(["convert", str(run), "-o", str(folder), *options, *recipes]) == 0
     return folder
@@ -117,7 +117,7 @@ def test_unknown_pictures_need_a_file_with_a_distance(
 @pytest.mark.slow
 def test_a_file_of_quantization_aware_training_has_the_distance(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "trained"
-    options = ("--int8", "--method", "qat", "--evidence", "--familiarity", "--quiet")
+    options = ("--method", "qat", "--max-drop", "100", "--evidence", "--familiarity", "--quiet")
     assert main(["convert", str(run), "-o", str(folder), *options]) == 0
     contract = read_contract(folder / "model.json")
     size = contract.picture.width

@@ -79,7 +79,7 @@ def test_layer_errors_are_written_on_request(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "export"
-    way = ("--method", "ptq", "--layer-errors", "--json")
+    way = ("--method", "ptq", "--layer-errors", "--max-drop", "100", "--json")
     assert main(["convert", str(run), "-o", str(output), *way, "-q"]) == 0
     answer = json.loads(capsys.readouterr().out)["layers"]["int8"]
     rows = list(csv.DictReader((output / "layers.csv").read_text().splitlines()))

@@ -12,6 +12,7 @@ import pytest
 
 from dermpack.cli import main
 from dermpack.contract import Contract, read_contract
+from tests.support.errors import assert_stderr_code
 from tests.support.harmed_network import write_cancelling, write_spread
 
 pytestmark = pytest.mark.tensorflow
@@ -123,6 +124,19 @@ def test_where_nothing_is_within_the_limit_the_exit_code_is_one_and_the_best_is_
     assert lost.code == 1
     figures = [balanced_accuracy(folder) for folder in runnable([*lost.rejected.values()])]
     assert balanced_accuracy(lost.export) >= max(figures, default=0.0)
+
+
+def test_a_chosen_method_is_limited_like_auto(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harmed, data = write_cancelling(run, tmp_path / "run"), run.parent / "dataset"
+    beyond = convert(harmed, data, "--method", "ptq")
+    assert beyond.code == 1
+    assert_stderr_code(capsys.readouterr().err, "accuracy-loss", "--max-drop", "--method auto")
+    assert names(beyond.export) == FILES
+    assert beyond.names == {"run", "export"}
+    allowed = convert(harmed, data, "--method", "ptq", "--max-drop", "100", "--overwrite")
+    assert allowed.code == 0
 
 
 def test_everything_that_was_tried_is_there(lost: Converted) -> None:

@@ -230,6 +230,22 @@ def test_a_file_that_answers_by_chance_has_no_input(
     assert_stderr_code(capsys.readouterr().err, "input-not-found")
 
 
+def test_a_model_that_answers_by_chance_is_reported(
+    tmp_path: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shifted = ",".join((*LABELS[1:], LABELS[0]))  # in the wrong order
+    options = ("--input-range", "-1..1", "--max-drop", "100", "--json")
+    reported = []
+    for labels in (",".join(LABELS), shifted):
+        assert convert(tmp_path, foreign_file(), dataset, *options, labels=labels) == 0
+        reported.append(json.loads(capsys.readouterr().out)["is_guessing"])
+    # A quantized file is kept as it is, and measured, too.
+    quantized = (tmp_path / "export" / "model.tflite").read_bytes()
+    assert convert(tmp_path, quantized, dataset, "--json", labels=shifted) == 0
+    reported.append(json.loads(capsys.readouterr().out)["is_guessing"])
+    assert reported == [False, True, True]
+
+
 def test_what_was_tried_is_printed(tmp_path: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model.tflite").write_bytes(foreign_file(mean=(0.0,) * 3, std=(255.0,) * 3))
     command = ["convert", str(tmp_path / "model.tflite"), "-o", str(tmp_path / "export"), "--find-input"]

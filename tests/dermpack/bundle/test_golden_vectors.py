@@ -15,15 +15,18 @@ from dermpack.bundle.golden_vectors import (
     GoldenPicture,
     GoldenVectors,
     build_golden_files,
+    can_be_near_tie,
     generate_golden_pictures,
+    is_near_tie,
     parse_golden_vectors,
     read_golden_pictures,
 )
-from dermpack.bundle.variants import read_variants
+from dermpack.bundle.variants import read_variants, run_variants, run_variants_elsewhere
 from dermpack.imaging.containers import read_jpeg
 from dermpack.imaging.decoding import decode, read_orientation
 from dermpack.imaging.metadata_removal import MetadataPolicy
 from dermpack.imaging.preprocessing import Policy, prepare
+from dermpack.inference.interpreter_host import installed_runtimes
 from dermpack.storage.files import sha256_of
 from tests.support.bundle_exports import write_export, write_exports
 from tests.support.colour_model import LABELS, SIZE
@@ -147,6 +150,36 @@ def test_a_golden_file_with_another_schema_is_rejected() -> None:
         parse_golden_vectors(
             {"schema": 2, "size": 8, "policy": "x", "variants": {}, "vectors": []}, where=GOLDEN_FILE
         )
+
+
+@pytest.mark.parametrize(
+    ("lead", "is_preferred", "expected"),
+    [
+        (0.05, False, True),  # less than twice the mean difference of kernels
+        (0.12, False, False),
+        (0.12, True, True),  # a kernel of this machine answers another label
+        (0.60, True, False),  # more than kernels may differ: a wrong result, not a tie
+    ],
+)
+def test_a_picture_is_a_near_tie_if_other_kernels_answer_another_label(
+    tmp_path: Path, lead: float, is_preferred: bool, expected: bool
+) -> None:
+    (variant,) = read_variants(write_export(tmp_path / "export"))
+    made = np.array([(1 + lead) / 2, (1 - lead) / 2, 0.0])
+    others = [made, made[::-1] if is_preferred else made]
+    assert is_near_tie(made, others, variant) is expected
+    assert can_be_near_tie(made, variant) is (lead < 0.5)
+
+
+def test_a_bundle_is_tried_on_all_kernels_but_the_first(tmp_path: Path) -> None:
+    variants = read_variants(write_export(tmp_path / "export"))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
+    (elsewhere,) = run_variants_elsewhere(variants, pixels)
+    assert len(elsewhere) == 2 * len(installed_runtimes()) - 1
+    (first,) = run_variants(variants, pixels)
+    for probabilities in elsewhere:
+        expected = np.stack([output.probabilities for output in first])
+        assert probabilities == pytest.approx(expected, abs=0.05)
 
 
 def test_variants_are_chosen_by_name(tmp_path: Path) -> None:

@@ -74,6 +74,27 @@ def test_an_input_of_another_scale_is_named(inspect: Run) -> None:
     assert "round((x - 127.5) / 127.5 of each pixel x / 0.0186) + 114" in record["inputs"][0]["feed"]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "scale", "zero_point"),
+    [("uint8", 1 / 255, 0), ("uint8", 1.0, 0), ("int8", 1 / 255, -128), ("uint8", 1 / 127.5, 127)],
+)
+def test_an_input_whose_numbers_are_the_pixels_takes_raw_bytes(
+    inspect: Run, dtype: str, scale: float, zero_point: int
+) -> None:
+    record = inspect(told([made.picture(dtype, (scale, zero_point)), made.scores()]))
+    assert "not raw bytes" not in kinds(record)
+    assert record["inputs"][0]["takes_raw_bytes"]
+
+
+@pytest.mark.parametrize(("mean", "is_raw"), [(100.0, True), (0.0, False)])
+def test_the_metadata_show_which_numbers_are_the_pixels(inspect: Run, mean: float, is_raw: bool) -> None:
+    model = made.model([made.picture("uint8", (1 / 50, 100)), made.scores()])
+    metadata = Metadata(name="x", labels=("a", "b", "c"), mean=(mean,), std=(50.0,))
+    record = inspect(with_metadata(model, metadata))
+    assert record["inputs"][0]["takes_raw_bytes"] is is_raw
+    assert ("not raw bytes" in kinds(record)) is not is_raw
+
+
 def test_floats_inside_integers_are_named(inspect: Run) -> None:
     inner = made.tensor("bottleneck", (1, 4), "float32")
     assert kinds(inspect(told([made.picture(), made.scores(), inner]))) == ["float inside int8"]

@@ -61,7 +61,8 @@ def test_a_killed_package_keeps_the_old_bundle(folder: Path, export: Path) -> No
 
 
 def test_a_killed_conversion_resumes_its_training(folder: Path, trained: Path) -> None:
-    arguments = ("convert", str(trained), "-o", "out", "--method", "qat", "--calibration", "20", QUIET)
+    options = ("--method", "qat", "--calibration", "20", "--max-drop", "100", QUIET)
+    arguments = ("convert", str(trained), "-o", "out", *options)
     command = Killable(
         arguments=arguments,
         result="out/model.tflite",

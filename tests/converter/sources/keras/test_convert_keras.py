@@ -96,7 +96,8 @@ def test_the_export_holds_what_it_promises(export: Path, dataset: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        (("--labels", "red,green"), "unknown-label"),
+        (("--labels", "red,green"), "labels-mismatch"),
+        (("--labels", "red,green,white"), "unknown-label"),
         (("--labels", "red,green,blue,white"), "labels-mismatch"),
         (("--head", "logits"), "option-not-applicable"),
         (("--size", "40"), "conflicting-options"),
@@ -110,6 +111,20 @@ def test_what_contradicts_the_file_is_refused(
     assert convert(model, dataset, tmp_path / "export", *options) == 1
     assert_stderr_code(capsys.readouterr().err, code)
     assert not (tmp_path / "export").exists()
+
+
+def test_the_search_of_the_input_agrees_with_the_normalization_of_the_file(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_h5(tmp_path / "m.h5", *colour_model())
+    options = ("--find-input", "--float32", "--quiet")
+    assert convert(model, dataset, tmp_path / "refused", *options, "--input-range", "0..1") == 1
+    assert_stderr_code(capsys.readouterr().err, "option-not-applicable", "--input-range")
+    assert convert(model, dataset, tmp_path / "export", *options) == 0
+    evidence = read_contract(tmp_path / "export" / "model.json").input_evidence
+    assert evidence is not None
+    assert evidence.chosen == "0..255 RGB centre-square"
+    assert all(tried.name.startswith("0..255 ") for tried in evidence.candidates)
 
 
 @pytest.mark.parametrize("missing", ["--labels", "--data"])

@@ -136,6 +136,50 @@ def test_an_unknown_normalization_must_be_declared(steps: list[dict[str, Any]], 
     assert network.normalization.pixels.limits == ((-1.0, 1.0) if steps else (0.0, 1.0))
 
 
+def test_a_file_that_normalizes_its_pixels_takes_no_other_numbers(tmp_path: Path) -> None:
+    from dermpack.inference.foreign_model import InputRange
+
+    path = write_h5(tmp_path / "m.h5", sequential(small_layers()), small_weights())
+    for declared in ({"range": InputRange.UNIT}, {"mean": (1.0,) * 3, "std": (2.0,) * 3}):
+        with raises_code("option-not-applicable", path, "0 to 255", "--input-range"):
+            load(path, **declared)
+    assert load(path, range=InputRange.BYTES).normalization.pixels.limits == (-1.0, 1.0)
+
+
+def test_a_file_that_normalizes_its_pixels_can_take_blue_first(tmp_path: Path) -> None:
+    from dermpack.contract import ColorOrder
+
+    path = write_h5(tmp_path / "m.h5", sequential(small_layers()), small_weights())
+    rows = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    red_first, blue_first = load(path), load(path, color=ColorOrder.BGR)
+    assert answers_of(blue_first, rows) == pytest.approx(answers_of(red_first, rows[..., ::-1]), abs=1e-5)
+
+
+@pytest.mark.parametrize("step", [(2.0, -1.0), (1 / 255, 0.0)])
+def test_the_file_that_is_searched_takes_the_numbers_of_the_original(
+    step: tuple[float, float], tmp_path: Path
+) -> None:
+    from converter.sources.keras.keras_source import describe_float_file
+    from dermpack.inference.classifier import load_classifier
+    from dermpack.inference.foreign_model import DeclaredInput, InputRange
+    from dermpack.inference.interpreter_host import first_installed_runtime, open_host
+    from dermpack.inference.model_files import ModelSettings
+
+    layers = small_layers()
+    layers[1] = layer("Rescaling", scale=step[0], offset=step[1])
+    path = write_h5(tmp_path / "m.h5", sequential(layers), small_weights())
+    numbers = InputRange.UNIT if step[0] == 2 else InputRange.BYTES
+    model = describe_float_file(load(path, range=InputRange.BYTES), LABELS, DeclaredInput())
+    # Only the numbers of a file that normalizes them are known.
+    assert model.declared.range is (None if step[0] == 2 else InputRange.BYTES)
+    interface = model.interface(DeclaredInput(range=numbers))
+    rows = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    with open_host(first_installed_runtime()) as host:
+        settings = ModelSettings(labels=LABELS, interface=interface)
+        found = load_classifier(host, model.data, where=path, sidecar=settings).run(rows)
+    assert found.probabilities == pytest.approx(answers_of(load(path, range=numbers), rows), abs=1e-4)
+
+
 def test_a_layer_in_training_mode_is_refused(tmp_path: Path) -> None:
     config = {
         "class_name": "Functional",
