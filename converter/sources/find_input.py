@@ -185,7 +185,7 @@ def _choose(
     present = len(set(best.predictions.truth.tolist()))
     if best.ci95[0] <= 1 / present:
         what = f"no usual way to feed it is better than chance (the best: {best.name}, {best.accuracy:.1%})"
-        hint = "Check the order of --labels and --output, or declare the input with --mean and --std."
+        hint = "Check the order of --labels and --head, or declare the input with --mean and --std."
         raise InputChoiceError(path, what, hint, code="input-not-found", tried=tried)
     rivals = [other for other in others if not _is_better(best, other, comparisons=len(others))]
     if rivals:
