@@ -300,7 +300,7 @@ def _row(tried: TriedCandidate, limit: AccuracyLimit, *, is_kept: bool) -> tuple
     why = limit.exceeded_figure(comparison)
     # Only int8 has a limit.
     is_beyond = bool(why) and candidate.recipe.value == "int8"
-    kept = f"kept, beyond the limit: {why}" if is_beyond else "kept"
+    kept = f"over limit: {why}" if is_beyond else "kept"
     return (
         _file_name(tried),
         f"{accuracy.second:.3f}",
