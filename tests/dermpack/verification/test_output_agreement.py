@@ -12,6 +12,7 @@ from dermpack.contract import (
     FamiliarityKind,
     FamiliarityOutput,
     QuantizationRecord,
+    RequiredOperator,
     RuntimeResult,
     TensorType,
     summarize_runtimes,
@@ -71,6 +72,17 @@ def test_integers_may_be_one_step_apart() -> None:
 def test_integers_two_steps_apart_on_the_same_kernels_fail() -> None:
     other = ran(moved(2 * STEP), engine=Runtime.TFLITE_RUNTIME)
     assert compared(other).outcome is CheckOutcome.FAILS
+
+
+@pytest.mark.parametrize(("version", "outcome"), [(1, CheckOutcome.FAILS), (2, CheckOutcome.NOTED)])
+def test_interpreters_round_the_sums_of_int8_layers_in_their_own_way(
+    version: int, outcome: CheckOutcome
+) -> None:
+    contract = replace(INTEGERS, operators=(RequiredOperator(name="ADD", version=version),))
+    check = compared(ran(moved(2 * STEP), engine=Runtime.TFLITE_RUNTIME), contract)
+    assert check.outcome is outcome
+    assert ("round the additions" in check.detail) is (outcome is CheckOutcome.NOTED)
+    assert compared(ran(moved(2 * STEP)), contract).outcome is CheckOutcome.FAILS
 
 
 def test_many_steps_behind_a_softmax_are_noted_where_xnnpack_rounded() -> None:
