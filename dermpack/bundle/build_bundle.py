@@ -105,7 +105,7 @@ def build_bundle(variants: Sequence[Variant], request: BundleRequest) -> BuiltBu
         **{f"{bundle.golden_folder}/{path}": data for path, data in golden.items()},
         **write_release_files(bundle, variants),
         **compile_classes(request.format, names, [variant.name for variant in variants], main.columns),
-        "README.md": documents.render_readme(bundle, variants, golden),
+        "README.md": documents.render_readme(bundle, variants, golden, request.scores),
         CARD_FILE: card,
         BUNDLE_FILE: format_json(encode(bundle)).encode(),
         **site,

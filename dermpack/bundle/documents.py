@@ -78,14 +78,23 @@ def read_meanings(options: Sequence[str], labels: Sequence[str]) -> Meanings:
     return meanings
 
 
-def render_readme(bundle: Bundle, variants: Sequence[Variant], golden: Mapping[str, bytes]) -> bytes:
+def render_readme(
+    bundle: Bundle,
+    variants: Sequence[Variant],
+    golden: Mapping[str, bytes],
+    scores: Sequence[VariantScores] = (),
+) -> bytes:
     """Render README.md for the developer of an app; every number in it comes from a contract."""
     contract = variants[0].contract
     values = {
         "bundle": bundle,
         "variants": variants,
         "contract": contract,
+        "caution": _training_data(contract, scores).caution,
+        "is_of_run": contract.parents.kind is SourceKind.RUN,
         "meanings": contract.meanings,
+        "terms": find_licence(contract.license),
+        "source": licence_source(contract.license),
         "licence_name": licence_name,
         "allowed_difference": allowed_difference,
         "most_levels_apart": MOST_LEVELS_APART,
@@ -109,9 +118,7 @@ def render_model_card(
 ) -> bytes:
     """Render MODEL_CARD.md, one card for all variants: they share the data and the labels."""
     contract = variants[0].contract
-    # Only an evaluation on the training dataset describes the data that the model was trained on.
-    own_data = (score.data for score in scores if score.data.sha256 == contract.parents.dataset)
-    data = next(own_data, ScoredDataset())
+    data = _training_data(contract, scores)
     values = {
         "bundle": bundle,
         "variants": variants,
@@ -130,6 +137,12 @@ def render_model_card(
         "label_columns": LABEL_COLUMNS,
     }
     return render_template(TEMPLATES / "MODEL_CARD.md.j2", values, escape=markdown_cell).encode()
+
+
+def _training_data(contract: Contract, scores: Sequence[VariantScores]) -> ScoredDataset:
+    """Return the data that the model was trained on: only an evaluation on this dataset describes it."""
+    own_data = (score.data for score in scores if score.data.sha256 == contract.parents.dataset)
+    return next(own_data, ScoredDataset())
 
 
 def render_notice(bundle: Bundle, variants: Sequence[Variant]) -> bytes:

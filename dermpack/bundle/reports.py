@@ -24,6 +24,8 @@ NO_FIGURE = "–"
 BENCHMARK_KIND = "benchmark"
 DEVICE_KEYS = ("device", "soc", "processor", "machine", "os")
 KERNEL_NAMES = {"xnnpack": "XNNPACK", "none": "its own"}
+# The notes of a benchmark give the reasons; a reader of the card needs none: the times are not concerned.
+NOTE_OF_PROFILE, NO_PROFILE = "no profile of its operators", "operators were not profiled"
 Record = TypeVar("Record")
 # Parses a report with the names of the variants by their sha256; returns None if it is about other models.
 Parse = Callable[[Mapping[str, Any], Mapping[str, str]], Sequence[Record] | None]
@@ -205,11 +207,12 @@ def _parse_times(record: Mapping[str, Any], names: Mapping[str, str]) -> list[Va
             words = list(dict.fromkeys(str(environment[key]) for key in DEVICE_KEYS if environment.get(key)))
             words += [f"{environment['cores']} cores"] if environment.get("cores") else []
             words += ["a virtual machine"] if environment.get("virtual") else []
+            notes = (NO_PROFILE if NOTE_OF_PROFILE in str(note) else str(note) for note in target["notes"])
             times = VariantTimes(
                 variant=names[model["sha256"]],
                 device=", ".join(words) or "an unknown device",
                 settings=settings,
-                notes=tuple(str(note) for note in target["notes"]),
+                notes=tuple(dict.fromkeys(notes)),
             )
             found.append(times)
     return found

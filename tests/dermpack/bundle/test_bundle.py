@@ -19,7 +19,7 @@ from dermpack.bundle.read_bundle import read_bundle
 from dermpack.bundle.reports import read_scores, read_times
 from dermpack.bundle.variants import Variant, describe_labels, read_variants
 from dermpack.bundle.zip_archive import format_checksums, pack_files, unpack_files
-from dermpack.contract import Parents, SourceKind, parse_contract
+from dermpack.contract import Parents, QualityGates, SourceKind, parse_contract
 from dermpack.evaluation.report import LABEL_COLUMNS, OVERALL
 from dermpack.reporting.page import markdown_cell
 from dermpack.storage.files import format_json, sha256_of
@@ -127,9 +127,46 @@ def test_the_readme_uses_called_labels_only_if_there_are_thresholds(exports: Pat
     (variant,) = read_variants(exports, ("int8",))
     plain = replace(variant, contract=replace(variant.contract, thresholds=()))
     texts = {has: readme(shown) for has, shown in ((True, variant), (False, plain))}
-    for line in ("val called = result.called.map", "called = result.getCalled();", "(mel: 0.3)"):
+    for line in ("else result.called.map", ": result.getCalled();", "  - mel from 0.3 on: finds"):
         assert [line in texts[True], line in texts[False]] == [True, False]
     assert "is empty: no label of this model has a threshold" in texts[False]
+
+
+@pytest.mark.parametrize("page", [BundleFormat.MODULE, BundleFormat.WEB])
+def test_readmes_and_card_state_what_a_threshold_costs(exports: Path, page: BundleFormat) -> None:
+    (variant,) = read_variants(exports, ("int8",))
+    point = replace(variant.contract.thresholds[0], wanted_sensitivity=0.95, sensitivity=71 / 74)
+    point = replace(point, threshold=0.018, specificity=0.59, positives=74, n=900)
+    told = replace(variant, contract=replace(variant.contract, thresholds=(point,)))
+    built = build_bundle([told], replace(REQUEST, format=page, golden_in=GoldenPlace.NONE, runtime={}))
+    cost = "mel from 0.018 on: finds 95.9 % of its 74 pictures, and also calls 41 % of the other 826"
+    for text in (built.files["README.md"].decode(), built.card.decode().partition("## Accuracy")[2]):
+        assert f"{cost} (validation split, n = 900)" in text
+
+
+@pytest.mark.parametrize("page", [BundleFormat.MODULE, BundleFormat.WEB])
+def test_readmes_say_that_a_refused_picture_has_no_label(exports: Path, page: BundleFormat) -> None:
+    (variant,) = read_variants(exports, ("int8",))
+    request = replace(REQUEST, format=page, golden_in=GoldenPlace.NONE, runtime={})
+    assert "This model refuses no picture" in build_bundle([variant], request).files["README.md"].decode()
+    limits = {"least_sharpness": 1, "least_brightness": 1, "most_white_percent": 99}
+    gates = QualityGates(**limits, accepted=0.99, n=100, split="validation")
+    guarded = replace(variant, contract=replace(variant.contract, quality=gates))
+    text = build_bundle([guarded], request).files["README.md"].decode()
+    assert "Of a refused picture the probabilities mean nothing" in text
+
+
+@pytest.mark.parametrize("page", [BundleFormat.MODULE, BundleFormat.WEB])
+def test_readmes_repeat_the_caution_of_the_dataset(tmp_path: Path, exports: Path, page: BundleFormat) -> None:
+    variants = read_variants(exports, ("int8",))
+    data = {"sha256": sha256_of(b"rows"), "source": "source", "caution": "No <b>photographs</b>."}
+    report = evaluation(variants[0].contract.sha256, dataset=data)
+    (tmp_path / "report.json").write_text(format_json(report), encoding="utf-8")
+    scores = read_scores([tmp_path], variants)
+    built = build_bundle(
+        variants, replace(REQUEST, format=page, golden_in=GoldenPlace.NONE, runtime={}, scores=scores)
+    )
+    assert "No &lt;b>photographs&lt;/b>." in built.files["README.md"].decode()
 
 
 def readme(variant: Variant) -> str:
@@ -281,6 +318,16 @@ def test_the_card_shows_times_with_their_device(tmp_path: Path, exports: Path) -
     assert "| ai-edge-litert 2.3.0 | XNNPACK | 1 | 2.00 (1.90 to 2.10) | 2.50 | 50 (9) |" in text
 
 
+def test_the_card_does_not_repeat_why_operators_were_not_profiled(tmp_path: Path, exports: Path) -> None:
+    variants = read_variants(exports, ("int8",))
+    report = timed(variants[0].contract.sha256)
+    reason = "no profile of its operators under 1 thread (RuntimeError: returned 3)"
+    report["targets"][0]["notes"] = [f"a: {reason}", f"b: {reason}", "busy"]
+    (tmp_path / "report.json").write_text(format_json(report), encoding="utf-8")
+    (times,) = read_times([tmp_path], variants)
+    assert times.notes == ("operators were not profiled", "busy")
+
+
 def test_the_card_shows_times_of_a_phone_whose_tool_reports_no_percentiles(
     tmp_path: Path, exports: Path
 ) -> None:
@@ -327,6 +374,8 @@ def test_a_noncommercial_licence_is_stated_in_all_documents(exports: Path) -> No
     )
     assert "not for commerce" in card
     assert "- Not for: commerce" in card
+    line = "Pictures by A. Author (2018). Licence: CC BY-NC 4.0, https://creativecommons.org/"
+    assert all(line in text for text in (card, readme))
     assert all("CC BY-NC 4.0" in text and "A. Author (2018)" in text for text in (card, notice, readme))
     bill = json.loads(found["skin_lesions/bom.cdx.json"])["components"][0]
     assert bill["licenses"][0]["license"]["id"] == "CC-BY-NC-4.0"
