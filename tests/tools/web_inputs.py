@@ -3,7 +3,8 @@
     python -m tests.tools.web_inputs build/web
 
 `skin` is the bundle of the small reference model, `tiny` that of a network with patient metadata, evidence
-maps and distances, which takes seconds to train and is kept for the next time.
+maps, distances and a label that is called for every picture; it takes seconds to train and is kept for the
+next time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from dermpack.bundle.zip_archive import unpack_files
+from dermpack.contract import OperatingPoint, format_contract, read_contract
 from dermpack.storage.files import format_json, write_text
 from dermpack.synthetic.scenes import render
 from tests.support.joined_export import convert_joined, train_both
@@ -49,6 +52,7 @@ def main(folder: Path) -> None:
         shutil.rmtree(training, ignore_errors=True)
         _, run = train_both(training)
         convert_joined(run, tiny)
+    call_first_label(tiny / "model.json")
     shutil.rmtree(pictures, ignore_errors=True)
     pictures.mkdir(parents=True)
     skin_pictures, tiny_pictures = write_pictures(pictures, training=folder / "training")
@@ -61,6 +65,14 @@ def main(folder: Path) -> None:
         "tiny": [answer for known in KNOWN for answer in predict(tiny, tiny_pictures, known)],
     }
     write_text(folder / "expected.json", format_json(expected))
+
+
+def call_first_label(path: Path) -> None:
+    """Give the first label of a contract a threshold that every picture reaches."""
+    contract = read_contract(path)
+    shares = {"threshold": 0.0, "wanted_sensitivity": 1.0, "sensitivity": 1.0, "specificity": 0.0}
+    point = OperatingPoint(label=contract.labels[0], **shares, positives=1, n=2)
+    write_text(path, format_contract(replace(contract, thresholds=(point,))))
 
 
 def write_pictures(folder: Path, *, training: Path) -> tuple[list[Path], list[Path]]:

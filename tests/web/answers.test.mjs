@@ -180,6 +180,10 @@ test('metadata, evidence and pictures unlike the training pictures are answered 
       `${expected.picture}: ${verdict}, ${JSON.stringify(expected)}`,
     );
     assert.equal(/too (dark|blurred)|overexposed/.test(verdict), expected.fault !== null);
+    const isRefused = expected.fault !== null || isUnlike;
+    // Its threshold is 0, so the label is called for every picture; nothing is shown of a refused one.
+    assert.equal(await page.isVisible('#called'), !isRefused, `${expected.picture}: labels not to be missed`);
+    assert.equal(await page.locator('#scores .tag').count(), isRefused ? 0 : 1);
   }
   const square = () => page.$eval('#square', (canvas) => canvas.toDataURL());
   const plain = await square();

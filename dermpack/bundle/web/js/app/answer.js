@@ -100,6 +100,7 @@ export class AnswerView {
 
   /** The labels that must not be missed and reach their thresholds. @param {Answer} answer */
   #called(answer) {
+    if (isRefused(answer)) return '';
     const labels = answer.scores.filter((score) => score.called).map((score) => score.meaning);
     if (labels.length === 0) return '';
     const list = new Intl.ListFormat(this.#words.lang).format(labels);
@@ -116,7 +117,7 @@ export class AnswerView {
       name.scope = 'row';
       name.append(score.meaning);
       if (score.meaning !== score.label) name.append(' ', textElement('span', score.label, 'quiet'));
-      if (score.called) name.append(' ', textElement('span', this.#words.text('called_tag'), 'tag'));
+      if (score.called && !isRefused(answer)) name.append(' ', textElement('span', this.#words.text('called_tag'), 'tag'));
       const bar = textElement('span', '', 'bar');
       const filled = document.createElement('span');
       filled.style.inlineSize = `${100 * Math.min(1, Math.max(0, score.probability))}%`;
@@ -206,6 +207,11 @@ export class AnswerView {
     }
     element('shared', HTMLElement).textContent = told;
   }
+}
+
+/** Whether the probabilities of the picture mean nothing: it has a fault, or is unlike the training pictures. @param {Answer} answer */
+function isRefused(answer) {
+  return answer.fault !== null || answer.unlikeTraining === true;
 }
 
 /** @param {string} name @param {string} text @param {string} className */
