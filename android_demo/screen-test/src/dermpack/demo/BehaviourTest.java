@@ -123,7 +123,7 @@ public final class BehaviourTest {
             on.get().onAnswer(new Answer(square, square, null, Answers.refused(false, null)));
             assertEquals("Unlike the pictures this model was trained on", Phone.text(on.get(), R.id.label));
             assertEquals(on.get().getString(R.string.unlike_why), Phone.text(on.get(), R.id.why));
-            for (int id : new int[] {R.id.scores, R.id.bars, R.id.evidence}) {
+            for (int id : new int[] {R.id.called, R.id.scores, R.id.bars, R.id.evidence}) {
                 assertFalse(Phone.isShown(on.get(), id));
             }
             on.get().onAnswer(new Answer(square, square, null, Answers.refused(false, Quality.Fault.BLURRED)));

@@ -17,10 +17,10 @@ public final class Answers {
         return new Result(scores, scores, false, new byte[0], 0, true, null, new Timing(0, 0, 0), null);
     }
 
-    /** A sure answer to a picture with a fault, or of another kind. */
+    /** A sure answer to a picture with a fault, or of another kind, whose label reaches its threshold. */
     public static Result refused(boolean isFamiliar, Quality.Fault fault) {
         List<Result.Score> scores = Collections.singletonList(new Result.Score("mel", "melanoma", 1));
-        return new Result(scores, new ArrayList<>(), true, new byte[0], 9, isFamiliar, fault, new Timing(0, 0, 0), null);
+        return new Result(scores, scores, true, new byte[0], 9, isFamiliar, fault, new Timing(0, 0, 0), null);
     }
 
     /** A map of one label. */

@@ -11,6 +11,7 @@ import android.widget.ProgressBar;
 import android.widget.TextView;
 import dermpack.skin.Result;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 
 /** Fills the card with the answer: layout/answer.xml. */
@@ -41,11 +42,11 @@ final class AnswerViews {
         Result.Score sure = result.getAnswerOrNull();
         setText(R.id.label, sure == null ? context.getString(refusal(result)) : sure.getMeaning());
         setText(R.id.why, sure == null ? context.getString(why(result)) : "");
-        showCalled(result.getCalled());
+        // Probabilities and evidence for a picture that the model does not know mean nothing.
+        boolean isMeaningful = result.getFault() == null && result.isFamiliar();
+        showCalled(isMeaningful ? result.getCalled() : Collections.<Result.Score>emptyList());
         showBars(result.top(SHOWN_LABELS));
         ((ImageView) card.findViewById(R.id.square)).setImageBitmap(answer.square);
-        // Numbers and evidence for a picture that the model does not know mean nothing.
-        boolean isMeaningful = result.getFault() == null && result.isFamiliar();
         show(isMeaningful, R.id.scores, R.id.bars);
         show(isMeaningful && answer.evidence != null, R.id.evidence_title, R.id.evidence, R.id.evidence_hint);
         ((ImageView) card.findViewById(R.id.evidence)).setImageBitmap(answer.evidence);
