@@ -101,11 +101,11 @@ web: $(VENV)/.installed  ## Build web bundles and drive their page in Chromium: 
 web-firefox: $(VENV)/.installed  ## Run the tests of the web page in Firefox ESR
 	@.ci/web "$(BIN)/python" firefox
 
-models: $(VENV)/.installed  ## Train and package the reference models (hours); HAM=… WEIGHTS=… [SEED=0]
-	@.ci/models "$(BIN)" "$(HAM)" "$(WEIGHTS)" "$(SEED)"
+models: $(VENV)/.installed  ## Train and package the reference models (hours); HAM=… FITZPATRICK=… [SEED=0 KEY=key.pem WEIGHTS=file.h5]
+	@.ci/models "$(BIN)" "$(HAM)" "$(FITZPATRICK)" "$(SEED)" "$(KEY)" $(WEIGHTS)
 
 bundles: $(VENV)/.installed  ## Package the reference models again, with the code of this version
-	@.ci/models "$(BIN)" package
+	@.ci/models "$(BIN)" package "$(KEY)"
 
 eczema: $(VENV)/.installed  ## Train and score the tasks of docs/eczema.md (an hour); SOURCE=… OUT=…
 	$(BIN)/python -m tests.tools.eczema_tasks "$(SOURCE)" "$(OUT)"

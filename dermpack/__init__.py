@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from trainer.recipe.recipe import Recipe
     from trainer.runs.run_folder import Run, read_run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # A type checker reads the imports above; at run time, this table maps each name to its module.
 _NAMES_OF_MODULE = {

@@ -24,7 +24,7 @@ from tests.support.collecting import Collecting, collecting
 from tests.support.paths import REPOSITORY
 
 SCRIPT = REPOSITORY / "tests/web/review.mjs"
-MODEL = REPOSITORY / "models/lesions7-mobilenet-v2-0.35-160-int8"
+MODEL = REPOSITORY / "models/lesions7-small"
 SHOWN = {"submit": 800, "review-answered": 800, "decision": 800, "statistics": 800}  # → width
 SECONDS = 300
 

@@ -17,9 +17,15 @@ OTHER_SPLITS = (
 )
 NONE_YET = "None lies here yet: `make models` (below) makes them."
 HEADER = (
-    *("model", "bundle", "input", "MB", "pictures of the test split", "balanced accuracy (95 %)"),
+    *("model", "bundles", "input", "MB", "pictures of the test split", "balanced accuracy (95 %)"),
     *("macro AUROC (95 %)", "points against float, validation split (95 %)", "ms"),
 )
+THRESHOLDS = (
+    "The thresholds in the contracts, fitted on the validation split for a sensitivity of 95 %, reach on the "
+    "test split:"
+)
+THRESHOLDS_HEADER = ("model", "label", "its pictures", "sensitivity (95 %)", "specificity left (95 %)")
+LOOK_ALIKES = ("group9", "inflammatory")  # column and value: the conditions that eczema is taken for
 SEEDS_HEADER = (
     "model",
     "split seed",
@@ -30,6 +36,7 @@ SEEDS_HEADER = (
     "points against float, validation split (95 %)",
     "AUROC against float, validation split (95 %)",
 )
+BUNDLES = {"android": "Android", "web": "web"}  # the end of a bundle's name, and its title
 RUNTIME, KERNELS, THREADS = "ai-edge-litert", "xnnpack", 1  # what `ms` is measured with
 
 
@@ -42,7 +49,7 @@ def write(folder: Path) -> None:
 
 
 def tables(folder: Path) -> list[str]:
-    """Both tables, or the one sentence where there is no model."""
+    """All tables, or the one sentence where there is no model."""
     models = exports(folder)
     if not models:
         return [NONE_YET]
@@ -53,7 +60,10 @@ def tables(folder: Path) -> list[str]:
         if len(seeds) > len(models)
         else ()
     )
-    return [*_table(HEADER, map(_row, models)), "", told, *others]
+    called = [row for model in models for row in _thresholds(model)]
+    thresholds = ("", THRESHOLDS, "", *_table(THRESHOLDS_HEADER, called)) if called else ()
+    alike = [line for model in models for line in _look_alikes(model)]
+    return [*_table(HEADER, map(_row, models)), "", told, *thresholds, *alike, *others]
 
 
 def exports(folder: Path) -> list[Path]:
@@ -67,12 +77,30 @@ def _row(model: Path) -> tuple[str, ...]:
     side = read_contract(model / "model.json").picture.width
     return (
         f"[{model.name}]({model.name}/MODEL_CARD.md)",
-        f"[zip]({model.name}.zip)",
+        ", ".join(f"[{title}]({model.name}/{model.name}-{kind}.zip)" for kind, title in BUNDLES.items()),
         *(f"{side}×{side}", f"{contract['size_bytes'] / 1e6:.2f}", f"{report['n']:,}"),
         *(figure(report, "balanced_accuracy"), figure(report, "auroc")),
         points(**_lost(contract, "balanced_accuracy")),
         f"{_timed(model)['median_ms']:.2f}",
     )
+
+
+def _thresholds(model: Path) -> Iterator[tuple[str, ...]]:
+    """What each threshold reaches, and what it costs."""
+    for reached in _read(model / "evaluation" / "report.json")["operating"]:
+        shares = (figure(reached, name) for name in ("sensitivity", "specificity"))
+        yield (model.name, f"`{reached['label']}`", f"{reached['positives']:,}", *shares)
+
+
+def _look_alikes(model: Path) -> Iterator[str]:
+    """How well a model does among the conditions that are alike, where the data says which they are."""
+    for part in _read(model / "evaluation" / "report.json").get("slices", ()):
+        if (part["column"], part["value"]) == LOOK_ALIKES:
+            yield ""
+            yield (
+                f"{model.name}, among the {part['n']:,} test pictures of inflammatory conditions only: AUROC "
+                f"{figure(part, 'auroc')}, balanced accuracy {figure(part, 'balanced_accuracy')}."
+            )
 
 
 def _means(models: Sequence[Path]) -> Iterator[str]:
@@ -137,7 +165,12 @@ def _how_timed(models: Sequence[Path]) -> str:
     warm_up = " and ".join(f"{of['warm_up_rounds']:,}" for of in timed)
     how = f"{RUNTIME}, XNNPACK, {THREADS} thread, {rounds} rounds after {warm_up} of warm-up"
     places = (place for model in models for place in _benchmark(model)["targets"])
-    notes = dict.fromkeys(note.partition(" (load")[0] for place in places for note in place["notes"])
+    notes = dict.fromkeys(
+        note.partition(" (load")[0]
+        for place in places
+        for note in place["notes"]
+        if "no profile of its operators" not in note  # it says nothing about the times
+    )
     return "; ".join((f" on {device}", how, *notes))
 
 

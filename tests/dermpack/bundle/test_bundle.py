@@ -127,7 +127,11 @@ def test_the_readme_uses_called_labels_only_if_there_are_thresholds(exports: Pat
     (variant,) = read_variants(exports, ("int8",))
     plain = replace(variant, contract=replace(variant.contract, thresholds=()))
     texts = {has: readme(shown) for has, shown in ((True, variant), (False, plain))}
-    for line in ("else result.called.map", ": result.getCalled();", "  - mel from 0.3 on: finds"):
+    for line in (
+        "val called = result.called.map",
+        "called = result.getCalled();",
+        "  - mel from 0.3 on: finds",
+    ):
         assert [line in texts[True], line in texts[False]] == [True, False]
     assert "is empty: no label of this model has a threshold" in texts[False]
 
@@ -359,27 +363,30 @@ def test_times_of_another_model_are_rejected(
         read_times([tmp_path], read_variants(exports, ("int8",)))
 
 
-NC = "CC-BY-NC-4.0; Pictures by A. Author (2018)"
+AUTHORS = "Pictures by A. Author (2018)"
 
 
 def licensed(variants: Sequence[Variant], text: str) -> list[Variant]:
     return [replace(variant, contract=replace(variant.contract, license=text)) for variant in variants]
 
 
-def test_a_noncommercial_licence_is_stated_in_all_documents(exports: Path) -> None:
-    variants = licensed(read_variants(exports, ("int8",)), NC)
+@pytest.mark.parametrize(("kind", "version"), [("BY-NC", "4.0"), ("BY-NC-SA", "3.0")])
+def test_a_noncommercial_licence_is_stated_in_all_documents(exports: Path, kind: str, version: str) -> None:
+    spdx, name = f"CC-{kind}-{version}", f"CC {kind} {version}"
+    variants = licensed(read_variants(exports, ("int8",)), f"{spdx}; {AUTHORS}")
     found = unpack_files(build_bundle(variants, REQUEST).data, where="bundle")
     card, notice, readme = (
         found[f"skin_lesions/{name}"].decode() for name in ("MODEL_CARD.md", "NOTICE", "README.md")
     )
     assert "not for commerce" in card
     assert "- Not for: commerce" in card
-    line = "Pictures by A. Author (2018). Licence: CC BY-NC 4.0, https://creativecommons.org/"
+    assert ("under the same licence" in card) is ("-SA" in kind)
+    line = f"{AUTHORS}. Licence: {name}, https://creativecommons.org/licenses/{kind.lower()}/{version}/"
     assert all(line in text for text in (card, readme))
-    assert all("CC BY-NC 4.0" in text and "A. Author (2018)" in text for text in (card, notice, readme))
+    assert all(name in text and AUTHORS in text for text in (card, notice, readme))
     bill = json.loads(found["skin_lesions/bom.cdx.json"])["components"][0]
-    assert bill["licenses"][0]["license"]["id"] == "CC-BY-NC-4.0"
-    assert bill["copyright"] == "Pictures by A. Author (2018)"
+    assert bill["licenses"][0]["license"]["id"] == spdx
+    assert bill["copyright"] == AUTHORS
 
 
 @pytest.mark.parametrize(

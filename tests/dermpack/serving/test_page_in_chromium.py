@@ -15,7 +15,7 @@ from dermpack.synthetic.scenes import render
 from tests.support.live_server import live_server
 from tests.support.paths import REPOSITORY
 
-MODEL = REPOSITORY / "models/lesions7-mobilenet-v2-0.35-160-int8"
+MODEL = REPOSITORY / "models/lesions7-small"
 SCRIPT = REPOSITORY / "tests/web/served_page.mjs"
 MODULES, CACHE = os.environ.get("DERMPACK_NODE_MODULES"), os.environ.get("DERMPACK_WEB_CACHE")
 SAME = 1e-15  # two mathematical libraries round logarithms differently in the last digit

@@ -10,18 +10,34 @@ from tests.tools.conversion_table import markdown
 from tests.tools.conversion_table import table as files_table
 from tests.tools.figures import eczema
 from tests.tools.figures.sources import HOUSE, one_of, report, spelled
-from tests.tools.models_table import points
+from tests.tools.models_table import points, shares
 from tests.tools.models_table import tables as models_tables
 
 MODELS = (
-    "Trained on HAM10000, so for research and demonstration, **not for commercial use** (CC BY-NC 4.0).",
-    "[models](models/README.md) describes the labels and the data, and how to make the models again.",
+    "For research and demonstration, **not for commercial use**: the models of lesions were trained on",
+    "HAM10000 (CC BY-NC 4.0), `eczema` on a part of Fitzpatrick17k (CC BY-NC-SA 3.0).",
+    "[models](models/README.md) describes the labels, the data and their limits, and how to make them again.",
 )
 RECIPES = ("default", "plain")
 SEEDS = ("0", "1")
 QUANTIZED = (("PTQ", "metadata-verify-0"), ("PTQ", "metadata-verify-1"), ("QAT", "metadata-verify-qat-1"))
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 TARGETS = ("host", "qemu:cortex-a72", "qemu:cortex-a76")
+
+
+STEPS = {  # of trainer/studies/recipe-steps.toml, and what each changes
+    "small": "MobileNetV2 0.35, 128 px, 16 epochs: compared with",
+    "longer": "32 epochs",
+    "larger-pictures": "192 px",
+    "operations": "random colour operations",
+    "mixup": "mixup",
+    "cutmix": "CutMix",
+    "smoothing": "label smoothing 0.1",
+    "no-average": "no average of the weights (EMA)",
+    "no-balance": "no balance of the classes",
+    "large": "MobileNetV2 1.0, 160 px: the default recipe",
+    "lite0": "EfficientNet-Lite0, 160 px",
+}
 
 
 def models() -> list[str]:
@@ -177,6 +193,25 @@ def _quantized(name: str, method: str) -> tuple[str, ...]:
     return (seed, method, f"{score['of_float']:.3f}", value, change, f"{labels['agreement']:.1%}")
 
 
+def steps() -> list[str]:
+    """What each step of a recipe gives on a validation split."""
+    of = report("recipe-effects")["recipes"]
+    header = (
+        *("recipe", "balanced accuracy", "change, points (95 %)", "AUROC", "change (95 %)"),
+        "minutes on one thread",
+    )
+    return markdown([header, *(_step(title, of[name]) for name, title in STEPS.items() if name in of)])
+
+
+def _step(title: str, of: dict[str, Any]) -> tuple[str, ...]:
+    cells = []
+    for metric, spell in (("balanced_accuracy", points), ("auroc", shares)):
+        change = of["minus_base"][metric]
+        is_base = change["difference"] == 0
+        cells += [f"{of[metric]:.3f}", "–" if is_base else spell(change["difference"], change["ci95"])]
+    return (title, *cells, f"{of['seconds'] / 60:.0f}")
+
+
 def references() -> list[str]:
     """The tables of models/README.md."""
     return models_tables(HOUSE / "models")
@@ -185,6 +220,7 @@ def references() -> list[str]:
 TABLES: dict[str, Callable[[], list[str]]] = {
     "models": models,
     "references": references,
+    "steps": steps,
     "recipes": recipes,
     "files": files,
     "arm": arm,

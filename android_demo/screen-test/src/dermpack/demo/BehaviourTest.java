@@ -294,7 +294,7 @@ public final class BehaviourTest {
             }
             on.recreate();
             Phone.await(() -> !Phone.isShown(on.get(), R.id.progress));
-            assertTrue(Phone.text(on.get(), R.id.head).contains("28 checks"));
+            assertTrue(Phone.text(on.get(), R.id.head).contains("56 checks"));
             assertTrue(Phone.texts(on.get()).contains("4 threads: "));
         }
     }
