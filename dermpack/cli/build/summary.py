@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1  # of the JSON
 SCORE = "balanced_accuracy"
-AUTO = "auto"  # the method of `convert` that has a limit
 MEGABYTE = 1e6
 COLUMNS = 80
 INDEX_FILE = "index.html"
@@ -256,15 +255,12 @@ def _why_kept(loss: QuantizationLoss, contract: Contract, dataset: Dataset, conv
     """Return why a file was kept that costs more than the limit, or "" if it is within the limit."""
     from dermpack.dataset.views import match_labels
 
-    options = read_parameters(converting)
-    limit, method = options["max_drop"], options["method"]
+    limit = read_parameters(converting)["max_drop"]
     if loss.points <= limit:
         return ""
     more = f"That is more than the limit of {limit:g} (--max-drop)"
     if contract.recipe.name != "int8":
         return f"{more}, which applies to int8 only"
-    if method != AUTO:
-        return f"{more}; it was kept because --method {method} keeps its file whatever it costs"
     with silenced_stderr():  # TensorFlow writes to stderr when it is loaded
         from converter.search.accuracy_limit import limit_of_counts
     counts = match_labels(dataset, contract.parents.dataset or "").counts()[loss.split].values()

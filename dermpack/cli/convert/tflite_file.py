@@ -123,7 +123,7 @@ def convert_tflite(
 
 
 def print_guessing(predictions: Predictions, printer: Printer) -> bool:
-    """Warn if a model of another program is no better than guessing, and return whether it is not."""
+    """Warn if the answers of a model of another program are as good as guesses; return whether they are."""
     from dermpack.metrics.guessing import describe_guessing
 
     if figures := describe_guessing(predictions):

@@ -540,7 +540,7 @@ def test_the_file_that_is_packaged_is_the_one_that_is_scored(tmp_path: Path) -> 
         ((), -0.005, ""),
         (("--max-drop", "3"), -0.02, ""),
         ((), -0.02, "a single picture of the rarest label is worth"),
-        (("--method", "ptq"), -0.02, "--method ptq"),
+        (("--method", "ptq"), -0.02, "a single picture of the rarest label is worth"),
     ],
 )
 def test_a_file_that_loses_more_than_the_limit_has_a_reason(
