@@ -21,7 +21,7 @@ from dermpack.errors import InputError
 from dermpack.inference.classifier import MAX_SIDE, feed_rows, names_of_tensors
 from dermpack.inference.label_list import read_labels
 from dermpack.inference.model_files import ModelSettings, find_sidecar, read_model, read_sidecar
-from dermpack.inference.model_formats import recognize_format, refuse_format
+from dermpack.inference.model_formats import check_format
 from dermpack.inference.picture_feed import Tensor, build_feed, declared_tensor
 from dermpack.storage.files import read_json, sha256_of
 from dermpack.tflite.lint import bind_tensors
@@ -78,9 +78,8 @@ def _find_files(path: Path) -> list[Path]:
     if not inside and (path / RUN_FILE).is_file():
         hint = f'Convert it with "dermpack convert {path} -o EXPORT".'
         raise InputError(path, "a run, not a .tflite file", hint, code="model-not-found")
-    if not inside and recognize_format(path) is not None:
-        raise refuse_format(path)
     if not inside:
+        check_format(path)
         what = f"neither the folder nor its subfolders contain {MODEL_FILE}"
         raise InputError(path, what, GIVE_MODELS, code="model-not-found")
     return sorted(inside, key=lambda file: (file.parent.name != UNQUANTIZED, file.parent.name))

@@ -18,7 +18,7 @@ from dermpack.contract import (
 from dermpack.errors import DermpackError, InputError, TableError
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.label_list import check_label_list, read_labels
-from dermpack.inference.model_formats import is_tflite_content, recognize_format, refuse_format
+from dermpack.inference.model_formats import check_format, is_tflite_content, refuse_format
 from dermpack.storage.files import is_directory, read_bytes, read_json, sha256_of
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
@@ -180,8 +180,7 @@ def find_model_file(path: Path) -> Path:
     if (path / RUN_FILE).is_file():
         hint = f'Convert it with "dermpack convert {path} -o EXPORT".'
         raise InputError(path, "a run, not a .tflite file", hint, code="model-not-found")
-    if recognize_format(path) is not None:
-        raise refuse_format(path)
+    check_format(path)
     if exports := sorted(str(model.parent) for model in path.glob(f"*/{MODEL_FILE}")):
         hint = f"Give one of the exports inside it: {', '.join(exports)}."
     elif bundled := sorted(path.glob("src/main/assets/*/*.tflite")):

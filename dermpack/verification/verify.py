@@ -15,7 +15,7 @@ from dermpack.imaging.preprocessing import Policy
 from dermpack.inference import interpreter_host
 from dermpack.inference.classifier import MAX_SIDE, load_classifier
 from dermpack.inference.model_files import ModelSettings, find_sidecar, read_sidecar
-from dermpack.inference.model_formats import recognize_format, refuse_format
+from dermpack.inference.model_formats import check_format
 from dermpack.progress import Track, silent
 from dermpack.storage.files import read_bytes, read_error, sha256_of
 from dermpack.storage.regular_files import open_regular
@@ -78,8 +78,7 @@ def _export_of_file(path: Path) -> Export:
         except OSError as error:
             raise read_error(path, error) from error
         if beginning[4:] != IDENTIFIER:
-            if recognize_format(path) is not None:
-                raise refuse_format(path)
+            check_format(path)
             raise InputError(path, "neither a .tflite file nor a bundle", HINT, code="invalid-model")
     contract = find_sidecar(path)
     if contract is None:

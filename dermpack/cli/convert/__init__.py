@@ -244,15 +244,14 @@ def _read_foreign(
 
 
 def _refuse_other_formats(path: Path) -> None:
-    """Raise InputError for a file, which is no run, and for a folder of another program."""
+    """Raise InputError for a file, because a run is a folder, and for a folder of another program."""
     from dermpack.errors import InputError
-    from dermpack.inference.model_formats import recognize_format, refuse_format
+    from dermpack.inference.model_formats import check_format
     from dermpack.storage.files import is_directory, is_regular_file
 
     if not is_directory(path) and not is_regular_file(path):
         return
-    if recognize_format(path) is not None:
-        raise refuse_format(path)
+    check_format(path)
     if is_regular_file(path):
         what = "neither a Keras file nor a .tflite, by its first bytes"
         hint = "Give a run, or such a file that was copied in binary mode."
