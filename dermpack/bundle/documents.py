@@ -50,15 +50,16 @@ class LicenceTerms:
 
 KNOWN_LICENCES = (
     LicenceTerms(spdx="CC0-1.0", name="CC0 1.0", address=f"{CREATIVE_COMMONS}/publicdomain/zero/1.0/"),
-    LicenceTerms(spdx="CC-BY-4.0", name="CC BY 4.0", address=f"{CREATIVE_COMMONS}/licenses/by/4.0/"),
-    LicenceTerms(spdx="CC-BY-NC-4.0", name="CC BY-NC 4.0", address=f"{CREATIVE_COMMONS}/licenses/by-nc/4.0/"),
     *(
         LicenceTerms(
             spdx=f"CC-{kind}-{version}",
             name=f"CC {kind} {version}",
             address=f"{CREATIVE_COMMONS}/licenses/{kind.lower()}/{version}/",
         )
-        for kind, version in (("BY-SA", "4.0"), ("BY-NC-SA", "3.0"), ("BY-NC-SA", "4.0"))
+        for kind, version in (
+            *(("BY", "4.0"), ("BY-NC", "4.0"), ("BY-SA", "4.0")),
+            *(("BY-NC-SA", "3.0"), ("BY-NC-SA", "4.0")),
+        )
     ),
     LicenceTerms(spdx="Apache-2.0", name="Apache License 2.0", address=APACHE_ADDRESS),
     LicenceTerms(spdx="MIT", name="MIT License", address="https://opensource.org/license/mit"),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dermpack.bundle.reports import NOTE_OF_PROFILE
 from dermpack.contract import read_contract
 from tests.tools.figures.marks import has_table, rewrite
 
@@ -169,7 +170,7 @@ def _how_timed(models: Sequence[Path]) -> str:
         note.partition(" (load")[0]
         for place in places
         for note in place["notes"]
-        if "no profile of its operators" not in note  # it says nothing about the times
+        if NOTE_OF_PROFILE not in note  # it says nothing about the times
     )
     return "; ".join((f" on {device}", how, *notes))
 
