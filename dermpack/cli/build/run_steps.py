@@ -25,8 +25,6 @@ from dermpack.storage.shared_folders import exclusive_lock
 STATE_FILE = "steps.json"
 LOCK_FILE = ".lock"
 SCHEMA = 2
-DOWNLOAD_FAILED = "download-failed"  # the code of the error
-WITHOUT_NETWORK = "from the weights that are part of dermpack, because the others cannot be downloaded"
 DECIMALS = 2  # of seconds
 RESUMES = "After an interruption, rerun the same command to resume."
 
@@ -38,7 +36,6 @@ class StepRecord:
     key: tuple[str, ...]
     is_finished: bool = False
     is_stale: bool = False  # made from an earlier output of a step before it
-    is_offline: bool = False  # ran with the arguments for a machine without a network
     seconds: float = 0.0
     processor_seconds: float = 0.0
     printed: str = ""
@@ -158,26 +155,13 @@ def run_steps(
         # The time of failed and interrupted attempts counts, that of an earlier success does not.
         is_retry = before is not None and not before.is_finished and not is_other
         record = before if before is not None and is_retry else StepRecord(key=step.key)
-        if record.is_offline:  # resume what was begun, even if there is a network now
-            step = replace(step, arguments=(*step.arguments, *step.offline), offline=())
         state = state.with_step(step.name, record)
         _write_state(folder / STATE_FILE, state)
         report(number, step, None)
         started, used = time.monotonic(), _processor_seconds()
         is_finished, printed = False, ""
         try:
-            try:
-                printed = _run_command(step.arguments, quiet=quiet)
-            except InputError as error:
-                if error.code != DOWNLOAD_FAILED or not step.offline:
-                    raise
-                # The failed attempt has left a training with other options, which is replaced.
-                step = replace(step, arguments=(*step.arguments, *step.offline))
-                record = replace(record, is_offline=True)
-                state = state.with_step(step.name, record)
-                _write_state(folder / STATE_FILE, state)
-                report(number, replace(step, title=f"{step.title} {WITHOUT_NETWORK}"), None)
-                printed = _run_command((*step.arguments, "--overwrite"), quiet=quiet)
+            printed = _run_command(step.arguments, quiet=quiet)
             is_finished = True
         finally:  # also the time of a failed or interrupted attempt is recorded
             processor_seconds = record.processor_seconds + _processor_seconds() - used

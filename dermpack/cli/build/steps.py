@@ -47,10 +47,6 @@ SHARED_WITH_WEB = ("--name", "--version", "--describe", "--scores", "--benchmark
 # --folds and --compare a step would not make what the next step reads.
 NOT_CONFIGURABLE = ("output", "data", "predictions", "json", "quiet", "overwrite", "help", "folds", "compare")
 
-# What `train` starts from without a network, unless the options choose a network or its weights.
-OFFLINE_WEIGHTS = ("--weights", "bundled")
-CHOOSES_NETWORK = {"--weights", "--arch", "--alpha", "--recipe"}
-
 BUNDLE_FILE = "bundle.zip"
 EXTRAS = ("data", "train")
 INTERPRETERS = ("ai_edge_litert", "tflite_runtime")  # one is enough
@@ -63,8 +59,7 @@ class BuildStep:
 
     `key` is compared with that of an earlier build: a step is skipped only if it is the same. `output`
     is written atomically; None is a check, which is run every time because it is cheap and files may
-    have changed. `table` is a file that the step writes as well. `offline` are further arguments with which
-    the step works if it cannot download what it needs.
+    have changed. `table` is a file that the step writes as well.
     """
 
     name: str
@@ -73,7 +68,6 @@ class BuildStep:
     key: tuple[str, ...]
     output: Path | None = None
     table: Path | None = None
-    offline: tuple[str, ...] = ()
 
 
 def build_steps(
@@ -114,7 +108,6 @@ def build_steps(
             key=(source if name == "import" else line, *given),
             output=paths.get("-o"),
             table=paths.get("--predictions") or paths.get("--csv"),
-            offline=OFFLINE_WEIGHTS if name == "train" and not CHOOSES_NETWORK.intersection(given) else (),
         )
         built.append(step)
     return tuple(built)

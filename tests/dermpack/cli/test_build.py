@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
@@ -190,34 +189,6 @@ def test_a_step_that_fails_is_not_finished_and_its_time_counts(built: Path) -> N
     with raises_code("step-failed"):
         run_data(built, Recorder())
     assert opened(built).steps["check"].seconds >= failed.seconds
-
-
-@pytest.mark.tensorflow
-def test_without_a_network_the_training_starts_from_the_bundled_weights(
-    built: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(built))  # no weights that Keras has downloaded before
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
-    options = ("--size", "96", "--epochs", "0", "--head-epochs", "1", "--augment", "none", "--batch", "8")
-    chosen = ("pictures", "import", "check", "train")
-    steps = [step for step in demo_steps(built, {**TINY, "train": options}) if step.name in chosen]
-    recorder = Recorder()
-    state = run_data(built, recorder, steps=steps)
-    assert recorder.begun == ["check", "train", "train"]
-    assert state.steps["train"].is_offline
-    recipe = json.loads((built / "run" / "training.json").read_text())["recipe"]
-    assert (recipe["weights"], recipe["alpha"]) == ("bundled", 0.35)
-    # What was begun without a network is kept with one.
-    assert run_data(built, recorder, steps=steps).steps["train"] == state.steps["train"]
-
-
-def test_options_that_choose_a_network_have_no_substitute(tmp_path: Path) -> None:
-    def offline(*options: str) -> tuple[str, ...]:
-        steps = build_steps(tmp_path, tmp_path / "out", {"train": options})
-        return next(step for step in steps if step.name == "train").offline
-
-    assert offline("--epochs", "3") == ("--weights", "bundled")
-    assert [offline(name, "x") for name in ("--weights", "--arch", "--alpha", "--recipe")] == [()] * 4
 
 
 def test_an_unfinished_step_resumes_unless_overwritten(tmp_path: Path) -> None:

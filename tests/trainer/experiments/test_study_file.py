@@ -122,7 +122,7 @@ def test_a_shipped_study_suits_the_layout_that_it_is_for(name: str, tmp_path: Pa
 def test_a_wrong_network_is_named_with_its_recipe(tmp_path: Path) -> None:
     dataset = small_dataset.write(small_dataset.dataset(tmp_path / "set", ["a", "b"] * 8))
     plan = read(tmp_path, f"{TWO}[recipes.c]\nsize = 50\n")
-    with raises_code("invalid-option", "[recipes.c] --size 50", "mobilenet_v2"):
+    with raises_code("invalid-option", "[recipes.c] --size 50", "efficientnet_lite0"):
         check_study(dataset, plan, tmp_path / "study")
 
 

