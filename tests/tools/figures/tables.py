@@ -38,7 +38,6 @@ STEPS = {  # of trainer/studies/recipe-steps.toml, and what each changes
     "large": "MobileNetV2 1.0, 160 px",
     "lite0": "EfficientNet-Lite0, 160 px: the default recipe",
     "thorough": "EfficientNet-Lite0, 184 px, 14 epochs",
-    "taught": "the same, taught by the three networks above",
 }
 
 
