@@ -45,6 +45,7 @@ CLAIMS = (
     "{lesions-dataset/counts/train|total} training pictures",
     "the plain recipe {lesions-minutes/plain/0|whole} and {lesions-minutes/plain/1|whole} minutes",
     "the {recipe-effects/n|count} validation pictures",
+    "is worth {recipe-effects/recipes/no-balance/minus_base/balanced_accuracy/difference|points_lost} points",
     f"{{{STUDY}/train|count}} to train on",
     f"{{{STUDY}/validation|count}} validated, {{{STUDY}/test|count}} tested on",
 )
