@@ -72,7 +72,8 @@ def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, 
     with its warnings, and links every report. If LiteRT.js is in the cache folder (see: dermpack package
     --format web), a last step writes OUT/web.zip, a web site that runs the model in the browser.
 
-    Training starts from ImageNet weights that are installed with dermpack, so a build needs no network.
+    Training starts from ImageNet weights that are installed with dermpack, so a build needs no network
+    connection.
 
     \b
     Examples:
@@ -85,7 +86,6 @@ def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, 
       [import]
       split = "80/10/10"
       [train]
-      alpha = 0.35
       epochs = 20
       [convert]
       max-drop = 2
