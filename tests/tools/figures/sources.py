@@ -32,7 +32,7 @@ FORMS = {  # name of a format → value → text
 
 @cache
 def report(name: str) -> Any:
-    """Return a report: `study-five` → docs/results/study-five.json, `models:eczema:model` → models/eczema/…."""
+    """Return docs/results/NAME.json for `NAME`, and models/MODEL/FILE.json for `models:MODEL:FILE`."""
     path = RESULTS / f"{name}.json" if ":" not in name else REPOSITORY / f"{name.replace(':', '/')}.json"
     return json.loads(path.read_bytes())
 
