@@ -179,7 +179,7 @@ def spoil(path: str, value: object) -> Callable[[Json], None]:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "code", "said"),
+    ("path", "value", "code", "value_in_message"),
     [
         ("kind", "evaluation", "invalid-format", "report.json"),
         ("schema", 2, "unsupported-schema", 2),
@@ -210,11 +210,11 @@ def spoil(path: str, value: object) -> Callable[[Json], None]:
     ],
 )
 def test_what_is_no_sound_report_is_refused_in_one_line(
-    path: str, value: object, code: str, said: object
+    path: str, value: object, code: str, value_in_message: object
 ) -> None:
     found = as_json()
     spoil(path, value)(found)
-    with raises_code(code, WHERE, said) as caught:
+    with raises_code(code, WHERE, value_in_message) as caught:
         parse_record(found, where=WHERE)
     assert isinstance(caught.value, TableError) and "\n" not in str(caught.value)
 

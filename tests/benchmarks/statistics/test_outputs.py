@@ -29,8 +29,8 @@ ONE_LOST = (*TRUTH[:9], 1)  # the last nv is called mel
 
 
 def the_answer(given: AnsweredPictures, plan: BenchmarkPlan | None = None) -> ScoredAnswer:
-    told = collect_outputs([measured(answered=(given,))], plan or a_plan())
-    return score_outputs(told[0], seed=0)
+    collected = collect_outputs([measured(answered=(given,))], plan or a_plan())
+    return score_outputs(collected[0], seed=0)
 
 
 def the_drop(first: AnsweredPictures, here: AnsweredPictures) -> AccuracyDrop:
@@ -82,8 +82,8 @@ def test_models_with_labels_in_another_order_are_compared_by_name() -> None:
     turned = CLASSES[::-1]
     plan = BenchmarkPlan(models=[a_model(), a_model("int8", labels=turned)], scored=scored())
     there = saying([2 - label for label in TRUTH], model="int8")
-    told = collect_outputs([measured(answered=(saying(TRUTH), there))], plan)
-    drop = next(compare_accuracy(told, seed=0))
+    collected = collect_outputs([measured(answered=(saying(TRUTH), there))], plan)
+    drop = next(compare_accuracy(collected, seed=0))
     assert drop.top1_agreement == 1.0
 
 
@@ -91,8 +91,8 @@ def test_a_label_that_only_one_model_knows_leaves_the_other_comparable() -> None
     plan = BenchmarkPlan(models=[a_model(), a_model("int8", labels=(*CLASSES, "scc"))], scored=scored())
     outputs = np.zeros((10, 4), dtype=np.uint8)
     outputs[np.arange(10), TRUTH] = 255
-    told = collect_outputs([measured(answered=(saying(TRUTH), answered(outputs, model="int8")))], plan)
-    assert next(compare_accuracy(told, seed=0)).only_first == 0
+    collected = collect_outputs([measured(answered=(saying(TRUTH), answered(outputs, model="int8")))], plan)
+    assert next(compare_accuracy(collected, seed=0)).only_first == 0
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_outputs_that_are_no_probabilities_are_not_scored() -> None:
 
 def test_settings_with_the_same_bytes_share_an_answer() -> None:
     both = (saying(TRUTH), saying(TRUTH, setting=LITERT_TWO))
-    told = collect_outputs([measured(answered=both)], a_plan())
-    assert [place.setting for place in told[0].where] == [LITERT, LITERT_TWO]
-    assert len(told) == 1
+    collected = collect_outputs([measured(answered=both)], a_plan())
+    assert [place.setting for place in collected[0].where] == [LITERT, LITERT_TWO]
+    assert len(collected) == 1
 
 
 def test_a_drop_counts_what_was_lost_and_names_what_flipped() -> None:

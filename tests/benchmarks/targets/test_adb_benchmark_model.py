@@ -16,9 +16,11 @@ from benchmarks.targets.adb.adb_target import (
 from dermpack.inference.interpreter_host import Kernels
 from tests.support.paths import REPOSITORY
 
-SAID = REPOSITORY / "tests/support/adb_stand_in_programs"  # in the tool's own form; the figures are made up
+# In the format of the tool; the figures are invented.
+OUTPUTS = REPOSITORY / "tests/support/adb_stand_in_programs"
 NEW, OLD, PROFILE, NOT_A_MODEL = (
-    (SAID / name).read_text(encoding="utf-8") for name in ("new.txt", "old.txt", "profile.txt", "refused.txt")
+    (OUTPUTS / name).read_text(encoding="utf-8")
+    for name in ("new.txt", "old.txt", "profile.txt", "refused.txt")
 )
 XNNPACK = Setting(runtime="benchmark_model", kernels=Kernels.XNNPACK, threads=2)
 BUILTIN = Setting(runtime="benchmark_model", kernels=Kernels.BUILTIN, threads=1)
