@@ -95,8 +95,8 @@ def test_the_page_on_android_says_what_a_name_becomes(name: str) -> None:
     (header,) = (cells for cells in rows if f"`--name {name}`" in cells)
     column = header.index(f"`--name {name}`")
     below = rows[rows.index(header) + 1 :][:4]
-    told = [cells[column] for cells in below]
-    assert told == [name, f"`{names.slug}`", f"`{names.package}`", f"`{names.class_name}`"]
+    shown = [cells[column] for cells in below]
+    assert shown == [name, f"`{names.slug}`", f"`{names.package}`", f"`{names.class_name}`"]
 
 
 def test_every_page_stands_in_the_index() -> None:

@@ -57,4 +57,4 @@ def test_the_page_names_every_field_once_and_no_other() -> None:
 
 
 def test_every_field_is_told() -> None:
-    assert [name for name, told in rows() if not told.strip()] == []
+    assert [name for name, meaning in rows() if not meaning.strip()] == []

@@ -30,8 +30,8 @@ def test_json_prints_the_counts(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_stdout_is_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo(tmp_path / "demo", "--quiet") == 0
-    said = capsys.readouterr()
-    assert (said.out, said.err) == (f"{tmp_path / 'demo'}\n", "")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == (f"{tmp_path / 'demo'}\n", "")
 
 
 def test_seven_classes_can_be_had(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,8 +52,8 @@ def test_work_that_is_kept_says_where_and_how_it_goes_on(error: BaseException) -
 
 
 def test_work_of_which_nothing_is_kept_says_so() -> None:
-    said = line_after(KeyboardInterrupt(), "")
-    assert said == "interrupted: run: nothing was written yet; the same command starts again"
+    line = line_after(KeyboardInterrupt(), "")
+    assert line == "interrupted: run: nothing was written yet; the same command starts again"
 
 
 def test_work_that_does_not_go_on_wrote_nothing() -> None:

@@ -33,19 +33,19 @@ def test_what_a_build_must_call_it_is_said_where_it_has_another_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     export = write_export(tmp_path / "export", "float32")
-    for name, told in (("skin", False), ("my-skin", True)):
+    for name, is_printed in (("skin", False), ("my-skin", True)):
         assert package(export, "-o", tmp_path / f"{name}.zip", "--name", name) == 0
-        said = "module and folder are named my_skin, the class dermpack.my_skin.MySkinClassifier\n"
-        assert (said in capsys.readouterr().err) == told
+        note = "module and folder are named my_skin, the class dermpack.my_skin.MySkinClassifier\n"
+        assert (note in capsys.readouterr().err) == is_printed
 
 
 def test_a_file_whose_name_does_not_say_that_it_is_a_zip_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     export = write_export(tmp_path / "export", "float32")
-    for name, told in (("z.ZIP", False), ("z", True)):
+    for name, is_printed in (("z.ZIP", False), ("z", True)):
         assert package(export, "-o", tmp_path / name, "--name", "skin") == 0
-        assert (f"{name} is a zip file" in capsys.readouterr().err) == told
+        assert (f"{name} is a zip file" in capsys.readouterr().err) == is_printed
 
 
 def test_the_card_is_laid_beside_too(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_a_sidecar_of_labels_alone_will_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ((), "model.tflite"),
         (("training.json",), "dermpack convert"),
@@ -265,18 +265,18 @@ def test_a_sidecar_of_labels_alone_will_do(tmp_path: Path) -> None:
     ],
 )
 def test_a_folder_that_is_no_export_says_what_to_give(
-    tmp_path: Path, content: tuple[str, ...], said: str
+    tmp_path: Path, content: tuple[str, ...], message: str
 ) -> None:
     for name in content:
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
-    with raises_code("model-not-found", tmp_path, said.format(folder=tmp_path)):
+    with raises_code("model-not-found", tmp_path, message.format(folder=tmp_path)):
         open_model(tmp_path)
 
 
 def test_a_contract_tells_all_that_the_answer_needs(model: OpenedModel) -> None:
-    told = (model.name, model.version, model.labels, model.size, model.abstain_below)
-    assert told == ("lesions", "1.0.0", LABELS, SIZE, 0.6)
+    settings = (model.name, model.version, model.labels, model.size, model.abstain_below)
+    assert settings == ("lesions", "1.0.0", LABELS, SIZE, 0.6)
     (point,) = model.points
     assert (point.label, point.threshold) == ("mel", 0.3)
 

@@ -1,4 +1,4 @@
-"""A dataset folder appears whole, with everything that was found said in it."""
+"""A dataset folder appears whole, and lists everything that was found."""
 
 from __future__ import annotations
 

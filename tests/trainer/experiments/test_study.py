@@ -55,7 +55,7 @@ def training() -> list[int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call: what it told, and what it left in the study's folder."""
+    """The events of one call, and the record that it wrote."""
 
     events: tuple[object, ...]
     record: dict[str, Any]

@@ -126,10 +126,10 @@ def test_a_finished_fit_is_not_done_again(tmp_path: Path) -> None:
 def test_the_model_ends_with_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
     from trainer.fitting.loop import fit, predict
 
-    trained, eaten = model(), feed()
-    done = fit(trained, eaten, PLAN, tmp_path)
+    trained, data = model(), feed()
+    done = fit(trained, data, PLAN, tmp_path)
     best = done.history[done.best_epoch - 1].validation["balanced_accuracy"]
-    assert Goal.BALANCED_ACCURACY.score(predict(trained, eaten.validation)) == best
+    assert Goal.BALANCED_ACCURACY.score(predict(trained, data.validation)) == best
 
 
 def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_what_is_not_known_is_not_told(
 def test_the_end_of_an_epoch_tells_its_figures() -> None:
     figures = {"balanced_accuracy": 0.5, "auroc": 0.75, "accuracy": 0.5, "loss": 1.0}
     ended = Epoch(number=1, loss=0.9, rate=0.1, validation=figures)
-    told = moment(step=60, pictures_per_s=80.0, remaining_s=90.0, ended=ended, is_best=True)
-    assert told.line() == (
+    progress = moment(step=60, pictures_per_s=80.0, remaining_s=90.0, ended=ended, is_best=True)
+    assert progress.line() == (
         "head 1/9 · loss 0.900 · balanced accuracy 0.500 · auroc 0.750 · 80 pictures/s · 1:30 left · best"
     )

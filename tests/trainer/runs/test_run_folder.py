@@ -123,10 +123,10 @@ def test_a_run_is_evaluated_on_the_test_split_of_its_dataset(
     rows = tmp_path / "predictions.csv"
     before = (trained / "training.json").read_bytes()
     assert main(["evaluate", str(trained), str(coloured), "--json", "--predictions", str(rows)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["n"], told["groups"], told["split"]) == (11, 11, "test")
-    assert told["balanced_accuracy"] > 0.8
-    assert "balanced_accuracy_ci95" in told
+    record = json.loads(capsys.readouterr().out)
+    assert (record["n"], record["groups"], record["split"]) == (11, 11, "test")
+    assert record["balanced_accuracy"] > 0.8
+    assert "balanced_accuracy_ci95" in record
     assert len(rows.read_text(encoding="utf-8").splitlines()) == 12
     assert (trained / "training.json").read_bytes() == before
 

@@ -64,9 +64,9 @@ def planted() -> Importance:
     """A column that tells the label nine times in ten, a noise column, an id and a constant."""
     random = Random(0)
     labels = [random.choice(["mel", "nv"]) for _ in range(N)]
-    told = [label if random.random() < 0.9 else random.choice(["mel", "nv"]) for label in labels]
+    noisy_labels = [label if random.random() < 0.9 else random.choice(["mel", "nv"]) for label in labels]
     columns = {
-        "site": [{"mel": "back", "nv": ""}.get(word, "") or "face" for word in told],
+        "site": [{"mel": "back", "nv": ""}.get(word, "") or "face" for word in noisy_labels],
         "noise": [random.choice(["a", "b", "unknown"]) for _ in range(N)],
         "image_id": [f"ISIC_{index}" for index in range(N)],
         "study": ["one"] * N,

@@ -34,8 +34,8 @@ def listed(source: Path, text: str | bytes) -> Listing:
 
 def kinds(listing: Listing) -> dict[str, str]:
     """Why rows are refused; what they leave unnamed is another matter."""
-    told = [finding for finding in listing.refused if finding.kind != "not-in-table"]
-    return {finding.picture: finding.kind for finding in told}
+    reported = [finding for finding in listing.refused if finding.kind != "not-in-table"]
+    return {finding.picture: finding.kind for finding in reported}
 
 
 def lesions(source: Path, request: SourceRequest | None = None) -> Listing:

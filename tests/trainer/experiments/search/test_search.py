@@ -506,17 +506,17 @@ def test_the_command_searches_and_its_best_recipe_can_be_trained(
     folder = tmp_path / "search"
     options = ("--recipe", str(recipe), "--space", str(space), "--trials", "2", "--json")
     assert main(["tune", str(coloured), "-o", str(folder), *options]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((folder / "tune.json").read_text("utf-8"))
-    best = told["trials"][told["best"][0]]
+    record = json.loads(capsys.readouterr().out)
+    assert record == json.loads((folder / "tune.json").read_text("utf-8"))
+    best = record["trials"][record["best"][0]]
     expected = parse_recipe(
         {**best["drawn"], "metric": "balanced_accuracy"}, where="test", base=read_recipe(recipe)
     )
     assert read_recipe(folder / "best.toml") == expected
-    assert [trial["state"] for trial in told["trials"]] == ["complete", "complete"]
+    assert [trial["state"] for trial in record["trials"]] == ["complete", "complete"]
     assert str(tmp_path) not in (folder / "tune.json").read_text("utf-8")
     assert main(["tune", str(coloured), "-o", str(folder), *options]) == 0
-    assert json.loads(capsys.readouterr().out) == told, "enough trials were there already"
+    assert json.loads(capsys.readouterr().out) == record, "enough trials were there already"
 
 
 @pytest.mark.tensorflow
@@ -547,8 +547,8 @@ def test_a_full_disk_ends_the_search_and_the_same_command_repeats_the_trial(
     assert error.count("\n") == 1
     cache.unlink()
     assert main([*tune_once(coloured, tmp_path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [(trial["number"], trial["state"]) for trial in told["trials"]] == [(0, "complete")]
+    record = json.loads(capsys.readouterr().out)
+    assert [(trial["number"], trial["state"]) for trial in record["trials"]] == [(0, "complete")]
 
 
 def tune_once(dataset: Path, folder: Path) -> list[str]:
@@ -570,22 +570,22 @@ def test_accuracy_is_searched_against_the_latency_of_the_int8_export(
     options = ("--recipe", str(recipe), "--space", str(space), "--objective", "accuracy,latency")
     command = ["tune", str(coloured), "-o", str(folder), *options, "--trials", "2", "--json"]
     assert main(command) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["objectives"] == ["balanced_accuracy", "latency_ms"]
-    assert [trial["state"] for trial in told["trials"]] == ["complete", "complete"]
-    values = {trial["number"]: trial["values"] for trial in told["trials"]}
+    record = json.loads(capsys.readouterr().out)
+    assert record["objectives"] == ["balanced_accuracy", "latency_ms"]
+    assert [trial["state"] for trial in record["trials"]] == ["complete", "complete"]
+    values = {trial["number"]: trial["values"] for trial in record["trials"]}
     assert all(0 <= accuracy <= 1 and 0 < latency < 1000 for accuracy, latency in values.values())
     # Of trials with equal values, which two short measurements can have, the front keeps one.
     front_values = {
         tuple(own) for own in values.values() if not any(better(other, own) for other in values.values())
     }
-    assert sorted(tuple(values[number]) for number in told["best"]) == sorted(front_values)
+    assert sorted(tuple(values[number]) for number in record["best"]) == sorted(front_values)
     assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")
     assert "Accuracy and latency" in (folder / "tune.html").read_text("utf-8")
-    assert json.loads((folder / "tune.json").read_text("utf-8")) == told
+    assert json.loads((folder / "tune.json").read_text("utf-8")) == record
     files = {path.name for path in (folder / "recipes").iterdir()}
-    assert files == {f"trial-{number}.toml" for number in told["best"]}
-    front = [read_recipe(folder / "recipes" / f"trial-{number}.toml") for number in told["best"]]
+    assert files == {f"trial-{number}.toml" for number in record["best"]}
+    front = [read_recipe(folder / "recipes" / f"trial-{number}.toml") for number in record["best"]]
     assert read_recipe(folder / "best.toml") == front[0]
     assert not list((folder / "trials").rglob("export")), "what was timed is removed"
 
