@@ -298,7 +298,7 @@ def _train_until(dataset: Any, weights: Path, figure: float) -> float:
     folder = Path(tempfile.mkdtemp())
     os.environ["DERMPACK_CACHE"] = str(folder / "cache")  # a cold start
 
-    def watch(progress: Any) -> None:
+    def on_progress(progress: Any) -> None:
         if progress.ended:
             sys.stderr.write(progress.line() + "\n")
             if progress.ended.validation["balanced_accuracy"] >= figure:
@@ -306,7 +306,9 @@ def _train_until(dataset: Any, weights: Path, figure: float) -> float:
 
     start = time.perf_counter()
     try:
-        train(dataset, folder / "run", Recipe(arch=Arch.MOBILENET_V2, weights=weights), watch=watch)
+        train(
+            dataset, folder / "run", Recipe(arch=Arch.MOBILENET_V2, weights=weights), on_progress=on_progress
+        )
     except FigureReached:
         return time.perf_counter() - start
     return float("inf")

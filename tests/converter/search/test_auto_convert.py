@@ -61,7 +61,9 @@ def interrupted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     harmed = write_cancelling(run, tmp_path_factory.mktemp("cancelling") / "run")
     export, data = harmed.with_name("export"), run.parent / "dataset"
     with pytest.raises(KeyboardInterrupt):
-        convert_run(harmed, export, ConversionRequest(), data=data, observers=TrainingObservers(watch=stop))
+        convert_run(
+            harmed, export, ConversionRequest(), data=data, observers=TrainingObservers(on_progress=stop)
+        )
     return harmed
 
 

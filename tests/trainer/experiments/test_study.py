@@ -108,14 +108,14 @@ def attempt(dataset: Dataset, folder: Path, disturb: Callable[[FitProgress], Non
     """Run the study; the disturbance comes while `twice` is trained."""
     events: list[object] = []
 
-    def listen(event: object) -> None:
+    def on_event(event: object) -> None:
         events.append(event)
         turn = [of.name for of in events if isinstance(of, RecipeStarted)][-1]
         if isinstance(event, FitProgress) and turn == "twice":
             disturb(event)
 
     try:
-        run_study(dataset, TINY_PLAN, folder, also=[related(dataset)], listen=listen)
+        run_study(dataset, TINY_PLAN, folder, also=[related(dataset)], on_event=on_event)
     except KeyboardInterrupt:
         events.append("interrupted")
     return Attempt(events=tuple(events), record=json.loads((folder / "study.json").read_text("utf-8")))

@@ -112,9 +112,9 @@ def test_an_interrupted_training_says_that_it_goes_on(coloured: Path, tmp_path: 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(read_dataset(coloured), tmp_path / "run", recipe, watch=stop)
+        train(read_dataset(coloured), tmp_path / "run", recipe, on_progress=stop)
     assert epoch_numbers(tmp_path / "run") == [("everything", 1)]
-    train(read_dataset(coloured), tmp_path / "run", recipe, going_on=resumed.append)
+    train(read_dataset(coloured), tmp_path / "run", recipe, on_resume=resumed.append)
     assert resumed == [PartialRun(phase="everything", epochs=1, planned=6)]
     assert epoch_numbers(tmp_path / "run") == [("everything", number) for number in range(1, 7)]
 

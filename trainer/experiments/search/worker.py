@@ -44,7 +44,7 @@ def tune(
     storage: str = "",
     name: str = "",
     latency: workers.MeasureLatency | None = None,
-    tell: EventCallback = ignore,
+    on_event: EventCallback = ignore,
 ) -> Search:
     """Run trials until all workers have started `trials`, and return the results.
 
@@ -67,13 +67,13 @@ def tune(
         folder=folder,
         trials=trials,
         latency=latency,
-        tell=tell,
+        on_event=on_event,
     )
     write = partial(_write, study, wanted, folder)
     deadline = time.monotonic() + minutes * 60 if minutes else math.inf
     try:
         workers.run_trials(
-            study, wanted.space, run_trial, folder, trials=trials, deadline=deadline, ended=write
+            study, wanted.space, run_trial, folder, trials=trials, deadline=deadline, on_trial_end=write
         )
         return write()
     except optuna.exceptions.StorageInternalError as error:

@@ -56,7 +56,7 @@ def attempt(trial, values):
     return (1 / (1 + abs(math.log10(values["rate"]) + 3)) + values["batch"] / 1000,)
 
 study = opened(folder, url=url)
-run_trials(study, SPACE, attempt, folder, trials=trials, deadline=math.inf, ended=lambda: None)
+run_trials(study, SPACE, attempt, folder, trials=trials, deadline=math.inf, on_trial_end=lambda: None)
 """
 
 
@@ -157,7 +157,7 @@ def searched(
     from trainer.experiments.search.workers import run_trials
 
     study = study or opened(folder)
-    run_trials(study, space, attempt, folder, trials=trials, deadline=deadline, ended=lambda: None)
+    run_trials(study, space, attempt, folder, trials=trials, deadline=deadline, on_trial_end=lambda: None)
     return study
 
 
@@ -289,7 +289,7 @@ def test_a_trial_that_is_worse_than_most_at_the_same_epoch_is_given_up(tmp_path:
         study.tell(trial, 0.8)
     lone, watched = (
         TrialPruner(
-            trial=study.ask(), figure="balanced_accuracy", head_epochs=4, prunes=prunes, tell=heard.append
+            trial=study.ask(), figure="balanced_accuracy", head_epochs=4, prunes=prunes, on_event=heard.append
         )
         for prunes in (False, True)
     )
@@ -391,7 +391,7 @@ def test_a_storage_that_goes_away_ends_in_one_line(coloured: Path, tmp_path: Pat
 
     url = f"sqlite:///{tmp_path / 'trials.db'}"
     with raises_code("connection-lost", f"--storage {url}"):
-        tune(wanted, tmp_path / "search", trials=1, storage=url, tell=emptied)
+        tune(wanted, tmp_path / "search", trials=1, storage=url, on_event=emptied)
 
 
 def test_a_full_disk_of_the_database_is_no_lost_server_and_the_same_call_goes_on(
@@ -420,11 +420,11 @@ def test_a_full_disk_of_the_database_is_no_lost_server_and_the_same_call_goes_on
     try:
         for pages in (2, 9, 20, 24):  # noqa: B007 - `limit` reads it
             with raises_code("cannot-write", tmp_path / "search" / "tune.db"):
-                tune(wanted, tmp_path / "search", trials=1, tell=interrupt)
+                tune(wanted, tmp_path / "search", trials=1, on_event=interrupt)
     finally:
         event.remove(Engine, "connect", limit)
     with pytest.raises(KeyboardInterrupt):  # the first trial is begun
-        tune(wanted, tmp_path / "search", trials=1, tell=interrupt)
+        tune(wanted, tmp_path / "search", trials=1, on_event=interrupt)
 
 
 @pytest.mark.parametrize(
