@@ -93,7 +93,7 @@ class AccuracyLimit:
         return min(LEAST_AGREEMENT, (self.pictures - 1) / self.pictures)
 
     def excess(self, comparison: FloatComparison) -> float:
-        """Return how many times the limit is lost, by the figure that exceeds it most."""
+        """Return the loss as a multiple of the limit, by the figure that exceeds it most."""
         return max(self._excesses(comparison).values())
 
     def exceeded_figure(self, comparison: FloatComparison) -> str:

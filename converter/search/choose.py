@@ -37,7 +37,7 @@ class TriedCandidate:
 
     candidate: Candidate
     comparison: FloatComparison
-    excess: float  # how many times the limit is lost
+    excess: float  # the loss as a multiple of the limit
 
     @property
     def is_within(self) -> bool:

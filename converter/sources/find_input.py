@@ -66,7 +66,7 @@ class TriedInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoundInput:
-    """The chosen way, what it was compared with, and remarks on what could not matter."""
+    """The chosen way, all ways that were tried, and notes on choices that made no difference."""
 
     declared: DeclaredInput
     tried: tuple[TriedInput, ...]  # the best first

@@ -147,12 +147,12 @@ def evaluate(
 
     A model with metadata gets that of the dataset, and is compared with itself without each of its inputs,
     and with the others, which were trained on one of them. With foreign datasets, also score how well the
-    distance of the same model tells their pictures from those of the split.
+    distance of the same model separates their pictures from those of the split.
     """
     check_request(dataset, split, columns)
     _check_labels(predictor.classes, dataset, split)
-    able = _takes_metadata(predictor)
-    if others and able is None:
+    with_metadata = _takes_metadata(predictor)
+    if others and with_metadata is None:
         what, hint = "the model takes no metadata to compare", "Omit these models."
         raise InputError("--picture-alone, --metadata-alone", what, hint, code="option-not-applicable")
     known: DistancedPictures | None = None
@@ -163,11 +163,11 @@ def evaluate(
         foreign = compare_unknown_sets(unknown, known, resamples=resamples, seed=seed, track=track)
     study: MetadataStudy | None = None
     remarks = list(_leak_notes(fitted, dataset, split))
-    if able is not None:
-        metadata = encode_split(dataset, split, able.columns)
+    if with_metadata is not None:
+        metadata = encode_split(dataset, split, with_metadata.columns)
         remarks = [*_metadata_notes(metadata, dataset), *remarks]
         predictions, study = _compare_inputs(
-            able, metadata, dataset, split, others, resamples=resamples, seed=seed, track=track
+            with_metadata, metadata, dataset, split, others, resamples=resamples, seed=seed, track=track
         )
     elif known is not None:
         predictions = _label(known.probabilities, predictor.classes, dataset, split)
@@ -268,11 +268,11 @@ def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Trac
     check_request(dataset, split)
     files = [dataset.file(picture) for picture in dataset.manifest.of(split)]
     _check_labels(predictor.classes, dataset, split)
-    if (able := _takes_metadata(predictor)) is None:
+    if (with_metadata := _takes_metadata(predictor)) is None:
         return _label(predictor(files, track=track), predictor.classes, dataset, split)
-    rows = encode_split(dataset, split, able.columns).rows
-    (probabilities,) = able.predict_variants(files, [MetadataVariant(rows=rows)], track=track)
-    return _label(probabilities, able.classes, dataset, split)
+    rows = encode_split(dataset, split, with_metadata.columns).rows
+    (probabilities,) = with_metadata.predict_variants(files, [MetadataVariant(rows=rows)], track=track)
+    return _label(probabilities, with_metadata.classes, dataset, split)
 
 
 def _takes_metadata(predictor: Predictor) -> MetadataPredictor | None:

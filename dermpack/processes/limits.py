@@ -123,7 +123,7 @@ def ending_with_parent(
 
 
 def allow_cpu_seconds(seconds: float) -> None:
-    """Limit the processor time of this process to what it has used, and so many seconds more."""
+    """Limit the processor time of this process to that used so far plus `seconds`."""
     try:
         import resource
     except ModuleNotFoundError:

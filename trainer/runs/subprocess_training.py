@@ -1,7 +1,7 @@
 """Train one recipe in a child process: a crash or an out-of-memory error ends only that process.
 
 The parent sends a job and receives events; the child trains, and then predicts the splits that the job lists.
-The child also ends when its input is closed: the parent has ended, or wants it to stop. A checkpoint stays in
+The child also ends when its input is closed: the parent has ended, or stops it. A checkpoint stays in
 both cases, so that the same job resumes.
 """
 

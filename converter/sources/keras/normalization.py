@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.pixel_scale import LARGEST_PIXEL, PIXEL_MIDDLE, UNIT_SCALE, PixelScale
-from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, refuse
+from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, network_error
 from converter.sources.keras.weights import VariableFinder
 from dermpack.contract import ColorOrder
 from dermpack.errors import InputError
@@ -87,9 +87,9 @@ def find_normalization(
     }
     entrances = {number: maps[number] for number in sorted(readers) if number in maps}
     if not entrances:
-        raise refuse(where, "the model does not compute anything from a picture")
+        raise network_error(where, "the model does not compute anything from a picture")
     if any(entrance.is_flat for entrance in entrances.values()):
-        raise refuse(where, "the model takes the channels of a picture apart")
+        raise network_error(where, "the model takes the channels of a picture apart")
     is_for_bytes = all(_is_for_bytes(entrance) for entrance in entrances.values())
     if is_for_bytes:
         refuse_other_numbers(declared, where)
@@ -97,7 +97,7 @@ def find_normalization(
     elif declared is not None:
         given = declared
     else:
-        raise _refuse_unknown(list(entrances.values()), where)
+        raise _unknown_scale_error(list(entrances.values()), where)
     # From the bytes of a picture (RGB) to the file's own input, and on to each entrance.
     std = np.asarray(given.std)
     order = [2, 1, 0] if given.color is ColorOrder.BGR else [0, 1, 2]
@@ -151,7 +151,7 @@ def _describe(given: PixelScale, pixels: PixelScale, *, is_moved: bool) -> str:
     return f"{taken}; the network behind its normalization {own_low:g} to {own_high:g}"
 
 
-def _refuse_unknown(entrances: list[ChannelMap], where: Path) -> InputError:
+def _unknown_scale_error(entrances: list[ChannelMap], where: Path) -> InputError:
     """Return the error for a file that does not show which numbers its input takes."""
     has_none = len(entrances) == 1 and entrances[0].is_same(
         ChannelMap(matrix=np.eye(CHANNELS), offset=np.zeros(3))

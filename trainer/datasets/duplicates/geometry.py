@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-# The stubs of OpenCV do not know that a mask may be missing, and that no transform may be found.
+# The stubs of OpenCV do not declare that a mask is optional, and that no transform may be found.
 NO_MASK: Any = None
 ESTIMATE: Any = cv2.estimateAffinePartial2D
 

@@ -176,14 +176,14 @@ def train_trial(
     values: Mapping[str, Any],
     *,
     study: optuna.Study,
-    wanted: SearchGoal,
+    goal: SearchGoal,
     folder: Path,
     trials: int,
     latency: MeasureLatency | None,
     on_event: EventCallback,
 ) -> tuple[float, ...]:
     """Train the recipe with the sampled values, and return the figures of the objectives."""
-    recipe, figure = apply_sample(values, wanted.recipe), wanted.objective.figure
+    recipe, figure = apply_sample(values, goal.recipe), goal.objective.figure
     place = trial_folder(trial, folder)
     trial.set_user_attr(RECIPE, recipe.record())
     position = order_trials(study.get_trials(deepcopy=False))[trial.number]
@@ -194,7 +194,7 @@ def train_trial(
             trial.set_user_attr(SAME_AS, other.user_attrs.get(SAME_AS, other.number))
             return tuple(other.values)
     files = ExperimentRun(run=place / "run", state=place)
-    check_training(wanted.dataset, files.run, recipe, overwrite=True)
+    check_training(goal.dataset, files.run, recipe, overwrite=True)
     prunes = latency is None
     pruner = TrialPruner(
         trial=trial, figure=figure, head_epochs=recipe.head_epochs, prunes=prunes, on_event=on_event
@@ -204,7 +204,7 @@ def train_trial(
         wait_for_other_training(files.run, most_s=PARENT_GRACE_S)
         for phase, epoch in read_epochs(files.run):
             pruner.add_epoch(phase, epoch)
-        run_recipe(files, recipe, wanted.dataset, on_event=pruner)
+        run_recipe(files, recipe, goal.dataset, on_event=pruner)
     except optuna.TrialPruned:
         # The clock is in the folder, so its time is stored before the folder is removed.
         _record_seconds(trial, files)
