@@ -249,7 +249,7 @@ def test_spoilt_counts_are_refused(plan: BenchmarkPlan, laid: JobModels, counts:
     assert [item.model for item in pieces.counted] == ["float32"]
 
 
-def test_what_a_place_says_of_itself_is_made_printable() -> None:
+def test_the_description_of_a_target_is_made_printable() -> None:
     def carry(_: Mapping[str, Any]) -> Mapping[str, Any]:
         result = {"machine": "arm\x1b[2Jv8", "cores": "4", "odd": 7}
         return {"environment": result, "runtimes": {"ai-edge-litert": "2.3.0", 5: "x"}}

@@ -105,7 +105,7 @@ def test_what_a_tool_keeps_to_itself_has_no_key() -> None:
     assert len(here["passes"]) == 3 and here["rounds"] == 300
 
 
-def test_a_refused_model_says_why() -> None:
+def test_a_refused_model_has_a_reason() -> None:
     runtime = next(of for of in as_json()["results"] if "refused" in of)
     assert "builtin_code" in runtime["refused"] and "median_ms" not in runtime
 

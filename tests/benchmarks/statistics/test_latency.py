@@ -53,7 +53,7 @@ def test_a_single_round_has_no_interval() -> None:
     assert found.median_ci95_ms is None and found.drift is None
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_contains_the_true_value_as_often_as_stated() -> None:
     intervals = [summarized(listed(seed=seed), turns=TURNS).median_ci95_ms for seed in range(100)]
     holding = [low <= 1 <= high for low, high in filter(None, intervals)]
     assert len(holding) == 100 and np.mean(holding) >= 0.88
@@ -86,28 +86,28 @@ def test_steady_rounds_do_not_drift() -> None:
     assert sum(drift is not None and drift.sentence is not None for drift in drifts) <= 1
 
 
-def test_throttling_is_told() -> None:
+def test_throttling_is_reported() -> None:
     values = rounds() * np.linspace(1, 1.3, TURNS * ROUNDS)
     found = summarized(values.tolist(), turns=TURNS)
-    assert found.drift is not None and found.drift.is_reported and 0.15 < found.drift.change < 0.25
+    assert found.drift is not None and found.drift.has_trend and 0.15 < found.drift.change < 0.25
     assert found.drift.sentence is not None
     assert "the end took" in found.drift.sentence and "throttled" in found.drift.sentence
 
 
-def test_a_slow_beginning_is_told() -> None:
+def test_a_slow_beginning_is_reported() -> None:
     drift = summarized((rounds() * np.linspace(1.5, 1, TURNS * ROUNDS)).tolist(), turns=TURNS).drift
     assert drift is not None and drift.change < 0
     assert drift.sentence is not None and drift.sentence.startswith("the beginning took")
 
 
-def test_a_neighbour_that_comes_and_goes_is_told() -> None:
+def test_unsteady_rounds_are_reported_as_such() -> None:
     busy = np.repeat([2.0 if at % 4 == 0 else 1.0 for at in range(TURNS)], ROUNDS)
     drift = summarized((rounds() * busy).tolist(), turns=TURNS).drift
-    assert drift is not None and not drift.is_reported
+    assert drift is not None and not drift.has_trend
     assert drift.sentence is not None and "unsteady" in drift.sentence
 
 
-def test_a_small_drift_is_not_told_however_sure() -> None:
+def test_a_small_drift_is_not_reported_even_if_significant() -> None:
     drift = measure_drift(np.linspace(1, 1.02, 30).tolist())
     assert drift.p_value < 0.001 and drift.sentence is None
 

@@ -110,11 +110,11 @@ def test_models_take_turns(ordinary: Ordinary) -> None:
     assert ["--enable_op_profiling=true" in line for line in requests] == [False] * 6 + [True] * 2
 
 
-def test_the_record_says_what_cannot_be_had(ordinary: Ordinary) -> None:
+def test_the_record_names_what_cannot_be_measured(ordinary: Ordinary) -> None:
     assert any("no 90th percentile" in note for note in ordinary.measured.notes)
 
 
-def test_operators_are_told(ordinary: Ordinary) -> None:
+def test_operators_are_reported(ordinary: Ordinary) -> None:
     profiled = ordinary.measured.profiled
     assert len(profiled) == 4
     assert [item.name for item in profiled[0].operators] == ["TfLiteXNNPackDelegate", "SOFTMAX"]
@@ -153,7 +153,7 @@ def test_every_command_names_the_serial(ordinary: Ordinary) -> None:
     assert requests == {("devices", "-l"), ("-s", "R58M")}
 
 
-def test_a_phone_without_fixed_clocks_is_measured_and_says_so(stand_in: StandIn) -> None:
+def test_a_phone_without_fixed_clocks_is_measured(stand_in: StandIn) -> None:
     root = stand_in.phone("R58M")
     stand_in.program(root, "cmd", "echo Failed to set FIXED_PERFORMANCE mode >&2; exit 255")
     measured = measure(stand_in, a_plan())
@@ -244,7 +244,7 @@ def test_no_adb_is_an_error_with_a_hint(stand_in: StandIn, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("lost_exit", [0, 255])
-def test_a_phone_lost_in_the_middle_keeps_what_it_told(stand_in: StandIn, lost_exit: int) -> None:
+def test_a_phone_lost_in_the_middle_keeps_its_results(stand_in: StandIn, lost_exit: int) -> None:
     stand_in.phone("R58M", lost_at=7, lost_exit=lost_exit)
     measured = measure(stand_in, a_plan(a_model("a"), a_model("b"), threads=(1, 2)))
     assert [(item.model, item.setting.threads) for item in measured.summarized] == [("a", 1), ("b", 1)]
@@ -254,7 +254,7 @@ def test_a_phone_lost_in_the_middle_keeps_what_it_told(stand_in: StandIn, lost_e
     assert lost.startswith("the connection was lost (") and "\n" not in lost
 
 
-def test_a_phone_lost_before_it_told_anything_is_an_error(stand_in: StandIn) -> None:
+def test_a_phone_lost_before_any_result_is_an_error(stand_in: StandIn) -> None:
     stand_in.phone("R58M", lost_at=1)
     with raises_code("connection-lost", "adb:R58M: ") as caught:
         measure(stand_in, a_plan())
@@ -280,7 +280,7 @@ def test_a_model_that_the_tool_refuses_is_refused_with_its_words(stand_in: Stand
 
 
 @pytest.mark.parametrize(("tool", "why"), [("mute", "not understood"), ("crashing", "exit code 139")])
-def test_a_tool_that_tells_nothing_refuses_the_model(stand_in: StandIn, tool: str, why: str) -> None:
+def test_a_tool_without_output_refuses_the_model(stand_in: StandIn, tool: str, why: str) -> None:
     stand_in.phone("R58M")
     stand_in.configure(tool=tool)
     (refused,) = measure(stand_in, a_plan()).refused

@@ -209,7 +209,7 @@ def test_bgr_is_found(tmp_path: Path, dataset: Path) -> None:
     assert contract.input_evidence.chosen == "0..1 BGR centre-square"
 
 
-def test_ways_that_cannot_be_told_apart_are_asked_for(
+def test_ways_to_feed_without_a_significant_difference_are_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wide = write_levelled(tmp_path / "wide", width=48)

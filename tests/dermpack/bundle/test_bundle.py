@@ -149,7 +149,7 @@ def test_readmes_and_card_state_what_a_threshold_costs(exports: Path, page: Bund
 
 
 @pytest.mark.parametrize("page", [BundleFormat.MODULE, BundleFormat.WEB])
-def test_readmes_say_that_a_refused_picture_has_no_label(exports: Path, page: BundleFormat) -> None:
+def test_readmes_state_that_a_refused_picture_has_no_label(exports: Path, page: BundleFormat) -> None:
     (variant,) = read_variants(exports, ("int8",))
     request = replace(REQUEST, format=page, golden_in=GoldenPlace.NONE, runtime={})
     assert "This model refuses no picture" in build_bundle([variant], request).files["README.md"].decode()
@@ -398,7 +398,7 @@ def test_every_licence_is_shown(exports: Path, text: str, expected: str) -> None
     assert expected in render_model_card(bundle, variants).decode()
 
 
-def test_no_page_speaks_of_a_licence_that_is_not_stated(exports: Path) -> None:
+def test_no_page_mentions_a_licence_that_is_not_stated(exports: Path) -> None:
     (variant,) = licensed(read_variants(exports, ("int8",)), "")
     text = readme(variant)
     assert "Licence of the model: not stated." in text

@@ -56,6 +56,6 @@ def test_a_foreign_folder_is_one_line_and_exit_code_1(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_help_says_that_the_pictures_are_generated(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_states_that_the_pictures_are_generated(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "demo", "--help"]) == 0
     assert "have no medical meaning" in " ".join(capsys.readouterr().out.split())

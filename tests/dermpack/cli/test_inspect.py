@@ -165,7 +165,9 @@ def test_a_contract_of_another_file_is_seen(tmp_path: Path, capsys: pytest.Captu
     assert "contract  DOES NOT describe this file" in capsys.readouterr().out
 
 
-def test_a_contract_that_says_otherwise_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_contract_that_differs_from_the_file_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = export(tmp_path)
     contract = replace(contract_for(data), operators=(RequiredOperator(name="CONV_2D", version=9),))
     (tmp_path / "model.json").write_text(format_contract(contract), encoding="utf-8")
@@ -190,13 +192,15 @@ def test_what_is_no_model_is_an_error_of_one_line(tmp_path: Path, capsys: pytest
         assert_stderr_code(error, code, tmp_path / name)
 
 
-def test_a_run_is_told_to_be_converted_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_for_a_run_suggests_to_convert_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "training.json").write_text("{}", encoding="utf-8")
     assert main(["inspect", str(tmp_path)]) == 1
     assert_stderr_code(capsys.readouterr().err, "model-not-found", tmp_path, "dermpack convert")
 
 
-def test_a_person_reads_what_json_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_shows_the_values_of_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model.tflite").write_bytes(described_file())
     assert main(["inspect", str(tmp_path / "model.tflite")]) == 0
     shown = capsys.readouterr().out
@@ -229,7 +233,9 @@ def export(folder: Path) -> bytes:
         (with_metadata(made.model(), replace(METADATA, author="dermpack")), "own"),
     ],
 )
-def test_the_case_that_a_conversion_starts_from_is_told(inspect: Run, data: bytes, kind: str) -> None:
+def test_the_kind_of_file_that_a_conversion_starts_from_is_shown(
+    inspect: Run, data: bytes, kind: str
+) -> None:
     assert inspect(data)["kind"] == kind
 
 

@@ -79,7 +79,7 @@ def test_a_picture_is_a_block_of_labels(
     assert "not a medical device" in captured.err
 
 
-def test_a_timid_picture_is_not_sure_and_says_what_would_come_first(
+def test_an_answer_below_the_threshold_is_not_sure_and_shows_the_first_label(
     export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "timid.jpg").write_bytes(picture(TIMID))
@@ -209,7 +209,7 @@ def test_many_pictures_on_many_cores_are_as_alone(
     assert together == alone and together["pictures"][17] == one["pictures"][0]
 
 
-def test_a_foreign_file_works_when_told_its_labels(
+def test_a_foreign_file_works_with_given_labels(
     pictures: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "foreign.tflite").write_bytes(colour_model("float32"))

@@ -26,7 +26,7 @@ def run(*arguments: object) -> int:
     return main(["study", *(str(argument) for argument in arguments)])
 
 
-def test_where_nothing_can_be_trained_the_table_says_why_and_the_exit_code_is_1(
+def test_where_nothing_can_be_trained_the_table_has_the_reason_and_the_exit_code_is_1(
     demo_dataset: Path, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(demo_dataset, study, "-o", tmp_path / "out") == 1

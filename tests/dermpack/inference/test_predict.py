@@ -163,7 +163,7 @@ def test_every_text_of_a_table_is_made_safe(model: OpenedModel) -> None:
     )
 
 
-def test_a_name_that_is_no_text_can_be_told(model: OpenedModel) -> None:
+def test_a_file_name_that_is_not_utf8_can_be_printed(model: OpenedModel) -> None:
     answers = interpret_outputs(model, found(Path("\udcff.jpg")), [row(0.1, 0.8, 0.1)], top=1)
     assert answers_csv(model, answers).splitlines()[1].startswith(b"\\udcff.jpg,mel")
     assert (
@@ -264,7 +264,7 @@ def test_a_sidecar_of_labels_alone_will_do(tmp_path: Path) -> None:
         (("src/main/assets/skin/model.tflite",), "src/main/assets/skin/model.tflite"),
     ],
 )
-def test_a_folder_that_is_no_export_says_what_to_give(
+def test_the_error_for_a_folder_without_an_export_names_what_to_give(
     tmp_path: Path, content: tuple[str, ...], message: str
 ) -> None:
     for name in content:
@@ -274,7 +274,7 @@ def test_a_folder_that_is_no_export_says_what_to_give(
         open_model(tmp_path)
 
 
-def test_a_contract_tells_all_that_the_answer_needs(model: OpenedModel) -> None:
+def test_a_contract_contains_all_that_an_answer_needs(model: OpenedModel) -> None:
     settings = (model.name, model.version, model.labels, model.size, model.abstain_below)
     assert settings == ("lesions", "1.0.0", LABELS, SIZE, 0.6)
     (point,) = model.points

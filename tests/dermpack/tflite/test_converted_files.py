@@ -41,7 +41,7 @@ def test_metadata_changes_no_bit_of_the_outputs(tmp_path: Path, engine: Runtime,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_converted_file_says_what_it_takes(kind: str) -> None:
+def test_a_converted_file_describes_its_input(kind: str) -> None:
     model = read_model(converted(kind), where=kind)
     assert [tensor.dtype for tensor in (*model.inputs, *model.outputs)] == [kind, kind]
     assert model.inputs[0].shape == (1, SIZE, SIZE, 3)

@@ -156,12 +156,12 @@ def test_two_workers_have_the_curve_of_a_single_process(single: Path, by_workers
     assert curve(by_workers) == pytest.approx(curve(single), rel=CLOSE)
 
 
-def test_the_record_of_a_run_does_not_tell_how_many_trained_it(single: Path, by_workers: Path) -> None:
+def test_the_record_of_a_run_does_not_depend_on_the_number_of_workers(single: Path, by_workers: Path) -> None:
     one, other = (json.loads((run / "training.json").read_text()) for run in (single, by_workers))
     assert one["recipe"] == other["recipe"]
 
 
-def test_another_worker_ends_with_a_line_that_says_who_wrote(by_workers: Path) -> None:
+def test_another_worker_ends_with_a_line_that_names_the_writer(by_workers: Path) -> None:
     last = (by_workers.parent / "stderr").read_text().splitlines()[-1]
     assert last.startswith("worker 1 of 0 to 1 (127.0.0.1:")
     assert last.endswith(" is done; the chief has written the run")

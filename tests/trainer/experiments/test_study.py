@@ -179,7 +179,7 @@ def test_what_was_killed_and_interrupted_ends_like_an_undisturbed_training(
 
 
 @pytest.mark.tensorflow
-def test_a_row_says_what_it_cost_and_how_it_stands_to_the_base(story: Story) -> None:
+def test_a_row_has_its_costs_and_its_differences_to_the_base(story: Story) -> None:
     rows = story.ended.record["recipes"]
     twice, plain = rows["twice"], rows["plain"]
     assert twice["training_seconds"] > 0
@@ -310,7 +310,7 @@ def test_a_full_disk_ends_the_study_instead_of_failing_every_recipe(
     assert not (tmp_path / "out" / "study.json").exists(), "no row blames a recipe"
 
 
-def test_a_study_without_any_trained_recipe_says_why_also_when_it_is_quiet(
+def test_a_study_without_any_trained_recipe_prints_the_reason_even_with_quiet(
     coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = tmp_path / "plan.toml"

@@ -50,7 +50,7 @@ def test_a_run_that_is_there_is_kept(
     assert files_of(trained) == before
 
 
-def test_json_tells_the_figures(coloured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_contains_the_figures(coloured: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = coloured.parent / "record"
     assert main(["train", str(coloured), "-o", str(run), "--json", *OPTIONS, "--epochs", "1"]) == 0
     record = json.loads(capsys.readouterr().out)
@@ -98,7 +98,7 @@ def alike(dataset: Path, folder: Path) -> Path:
     return folder
 
 
-def test_an_interrupted_training_says_that_it_goes_on(coloured: Path, tmp_path: Path) -> None:
+def test_a_resumed_training_reports_that_it_resumes(coloured: Path, tmp_path: Path) -> None:
     from dermpack.dataset.manifest import read_dataset
     from trainer.recipe.recipe import parse_recipe
     from trainer.runs.train import train
@@ -238,7 +238,7 @@ def test_a_missing_picture_is_named(
     assert_stderr_code(capsys.readouterr().err, "pictures-missing", folder, "red-00.png")
 
 
-def test_a_temperature_at_either_end_says_what_that_means() -> None:
+def test_a_temperature_at_either_bound_is_explained() -> None:
     import numpy as np
 
     from dermpack.metrics.calibration import fit_temperature

@@ -179,7 +179,7 @@ def test_a_search_in_pieces_draws_what_one_in_a_row_draws(tmp_path: Path) -> Non
     assert len({trial.params["rate"] for trial in whole}) == 6
 
 
-def test_a_trial_that_cannot_be_trained_says_why_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_trial_that_cannot_be_trained_has_a_reason_and_the_others_continue(tmp_path: Path) -> None:
     def attempt(trial: Any, values: Mapping[str, Any]) -> tuple[float]:
         if trial.number == 1:
             raise InputError("/home/me/run", "loss is NaN", "Use a lower rate.", code="loss-not-finite")
@@ -520,7 +520,7 @@ def test_the_command_searches_and_its_best_recipe_can_be_trained(
 
 
 @pytest.mark.tensorflow
-def test_a_search_whose_trials_all_fail_says_why_also_when_it_is_quiet(
+def test_a_search_whose_trials_all_fail_prints_the_reason_even_with_quiet(
     coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = shutil.copytree(coloured, tmp_path / "changed")
