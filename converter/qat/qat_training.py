@@ -152,7 +152,7 @@ def train_aware(
     fitted = fit(trained, feed, plan, folder / start_hash, on_progress=on_progress)
     best = fitted.history[fitted.best_epoch - 1 : fitted.best_epoch]
     is_better = bool(best) and best[0].validation[plan.goal.value] > plan.goal.score(zero_epoch)
-    # Epochs that only harm are dropped: the start is often as good as the float network.
+    # Epochs without an improvement are dropped: the start is often as good as the float network.
     if not is_better:
         aware.set_weights(start)
     return QatNetwork(

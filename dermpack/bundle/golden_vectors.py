@@ -150,7 +150,7 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
         for variant, run, other_runs in zip(variants, outputs, elsewhere, strict=True):
             files |= _output_files(picture, variant, run[index])
             others = [probabilities[index] for probabilities in other_runs]
-            expected[variant.name] = _expect_output(picture, variant, run[index], others)
+            expected[variant.name] = _describe_output(picture, variant, run[index], others)
         pixels_file, raw = f"{picture.stem}.rgb", pixels[index].tobytes()
         files[pixels_file] = raw
         vector = GoldenVector(
@@ -164,7 +164,7 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
         )
         vectors.append(vector)
     golden = GoldenVectors(
-        size=size, policy=policy.value, variants=_allow_differences(variants), vectors=tuple(vectors)
+        size=size, policy=policy.value, variants=_describe_agreements(variants), vectors=tuple(vectors)
     )
     return {**files, GOLDEN_FILE: format_json(encode(golden)).encode()}
 
@@ -182,7 +182,7 @@ def _name_output_file(picture: GoldenPicture, variant: Variant, name: str) -> st
     return f"{picture.stem}.{variant.name}.{name}.out"
 
 
-def _expect_output(
+def _describe_output(
     picture: GoldenPicture, variant: Variant, output: VariantOutput, others: Sequence[Floats]
 ) -> ExpectedOutput:
     """Return what an app must get from a variant for a picture; `others` are the answers of other kernels."""
@@ -206,7 +206,7 @@ def _expect_output(
     )
 
 
-def _allow_differences(variants: Sequence[Variant]) -> dict[str, GoldenAgreement]:
+def _describe_agreements(variants: Sequence[Variant]) -> dict[str, GoldenAgreement]:
     """Return, by variant, the runtime on this machine and the allowed difference on others."""
     package = first_installed_runtime().package
     runtime = f"{package} {version(package)}, {KERNEL_NAMES[Kernels.XNNPACK]}"

@@ -92,7 +92,7 @@ def train(
             _write_run_folder(folder, run, dataset, model, inputs, phases)
         # The partial run is removed only now: until here the training could be resumed.
         shutil.rmtree(work)
-        # The other workers wait for the run; one that is lost now does no harm.
+        # The other workers wait for the run; the loss of one has no effect now.
         with suppress(*LOST_WORKER_ERRORS):
             inputs.replicas.wait()
     return read_run(run)

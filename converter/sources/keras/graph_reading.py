@@ -85,7 +85,7 @@ class _Reader:
     def inline(
         self,
         model: Record,
-        entrance: int,
+        input_call: int,
         *,
         route: tuple[str, ...],
         stored: tuple[str, ...],
@@ -110,15 +110,15 @@ class _Reader:
             counts[base] += 1
         numbered = [(entry, route, (*stored, stored_names[number])) for number, entry in enumerate(entries)]
         if find_kind(model, self.where) != "Sequential":
-            return self._inline_network(config, numbered, entrance, is_trainable=is_trainable)
-        tensor = entrance
+            return self._inline_network(config, numbered, input_call, is_trainable=is_trainable)
+        tensor = input_call
         for entry, own_route, own_stored in numbered:
             if find_kind(entry, self.where) != vocabulary.INPUT:
                 tensor = self._call(entry, (tensor,), {}, own_route, own_stored, is_trainable=is_trainable)
         return tensor
 
     def _inline_network(
-        self, config: Record, numbered: list[Any], entrance: int, *, is_trainable: bool
+        self, config: Record, numbered: list[Any], input_call: int, *, is_trainable: bool
     ) -> int:
         (first,), (last,) = (read_references(config[key]) for key in ("input_layers", "output_layers"))
         outputs: dict[Reference, int] = {}
@@ -132,7 +132,7 @@ class _Reader:
             if kind == vocabulary.INPUT:
                 if name != first[0]:
                     raise network_error(self.where, "the model has more than one input")
-                outputs[name, 0, 0] = entrance
+                outputs[name, 0, 0] = input_call
                 continue
             for number, call in enumerate(entry.get("inbound_nodes") or ()):
                 # Keras 2 counts the creation of a model as its first call.

@@ -64,8 +64,8 @@ def rebuild(
     pixels = tf_keras.Input((size, size, 3), name=PIXELS)
     tensors: dict[int, Keras] = {}
     # 1. The tensors at which the network begins: the pixels, or a fixed convolution of them.
-    for number, (entrance, mapped) in enumerate(normalization.entrances.items()):
-        tensors[entrance] = pixels if mapped is None else builder.add_map(pixels, mapped, number)
+    for number, (entry, entry_map) in enumerate(normalization.entry_maps.items()):
+        tensors[entry] = pixels if entry_map is None else builder.add_map(pixels, entry_map, number)
     # 2. Every call up to the logits; calls that only prepare the pixels are part of the normalization.
     head, logits = _find_head(graph, where)
     for number, call in enumerate(graph.calls[: logits + 1]):
