@@ -39,7 +39,7 @@ JobModels: TypeAlias = Sequence[Mapping[str, Any]]  # the "models" of jobs, in t
 
 
 class JobKind(Enum):
-    """What a worker does with models; for COUNT, an emulator's runner adds "instructions" to the reply."""
+    """The work of a worker on models; for COUNT, an emulator's runner adds "instructions" to the reply."""
 
     TIME = "time"
     ANSWER = "answer"
@@ -57,7 +57,7 @@ class TargetDescription:
 
 @dataclass(slots=True)
 class WorkerResults:
-    """What the worker of one target has answered so far."""
+    """The results of the worker of one target so far."""
 
     timed: list[results.TimedModel] = field(default_factory=list)
     counted: list[results.CountedModel] = field(default_factory=list)

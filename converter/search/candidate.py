@@ -196,7 +196,7 @@ def make_selective_candidate(
 
 
 def list_counts(layers: int) -> tuple[int, ...]:
-    """Return how many of so many layers are left out, in turn: list_counts(7) → (1, 2, 3)."""
+    """Return the numbers of layers to exclude, one after the other: list_counts(7) → (1, 2, 3)."""
     most = layers // 2  # with more, the file would no longer be an int8 file
     return tuple(dict.fromkeys(min(count, most) for count in COUNTS))
 

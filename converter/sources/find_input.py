@@ -2,7 +2,7 @@
 
 The ways are compared on the same pictures. Few pictures are enough to drop most of them, so the number of
 pictures grows as the number of ways shrinks. A way is chosen only if it is better than every other one
-beyond chance; two that cannot be told apart are a question to the user.
+beyond chance; without a significant difference, the user must choose.
 """
 
 from __future__ import annotations

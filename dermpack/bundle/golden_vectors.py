@@ -41,7 +41,7 @@ SUFFIXES = {PNG_SIGNATURE: ".png", JPEG_SIGNATURE: ".jpg"}
 PNG_DEPTH_OFFSET = 24
 MAX_EXACT_BITS = 8  # decoders differ in how they shorten deeper samples
 MAX_GIVEN, MAX_GIVEN_BYTES = 64, 8 << 20
-BLANK_EVERY = 4  # of the fields of the metadata, one of so many is blank
+BLANK_EVERY = 4  # every fourth field of the metadata is blank
 MEAN_SHARE = 0.1  # of the spread of an output: kernels differ by less, another tensor by far more
 LEAST_SPREAD = 1e-3
 CLASSES, SEED = 7, 0  # of the generated scenes: all kinds of lesions
@@ -185,7 +185,7 @@ def _name_output_file(picture: GoldenPicture, variant: Variant, name: str) -> st
 def _describe_output(
     picture: GoldenPicture, variant: Variant, output: VariantOutput, others: Sequence[Floats]
 ) -> ExpectedOutput:
-    """Return what an app must get from a variant for a picture; `others` are the answers of other kernels."""
+    """Return the expected output of a variant for a picture; `others` are the answers of other kernels."""
     more = {}
     for name, data in output.outputs.items():
         if name != variant.answer_name:

@@ -108,7 +108,7 @@ class Goal(Enum):
 
 
 class Precision(Enum):
-    """What the network computes in; its weights are always float32."""
+    """The number type of the computation; weights are always float32."""
 
     FLOAT32 = "none"
     BFLOAT16 = "bfloat16"  # faster where the processor supports it, slower elsewhere
@@ -295,7 +295,7 @@ class Recipe:
         return NetworkSpec(classes=classes, metadata=branch if columns else None, **values)
 
     def record(self) -> dict[str, Any]:
-        """Return what decides the weights as JSON; files and runs are recorded by their hash."""
+        """Return the options that decide the weights, as JSON; files and runs are recorded by their hash."""
         # Without metadata its options are left out, so that the record is the same as that of version 0.1.
         absent = MACHINE_OPTIONS if self.metadata else (*MACHINE_OPTIONS, *METADATA_OPTIONS)
         unchanged = {name for name in LATER_OPTIONS if getattr(self, name) == getattr(Recipe(), name)}

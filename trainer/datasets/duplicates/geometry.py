@@ -52,7 +52,7 @@ VERSION = 1  # counts changes of this module that change local features
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFeatures:
-    """What is kept of a picture: where its features are, what they look like, and the picture in small."""
+    """The positions and descriptors of the local features of a picture, and a small grey copy of it."""
 
     scale: float  # original pixels per pixel of `points`
     points: Floats  # [n, 2]: x, y

@@ -49,7 +49,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatedQuestion:
-    """What several annotators, or one, answered to a question; `counts[i][j]` is how often i answered j."""
+    """The answers of one or more annotators to a question; `counts[i][j]` is how often i answered j."""
 
     question: str
     annotators: tuple[str, ...]  # columns

@@ -40,7 +40,7 @@ MIN_AUROC = 0.6  # the lower end of the interval, for a warning
 
 
 class PredictorKind(Enum):
-    """From what the label is predicted."""
+    """The data from which the label is predicted."""
 
     COLUMN = "column"
     BORDER = "border"
