@@ -31,13 +31,13 @@ def freeze_variables(function: Any) -> tuple[Any, Any]:
 
 
 def reuse_frozen_graph(converter: Any, function: Any, graph: Any) -> None:
-    """Let the converter take this frozen graph instead of freezing again, which is half of its time."""
+    """Make the converter use this frozen graph; freezing again would take half of its time."""
     frozen = graph, function.inputs, function.outputs, function
     converter._freeze_concrete_function = lambda: frozen
 
 
 def skip_quantization(converter: Any) -> None:
-    """Let the converter stop after calibration: a float file with a field for the range of each tensor."""
+    """Make the converter stop after calibration, with a float file that has a field for each range."""
     converter._experimental_calibrate_only = True
 
 
@@ -108,7 +108,7 @@ def list_wrappers(aware: Keras) -> list[Keras]:
 
 
 def replace_input_quantizer(aware: Keras, quantizer: Any, *, rank: int, name: str) -> None:
-    """Set quantizer and name of the layer that quantizes the input with so many dimensions.
+    """Set quantizer and name of the layer that quantizes the input with this number of dimensions.
 
     By default its name counts the networks that this process has made, and it is written to the file.
     """

@@ -80,9 +80,9 @@ def find_head(model: Keras, *, where: object) -> PooledHead:
     layers = tf_keras.layers
     dense = model.layers[-1]
     if not isinstance(dense, layers.Dense) or dense.activation is not tf_keras.activations.softmax:
-        raise _refuse(where, "its last layer is not a dense layer with a softmax")
+        raise _head_error(where, "its last layer is not a dense layer with a softmax")
     if not dense.use_bias:
-        raise _refuse(where, "its last layer has no bias")
+        raise _head_error(where, "its last layer has no bias")
     before = _private.list_sources(dense)
     dropout = None
     if len(before) == 1 and isinstance(before[0], layers.Dropout):
@@ -93,7 +93,7 @@ def find_head(model: Keras, *, where: object) -> PooledHead:
         parts = _private.list_sources(before[0])
     pools = [part for part in parts if isinstance(part, layers.GlobalAveragePooling2D)]
     if len(pools) != 1 or len(parts) > 2:
-        raise _refuse(where, "its last layer does not read pooled features directly")
+        raise _head_error(where, "its last layer does not read pooled features directly")
     fields: dict[str, Any] = {}
     start = 0
     for part in parts:
@@ -106,6 +106,6 @@ def find_head(model: Keras, *, where: object) -> PooledHead:
     return PooledHead(dense=dense, dropout=dropout, **fields)
 
 
-def _refuse(where: object, why: str) -> InputError:
+def _head_error(where: object, why: str) -> InputError:
     what = f"an evidence map is not possible for this network ({why})"
     return InputError(where, what, HINT, code="evidence-not-supported")

@@ -89,14 +89,14 @@ def quicker(arguments: Sequence[str]) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("name", ["skin", "My-skin-1.0"])
-def test_the_page_on_android_says_what_a_name_becomes(name: str) -> None:
+def test_the_page_on_android_shows_the_names_derived_from_a_name(name: str) -> None:
     page, names = (DOCS / "embedding-on-android.md").read_text(encoding="utf-8"), derive_names(name)
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
     (header,) = (cells for cells in rows if f"`--name {name}`" in cells)
     column = header.index(f"`--name {name}`")
     below = rows[rows.index(header) + 1 :][:4]
-    told = [cells[column] for cells in below]
-    assert told == [name, f"`{names.slug}`", f"`{names.package}`", f"`{names.class_name}`"]
+    shown = [cells[column] for cells in below]
+    assert shown == [name, f"`{names.slug}`", f"`{names.package}`", f"`{names.class_name}`"]
 
 
 def test_every_page_stands_in_the_index() -> None:

@@ -56,5 +56,5 @@ def test_the_page_names_every_field_once_and_no_other() -> None:
     assert sorted(named) == sorted(paths(Contract))
 
 
-def test_every_field_is_told() -> None:
-    assert [name for name, told in rows() if not told.strip()] == []
+def test_every_field_is_documented() -> None:
+    assert [name for name, meaning in rows() if not meaning.strip()] == []

@@ -45,7 +45,7 @@ def test_the_page_on_studies_shows_true_commands(
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
-def test_the_study_of_five_recipes_runs_as_the_page_says(
+def test_the_study_of_five_recipes_runs_as_documented(
     demo_dataset: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -40,7 +40,7 @@ class RegressionLimits:
     """The largest changes that are not regressions."""
 
     max_slowdown: float = 0.05  # of a median, if it is significant
-    max_drop: float = 0.5  # points of balanced accuracy, significant or not: these pictures were lost
+    max_drop: float = 0.5  # points of balanced accuracy, even if not significant: these pictures were lost
     max_more_instructions: float = 0.001  # counts repeat exactly, and within 0.0002 after a rebuild
 
 
@@ -55,9 +55,9 @@ class FigureChange:
     new: float | None = None  # None if the new report has no such figure
     change: float | None = None
     ci95: Interval | None = None
-    is_told: bool  # larger than the noise, or than the chance of which pictures were chosen
+    is_told: bool  # whether the change is larger than the noise, or than the chance of other pictures
     is_regression: bool
-    said: str
+    said: str  # the sentence without the model and the place
 
     @property
     def sentence(self) -> str:
@@ -170,8 +170,8 @@ def _changes(old: TargetFacts, new: TargetFacts, names: Sequence[str]) -> Iterat
 def _compare_costs(old: Result, new: Result, limits: RegressionLimits) -> FigureChange | None:
     """Return the change of the cost of one model under one setting, if both reports have it."""
     if old.cost is not None and new.refused is not None:
-        said = f"does not run any more: {new.refused}"
-        return _lost(new.model, new.where, figure="runs", old=1.0, said=said)
+        text = f"does not run any more: {new.refused}"
+        return _lost_figure(new.model, new.where, figure="runs", old=1.0, text=text)
     before, now = old.cost, new.cost
     is_counted = new.instructions_per_inference is not None
     if not before or not now or is_counted is (old.instructions_per_inference is None):
@@ -181,16 +181,16 @@ def _compare_costs(old: Result, new: Result, limits: RegressionLimits) -> Figure
         # Counts have no noise: everything above the limit is real.
         ci95, limit = None, 0.0
         is_significant = abs(change) > limits.max_more_instructions
-        said = f"takes the same {millions_text(now)} million instructions"
+        text = f"takes the same {millions_text(now)} million instructions"
         if change:
             percent = f"{100 * abs(change):.2g} % {'more' if change > 0 else 'fewer'}"
             counts = f"{millions_text(before)} to {millions_text(now)} million"
             rebuild = "" if is_significant else "; a rebuild of the sysroot changes as much"
-            said = f"takes {percent} instructions ({counts}{rebuild})"
+            text = f"takes {percent} instructions ({counts}{rebuild})"
     else:
         ci95, limit = _time_interval(old, new, now / before), limits.max_slowdown
         is_significant = ci95 is not None and not ci95[0] <= 0 <= ci95[1]
-        said = _time_text(before, now, ci95, is_significant=is_significant)
+        text = _time_text(before, now, ci95, is_significant=is_significant)
     return FigureChange(
         model=new.model,
         where=str(new.where),
@@ -201,15 +201,15 @@ def _compare_costs(old: Result, new: Result, limits: RegressionLimits) -> Figure
         ci95=ci95,
         is_told=is_significant,
         is_regression=is_significant and change > limit,
-        said=said,
+        said=text,
     )
 
 
-def _lost(model: str, where: SettingOnTarget, *, figure: str, old: float, said: str) -> FigureChange:
+def _lost_figure(model: str, where: SettingOnTarget, *, figure: str, old: float, text: str) -> FigureChange:
     """Return the regression of a figure that does not exist any more."""
     place = str(where)
     return FigureChange(
-        model=model, where=place, figure=figure, old=old, is_told=True, is_regression=True, said=said
+        model=model, where=place, figure=figure, old=old, is_told=True, is_regression=True, said=text
     )
 
 
@@ -264,9 +264,9 @@ def _compare_labels(old: Record, new: Record, pair: AnswerPair, limits: Regressi
     known, answer, where = pair
     figure = "balanced_accuracy"
     if answer.predicted is None:
-        said = f"cannot be scored any more: {answer.unscored}"
+        text = f"cannot be scored any more: {answer.unscored}"
         score = (known.balanced_accuracy.value if known.balanced_accuracy else None) or 0.0
-        return _lost(answer.model, where, figure=figure, old=score, said=said)
+        return _lost_figure(answer.model, where, figure=figure, old=score, text=text)
     # By name: the two models may have different labels, in different orders.
     first = [old.data.labels[index] for index in known.predicted or ()]
     here = [new.data.labels[index] for index in answer.predicted]
@@ -288,9 +288,9 @@ def _compare_labels(old: Record, new: Record, pair: AnswerPair, limits: Regressi
     # The limits apply to these pictures; the interval is about pictures in general.
     if flips:
         doubt = "; for other pictures the difference is not significant"
-        said = f"{drop_text(change, doubt=doubt)}: {flips:,} of {new.data.n:,} pictures get another label"
+        text = f"{drop_text(change, doubt=doubt)}: {flips:,} of {new.data.n:,} pictures get another label"
     else:
-        said = f"gives all {new.data.n:,} pictures the same labels"
+        text = f"gives all {new.data.n:,} pictures the same labels"
     return FigureChange(
         model=answer.model,
         where=str(where),
@@ -301,5 +301,5 @@ def _compare_labels(old: Record, new: Record, pair: AnswerPair, limits: Regressi
         ci95=change.ci95 and (100 * change.ci95[0], 100 * change.ci95[1]),
         is_told=is_significant,
         is_regression=-100 * change.difference > limits.max_drop + ROUNDING,
-        said=said,
+        said=text,
     )

@@ -39,7 +39,7 @@ JobModels: TypeAlias = Sequence[Mapping[str, Any]]  # the "models" of jobs, in t
 
 
 class JobKind(Enum):
-    """What a worker does with models; for COUNT, an emulator's runner adds "instructions" to the reply."""
+    """The work of a worker on models; for COUNT, an emulator's runner adds "instructions" to the reply."""
 
     TIME = "time"
     ANSWER = "answer"
@@ -57,7 +57,7 @@ class TargetDescription:
 
 @dataclass(slots=True)
 class WorkerResults:
-    """What the worker of one target has answered so far."""
+    """The results of the worker of one target so far."""
 
     timed: list[results.TimedModel] = field(default_factory=list)
     counted: list[results.CountedModel] = field(default_factory=list)
@@ -103,7 +103,7 @@ class WorkerResults:
     def measurement(
         self, target: str, machine: TargetDescription, *, notes: Sequence[str], is_emulated: bool = False
     ) -> results.TargetMeasurement:
-        """Return all of it, with the state of the machine before and after, and the warnings about it."""
+        """Return all results, with the state of the machine before and after, and the warnings about it."""
         warnings = environment.list_warnings(machine.environment, self.environment_after)
         return results.TargetMeasurement(
             target=target,
@@ -202,10 +202,10 @@ def run_jobs(
 ) -> WorkerResults:
     """Run each model alone for its memory, answers, counts and operators, then all in turns for the time."""
     steps, collected = list(_plan_steps(plan, job_models, settings, kinds)), WorkerResults()
-    given_up: dict[tuple[str, bool], str] = {}  # by the model and whether it was profiled: why
+    given_up: dict[tuple[str, bool], str] = {}  # (model, whether it was profiled) → reason
     for step in track(steps, total=len(steps), what=what):
-        # A model that failed once under a setting is not run again under it, and under no setting after it
-        # did not end in time once: each further attempt would take minutes.
+        # A model that failed under a setting is not run under it again. A model that exceeded its time is not
+        # run under any setting again, because each attempt would take minutes.
         refused = {refusal.model for refusal in collected.refused if refusal.setting == step.setting}
         is_profile = step.kind is JobKind.PROFILE
         for name in [model["name"] for model in step.models if model["name"] not in refused]:

@@ -26,7 +26,7 @@ class TensorBinding:
     signature: str | None = None
     picture: str = "picture"
     answer: str = "probabilities"
-    others: Mapping[str, Sequence[float]] = field(default_factory=dict)  # inputs with the same values always
+    others: Mapping[str, Sequence[float]] = field(default_factory=dict)  # constant values of further inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -145,5 +145,5 @@ class Target(Protocol):
     def name(self) -> str: ...
 
     def measure(self, plan: BenchmarkPlan, *, track: Track) -> TargetMeasurement:
-        """Measure the whole plan: what does not run is a RefusedModel, an unreachable machine is an error."""
+        """Measure the whole plan; record models that do not run, and raise if the machine is unreachable."""
         ...

@@ -143,5 +143,5 @@ def _speed_ups(results: Sequence[schema.Result], *, first: str, seed: int) -> It
             where=here.where,
             times_as_fast=pair.times_as_fast,
             ci95=pair.ci95,
-            is_told=pair.is_told,
+            is_told=pair.is_significant,
         )

@@ -191,7 +191,7 @@ class SpeedUp:
     where: SettingOnTarget
     times_as_fast: float  # the first one's median by this one's
     ci95: Interval | None
-    is_told: bool  # whether the difference is significant
+    is_told: bool  # whether the interval excludes 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,7 +143,7 @@ def notes(record: Record) -> list[str]:
 
 
 def warnings(record: Record) -> list[str]:
-    """Return what makes figures less reliable, and what is missing."""
+    """Return the warnings about unreliable figures and missing results."""
     found = []
     for place in record.targets:
         unsteady, count = unsteady_results(record, place.target)

@@ -34,8 +34,8 @@ class Drift:
     spread: float  # the 90th percentile by the 10th, minus 1
 
     @property
-    def is_told(self) -> bool:
-        """Whether the change is large and significant enough to be reported."""
+    def has_trend(self) -> bool:
+        """Whether the change from the first to the last third is large and significant."""
         return abs(self.change) >= LEAST_CHANGE and self.p_value < UNLIKELY_P
 
     @property
@@ -46,12 +46,12 @@ class Drift:
     @property
     def sentence(self) -> str | None:
         """A warning for the reader, or None if the rounds were steady."""
-        if self.is_told and self.change > 0:
+        if self.has_trend and self.change > 0:
             return (
                 f"the end took {_longer_text(self.change)} the beginning: "
                 "the processor was throttled, or another program started"
             )
-        if self.is_told:
+        if self.has_trend:
             slower = _longer_text(1 / (1 + self.change) - 1)
             return f"the beginning took {slower} the end: another program may have ended"
         if self.spread >= LEAST_SPREAD:
@@ -93,8 +93,8 @@ class PairedMedians:
     ci95: Interval | None  # None: too few rounds
 
     @property
-    def is_told(self) -> bool:
-        """Whether the difference is significant: the interval excludes 1."""
+    def is_significant(self) -> bool:
+        """Whether the interval excludes 1."""
         return self.ci95 is not None and not self.ci95[0] <= 1 <= self.ci95[1]
 
 

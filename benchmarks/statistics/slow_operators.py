@@ -67,7 +67,7 @@ def _find_slow_models(measured: TargetMeasurement, plan: BenchmarkPlan) -> Itera
         factor = _cost(here) / _cost(first)
         if isinstance(here, TimedModel) and isinstance(first, TimedModel):
             pair = compare_medians(first.rounds_ms, here.rounds_ms, turns=here.turns, seed=plan.seed)
-            factor = 1 / pair.times_as_fast if pair.is_told else 1.0
+            factor = 1 / pair.times_as_fast if pair.is_significant else 1.0
         if factor >= LEAST_FACTOR:
             model = models[here.model]
             is_integer = model.recipe.startswith("int8") or model.binding.feed.table.dtype != np.float32

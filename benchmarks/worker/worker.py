@@ -69,7 +69,7 @@ def main(kinds: Kinds) -> None:
 
 
 def _limit_process(job: Job) -> None:
-    """Let the system refuse too much memory and end a job that takes too long."""
+    """Limit the memory and the time of this process by means of the system."""
     if "patience_seconds" in job and hasattr(signal, "alarm"):
         signal.alarm(int(job["patience_seconds"]) + 1)
     try:

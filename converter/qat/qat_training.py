@@ -48,8 +48,8 @@ class TrainingObservers:
     """The callbacks that report the progress of long work."""
 
     track: Track = silent
-    watch: ProgressCallback = ignore  # the epochs
-    begun: ZeroEpochCallback = lambda _: None  # the int8 predictions before the first epoch
+    on_progress: ProgressCallback = ignore  # the epochs
+    on_zero_epoch: ZeroEpochCallback = lambda _: None  # the int8 predictions before the first epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,8 +92,8 @@ def make_qat_candidate(
         calibration=calibration.rows,
         metadata=calibration.metadata,
         pixels=source.pixels,
-        begun=observers.begun,
-        watch=observers.watch,
+        on_zero_epoch=observers.on_zero_epoch,
+        on_progress=observers.on_progress,
     )
     data = convert(freeze_graph(source.trained.graph.trained(aware.model)), Quantization.INT8, io=io)
     return Candidate(
@@ -130,29 +130,29 @@ def train_aware(
     calibration: NDArray[np.uint8],
     metadata: CalibrationMetadata | None = None,
     pixels: PixelScale = UNIT_SCALE,
-    begun: ZeroEpochCallback = lambda _: None,
-    watch: ProgressCallback = ignore,
+    on_zero_epoch: ZeroEpochCallback = lambda _: None,
+    on_progress: ProgressCallback = ignore,
 ) -> QatNetwork:
     """Return a copy of the model after quantization-aware training.
 
-    `calibration` are training pictures, uint8 [n, size, size, 3]. `begun` gets the int8 predictions of the
-    validation pictures before the first step; an exception from it ends the training. The same call after an
-    interruption continues from the checkpoint in `folder`.
+    `calibration` are training pictures, uint8 [n, size, size, 3]. `on_zero_epoch` gets the int8 predictions
+    of the validation pictures before the first step; an exception from it ends the training. The same call
+    after an interruption continues from the checkpoint in `folder`.
     """
     tf.config.experimental.enable_op_determinism()
     tf_keras.utils.set_random_seed(plan.seed)
     aware = build_qat_network(model, calibration, metadata, pixels=pixels)
     trained = take_unit_inputs(aware, pixels)  # with the variables of the copy
     start, zero_epoch = aware.get_weights(), predict(trained, feed.validation)
-    begun(zero_epoch)
+    on_zero_epoch(zero_epoch)
     # The folder is named after the weights and ranges at the start, so that a checkpoint of another network
     # is not continued.
     start_hash = sha256_of(b"".join(np.ascontiguousarray(weight).tobytes() for weight in start))
     (folder / start_hash).mkdir(parents=True, exist_ok=True)
-    fitted = fit(trained, feed, plan, folder / start_hash, watch=watch)
+    fitted = fit(trained, feed, plan, folder / start_hash, on_progress=on_progress)
     best = fitted.history[fitted.best_epoch - 1 : fitted.best_epoch]
     is_better = bool(best) and best[0].validation[plan.goal.value] > plan.goal.score(zero_epoch)
-    # Epochs that only harm are dropped: the start is often as good as the float network.
+    # Epochs without an improvement are dropped: the start is often as good as the float network.
     if not is_better:
         aware.set_weights(start)
     return QatNetwork(

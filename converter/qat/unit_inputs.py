@@ -1,4 +1,4 @@
-"""Let a network of any pixel scale take pixels in [-1, 1], as the trainer feeds them, or bytes."""
+"""Change the input of a network from any pixel scale to [-1, 1], which the trainer uses, or to bytes."""
 
 from __future__ import annotations
 

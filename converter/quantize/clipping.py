@@ -124,7 +124,7 @@ def clip_by_mse(counts: Counts, reached: Limits) -> Limits:
 
 
 def _limit_to(limits: Limits, reached: Limits) -> Limits:
-    """Return limits no wider than what was reached, with 0 in them; all of it if nothing would remain."""
+    """Return limits that contain 0 and are within the measured range; that range if they would be empty."""
     low, high = max(min(limits[0], 0.0), reached[0]), min(max(limits[1], 0.0), reached[1])
     return (low, high) if low < high else reached
 

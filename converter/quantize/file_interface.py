@@ -38,7 +38,7 @@ def make_plain(model: ModelTree) -> None:
 
 
 def set_input_type(model: ModelTree, dtype: str, limits: Limits) -> None:
-    """Let the input take numbers of this type; `limits` are the lowest and highest value of a pixel."""
+    """Change the input to numbers of this type; `limits` are the lowest and highest value of a pixel."""
     graph = model.subgraphs[0]
     inner = graph.inputs[0]
     if graph.tensors[inner].type == TYPES[dtype]:
@@ -49,7 +49,7 @@ def set_input_type(model: ModelTree, dtype: str, limits: Limits) -> None:
 
 
 def set_output_type(model: ModelTree, dtype: str, limits: Limits) -> None:
-    """Let the output be numbers of this type; `limits` are the real values of a float output."""
+    """Change the output to numbers of this type; `limits` are the real values of a float output."""
     graph = model.subgraphs[0]
     inner = graph.outputs[0]
     if graph.tensors[inner].type == TYPES[dtype]:

@@ -111,7 +111,7 @@ def open_comparing_interpreter(ranged: bytes) -> Any:
 
 
 def list_comparisons(interpreter: Any) -> Iterator[tuple[int, LayerError]]:
-    """Yield the tensor with the difference of each operation, and the operation without its error yet.
+    """Yield, for each operation, the tensor with its difference, and a LayerError without its error.
 
     The operations are in the order of the network.
     """

@@ -52,7 +52,7 @@ class FloatFile:
         return np.frombuffer(data, np.uint32).reshape(2, len(self.tensors), bins)
 
     def rank_layers(self, pictures: Array, ranges: Mapping[str, Limits]) -> tuple[str, ...]:
-        """Return the outputs of all layers, the one first whose output int8 harms most."""
+        """Return the outputs of all layers, the one to which int8 adds the largest error first."""
         data = np.ascontiguousarray(pictures, np.float32).tobytes()
         return tuple(json.loads(self._ask({"order": "rank", "ranges": dict(ranges)}, data))["layers"])
 

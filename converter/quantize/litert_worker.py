@@ -7,7 +7,7 @@ the order, and data; an answer is two frames: the text of a rejection, which is 
     {"order": "measure"}, pictures   → float32 [pictures, 2, tensors]: the lowest and highest values
     {"order": "count"}, b""          → uint32 [2, tensors, bins]: how often each value occurred
     {"order": "quantize", …}, b""    → the quantized model
-    {"order": "rank", …}, pictures   → {"layers": [outputs of the layers, the one that int8 harms most first]}
+    {"order": "rank", …}, pictures   → {"layers": [outputs, the one with the largest added error first]}
 """
 
 from __future__ import annotations
@@ -128,10 +128,10 @@ def _open_interpreter(model: bytes, *, threads: int) -> Any:
 
 def _measure(opened: OpenedFile, data: bytes) -> NDArray[np.float32]:
     interpreter = opened.interpreter
-    (entrance,) = interpreter.get_input_details()
+    (detail,) = interpreter.get_input_details()
     limits = []
-    for picture in np.frombuffer(data, np.float32).reshape(-1, *entrance["shape"]):
-        interpreter.set_tensor(entrance["index"], picture)
+    for picture in np.frombuffer(data, np.float32).reshape(-1, *detail["shape"]):
+        interpreter.set_tensor(detail["index"], picture)
         interpreter.invoke()
         found = []
         for index, tensor in enumerate(opened.indices):
@@ -173,9 +173,9 @@ def _quantize(
 
 
 def _rank_layers(opened: OpenedFile, data: bytes, ranges: dict[str, tuple[float, float]]) -> list[str]:
-    """Return the outputs of all layers, the one first whose output int8 harms most.
+    """Return the outputs of all layers, the one to which int8 adds the largest error first.
 
-    The harm is the relative error of the output beyond the errors that the layer's inputs have already.
+    The added error is the relative error of the output minus the largest one of the layer's inputs.
     """
     limits = ranges[opened.input], ranges[opened.output]
     model = _quantize(
@@ -191,8 +191,8 @@ def _rank_layers(opened: OpenedFile, data: bytes, ranges: dict[str, tuple[float,
     details = {detail["name"]: detail for detail in quantized.get_tensor_details()}
     compared = [pair for pair in zip(opened.names, opened.indices, strict=True) if pair[0] in details]
     errors, powers = dict.fromkeys(opened.names, 0.0), dict.fromkeys(opened.names, 1e-12)
-    (entrance,) = opened.interpreter.get_input_details()
-    for picture in np.frombuffer(data, np.float32).reshape(-1, *entrance["shape"]):
+    (detail,) = opened.interpreter.get_input_details()
+    for picture in np.frombuffer(data, np.float32).reshape(-1, *detail["shape"]):
         for interpreter in (opened.interpreter, quantized):
             interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture)
             interpreter.invoke()
@@ -206,11 +206,11 @@ def _rank_layers(opened: OpenedFile, data: bytes, ranges: dict[str, tuple[float,
     shares = {name: errors[name] / powers[name] for name in opened.names}
     graph = unpack_model(opened.data, where=WHERE).subgraphs[0]
     names = [tensor.name.decode("utf-8", "replace") for tensor in graph.tensors]
-    harms: dict[str, float] = {}
+    added: dict[str, float] = {}
     for operator in graph.operators:
         before = max((shares.get(names[index], 0.0) for index in operator.inputs if index >= 0), default=0.0)
-        harms |= {names[index]: shares.get(names[index], 0.0) - before for index in operator.outputs}
-    return sorted(harms, key=lambda name: -harms[name])
+        added |= {names[index]: shares.get(names[index], 0.0) - before for index in operator.outputs}
+    return sorted(added, key=lambda name: -added[name])
 
 
 def _make_recipe(recipe: str, float_layers: list[str]) -> Any:

@@ -93,7 +93,7 @@ class AccuracyLimit:
         return min(LEAST_AGREEMENT, (self.pictures - 1) / self.pictures)
 
     def excess(self, comparison: FloatComparison) -> float:
-        """Return how many times the limit is lost, by the figure that exceeds it most."""
+        """Return the loss as a multiple of the limit, by the figure that exceeds it most."""
         return max(self._excesses(comparison).values())
 
     def exceeded_figure(self, comparison: FloatComparison) -> str:
@@ -143,7 +143,7 @@ def derive_limit(predictions: Predictions, *, max_drop: float) -> AccuracyLimit:
 
 
 def limit_of_counts(counts: Iterable[int], *, max_drop: float) -> AccuracyLimit:
-    """Return the limit for a validation split with so many pictures of each label.
+    """Return the limit for a validation split with these numbers of pictures of the labels.
 
     7 labels, 12 pictures of the rarest: one picture is worth 100 / 84 = 1.2 points of balanced accuracy.
     3 labels, 6 pictures each: one pair is worth 1 / (6 · 12) = 0.014 of AUROC.

@@ -155,20 +155,20 @@ def measure_model(
 
 
 def make_ptq_candidate(recipe: Quantization, request: ConversionRequest, ranged: RangedModel) -> Candidate:
-    """Quantize after training: the network as it is, with measured ranges and corrected biases."""
+    """Return the candidate of post-training quantization, with measured ranges and corrected biases."""
     candidate = _quantize_ranged(recipe, request, ranged, Method.PTQ)
     return replace(candidate, notes=ranged.ranges.notes())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerHarm:
+class MeasuredErrors:
     """The error that int8 adds to each layer, in the order of the network, and the time to measure it."""
 
     errors: tuple[layer_errors.LayerError, ...]
     seconds: float
 
 
-def measure_layers(ranged: RangedModel, track: Track = silent) -> LayerHarm:
+def measure_layers(ranged: RangedModel, track: Track = silent) -> MeasuredErrors:
     """Measure the error of each layer with the measured ranges and corrected biases."""
     start_time = perf_counter()
     pictures, known = ranged.calibration.rows[:COMPARED_PICTURES], ranged.calibration.metadata
@@ -179,22 +179,24 @@ def measure_layers(ranged: RangedModel, track: Track = silent) -> LayerHarm:
         pixels=ranged.pixels,
         track=track,
     )
-    return LayerHarm(errors=errors, seconds=perf_counter() - start_time)
+    return MeasuredErrors(errors=errors, seconds=perf_counter() - start_time)
 
 
 def make_selective_candidate(
-    request: ConversionRequest, ranged: RangedModel, harm: LayerHarm, *, count: int
+    request: ConversionRequest, ranged: RangedModel, measured: MeasuredErrors, *, count: int
 ) -> Candidate:
-    """Leave the `count` worst layers in floating point."""
+    """Return the candidate in which the `count` worst layers stay in floating point."""
     # The errors of the layers are independent of each other, so the worst ones need no new measurement.
-    layers = worst_layers(harm.errors, count=count)
+    layers = worst_layers(measured.errors, count=count)
     candidate = _quantize_ranged(Quantization.INT8, request, ranged, Method.SELECTIVE, float_layers=layers)
-    note = f"selective: {len(layers)} of {len(harm.errors)} layers stay in floating point"
-    return replace(candidate, seconds=candidate.seconds + harm.seconds, errors=harm.errors, notes=(note,))
+    note = f"selective: {len(layers)} of {len(measured.errors)} layers stay in floating point"
+    return replace(
+        candidate, seconds=candidate.seconds + measured.seconds, errors=measured.errors, notes=(note,)
+    )
 
 
 def list_counts(layers: int) -> tuple[int, ...]:
-    """Return how many of so many layers are left out, in turn: list_counts(7) → (1, 2, 3)."""
+    """Return the numbers of layers to exclude, one after the other: list_counts(7) → (1, 2, 3)."""
     most = layers // 2  # with more, the file would no longer be an int8 file
     return tuple(dict.fromkeys(min(count, most) for count in COUNTS))
 

@@ -14,7 +14,7 @@ from converter.request import ConversionRequest, Method
 from converter.search.accuracy_limit import FloatComparison, compare_to_float, derive_limit
 from converter.search.candidate import (
     Candidate,
-    LayerHarm,
+    MeasuredErrors,
     RangedModel,
     list_counts,
     make_plain_candidate,
@@ -37,7 +37,7 @@ class TriedCandidate:
 
     candidate: Candidate
     comparison: FloatComparison
-    excess: float  # how many times the limit is lost
+    excess: float  # the loss as a multiple of the limit
 
     @property
     def is_within(self) -> bool:
@@ -103,7 +103,7 @@ def _make_network_candidates(
         return measure_model(source, recipe, request, calibration, observers.track)
 
     @cache
-    def harm() -> LayerHarm:
+    def measured_errors() -> MeasuredErrors:
         return measure_layers(ranged(), observers.track)
 
     def make(method: Method) -> Iterator[Candidate]:
@@ -112,13 +112,13 @@ def _make_network_candidates(
         elif method is Method.QAT:
             yield from _try_qat(source, request, calibration, training_folder, observers)
         else:
-            for count in list_counts(len(harm().errors)):
-                yield make_selective_candidate(request, ranged(), harm(), count=count)
+            for count in list_counts(len(measured_errors().errors)):
+                yield make_selective_candidate(request, ranged(), measured_errors(), count=count)
 
     has_errors = request.layer_errors and recipe is Quantization.INT8
     for method in _list_methods(source, recipe, request):
         for candidate in make(method):
-            yield replace(candidate, errors=harm().errors) if has_errors else candidate
+            yield replace(candidate, errors=measured_errors().errors) if has_errors else candidate
 
 
 def _try_qat(

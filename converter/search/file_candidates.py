@@ -130,7 +130,7 @@ def _quantize(
         float_layers=float_layers,
     )
     notes = measured.ranges.notes()
-    # litert-quantizer leaves operators that it does not know in floating point, without an error.
+    # litert-quantizer leaves operators that it does not support in floating point, without an error.
     model = read_model(data, where=source.where)
     ends = {tensor.name for tensor in (*model.inputs, *model.outputs)}
     kept = {tensor.name for tensor in model.computed if tensor.is_float} - ends

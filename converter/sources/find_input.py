@@ -2,7 +2,7 @@
 
 The ways are compared on the same pictures. Few pictures are enough to drop most of them, so the number of
 pictures grows as the number of ways shrinks. A way is chosen only if it is better than every other one
-beyond chance; two that cannot be told apart are a question to the user.
+beyond chance; without a significant difference, the user must choose.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class TriedInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoundInput:
-    """The chosen way, what it was compared with, and remarks on what could not matter."""
+    """The chosen way, all ways that were tried, and notes on choices that made no difference."""
 
     declared: DeclaredInput
     tried: tuple[TriedInput, ...]  # the best first

@@ -93,7 +93,7 @@ class Source:
 
     @property
     def pixels(self) -> PixelScale:
-        """The numbers that the network takes for pixels."""
+        """The scale that turns pixels into the input of the network."""
         return self.picture.pixels
 
     @property

@@ -36,7 +36,7 @@ RESERVED = frozenset(
 
 
 class BundleFormat(Enum):
-    """What a bundle is unpacked into."""
+    """The form of an unpacked bundle."""
 
     MODULE = "module"  # a Gradle library module
     ASSETS = "assets"  # the bare files

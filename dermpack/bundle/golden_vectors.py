@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dermpack.bundle.variants import Variant, run_variants, run_variants_elsewhere
+from dermpack.bundle.variants import Variant, VariantOutput, run_variants, run_variants_elsewhere
 from dermpack.bundle.zip_archive import AGAIN
 from dermpack.contract import Contract, FamiliarityOutput, MetadataColumn, NumericColumn
 from dermpack.errors import InputError, TableError
@@ -41,7 +41,7 @@ SUFFIXES = {PNG_SIGNATURE: ".png", JPEG_SIGNATURE: ".jpg"}
 PNG_DEPTH_OFFSET = 24
 MAX_EXACT_BITS = 8  # decoders differ in how they shorten deeper samples
 MAX_GIVEN, MAX_GIVEN_BYTES = 64, 8 << 20
-BLANK_EVERY = 4  # of the fields of the metadata, one of so many is blank
+BLANK_EVERY = 4  # every fourth field of the metadata is blank
 MEAN_SHARE = 0.1  # of the spread of an output: kernels differ by less, another tensor by far more
 LEAST_SPREAD = 1e-3
 CLASSES, SEED = 7, 0  # of the generated scenes: all kinds of lesions
@@ -61,6 +61,11 @@ class GoldenPicture:
     data: bytes
     is_exact: bool
     had_metadata: bool = False  # which was removed
+
+    @property
+    def stem(self) -> str:
+        """The start of the names of its other files: square.png → square-png."""
+        return self.name.replace(".", "-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +134,10 @@ class GoldenVectors:
 
 def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Variant]) -> dict[str, bytes]:
     """Run the variants on the pictures, and return all files of the golden folder with golden.json."""
-    size, policy = variants[0].contract.picture.width, variants[0].policy
+    size, policy, columns = variants[0].contract.picture.width, variants[0].policy, variants[0].columns
     with PictureDecoder() as decoder:
         sources = [picture.data for picture in pictures]
         pixels = np.stack(list(decoder.prepare_all(sources, size, policy=policy)))
-    columns = variants[0].columns
     known = [choose_golden_metadata(columns, index) for index in range(len(pictures))]
     metadata = np.stack([encode_values(columns, values, where=GOLDEN_FILE) for values in known])
     rows = metadata if columns else None
@@ -142,54 +146,74 @@ def build_golden_files(pictures: Sequence[GoldenPicture], variants: Sequence[Var
     files = {picture.name: picture.data for picture in pictures}
     vectors = []
     for index, picture in enumerate(pictures):
-        stem = picture.name.replace(".", "-")
         expected = {}
         for variant, run, other_runs in zip(variants, outputs, elsewhere, strict=True):
-            output_name, output = f"{stem}.{variant.name}.out", run[index]
-            contract = variant.contract
-            answered = output.outputs[variant.answer_name]
-            files[output_name] = answered
-            more = {}
-            for name, data in output.outputs.items():
-                if name != variant.answer_name:
-                    file = f"{stem}.{variant.name}.{name}.out"
-                    files[file] = data
-                    more[name] = ExpectedTensor(
-                        output=file,
-                        output_sha256=sha256_of(data),
-                        most_mean_apart=allowed_mean_apart(contract, name, data),
-                    )
+            files |= _output_files(picture, variant, run[index])
             others = [probabilities[index] for probabilities in other_runs]
-            expected[variant.name] = ExpectedOutput(
-                fed_sha256=sha256_of(output.fed[variant.picture_name]),
-                fed_metadata_sha256=hash_fed_metadata(variant, output.fed),
-                output=output_name,
-                output_sha256=sha256_of(answered),
-                label=contract.labels[int(output.probabilities.argmax())],
-                is_close=is_near_tie(output.probabilities, others, variant),
-                probabilities=tuple(round(float(value), DECIMALS) for value in output.probabilities),
-                more=more,
-            )
-        raw = pixels[index].tobytes()
-        files[f"{stem}.rgb"] = raw
+            expected[variant.name] = _describe_output(picture, variant, run[index], others)
+        pixels_file, raw = f"{picture.stem}.rgb", pixels[index].tobytes()
+        files[pixels_file] = raw
         vector = GoldenVector(
             picture=picture.name,
             picture_sha256=sha256_of(picture.data),
             is_exact=picture.is_exact,
-            pixels=f"{stem}.rgb",
+            pixels=pixels_file,
             pixels_sha256=sha256_of(raw),
             expected=expected,
             metadata=known[index],
         )
         vectors.append(vector)
+    golden = GoldenVectors(
+        size=size, policy=policy.value, variants=_describe_agreements(variants), vectors=tuple(vectors)
+    )
+    return {**files, GOLDEN_FILE: format_json(encode(golden)).encode()}
+
+
+def _output_files(picture: GoldenPicture, variant: Variant, output: VariantOutput) -> dict[str, bytes]:
+    """Return the file of each output of a variant for a picture, that of the probabilities first."""
+    names = [variant.answer_name, *(name for name in output.outputs if name != variant.answer_name)]
+    return {_name_output_file(picture, variant, name): output.outputs[name] for name in names}
+
+
+def _name_output_file(picture: GoldenPicture, variant: Variant, name: str) -> str:
+    """Return the file name of an output; that of the probabilities contains no name of an output."""
+    if name == variant.answer_name:
+        return f"{picture.stem}.{variant.name}.out"
+    return f"{picture.stem}.{variant.name}.{name}.out"
+
+
+def _describe_output(
+    picture: GoldenPicture, variant: Variant, output: VariantOutput, others: Sequence[Floats]
+) -> ExpectedOutput:
+    """Return the expected output of a variant for a picture; `others` are the answers of other kernels."""
+    more = {}
+    for name, data in output.outputs.items():
+        if name != variant.answer_name:
+            more[name] = ExpectedTensor(
+                output=_name_output_file(picture, variant, name),
+                output_sha256=sha256_of(data),
+                most_mean_apart=allowed_mean_apart(variant.contract, name, data),
+            )
+    return ExpectedOutput(
+        fed_sha256=sha256_of(output.fed[variant.picture_name]),
+        fed_metadata_sha256=hash_fed_metadata(variant, output.fed),
+        output=_name_output_file(picture, variant, variant.answer_name),
+        output_sha256=sha256_of(output.outputs[variant.answer_name]),
+        label=variant.contract.labels[int(output.probabilities.argmax())],
+        is_close=is_near_tie(output.probabilities, others, variant),
+        probabilities=tuple(round(float(value), DECIMALS) for value in output.probabilities),
+        more=more,
+    )
+
+
+def _describe_agreements(variants: Sequence[Variant]) -> dict[str, GoldenAgreement]:
+    """Return, by variant, the runtime on this machine and the allowed difference on others."""
     package = first_installed_runtime().package
     runtime = f"{package} {version(package)}, {KERNEL_NAMES[Kernels.XNNPACK]}"
-    agreements = {
+    return {
         variant.name: GoldenAgreement(runtime=runtime, most_apart=allowed_difference(variant)[0])
         for variant in variants
     }
-    golden = GoldenVectors(size=size, policy=policy.value, variants=agreements, vectors=tuple(vectors))
-    return {**files, GOLDEN_FILE: format_json(encode(golden)).encode()}
 
 
 def choose_golden_metadata(columns: Sequence[MetadataColumn], index: int) -> dict[str, str]:

@@ -44,7 +44,7 @@ class ScoredRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredDataset:
-    """The dataset of an evaluation; what an older report does not contain is empty."""
+    """The dataset of an evaluation; fields that an older report lacks are empty."""
 
     sha256: str = ""
     source: str = ""

@@ -190,7 +190,7 @@ def feed_variant(variant: Variant, pixels: Pixels, metadata: Rows | None = None)
 
 
 def interpret_outputs(variant: Variant, outputs: Mapping[str, bytes], *, count: int) -> Floats:
-    """Return the probabilities [count, labels] in the bytes of outputs, which are of so many pictures."""
+    """Return the probabilities [count, labels] in the bytes of the outputs of `count` pictures."""
     contract, real = variant.contract, {}
     for name, data in outputs.items():
         tensor = declared_tensor(contract.outputs[name])
@@ -201,7 +201,7 @@ def interpret_outputs(variant: Variant, outputs: Mapping[str, bytes], *, count: 
 
 
 def _split_rows(ends: Mapping[str, bytes], count: int) -> list[dict[str, bytes]]:
-    """Return the bytes of each tensor for each of so many rows."""
+    """Return the bytes of each tensor for each of `count` rows."""
     return [
         {name: data[row * len(data) // count : (row + 1) * len(data) // count] for name, data in ends.items()}
         for row in range(count)

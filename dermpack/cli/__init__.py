@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _interrupt_on_sigterm() -> Iterator[list[float]]:
-    """Let SIGTERM interrupt the block as Ctrl-C does; yield the list of the times at which it came."""
+    """Make SIGTERM interrupt the block as Ctrl-C does; yield the list of the times at which it came."""
     times: list[float] = []
 
     def interrupt(_number: int, _frame: object) -> None:

@@ -235,7 +235,7 @@ def python_stderr_only() -> Iterator[None]:
 
 
 class _TemporaryStderr:
-    """The file as long as it is open, and after that whatever sys.stderr is.
+    """A stream that writes to the file while it is open, and to sys.stderr afterwards.
 
     A logging handler that a library creates within the block keeps this object as its stream.
     """

@@ -310,7 +310,7 @@ def _read_labelled(folder: Path, column: str, model: Path) -> Dataset:
 def _read_unknown(
     model: Path, labels: str | None, folders: tuple[Path, ...]
 ) -> Callable[[Predictor], UnknownRequest] | None:
-    """Return how to ask a loaded model for unknown pictures, or raise if its contract states no distance."""
+    """Return a function that makes the request for a loaded model; raise if it has no distance output."""
     if not folders:
         return None
     from dermpack.dataset.manifest import read_dataset

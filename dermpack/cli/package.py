@@ -158,7 +158,7 @@ def command(
 def _report(
     output: Path, built: BuiltBundle, signature: Path | None, golden: tuple[Path, ...], printer: Printer
 ) -> None:
-    """Print what the user must know about the bundle, and its record."""
+    """Print the notes about the bundle, and its record."""
     from dermpack.storage.files import sha256_of
 
     bundle, form = built.bundle, built.bundle.format.value
@@ -173,7 +173,7 @@ def _report(
     if output.suffix.lower() != f".{suffix}":
         printer.note(f"{output} is a {suffix} file, although its name does not end in .{suffix}")
     class_name = f"{bundle.package}.{bundle.class_name}" if bundle.package else None
-    # The names in the app differ from the chosen ones, so the user must be told.
+    # A name in the app can differ from the chosen one, which the user must know.
     if bundle.slug != bundle.name:
         used = f"module and folder are named {bundle.slug}, the class {class_name}"
         used = used if class_name else f"the folder is named {bundle.slug}"
@@ -204,7 +204,7 @@ def _read_variants(
     from dermpack.bundle.variants import MODEL_FILE, read_variants
     from dermpack.contract import CONTRACT_FILE
     from dermpack.errors import InputError
-    from dermpack.inference.model_formats import recognize_format, refuse_format
+    from dermpack.inference.model_formats import format_error, recognize_format
     from dermpack.storage.files import is_directory, is_regular_file
     from dermpack.verification.export_files import describe_kept_file, write_export_files
 
@@ -214,7 +214,7 @@ def _read_variants(
     if not is_tflite(export):
         # A file without the first bytes of a .tflite, or the folder of another program.
         if is_regular_file(export) or (is_directory(export) and recognize_format(export)):
-            raise refuse_format(export)
+            raise format_error(export)
         if given := [*list_given(others), *(["--labels"] if labels else [])]:
             what, hint = "applies to a .tflite without a contract only", "Omit the option."
             raise InputError(given[0], what, hint, code="option-not-applicable")

@@ -65,8 +65,8 @@ def command(
     plan = read_study(find_study(study), base=base)
     pictures, others = read_dataset(dataset), [read_dataset(folder) for folder in also]
     with resumable(output, lambda: count_trained_runs(output / "runs", of=f"{len(plan.entries)} recipes")):
-        listen = _study_reporter(printer)
-        done = run_study(pictures, plan, output, also=others, overwrite=overwrite, listen=listen)
+        on_event = _study_reporter(printer)
+        done = run_study(pictures, plan, output, also=others, overwrite=overwrite, on_event=on_event)
     notes, title = printer.unless_json, f"{done.name}: {report.count_text(done)}"
     notes.table(title, report.SHORT_HEADER, report.short_rows(done))
     if rows := list(report.short_comparison_rows(done)):

@@ -63,7 +63,7 @@ def find_system_error(error: Exception, arguments: Sequence[str]) -> DermpackErr
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and what it was raised from: numpy hides why it cannot be loaded."""
+    """Yield the error and its causes, because numpy hides why it cannot be loaded."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:

@@ -115,7 +115,13 @@ def _train(dataset: Dataset, output: Path, recipe: Recipe, *, overwrite: bool, p
         return
     report = printer.training_reporter()
     run = train(
-        dataset, output, recipe, overwrite=overwrite, track=printer.track, watch=report, going_on=report
+        dataset,
+        output,
+        recipe,
+        overwrite=overwrite,
+        track=printer.track,
+        on_progress=report,
+        on_resume=report,
     )
     rows = [
         (FIGURES.get(name, name), f"{value:.3f}") for name, value in run.validation.items() if name != "n"
@@ -153,7 +159,7 @@ def _train_folds(
 
     report = printer.training_reporter()
     with resumable(output, lambda: count_trained_runs(output, of=f"{folds} folds")):
-        trained = train_folds(dataset, output, recipe, folds=folds, overwrite=overwrite, tell=report)
+        trained = train_folds(dataset, output, recipe, folds=folds, overwrite=overwrite, on_event=report)
     scores = trained.out_of_fold
     rows = [
         (label, figure_text(scores.figures[name]), figure_text(Figure(value=mean.mean, ci95=mean.ci95)))

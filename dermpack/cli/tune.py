@@ -108,7 +108,7 @@ def command(
             storage=storage,
             name=name,
             latency=int8_latency_ms if goal.objective.with_latency else None,
-            tell=printer.training_reporter(),
+            on_event=printer.training_reporter(),
         )
     _print_search(search, printer.unless_json)
     if search.best:

@@ -72,7 +72,7 @@ def command(
     from dermpack.bundle.read_bundle import is_bundle, read_bundle
     from dermpack.bundle.verify_bundle import verify_bundle
     from dermpack.dataset.manifest import Split, read_dataset
-    from dermpack.inference.model_formats import KERAS, TORCH, recognize_format, refuse_format
+    from dermpack.inference.model_formats import KERAS, TORCH, format_error, recognize_format
     from dermpack.verification.verify import find_exports, open_tools, verify_export
 
     if is_app(path):
@@ -85,7 +85,7 @@ def command(
         _report(printer, path, [verify_app(path)], author=None, dataset=None, split=None)
         return
     if path.is_file() and recognize_format(path) in (KERAS, TORCH):  # zips, too
-        raise refuse_format(path)
+        raise format_error(path)
     bundle = read_bundle(path, key=key) if is_bundle(path) else None
     if bundle is None and key is not None:
         what = "not a bundle, and only bundles have signatures"

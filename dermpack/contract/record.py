@@ -81,7 +81,7 @@ class SourceKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parents:
-    """The sha256 of what the file was made from; which of them are known depends on the kind.
+    """The sha256 of the sources of the file; the kind decides which of them are known.
 
     A run: training.json, its weights and the manifest.csv of its dataset. Another source: the original
     file and, if a dataset was given, its manifest.csv.
@@ -108,7 +108,7 @@ class Parents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputCandidate:
-    """One way to feed a picture, and the accuracy that it gave on so many pictures."""
+    """One way to feed a picture, and its accuracy on `n` pictures."""
 
     name: str
     n: int

@@ -60,7 +60,7 @@ class DuplicateSearch(Enum):
 
 
 class PairRelation(Enum):
-    """What two related pictures have in common."""
+    """The relation of two pictures."""
 
     SAME_PHOTOGRAPH = "same photograph"  # cropped, scaled, recoloured, mirrored, with text …
     SAME_SCENE = "same scene or lesion"  # another shot

@@ -147,10 +147,14 @@ def evaluate(
 
     A model with metadata gets that of the dataset, and is compared with itself without each of its inputs,
     and with the others, which were trained on one of them. With foreign datasets, also score how well the
-    distance of the same model tells their pictures from those of the split.
+    distance of the same model separates their pictures from those of the split.
     """
     check_request(dataset, split, columns)
     _check_labels(predictor.classes, dataset, split)
+    with_metadata = _takes_metadata(predictor)
+    if others and with_metadata is None:
+        what, hint = "the model takes no metadata to compare", "Omit these models."
+        raise InputError("--picture-alone, --metadata-alone", what, hint, code="option-not-applicable")
     known: DistancedPictures | None = None
     foreign: tuple[UnknownSet, ...] = ()
     if unknown is not None:
@@ -158,49 +162,66 @@ def evaluate(
         known = score_pictures(unknown.runner, unknown.gates, dataset, pictures, track=track)
         foreign = compare_unknown_sets(unknown, known, resamples=resamples, seed=seed, track=track)
     study: MetadataStudy | None = None
-    remarks: tuple[str, ...] = ()
-    if (able := _takes_metadata(predictor)) is not None:
-        metadata = encode_split(dataset, split, able.columns)
-        remarks = tuple(_metadata_notes(metadata, dataset))
+    remarks = list(_leak_notes(fitted, dataset, split))
+    if with_metadata is not None:
+        metadata = encode_split(dataset, split, with_metadata.columns)
+        remarks = [*_metadata_notes(metadata, dataset), *remarks]
         predictions, study = _compare_inputs(
-            able, metadata, dataset, split, others, resamples=resamples, seed=seed, track=track
+            with_metadata, metadata, dataset, split, others, resamples=resamples, seed=seed, track=track
         )
-    elif others:
-        what, hint = "the model takes no metadata to compare", "Omit these models."
-        raise InputError("--picture-alone, --metadata-alone", what, hint, code="option-not-applicable")
     elif known is not None:
         predictions = _label(known.probabilities, predictor.classes, dataset, split)
     else:
         predictions = predict(predictor, dataset, split=split, track=track)
     scores = score(predictions, split=split.value, resamples=resamples, seed=seed)
-    slices: list[Slice] = []
-    gaps: list[SkinTypeGap] = []
-    # Without columns there is nothing to report progress on.
-    for column in track(columns, total=len(columns), what="Slicing") if columns else ():
-        cells = column_cells(dataset, split, column)
-        slices += score_slices(predictions, column, cells, resamples=resamples, seed=seed)
-        if is_skin_type_column(column, cells):
-            gap = measure_skin_type_gap(predictions, column, cells, resamples=resamples, seed=seed)
-            gaps += [gap] if gap else []
-    operating = [
-        score_operating_point(predictions, point, resamples=resamples, seed=seed) for point in fitted.points
-    ]
-    answered = None
-    if fitted.abstention is not None:
-        answered = score_abstention(predictions, fitted.abstention, resamples=resamples, seed=seed)
+    cells = [(column, column_cells(dataset, split, column)) for column in columns]
+    slices, gaps = _score_columns(predictions, cells, resamples=resamples, seed=seed, track=track)
+    operating, answered = _score_decisions(predictions, fitted, resamples=resamples, seed=seed)
     return Evaluation(
         model=model,
         dataset=dataset,
         split=split,
         predictions=predictions,
-        scores=replace(scores, notes=(*scores.notes, *remarks, *_leak_notes(fitted, dataset, split))),
-        slices=tuple(slices),
-        operating=tuple(operating),
+        scores=replace(scores, notes=(*scores.notes, *remarks)),
+        slices=slices,
+        operating=operating,
         answered=answered,
         metadata=study,
         unknown=foreign,
-        skin_type_gaps=tuple(gaps),
+        skin_type_gaps=gaps,
     )
+
+
+def _score_columns(
+    predictions: Predictions,
+    columns: Sequence[tuple[str, Sequence[str]]],
+    *,
+    resamples: int,
+    seed: int,
+    track: Track,
+) -> tuple[tuple[Slice, ...], tuple[SkinTypeGap, ...]]:
+    """Return the slices by each column, given with its cells, and the gap of each column of skin types."""
+    slices: list[Slice] = []
+    gaps: list[SkinTypeGap] = []
+    # Without columns there is nothing to report progress on.
+    for column, cells in track(columns, total=len(columns), what="Slicing") if columns else ():
+        slices += score_slices(predictions, column, cells, resamples=resamples, seed=seed)
+        if is_skin_type_column(column, cells):
+            gap = measure_skin_type_gap(predictions, column, cells, resamples=resamples, seed=seed)
+            gaps += [gap] if gap else []
+    return tuple(slices), tuple(gaps)
+
+
+def _score_decisions(
+    predictions: Predictions, fitted: FittedDecisions, *, resamples: int, seed: int
+) -> tuple[tuple[ReachedPoint, ...], AnsweredShare | None]:
+    """Return the scores of the operating points and of the abstention that the run fitted."""
+    operating = tuple(
+        score_operating_point(predictions, point, resamples=resamples, seed=seed) for point in fitted.points
+    )
+    if fitted.abstention is None:
+        return operating, None
+    return operating, score_abstention(predictions, fitted.abstention, resamples=resamples, seed=seed)
 
 
 def _compare_inputs(
@@ -247,11 +268,11 @@ def predict(predictor: Predictor, dataset: Dataset, *, split: Split, track: Trac
     check_request(dataset, split)
     files = [dataset.file(picture) for picture in dataset.manifest.of(split)]
     _check_labels(predictor.classes, dataset, split)
-    if (able := _takes_metadata(predictor)) is None:
+    if (with_metadata := _takes_metadata(predictor)) is None:
         return _label(predictor(files, track=track), predictor.classes, dataset, split)
-    rows = encode_split(dataset, split, able.columns).rows
-    (probabilities,) = able.predict_variants(files, [MetadataVariant(rows=rows)], track=track)
-    return _label(probabilities, able.classes, dataset, split)
+    rows = encode_split(dataset, split, with_metadata.columns).rows
+    (probabilities,) = with_metadata.predict_variants(files, [MetadataVariant(rows=rows)], track=track)
+    return _label(probabilities, with_metadata.classes, dataset, split)
 
 
 def _takes_metadata(predictor: Predictor) -> MetadataPredictor | None:

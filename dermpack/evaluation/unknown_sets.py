@@ -1,4 +1,4 @@
-"""Score how well a model's distance tells the pictures of foreign datasets from those of a split."""
+"""Score how well a model's distance separates the pictures of foreign datasets from those of a split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw an evidence map over the square that the model sees: warm for the label, cold against it."""
+"""Draw an evidence map over the square at the model's input: warm for the label, cold against it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-FOR, AGAINST = (214, 69, 10), (24, 90, 188)  # orange and blue, which the colour-blind tell apart
+FOR, AGAINST = (214, 69, 10), (24, 90, 188)  # orange and blue, which colour-blind people can distinguish
 STRONGEST = 0.6  # opacity of the greatest evidence
 LEAST_SIDE = 224  # pixels of each half: a smaller picture is enlarged
 Pixels = NDArray[np.uint8]

@@ -55,10 +55,10 @@ def rewrite_tiff(data: bytes, *, orientation: int, where: str) -> bytes:
     # Thousands of strips can have the same bytes, and each is copied.
     if sum(sizes) > len(data):
         raise picture_error(where, Reason.BROKEN, "its strips overlap")
-    strips = [data[at : at + size] for at, size in zip(values[STRIP_OFFSETS], sizes, strict=True)]
+    strips = [data[offset : offset + size] for offset, size in zip(values[STRIP_OFFSETS], sizes, strict=True)]
     values[STRIP_OFFSETS] = (0,) * len(strips)  # counted first, because the strips follow all values
-    at = position + sum(len(pack(tag)) for tag in kinds if len(pack(tag)) > FIELD_BYTES)
-    values[STRIP_OFFSETS] = tuple(accumulate(sizes[:-1], initial=at))
+    offset = position + sum(len(pack(tag)) for tag in kinds if len(pack(tag)) > FIELD_BYTES)
+    values[STRIP_OFFSETS] = tuple(accumulate(sizes[:-1], initial=offset))
     directory, following = [struct.pack(order + "H", len(kinds))], b""
     for tag in sorted(kinds):
         packed = pack(tag)

@@ -18,7 +18,7 @@ from dermpack.contract import (
 from dermpack.errors import DermpackError, InputError, TableError
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.label_list import check_label_list, read_labels
-from dermpack.inference.model_formats import check_format, is_tflite_content, refuse_format
+from dermpack.inference.model_formats import check_format, format_error, is_tflite_content
 from dermpack.storage.files import is_directory, read_bytes, read_json, sha256_of
 
 MODEL_FILE, RUN_FILE = "model.tflite", "training.json"
@@ -47,7 +47,7 @@ def read_model(path: Path) -> bytes:
         raise InputError(path, "the model does not exist", GIVE_MODEL, code="model-not-found") from error
     # The interpreters check little of a file, so it must at least claim to be a model.
     if not is_tflite_content(data):
-        raise refuse_format(path, data)
+        raise format_error(path, data)
     return data
 
 

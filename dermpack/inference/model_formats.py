@@ -84,20 +84,20 @@ def is_tflite_content(data: bytes) -> bool:
 def check_format(path: Path) -> None:
     """Raise InputError if a file or folder is recognized as a model of another format."""
     if (found := recognize_format(path)) is not None:
-        raise _refuse(path, found)
+        raise _wrong_format_error(path, found)
 
 
-def refuse_format(path: Path, beginning: bytes | None = None) -> InputError:
-    """Return the error for a file or folder that is no .tflite, which names what it is instead."""
+def format_error(path: Path, beginning: bytes | None = None) -> InputError:
+    """Return the error for a file or folder that is not a .tflite; it names the recognized format."""
     found = recognize_format(path, beginning)
     if found is None:
         what = "not a TensorFlow Lite model"
         hint = "Give the path of a .tflite file that was copied in binary mode."
         return InputError(path, what, hint, code="invalid-model")
-    return _refuse(path, found)
+    return _wrong_format_error(path, found)
 
 
-def _refuse(path: Path, found: ModelFormat) -> InputError:
+def _wrong_format_error(path: Path, found: ModelFormat) -> InputError:
     hint = found.hint.replace("PATH", str(path))
     return InputError(path, f"{found.name}, not a .tflite", hint, code="invalid-model")
 

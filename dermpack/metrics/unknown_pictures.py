@@ -1,4 +1,4 @@
-"""Score how well a number tells unknown pictures from known ones.
+"""Score how well a number separates unknown pictures from known ones.
 
 Known and unknown pictures become the two classes of one Predictions, so that the definitions, the intervals
 and the paired comparison are those of every other figure.

@@ -216,13 +216,13 @@ def _start_process(command: list[str], **options: Any) -> Popen[bytes]:
 
 
 def _enlarge_pipes(*pipes: IO[bytes]) -> None:
-    """Let pipes take whole pictures: each switch between two processes costs more than copying one."""
+    """Enlarge pipes to whole pictures, because a switch between two processes costs more than a copy."""
     try:
         from fcntl import F_SETPIPE_SZ, fcntl
     except ImportError:  # not on Linux
         return
     for pipe in pipes:
-        with suppress(OSError):  # a user may have only so many large pipes
+        with suppress(OSError):  # the system limits the large pipes of a user
             fcntl(pipe, F_SETPIPE_SZ, PIPE_BYTES)
 
 

@@ -84,7 +84,7 @@ def apply_limits(*, memory_bytes: int, cpu_seconds: int) -> None:
 
 
 def avoid_threads_under_limit() -> None:
-    """Let OpenBLAS start no threads where the address space is limited: if one fails, it sends SIGINT."""
+    """Prevent threads of OpenBLAS where the address space is limited: if one fails, it sends SIGINT."""
     try:
         import resource
     except ModuleNotFoundError:
@@ -94,7 +94,7 @@ def avoid_threads_under_limit() -> None:
 
 
 def end_with_parent(parent: int, *, death_signal: int) -> None:
-    """Let the kernel send a signal to this process when its parent ends, however that happens."""
+    """Make the kernel send a signal to this process when its parent ends for any reason."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
@@ -123,7 +123,7 @@ def ending_with_parent(
 
 
 def allow_cpu_seconds(seconds: float) -> None:
-    """Limit the processor time of this process to what it has used, and so many seconds more."""
+    """Limit the processor time of this process to that used so far plus `seconds`."""
     try:
         import resource
     except ModuleNotFoundError:

@@ -217,7 +217,7 @@ def _client(scope: Scope) -> str:
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body, and then what the connection does."""
+    """Return a `receive` that returns the body, and then the events of the connection."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
-MAX_ADDRESSES = 10_000  # that are remembered; the one that was seen least recently is forgotten first
+MAX_ADDRESSES = 10_000  # that are kept; the least recently used one is removed first
 IPV6_PREFIX = 64  # a home has at least that many addresses, so they count as one
 
 
@@ -27,7 +27,7 @@ class SlidingWindow:
             self._events.popitem(last=False)
         while events and events[0] <= now - self.seconds:
             events.popleft()
-        # A refused attempt does not count: who waits as long as the answer says is let in.
+        # A refused attempt does not count: a client that waits as long as the response states is accepted.
         if len(events) >= self.most:
             return events[0] + self.seconds - now
         events.append(now)

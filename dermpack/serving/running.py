@@ -114,10 +114,10 @@ def local_url(settings: ServerSettings, listener: socket.socket) -> str:
     return f"http://{host}:{listener.getsockname()[1]}/"
 
 
-def make_server(app: ASGIApp, settings: ServerSettings, *, started: Callable[[], None]) -> uvicorn.Server:
+def make_server(app: ASGIApp, settings: ServerSettings, *, on_start: Callable[[], None]) -> uvicorn.Server:
     """Return the server; `run(sockets=[listener])` answers until SIGINT, SIGTERM or `should_exit`.
 
-    It finishes the requests that it is working on. `started` is called when it accepts connections.
+    It finishes the requests that it is working on. `on_start` is called when it accepts connections.
     """
     options: dict[str, Any] = {
         "http": LimitedProtocol,
@@ -135,13 +135,13 @@ def make_server(app: ASGIApp, settings: ServerSettings, *, started: Callable[[],
         "proxy_headers": settings.is_public,
         "forwarded_allow_ips": list(settings.proxies),
     }
-    return _Server(uvicorn.Config(app, **options), started)
+    return _Server(uvicorn.Config(app, **options), on_start)
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
         super().__init__(config)
-        self._announce = announce
+        self._on_start = on_start
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -158,4 +158,4 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._announce()
+        self._on_start()

@@ -28,8 +28,8 @@ class StartedServer:
     answered_by: AnsweredBy  # who answers the pictures that are given to the page
 
 
-def serve(path: Path, settings: ServerSettings, *, started: Callable[[StartedServer], None]) -> None:
-    """Serve the model in an export or a bundle until SIGINT or SIGTERM; call `started` when it is ready."""
+def serve(path: Path, settings: ServerSettings, *, on_start: Callable[[StartedServer], None]) -> None:
+    """Serve the model in an export or a bundle until SIGINT or SIGTERM; call `on_start` when it is ready."""
     if path.name == MODEL_FILE and path.is_file():
         path = path.parent  # its contract is next to it
     variant = open_variant(path)
@@ -50,7 +50,7 @@ def serve(path: Path, settings: ServerSettings, *, started: Callable[[StartedSer
         )
         url = f"{settings.public_url.rstrip('/')}/" if settings.public_url else local_url(settings, listener)
         ready = StartedServer(url=url, answered_by=answered_by(services.site))
-        server = make_server(make_app(services), settings, started=lambda: started(ready))
+        server = make_server(make_app(services), settings, on_start=lambda: on_start(ready))
         server.run(sockets=[listener])
 
 

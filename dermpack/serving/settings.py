@@ -27,7 +27,7 @@ class CollectionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """What `dermpack serve` is asked to do."""
+    """The options of `dermpack serve`."""
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT  # 0: any free port

@@ -1,6 +1,6 @@
 """Write the versions of operators, and the oldest runtime, that the types in a file require.
 
-An interpreter refuses an operator whose version it does not know. litert-quantizer changes the types of
+An interpreter refuses an operator whose version it does not support. litert-quantizer changes the types of
 tensors and leaves the versions of the float file, so an old interpreter accepts the file and computes wrong
 values. The rules here are those of TensorFlow's converter for 8-bit and half-precision tensors; what depends
 on other things (a fused activation, five dimensions) is in the versions of the float file already.

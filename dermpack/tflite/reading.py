@@ -232,8 +232,8 @@ def _pick(items: Sequence[Item], index: int) -> Item:
     return items[index]
 
 
-def _number_names(enum: type, spell: Callable[[str], str]) -> dict[int, str]:
-    return {number: spell(name) for name, number in vars(enum).items() if isinstance(number, int)}
+def _number_names(enum: type, convert: Callable[[str], str]) -> dict[int, str]:
+    return {number: convert(name) for name, number in vars(enum).items() if isinstance(number, int)}
 
 
 OPERATORS = _number_names(schema.BuiltinOperator, str)

@@ -190,7 +190,7 @@ class CachedPredictor:
     def predict_variants(
         self, files: Sequence[Path], variants: Sequence[MetadataVariant], *, track: Track = silent
     ) -> Floats:
-        """Return [variants, n, k]; nothing of it is kept."""
+        """Return [variants, n, k]; these predictions are not cached."""
         assert isinstance(self._predictor, MetadataPredictor)
         return self._predictor.predict_variants(files, variants, track=track)
 

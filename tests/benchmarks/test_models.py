@@ -21,7 +21,7 @@ def test_a_folder_of_exports_begins_with_the_unquantized_one(models: Path) -> No
     assert [item.binding.size for item in found] == [8, 4, 8]
 
 
-def test_a_model_is_fed_as_its_input_wants(models: Path) -> None:
+def test_a_model_is_fed_as_its_input_requires(models: Path) -> None:
     float32, int8 = read_models([models])
     assert (float32.binding.feed.table.dtype.name, int8.binding.feed.table.dtype.name) == ("float32", "int8")
     assert (float32.binding.feed.table[0], float32.binding.feed.table[255]) == (-1, 1)

@@ -147,6 +147,6 @@ def test_the_slots_are_float32_as_in_java() -> None:
         ({"weight": "70"}, "unknown-column"),
     ],
 )
-def test_a_value_that_the_model_does_not_know_is_refused(cells: Any, code: str) -> None:
+def test_a_value_that_the_model_was_not_trained_on_is_refused(cells: Any, code: str) -> None:
     with raises_code(code, "row 1"):
         encode_metadata_row((AGE, SEX), cells, where="row 1")

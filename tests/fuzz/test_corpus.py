@@ -52,7 +52,7 @@ def test_what_once_did_not_end_is_ended(runner: CaseRunner) -> None:
         assert outcome.code and not outcome.problem, f"{case.name}: {outcome.problem}"
 
 
-def test_a_name_of_what_failed_tells_how_it_is_read() -> None:
+def test_the_name_of_a_failing_input_identifies_its_reader() -> None:
     for path in [*CORPUS.glob(f"*/{FAILED}/*"), *CORPUS.glob(f"*/{SLOW}/*")]:
         digest, _, name = path.name.partition("-")
         assert len(digest) == 12

@@ -1,9 +1,9 @@
-"""Ratios of training: `python -m tests.perf.bench_train [--dataset DATASET --weights FILE.h5]`.
+"""Measure the cost of training: `python -m tests.perf.bench_train [--dataset DATASET --weights FILE.h5]`.
 
-Without a dataset: what the pipeline costs, what activations kept at the boundary gain, what a head phase
-costs. With one: how soon, from a cold start, MobileNetV2 by the default recipe reaches the plain recipe's
-final figure, where that one runs the usual way (`image_dataset_from_directory`, augmentation in the model,
-Keras's fit).
+Without a dataset, it prints the cost of the input pipeline, the gain from cached activations, and the cost of
+a head phase. With one, it prints the time, from a cold start, until MobileNetV2 by the default recipe reaches
+the final figure of the plain recipe, and the time of the plain recipe in Keras alone
+(`image_dataset_from_directory`, augmentation in the model, `fit`).
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ import numpy as np
 
 SIZE, BATCH, CLASSES, LAYERS = 160, 32, 7, 55
 PICTURES = 256
-ROUNDS, STEPS = 5, 6  # interleaved, so that a busy machine slows every part of a ratio
+ROUNDS, STEPS = 5, 6  # the cases take turns, so that a busy machine slows both sides of a ratio
 RATE = 1e-9
 HEAD_EPOCHS = 20
-PLAIN_SHARE = 18 / 360  # RandomRotation's argument for 18 degrees either way
+ROTATION_SHARE = 18 / 360  # of a full turn: up to 18 degrees in either direction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One thing to time, and how many pictures a call of it sees."""
+    """A function to time, and the number of pictures that one call processes."""
 
     run: Callable[[], object]
     pictures: int
@@ -44,7 +44,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """Of two cases' costs a picture: `above` over `below`."""
+    """The cost per picture of one case divided by that of another."""
 
     above: str
     below: str
@@ -58,30 +58,33 @@ RATIOS = {
 
 
 def main() -> None:
-    """Print the ratios as JSON, with what they should be."""
+    """Print the ratios as JSON; their names contain the targets."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", type=Path)
     parser.add_argument("--weights", type=Path)
     arguments = parser.parse_args()
-    found = cold_start(arguments.dataset, arguments.weights) if arguments.dataset else warm()
+    if arguments.dataset:
+        found = compare_cold_starts(arguments.dataset, arguments.weights)
+    else:
+        found = measure_ratios()
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
 
 
-def warm() -> dict[str, float]:
-    """Ratios of what a picture costs in processor time, which other work on the machine hardly moves.
+def measure_ratios() -> dict[str, float]:
+    """Return the ratios of processor time per picture, which other work on the machine hardly changes.
 
-    The time on the clock stands beside: on a quiet machine its ratios are the same.
+    The ratios of wall time are added: on a quiet machine they are the same.
     """
     cases = _cases()
     for case in cases.values():
-        case.run()  # traces
+        case.run()  # the first call traces the functions
     costs: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
     for _ in range(ROUNDS):
         for name, case in cases.items():
             costs[name].append(_cost(case))
     found = {}
-    for unit, at in (("", 0), (", by the clock", 1)):
-        cost = {name: [pair[at] for pair in pairs] for name, pairs in costs.items()}
+    for unit, index in (("", 0), (", by the clock", 1)):
+        cost = {name: [pair[index] for pair in pairs] for name, pairs in costs.items()}
         for name, ratio in RATIOS.items():
             found[name + unit] = _ratio(cost[ratio.above], cost[ratio.below])
         for name, values in cost.items():
@@ -90,16 +93,16 @@ def warm() -> dict[str, float]:
 
 
 def _cost(case: Case) -> tuple[float, float]:
-    """Milliseconds a picture: of all processors, and by the clock."""
-    began, used = time.perf_counter(), time.process_time()
+    """Return milliseconds per picture: processor time, and wall time."""
+    wall_start, processor_start = time.perf_counter(), time.process_time()
     case.run()
-    used, lasted = time.process_time() - used, time.perf_counter() - began
-    return used * 1e3 / case.pictures, lasted * 1e3 / case.pictures
+    processor_s, wall_s = time.process_time() - processor_start, time.perf_counter() - wall_start
+    return processor_s * 1e3 / case.pictures, wall_s * 1e3 / case.pictures
 
 
 def _ratio(above: list[float], below: list[float]) -> float:
-    """The median over rounds, in which both ran side by side."""
-    return median(one / other for one, other in zip(above, below, strict=True))
+    """Return the median ratio of the rounds, each of which ran both cases."""
+    return median(first / second for first, second in zip(above, below, strict=True))
 
 
 def _cases() -> dict[str, Case]:
@@ -127,9 +130,11 @@ def _feed() -> Any:
 
 
 def _tuning_cases(feed: Any) -> dict[str, Case]:
-    """A step on one batch that is there, on batches with every change, and on either side of the cut.
+    """Return the cases of fine-tuning.
 
-    `whole` and `boundary` get the same change, mixup: it is the one that activations can have.
+    `bare` trains on one ready batch and `fed` on batches with every augmentation. `whole` trains the whole
+    network and `boundary` only the layers above the frozen ones, on cached activations; both use mixup, the
+    only augmentation that can be applied to activations.
     """
     from trainer.fitting.train_step import TrainStep
     from trainer.model.freezing import find_boundary, freeze_below, split_model
@@ -144,16 +149,16 @@ def _tuning_cases(feed: Any) -> dict[str, Case]:
         "bare": (whole, itertools.repeat(next(iter(feed.batches(0, 1))))),
         "fed": (whole, _endless(feed)),
         "whole": (whole, _endless(mixup)),
-        "boundary": (top, _endless(replace(mixup, train=_kept(trunk, feed.train)))),
+        "boundary": (top, _endless(replace(mixup, train=_cache_features(trunk, feed.train)))),
     }
     return {
-        name: Case(run=partial(_train, learner, eaten, STEPS), pictures=STEPS * BATCH)
-        for name, (learner, eaten) in batches.items()
+        name: Case(run=partial(_train, train_step, endless, STEPS), pictures=STEPS * BATCH)
+        for name, (train_step, endless) in batches.items()
     }
 
 
 def _head_cases(feed: Any) -> dict[str, Case]:
-    """A forward pass over all pictures that keeps the features, and the same with the head phase after it."""
+    """Return the cases of a head phase: caching the features of all pictures, without and with training."""
     from trainer.fitting.train_step import TrainStep
     from trainer.model.freezing import POOL, find_boundary, freeze_below, split_model
     from trainer.recipe.augmentation import Augmentation
@@ -161,18 +166,18 @@ def _head_cases(feed: Any) -> dict[str, Case]:
     model = _model()
     freeze_below(model, 0)
     _, head = split_model(model, find_boundary(model))
-    kept = _kept(split_model(model, POOL)[0], feed.train)
-    learner = TrainStep(head, _plan())
-    eaten = replace(feed, train=kept, augmentation=Augmentation(mixup=feed.augmentation.mixup))
+    cached = _cache_features(split_model(model, POOL)[0], feed.train)
+    train_step = TrainStep(head, _plan())
+    head_feed = replace(feed, train=cached, augmentation=Augmentation(mixup=feed.augmentation.mixup))
 
     def forward() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            replace(kept.copies, folder=Path(folder))[0]
+            replace(cached.copies, folder=Path(folder))[0]
 
     def phase() -> None:
         forward()
-        last = HEAD_EPOCHS * eaten.steps
-        _train(learner, eaten.batches(0, last), last)
+        last = HEAD_EPOCHS * head_feed.steps
+        _train(train_step, head_feed.batches(0, last), last)
 
     return {
         "forward": Case(run=forward, pictures=PICTURES),
@@ -193,8 +198,8 @@ def _plan() -> Any:
     return FitPlan(name="bench", epochs=1, rate=RATE, seed=0)
 
 
-def _kept(trunk: Any, examples: Any) -> Any:
-    """The examples as the trunk's outputs, for as long as the process lives."""
+def _cache_features(trunk: Any, examples: Any) -> Any:
+    """Return the examples as outputs of the trunk, in a folder that is removed when the process ends."""
     from trainer.data.frozen_features import cache_features
     from trainer.recipe.augmentation import Augmentation
 
@@ -203,24 +208,24 @@ def _kept(trunk: Any, examples: Any) -> Any:
     return cache_features(trunk, examples, augmentation=Augmentation(), copies=1, seed=0, folder=folder)
 
 
-def _train(learner: Any, batches: Any, steps: int) -> None:
+def _train(train_step: Any, batches: Any, steps: int) -> None:
     for batch in itertools.islice(batches, steps):
-        learner.step(*batch, rate=RATE)
+        train_step.step(*batch, rate=RATE)
 
 
 def _endless(feed: Any) -> Any:
     return iter(feed.batches(0, feed.steps * 1000))
 
 
-def cold_start(folder: Path, weights: Path) -> dict[str, float]:
-    """Seconds to the plain recipe's final validation figure, usual way and ours."""
+def compare_cold_starts(folder: Path, weights: Path) -> dict[str, float]:
+    """Return the seconds to the final figure of the plain recipe, with Keras alone and with the default."""
     from dermpack.dataset.manifest import read_dataset
 
     dataset = read_dataset(folder)
-    began = time.perf_counter()
-    figure = _usual_way(dataset, weights)
-    usual_s = time.perf_counter() - began
-    ours_s = _until(dataset, weights, figure)
+    start = time.perf_counter()
+    figure = _train_with_keras(dataset, weights)
+    usual_s = time.perf_counter() - start
+    ours_s = _train_until(dataset, weights, figure)
     return {
         "plain recipe's balanced accuracy on validation": figure,
         "the usual way, s": usual_s,
@@ -229,8 +234,8 @@ def cold_start(folder: Path, weights: Path) -> dict[str, float]:
     }
 
 
-def _usual_way(dataset: Any, weights: Path) -> float:
-    """The plain recipe as tutorials write it."""
+def _train_with_keras(dataset: Any, weights: Path) -> float:
+    """Train the plain recipe as tutorials do; return the balanced accuracy on the validation split."""
     import tf_keras
 
     from dermpack.dataset.manifest import Split
@@ -244,7 +249,7 @@ def _usual_way(dataset: Any, weights: Path) -> float:
     )
     base.trainable = False
     pixels = tf_keras.Input((SIZE, SIZE, 3))
-    tensor = layers.RandomRotation(PLAIN_SHARE)(layers.RandomFlip("horizontal")(pixels))
+    tensor = layers.RandomRotation(ROTATION_SHARE)(layers.RandomFlip("horizontal")(pixels))
     tensor = base(layers.Rescaling(1 / 127.5, -1)(tensor), training=False)
     tensor = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(tensor))
     outputs = layers.Dense(len(dataset.classes), activation="softmax")(tensor)
@@ -276,15 +281,16 @@ def _from_directory(dataset: Any, split: Any) -> Any:
 
 def _balanced_accuracy(model: Any, data: Any, classes: int) -> float:
     truth = np.concatenate([labels.numpy() for _, labels in data])
-    found = model.predict(data, verbose=0).argmax(axis=1)
-    return float(np.mean([(found[truth == at] == at).mean() for at in range(classes)]))
+    predicted = model.predict(data, verbose=0).argmax(axis=1)
+    return float(np.mean([(predicted[truth == label] == label).mean() for label in range(classes)]))
 
 
-class Reached(Exception):  # noqa: N818 - a goal, not an error
-    """The figure is there."""
+class FigureReached(Exception):  # noqa: N818 - a goal, not an error
+    """The training has reached the figure, and stops."""
 
 
-def _until(dataset: Any, weights: Path, figure: float) -> float:
+def _train_until(dataset: Any, weights: Path, figure: float) -> float:
+    """Return the seconds of the default recipe until it reaches the figure; infinity if it does not."""
     from trainer.recipe.network_spec import Arch
     from trainer.recipe.recipe import Recipe
     from trainer.runs.train import train
@@ -292,17 +298,19 @@ def _until(dataset: Any, weights: Path, figure: float) -> float:
     folder = Path(tempfile.mkdtemp())
     os.environ["DERMPACK_CACHE"] = str(folder / "cache")  # a cold start
 
-    def watch(moment: Any) -> None:
-        if moment.ended:
-            sys.stderr.write(moment.line() + "\n")
-            if moment.ended.validation["balanced_accuracy"] >= figure:
-                raise Reached
+    def on_progress(progress: Any) -> None:
+        if progress.ended:
+            sys.stderr.write(progress.line() + "\n")
+            if progress.ended.validation["balanced_accuracy"] >= figure:
+                raise FigureReached
 
-    began = time.perf_counter()
+    start = time.perf_counter()
     try:
-        train(dataset, folder / "run", Recipe(arch=Arch.MOBILENET_V2, weights=weights), watch=watch)
-    except Reached:
-        return time.perf_counter() - began
+        train(
+            dataset, folder / "run", Recipe(arch=Arch.MOBILENET_V2, weights=weights), on_progress=on_progress
+        )
+    except FigureReached:
+        return time.perf_counter() - start
     return float("inf")
 
 

@@ -1,6 +1,6 @@
-"""Run a program with its own processor time for a clock: `own_time.py PROGRAM.py ARGUMENT...`.
+"""Run a Python program whose clock is its own processor time: `own_time.py PROGRAM.py ARGUMENT...`.
 
-What else runs on the machine makes a program wait, and waiting is no part of what the program does.
+Other work on the machine makes a program wait, and this clock does not count the waiting.
 """
 
 from __future__ import annotations

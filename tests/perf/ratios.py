@@ -1,4 +1,4 @@
-"""Show the ratios of the newest stored bench beside those of the one before it."""
+"""Print the ratios of the newest stored benchmark next to those of the one before it."""
 
 from __future__ import annotations
 
@@ -8,33 +8,37 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ABSOLUTE = ("_ms", "_seconds", "_per_second")  # of this machine at this hour: stored, not compared
+ABSOLUTE = (
+    "_ms",
+    "_seconds",
+    "_per_second",
+)  # times depend on the machine and its load: stored, not compared
 SAME_MACHINE = ("node", "machine", "cpu", "python_version")
 
 
 def main() -> None:
-    """Files of the folder that is named are named by their time: the last two are compared."""
+    """Compare the last two files of a folder, whose names begin with their times."""
     last_two = sorted(Path(sys.argv[1]).glob("*.json"))[-2:]
-    *before, now = (json.loads(path.read_text(encoding="utf-8")) for path in last_two)
-    sys.stdout.write("".join(f"{line}\n" for line in lines(now, *before)))
+    *before, current = (json.loads(path.read_text(encoding="utf-8")) for path in last_two)
+    sys.stdout.write("".join(f"{line}\n" for line in lines(current, *before)))
 
 
-def lines(now: dict[str, Any], before: dict[str, Any] | None = None) -> Iterator[str]:
-    """One line a ratio; ratios of another machine are of other processors, and stay out."""
-    if before and machine(now) != machine(before):
-        yield "the bench before ran on another machine or Python: nothing to compare with"
+def lines(current: dict[str, Any], before: dict[str, Any] | None = None) -> Iterator[str]:
+    """Yield a line for each ratio; those of another machine are not compared."""
+    if before and machine(current) != machine(before):
+        yield "the previous benchmark ran on another machine or Python: not compared"
         before = None
     old = ratios(before) if before else {}
-    for name, value in ratios(now).items():
+    for name, value in ratios(current).items():
         yield f"{value:8.2f}  {f'was {old[name]:.2f}' if name in old else 'new':<12}  {name}"
 
 
 def ratios(bench: dict[str, Any]) -> dict[str, float]:
-    """What the tests of tests/perf measured as ratios, by test and name."""
+    """Return the ratios that the tests in tests/perf measured, by test and name."""
     return {
-        f"{one['name'].removeprefix('test_')}: {name}": float(value)
-        for one in bench["benchmarks"]
-        for name, value in one["extra_info"].items()
+        f"{test['name'].removeprefix('test_')}: {name}": float(value)
+        for test in bench["benchmarks"]
+        for name, value in test["extra_info"].items()
         if isinstance(value, int | float) and not name.endswith(ABSOLUTE)
     }
 

@@ -1,4 +1,4 @@
-"""What the harness adds to an inference, and whether it agrees with the runtime's own benchmark."""
+"""The harness adds little to an inference, and agrees with the runtime's own benchmark tool."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ pytestmark = [
     pytest.mark.tensorflow,
     pytest.mark.skipif(Runtime.LITERT not in installed_runtimes(), reason="ai-edge-litert is not installed"),
 ]
-SMALL, LARGE = 96, 224  # the tool rounds to 0.01 ms, which the small model's 0.25 ms would drown in
+SMALL, LARGE = 96, 224  # the tool rounds to 0.01 ms, which is too coarse for the 0.25 ms of the small model
 LABELS, ALPHA = 7, 0.35
 MOST_ADDED, MOST_APART = 1.02, 1.03
-BLOCKS, BLOCK_ROUNDS = 300, 20  # a block lasts 5 ms: some of them nobody disturbs
+BLOCKS, BLOCK_ROUNDS = 300, 20  # a block lasts 5 ms: some blocks run undisturbed
 LEAST_PAIRS, MOST_PAIRS = 6, 16  # of processes
 ROUNDS, WARM_UP_ROUNDS = 1000, 400
 TIMING = {"warm_up_seconds": 0.5, "rounds": ROUNDS, "seconds": 0.0, "most_seconds": 60.0}
@@ -74,8 +74,8 @@ def mobilenets(size: int) -> dict[str, bytes]:
 def test_the_harness_adds_less_than_two_percent(
     benchmark: BenchmarkFixture, exports: Path, tmp_path: Path, name: str
 ) -> None:
-    """Blocks of the harness's rounds and blocks of bare calls in turns; the best of each is undisturbed."""
-    run = loaded(read_models([exports / name])[0], tmp_path)
+    """Blocks of the harness's rounds and of bare calls take turns; the fastest of each ran undisturbed."""
+    run = load_and_warm_up(read_models([exports / name])[0], tmp_path)
     bare, ours = [], []
     for _ in range(BLOCKS):
         bare.append(nanoseconds(run.interpreter.invoke))
@@ -86,15 +86,16 @@ def test_the_harness_adds_less_than_two_percent(
     assert ratio < MOST_ADDED
 
 
-def loaded(model: ModelUnderTest, folder: Path) -> LoadedModel:
-    laid = write_job_folder(BenchmarkPlan(models=[model]), folder)
-    named = {name: str(folder / of) if name != "name" else of for name, of in laid[0].items()}
-    run = LoadedModel(job_header("time", HERE, [named], patience_seconds=60), named)
+def load_and_warm_up(model: ModelUnderTest, folder: Path) -> LoadedModel:
+    (entry,) = write_job_folder(BenchmarkPlan(models=[model]), folder)
+    absolute = {key: value if key == "name" else str(folder / value) for key, value in entry.items()}
+    run = LoadedModel(job_header("time", HERE, [absolute], patience_seconds=60), absolute)
     run.warm_up(TIMING["warm_up_seconds"])
     return run
 
 
 def nanoseconds(work: Callable[[], object]) -> int:
+    """Return the time of one block of calls."""
     start = perf_counter_ns()
     for _ in range(BLOCK_ROUNDS):
         work()
@@ -105,48 +106,45 @@ def nanoseconds(work: Callable[[], object]) -> int:
 def test_our_median_is_that_of_the_runtimes_own_tool(
     benchmark: BenchmarkFixture, exports: Path, tmp_path: Path, name: str
 ) -> None:
-    """The median of the ratios of pairs that ran in turns, until its interval tells on which side it is.
+    """Pairs of processes run in turns, until the interval of the median ratio is on one side of the limits.
 
-    Both by the clock of their own processor time: what else runs makes them wait, and that is no inference.
-    Two processes one after the other differ by 5 % and more with nothing but the moment: their clock, their
-    neighbours. Bare calls of both ways to run a model, in turns in one process, differ by 0.4 % at this size.
+    Both measure their own processor time, which other work on the machine hardly changes. Two processes that
+    run one after the other differ by 5 % and more, because the load and the clock of the processor change;
+    bare calls of both interpreters that take turns in one process differ by 0.4 % at this size.
     """
-    laid = write_job_folder(BenchmarkPlan(models=read_models([exports / name])), tmp_path)
-    job = {**job_header("time", HERE, laid, patience_seconds=600), "timing": TIMING, "read": []}
+    entries = write_job_folder(BenchmarkPlan(models=read_models([exports / name])), tmp_path)
+    job = {**job_header("time", HERE, entries, patience_seconds=600), "timing": TIMING, "read": []}
     (tmp_path / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
     ratios = list[float]()
-    benchmark.pedantic(lambda: ratios.extend(until_told(tmp_path)), rounds=1)  # type: ignore[no-untyped-call]
+    benchmark.pedantic(lambda: ratios.extend(measure_pairs(tmp_path)), rounds=1)  # type: ignore[no-untyped-call]
     low, high = median_ci95(ratios)
     benchmark.extra_info.update(ratio=round(median(ratios), 4), low=round(low, 4), high=round(high, 4))
     assert low <= MOST_APART and high >= 1 / MOST_APART
-    if not is_told(ratios):
-        pytest.skip(
-            f"too noisy to tell: {low:.3f} to {high:.3f} times the tool's median of {len(ratios)} pairs"
-        )
+    if not is_decided(ratios):
+        pytest.skip(f"undecided: {low:.3f} to {high:.3f} times the tool's median, by {len(ratios)} pairs")
 
 
-def until_told(folder: Path) -> Iterator[float]:
-    """Ours by theirs, a pair at a time, on one processor after the other."""
+def measure_pairs(folder: Path) -> Iterator[float]:
+    """Yield the ratio of each pair, on one processor after the other, until the result is decided."""
     ratios, cpus = list[float](), sorted(os.sched_getaffinity(0))
-    while len(ratios) < LEAST_PAIRS or (len(ratios) < MOST_PAIRS and not is_told(ratios)):
+    while len(ratios) < LEAST_PAIRS or (len(ratios) < MOST_PAIRS and not is_decided(ratios)):
         ratios.append(ratio_of_pair(folder, cpu=cpus[len(ratios) % len(cpus)]))
         yield ratios[-1]
 
 
-def is_told(ratios: Sequence[float]) -> bool:
-    """Whether the interval lies on one side of what is allowed."""
+def is_decided(ratios: Sequence[float]) -> bool:
+    """Return whether the interval is completely inside or outside of the limits."""
     low, high = median_ci95(ratios)
     return high < 1 / MOST_APART or low > MOST_APART or (low >= 1 / MOST_APART and high <= MOST_APART)
 
 
 def ratio_of_pair(folder: Path, *, cpu: int) -> float:
+    """Run the harness and the tool in turns; return the ratio of their medians."""
     own_time = [sys.executable, str(Path(__file__).with_name("own_time.py").absolute())]
     tool = [str(Path(sys.executable).with_name("litert-benchmark")), "--model=model-0.tflite"]
     counts = ["--num_threads=1", f"--num_runs={ROUNDS}", f"--warmup_runs={WARM_UP_ROUNDS}"]
-    theirs, ours = (
-        [*own_time, *tool, *counts, "--result_json=theirs.json"],
-        [*own_time, WORKER_FILE, JOB_FILE],
-    )
-    said = json.loads(run_in_turns(ours, theirs, folder=folder, cpu=cpu)[0])
-    told = json.loads((folder / "theirs.json").read_text(encoding="utf-8"))
-    return float(median(said["models"][0]["rounds_ms"]) / told["latency"]["median_ms"])
+    tool_command = [*own_time, *tool, *counts, "--result_json=tool.json"]
+    harness_command = [*own_time, WORKER_FILE, JOB_FILE]
+    reply = json.loads(run_in_turns(harness_command, tool_command, folder=folder, cpu=cpu)[0])
+    result = json.loads((folder / "tool.json").read_text(encoding="utf-8"))
+    return float(median(reply["models"][0]["rounds_ms"]) / result["latency"]["median_ms"])

@@ -1,4 +1,4 @@
-"""Importing pictures, against only decoding them."""
+"""Importing pictures costs little more than decoding them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tests.support.colour_patches import jpeg, patch, write
 from trainer.datasets.importer import ImportRequest, import_dataset
 
 PICTURES, SIZE = 400, 450
-MOST_TIMES = 4.0  # of a bare decoding, on one processor: hashes, thumbnails and duplicates included
+MOST_TIMES = 4.0  # the time of decoding alone, on one processor; with hashes, thumbnails and duplicates
 ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("import") / "source"
-    for at in range(PICTURES):
-        grain = np.random.default_rng(at).normal(0, 4, (SIZE, SIZE, 1))  # smooth pictures decode too fast
-        pixels = np.clip(patch(at, size=SIZE) + grain, 0, 255).astype(np.uint8)
-        write(root / "ab"[at % 2] / f"{at:04}.jpg", jpeg(pixels))
+    for index in range(PICTURES):
+        grain = np.random.default_rng(index).normal(0, 4, (SIZE, SIZE, 1))  # smooth pictures decode too fast
+        pixels = np.clip(patch(index, size=SIZE) + grain, 0, 255).astype(np.uint8)
+        write(root / "ab"[index % 2] / f"{index:04}.jpg", jpeg(pixels))
     return root
 
 
@@ -37,7 +37,7 @@ def decode_all(source: Path) -> None:
 
 
 def best_seconds(source: Path) -> float:
-    """The best of some rounds: other work on the machine only ever adds."""
+    """Return the time of the fastest round, which other work on the machine slowed the least."""
     taken = []
     for _ in range(ROUNDS):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Predicting from the command line, against the bare work in one script."""
+"""`dermpack predict` costs little more than a script that decodes, resizes and runs the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dermpack.contract import format_contract
+from dermpack.contract import PROBABILITIES, format_contract
 from dermpack.inference.interpreter_host import first_installed_runtime
 from tests.support.colour_patches import jpeg, patch, write
 from tests.support.contracts import contract_for, with_picture
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.tensorflow
 SIZE, LABELS = 224, ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 SIDE, MANY = 450, 64  # of the pictures
 ROUNDS = 10
-MOST_COLD = 3.0  # times the bare work: a contract, hostile input, a process of its own for the model
-MOST_COLD_WALL = 2.5  # the same by the clock: the two processes start side by side in part
+MOST_COLD = 3.0  # times the script: a contract, checks of hostile input, a child process for the model
+MOST_COLD_WALL = 2.5  # the same in wall time: the two processes start in parallel
 QUIET = 1.3  # wall time over processor time of a script that never waits
-MOST_FURTHER = 1.5  # times the bare work, of each further picture
+MOST_FURTHER = 1.5  # times the script, for each further picture
 BARE = """
 import sys
 import numpy as np
@@ -35,25 +35,25 @@ from PIL import Image
 from {engine}.interpreter import Interpreter
 interpreter = Interpreter(sys.argv[1], num_threads=1)
 interpreter.allocate_tensors()
-of, to = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 for path in sys.argv[2:]:
     picture = Image.open(path).convert("RGB").resize(({size}, {size}), Image.Resampling.BILINEAR)
-    interpreter.set_tensor(of["index"], np.asarray(picture)[None])
+    interpreter.set_tensor(source["index"], np.asarray(picture)[None])
     interpreter.invoke()
-    print(path, int(interpreter.get_tensor(to["index"])[0].argmax()))
+    print(path, int(interpreter.get_tensor(target["index"])[0].argmax()))
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a command took, with all processes that it started."""
+    """The time of a command, with all processes that it started."""
 
     wall_ms: float
     processor_ms: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PredictCommands:
     """An export of MobileNetV2 1.0, int8, and pictures."""
 
     model: Path
@@ -70,25 +70,27 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def commands(tmp_path_factory: pytest.TempPathFactory) -> PredictCommands:
     folder = tmp_path_factory.mktemp("predict")
     data = _network()
-    contract = contract_for(data)
     shape = (1, SIZE, SIZE, 3)
-    told = with_picture(contract, shape=shape, width=SIZE, height=SIZE, size_bytes=SIZE * SIZE * 3)
-    told = replace(told, labels=LABELS)
-    write(folder / "model.json", format_contract(told).encode())
-    return Place(
+    contract = with_picture(
+        contract_for(data), shape=shape, width=SIZE, height=SIZE, size_bytes=SIZE * SIZE * 3
+    )
+    output = replace(contract.probabilities, shape=(1, len(LABELS)))
+    contract = replace(contract, labels=LABELS, outputs={PROBABILITIES: output})
+    write(folder / "model.json", format_contract(contract).encode())
+    return PredictCommands(
         model=write(folder / "model.tflite", data),
-        pictures=tuple(write(folder / f"{at}.jpg", _picture(at)) for at in range(MANY)),
+        pictures=tuple(write(folder / f"{index}.jpg", _picture(index)) for index in range(MANY)),
     )
 
 
 def test_one_picture_cold_costs_little_more_than_the_bare_work(
-    benchmark: BenchmarkFixture, place: Place
+    benchmark: BenchmarkFixture, commands: PredictCommands
 ) -> None:
     numpy_alone = [sys.executable, "-c", "import numpy"]
-    ours, bare, least = _interleaved(benchmark, place.ours(1), place.bare(1), numpy_alone)
+    ours, bare, least = _interleaved(benchmark, commands.ours(1), commands.bare(1), numpy_alone)
     benchmark.extra_info |= {
         "processor time over bare work": round(ours.processor_ms / bare.processor_ms, 2),
         "processor time over importing numpy": round(ours.processor_ms / least.processor_ms, 2),
@@ -96,34 +98,37 @@ def test_one_picture_cold_costs_little_more_than_the_bare_work(
         "processor_ms": round(ours.processor_ms),
     }
     assert ours.processor_ms < MOST_COLD * bare.processor_ms
-    if bare.wall_ms < QUIET * bare.processor_ms:  # else the clock tells of the neighbours
+    if bare.wall_ms < QUIET * bare.processor_ms:  # else other work on the machine decides the wall time
         benchmark.extra_info["wall time over bare work"] = round(ours.wall_ms / bare.wall_ms, 2)
         assert ours.wall_ms < MOST_COLD_WALL * bare.wall_ms
 
 
 def test_a_further_picture_costs_hardly_more_than_the_bare_work(
-    benchmark: BenchmarkFixture, place: Place
+    benchmark: BenchmarkFixture, commands: PredictCommands
 ) -> None:
-    commands = (place.ours(MANY), place.bare(MANY), place.ours(1), place.bare(1))
-    ours, bare, our_start, bare_start = _interleaved(benchmark, *commands, rounds=5)
+    turns = (commands.ours(MANY), commands.bare(MANY), commands.ours(1), commands.bare(1))
+    ours, bare, our_start, bare_start = _interleaved(benchmark, *turns, rounds=5)
     ratio = (ours.processor_ms - our_start.processor_ms) / (bare.processor_ms - bare_start.processor_ms)
     benchmark.extra_info["processor time over bare work"] = round(ratio, 2)
     assert ratio < MOST_FURTHER
 
 
 def _interleaved(benchmark: BenchmarkFixture, *commands: Sequence[str], rounds: int = ROUNDS) -> list[Cost]:
-    """The best of each command, A B C A B C: other work on the machine only ever adds."""
+    """Run the commands in turns, and return the lowest cost of each."""
     costs: list[list[Cost]] = [[] for _ in commands]
 
     def others() -> None:
-        for at, command in enumerate(commands[1:], start=1):
-            costs[at].append(_cost(command))
+        for index, command in enumerate(commands[1:], start=1):
+            costs[index].append(_cost(command))
 
     measure: Any = benchmark.pedantic  # untyped
     measure(lambda: costs[0].append(_cost(commands[0])), setup=others, rounds=rounds, iterations=1)
     return [
-        Cost(wall_ms=min(of.wall_ms for of in each), processor_ms=min(of.processor_ms for of in each))
-        for each in costs
+        Cost(
+            wall_ms=min(cost.wall_ms for cost in rounds_of_command),
+            processor_ms=min(cost.processor_ms for cost in rounds_of_command),
+        )
+        for rounds_of_command in costs
     ]
 
 
@@ -141,7 +146,7 @@ def _picture(seed: int) -> bytes:
 
 
 def _network() -> bytes:
-    """MobileNetV2 1.0 with weights drawn by lot: its time does not depend on them."""
+    """Return an int8 MobileNetV2 1.0 with random weights, on which its time does not depend."""
     from converter.quantize.calibration import measure_ranges, write_ranges
     from converter.quantize.tflite_conversion import (
         IoType,

@@ -1,4 +1,4 @@
-"""Stand-in phones: folders behind an adb that is first on the PATH."""
+"""Put a stand-in adb first on the PATH; its phones are folders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROPERTIES = {
     "ro.product.cpu.abilist": "arm64-v8a,armeabi-v7a,armeabi",
 }
 CPUINFO = "processor\t: 0\nFeatures\t: fp asimd asimddp\n"
-WARMTH = """\
+THERMAL_STATE = """\
 IsStatusOverride: false
 ThermalStatusListeners:
 \tcallbacks: 4
@@ -41,7 +41,7 @@ Current temperatures from HAL:
 \tTemperature{{mValue=33.1, mType=3, mName=SKIN, mStatus=0}}
 Current cooling devices from HAL:
 """
-# Phones have pkill, a minimal Debian does not.
+# Android has pkill, a minimal Debian does not.
 PKILL = """\
 for process in /proc/[0-9]*; do
     tr '\\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q -- "$2" && kill "${process#/proc/}" && found=0
@@ -62,7 +62,7 @@ class StandIn:
 
     def phone(self, serial: str, **behaviour: Any) -> Path:
         """Connect a phone and return its folder."""
-        root = self.folder / f"phone-{len(self._told()['phones'])}"
+        root = self.folder / f"phone-{len(self._configuration()['phones'])}"
         for folder in ("bin", "data/local/tmp", "sys/devices/system/cpu/cpu0/cpufreq", "proc"):
             (root / folder).mkdir(parents=True)
         (root / "proc/cpuinfo").write_text(CPUINFO)
@@ -71,23 +71,25 @@ class StandIn:
         self.program(root, "getprop", "\n".join(f"echo '[{k}]: [{v}]'" for k, v in PROPERTIES.items()))
         self.program(root, "nproc", "echo 8")
         self.program(root, "pkill", PKILL)
-        self.program(root, "dumpsys", f"cat <<'END'\n{WARMTH.format(status=0)}END")
+        self.program(root, "dumpsys", f"cat <<'END'\n{THERMAL_STATE.format(status=0)}END")
         self.program(root, "cmd", f'echo "$*" >> {root}/asked')
         listed = "usb:1-4 product:phone7 model:Phone_7 device:phone7 transport_id:1"
-        usual = {"serial": serial, "state": "device", "listed": listed, "root": str(root)}
-        self.say(phones=[*self._told()["phones"], {**usual, "path": "/usr/bin:/bin", **behaviour}])
+        defaults = {"serial": serial, "state": "device", "listed": listed, "root": str(root)}
+        self.configure(
+            phones=[*self._configuration()["phones"], {**defaults, "path": "/usr/bin:/bin", **behaviour}]
+        )
         return root
 
     def program(self, root: Path, name: str, script: str) -> None:
         self._executable(root / "bin" / name, f"#!/bin/sh\n{script}\n")
 
-    def say(self, **result: Any) -> None:
-        """Change how adb and the tool behave."""
+    def configure(self, **result: Any) -> None:
+        """Change the behaviour of adb and of benchmark_model."""
         path = self.folder / "stand_in.json"
-        path.write_text(json.dumps({**self._told(), **result}), encoding="utf-8")
+        path.write_text(json.dumps({**self._configuration(), **result}), encoding="utf-8")
 
     def log(self) -> list[list[str]]:
-        """Every command line that adb was given."""
+        """Return the arguments of every call of adb."""
         path = self.folder / "stand_in.log"
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -97,9 +99,9 @@ class StandIn:
         self._executable(self.tool, _python(PROGRAMS / "benchmark_model.py"))
         monkeypatch.setenv("PATH", f"{self.folder / 'path'}:{os.environ['PATH']}")
         monkeypatch.setenv("ADB_STAND_IN", str(self.folder / "stand_in.json"))
-        self.say(texts=str(PROGRAMS))
+        self.configure(texts=str(PROGRAMS))
 
-    def _told(self) -> Any:
+    def _configuration(self) -> Any:
         path = self.folder / "stand_in.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"phones": []}
 
@@ -116,6 +118,6 @@ def _python(program: Path) -> str:
 def standing_in(folder: Path) -> Iterator[StandIn]:
     """Put the stand-in on the PATH during the block."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        made = StandIn(folder)
-        made.install(monkeypatch)
-        yield made
+        stand_in = StandIn(folder)
+        stand_in.install(monkeypatch)
+        yield stand_in

@@ -1,4 +1,4 @@
-"""Modules of child processes end in many ways: one `main` with a way for each."""
+"""Behave as child processes that end in different ways: the argument selects one."""
 
 from __future__ import annotations
 

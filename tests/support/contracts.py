@@ -1,4 +1,4 @@
-"""A contract to test with: three labels at 32 px, raw bytes in."""
+"""Make contracts for tests: three labels, a picture of 32 px as bytes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SIZE = 32
 
 
 def contract_for(model: bytes = b"TFL3") -> Contract:
-    """What could stand beside a model of `tests.support.tflite_models` with uint8 in and out."""
+    """Return a contract for a model of `tests.support.tflite_models` with uint8 input and output."""
     tried = tuple(
         RuntimeResult(runtime=name, version=version, delegate="none", works=True, result="same labels")
         for name, version in (("ai-edge-litert", "2.3.0"), ("tflite-runtime", "2.14.0"))
@@ -60,12 +60,12 @@ def contract_for(model: bytes = b"TFL3") -> Contract:
 
 
 def with_picture(contract: Contract, **changes: Any) -> Contract:
-    """The contract with other values of its picture input."""
+    """Return the contract with other values of its picture input."""
     return replace(contract, inputs={**contract.inputs, PICTURE: replace(contract.picture, **changes)})
 
 
 def with_probabilities(contract: Contract, **changes: Any) -> Contract:
-    """The contract with other values of its output for the probabilities."""
+    """Return the contract with other values of its output for the probabilities."""
     changed = replace(contract.probabilities, **changes)
     return replace(contract, outputs={**contract.outputs, PROBABILITIES: changed})
 

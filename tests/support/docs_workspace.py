@@ -1,4 +1,4 @@
-"""A folder as `make demo` leaves it, only smaller, and the machines that the pages of docs/ measure on."""
+"""Make a smaller version of the folder of `make demo`, and stand-ins for the machines in docs/."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLASSES_CSV = "class,pattern,label\neczema,,inflamed\npsoriasis,,inflamed\n*,dem
 
 
 def make_demo(folder: Path) -> None:
-    """pictures, dataset, run, exports, export: the names that the pages use."""
+    """Write pictures, dataset, run, exports and export, the names that the pages use."""
     pictures, dataset, run = (str(folder / name) for name in ("pictures", "dataset", "run"))
     assert main(["data", "demo", "-o", pictures, "--pictures", "120", "--size", "48", "-q"]) == 0
     assert main(["data", "import", pictures, "-o", dataset, "-q"]) == 0
@@ -52,11 +52,11 @@ def make_demo(folder: Path) -> None:
 
 
 def write_notebook_model(path: Path) -> None:
-    """Write a Keras file of two labels, as the page on other people's models has it."""
+    """Write a Keras file of two labels, as on the page about other people's models."""
     layers, weights = small_layers(), small_weights()
     layers[-1]["config"]["units"] = 2
     weights["answer"] = {name: values[..., :2] for name, values in weights["answer"].items()}
-    # Keras 3 finds a class by its module, and takes the shape of the input by another name than Keras 2.
+    # Keras 3 finds a class by its module, and has another name than Keras 2 for the shape of the input.
     options = layers[0]["config"]
     options["batch_shape"] = options.pop("batch_input_shape")
     modern = [{"module": "keras.layers", "registered_name": None, **layer} for layer in layers]
@@ -65,7 +65,7 @@ def write_notebook_model(path: Path) -> None:
 
 
 def make_own_pictures(folder: Path) -> None:
-    """What a reader brings: class folders, and a table that names patients."""
+    """Write the pictures of a reader: class folders, and a table that names patients."""
     seven = folder / "seven"
     arguments = ["--classes", "7", "--pictures", "84", "--size", "48", "-q"]
     assert main(["data", "demo", "-o", str(seven), *arguments]) == 0
@@ -89,7 +89,7 @@ def make_own_pictures(folder: Path) -> None:
 
 
 def make_foreign_models(folder: Path) -> None:
-    """Models of another program: a float and a quantized one, their labels, and pictures for them."""
+    """Write models of another program: a float and a quantized one, their labels, and pictures for them."""
     write_levelled(folder / "my-dataset")
     (folder / "my-labels.txt").write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
     data = foreign_file(mean=(0.0,) * 3, std=(255.0,) * 3)
@@ -107,17 +107,17 @@ def make_foreign_models(folder: Path) -> None:
 
 
 def connect_phone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A phone at the end of the cable, and the tool for it where the page has it."""
-    place = folder / "phone"
-    place.mkdir()
-    phone = StandIn(place)
-    phone.install(monkeypatch)
-    phone.phone("R58M")
-    shutil.copy(phone.tool, folder / "android_aarch64_benchmark_model")
+    """Connect a stand-in phone, and copy the tool to the path that the page uses."""
+    stand_in_folder = folder / "phone"
+    stand_in_folder.mkdir()
+    stand_in = StandIn(stand_in_folder)
+    stand_in.install(monkeypatch)
+    stand_in.phone("R58M")
+    shutil.copy(stand_in.tool, folder / "android_aarch64_benchmark_model")
 
 
 def connect_pi(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An ssh that reaches a machine with a Python of its own in ~/bench; it is this one."""
+    """Put a stand-in ssh on the PATH; it reaches this machine, with a Python in ~/bench."""
     home, path = folder / "pi", folder / "pi-path"
     _write_program(path / "ssh", SSH.format(home=home))
     _write_program(home / "bench/bin/python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')

@@ -17,7 +17,7 @@ from dermpack.dataset.manifest import Dataset, Manifest, Picture, Split, write_d
 from dermpack.storage.files import sha256_file
 
 SIZE = 32
-LABELS = ("nv", "akiec", "mel")  # not sorted: the outputs of others have their own order
+LABELS = ("nv", "akiec", "mel")  # not sorted: files of other programs have any order
 LEVELS = (0.2, 0.5, 0.8)  # of red, from 0 to 1, for the labels in this order
 SHARPNESS, FAR = 10.0, -9.0
 MEDIUM = (127.5, 127.5, 127.5)
@@ -71,7 +71,7 @@ def foreign_file(
 def levelled_pictures(
     count: int, *, seed: int = 0, width: int = SIZE
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return pictures, uint8 [n, size, width, 3], and their labels, which the level of red tells."""
+    """Return pictures, uint8 [n, size, width, 3], and their labels, which the level of red decides."""
     generator = np.random.default_rng(seed)
     truth = np.arange(count) % 3
     pictures = np.empty((count, SIZE, width, 3))

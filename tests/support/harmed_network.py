@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 Keras = Any
 Array = NDArray[Any]
-LARGE = 20_000.0  # times the greatest weight of a kernel
-DECADES = 3.0  # each side
+LARGE = 20_000.0  # times the largest weight of a kernel
+DECADES = 3.0  # in each direction
 
 
 def write_cancelling(run: Path, folder: Path) -> Path:
@@ -54,7 +54,7 @@ def _open_run(run: Path) -> tuple[Keras, Any]:
 
 
 def _write_harmed(run: Any, layers: dict[str, list[Array]], folder: Path) -> Path:
-    """Write a run folder with these weights; everything else is the other run's."""
+    """Write a run folder with these weights; everything else is as in the other run."""
     from dermpack.storage.files import sha256_file
     from trainer.model.network import build_network
     from trainer.model.weights import save_weights

@@ -1,4 +1,4 @@
-"""Kill a command at random moments of its work, and list what breaks the promises about interruptions.
+"""Kill a command at random moments of its work, and list violations of the guarantees about interruptions.
 
 A kill counts only if it came in the middle: the command had begun its work (a library that only the bodies
 of commands import was in its memory), it was still running, and its result did not exist yet.
@@ -50,7 +50,7 @@ class Killable:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """How many kills came in the middle, what the folder contained at these moments, and what was wrong."""
+    """The kills that came in the middle, the state of the folder at these moments, and the problems."""
 
     kills: int = 0
     moments_s: list[float] = field(default_factory=list)
@@ -123,7 +123,7 @@ def _kill(
     expected: dict[str, str],
     outcome: Outcome,
 ) -> bool:
-    """Kill the command and note what is wrong; return False if it had finished already."""
+    """Kill the command and record problems; return False if it had finished already."""
     mark = uuid.uuid4().hex
     before = _digests(command, cwd)
     process = _start(command.arguments, cwd, mark=mark)

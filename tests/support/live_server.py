@@ -106,7 +106,7 @@ def live_server(
             site=read_site(export, has_collection=collection is not None),
             collection=collection,
         )
-        server = make_server(make_app(services, body_seconds=body_seconds), settings, started=ready.set)
+        server = make_server(make_app(services, body_seconds=body_seconds), settings, on_start=ready.set)
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         port = listener.getsockname()[1]
         thread.start()

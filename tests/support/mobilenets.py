@@ -1,4 +1,4 @@
-"""MobileNetV2 0.35 at 96 px with weights of chance, as .tflite files: float, int8 and dynamic range."""
+"""Make .tflite files of MobileNetV2 0.35 at 96 px with random weights: float, int8 and dynamic range."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 SIZE, LABELS = 96, 5
 NUMBERS = ("float32", "int8", "dynamic")
-SPREAD = (
-    2.0  # standard deviation of the logits over pictures: of weights of chance it would be nearly nothing
-)
+SPREAD = 2.0  # standard deviation of the logits over pictures; with random weights alone it is nearly 0
 
 
 @cache
 def mobilenet(number: str) -> bytes:
-    """One of NUMBERS; int8 takes and gives uint8."""
+    """Return the file with one of NUMBERS; the int8 file has uint8 input and output."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(_network())
@@ -40,9 +38,9 @@ def _network() -> Any:
         shape, alpha=0.35, weights=None, include_top=False, pooling="avg"
     )
     _normalize(body)
-    found = body.predict(_pictures(), verbose=0)
-    weights = np.random.default_rng(0).normal(size=(found.shape[1], LABELS)).astype(np.float32)
-    logits = found @ weights
+    features = body.predict(_pictures(), verbose=0)
+    weights = np.random.default_rng(0).normal(size=(features.shape[1], LABELS)).astype(np.float32)
+    logits = features @ weights
     scale = SPREAD / logits.std(axis=0)
     top = tf_keras.layers.Dense(LABELS, activation="softmax")
     network = tf_keras.Sequential([body, top])
@@ -52,7 +50,7 @@ def _network() -> Any:
 
 
 def _normalize(body: Any) -> None:
-    """Give every layer what its normalization would have learned: else chance fades from layer to layer."""
+    """Set the statistics of each normalization, without which activations fade from layer to layer."""
     for layer in body.layers:
         if hasattr(layer, "momentum"):
             layer.momentum = 0.0
@@ -60,7 +58,7 @@ def _normalize(body: Any) -> None:
 
 
 def _pictures() -> NDArray[np.float32]:
-    """Between -1 and 1, dark to bright, plain to noisy."""
+    """Return pictures in [-1, 1], from dark to bright and from plain to noisy."""
     generator = np.random.default_rng(1)
     brightness = np.linspace(-0.8, 0.8, 24)[:, np.newaxis, np.newaxis, np.newaxis]
     noise = generator.normal(size=(24, SIZE, SIZE, 3)) * generator.uniform(0.05, 0.4, (24, 1, 1, 1))

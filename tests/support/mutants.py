@@ -1,4 +1,4 @@
-"""Corrupt the bytes of a .tflite, in the same way for the same number."""
+"""Corrupt the bytes of a .tflite; a number decides how."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ KINDS = 5
 def mutant(data: bytes, number: int) -> bytes:
     """Return one of KINDS corruptions: truncation, random bytes, offsets, a moved part, a flipped bit."""
     generator = np.random.default_rng(number)
-    way = (_truncate, _replace_bytes, _replace_offsets, _move_part, _flip_bit)[number % KINDS]
-    return way(data, generator)
+    corrupt = (_truncate, _replace_bytes, _replace_offsets, _move_part, _flip_bit)[number % KINDS]
+    return corrupt(data, generator)
 
 
 def _truncate(data: bytes, generator: np.random.Generator) -> bytes:
@@ -37,8 +37,8 @@ def _replace_offsets(data: bytes, generator: np.random.Generator) -> bytes:
 
 def _move_part(data: bytes, generator: np.random.Generator) -> bytes:
     """Move a part, but not the head, which then points to the wrong bytes."""
-    index, to = sorted(int(place) for place in generator.integers(HEAD, len(data), size=2))
-    return data[:index] + data[to:] + data[index:to]
+    start, end = sorted(int(index) for index in generator.integers(HEAD, len(data), size=2))
+    return data[:start] + data[end:] + data[start:end]
 
 
 def _flip_bit(data: bytes, generator: np.random.Generator) -> bytes:

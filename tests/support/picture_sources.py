@@ -1,4 +1,4 @@
-"""Write small sources in each true layout, as people download them."""
+"""Write small sources in each layout in which pictures are distributed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ HAM_HEADER = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localizat
 
 
 def noise(seed: int, *, side: int = 32) -> Pixels:
-    """A picture unlike any other: uint8 [side, side, 3]."""
+    """Return a picture unlike any other: uint8 [side, side, 3]."""
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
 
 
@@ -68,7 +68,7 @@ def write_picture(path: Path, seed: int = 0) -> Path:
 def write_folders(
     source: Path, classes: Sequence[str] = ("benign", "malignant"), *, pictures: int = 3
 ) -> Path:
-    """SOURCE/<class>/0.png …"""
+    """Write SOURCE/<class>/0.png …"""
     for index in range(len(classes) * pictures):
         write_picture(source / classes[index // pictures] / f"{index % pictures}.png", index)
     return source
@@ -81,9 +81,9 @@ def write_split_folders(
     splits: Sequence[str] = ("train", "valid", "test"),
     pictures: int = 2,
 ) -> Path:
-    """SOURCE/<split>/<class>/<class>-0.png …"""
-    places = [(split, name, index) for split in splits for name in classes for index in range(pictures)]
-    for seed, (split, name, index) in enumerate(places):
+    """Write SOURCE/<split>/<class>/<class>-0.png …"""
+    files = [(split, name, index) for split in splits for name in classes for index in range(pictures)]
+    for seed, (split, name, index) in enumerate(files):
         write_picture(source / split / name / f"{name.lower().replace(' ', '-')}-{index}.png", seed)
     return source
 
@@ -104,7 +104,7 @@ def write_table(path: Path, rows: Iterable[Sequence[object]], *, delimiter: str 
 
 
 def write_csv(source: Path) -> Path:
-    """pictures.csv with split, group and one more column, beside a folder of pictures."""
+    """Write pictures.csv with split, group and one more column, next to a folder of pictures."""
     header = ("picture", "label", "split", "group", "age")
     rows = [
         (f"pictures/{index}.png", ("no", "yes")[index % 2], "train", f"p{index // 2}", 40 + index)
@@ -132,7 +132,7 @@ def ham_rows(labels: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def write_ham10000(source: Path, labels: Sequence[str] = DX) -> Path:
-    """HAM10000_metadata.csv and its pictures in two parts."""
+    """Write HAM10000_metadata.csv and its pictures in two parts."""
     rows = ham_rows(labels)
     for index, row in enumerate(rows):
         write_picture(source / f"HAM10000_images_part_{1 + index % 2}" / f"{row[1]}.jpg", index)
@@ -141,7 +141,7 @@ def write_ham10000(source: Path, labels: Sequence[str] = DX) -> Path:
 
 
 def write_hmnist(source: Path, numbers: Sequence[int] = range(7), *, pixels: int = 28 * 28 * 3) -> Path:
-    """hmnist_28_28_RGB.csv with one row a label number, or the grey one for 784 pixels."""
+    """Write hmnist_28_28_RGB.csv with one row for each label number, or the grey table for 784 pixels."""
     header = (*(f"pixel{index:04d}" for index in range(pixels)), "label")
     rows = [(*_row_of_pixels(index, pixels), number) for index, number in enumerate(numbers)]
     name = "hmnist_28_28_RGB.csv" if pixels == 28 * 28 * 3 else "hmnist_28_28_L.csv"
@@ -180,7 +180,7 @@ def write_fitzpatrick17k(
     *,
     rows: Sequence[Sequence[str]] = (),
 ) -> Path:
-    """fitzpatrick17k.csv, and pictures that are named by the hashes, with several extensions."""
+    """Write fitzpatrick17k.csv, and pictures that are named by the hashes, with several extensions."""
     rows = rows or fitzpatrick17k_rows(labels)
     for index, row in enumerate(rows):
         write_picture(source / "data" / f"{row[0]}{('.jpg', '.png', '.JPEG')[index % 3]}", index)
@@ -229,7 +229,7 @@ def write_scin(
     cases: Sequence[dict[str, str]] = SCIN_CASES,
     labels: Sequence[dict[str, str]] = SCIN_LABELS,
 ) -> Path:
-    """dataset/scin_cases.csv and scin_labels.csv with all published columns, and dataset/images."""
+    """Write dataset/scin_cases.csv and scin_labels.csv with all published columns, and dataset/images."""
     for name, header, rows in (
         ("scin_cases.csv", SCIN_CASE_HEADER, cases),
         ("scin_labels.csv", SCIN_LABEL_HEADER, labels),
@@ -247,10 +247,10 @@ def pad_ufes_row(
     patient: str, lesion: str, index: int, diagnostic: str = "BCC", **cells: str
 ) -> dict[str, str]:
     """Return a row of metadata.csv as published: a patient who was asked for everything."""
-    asked = dict.fromkeys(("itch", "grew", "hurt", "changed", "bleed", "elevation"), "False")
+    symptoms = dict.fromkeys(("itch", "grew", "hurt", "changed", "bleed", "elevation"), "False")
     return {
         **dict.fromkeys(PAD_UFES_HEADER, ""),
-        **asked,
+        **symptoms,
         **{"patient_id": patient, "lesion_id": lesion, "diagnostic": diagnostic, "age": "55"},
         **{"fitspatrick": "3.0", "region": "NECK", "img_id": f"{patient}_{lesion}_{index}.png"},
         **cells,
@@ -268,7 +268,7 @@ PAD_UFES_ROWS = (
 
 
 def write_pad_ufes(source: Path, rows: Sequence[dict[str, str]] = PAD_UFES_ROWS) -> Path:
-    """metadata.csv, and the pictures in images/imgs_part_1 to imgs_part_3."""
+    """Write metadata.csv, and the pictures in images/imgs_part_1 to imgs_part_3."""
     for index, row in enumerate(rows):
         write_picture(source / "images" / f"imgs_part_{1 + index % 3}" / row["img_id"], index)
     write_table(source / "metadata.csv", (PAD_UFES_HEADER, *(list(row.values()) for row in rows)))
@@ -276,7 +276,7 @@ def write_pad_ufes(source: Path, rows: Sequence[dict[str, str]] = PAD_UFES_ROWS)
 
 
 def write_cifar10(source: Path, *, protocol: int = 2, pictures: int = 10) -> Path:
-    """The python batches, as this Python and this numpy write them."""
+    """Write the Python batches, as this Python and this numpy pickle them."""
     source.mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(("data_batch_1", "data_batch_2", "test_batch")):
         data, labels = cifar_pixels(index, pictures), [number % 10 for number in range(pictures)]
@@ -287,7 +287,7 @@ def write_cifar10(source: Path, *, protocol: int = 2, pictures: int = 10) -> Pat
 
 
 def write_cifar10_binary(source: Path, *, pictures: int = 10) -> Path:
-    """The binary batches: a byte of label before each 3,072 of pixels."""
+    """Write the binary batches: one byte for the label before each 3,072 bytes of pixels."""
     source.mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(("data_batch_1.bin", "test_batch.bin")):
         rows = [
@@ -299,12 +299,12 @@ def write_cifar10_binary(source: Path, *, pictures: int = 10) -> Path:
 
 
 def cifar_pixels(seed: int, pictures: int) -> Pixels:
-    """uint8 [pictures, 3072], red before green before blue."""
+    """Return pixels, uint8 [pictures, 3072], red before green before blue."""
     return np.random.default_rng(seed).integers(0, 256, (pictures, 3072), dtype=np.uint8)
 
 
 def published_pickle(data: Pixels, labels: Sequence[int], *, shape: tuple[int, int] | None = None) -> bytes:
-    """A batch in the very instructions of the published files: Python 2, protocol 2, numpy 1."""
+    """Return a batch in the instructions of the published files: Python 2, protocol 2, numpy 1."""
     rows, columns = shape or data.shape
     raw = data.tobytes()
     array = (

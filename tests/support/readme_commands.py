@@ -1,4 +1,4 @@
-"""Run the commands that a page shows, and compare what they print with what the page shows below them."""
+"""Run the commands on a page, and compare their output with the lines that the page shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^( *)```(console|sh)\n(.*?)^\1```", re.MULTILINE | re.DOTAL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One `dermpack` command, and the lines that a page shows of what it prints."""
+    """One `dermpack` command, and the lines of its output that a page shows."""
 
     command: str
     shown: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Step:
 
 
 def steps(page: Path) -> list[Step]:
-    """The commands of console blocks, with their lines; of sh blocks, the lines that begin with dermpack."""
+    """Return the commands of a page: of console blocks with their output, of sh blocks without."""
     found: list[Step] = []
     for _, kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):
         lines = dedent(block).replace("\\\n", " ").splitlines()
@@ -43,7 +43,7 @@ def steps(page: Path) -> list[Step]:
 
 
 def play(step: Step, capfd: pytest.CaptureFixture[str], *, more: Sequence[str] = ()) -> None:
-    """Run it, with more options where the page's own would take too long; each shown line must be printed."""
+    """Run a step, with more options if it would take too long; check that it prints each shown line."""
     assert main([*step.arguments, *more]) == 0, step.command
     captured = capfd.readouterr()
     printed = {shape(line) for line in (captured.err + captured.out).splitlines()}
@@ -51,16 +51,16 @@ def play(step: Step, capfd: pytest.CaptureFixture[str], *, more: Sequence[str] =
 
 
 def shape(line: str) -> str:
-    """A line without its figures and spacing: versions of the libraries move the last digit.
+    """Return a line without its figures and spacing, because library versions change the last digits.
 
-    A dataset of few groups has no intervals, so they are left out, too.
+    Intervals are removed, too, because a dataset of few groups has none.
     """
     figures = re.sub(r"-?[\d.]+", "#", re.sub(r"\s+|[━─]+", " ", line)).strip()
     return re.sub(r"\((# to #|–)\)", "(#)", figures)
 
 
 def _console(lines: Sequence[str]) -> Iterator[Step]:
-    starts = [at for at, line in enumerate(lines) if line.startswith("$ ")]
+    starts = [index for index, line in enumerate(lines) if line.startswith("$ ")]
     assert starts[:1] == [0], "a console block begins with a command"
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         yield Step(command=lines[start].removeprefix("$ "), shown=tuple(lines[start + 1 : end]))

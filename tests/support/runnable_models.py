@@ -1,4 +1,4 @@
-"""Tiny .tflite files that run, made by hand: the mean colour, a matrix, a softmax over three labels."""
+"""Build tiny .tflite files that run: the mean colour, a matrix, a softmax over three labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 SIZE, LABELS = 8, ("akiec", "nv", "mel")  # dark, grey and bright, as small_dataset paints them
 MATRIX = np.array([[-4, -4, -4], [0, 0, 0], [4, 4, 4]], dtype=np.float32)
-LEANING = np.array([0, 2, 0], dtype=np.float32)  # towards grey, where it is neither dark nor bright
+LEANING = np.array(
+    [0, 2, 0], dtype=np.float32
+)  # bias towards grey, for pictures that are neither dark nor bright
 Steps = tuple[float, int]
 PICTURE_STEPS, MATRIX_STEPS, SUM_STEPS, SHARE_STEPS = (2 / 255, 0), (4 / 127, 0), (0.1, 0), (1 / 256, -128)
 HUGE_SIDE = 6_000  # tiles of 8 pixels: 27 GB
@@ -21,7 +23,7 @@ HUGE_SIDE = 6_000  # tiles of 8 pixels: 27 GB
 
 @cache
 def float_model(size: int = SIZE) -> bytes:
-    """float32 in [-1, 1] → float32."""
+    """Return a file with float32 input in [-1, 1] and float32 output."""
     tensors = [
         _tensor("picture", (1, size, size, 3), np.float32),
         _tensor("mean", (1, 1, 1, 3), np.float32),
@@ -35,7 +37,7 @@ def float_model(size: int = SIZE) -> bytes:
 
 @cache
 def integer_model(size: int = SIZE) -> bytes:
-    """The same in int8."""
+    """Return the same model in int8."""
     matrix = np.rint(MATRIX / MATRIX_STEPS[0]).astype(np.int8)
     leaning = np.rint(LEANING / (PICTURE_STEPS[0] * MATRIX_STEPS[0])).astype(np.int32)
     tensors = [
@@ -83,12 +85,12 @@ def endless_model() -> bytes:
         (operators.AVERAGE_POOL_2D, _operator(1, [1], [2], options.Pool2DOptions, pool)),
         (operators.SOFTMAX, _operator(2, [2], [3], options.SoftmaxOptions, schema.SoftmaxOptionsT(beta=1.0))),
     ]
-    truth = schema.SubGraphT(name="condition", inputs=[0], outputs=[1], operators=[])
-    truth.tensors = [_tensor("x", shape, np.float32), _tensor("true", (1,), np.bool_, buffer=1)]
+    condition = schema.SubGraphT(name="condition", inputs=[0], outputs=[1], operators=[])
+    condition.tensors = [_tensor("x", shape, np.float32), _tensor("true", (1,), np.bool_, buffer=1)]
     body = schema.SubGraphT(name="body", inputs=[0], outputs=[1])
     body.tensors = [_tensor("x", shape, np.float32), _tensor("smooth", shape, np.float32)]
     body.operators = [_operator(2, [0], [1], options.SoftmaxOptions, schema.SoftmaxOptionsT(beta=1.0))]
-    return _packed(tensors, [np.array([True])], steps, more=[truth, body])
+    return _packed(tensors, [np.array([True])], steps, more=[condition, body])
 
 
 def _classifier(size: int) -> list[tuple[int, Any]]:

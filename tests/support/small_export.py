@@ -49,11 +49,11 @@ def described(plain: bytes, *, labels: tuple[str, ...]) -> bytes:
 
 def contract_of(data: bytes, recipe: str) -> Contract:
     """Return the contract that the converter would write for the bytes."""
-    model, made = read_model(data, where="model.tflite"), contract_for(data)
-    made = with_picture(made, **_steps(model.inputs[0]), size_bytes=model.inputs[0].size_bytes)
+    model, contract = read_model(data, where="model.tflite"), contract_for(data)
+    contract = with_picture(contract, **_steps(model.inputs[0]), size_bytes=model.inputs[0].size_bytes)
     return replace(
-        with_probabilities(made, **_steps(model.outputs[0])),
-        recipe=replace(made.recipe, name=recipe),
+        with_probabilities(contract, **_steps(model.outputs[0])),
+        recipe=replace(contract.recipe, name=recipe),
         operators=tuple(
             RequiredOperator(name=operator.name, version=operator.version) for operator in model.operators
         ),
@@ -72,7 +72,7 @@ def write_export(folder: Path, recipe: str = "int8", *, contract: Contract | Non
 
 
 def spoil(folder: Path, data: bytes) -> None:
-    """Write other bytes, and a contract with their hash, so that only their contents can give them away."""
+    """Write other bytes, and a contract with their hash, so that only the contents of the file are wrong."""
     contract = contract_of(export_bytes("int8"), "int8")
     (folder / "model.tflite").write_bytes(data)
     stated = replace(contract, sha256=sha256_of(data), size_bytes=max(1, len(data)))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Keras = Any
 Floats = NDArray[np.float64]
-DECADES = 2.0  # each side: the widest channel outranges the narrowest by 10⁴
+DECADES = 2.0  # in each direction: the range of the widest channel is 10⁴ times that of the narrowest
 
 
 def spread(model: Keras, *, seed: int = 0) -> Keras:

@@ -1,4 +1,4 @@
-"""A stand-in ssh, workers that behave as a test needs, and a look at the processes of this machine."""
+"""Provide a stand-in ssh, workers with different behaviour, and a check whether a process ends."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ time.sleep(600)
 
 @dataclass(frozen=True)
 class Lingering:
-    """What a lingering worker writes."""
+    """The process ids and the folder that a lingering worker writes."""
 
     processes: tuple[int, ...]  # the remote script, timeout, the worker, the worker's child
     folder: Path
 
 
 def read_lingering(fifo: Path) -> Lingering:
-    """Wait until the worker runs."""
+    """Wait until the worker runs, and return what it writes."""
     *processes, folder = fifo.read_text().split(" ")
     return Lingering(tuple(map(int, processes)), Path(folder))
 

@@ -32,7 +32,7 @@ def integer_model(number: str) -> bytes:
 
 @cache
 def graph() -> Any:
-    """Return the function that all of them compute."""
+    """Return the function that all files compute."""
     import tensorflow as tf
 
     generator = np.random.default_rng(0)

@@ -21,7 +21,7 @@ from dermpack.bundle.web.runtime import RuntimeLock, is_runtime_cached, read_loc
 from dermpack.storage.files import sha256_of
 
 NODE = shutil.which("node")
-# That of the user: the tests have a cache folder of their own from their first fixture on.
+# The folder in the cache of the user, before a fixture sets another cache folder.
 RUNTIME = runtime_folder()
 needs_node = pytest.mark.skipif(NODE is None, reason="Node is not installed")
 needs_runtime = pytest.mark.skipif(

@@ -1,7 +1,7 @@
 """Build the sysroot for emulated ARM: `python -m tests.tools.arm_sysroot`, which `make arm` runs.
 
-It and what it imports need only the standard library: `make arm` runs it in an empty environment. It stands
-outside the packages because it works in a clone only.
+This module and its imports need only the standard library, because `make arm` runs it in an empty
+environment. It is not in a package, because it works in a clone only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Classify arrays by MediaPipe Tasks: MODEL.tflite PIXELS.npy → JSON on stdout.
 
-A list of scores by label for each picture, the best first. It stands alone:
-it runs where mediapipe is installed, and dermpack is not.
+The output is, for each picture, the scores by label, the best first. The script imports nothing of
+dermpack, because it runs in the environment of mediapipe.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _scores(classifier: Any, mediapipe: Any, picture: Any) -> dict[str, float]:
-    """The labels as the file names them, the best first."""
+    """Return the scores by label, the best first."""
     image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
     categories = classifier.classify(image).classifications[0].categories
     return {category.category_name: category.score for category in categories}

@@ -1,7 +1,7 @@
 """Make a report small enough to commit: `python -m tests.tools.condense REPORT.json > NAME.json`.
 
-What nobody can check without the pictures, and what tells of the machine's owner, is left out; no figure
-changes.
+Values that cannot be checked without the pictures, and values that identify a machine, are left out. No
+figure changes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 LEFT_OUT = frozenset(
     {
-        *("pictures", "group", "truth", "predicted", "flips"),  # one entry a picture
-        *("rounds_ms", "curve", "history", "slices", "ece_bins"),  # long, and no figure is taken from them
+        *("pictures", "group", "truth", "predicted", "flips"),  # one entry per picture
+        *("rounds_ms", "curve", "history", "slices", "ece_bins"),  # long, and not the source of any figure
         *("features", "kernel", "memory"),  # of the machine; its processor and load stay
         *("export", "run", "root", "picture", "detail"),  # paths
     }
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def condensed(part: Any) -> Any:
-    """`{"n": 2, "truth": [0, 1]}` → `{"n": 2}`."""
+    """Return a record without the keys LEFT_OUT: `{"n": 2, "truth": [0, 1]}` → `{"n": 2}`."""
     if isinstance(part, dict):
         return {name: condensed(value) for name, value in part.items() if name not in LEFT_OUT}
     return [condensed(each) for each in part] if isinstance(part, list) else part

@@ -1,7 +1,9 @@
-"""The README's table of files: `python -m tests.tools.conversion_table RUN DATASET FOLDER`.
+"""Print the table of quantizations in the documentation.
 
-Each recipe is converted from RUN, then all files are measured in turns on this machine, one thread, on the
-test split of DATASET. FOLDER keeps the exports and the whole report; what is there is not made again.
+    python -m tests.tools.conversion_table RUN DATASET FOLDER
+
+RUN is converted to each quantization, then all files are measured in turns on this machine, with one thread,
+on the test split of DATASET. The exports and the report are kept in FOLDER; existing ones are used again.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ from tests.tools.models_table import points
 
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 RECIPES = ("--float32", "--float16", "--dynamic", "--int8", "--int16x8")
-WAYS = {  # folder → what is converted into it, whatever it loses: the table states it
+CONVERSIONS = {  # folder → options; with any loss of accuracy, which the table shows
     "measured": (*RECIPES, "--method", "ptq", "--max-drop", "100"),
     "trained": ("--int8", "--method", "qat", "--max-drop", "100"),
 }
-FILES = {  # what the table calls it → its export, below the folder
+FILES = {  # name in the table → export, relative to the folder
     "float32": "measured/float32",
     "float16": "measured/float16",
     "dynamic": "measured/dynamic",
@@ -38,36 +40,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("run", "dataset", "folder"):
         parser.add_argument(name, type=Path)
-    asked = parser.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    seconds = {way: _converted(asked, way) for way in WAYS}
-    report = _measured(asked)
-    sys.stdout.write("\n".join([*table(report, seconds), *_told_below(report)]) + "\n")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    seconds = {name: _convert(arguments, name) for name in CONVERSIONS}
+    report = _benchmark(arguments)
+    sys.stdout.write("\n".join([*table(report, seconds), *_describe_measurement(report)]) + "\n")
 
 
-def _converted(asked: argparse.Namespace, way: str) -> dict[str, float]:
-    """Seconds a recipe; of what was converted before, as it was written down then."""
-    noted = asked.folder / f"{way}.json"
-    if not noted.is_file():
-        arguments = (
-            str(asked.run),
-            "--data",
-            str(asked.dataset),
-            "-o",
-            str(asked.folder / way),
-            "--overwrite",
-        )
-        noted.write_bytes(_dermpack("convert", *arguments, *WAYS[way], "--json"))
-    told: dict[str, float] = json.loads(noted.read_bytes())["seconds"]
-    return told
+def _convert(arguments: argparse.Namespace, name: str) -> dict[str, float]:
+    """Convert the run, unless that was done before; return the recorded seconds of each quantization."""
+    record = arguments.folder / f"{name}.json"
+    if not record.is_file():
+        output = str(arguments.folder / name)
+        options = ("--data", str(arguments.dataset), "-o", output, "--overwrite", *CONVERSIONS[name])
+        record.write_bytes(_dermpack("convert", str(arguments.run), *options, "--json"))
+    seconds: dict[str, float] = json.loads(record.read_bytes())["seconds"]
+    return seconds
 
 
-def _measured(asked: argparse.Namespace) -> dict[str, Any]:
-    report = asked.folder / "report"
+def _benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure all files, unless that was done before; return the report."""
+    report = arguments.folder / "report"
     if not report.is_dir():
-        models = [str(asked.folder / below) for below in FILES.values()]
-        how = ("--data", str(asked.dataset), "--threads", "1", "--kernels", "xnnpack", "--no-pictures")
-        _dermpack("benchmark", *models, *how, "-o", str(report))
+        models = [str(arguments.folder / export) for export in FILES.values()]
+        options = ("--data", str(arguments.dataset), "--threads", "1", "--kernels", "xnnpack")
+        _dermpack("benchmark", *models, *options, "--no-pictures", "-o", str(report))
     record: dict[str, Any] = json.loads((report / "report.json").read_bytes())
     return record
 
@@ -79,31 +76,32 @@ def _dermpack(*arguments: str) -> bytes:
 
 
 def table(report: dict[str, Any], seconds: dict[str, dict[str, float]]) -> list[str]:
-    """The table, of a benchmark's report and of what each conversion took."""
+    """Return the table from a benchmark report and the seconds of each conversion."""
     header = (*HEADER, *(f"median ms, {runtime}" for runtime in RUNTIMES))
     rows: list[Sequence[str]] = [header]
-    for (title, below), model in zip(FILES.items(), report["models"], strict=True):
-        way, _, recipe = below.partition("/")
-        made = seconds[way][recipe or "int8"]
-        rows.append((title, *_scores(report, model), f"{made:.1f}", *_medians(report, model["name"])))
+    for (title, export), model in zip(FILES.items(), report["models"], strict=True):
+        folder, _, quantization = export.partition("/")
+        conversion_s = seconds[folder][quantization or "int8"]
+        medians = _medians(report, model["name"])
+        rows.append((title, *_scores(report, model), f"{conversion_s:.1f}", *medians))
     return markdown(rows)
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows, the first of which is the header."""
+    """Return a table in Markdown; the first row is the header."""
     ruled = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return [f"| {' | '.join(row)} |" for row in ruled]
 
 
-def _told_below(report: dict[str, Any]) -> list[str]:
-    data, place = report["data"], report["targets"][0]["environment"]
-    counted = f"{data['n']} pictures in {data['groups']} groups, split {data['split']}; 1 thread, XNNPACK"
-    return ["", counted, json.dumps(place, sort_keys=True)]
+def _describe_measurement(report: dict[str, Any]) -> list[str]:
+    data, environment = report["data"], report["targets"][0]["environment"]
+    counts = f"{data['n']} pictures in {data['groups']} groups, split {data['split']}; 1 thread, XNNPACK"
+    return ["", counts, json.dumps(environment, sort_keys=True)]
 
 
 def _scores(report: dict[str, Any], model: dict[str, Any]) -> tuple[str, ...]:
-    answer = _told(report["answers"], model["name"])
-    drop = _told(report["drops"], model["name"])
+    answer = _of_newer_runtime(report["answers"], model["name"])
+    drop = _of_newer_runtime(report["drops"], model["name"])
     scored, size = answer["balanced_accuracy"], f"{model['size_bytes'] / 1e6:.2f}"
     figure = f"{scored['value']:.3f} ({scored['ci95'][0]:.3f} to {scored['ci95'][1]:.3f})"
     if drop is None:
@@ -112,18 +110,21 @@ def _scores(report: dict[str, Any], model: dict[str, Any]) -> tuple[str, ...]:
     return figure, points(change["difference"], change["ci95"]), f"{drop['top1_agreement']:.1%}", size
 
 
-def _told(parts: list[dict[str, Any]], name: str) -> Any:
-    """What the newer runtime said with XNNPACK, as an app would have it."""
-    return next((of for of in parts if of["model"] == name and any(map(_is_usual, of["where"]))), None)
-
-
-def _is_usual(where: dict[str, Any]) -> bool:
-    return bool(where["runtime"] == RUNTIMES[0] and where["kernels"] == "xnnpack")
+def _of_newer_runtime(parts: list[dict[str, Any]], name: str) -> Any:
+    """Return the part about a model on the newer runtime with XNNPACK, as in an app, or None."""
+    for part in parts:
+        for setting in part["where"]:
+            if (part["model"], setting["runtime"], setting["kernels"]) == (name, RUNTIMES[0], "xnnpack"):
+                return part
+    return None
 
 
 def _medians(report: dict[str, Any], name: str) -> list[str]:
-    mine = [of for of in report["results"] if of["model"] == name and of["kernels"] == "xnnpack"]
-    by_runtime = {of["runtime"]: of.get("median_ms") for of in mine}
+    by_runtime = {
+        result["runtime"]: result.get("median_ms")
+        for result in report["results"]
+        if result["model"] == name and result["kernels"] == "xnnpack"
+    }
     shown = [by_runtime.get(runtime) for runtime in RUNTIMES]
     return [f"{ms:.2f}" if ms is not None else "does not run" for ms in shown]
 

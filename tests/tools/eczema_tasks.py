@@ -1,11 +1,11 @@
-"""The tasks of docs/eczema.md: import, train, convert and score each on three splits, and pool the splits.
+"""Import, train, convert and score each task of docs/eczema.md on three splits, and pool the splits.
 
 Usage: `python -m tests.tools.eczema_tasks SOURCE FOLDER [WEIGHTS] > docs/results/eczema-tasks.json`, or
 `make eczema`. WEIGHTS is Keras's file of MobileNetV2 1.0 without its top; without it, Keras downloads it.
 
 FOLDER gets, for each task and split seed, the dataset (`a0`), the run, the export, and for both the table and
-the record of `dermpack evaluate`. What is there already is not made again, so the command can be interrupted.
-A group that is in several test splits is drawn as one.
+the record of `dermpack evaluate`. Existing files are used again, so the command can be interrupted. The
+bootstrap draws a group that is in several test splits as one.
 """
 
 from __future__ import annotations
@@ -141,10 +141,10 @@ def _operating(records: Sequence[dict[str, Any]], predictions: Predictions) -> d
         [next(p["threshold"] for p in record["operating"] if p["label"] == ECZEMA) for record in records]
     )
     of_split = np.repeat(thresholds, [record["n"] for record in records])
-    called, own = predictions.probabilities[:, index] >= of_split, predictions.truth == index
-    parts = {"sensitivity": (called, own), "specificity": (~called, ~own)}
+    is_flagged, is_eczema = predictions.probabilities[:, index] >= of_split, predictions.truth == index
+    parts = {"sensitivity": (is_flagged, is_eczema), "specificity": (~is_flagged, ~is_eczema)}
     figures = share_figures(predictions, parts, resamples=RESAMPLES, seed=0)
-    return {"positives": int(own.sum()), "figures": encode(figures)}
+    return {"positives": int(is_eczema.sum()), "figures": encode(figures)}
 
 
 def _slice(record: dict[str, Any]) -> dict[str, Any]:

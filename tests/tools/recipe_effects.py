@@ -1,9 +1,9 @@
-"""What each change of a recipe gives: `python -m tests.tools.recipe_effects DATASET BASE RUN…`.
+"""Print what each change of a recipe gives: `python -m tests.tools.recipe_effects DATASET BASE RUN…`.
 
 The runs are those of `dermpack study DATASET trainer/studies/recipe-steps.toml`. Each is scored on the
 validation split of the dataset, and compared with the first one on the same pictures. The split must be one
-that no published figure is from, because recipes are chosen by it. RUN.seconds, beside a run, is the time of
-its training.
+that no published figure is from, because recipes are chosen by it. The file RUN.seconds, next to a run,
+contains the time of its training.
 """
 
 from __future__ import annotations

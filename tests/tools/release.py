@@ -25,7 +25,7 @@ PRESENT_IN_SOURCES = ("README.md", "LICENSE", "setup.cfg", "pyproject.toml")
 
 
 def tracked_files() -> list[str]:
-    """The files that git knows, relative to the repository."""
+    """Return the files that git tracks, relative to the repository."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True)
     return [name for name in listed.stdout.decode().split("\0") if name]
 
@@ -33,7 +33,7 @@ def tracked_files() -> list[str]:
 def compare(
     names: Collection[str], tracked: Collection[str], added: re.Pattern[str], what: str
 ) -> Iterator[str]:
-    """One line for each file that should not be in a distribution, or is missing from it."""
+    """Yield one line for each file that should not be in a distribution, or is missing from it."""
     expected = {name for name in tracked if name.split("/", 1)[0] in PACKAGES and "/" in name}
     for name in sorted(set(names) - set(tracked)):
         if not added.fullmatch(name):
@@ -43,7 +43,7 @@ def compare(
 
 
 def wheel_problems(wheel: Path, tracked: Collection[str]) -> Iterator[str]:
-    """What is wrong with the files and the metadata of the wheel."""
+    """Yield the problems with the files and the metadata of the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
         metadata = next(name for name in names if name.endswith(".dist-info/METADATA"))
@@ -61,7 +61,7 @@ def wheel_problems(wheel: Path, tracked: Collection[str]) -> Iterator[str]:
 
 
 def source_problems(archive: Path, tracked: Collection[str]) -> Iterator[str]:
-    """What is wrong with the files of the source distribution."""
+    """Yield the problems with the files of the source distribution."""
     with tarfile.open(archive) as source:
         names = [member.name.split("/", 1)[1] for member in source.getmembers() if member.isfile()]
     yield from compare(names, tracked, ADDED_TO_SOURCES, "source distribution")

@@ -22,7 +22,7 @@ Goals = Sequence[tuple[str, str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
-    """What is counted in some folders of Python source."""
+    """The counts of some folders of Python source."""
 
     modules: int
     largest_folder: tuple[str, int]

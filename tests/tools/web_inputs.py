@@ -3,8 +3,8 @@
     python -m tests.tools.web_inputs build/web
 
 `skin` is the bundle of the small reference model, `tiny` that of a network with patient metadata, evidence
-maps, distances and a label that is called for every picture; it takes seconds to train and is kept for the
-next time.
+maps, distances and a label that is reported for every picture. Its training takes seconds, and its run is
+kept for the next call.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ MEANINGS = {
     "nv": "melanocytic nevus, a mole",
     "vasc": "vascular lesion",
 }
-# Scenes that the small reference model takes for its kind of picture: one it answers with 86 %, the other
-# less surely than it may answer.
+# Generated scenes that the model accepts as pictures of its kind: for one its confidence is 86 %, for the
+# other it is below the threshold, so that the model abstains.
 SURE, UNSURE = 117, 143
 TINY_PICTURES = 3
 KNOWN: tuple[Mapping[str, str], ...] = ({}, {"age": "34"}, {"age": "71", "sex": "female"})
 
 
 def main(folder: Path) -> None:
-    """Write everything into the folder; only the trained network of an earlier time is kept."""
+    """Write everything into the folder; only the trained network of an earlier call is kept."""
     pictures = folder / "pictures"
     tiny = folder / "tiny-export"
     if not (tiny / "model.json").is_file():

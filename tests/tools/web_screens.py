@@ -19,7 +19,7 @@ GAP, BACKGROUND, COLOURS = 16, "#8a8f98", 96
 
 
 def main() -> None:
-    """Take the screens, and draw them beside each other."""
+    """Take the screens, and draw them next to each other."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["node", "screens.mjs", folder]
         subprocess.run(

@@ -38,7 +38,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def without_autograph(function: Function) -> Function:
-    """Return the function for a dataset as it is; AutoGraph would write it to TMPDIR, which may be full."""
+    """Return the function without AutoGraph, which would write its code to TMPDIR."""
     kept: Function = tf.autograph.experimental.do_not_convert(function)
     return kept
 
@@ -105,12 +105,12 @@ class Feed:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch; pictures that do not fill a batch are left out of it."""
+        """The number of steps in an epoch; pictures that do not fill a batch are left out of it."""
         return max(1, len(self.order(0)) // self.batch)
 
     @property
     def batch_size(self) -> int:
-        """Pictures in every batch: fewer than requested where an epoch has fewer."""
+        """The number of pictures in a batch: fewer than requested if an epoch has fewer."""
         return min(self.batch, len(self.order(0)))
 
     def order(self, epoch: int) -> Any:

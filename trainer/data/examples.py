@@ -31,7 +31,7 @@ class Copies(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """[copies, n, …]"""
+        """The shape of all copies: [copies, n, …]."""
 
     @property
     def dtype(self) -> np.dtype[Any]: ...

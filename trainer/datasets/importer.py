@@ -35,7 +35,7 @@ from trainer.datasets.splits.arrange import SplitPolicy, arrange_pictures, join_
 from trainer.datasets.splits.split import DEFAULT_SHARES, Shares
 
 PICTURES_FOLDER = "pictures"
-MAX_NAMED = 3  # so many unusable pictures are named in an error
+MAX_NAMED = 3  # unusable pictures that an error names
 NOTE_TEXTS = {
     "wrong-extension": "the name says another format than the content",
     "oriented": "turned or mirrored as its EXIF says",

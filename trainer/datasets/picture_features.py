@@ -56,14 +56,14 @@ MIN_DEVIATION = 1e-3  # of a feature: a constant one must not be divided by zero
 
 
 class Pose(Enum):
-    """The orientation in which the network sees a picture; the value is its place in a cached result."""
+    """The orientation of a picture at the input of the network; the value is its index in a cached result."""
 
     UPRIGHT = 0
     ANY = 1  # the mean over the eight orientations: copies that are turned or mirrored have the same features
 
 
 class Region(Enum):
-    """The part of a picture that the network sees; the rest is grey."""
+    """The part of a picture at the input of the network; the rest is grey."""
 
     WHOLE = "whole"
     BORDER = "border"  # the outer tenth on each side

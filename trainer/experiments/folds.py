@@ -123,7 +123,7 @@ def train_folds(
     *,
     folds: int,
     overwrite: bool = False,
-    tell: EventCallback = ignore,
+    on_event: EventCallback = ignore,
 ) -> FoldsResult:
     """Train the recipe on each fold and write the figures; after an interruption, the same call resumes."""
     check_single_process(recipe)
@@ -143,8 +143,8 @@ def train_folds(
         _claim(folder, identity, overwrite=overwrite)
         trained = []
         for number, part in enumerate(parts, start=1):
-            tell(RecipeStarted(name=part.folder.name, number=number, of=folds))
-            trained.append(_train_fold(part, number, folder, recipe, tell))
+            on_event(RecipeStarted(name=part.folder.name, number=number, of=folds))
+            trained.append(_train_fold(part, number, folder, recipe, on_event))
         # The figures need the predictions of all folds, so they are written once at the end.
         about = {"sha256": dataset.sha256, "source": dataset.source}
         result = summarize_folds(trained, dataset=about, recipe=recipe.record(), seed=recipe.seed)
@@ -153,7 +153,7 @@ def train_folds(
     return result
 
 
-def _train_fold(part: Dataset, number: int, folder: Path, recipe: Recipe, tell: EventCallback) -> Fold:
+def _train_fold(part: Dataset, number: int, folder: Path, recipe: Recipe, on_event: EventCallback) -> Fold:
     """Train on one fold, or resume it, and return the predictions of the pictures held out."""
     name = part.folder.name
     # The training process reads the dataset from its folder; a resumed command finds it written already.
@@ -162,7 +162,7 @@ def _train_fold(part: Dataset, number: int, folder: Path, recipe: Recipe, tell: 
         write_dataset(part, part.folder)
     files = ExperimentRun(run=folder / name, state=folder / STATE_FOLDER / name)
     try:
-        run_recipe(files, recipe, part, [(part, Split.TEST)], tell=tell)
+        run_recipe(files, recipe, part, [(part, Split.TEST)], on_event=on_event)
     except DermpackError as error:
         raise InputError(f"{name}: {error.where}", error.what, error.hint, code=error.code) from error
     predictions = read_predictions(files, part, Split.TEST, part.classes)

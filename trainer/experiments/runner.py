@@ -71,7 +71,7 @@ def run_recipe(
     dataset: Dataset,
     wanted: Sequence[tuple[Dataset, Split]] = (),
     *,
-    tell: subprocess_training.EventCallback,
+    on_event: subprocess_training.EventCallback,
 ) -> None:
     """Train the recipe unless it is trained, and predict the wanted splits that have no predictions yet."""
     requests = missing_predictions(files, wanted)
@@ -85,7 +85,7 @@ def run_recipe(
         clock=files.clock,
         log=files.state / "log.txt",
     )
-    subprocess_training.train_in_subprocess(job, tell=tell)
+    subprocess_training.train_in_subprocess(job, on_event=on_event)
 
 
 def missing_predictions(

@@ -64,7 +64,7 @@ def run_study(
     *,
     also: Sequence[Dataset] = (),
     overwrite: bool = False,
-    listen: StudyCallback = lambda _: None,
+    on_event: StudyCallback = lambda _: None,
 ) -> Study:
     """Train the recipes that are not trained yet, and write the report again after each.
 
@@ -89,13 +89,13 @@ def run_study(
         # The base comes first, because every other row is compared with it.
         entries = sorted(plan.entries, key=lambda entry: entry.name != plan.base)
         for number, entry in enumerate(entries, start=1):
-            listen(RecipeStarted(name=entry.name, number=number, of=len(entries)))
+            on_event(RecipeStarted(name=entry.name, number=number, of=len(entries)))
             is_new = bool(
                 runner.missing_predictions(runner.study_run(folder, entry.name), _wanted_splits(datasets))
             )
-            results[entry.name] = _train_entry(entry, folder, datasets, listen)
+            results[entry.name] = _train_entry(entry, folder, datasets, on_event)
             study = _collect(plan, results, datasets)
-            listen(next(row for row in study.rows if row.name == entry.name))
+            on_event(next(row for row in study.rows if row.name == entry.name))
             # A resumed study does not write the same report again for each recipe that was trained before.
             if is_new or not study.waiting:
                 for name, data in study_files(study).items():
@@ -157,14 +157,14 @@ def _wanted_splits(datasets: Sequence[Dataset]) -> list[tuple[Dataset, Split]]:
 
 
 def _train_entry(
-    entry: StudyEntry, folder: Path, datasets: Sequence[Dataset], listen: StudyCallback
+    entry: StudyEntry, folder: Path, datasets: Sequence[Dataset], on_event: StudyCallback
 ) -> ScoredRecipe | str:
     """Return the scores of a recipe, or the reason why it could not be trained."""
     if entry.lacks:
         return f"{entry.lacks}. Put the file into the folder of the study, or choose other weights."
     files = runner.study_run(folder, entry.name)
     try:
-        runner.run_recipe(files, entry.recipe, datasets[0], _wanted_splits(datasets), tell=listen)
+        runner.run_recipe(files, entry.recipe, datasets[0], _wanted_splits(datasets), on_event=on_event)
         return score_recipe(files, folder, datasets)
     except OutputError:  # the recipe does not cause a full disk, which would also stop the next one
         raise

@@ -48,7 +48,7 @@ def fit(
     plan: FitPlan,
     folder: Path,
     *,
-    watch: ProgressCallback = ignore,
+    on_progress: ProgressCallback = ignore,
     deadline: float = math.inf,
     replicas: ReplicaGroup = SINGLE_REPLICA,
 ) -> FitResult:
@@ -74,7 +74,7 @@ def fit(
         state = Checkpoint(identity=identity, result=begun, now=now, best=best)
     train_step.restore(state.now)
     while state.result.stop is Stop.NOT_YET:
-        state = _train_next_epoch(train_step, feed, state, watch, deadline)
+        state = _train_next_epoch(train_step, feed, state, on_progress, deadline)
         if replicas.is_chief:
             write_checkpoint(state, folder)
     train_step.restore(state.best)
@@ -88,14 +88,14 @@ def predict(model: Keras, examples: Examples) -> Predictions:
 
 
 def _train_next_epoch(
-    train_step: TrainStep, feed: Feed, state: Checkpoint, watch: ProgressCallback, deadline: float
+    train_step: TrainStep, feed: Feed, state: Checkpoint, on_progress: ProgressCallback, deadline: float
 ) -> Checkpoint:
     """Train one epoch, evaluate it, and compare it with the best so far."""
     before, plan = state.result, train_step.plan
     number = len(before.history) + 1
     train_step.begin_epoch(number)
     clock = _EpochClock(plan=plan, batch=feed.batch, steps=feed.steps, number=number, began=time.monotonic())
-    loss = _train_steps(train_step, feed, clock, watch, deadline)
+    loss = _train_steps(train_step, feed, clock, on_progress, deadline)
     # The time limit drops an epoch that it interrupts, except the first: a run needs one.
     if loss is None and before.history:
         return replace(state, result=replace(before, stop=Stop.TIME_LIMIT))
@@ -108,7 +108,7 @@ def _train_next_epoch(
     # Of equal epochs the first is the best, so a later one must be better than all before it.
     *earlier, latest = (item.validation[plan.goal.value] for item in history)
     is_best = all(latest > figure for figure in earlier)
-    watch(clock.progress(clock.steps, ended=epoch, is_best=is_best))
+    on_progress(clock.progress(clock.steps, ended=epoch, is_best=is_best))
     best_epoch = number if is_best else before.best_epoch
     stop = Stop.NOT_YET
     if loss is None:
@@ -161,7 +161,7 @@ class _EpochClock:
 
 
 def _train_steps(
-    train_step: TrainStep, feed: Feed, clock: _EpochClock, watch: ProgressCallback, deadline: float
+    train_step: TrainStep, feed: Feed, clock: _EpochClock, on_progress: ProgressCallback, deadline: float
 ) -> float | None:
     """Train the steps of an epoch; return their mean loss, or None where the time limit interrupted it."""
     steps, plan = clock.steps, train_step.plan
@@ -177,7 +177,7 @@ def _train_steps(
             raise _loss_error(clock.number, f"step {index + 1} of {steps}")
         total += loss
         clock.step_ends.append(time.monotonic())
-        watch(clock.progress(index + 1))
+        on_progress(clock.progress(index + 1))
     return total / steps
 
 

@@ -42,7 +42,7 @@ class PhaseInputs:
     teacher: Teacher | None = None
     replicas: ReplicaGroup = SINGLE_REPLICA
     deadline: float = math.inf
-    watch: ProgressCallback = ignore
+    on_progress: ProgressCallback = ignore
 
 
 def train_phases(model: Keras, inputs: PhaseInputs) -> tuple[Phase, ...]:
@@ -92,7 +92,13 @@ def _run_phase(model: Keras, feed: Feed, plan: FitPlan, inputs: PhaseInputs) -> 
     folder = inputs.work / plan.name
     folder.mkdir(exist_ok=True)
     result = fit(
-        model, feed, plan, folder, watch=inputs.watch, deadline=inputs.deadline, replicas=inputs.replicas
+        model,
+        feed,
+        plan,
+        folder,
+        on_progress=inputs.on_progress,
+        deadline=inputs.deadline,
+        replicas=inputs.replicas,
     )
     write_logs(result.history, inputs.work / "logs" / plan.name)
     return Phase(

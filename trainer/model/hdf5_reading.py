@@ -94,7 +94,7 @@ def follow(group: Hdf5, name: str) -> Hdf5:
 
 
 def read_text(file: Hdf5, attribute: str, *, most: int) -> str:
-    """Return a text that is an attribute of the file, of at most so many bytes."""
+    """Return a text attribute of the file; raise RejectedFileError if it is longer than `most` bytes."""
     found = file.attrs.get_id(attribute)
     if found.shape != () or h5py.check_string_dtype(found.dtype) is None:
         raise RejectedFileError(f"attribute {attribute} is not a text")

@@ -15,7 +15,7 @@ Keras = Any  # tf_keras ships no types
 
 
 def add_metadata(branch: MetadataBranch) -> tuple[Keras, Keras]:
-    """Return the input for a row of metadata, and what dense layers make of it."""
+    """Return the input for a row of metadata, and the output of the dense layers on it."""
     rows = tf_keras.Input((branch.width,), name=METADATA_INPUT)
     tensor = rows
     for number, units in enumerate(branch.dense, start=1):

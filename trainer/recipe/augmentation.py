@@ -8,7 +8,7 @@ from typing import Any
 
 from dermpack.errors import TableError
 
-MARKED_SHARE = 0.5  # of the pictures of every class, so that a mark says nothing about the label
+MARKED_SHARE = 0.5  # of the pictures of every class, so that a mark does not predict the label
 HINT = "See docs/training.md for the keys and their ranges."
 
 

@@ -66,7 +66,7 @@ def option(
     default_text: str | None = None,
     decides_weights: bool = True,
 ) -> Any:
-    """Return a dataclass field that declares an option; `default_text` is for a default that says little."""
+    """Return a dataclass field that declares an option; `default_text` describes an unclear default."""
     description = OptionDescription(
         **{item.name: getattr(kind, item.name) for item in fields(kind)},
         section=section,
@@ -107,7 +107,7 @@ def word(vocabulary: type[Enum], metavar: str | None = None) -> ValueKind:
 def _words(
     decode: Callable[[Any], Any], words: Iterable[str], *others: str, is_path: bool = False
 ) -> ValueKind:
-    """Accept one of the words, or what the names of the others stand for."""
+    """Accept one of the words, or another value; help and docs show `others` for such values."""
     words = tuple(words)
     names = (*words, *others)
     metavar, values = "|".join(names), ", ".join(names)
@@ -165,7 +165,7 @@ def _decode_weights(value: Any) -> Weights | Path:
 
 
 def _decode_runs(value: Any) -> tuple[Path, ...]:
-    """Decode one run or several; "none", which overrides a file, stands alone."""
+    """Decode one run or several; "none", which overrides a file, is the only value."""
     values = [value] if isinstance(value, str | Path) else list(value)
     if values == [NO_TEACHER]:
         return ()

@@ -108,7 +108,7 @@ class Goal(Enum):
 
 
 class Precision(Enum):
-    """What the network computes in; its weights are always float32."""
+    """The number type of the computation; weights are always float32."""
 
     FLOAT32 = "none"
     BFLOAT16 = "bfloat16"  # faster where the processor supports it, slower elsewhere
@@ -295,8 +295,8 @@ class Recipe:
         return NetworkSpec(classes=classes, metadata=branch if columns else None, **values)
 
     def record(self) -> dict[str, Any]:
-        """Return what decides the weights as JSON; files and runs are recorded by their hash."""
-        # Options of metadata are left out where there is none: such a run has the bytes of older versions.
+        """Return the options that decide the weights, as JSON; files and runs are recorded by their hash."""
+        # Without metadata its options are left out, so that the record is the same as that of version 0.1.
         absent = MACHINE_OPTIONS if self.metadata else (*MACHINE_OPTIONS, *METADATA_OPTIONS)
         unchanged = {name for name in LATER_OPTIONS if getattr(self, name) == getattr(Recipe(), name)}
         return {
@@ -311,7 +311,7 @@ class Recipe:
 OPTIONS: Mapping[str, OptionDescription] = {
     item.name: replace(item.metadata[DECLARATION], name=item.name) for item in fields(Recipe)
 }
-# Options of 0.2.0: a record has them only where they change something.
+# Recorded only if they differ from the default, so that other records are the same as those of version 0.1.
 LATER_OPTIONS = ("label", "train_share", "average")
 RUN_OPTIONS = ("teacher", "average")
 METADATA_OPTIONS = ("metadata", "allow_leak", "join", "metadata_dense", "metadata_drop")

@@ -137,7 +137,7 @@ def _is_related(first: Run, second: Run) -> bool:
 
 
 def _check_teachers(recipe: Recipe, spec: NetworkSpec) -> None:
-    """Check that a phase uses what needs pictures, teachers and CutMix: cached features are not enough."""
+    """Check that a phase uses teachers and CutMix, which need pictures instead of cached features."""
     for folder in recipe.teacher:
         taught = read_run(folder).spec
         # A teacher gets the inputs of the trained network: the same row of metadata, or the picture only.

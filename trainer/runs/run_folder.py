@@ -106,7 +106,7 @@ def write_run(run: Run) -> None:
     del record["folder"]
     record["network"] = record.pop("spec")
     if run.spec.metadata is None:
-        del record["network"]["metadata"]  # such a run has the bytes of older versions
+        del record["network"]["metadata"]  # so that the file is the same as that of version 0.1
     write_text(run.folder / RUN_FILE, format_json({**record, "schema": SCHEMA}))
 
 
@@ -311,7 +311,7 @@ def refuse_unfinished(run: Path) -> None:
 
 
 def _claim_partial_run(folder: Path, run: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Keep the work of the same training, and remove that of another one only if nothing is lost by it."""
+    """Keep the progress of the same training; refuse to remove that of another one without `overwrite`."""
     path = folder / IDENTITY_FILE
     if path.is_file() and path.read_text(encoding="utf-8") == format_json(identity):
         return

@@ -1,7 +1,7 @@
 """Train one recipe in a child process: a crash or an out-of-memory error ends only that process.
 
 The parent sends a job and receives events; the child trains, and then predicts the splits that the job lists.
-The child also ends when its input is closed: the parent has ended, or wants it to stop. A checkpoint stays in
+The child also ends when its input is closed: the parent has ended, or stops it. A checkpoint stays in
 both cases, so that the same job resumes.
 """
 
@@ -98,7 +98,7 @@ EventCallback: TypeAlias = Callable[[TrainingEvent], None]
 MESSAGES = {kind.__name__: kind for kind in (FitProgress, PartialRun, PreparingPictures, TrainingFailed)}
 
 
-def train_in_subprocess(job: TrainingJob, *, tell: EventCallback = ignore) -> None:
+def train_in_subprocess(job: TrainingJob, *, on_event: EventCallback = ignore) -> None:
     """Run the job in a child process; raise its error, or InputError with how it died.
 
     The options must have passed `trainer.runs.preflight.check_training`. Where this process is interrupted,
@@ -125,7 +125,7 @@ def train_in_subprocess(job: TrainingJob, *, tell: EventCallback = ignore) -> No
             if isinstance(message, TrainingFailed):
                 failure = message
             else:
-                tell(message)
+                on_event(message)
         # The messages have ended, so the child has ended: its exit code shows whether it died.
         if child.wait():
             what = f"the training process died ({child.describe_end()})"
@@ -227,7 +227,7 @@ def _train(job: TrainingJob, dataset: Dataset, recipe: Recipe, send: EventCallba
         seconds = previous_s + time.monotonic() - began
         write_text(job.clock, format_json({"seconds": round(seconds, 1)}))
 
-    def watch(progress: FitProgress) -> None:
+    def on_progress(progress: FitProgress) -> None:
         nonlocal sent_at
         now = time.monotonic()
         if progress.ended is None and now - sent_at < REFRESH_S:
@@ -237,7 +237,7 @@ def _train(job: TrainingJob, dataset: Dataset, recipe: Recipe, send: EventCallba
             write_clock()
         send(progress)
 
-    train(dataset, job.run, recipe, watch=watch, going_on=send)
+    train(dataset, job.run, recipe, on_progress=on_progress, on_resume=send)
     write_clock()
 
 

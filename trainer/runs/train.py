@@ -69,8 +69,8 @@ def train(
     *,
     overwrite: bool = False,
     track: Track = silent,
-    watch: ProgressCallback = ignore,
-    going_on: Callable[[PartialRun], None] = ignore,
+    on_progress: ProgressCallback = ignore,
+    on_resume: Callable[[PartialRun], None] = ignore,
 ) -> Run:
     """Train by the recipe and write a run folder; the same call resumes a training that was killed.
 
@@ -83,14 +83,16 @@ def train(
         if progress := read_progress(work):
             phase, epochs = progress
             planned = recipe.head_epochs if phase == HEAD else recipe.epochs
-            going_on(PartialRun(phase=phase, epochs=epochs, planned=planned))
-        model, inputs, phases = _train_model(dataset, recipe, work, cluster, track=track, watch=watch)
+            on_resume(PartialRun(phase=phase, epochs=epochs, planned=planned))
+        model, inputs, phases = _train_model(
+            dataset, recipe, work, cluster, track=track, on_progress=on_progress
+        )
         # The folder gets its name when it is complete, so a run that exists is always a whole one.
         with new_folder(run, marker=RUN_FILE, overwrite=overwrite) as folder:
             _write_run_folder(folder, run, dataset, model, inputs, phases)
         # The partial run is removed only now: until here the training could be resumed.
         shutil.rmtree(work)
-        # The other workers wait for the run; one that is lost now does no harm.
+        # The other workers wait for the run; the loss of one has no effect now.
         with suppress(*LOST_WORKER_ERRORS):
             inputs.replicas.wait()
     return read_run(run)
@@ -141,7 +143,7 @@ def _train_model(
     cluster: Cluster | None,
     *,
     track: Track,
-    watch: ProgressCallback = ignore,
+    on_progress: ProgressCallback = ignore,
 ) -> tuple[Keras, PhaseInputs, tuple[Phase, ...]]:
     """Train in the work folder, in this process alone or as one of the workers of a cluster.
 
@@ -189,7 +191,7 @@ def _train_model(
         teacher=teacher,
         replicas=replicas,
         deadline=deadline,
-        watch=watch,
+        on_progress=on_progress,
     )
     phases = train_phases(model, inputs)
     return replicas.collect(model), inputs, phases

@@ -20,7 +20,7 @@ from dermpack.inference.interpreter_host import Kernels
 from dermpack.processes.limits import ending_with_parent
 from dermpack.progress import Track
 
-SLOWER = 10  # than the devices for which the jobs' patience is meant: every instruction is translated
+SLOWDOWN = 10  # of the time limits of jobs, which are meant for devices: every instruction is translated
 EMULATOR_BYTES = 4 << 30  # of address space, in addition to a model's
 COUNTS_FILE = "counts.txt"
 OWN_FILES = {"file": "model.tflite", "table": "table.npy", "pixels": "pixels.npy"}
@@ -90,7 +90,7 @@ class _EmulatedRunner:
         self.typical: dict[tuple[str, str], tuple[int, ...]] = {}
 
     def __call__(self, job: Mapping[str, Any]) -> Mapping[str, Any]:
-        job = {**job, "patience_seconds": SLOWER * job["patience_seconds"]}
+        job = {**job, "patience_seconds": SLOWDOWN * job["patience_seconds"]}
         if job["kind"] != jobs.JobKind.COUNT.value:
             return self._run(self.folder, job, counts=None)
         # A counted model has a folder of its own, with the same names for every model: Python lists its

@@ -355,7 +355,7 @@ def _start_ssh(
 
 
 class _Tail(Thread):
-    """The end of what ssh writes to stderr, which is read all the time so that ssh never blocks."""
+    """The end of the stderr of ssh, which is read continuously so that ssh never blocks."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         super().__init__(daemon=True)

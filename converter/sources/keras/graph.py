@@ -58,12 +58,14 @@ class KerasGraph:
     is_keras3: bool
 
 
-def refuse(where: Path, what: str, *, code: str = "unsupported-network", hint: str = HINT) -> InputError:
+def network_error(
+    where: Path, what: str, *, code: str = "unsupported-network", hint: str = HINT
+) -> InputError:
     """Return the error for a file that contains something unsupported."""
     return InputError(where, what, hint, code=code)
 
 
-def refuse_malformed(where: Path, error: Exception) -> InputError:
+def malformed_error(where: Path, error: Exception) -> InputError:
     """Return the error for a configuration that raised one of MALFORMED."""
     what = f"the configuration of the model is malformed ({type(error).__name__}: {error})"
-    return refuse(where, what, code="invalid-model-file")
+    return network_error(where, what, code="invalid-model-file")

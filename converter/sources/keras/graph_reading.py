@@ -21,8 +21,8 @@ from converter.sources.keras.graph import (
     KerasGraph,
     KerasLayer,
     Record,
-    refuse,
-    refuse_malformed,
+    malformed_error,
+    network_error,
 )
 from converter.sources.keras.layer_kinds import find_kind, name_of
 
@@ -35,7 +35,9 @@ def read_graph(config: Record, *, where: Path, keras_version: str) -> KerasGraph
     reader = _Reader(where)
     try:
         if find_kind(config, where) not in vocabulary.MODELS:
-            raise refuse(where, f"the model is a {config.get('class_name')!r}, not Sequential or Functional")
+            raise network_error(
+                where, f"the model is a {config.get('class_name')!r}, not Sequential or Functional"
+            )
         pixels = reader.add(
             KerasLayer(
                 kind=vocabulary.INPUT,
@@ -50,7 +52,7 @@ def read_graph(config: Record, *, where: Path, keras_version: str) -> KerasGraph
         shape = _find_shape(config)
         last = reader.inline(config, pixels, route=(), stored=(), is_trainable=True)
     except MALFORMED as error:
-        raise refuse_malformed(where, error) from error
+        raise malformed_error(where, error) from error
     # Layers that the answer does not depend on, such as a second head, are dropped.
     calls = _keep_needed(reader.calls, last)
     is_keras3 = keras_version.startswith("3") or (not keras_version and "module" in config)
@@ -83,7 +85,7 @@ class _Reader:
     def inline(
         self,
         model: Record,
-        entrance: int,
+        input_call: int,
         *,
         route: tuple[str, ...],
         stored: tuple[str, ...],
@@ -91,7 +93,7 @@ class _Reader:
     ) -> int:
         """Add the calls of a model that reads the output of a call; return the number of its last call."""
         if len(route) > MAX_NESTING:
-            raise refuse(
+            raise network_error(
                 self.where, f"contains models in models, deeper than {MAX_NESTING}", code="network-too-large"
             )
         config = model["config"]
@@ -108,15 +110,15 @@ class _Reader:
             counts[base] += 1
         numbered = [(entry, route, (*stored, stored_names[number])) for number, entry in enumerate(entries)]
         if find_kind(model, self.where) != "Sequential":
-            return self._inline_network(config, numbered, entrance, is_trainable=is_trainable)
-        tensor = entrance
+            return self._inline_network(config, numbered, input_call, is_trainable=is_trainable)
+        tensor = input_call
         for entry, own_route, own_stored in numbered:
             if find_kind(entry, self.where) != vocabulary.INPUT:
                 tensor = self._call(entry, (tensor,), {}, own_route, own_stored, is_trainable=is_trainable)
         return tensor
 
     def _inline_network(
-        self, config: Record, numbered: list[Any], entrance: int, *, is_trainable: bool
+        self, config: Record, numbered: list[Any], input_call: int, *, is_trainable: bool
     ) -> int:
         (first,), (last,) = (read_references(config[key]) for key in ("input_layers", "output_layers"))
         outputs: dict[Reference, int] = {}
@@ -129,8 +131,8 @@ class _Reader:
             names.add(name)
             if kind == vocabulary.INPUT:
                 if name != first[0]:
-                    raise refuse(self.where, "the model has more than one input")
-                outputs[name, 0, 0] = entrance
+                    raise network_error(self.where, "the model has more than one input")
+                outputs[name, 0, 0] = input_call
                 continue
             for number, call in enumerate(entry.get("inbound_nodes") or ()):
                 # Keras 2 counts the creation of a model as its first call.
@@ -151,7 +153,7 @@ class _Reader:
             if len(left) == len(waiting):
                 cycle = ", ".join(sorted({item[1][0] for item in left})[:3])
                 what = f"layers form a cycle, or read what does not exist ({cycle})"
-                raise refuse(self.where, what, code="invalid-model-file")
+                raise network_error(self.where, what, code="invalid-model-file")
             waiting = left
         return outputs[last]
 
@@ -172,7 +174,7 @@ class _Reader:
         kind, name = find_kind(entry, self.where), name_of(entry)
         if options.get("training") is True:
             what = f"layer {name!r} is always in training mode (called with training=True)"
-            raise refuse(self.where, what, code="unsupported-layer")
+            raise network_error(self.where, what, code="unsupported-layer")
         if kind in vocabulary.TRAINING_ONLY:
             self.left_out.append(name)
             (tensor,) = operands
@@ -193,7 +195,7 @@ class _Reader:
     def _check_count(self, calls: int) -> None:
         if calls > MAX_CALLS:
             what = f"contains more than {MAX_CALLS} calls of layers"
-            raise refuse(self.where, what, code="network-too-large")
+            raise network_error(self.where, what, code="network-too-large")
 
     def _find_layer(
         self, entry: Record, kind: str, route: tuple[str, ...], stored: tuple[str, ...], *, is_trainable: bool
@@ -206,11 +208,11 @@ class _Reader:
         if function in vocabulary.FUNCTIONS or function in vocabulary.OPERATIONS:
             config = {"activation": vocabulary.FUNCTIONS[function]} if kind == "Activation" else {}
         if "quantized" in str(config.get("dtype")) or config.get("quantization_config"):
-            raise refuse(self.where, f"layer {name!r} is quantized already", code="unsupported-layer")
+            raise network_error(self.where, f"layer {name!r} is quantized already", code="unsupported-layer")
         try:
             options = vocabulary.list_options(kind, config)
         except ValueError as error:
-            raise refuse(self.where, f"layer {name!r}: {error}", code="unsupported-layer") from error
+            raise network_error(self.where, f"layer {name!r}: {error}", code="unsupported-layer") from error
         # The name in the flat network is that of the layer, if it is the only one.
         clean = [re.sub(r"[^A-Za-z0-9_]", "_", part) for part in route]
         names = ["_".join(clean[-parts:]) for parts in range(1, len(clean) + 1)]

@@ -14,7 +14,7 @@ from converter.export_graph import build_export_graph
 from converter.pixel_scale import PixelScale
 from converter.qat.unit_inputs import take_byte_inputs, take_unit_inputs
 from converter.quantize.tflite_conversion import IoType, Quantization, convert, freeze, freeze_graph
-from converter.sources.keras.graph import MALFORMED, KerasGraph, refuse, refuse_malformed
+from converter.sources.keras.graph import MALFORMED, KerasGraph, malformed_error, network_error
 from converter.sources.keras.graph_reading import read_graph
 from converter.sources.keras.normalization import (
     InputNormalization,
@@ -75,7 +75,7 @@ def load_keras(
         rebuilt = rebuild(graph, finder, normalization, size=side, where=path)
         notes = tuple(_list_notes(file, graph, normalization, rebuilt))
     except MALFORMED as error:
-        raise refuse_malformed(path, error) from error
+        raise malformed_error(path, error) from error
     if rebuilt.outputs != len(labels) and (rebuilt.outputs, len(labels)) != (1, 2):
         what = f"the model has {rebuilt.outputs} outputs, but there are {len(labels)} labels"
         hint = "Give --labels with one label per output; for a single output, the labels of 0 and of 1."
@@ -181,7 +181,7 @@ def describe_float_file(
 
 
 def _declared_scale(declared: DeclaredInput) -> PixelScale | None:
-    """Return what the input of the file takes, if the user declares it."""
+    """Return the scale of the pixels at the input of the file if the user declares it, else None."""
     mean = declared.range.mean if declared.range else declared.mean
     std = declared.range.std if declared.range else declared.std
     if mean is None or std is None:
@@ -198,7 +198,7 @@ def _find_side(graph: KerasGraph, size: int | None, where: Path) -> int:
     if height is None and resized is not None:
         height, width = resized.options["height"], resized.options["width"]
     if channels not in (None, CHANNELS):
-        raise refuse(where, f"the input has {channels} channels, not the three of a colour picture")
+        raise network_error(where, f"the input has {channels} channels, not the three of a colour picture")
     if height is None or width is None:
         if size is None:
             what, hint = "the file does not fix the size of its pictures", "Give it with --size."
@@ -209,7 +209,7 @@ def _find_side(graph: KerasGraph, size: int | None, where: Path) -> int:
         raise InputError(f"--size {size}", what, hint, code="conflicting-options")
     if height != width or not MIN_SIDE <= height <= MAX_SIDE:
         what = f"the input is {height} × {width}, not a square of {MIN_SIDE} to {MAX_SIDE} pixels"
-        raise refuse(where, what)
+        raise network_error(where, what)
     return int(height)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from converter.sources.keras import vocabulary
-from converter.sources.keras.graph import Record, refuse
+from converter.sources.keras.graph import Record, network_error
 
 FUNCTION_LAYERS = ("TFOpLambda", "SlicingOpLambda")  # of Keras 2, for functions of TensorFlow
 OWN_MODULES = re.compile(r"(keras|tf_keras|keras_core|tensorflow\.(python\.)?keras)(\.|\Z)")
@@ -25,7 +25,7 @@ def find_kind(entry: Record, where: Path) -> str:
     is_own = OWN_MODULES.match(str(module)) and package in ("", "Keras", "keras", "tf_keras")
     if not is_own or (">" in registered and not registered.lower().startswith(("keras", "tf_keras"))):
         what = f"{name} is of the custom class {str(class_name)!r}, whose code dermpack never runs"
-        raise refuse(where, what, code="unsupported-layer")
+        raise network_error(where, what, code="unsupported-layer")
     # Keras 3 names the module of an operation in .keras files only.
     is_operation = bool(OPERATIONS_MODULE.match(str(module))) or bare in FUNCTION_LAYERS
     function = str(entry["config"]["function"]) if bare in FUNCTION_LAYERS else bare
@@ -36,14 +36,14 @@ def find_kind(entry: Record, where: Path) -> str:
             return "Activation"
     if bare == "Lambda":
         what = f"{name} contains code (Lambda), which dermpack never runs"
-        raise refuse(where, what, code="unsupported-layer")
+        raise network_error(where, what, code="unsupported-layer")
     if is_operation:
         what = f"{name} computes {function!r}, which is not supported"
-        raise refuse(where, what, code="unsupported-layer")
+        raise network_error(where, what, code="unsupported-layer")
     kind = vocabulary.OTHER_NAMES.get(bare, bare)
     known = (*vocabulary.MODELS, vocabulary.INPUT, *vocabulary.LAYERS, *vocabulary.TRAINING_ONLY)
     if kind not in known:
-        raise refuse(where, f"{name} is a {bare!r}, which is not supported", code="unsupported-layer")
+        raise network_error(where, f"{name} is a {bare!r}, which is not supported", code="unsupported-layer")
     return kind
 
 

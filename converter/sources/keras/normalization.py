@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.pixel_scale import LARGEST_PIXEL, PIXEL_MIDDLE, UNIT_SCALE, PixelScale
-from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, refuse
+from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, network_error
 from converter.sources.keras.weights import VariableFinder
 from dermpack.contract import ColorOrder
 from dermpack.errors import InputError
@@ -56,13 +56,13 @@ class ChannelMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InputNormalization:
-    """How the pixels enter the network."""
+    """The normalization of the pixels at the input of the network."""
 
     given: PixelScale  # what the file's own input takes
     pixels: PixelScale  # what the rebuilt network takes: the normalization, if all channels have the same one
     # The tensors at which the network begins, by the number of their call: None if it is the input itself,
     # else the map from the input to it, which stays in the graph.
-    entrances: Mapping[int, ChannelMap | None]
+    entry_maps: Mapping[int, ChannelMap | None]
     is_for_bytes: bool  # whether the file's own normalization proves that it takes 0 to 255
     description: str
 
@@ -76,7 +76,7 @@ def find_normalization(
     size: int,
     where: Path,
 ) -> InputNormalization:
-    """Return how the pixels enter the network; an InputError names what must be declared, or must not.
+    """Return the normalization of the pixels; an InputError names what must be declared, or must not.
 
     `color` is the order of the channels of a file that takes 0 to 255, which its normalization does not show.
     """
@@ -85,28 +85,28 @@ def find_normalization(
     readers = {
         number for index, call in enumerate(graph.calls) if index not in maps for number in call.inputs
     }
-    entrances = {number: maps[number] for number in sorted(readers) if number in maps}
-    if not entrances:
-        raise refuse(where, "the model does not compute anything from a picture")
-    if any(entrance.is_flat for entrance in entrances.values()):
-        raise refuse(where, "the model takes the channels of a picture apart")
-    is_for_bytes = all(_is_for_bytes(entrance) for entrance in entrances.values())
+    entry_maps = {number: maps[number] for number in sorted(readers) if number in maps}
+    if not entry_maps:
+        raise network_error(where, "the model does not compute anything from a picture")
+    if any(entry_map.is_flat for entry_map in entry_maps.values()):
+        raise network_error(where, "the model takes the channels of a picture apart")
+    is_for_bytes = all(_is_for_bytes(entry_map) for entry_map in entry_maps.values())
     if is_for_bytes:
         refuse_other_numbers(declared, where)
         given = replace(BYTES, color=color)
     elif declared is not None:
         given = declared
     else:
-        raise _refuse_unknown(list(entrances.values()), where)
-    # From the bytes of a picture (RGB) to the file's own input, and on to each entrance.
+        raise _unknown_scale_error(list(entry_maps.values()), where)
+    # From the bytes of a picture (RGB) to the file's own input, and on to each of these tensors.
     std = np.asarray(given.std)
     order = [2, 1, 0] if given.color is ColorOrder.BGR else [0, 1, 2]
     composed = {
         number: ChannelMap(
-            matrix=(entrance.matrix / std)[:, order],
-            offset=entrance.offset - entrance.matrix @ (given.mean / std),
+            matrix=(entry_map.matrix / std)[:, order],
+            offset=entry_map.offset - entry_map.matrix @ (given.mean / std),
         )
-        for number, entrance in entrances.items()
+        for number, entry_map in entry_maps.items()
     }
     first = next(iter(composed.values()))
     pixels = (_as_scale(first) if len(composed) == 1 else None) or UNIT_SCALE
@@ -114,15 +114,15 @@ def find_normalization(
     return InputNormalization(
         given=given,
         pixels=pixels,
-        entrances={
+        entry_maps={
             # The same map of pixels that are scaled to [-1, 1]: pixel = 127.5 · x + 127.5.
             number: None
-            if entrance.is_same(own)
+            if entry_map.is_same(own)
             else ChannelMap(
-                matrix=entrance.matrix * PIXEL_MIDDLE,
-                offset=entrance.offset + (entrance.matrix * PIXEL_MIDDLE).sum(axis=1),
+                matrix=entry_map.matrix * PIXEL_MIDDLE,
+                offset=entry_map.offset + (entry_map.matrix * PIXEL_MIDDLE).sum(axis=1),
             )
-            for number, entrance in composed.items()
+            for number, entry_map in composed.items()
         },
         is_for_bytes=is_for_bytes,
         description=_describe(given, pixels, is_moved=first.is_same(own)),
@@ -151,9 +151,9 @@ def _describe(given: PixelScale, pixels: PixelScale, *, is_moved: bool) -> str:
     return f"{taken}; the network behind its normalization {own_low:g} to {own_high:g}"
 
 
-def _refuse_unknown(entrances: list[ChannelMap], where: Path) -> InputError:
+def _unknown_scale_error(entry_maps: list[ChannelMap], where: Path) -> InputError:
     """Return the error for a file that does not show which numbers its input takes."""
-    has_none = len(entrances) == 1 and entrances[0].is_same(
+    has_none = len(entry_maps) == 1 and entry_maps[0].is_same(
         ChannelMap(matrix=np.eye(CHANNELS), offset=np.zeros(3))
     )
     what = (
@@ -164,17 +164,17 @@ def _refuse_unknown(entrances: list[ChannelMap], where: Path) -> InputError:
     return InputError(where, what, HINT, code="missing-normalization")
 
 
-def _is_for_bytes(entrance: ChannelMap) -> bool:
-    widths = np.abs(entrance.matrix).sum(axis=1) * LARGEST_PIXEL
+def _is_for_bytes(entry_map: ChannelMap) -> bool:
+    widths = np.abs(entry_map.matrix).sum(axis=1) * LARGEST_PIXEL
     if ((widths >= USUAL_WIDTHS[0]) & (widths <= USUAL_WIDTHS[1])).all():
         return True
     is_shifted = np.allclose(widths, LARGEST_PIXEL) and len(widths) == CHANNELS
-    return bool(is_shifted and np.allclose(np.sort(entrance.offset), np.sort(CAFFE_OFFSETS), atol=1e-2))
+    return bool(is_shifted and np.allclose(np.sort(entry_map.offset), np.sort(CAFFE_OFFSETS), atol=1e-2))
 
 
-def _as_scale(entrance: ChannelMap) -> PixelScale | None:
+def _as_scale(entry_map: ChannelMap) -> PixelScale | None:
     """Return the map as one mean and one std of all channels, or None if it is another one."""
-    matrix, offset = entrance.matrix, entrance.offset
+    matrix, offset = entry_map.matrix, entry_map.offset
     if matrix.shape != (CHANNELS, CHANNELS) or matrix[0, 0] <= 0:
         return None
     is_uniform = np.allclose(matrix, np.eye(CHANNELS) * matrix[0, 0], rtol=CLOSE, atol=matrix[0, 0] * CLOSE)

@@ -19,7 +19,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from converter._private import Keras
-from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, refuse
+from converter.sources.keras.graph import Call, KerasGraph, KerasLayer, network_error
 from converter.sources.keras.normalization import ChannelMap, InputNormalization
 from converter.sources.keras.variable_shapes import VARIABLE_SHAPES
 from converter.sources.keras.vocabulary import ACTIVATIONS, LAYERS, PIXELS
@@ -64,8 +64,8 @@ def rebuild(
     pixels = tf_keras.Input((size, size, 3), name=PIXELS)
     tensors: dict[int, Keras] = {}
     # 1. The tensors at which the network begins: the pixels, or a fixed convolution of them.
-    for number, (entrance, mapped) in enumerate(normalization.entrances.items()):
-        tensors[entrance] = pixels if mapped is None else builder.add_map(pixels, mapped, number)
+    for number, (entry, entry_map) in enumerate(normalization.entry_maps.items()):
+        tensors[entry] = pixels if entry_map is None else builder.add_map(pixels, entry_map, number)
     # 2. Every call up to the logits; calls that only prepare the pixels are part of the normalization.
     head, logits = _find_head(graph, where)
     for number, call in enumerate(graph.calls[: logits + 1]):
@@ -82,15 +82,15 @@ def rebuild(
             break
     # 3. One answer for each label, as probabilities.
     if logits not in tensors:
-        raise refuse(where, "the answer does not depend on the picture")
+        raise network_error(where, "the answer does not depend on the picture")
     units = tensors[logits].shape[1:]
     if len(units) != 1:
-        raise refuse(
+        raise network_error(
             where, f"the model returns {list(units)} values, not one for each label", hint=ONE_LABEL_HINT
         )
     if head is HeadKind.SIGMOID and units[0] != 1:
         what = f"the model returns {units[0]} independent sigmoids (several labels for a picture)"
-        raise refuse(where, what, hint=ONE_LABEL_HINT)
+        raise network_error(where, what, hint=ONE_LABEL_HINT)
     answer = builder.add_softmax(graph.calls[logits], tensors, logits)
     model = tf_keras.Model(pixels, answer, name="network")
     builder.set_weights()
@@ -108,18 +108,18 @@ def _find_head(graph: KerasGraph, where: Path) -> tuple[HeadKind, int]:
     kind, activation = graph.calls[number].layer.kind, _activation(graph, number)
     if activation in ("softmax", "sigmoid"):
         if kind == "Softmax" and graph.calls[number].layer.options["axis"] not in (-1, 1, [-1], [1]):
-            raise refuse(where, "the softmax is not over the labels")
+            raise network_error(where, "the softmax is not over the labels")
         is_alone = kind in ("Activation", "Softmax")
         return HeadKind(activation), graph.calls[number].inputs[0] if is_alone else number
     if activation != "linear":
         what = f"the last layer has the activation {activation!r}, not softmax, sigmoid or none"
-        raise refuse(where, what, hint=ONE_LABEL_HINT)
+        raise network_error(where, what, hint=ONE_LABEL_HINT)
     # A softmax whose shape is changed afterwards would be taken for logits.
     before = number
     while before and graph.calls[before].layer.kind in SHAPE_ONLY:
         before = graph.calls[before].inputs[0]
     if _activation(graph, before) in ("softmax", "sigmoid"):
-        raise refuse(where, "the softmax or sigmoid is not the last operation")
+        raise network_error(where, "the softmax or sigmoid is not the last operation")
     return HeadKind.LOGITS, number
 
 
@@ -212,15 +212,16 @@ class _Builder:
         layer = call.layer
         if not LAYERS[layer.kind].is_public:
             what = f"layer {layer.name!r} ({layer.kind}) is supported only where it prepares the pixels"
-            raise self._refuse(what)
+            raise self._build_error(what)
         try:
             tensor = self._call(layer, operands, is_linear=is_linear)
         except (ValueError, TypeError, LookupError, OverflowError, ArithmeticError, AttributeError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise self._refuse(f"layer {layer.name!r} ({layer.kind}) cannot be built: {reason}") from error
+            what = f"layer {layer.name!r} ({layer.kind}) cannot be built: {reason}"
+            raise self._build_error(what) from error
         if prod(side or 1 for side in tensor.shape) > MAX_VALUES:
             what = f"layer {layer.name!r} computes {list(tensor.shape)} values, more than {MAX_VALUES}"
-            raise refuse(self._where, what, code="network-too-large")
+            raise network_error(self._where, what, code="network-too-large")
         return tensor
 
     def _call(self, layer: KerasLayer, operands: list[Any], *, is_linear: bool) -> Keras:
@@ -254,7 +255,7 @@ class _Builder:
         return self._activate(answer, activation, self._unused(f"{layer.name}_activation"))
 
     def _separable(self, layer: KerasLayer, tensor: Keras) -> Keras:
-        """Return a depthwise and a pointwise convolution, which quantization-aware training knows."""
+        """Return a depthwise and a pointwise convolution, which quantization-aware training supports."""
         options = layer.options
         if layer not in self._pairs:
             names = [self._unused(f"{layer.name}_{part}") for part in ("depthwise", "pointwise")]
@@ -304,8 +305,8 @@ class _Builder:
         shapes = VARIABLE_SHAPES[layer.kind](layer.options, tuple(tensor.shape))
         return self._finder.find(layer, shapes)
 
-    def _refuse(self, what: str) -> InputError:
-        return refuse(self._where, what, code="unsupported-layer")
+    def _build_error(self, what: str) -> InputError:
+        return network_error(self._where, what, code="unsupported-layer")
 
 
 def _check_numbers(value: Any) -> None:

@@ -30,7 +30,7 @@ Element = tuple[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AndroidManifest:
-    """What a manifest declares; a version that it does not state is None."""
+    """The declarations of a manifest; a missing version is None."""
 
     permissions: tuple[str, ...]
     min_sdk: int | None

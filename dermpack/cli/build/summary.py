@@ -100,7 +100,7 @@ class StepDuration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSummary:
-    """What a build made, and how good it is."""
+    """The results of a build and their figures."""
 
     pictures: int
     classes: tuple[str, ...]

@@ -182,7 +182,9 @@ def command(
         figure = f"balanced accuracy {balanced_accuracy(predictions):.3f}"
         printer.note(f"int8 before quantization-aware training: {figure} (validation split)")
 
-    observers = TrainingObservers(track=printer.track, watch=printer.training_reporter(), begun=print_start)
+    observers = TrainingObservers(
+        track=printer.track, on_progress=printer.training_reporter(), on_zero_epoch=print_start
+    )
     if keras is not None:
         with resumable(output, partial(_describe_kept, output)):
             conversion = convert_keras(

@@ -110,7 +110,7 @@ def refuse_keras_options(size: int | None, *, compare: bool) -> None:
 
 
 def convert_keras(
-    asked: KerasRequest,
+    keras: KerasRequest,
     output: Path,
     request: ConversionRequest,
     *,
@@ -118,32 +118,32 @@ def convert_keras(
     observers: TrainingObservers,
     printer: Printer,
 ) -> Conversion:
-    """Rebuild the network of the file, find how it is fed if asked to, and write the export."""
+    """Rebuild the network of the file, find how it is fed if requested, and write the export."""
     from converter.export.conversion import check_outputs, convert_source
     from converter.sources.keras.keras_source import describe_float_file, load_keras, open_keras
     from dermpack.imaging.preprocessing import Policy
     from dermpack.inference.foreign_model import DeclaredInput, InputRange
 
     check_outputs(output, request, overwrite=overwrite)
-    declared, evidence = asked.declared, None
+    declared, evidence = keras.declared, None
     with python_stderr_only():
-        if asked.find:
+        if keras.find:
             # The network as it is in the file: its input takes the numbers that are to be found.
             plain = DeclaredInput(range=InputRange.BYTES)
-            network = load_keras(asked.path, labels=asked.labels, declared=plain, size=asked.size)
+            network = load_keras(keras.path, labels=keras.labels, declared=plain, size=keras.size)
             if network.normalization.is_for_bytes:
                 printer.note(OWN_NORMALIZATION)
-            model = describe_float_file(network, asked.labels, declared)
-            model, evidence = find_declared_input(model, asked.dataset, request, printer)
+            model = describe_float_file(network, keras.labels, declared)
+            model, evidence = find_declared_input(model, keras.dataset, request, printer)
             declared = model.declared
-        network = load_keras(asked.path, labels=asked.labels, declared=declared, size=asked.size)
+        network = load_keras(keras.path, labels=keras.labels, declared=declared, size=keras.size)
         printer.note(*network.notes)
         source = open_keras(
             network,
-            asked.dataset,
-            labels=asked.labels,
+            keras.dataset,
+            labels=keras.labels,
             policy=declared.policy or Policy.CENTRE_SQUARE,
-            compare=asked.compare,
+            compare=keras.compare,
             evidence=request.evidence,
             input_evidence=evidence,
             threads=request.threads,

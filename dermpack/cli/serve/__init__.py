@@ -150,5 +150,5 @@ def run(
         if open and not webbrowser.open_new_tab(url):
             printer.note("no browser could be opened")
 
-    serve(model, settings, started=announce)
+    serve(model, settings, on_start=announce)
     printer.note("stopped")

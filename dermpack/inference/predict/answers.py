@@ -102,7 +102,7 @@ class Answer:
 
     @property
     def refusal(self) -> str | None:
-        """Why the model gives no answer; what can be done about it comes first: another picture."""
+        """The reason for no answer; a fault of the picture comes first, because another picture can help."""
         if self.fault is not None:
             return self.fault.value
         if self.familiarity is not None and not self.familiarity.is_familiar:

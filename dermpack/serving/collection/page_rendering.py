@@ -1,4 +1,4 @@
-"""Render the pages of a collection, and show errors to people, who do not see a terminal.
+"""Render the pages of a collection, and show errors as pages.
 
 A page shows what the API answers about an error, with another hint where that one is for those who run the
 server or write a program.

@@ -39,7 +39,7 @@ SHOWN, DECIDED = "answers-shown", "decided"  # in the log
 
 
 class Status(Enum):
-    """Where a submission stands."""
+    """The state of a submission."""
 
     WAITING = "waiting"
     DISPUTED = "disputed"

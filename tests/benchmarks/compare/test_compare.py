@@ -115,8 +115,8 @@ def test_a_drop_of_exactly_the_limit_is_not_a_regression() -> None:
 
 
 def test_a_drop_that_is_not_significant_is_marked() -> None:
-    said = labels(ONE_LOST, OTHER_WRONG, max_drop=0).sentences[0]
-    assert "2 of 10 pictures get another label" in said and "not significant" in said
+    sentence = labels(ONE_LOST, OTHER_WRONG, max_drop=0).sentences[0]
+    assert "2 of 10 pictures get another label" in sentence and "not significant" in sentence
 
 
 def test_equal_labels_have_a_sentence() -> None:

@@ -46,7 +46,7 @@ PI = {
 }
 
 
-def test_a_raspberry_pi_is_known_by_what_it_says() -> None:
+def test_a_raspberry_pi_is_recognized_by_its_device_tree() -> None:
     assert read_machine_facts(PI) == {
         "device": "Raspberry Pi 5 Model B Rev 1.0",
         "soc": "brcm,bcm2712",
@@ -83,7 +83,7 @@ def test_spoilt_files_do_no_harm(spoilt: str) -> None:
     assert list(list_warnings(result, result)) is not None
 
 
-def test_a_container_says_what_it_may_use() -> None:
+def test_the_quota_of_a_container_is_recorded() -> None:
     assert read_machine_facts({"/sys/fs/cgroup/cpu.max": "150000 100000"}) == {"quota": "1.5 processors"}
     assert read_machine_facts({"/sys/fs/cgroup/cpu.max": "max 100000"}) == {}
 
@@ -96,7 +96,7 @@ def test_what_was_before_and_after_stands_side_by_side() -> None:
     assert result == {"os": "Linux", **expected}
 
 
-def test_what_makes_times_worth_less_is_told() -> None:
+def test_conditions_that_limit_the_times_are_reported() -> None:
     before = {"load": "3.10", "cores": "2", "governor": "powersave", "throttled": "never", "virtual": "yes"}
     result = " / ".join(list_warnings(before, {"throttled": "throttled now", "throttle_count": "7"}))
     for word in ("load 3.10 on 2 cores", "throttled now", "too warm", "powersave", "virtual machine"):
@@ -108,5 +108,5 @@ def test_a_quiet_place_needs_no_warning() -> None:
     assert list(list_warnings(quiet, quiet)) == []
 
 
-def test_nothing_is_read_that_tells_one_device_from_its_like() -> None:
+def test_nothing_is_read_that_identifies_a_single_device() -> None:
     assert not [name for name in (*FACT_FILES, *STATE_FILES) if "serial" in name or "uuid" in name]

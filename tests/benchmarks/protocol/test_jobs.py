@@ -35,12 +35,12 @@ OUTPUTS = base64.b64encode(np.zeros((12, 3), np.uint8).tobytes()).decode()
 ANSWERED = {"dtype": "uint8", "shape": [12, 3], "scale": 0.5, "zero_point": 3, "outputs": OUTPUTS}
 COUNTED = {**ANSWERED, "instructions": [5, 5, 5], "delegated": "all"}
 PROFILED = {"operators": [{"name": "ADD", "count": 2, "share": 1.0, "is_delegated": True}]}
-SAID = {"time": TIMED, "answer": ANSWERED, "count": COUNTED, "profile": PROFILED}
+REPLIES = {"time": TIMED, "answer": ANSWERED, "count": COUNTED, "profile": PROFILED}
 ALL = (JobKind.TIME, JobKind.ANSWER, JobKind.PROFILE)
 
 
-class Speaker:
-    """Says the same of every model, but for what it is told to say of some; remembers what it was asked."""
+class StubRunner:
+    """A job runner with a fixed reply for each kind of job, and other replies for some models."""
 
     def __init__(self, **instead: Any) -> None:
         self.instead, self.asked = instead, list[tuple[str, int, list[str]]]()
@@ -48,7 +48,7 @@ class Speaker:
     def __call__(self, job: Mapping[str, Any]) -> Mapping[str, Any]:
         names = [model["name"] for model in job["models"]]
         self.asked.append((job["kind"], job["threads"], names))
-        reply = [self.instead.get(name, SAID[job["kind"]]) for name in names]
+        reply = [self.instead.get(name, REPLIES[job["kind"]]) for name in names]
         for item in reply:
             if isinstance(item, WorkerFailedError):
                 raise item
@@ -95,13 +95,13 @@ def test_without_pictures_the_same_noise_is_shown(plan: BenchmarkPlan, tmp_path:
 
 
 def test_models_are_asked_alone_and_then_timed_together(plan: BenchmarkPlan, laid: JobModels) -> None:
-    speaker = Speaker()
-    pieces = run_jobs(plan, laid, speaker, settings=[ONE, TWO], kinds=ALL)
+    runner = StubRunner()
+    pieces = run_jobs(plan, laid, runner, settings=[ONE, TWO], kinds=ALL)
     alone = [(kind, 1, [name]) for name in ("float32", "int8") for kind in ("time", "answer", "profile")]
     together = ["float32", "int8"]
     # Answers and operators are the same for any number of threads.
     again = [("time", 2, ["float32"]), ("time", 2, ["int8"]), ("time", 2, together)]
-    assert speaker.asked == [*alone, ("time", 1, together), *again]
+    assert runner.asked == [*alone, ("time", 1, together), *again]
     assert [(item.model, item.setting) for item in pieces.timed] == [
         *(("float32", ONE), ("int8", ONE), ("float32", TWO), ("int8", TWO)),
     ]
@@ -112,7 +112,7 @@ def test_models_are_asked_alone_and_then_timed_together(plan: BenchmarkPlan, lai
 
 
 def test_counts_are_kept_as_the_carry_adds_them(plan: BenchmarkPlan, laid: JobModels) -> None:
-    pieces = run_jobs(plan, laid, Speaker(), settings=[ONE], kinds=[JobKind.COUNT])
+    pieces = run_jobs(plan, laid, StubRunner(), settings=[ONE], kinds=[JobKind.COUNT])
     assert [item.instructions for item in pieces.counted] == [(5, 5, 5)] * 2
 
 
@@ -120,17 +120,17 @@ def test_counts_are_kept_as_the_carry_adds_them(plan: BenchmarkPlan, laid: JobMo
     "item", [WorkerFailedError("SIGSEGV"), {"refused": "RuntimeError: no such operator"}]
 )
 def test_a_model_that_does_not_run_is_asked_once(plan: BenchmarkPlan, laid: JobModels, item: Any) -> None:
-    speaker = Speaker(int8=item)
-    pieces = run_jobs(plan, laid, speaker, settings=[ONE], kinds=ALL)
+    runner = StubRunner(int8=item)
+    pieces = run_jobs(plan, laid, runner, settings=[ONE], kinds=ALL)
     assert [(item.model, item.setting) for item in pieces.refused] == [("int8", ONE)]
-    assert [names for _, _, names in speaker.asked].count(["int8"]) == 1
+    assert [names for _, _, names in runner.asked].count(["int8"]) == 1
     assert [item.model for item in pieces.timed] == ["float32"]
 
 
 def test_a_model_is_given_up_after_its_first_time_out(plan: BenchmarkPlan, laid: JobModels) -> None:
-    speaker = Speaker(int8=WorkerTimeoutError("no answer within 120 s"))
-    pieces = run_jobs(plan, laid, speaker, settings=[ONE, TWO], kinds=ALL)
-    assert [names for _, _, names in speaker.asked].count(["int8"]) == 1
+    runner = StubRunner(int8=WorkerTimeoutError("no answer within 120 s"))
+    pieces = run_jobs(plan, laid, runner, settings=[ONE, TWO], kinds=ALL)
+    assert [names for _, _, names in runner.asked].count(["int8"]) == 1
     assert [(item.model, item.setting) for item in pieces.refused] == [("int8", ONE), ("int8", TWO)]
     assert pieces.refused[0].why == "no answer within 120 s"
     assert pieces.refused[1].why == f"not run: no answer within 120 s under {ONE}"
@@ -144,7 +144,7 @@ def test_profiles_are_given_up_alone(plan: BenchmarkPlan, laid: JobModels) -> No
         asked.append(job["kind"])
         if job["kind"] == "profile":
             raise WorkerTimeoutError("no answer within 120 s")
-        return Speaker()(job)
+        return StubRunner()(job)
 
     builtin = replace(ONE, kernels=Kernels.BUILTIN)
     pieces = run_jobs(plan, laid, carry, settings=[ONE, builtin], kinds=ALL)
@@ -155,13 +155,13 @@ def test_profiles_are_given_up_alone(plan: BenchmarkPlan, laid: JobModels) -> No
 def test_a_failure_that_is_not_a_time_out_is_tried_under_each_setting(
     plan: BenchmarkPlan, laid: JobModels
 ) -> None:
-    speaker = Speaker(int8=WorkerFailedError("SIGSEGV"))
-    run_jobs(plan, laid, speaker, settings=[ONE, TWO], kinds=ALL)
-    assert [names for _, _, names in speaker.asked].count(["int8"]) == 2
+    runner = StubRunner(int8=WorkerFailedError("SIGSEGV"))
+    run_jobs(plan, laid, runner, settings=[ONE, TWO], kinds=ALL)
+    assert [names for _, _, names in runner.asked].count(["int8"]) == 2
 
 
 def test_a_death_is_named(plan: BenchmarkPlan, laid: JobModels) -> None:
-    pieces = run_jobs(plan, laid, Speaker(int8=WorkerFailedError("SIGSEGV")), settings=[ONE], kinds=ALL)
+    pieces = run_jobs(plan, laid, StubRunner(int8=WorkerFailedError("SIGSEGV")), settings=[ONE], kinds=ALL)
     assert [item.why for item in pieces.refused] == ["the interpreter died (SIGSEGV)"]
 
 
@@ -169,7 +169,7 @@ def test_a_model_that_cannot_be_profiled_is_not_refused(plan: BenchmarkPlan, lai
     def carry(job: Mapping[str, Any]) -> Mapping[str, Any]:
         if job["kind"] == "profile":
             raise WorkerFailedError("SIGABRT")
-        return Speaker()(job)
+        return StubRunner()(job)
 
     pieces = run_jobs(plan, laid, carry, settings=[ONE], kinds=ALL)
     assert not pieces.refused and len(pieces.timed) == 2
@@ -228,14 +228,14 @@ def test_a_spoilt_answer_is_refused(plan: BenchmarkPlan, laid: JobModels, reply:
 
 @pytest.mark.parametrize("reply", SPOILT_MODELS.values(), ids=SPOILT_MODELS)
 def test_spoilt_times_are_refused(plan: BenchmarkPlan, laid: JobModels, reply: Any) -> None:
-    pieces = run_jobs(plan, laid, Speaker(int8=reply), settings=[ONE], kinds=[JobKind.TIME])
+    pieces = run_jobs(plan, laid, StubRunner(int8=reply), settings=[ONE], kinds=[JobKind.TIME])
     assert "int8" in {item.model for item in pieces.refused}
     assert "int8" not in {item.model for item in pieces.timed}
 
 
 @pytest.mark.parametrize("reply", SPOILT_ANSWERS.values(), ids=SPOILT_ANSWERS)
 def test_spoilt_outputs_are_refused(plan: BenchmarkPlan, laid: JobModels, reply: Any) -> None:
-    pieces = run_jobs(plan, laid, Speaker(int8=reply), settings=[ONE], kinds=[JobKind.ANSWER])
+    pieces = run_jobs(plan, laid, StubRunner(int8=reply), settings=[ONE], kinds=[JobKind.ANSWER])
     assert [item.model for item in pieces.answered] == ["float32"]
     assert len(refusals(pieces)) == 1
 
@@ -245,11 +245,11 @@ def test_spoilt_outputs_are_refused(plan: BenchmarkPlan, laid: JobModels, reply:
 )
 def test_spoilt_counts_are_refused(plan: BenchmarkPlan, laid: JobModels, counts: Any) -> None:
     reply = {**COUNTED, "instructions": counts}
-    pieces = run_jobs(plan, laid, Speaker(int8=reply), settings=[ONE], kinds=[JobKind.COUNT])
+    pieces = run_jobs(plan, laid, StubRunner(int8=reply), settings=[ONE], kinds=[JobKind.COUNT])
     assert [item.model for item in pieces.counted] == ["float32"]
 
 
-def test_what_a_place_says_of_itself_is_made_printable() -> None:
+def test_the_description_of_a_target_is_made_printable() -> None:
     def carry(_: Mapping[str, Any]) -> Mapping[str, Any]:
         result = {"machine": "arm\x1b[2Jv8", "cores": "4", "odd": 7}
         return {"environment": result, "runtimes": {"ai-edge-litert": "2.3.0", 5: "x"}}

@@ -15,7 +15,7 @@ def test_everything_that_a_place_has_is_measured() -> None:
     assert notes == ()
 
 
-def test_what_a_place_lacks_is_left_out_and_told() -> None:
+def test_a_runtime_that_a_target_lacks_is_left_out_with_a_note() -> None:
     plan = BenchmarkPlan(models=(), runtimes=BOTH)
     settings, notes = select_settings(plan, where="here", runtimes=BOTH[:1], cores=2)
     assert {(item.runtime, item.threads) for item in settings} == {(BOTH[0], 1), (BOTH[0], 2)}

@@ -105,7 +105,7 @@ def test_what_a_tool_keeps_to_itself_has_no_key() -> None:
     assert len(here["passes"]) == 3 and here["rounds"] == 300
 
 
-def test_a_refused_model_says_why() -> None:
+def test_a_refused_model_has_a_reason() -> None:
     runtime = next(of for of in as_json()["results"] if "refused" in of)
     assert "builtin_code" in runtime["refused"] and "median_ms" not in runtime
 
@@ -179,7 +179,7 @@ def spoil(path: str, value: object) -> Callable[[Json], None]:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "code", "said"),
+    ("path", "value", "code", "value_in_message"),
     [
         ("kind", "evaluation", "invalid-format", "report.json"),
         ("schema", 2, "unsupported-schema", 2),
@@ -210,11 +210,11 @@ def spoil(path: str, value: object) -> Callable[[Json], None]:
     ],
 )
 def test_what_is_no_sound_report_is_refused_in_one_line(
-    path: str, value: object, code: str, said: object
+    path: str, value: object, code: str, value_in_message: object
 ) -> None:
     found = as_json()
     spoil(path, value)(found)
-    with raises_code(code, WHERE, said) as caught:
+    with raises_code(code, WHERE, value_in_message) as caught:
         parse_record(found, where=WHERE)
     assert isinstance(caught.value, TableError) and "\n" not in str(caught.value)
 

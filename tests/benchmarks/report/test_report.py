@@ -188,33 +188,33 @@ def test_names_are_escaped() -> None:
 
 
 def test_the_summary_has_the_speed_up_with_its_interval() -> None:
-    said = next(of for of in summary(both()) if of.startswith("On host, ai-edge-litert"))
-    assert re.search(r"int8 5\.\d\d ms, [12]\.\d\d times as fast \([12]\.\d\d to [12]\.\d\d\)", said)
+    sentence = next(of for of in summary(both()) if of.startswith("On host, ai-edge-litert"))
+    assert re.search(r"int8 5\.\d\d ms, [12]\.\d\d times as fast \([12]\.\d\d to [12]\.\d\d\)", sentence)
 
 
 def test_the_summary_has_the_accuracy_drop_and_its_pictures() -> None:
-    said = next(of for of in summary(both()) if of.startswith("int8 loses"))
-    assert "8.3 points of balanced accuracy against float32" in said
-    assert "10 pictures of the test split" in said and "not significant" in said
-    assert "1 of 10 (10.0 %) get another label, 1 of them lost and 0 won" in said
+    sentence = next(of for of in summary(both()) if of.startswith("int8 loses"))
+    assert "8.3 points of balanced accuracy against float32" in sentence
+    assert "10 pictures of the test split" in sentence and "not significant" in sentence
+    assert "1 of 10 (10.0 %) get another label, 1 of them lost and 0 won" in sentence
 
 
 @pytest.mark.parametrize(
-    ("elsewhere", "said"),
+    ("elsewhere", "end"),
     [
         (-1 / 12, "The difference is the same in all other places."),
         (0.0, "In the other places the difference is 0.0 points."),
     ],
 )
-def test_the_summary_has_the_drop_in_other_places(elsewhere: float, said: str) -> None:
+def test_the_summary_has_the_drop_in_other_places(elsewhere: float, end: str) -> None:
     (drop,) = both().drops[:1]
     there = replace(drop, balanced_accuracy=replace(drop.balanced_accuracy, difference=elsewhere))
-    assert any(of.endswith(said) for of in summary(replace(both(), drops=(drop, there))))
+    assert any(of.endswith(end) for of in summary(replace(both(), drops=(drop, there))))
 
 
 def test_the_summary_has_the_agreement_of_other_targets() -> None:
-    said = next(of for of in summary(both()) if of.startswith("On qemu:cortex-a72 against host"))
-    assert "int8 differs in 0 of 30 outputs and in 0 of 10 labels" in said
+    sentence = next(of for of in summary(both()) if of.startswith("On qemu:cortex-a72 against host"))
+    assert "int8 differs in 0 of 30 outputs and in 0 of 10 labels" in sentence
 
 
 def test_equal_models_show_no_difference_in_time() -> None:
@@ -248,9 +248,9 @@ def test_many_unsteady_times_are_one_warning() -> None:
     slowing = tuple(10.0 + 0.02 * at for at in range(200))
     both = [replace(timed(model=name, rounds=200), rounds_ms=slowing) for name in ("float32", "int8")]
     record = build_record([measured(timed=tuple(both))], a_plan())
-    (said,) = warnings(record)
+    (sentence,) = warnings(record)
     title = "2 of 2 medians come from unsteady rounds"
-    assert said.startswith(f"host: {title}; the worst: float32 with ai-edge-litert")
+    assert sentence.startswith(f"host: {title}; the worst: float32 with ai-edge-litert")
     assert re.search(rf"<summary>{title}: details</summary>.*int8.*</details>", benchmark_page(record), re.S)
 
 
@@ -290,9 +290,9 @@ def test_every_table_names_the_models_that_xnnpack_does_not_run() -> None:
         measured("qemu:cortex-a72", counted=(counted(setting=setting), arm)),
     ]
     record = build_record(places, a_plan())
-    said = "XNNPACK runs no part of int8 with tflite-runtime"
-    assert [said in of.caption for of in terminal_tables(record)] == [True, True]
-    assert benchmark_page(record).count(said) >= 2
+    sentence = "XNNPACK runs no part of int8 with tflite-runtime"
+    assert [sentence in of.caption for of in terminal_tables(record)] == [True, True]
+    assert benchmark_page(record).count(sentence) >= 2
 
 
 def test_missing_steps_are_explained() -> None:

@@ -53,7 +53,7 @@ def test_a_single_round_has_no_interval() -> None:
     assert found.median_ci95_ms is None and found.drift is None
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_contains_the_true_value_as_often_as_stated() -> None:
     intervals = [summarized(listed(seed=seed), turns=TURNS).median_ci95_ms for seed in range(100)]
     holding = [low <= 1 <= high for low, high in filter(None, intervals)]
     assert len(holding) == 100 and np.mean(holding) >= 0.88
@@ -82,32 +82,32 @@ def test_many_rounds_are_as_sure_as_they_should_be() -> None:
 
 
 def test_steady_rounds_do_not_drift() -> None:
-    told = [summarized(listed(seed=seed), turns=TURNS).drift for seed in range(50)]
-    assert sum(drift is not None and drift.sentence is not None for drift in told) <= 1
+    drifts = [summarized(listed(seed=seed), turns=TURNS).drift for seed in range(50)]
+    assert sum(drift is not None and drift.sentence is not None for drift in drifts) <= 1
 
 
-def test_throttling_is_told() -> None:
+def test_throttling_is_reported() -> None:
     values = rounds() * np.linspace(1, 1.3, TURNS * ROUNDS)
     found = summarized(values.tolist(), turns=TURNS)
-    assert found.drift is not None and found.drift.is_told and 0.15 < found.drift.change < 0.25
+    assert found.drift is not None and found.drift.has_trend and 0.15 < found.drift.change < 0.25
     assert found.drift.sentence is not None
     assert "the end took" in found.drift.sentence and "throttled" in found.drift.sentence
 
 
-def test_a_slow_beginning_is_told() -> None:
+def test_a_slow_beginning_is_reported() -> None:
     drift = summarized((rounds() * np.linspace(1.5, 1, TURNS * ROUNDS)).tolist(), turns=TURNS).drift
     assert drift is not None and drift.change < 0
     assert drift.sentence is not None and drift.sentence.startswith("the beginning took")
 
 
-def test_a_neighbour_that_comes_and_goes_is_told() -> None:
+def test_unsteady_rounds_are_reported_as_such() -> None:
     busy = np.repeat([2.0 if at % 4 == 0 else 1.0 for at in range(TURNS)], ROUNDS)
     drift = summarized((rounds() * busy).tolist(), turns=TURNS).drift
-    assert drift is not None and not drift.is_told
+    assert drift is not None and not drift.has_trend
     assert drift.sentence is not None and "unsteady" in drift.sentence
 
 
-def test_a_small_drift_is_not_told_however_sure() -> None:
+def test_a_small_drift_is_not_reported_even_if_significant() -> None:
     drift = measure_drift(np.linspace(1, 1.02, 30).tolist())
     assert drift.p_value < 0.001 and drift.sentence is None
 
@@ -127,16 +127,16 @@ def test_the_rank_test_is_mann_and_whitneys(first: list[float], second: list[flo
 
 def test_twice_as_fast_is_shown() -> None:
     pair = compare_medians(listed(2.0, seed=1), listed(1.0, seed=2), turns=TURNS)
-    assert pair.is_told and pair.ci95 is not None
+    assert pair.is_significant and pair.ci95 is not None
     assert pair.ci95[0] < 2 < pair.ci95[1] and pair.times_as_fast == pytest.approx(2, abs=0.05)
 
 
 def test_no_difference_is_shown_where_there_is_none() -> None:
-    told = [
-        compare_medians(listed(seed=seed), listed(seed=1000 + seed), turns=TURNS, seed=seed).is_told
+    is_significant = [
+        compare_medians(listed(seed=seed), listed(seed=1000 + seed), turns=TURNS, seed=seed).is_significant
         for seed in range(50)
     ]
-    assert np.mean(told) <= 0.1
+    assert np.mean(is_significant) <= 0.1
 
 
 def test_what_befell_both_in_a_turn_does_not_widen_their_ratio() -> None:
@@ -144,15 +144,15 @@ def test_what_befell_both_in_a_turn_does_not_widen_their_ratio() -> None:
     first, second = 1.1 * rounds(seed=1, turns_by=0.0) * busy, rounds(seed=2, turns_by=0.0) * busy
     together = compare_medians(first.tolist(), second.tolist(), turns=TURNS)
     apart = compare_medians(first.tolist(), second[::-1].tolist(), turns=TURNS)
-    assert together.is_told and not apart.is_told
+    assert together.is_significant and not apart.is_significant
 
 
 def test_models_of_unequal_rounds_are_compared() -> None:
     many = np.repeat(rounds(1.0), 10)
     pair = compare_medians(listed(3.0), many.tolist(), turns=TURNS)
-    assert pair.is_told and pair.times_as_fast == pytest.approx(3, rel=0.05)
+    assert pair.is_significant and pair.times_as_fast == pytest.approx(3, rel=0.05)
 
 
 def test_two_rounds_show_nothing() -> None:
     pair = compare_medians([1.0, 1.0], [9.0, 9.0])
-    assert pair.times_as_fast == pytest.approx(1 / 9) and pair.ci95 is None and not pair.is_told
+    assert pair.times_as_fast == pytest.approx(1 / 9) and pair.ci95 is None and not pair.is_significant

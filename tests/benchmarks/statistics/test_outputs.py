@@ -29,8 +29,8 @@ ONE_LOST = (*TRUTH[:9], 1)  # the last nv is called mel
 
 
 def the_answer(given: AnsweredPictures, plan: BenchmarkPlan | None = None) -> ScoredAnswer:
-    told = collect_outputs([measured(answered=(given,))], plan or a_plan())
-    return score_outputs(told[0], seed=0)
+    collected = collect_outputs([measured(answered=(given,))], plan or a_plan())
+    return score_outputs(collected[0], seed=0)
 
 
 def the_drop(first: AnsweredPictures, here: AnsweredPictures) -> AccuracyDrop:
@@ -59,7 +59,7 @@ def test_a_figure_of_five_groups_has_no_interval() -> None:
     assert answer.accuracy is not None and answer.accuracy.ci95 is None
 
 
-def test_the_second_label_is_what_a_single_output_speaks_of() -> None:
+def test_a_single_output_is_the_probability_of_the_second_label() -> None:
     two = replace(scored(), dataset=replace(scored().dataset, classes=("bcc", "mel")))
     plan = BenchmarkPlan(
         models=[a_model(labels=("bcc", "mel"))], scored=replace(two, pictures=two.pictures[:6])
@@ -82,24 +82,24 @@ def test_models_with_labels_in_another_order_are_compared_by_name() -> None:
     turned = CLASSES[::-1]
     plan = BenchmarkPlan(models=[a_model(), a_model("int8", labels=turned)], scored=scored())
     there = saying([2 - label for label in TRUTH], model="int8")
-    told = collect_outputs([measured(answered=(saying(TRUTH), there))], plan)
-    drop = next(compare_accuracy(told, seed=0))
+    collected = collect_outputs([measured(answered=(saying(TRUTH), there))], plan)
+    drop = next(compare_accuracy(collected, seed=0))
     assert drop.top1_agreement == 1.0
 
 
-def test_a_label_that_only_one_model_knows_leaves_the_other_comparable() -> None:
+def test_a_label_of_only_one_model_leaves_the_other_comparable() -> None:
     plan = BenchmarkPlan(models=[a_model(), a_model("int8", labels=(*CLASSES, "scc"))], scored=scored())
     outputs = np.zeros((10, 4), dtype=np.uint8)
     outputs[np.arange(10), TRUTH] = 255
-    told = collect_outputs([measured(answered=(saying(TRUTH), answered(outputs, model="int8")))], plan)
-    assert next(compare_accuracy(told, seed=0)).only_first == 0
+    collected = collect_outputs([measured(answered=(saying(TRUTH), answered(outputs, model="int8")))], plan)
+    assert next(compare_accuracy(collected, seed=0)).only_first == 0
 
 
 @pytest.mark.parametrize(
     ("labels", "why"),
     [(None, "labels"), (("mel", "nv", "scc"), "'bcc'")],
 )
-def test_what_cannot_be_scored_says_why(labels: tuple[str, ...] | None, why: str) -> None:
+def test_outputs_that_cannot_be_scored_have_a_reason(labels: tuple[str, ...] | None, why: str) -> None:
     answer = the_answer(saying(TRUTH), BenchmarkPlan(models=[a_model(labels=labels)], scored=scored()))
     assert answer.unscored is not None and why in answer.unscored
     assert answer.accuracy is None and answer.predicted is None
@@ -114,9 +114,9 @@ def test_outputs_that_are_no_probabilities_are_not_scored() -> None:
 
 def test_settings_with_the_same_bytes_share_an_answer() -> None:
     both = (saying(TRUTH), saying(TRUTH, setting=LITERT_TWO))
-    told = collect_outputs([measured(answered=both)], a_plan())
-    assert [place.setting for place in told[0].where] == [LITERT, LITERT_TWO]
-    assert len(told) == 1
+    collected = collect_outputs([measured(answered=both)], a_plan())
+    assert [place.setting for place in collected[0].where] == [LITERT, LITERT_TWO]
+    assert len(collected) == 1
 
 
 def test_a_drop_counts_what_was_lost_and_names_what_flipped() -> None:
@@ -128,7 +128,7 @@ def test_a_drop_counts_what_was_lost_and_names_what_flipped() -> None:
     assert [(flip.picture, flip.first, flip.here) for flip in drop.flips] == [("nv/009.png", "nv", "mel")]
 
 
-def test_a_drop_says_how_far_confidence_moved() -> None:
+def test_a_drop_has_the_change_of_confidence() -> None:
     drop = the_drop(saying(TRUTH, sure=192), saying(TRUTH, sure=128, model="int8"))
     assert drop.mean_confidence_drift == pytest.approx(0.25)
     assert drop.max_confidence_drift == pytest.approx(0.25)
@@ -150,7 +150,7 @@ def test_models_are_compared_only_where_both_answered() -> None:
     assert list(compare_accuracy(collect_outputs([here], a_plan()), seed=0)) == []
 
 
-def test_an_emulator_that_says_the_same_differs_in_nothing() -> None:
+def test_an_emulator_with_equal_outputs_has_no_differences() -> None:
     found = compare_places(
         collect_outputs(
             [measured(answered=(saying(TRUTH),)), measured("qemu:cortex-a72", answered=(saying(TRUTH),))],
@@ -193,5 +193,5 @@ def test_another_target_is_held_against_the_same_runtime_at_home() -> None:
     assert across[0].differing == 0
 
 
-def test_without_pictures_there_is_nothing_to_tell() -> None:
+def test_without_pictures_there_are_no_outputs() -> None:
     assert collect_outputs([measured()], BenchmarkPlan(models=[a_model()])) == ()

@@ -57,9 +57,9 @@ def test_a_runtime_without_xnnpack_for_integers_is_compared_with_its_successor()
 def test_models_of_one_reason_share_a_sentence() -> None:
     slow = [timed("float32", OLD, 2.0), timed("ptq", OLD, 5.0, "none"), timed("qat", OLD, 6.0, "none")]
     quick = [timed("float32", NEW, 2.0), timed("ptq", NEW, 1.0), timed("qat", NEW, 1.0)]
-    (said,) = explain_slow_models(here(*slow, *quick), a_plan("float32", "ptq", "qat"))
-    assert said.startswith("ptq takes 2.5, qat 3.0 times as long as float32 with tflite-runtime")
-    assert said.endswith("its successor ai-edge-litert was 5.0, 6.0 times as fast with the same files")
+    (sentence,) = explain_slow_models(here(*slow, *quick), a_plan("float32", "ptq", "qat"))
+    assert sentence.startswith("ptq takes 2.5, qat 3.0 times as long as float32 with tflite-runtime")
+    assert sentence.endswith("its successor ai-edge-litert was 5.0, 6.0 times as fast with the same files")
 
 
 def test_a_successor_that_was_not_measured_is_named() -> None:
@@ -75,8 +75,8 @@ def test_the_operators_that_xnnpack_does_not_run_are_named() -> None:
     profiled = (ProfiledModel(model="int8", setting=NEW, operators=operators),)
     two = replace(NEW, threads=2)
     slow = [timed("float32", two, 2.0), timed("int8", two, 3.0, "64 of 67 operators")]
-    told = next(explain_slow_models(here(*slow, profiled=profiled), PLAN))
-    assert "64 of 67 operators" in told and "(70 % of the time in MEAN)" in told
+    sentence = next(explain_slow_models(here(*slow, profiled=profiled), PLAN))
+    assert "64 of 67 operators" in sentence and "(70 % of the time in MEAN)" in sentence
 
 
 def test_a_processor_without_dot_products_is_a_reason() -> None:

@@ -110,11 +110,11 @@ def test_models_take_turns(ordinary: Ordinary) -> None:
     assert ["--enable_op_profiling=true" in line for line in requests] == [False] * 6 + [True] * 2
 
 
-def test_the_record_says_what_cannot_be_had(ordinary: Ordinary) -> None:
+def test_the_record_names_what_cannot_be_measured(ordinary: Ordinary) -> None:
     assert any("no 90th percentile" in note for note in ordinary.measured.notes)
 
 
-def test_operators_are_told(ordinary: Ordinary) -> None:
+def test_operators_are_reported(ordinary: Ordinary) -> None:
     profiled = ordinary.measured.profiled
     assert len(profiled) == 4
     assert [item.name for item in profiled[0].operators] == ["TfLiteXNNPackDelegate", "SOFTMAX"]
@@ -153,7 +153,7 @@ def test_every_command_names_the_serial(ordinary: Ordinary) -> None:
     assert requests == {("devices", "-l"), ("-s", "R58M")}
 
 
-def test_a_phone_without_fixed_clocks_is_measured_and_says_so(stand_in: StandIn) -> None:
+def test_a_phone_without_fixed_clocks_is_measured(stand_in: StandIn) -> None:
     root = stand_in.phone("R58M")
     stand_in.program(root, "cmd", "echo Failed to set FIXED_PERFORMANCE mode >&2; exit 255")
     measured = measure(stand_in, a_plan())
@@ -193,7 +193,7 @@ def test_what_an_earlier_loss_left_is_removed_and_a_living_one_is_not(stand_in: 
 def test_all_phones_are_found_and_one_by_its_serial(stand_in: StandIn) -> None:
     stand_in.phone("R58M")
     stand_in.phone("192.168.1.5:5555")
-    stand_in.say(server_starts=True)
+    stand_in.configure(server_starts=True)
     every = find_phones(None, benchmark_model=stand_in.tool)
     assert [target.name for target in every] == ["adb:R58M", "adb:192.168.1.5:5555"]
     (one,) = find_phones("192.168.1.5:5555", benchmark_model=stand_in.tool)
@@ -244,7 +244,7 @@ def test_no_adb_is_an_error_with_a_hint(stand_in: StandIn, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("lost_exit", [0, 255])
-def test_a_phone_lost_in_the_middle_keeps_what_it_told(stand_in: StandIn, lost_exit: int) -> None:
+def test_a_phone_lost_in_the_middle_keeps_its_results(stand_in: StandIn, lost_exit: int) -> None:
     stand_in.phone("R58M", lost_at=7, lost_exit=lost_exit)
     measured = measure(stand_in, a_plan(a_model("a"), a_model("b"), threads=(1, 2)))
     assert [(item.model, item.setting.threads) for item in measured.summarized] == [("a", 1), ("b", 1)]
@@ -254,7 +254,7 @@ def test_a_phone_lost_in_the_middle_keeps_what_it_told(stand_in: StandIn, lost_e
     assert lost.startswith("the connection was lost (") and "\n" not in lost
 
 
-def test_a_phone_lost_before_it_told_anything_is_an_error(stand_in: StandIn) -> None:
+def test_a_phone_lost_before_any_result_is_an_error(stand_in: StandIn) -> None:
     stand_in.phone("R58M", lost_at=1)
     with raises_code("connection-lost", "adb:R58M: ") as caught:
         measure(stand_in, a_plan())
@@ -280,16 +280,16 @@ def test_a_model_that_the_tool_refuses_is_refused_with_its_words(stand_in: Stand
 
 
 @pytest.mark.parametrize(("tool", "why"), [("mute", "not understood"), ("crashing", "exit code 139")])
-def test_a_tool_that_tells_nothing_refuses_the_model(stand_in: StandIn, tool: str, why: str) -> None:
+def test_a_tool_without_output_refuses_the_model(stand_in: StandIn, tool: str, why: str) -> None:
     stand_in.phone("R58M")
-    stand_in.say(tool=tool)
+    stand_in.configure(tool=tool)
     (refused,) = measure(stand_in, a_plan()).refused
     assert why in refused.why
 
 
 def test_a_tool_that_does_not_end_is_ended(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     root = stand_in.phone("R58M")
-    stand_in.say(tool="endless")
+    stand_in.configure(tool="endless")
     monkeypatch.setattr("benchmarks.targets.adb.adb_target.LOADING_SECONDS", 0.5)
     (refused,) = measure(stand_in, a_plan()).refused
     assert "did not end within 2 seconds" in refused.why
@@ -300,7 +300,7 @@ def test_a_model_that_does_not_end_is_given_up_under_every_setting(
     stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in.phone("R58M")
-    stand_in.say(tool="endless")
+    stand_in.configure(tool="endless")
     monkeypatch.setattr("benchmarks.targets.adb.adb_target.LOADING_SECONDS", 0.5)
     measured = measure(stand_in, a_plan(threads=(1, 2, 4)))
     assert [item.setting.threads for item in measured.refused] == [1, 2, 4]
@@ -311,7 +311,7 @@ def test_a_model_that_does_not_end_is_given_up_under_every_setting(
 def test_ctrl_c_ends_the_tool_and_leaves_nothing(stand_in: StandIn) -> None:
     root, fifo = stand_in.phone("R58M"), stand_in.folder / "fifo"
     os.mkfifo(fifo)
-    stand_in.say(tool="endless", fifo=str(fifo))
+    stand_in.configure(tool="endless", fifo=str(fifo))
     program = f"""
 from tests.benchmarks.targets.test_adb import AdbTarget, Path, a_plan, silent
 AdbTarget(serial="R58M", benchmark_model=Path({str(stand_in.tool)!r})).measure(a_plan(), track=silent)
@@ -339,7 +339,7 @@ def test_more_threads_than_cores_are_left_out(stand_in: StandIn) -> None:
 
 def test_an_old_phone_ends_its_lines_otherwise(stand_in: StandIn) -> None:
     stand_in.phone("R58M", newline="\r\n")
-    stand_in.say(tool="old")
+    stand_in.configure(tool="old")
     (summarized,) = measure(stand_in, a_plan()).summarized
     assert summarized.passes[0].median_ms is None
     assert summarized.passes[0].mean_ms == 2305.2

@@ -16,9 +16,11 @@ from benchmarks.targets.adb.adb_target import (
 from dermpack.inference.interpreter_host import Kernels
 from tests.support.paths import REPOSITORY
 
-SAID = REPOSITORY / "tests/support/adb_stand_in_programs"  # in the tool's own form; the figures are made up
+# In the format of the tool; the figures are invented.
+OUTPUTS = REPOSITORY / "tests/support/adb_stand_in_programs"
 NEW, OLD, PROFILE, NOT_A_MODEL = (
-    (SAID / name).read_text(encoding="utf-8") for name in ("new.txt", "old.txt", "profile.txt", "refused.txt")
+    (OUTPUTS / name).read_text(encoding="utf-8")
+    for name in ("new.txt", "old.txt", "profile.txt", "refused.txt")
 )
 XNNPACK = Setting(runtime="benchmark_model", kernels=Kernels.XNNPACK, threads=2)
 BUILTIN = Setting(runtime="benchmark_model", kernels=Kernels.BUILTIN, threads=1)
@@ -41,7 +43,7 @@ def test_operators_are_looked_at_in_a_process_of_their_own() -> None:
     assert "--enable_op_profiling=true" not in timing_arguments("m", setting=BUILTIN, timing=Timing())
 
 
-def test_a_new_build_tells_percentiles() -> None:
+def test_a_new_build_prints_percentiles() -> None:
     result = read_timing(NEW, kernels=Kernels.XNNPACK)
     assert result is not None
     assert result[0] == ToolPass(
@@ -61,7 +63,7 @@ def test_a_new_build_tells_percentiles() -> None:
     assert result[1] == "64 of 66 operators"
 
 
-def test_an_old_build_tells_no_median_and_none_is_invented() -> None:
+def test_an_old_build_prints_no_median_and_none_is_invented() -> None:
     result = read_timing(OLD, kernels=Kernels.BUILTIN)
     assert result is not None
     figures, _ = result
@@ -98,7 +100,7 @@ def test_rounds_that_all_took_the_same_are_read() -> None:
         ("", ""),
     ],
 )
-def test_what_the_delegate_took_is_as_the_build_says_it(line: str, delegated: str) -> None:
+def test_the_delegated_operators_are_those_that_the_build_prints(line: str, delegated: str) -> None:
     result = read_timing(f"{line}\n{OLD}", kernels=Kernels.XNNPACK)
     assert result is not None
     assert result[1] == delegated

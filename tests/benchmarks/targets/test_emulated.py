@@ -121,7 +121,7 @@ def _measure(target: QemuTarget, plan: BenchmarkPlan) -> TargetMeasurement:
     return target.measure(plan, track=silent)
 
 
-def test_an_emulated_processor_answers_and_counts_and_tells_no_time(found: TargetMeasurement) -> None:
+def test_an_emulated_processor_gives_answers_and_counts_and_no_time(found: TargetMeasurement) -> None:
     assert found.target == "qemu:cortex-a72"
     assert found.is_emulated
     assert found.timed == ()
@@ -164,7 +164,7 @@ def test_a_model_that_kills_the_interpreter_is_refused_with_the_signal(
     assert [(item.model, "SIGSEGV" in item.why) for item in found.refused] == [("flat", True)]
 
 
-def test_an_emulator_without_plugins_counts_nothing_and_says_so(
+def test_an_emulator_without_plugins_counts_nothing_and_the_reason_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: BenchmarkPlan
 ) -> None:
     found = _measure(_target(tmp_path, monkeypatch, counted=""), _without_broken(plan))
@@ -172,7 +172,7 @@ def test_an_emulator_without_plugins_counts_nothing_and_says_so(
     assert "not counted" in found.refused[0].why
 
 
-def test_an_emulated_python_that_does_not_start_is_an_error_that_says_how_to_prepare_it(
+def test_the_error_for_an_emulated_python_that_does_not_start_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: BenchmarkPlan
 ) -> None:
     target = _target(tmp_path, monkeypatch, before="echo 'no such library' >&2; exit 127")
@@ -187,7 +187,7 @@ def test_a_runtime_that_is_not_there_is_an_error(
         _measure(_target(tmp_path, monkeypatch), replace(plan, runtimes=["benchmark_model"]))
 
 
-def test_an_unprepared_machine_is_told_how(tmp_path: Path) -> None:
+def test_the_error_for_an_unprepared_machine_names_the_command(tmp_path: Path) -> None:
     with raises_code("emulator-not-prepared", "make arm"):
         qemu_target("cortex-a76", folder=tmp_path)
 

@@ -165,7 +165,7 @@ def test_integers_cost_the_old_runtime_more_than_floats(emulated: Mapping[str, T
 @pytest.mark.parametrize(
     ("place", "runtime", "has"), [(A76, LITERT, True), (A72, LITERT, False), (A76, TFLITE, False)]
 )
-def test_the_kinds_of_instructions_say_why(
+def test_the_kinds_of_instructions_explain_the_difference(
     emulated: Mapping[str, TargetMeasurement], place: str, runtime: str, *, has: bool
 ) -> None:
     (profile,) = (
@@ -174,5 +174,5 @@ def test_the_kinds_of_instructions_say_why(
     assert (profile.operators[0].count > 0) is has
 
 
-def test_no_time_is_told(emulated: Mapping[str, TargetMeasurement]) -> None:
+def test_no_time_is_reported(emulated: Mapping[str, TargetMeasurement]) -> None:
     assert [item.timed for item in emulated.values()] == [(), ()]

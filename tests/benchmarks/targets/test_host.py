@@ -32,7 +32,7 @@ def test_this_machine_answers_the_whole_plan(plan: BenchmarkPlan) -> None:
     assert measured.environment[plan.runtimes[0]]
 
 
-def test_the_steps_from_file_to_label_are_told(plan: BenchmarkPlan) -> None:
+def test_the_steps_from_file_to_label_are_measured(plan: BenchmarkPlan) -> None:
     measured = HostTarget().measure(replace(plan, models=plan.models[1:]))
     (steps,) = measured.steps
     assert (steps.model, steps.rounds) == ("int8", 36)
@@ -76,6 +76,6 @@ def test_a_runtime_that_is_not_installed_is_refused(plan: BenchmarkPlan) -> None
         ("", "JSON"),
     ],
 )
-def test_the_death_of_a_worker_is_told_in_one_line(tmp_path: Path, program: str, why: str) -> None:
+def test_the_end_of_a_worker_is_described_in_one_line(tmp_path: Path, program: str, why: str) -> None:
     with pytest.raises(WorkerFailedError, match=why):
         job_runner(tmp_path, program=("-c", program))(JOB)

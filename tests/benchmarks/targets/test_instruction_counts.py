@@ -59,7 +59,7 @@ def test_an_emulator_without_plugins_counts_nothing(tmp_path: Path) -> None:
         read_counts(tmp_path / "counts.txt")
 
 
-def test_the_plugin_knows_the_workers_marks_and_our_kinds() -> None:
+def test_the_plugin_has_the_marks_and_the_kinds_of_the_worker() -> None:
     source = COUNTER_SOURCE.read_text()
     assert f"BEGIN = {BEGIN:#010X}".replace("0X", "0x") in source
     assert f"END = {END:#010X}".replace("0X", "0x") in source

@@ -24,7 +24,7 @@ HWCAP = (
     *("fp", "asimd", "evtstrm", "aes", "pmull", "sha1", "sha2", "crc32", "atomics", "fphp", "asimdhp"),
     *("cpuid", "asimdrdm", "jscvt", "fcma", "lrcpc", "dcpop", "sha3", "sm3", "sm4", "asimddp"),
 )
-SAY_HWCAP = """
+PRINT_HWCAP = """
 import ctypes
 c = ctypes.CDLL(None)
 c.getauxval.restype = ctypes.c_ulong
@@ -58,7 +58,7 @@ def test_only_the_younger_one_has_dot_products() -> None:
 
 
 @pytest.mark.parametrize("cpu", CPUS, ids=lambda cpu: cpu.name)
-def test_every_core_says_what_it_is(cpu: Cpu) -> None:
+def test_every_core_is_described(cpu: Cpu) -> None:
     blocks = system_files(cpu)["proc/cpuinfo"].strip().split("\n\n")
     assert len(blocks) == 4
     assert blocks[2].splitlines()[0] == "processor\t: 2"
@@ -73,9 +73,9 @@ def test_the_cores_are_as_many_in_every_file() -> None:
 
 @pytest.mark.arm
 @pytest.mark.parametrize("cpu", CPUS, ids=lambda cpu: cpu.name)
-def test_a_processor_says_of_itself_what_the_emulator_can(cpu: Cpu, sysroot: Sysroot) -> None:
+def test_a_processor_lists_the_features_of_the_emulator(cpu: Cpu, sysroot: Sysroot) -> None:
     reply = subprocess.run(
-        [*sysroot.command(cpu), "-B", "-c", SAY_HWCAP],
+        [*sysroot.command(cpu), "-B", "-c", PRINT_HWCAP],
         env=sysroot.environment(),
         stdout=subprocess.PIPE,
         text=True,

@@ -117,7 +117,7 @@ def test_no_ssh_is_an_error_with_a_hint(tmp_path: Path, monkeypatch: pytest.Monk
         measure(a_plan())
 
 
-def test_the_error_for_a_machine_without_numpy_says_what_to_install(
+def test_the_error_for_a_machine_without_numpy_names_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare_python: str
 ) -> None:
     install_ssh(tmp_path, monkeypatch)
@@ -127,7 +127,7 @@ def test_the_error_for_a_machine_without_numpy_says_what_to_install(
         measure(a_plan(), python=bare_python)
 
 
-def test_the_error_for_a_machine_without_an_interpreter_says_what_to_install(
+def test_the_error_for_a_machine_without_an_interpreter_names_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare_python: str
 ) -> None:
     install_ssh(tmp_path, monkeypatch)

@@ -197,7 +197,7 @@ def test_an_interrupted_training_continues(network: Keras, trained: Any, tmp_pat
             raise _StoppedError
 
     with pytest.raises(_StoppedError):
-        train(network, tmp_path, watch=stop)
+        train(network, tmp_path, on_progress=stop)
     again = train(network, tmp_path)  # from the end of the first epoch
     assert again.fitted == trained.fitted
     pairs = zip(again.model.get_weights(), trained.model.get_weights(), strict=True)
@@ -210,7 +210,7 @@ def test_a_bad_start_can_be_refused_before_any_epoch(network: Keras, tmp_path: P
         raise _StoppedError
 
     with pytest.raises(_StoppedError):
-        train(network, tmp_path, begun=refuse)
+        train(network, tmp_path, on_zero_epoch=refuse)
     assert not list(tmp_path.iterdir())
 
 

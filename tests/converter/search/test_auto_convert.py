@@ -61,7 +61,9 @@ def interrupted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     harmed = write_cancelling(run, tmp_path_factory.mktemp("cancelling") / "run")
     export, data = harmed.with_name("export"), run.parent / "dataset"
     with pytest.raises(KeyboardInterrupt):
-        convert_run(harmed, export, ConversionRequest(), data=data, observers=TrainingObservers(watch=stop))
+        convert_run(
+            harmed, export, ConversionRequest(), data=data, observers=TrainingObservers(on_progress=stop)
+        )
     return harmed
 
 
@@ -103,7 +105,7 @@ def test_the_spared_file_runs_everywhere(mended: Converted) -> None:
     assert all(item.works for item in mended.contract.runtimes.tried)
 
 
-def test_an_export_tells_of_its_layers_where_any_was_spared(mended: Converted, lost: Converted) -> None:
+def test_an_export_has_a_layer_report_if_a_layer_stays_in_float(mended: Converted, lost: Converted) -> None:
     assert names(mended.export) == names(lost.export) == FILES | LAYERS
 
 
@@ -146,7 +148,7 @@ def test_everything_that_was_tried_is_there(lost: Converted) -> None:
     assert len(lost.rejected) == len(methods) - 1
 
 
-def test_what_xnnpack_refuses_is_rejected_and_says_so(lost: Converted) -> None:
+def test_a_file_that_xnnpack_refuses_is_rejected_with_the_reason(lost: Converted) -> None:
     tried = read_contract(lost.rejected["ptq"] / "model.json").runtimes.tried
     assert {item.delegate for item in tried if item.runtime == "ai-edge-litert" and item.works} == {"none"}
 

@@ -209,7 +209,7 @@ def test_bgr_is_found(tmp_path: Path, dataset: Path) -> None:
     assert contract.input_evidence.chosen == "0..1 BGR centre-square"
 
 
-def test_ways_that_cannot_be_told_apart_are_asked_for(
+def test_ways_to_feed_without_a_significant_difference_are_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wide = write_levelled(tmp_path / "wide", width=48)
@@ -282,8 +282,8 @@ def test_a_file_in_the_metadata_of_another_program_declares_itself(tmp_path: Pat
     from dermpack.tflite.metadata_writing import with_metadata
     from dermpack.tflite.model_file import Metadata
 
-    told = Metadata(name="skin", labels=LABELS, mean=(127.5,), std=(127.5,), licence="CC0")
-    (tmp_path / "model.tflite").write_bytes(with_metadata(foreign_file(), told))
+    tflite_metadata = Metadata(name="skin", labels=LABELS, mean=(127.5,), std=(127.5,), licence="CC0")
+    (tmp_path / "model.tflite").write_bytes(with_metadata(foreign_file(), tflite_metadata))
     command = ["convert", str(tmp_path / "model.tflite"), "-o", str(tmp_path / "export")]
     assert main([*command, "--data", str(dataset), "--quiet"]) == 0
     contract = read_contract(tmp_path / "export" / "model.json")

@@ -141,15 +141,15 @@ def test_readmes_and_card_state_what_a_threshold_costs(exports: Path, page: Bund
     (variant,) = read_variants(exports, ("int8",))
     point = replace(variant.contract.thresholds[0], wanted_sensitivity=0.95, sensitivity=71 / 74)
     point = replace(point, threshold=0.018, specificity=0.59, positives=74, n=900)
-    told = replace(variant, contract=replace(variant.contract, thresholds=(point,)))
-    built = build_bundle([told], replace(REQUEST, format=page, golden_in=GoldenPlace.NONE, runtime={}))
+    changed = replace(variant, contract=replace(variant.contract, thresholds=(point,)))
+    built = build_bundle([changed], replace(REQUEST, format=page, golden_in=GoldenPlace.NONE, runtime={}))
     cost = "mel from 0.018 on: finds 95.9 % of its 74 pictures, and also calls 41 % of the other 826"
     for text in (built.files["README.md"].decode(), built.card.decode().partition("## Accuracy")[2]):
         assert f"{cost} (validation split, n = 900)" in text
 
 
 @pytest.mark.parametrize("page", [BundleFormat.MODULE, BundleFormat.WEB])
-def test_readmes_say_that_a_refused_picture_has_no_label(exports: Path, page: BundleFormat) -> None:
+def test_readmes_state_that_a_refused_picture_has_no_label(exports: Path, page: BundleFormat) -> None:
     (variant,) = read_variants(exports, ("int8",))
     request = replace(REQUEST, format=page, golden_in=GoldenPlace.NONE, runtime={})
     assert "This model refuses no picture" in build_bundle([variant], request).files["README.md"].decode()
@@ -390,15 +390,15 @@ def test_a_noncommercial_licence_is_stated_in_all_documents(exports: Path, kind:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("", "Not stated"), ("by my own rules", "by my own rules"), ("CC0", "CC0 1.0")]
+    ("text", "expected"), [("", "Not stated"), ("by my own rules", "by my own rules"), ("CC0", "CC0 1.0")]
 )
-def test_every_licence_is_shown(exports: Path, text: str, told: str) -> None:
+def test_every_licence_is_shown(exports: Path, text: str, expected: str) -> None:
     variants = licensed(read_variants(exports, ("int8",)), text)
     bundle = build_bundle(variants, REQUEST).bundle
-    assert told in render_model_card(bundle, variants).decode()
+    assert expected in render_model_card(bundle, variants).decode()
 
 
-def test_no_page_speaks_of_a_licence_that_is_not_stated(exports: Path) -> None:
+def test_no_page_mentions_a_licence_that_is_not_stated(exports: Path) -> None:
     (variant,) = licensed(read_variants(exports, ("int8",)), "")
     text = readme(variant)
     assert "Licence of the model: not stated." in text
@@ -406,10 +406,10 @@ def test_no_page_speaks_of_a_licence_that_is_not_stated(exports: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_measured", "told"), [(True, "resemble its training data"), (False, "was not measured")]
+    ("is_measured", "expected"), [(True, "resemble its training data"), (False, "was not measured")]
 )
 def test_the_card_of_a_foreign_model_claims_nothing_about_its_training(
-    exports: Path, is_measured: bool, told: str
+    exports: Path, is_measured: bool, expected: str
 ) -> None:
     (variant,) = read_variants(exports, ("int8",))
     contract = variant.contract
@@ -420,7 +420,7 @@ def test_the_card_of_a_foreign_model_claims_nothing_about_its_training(
         variant, contract=replace(contract, parents=parents, accuracy=accuracy, source=source, license="")
     )
     card = render_model_card(build_bundle([variant], REQUEST).bundle, [foreign]).decode()
-    assert told in card
+    assert expected in card
     assert "What it was trained on is not known here" in card
     assert "of the same sources as its training data" not in card
     assert "the dataset it was trained on" not in card

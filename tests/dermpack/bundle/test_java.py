@@ -92,8 +92,8 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     compile_java(tmp_path / "classes", [*folder.glob("*.java"), *(JAVA_FOLDER / "standin").glob("*.java")])
     model = f"{module}/{bundle_assets(slug)}/model.json"
     command = ["java", "-cp", str(tmp_path / "classes"), f"{names.package}.Dump", model]
-    told = subprocess.run(command, capture_output=True, check=True).stdout.decode()
-    assert told.split("\n")[:-1] == [text[:60], text, text, labels[0], text]
+    output = subprocess.run(command, capture_output=True, check=True).stdout.decode()
+    assert output.split("\n")[:-1] == [text[:60], text, text, labels[0], text]
     # Gradle, XML and rules contain none of the texts; Markdown has them escaped.
     for path in (
         *module.glob("*.kts"),

@@ -35,7 +35,9 @@ pytestmark = [
     pytest.mark.skipif(not PYTHON, reason="DERMPACK_MEDIAPIPE is not set to a Python with mediapipe"),
 ]
 Pixels = NDArray[np.uint8]
-TELLING = Metadata(name="lesions", labels=LABELS, mean=(127.5,), std=(127.5,), lowest=(-1.0,), highest=(1.0,))
+METADATA = Metadata(
+    name="lesions", labels=LABELS, mean=(127.5,), std=(127.5,), lowest=(-1.0,), highest=(1.0,)
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def test_the_top_label_is_the_same_on_all_pictures(
 ) -> None:
     data = float_model() if kind == "float32" else integer_model(kind)
     model = tmp_path / "model.tflite"
-    model.write_bytes(with_metadata(data, replace(TELLING, calibration=calibration)))
+    model.write_bytes(with_metadata(data, replace(METADATA, calibration=calibration)))
     check_labels(model, brightened(pictures, SIZE), ModelSettings(labels=LABELS))
 
 

@@ -188,8 +188,8 @@ def test_a_generated_picture_gets_an_answer(
 ) -> None:
     (tmp_path / "picture.png").write_bytes(encoded(render(0, classes=7, size=300, seed=0), "PNG"))
     assert main(["predict", str(folder), str(tmp_path / "picture.png"), "--json", "--quiet"]) == 0
-    said = json.dumps(json.loads(capsys.readouterr().out))
-    assert any(f'"{label}"' in said for label in read(folder / "model.json")["labels"])
+    output = json.dumps(json.loads(capsys.readouterr().out))
+    assert any(f'"{label}"' in output for label in read(folder / "model.json")["labels"])
 
 
 @EACH

@@ -32,10 +32,10 @@ def variant(tmp_path_factory: pytest.TempPathFactory) -> Variant:
     return variant
 
 
-def pages(variant: Variant, **said: Any) -> Mapping[str, str]:
+def pages(variant: Variant, **fields: Any) -> Mapping[str, str]:
     """Return the documents of a bundle with these values in its contract."""
-    told = replace(variant, contract=replace(variant.contract, **said))
-    files = unpack_files(build_bundle([told], BundleRequest(name="skin")).data, where="bundle")
+    changed = replace(variant, contract=replace(variant.contract, **fields))
+    files = unpack_files(build_bundle([changed], BundleRequest(name="skin")).data, where="bundle")
     return {name: files[f"skin/{name}"].decode() for name in PAGES}
 
 
@@ -52,7 +52,7 @@ def test_no_text_of_a_contract_forges_a_line_or_markup(variant: Variant) -> None
     tried = RuntimeResult(
         runtime="ai-edge-litert", version=foreign, delegate=foreign, works=True, result=foreign
     )
-    said = {
+    fields = {
         "name": foreign,
         "intended_use": foreign,
         "labels": (label, *LABELS[1:]),
@@ -62,7 +62,7 @@ def test_no_text_of_a_contract_forges_a_line_or_markup(variant: Variant) -> None
         "runtimes": summarize_runtimes((tried,)),
         "accuracy": tuple(replace(accuracy, split=foreign) for accuracy in contract.accuracy),
     }
-    for name, text in pages(variant, **said).items():
+    for name, text in pages(variant, **fields).items():
         harmless(text, is_plain=name == "NOTICE")
 
 
@@ -80,10 +80,10 @@ def harmless(text: str, *, is_plain: bool) -> None:
 def test_a_contract_whose_name_or_version_is_not_a_short_line_is_rejected(
     variant: Variant, field: str, text: str
 ) -> None:
-    said: dict[str, Any] = {field: text}
-    told = replace(variant, contract=replace(variant.contract, **said))
+    fields: dict[str, Any] = {field: text}
+    changed = replace(variant, contract=replace(variant.contract, **fields))
     with raises_code("invalid-option", f"{field} {text!r}", f"--{field}"):
-        build_bundle([told], BundleRequest())
+        build_bundle([changed], BundleRequest())
 
 
 def test_a_recipe_that_cannot_name_a_folder_is_rejected(variant: Variant, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def _steady(report: Path, path: Path, *, ms: float) -> str:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "value"),
     [
         (("--on", "moon"), "invalid-option", "--on moon"),
         (("--on", "qemu:max"), "target-not-supported", "cortex-a72"),
@@ -86,7 +86,7 @@ def _steady(report: Path, path: Path, *, ms: float) -> str:
 def test_a_place_that_is_none_is_refused_in_one_line(
     arguments: tuple[str, ...],
     code: str,
-    said: str,
+    value: str,
     exports: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -94,7 +94,7 @@ def test_a_place_that_is_none_is_refused_in_one_line(
     asked = ["benchmark", str(exports / "int8"), *arguments, "-o", str(tmp_path / "report")]
     assert main(asked) == 1
     stderr = capsys.readouterr().err
-    assert_stderr_code(stderr, code, said)
+    assert_stderr_code(stderr, code, value)
     assert stderr.count("\n") == 1
     assert not (tmp_path / "report").exists()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SAID_LATER = """
+LOGGED_LATER = """
 import logging, os
 from dermpack.cli.console import python_stderr_only
 
@@ -20,7 +20,7 @@ with python_stderr_only():
 """
 
 
-def test_a_handler_that_a_library_makes_within_speaks_afterwards_too() -> None:
+def test_a_handler_that_a_library_creates_in_the_block_works_afterwards() -> None:
     """As TensorFlow's does where several commands run in one process."""
-    done = subprocess.run([sys.executable, "-c", SAID_LATER], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", LOGGED_LATER], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines() == ["within", "after", "within another"]

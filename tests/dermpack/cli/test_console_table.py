@@ -22,7 +22,9 @@ ROWS = [
 ]
 
 
-def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, width: int) -> list[str]:
+def print_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, width: int
+) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(width))
     Printer().table("What was tried", HEADER, ROWS, words=WORDS)
     return capsys.readouterr().err.splitlines()
@@ -32,7 +34,7 @@ def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
 def test_no_word_is_broken_where_there_is_room(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = told(capsys, monkeypatch, width=width)
+    lines = print_table(capsys, monkeypatch, width=width)
     words = {word for line in lines for word in line.replace("│", " ").replace("┃", " ").split()}
     assert {"selective-5", "(95%)", "rejected:", "13.4)", "balanced"} <= words
     assert max(map(len, lines)) <= width
@@ -41,7 +43,7 @@ def test_no_word_is_broken_where_there_is_room(
 def test_a_terminal_too_narrow_for_words_is_filled(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert max(map(len, told(capsys, monkeypatch, width=40))) <= 40
+    assert max(map(len, print_table(capsys, monkeypatch, width=40))) <= 40
 
 
 def test_text_begins_at_the_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,8 +30,8 @@ def test_json_prints_the_counts(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_stdout_is_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo(tmp_path / "demo", "--quiet") == 0
-    said = capsys.readouterr()
-    assert (said.out, said.err) == (f"{tmp_path / 'demo'}\n", "")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == (f"{tmp_path / 'demo'}\n", "")
 
 
 def test_seven_classes_can_be_had(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +56,6 @@ def test_a_foreign_folder_is_one_line_and_exit_code_1(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_help_says_that_the_pictures_are_generated(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_states_that_the_pictures_are_generated(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "demo", "--help"]) == 0
     assert "have no medical meaning" in " ".join(capsys.readouterr().out.split())

@@ -26,14 +26,16 @@ def source_with_a_crop(root: Path) -> Path:
     return source
 
 
-def test_the_default_finds_a_crop_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_default_search_finds_a_crop_and_reports_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     dataset = import_with(source_with_a_crop(tmp_path))
     assert "0 identical and 1 near duplicates in 1 clusters" in capsys.readouterr().err
     assert main(["data", "check", str(dataset)]) == 0
     assert "less thoroughly" not in capsys.readouterr().err
 
 
-def test_a_check_says_that_the_search_was_less_thorough(
+def test_a_check_reports_that_the_search_was_less_thorough(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dataset = import_with(source_with_a_crop(tmp_path), "--duplicates", "fast")
@@ -44,7 +46,7 @@ def test_a_check_says_that_the_search_was_less_thorough(
     assert json.loads(capsys.readouterr().out)["search"] == "fast"
 
 
-def test_very_many_pictures_are_searched_fast_and_the_import_says_how_to_get_more(
+def test_very_many_pictures_are_searched_fast_and_a_note_names_the_thorough_search(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "MAX_THOROUGH_BY_DEFAULT", 3)

@@ -124,7 +124,7 @@ def test_a_leak_comes_with_its_mend(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["data", "check", str(tmp_path / "dataset")]) == 0
 
 
-def test_shares_that_cut_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_shares_without_effect_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for at, place in enumerate((part, label) for part in ("train", "val", "test") for label in "ab"):
         write(tmp_path / "source" / "/".join(place) / "0.jpg", jpeg(patch(at)))
     assert imported(tmp_path / "source", "--split", "80/10/10", "--keep-splits") == 0

@@ -60,8 +60,8 @@ def test_labels_and_slices_stand_on_stderr(
     model: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(model, dataset) == 0
-    told = capsys.readouterr().err
-    assert "sex: f" in told and "not a medical device" in told
+    stderr = capsys.readouterr().err
+    assert "sex: f" in stderr and "not a medical device" in stderr
 
 
 def test_an_export_brings_its_thresholds_along(
@@ -173,9 +173,9 @@ def test_a_damaged_model_is_one_line_and_leaves_nothing(
 ) -> None:
     model.write_bytes(content)
     assert run(model, dataset, "-o", tmp_path / "report", "--predictions", tmp_path / "p.csv") == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert_stderr_code(said, code, model)
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1
+    assert_stderr_code(stderr, code, model)
     assert not (tmp_path / "report").exists() and not (tmp_path / "p.csv").exists()
 
 

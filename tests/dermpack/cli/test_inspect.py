@@ -18,7 +18,7 @@ from tests.support import flatbuffer_models as made
 from tests.support.contracts import contract_for
 from tests.support.errors import assert_stderr_code
 
-TELLING = Metadata(
+METADATA = Metadata(
     name="lesions", version="1.0.0", labels=("akiec", "mel", "nv"), mean=(127.5,), std=(127.5,)
 )
 Run = Any
@@ -42,12 +42,12 @@ def kinds(record: dict[str, Any]) -> list[str]:
     return [trap["kind"] for trap in record["traps"]]
 
 
-def told(tensors: Sequence[Any] = (), **options: Any) -> bytes:
-    return with_metadata(made.model(tensors, **options), TELLING)
+def described_file(tensors: Sequence[Any] = (), **options: Any) -> bytes:
+    return with_metadata(made.model(tensors, **options), METADATA)
 
 
 def test_a_well_made_file_has_no_traps(inspect: Run) -> None:
-    record = inspect(told())
+    record = inspect(described_file())
     assert kinds(record) == []
     assert record["labels"] == ["akiec", "mel", "nv"]
     assert record["inputs"][0]["takes_raw_bytes"]
@@ -63,13 +63,13 @@ def test_metadata_without_labels_is_named(inspect: Run) -> None:
 
 
 def test_a_signed_input_is_named(inspect: Run) -> None:
-    record = inspect(told([made.picture("int8", (1 / 127.5, -1)), made.scores()]))
+    record = inspect(described_file([made.picture("int8", (1 / 127.5, -1)), made.scores()]))
     assert kinds(record) == ["signed input"]
     assert "each pixel less 128" in record["inputs"][0]["feed"]
 
 
 def test_an_input_of_another_scale_is_named(inspect: Run) -> None:
-    record = inspect(told([made.picture("uint8", (0.0186, 114)), made.scores()]))
+    record = inspect(described_file([made.picture("uint8", (0.0186, 114)), made.scores()]))
     assert kinds(record) == ["not raw bytes"]
     assert "round((x - 127.5) / 127.5 of each pixel x / 0.0186) + 114" in record["inputs"][0]["feed"]
 
@@ -81,7 +81,7 @@ def test_an_input_of_another_scale_is_named(inspect: Run) -> None:
 def test_an_input_whose_numbers_are_the_pixels_takes_raw_bytes(
     inspect: Run, dtype: str, scale: float, zero_point: int
 ) -> None:
-    record = inspect(told([made.picture(dtype, (scale, zero_point)), made.scores()]))
+    record = inspect(described_file([made.picture(dtype, (scale, zero_point)), made.scores()]))
     assert "not raw bytes" not in kinds(record)
     assert record["inputs"][0]["takes_raw_bytes"]
 
@@ -97,32 +97,32 @@ def test_the_metadata_show_which_numbers_are_the_pixels(inspect: Run, mean: floa
 
 def test_floats_inside_integers_are_named(inspect: Run) -> None:
     inner = made.tensor("bottleneck", (1, 4), "float32")
-    assert kinds(inspect(told([made.picture(), made.scores(), inner]))) == ["float inside int8"]
+    assert kinds(inspect(described_file([made.picture(), made.scores(), inner]))) == ["float inside int8"]
 
 
 def test_the_distance_to_the_training_pictures_is_float_in_an_int8_file(inspect: Run) -> None:
     inner = made.tensor("familiarity/roots", (1, 4), "float32")
-    record = inspect(told([made.picture(), made.scores(), inner]))
+    record = inspect(described_file([made.picture(), made.scores(), inner]))
     assert kinds(record) == []
 
 
 def test_a_float_file_is_not_blamed_for_its_floats(inspect: Run) -> None:
     data = [made.picture("float32", None), made.scores("float32"), made.tensor("x", (1, 4), "float32")]
-    record = inspect(told(data))
+    record = inspect(described_file(data))
     assert kinds(record) == []
     assert "(x - 127.5) / 127.5" in record["inputs"][0]["feed"]
 
 
 def test_a_float_input_without_normalisation_is_named(inspect: Run) -> None:
     data = made.model([made.picture("float32", None), made.scores("float32")])
-    record = inspect(with_metadata(data, replace(TELLING, mean=(), std=())))
+    record = inspect(with_metadata(data, replace(METADATA, mean=(), std=())))
     assert kinds(record) == ["no normalisation"]
     assert "does not define" in record["inputs"][0]["feed"]
 
 
 def test_a_dynamic_shape_is_named(inspect: Run) -> None:
     free = made.tensor("picture", (1, 8, 8, 3), "uint8", steps=made.RAW, signature=(-1, 8, 8, 3))
-    assert kinds(inspect(told([free, made.scores()]))) == ["dynamic shape"]
+    assert kinds(inspect(described_file([free, made.scores()]))) == ["dynamic shape"]
 
 
 def test_several_inputs_are_named(inspect: Run) -> None:
@@ -134,11 +134,11 @@ def test_several_inputs_are_named(inspect: Run) -> None:
 
 @pytest.mark.parametrize(("name", "kind"), [("FlexErf", "flex operator"), ("MyOperator", "custom operator")])
 def test_an_operator_that_is_not_builtin_is_named(inspect: Run, name: str, kind: str) -> None:
-    assert kinds(inspect(told(operators=[(made.CUSTOM, 1, name)]))) == [kind]
+    assert kinds(inspect(described_file(operators=[(made.CUSTOM, 1, name)]))) == [kind]
 
 
 def test_an_operator_that_a_runtime_lacks_is_named(inspect: Run) -> None:
-    newer = told(operators=[(made.FULLY_CONNECTED, 12, "")])
+    newer = described_file(operators=[(made.FULLY_CONNECTED, 12, "")])
     assert kinds(inspect(newer, "--runtime", "tflite-runtime==2.14.0")) == ["operator too new"]
     assert kinds(inspect(newer, "--runtime", "ai-edge-litert==2.3.0")) == []
 
@@ -165,7 +165,9 @@ def test_a_contract_of_another_file_is_seen(tmp_path: Path, capsys: pytest.Captu
     assert "contract  DOES NOT describe this file" in capsys.readouterr().out
 
 
-def test_a_contract_that_says_otherwise_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_contract_that_differs_from_the_file_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = export(tmp_path)
     contract = replace(contract_for(data), operators=(RequiredOperator(name="CONV_2D", version=9),))
     (tmp_path / "model.json").write_text(format_contract(contract), encoding="utf-8")
@@ -190,14 +192,16 @@ def test_what_is_no_model_is_an_error_of_one_line(tmp_path: Path, capsys: pytest
         assert_stderr_code(error, code, tmp_path / name)
 
 
-def test_a_run_is_told_to_be_converted_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_for_a_run_suggests_to_convert_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "training.json").write_text("{}", encoding="utf-8")
     assert main(["inspect", str(tmp_path)]) == 1
     assert_stderr_code(capsys.readouterr().err, "model-not-found", tmp_path, "dermpack convert")
 
 
-def test_a_person_reads_what_json_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "model.tflite").write_bytes(told())
+def test_the_text_shows_the_values_of_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.tflite").write_bytes(described_file())
     assert main(["inspect", str(tmp_path / "model.tflite")]) == 0
     shown = capsys.readouterr().out
     for line in ("feed 192 bytes: the pixels as they are", "SOFTMAX  version  2", "labels: akiec, mel, nv"):
@@ -214,7 +218,7 @@ def test_one_finding_is_singular(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def export(folder: Path) -> bytes:
     """A model of 32 px with the contract that is about it."""
     picture = made.tensor("picture", (1, 32, 32, 3), "uint8", steps=(0.007843137718737125, 127))
-    data = with_metadata(made.model([picture, made.scores()]), TELLING)
+    data = with_metadata(made.model([picture, made.scores()]), METADATA)
     contract = replace(contract_for(data), operators=(RequiredOperator(name="SOFTMAX", version=2),))
     (folder / "model.tflite").write_bytes(data)
     (folder / "model.json").write_text(format_contract(contract), encoding="utf-8")
@@ -226,10 +230,12 @@ def export(folder: Path) -> bytes:
     [
         (made.model([made.picture("float32", None), made.scores("float32")]), "float"),
         (made.model(), "quantized"),
-        (with_metadata(made.model(), replace(TELLING, author="dermpack")), "own"),
+        (with_metadata(made.model(), replace(METADATA, author="dermpack")), "own"),
     ],
 )
-def test_the_case_that_a_conversion_starts_from_is_told(inspect: Run, data: bytes, kind: str) -> None:
+def test_the_kind_of_file_that_a_conversion_starts_from_is_shown(
+    inspect: Run, data: bytes, kind: str
+) -> None:
     assert inspect(data)["kind"] == kind
 
 
@@ -238,7 +244,7 @@ def test_of_many_labels_the_first_ten_and_the_count_are_shown(
 ) -> None:
     labels = tuple(f"label {number}" for number in range(1001))
     data = with_metadata(
-        made.model([made.picture(), made.scores(labels=1001)]), replace(TELLING, labels=labels)
+        made.model([made.picture(), made.scores(labels=1001)]), replace(METADATA, labels=labels)
     )
     (tmp_path / "model.tflite").write_bytes(data)
     assert main(["inspect", str(tmp_path / "model.tflite")]) == 0

@@ -46,21 +46,21 @@ def test_an_interruption_during_a_destructor_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.exceptions.Abort()])
-def test_work_that_is_kept_says_where_and_how_it_goes_on(error: BaseException) -> None:
+def test_a_message_names_the_kept_work_and_how_to_resume_it(error: BaseException) -> None:
     line = line_after(error, "two epochs are kept")
     assert line == "interrupted: run: two epochs are kept; rerun the same command to resume"
 
 
-def test_work_of_which_nothing_is_kept_says_so() -> None:
-    said = line_after(KeyboardInterrupt(), "")
-    assert said == "interrupted: run: nothing was written yet; the same command starts again"
+def test_a_message_states_that_nothing_was_kept() -> None:
+    line = line_after(KeyboardInterrupt(), "")
+    assert line == "interrupted: run: nothing was written yet; the same command starts again"
 
 
 def test_work_that_does_not_go_on_wrote_nothing() -> None:
     assert interruption_line(KeyboardInterrupt()) == NOTHING_WRITTEN
 
 
-def test_the_outermost_work_speaks() -> None:
+def test_only_the_outermost_work_prints_a_message() -> None:
     with pytest.raises(InterruptedWorkError, match="demo: 1 of 3"):  # noqa: SIM117 - one within the other
         with resumable(Path("demo"), lambda: "1 of 3 steps are done"):
             with resumable(Path("demo/run"), lambda: ""):
@@ -78,7 +78,7 @@ def test_several_trainings_count_what_is_whole_and_what_is_begun(tmp_path: Path)
     )
 
 
-def test_a_run_that_is_not_whole_yet_is_told_from_one_that_is_not_there(
+def test_an_unfinished_run_has_another_error_than_a_missing_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], demo_dataset: Path
 ) -> None:
     (tmp_path / ".run.partial").mkdir()

@@ -156,7 +156,7 @@ def test_a_command_that_fails_after_its_result_prints_one_json_document(
         (("package", "{nope}", "-o", "{nope}.zip"), "model-not-found"),
     ],
 )
-def test_what_is_not_there_is_told_so_by_every_command(
+def test_a_missing_input_is_an_error_of_every_command(
     arguments: tuple[str, ...], code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([word.format(nope=tmp_path / "nope") for word in arguments]) == 1
@@ -189,7 +189,7 @@ def test_the_base_install_names_the_extra_for_a_check_anew(demo_dataset: Path) -
     assert_stderr_code(done.stderr, "missing-extra", 'pip install "dermpack[data]"')
 
 
-def test_the_shell_is_told_the_commands() -> None:
+def test_the_shell_completes_the_commands() -> None:
     words = {"COMP_WORDS": "dermpack data ", "COMP_CWORD": "2", "_DERMPACK_COMPLETE": "bash_complete"}
     command = [sys.executable, "-c", "from dermpack.cli import main; main()"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **words})

@@ -33,19 +33,19 @@ def test_what_a_build_must_call_it_is_said_where_it_has_another_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     export = write_export(tmp_path / "export", "float32")
-    for name, told in (("skin", False), ("my-skin", True)):
+    for name, is_printed in (("skin", False), ("my-skin", True)):
         assert package(export, "-o", tmp_path / f"{name}.zip", "--name", name) == 0
-        said = "module and folder are named my_skin, the class dermpack.my_skin.MySkinClassifier\n"
-        assert (said in capsys.readouterr().err) == told
+        note = "module and folder are named my_skin, the class dermpack.my_skin.MySkinClassifier\n"
+        assert (note in capsys.readouterr().err) == is_printed
 
 
-def test_a_file_whose_name_does_not_say_that_it_is_a_zip_is_told(
+def test_a_note_states_that_a_file_without_the_suffix_is_a_zip(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     export = write_export(tmp_path / "export", "float32")
-    for name, told in (("z.ZIP", False), ("z", True)):
+    for name, is_printed in (("z.ZIP", False), ("z", True)):
         assert package(export, "-o", tmp_path / name, "--name", "skin") == 0
-        assert (f"{name} is a zip file" in capsys.readouterr().err) == told
+        assert (f"{name} is a zip file" in capsys.readouterr().err) == is_printed
 
 
 def test_the_card_is_laid_beside_too(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_bundle_with_a_byte_changed_is_refused(tmp_path: Path, capsys: pytest.
     assert_stderr_code(capsys.readouterr().err, "invalid-bundle", bundle)
 
 
-def test_a_folder_without_an_export_says_who_makes_one(
+def test_the_error_for_a_folder_without_an_export_names_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["package", str(tmp_path), "-o", str(tmp_path / "skin.zip")]) == 1
@@ -174,7 +174,7 @@ def test_keeping_metadata_requires_golden_pictures(tmp_path: Path) -> None:
     assert package(tmp_path, "-o", tmp_path / "b.zip", "--keep-metadata") == 2
 
 
-def test_verify_says_that_the_author_is_unknown_without_a_key(
+def test_verify_reports_an_unknown_author_without_a_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     export, bundle = write_export(tmp_path / "export", "float32"), tmp_path / "b.zip"

@@ -60,8 +60,8 @@ def run(*arguments: object) -> int:
 def answer(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
     """What --json says, of a run that ends well."""
     assert run(*arguments, "--json", "--quiet") == 0
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return told
+    record: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return record
 
 
 def test_a_picture_is_a_block_of_labels(
@@ -79,7 +79,7 @@ def test_a_picture_is_a_block_of_labels(
     assert "not a medical device" in captured.err
 
 
-def test_a_timid_picture_is_not_sure_and_says_what_would_come_first(
+def test_an_answer_below_the_threshold_is_not_sure_and_shows_the_first_label(
     export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "timid.jpg").write_bytes(picture(TIMID))
@@ -106,17 +106,17 @@ def test_folders_and_files_are_a_line_each_in_order(
 def test_json_holds_what_the_contract_makes_of_the_outputs(
     export: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = answer(capsys, export / "model.tflite", pictures / "b.jpg", "--top", 2)
-    (one,) = told["pictures"]
+    record = answer(capsys, export / "model.tflite", pictures / "b.jpg", "--top", 2)
+    (one,) = record["pictures"]
     temperature = colour_contract().probabilities.temperature
     assert temperature is not None
     with open_classifier(export / "model.tflite", sidecar=ModelSettings(labels=LABELS)) as classifier:
         outputs = classifier.classify(np.stack([prepare(picture("nv"), SIZE)]))
     wanted = dict(zip(LABELS, apply_temperature(outputs, temperature)[0].tolist(), strict=True))
     assert one["top"] == [{"label": name, "probability": wanted[name]} for name in ("nv", "akiec")]
-    assert (one["label"], one["sure"], told["schema"]) == ("nv", True, 1)
+    assert (one["label"], one["sure"], record["schema"]) == ("nv", True, 1)
     assert one["operating_points"][0]["reached"] is False
-    assert told["model"]["calibrated"] and told["model"]["sha256"] == colour_contract().sha256
+    assert record["model"]["calibrated"] and record["model"]["sha256"] == colour_contract().sha256
 
 
 def test_a_table_has_one_row_a_picture(export: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,8 +167,8 @@ def test_a_broken_picture_is_one_line_while_the_others_go_on(
     assert run(export, pictures, pictures / "missing.jpg", "--quiet") == 1
     captured = capsys.readouterr()
     assert [line.split()[2] for line in captured.out.splitlines()[1:]] == ["mel", "nv", "akiec"]
-    said = captured.err.splitlines()
-    assert [line.split(": ")[1] for line in said] == [
+    lines = captured.err.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
         str(pictures / name) for name in ("broken.jpg", "empty.png", "missing.jpg")
     ]
 
@@ -190,9 +190,9 @@ def test_a_link_that_is_named_is_followed(
     export: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "latest.jpg").symlink_to(pictures / "b.jpg")
-    told = answer(capsys, export, tmp_path / "latest.jpg")
-    assert told["pictures"][0]["label"] == "nv"
-    assert told["pictures"][0]["picture"] == str(tmp_path / "latest.jpg")
+    record = answer(capsys, export, tmp_path / "latest.jpg")
+    assert record["pictures"][0]["label"] == "nv"
+    assert record["pictures"][0]["picture"] == str(tmp_path / "latest.jpg")
 
 
 def test_many_pictures_on_many_cores_are_as_alone(
@@ -209,7 +209,7 @@ def test_many_pictures_on_many_cores_are_as_alone(
     assert together == alone and together["pictures"][17] == one["pictures"][0]
 
 
-def test_a_foreign_file_works_when_told_its_labels(
+def test_a_foreign_file_works_with_given_labels(
     pictures: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "foreign.tflite").write_bytes(colour_model("float32"))
@@ -226,10 +226,10 @@ def test_a_foreign_file_without_a_softmax_shows_its_outputs(
     pictures: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bare.tflite").write_bytes(colour_model("float32", softmax=False))
-    told = answer(capsys, tmp_path / "bare.tflite", pictures / "a.jpg", "--labels", labels)
-    (one,) = told["pictures"]
+    record = answer(capsys, tmp_path / "bare.tflite", pictures / "a.jpg", "--labels", labels)
+    (one,) = record["pictures"]
     assert one["top"][0]["label"] == "green" and 0 < one["top"][0]["output"] < 1
-    assert one["sure"] is None and not told["model"]["calibrated"]
+    assert one["sure"] is None and not record["model"]["calibrated"]
 
 
 def test_labels_that_do_not_fit_the_outputs_are_one_line(
@@ -257,9 +257,9 @@ def test_a_model_that_cannot_be_run_is_one_line_even_where_no_picture_can_be_rea
     (tmp_path / "broken.tflite").write_bytes(colour_model()[:200])
     (tmp_path / "empty.jpg").touch()
     assert run(tmp_path / "broken.tflite", tmp_path / "empty.jpg", "--labels", labels) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and said.startswith("error[interpreter-")
-    assert "broken.tflite: " in said
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and stderr.startswith("error[interpreter-")
+    assert "broken.tflite: " in stderr
 
 
 def test_a_contract_that_names_another_size_than_the_file_is_refused(

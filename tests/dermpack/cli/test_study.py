@@ -26,23 +26,23 @@ def run(*arguments: object) -> int:
     return main(["study", *(str(argument) for argument in arguments)])
 
 
-def test_where_nothing_can_be_trained_the_table_says_why_and_the_exit_code_is_1(
+def test_where_nothing_can_be_trained_the_table_has_the_reason_and_the_exit_code_is_1(
     demo_dataset: Path, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(demo_dataset, study, "-o", tmp_path / "out") == 1
-    told = capsys.readouterr()
-    assert told.out == f"{tmp_path / 'out'}\n"
-    assert "a was not trained: " in told.err and "gone.h5" in told.err
-    assert "[1/1] a" in told.err
+    captured = capsys.readouterr()
+    assert captured.out == f"{tmp_path / 'out'}\n"
+    assert "a was not trained: " in captured.err and "gone.h5" in captured.err
+    assert "[1/1] a" in captured.err
 
 
 def test_json_is_the_record(
     demo_dataset: Path, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(demo_dataset, study, "-o", tmp_path / "out", "--json", "-q")
-    told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((tmp_path / "out" / "study.json").read_text("utf-8"))
-    assert (told["schema"], told["best"], told["base"]) == (1, None, "a")
+    record = json.loads(capsys.readouterr().out)
+    assert record == json.loads((tmp_path / "out" / "study.json").read_text("utf-8"))
+    assert (record["schema"], record["best"], record["base"]) == (1, None, "a")
 
 
 @pytest.mark.parametrize(

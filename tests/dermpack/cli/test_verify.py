@@ -60,7 +60,7 @@ def test_a_proof_that_fails_is_a_line_and_exit_code_1(
     assert_stderr_code(captured.err, "verification-failed", export, "flatbuffer", "bytes")
 
 
-def test_a_foreign_file_is_told_from_a_broken_export(
+def test_a_foreign_file_has_another_error_than_a_broken_export(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alone = tmp_path / "alone.tflite"

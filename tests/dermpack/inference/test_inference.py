@@ -41,7 +41,7 @@ def written(folder: Path, data: bytes) -> Path:
 
 
 @each_engine
-def test_a_float_model_says_what_tensorflow_says(tmp_path: Path, engine: Runtime) -> None:
+def test_a_float_model_gives_the_outputs_of_tensorflow(tmp_path: Path, engine: Runtime) -> None:
     pixels = pictures(5)
     with open_classifier(written(tmp_path, float_model()), sidecar=SIDECAR, engine=engine) as classifier:
         assert classifier.classify(pixels) == pytest.approx(np.array(expected(pixels)), abs=1e-5)
@@ -49,7 +49,7 @@ def test_a_float_model_says_what_tensorflow_says(tmp_path: Path, engine: Runtime
 
 @each_engine
 @pytest.mark.parametrize("number", ["uint8", "int8"])
-def test_an_integer_model_says_nearly_what_tensorflow_says(
+def test_an_integer_model_gives_nearly_the_outputs_of_tensorflow(
     tmp_path: Path, engine: Runtime, number: str
 ) -> None:
     pixels = pictures(5)

@@ -155,7 +155,7 @@ def test_float_inputs_run_from_minus_one_to_one() -> None:
     ("scale", "zero_point"),
     [(2 / 255, 127), (2 / 255, 128), (1 / 128, 128), (1 / 255, 0), (1.0, 0), (0.0, 0)],
 )
-def test_raw_pixels_are_fed_where_the_quantization_says_so(scale: float, zero_point: int) -> None:
+def test_raw_pixels_are_fed_where_the_quantization_requires_it(scale: float, zero_point: int) -> None:
     assert build_input_table(quantized(TensorType.UINT8, scale, zero_point)).tolist() == list(range(256))
     signed = build_input_table(quantized(TensorType.INT8, scale, zero_point - 128 if scale else 0))
     assert signed.tolist() == list(range(-128, 128))

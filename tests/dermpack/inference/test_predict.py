@@ -163,7 +163,7 @@ def test_every_text_of_a_table_is_made_safe(model: OpenedModel) -> None:
     )
 
 
-def test_a_name_that_is_no_text_can_be_told(model: OpenedModel) -> None:
+def test_a_file_name_that_is_not_utf8_can_be_printed(model: OpenedModel) -> None:
     answers = interpret_outputs(model, found(Path("\udcff.jpg")), [row(0.1, 0.8, 0.1)], top=1)
     assert answers_csv(model, answers).splitlines()[1].startswith(b"\\udcff.jpg,mel")
     assert (
@@ -256,7 +256,7 @@ def test_a_sidecar_of_labels_alone_will_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ((), "model.tflite"),
         (("training.json",), "dermpack convert"),
@@ -264,19 +264,19 @@ def test_a_sidecar_of_labels_alone_will_do(tmp_path: Path) -> None:
         (("src/main/assets/skin/model.tflite",), "src/main/assets/skin/model.tflite"),
     ],
 )
-def test_a_folder_that_is_no_export_says_what_to_give(
-    tmp_path: Path, content: tuple[str, ...], said: str
+def test_the_error_for_a_folder_without_an_export_names_what_to_give(
+    tmp_path: Path, content: tuple[str, ...], message: str
 ) -> None:
     for name in content:
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
-    with raises_code("model-not-found", tmp_path, said.format(folder=tmp_path)):
+    with raises_code("model-not-found", tmp_path, message.format(folder=tmp_path)):
         open_model(tmp_path)
 
 
-def test_a_contract_tells_all_that_the_answer_needs(model: OpenedModel) -> None:
-    told = (model.name, model.version, model.labels, model.size, model.abstain_below)
-    assert told == ("lesions", "1.0.0", LABELS, SIZE, 0.6)
+def test_a_contract_contains_all_that_an_answer_needs(model: OpenedModel) -> None:
+    settings = (model.name, model.version, model.labels, model.size, model.abstain_below)
+    assert settings == ("lesions", "1.0.0", LABELS, SIZE, 0.6)
     (point,) = model.points
     assert (point.label, point.threshold) == ("mel", 0.3)
 

@@ -135,7 +135,7 @@ def test_an_abstention_is_read_back_as_written() -> None:
     assert decode(Abstention, json.loads(json.dumps(encode(chosen)))) == chosen
 
 
-def test_a_temperature_at_its_bound_says_so() -> None:
+def test_a_temperature_at_its_bound_is_marked() -> None:
     sure = np.tile([0.999, 0.001], (40, 1))
     truth = np.arange(40) % 2
     names = tuple(map(str, range(40)))

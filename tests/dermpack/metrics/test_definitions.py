@@ -164,7 +164,7 @@ def test_the_first_of_equal_classes_is_predicted() -> None:
     assert exact([1], [[0.4, 0.4, 0.2]]).predicted.tolist() == [0]
 
 
-def test_top_three_of_three_classes_says_nothing() -> None:
+def test_top_three_of_three_classes_is_undefined() -> None:
     assert np.isnan(metrics.metric_value(metrics.OVERALL["top3"], made(10, 3)))
 
 

@@ -96,7 +96,7 @@ def test_an_item_that_ends_its_worker_costs_no_other_item(chunk: int, jobs: int)
     assert ends(items, chunk=chunk, jobs=jobs) == expected
 
 
-def test_an_item_that_takes_too_much_processor_time_is_told_from_a_crash() -> None:
+def test_an_item_with_too_much_processor_time_is_distinguished_from_a_crash() -> None:
     assert ends(["A", "SIGXCPU"], chunk=1, jobs=1) == ["a", "SIGXCPU lost: SIGXCPU"]
 
 

@@ -10,7 +10,7 @@ from dermpack.reporting.page import option_text
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (None, "none"),
         (True, "yes"),
@@ -25,8 +25,8 @@ from dermpack.reporting.page import option_text
         ([["mel", 0.95]], "mel 0.95"),
     ],
 )
-def test_an_option_is_formatted(value: Any, said: str) -> None:
-    assert option_text("option", value) == said
+def test_an_option_is_formatted(value: Any, expected: str) -> None:
+    assert option_text("option", value) == expected
 
 
 def test_a_missing_limit_is_all() -> None:

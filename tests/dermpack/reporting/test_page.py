@@ -100,7 +100,7 @@ def test_the_policy_admits_our_style_and_no_other() -> None:
     assert "unsafe" not in policy
 
 
-def test_every_page_says_that_it_is_no_medical_device() -> None:
+def test_every_page_states_that_it_is_not_a_medical_device() -> None:
     assert RESEARCH_ONLY in page_of()
 
 

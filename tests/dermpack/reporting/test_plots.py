@@ -45,7 +45,7 @@ def test_something_is_drawn(draw: Draw) -> None:
     assert len(colours) > 10
 
 
-def test_a_plot_tells_neither_program_nor_date() -> None:
+def test_a_plot_contains_neither_program_nor_date() -> None:
     info = Image.open(io.BytesIO(figure_png(PLOTS["bars"]))).info
     assert set(info) == {"dpi"}
 

@@ -59,7 +59,7 @@ def test_a_bundle_is_served_like_its_export(export: Path, tmp_path: Path, server
     assert answers[0] == answers[1]
 
 
-def test_the_model_and_the_health_are_told(server: LiveServer, export: Path) -> None:
+def test_the_routes_return_the_model_and_the_health(server: LiveServer, export: Path) -> None:
     described = server.ask("GET", "/api/v1/model")
     assert described.body == (export / "model.json").read_bytes()
     health = server.ask("GET", "/healthz").json

@@ -17,7 +17,7 @@ from dermpack.tflite.reading import read_model
 from tests.support.tflite_models import LABELS, SIZE, float_model, integer_model
 
 pytestmark = pytest.mark.tensorflow
-TELLING = Metadata(name="lesions", labels=LABELS, mean=(127.5,), std=(127.5,))
+METADATA = Metadata(name="lesions", labels=LABELS, mean=(127.5,), std=(127.5,))
 KINDS = ("float32", "uint8", "int8")
 RUNTIME = "tflite-runtime==2.14.0"
 
@@ -32,7 +32,7 @@ def test_metadata_changes_no_bit_of_the_outputs(tmp_path: Path, engine: Runtime,
     generator = np.random.default_rng(5)
     pixels = generator.integers(0, 256, size=(8, SIZE, SIZE, 3)).astype(np.uint8)
     answers = []
-    for name, data in (("plain", converted(kind)), ("told", with_metadata(converted(kind), TELLING))):
+    for name, data in (("plain", converted(kind)), ("described", with_metadata(converted(kind), METADATA))):
         path = tmp_path / f"{name}.tflite"
         path.write_bytes(data)
         with open_classifier(path, sidecar=ModelSettings(labels=LABELS), engine=engine) as classifier:
@@ -41,7 +41,7 @@ def test_metadata_changes_no_bit_of_the_outputs(tmp_path: Path, engine: Runtime,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_converted_file_says_what_it_takes(kind: str) -> None:
+def test_a_converted_file_describes_its_input(kind: str) -> None:
     model = read_model(converted(kind), where=kind)
     assert [tensor.dtype for tensor in (*model.inputs, *model.outputs)] == [kind, kind]
     assert model.inputs[0].shape == (1, SIZE, SIZE, 3)
@@ -56,5 +56,5 @@ def test_the_scales_of_a_convolution_are_per_channel() -> None:
 
 
 def test_a_converted_file_with_metadata_has_no_traps() -> None:
-    model = read_model(with_metadata(integer_model("uint8"), TELLING), where="uint8")
+    model = read_model(with_metadata(integer_model("uint8"), METADATA), where="uint8")
     assert lint_model(model, runtimes=[RUNTIME]) == ()

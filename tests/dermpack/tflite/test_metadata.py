@@ -80,7 +80,7 @@ def test_labels_stand_uncompressed_at_the_end_of_the_file() -> None:
     assert data[directory_at:].startswith(b"PK\1\2")
 
 
-def test_sigmoids_end_without_a_newline_as_mediapipe_wants_them() -> None:
+def test_sigmoids_end_without_a_newline_as_mediapipe_requires() -> None:
     with zipfile.ZipFile(io.BytesIO(with_metadata(made.model(), FULL))) as archive:
         text = archive.read("score_calibration.txt").decode()
     assert text == "1.0,0.0,-1.0\n1.0,0.5,-1.0\n1.0,1.0,-1.0"

@@ -16,7 +16,7 @@ from tests.support import flatbuffer_models as made
 from tests.support.errors import raises_code
 
 MUTATIONS = 400
-TELLING = Metadata(name="lesions", labels=("akiec", "mel", "nv"), mean=(127.5,), std=(127.5,))
+METADATA = Metadata(name="lesions", labels=("akiec", "mel", "nv"), mean=(127.5,), std=(127.5,))
 
 
 def read(data: bytes) -> ModelFile:
@@ -88,13 +88,13 @@ def test_a_file_without_a_graph_is_refused() -> None:
 
 
 def test_every_truncation_is_read_or_refused_in_one_line() -> None:
-    data = with_metadata(made.model(), TELLING)
+    data = with_metadata(made.model(), METADATA)
     for length in range(0, len(data), 3):
         _survives(data[:length])
 
 
 def test_mutated_files_are_read_or_refused_in_one_line() -> None:
-    data = with_metadata(made.model(), TELLING)
+    data = with_metadata(made.model(), METADATA)
     chance = random.Random(0)
     refused = sum(_survives(_mutated(data, chance)) for _ in range(MUTATIONS))
     assert 0 < refused < MUTATIONS

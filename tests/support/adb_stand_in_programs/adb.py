@@ -1,8 +1,9 @@
 """Behave like adb, for phones that ADB_STAND_IN describes: a JSON file {"phones": [{...}, ...]}.
 
-A phone has a `serial`, a `state`, what `adb devices -l` says behind it (`listed`) and a folder (`root`) that
-holds its files and its programs (`root/bin`). With `lost_at`: N it is lost in the middle of the N-th run of
-benchmark_model, and adb then ends with `lost_exit`. With `server_starts` adb speaks of its daemon first.
+A phone has a `serial`, a `state`, the rest of its line in `adb devices -l` (`listed`), and a folder (`root`)
+with its files and its programs (`root/bin`). With `lost_at`: N, the connection is lost in the middle of the
+N-th run of benchmark_model, and adb ends with `lost_exit`. With `server_starts`, adb first reports the start
+of its daemon.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ REFUSALS = {
 
 
 def main(arguments: list[str]) -> int:
-    told = json.loads(Path(os.environ["ADB_STAND_IN"]).read_text(encoding="utf-8"))
+    configuration = json.loads(Path(os.environ["ADB_STAND_IN"]).read_text(encoding="utf-8"))
     with Path(os.environ["ADB_STAND_IN"]).with_suffix(".log").open("a", encoding="utf-8") as log:
         log.write(json.dumps(arguments) + "\n")
-    phones = [phone for phone in told["phones"] if not (Path(phone["root"]) / "lost").exists()]
+    phones = [phone for phone in configuration["phones"] if not (Path(phone["root"]) / "lost").exists()]
     if arguments == ["devices", "-l"]:
-        return devices(phones, told)
+        return devices(phones, configuration)
     if arguments[:1] != ["-s"] or len(arguments) < 3:
         return fail("error: more than one device/emulator" if phones else "error: no devices/emulators found")
     serial, verb, rest = arguments[1], arguments[2], arguments[3:]
@@ -46,8 +47,8 @@ def main(arguments: list[str]) -> int:
     return fail(f"adb: unknown command {verb}")
 
 
-def devices(phones: list[Any], told: Any) -> int:
-    if told.get("server_starts"):
+def devices(phones: list[Any], configuration: Any) -> int:
+    if configuration.get("server_starts"):
         sys.stderr.write(STARTS)
     rows = [f"{phone['serial']:<22} {phone['state']} {phone['listed']}\n" for phone in phones]
     sys.stdout.write("".join(["List of devices attached\n", *rows, "\n"]))
@@ -55,13 +56,13 @@ def devices(phones: list[Any], told: Any) -> int:
 
 
 def push(phone: Any, local: str, remote: str) -> int:
-    to = Path(here(phone, remote))
+    target = Path(local_paths(phone, remote))
     if phone.get("is_full"):
         return fail(f"adb: error: failed to copy '{local}' to '{remote}': remote No space left on device")
-    if not to.parent.is_dir():
+    if not target.parent.is_dir():
         return fail(f"adb: error: failed to copy '{local}' to '{remote}': remote No such file or directory")
-    to.write_bytes(Path(local).read_bytes())
-    size = to.stat().st_size
+    target.write_bytes(Path(local).read_bytes())
+    size = target.stat().st_size
     sys.stdout.write(f"{local}: 1 file pushed, 0 skipped. 21.3 MB/s ({size} bytes in 0.001s)\n")
     return 0
 
@@ -70,7 +71,7 @@ def shell(phone: Any, line: str) -> int:
     root = Path(phone["root"])
     path = {"PATH": f"{root}/bin:{phone['path']}", "ADB_STAND_IN": os.environ["ADB_STAND_IN"]}
     done = subprocess.run(
-        ["/bin/sh", "-c", here(phone, line)], env=path, cwd=root, capture_output=True, check=False
+        ["/bin/sh", "-c", local_paths(phone, line)], env=path, cwd=root, capture_output=True, check=False
     )
     if "/benchmark_model --graph" in line and is_lost(phone, root):
         sys.stdout.buffer.write(done.stdout[: len(done.stdout) // 2])
@@ -88,10 +89,10 @@ def is_lost(phone: Any, root: Path) -> bool:
     return bool(runs == phone.get("lost_at"))
 
 
-def here(phone: Any, text: str) -> str:
-    """The phone's files live below its root."""
-    for place in ON_THE_PHONE:
-        text = text.replace(place, f"{phone['root']}{place}")
+def local_paths(phone: Any, text: str) -> str:
+    """Return the text with the paths of a phone replaced by those below its root."""
+    for path in ON_THE_PHONE:
+        text = text.replace(path, f"{phone['root']}{path}")
     return text
 
 

@@ -1,1 +1,1 @@
-"""Every figure of README.md and of docs/results stands in a committed report; a new one must say in which."""
+"""Write the tables of figures, and check that each figure in the documentation is in a committed report."""

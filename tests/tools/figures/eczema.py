@@ -10,7 +10,10 @@ from tests.tools.figures.sources import report
 from tests.tools.models_table import points
 
 RECORD, STUDY = "eczema-tasks", "eczema-published"
-MARKS, PLANTED = "eczema-marks", "eczema-planted"  # as the pictures are, and with letters on those of eczema
+MARKS, PLANTED = (
+    "eczema-marks",
+    "eczema-planted",
+)  # unchanged pictures, and letters on the training pictures of eczema
 CURVES = ("eczema-curve-0", "eczema-curve-1", "eczema-curve-2")
 NAMES = {
     "a": "(a) eczema, other inflammatory conditions",
@@ -24,7 +27,7 @@ NORMAL_95 = 1.959964
 
 
 def tasks() -> list[str]:
-    """Each task over its splits, and what int8 loses."""
+    """Return the scores of each task over its splits, and the loss of int8."""
     header = (
         *("task", "test pictures", "series", "balanced accuracy (95 %)", "AUROC (95 %)"),
         *(
@@ -37,23 +40,23 @@ def tasks() -> list[str]:
 
 
 def _task(task: str) -> tuple[str, ...]:
-    of = report(RECORD)[task]
-    splits = " / ".join(f"{split['auroc']:.3f}" for split in of["float"]["splits"])
-    lost, area = of["int8_minus_float"]["balanced_accuracy"], of["int8_minus_float"]["auroc"]
+    record = report(RECORD)[task]
+    splits = " / ".join(f"{split['auroc']:.3f}" for split in record["float"]["splits"])
+    accuracy_change = record["int8_minus_float"]["balanced_accuracy"]
     return (
         NAMES[task],
-        f"{of['pooled']['n']:,}",
-        f"{of['pooled']['groups']}",
-        scored(of["float"]["pooled"], "balanced_accuracy"),
-        scored(of["float"]["pooled"], "auroc"),
+        f"{record['pooled']['n']:,}",
+        f"{record['pooled']['groups']}",
+        scored(record["float"]["pooled"], "balanced_accuracy"),
+        scored(record["float"]["pooled"], "auroc"),
         splits,
-        points(lost["difference"], lost["ci95"]),
-        changed(area),
+        points(accuracy_change["difference"], accuracy_change["ci95"]),
+        changed(record["int8_minus_float"]["auroc"]),
     )
 
 
 def top() -> list[str]:
-    """How often the condition is the first of 21 answers, and among the first five."""
+    """Return how often the condition is the first of 21 answers, and among the first five."""
     header = ("file", "top 1 (95 %)", "top 5 (95 %)", "balanced accuracy (95 %)", "F1, mean of labels (95 %)")
     rows = []
     for kind in ("float", "int8"):
@@ -64,7 +67,7 @@ def top() -> list[str]:
 
 
 def sensitivity() -> list[str]:
-    """What a sensitivity of 0.95 for eczema costs, and for melanoma among the lesions of HAM10000."""
+    """Return the specificity at a sensitivity of 0.95 for eczema, and for melanoma in HAM10000."""
     header = ("task", "file", "its pictures", "sensitivity reached (95 %)", "specificity left (95 %)")
     rows = []
     for task, name in NAMES.items():
@@ -83,7 +86,7 @@ def sensitivity() -> list[str]:
 
 
 def slices() -> list[str]:
-    """Each task by skin type and by source."""
+    """Return the scores of each task by skin type and by source."""
     header = ("task", "slice", "pictures", "series", "labels", "balanced accuracy (95 %)", "AUROC (95 %)")
     rows = [
         (
@@ -102,7 +105,7 @@ def slices() -> list[str]:
 
 
 def dark_skin() -> list[str]:
-    """Types V–VI minus I–II."""
+    """Return the differences between the skin types V–VI and I–II."""
     header = ("task", "V–VI", "I–II", "balanced accuracy (95 %)", "AUROC (95 %)", "is it worse?")
     words = {"undecided": "the data cannot decide it", "worse": "yes", "better": "no, it is better"}
     rows = []
@@ -114,8 +117,8 @@ def dark_skin() -> list[str]:
 
 
 def published() -> list[str]:
-    """The five recipes on one split, and the accuracies that were published for another dataset."""
-    of = report(STUDY)
+    """Return the scores of five recipes on one split, and accuracies published for another dataset."""
+    study = report(STUDY)
     header = (
         "recipe",
         "accuracy (95 %)",
@@ -124,8 +127,8 @@ def published() -> list[str]:
         "points against the first (95 %)",
     )
     rows = []
-    for name in of["order"]:
-        tested = of["recipes"][name]["tests"][0]
+    for name in study["order"]:
+        tested = study["recipes"][name]["tests"][0]
         versus = tested.get("versus_base")
         change = versus["differences"]["balanced_accuracy"] if versus else None
         against = points(change["difference"], change["ci95"]) if change else "–"
@@ -139,24 +142,24 @@ def published() -> list[str]:
 
 
 def curve() -> list[str]:
-    """The same recipe on a quarter, half and all of the training pictures, on each split."""
+    """Return the AUROC with a quarter, half and all of the training pictures, on each split."""
     header = ("split seed", "training pictures", "AUROC (95 %)", "AUROC, minus that of all (95 %)")
     rows = []
     for seed, name in enumerate(CURVES):
-        of = report(name)
-        total = of["datasets"][0]["counts"]["train"]
-        for recipe in of["order"]:
-            tested = of["recipes"][recipe]["tests"][0]
+        study = report(name)
+        total = study["datasets"][0]["counts"]["train"]
+        for recipe in study["order"]:
+            tested = study["recipes"][recipe]["tests"][0]
             versus = tested.get("versus_base")
             change = changed(versus["differences"]["auroc"]) if versus else "–"
-            share = of["recipes"][recipe]["recipe"].get("train_share", 1.0)
+            share = study["recipes"][recipe]["recipe"].get("train_share", 1.0)
             rows.append((f"{seed}", f"{share:.0%} of {total:,}", scored(tested["scores"], "auroc"), change))
     return markdown([header, *rows])
 
 
 def border() -> list[str]:
-    """What predicts the condition alone; columns that are made from it are left out."""
-    of = report("eczema-shortcuts")
+    """Return how well each thing alone predicts the condition, without the columns derived from it."""
+    shortcuts = report("eczema-shortcuts")
     names = {
         "(outer border)": "the outer border",
         "(whole picture)": "the whole picture",
@@ -166,25 +169,25 @@ def border() -> list[str]:
     header = ("predicted from", "balanced accuracy (95 %)", "AUROC (95 %)")
     rows = [
         (
-            names[one["name"]],
+            names[predictor["name"]],
             *(
-                _with_interval(one["quality"][figure]["value"], one["quality"][figure]["ci95"])
+                _with_interval(predictor["quality"][figure]["value"], predictor["quality"][figure]["ci95"])
                 for figure in ("balanced_accuracy", "auroc")
             ),
         )
-        for one in of["predictors"]
-        if one["name"] in names
+        for predictor in shortcuts["predictors"]
+        if predictor["name"] in names
     ]
-    return markdown([header, *rows, ("guessing", f"{1 / of['classes']:.3f}", "0.500")])
+    return markdown([header, *rows, ("guessing", f"{1 / shortcuts['classes']:.3f}", "0.500")])
 
 
 def marks() -> list[str]:
-    """What generated marks change, before and after training with them."""
+    """Return what generated marks change, for networks trained without and with them."""
     return _marked(MARKS)
 
 
 def planted() -> list[str]:
-    """The same for networks that were trained on pictures of eczema with letters, scored on clean ones."""
+    """Return the same for networks trained with letters on each picture of eczema."""
     return _marked(PLANTED)
 
 
@@ -195,13 +198,13 @@ def _marked(name: str) -> list[str]:
     )
     rows = []
     for training in ("strong", "marked"):
-        of = report(name)[training]
-        for effect in of["marks"]:
-            eczema = next(one for one in effect["labels"] if one["label"] == "eczema")
+        scores = report(name)[training]
+        for effect in scores["marks"]:
+            eczema = next(label for label in effect["labels"] if label["label"] == "eczema")
             rows.append(
                 (
                     f"`--augment {training}`",
-                    scored(of, "auroc"),
+                    scored(scores, "auroc"),
                     effect["kind"],
                     f"{effect['changed_answers']} of {effect['n']}",
                     changed(eczema["answers"]),
@@ -212,12 +215,12 @@ def _marked(name: str) -> list[str]:
 
 
 def scored(figures: dict[str, Any], name: str) -> str:
-    """0.742 (0.701 to 0.780)."""
+    """Return a figure with its interval: 0.742 (0.701 to 0.780)."""
     return _with_interval(figures[name], figures[f"{name}_ci95"])
 
 
 def changed(change: dict[str, Any]) -> str:
-    """+0.012 (-0.003 to +0.025)."""
+    """Return a difference with its interval: +0.012 (-0.003 to +0.025)."""
     ends = change["ci95"]
     interval = "–" if ends is None else f"{ends[0]:+.3f} to {ends[1]:+.3f}"
     return f"{change['difference']:+.3f} ({interval})"

@@ -1,4 +1,4 @@
-"""Write tables between marks: `<!-- figures: NAME -->`, the table, `<!-- end -->`."""
+"""Write tables between two comments of a page: `<!-- figures: NAME -->` and `<!-- end -->`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Tables = Mapping[str, Callable[[], Iterable[str]]]  # name → the lines of its 
 
 
 def with_tables(text: str, tables: Tables) -> str:
-    """The same text, with each table between its marks as the reports have it."""
+    """Return the text with the current lines of each table."""
     return TABLE.sub(lambda found: _marked(found[1], tables), text)
 
 
@@ -20,12 +20,12 @@ def has_table(path: Path, name: str) -> bool:
 
 
 def rewrite(path: Path, tables: Tables) -> bool:
-    """Whether the page changed."""
-    text = path.read_text(encoding="utf-8")
-    told = with_tables(text, tables)
-    if told != text:
-        path.write_text(told, encoding="utf-8")
-    return told != text
+    """Write the current tables into a page; return whether it changed."""
+    old = path.read_text(encoding="utf-8")
+    new = with_tables(old, tables)
+    if new != old:
+        path.write_text(new, encoding="utf-8")
+    return new != old
 
 
 def _marked(name: str, tables: Tables) -> str:

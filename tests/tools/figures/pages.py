@@ -1,52 +1,51 @@
-"""Find the figures of a page, and those that no committed report holds."""
+"""Find the figures on a page that no committed report contains, and write the tables of all pages."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from tests.support.paths import REPOSITORY
 from tests.tools.figures.claims import CLAIMS, NO_MEASUREMENTS
 from tests.tools.figures.marks import TABLE, rewrite
-from tests.tools.figures.sources import HOUSE, spelled
+from tests.tools.figures.sources import fill_in
 from tests.tools.figures.tables import TABLES
 
-PAGES = ("README.md", "docs/results/README.md", "docs/training.md")  # each figure of these has a source
+PAGES = ("README.md", "docs/results/README.md", "docs/training.md")  # each figure on these has a source
 WITH_TABLES = (*PAGES, "models/README.md", "docs/metadata.md", "docs/eczema.md")
 
-UNSEEN = (  # what holds no prose
-    re.compile(
-        r"^```console\n.*?^```$", re.MULTILINE | re.DOTALL
-    ),  # of the README: held against docs/results/walk.json
-    re.compile(r"(?<=\])\([^)\s]*\)"),  # where a link leads
+NOT_PROSE = (
+    # The console blocks are compared with docs/results/walk.json.
+    re.compile(r"^```console\n.*?^```$", re.MULTILINE | re.DOTALL),
+    re.compile(r"(?<=\])\([^)\s]*\)"),  # the target of a link
     re.compile(r"<img [^<>]*>"),
     re.compile(r"`[^`\n]+`"),  # commands, options and file names
-    re.compile(r"^ *\d+\. ", re.MULTILINE),  # the number of a list's item
+    re.compile(r"^ *\d+\. ", re.MULTILINE),  # the number of a list item
 )
 FIGURE = re.compile(r"(?<![\w.-])-?\d[\d.,]*")
 
 
-def page(name: str) -> str:
-    """Its text as it stands."""
-    return (HOUSE / name).read_text(encoding="utf-8")
+def read_page(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
 
 
-def claims() -> list[str]:
-    """Each sentence that tells figures, as the reports have it."""
-    return [spelled(sentence) for sentence in CLAIMS]
+def fill_in_claims() -> list[str]:
+    """Return each sentence that contains figures, with the figures of the reports."""
+    return [fill_in(sentence) for sentence in CLAIMS]
 
 
-def unfounded(text: str) -> list[str]:
-    """Figures in the text with no source, each with the words around it."""
-    for unseen in (TABLE, *UNSEEN):
-        text = unseen.sub("", text)
+def find_unsourced_figures(text: str) -> list[str]:
+    """Return the figures in the text that have no source, each with the words around it."""
+    for pattern in (TABLE, *NOT_PROSE):
+        text = pattern.sub("", text)
     text = re.sub(r"\s+", " ", text)
-    for claim in claims():
+    for claim in fill_in_claims():
         text = text.replace(claim, "")
-    for pattern in NO_MEASUREMENTS:
-        text = re.sub(pattern, "", text)
-    return [text[max(0, at.start() - 30) : at.end() + 30] for at in FIGURE.finditer(text)]
+    for expression in NO_MEASUREMENTS:
+        text = re.sub(expression, "", text)
+    return [text[max(0, found.start() - 30) : found.end() + 30] for found in FIGURE.finditer(text)]
 
 
 def write_tables() -> list[Path]:
-    """Rewrite the tables of all pages; the pages that changed."""
-    return [path for name in WITH_TABLES if rewrite(path := HOUSE / name, TABLES)]
+    """Rewrite the tables of all pages; return the pages that changed."""
+    return [path for name in WITH_TABLES if rewrite(path := REPOSITORY / name, TABLES)]

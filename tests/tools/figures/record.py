@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.paths import REPOSITORY
 from tests.support.readme_commands import Step, steps
-from tests.tools.figures.sources import HOUSE
 
 COLUMNS = "200"
 
@@ -21,7 +21,7 @@ def main() -> None:
     """Print one record for each command."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True)
-    recorded = [_run(step, folder) for step in steps(HOUSE / "docs/walkthrough.md")]
+    recorded = [_run(step, folder) for step in steps(REPOSITORY / "docs/walkthrough.md")]
     sys.stdout.write(json.dumps(recorded, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Look a figure up in the committed reports, and spell it."""
+"""Look up a figure in the committed reports, and format it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any
 
 from tests.support.paths import REPOSITORY
 
-HOUSE = REPOSITORY
-RESULTS = HOUSE / "docs" / "results"
+RESULTS = REPOSITORY / "docs" / "results"
 REFERENCE = re.compile(r"\{([^{}|]+)\|(\w+)\}")
 
-FORMS = {  # how a value is spelled
+FORMS = {  # name of a format → value → text
     "count": lambda value: f"{value:,}",
     "total": lambda value: f"{_total(value):,}",
     "share": lambda value: f"{value:.3f}",
@@ -33,13 +32,16 @@ FORMS = {  # how a value is spelled
 
 @cache
 def report(name: str) -> Any:
-    """`study-five` → what docs/results/study-five.json says; `models:NAME:model` → models/NAME/model.json."""
-    path = RESULTS / f"{name}.json" if ":" not in name else HOUSE / f"{name.replace(':', '/')}.json"
+    """Return docs/results/NAME.json for `NAME`, and models/MODEL/FILE.json for `models:MODEL:FILE`."""
+    path = RESULTS / f"{name}.json" if ":" not in name else REPOSITORY / f"{name.replace(':', '/')}.json"
     return json.loads(path.read_bytes())
 
 
-def looked_up(reference: str) -> Any:
-    """`lesions-default-0/auroc_ci95/1` → 0.964…; a part of a list by its place, or by what it says."""
+def look_up(reference: str) -> Any:
+    """Return the value at a path: `lesions-default-0/auroc_ci95/1` → 0.964…
+
+    A key of a list is an index, or pairs of paths and values that exactly one element has.
+    """
     name, *keys = reference.split("/")
     value = report(name)
     for key in keys:
@@ -48,23 +50,26 @@ def looked_up(reference: str) -> Any:
 
 
 def _part(parts: list[Any], key: str) -> Any:
-    """`1` → the second; `model=int8,where.target=host` → the one that says so, of all in its list `where`."""
+    """Return one element: `1` is the second, `model=int8,where.target=host` the one with these values."""
     if "=" not in key:
         return parts[int(key)]
-    asked = [pair.split("=") for pair in key.split(",")]
-    (found,) = (part for part in parts if all(_says(part, name.split("."), value) for name, value in asked))
+    pairs = [pair.split("=") for pair in key.split(",")]
+    (found,) = (
+        part for part in parts if all(_has_value(part, path.split("."), value) for path, value in pairs)
+    )
     return found
 
 
-def _says(part: Any, path: Sequence[str], value: str) -> bool:
+def _has_value(part: Any, path: Sequence[str], value: str) -> bool:
+    """Return whether the value is at this path; of a list, one element is enough."""
     if isinstance(part, list):
-        return any(_says(one, path, value) for one in part)
-    return _says(part[path[0]], path[1:], value) if path else bool(part == value)
+        return any(_has_value(element, path, value) for element in part)
+    return _has_value(part[path[0]], path[1:], value) if path else bool(part == value)
 
 
-def one_of(parts: list[Any], asked: dict[str, Any]) -> Any:
-    """The only part that says all that is asked."""
-    (found,) = (part for part in parts if asked.items() <= part.items())
+def find_part(parts: list[Any], values: dict[str, Any]) -> Any:
+    """Return the only part that has all these values."""
+    (found,) = (part for part in parts if values.items() <= part.items())
     return found
 
 
@@ -72,6 +77,6 @@ def _total(counts: Any) -> int:
     return sum(map(_total, counts.values())) if isinstance(counts, dict) else int(counts)
 
 
-def spelled(sentence: str) -> str:
-    """`{lesions-default-0/n|count} pictures` → `895 pictures`."""
-    return REFERENCE.sub(lambda found: FORMS[found[2]](looked_up(found[1])), sentence)
+def fill_in(sentence: str) -> str:
+    """Return the sentence with its figures: `{lesions-default-0/n|count} pictures` → `895 pictures`."""
+    return REFERENCE.sub(lambda found: FORMS[found[2]](look_up(found[1])), sentence)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from itertools import takewhile
 from typing import Any
 
+from tests.support.paths import REPOSITORY
 from tests.tools.conversion_table import markdown
 from tests.tools.conversion_table import table as files_table
 from tests.tools.figures import eczema
-from tests.tools.figures.sources import HOUSE, one_of, report, spelled
+from tests.tools.figures.sources import fill_in, find_part, report
 from tests.tools.models_table import points, shares
 from tests.tools.models_table import tables as models_tables
 
@@ -25,7 +26,7 @@ RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 TARGETS = ("host", "qemu:cortex-a72", "qemu:cortex-a76")
 
 
-STEPS = {  # of trainer/studies/recipe-steps.toml, and what each changes
+STEPS = {  # a recipe of trainer/studies/recipe-steps.toml → what it changes
     "small": "MobileNetV2 0.35, 128 px, 16 epochs: compared with",
     "longer": "32 epochs",
     "larger-pictures": "192 px",
@@ -42,32 +43,33 @@ STEPS = {  # of trainer/studies/recipe-steps.toml, and what each changes
 
 
 def models() -> list[str]:
-    """What can be embedded now: a section with the first table of models/README.md, if there is a model."""
-    told = [line.replace("](", "](models/") for line in models_tables(HOUSE / "models")]
-    table = list(takewhile(lambda line: line.startswith("|"), told))
-    return ["## Models", "", *MODELS, "", *table, *told[len(table) :][:2]] if table else []
+    """Return a section with the first table of models/README.md, or nothing if there is no model."""
+    lines = [line.replace("](", "](models/") for line in models_tables(REPOSITORY / "models")]
+    table = list(takewhile(lambda line: line.startswith("|"), lines))
+    return ["## Models", "", *MODELS, "", *table, *lines[len(table) :][:2]] if table else []
 
 
 def recipes() -> list[str]:
-    """What MobileNetV2 by the default recipe and by the usual one gave on two splits."""
+    """Return the scores of MobileNetV2 by the default recipe and by the plain one, on two splits."""
     header = ("recipe", "split seed", "balanced accuracy (95 %)", "AUROC (95 %)", "accuracy", "minutes")
     return markdown([header, *(_recipe(name, seed) for name in RECIPES for seed in SEEDS)])
 
 
 def _recipe(name: str, seed: str) -> tuple[str, ...]:
-    of = f"lesions-{name}-{seed}"
-    accuracy = spelled(f"{{{of}/accuracy|share}}")
-    minutes = spelled(f"{{lesions-minutes/{name}/{seed}|whole}}")
-    return (name, seed, _scored(of, "balanced_accuracy"), _scored(of, "auroc"), accuracy, minutes)
+    path = f"lesions-{name}-{seed}"
+    accuracy = fill_in(f"{{{path}/accuracy|share}}")
+    minutes = fill_in(f"{{lesions-minutes/{name}/{seed}|whole}}")
+    return (name, seed, _scored(path, "balanced_accuracy"), _scored(path, "auroc"), accuracy, minutes)
 
 
-def _scored(of: str, metric: str, form: str = "share") -> str:
-    low, high = f"{of}/{metric}_ci95/0", f"{of}/{metric}_ci95/1"
-    return spelled(f"{{{of}/{metric}|{form}}} ({{{low}|{form}}} to {{{high}|{form}}})")
+def _scored(path: str, metric: str, form: str = "share") -> str:
+    """Return a figure with its interval: 0.715 (0.640 to 0.781)."""
+    low, high = f"{path}/{metric}_ci95/0", f"{path}/{metric}_ci95/1"
+    return fill_in(f"{{{path}/{metric}|{form}}} ({{{low}|{form}}} to {{{high}|{form}}})")
 
 
 def files() -> list[str]:
-    """What each kind of file gave: accuracy, size, speed."""
+    """Return the accuracy, the size and the speed of each kind of file."""
     seconds = {
         "measured": report("files-conversion")["seconds"],
         "trained": report("files-conversion-qat")["seconds"],
@@ -76,8 +78,8 @@ def files() -> list[str]:
 
 
 def study() -> list[str]:
-    """Five recipes on few pictures."""
-    of = report("study-five")
+    """Return the scores of five recipes on few pictures."""
+    record = report("study-five")
     header = (
         "recipe",
         "balanced accuracy, test (95 %)",
@@ -86,16 +88,16 @@ def study() -> list[str]:
         "parameters",
         "training, s",
     )
-    return markdown([header, *(_studied(of, name) for name in of["order"])])
+    return markdown([header, *(_studied(record, name) for name in record["order"])])
 
 
-def _studied(of: dict[str, Any], name: str) -> tuple[str, ...]:
+def _studied(record: dict[str, Any], name: str) -> tuple[str, ...]:
     scores = f"study-five/recipes/{name}/tests/0/scores"
-    title = f"{name}, best on validation" if name == of["best"] else name
+    title = f"{name}, best on validation" if name == record["best"] else name
     figures = [_scored(scores, metric, "share2") for metric in ("balanced_accuracy", "auroc")]
-    parameters = spelled(f"{{study-five/recipes/{name}/parameters|count}}")
-    seconds = spelled(f"{{study-five/recipes/{name}/training_seconds|whole}}")
-    return (title, *figures, _against(of["recipes"][name]), parameters, seconds)
+    parameters = fill_in(f"{{study-five/recipes/{name}/parameters|count}}")
+    seconds = fill_in(f"{{study-five/recipes/{name}/training_seconds|whole}}")
+    return (title, *figures, _against(record["recipes"][name]), parameters, seconds)
 
 
 def _against(recipe: dict[str, Any]) -> str:
@@ -104,38 +106,43 @@ def _against(recipe: dict[str, Any]) -> str:
 
 
 def arm() -> list[str]:
-    """One report's three files on this host and on two emulated processors, by each runtime."""
-    of = report("arm-benchmark")
+    """Return the cost of three files on this host and on two emulated processors, by runtime."""
+    record = report("arm-benchmark")
     settings = ("file", "runtime", "host, ms", "A72, M instructions", "A76, M instructions")
     header = (*settings, "balanced accuracy on ARM (95 %)", "points against float32 (95 %)")
-    names = [model["name"] for model in of["models"]]
-    return markdown([header, *(_emulated(of, name, runtime) for runtime in RUNTIMES for name in names)])
+    names = [model["name"] for model in record["models"]]
+    rows = [_emulated(record, name, runtime) for runtime in RUNTIMES for name in names]
+    return markdown([header, *rows])
 
 
-def _emulated(of: dict[str, Any], model: str, runtime: str) -> tuple[str, ...]:
-    asked = {"model": model, "runtime": runtime, "kernels": "xnnpack", "threads": 1}
-    here, *there = (one_of(of["results"], {**asked, "target": target}) for target in TARGETS)
-    counts = [f"{result['instructions_per_inference'] / 1e6:.1f}" for result in there]
-    setting = {name: value for name, value in asked.items() if name != "model"} | {"target": TARGETS[1]}
-    score = _of_setting(of["answers"], model, setting)["balanced_accuracy"]
+def _emulated(record: dict[str, Any], model: str, runtime: str) -> tuple[str, ...]:
+    setting = {"runtime": runtime, "kernels": "xnnpack", "threads": 1}
+    host, *emulated = (
+        find_part(record["results"], {**setting, "model": model, "target": target}) for target in TARGETS
+    )
+    counts = [f"{result['instructions_per_inference'] / 1e6:.1f}" for result in emulated]
+    setting_on_arm = {**setting, "target": TARGETS[1]}
+    score = _of_setting(record["answers"], model, setting_on_arm)["balanced_accuracy"]
     low, high = score["ci95"]
     share = f"{score['value']:.3f} ({low:.3f} to {high:.3f})"
-    change = "–" if model == of["models"][0]["name"] else _drop(_of_setting(of["drops"], model, setting))
-    return (model, runtime, f"{here['median_ms']:.2f}", *counts, share, change)
+    is_first = model == record["models"][0]["name"]
+    change = "–" if is_first else _drop(_of_setting(record["drops"], model, setting_on_arm))
+    return (model, runtime, f"{host['median_ms']:.2f}", *counts, share, change)
 
 
-def _drop(told: dict[str, Any]) -> str:
-    change = told["balanced_accuracy"]
+def _drop(differences: dict[str, Any]) -> str:
+    change = differences["balanced_accuracy"]
     return points(change["difference"], change["ci95"])
 
 
 def _of_setting(parts: list[dict[str, Any]], model: str, setting: dict[str, Any]) -> dict[str, Any]:
+    """Return the part about a model whose places include this setting."""
     (found,) = (part for part in parts if part["model"] == model and setting in part["where"])
     return found
 
 
 def metadata() -> list[str]:
-    """What metadata added on two splits: each way to answer, and the paired gain of both inputs."""
+    """Return what metadata added on two splits: the scores of each input, and the paired gain of both."""
     header = ("split seed", "answer from", "balanced accuracy (95 %)", "gain, points (95 %)", "AUROC (95 %)")
     return markdown([header, *(_answered(seed, row) for seed in SEEDS for row in _study(seed)["rows"])])
 
@@ -163,7 +170,7 @@ def _answered(seed: str, row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def metadata_columns() -> list[str]:
-    """How much balanced accuracy each model lost where the values of a column were shuffled, in points."""
+    """Return the balanced accuracy, in points, that each model loses when a column is shuffled."""
     names = [loss["column"] for loss in _study(SEEDS[0])["columns"]]
     rows = [
         (
@@ -179,14 +186,14 @@ def metadata_columns() -> list[str]:
 
 
 def metadata_int8() -> list[str]:
-    """The int8 files against their float networks on the same test pictures, paired."""
+    """Return the scores of the int8 files and of their float networks on the same test pictures."""
     header = ("split seed", "method", "float", "int8 (95 %)", "points (95 %)", "same label")
     return markdown([header, *(_quantized(name, method) for method, name in QUANTIZED)])
 
 
 def _quantized(name: str, method: str) -> tuple[str, ...]:
-    of, seed = report(name), name[-1]
-    checks = {check["proof"]: check["figures"] for check in of["exports"][0]["proofs"]}
+    seed = name[-1]
+    checks = {check["proof"]: check["figures"] for check in report(name)["exports"][0]["proofs"]}
     score, labels = checks["balanced_accuracy on test"], checks["labels on test"]
     ends = score["difference_ci95_low"], score["difference_ci95_high"]
     change = points(score["difference"], ends)
@@ -195,27 +202,29 @@ def _quantized(name: str, method: str) -> tuple[str, ...]:
 
 
 def steps() -> list[str]:
-    """What each step of a recipe gives on a validation split."""
-    of = report("recipe-effects")["recipes"]
+    """Return what each change of a recipe gives on a validation split."""
+    recipes_by_name = report("recipe-effects")["recipes"]
     header = (
         *("recipe", "balanced accuracy", "change, points (95 %)", "AUROC", "change (95 %)"),
         "minutes on one thread",
     )
-    return markdown([header, *(_step(title, of[name]) for name, title in STEPS.items() if name in of)])
+    rows = [_step(title, recipes_by_name[name]) for name, title in STEPS.items() if name in recipes_by_name]
+    return markdown([header, *rows])
 
 
-def _step(title: str, of: dict[str, Any]) -> tuple[str, ...]:
+def _step(title: str, recipe: dict[str, Any]) -> tuple[str, ...]:
     cells = []
-    for metric, spell in (("balanced_accuracy", points), ("auroc", shares)):
-        change = of["minus_base"][metric]
+    for metric, format_change in (("balanced_accuracy", points), ("auroc", shares)):
+        change = recipe["minus_base"][metric]
         is_base = change["difference"] == 0
-        cells += [f"{of[metric]:.3f}", "–" if is_base else spell(change["difference"], change["ci95"])]
-    return (title, *cells, f"{of['seconds'] / 60:.0f}")
+        text = "–" if is_base else format_change(change["difference"], change["ci95"])
+        cells += [f"{recipe[metric]:.3f}", text]
+    return (title, *cells, f"{recipe['seconds'] / 60:.0f}")
 
 
 def references() -> list[str]:
-    """The tables of models/README.md."""
-    return models_tables(HOUSE / "models")
+    """Return the tables of models/README.md."""
+    return models_tables(REPOSITORY / "models")
 
 
 TABLES: dict[str, Callable[[], list[str]]] = {

@@ -83,7 +83,7 @@ def test_a_parted_group_is_found(folder: Path) -> None:
     assert found(folder) == {("group-leak", picture.path) for picture in lesser}
 
 
-def test_a_moved_dataset_is_told_where_it_looks_and_what_helps(folder: Path) -> None:
+def test_the_error_for_a_moved_dataset_names_the_folder_and_a_fix(folder: Path) -> None:
     moved = folder.parent / "elsewhere" / "dataset"
     moved.parent.mkdir()
     folder.rename(moved)

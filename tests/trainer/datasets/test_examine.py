@@ -20,7 +20,7 @@ def planted(folder: Path, count: int) -> list[str]:
     return [write(folder / f"{index:03}.png", png(patch(index, size=16))).name for index in range(count)]
 
 
-def test_what_one_decoding_tells(tmp_path: Path) -> None:
+def test_one_decoding_yields_all_properties(tmp_path: Path) -> None:
     write(tmp_path / "a.jpg", png(patch(1)[:20]))
     (found,), refused = examine_pictures(tmp_path, ["a.jpg"])
     assert refused == ()

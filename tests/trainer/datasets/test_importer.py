@@ -1,4 +1,4 @@
-"""A dataset folder appears whole, with everything that was found said in it."""
+"""A dataset folder appears whole, and lists everything that was found."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def test_identical_pictures_of_one_label_stay_together(tmp_path: Path) -> None:
     assert kinds(dataset.notes) == [("identical", "class0/copy.png")]
 
 
-def test_near_duplicates_under_two_labels_stay_and_are_told(tmp_path: Path) -> None:
+def test_near_duplicates_under_two_labels_are_kept_and_reported(tmp_path: Path) -> None:
     source = class_folders(tmp_path / "source")
     write(source / "class1" / "near.jpg", jpeg(patch(0), quality=80))
     dataset = import_dataset(asked(source))
@@ -327,7 +327,7 @@ def test_a_single_class_is_an_error(tmp_path: Path) -> None:
         import_dataset(asked(class_folders(tmp_path / "source", classes=1)))
 
 
-def test_a_class_that_a_split_lacks_is_told(tmp_path: Path) -> None:
+def test_a_class_that_a_split_lacks_is_reported(tmp_path: Path) -> None:
     source = class_folders(tmp_path / "source")
     for number in range(2):
         write(source / "rare" / f"{number}.png", png(patch(700 + number)))
@@ -388,7 +388,7 @@ def leaking(root: Path) -> Path:
     return source
 
 
-def test_a_leak_of_given_splits_is_told(tmp_path: Path) -> None:
+def test_a_leak_of_given_splits_is_reported(tmp_path: Path) -> None:
     dataset = import_dataset(asked(leaking(tmp_path / "source")))
     assert ("leak", "train/a/copy.jpg") in kinds(dataset.notes)
     assert "cluster-leak" in {finding.kind for finding in check_dataset(tmp_path / "dataset").problems}
@@ -425,7 +425,7 @@ def test_text_of_any_bytes_is_kept_readable(tmp_path: Path) -> None:
     assert read_dataset(tmp_path / "dataset").licence == dataset.licence == "CC\\xff"
 
 
-def test_the_options_say_what_was_done_where_nothing_was_asked(tmp_path: Path) -> None:
+def test_the_recorded_options_include_the_defaults(tmp_path: Path) -> None:
     plain = import_dataset(asked(class_folders(tmp_path / "source")))
     assert plain.options == {"seed": "0", "split": "70/15/15", "splits": "new"}
     given = import_dataset(asked(split_folders(tmp_path / "given"), output=tmp_path / "kept"))

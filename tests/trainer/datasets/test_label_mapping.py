@@ -83,7 +83,7 @@ def test_a_class_that_is_like_none_is_answered_with_all(dermnet: Path) -> None:
         chosen(dermnet, ("Melanoma",))
 
 
-def test_a_map_s_unknown_class_is_told_as_it_is_written(dermnet: Path) -> None:
+def test_an_unknown_class_of_a_map_is_quoted_as_written(dermnet: Path) -> None:
     with raises_code("unknown-label", "map.csv:2", "'Mole'"):
         mapped(dermnet, ("Mole", "", "mole"))
 

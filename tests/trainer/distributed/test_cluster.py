@@ -74,9 +74,9 @@ def test_a_wrong_configuration_is_one_line_before_any_work(
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", config(index=5)["TF_CONFIG"])
     assert main(["train", str(coloured), "-o", str(tmp_path / "run"), "--strategy", "multiworker"]) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert_stderr_code(said, "invalid-tf-config", "TF_CONFIG", "task index 5", "0 to 1")
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1
+    assert_stderr_code(stderr, "invalid-tf-config", "TF_CONFIG", "task index 5", "0 to 1")
     assert not list(tmp_path.iterdir())
 
 
@@ -100,9 +100,9 @@ def test_a_table_of_trainings_is_not_shared_by_workers(
     (tmp_path / "tune.toml").write_text(option)
     given = {"study": [str(tmp_path / "study.toml")], "tune": ["--recipe", str(tmp_path / "tune.toml")]}
     assert main([command, str(coloured), *given[command], "-o", str(tmp_path / "out"), "--quiet"]) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert_stderr_code(said, "option-not-applicable", "--strategy multiworker", "--strategy mirrored")
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1
+    assert_stderr_code(stderr, "option-not-applicable", "--strategy multiworker", "--strategy mirrored")
 
 
 def test_a_worker_that_does_not_come_is_named_in_time() -> None:

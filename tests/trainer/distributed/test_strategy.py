@@ -120,8 +120,8 @@ def test_a_mirrored_run_has_the_curve_of_a_single_one(
         for name, options in recipes
     ]
     with started(["-m", "tests.support.two_processors", json.dumps(asked)]) as process:
-        _, said = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 0, said
+        _, stderr = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, stderr
     assert curve(tmp_path / "nothing") == pytest.approx(curve(single), rel=CLOSE)
     for name in ("tuned", "taught"):
         assert curve(tmp_path / f"mirrored-{name}") == pytest.approx(curve(tmp_path / name), rel=CLOSE)
@@ -137,14 +137,14 @@ def test_mirrored_on_one_device_is_a_single_run(
 
 @pytest.fixture(scope="module")
 def by_workers(coloured: Path, mixed: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two workers, with what the second said on stderr beside it."""
+    """Return a run of two workers; the stderr of the second one is in a file next to it."""
     run = tmp_path_factory.mktemp("workers") / "run"
     with two_workers(multiworker(coloured, run, mixed)) as (chief, other):
-        (_, told), (nothing, said) = (one.communicate(timeout=LIMIT_S) for one in (chief, other))
-    assert chief.returncode == 0, told
-    assert other.returncode == 0, said
+        (_, chief_stderr), (nothing, stderr) = (one.communicate(timeout=LIMIT_S) for one in (chief, other))
+    assert chief.returncode == 0, chief_stderr
+    assert other.returncode == 0, stderr
     assert nothing == ""
-    (run.parent / "said").write_text(said)
+    (run.parent / "stderr").write_text(stderr)
     return run
 
 
@@ -156,13 +156,13 @@ def test_two_workers_have_the_curve_of_a_single_process(single: Path, by_workers
     assert curve(by_workers) == pytest.approx(curve(single), rel=CLOSE)
 
 
-def test_the_record_of_a_run_does_not_tell_how_many_trained_it(single: Path, by_workers: Path) -> None:
+def test_the_record_of_a_run_does_not_depend_on_the_number_of_workers(single: Path, by_workers: Path) -> None:
     one, other = (json.loads((run / "training.json").read_text()) for run in (single, by_workers))
     assert one["recipe"] == other["recipe"]
 
 
-def test_another_worker_ends_with_a_line_that_says_who_wrote(by_workers: Path) -> None:
-    last = (by_workers.parent / "said").read_text().splitlines()[-1]
+def test_another_worker_ends_with_a_line_that_names_the_writer(by_workers: Path) -> None:
+    last = (by_workers.parent / "stderr").read_text().splitlines()[-1]
     assert last.startswith("worker 1 of 0 to 1 (127.0.0.1:")
     assert last.endswith(" is done; the chief has written the run")
 
@@ -173,16 +173,16 @@ def test_a_killed_worker_ends_the_chief_in_a_line_and_the_same_command_ends_alik
     asked, run = multiworker(coloured, tmp_path / "run", mixed), tmp_path / "run"
     dying = ("-m", "tests.support.lost_worker", "SIGKILL", str(STEPS + 2))
     with two_workers(asked, second=dying) as (chief, other):
-        _, said = chief.communicate(timeout=LIMIT_S)
+        _, stderr = chief.communicate(timeout=LIMIT_S)
         other.wait(timeout=LIMIT_S)
     assert (other.returncode, chief.returncode) == (-signal.SIGKILL, 1)
-    assert_stderr_code(said, "worker-died", "worker 1 of 0 to 1 (127.0.0.1:")
+    assert_stderr_code(stderr, "worker-died", "worker 1 of 0 to 1 (127.0.0.1:")
     assert not run.exists()
     with two_workers(asked) as (chief, other):
-        _, said = chief.communicate(timeout=LIMIT_S)
+        _, stderr = chief.communicate(timeout=LIMIT_S)
         other.communicate(timeout=LIMIT_S)
     assert (other.returncode, chief.returncode) == (0, 0)
-    assert "resuming after epoch 1 of 3" in said
+    assert "resuming after epoch 1 of 3" in stderr
     assert weights(run) == weights(by_workers)
     assert curve(run) == curve(by_workers)
 
@@ -196,9 +196,9 @@ def test_workers_that_are_asked_for_other_things_are_refused(
         started(["-m", "dermpack", *asked], TF_CONFIG=mine) as chief,
         started(["-m", "dermpack", *asked, "--seed", "1"], TF_CONFIG=other) as stranger,
     ):
-        said = [one.communicate(timeout=LIMIT_S)[1] for one in (chief, stranger)]
+        stderr = [one.communicate(timeout=LIMIT_S)[1] for one in (chief, stranger)]
     assert (chief.returncode, stranger.returncode) == (1, 1)
-    for lines in said:
+    for lines in stderr:
         assert_stderr_code(lines, "workers-differ", "worker")
 
 
@@ -233,9 +233,9 @@ def test_a_worker_that_falls_silent_is_given_up_in_time(coloured: Path, mixed: s
         while chief.poll() is None and not is_stopped(other.pid):
             time.sleep(0.1)
         began = time.monotonic()
-        _, said = chief.communicate(timeout=LIMIT_S)
+        _, stderr = chief.communicate(timeout=LIMIT_S)
     assert chief.returncode == 1
-    assert_stderr_code(said, "worker-died", "worker 1")
+    assert_stderr_code(stderr, "worker-died", "worker 1")
     assert time.monotonic() - began < 120
 
 

@@ -55,7 +55,7 @@ def training() -> list[int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call: what it told, and what it left in the study's folder."""
+    """The events of one call, and the record that it wrote."""
 
     events: tuple[object, ...]
     record: dict[str, Any]
@@ -108,14 +108,14 @@ def attempt(dataset: Dataset, folder: Path, disturb: Callable[[FitProgress], Non
     """Run the study; the disturbance comes while `twice` is trained."""
     events: list[object] = []
 
-    def listen(event: object) -> None:
+    def on_event(event: object) -> None:
         events.append(event)
         turn = [of.name for of in events if isinstance(of, RecipeStarted)][-1]
         if isinstance(event, FitProgress) and turn == "twice":
             disturb(event)
 
     try:
-        run_study(dataset, TINY_PLAN, folder, also=[related(dataset)], listen=listen)
+        run_study(dataset, TINY_PLAN, folder, also=[related(dataset)], on_event=on_event)
     except KeyboardInterrupt:
         events.append("interrupted")
     return Attempt(events=tuple(events), record=json.loads((folder / "study.json").read_text("utf-8")))
@@ -179,7 +179,7 @@ def test_what_was_killed_and_interrupted_ends_like_an_undisturbed_training(
 
 
 @pytest.mark.tensorflow
-def test_a_row_says_what_it_cost_and_how_it_stands_to_the_base(story: Story) -> None:
+def test_a_row_has_its_costs_and_its_differences_to_the_base(story: Story) -> None:
     rows = story.ended.record["recipes"]
     twice, plain = rows["twice"], rows["plain"]
     assert twice["training_seconds"] > 0
@@ -310,7 +310,7 @@ def test_a_full_disk_ends_the_study_instead_of_failing_every_recipe(
     assert not (tmp_path / "out" / "study.json").exists(), "no row blames a recipe"
 
 
-def test_a_study_without_any_trained_recipe_says_why_also_when_it_is_quiet(
+def test_a_study_without_any_trained_recipe_prints_the_reason_even_with_quiet(
     coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = tmp_path / "plan.toml"

@@ -69,11 +69,11 @@ class Interruption(Exception):  # noqa: N818 - stands for a kill, not for an err
 
 
 def interrupting(epoch: int, step: int) -> Any:
-    def watch(moment: Any) -> None:
+    def on_progress(moment: Any) -> None:
         if (moment.epoch, moment.step, moment.ended) == (epoch, step, None):
             raise Interruption
 
-    return watch
+    return on_progress
 
 
 def fitted(folder: Path, plan: FitPlan = PLAN, **options: Any) -> tuple[Any, Any]:
@@ -110,7 +110,7 @@ def test_a_fit_stopped_within_an_epoch_ends_like_an_undisturbed_one(
     (tmp_path / "broken").mkdir()
     done, weights = fitted(tmp_path / "whole")
     with pytest.raises(Interruption):
-        fitted(tmp_path / "broken", watch=interrupting(epoch, step))
+        fitted(tmp_path / "broken", on_progress=interrupting(epoch, step))
     again, others = fitted(tmp_path / "broken")
     assert again == done
     assert same(weights, others)
@@ -118,7 +118,7 @@ def test_a_fit_stopped_within_an_epoch_ends_like_an_undisturbed_one(
 
 def test_a_finished_fit_is_not_done_again(tmp_path: Path) -> None:
     done, weights = fitted(tmp_path)
-    again, others = fitted(tmp_path, watch=interrupting(1, 1))
+    again, others = fitted(tmp_path, on_progress=interrupting(1, 1))
     assert again == done
     assert same(weights, others)
 
@@ -126,10 +126,10 @@ def test_a_finished_fit_is_not_done_again(tmp_path: Path) -> None:
 def test_the_model_ends_with_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
     from trainer.fitting.loop import fit, predict
 
-    trained, eaten = model(), feed()
-    done = fit(trained, eaten, PLAN, tmp_path)
+    trained, data = model(), feed()
+    done = fit(trained, data, PLAN, tmp_path)
     best = done.history[done.best_epoch - 1].validation["balanced_accuracy"]
-    assert Goal.BALANCED_ACCURACY.score(predict(trained, eaten.validation)) == best
+    assert Goal.BALANCED_ACCURACY.score(predict(trained, data.validation)) == best
 
 
 def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path)
     from trainer.fitting.loop import fit
 
     with pytest.raises(Interruption):
-        fitted(tmp_path, watch=interrupting(3, 1))
+        fitted(tmp_path, on_progress=interrupting(3, 1))
     before = (tmp_path / "checkpoint.npz").read_bytes()
     broken = feed()
     rows = np.full((48, 12, 12, 3), np.nan, np.float16)
@@ -213,7 +213,7 @@ def test_a_disk_that_fills_up_keeps_the_last_checkpoint_and_goes_on_when_it_is_f
             fill(filler)
 
     with raises_code("cannot-write", small_disk, "No space left on device") as raised:
-        fitted(small_disk, watch=filling)
+        fitted(small_disk, on_progress=filling)
     assert isinstance(raised.value, OutputError)
     assert "\n" not in str(raised.value)
     assert finished_epochs(small_disk) == 2

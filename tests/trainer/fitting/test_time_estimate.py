@@ -21,7 +21,7 @@ def test_the_first_step_which_builds_the_graph_counts_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("ends", [[], [40.0], [40.0, 41.0, 42.0], [40.0, 40.1, 40.2, 40.3]])
-def test_no_time_is_told_before_some_steps_and_seconds_have_passed(ends: list[float]) -> None:
+def test_no_time_is_estimated_before_some_steps_and_seconds_have_passed(ends: list[float]) -> None:
     assert remaining_in_fit_s(ends, steps=100) is None
 
 
@@ -51,16 +51,16 @@ def moment(*, pictures_per_s: float | None, remaining_s: float | None, **more: A
         (81.6, 5231.0, "head 1/9 · step 1/60 · 82 pictures/s · 1:27:11 left"),
     ],
 )
-def test_what_is_not_known_is_not_told(
+def test_an_unknown_estimate_is_not_shown(
     pictures_per_s: float | None, remaining_s: float | None, line: str
 ) -> None:
     assert moment(pictures_per_s=pictures_per_s, remaining_s=remaining_s).line() == line
 
 
-def test_the_end_of_an_epoch_tells_its_figures() -> None:
+def test_the_end_of_an_epoch_shows_its_figures() -> None:
     figures = {"balanced_accuracy": 0.5, "auroc": 0.75, "accuracy": 0.5, "loss": 1.0}
     ended = Epoch(number=1, loss=0.9, rate=0.1, validation=figures)
-    told = moment(step=60, pictures_per_s=80.0, remaining_s=90.0, ended=ended, is_best=True)
-    assert told.line() == (
+    progress = moment(step=60, pictures_per_s=80.0, remaining_s=90.0, ended=ended, is_best=True)
+    assert progress.line() == (
         "head 1/9 · loss 0.900 · balanced accuracy 0.500 · auroc 0.750 · 80 pictures/s · 1:30 left · best"
     )

@@ -96,7 +96,7 @@ def test_quantization_aware_training_accepts_it(spec: NetworkSpec) -> None:
     assert quantized.output_shape == model.output_shape
 
 
-def test_efficientnet_says_why_quantization_aware_training_is_refused() -> None:
+def test_the_error_for_efficientnet_has_the_reason_against_quantization_aware_training() -> None:
     refusals = {arch.qat_refusal for arch in Arch if arch.is_efficientnet}
     assert refusals == {"tfmot cannot quantize the Multiply of EfficientNet"}
 

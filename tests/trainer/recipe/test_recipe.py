@@ -178,7 +178,7 @@ def test_the_page_lists_every_key_of_augmentation_with_its_values() -> None:
         ("zoom_in = 1.5", ("zoom_in = 1.5", "0.9")),
     ],
 )
-def test_a_wrong_value_of_augmentation_is_told_what_fits(
+def test_the_error_for_a_wrong_value_of_augmentation_names_the_allowed_ones(
     tmp_path: Path, line: str, values: tuple[str, ...]
 ) -> None:
     path = tmp_path / "a.toml"

@@ -51,7 +51,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_bytes(patients: Path
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(read_dataset(patients), folder, recipe, watch=stop)
+        train(read_dataset(patients), folder, recipe, on_progress=stop)
     train(read_dataset(patients), folder, recipe)
     assert files_of(folder) == files_of(run)
 

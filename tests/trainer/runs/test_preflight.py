@@ -60,7 +60,7 @@ def test_weights_of_a_missing_package_are_refused_before_the_training(
         check_training(read_dataset(coloured), tmp_path / "run", recipe, overwrite=False)
 
 
-def test_a_finished_run_says_what_can_be_done(coloured: Path, tmp_path: Path) -> None:
+def test_the_error_for_a_finished_run_names_the_options(coloured: Path, tmp_path: Path) -> None:
     (tmp_path / "training.json").write_text("{}", encoding="utf-8")
     with raises_code("already-finished", tmp_path, "--overwrite") as raised:
         check_training(read_dataset(coloured), tmp_path, PLAIN, overwrite=False)
@@ -68,7 +68,7 @@ def test_a_finished_run_says_what_can_be_done(coloured: Path, tmp_path: Path) ->
     check_training(read_dataset(coloured), tmp_path, PLAIN, overwrite=True)
 
 
-def test_a_dataset_that_moved_alone_says_where_its_pictures_are_looked_for(
+def test_the_error_for_a_moved_dataset_names_the_folder_of_the_pictures(
     coloured: Path, tmp_path: Path
 ) -> None:
     moved = tmp_path / "moved" / "set"

@@ -67,7 +67,7 @@ def test_a_run_holds_what_was_fitted_on_validation(trained: Path) -> None:
     assert run.abstention.coverage >= 0.9
 
 
-def test_the_predictor_knows_the_colours(trained: Path, coloured: Path) -> None:
+def test_the_predictor_classifies_the_colours(trained: Path, coloured: Path) -> None:
     from trainer.runs.run_folder import load_predictor
 
     predictor = load_predictor(trained)
@@ -123,15 +123,15 @@ def test_a_run_is_evaluated_on_the_test_split_of_its_dataset(
     rows = tmp_path / "predictions.csv"
     before = (trained / "training.json").read_bytes()
     assert main(["evaluate", str(trained), str(coloured), "--json", "--predictions", str(rows)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["n"], told["groups"], told["split"]) == (11, 11, "test")
-    assert told["balanced_accuracy"] > 0.8
-    assert "balanced_accuracy_ci95" in told
+    record = json.loads(capsys.readouterr().out)
+    assert (record["n"], record["groups"], record["split"]) == (11, 11, "test")
+    assert record["balanced_accuracy"] > 0.8
+    assert "balanced_accuracy_ci95" in record
     assert len(rows.read_text(encoding="utf-8").splitlines()) == 12
     assert (trained / "training.json").read_bytes() == before
 
 
-def test_an_evaluation_of_a_run_says_nothing_of_tensorflows(trained: Path, coloured: Path) -> None:
+def test_an_evaluation_of_a_run_prints_nothing_of_tensorflow(trained: Path, coloured: Path) -> None:
     arguments = ["evaluate", str(trained), str(coloured)]
     code = "import sys; from dermpack.cli import main; sys.exit(main(sys.argv[1:]))"
     quiet = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
@@ -141,7 +141,7 @@ def test_an_evaluation_of_a_run_says_nothing_of_tensorflows(trained: Path, colou
     assert json.loads(done.stdout)["n"] == 11
 
 
-def test_a_page_tells_the_recipe_in_words(trained: Path, tmp_path: Path) -> None:
+def test_a_page_describes_the_recipe_in_words(trained: Path, tmp_path: Path) -> None:
     from dataclasses import replace
 
     from trainer.runs.run_report import write_run_report

@@ -50,12 +50,12 @@ def test_a_run_that_is_there_is_kept(
     assert files_of(trained) == before
 
 
-def test_json_tells_the_figures(coloured: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = coloured.parent / "told"
+def test_json_contains_the_figures(coloured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = coloured.parent / "record"
     assert main(["train", str(coloured), "-o", str(run), "--json", *OPTIONS, "--epochs", "1"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert set(told["validation"]) == {"n", "accuracy", "balanced_accuracy", "auroc", "ece"}
-    assert [(phase["epochs"], phase["stop"]) for phase in told["phases"]] == [(1, "all epochs")]
+    record = json.loads(capsys.readouterr().out)
+    assert set(record["validation"]) == {"n", "accuracy", "balanced_accuracy", "auroc", "ece"}
+    assert [(phase["epochs"], phase["stop"]) for phase in record["phases"]] == [(1, "all epochs")]
 
 
 def test_weights_are_checked_before_pictures_are_prepared_and_nothing_is_kept(
@@ -77,9 +77,9 @@ def test_a_network_that_does_not_look_is_called_by_its_name(
     folder = alike(coloured, tmp_path / "dataset")
     options = (*OPTIONS[:-1], "--epochs", "1")
     assert main(["train", str(folder), "-o", str(tmp_path / "run"), *options]) == 0
-    said = "no better than guessing: every answer is "
-    assert said in capsys.readouterr().err
-    assert said in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    sentence = "no better than guessing: every answer is "
+    assert sentence in capsys.readouterr().err
+    assert sentence in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def alike(dataset: Path, folder: Path) -> Path:
@@ -98,24 +98,24 @@ def alike(dataset: Path, folder: Path) -> Path:
     return folder
 
 
-def test_an_interrupted_training_says_that_it_goes_on(coloured: Path, tmp_path: Path) -> None:
+def test_a_resumed_training_reports_that_it_resumes(coloured: Path, tmp_path: Path) -> None:
     from dermpack.dataset.manifest import read_dataset
     from trainer.recipe.recipe import parse_recipe
     from trainer.runs.train import train
 
     names = [name.removeprefix("--").replace("-", "_") for name in TINY[::2]]
     recipe = parse_recipe(dict(zip(names, TINY[1::2], strict=True)), where="test")
-    told: list[PartialRun] = []
+    resumed: list[PartialRun] = []
 
     def stop(moment: FitProgress) -> None:
         if moment.ended and moment.epoch == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(read_dataset(coloured), tmp_path / "run", recipe, watch=stop)
+        train(read_dataset(coloured), tmp_path / "run", recipe, on_progress=stop)
     assert epoch_numbers(tmp_path / "run") == [("everything", 1)]
-    train(read_dataset(coloured), tmp_path / "run", recipe, going_on=told.append)
-    assert told == [PartialRun(phase="everything", epochs=1, planned=6)]
+    train(read_dataset(coloured), tmp_path / "run", recipe, on_resume=resumed.append)
+    assert resumed == [PartialRun(phase="everything", epochs=1, planned=6)]
     assert epoch_numbers(tmp_path / "run") == [("everything", number) for number in range(1, 7)]
 
 
@@ -238,7 +238,7 @@ def test_a_missing_picture_is_named(
     assert_stderr_code(capsys.readouterr().err, "pictures-missing", folder, "red-00.png")
 
 
-def test_a_temperature_at_either_end_says_what_that_means() -> None:
+def test_a_temperature_at_either_bound_is_explained() -> None:
     import numpy as np
 
     from dermpack.metrics.calibration import fit_temperature
@@ -247,9 +247,9 @@ def test_a_temperature_at_either_end_says_what_that_means() -> None:
 
     names = tuple(map(str, range(40)))
     sure = np.tile([[0.9, 0.1], [0.1, 0.9]], (20, 1))
-    for truth, said in ((np.arange(40) % 2, "too easy"), (1 - np.arange(40) % 2, "hardly informative")):
+    for truth, expected in ((np.arange(40) % 2, "too easy"), (1 - np.arange(40) % 2, "hardly informative")):
         predictions = Predictions(
             classes=("a", "b"), pictures=names, groups=names, truth=truth, probabilities=sure
         )
         (remark,) = _remarks(predictions, fit_temperature(predictions))
-        assert said in remark
+        assert expected in remark

@@ -26,7 +26,7 @@ NEIGHBOURS = {Pose.UPRIGHT: 15, Pose.ANY: 10}
 # Up to here, all pairs are proposed: comparing a pair takes 1 ms, the features of a picture 20 ms.
 MAX_ALL_PAIRS = 64
 DIMENSIONS = 256  # of 1,280: principal components with the same neighbours, at a fifth of the time
-MAX_PAIRS = 500_000  # the closest ones are confirmed, in minutes; only above 30,000 pictures are there more
+MAX_PAIRS = 500_000  # the closest ones are confirmed, in minutes; there are more only above 30,000 pictures
 BLOCK_CELLS = 1 << 24  # cosines in memory at once
 
 Pairs = NDArray[np.intp]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-# The stubs of OpenCV do not know that a mask may be missing, and that no transform may be found.
+# The stubs of OpenCV do not declare that a mask is optional, and that no transform may be found.
 NO_MASK: Any = None
 ESTIMATE: Any = cv2.estimateAffinePartial2D
 
@@ -52,7 +52,7 @@ VERSION = 1  # counts changes of this module that change local features
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFeatures:
-    """What is kept of a picture: where its features are, what they look like, and the picture in small."""
+    """The positions and descriptors of the local features of a picture, and a small grey copy of it."""
 
     scale: float  # original pixels per pixel of `points`
     points: Floats  # [n, 2]: x, y

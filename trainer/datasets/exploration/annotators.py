@@ -49,7 +49,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatedQuestion:
-    """What several annotators, or one, answered to a question; `counts[i][j]` is how often i answered j."""
+    """The answers of one or more annotators to a question; `counts[i][j]` is how often i answered j."""
 
     question: str
     annotators: tuple[str, ...]  # columns
@@ -62,7 +62,7 @@ class AnnotatedQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkinTypesOfClasses:
-    """Pictures by class and group of skin types, as the annotator with the most answers says."""
+    """Pictures by class and group of skin types, by the annotator with the most answers."""
 
     annotator: str
     groups: tuple[str, ...]  # without those that no picture has
@@ -169,7 +169,7 @@ def _compare(
 
 
 def _kappa(pairs: Sequence[tuple[str, str]], order: tuple[str, ...]) -> float | None:
-    """Return Cohen's kappa: 0 is what chance gives with these frequencies, 1 is perfect agreement."""
+    """Return Cohen's kappa: 0 is the agreement of chance at these frequencies, 1 is perfect."""
     if len({answer for pair in pairs for answer in pair}) < 2:
         return None
     from sklearn.metrics import cohen_kappa_score

@@ -29,7 +29,7 @@ OTHER, MISSING = "(other values)", "(missing)"
 
 
 class ColumnKind(Enum):
-    """What the cells of a column are."""
+    """The kind of the cells of a column."""
 
     NUMBERS = "numbers"
     CATEGORIES = "categories"

@@ -42,7 +42,7 @@ WIDTH, HEIGHT = "(picture width)", "(picture height)"
 
 
 class ImputationStrategy(Enum):
-    """What fills an empty cell; the values are scikit-learn's names."""
+    """How an empty cell is filled; the values are scikit-learn's names."""
 
     MEDIAN = "median"
     MOST_FREQUENT = "most_frequent"
@@ -82,7 +82,7 @@ class Importance:
     held_out: str = ""  # which pictures
     balanced_accuracy: float = 0.0  # of the forest, on the held-out pictures
     chance: float = 0.0  # the balanced accuracy of a constant answer
-    luck: float = 0.0  # how much better guessing may be by luck on so many pictures
+    luck: float = 0.0  # how much better guessing may be by luck on this number of pictures
     repeats: int = REPEATS
     refusal: str = ""
 

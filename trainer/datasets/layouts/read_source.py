@@ -101,7 +101,7 @@ def read_source(source: Path, request: SourceRequest, *, pictures: Path, track: 
         hint = f"Expected: {EXPECTED.get(layout, folders.SHAPE)}."
         raise InputError(source, what, hint, code="no-pictures")
     listing = apply_task(listing, request)
-    # Such classes are almost always one class that is spelled in two ways.
+    # Such classes are almost always one class with two spellings.
     first_spelling: dict[str, str] = {}
     for picture in listing.pictures:
         first = first_spelling.setdefault(picture.label.casefold(), picture.label)

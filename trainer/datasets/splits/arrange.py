@@ -63,7 +63,7 @@ def join_group_names(source_groups: Sequence[str], column_groups: Sequence[str])
         name = min({column_groups[index] for index in members} - {""}, default="")
         if not name:
             name = max(source_groups[index] for index in members)
-            if name in used:  # a group of the source that is spelled like another one of the column
+            if name in used:  # a group of the source has the same name as one of the column
                 name = f"{name} (of the source)"
         for index in members:
             names[index] = name

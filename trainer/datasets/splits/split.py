@@ -116,7 +116,7 @@ def _place_units(labels_of_unit: Mapping[int, Counter[str]], shares: Shares) -> 
             lacks[split][label] -= count
             placed_labels.add((split, label))
 
-    # One small unit of each label in each split. Labels with few units go first: they have the least choice.
+    # Place one small unit of each label in each split; labels with few units come first.
     units_of_label: dict[str, list[int]] = defaultdict(list)
     for unit, labels in reversed(list(labels_of_unit.items())):
         for label in labels:
@@ -127,8 +127,8 @@ def _place_units(labels_of_unit: Mapping[int, Counter[str]], shares: Shares) -> 
             missing = [each for each in sorted(splits, key=shares.of) if (each, label) not in placed_labels]
             for unit, split in zip(free_units, missing, strict=False):
                 place(unit, split)
-    # Every other unit in the split that lacks the largest part of its own share, so that each split gets its
-    # share of the units of each size: by the number of pictures, train would get nearly all large ones.
+    # Place every other unit in the split that lacks the largest part of its share, so that each split gets
+    # units of every size: by the number of pictures, train would get nearly all large ones.
     for unit, labels in labels_of_unit.items():
         if unit not in split_of_unit:
             lack_of = {

@@ -181,7 +181,7 @@ def _range(where: Path, name: str, ends: tuple[float, float], rest: Mapping[str,
 
 
 class Objective(Enum):
-    """What a search optimizes; all figures are from the validation split."""
+    """The figures that a search optimizes; all figures are from the validation split."""
 
     BALANCED_ACCURACY = "balanced_accuracy"
     AUROC = "auroc"

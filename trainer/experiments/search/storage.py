@@ -52,7 +52,7 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{(folder / SQLITE_FILE).absolute()}"
 
 
-def open_trials(wanted: SearchGoal, url: str, name: str, folder: Path) -> optuna.Study:
+def open_trials(goal: SearchGoal, url: str, name: str, folder: Path) -> optuna.Study:
     """Return the Optuna study of this name, created if it is missing; refuse one with another goal.
 
     The workers of a folder wait for each other, because two must not create Optuna's tables at once.
@@ -62,20 +62,20 @@ def open_trials(wanted: SearchGoal, url: str, name: str, folder: Path) -> optuna
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     # Trials with two objectives cannot be compared before they end.
     pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
-    if not wanted.objective.with_latency:
+    if not goal.objective.with_latency:
         pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
     try:
         with wait_for_turn(folder):
             study = optuna.create_study(
                 storage=open_storage(url),
                 study_name=name,
-                directions=list(wanted.objective.directions),
-                sampler=SeededByPosition(wanted.base.seed),
+                directions=list(goal.objective.directions),
+                sampler=SeededByPosition(goal.base.seed),
                 pruner=pruner,
                 load_if_exists=True,
             )
             # The first worker stores the goal of the search; every other one must have the same goal.
-            mine, theirs = sha256_of(format_json(wanted.record()).encode()), study.user_attrs.get(IDENTITY)
+            mine, theirs = sha256_of(format_json(goal.record()).encode()), study.user_attrs.get(IDENTITY)
             if theirs is None:
                 study.set_user_attr(IDENTITY, mine)
             elif theirs != mine:

@@ -36,7 +36,7 @@ MARKER = ".dermpack-tune"  # marks a folder that dermpack wrote
 
 
 def tune(
-    wanted: SearchGoal,
+    goal: SearchGoal,
     folder: Path,
     *,
     trials: int,
@@ -44,36 +44,36 @@ def tune(
     storage: str = "",
     name: str = "",
     latency: workers.MeasureLatency | None = None,
-    tell: EventCallback = ignore,
+    on_event: EventCallback = ignore,
 ) -> Search:
     """Run trials until all workers have started `trials`, and return the results.
 
     After any interruption, the same call resumes. No trial is started after `minutes`, if they are given.
     """
     folder = folder.absolute()
-    check_single_process(wanted.recipe)
-    check_training(wanted.dataset, folder / workers.TRIALS / "any", wanted.recipe, overwrite=True)
+    check_single_process(goal.recipe)
+    check_training(goal.dataset, folder / workers.TRIALS / "any", goal.recipe, overwrite=True)
     files.check_output_folder(folder, marker=MARKER, overwrite=True)
     with files.report_write_errors(folder):
         # Other workers may create the folder at the same moment; it is empty or marked at any time.
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()
     url = storage or sqlite_url(folder)
-    study = open_trials(wanted, url, name or folder.name, folder)
+    study = open_trials(goal, url, name or folder.name, folder)
     run_trial = partial(
         workers.train_trial,
         study=study,
-        wanted=wanted,
+        goal=goal,
         folder=folder,
         trials=trials,
         latency=latency,
-        tell=tell,
+        on_event=on_event,
     )
-    write = partial(_write, study, wanted, folder)
+    write = partial(_write, study, goal, folder)
     deadline = time.monotonic() + minutes * 60 if minutes else math.inf
     try:
         workers.run_trials(
-            study, wanted.space, run_trial, folder, trials=trials, deadline=deadline, ended=write
+            study, goal.space, run_trial, folder, trials=trials, deadline=deadline, on_trial_end=write
         )
         return write()
     except optuna.exceptions.StorageInternalError as error:
@@ -84,11 +84,11 @@ def tune(
         raise InputError(where, f"connection lost ({reason})", hint, code="connection-lost") from error
 
 
-def _write(study: optuna.Study, wanted: SearchGoal, folder: Path) -> Search:
+def _write(study: optuna.Study, goal: SearchGoal, folder: Path) -> Search:
     """Write all files from the same trials, one worker at a time."""
     with wait_for_turn(folder, name="report"):
-        found = collect_results(study, wanted)
-        write_search(found, wanted.recipe, folder)
+        found = collect_results(study, goal)
+        write_search(found, goal.recipe, folder)
         # The runs of all trials would fill the disk, so only those of the best trials are kept.
         everything = study.get_trials(deepcopy=False)
         positions = order_trials(everything)
@@ -109,7 +109,7 @@ STATES = {
 }
 
 
-def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
+def collect_results(study: optuna.Study, goal: SearchGoal) -> Search:
     """Return the results of all started trials; a trial whose worker died appears as its repetition."""
     everything = study.get_trials(deepcopy=False)
     positions = order_trials(everything)
@@ -121,7 +121,7 @@ def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
     best = []
     if any(trial.state is TrialState.COMPLETE for trial in everything):
         best = sorted(study.best_trials, key=lambda trial: (-trial.values[0], positions[trial.number]))
-    objective = wanted.objective
+    objective = goal.objective
     # Of several trials with the same figures, only the first is kept. With one objective, only the
     # best trial is wanted; with two, each point of the Pareto front.
     first: dict[tuple[float, ...], FrozenTrial] = {}
@@ -130,11 +130,11 @@ def collect_results(study: optuna.Study, wanted: SearchGoal) -> Search:
     distinct = list(first.values()) if objective.with_latency else list(first.values())[:1]
     return Search(
         name=study.study_name,
-        dataset={"sha256": wanted.dataset.sha256, "source": wanted.dataset.source},
+        dataset={"sha256": goal.dataset.sha256, "source": goal.dataset.source},
         objectives=(objective.figure, *(["latency_ms"] if objective.with_latency else [])),
-        space=wanted.space.record(),
-        left_out=wanted.space.left_out,
-        base=wanted.recipe.record(),
+        space=goal.space.record(),
+        left_out=goal.space.left_out,
+        base=goal.recipe.record(),
         best=tuple(positions[trial.number] for trial in distinct),
         importance=_importance(study),
         trials=tuple(

@@ -54,9 +54,9 @@ def run_trials(
     *,
     trials: int,
     deadline: float,
-    ended: Callable[[], object],
+    on_trial_end: Callable[[], object],
 ) -> None:
-    """Start trials until `trials` are started by all workers or time is up; call `ended` after each."""
+    """Start trials until all workers have started `trials`, or time is up; call `on_trial_end` after each."""
     name = uuid.uuid4().hex[:12]
     path = folder / WORKERS_FOLDER / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def run_trials(
             # The turn ends here: other workers start their trials while this one is trained.
             with _heartbeat(trial):
                 _run_one(study, trial, space, run_trial)
-            ended()
+            on_trial_end()
 
 
 def has_enough_trials(found: Sequence[FrozenTrial], trials: int) -> bool:
@@ -176,33 +176,35 @@ def train_trial(
     values: Mapping[str, Any],
     *,
     study: optuna.Study,
-    wanted: SearchGoal,
+    goal: SearchGoal,
     folder: Path,
     trials: int,
     latency: MeasureLatency | None,
-    tell: EventCallback,
+    on_event: EventCallback,
 ) -> tuple[float, ...]:
     """Train the recipe with the sampled values, and return the figures of the objectives."""
-    recipe, figure = apply_sample(values, wanted.recipe), wanted.objective.figure
+    recipe, figure = apply_sample(values, goal.recipe), goal.objective.figure
     place = trial_folder(trial, folder)
     trial.set_user_attr(RECIPE, recipe.record())
     position = order_trials(study.get_trials(deepcopy=False))[trial.number]
-    tell(RecipeStarted(name=f"trial {position}", number=position + 1, of=trials))
+    on_event(RecipeStarted(name=f"trial {position}", number=position + 1, of=trials))
     # Training is deterministic, so a trial with the same recipe has the same result.
     for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if other.user_attrs.get(RECIPE) == recipe.record() and other.values:
             trial.set_user_attr(SAME_AS, other.user_attrs.get(SAME_AS, other.number))
             return tuple(other.values)
     files = ExperimentRun(run=place / "run", state=place)
-    check_training(wanted.dataset, files.run, recipe, overwrite=True)
+    check_training(goal.dataset, files.run, recipe, overwrite=True)
     prunes = latency is None
-    pruner = TrialPruner(trial=trial, figure=figure, head_epochs=recipe.head_epochs, prunes=prunes, tell=tell)
+    pruner = TrialPruner(
+        trial=trial, figure=figure, head_epochs=recipe.head_epochs, prunes=prunes, on_event=on_event
+    )
     try:
         # A repetition resumes the training of its origin: the pruner compares the same epochs.
         wait_for_other_training(files.run, most_s=PARENT_GRACE_S)
         for phase, epoch in read_epochs(files.run):
             pruner.add_epoch(phase, epoch)
-        run_recipe(files, recipe, wanted.dataset, tell=pruner)
+        run_recipe(files, recipe, goal.dataset, on_event=pruner)
     except optuna.TrialPruned:
         # The clock is in the folder, so its time is stored before the folder is removed.
         _record_seconds(trial, files)
@@ -237,11 +239,11 @@ class TrialPruner:
     figure: str
     head_epochs: int
     prunes: bool
-    tell: EventCallback
+    on_event: EventCallback
     best: float = float("-inf")
 
     def __call__(self, event: TrainingEvent) -> None:
-        self.tell(event)
+        self.on_event(event)
         match event:
             case FitProgress(name=phase, ended=Epoch() as epoch):
                 self.add_epoch(phase, epoch)

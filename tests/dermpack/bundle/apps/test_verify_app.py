@@ -161,7 +161,7 @@ def test_a_pipe_and_a_path_that_cannot_be_are_one_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_method_that_android_does_not_know_is_not_expanded(tmp_path: Path, method: int) -> None:
+def test_a_method_that_android_does_not_support_is_not_expanded(tmp_path: Path, method: int) -> None:
     path = tmp_path / "app.apk"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("AndroidManifest.xml", bytes(1 << 20), compress_type=method)

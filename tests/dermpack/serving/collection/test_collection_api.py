@@ -327,8 +327,8 @@ def test_an_export_is_imported_as_it_is_and_the_same_each_time(export: Path, tmp
     record = json.loads(files["export.json"])
     assert (record["pictures"], record["removed"]) == (len(kept), [gone["id"]])
     assert record["agreement"] == {"n": 6, "observed": 1.0, "kappa": 1.0}
-    told = b"".join(data for name, data in files.items() if name.endswith((".csv", ".json")))
-    assert re.search(rb"\bann\b", told) is None
+    texts = b"".join(data for name, data in files.items() if name.endswith((".csv", ".json")))
+    assert re.search(rb"\bann\b", texts) is None
     imported = [
         "data",
         "import",

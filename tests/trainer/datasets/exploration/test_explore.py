@@ -152,7 +152,7 @@ def test_near_duplicates_in_two_splits_are_a_leak_and_come_first(tmp_path: Path)
     assert kin.cluster_sizes == ((2, 1), (5, 1))
 
 
-def test_a_repeated_file_in_two_splits_is_told_once(tmp_path: Path) -> None:
+def test_a_repeated_file_in_two_splits_is_reported_once(tmp_path: Path) -> None:
     twins = [replace(picture(index, "nv"), cluster="c", sha256="same") for index in range(2)]
     rows = [replace(twins[0], split=Split.TRAIN), replace(twins[1], split=Split.TEST)]
     explored = explore_dataset(of_pictures(tmp_path, rows), seed=0)

@@ -64,9 +64,9 @@ def planted() -> Importance:
     """A column that tells the label nine times in ten, a noise column, an id and a constant."""
     random = Random(0)
     labels = [random.choice(["mel", "nv"]) for _ in range(N)]
-    told = [label if random.random() < 0.9 else random.choice(["mel", "nv"]) for label in labels]
+    noisy_labels = [label if random.random() < 0.9 else random.choice(["mel", "nv"]) for label in labels]
     columns = {
-        "site": [{"mel": "back", "nv": ""}.get(word, "") or "face" for word in told],
+        "site": [{"mel": "back", "nv": ""}.get(word, "") or "face" for word in noisy_labels],
         "noise": [random.choice(["a", "b", "unknown"]) for _ in range(N)],
         "image_id": [f"ISIC_{index}" for index in range(N)],
         "study": ["one"] * N,
@@ -97,13 +97,13 @@ def test_columns_that_must_not_be_learned_are_left_aside_with_a_reason(planted: 
     }
 
 
-def test_importance_says_on_how_many_pictures(planted: Importance) -> None:
+def test_importance_has_the_number_of_pictures(planted: Importance) -> None:
     assert (planted.n_fitted, planted.n_held_out) == (N // 2, N // 2)
     assert planted.held_out == "the validation and test splits"
     assert planted.chance == 0.5
 
 
-def test_the_size_of_the_pictures_can_tell_the_label() -> None:
+def test_the_size_of_the_pictures_can_predict_the_label() -> None:
     rows = [picture(index, "mel" if index % 3 else "nv") for index in range(120)]
     rows = [replace(row, width=600 if row.label == "mel" else 450 + index) for index, row in enumerate(rows)]
     measured = measure_importance(of_pictures(Path("nowhere"), rows), (), seed=0)
@@ -159,7 +159,7 @@ def test_so_many_columns_that_it_would_never_end_are_cut() -> None:
     assert excluded["c20"] == excluded["c21"] == "comes after 20 others"
 
 
-def test_metadata_that_tells_nothing_has_no_importances_and_the_page_says_so() -> None:
+def test_metadata_that_predicts_nothing_has_no_importances_and_the_page_has_the_reason() -> None:
     random = Random(0)
     labels = [random.choice(["mel", "nv"]) for _ in range(N)]
     made = dataset(Path("nowhere"), labels, {"noise": [random.choice("abc") for _ in range(N)]})

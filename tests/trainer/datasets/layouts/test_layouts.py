@@ -101,7 +101,7 @@ def test_what_is_hidden_is_passed_over(tmp_path: Path, name: str) -> None:
         *(("1.avif", "unread-format"), ("1.DNG", "unread-format")),
     ],
 )
-def test_what_is_no_readable_picture_in_a_class_folder_is_told(tmp_path: Path, name: str, kind: str) -> None:
+def test_an_unreadable_file_in_a_class_folder_is_reported(tmp_path: Path, name: str, kind: str) -> None:
     source = sources.write_folders(tmp_path / "source")
     (source / "benign" / name).write_bytes(b"x")
     assert (len(listing_of(source).pictures), kinds(listing_of(source))) == (6, {f"benign/{name}": kind})
@@ -121,7 +121,7 @@ def test_a_picture_needs_no_known_extension(tmp_path: Path, name: str) -> None:
     assert f"benign/{name}" in [picture.path for picture in listing_of(source).pictures]
 
 
-def test_a_folder_of_unread_formats_is_told_to_convert_them(tmp_path: Path) -> None:
+def test_the_error_for_unsupported_formats_suggests_to_convert_them(tmp_path: Path) -> None:
     (tmp_path / "source" / "a").mkdir(parents=True)
     (tmp_path / "source" / "a" / "1.AVIF").write_bytes(b"x")
     with raises_code("unsupported-picture-format", 1, "a/1.AVIF", "JPEG"):
@@ -241,7 +241,7 @@ def test_a_table_that_the_layout_does_not_read_is_an_error(tmp_path: Path) -> No
         listing_of(sources.write_folders(tmp_path / "source"), SourceRequest(metadata_file=table))
 
 
-def test_an_unknown_source_says_what_was_looked_for(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_source_names_the_supported_ones(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source/notes.txt").write_text("no picture\n", encoding="utf-8")
     with raises_code("unknown-layout", "HAM10000_metadata.csv"):

@@ -34,8 +34,8 @@ def listed(source: Path, text: str | bytes) -> Listing:
 
 def kinds(listing: Listing) -> dict[str, str]:
     """Why rows are refused; what they leave unnamed is another matter."""
-    told = [finding for finding in listing.refused if finding.kind != "not-in-table"]
-    return {finding.picture: finding.kind for finding in told}
+    reported = [finding for finding in listing.refused if finding.kind != "not-in-table"]
+    return {finding.picture: finding.kind for finding in reported}
 
 
 def lesions(source: Path, request: SourceRequest | None = None) -> Listing:
@@ -53,14 +53,14 @@ def test_a_row_becomes_a_picture_with_split_group_and_metadata(source: Path) -> 
     assert (listing.pictures, listing.columns) == ((expected,), ("age",))
 
 
-def test_other_columns_are_told_with_what_is_needed(source: Path) -> None:
+def test_the_error_for_other_columns_names_the_required_ones(source: Path) -> None:
     table = sources.write_table(source / "bad.csv", [("image", "class"), ("0.png", "a")])
     for given in (source, table):
         with raises_code("missing-column", "bad.csv:1", "image, class", "picture", "label"):
             read_source(given, SourceRequest(), pictures=source)
 
 
-def test_a_stray_table_among_class_folders_says_what_it_passes_over(tmp_path: Path) -> None:
+def test_the_pictures_that_a_stray_table_does_not_list_are_one_finding(tmp_path: Path) -> None:
     source = sources.write_folders(tmp_path / "source")
     listing = listed(source, "picture,label\nbenign/0.png,a\nbenign/1.png,b\n")
     (finding,) = listing.refused
@@ -69,7 +69,7 @@ def test_a_stray_table_among_class_folders_says_what_it_passes_over(tmp_path: Pa
     assert "--format folders" in finding.detail
 
 
-def test_a_few_pictures_beside_the_table_are_told_too(source: Path) -> None:
+def test_a_few_unlisted_pictures_are_reported(source: Path) -> None:
     (finding,) = listed(source, "picture,label\n0.png,a\n").refused
     assert (finding.picture, finding.detail) == ("1.png", "is in no row of t.csv, which was read")
 
@@ -113,7 +113,9 @@ def test_a_path_of_windows_is_shown_as_it_stands(source: Path) -> None:
         listed(source, "picture,label\nC:\\Users\\0.png,a\n")
 
 
-def test_a_table_away_from_its_pictures_is_told_of_metadata(source: Path, tmp_path: Path) -> None:
+def test_the_error_for_a_table_without_its_pictures_names_the_metadata_option(
+    source: Path, tmp_path: Path
+) -> None:
     table = sources.write_table(tmp_path / "t.csv", [("picture", "label"), ("9.png", "a")])
     with raises_code("no-usable-rows", "t.csv:2", "9.png", "SOURCE", "--metadata"):
         read_source(table, SourceRequest(), pictures=source)

@@ -165,7 +165,7 @@ def test_a_picture_without_a_given_split_goes_with_its_unit() -> None:
     assert kept([member(0, unit=0), member(1, unit=0), member(2)], [TEST, None, TRAIN])[:2] == (TEST, TEST)
 
 
-def test_a_leak_is_told_of_the_side_that_is_held_out_less() -> None:
+def test_a_leak_is_reported_for_the_picture_that_is_held_out_less() -> None:
     found = [member(0, unit=0), member(1, unit=0), member(2, unit=2), member(3, unit=3)]
     splits = kept(found, [TRAIN, TEST, TRAIN, VALIDATION])
     assert find_unit_leaks([each.unit for each in found], splits) == {0: TEST}

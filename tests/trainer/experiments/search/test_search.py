@@ -56,7 +56,7 @@ def attempt(trial, values):
     return (1 / (1 + abs(math.log10(values["rate"]) + 3)) + values["batch"] / 1000,)
 
 study = opened(folder, url=url)
-run_trials(study, SPACE, attempt, folder, trials=trials, deadline=math.inf, ended=lambda: None)
+run_trials(study, SPACE, attempt, folder, trials=trials, deadline=math.inf, on_trial_end=lambda: None)
 """
 
 
@@ -157,7 +157,7 @@ def searched(
     from trainer.experiments.search.workers import run_trials
 
     study = study or opened(folder)
-    run_trials(study, space, attempt, folder, trials=trials, deadline=deadline, ended=lambda: None)
+    run_trials(study, space, attempt, folder, trials=trials, deadline=deadline, on_trial_end=lambda: None)
     return study
 
 
@@ -179,7 +179,7 @@ def test_a_search_in_pieces_draws_what_one_in_a_row_draws(tmp_path: Path) -> Non
     assert len({trial.params["rate"] for trial in whole}) == 6
 
 
-def test_a_trial_that_cannot_be_trained_says_why_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_trial_that_cannot_be_trained_has_a_reason_and_the_others_continue(tmp_path: Path) -> None:
     def attempt(trial: Any, values: Mapping[str, Any]) -> tuple[float]:
         if trial.number == 1:
             raise InputError("/home/me/run", "loss is NaN", "Use a lower rate.", code="loss-not-finite")
@@ -289,7 +289,7 @@ def test_a_trial_that_is_worse_than_most_at_the_same_epoch_is_given_up(tmp_path:
         study.tell(trial, 0.8)
     lone, watched = (
         TrialPruner(
-            trial=study.ask(), figure="balanced_accuracy", head_epochs=4, prunes=prunes, tell=heard.append
+            trial=study.ask(), figure="balanced_accuracy", head_epochs=4, prunes=prunes, on_event=heard.append
         )
         for prunes in (False, True)
     )
@@ -391,7 +391,7 @@ def test_a_storage_that_goes_away_ends_in_one_line(coloured: Path, tmp_path: Pat
 
     url = f"sqlite:///{tmp_path / 'trials.db'}"
     with raises_code("connection-lost", f"--storage {url}"):
-        tune(wanted, tmp_path / "search", trials=1, storage=url, tell=emptied)
+        tune(wanted, tmp_path / "search", trials=1, storage=url, on_event=emptied)
 
 
 def test_a_full_disk_of_the_database_is_no_lost_server_and_the_same_call_goes_on(
@@ -420,11 +420,11 @@ def test_a_full_disk_of_the_database_is_no_lost_server_and_the_same_call_goes_on
     try:
         for pages in (2, 9, 20, 24):  # noqa: B007 - `limit` reads it
             with raises_code("cannot-write", tmp_path / "search" / "tune.db"):
-                tune(wanted, tmp_path / "search", trials=1, tell=interrupt)
+                tune(wanted, tmp_path / "search", trials=1, on_event=interrupt)
     finally:
         event.remove(Engine, "connect", limit)
     with pytest.raises(KeyboardInterrupt):  # the first trial is begun
-        tune(wanted, tmp_path / "search", trials=1, tell=interrupt)
+        tune(wanted, tmp_path / "search", trials=1, on_event=interrupt)
 
 
 @pytest.mark.parametrize(
@@ -506,21 +506,21 @@ def test_the_command_searches_and_its_best_recipe_can_be_trained(
     folder = tmp_path / "search"
     options = ("--recipe", str(recipe), "--space", str(space), "--trials", "2", "--json")
     assert main(["tune", str(coloured), "-o", str(folder), *options]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((folder / "tune.json").read_text("utf-8"))
-    best = told["trials"][told["best"][0]]
+    record = json.loads(capsys.readouterr().out)
+    assert record == json.loads((folder / "tune.json").read_text("utf-8"))
+    best = record["trials"][record["best"][0]]
     expected = parse_recipe(
         {**best["drawn"], "metric": "balanced_accuracy"}, where="test", base=read_recipe(recipe)
     )
     assert read_recipe(folder / "best.toml") == expected
-    assert [trial["state"] for trial in told["trials"]] == ["complete", "complete"]
+    assert [trial["state"] for trial in record["trials"]] == ["complete", "complete"]
     assert str(tmp_path) not in (folder / "tune.json").read_text("utf-8")
     assert main(["tune", str(coloured), "-o", str(folder), *options]) == 0
-    assert json.loads(capsys.readouterr().out) == told, "enough trials were there already"
+    assert json.loads(capsys.readouterr().out) == record, "enough trials were there already"
 
 
 @pytest.mark.tensorflow
-def test_a_search_whose_trials_all_fail_says_why_also_when_it_is_quiet(
+def test_a_search_whose_trials_all_fail_prints_the_reason_even_with_quiet(
     coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = shutil.copytree(coloured, tmp_path / "changed")
@@ -547,8 +547,8 @@ def test_a_full_disk_ends_the_search_and_the_same_command_repeats_the_trial(
     assert error.count("\n") == 1
     cache.unlink()
     assert main([*tune_once(coloured, tmp_path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [(trial["number"], trial["state"]) for trial in told["trials"]] == [(0, "complete")]
+    record = json.loads(capsys.readouterr().out)
+    assert [(trial["number"], trial["state"]) for trial in record["trials"]] == [(0, "complete")]
 
 
 def tune_once(dataset: Path, folder: Path) -> list[str]:
@@ -570,22 +570,22 @@ def test_accuracy_is_searched_against_the_latency_of_the_int8_export(
     options = ("--recipe", str(recipe), "--space", str(space), "--objective", "accuracy,latency")
     command = ["tune", str(coloured), "-o", str(folder), *options, "--trials", "2", "--json"]
     assert main(command) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["objectives"] == ["balanced_accuracy", "latency_ms"]
-    assert [trial["state"] for trial in told["trials"]] == ["complete", "complete"]
-    values = {trial["number"]: trial["values"] for trial in told["trials"]}
+    record = json.loads(capsys.readouterr().out)
+    assert record["objectives"] == ["balanced_accuracy", "latency_ms"]
+    assert [trial["state"] for trial in record["trials"]] == ["complete", "complete"]
+    values = {trial["number"]: trial["values"] for trial in record["trials"]}
     assert all(0 <= accuracy <= 1 and 0 < latency < 1000 for accuracy, latency in values.values())
     # Of trials with equal values, which two short measurements can have, the front keeps one.
     front_values = {
         tuple(own) for own in values.values() if not any(better(other, own) for other in values.values())
     }
-    assert sorted(tuple(values[number]) for number in told["best"]) == sorted(front_values)
+    assert sorted(tuple(values[number]) for number in record["best"]) == sorted(front_values)
     assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")
     assert "Accuracy and latency" in (folder / "tune.html").read_text("utf-8")
-    assert json.loads((folder / "tune.json").read_text("utf-8")) == told
+    assert json.loads((folder / "tune.json").read_text("utf-8")) == record
     files = {path.name for path in (folder / "recipes").iterdir()}
-    assert files == {f"trial-{number}.toml" for number in told["best"]}
-    front = [read_recipe(folder / "recipes" / f"trial-{number}.toml") for number in told["best"]]
+    assert files == {f"trial-{number}.toml" for number in record["best"]}
+    front = [read_recipe(folder / "recipes" / f"trial-{number}.toml") for number in record["best"]]
     assert read_recipe(folder / "best.toml") == front[0]
     assert not list((folder / "trials").rglob("export")), "what was timed is removed"
 

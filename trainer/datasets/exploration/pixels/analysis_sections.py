@@ -54,7 +54,7 @@ def create_analysis_sections(
 
 
 def find_analysis_warnings(analysis: PictureAnalysis) -> Iterator[tuple[Level, str]]:
-    """Yield what a reader of the summary must know about the pixels."""
+    """Yield the warnings about the pixels, which the summary shows."""
     errors, unusual = analysis.label_errors, analysis.unusual
     if errors.suspected:
         yield (

@@ -53,7 +53,7 @@ class SuspectedLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelErrors:
-    """The suspects, the most suspicious first, and how well the classifier knows the classes."""
+    """The suspects, the most suspicious first, and how well the classifier predicts the classes."""
 
     judged: int = 0
     suspected: int = 0  # pictures with at least `min_odds`

@@ -39,7 +39,7 @@ WITHOUT_FEATURES = "the features of the pictures were not computed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureAnalysis:
-    """What the pixels tell about a dataset of `pictures`, of which `analysed` were decoded."""
+    """The analysis of the pixels of a dataset of `pictures`; `analysed` of them were decoded."""
 
     pictures: int
     analysed: int

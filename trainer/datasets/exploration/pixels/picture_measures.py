@@ -31,7 +31,8 @@ CHUNK_PICTURES = 32
 TILES = 4  # along each side of the border
 WHITE_FROM = 248  # of 255; nothing can be seen in pixels this bright
 BRIGHTEST_PERCENT = 99  # of the grey levels: the brightest part without single pixels of glare
-# Of the Laplacian: rounding to whole grey levels adds (16 + 4) / 12, which smoothing would take away.
+# Added to the variance of the Laplacian before and after smoothing: rounding to whole grey levels, which adds
+# (16 + 4) / 12 before it only, then does not count as sharpness.
 ROUNDING_VARIANCE = 2.0
 Floats32 = NDArray[np.float32]
 

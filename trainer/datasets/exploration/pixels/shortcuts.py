@@ -40,7 +40,7 @@ MIN_AUROC = 0.6  # the lower end of the interval, for a warning
 
 
 class PredictorKind(Enum):
-    """From what the label is predicted."""
+    """The data from which the label is predicted."""
 
     COLUMN = "column"
     BORDER = "border"
@@ -49,7 +49,7 @@ class PredictorKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelPredictor:
-    """How well one thing predicts the label."""
+    """How well a column, or a part of the pictures, predicts the label."""
 
     name: str
     kind: PredictorKind
@@ -111,7 +111,7 @@ def measure_shortcuts(
             TREES, min_samples_leaf=MIN_LEAF, class_weight="balanced", random_state=seed
         )
         probabilities = predict_out_of_fold(border, folds, forest, what="border", track=track)
-        # A class that a fold's forest does not know has the probability 0, which a ranking must survive.
+        # A class can be missing from the training pictures of a fold, and then has the probability 0 in it.
         balanced = balance_classes(probabilities, folds.truth, power=0.0)
         quality = score_probabilities(balanced, folds, seed=seed)
         predictors.append(

@@ -136,7 +136,7 @@ def test_a_column_that_divides_as_the_label_does_is_named() -> None:
     assert measured_shortcuts([f"from {one.label}" for one in ONES]).same_as_label == ("clinic",)
 
 
-def test_what_says_nothing_about_the_label_is_no_shortcut() -> None:
+def test_a_column_that_does_not_predict_the_label_is_no_shortcut() -> None:
     random = np.random.default_rng(1)
     found = measured_shortcuts([str(cell) for cell in random.choice(["A", "B", "C"], N)])
     assert [one.name for one in found.predictors if one.is_suspicious] == []
