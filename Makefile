@@ -21,7 +21,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	@$(BIN)/python -m pip check
 	@touch $@
 
-demo: $(VENV)/.installed  ## Run the whole chain on generated pictures; results in demo/, OVERWRITE=1 removes old ones
+demo: $(VENV)/.installed  ## Run all steps on generated pictures; results in demo/, OVERWRITE=1 removes old ones
 	@$(if $(OVERWRITE),rm -rf demo)
 	$(BIN)/dermpack demo -o demo
 

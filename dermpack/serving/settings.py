@@ -31,7 +31,7 @@ class ServerSettings:
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT  # 0: any free port
-    public_url: str | None = None  # https://…, where a proxy ends TLS
+    public_url: str | None = None  # https://…, where a proxy terminates TLS
     proxies: tuple[str, ...] = ("127.0.0.1", "::1")  # whose X-Forwarded-For is believed, with a public URL
     predictions_per_minute: int | None = None  # of one address; None: no limit
     collection: CollectionSettings | None = None  # None: nothing is stored
@@ -40,7 +40,9 @@ class ServerSettings:
         if self.public_url is None:
             if not is_loopback(self.host):
                 what = "not a loopback address: other machines would send pictures and tokens unencrypted"
-                hint = "Add --public-url https://…, the address of a proxy that ends TLS, or omit --host."
+                hint = (
+                    "Add --public-url https://…, the address of a proxy that terminates TLS, or omit --host."
+                )
                 raise InputError(f"--host {self.host}", what, hint, code="unsafe-address")
             return
         parts = urlsplit(self.public_url)

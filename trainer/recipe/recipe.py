@@ -252,13 +252,22 @@ class Recipe:
         word(Precision),
         "Compute in bfloat16; this is faster where the processor supports it.",
     )
-    seed: int = machine(0, integer(), "Seed all random draws: same seed, same weights on this machine.")
+    seed: int = machine(
+        0,
+        integer(),
+        "Seed all random draws: same seed and --threads, same weights on this machine.",
+    )
     strategy: DistributionStrategy = host(
         DistributionStrategy.SINGLE,
         word(DistributionStrategy),
         "Share each batch among all visible devices, or among the workers that TF_CONFIG lists.",
     )
-    threads: int = host(0, integer(most=1024), "Use this many processor threads.", default_text="all")
+    threads: int = host(
+        0,
+        integer(most=1024),
+        "Use this many processor threads; another number rounds sums differently.",
+        default_text="all",
+    )
     time_limit: float = host(
         0.0,
         number("MINUTES", most=1e6),

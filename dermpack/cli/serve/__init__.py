@@ -70,7 +70,7 @@ command = ServeGroup(commands_in=COMMANDS, name="serve", text=TEXT)
 )  # fmt: skip
 @click.option(
     "--public-url", metavar="https://…",
-    help="Address of the proxy that ends TLS, by which people reach the server.",
+    help="Address of the proxy that terminates TLS, by which people reach the server.",
 )  # fmt: skip
 @click.option(
     "--proxy", "proxies", multiple=True, metavar="ADDRESS",
@@ -103,7 +103,7 @@ def run(
     """Serve the model in EXPORT or BUNDLE until Ctrl-C: a page that answers pictures, and an API.
 
     Pictures are answered and forgotten; nothing is stored without --collect. Only this machine can connect,
-    unless --host is given with --public-url, the address of a proxy that ends TLS.
+    unless --host is given with --public-url, the address of a proxy that terminates TLS.
 
     \b
     Examples:

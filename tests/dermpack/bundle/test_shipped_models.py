@@ -20,7 +20,16 @@ from dermpack.imaging.preprocessing import prepare
 from dermpack.synthetic.scenes import render
 from tests.support.hostile_pictures import encoded
 from tests.support.paths import REPOSITORY
-from tests.tools.models_table import BUNDLES, exports, figure, points, shares, write
+from tests.tools.models_table import (
+    BUNDLES,
+    SEEDS_HEADER,
+    THRESHOLDS_HEADER,
+    exports,
+    figure,
+    points,
+    shares,
+    write,
+)
 
 MODELS = REPOSITORY / "models"
 KEY = MODELS / "demonstration-key.pem"
@@ -221,7 +230,11 @@ def test_a_report_of_another_split_is_a_row_more(folder: Path, tmp_path: Path) -
     write(tmp_path / "models")
     after = page.read_text(encoding="utf-8")
     more = [line for line in after.splitlines() if line not in before.splitlines() and line.startswith("|")]
-    assert [line.split(" | ")[:2] for line in more] == [[f"| {folder.name}", seed] for seed in ("9", "11")]
+    rows = [line.strip("| ").split(" | ") for line in more]
+    scores = [row[:2] for row in rows if len(row) == len(SEEDS_HEADER)]
+    thresholds = [(row[0], row[2]) for row in rows if len(row) == len(THRESHOLDS_HEADER)]
+    assert scores == [[folder.name, "9"], [folder.name, "11"]]
+    assert thresholds == [(folder.name, "9"), (folder.name, "11")]
     write(tmp_path / "models")
     assert page.read_text(encoding="utf-8") == after
 

@@ -49,7 +49,7 @@ def test_json_is_the_record(
     ("text", "options", "code", "values"),
     [
         ("[recipes.a]\nepoch = 3", (), "invalid-option", ("study.toml", "'epoch'", "'epochs'")),
-        ("[recipes.a]\nsize = 50", (), "invalid-option", ("[recipes.a]", "--size 50", "mobilenet_v2")),
+        ("[recipes.a]\nsize = 50", (), "invalid-option", ("[recipes.a]", "--size 50", "efficientnet_lite0")),
         (ABSENT, ("--base", "b"), "invalid-study", ("study.toml", "'b'")),
     ],
 )

@@ -26,7 +26,7 @@ RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 TARGETS = ("host", "qemu:cortex-a72", "qemu:cortex-a76")
 
 
-STEPS = {  # a recipe of trainer/studies/recipe-steps.toml → what it changes
+STEPS = {  # a recipe of trainer/studies/recipe-steps.toml, a teacher or an average → what it changes
     "small": "MobileNetV2 0.35, 128 px, 16 epochs: compared with",
     "longer": "32 epochs",
     "larger-pictures": "192 px",
@@ -36,6 +36,10 @@ STEPS = {  # a recipe of trainer/studies/recipe-steps.toml → what it changes
     "smoothing": "label smoothing 0.1",
     "no-average": "no average of the weights (EMA)",
     "no-balance": "no balance of the classes",
+    "further": "the first row, trained 6 epochs further at a third of the rate",
+    "further-2": "the same with another seed",
+    "averaged": "the average of these two runs",
+    "teachers": "taught by the next two networks",
     "large": "MobileNetV2 1.0, 160 px",
     "lite0": "EfficientNet-Lite0, 160 px: the default recipe",
     "thorough": "EfficientNet-Lite0, 184 px, 14 epochs",
@@ -219,7 +223,8 @@ def _step(title: str, recipe: dict[str, Any]) -> tuple[str, ...]:
         is_base = change["difference"] == 0
         text = "–" if is_base else format_change(change["difference"], change["ci95"])
         cells += [f"{recipe[metric]:.3f}", text]
-    return (title, *cells, f"{recipe['seconds'] / 60:.0f}")
+    minutes = recipe["seconds"] / 60
+    return (title, *cells, f"{minutes:.0f}" if minutes >= 1 else "under 1")
 
 
 def references() -> list[str]:
@@ -244,6 +249,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "eczema_slices": eczema.slices,
     "eczema_dark_skin": eczema.dark_skin,
     "eczema_published": eczema.published,
+    "eczema_reference": eczema.reference,
     "eczema_curve": eczema.curve,
     "eczema_border": eczema.border,
     "eczema_marks": eczema.marks,
