@@ -88,7 +88,7 @@ def test_the_harness_adds_less_than_two_percent(
 
 def load_and_warm_up(model: ModelUnderTest, folder: Path) -> LoadedModel:
     (entry,) = write_job_folder(BenchmarkPlan(models=[model]), folder)
-    absolute = {key: value if key == "name" else str(folder / value) for key, value in entry.items()}
+    absolute = {**entry, **{key: str(folder / entry[key]) for key in ("file", "table", "pixels")}}
     run = LoadedModel(job_header("time", HERE, [absolute], patience_seconds=60), absolute)
     run.warm_up(TIMING["warm_up_seconds"])
     return run
