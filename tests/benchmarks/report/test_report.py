@@ -188,12 +188,12 @@ def test_names_are_escaped() -> None:
 
 
 def test_the_summary_has_the_speed_up_with_its_interval() -> None:
-    sentence = next(of for of in summary(both()) if of.startswith("On host, ai-edge-litert"))
+    sentence = next(line for line in summary(both()) if line.startswith("On host, ai-edge-litert"))
     assert re.search(r"int8 5\.\d\d ms, [12]\.\d\d times as fast \([12]\.\d\d to [12]\.\d\d\)", sentence)
 
 
 def test_the_summary_has_the_accuracy_drop_and_its_pictures() -> None:
-    sentence = next(of for of in summary(both()) if of.startswith("int8 loses"))
+    sentence = next(line for line in summary(both()) if line.startswith("int8 loses"))
     assert "8.3 points of balanced accuracy against float32" in sentence
     assert "10 pictures of the test split" in sentence and "not significant" in sentence
     assert "1 of 10 (10.0 %) get another label, 1 of them lost and 0 won" in sentence
@@ -209,11 +209,11 @@ def test_the_summary_has_the_accuracy_drop_and_its_pictures() -> None:
 def test_the_summary_has_the_drop_in_other_places(elsewhere: float, end: str) -> None:
     (drop,) = both().drops[:1]
     there = replace(drop, balanced_accuracy=replace(drop.balanced_accuracy, difference=elsewhere))
-    assert any(of.endswith(end) for of in summary(replace(both(), drops=(drop, there))))
+    assert any(line.endswith(end) for line in summary(replace(both(), drops=(drop, there))))
 
 
 def test_the_summary_has_the_agreement_of_other_targets() -> None:
-    sentence = next(of for of in summary(both()) if of.startswith("On qemu:cortex-a72 against host"))
+    sentence = next(line for line in summary(both()) if line.startswith("On qemu:cortex-a72 against host"))
     assert "int8 differs in 0 of 30 outputs and in 0 of 10 labels" in sentence
 
 
@@ -291,7 +291,7 @@ def test_every_table_names_the_models_that_xnnpack_does_not_run() -> None:
     ]
     record = build_record(places, a_plan())
     sentence = "XNNPACK runs no part of int8 with tflite-runtime"
-    assert [sentence in of.caption for of in terminal_tables(record)] == [True, True]
+    assert [sentence in table.caption for table in terminal_tables(record)] == [True, True]
     assert benchmark_page(record).count(sentence) >= 2
 
 
