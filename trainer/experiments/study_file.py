@@ -21,7 +21,7 @@ from typing import Any
 from dermpack.errors import InputError, TableError
 from dermpack.storage.files import path_exists
 from dermpack.storage.toml_text import read_toml
-from trainer.recipe.network_spec import Weights
+from trainer.recipe.network_spec import Arch, Weights
 from trainer.recipe.recipe import Goal, Recipe, parse_recipe, resolve_paths
 
 SHIPPED = ("cifar10", "eczema", "eczema-learning-curve", "eczema-published", "hmnist", "lesions")
@@ -108,4 +108,5 @@ def _parse_entry(path: Path, name: str, options: Mapping[str, Any]) -> StudyEntr
         # The other recipes can be trained without this file, so the entry only records what it lacks.
         lacks = f"weights file {Path(weights).name} not found"
         del values["weights"]
+        values.setdefault("arch", Arch.MOBILENET_V2.value)  # the network of a Keras file
     return StudyEntry(name=name, recipe=parse_recipe(values, where=where), lacks=lacks)

@@ -14,10 +14,12 @@ from tests.support import training_dataset as small_dataset
 from tests.support.errors import raises_code
 from trainer.experiments.study import check_study, common_label
 from trainer.experiments.study_file import SHIPPED, StudyPlan, find_study, read_study
-from trainer.recipe.network_spec import Weights
+from trainer.recipe.network_spec import Arch, Weights
 from trainer.recipe.recipe import Goal, Recipe, parse_recipe, recipe_to_options
 
 TWO = "[recipes.a]\nepochs = 1\n[recipes.b]\nepochs = 2\n"
+# The weights of the default network are a package of an extra.
+MOBILENET = '[common]\narch = "mobilenet_v2"\n'
 
 
 def read(folder: Path, text: str, *, base: str = "") -> StudyPlan:
@@ -48,6 +50,7 @@ def test_weights_that_are_not_there_keep_one_recipe_from_being_trained(tmp_path:
     plan = read(tmp_path, '[recipes.a]\nweights = "gone.h5"\n[recipes.b]\nweights = "here.h5"\n')
     assert [entry.lacks for entry in plan.entries] == ["weights file gone.h5 not found", ""]
     assert plan.entries[1].recipe.weights == tmp_path / "here.h5"
+    assert {entry.recipe.arch for entry in plan.entries} == {Arch.MOBILENET_V2}  # a Keras file is one of it
 
 
 @pytest.mark.parametrize(
@@ -121,8 +124,8 @@ def test_a_shipped_study_suits_the_layout_that_it_is_for(name: str, tmp_path: Pa
 
 def test_a_wrong_network_is_named_with_its_recipe(tmp_path: Path) -> None:
     dataset = small_dataset.write(small_dataset.dataset(tmp_path / "set", ["a", "b"] * 8))
-    plan = read(tmp_path, f"{TWO}[recipes.c]\nsize = 50\n")
-    with raises_code("invalid-option", "[recipes.c] --size 50", "efficientnet_lite0"):
+    plan = read(tmp_path, f"{MOBILENET}{TWO}[recipes.c]\nsize = 50\n")
+    with raises_code("invalid-option", "[recipes.c] --size 50", "mobilenet_v2"):
         check_study(dataset, plan, tmp_path / "study")
 
 
@@ -139,7 +142,7 @@ def test_a_dataset_to_test_on_must_have_known_labels_and_a_test_split(tmp_path: 
     untested = replace(dataset, manifest=replace(dataset.manifest, pictures=dataset.pictures[:3]))
     for also, code, value in ((other, "unknown-label", "'c'"), (untested, "empty-split", dataset.folder)):
         with raises_code(code, value):
-            check_study(dataset, read(tmp_path, TWO), tmp_path / "study", also=[also])
+            check_study(dataset, read(tmp_path, MOBILENET + TWO), tmp_path / "study", also=[also])
 
 
 def test_a_recipe_that_is_spelled_out_reads_back_as_it_was(tmp_path: Path) -> None:
