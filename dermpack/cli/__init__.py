@@ -9,16 +9,15 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from dermpack import __version__
+from dermpack.cli.signals import interruptible
 from dermpack.cli.system_errors import OUT_OF_MEMORY, find_system_error
 from dermpack.errors import DermpackError, escape_unprintable, show_foreign
 from dermpack.processes.limits import avoid_threads_under_limit
@@ -26,8 +25,6 @@ from dermpack.processes.limits import avoid_threads_under_limit
 NOTHING_WRITTEN = "interrupted; nothing was written"
 # The usual exit codes after a signal: 128 and its number. SIGINT is Ctrl-C, SIGTERM is what `kill` sends.
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
-REPEAT_S = 0.05  # until a lost interruption is repeated
-CLEANUP_S = 1.0  # after SIGTERM, in which another one is ignored: GNU timeout sends two
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 TEXT = """Turn a folder of skin pictures into a small, fast .tflite whose every step is verified.
 
@@ -66,14 +63,6 @@ class InterruptedWorkError(click.exceptions.Abort):
     """Ctrl-C or SIGTERM during work that can be resumed; its text is the line to print."""
 
 
-class TerminatedError(KeyboardInterrupt):
-    """SIGTERM: it interrupts work as Ctrl-C does.
-
-    The subclass keeps the exit code: once KeyboardInterrupt itself has left an `exec`, as in the imports of
-    many libraries, Python ends by SIGINT even if it was caught.
-    """
-
-
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, so that --help is instant.
 
@@ -108,56 +97,9 @@ click.version_option(__version__, prog_name="dermpack", message="%(prog)s %(vers
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code: 0 success, 1 bad input, 2 usage, 130 or 143 interrupted."""
     avoid_threads_under_limit()
-    with _interrupt_on_sigterm() as terminations, _repeat_lost_interruptions(terminations):
+    with interruptible() as signals:
         code = _run_program(arguments)
-    return TERMINATED if terminations and code == INTERRUPTED else code
-
-
-@contextmanager
-def _interrupt_on_sigterm() -> Iterator[list[float]]:
-    """Make SIGTERM interrupt the block as Ctrl-C does; yield the list of the times at which it came."""
-    times: list[float] = []
-
-    def interrupt(_number: int, _frame: object) -> None:
-        times.append(time.monotonic())
-        if len(times) == 1 or times[-1] - times[0] > CLEANUP_S:
-            raise TerminatedError
-
-    # Python runs handlers in the main thread only. A handler of a program that calls `main` is kept.
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield times
-        return
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield times
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@contextmanager
-def _repeat_lost_interruptions(terminations: list[float]) -> Iterator[None]:
-    """Interrupt again if the exception of a signal is raised where Python cannot pass it on.
-
-    Python drops exceptions of destructors and of callbacks of C code. The program would run on.
-    """
-
-    def repeat(lost: sys.UnraisableHookArgs) -> None:
-        if not isinstance(lost.exc_value, KeyboardInterrupt):
-            previous(lost)
-            return
-        terminations.clear()
-        number = signal.SIGTERM if isinstance(lost.exc_value, TerminatedError) else signal.SIGINT
-        # Not at once: an exception within this function would be lost too.
-        timer = threading.Timer(REPEAT_S, os.kill, (os.getpid(), number))
-        timer.daemon = True
-        timer.start()
-
-    previous, sys.unraisablehook = sys.unraisablehook, repeat
-    try:
-        yield
-    finally:
-        sys.unraisablehook = previous
+    return TERMINATED if code == INTERRUPTED and signal.SIGTERM in signals else code
 
 
 def _run_program(arguments: Sequence[str] | None) -> int:

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -16,13 +18,11 @@ import pytest
 from dermpack.cli import (
     NOTHING_WRITTEN,
     InterruptedWorkError,
-    TerminatedError,
-    _interrupt_on_sigterm,
-    _repeat_lost_interruptions,
     interruption_line,
     main,
 )
 from dermpack.cli.console import count_trained_runs, resumable
+from dermpack.cli.signals import REPEAT_S, SignalError, interruptible
 from tests.conftest import TINY
 from tests.support.errors import assert_stderr_code
 
@@ -40,9 +40,64 @@ def test_an_interruption_during_a_destructor_is_not_lost() -> None:
         def __del__(self) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(TerminatedError), _interrupt_on_sigterm() as times, _repeat_lost_interruptions(times):
+    with pytest.raises(SignalError), interruptible():
         Ending()
         threading.Event().wait(20)
+
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """A suite in the background ignores SIGINT, so the default handler is set here."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+def write_module(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Write the module `interrupted`, which can be imported in this test only."""
+    (folder / "interrupted.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "interrupted", raising=False)
+
+
+@SIGNALS
+@pytest.mark.usefixtures("handlers")
+def test_an_import_ends_before_a_signal_interrupts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    text = f"import os, time\nos.kill(os.getpid(), {number})\ntime.sleep(0.2)\nENDED = True\n"
+    write_module(tmp_path, monkeypatch, text)
+    with pytest.raises(SignalError) as raised, interruptible() as signals:
+        assert import_module("interrupted").ENDED
+        threading.Event().wait(20)
+    assert raised.value.number == number
+    assert number in signals
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_second_ctrl_c_interrupts_an_import_and_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import os, signal, time\nfor _ in range(2): os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(20)\n"
+    write_module(tmp_path, monkeypatch, text)
+    with interruptible():
+        with pytest.raises(SignalError):
+            import_module("interrupted")
+        threading.Event().wait(4 * REPEAT_S)
+
+
+@SIGNALS
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_of_the_last_moment_does_not_interrupt_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    write_module(tmp_path, monkeypatch, f"import os\nos.kill(os.getpid(), {number})\n")
+    with interruptible():
+        import_module("interrupted")
+    threading.Event().wait(4 * REPEAT_S)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.exceptions.Abort()])
