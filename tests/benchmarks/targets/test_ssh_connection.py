@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,10 @@ from tests.benchmarks.targets.test_ssh_connection import Path, connecting, run, 
 with connecting() as connection:
     run(connection, Path({str(tmp_path)!r}), ssh_workers.lingering(Path({str(tmp_path / "fifo")!r})))
 """
-    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as process:
+    hears = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup is deaf to it
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.DEVNULL, preexec_fn=hears
+    ) as process:
         lingering = ssh_workers.read_lingering(tmp_path / "fifo")
         assert lingering.folder.is_dir()
         if number is None:
