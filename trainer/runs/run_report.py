@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dermpack.contract.measured import Temperature
+from dermpack.metrics.calibration import BINS
 from dermpack.reporting.page import Block, Facts, Image, Section, Table, callouts, option_text, render_page
 from dermpack.reporting.plots import DASHES, SOFT, Axes, figure_png, line_plot, plot
 from dermpack.storage.files import write_bytes, write_text
@@ -73,6 +75,20 @@ def _history_plot(axes: Axes, phase: Phase, curves: Mapping[str, Sequence[float]
     axes.legend(loc="best", fontsize=8)
 
 
+def _describe_temperature(temperature: Temperature) -> str:
+    text = (
+        f"Temperature {temperature.value:.3f}, which minimizes the negative log-likelihood "
+        f"({temperature.nll_before:.3f} before, {temperature.nll_after:.3f} after), changes the expected "
+        f"calibration error from {temperature.ece_before:.3f} to {temperature.ece_after:.3f}."
+    )
+    if temperature.ece_after <= temperature.ece_before:
+        return text
+    return (
+        f"{text} The calibration error rises although the likelihood improves: it is a mean over {BINS} "
+        f"bins, some of which hold few of the {temperature.n} pictures."
+    )
+
+
 def _decision_section(run: Run) -> Section:
     points = []
     for point in run.thresholds:
@@ -81,11 +97,7 @@ def _decision_section(run: Run) -> Section:
         points.append((point.label, *figures, str(point.positives)))
     header = ("label", "threshold", "sensitivity", "specificity", "pictures")
     table = [Table("Operating points", header, points)] if points else []
-    temperature, abstention = run.temperature, run.abstention
-    calibration = (
-        f"Temperature {temperature.value:.3f} changes the expected calibration error from "
-        f"{temperature.ece_before:.3f} to {temperature.ece_after:.3f}."
-    )
+    abstention = run.abstention
     coverage = (
         f"Predictions with a confidence below {abstention.threshold:.3f} are reported as “not sure”. "
         f"{abstention.coverage:.0%} of the pictures are classified, "
@@ -100,4 +112,4 @@ def _decision_section(run: Run) -> Section:
         data = figure_png(line_plot({"accuracy": (coverages, accuracies)}, across=across, up=up))
         write_bytes(run.folder / "coverage.png", data)
         coverage_plot = Image(data=data, alt="Accuracy at each coverage")
-    return Section("Decisions", [calibration, *table, coverage, coverage_plot])
+    return Section("Decisions", [_describe_temperature(run.temperature), *table, coverage, coverage_plot])

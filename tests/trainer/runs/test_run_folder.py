@@ -152,3 +152,19 @@ def test_a_page_describes_the_recipe_in_words(trained: Path, tmp_path: Path) -> 
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "{&#39;" not in page and "`" not in page and "a remark" in page
     assert not (tmp_path / "coverage.png").exists()
+
+
+def test_a_page_explains_a_calibration_error_that_the_temperature_raises(
+    trained: Path, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    from trainer.runs.run_report import write_run_report
+
+    run = read_run(trained)
+    for after, is_explained in ((0.2, True), (0.1, False)):
+        temperature = replace(run.temperature, ece_before=0.1, ece_after=after)
+        write_run_report(replace(run, folder=tmp_path, temperature=temperature))
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert f"from 0.100 to {after:.3f}" in page
+        assert ("error rises although the likelihood improves" in page) is is_explained
