@@ -17,7 +17,7 @@ from typing import NoReturn
 import click
 
 from dermpack import __version__
-from dermpack.cli.signals import interruptible
+from dermpack.cli.signals import SignalError, interruptible
 from dermpack.cli.system_errors import OUT_OF_MEMORY, find_system_error
 from dermpack.errors import DermpackError, escape_unprintable, show_foreign
 from dermpack.processes.limits import avoid_threads_under_limit
@@ -97,8 +97,11 @@ click.version_option(__version__, prog_name="dermpack", message="%(prog)s %(vers
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code: 0 success, 1 bad input, 2 usage, 130 or 143 interrupted."""
     avoid_threads_under_limit()
-    with interruptible() as signals:
-        code = _run_program(arguments)
+    try:
+        with interruptible() as signals:
+            code = _run_program(arguments)
+    except SignalError as error:  # one more, while the line about the first was printed
+        return 128 + error.number
     return TERMINATED if code == INTERRUPTED and signal.SIGTERM in signals else code
 
 

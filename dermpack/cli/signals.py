@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM interrupt a command, wherever it is when they come."""
+"""SIGINT and SIGTERM interrupt a command, whatever code is running."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from math import inf
 from types import FrameType
 
-REPEAT_S = 0.05  # until a signal whose exception was lost or would be is sent again
+REPEAT_S = 0.05  # delay before a lost or postponed signal is sent again
 CLEANUP_S = 1.0  # after SIGTERM, in which another one is ignored: GNU timeout sends two
 IMPORT_MACHINERY = "<frozen importlib._bootstrap>"
 
@@ -30,7 +31,7 @@ class SignalError(KeyboardInterrupt):
 
 @contextmanager
 def interruptible() -> Iterator[Container[int]]:
-    """Raise SignalError in the block when SIGINT or SIGTERM comes; yield the set of the signals that came.
+    """Raise SignalError in the block when SIGINT or SIGTERM comes; yield the signals that came.
 
     An exception of a signal can be lost: Python drops those of destructors and of callbacks of C code, and
     libraries with C code replace those of their imports by an ImportError. So a lost signal is sent again,
@@ -53,23 +54,28 @@ def interruptible() -> Iterator[Container[int]]:
         else:
             previous(lost)
 
-    sys.unraisablehook = repeat_lost
-    for number in replaced:
-        signal.signal(number, signals.receive)
     try:
-        yield signals.times
+        if replaced:
+            sys.unraisablehook = repeat_lost
+        for number in replaced:
+            signal.signal(number, signals.receive)
+        yield signals.came
     finally:
-        signals.stop()
-        for number, handler in replaced.items():
-            signal.signal(number, handler)
-        sys.unraisablehook = previous
+        try:
+            signals.stop()
+        finally:
+            for number, handler in replaced.items():
+                signal.signal(number, handler)
+            if replaced:
+                sys.unraisablehook = previous
 
 
 class _Signals:
     """The signals that came, and those that are sent again."""
 
     def __init__(self) -> None:
-        self.times: dict[int, float] = {}  # when each first came
+        self.came: set[int] = set()
+        self._raised_at: dict[int, float] = {}
         self._timers: dict[int, threading.Timer] = {}
         self._repeated: set[int] = set()  # sent by a timer, and not received yet
         self._imports_around = _count_imports(sys._getframe())
@@ -77,16 +83,20 @@ class _Signals:
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Raise SignalError, or send the signal again if its exception would be lost here."""
-        now = time.monotonic()
-        is_first = number in self._repeated or number not in self.times
-        self._repeated.discard(number)
-        is_within_cleanup = now - self.times.setdefault(number, now) <= CLEANUP_S
-        if self._is_stopped or (number == signal.SIGTERM and not is_first and is_within_cleanup):
+        if self._is_stopped:
             return
-        if is_first and _count_imports(frame) > self._imports_around:
+        is_new = number in self._repeated or number not in self.came
+        self._repeated.discard(number)
+        self.came.add(number)
+        now = time.monotonic()
+        if number == signal.SIGTERM and not is_new and now - self._raised_at.get(number, -inf) <= CLEANUP_S:
+            return
+        is_importing = _count_imports(frame) > self._imports_around
+        if is_importing and (is_new or number == signal.SIGTERM):
             self.repeat(number)
             return
         self._cancel(number)
+        self._raised_at[number] = now
         raise SignalError(number)
 
     def repeat(self, number: int) -> None:
@@ -95,13 +105,18 @@ class _Signals:
         timer.daemon = True
         self._cancel(number)
         self._timers[number] = timer
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError:  # no thread can be started
+            raise SignalError(number) from None
 
     def stop(self) -> None:
         """Send and raise nothing any more."""
         self._is_stopped = True
-        for number in [*self._timers]:
-            self._cancel(number)
+        for timer in [*self._timers.values()]:
+            timer.cancel()
+            with suppress(RuntimeError):  # it was never started
+                timer.join()  # a signal that it has just sent is received before the handlers are restored
 
     def _cancel(self, number: int) -> None:
         if number in self._timers:

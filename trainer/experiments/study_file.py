@@ -108,5 +108,6 @@ def _parse_entry(path: Path, name: str, options: Mapping[str, Any]) -> StudyEntr
         # The other recipes can be trained without this file, so the entry only records what it lacks.
         lacks = f"weights file {Path(weights).name} not found"
         del values["weights"]
-        values.setdefault("arch", Arch.MOBILENET_V2.value)  # the network of a Keras file
+        if Path(weights).suffix == ".h5":  # such a file selects this network
+            values.setdefault("arch", Arch.MOBILENET_V2.value)
     return StudyEntry(name=name, recipe=parse_recipe(values, where=where), lacks=lacks)

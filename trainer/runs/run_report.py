@@ -76,16 +76,17 @@ def _history_plot(axes: Axes, phase: Phase, curves: Mapping[str, Sequence[float]
 
 
 def _describe_temperature(temperature: Temperature) -> str:
+    before, after = f"{temperature.ece_before:.3f}", f"{temperature.ece_after:.3f}"
     text = (
         f"Temperature {temperature.value:.3f}, which minimizes the negative log-likelihood "
         f"({temperature.nll_before:.3f} before, {temperature.nll_after:.3f} after), changes the expected "
-        f"calibration error from {temperature.ece_before:.3f} to {temperature.ece_after:.3f}."
+        f"calibration error from {before} to {after}."
     )
-    if temperature.ece_after <= temperature.ece_before:
+    if temperature.ece_after < temperature.ece_before or before == after:
         return text
     return (
         f"{text} The calibration error rises although the likelihood improves: it is a mean over {BINS} "
-        f"bins, some of which hold few of the {temperature.n} pictures."
+        f"bins, some of which contain few of the {temperature.n} pictures."
     )
 
 

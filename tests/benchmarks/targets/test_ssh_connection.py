@@ -199,9 +199,9 @@ from tests.benchmarks.targets.test_ssh_connection import Path, connecting, run, 
 with connecting() as connection:
     run(connection, Path({str(tmp_path)!r}), ssh_workers.lingering(Path({str(tmp_path / "fifo")!r})))
 """
-    hears = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup is deaf to it
+    reset = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # nohup makes the suite ignore it
     with subprocess.Popen(
-        [sys.executable, "-c", program], stderr=subprocess.DEVNULL, preexec_fn=hears
+        [sys.executable, "-c", program], stderr=subprocess.DEVNULL, preexec_fn=reset
     ) as process:
         lingering = ssh_workers.read_lingering(tmp_path / "fifo")
         assert lingering.folder.is_dir()

@@ -27,6 +27,8 @@ from tests.conftest import TINY
 from tests.support.errors import assert_stderr_code
 
 HEARS = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background is deaf to it
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+PAUSE_S = 4 * REPEAT_S  # in it, a signal that is sent again arrives
 
 
 def line_after(error: BaseException, left: str) -> str:
@@ -45,12 +47,9 @@ def test_an_interruption_during_a_destructor_is_not_lost() -> None:
         threading.Event().wait(20)
 
 
-SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-
-
 @pytest.fixture
-def handlers() -> Iterator[None]:
-    """A suite in the background ignores SIGINT, so the default handler is set here."""
+def default_sigint_handler() -> Iterator[None]:
+    """The default handler, because a suite in the background ignores SIGINT."""
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, previous)
@@ -64,11 +63,11 @@ def write_module(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> No
 
 
 @SIGNALS
-@pytest.mark.usefixtures("handlers")
+@pytest.mark.usefixtures("default_sigint_handler")
 def test_an_import_ends_before_a_signal_interrupts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    text = f"import os, time\nos.kill(os.getpid(), {number})\ntime.sleep(0.2)\nENDED = True\n"
+    text = f"import os, time\nos.kill(os.getpid(), {number})\ntime.sleep({PAUSE_S})\nENDED = True\n"
     write_module(tmp_path, monkeypatch, text)
     with pytest.raises(SignalError) as raised, interruptible() as signals:
         assert import_module("interrupted").ENDED
@@ -77,7 +76,7 @@ def test_an_import_ends_before_a_signal_interrupts(
     assert number in signals
 
 
-@pytest.mark.usefixtures("handlers")
+@pytest.mark.usefixtures("default_sigint_handler")
 def test_a_second_ctrl_c_interrupts_an_import_and_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,18 +85,51 @@ def test_a_second_ctrl_c_interrupts_an_import_and_is_not_repeated(
     with interruptible():
         with pytest.raises(SignalError):
             import_module("interrupted")
-        threading.Event().wait(4 * REPEAT_S)
+        threading.Event().wait(PAUSE_S)
+
+
+def test_a_second_sigterm_waits_for_the_import_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        f"import os, time\nfor _ in range(2): os.kill(os.getpid(), 15); time.sleep({PAUSE_S})\nENDED = True\n"
+    )
+    write_module(tmp_path, monkeypatch, text)
+    monkeypatch.setattr("dermpack.cli.signals.CLEANUP_S", 0.0)
+    with pytest.raises(SignalError), interruptible():
+        assert import_module("interrupted").ENDED
+        threading.Event().wait(20)
+
+
+def test_a_second_sigterm_of_gnu_timeout_does_not_interrupt_the_cleanup() -> None:
+    cleaned_up = False
+    with pytest.raises(SignalError), interruptible():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            cleaned_up = True
+    assert cleaned_up
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.usefixtures("default_sigint_handler")
+def test_a_signal_while_the_line_about_the_first_is_printed_keeps_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    monkeypatch.setattr("dermpack.cli.signals.CLEANUP_S", 0.0)
+    monkeypatch.setattr("dermpack.cli._print_line", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr("dermpack.cli.program.main", lambda **_: os.kill(os.getpid(), number))
+    assert main(["inspect", "model.tflite"]) == code
 
 
 @SIGNALS
-@pytest.mark.usefixtures("handlers")
+@pytest.mark.usefixtures("default_sigint_handler")
 def test_a_signal_of_the_last_moment_does_not_interrupt_what_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     write_module(tmp_path, monkeypatch, f"import os\nos.kill(os.getpid(), {number})\n")
     with interruptible():
         import_module("interrupted")
-    threading.Event().wait(4 * REPEAT_S)
+    threading.Event().wait(PAUSE_S)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.exceptions.Abort()])

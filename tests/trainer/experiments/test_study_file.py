@@ -18,7 +18,7 @@ from trainer.recipe.network_spec import Arch, Weights
 from trainer.recipe.recipe import Goal, Recipe, parse_recipe, recipe_to_options
 
 TWO = "[recipes.a]\nepochs = 1\n[recipes.b]\nepochs = 2\n"
-# The weights of the default network are a package of an extra.
+# The weights of the default network are in a package that only the extra train installs.
 MOBILENET = '[common]\narch = "mobilenet_v2"\n'
 
 
@@ -50,7 +50,7 @@ def test_weights_that_are_not_there_keep_one_recipe_from_being_trained(tmp_path:
     plan = read(tmp_path, '[recipes.a]\nweights = "gone.h5"\n[recipes.b]\nweights = "here.h5"\n')
     assert [entry.lacks for entry in plan.entries] == ["weights file gone.h5 not found", ""]
     assert plan.entries[1].recipe.weights == tmp_path / "here.h5"
-    assert {entry.recipe.arch for entry in plan.entries} == {Arch.MOBILENET_V2}  # a Keras file is one of it
+    assert {entry.recipe.arch for entry in plan.entries} == {Arch.MOBILENET_V2}  # a Keras file selects it
 
 
 @pytest.mark.parametrize(
