@@ -30,6 +30,7 @@ STEPS = {  # a recipe of trainer/studies/recipe-steps.toml, a teacher or an aver
     "small": "MobileNetV2 0.35, 128 px, 16 epochs: compared with",
     "longer": "32 epochs",
     "larger-pictures": "192 px",
+    "together": "32 epochs and 192 px",
     "operations": "random colour operations",
     "mixup": "mixup",
     "cutmix": "CutMix",
@@ -42,7 +43,8 @@ STEPS = {  # a recipe of trainer/studies/recipe-steps.toml, a teacher or an aver
     "teachers": "taught by the next two networks",
     "large": "MobileNetV2 1.0, 160 px",
     "lite0": "EfficientNet-Lite0, 160 px: the default recipe",
-    "thorough": "EfficientNet-Lite0, 184 px, 14 epochs",
+    "lite1": "EfficientNet-Lite1, 160 px",
+    "lite2": "EfficientNet-Lite2, 160 px",
 }
 
 
