@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from dermpack.errors import InputError
+from dermpack.tflite.bounded_bytes import Malformed
 from dermpack.tflite.reading import IDENTIFIER, MALFORMED, invalid_model
 
 ALIGNMENT = 16  # of constants, as the schema demands; TensorFlow's converter aligns them to 4 bytes only
+FIRST_OFFSET = 2  # of constants outside the tables: the schema has 0, and the runtimes ignore 1
 SPARE_BYTES = 1 << 16  # more than the tables of a file grow when they are changed
 ModelTree: TypeAlias = Any  # schema.ModelT, whose package ships no types
 
@@ -27,15 +30,28 @@ def unpack_model(data: bytes, *, where: object) -> ModelTree:
     operators = [operator for graph in model.subgraphs for operator in graph.operators or ()]
     options = [(operator.builtinOptionsType, operator.builtinOptions) for operator in operators]
     options += [(operator.builtinOptions2Type, operator.builtinOptions2) for operator in operators]
-    if any(buffer.offset for buffer in model.buffers):
-        lost = "constants outside the flatbuffer"
-    elif any(kind and value is None for kind, value in options):  # the schema does not have these options
-        lost = "an operator with unknown options"
-    else:
-        return model
-    what = f"the model has {lost}, which would be lost when the file is written"
-    hint = "Export the model with a supported converter."
-    raise InputError(where, what, hint, code="unsupported-model")
+    if any(kind and value is None for kind, value in options):  # the schema does not have these options
+        what = "the model has an operator with unknown options, which would be lost when the file is written"
+        hint = "Export the model with a supported converter."
+        raise InputError(where, what, hint, code="unsupported-model")
+    try:
+        _include_constants(model, data)
+    except MALFORMED as error:
+        raise invalid_model(where, error) from error
+    return model
+
+
+def _include_constants(model: ModelTree, data: bytes) -> None:
+    """Read the constants behind the tables of the file, where LiteRT's quantizer writes large ones."""
+    left = len(data)  # a hostile file could name the same bytes many times
+    for buffer in model.buffers:
+        if buffer.offset < FIRST_OFFSET:
+            continue
+        left -= buffer.size
+        if left < 0 or buffer.offset + buffer.size > len(data):
+            raise Malformed("a constant outside the file")
+        buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+        buffer.offset = buffer.size = 0
 
 
 def pack_model(model: ModelTree) -> bytes:

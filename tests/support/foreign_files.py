@@ -35,6 +35,7 @@ def foreign_file(
     mean: tuple[float, ...] = MEDIUM,  # in the order of the file's channels
     std: tuple[float, ...] = MEDIUM,
     is_batch_fixed: bool = False,
+    spare_features: int = 0,  # between the last maps and the labels; they are 0 and enlarge the file
 ) -> bytes:
     """Return a float network that undoes its normalization first."""
     import tensorflow as tf
@@ -51,6 +52,8 @@ def foreign_file(
             np.zeros(1, np.float32),
             1,
         )
+    widening = np.eye(6, 6 + spare_features, dtype=np.float32)
+    mixing = np.pad(mixing, ((0, spare_features), (0, 0)))
     scale, offset = (tf.constant(values, tf.float32) for values in (std, mean))
 
     def classify(pictures: Any) -> Any:
@@ -59,7 +62,10 @@ def foreign_file(
         shares = (pictures * scale + offset) / 255
         maps = tf.nn.relu6(tf.nn.conv2d(shares, rises, strides=1, padding="SAME") + offsets)
         maps = tf.nn.depthwise_conv2d(maps, np.full((2, 2, 6, 1), 0.25, np.float32), [1, 2, 2, 1], "VALID")
-        scores = tf.matmul(tf.reduce_mean(maps, [1, 2]), mixing[:, :labels]) + bias[:labels]
+        features = tf.reduce_mean(maps, [1, 2])
+        if spare_features:
+            features = tf.matmul(features, widening)
+        scores = tf.matmul(features, mixing[:, :labels]) + bias[:labels]
         return {"softmax": tf.nn.softmax, "sigmoid": tf.nn.sigmoid, "logits": tf.identity}[head](scores)
 
     sides = (3, SIZE, SIZE) if layout == "NCHW" else (SIZE, SIZE, 3)

@@ -110,6 +110,17 @@ def test_the_other_quantizations_keep_float_inputs(tmp_path: Path, dataset: Path
     assert main(["verify", str(tmp_path / "export"), str(dataset), "--quiet"]) == 0
 
 
+@pytest.mark.parametrize("recipe", ["int8", "float16"])
+def test_constants_that_the_quantizer_writes_behind_the_tables_are_kept(
+    tmp_path: Path, dataset: Path, recipe: str
+) -> None:
+    """It does so where they have 256 KiB or more in all."""
+    data = foreign_file(spare_features=50_000)
+    assert convert(tmp_path, data, dataset, "--input-range", "-1..1", f"--{recipe}") == 0
+    assert (tmp_path / "export" / "model.tflite").stat().st_size > 256 * 1024
+    assert accuracy_of(read_contract(tmp_path / "export" / "model.json")) == 1.0
+
+
 def test_a_quantized_file_takes_no_other_quantization(
     tmp_path: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
