@@ -15,6 +15,7 @@ from benchmarks.report import schema
 from benchmarks.statistics import outputs
 from benchmarks.statistics.latency import compare_medians, summarize_passes, summarize_rounds
 from dermpack import __version__
+from dermpack.dataset.views import name_joined_groups
 
 MOST_REPORT_ROUNDS = 4_000_000  # of at most 13 characters each: report.json is limited to 64 MiB
 
@@ -80,7 +81,7 @@ def _scored_data(plan: BenchmarkPlan) -> schema.ScoredData | None:
     # Groups become numbers: the name of a patient must not get into a report.
     codes: dict[object, int] = {}
     group = [
-        codes.setdefault(picture.group or (index,), len(codes)) for index, picture in enumerate(pictures)
+        codes.setdefault(name or index, len(codes)) for index, name in enumerate(name_joined_groups(pictures))
     ]
     return schema.ScoredData(
         sha256=plan.scored.dataset.sha256,

@@ -22,6 +22,7 @@ from benchmarks.report.schema import (
     SettingOnTarget,
 )
 from dermpack.contract import TensorType
+from dermpack.dataset.views import name_joined_groups
 from dermpack.errors import InputError
 from dermpack.inference.classifier import interpret_answer, soften
 from dermpack.inference.picture_feed import Tensor, dequantize
@@ -126,7 +127,7 @@ def _predictions(answered: AnsweredPictures, plan: BenchmarkPlan) -> Predictions
     return Predictions(
         classes=classes,
         pictures=tuple(picture.path for picture in pictures),
-        groups=tuple(picture.group for picture in pictures),
+        groups=name_joined_groups(pictures),
         truth=as_truth([classes.index(picture.label) for picture in pictures]),
         probabilities=probabilities,
     )

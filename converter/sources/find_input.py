@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from converter.quantize.calibration import choose_pictures
 from dermpack.contract import ColorOrder, InputCandidate, InputEvidence
 from dermpack.dataset.manifest import Dataset, Picture, Split
+from dermpack.dataset.views import name_joined_groups
 from dermpack.errors import InputError
 from dermpack.imaging.picture_decoder import PictureDecoder
 from dermpack.imaging.preprocessing import Policy
@@ -172,7 +173,7 @@ def _predict(
     return Predictions(
         classes=model.labels,
         pictures=tuple(picture.path for picture in pictures),
-        groups=tuple(picture.group for picture in pictures),
+        groups=name_joined_groups(pictures),
         truth=as_truth([model.labels.index(picture.label) for picture in pictures]),
         probabilities=probabilities,
     )

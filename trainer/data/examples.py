@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dermpack.contract import MetadataColumn
 from dermpack.dataset.manifest import Dataset, Split
+from dermpack.dataset.views import name_joined_groups
 from dermpack.imaging.preprocessing import Policy
 from dermpack.inference.metadata_rows import EncodedMetadata, encode_split
 from dermpack.metrics.predictions import Floats, Integers, Predictions, as_truth
@@ -105,7 +106,7 @@ def read_examples(
         truth=as_truth([dataset.classes.index(picture.label) for picture in pictures]),
         classes=dataset.classes,
         names=tuple(picture.path for picture in pictures),
-        groups=tuple(picture.group for picture in pictures),
+        groups=name_joined_groups(pictures),
         metadata=metadata,
     )
 

@@ -16,6 +16,7 @@ from benchmarks.protocol.replies import MOST_ANSWER_BYTES, MOST_ROUNDS
 from benchmarks.report.build_record import MOST_REPORT_ROUNDS, build_record
 from benchmarks.report.record_file import parse_record, record_json, record_text
 from benchmarks.report.schema import Record
+from benchmarks.statistics.outputs import collect_outputs
 from benchmarks.worker import worker
 from dermpack.errors import TableError
 from dermpack.storage.codec import MAX_ITEMS
@@ -120,6 +121,23 @@ def test_files_data_and_environment_are_named() -> None:
 def test_groups_are_numbers_not_names() -> None:
     assert as_json()["data"]["group"] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert "lesion" not in record_text(a_record())
+
+
+def test_duplicates_without_groups_are_one_group() -> None:
+    scored = a_plan().scored
+    assert scored is not None
+    clusters = ("", "twins", "", "twins", *[""] * 6)
+    pictures = tuple(
+        replace(picture, group="", cluster=cluster)
+        for picture, cluster in zip(scored.pictures, clusters, strict=True)
+    )
+    plan = replace(a_plan(), scored=replace(scored, pictures=pictures))
+    measurements = [measured(timed=(timed(),), answered=(saying(TRUTH),))]
+    data = record_json(build_record(measurements, plan))["data"]
+    assert (data["group"], data["groups"]) == ([0, 1, 2, 1, 3, 4, 5, 6, 7, 8], 9)
+    (outputs,) = collect_outputs(measurements, plan)
+    assert outputs.predictions is not None
+    assert outputs.predictions.groups.count(pictures[1].path) == 2
 
 
 def test_without_pictures_there_are_times_alone() -> None:
