@@ -44,7 +44,7 @@ READING = (
     f"{HOW_TO_READ} of dermpack explains every figure of the reports, and what not to conclude from it.",
 )
 BUNDLE = "the bundle that an app embeds; see its README"
-WEB = "a web site that runs the model in the browser; unzip it and see its README"
+WEB = "a web page; unzip it in a folder of its own, and see its README"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
