@@ -518,6 +518,17 @@ def test_the_file_that_is_packaged_is_the_one_that_is_scored(tmp_path: Path) -> 
     assert rows == ["step", *ALL_STEPS]
 
 
+def test_help_and_page_name_the_steps_that_are_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = build_steps(Path("p"), tmp_path / "out", {}, steps=ALL_STEPS)
+    first, second = (ALL_STEPS[step.name][1] for step in steps if step.output is None)
+    assert f"`{first}` and `{second}` are repeated" in BUILD_PAGE.read_text("utf-8")
+    assert main(["build", "--help"]) == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert f"{first} and {second}, which are repeated" in text
+
+
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("options", "difference", "value"),
