@@ -7,7 +7,7 @@ come from others. The text of a licence begins with its SPDX name: "CC-BY-4.0; b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dermpack import __version__
@@ -32,6 +32,7 @@ FORMATS = {  # of inputs and outputs, by role
     "metadata_evidence": "share of the metadata in each label",
     "familiarity": "distance to the training pictures",
 }
+SENTENCE_ENDS = (".", "!", "?")
 SPLITS = ("train", "validation", "test")  # in the order of their use
 Meanings = Mapping[str, str]  # label → what it means, in words; labels without a description are left out
 LIMITATION = "Research software, not a medical device: the output of the model is not a diagnosis."
@@ -151,7 +152,12 @@ def render_model_card(
 def _training_data(contract: Contract, scores: Sequence[VariantScores]) -> ScoredDataset:
     """Return the data that the model was trained on: only an evaluation on this dataset describes it."""
     own_data = (score.data for score in scores if score.data.sha256 == contract.parents.dataset)
-    return next(own_data, ScoredDataset())
+    data = next(own_data, ScoredDataset())
+    # The documents continue after the caution, so it must end like a sentence.
+    caution = data.caution.rstrip()
+    if caution and not caution.endswith(SENTENCE_ENDS):
+        caution += "."
+    return replace(data, caution=caution)
 
 
 def render_notice(bundle: Bundle, variants: Sequence[Variant]) -> bytes:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("module", "assets", "aar", "web")
 GOLDEN_PLACES = ("debug", "main", "none")
+SITE_FOLDER = "web"
 SCHEMA = 1  # of the JSON
 
 
@@ -179,8 +180,7 @@ def _report(
         used = used if class_name else f"the folder is named {bundle.slug}"
         printer.note(f"{bundle.name} is not an identifier: {used}")
     if form == "web":
-        serve = f"python3 -m http.server --bind 127.0.0.1 --directory {bundle.slug}"
-        printer.note(f"to open it: unzip {shlex.quote(str(output))} && {serve}, then http://localhost:8000/")
+        printer.note(f"to open it: {command_to_open(output, bundle.slug)}, then http://localhost:8000/")
     record = {
         "schema": SCHEMA,
         "bundle": str(output),
@@ -195,6 +195,16 @@ def _report(
         "metadata_removed": built.metadata_removed,
     }
     printer.result(record, str(output))
+
+
+def command_to_open(output: Path, slug: str) -> str:
+    """Return the shell command that unpacks a web site and serves it on this computer.
+
+    It unpacks into a folder of its own, because the site's folder, named `slug`, is often named like the
+    output of a build: files of the build would be replaced, and served.
+    """
+    unpack = f"unzip -d {SITE_FOLDER} {shlex.quote(str(output))}"
+    return f"{unpack} && python3 -m http.server --bind 127.0.0.1 --directory {SITE_FOLDER}/{slug}"
 
 
 def _read_variants(

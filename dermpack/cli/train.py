@@ -95,6 +95,7 @@ def command(
 
 
 def _train(dataset: Dataset, output: Path, recipe: Recipe, *, overwrite: bool, printer: Printer) -> None:
+    from dermpack.reporting.page import threshold_text
     from trainer.distributed.cluster import START_MINUTES, read_own_cluster
     from trainer.recipe.network_spec import Weights
 
@@ -126,7 +127,7 @@ def _train(dataset: Dataset, output: Path, recipe: Recipe, *, overwrite: bool, p
     rows = [
         (FIGURES.get(name, name), f"{value:.3f}") for name, value in run.validation.items() if name != "n"
     ]
-    rows += [(f"threshold of {point.label}", f"{point.threshold:.3f}") for point in run.thresholds]
+    rows += [(f"threshold of {point.label}", threshold_text(point.threshold)) for point in run.thresholds]
     title = f"Validation split, n = {run.validation['n']:,} (optimistic: this split selected the epoch)"
     printer.unless_json.table(title, ("figure", "value"), rows)
     stops = [

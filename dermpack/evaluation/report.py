@@ -32,6 +32,7 @@ from dermpack.reporting.page import (
     callouts,
     render_page,
     select_images,
+    threshold_text,
 )
 from dermpack.storage.files import format_json
 
@@ -238,9 +239,9 @@ def _confidence(answered: AnsweredShare | None, plots: Mapping[str, bytes]) -> l
     blocks: list[Block] = []
     if answered is not None:
         blocks.append(
-            f'The run abstains ("not sure") below a confidence of {answered.threshold:.3f}, which was fitted '
-            f"on its validation split. It answers {figure_text(answered.coverage)} of these pictures; "
-            f"{figure_text(answered.accuracy)} of the answers are correct."
+            f'The run abstains ("not sure") below a confidence of {threshold_text(answered.threshold)}, '
+            f"which was fitted on its validation split. It answers {figure_text(answered.coverage)} of these "
+            f"pictures; {figure_text(answered.accuracy)} of the answers are correct."
         )
     blocks.append(Gallery(select_images(plots, ("reliability.png", "coverage.png"), ALT)))
     if "coverage.png" not in plots:

@@ -22,6 +22,7 @@ RESEARCH_ONLY = "Research software, not a medical device: nothing on this page i
 FIGURE = re.compile(r"[-+−±<>≤≥~]?\s?[\d.,]*\d\s?(%|ms|s|px|KB|MB|KiB|MiB)?(\s?[(±–][\d\s.,%()±–−…+-]*)?")
 NO_VALUE = "–"
 GAPS = ("", NO_VALUE)  # cells without a figure
+MAX_DECIMALS = 16  # distinguish every float below 1 from 1
 WITHOUT_LIMIT = ("fine_tune",)  # options for which None means all
 # Characters with a meaning in Markdown, in the HTML inside it, or on GitHub.
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@!&$])")
@@ -212,6 +213,15 @@ def option_text(name: str, value: Any) -> str:
         case float():
             return f"{value:g}"
     return str(value) or NO_VALUE
+
+
+def threshold_text(threshold: float) -> str:
+    """Format a probability so that it is not rounded to 0 or 1: 0.5 → "0.500", 0.999984 → "0.99998"."""
+    text = f"{threshold:.3f}"
+    if 0 < threshold < 1 and float(text) in (0, 1):
+        decimals = (f"{threshold:.{count}f}" for count in range(4, MAX_DECIMALS + 1))
+        return next((longer for longer in decimals if 0 < float(longer) < 1), f"{threshold:g}")
+    return text
 
 
 def _slug(title: str) -> str:

@@ -7,7 +7,17 @@ from pathlib import Path
 
 from dermpack.contract.measured import Temperature
 from dermpack.metrics.calibration import BINS
-from dermpack.reporting.page import Block, Facts, Image, Section, Table, callouts, option_text, render_page
+from dermpack.reporting.page import (
+    Block,
+    Facts,
+    Image,
+    Section,
+    Table,
+    callouts,
+    option_text,
+    render_page,
+    threshold_text,
+)
 from dermpack.reporting.plots import DASHES, SOFT, Axes, figure_png, line_plot, plot
 from dermpack.storage.files import write_bytes, write_text
 from trainer.runs.run_folder import Phase, Run
@@ -94,14 +104,14 @@ def _decision_section(run: Run) -> Section:
     points = []
     for point in run.thresholds:
         specificity = "–" if point.specificity is None else f"{point.specificity:.3f}"
-        figures = (f"{point.threshold:.3f}", f"{point.sensitivity:.3f}", specificity)
+        figures = (threshold_text(point.threshold), f"{point.sensitivity:.3f}", specificity)
         points.append((point.label, *figures, str(point.positives)))
     header = ("label", "threshold", "sensitivity", "specificity", "pictures")
     table = [Table("Operating points", header, points)] if points else []
     abstention = run.abstention
     coverage = (
-        f"Predictions with a confidence below {abstention.threshold:.3f} are reported as “not sure”. "
-        f"{abstention.coverage:.0%} of the pictures are classified, "
+        f"Predictions with a confidence below {threshold_text(abstention.threshold)} are reported as "
+        f"“not sure”. {abstention.coverage:.0%} of the pictures are classified, "
         f"{abstention.accuracy:.1%} of these correctly."
     )
     # One point means that all confidences are equal: no threshold selects pictures.

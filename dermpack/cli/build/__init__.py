@@ -67,10 +67,11 @@ def command(pictures: Path, output: Path, config: Path | None, overwrite: bool, 
 
     The steps are: import the pictures, check the dataset, write the dataset report, train, convert, evaluate,
     verify, benchmark, package. Each one prints its command and shows its progress. After an interruption or
-    an error, rerun the same command: finished steps are skipped, and an unfinished training resumes. If the
-    options of a step change, that step and the following ones run again. OUT/index.html states the result
-    with its warnings, and links every report. If LiteRT.js is in the cache folder (see: dermpack package
-    --format web), a last step writes OUT/web.zip, a web site that runs the model in the browser.
+    an error, rerun the same command: finished steps are skipped, except the two checks, data check and
+    verify, which are repeated; an unfinished training resumes. If the options of a step change, that step and
+    the following ones run again. OUT/index.html states the result with its warnings, and links every report.
+    If LiteRT.js is in the cache folder (see: dermpack package --format web), a last step writes OUT/web.zip,
+    a web site that runs the model in the browser.
 
     Training starts from ImageNet weights that are installed with dermpack, so a build needs no network
     connection.

@@ -44,7 +44,7 @@ READING = (
     f"{HOW_TO_READ} of dermpack explains every figure of the reports, and what not to conclude from it.",
 )
 BUNDLE = "the bundle that an app embeds; see its README"
-WEB = "a web site that runs the model in the browser; unzip it and see its README"
+WEB = "a web page; unzip it in a folder of its own, and see its README"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ class BuildSummary:
     file_scored: Figure  # balanced accuracy of the file on the split
     labels: tuple[LabelRecall, ...]
     warnings: tuple[str, ...]  # of the evaluation and of the report of the pictures
-    notes: tuple[str, ...]  # of the report of the pictures
+    notes: tuple[str, ...]  # of the training, of the report of the pictures and of the benchmark
     file: Path
     size_bytes: int
     recipe: str
@@ -147,7 +147,8 @@ class BuildSummary:
             cost += f". {loss.why_kept}" if loss.why_kept else ""
         latency = "latency not measured"
         if self.speed is not None:
-            latency = f"{self.speed.median_ms:.2f} ms per picture ({self.speed.target}, {self.speed.setting})"
+            where = f"{self.speed.target}, {self.speed.setting}"
+            latency = f"{self.speed.median_ms:.2f} ms for one inference ({where})"
         return (
             ("training", self.training),
             ("balanced accuracy", f"{scores} for the file (95 % interval; {counted})"),
@@ -169,7 +170,9 @@ def read_summary(
 
     dataset, contract = read_dataset(folder / "dataset"), read_contract(folder / "export" / "model.json")
     tested = read_json(folder / "evaluation" / "report.json")
-    recipe = read_json(folder / "run" / "training.json")["recipe"]
+    trained = read_json(folder / "run" / "training.json")
+    recipe = trained["recipe"]
+    measured = read_record(folder / "benchmark" / "report.json")
     remarks = read_json(folder / "report" / "report.json")["remarks"]
     described = {
         level: tuple(remark["text"] for remark in remarks if remark["level"] == level)
@@ -203,12 +206,12 @@ def read_summary(
             for label, scores in tested["per_class"].items()
         ),
         warnings=(*(f"{tested['split']} split: {note}" for note in tested["notes"]), *described["warning"]),
-        notes=described["note"],
+        notes=collect_notes(trained.get("remarks", ()), described["note"], measured),
         file=folder / "export" / "model.tflite",
         size_bytes=contract.size_bytes,
         recipe=f"{contract.recipe.name} {contract.recipe.method}",
         lost=read_loss(contract, dataset, converting),
-        speed=_fastest(read_record(folder / "benchmark" / "report.json")),
+        speed=_fastest(measured),
         verification=state.steps["verify"].printed,
         bundle=bundle,
         bundle_bytes=bundle.stat().st_size,
@@ -217,6 +220,18 @@ def read_summary(
         steps=durations,
         seconds=sum(duration.seconds for duration in durations),
         processor_seconds=sum(duration.processor_seconds for duration in durations),
+    )
+
+
+def collect_notes(training: Sequence[str], pictures: Sequence[str], measured: Record) -> tuple[str, ...]:
+    """Return the notes of the steps, each with what it is about unless that is the pictures."""
+    from benchmarks.report import text
+
+    latency = (*text.notes(measured), *text.warnings(measured))
+    return (
+        *(f"training: {remark}" for remark in training),
+        *pictures,
+        *(f"benchmark: {note}" for note in latency),
     )
 
 
@@ -328,7 +343,7 @@ def write_index(folder: Path, summary: BuildSummary, *, title: str, subtitle: st
     explained = [(name, links[name]) for name in EXPLAINED if name in links]
     sections = [
         Section("Result", [result, labels]),
-        Section("Warnings", remarks or ["The evaluation and the report of the pictures have none."]),
+        Section("Warnings", remarks or ["The steps of the build have none."]),
         Section("How to read this", [*READING, Links(explained)]),
         Section("Reports", [Links(list(links.items()))]),
     ]

@@ -161,16 +161,20 @@ def test_readmes_state_that_a_refused_picture_has_no_label(exports: Path, page: 
 
 
 @pytest.mark.parametrize("page", [BundleFormat.MODULE, BundleFormat.WEB])
-def test_readmes_repeat_the_caution_of_the_dataset(tmp_path: Path, exports: Path, page: BundleFormat) -> None:
+@pytest.mark.parametrize("end", ["", " ", ".", "!"])
+def test_readmes_repeat_the_caution_of_the_dataset_as_a_sentence(
+    tmp_path: Path, exports: Path, page: BundleFormat, end: str
+) -> None:
     variants = read_variants(exports, ("int8",))
-    data = {"sha256": sha256_of(b"rows"), "source": "source", "caution": "No <b>photographs</b>."}
+    data = {"sha256": sha256_of(b"rows"), "source": "source", "caution": f"No <b>photographs</b>{end}"}
     report = evaluation(variants[0].contract.sha256, dataset=data)
     (tmp_path / "report.json").write_text(format_json(report), encoding="utf-8")
     scores = read_scores([tmp_path], variants)
     built = build_bundle(
         variants, replace(REQUEST, format=page, golden_in=GoldenPlace.NONE, runtime={}, scores=scores)
     )
-    assert "No &lt;b>photographs&lt;/b>." in built.files["README.md"].decode()
+    text = built.files["README.md"].decode()
+    assert f"No &lt;b>photographs&lt;/b>{end.strip() or '.'} It is not for pictures" in text
 
 
 def readme(variant: Variant) -> str:

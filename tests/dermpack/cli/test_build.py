@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.report.build_record import build_record
 from dermpack.bundle.web.runtime import read_lock
 from dermpack.cli import main
 from dermpack.cli.build import demo_steps, missing_web_step
@@ -40,6 +41,7 @@ from dermpack.cli.build.summary import (
     QuantizationLoss,
     SamplePrediction,
     StepDuration,
+    collect_notes,
     read_loss,
     summary_lines,
     write_index,
@@ -49,6 +51,7 @@ from dermpack.dataset.manifest import read_dataset
 from dermpack.metrics.summary import Figure
 from tests.support.contracts import contract_for
 from tests.support.errors import assert_stderr_code, raises_code
+from tests.support.measured_examples import a_plan, measured, timed
 from tests.support.paths import REPOSITORY
 
 TINY = {
@@ -422,7 +425,7 @@ SUMMARY = BuildSummary(
         "154 pictures of 114 groups, test split",
         "int8 ptq costs 0.6 points of balanced accuracy (-2.3 to 3.4) on 155 validation pictures: "
         "0.897 for the file, 0.903 for the float network",
-        "0.62 MB; 0.25 ms per picture (host, ai-edge-litert, XNNPACK, 1 thread)",
+        "0.62 MB; 0.25 ms for one inference (host, ai-edge-litert, XNNPACK, 1 thread)",
         "export: holds (30 ok)",
         "demo/skin.zip, 1.23 MB",
         'demo_00000.jpg: eczema, 72.8 %, below the threshold: "not sure"',
@@ -435,6 +438,17 @@ def test_the_summary_fits_into_eighty_columns(value: str) -> None:
     text = "\n".join(summary_lines(SUMMARY))
     assert value in re.sub(r"\s+", " ", text)
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_notes_are_those_of_the_training_the_pictures_and_the_benchmark() -> None:
+    slowing = replace(timed(rounds=200), rounds_ms=tuple(10.0 + 0.02 * index for index in range(200)))
+    busy = "other programs were running"
+    record = build_record([measured(timed=(slowing,), notes=(busy,))], a_plan())
+    training, pictures, *benchmark = collect_notes(["the limit"], ["No groups"], record)
+    assert (training, pictures) == ("training: the limit", "No groups")
+    assert benchmark[0] == f"benchmark: host: {busy}"
+    assert benchmark[1].startswith("benchmark: host: float32 with ai-edge-litert")
+    assert collect_notes([], [], build_record([measured(timed=(timed(),))], a_plan())) == ()
 
 
 def test_what_was_not_measured_is_not_claimed() -> None:
@@ -502,6 +516,17 @@ def test_the_file_that_is_packaged_is_the_one_that_is_scored(tmp_path: Path) -> 
     assert steps[names.index("evaluate")].arguments[1] == str(tmp_path / "out/export")
     rows = re.findall(r"^\| (\w+) \|", BUILD_PAGE.read_text("utf-8"), re.MULTILINE)
     assert rows == ["step", *ALL_STEPS]
+
+
+def test_help_and_page_name_the_steps_that_are_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = build_steps(Path("p"), tmp_path / "out", {}, steps=ALL_STEPS)
+    first, second = (ALL_STEPS[step.name][1] for step in steps if step.output is None)
+    assert f"`{first}` and `{second}` are repeated" in BUILD_PAGE.read_text("utf-8")
+    assert main(["build", "--help"]) == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert f"{first} and {second}, which are repeated" in text
 
 
 @pytest.mark.tensorflow

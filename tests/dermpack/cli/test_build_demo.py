@@ -55,6 +55,8 @@ def test_the_demo_makes_what_its_summary_names_and_a_build_goes_on_from_it(
     assert [place for place in record["places"] if not Path(place).is_file()] == []
     assert (record["recipe"], record["asked"]["picture"]) == ("int8 ptq", "demo_00000.jpg")
     assert record["speed"]["median_ms"] > 0
+    remarks = json.loads((folder / "run" / "training.json").read_text())["remarks"]
+    assert [remark for remark in remarks if f"training: {remark}" not in record["notes"]] == []
     assert record["training"] == "scratch_cnn, 28 px, --weights none"
     assert [duration["title"] for duration in record["steps"]] == [step.title for step in steps]
     assert [label["label"] for label in record["labels"]] == record["classes"]

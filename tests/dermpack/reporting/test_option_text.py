@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dermpack.reporting.page import option_text
+from dermpack.reporting.page import option_text, threshold_text
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,19 @@ def test_an_option_is_formatted(value: Any, expected: str) -> None:
 
 def test_a_missing_limit_is_all() -> None:
     assert (option_text("fine_tune", None), option_text("teacher", None)) == ("all", "none")
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [
+        (0.0, "0.000"),
+        (0.12345, "0.123"),
+        (0.00004, "0.00004"),
+        (0.999984, "0.99998"),
+        (1 - 2**-53, "0.9999999999999999"),
+        (1e-30, "1e-30"),
+        (1.0, "1.000"),
+    ],
+)
+def test_a_threshold_is_not_rounded_to_0_or_1(threshold: float, expected: str) -> None:
+    assert threshold_text(threshold) == expected

@@ -147,10 +147,11 @@ def test_a_page_describes_the_recipe_in_words(trained: Path, tmp_path: Path) -> 
     from trainer.runs.run_report import write_run_report
 
     run = read_run(trained)
-    one_point = replace(run.abstention, curve=run.abstention.curve[-1:])
+    one_point = replace(run.abstention, curve=run.abstention.curve[-1:], threshold=0.999984)
     write_run_report(replace(run, folder=tmp_path, abstention=one_point, remarks=("a remark",)))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "{&#39;" not in page and "`" not in page and "a remark" in page
+    assert "confidence below 0.99998 are" in page
     assert not (tmp_path / "coverage.png").exists()
 
 

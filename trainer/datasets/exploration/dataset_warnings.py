@@ -18,6 +18,10 @@ MAX_NAMED = 5
 MANY_MISSING = 0.2  # of the cells of a column
 MANY_REFUSED = 0.05  # of the pictures of a source
 MIN_IMPORTANCE = 0.1  # balanced accuracy that is lost without a column
+NO_GROUPS = (
+    "No groups were given: if several pictures show one person or lesion, they may be in different splits, "
+    "and the figures are then too good. Import a table with a column that names the group (--group)."
+)
 
 Remark = tuple[Level, str]
 
@@ -59,6 +63,8 @@ def _warn_of_files_and_relations(exploration: Exploration) -> Iterator[Remark]:
         )
     elif exploration.pictures:
         yield Level.GOOD, "Each group, each recorded cluster and each file is in one split only."
+    if exploration.pictures and not relations.has_given_groups:
+        yield Level.NOTE, NO_GROUPS
     # Pictures that are related in any way should have the same label.
     if relations.files_across_classes:
         files = count_noun(relations.files_across_classes, "file has", "files have")

@@ -45,6 +45,7 @@ class PictureRelations:
     """Numbers of groups, clusters of near duplicates and repeated files."""
 
     groups: int
+    has_given_groups: bool  # False if every picture is a group of its own because the source has none
     groups_of_several: int
     largest_group: int
     groups_across_classes: int
@@ -213,6 +214,8 @@ def _count_relations(pictures: Sequence[Picture]) -> PictureRelations:
     described.sort(key=lambda c: (-len(c.splits), -len(c.labels), -len(c.pictures), c.name))
     return PictureRelations(
         groups=len(groups) + sum(not picture.group for picture in pictures),
+        # A picture without a given group has its path as the group.
+        has_given_groups=any(picture.group not in ("", picture.path) for picture in pictures),
         groups_of_several=sum(len(members) > 1 for members in groups.values()),
         largest_group=max(map(len, groups.values()), default=0),
         groups_across_classes=_count_divided(groups, label_of),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import io
 import json
 import re
+import shlex
 import shutil
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +29,7 @@ from dermpack.bundle.web.layout import CLIENT_FOLDER, seal_site
 from dermpack.bundle.web.runtime import RuntimeLock, pack_gzip, read_lock, read_runtime
 from dermpack.bundle.web.site import AnsweredBy, site_files
 from dermpack.cli import main
+from dermpack.cli.package import command_to_open
 from dermpack.contract import TensorType
 from dermpack.storage.files import sha256_of
 from dermpack.verification.check_result import CheckOutcome
@@ -356,6 +360,19 @@ def test_a_server_gets_the_site_of_an_export_and_of_an_android_bundle(
         assert "model/model.json" in json.loads(files["files.json"])
     with raises_code("missing-web-runtime"):
         site_files(packaged.export, litert=tmp_path)
+
+
+def test_the_command_that_opens_a_site_unpacks_it_into_a_folder_of_its_own(
+    packaged: PackagedSite, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "skin lesions" / "web.zip"
+    command = shlex.split(command_to_open(bundle, packaged.built.bundle.slug))
+    unpack, serve = command[: command.index("&&")], command[command.index("&&") + 1 :]
+    assert unpack == ["unzip", "-d", "web", str(bundle)]
+    assert serve[-2:] == ["--directory", "web/skin_lesions"]
+    with zipfile.ZipFile(io.BytesIO(packaged.built.data)) as site:
+        site.extractall(tmp_path / unpack[2])
+    assert (tmp_path / serve[-1] / PAGE).is_file()
 
 
 def test_the_command_names_what_is_missing_before_any_work(

@@ -8,7 +8,7 @@ import pytest
 
 from dermpack.dataset.manifest import Finding, Split
 from dermpack.progress import Item
-from dermpack.reporting.page import Level
+from dermpack.reporting.page import Callout, Level
 from tests.support.training_dataset import dataset, of_pictures, picture
 from trainer.datasets.exploration.columns import (
     MAX_VALUES,
@@ -18,7 +18,7 @@ from trainer.datasets.exploration.columns import (
     count_classes,
     read_column,
 )
-from trainer.datasets.exploration.dataset_warnings import find_warnings
+from trainer.datasets.exploration.dataset_warnings import NO_GROUPS, find_warnings
 from trainer.datasets.exploration.explore import MAX_CROSSED, explore_dataset
 
 LABELS = ["mel", "nv", "nv", "nv"] * 10
@@ -141,6 +141,18 @@ def test_a_group_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     assert explored.kinship.groups_across_splits == explored.kinship.leaks == 1
     assert find_warnings(explored)[0].level is Level.WARNING
     assert "1 group, 0 clusters" in find_warnings(explored)[0].text
+
+
+def test_a_dataset_without_given_groups_has_a_note(tmp_path: Path) -> None:
+    grouped = dataset(tmp_path, LABELS)
+    alone = [replace(each, group=each.path) for each in grouped.pictures]  # as the import writes it
+    for pictures, is_noted in (
+        (grouped.pictures, False),
+        (alone, True),
+        ([*alone[1:], picture(0, "nv")], False),
+    ):
+        remarks = find_warnings(explore_dataset(of_pictures(tmp_path, pictures), seed=0))
+        assert (Callout(Level.NOTE, NO_GROUPS) in remarks) == is_noted
 
 
 def test_near_duplicates_in_two_splits_are_a_leak_and_come_first(tmp_path: Path) -> None:
