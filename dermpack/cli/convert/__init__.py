@@ -327,18 +327,18 @@ def _points(difference: float) -> str:
 
 def _notes(conversion: Conversion) -> Iterator[str]:
     """Yield notes on the files, the runtimes on which they work or not, and the limit."""
+    from dermpack.verification.runtime_trials import describe_runtime, list_working
+
     for file in conversion.files:
         for tried in file.tried:
             yield from tried.candidate.notes
             if tried.comparison.refusal:
                 yield f"{_file_name(tried)} is not supported by XNNPACK: {tried.comparison.refusal}"
         runs, name = file.contract.runtimes.tried, file.recipe.value
-        working = dict.fromkeys(f"{run.runtime} {run.version}" for run in runs if run.works)
-        yield f"{name} works on {', '.join(working) or 'no interpreter'}"
+        yield f"{name} works on {', '.join(list_working(runs)) or 'no interpreter'}"
         for run in runs:
             if not run.works:
-                where = f"{run.runtime} {run.version} ({run.delegate})"
-                yield f"{name} does not work on {where}: {run.result}"
+                yield f"{name} does not work on {describe_runtime(run)}: {run.result}"
     yield conversion.limit.sentence()
 
 

@@ -134,6 +134,8 @@ def print_guessing(predictions: Predictions, printer: Printer) -> bool:
 
 def print_kept(kept: KeptFile, output: Path, printer: Printer) -> None:
     """Print the contract of a file that was kept as it is."""
+    from dermpack.verification.runtime_trials import describe_runtime
+
     contract = kept.contract
     printer.note("the file is quantized already: its bytes stay as they are")
     for accuracy in contract.accuracy:
@@ -142,7 +144,7 @@ def print_kept(kept: KeptFile, output: Path, printer: Printer) -> None:
         printer.note(f"it has {measured} ({accuracy.split} split, n = {accuracy.n:,})")
     for run in contract.runtimes.tried:
         works = "works" if run.works else "does not work"
-        printer.note(f"it {works} on {run.runtime} {run.version} ({run.delegate}): {run.result}")
+        printer.note(f"it {works} on {describe_runtime(run)}: {run.result}")
     record: dict[str, Any] = {
         "export": str(output),
         "is_guessing": print_guessing(kept.predictions, printer),
