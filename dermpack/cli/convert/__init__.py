@@ -144,6 +144,7 @@ def command(
       dermpack convert model.tflite -o export --labels labels.txt --data dataset --input-range 0..1
       dermpack convert model.tflite -o export --labels labels.txt --data dataset --find-input
     """
+    from converter.export.output_folders import check_outputs
     from dermpack.metrics.definitions import balanced_accuracy
 
     # Everything that can be checked without TensorFlow is checked before it is loaded.
@@ -156,6 +157,7 @@ def command(
     else:
         foreign = _read_foreign(run, data, labels, others, find=find_input)
         refuse_keras_options(size, compare=compare_original)
+    check_outputs(output, recipes=sum(others[name] for name in RECIPES) or 1, overwrite=overwrite)
     printer.note("Starting TensorFlow ...")
     with silenced_stderr():
         from converter.export.conversion import Conversion, convert_run

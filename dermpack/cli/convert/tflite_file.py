@@ -86,7 +86,7 @@ def convert_tflite(
     printer: Printer,
 ) -> Conversion | KeptFile:
     """Write the export: quantize a float file, or keep a quantized one as it is."""
-    from converter.export.conversion import check_outputs, convert_source
+    from converter.export.conversion import convert_source
     from converter.export.kept_file import export_kept_file
     from converter.quantize.tflite_conversion import Quantization
     from converter.request import Method
@@ -99,7 +99,6 @@ def convert_tflite(
         what = "quantized already, so that it can only be kept as it is"
         hint = "Omit the options of a quantization."
         raise InputError(model.path, what, hint, code="option-not-applicable")
-    check_outputs(output, request, overwrite=overwrite)
     evidence = None
     if find:
         model, evidence = find_declared_input(model, dataset, request, printer)
