@@ -10,6 +10,7 @@ from pathlib import Path
 
 from converter.export.export_folder import write_export
 from converter.export.layer_report import write_layers
+from converter.export.output_folders import SEVERAL_FILE, check_outputs, output_marker, rejected_folder
 from converter.qat.qat_training import TrainingObservers
 from converter.quantize.tflite_conversion import Quantization
 from converter.request import ConversionRequest
@@ -17,15 +18,13 @@ from converter.search.accuracy_limit import AccuracyLimit, derive_limit
 from converter.search.choose import TriedCandidate, choose_best, make_candidates, try_candidates
 from converter.sources.run_source import find_dataset, open_run
 from converter.sources.source import Source
-from dermpack.contract import CONTRACT_FILE, Contract
+from dermpack.contract import Contract
 from dermpack.metrics.predictions import Predictions
 from dermpack.progress import Track
-from dermpack.storage.files import check_output_folder, format_json, new_folder, write_text
+from dermpack.storage.files import format_json, new_folder, write_text
 from trainer.api import read_run
 
-SEVERAL_FILE = "exports.json"  # lists the exports in a folder of several
 SCHEMA = 1
-REJECTED = ".rejected"
 NO_OBSERVERS = TrainingObservers()
 
 
@@ -68,7 +67,7 @@ def convert_run(
     """Write the export of a run to `output`, and the rejected candidates to `output`.rejected."""
     # Check everything that can be checked without TensorFlow first.
     run = read_run(run_folder)
-    check_outputs(output, request, overwrite=overwrite)
+    check_outputs(output, recipes=len(request.recipes), overwrite=overwrite)
     source = open_run(
         run,
         find_dataset(run, data),
@@ -77,14 +76,6 @@ def convert_run(
         track=observers.track,
     )
     return convert_source(source, output, request, overwrite=overwrite, observers=observers)
-
-
-def check_outputs(output: Path, request: ConversionRequest, *, overwrite: bool) -> None:
-    """Check before the work that the export and the rejected candidates can be written."""
-    marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
-    check_output_folder(output, marker=marker, overwrite=overwrite)
-    rejected = output.with_name(output.name + REJECTED)
-    check_output_folder(rejected, marker=SEVERAL_FILE, overwrite=overwrite)
 
 
 def convert_source(
@@ -96,9 +87,8 @@ def convert_source(
     observers: TrainingObservers = NO_OBSERVERS,
 ) -> Conversion:
     """Write the export of a source to `output`, and the rejected candidates to `output`.rejected."""
-    check_outputs(output, request, overwrite=overwrite)
-    rejected = output.with_name(output.name + REJECTED)
-    marker = SEVERAL_FILE if len(request.recipes) > 1 else CONTRACT_FILE
+    check_outputs(output, recipes=len(request.recipes), overwrite=overwrite)
+    rejected, marker = rejected_folder(output), output_marker(recipes=len(request.recipes))
     # An interrupted conversion leaves this folder, and the next one continues its training.
     training_folder = output.absolute().with_name(f".{output.name}.{source.identity[:12]}.training")
     tried = {}

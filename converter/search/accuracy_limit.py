@@ -96,10 +96,9 @@ class AccuracyLimit:
         """Return the loss as a multiple of the limit, by the figure that exceeds it most."""
         return max(self._excesses(comparison).values())
 
-    def exceeded_figure(self, comparison: FloatComparison) -> str:
-        """Return the figure that exceeds its limit, or "" if the file is within the limit."""
-        exceeded = (figure for figure, times in self._excesses(comparison).items() if times > 1)
-        return next(exceeded, "")
+    def exceeded_figures(self, comparison: FloatComparison) -> tuple[str, ...]:
+        """Return the figures that exceed their limits: none if the file is within the limit."""
+        return tuple(figure for figure, times in self._excesses(comparison).items() if times > 1)
 
     def _excesses(self, comparison: FloatComparison) -> dict[str, float]:
         """Return how many times its limit each deciding figure loses."""

@@ -193,6 +193,10 @@ def _choose(
         names = ", ".join(f"{one.name} ({one.accuracy:.1%})" for one in (best, *rivals))
         what = f"these ways to feed it cannot be told apart on {len(best.predictions)} pictures: {names}"
         hint = "Choose one with --input-range, --color and --resize."
+        # Where two labels are exchanged, several ways are better than chance and none is right. Of three
+        # labels, at most one is then answered well: fewer pictures than halfway between chance and all.
+        if best.accuracy < (1 + 1 / present) / 2:
+            hint = f"{hint[:-1]}, or check the order of --labels: all accuracies are low."
         raise InputChoiceError(path, what, hint, code="input-ambiguous", tried=tried)
     return FoundInput(declared=best.declared, tried=tried, notes=notes)
 

@@ -65,8 +65,9 @@ def printer(command: Command) -> Command:
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
     @click.option(
-        "-q", "--quiet", is_flag=True, help="Print results and errors only: no progress, notes and tables."
-    )
+        *("-q", "--quiet"), is_flag=True,
+        help="Print results and errors only: no progress, notes, warnings or tables.",
+    )  # fmt: skip
     @wraps(command)
     def command_with_printer(*, as_json: bool, quiet: bool, **arguments: Any) -> Any:
         return command(printer=Printer(as_json=as_json, quiet=quiet), **arguments)

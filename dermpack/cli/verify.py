@@ -186,5 +186,5 @@ def _failed_error(path: Path, verified: Sequence[Verification]) -> InputError:
     names = ", ".join(f"{where}{check.name}" for where, check in failed[:SHOWN_FAILURES])
     more = f" and {len(failed) - SHOWN_FAILURES} more" if len(failed) > SHOWN_FAILURES else ""
     what = f"verification failed: {names}{more} (first: {failed[0][1].detail})"
-    hint = "Do not ship it: export or download it again."
+    hint = failed[0][1].hint or "Do not ship it: export or download it again."
     return InputError(path, what, hint, code="verification-failed")

@@ -29,6 +29,7 @@ class Check:
     detail: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
     code: str | None = None  # of the error that ended the check
+    hint: str = ""  # what to do if it fails; "" if the file may be damaged
 
     def record(self) -> dict[str, Any]:
         """Return the check as JSON values; NaN and infinity, which JSON lacks, become None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from dermpack.inference.model_files import ModelSettings
 from dermpack.inference.picture_feed import Pixels
 from dermpack.metrics.intervals import MAX_KERNEL_DIFFERENCE, MEAN_KERNEL_DIFFERENCE
 from dermpack.metrics.predictions import Floats
-from dermpack.verification.interpreter_runs import InterpreterRun, run_everywhere
+from dermpack.verification.interpreter_runs import KERNEL_NAMES, InterpreterRun, run_everywhere
 from dermpack.verification.verify import open_hosts
 
 
@@ -42,6 +43,32 @@ def try_runtimes(
     # The contract lists the results by interpreter.
     ordered = sorted(runs, key=lambda run: order.index((run.engine, run.kernels)))
     return tuple(_runtime_result(run, expected) for run in ordered)
+
+
+def list_working(tried: Sequence[RuntimeResult]) -> list[str]:
+    """Return the interpreters on which the file works, with the kernels where not all of them work.
+
+    If only its own kernels fail: ["ai-edge-litert 2.3.0 (XNNPACK)", "tflite-runtime 2.14.0"]
+    """
+    by_interpreter: dict[str, list[RuntimeResult]] = {}
+    for result in tried:
+        by_interpreter.setdefault(f"{result.runtime} {result.version}", []).append(result)
+    names = []
+    for name, results in by_interpreter.items():
+        working = [_kernels_name(result) for result in results if result.works]
+        if working:
+            names.append(name if len(working) == len(results) else f"{name} ({', '.join(working)})")
+    return names
+
+
+def describe_runtime(result: RuntimeResult) -> str:
+    """Return the interpreter and its kernels: "ai-edge-litert 2.3.0 (own kernels)"."""
+    return f"{result.runtime} {result.version} ({_kernels_name(result)})"
+
+
+def _kernels_name(result: RuntimeResult) -> str:
+    names = {kernels.value: name for kernels, name in KERNEL_NAMES.items()}
+    return names.get(result.delegate, result.delegate)
 
 
 def _runtime_result(run: InterpreterRun, expected: Floats | None) -> RuntimeResult:

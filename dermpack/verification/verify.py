@@ -26,7 +26,14 @@ from dermpack.verification.evidence import check_evidence, check_plain_labels
 from dermpack.verification.familiarity import check_acceptance, check_distances
 from dermpack.verification.file_description import check_bytes, check_description, check_recipe
 from dermpack.verification.interpreter_runs import SamplePictures, open_sample_pictures, run_everywhere
-from dermpack.verification.output_agreement import FloatNetwork, check_network, check_outputs, check_runs
+from dermpack.verification.output_agreement import (
+    FloatNetwork,
+    check_network,
+    check_outputs,
+    check_runs,
+    is_stated_to_work,
+    order_runs,
+)
 from dermpack.verification.scores import check_decisions, check_scores, list_splits, score_split
 
 MODEL_FILE = "model.tflite"
@@ -182,9 +189,12 @@ def _run_checks(
     )
     yield from check_runs(runs, contract)
     yield from check_outputs(runs, contract)
-    yield from check_distances(runs, contract)
-    yield from check_evidence(runs, contract, model.logits)
-    reference = next((run for run in runs if run.outputs is not None), None)
+    # The other outputs are checked where the file works. If it works nowhere, they are checked everywhere.
+    ordered = order_runs(runs, contract)
+    working = [run for run in ordered if is_stated_to_work(run, contract.runtimes) is not False] or ordered
+    yield from check_distances(working, contract)
+    yield from check_evidence(working, contract, model.logits)
+    reference = ordered[0] if ordered else None
     if tools.network is not None:
         yield from check_network(tools.network, contract, tools.samples, reference)
     if tools.samples.dataset is None or reference is None:

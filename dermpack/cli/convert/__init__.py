@@ -144,6 +144,7 @@ def command(
       dermpack convert model.tflite -o export --labels labels.txt --data dataset --input-range 0..1
       dermpack convert model.tflite -o export --labels labels.txt --data dataset --find-input
     """
+    from converter.export.output_folders import check_outputs
     from dermpack.metrics.definitions import balanced_accuracy
 
     # Everything that can be checked without TensorFlow is checked before it is loaded.
@@ -156,6 +157,7 @@ def command(
     else:
         foreign = _read_foreign(run, data, labels, others, find=find_input)
         refuse_keras_options(size, compare=compare_original)
+    check_outputs(output, recipes=sum(others[name] for name in RECIPES) or 1, overwrite=overwrite)
     printer.note("Starting TensorFlow ...")
     with silenced_stderr():
         from converter.export.conversion import Conversion, convert_run
@@ -214,7 +216,7 @@ def command(
     record = {**_record(conversion, output), "is_guessing": is_guessing}
     printer.result(record, str(output))
     if not conversion.is_within:
-        raise FailedWithResultError(_accuracy_error(conversion, output, request))
+        raise FailedWithResultError(_accuracy_error(conversion, output, request, is_guessing=is_guessing))
     # Several quantizations are in subfolders; the first one is evaluated as an example.
     first = output if len(request.recipes) == 1 else output / request.recipes[0].value
     printer.note(f"next: dermpack evaluate {quote(str(first))} {quote(str(conversion.dataset))}")
@@ -298,7 +300,7 @@ def _row(tried: TriedCandidate, limit: AccuracyLimit, *, is_kept: bool) -> tuple
     accuracy = comparison.balanced_accuracy
     ci95 = accuracy.ci95
     interval = f" ({_points(ci95[1])} to {_points(ci95[0])})" if ci95 else ""
-    why = limit.exceeded_figure(comparison)
+    why = ", ".join(limit.exceeded_figures(comparison))
     # Only int8 has a limit.
     is_beyond = bool(why) and candidate.recipe.value == "int8"
     kept = f"over limit: {why}" if is_beyond else "kept"
@@ -327,18 +329,18 @@ def _points(difference: float) -> str:
 
 def _notes(conversion: Conversion) -> Iterator[str]:
     """Yield notes on the files, the runtimes on which they work or not, and the limit."""
+    from dermpack.verification.runtime_trials import describe_runtime, list_working
+
     for file in conversion.files:
         for tried in file.tried:
             yield from tried.candidate.notes
             if tried.comparison.refusal:
                 yield f"{_file_name(tried)} is not supported by XNNPACK: {tried.comparison.refusal}"
         runs, name = file.contract.runtimes.tried, file.recipe.value
-        working = dict.fromkeys(f"{run.runtime} {run.version}" for run in runs if run.works)
-        yield f"{name} works on {', '.join(working) or 'no interpreter'}"
+        yield f"{name} works on {', '.join(list_working(runs)) or 'no interpreter'}"
         for run in runs:
             if not run.works:
-                where = f"{run.runtime} {run.version} ({run.delegate})"
-                yield f"{name} does not work on {where}: {run.result}"
+                yield f"{name} does not work on {describe_runtime(run)}: {run.result}"
     yield conversion.limit.sentence()
 
 
@@ -355,16 +357,24 @@ def _record(conversion: Conversion, output: Path) -> dict[str, Any]:
     }
 
 
-def _accuracy_error(conversion: Conversion, output: Path, request: ConversionRequest) -> DermpackError:
+def _accuracy_error(
+    conversion: Conversion, output: Path, request: ConversionRequest, *, is_guessing: bool
+) -> DermpackError:
     """Return the error for a conversion in which no int8 file is within the limit."""
-    from converter.request import Method
     from dermpack.errors import OutputError
 
     # Only int8 has a limit, so the error is about that file.
     best = next(file.best.comparison for file in conversion.files if file.recipe.value == "int8")
-    why = conversion.limit.exceeded_figure(best)
+    why = " and ".join(conversion.limit.exceeded_figures(best))
     points, auroc = _points(best.balanced_accuracy.difference), round(-best.auroc.difference, 3) + 0.0
     lost = f"{points} points, {auroc:.3f} of AUROC, {best.agreement:.1%} same labels"
     what = f"the best int8 file was written, but loses too much accuracy by {why} ({lost})"
-    way = "Train longer or on more pictures" if request.method is Method.AUTO else "Try --method auto"
-    return OutputError(output, what, f"{way}, or allow more with --max-drop.", code="accuracy-loss")
+    hint = _accuracy_hint(request.method.value, is_guessing=is_guessing)
+    return OutputError(output, what, hint, code="accuracy-loss")
+
+
+def _accuracy_hint(method: str, *, is_guessing: bool) -> str:
+    way = "Train longer or on more pictures" if method == "auto" else "Try --method auto"
+    if is_guessing:  # neither more training nor another method helps a model that is fed wrongly
+        way = "Check the order of --labels and the numbers that the model takes for the pixels"
+    return f"{way}, or allow more with --max-drop; add --overwrite, because this export was kept."

@@ -119,12 +119,11 @@ def convert_keras(
     printer: Printer,
 ) -> Conversion:
     """Rebuild the network of the file, find how it is fed if requested, and write the export."""
-    from converter.export.conversion import check_outputs, convert_source
+    from converter.export.conversion import convert_source
     from converter.sources.keras.keras_source import describe_float_file, load_keras, open_keras
     from dermpack.imaging.preprocessing import Policy
     from dermpack.inference.foreign_model import DeclaredInput, InputRange
 
-    check_outputs(output, request, overwrite=overwrite)
     declared, evidence = keras.declared, None
     with python_stderr_only():
         if keras.find:

@@ -86,7 +86,7 @@ def convert_tflite(
     printer: Printer,
 ) -> Conversion | KeptFile:
     """Write the export: quantize a float file, or keep a quantized one as it is."""
-    from converter.export.conversion import check_outputs, convert_source
+    from converter.export.conversion import convert_source
     from converter.export.kept_file import export_kept_file
     from converter.quantize.tflite_conversion import Quantization
     from converter.request import Method
@@ -99,7 +99,6 @@ def convert_tflite(
         what = "quantized already, so that it can only be kept as it is"
         hint = "Omit the options of a quantization."
         raise InputError(model.path, what, hint, code="option-not-applicable")
-    check_outputs(output, request, overwrite=overwrite)
     evidence = None
     if find:
         model, evidence = find_declared_input(model, dataset, request, printer)
@@ -134,6 +133,8 @@ def print_guessing(predictions: Predictions, printer: Printer) -> bool:
 
 def print_kept(kept: KeptFile, output: Path, printer: Printer) -> None:
     """Print the contract of a file that was kept as it is."""
+    from dermpack.verification.runtime_trials import describe_runtime
+
     contract = kept.contract
     printer.note("the file is quantized already: its bytes stay as they are")
     for accuracy in contract.accuracy:
@@ -142,7 +143,7 @@ def print_kept(kept: KeptFile, output: Path, printer: Printer) -> None:
         printer.note(f"it has {measured} ({accuracy.split} split, n = {accuracy.n:,})")
     for run in contract.runtimes.tried:
         works = "works" if run.works else "does not work"
-        printer.note(f"it {works} on {run.runtime} {run.version} ({run.delegate}): {run.result}")
+        printer.note(f"it {works} on {describe_runtime(run)}: {run.result}")
     record: dict[str, Any] = {
         "export": str(output),
         "is_guessing": print_guessing(kept.predictions, printer),

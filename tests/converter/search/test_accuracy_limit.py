@@ -81,8 +81,8 @@ def test_balanced_accuracy_decides_if_the_limit_is_worth_more_than_a_picture() -
     assert not limit(plain).is_too_fine
     assert "balanced accuracy" in limit(plain).sentence()
     turned = seen_as(plain, dict.fromkeys(range(3), (0.4, 0.6)))
-    assert limit(plain).exceeded_figure(verdict(plain, turned)) == "points"
-    assert not limit(plain, max_drop=1.6).exceeded_figure(verdict(plain, turned))
+    assert limit(plain).exceeded_figures(verdict(plain, turned)) == ("points",)
+    assert not limit(plain, max_drop=1.6).exceeded_figures(verdict(plain, turned))
 
 
 def test_a_limit_worth_less_than_a_picture_is_reported() -> None:
@@ -96,7 +96,7 @@ def test_auroc_decides_without_its_interval_if_the_split_is_large_enough() -> No
     result = verdict(plain, seen_as(plain, {109: (0.8, 0.2)}))
     assert result.auroc.ci95 is not None
     assert result.auroc.ci95[1] == 0
-    assert limit(plain).exceeded_figure(result) == "AUROC"
+    assert limit(plain).exceeded_figures(result) == ("AUROC",)
 
 
 def test_a_small_split_rejects_no_loss_that_its_interval_does_not_confirm() -> None:
@@ -104,7 +104,7 @@ def test_a_small_split_rejects_no_loss_that_its_interval_does_not_confirm() -> N
     result = verdict(plain, seen_as(plain, {0: (0.12, 0.8, 0.08)}))
     assert -result.auroc.difference > 0.005
     assert result.agreement == 17 / 18
-    assert limit(plain).exceeded_figure(result) == ""
+    assert limit(plain).exceeded_figures(result) == ()
     stated = limit(plain).sentence()
     assert "18 validation pictures are too few" in stated
     assert "\n" not in stated
@@ -113,7 +113,13 @@ def test_a_small_split_rejects_no_loss_that_its_interval_does_not_confirm() -> N
 def test_a_small_split_allows_one_changed_label_and_not_two() -> None:
     plain = predictions(6, 6, 6)
     result = verdict(plain, seen_as(plain, {0: (0.4, 0.5, 0.1), 17: (0.5, 0.1, 0.4)}))
-    assert limit(plain).exceeded_figure(result) == "same label"
+    assert limit(plain).exceeded_figures(result) == ("same label",)
+
+
+def test_every_figure_beyond_its_limit_is_named() -> None:
+    plain = predictions(60, 10)
+    result = verdict(plain, seen_as(plain, dict.fromkeys(range(60, 66), (0.95, 0.05))))
+    assert set(limit(plain).exceeded_figures(result)) >= {"AUROC", "same label"}
 
 
 def test_a_small_split_rejects_a_loss_that_its_interval_confirms() -> None:
@@ -122,8 +128,8 @@ def test_a_small_split_rejects_a_loss_that_its_interval_confirms() -> None:
     flat = seen_as(plain, {index: tuple(row) for index, row in enumerate(worse)})
     assert top1_agreement(plain, flat) == 1.0
     blind = seen_as(plain, dict.fromkeys(range(18), (1.0, 0.0, 0.0)))
-    assert not limit(plain).exceeded_figure(verdict(plain, flat))
-    assert limit(plain).exceeded_figure(verdict(plain, blind)) == "points"
+    assert not limit(plain).exceeded_figures(verdict(plain, flat))
+    assert limit(plain).exceeded_figures(verdict(plain, blind)) == ("points", "AUROC", "same label")
 
 
 def test_a_rare_label_that_is_never_predicted_is_a_confirmed_loss() -> None:
@@ -132,19 +138,18 @@ def test_a_rare_label_that_is_never_predicted_is_a_confirmed_loss() -> None:
     result = verdict(plain, unseen)
     assert result.agreement > 0.95
     assert result.auroc.difference == 0
-    assert limit(plain).exceeded_figure(result) == "points"
+    assert limit(plain).exceeded_figures(result) == ("points",)
 
 
 def test_a_single_label_has_no_pairs_to_decide_by() -> None:
     plain = predictions(9, 0)
-    assert not limit(plain).exceeded_figure(verdict(plain, plain))
+    assert not limit(plain).exceeded_figures(verdict(plain, plain))
 
 
 def test_a_file_that_xnnpack_refuses_is_never_within_the_limit() -> None:
     plain = predictions(6, 6, 6)
-    assert (
-        limit(plain, max_drop=100.0).exceeded_figure(verdict(plain, plain, refusal="it cannot")) == "XNNPACK"
-    )
+    refused = verdict(plain, plain, refusal="it cannot")
+    assert limit(plain, max_drop=100.0).exceeded_figures(refused) == ("XNNPACK",)
 
 
 def test_the_excess_is_that_of_the_figure_furthest_beyond_its_limit() -> None:
@@ -154,4 +159,4 @@ def test_the_excess_is_that_of_the_figure_furthest_beyond_its_limit() -> None:
     assert 1 < result.excess(third) < result.excess(half)
     assert result.excess(verdict(plain, plain)) == 0
     assert result.excess(verdict(plain, plain, refusal="it cannot")) == np.inf
-    assert not limit(plain, max_drop=0.0).exceeded_figure(verdict(plain, plain))
+    assert not limit(plain, max_drop=0.0).exceeded_figures(verdict(plain, plain))

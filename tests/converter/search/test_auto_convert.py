@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
+from dermpack.cli.convert import _accuracy_hint
 from dermpack.contract import Contract, read_contract
 from tests.support.errors import assert_stderr_code
 from tests.support.harmed_network import write_cancelling, write_spread
@@ -134,11 +135,21 @@ def test_a_chosen_method_is_limited_like_auto(
     harmed, data = write_cancelling(run, tmp_path / "run"), run.parent / "dataset"
     beyond = convert(harmed, data, "--method", "ptq")
     assert beyond.code == 1
-    assert_stderr_code(capsys.readouterr().err, "accuracy-loss", "--max-drop", "--method auto")
+    assert_stderr_code(capsys.readouterr().err, "accuracy-loss", "--max-drop", "--method auto", "--overwrite")
     assert names(beyond.export) == FILES
     assert beyond.names == {"run", "export"}
     allowed = convert(harmed, data, "--method", "ptq", "--max-drop", "100", "--overwrite")
     assert allowed.code == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "is_guessing", "word"),
+    [("auto", False, "Train longer"), ("ptq", False, "--method auto"), ("auto", True, "--labels")],
+)
+def test_a_model_that_guesses_is_not_to_be_trained_longer(method: str, is_guessing: bool, word: str) -> None:
+    hint = _accuracy_hint(method, is_guessing=is_guessing)
+    assert word in hint and "--overwrite" in hint
+    assert ("Train" in hint) is (word == "Train longer")
 
 
 def test_everything_that_was_tried_is_there(lost: Converted) -> None:

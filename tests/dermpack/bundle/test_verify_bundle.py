@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from dermpack.bundle.release_comparison import (
 from dermpack.bundle.variants import read_variants
 from dermpack.bundle.verify_bundle import check_golden_records, verify_bundle
 from dermpack.bundle.zip_archive import format_checksums, pack_files, unpack_files
+from dermpack.contract import RuntimeResult, format_contract, read_contract, summarize_runtimes
 from dermpack.dataset.manifest import Split
+from dermpack.inference.interpreter_host import Kernels, installed_runtimes
 from dermpack.storage.files import sha256_of
 from dermpack.verification.check_result import Check, CheckOutcome, Verification
 from dermpack.verification.interpreter_runs import open_sample_pictures
@@ -91,6 +94,37 @@ def test_answers_of_another_model_fail(bundle: Path, tmp_path: Path) -> None:
     change = {f"{GOLDEN}golden.json": json.dumps(golden).encode()}
     names = {proof.name.partition(" on ")[0] for proof in failed(verified(changed(bundle, tmp_path, change)))}
     assert names == {"golden records", "golden answers of float32"}
+
+
+def test_other_answers_are_noted_on_kernels_that_the_contract_states_not_to_work(tmp_path: Path) -> None:
+    export = write_export(tmp_path / "export", "float32")
+    contract = read_contract(export / "model.json")
+    tried = tuple(
+        RuntimeResult(
+            runtime=engine.package,
+            version=metadata.version(engine.package),
+            delegate=kernels.value,
+            works=kernels is Kernels.XNNPACK,
+            result="",
+        )
+        for engine in installed_runtimes()
+        for kernels in Kernels
+    )
+    stated = replace(contract, runtimes=summarize_runtimes(tried))
+    (export / "model.json").write_text(format_contract(stated), encoding="utf-8")
+    made = build_bundle(read_variants(export), BundleRequest(name="skin"))
+    (tmp_path / "skin.zip").write_bytes(made.data)
+    golden = json.loads(unpack_files(made.data, where="")[f"{GOLDEN}golden.json"])
+    for vector in golden["vectors"]:
+        vector["expected"]["float32"]["probabilities"] = [0.0, 0.0, 1.0]
+    change = {f"{GOLDEN}golden.json": json.dumps(golden).encode()}
+    checks = [
+        check for one in verified(changed(tmp_path / "skin.zip", tmp_path, change)) for check in one.checks
+    ]
+    outcomes = {
+        (check.name.rpartition(", ")[2], check.outcome) for check in checks if "golden answers" in check.name
+    }
+    assert outcomes == {("XNNPACK", CheckOutcome.FAILS), ("own kernels", CheckOutcome.NOTED)}
 
 
 @pytest.mark.parametrize("name", ["evidence", "probabilities"])

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from dermpack.cli import main
+from dermpack.cli.verify import _failed_error
+from dermpack.verification.check_result import Check, CheckOutcome, Verification
 from tests.support.errors import assert_stderr_code
 from tests.support.evaluation_dataset import make_dataset
 from tests.support.small_export import export_bytes, write_export
@@ -91,3 +93,11 @@ def test_one_bad_export_of_several_is_named(tmp_path: Path, capsys: pytest.Captu
     (bad / "model.json").write_text("{}", encoding="utf-8")
     assert run(tmp_path / "all", "--quiet") == 1
     assert_stderr_code(capsys.readouterr().err, "verification-failed", "bad: contract")
+
+
+def test_the_hint_is_that_of_the_first_failed_check() -> None:
+    kernels = Check(name="outputs", outcome=CheckOutcome.FAILS, detail="apart", hint="Use --float16.")
+    hash_ = Check(name="bytes", outcome=CheckOutcome.FAILS, detail="another hash")
+    for checks, word in (((kernels,), "--float16"), ((hash_, kernels), "download")):
+        error = _failed_error(Path("export"), [Verification(name="export", sha256="", checks=checks)])
+        assert word in error.hint

@@ -125,6 +125,54 @@ def test_nan_is_null_in_json() -> None:
     assert compared(ran(np.full_like(BASE, np.nan))).record()["figures"]["max"] is None
 
 
+def stating(**works: bool) -> Contract:
+    """Return a contract that states on which kernels of the newer interpreter the file works."""
+    tried = [
+        RuntimeResult(
+            runtime="ai-edge-litert", version="9.9", delegate=name, works=is_right, result="16 pictures"
+        )
+        for name, is_right in works.items()
+    ]
+    return replace(INTEGERS, runtimes=summarize_runtimes(tuple(tried)))
+
+
+def test_the_reference_is_a_run_that_the_contract_states_to_work() -> None:
+    wrong, right = ran(np.roll(BASE, 1, axis=1)), ran(BASE, kernels=Kernels.XNNPACK, is_delegated=True)
+    (check,) = check_outputs((wrong, right), stating(none=False, xnnpack=True))
+    assert check.figures["against"] == str(right)
+    assert (check.name, check.outcome) == (f"outputs on {wrong}", CheckOutcome.NOTED)
+    (check,) = check_outputs((wrong, right), stating(none=True, xnnpack=True))
+    assert (check.name, check.outcome) == (f"outputs on {right}", CheckOutcome.FAILS)
+
+
+def test_kernels_that_the_contract_excludes_need_not_give_probabilities() -> None:
+    wrong = ran(np.full_like(BASE, np.nan))
+    (check,) = check_runs((wrong,), stating(none=False))
+    assert check.outcome is CheckOutcome.NOTED
+
+
+@pytest.mark.parametrize(("by", "limit"), [(20 * STEP, "more than 0.0039"), (0.26, "more than 0.25")])
+def test_a_failed_comparison_states_the_limit_that_applied(by: float, limit: str) -> None:
+    has_reason = limit.endswith("0.25")
+    check = compared(ran(moved(by), kernels=Kernels.XNNPACK, is_delegated=has_reason))
+    assert check.outcome is CheckOutcome.FAILS
+    assert check.detail.endswith(limit)
+    assert "--float16" in check.hint
+
+
+def test_a_failed_comparison_by_the_mean_states_the_limit_of_the_mean() -> None:
+    shift = np.array([0.2, -0.1, -0.1])
+    check = compared(ran(BASE + shift, kernels=Kernels.XNNPACK, is_delegated=True))
+    assert check.outcome is CheckOutcome.FAILS
+    assert check.detail.endswith("more than 0.05 on average")
+
+
+def test_the_hint_for_a_float_file_names_no_method() -> None:
+    check = compared(ran(moved(0.1), engine=Runtime.TFLITE_RUNTIME), of_recipe("float32"))
+    assert check.outcome is CheckOutcome.FAILS
+    assert check.hint and "--method" not in check.hint
+
+
 @pytest.mark.parametrize(("works", "outcome"), [(False, CheckOutcome.NOTED), (True, CheckOutcome.FAILS)])
 def test_a_refusal_that_the_contract_states_is_noted(works: bool, outcome: CheckOutcome) -> None:
     stated = RuntimeResult(
