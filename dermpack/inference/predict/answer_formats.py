@@ -67,7 +67,10 @@ def answers_record(model: OpenedModel, answers: Answers, *, runtime: str | None)
 
 
 def answers_csv(model: OpenedModel, answers: Answers) -> bytes:
-    """Return a table in UTF-8, one row per picture: name, answer, ranked labels, thresholds, error."""
+    """Return a table in UTF-8, one row per picture: name, answer, ranked labels, thresholds, error.
+
+    The thresholds of a refused picture are empty, because its numbers are not valid.
+    """
     header = ["picture", "answer"]
     for rank in range(1, answers.top + 1):
         header += [f"label_{rank}", f"{answers.kind.value}_{rank}"]
@@ -84,7 +87,10 @@ def answers_csv(model: OpenedModel, answers: Answers) -> bytes:
         row.append(outcome.refusal or outcome.first.label)
         for guess in outcome.guesses:
             row += [guess.label, f"{guess.value:.{DECIMALS}g}"]
-        row += ["yes" if flag.is_reached else "no" for flag in outcome.flags]
+        shown = outcome.reached_points
+        row += [
+            "" if outcome.is_refused else "yes" if flag.point in shown else "no" for flag in outcome.flags
+        ]
         if outcome.familiarity is not None:
             row.append(f"{outcome.familiarity.distance:.{DECIMALS}g}")
         rows.append([*row, ""])
@@ -138,7 +144,7 @@ def _format_single(model: OpenedModel, answer: Answer, kind: OutputKind) -> str:
         bar = bar if kind is OutputKind.PROBABILITY else ""
         lines.append(f"{GAP}{cell}{GAP}{bar}")
     for flag in answer.flags:
-        if flag.is_reached:
+        if flag.point in answer.reached_points:
             value = format_value(flag.probability, OutputKind.PROBABILITY)
             threshold = format_value(flag.point.threshold, OutputKind.PROBABILITY)
             reached = f"reaches {threshold}, the threshold for sensitivity {flag.point.wanted_sensitivity:g}"
@@ -163,7 +169,7 @@ def _format_table(answered: Sequence[Answer], kind: OutputKind) -> str:
     if any(answer.flags for answer in answered):
         reached = []
         for answer in answered:
-            points = [flag.point for flag in answer.flags if flag.is_reached]
+            points = answer.reached_points
             names = [f"{point.label} at sensitivity {point.wanted_sensitivity:g}" for point in points]
             reached.append(escape_unprintable(", ".join(names)))
         columns.append(["thresholds reached", *reached])

@@ -101,6 +101,16 @@ class Answer:
         return self.guesses[0]
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the picture has a fault or is unlike the training pictures: its numbers are not valid."""
+        return self.fault is not None or (self.familiarity is not None and not self.familiarity.is_familiar)
+
+    @property
+    def reached_points(self) -> tuple[OperatingPoint, ...]:
+        """The operating points to show: those that are reached, and none of a refused picture."""
+        return () if self.is_refused else tuple(flag.point for flag in self.flags if flag.is_reached)
+
+    @property
     def refusal(self) -> str | None:
         """The reason for no answer; a fault of the picture comes first, because another picture can help."""
         if self.fault is not None:
