@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isclose
 from typing import Any
 
 from dermpack import __version__
@@ -15,7 +16,7 @@ from dermpack.bundle.android_module import COMPILE_SDK, MIN_AGP, MIN_SDK, TEMPLA
 from dermpack.bundle.bundle_record import Bundle, BundleFormat
 from dermpack.bundle.golden_vectors import MOST_LEVELS_APART, allowed_difference
 from dermpack.bundle.metadata_constants import constant_name
-from dermpack.bundle.reports import ScoredDataset, VariantScores, VariantTimes
+from dermpack.bundle.reports import ScoredDataset, ThresholdScore, VariantScores, VariantTimes
 from dermpack.bundle.variants import Variant
 from dermpack.bundle.web.layout import shipped_policy
 from dermpack.contract import MAX_MEANING_CHARACTERS, Contract, SourceKind
@@ -102,6 +103,7 @@ def render_readme(
         "contract": contract,
         "caution": _training_data(contract, scores).caution,
         "is_of_run": contract.parents.kind is SourceKind.RUN,
+        "measured": _threshold_scores(variants[0], scores),
         "meanings": contract.meanings,
         "terms": find_licence(contract.license),
         "source": licence_source(contract.license),
@@ -120,6 +122,18 @@ def render_readme(
     return render_template(TEMPLATES / page, values, escape=markdown_cell).encode()
 
 
+def _threshold_scores(variant: Variant, scores: Sequence[VariantScores]) -> list[ThresholdScore]:
+    """Return what the evaluations of a variant measured at the thresholds of its contract."""
+    thresholds = {point.label: point.threshold for point in variant.contract.thresholds}
+    return [
+        point
+        for score in scores
+        if score.variant == variant.name
+        for point in score.thresholds
+        if point.label in thresholds and isclose(point.threshold, thresholds[point.label], rel_tol=1e-6)
+    ]
+
+
 def render_model_card(
     bundle: Bundle,
     variants: Sequence[Variant],
@@ -134,6 +148,7 @@ def render_model_card(
         "variants": variants,
         "contract": contract,
         "is_of_run": contract.parents.kind is SourceKind.RUN,
+        "measured": {variant.name: _threshold_scores(variant, scores) for variant in variants},
         "meanings": contract.meanings,
         "terms": find_licence(contract.license),
         "source": licence_source(contract.license),

@@ -54,6 +54,19 @@ class ScoredDataset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdScore:
+    """What a threshold of the contract finds and costs on the pictures of an evaluation."""
+
+    label: str
+    threshold: float
+    sensitivity: float | None  # None without a picture of the label
+    specificity: float | None  # None without another picture
+    positives: int
+    n: int
+    split: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VariantScores:
     """The evaluation of one variant on one split; figures are formatted, by their names in the report."""
 
@@ -65,6 +78,7 @@ class VariantScores:
     data: ScoredDataset
     figures: Mapping[str, str]
     labels: tuple[ScoredRow, ...]
+    thresholds: tuple[ThresholdScore, ...]
     answered: Mapping[str, str]  # coverage and accuracy at the threshold of the contract, if it has one
     notes: tuple[str, ...]
     rows: tuple[ScoredRow, ...]
@@ -149,11 +163,27 @@ def _parse_scores(record: Mapping[str, Any], names: Mapping[str, str]) -> list[V
         data=_decode_known(ScoredDataset, record["dataset"]),
         figures={name: _format_figure(record, name) for name in OVERALL if record.get(name) is not None},
         labels=tuple(_row(label, values, LABEL_COLUMNS) for label, values in record["per_class"].items()),
+        thresholds=tuple(
+            ThresholdScore(
+                label=str(point["label"]),
+                threshold=float(point["threshold"]),
+                sensitivity=_optional(point["sensitivity"]),
+                specificity=_optional(point["specificity"]),
+                positives=int(point["positives"]),
+                n=total.n,
+                split=str(record["split"]),
+            )
+            for point in record.get("operating", ())  # an older report has none
+        ),
         answered={name: _format_figure(answered, name) for name in ("coverage", "accuracy") if answered},
         notes=tuple(str(note) for note in record["notes"]),
         rows=(total, *slices),
     )
     return [scores]
+
+
+def _optional(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _anonymous_slices(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

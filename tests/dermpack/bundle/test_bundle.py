@@ -16,7 +16,7 @@ from dermpack.bundle.build_bundle import BuiltBundle, BundleRequest, build_bundl
 from dermpack.bundle.bundle_record import BundleFormat, GoldenPlace, derive_names
 from dermpack.bundle.documents import read_meanings, render_model_card
 from dermpack.bundle.read_bundle import read_bundle
-from dermpack.bundle.reports import read_scores, read_times
+from dermpack.bundle.reports import ScoredDataset, ThresholdScore, VariantScores, read_scores, read_times
 from dermpack.bundle.variants import Variant, describe_labels, read_variants
 from dermpack.bundle.zip_archive import format_checksums, pack_files, unpack_files
 from dermpack.contract import Parents, QualityGates, SourceKind, parse_contract
@@ -146,6 +146,45 @@ def test_readmes_and_card_state_what_a_threshold_costs(exports: Path, page: Bund
     cost = "mel from 0.018 on: finds 95.9 % of its 74 pictures, and also calls 41 % of the other 826"
     for text in (built.files["README.md"].decode(), built.card.decode().partition("## Accuracy")[2]):
         assert f"{cost} (validation split, n = 900)" in text
+        assert "test split" not in text
+
+
+@pytest.mark.parametrize("page", [BundleFormat.MODULE, BundleFormat.WEB])
+def test_readmes_and_card_state_what_a_threshold_costs_on_other_pictures(
+    exports: Path, page: BundleFormat
+) -> None:
+    (variant,) = read_variants(exports, ("int8",))
+    (point,) = variant.contract.thresholds[:1]
+    found = ThresholdScore(
+        label=point.label,
+        threshold=point.threshold,
+        sensitivity=0.5,
+        specificity=0.25,
+        positives=8,
+        n=48,
+        split="test",
+    )
+    old = replace(found, threshold=point.threshold / 2, sensitivity=0.125)  # of another threshold
+    scores = VariantScores(
+        variant="int8",
+        split="test",
+        n=48,
+        groups=48,
+        resamples=1000,
+        data=ScoredDataset(),
+        figures={},
+        labels=(),
+        thresholds=(found, old),
+        answered={},
+        notes=(),
+        rows=(),
+    )
+    request = replace(REQUEST, format=page, golden_in=GoldenPlace.NONE, runtime={}, scores=(scores,))
+    built = build_bundle([variant], request)
+    cost = "; finds 50 % of its 8 pictures, and also calls 75 % of the other 40 (test split, n = 48)"
+    for text in (built.files["README.md"].decode(), built.card.decode()):
+        assert text.count(cost) == 1
+        assert "12.5 %" not in text
 
 
 @pytest.mark.parametrize("page", [BundleFormat.MODULE, BundleFormat.WEB])
