@@ -178,6 +178,8 @@ def _summary(verification: Verification) -> str:
 
 def _failed_error(path: Path, verified: Sequence[Verification]) -> InputError:
     """Return the error that names the first failed checks."""
+    from dermpack.bundle.apps.verify_app import is_app
+
     failed = [
         (f"{verification.name}: " if len(verified) > 1 else "", check)
         for verification in verified
@@ -186,5 +188,6 @@ def _failed_error(path: Path, verified: Sequence[Verification]) -> InputError:
     names = ", ".join(f"{where}{check.name}" for where, check in failed[:SHOWN_FAILURES])
     more = f" and {len(failed) - SHOWN_FAILURES} more" if len(failed) > SHOWN_FAILURES else ""
     what = f"verification failed: {names}{more} (first: {failed[0][1].detail})"
-    hint = failed[0][1].hint or "Do not ship it: export or download it again."
+    way = "correct the build of the app" if is_app(path) else "export or download it again"
+    hint = failed[0][1].hint or f"Do not ship it: {way}."
     return InputError(path, what, hint, code="verification-failed")
