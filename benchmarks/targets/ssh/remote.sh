@@ -14,8 +14,15 @@ end_job() {
     wait
     worker= watcher=
 } 2>/dev/null
-trap 'end_job; cd /; [ -z "$folder" ] || rm -rf "$folder"' EXIT
-trap 'exit 1' HUP INT TERM PIPE
+# A signal that comes during the EXIT trap would end the script before the folder is removed, so its own trap removes it too.
+clean_up() {
+    trap '' HUP INT TERM PIPE
+    end_job
+    cd /
+    [ -z "$folder" ] || rm -rf "$folder"
+}
+trap clean_up EXIT
+trap 'clean_up; exit 1' HUP INT TERM PIPE
 folder=$(mktemp -d "$temporary/dermpack-remote-XXXXXXXX") && cd "$folder" || exit
 exec 3<&0
 echo "$mark $version"
