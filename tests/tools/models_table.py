@@ -28,7 +28,8 @@ HEADER = (
 )
 THRESHOLDS = (
     "The thresholds, fitted on the validation split for a sensitivity of 95 %, reach on the test split (the "
-    "contracts contain those of split 0):"
+    "contracts contain those of split 0). 1.000 has no interval, because no draw of these pictures contains "
+    "a missed one; it does not mean that none is missed:"
 )
 THRESHOLDS_HEADER = (
     *("model", "label", "split seed", "pictures of the label"),
