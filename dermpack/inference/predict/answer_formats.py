@@ -87,10 +87,10 @@ def answers_csv(model: OpenedModel, answers: Answers) -> bytes:
         row.append(outcome.refusal or outcome.first.label)
         for guess in outcome.guesses:
             row += [guess.label, f"{guess.value:.{DECIMALS}g}"]
-        shown = outcome.reached_points
-        row += [
-            "" if outcome.is_refused else "yes" if flag.point in shown else "no" for flag in outcome.flags
-        ]
+        if outcome.is_refused:
+            row += [""] * len(outcome.flags)
+        else:
+            row += ["yes" if flag.is_reached else "no" for flag in outcome.flags]
         if outcome.familiarity is not None:
             row.append(f"{outcome.familiarity.distance:.{DECIMALS}g}")
         rows.append([*row, ""])

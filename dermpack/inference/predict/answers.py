@@ -103,7 +103,7 @@ class Answer:
     @property
     def is_refused(self) -> bool:
         """Whether the picture has a fault or is unlike the training pictures: its numbers are not valid."""
-        return self.fault is not None or (self.familiarity is not None and not self.familiarity.is_familiar)
+        return self.refusal not in (None, NOT_SURE)
 
     @property
     def reached_points(self) -> tuple[OperatingPoint, ...]:
